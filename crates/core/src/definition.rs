@@ -1,0 +1,312 @@
+//! What a workflow file says, checked and without its layout.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::transition::text_enum;
+use crate::{CapabilitySet, nearest};
+
+/// A workflow: inputs, agents, steps and outputs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkflowDefinition {
+    /// The name people use.
+    pub name: String,
+    /// What it does.
+    pub description: String,
+    /// What a run must be given.
+    pub inputs: BTreeMap<String, InputSpec>,
+    /// Who does the work, by the name steps use.
+    pub agents: BTreeMap<String, AgentSpec>,
+    /// The nodes of the graph, in the order of the file.
+    pub steps: Vec<StepSpec>,
+    /// What a run gives back: name and template.
+    pub outputs: BTreeMap<String, String>,
+}
+
+impl WorkflowDefinition {
+    /// The step with this id.
+    #[must_use]
+    pub fn step(&self, id: &str) -> Option<&StepSpec> {
+        self.steps.iter().find(|step| step.id == id)
+    }
+
+    /// Checks the values given for a run against `inputs` and adds the defaults.
+    ///
+    /// # Errors
+    /// All faults at once: undeclared names, missing required ones, wrong types.
+    pub fn resolve_inputs(
+        &self,
+        given: &Map<String, Value>,
+    ) -> Result<Map<String, Value>, Vec<InputFault>> {
+        let undeclared = given
+            .keys()
+            .filter(|name| !self.inputs.contains_key(*name))
+            .map(|name| InputFault::Undeclared {
+                name: name.clone(),
+                nearest: nearest(name, self.inputs.keys().map(String::as_str)).map(str::to_owned),
+                declared: self.inputs.keys().cloned().collect(),
+            });
+        let mut faults: Vec<InputFault> = undeclared.collect();
+        let mut resolved = Map::new();
+        for (name, spec) in &self.inputs {
+            match given.get(name).or(spec.default.as_ref()) {
+                Some(value) if spec.kind.accepts(value) => {
+                    resolved.insert(name.clone(), value.clone());
+                }
+                Some(_) => faults.push(InputFault::WrongType {
+                    name: name.clone(),
+                    expected: spec.kind,
+                }),
+                None if spec.required => faults.push(InputFault::Missing { name: name.clone() }),
+                None => {
+                    resolved.insert(name.clone(), Value::Null);
+                }
+            }
+        }
+        if faults.is_empty() {
+            Ok(resolved)
+        } else {
+            Err(faults)
+        }
+    }
+}
+
+/// Something wrong with a value given for a run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InputFault {
+    /// The workflow has no such input.
+    #[error("the workflow has no input '{name}'")]
+    Undeclared {
+        /// The name given.
+        name: String,
+        /// The declared name most like it.
+        nearest: Option<String>,
+        /// Every declared name.
+        declared: Vec<String>,
+    },
+    /// A required input was not given.
+    #[error("the input '{name}' is required")]
+    Missing {
+        /// The declared name.
+        name: String,
+    },
+    /// The value is of another type.
+    #[error("the input '{name}' must be of type {expected}")]
+    WrongType {
+        /// The declared name.
+        name: String,
+        /// The declared type.
+        expected: InputType,
+    },
+}
+
+text_enum! {
+    /// The type of an input, in the words of JSON Schema.
+    InputType {
+        /// Any text.
+        String = "string",
+        /// Any number.
+        Number = "number",
+        /// A whole number.
+        Integer = "integer",
+        /// true or false.
+        Boolean = "boolean",
+        /// A list.
+        Array = "array",
+        /// A map.
+        Object = "object",
+    }
+}
+
+impl InputType {
+    /// Whether a value is of this type.
+    #[must_use]
+    pub fn accepts(self, value: &Value) -> bool {
+        match self {
+            Self::String => value.is_string(),
+            Self::Number => value.is_number(),
+            Self::Integer => value.is_i64() || value.is_u64(),
+            Self::Boolean => value.is_boolean(),
+            Self::Array => value.is_array(),
+            Self::Object => value.is_object(),
+        }
+    }
+}
+
+/// One declared input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InputSpec {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: InputType,
+    /// Whether a run can't start without it.
+    pub required: bool,
+    /// Used when it is not given.
+    pub default: Option<Value>,
+    /// What it is for.
+    pub description: String,
+}
+
+text_enum! {
+    /// A group of tools that an agent may be given.
+    ToolGroup {
+        /// `read_file`, `write_file`, `list_files`.
+        Files = "files",
+        /// `run_command`.
+        Shell = "shell",
+    }
+}
+
+/// One agent of the file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AgentSpec {
+    /// Name of a registered provider.
+    pub provider: String,
+    /// The model, in the provider's own spelling.
+    pub model: String,
+    /// What it can do.
+    pub capabilities: CapabilitySet,
+    /// Its system prompt.
+    pub instructions: String,
+    /// What it may use.
+    pub tools: Vec<ToolGroup>,
+    /// Model calls in one step before the step fails.
+    pub max_turns: u32,
+    /// Upper bound of one answer, in tokens; `None` leaves it to the provider.
+    pub max_tokens: Option<u32>,
+    /// Sampling temperature, 0 to 2; `None` leaves it to the provider.
+    pub temperature: Option<f64>,
+}
+
+/// Who runs a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Assignee {
+    /// This agent.
+    Agent(String),
+    /// Any agent that can do all of these.
+    Capabilities(CapabilitySet),
+}
+
+/// One step of the file: a node of the graph.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepSpec {
+    /// Unique in the file; what `needs` and expressions name.
+    pub id: String,
+    /// Who runs it.
+    pub assignee: Assignee,
+    /// The steps that must end first: the edges of the graph.
+    pub needs: Vec<String>,
+    /// An expression; when it is false the step is skipped.
+    pub condition: Option<String>,
+    /// A template; what the agent is asked.
+    pub prompt: String,
+    /// Field name and JSON Schema of each output; empty means the answer's text is the output `text`.
+    pub outputs: BTreeMap<String, Value>,
+    /// Globs, relative to the workspace, of the files that are the step's result.
+    pub artifacts: Vec<String>,
+    /// Shell commands that must pass in the workspace before the step is done.
+    pub verify: Vec<String>,
+    /// Seconds the step may take.
+    pub timeout_seconds: u64,
+    /// Higher runs first.
+    pub priority: i32,
+}
+
+impl StepSpec {
+    /// The JSON Schema (2020-12) of the step's outputs as one object, or `None` when it declares none.
+    #[must_use]
+    pub fn output_schema(&self) -> Option<Value> {
+        if self.outputs.is_empty() {
+            return None;
+        }
+        let properties: Map<String, Value> = self
+            .outputs
+            .iter()
+            .map(|(name, schema)| (name.clone(), schema.clone()))
+            .collect();
+        let required: Vec<Value> = self.outputs.keys().cloned().map(Value::String).collect();
+        Some(serde_json::json!({
+            "type": "object",
+            "properties": properties,
+            "required": required,
+            "additionalProperties": false,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{InputFault, InputSpec, InputType, WorkflowDefinition};
+    use serde_json::{Map, Value, json};
+
+    fn with_inputs(inputs: &[(&str, InputType, bool, Option<Value>)]) -> WorkflowDefinition {
+        WorkflowDefinition {
+            name: "w".into(),
+            description: String::new(),
+            inputs: inputs
+                .iter()
+                .map(|(name, kind, required, default)| {
+                    let spec = InputSpec {
+                        kind: *kind,
+                        required: *required,
+                        default: default.clone(),
+                        description: String::new(),
+                    };
+                    ((*name).to_owned(), spec)
+                })
+                .collect(),
+            agents: [].into(),
+            steps: vec![],
+            outputs: [].into(),
+        }
+    }
+
+    fn object(value: Value) -> Map<String, Value> {
+        value.as_object().cloned().unwrap()
+    }
+
+    #[test]
+    fn defaults_fill_what_was_not_given_and_optional_inputs_are_null() {
+        let workflow = with_inputs(&[
+            ("topic", InputType::String, true, None),
+            ("size", InputType::Integer, false, Some(json!(3))),
+            ("note", InputType::String, false, None),
+        ]);
+        let resolved = workflow.resolve_inputs(&object(json!({"topic": "bees"})));
+        assert_eq!(
+            resolved,
+            Ok(object(json!({"topic": "bees", "size": 3, "note": null})))
+        );
+    }
+
+    #[test]
+    fn all_faults_of_the_inputs_are_told_at_once() {
+        let workflow = with_inputs(&[
+            ("topic", InputType::String, true, None),
+            ("size", InputType::Integer, false, None),
+        ]);
+        let faults = workflow
+            .resolve_inputs(&object(json!({"topik": "x", "size": "big"})))
+            .unwrap_err();
+        assert_eq!(
+            faults,
+            [
+                InputFault::Undeclared {
+                    name: "topik".into(),
+                    nearest: Some("topic".into()),
+                    declared: vec!["size".into(), "topic".into()],
+                },
+                InputFault::WrongType {
+                    name: "size".into(),
+                    expected: InputType::Integer
+                },
+                InputFault::Missing {
+                    name: "topic".into()
+                },
+            ]
+        );
+    }
+}

@@ -1,0 +1,93 @@
+//! The journal of a task: every model turn, tool call and check, in order.
+//!
+//! An entry is written twice: its intent before the effect is started, its outcome after.
+//! A crash leaves at most one entry per task without outcome; its [`EffectClass`] says
+//! what recovery may do with it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::transition::text_enum;
+use crate::{JournalEntryId, RunId, TaskId, Timestamp, Usage};
+
+text_enum! {
+    /// What an entry records.
+    EntryKind {
+        /// One call of the model.
+        Turn = "turn",
+        /// One call of a tool.
+        Tool = "tool",
+        /// The `verify` commands of a step, run on its finished work.
+        Check = "check",
+    }
+}
+
+text_enum! {
+    /// How far an entry has come.
+    EntryState {
+        /// The intent is on disk; the effect may have happened.
+        Started = "started",
+        /// The outcome is on disk.
+        Finished = "finished",
+        /// A crash came between; the effect may have happened and is not repeated.
+        Unknown = "unknown",
+    }
+}
+
+text_enum! {
+    /// What a repeat of an effect would do (see `docs/recovery.md`).
+    EffectClass {
+        /// Changes nothing: repeat freely.
+        Read = "read",
+        /// A model call: repeat, at the price of the lost turn.
+        ModelTurn = "model_turn",
+        /// Writes a given content to a given place in the workspace: a repeat ends the same.
+        ConfinedWrite = "confined_write",
+        /// May do anything: never repeated by itself, reported as unknown.
+        Once = "once",
+    }
+}
+
+impl EffectClass {
+    /// Whether recovery may run the effect again when its outcome was lost.
+    #[must_use]
+    pub const fn may_repeat(self) -> bool {
+        match self {
+            Self::Read | Self::ModelTurn | Self::ConfinedWrite => true,
+            Self::Once => false,
+        }
+    }
+}
+
+/// One effect of a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JournalEntry {
+    /// Names the entry; also the idempotency key of its effect.
+    pub id: JournalEntryId,
+    /// The task it belongs to.
+    pub task_id: TaskId,
+    /// The run that the task belongs to.
+    pub run_id: RunId,
+    /// Place in the task's journal: 1, 2, 3, without gaps.
+    pub seq: u32,
+    /// What it records.
+    pub kind: EntryKind,
+    /// The model, the tool, or `verify`.
+    pub name: String,
+    /// What a repeat would do.
+    pub effect: EffectClass,
+    /// How far it has come.
+    pub state: EntryState,
+    /// The intent: arguments of a tool call, size of a turn's context.
+    pub request: Value,
+    /// The outcome, once there is one.
+    pub outcome: Option<Value>,
+    /// Tokens and money, for turns.
+    pub usage: Usage,
+    /// How often the effect was started: above 1 after a crash.
+    pub attempts: u32,
+    /// When the intent was written.
+    pub started_at: Timestamp,
+    /// When the outcome was written.
+    pub finished_at: Option<Timestamp>,
+}

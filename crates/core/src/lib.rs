@@ -1,0 +1,54 @@
+//! The vocabulary and the rules of fusion-kit.
+//!
+//! Everything here is a value or a pure function: no async, no IO, no clock, no randomness.
+//! Time and ids come in as arguments, so that a rule gives the same answer in a test, in a
+//! simulation and in a replay of the event log.
+
+mod agent;
+mod capability;
+mod clock;
+mod code;
+mod decision;
+mod definition;
+mod event;
+mod graph;
+mod id;
+mod journal;
+mod message;
+mod metrics;
+mod nearest;
+mod project;
+mod provider;
+mod run;
+mod task;
+mod transition;
+mod usage;
+mod workflow;
+mod workspace;
+
+pub use agent::{Agent, AgentState};
+pub use capability::{Capability, CapabilitySet};
+pub use clock::{Clock, IdSource, Moment, Timestamp};
+pub use code::{Coded, ErrorCode};
+pub use decision::{Change, Decision};
+pub use definition::{
+    AgentSpec, Assignee, InputFault, InputSpec, InputType, StepSpec, ToolGroup, WorkflowDefinition,
+};
+pub use event::{Event, EventType, NewEvent, Severity};
+pub use graph::{GraphFault, TaskGraph};
+pub use id::{
+    AgentId, CapabilityId, EventId, IdFault, JournalEntryId, MessageId, MetricsId, NodeId,
+    ProjectId, ProviderId, RunId, TaskId, WorkflowId, WorkspaceId,
+};
+pub use journal::{EffectClass, EntryKind, EntryState, JournalEntry};
+pub use message::{DeliveryStatus, Message};
+pub use metrics::ResourceMetrics;
+pub use nearest::nearest;
+pub use project::Project;
+pub use provider::{AuthType, ProviderConfig, RateLimits};
+pub use run::{Run, RunPlan};
+pub use task::{CancelReason, Task, TaskState};
+pub use transition::IllegalTransition;
+pub use usage::{Cost, Usage};
+pub use workflow::{Workflow, WorkflowState};
+pub use workspace::Workspace;

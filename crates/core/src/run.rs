@@ -1,0 +1,291 @@
+//! Runs: one execution of one version of a workflow.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::transition::StateMachine;
+use crate::{
+    Agent, AgentState, Assignee, CapabilitySet, Change, Decision, EventType, IllegalTransition,
+    Moment, NewEvent, RunId, Severity, StepSpec, Task, TaskId, TaskState, Timestamp, Usage,
+    Workflow, WorkflowId, WorkflowState, Workspace,
+};
+
+/// One execution of a workflow. It pins the version of the definition.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Names the run.
+    pub id: RunId,
+    /// The version it runs.
+    pub workflow_id: WorkflowId,
+    /// The workflow's name.
+    pub workflow_name: String,
+    /// `ready` while its agents are spawned, then `running`, then one of the final states.
+    pub state: WorkflowState,
+    /// The checked inputs.
+    pub inputs: Map<String, Value>,
+    /// What it gave back, once it completed.
+    pub outputs: Option<Value>,
+    /// Why it failed.
+    pub error_message: Option<String>,
+    /// Its tasks.
+    pub total_tasks: u32,
+    /// Its tasks that have not ended.
+    pub open_tasks: u32,
+    /// What its model calls used.
+    pub usage: Usage,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When its agents were ready.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub completed_at: Option<Timestamp>,
+    /// Row version; a commit that read an older one is refused.
+    pub version: u64,
+}
+
+/// A run that is about to be stored: everything it will be made of.
+#[derive(Debug, Clone)]
+pub struct RunPlan<'a> {
+    /// Names the run.
+    pub run_id: RunId,
+    /// The version to run.
+    pub workflow: &'a Workflow,
+    /// Checked inputs.
+    pub inputs: Map<String, Value>,
+    /// One agent for each of the file, by its name there, in state `spawning`.
+    pub agents: BTreeMap<String, (Agent, Workspace)>,
+}
+
+impl RunPlan<'_> {
+    /// Stores the run as `ready`, its agents as `spawning`, its tasks as `queued`.
+    #[must_use]
+    pub fn create(self, moment: Moment<'_>) -> (Run, Decision) {
+        let steps = &self.workflow.definition.steps;
+        let ids: BTreeMap<&str, TaskId> = steps
+            .iter()
+            .map(|step| (step.id.as_str(), TaskId::from_uuid(moment.ids.uuid())))
+            .collect();
+        let total_tasks = u32::try_from(steps.len()).unwrap_or(u32::MAX);
+        let run = Run {
+            id: self.run_id,
+            workflow_id: self.workflow.id,
+            workflow_name: self.workflow.name.clone(),
+            state: WorkflowState::Ready,
+            inputs: self.inputs.clone(),
+            outputs: None,
+            error_message: None,
+            total_tasks,
+            open_tasks: total_tasks,
+            usage: Usage::default(),
+            created_at: moment.now,
+            started_at: None,
+            completed_at: None,
+            version: 1,
+        };
+        let mut decision = Decision::default()
+            .with(Change::CreateWorkflow(self.workflow.clone()))
+            .with(Change::CreateRun(run.clone()))
+            .telling(run.event(
+                moment,
+                EventType::WorkflowCreated,
+                format!("{} stored", run.workflow_name),
+            ));
+        for (agent, workspace) in self.agents.values() {
+            decision.changes.push(Change::CreateAgent(agent.clone()));
+            decision
+                .changes
+                .push(Change::CreateWorkspace(workspace.clone()));
+        }
+        for step in steps {
+            let Some(id) = ids.get(step.id.as_str()).copied() else {
+                continue;
+            };
+            let task = self.task(id, step, &ids, moment.now);
+            decision.events.push(task.event(
+                moment,
+                EventType::TaskQueued,
+                format!("{} queued", task.name),
+            ));
+            decision.changes.push(Change::CreateTask(task));
+        }
+        (run, decision)
+    }
+
+    fn task(
+        &self,
+        id: TaskId,
+        step: &StepSpec,
+        ids: &BTreeMap<&str, TaskId>,
+        now: Timestamp,
+    ) -> Task {
+        let mut dependencies: Vec<TaskId> = step
+            .needs
+            .iter()
+            .filter_map(|need| ids.get(need.as_str()).copied())
+            .collect();
+        dependencies.sort_unstable();
+        dependencies.dedup();
+        let (agent_id, required_capabilities) = match &step.assignee {
+            Assignee::Agent(name) => (
+                self.agents.get(name).map(|(agent, _)| agent.id),
+                CapabilitySet::default(),
+            ),
+            Assignee::Capabilities(set) => (None, set.clone()),
+        };
+        Task {
+            id,
+            name: step.id.clone(),
+            description: step.prompt.clone(),
+            agent_id,
+            priority: step.priority,
+            required_capabilities,
+            state: TaskState::Queued,
+            queued_at: now,
+            started_at: None,
+            completed_at: None,
+            unmet_dependencies: u32::try_from(dependencies.len()).unwrap_or(u32::MAX),
+            dependencies,
+            input_artifacts: json!({}),
+            output_artifacts: None,
+            error_message: None,
+            cancel_reason: None,
+            communication_channels: Vec::new(),
+            workflow_id: Some(self.workflow.id),
+            run_id: self.run_id,
+            fence: 0,
+            attempts: 0,
+            usage: Usage::default(),
+            version: 1,
+        }
+    }
+}
+
+impl Run {
+    /// The agents' workspaces exist: agents become idle, the run starts.
+    ///
+    /// # Errors
+    /// The run is not ready, or an agent is not spawning.
+    pub fn launch(
+        mut self,
+        agents: Vec<(Agent, Workspace)>,
+        moment: Moment<'_>,
+    ) -> Result<Decision, IllegalTransition> {
+        self.state = self.state.step(WorkflowState::Running)?;
+        self.started_at = Some(moment.now);
+        let mut decision = Decision::default();
+        for (mut agent, mut workspace) in agents {
+            agent.transition(AgentState::Idle, moment.now)?;
+            agent.last_heartbeat = Some(moment.now);
+            workspace.initialized = true;
+            decision.events.push(
+                self.event(
+                    moment,
+                    EventType::AgentSpawned,
+                    format!("{} is ready", agent.name),
+                )
+                .by(Some(agent.id))
+                .data(json!({ "agent_id": agent.id, "workspace": workspace.root_path })),
+            );
+            decision.changes.push(Change::UpdateAgent(agent));
+            decision.changes.push(Change::UpdateWorkspace(workspace));
+        }
+        let event = self.event(
+            moment,
+            EventType::WorkflowStarted,
+            format!("{} started", self.workflow_name),
+        );
+        Ok(decision.with(Change::UpdateRun(self)).telling(event))
+    }
+
+    /// All tasks have ended: the run completes, or fails when a task failed.
+    ///
+    /// `outputs` is what the file's `outputs` gave, or why they could not be made.
+    /// The run's agents are terminated; their workspaces stay.
+    ///
+    /// # Errors
+    /// The run is not running, or an agent still works.
+    pub fn finish(
+        mut self,
+        tasks: &[Task],
+        agents: Vec<Agent>,
+        outputs: Result<Value, String>,
+        moment: Moment<'_>,
+    ) -> Result<Decision, IllegalTransition> {
+        let failed: Vec<&str> = tasks
+            .iter()
+            .filter(|task| task.state == TaskState::Failed)
+            .map(|task| task.name.as_str())
+            .collect();
+        let error = match (failed.as_slice(), outputs) {
+            ([], Ok(outputs)) => {
+                self.outputs = Some(outputs);
+                None
+            }
+            ([], Err(why)) => Some(why),
+            ([one], _) => Some(format!("step '{one}' failed")),
+            (many, _) => Some(format!("steps '{}' failed", many.join("', '"))),
+        };
+        self.end(error, agents, moment)
+    }
+
+    /// Ends the run: well, or badly for the given reason.
+    ///
+    /// # Errors
+    /// The run has ended already, or an agent still works.
+    pub fn end(
+        mut self,
+        error: Option<String>,
+        agents: Vec<Agent>,
+        moment: Moment<'_>,
+    ) -> Result<Decision, IllegalTransition> {
+        let mut decision = Decision::default();
+        if self.state == WorkflowState::Ready {
+            self.state = self.state.step(WorkflowState::Running)?;
+        }
+        let event = if let Some(why) = &error {
+            self.state = self.state.step(WorkflowState::Failed)?;
+            self.event(
+                moment,
+                EventType::WorkflowFailed,
+                format!("{} failed: {why}", self.workflow_name),
+            )
+            .severity(Severity::Error)
+        } else {
+            self.state = self.state.step(WorkflowState::Completed)?;
+            self.event(
+                moment,
+                EventType::WorkflowCompleted,
+                format!("{} completed", self.workflow_name),
+            )
+        };
+        self.error_message = error;
+        self.completed_at = Some(moment.now);
+        for mut agent in agents {
+            if agent.state == AgentState::Spawning {
+                agent.transition(AgentState::Error, moment.now)?;
+            }
+            agent.transition(AgentState::Terminated, moment.now)?;
+            decision.events.push(self.agent_event(moment, &agent));
+            decision.changes.push(Change::UpdateAgent(agent));
+        }
+        Ok(decision.with(Change::UpdateRun(self)).telling(event))
+    }
+
+    fn agent_event(&self, moment: Moment<'_>, agent: &Agent) -> NewEvent {
+        self.event(
+            moment,
+            EventType::AgentTerminated,
+            format!("{} ended", agent.name),
+        )
+        .by(Some(agent.id))
+    }
+
+    /// An event about this run.
+    #[must_use]
+    pub fn event(&self, moment: Moment<'_>, event_type: EventType, message: String) -> NewEvent {
+        NewEvent::of_run(moment, event_type, self.id, message)
+            .data(json!({ "run_id": self.id, "workflow": self.workflow_name }))
+    }
+}

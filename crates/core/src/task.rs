@@ -1,0 +1,386 @@
+//! Tasks: the unit of work that an agent claims, and the rules of its life.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::transition::{StateMachine, text_enum};
+use crate::{
+    Agent, AgentId, AgentState, CapabilitySet, Change, Decision, EventType, IllegalTransition,
+    Moment, NewEvent, RunId, Severity, TaskId, Timestamp, Usage, WorkflowId,
+};
+
+text_enum! {
+    /// Where a task is in its life.
+    TaskState {
+        /// Waits for its dependencies or for an agent.
+        Queued = "queued",
+        /// Leased to a worker, not begun.
+        Assigned = "assigned",
+        /// An agent works on it.
+        Running = "running",
+        /// Ended well; its outputs are stored.
+        Completed = "completed",
+        /// Ended badly; its error says why.
+        Failed = "failed",
+        /// Will never run, or was stopped.
+        Cancelled = "cancelled",
+    }
+}
+
+impl TaskState {
+    /// Whether nothing comes after this state.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+}
+
+impl StateMachine for TaskState {
+    const ENTITY: &'static str = "task";
+
+    fn name(self) -> &'static str {
+        self.as_str()
+    }
+
+    fn allows(self, to: Self) -> bool {
+        use TaskState::{Assigned, Cancelled, Completed, Failed, Queued, Running};
+        match self {
+            Queued => matches!(to, Assigned | Cancelled),
+            Assigned => matches!(to, Running | Cancelled | Queued),
+            Running => matches!(to, Completed | Failed | Cancelled | Queued),
+            Completed | Failed | Cancelled => false,
+        }
+    }
+}
+
+text_enum! {
+    /// Why a task was cancelled.
+    CancelReason {
+        /// Its own `if` was false.
+        ConditionFalse = "condition_false",
+        /// A step it needs was skipped, because of its `if` or for this same reason.
+        DependencySkipped = "dependency_skipped",
+        /// A step it needs failed, or was cancelled because of a failure.
+        DependencyFailed = "dependency_failed",
+        /// A person stopped it.
+        Requested = "requested",
+    }
+}
+
+impl CancelReason {
+    /// Whether the workflow chose this way by itself, so that nothing is wrong.
+    #[must_use]
+    pub const fn is_skip(self) -> bool {
+        matches!(self, Self::ConditionFalse | Self::DependencySkipped)
+    }
+}
+
+/// A unit of work.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// Names the task.
+    pub id: TaskId,
+    /// The step's id in its workflow, or a free name.
+    pub name: String,
+    /// What is asked: the template of the prompt.
+    pub description: String,
+    /// Who does it: given beforehand, or set by the claim.
+    pub agent_id: Option<AgentId>,
+    /// Higher first; of equals the oldest.
+    pub priority: i32,
+    /// What an agent must be able to do.
+    pub required_capabilities: CapabilitySet,
+    /// Where it is in its life.
+    pub state: TaskState,
+    /// When it entered the queue.
+    pub queued_at: Timestamp,
+    /// When an agent first began it.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub completed_at: Option<Timestamp>,
+    /// What must end before it.
+    pub dependencies: Vec<TaskId>,
+    /// How many of these have not ended well yet.
+    pub unmet_dependencies: u32,
+    /// What it was given: the rendered prompt and its predecessors' outputs.
+    pub input_artifacts: Value,
+    /// What it made: `outputs` and `artifacts` (paths in the workspace).
+    pub output_artifacts: Option<Value>,
+    /// Why it failed or was cancelled.
+    pub error_message: Option<String>,
+    /// Why it was cancelled.
+    pub cancel_reason: Option<CancelReason>,
+    /// Topics its agent may talk on.
+    pub communication_channels: Vec<String>,
+    /// The definition it comes from.
+    pub workflow_id: Option<WorkflowId>,
+    /// The run it belongs to.
+    pub run_id: RunId,
+    /// The worker that claimed it last wins: a write under an older number is refused.
+    pub fence: u64,
+    /// How often an agent began it.
+    pub attempts: u32,
+    /// What its model calls used.
+    pub usage: Usage,
+    /// Row version; a commit that read an older one is refused.
+    pub version: u64,
+}
+
+impl Task {
+    /// Whether an agent may begin it now.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.state == TaskState::Queued && self.unmet_dependencies == 0
+    }
+
+    /// The order of the queue: priority first, then age, then id.
+    #[must_use]
+    pub fn queue_order(&self, other: &Self) -> Ordering {
+        (other.priority, self.queued_at, self.id).cmp(&(self.priority, other.queued_at, other.id))
+    }
+
+    /// An agent begins a task it has claimed, or takes it up again after a crash.
+    ///
+    /// # Errors
+    /// The task is not assigned, or the agent can't take work.
+    pub fn begin(
+        mut self,
+        mut agent: Agent,
+        input: Value,
+        moment: Moment<'_>,
+    ) -> Result<(Self, Agent, Decision), IllegalTransition> {
+        self.state = self.state.step(TaskState::Running)?;
+        self.agent_id = Some(agent.id);
+        self.started_at.get_or_insert(moment.now);
+        self.attempts = self.attempts.saturating_add(1);
+        self.input_artifacts = input;
+        agent.transition(AgentState::Working, moment.now)?;
+        agent.last_heartbeat = Some(moment.now);
+        let event = self.event(
+            moment,
+            EventType::TaskStarted,
+            format!("{} started on {}", self.name, agent.name),
+        );
+        let decision = Decision::default()
+            .with(Change::UpdateTask(self.clone()))
+            .with(Change::UpdateAgent(agent.clone()))
+            .telling(event);
+        self.version += 1;
+        agent.version += 1;
+        Ok((self, agent, decision))
+    }
+
+    /// A running task ends well: its successors have one dependency less.
+    ///
+    /// # Errors
+    /// The task is not running.
+    pub fn complete(
+        mut self,
+        mut agent: Agent,
+        output: Value,
+        moment: Moment<'_>,
+    ) -> Result<Decision, IllegalTransition> {
+        self.state = self.state.step(TaskState::Completed)?;
+        self.completed_at = Some(moment.now);
+        self.output_artifacts = Some(output);
+        agent.transition(AgentState::Idle, moment.now)?;
+        let event = self.event(
+            moment,
+            EventType::TaskCompleted,
+            format!("{} completed", self.name),
+        );
+        Ok(Decision::default()
+            .with(Change::ReleaseSuccessors(self.id))
+            .with(Change::CloseTasks {
+                run_id: self.run_id,
+                count: 1,
+            })
+            .with(Change::UpdateTask(self))
+            .with(Change::UpdateAgent(agent))
+            .telling(event))
+    }
+
+    /// A running task ends badly, and with it everything that needs it.
+    ///
+    /// `siblings` are the tasks of the same run.
+    ///
+    /// # Errors
+    /// The task is not running.
+    pub fn fail(
+        mut self,
+        mut agent: Agent,
+        error: String,
+        siblings: &[Self],
+        moment: Moment<'_>,
+    ) -> Result<Decision, IllegalTransition> {
+        self.state = self.state.step(TaskState::Failed)?;
+        self.completed_at = Some(moment.now);
+        self.error_message = Some(error);
+        agent.transition(AgentState::Idle, moment.now)?;
+        let told = format!(
+            "{} failed: {}",
+            self.name,
+            self.error_message.as_deref().unwrap_or_default()
+        );
+        let event = self
+            .event(moment, EventType::TaskFailed, told)
+            .severity(Severity::Error);
+        let mut decision = Decision::default().telling(event);
+        let reached = self.spread(
+            siblings,
+            CancelReason::DependencyFailed,
+            moment,
+            &mut decision,
+        );
+        decision.changes.push(Change::CloseTasks {
+            run_id: self.run_id,
+            count: reached.saturating_add(1),
+        });
+        decision.changes.push(Change::UpdateTask(self));
+        decision.changes.push(Change::UpdateAgent(agent));
+        Ok(decision)
+    }
+
+    /// A task of a worker that died, or that gives it back, returns to the queue.
+    ///
+    /// The row itself is changed by the store, under the fence; this decides the rest.
+    ///
+    /// # Errors
+    /// The task is not leased.
+    pub fn take_back(
+        &self,
+        agent: Option<Agent>,
+        why: &str,
+        moment: Moment<'_>,
+    ) -> Result<Decision, IllegalTransition> {
+        self.state.step(TaskState::Queued)?;
+        let told = format!("{} went back to the queue: {why}", self.name);
+        let mut decision =
+            Decision::default().telling(self.event(moment, EventType::TaskRetried, told));
+        if let Some(mut agent) = agent.filter(|agent| agent.state == AgentState::Working) {
+            agent.transition(AgentState::Idle, moment.now)?;
+            decision.changes.push(Change::UpdateAgent(agent));
+        }
+        Ok(decision)
+    }
+
+    /// An assigned task is not run because its `if` is false; what needs it is skipped too.
+    ///
+    /// `siblings` are the tasks of the same run.
+    ///
+    /// # Errors
+    /// The task is not assigned.
+    pub fn skip(
+        mut self,
+        condition: &str,
+        siblings: &[Self],
+        moment: Moment<'_>,
+    ) -> Result<Decision, IllegalTransition> {
+        let mut decision = Decision::default();
+        let reached = self.spread(
+            siblings,
+            CancelReason::DependencySkipped,
+            moment,
+            &mut decision,
+        );
+        let why = format!("skipped: `if: {condition}` is false");
+        let event = self.cancel(CancelReason::ConditionFalse, why, moment)?;
+        decision.events.insert(0, event);
+        decision.changes.push(Change::CloseTasks {
+            run_id: self.run_id,
+            count: reached.saturating_add(1),
+        });
+        decision.changes.push(Change::UpdateTask(self));
+        Ok(decision)
+    }
+
+    /// Cancels everything that needs this task, directly or not; says how many that were.
+    fn spread(
+        &self,
+        siblings: &[Self],
+        reason: CancelReason,
+        moment: Moment<'_>,
+        decision: &mut Decision,
+    ) -> u32 {
+        let mut count = 0;
+        for doomed in dependents(siblings, self.id) {
+            let mut doomed = doomed.clone();
+            let why = match reason {
+                CancelReason::DependencySkipped => {
+                    format!("skipped: it needs '{}', which was skipped", self.name)
+                }
+                CancelReason::ConditionFalse
+                | CancelReason::DependencyFailed
+                | CancelReason::Requested => {
+                    format!("it needs '{}', which failed", self.name)
+                }
+            };
+            // Only a queued dependent can be met here: it never ran, so the move is always allowed.
+            if let Ok(event) = doomed.cancel(reason, why, moment) {
+                decision.changes.push(Change::UpdateTask(doomed));
+                decision.events.push(event);
+                count += 1;
+            }
+        }
+        count
+    }
+
+    fn cancel(
+        &mut self,
+        reason: CancelReason,
+        why: String,
+        moment: Moment<'_>,
+    ) -> Result<NewEvent, IllegalTransition> {
+        self.state = self.state.step(TaskState::Cancelled)?;
+        self.completed_at = Some(moment.now);
+        self.cancel_reason = Some(reason);
+        self.error_message = Some(why.clone());
+        Ok(self.event(
+            moment,
+            EventType::TaskCancelled,
+            format!("{} cancelled: {why}", self.name),
+        ))
+    }
+
+    /// An event about this task.
+    #[must_use]
+    pub fn event(&self, moment: Moment<'_>, event_type: EventType, message: String) -> NewEvent {
+        let mut event = NewEvent::of_run(moment, event_type, self.run_id, message)
+            .by(self.agent_id)
+            .data(json!({ "task_id": self.id, "step": self.name }));
+        if let Some(("task", state)) = event_type.as_str().split_once('.') {
+            event.message_queue_topic = Some(format!("task.{state}.{}", self.id));
+        }
+        event
+    }
+}
+
+/// The tasks that need `root`, directly or not, nearest first, that have not ended yet.
+fn dependents(tasks: &[Task], root: TaskId) -> Vec<&Task> {
+    let mut after: BTreeMap<TaskId, Vec<&Task>> = BTreeMap::new();
+    for task in tasks {
+        for need in &task.dependencies {
+            after.entry(*need).or_default().push(task);
+        }
+    }
+    let mut seen = BTreeSet::from([root]);
+    let mut queue = VecDeque::from([root]);
+    let mut found = Vec::new();
+    while let Some(id) = queue.pop_front() {
+        for task in after.get(&id).into_iter().flatten() {
+            if seen.insert(task.id) {
+                queue.push_back(task.id);
+                if !task.state.is_final() {
+                    found.push(*task);
+                }
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;

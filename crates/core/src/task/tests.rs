@@ -1,0 +1,311 @@
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chrono::DateTime;
+use proptest::prelude::*;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{CancelReason, Task, TaskState};
+use crate::transition::StateMachine;
+use crate::{
+    Agent, AgentId, AgentState, CapabilitySet, Change, Decision, IdSource, Moment, RunId, TaskId,
+    Timestamp, Usage,
+};
+
+#[derive(Debug, Default)]
+struct Ids(AtomicU64);
+
+impl IdSource for Ids {
+    fn uuid(&self) -> Uuid {
+        Uuid::from_u128(u128::from(self.0.fetch_add(1, Ordering::Relaxed)) + 1_000)
+    }
+}
+
+fn now() -> Timestamp {
+    DateTime::from_timestamp(1_000, 0).unwrap()
+}
+
+fn task(number: usize, state: TaskState, needs: &[usize]) -> Task {
+    let id = |number: usize| TaskId::from_uuid(Uuid::from_u128(number as u128 + 1));
+    Task {
+        id: id(number),
+        name: format!("s{number}"),
+        description: String::new(),
+        agent_id: None,
+        priority: 0,
+        required_capabilities: CapabilitySet::default(),
+        state,
+        queued_at: now(),
+        started_at: None,
+        completed_at: None,
+        unmet_dependencies: u32::try_from(needs.len()).unwrap(),
+        dependencies: needs.iter().map(|need| id(*need)).collect(),
+        input_artifacts: json!({}),
+        output_artifacts: None,
+        error_message: None,
+        cancel_reason: None,
+        communication_channels: vec![],
+        workflow_id: None,
+        run_id: RunId::from_uuid(Uuid::nil()),
+        fence: 1,
+        attempts: 0,
+        usage: Usage::default(),
+        version: 1,
+    }
+}
+
+fn agent(state: AgentState) -> Agent {
+    Agent {
+        id: AgentId::from_uuid(Uuid::from_u128(7)),
+        name: "a".into(),
+        state,
+        created_at: now(),
+        updated_at: now(),
+        last_heartbeat: None,
+        workspace_path: "/w".into(),
+        provider: "scripted".into(),
+        model_name: "m".into(),
+        capabilities: CapabilitySet::default(),
+        metadata: json!({}),
+        message_subscriptions: vec![],
+        project_id: None,
+        run_id: None,
+        version: 1,
+    }
+}
+
+/// Applies a decision to tasks in memory, as a store would.
+fn apply(tasks: &mut BTreeMap<TaskId, Task>, open: &mut i64, decision: &Decision) {
+    for change in &decision.changes {
+        match change {
+            Change::UpdateTask(task) => {
+                let unmet = tasks[&task.id].unmet_dependencies;
+                tasks.insert(
+                    task.id,
+                    Task {
+                        unmet_dependencies: unmet,
+                        ..task.clone()
+                    },
+                );
+            }
+            Change::ReleaseSuccessors(id) => {
+                for task in tasks
+                    .values_mut()
+                    .filter(|task| task.dependencies.contains(id))
+                {
+                    task.unmet_dependencies -= 1;
+                }
+            }
+            Change::CloseTasks { count, .. } => *open -= i64::from(*count),
+            Change::CreateWorkflow(_)
+            | Change::CreateRun(_)
+            | Change::UpdateRun(_)
+            | Change::CreateAgent(_)
+            | Change::UpdateAgent(_)
+            | Change::CreateWorkspace(_)
+            | Change::UpdateWorkspace(_)
+            | Change::CreateTask(_)
+            | Change::BookUsage { .. }
+            | Change::BeginEntry(_)
+            | Change::UpdateEntry(_) => {}
+        }
+    }
+}
+
+#[test]
+fn a_task_has_exactly_the_moves_of_the_specification() {
+    use TaskState::{Assigned, Cancelled, Completed, Failed, Queued, Running};
+    let allowed: Vec<(TaskState, TaskState)> = TaskState::ALL
+        .iter()
+        .flat_map(|from| TaskState::ALL.iter().map(move |to| (*from, *to)))
+        .filter(|(from, to)| from.allows(*to))
+        .collect();
+    assert_eq!(
+        allowed,
+        [
+            (Queued, Assigned),
+            (Queued, Cancelled),
+            (Assigned, Queued),
+            (Assigned, Running),
+            (Assigned, Cancelled),
+            (Running, Queued),
+            (Running, Completed),
+            (Running, Failed),
+            (Running, Cancelled),
+        ]
+    );
+}
+
+#[test]
+fn a_queued_task_cannot_finish() {
+    let ids = Ids::default();
+    let refused = task(0, TaskState::Queued, &[]).complete(
+        agent(AgentState::Working),
+        json!({}),
+        Moment {
+            now: now(),
+            ids: &ids,
+        },
+    );
+    assert_eq!(
+        refused.unwrap_err().to_string(),
+        "a queued task can't become completed"
+    );
+}
+
+/// What happens to a task when it is its turn.
+#[derive(Debug, Clone, Copy)]
+enum Fate {
+    Completes,
+    Fails,
+    IsSkipped,
+}
+
+fn fates() -> impl Strategy<Value = Vec<(Fate, Vec<prop::sample::Index>, i32)>> {
+    let fate =
+        prop_oneof![4 => Just(Fate::Completes), 1 => Just(Fate::Fails), 1 => Just(Fate::IsSkipped)];
+    let needs = proptest::collection::vec(any::<prop::sample::Index>(), 0..4);
+    proptest::collection::vec((fate, needs, -2..3_i32), 1..30)
+}
+
+fn settle(task: &Task, fate: Fate, siblings: &[Task], moment: Moment<'_>) -> Decision {
+    let mut assigned = task.clone();
+    assigned.state = TaskState::Assigned;
+    match fate {
+        Fate::IsSkipped => assigned.skip("false", siblings, moment).unwrap(),
+        Fate::Completes => {
+            let (running, agent, _) = assigned
+                .begin(agent(AgentState::Idle), json!({}), moment)
+                .unwrap();
+            running.complete(agent, json!({}), moment).unwrap()
+        }
+        Fate::Fails => {
+            let (running, agent, _) = assigned
+                .begin(agent(AgentState::Idle), json!({}), moment)
+                .unwrap();
+            running
+                .fail(agent, "broke".into(), siblings, moment)
+                .unwrap()
+        }
+    }
+}
+
+proptest! {
+    /// Runs random graphs with random failures and conditions to their end.
+    #[test]
+    fn order_is_kept_nothing_runs_twice_and_nothing_is_stuck(plan in fates()) {
+        let ids = Ids::default();
+        let moment = Moment { now: now(), ids: &ids };
+        let mut tasks: BTreeMap<TaskId, Task> = BTreeMap::new();
+        let mut fate_of = BTreeMap::new();
+        for (number, (fate, raw, priority)) in plan.iter().enumerate() {
+            let mut needs: Vec<usize> = if number == 0 { vec![] } else { raw.iter().map(|need| need.index(number)).collect() };
+            needs.sort_unstable();
+            needs.dedup();
+            let task = Task { priority: *priority, ..task(number, TaskState::Queued, &needs) };
+            fate_of.insert(task.id, *fate);
+            tasks.insert(task.id, task);
+        }
+        let mut open = i64::try_from(tasks.len()).unwrap();
+        let mut ran: Vec<TaskId> = vec![];
+        loop {
+            let mut ready: Vec<&Task> = tasks.values().filter(|task| task.is_ready()).collect();
+            ready.sort_by(|a, b| a.queue_order(b));
+            let Some(next) = ready.first().map(|task| (*task).clone()) else { break };
+            for need in &next.dependencies {
+                prop_assert_eq!(tasks[need].state, TaskState::Completed);
+            }
+            prop_assert!(!ran.contains(&next.id));
+            ran.push(next.id);
+            let siblings: Vec<Task> = tasks.values().cloned().collect();
+            let decision = settle(&next, fate_of[&next.id], &siblings, moment);
+            apply(&mut tasks, &mut open, &decision);
+        }
+        prop_assert_eq!(open, 0);
+        for task in tasks.values() {
+            prop_assert!(task.state.is_final(), "{task:?} is stuck");
+            let bad = task.dependencies.iter().any(|need| tasks[need].state != TaskState::Completed);
+            prop_assert_eq!(bad, !ran.contains(&task.id), "runs exactly when all it needs completed");
+            if bad {
+                let failed = task.dependencies.iter().any(|need| tasks[need].state == TaskState::Failed);
+                prop_assert_eq!(task.state, TaskState::Cancelled);
+                prop_assert!(!failed || task.cancel_reason.is_some());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_queue_is_ordered_by_priority_then_age() {
+    let earlier = DateTime::from_timestamp(10, 0).unwrap();
+    let low_old = Task {
+        queued_at: earlier,
+        ..task(0, TaskState::Queued, &[])
+    };
+    let low_new = task(1, TaskState::Queued, &[]);
+    let high_new = Task {
+        priority: 5,
+        ..task(2, TaskState::Queued, &[])
+    };
+    let mut queue = [low_new.clone(), high_new.clone(), low_old.clone()];
+    queue.sort_by(Task::queue_order);
+    assert_eq!(queue, [high_new, low_old, low_new]);
+}
+
+#[test]
+fn a_failure_says_which_step_it_came_from() {
+    let ids = Ids::default();
+    let running = task(0, TaskState::Running, &[]);
+    let siblings = [
+        running.clone(),
+        task(1, TaskState::Queued, &[0]),
+        task(2, TaskState::Queued, &[1]),
+    ];
+    let decision = running
+        .fail(
+            agent(AgentState::Working),
+            "no answer".into(),
+            &siblings,
+            Moment {
+                now: now(),
+                ids: &ids,
+            },
+        )
+        .unwrap();
+    let told: Vec<(&str, &str)> = decision
+        .events
+        .iter()
+        .map(|event| (event.event_type.as_str(), event.message.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("task.failed", "s0 failed: no answer"),
+            (
+                "task.cancelled",
+                "s1 cancelled: it needs 's0', which failed"
+            ),
+            (
+                "task.cancelled",
+                "s2 cancelled: it needs 's0', which failed"
+            ),
+        ]
+    );
+    let reasons: Vec<Option<CancelReason>> = decision
+        .changes
+        .iter()
+        .filter_map(|change| match change {
+            Change::UpdateTask(task) => Some(task.cancel_reason),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        reasons,
+        [
+            Some(CancelReason::DependencyFailed),
+            Some(CancelReason::DependencyFailed),
+            None
+        ]
+    );
+}

@@ -1,0 +1,131 @@
+//! What model calls used: tokens and money.
+
+use std::fmt;
+use std::ops::{Add, AddAssign};
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+/// Money in US dollars, exact. Shown as a decimal text on the wire.
+///
+/// Inside it counts whole pico-dollars (10^-12 USD), so that the databases can add costs
+/// as integers: the cheapest cached token of any catalogue is thousands of these.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cost(i64);
+
+const PICOS_SCALE: u32 = 12;
+
+impl Cost {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+
+    /// From whole pico-dollars, as the store keeps them.
+    #[must_use]
+    pub const fn from_picos(picos: i64) -> Self {
+        Self(picos)
+    }
+
+    /// Whole pico-dollars.
+    #[must_use]
+    pub const fn picos(self) -> i64 {
+        self.0
+    }
+
+    /// From US dollars, rounded to a pico-dollar; `None` when it is more than 9.2 million USD.
+    #[must_use]
+    pub fn from_usd(usd: Decimal) -> Option<Self> {
+        let scaled = usd.checked_mul(Decimal::from(10_i64.pow(PICOS_SCALE)))?;
+        i64::try_from(scaled.round().mantissa() / 10_i128.pow(scaled.round().scale()))
+            .ok()
+            .map(Self)
+    }
+
+    /// US dollars.
+    #[must_use]
+    pub fn usd(self) -> Decimal {
+        Decimal::new(self.0, PICOS_SCALE).normalize()
+    }
+}
+
+impl Add for Cost {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.usd().fmt(f)
+    }
+}
+
+impl Serialize for Cost {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.usd().to_string())
+    }
+}
+
+impl<'de> Deserialize<'de> for Cost {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let usd = <Decimal as Deserialize>::deserialize(deserializer)?;
+        Self::from_usd(usd).ok_or_else(|| serde::de::Error::custom("more than 9.2 million USD"))
+    }
+}
+
+/// What one or more model calls used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Model calls.
+    pub turns: u64,
+    /// Tokens read by the model.
+    pub input_tokens: u64,
+    /// Tokens written by the model.
+    pub output_tokens: u64,
+    /// What the provider says it cost; zero where it says nothing.
+    pub cost: Cost,
+}
+
+impl Usage {
+    /// Tokens read and written.
+    #[must_use]
+    pub const fn tokens(&self) -> u64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
+}
+
+impl AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        self.turns = self.turns.saturating_add(other.turns);
+        self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
+        self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
+        self.cost = self.cost + other.cost;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cost;
+    use proptest::prelude::*;
+    use rust_decimal::Decimal;
+
+    #[test]
+    fn the_cheapest_cached_token_keeps_its_exact_price() {
+        let price: Decimal = "0.0000000075".parse().unwrap();
+        assert_eq!(Cost::from_usd(price).unwrap().usd(), price);
+    }
+
+    #[test]
+    fn a_cost_beyond_the_range_is_refused_not_wrapped() {
+        assert_eq!(Cost::from_usd(Decimal::from(10_000_000)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_cost_survives_json(picos in any::<i64>()) {
+            let cost = Cost::from_picos(picos);
+            let json = serde_json::to_string(&cost).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Cost>(&json).unwrap(), cost);
+        }
+    }
+}

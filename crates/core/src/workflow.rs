@@ -1,0 +1,120 @@
+//! Workflows: versioned definitions that can run many times.
+
+use serde::{Deserialize, Serialize};
+
+use crate::transition::{StateMachine, text_enum};
+use crate::{IllegalTransition, ProjectId, Timestamp, WorkflowDefinition, WorkflowId};
+
+text_enum! {
+    /// The life of a workflow and of each of its runs.
+    WorkflowState {
+        /// Being written.
+        Draft = "draft",
+        /// Being checked.
+        Validating = "validating",
+        /// Checked; may run.
+        Ready = "ready",
+        /// Its tasks run.
+        Running = "running",
+        /// Every task that had to run ended well.
+        Completed = "completed",
+        /// A task failed.
+        Failed = "failed",
+        /// Stopped by a person.
+        Cancelled = "cancelled",
+    }
+}
+
+impl WorkflowState {
+    /// Whether nothing comes after this state.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+}
+
+impl StateMachine for WorkflowState {
+    const ENTITY: &'static str = "workflow";
+
+    fn name(self) -> &'static str {
+        self.as_str()
+    }
+
+    fn allows(self, to: Self) -> bool {
+        use WorkflowState::{Cancelled, Completed, Draft, Failed, Ready, Running, Validating};
+        match self {
+            Draft => to == Validating,
+            Validating => matches!(to, Ready | Draft),
+            Ready => to == Running,
+            Running => matches!(to, Completed | Failed | Cancelled),
+            Completed | Failed | Cancelled => false,
+        }
+    }
+}
+
+/// One version of a workflow definition.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Workflow {
+    /// Names this version.
+    pub id: WorkflowId,
+    /// The name all versions share.
+    pub name: String,
+    /// What it does.
+    pub description: String,
+    /// The checked definition.
+    pub definition: WorkflowDefinition,
+    /// The file as its author wrote it.
+    pub source: String,
+    /// Where the file was: paths in it are relative to this folder.
+    pub base_dir: String,
+    /// Its life as a definition.
+    pub state: WorkflowState,
+    /// When this version was stored.
+    pub created_at: Timestamp,
+    /// The project it belongs to.
+    pub project_id: Option<ProjectId>,
+    /// 1 for the first version of a name, then 2, 3.
+    pub definition_version: u32,
+    /// Row version; a commit that read an older one is refused.
+    pub version: u64,
+}
+
+impl Workflow {
+    /// Moves the definition to another state.
+    ///
+    /// # Errors
+    /// The specification does not have that move.
+    pub fn transition(&mut self, to: WorkflowState) -> Result<(), IllegalTransition> {
+        self.state = self.state.step(to)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::WorkflowState::{
+        self, Cancelled, Completed, Draft, Failed, Ready, Running, Validating,
+    };
+    use crate::transition::StateMachine;
+
+    #[test]
+    fn a_workflow_has_exactly_the_moves_of_the_specification() {
+        let allowed: Vec<(WorkflowState, WorkflowState)> = WorkflowState::ALL
+            .iter()
+            .flat_map(|from| WorkflowState::ALL.iter().map(move |to| (*from, *to)))
+            .filter(|(from, to)| from.allows(*to))
+            .collect();
+        assert_eq!(
+            allowed,
+            [
+                (Draft, Validating),
+                (Validating, Draft),
+                (Validating, Ready),
+                (Ready, Running),
+                (Running, Completed),
+                (Running, Failed),
+                (Running, Cancelled),
+            ]
+        );
+    }
+}

@@ -1,0 +1,385 @@
+//! Rules of `commit` and of reading back.
+
+use fusion_core::{
+    AgentState, Change, Cost, Decision, EffectClass, EntryKind, EntryState, IdSource, JournalEntry,
+    JournalEntryId, RunId, TaskState, Usage,
+};
+use futures::future::join_all;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::sample::{Sample, agent_named, at, step, workflow};
+use crate::{Batch, Error, EventFilter, Fence, RunFilter, Store};
+
+async fn two_steps(store: &dyn Store) -> Sample {
+    let steps = vec![
+        step("one", agent_named("a"), &[], 0),
+        step("two", agent_named("b"), &["one"], 0),
+    ];
+    Sample::store(store, steps).await
+}
+
+/// Every field of every entity survives the store.
+pub async fn everything_written_is_read_back(store: &dyn Store) {
+    let sample = two_steps(store).await;
+    let workflow = store.workflow(sample.run.workflow_id).await.unwrap();
+    assert_eq!(workflow.definition.steps.len(), 2);
+    let mut task = sample.tasks["one"].clone();
+    task.input_artifacts = json!({ "prompt": "ünïcode \u{0}\n", "n": 1.5, "big": u64::MAX });
+    task.output_artifacts = Some(json!({ "outputs": [1, null, true] }));
+    task.error_message = Some("why".to_owned());
+    task.started_at = Some(at(300));
+    task.attempts = 2;
+    task.priority = -3;
+    store
+        .commit(Batch::free(
+            Decision::default().with(Change::UpdateTask(task.clone())),
+        ))
+        .await
+        .unwrap();
+    task.version += 1;
+    assert_eq!(store.task(task.id).await.unwrap(), task);
+    let mut run = sample.run.clone();
+    run.outputs = Some(json!({ "report": "done" }));
+    run.error_message = Some("e".to_owned());
+    store
+        .commit(Batch::free(
+            Decision::default().with(Change::UpdateRun(run.clone())),
+        ))
+        .await
+        .unwrap();
+    run.version += 1;
+    assert_eq!(store.run(run.id).await.unwrap(), run);
+    assert_eq!(
+        store
+            .runs(RunFilter {
+                unfinished_only: true,
+                limit: 10
+            })
+            .await
+            .unwrap(),
+        [run]
+    );
+    let agents = store.agents_of_run(sample.run.id).await.unwrap();
+    let names: Vec<(&str, AgentState, bool)> = agents
+        .iter()
+        .map(|(agent, workspace)| (agent.name.as_str(), agent.state, workspace.initialized))
+        .collect();
+    assert_eq!(
+        names,
+        [("a", AgentState::Idle, true), ("b", AgentState::Idle, true)]
+    );
+    assert_eq!(store.used_process_uids().await.unwrap(), [50_001].into());
+}
+
+/// A batch whose last change is refused leaves no trace of its first, nor an event.
+pub async fn a_batch_is_written_whole_or_not_at_all(store: &dyn Store) {
+    let sample = two_steps(store).await;
+    let before = all_events(store).await;
+    let mut good = sample.tasks["one"].clone();
+    good.priority = 9;
+    let mut stale = sample.tasks["two"].clone();
+    stale.version += 7;
+    let decision = sample
+        .telling("never")
+        .with(Change::UpdateTask(good))
+        .with(Change::UpdateTask(stale));
+    let refused = store.commit(Batch::free(decision)).await.unwrap_err();
+    assert!(
+        matches!(refused, Error::Conflict { entity: "task", .. }),
+        "{refused:?}"
+    );
+    assert_eq!(
+        store.task(sample.tasks["one"].id).await.unwrap(),
+        sample.tasks["one"]
+    );
+    assert_eq!(all_events(store).await, before);
+}
+
+/// Two writers that read the same version can't both win.
+pub async fn an_update_of_an_old_version_is_refused(store: &dyn Store) {
+    let sample = two_steps(store).await;
+    let task = sample.tasks["one"].clone();
+    let update = || Batch::free(Decision::default().with(Change::UpdateTask(task.clone())));
+    store.commit(update()).await.unwrap();
+    let refused = store.commit(update()).await.unwrap_err();
+    assert!(
+        matches!(refused, Error::Conflict { entity: "task", .. }),
+        "{refused:?}"
+    );
+    assert_eq!(store.task(task.id).await.unwrap().version, task.version + 1);
+}
+
+/// Only the newest claim may write about its task, and only until it ends.
+pub async fn a_fenced_batch_needs_the_newest_number(store: &dyn Store) {
+    let sample = two_steps(store).await;
+    let unclaimed = Fence {
+        task: sample.tasks["one"].id,
+        number: 0,
+    };
+    let refused = store
+        .commit(Batch::fenced(unclaimed, Decision::default()))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(refused, Error::Fenced { .. }),
+        "not claimed: {refused:?}"
+    );
+    let task = store
+        .claim_task(sample.claim("a", &[], sample.node()))
+        .await
+        .unwrap()
+        .unwrap();
+    let fence = Fence {
+        task: task.id,
+        number: task.fence,
+    };
+    store
+        .commit(Batch::fenced(fence, Decision::default()))
+        .await
+        .unwrap();
+    let (running, agent, begin) = task
+        .begin(sample.agents["a"].clone(), json!({}), sample.moment())
+        .unwrap();
+    store.commit(Batch::fenced(fence, begin)).await.unwrap();
+    let done = running.complete(agent, json!({}), sample.moment()).unwrap();
+    store.commit(Batch::fenced(fence, done)).await.unwrap();
+    let refused = store
+        .commit(Batch::fenced(fence, Decision::default()))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(refused, Error::Fenced { .. }),
+        "ended: {refused:?}"
+    );
+}
+
+/// After a requeue the task is ready again, and what its old worker brings is refused.
+pub async fn a_requeued_task_is_out_of_reach_of_its_old_worker(store: &dyn Store) {
+    let sample = two_steps(store).await;
+    let task = store
+        .claim_task(sample.claim("a", &[], sample.node()))
+        .await
+        .unwrap()
+        .unwrap();
+    let fence = Fence {
+        task: task.id,
+        number: task.fence,
+    };
+    let back = task.take_back(None, "test", sample.moment()).unwrap();
+    store.commit(Batch::requeue(fence, back)).await.unwrap();
+    let refused = store
+        .commit(Batch::fenced(fence, Decision::default()))
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, Error::Fenced { .. }), "{refused:?}");
+    let queued = store.task(task.id).await.unwrap();
+    assert_eq!(
+        (queued.state, queued.fence),
+        (TaskState::Queued, task.fence + 1)
+    );
+    let again = store
+        .claim_task(sample.claim("a", &[], sample.node()))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((again.id, again.fence), (task.id, task.fence + 2));
+}
+
+/// Of many batches at once, each second one wrong, exactly the right ones are written.
+pub async fn a_failing_batch_does_not_disturb_its_neighbours(store: &dyn Store) {
+    let sample = two_steps(store).await;
+    let before = all_events(store).await.len();
+    let mut stale = sample.tasks["two"].clone();
+    stale.version += 7;
+    let commits = (0..40).map(|number| {
+        let mut decision = sample.telling(&format!("e{number}"));
+        if number % 2 == 1 {
+            decision = decision.with(Change::UpdateTask(stale.clone()));
+        }
+        store.commit(Batch::free(decision))
+    });
+    let results = join_all(commits).await;
+    for (number, result) in results.iter().enumerate() {
+        assert_eq!(result.is_ok(), number % 2 == 0, "{number}: {result:?}");
+    }
+    assert_eq!(all_events(store).await.len(), before + 20);
+}
+
+/// Numbers are 1, 2, 3 …; each answer names the place of its own last event.
+pub async fn events_are_dense_and_in_order_of_the_commits(store: &dyn Store) {
+    let sample = two_steps(store).await;
+    let commits = (0..30).map(|number| {
+        let decision = sample
+            .telling(&format!("{number}a"))
+            .telling(sample.event(&format!("{number}b")));
+        store.commit(Batch::free(decision))
+    });
+    let results = join_all(commits).await;
+    let events = store
+        .events(EventFilter {
+            after: 0,
+            run: Some(sample.run.id),
+            limit: 1_000,
+        })
+        .await
+        .unwrap();
+    let seqs: Vec<u64> = events.iter().map(|event| event.seq).collect();
+    assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>());
+    for (number, result) in results.into_iter().enumerate() {
+        let last = usize::try_from(result.unwrap().last_seq).unwrap();
+        let told: Vec<&str> = events[last - 2..last]
+            .iter()
+            .map(|event| event.event.message.as_str())
+            .collect();
+        assert_eq!(told, [format!("{number}a"), format!("{number}b")]);
+    }
+    let page = store
+        .events(EventFilter {
+            after: 3,
+            run: None,
+            limit: 2,
+        })
+        .await
+        .unwrap();
+    assert_eq!(page, events[3..5]);
+}
+
+/// Bookings are relative: none is lost, and none raises a row's version.
+pub async fn usage_booked_by_many_adds_up(store: &dyn Store) {
+    let sample = two_steps(store).await;
+    let task = &sample.tasks["one"];
+    let usage = Usage {
+        turns: 1,
+        input_tokens: 10,
+        output_tokens: 3,
+        cost: Cost::from_picos(7),
+    };
+    let book = Change::BookUsage {
+        run_id: sample.run.id,
+        task_id: task.id,
+        usage,
+    };
+    let commits =
+        (0..25).map(|_| store.commit(Batch::free(Decision::default().with(book.clone()))));
+    for result in join_all(commits).await {
+        result.unwrap();
+    }
+    let total = Usage {
+        turns: 25,
+        input_tokens: 250,
+        output_tokens: 75,
+        cost: Cost::from_picos(175),
+    };
+    let booked = store.task(task.id).await.unwrap();
+    assert_eq!((booked.usage, booked.version), (total, task.version));
+    assert_eq!(store.run(sample.run.id).await.unwrap().usage, total);
+}
+
+/// The count of unmet dependencies falls in the same commit; others' counts stay.
+pub async fn releasing_a_task_readies_its_successors(store: &dyn Store) {
+    let sample = two_steps(store).await;
+    let release = Decision::default()
+        .with(Change::ReleaseSuccessors(sample.tasks["one"].id))
+        .with(Change::CloseTasks {
+            run_id: sample.run.id,
+            count: 1,
+        });
+    store.commit(Batch::free(release)).await.unwrap();
+    assert!(store.task(sample.tasks["two"].id).await.unwrap().is_ready());
+    assert_eq!(store.run(sample.run.id).await.unwrap().open_tasks, 1);
+    assert_eq!(
+        store.task(sample.tasks["one"].id).await.unwrap(),
+        sample.tasks["one"]
+    );
+}
+
+/// Intent first, then one outcome; a second outcome is refused.
+pub async fn a_journal_entry_gets_one_outcome(store: &dyn Store) {
+    let sample = two_steps(store).await;
+    let mut entry = JournalEntry {
+        id: JournalEntryId::from_uuid(sample.ids.uuid()),
+        task_id: sample.tasks["one"].id,
+        run_id: sample.run.id,
+        seq: 1,
+        kind: EntryKind::Tool,
+        name: "write_file".to_owned(),
+        effect: EffectClass::ConfinedWrite,
+        state: EntryState::Started,
+        request: json!({ "path": "a" }),
+        outcome: None,
+        usage: Usage::default(),
+        attempts: 1,
+        started_at: at(1),
+        finished_at: None,
+    };
+    store
+        .commit(Batch::free(
+            Decision::default().with(Change::BeginEntry(entry.clone())),
+        ))
+        .await
+        .unwrap();
+    assert_eq!(store.journal(entry.task_id).await.unwrap(), [entry.clone()]);
+    entry.state = EntryState::Finished;
+    entry.outcome = Some(json!({ "ok": true }));
+    entry.usage = Usage {
+        turns: 1,
+        input_tokens: 2,
+        output_tokens: 3,
+        cost: Cost::from_picos(4),
+    };
+    entry.finished_at = Some(at(2));
+    let finish = || Batch::free(Decision::default().with(Change::UpdateEntry(entry.clone())));
+    store.commit(finish()).await.unwrap();
+    assert_eq!(store.journal(entry.task_id).await.unwrap(), [entry.clone()]);
+    let refused = store.commit(finish()).await.unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            Error::Conflict {
+                entity: "journal entry",
+                ..
+            }
+        ),
+        "{refused:?}"
+    );
+    assert_eq!(
+        store.activity(sample.run.id).await.unwrap(),
+        [],
+        "the task does not run"
+    );
+}
+
+/// Versions of one name are told apart; an unknown name has none.
+pub async fn the_newest_version_of_a_workflow_is_found_by_name(store: &dyn Store) {
+    let sample = two_steps(store).await;
+    let second = workflow(&sample.ids, "sample", 2, vec![]);
+    store
+        .commit(Batch::free(
+            Decision::default().with(Change::CreateWorkflow(second.clone())),
+        ))
+        .await
+        .unwrap();
+    assert_eq!(store.latest_workflow("sample").await.unwrap(), Some(second));
+    assert_eq!(store.latest_workflow("other").await.unwrap(), None);
+}
+
+/// Looking for what is not there says what was looked for.
+pub async fn a_missing_row_is_named(store: &dyn Store) {
+    let missing = store.run(RunId::from_uuid(Uuid::nil())).await.unwrap_err();
+    assert_eq!(
+        missing.to_string(),
+        "there is no run 00000000-0000-0000-0000-000000000000"
+    );
+}
+
+async fn all_events(store: &dyn Store) -> Vec<fusion_core::Event> {
+    store
+        .events(EventFilter {
+            after: 0,
+            run: None,
+            limit: 10_000,
+        })
+        .await
+        .unwrap()
+}

@@ -1,0 +1,228 @@
+//! Small, whole values to store.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use fusion_core::{
+    Agent, AgentId, AgentSpec, AgentState, Assignee, CapabilitySet, Decision, EventType, IdSource,
+    Moment, NewEvent, NodeId, Run, RunId, RunPlan, StepSpec, Task, Timestamp, Workflow,
+    WorkflowDefinition, WorkflowId, WorkflowState, Workspace, WorkspaceId,
+};
+use serde_json::{Map, json};
+use uuid::Uuid;
+
+use crate::{Batch, Claim, Lease, Store};
+
+/// Ids that rise by one.
+#[derive(Debug, Default)]
+pub(super) struct Ids(AtomicU64);
+
+impl IdSource for Ids {
+    fn uuid(&self) -> Uuid {
+        Uuid::from_u128(u128::from(self.0.fetch_add(1, Ordering::Relaxed)) + 1)
+    }
+}
+
+/// A stored run with two agents (`a` can do `x`, `b` can do `x` and `y`) and the given steps.
+pub(super) struct Sample {
+    pub(super) ids: Ids,
+    pub(super) run: Run,
+    pub(super) agents: BTreeMap<String, Agent>,
+    pub(super) tasks: BTreeMap<String, Task>,
+}
+
+pub(super) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_timestamp(seconds, 123_456_000).expect("a valid moment")
+}
+
+pub(super) fn step(id: &str, assignee: Assignee, needs: &[&str], priority: i32) -> StepSpec {
+    StepSpec {
+        id: id.to_owned(),
+        assignee,
+        needs: needs.iter().map(|need| (*need).to_owned()).collect(),
+        condition: None,
+        prompt: format!("do {id}"),
+        outputs: BTreeMap::new(),
+        artifacts: vec!["projects/**".to_owned()],
+        verify: vec![],
+        timeout_seconds: 60,
+        priority,
+    }
+}
+
+pub(super) fn agent_named(name: &str) -> Assignee {
+    Assignee::Agent(name.to_owned())
+}
+
+pub(super) fn capable_of(names: &[&str]) -> Assignee {
+    Assignee::Capabilities(names.iter().copied().collect())
+}
+
+impl Sample {
+    pub(super) async fn store(store: &dyn Store, steps: Vec<StepSpec>) -> Self {
+        let ids = Ids::default();
+        let moment = Moment {
+            now: at(100),
+            ids: &ids,
+        };
+        let run_id = RunId::from_uuid(ids.uuid());
+        let agents: BTreeMap<String, (Agent, Workspace)> =
+            [("a", &["x"][..]), ("b", &["x", "y"][..])]
+                .into_iter()
+                .map(|(name, capabilities)| {
+                    (name.to_owned(), agent(&ids, name, capabilities, run_id))
+                })
+                .collect();
+        let workflow = workflow(&ids, "sample", 1, steps);
+        let plan = RunPlan {
+            run_id,
+            workflow: &workflow,
+            inputs: Map::new(),
+            agents: agents.clone(),
+        };
+        let (run, decision) = plan.create(moment);
+        store
+            .commit(Batch::free(decision))
+            .await
+            .expect("a run is stored");
+        let launch = run
+            .launch(agents.into_values().collect(), moment)
+            .expect("a ready run starts");
+        store
+            .commit(Batch::free(launch))
+            .await
+            .expect("a run is launched");
+        let stored = store.agents_of_run(run_id).await.expect("agents are read");
+        let tasks = store.tasks_of_run(run_id).await.expect("tasks are read");
+        Self {
+            run: store.run(run_id).await.expect("a run is read"),
+            agents: stored
+                .into_iter()
+                .map(|(agent, _)| (agent.name.clone(), agent))
+                .collect(),
+            tasks: tasks
+                .into_iter()
+                .map(|task| (task.name.clone(), task))
+                .collect(),
+            ids,
+        }
+    }
+
+    pub(super) fn moment(&self) -> Moment<'_> {
+        Moment {
+            now: at(200),
+            ids: &self.ids,
+        }
+    }
+
+    pub(super) fn event(&self, message: &str) -> NewEvent {
+        NewEvent::of_run(
+            self.moment(),
+            EventType::TaskAssigned,
+            self.run.id,
+            message.to_owned(),
+        )
+    }
+
+    pub(super) fn telling(&self, message: &str) -> Decision {
+        Decision::default().telling(self.event(message))
+    }
+
+    pub(super) fn claim(&self, agent: &str, sets: &[&[&str]], owner: NodeId) -> Claim {
+        Claim {
+            agent: self.agents[agent].id,
+            run: self.run.id,
+            capability_sets: sets
+                .iter()
+                .map(|set| set.iter().copied().collect::<CapabilitySet>().key())
+                .collect(),
+            lease: Lease {
+                owner,
+                duration: Duration::from_secs(10),
+            },
+            event: self.event("assigned"),
+        }
+    }
+
+    pub(super) fn node(&self) -> NodeId {
+        NodeId::from_uuid(self.ids.uuid())
+    }
+}
+
+pub(super) fn workflow(
+    ids: &Ids,
+    name: &str,
+    definition_version: u32,
+    steps: Vec<StepSpec>,
+) -> Workflow {
+    let spec = AgentSpec {
+        provider: "scripted".to_owned(),
+        model: "m".to_owned(),
+        capabilities: ["x"].into_iter().collect(),
+        instructions: String::new(),
+        tools: vec![],
+        max_turns: 3,
+        max_tokens: Some(100),
+        temperature: Some(0.5),
+    };
+    Workflow {
+        id: WorkflowId::from_uuid(ids.uuid()),
+        name: name.to_owned(),
+        description: "a sample".to_owned(),
+        definition: WorkflowDefinition {
+            name: name.to_owned(),
+            description: String::new(),
+            inputs: BTreeMap::new(),
+            agents: [("a".to_owned(), spec)].into(),
+            steps,
+            outputs: BTreeMap::new(),
+        },
+        source: "name: sample".to_owned(),
+        base_dir: "/tmp".to_owned(),
+        state: WorkflowState::Ready,
+        created_at: at(50),
+        project_id: None,
+        definition_version,
+        version: 1,
+    }
+}
+
+fn agent(ids: &Ids, name: &str, capabilities: &[&str], run_id: RunId) -> (Agent, Workspace) {
+    let id = AgentId::from_uuid(ids.uuid());
+    let root = format!("/w/{id}");
+    let agent = Agent {
+        id,
+        name: name.to_owned(),
+        state: AgentState::Spawning,
+        created_at: at(90),
+        updated_at: at(90),
+        last_heartbeat: None,
+        workspace_path: root.clone(),
+        provider: "scripted".to_owned(),
+        model_name: "m".to_owned(),
+        capabilities: capabilities.iter().copied().collect(),
+        metadata: json!({ "note": "ünïcode" }),
+        message_subscriptions: vec!["broadcast.*".to_owned()],
+        project_id: None,
+        run_id: Some(run_id),
+        version: 1,
+    };
+    let workspace = Workspace {
+        id: WorkspaceId::from_uuid(ids.uuid()),
+        agent_id: id,
+        projects_path: format!("{root}/projects"),
+        logs_path: format!("{root}/logs"),
+        root_path: root,
+        initialized: false,
+        initialization_error: None,
+        agent_config: json!({}),
+        environment_variables: [("K".to_owned(), "v".to_owned())].into(),
+        process_uid: Some(50_001),
+        created_at: at(90),
+        size_bytes: 0,
+        file_count: 0,
+        version: 1,
+    };
+    (agent, workspace)
+}
