@@ -84,14 +84,7 @@ impl RunPlan<'_> {
             completed_at: None,
             version: 1,
         };
-        let mut decision = Decision::default()
-            .with(Change::CreateWorkflow(self.workflow.clone()))
-            .with(Change::CreateRun(run.clone()))
-            .telling(run.event(
-                moment,
-                EventType::WorkflowCreated,
-                format!("{} stored", run.workflow_name),
-            ));
+        let mut decision = Decision::default().with(Change::CreateRun(run.clone()));
         for (agent, workspace) in self.agents.values() {
             decision.changes.push(Change::CreateAgent(agent.clone()));
             decision

@@ -1,9 +1,13 @@
 //! Workflows: versioned definitions that can run many times.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::transition::{StateMachine, text_enum};
-use crate::{IllegalTransition, ProjectId, Timestamp, WorkflowDefinition, WorkflowId};
+use crate::{
+    Change, Decision, EventId, EventType, IllegalTransition, Moment, NewEvent, ProjectId, Severity,
+    Timestamp, WorkflowDefinition, WorkflowId,
+};
 
 text_enum! {
     /// The life of a workflow and of each of its runs.
@@ -80,6 +84,26 @@ pub struct Workflow {
 }
 
 impl Workflow {
+    /// Stores a new version of a definition.
+    #[must_use]
+    pub fn create(&self, moment: Moment<'_>) -> Decision {
+        let event = NewEvent {
+            id: EventId::from_uuid(moment.ids.uuid()),
+            timestamp: moment.now,
+            event_type: EventType::WorkflowCreated,
+            severity: Severity::Info,
+            source_agent_id: None,
+            source_component: "coordination".to_owned(),
+            run_id: None,
+            data: json!({ "workflow_id": self.id, "version": self.definition_version }),
+            message: format!("{} version {} stored", self.name, self.definition_version),
+            message_queue_topic: Some(format!("workflow.{}.events", self.id)),
+        };
+        Decision::default()
+            .with(Change::CreateWorkflow(self.clone()))
+            .telling(event)
+    }
+
     /// Moves the definition to another state.
     ///
     /// # Errors

@@ -85,6 +85,9 @@ pub(crate) mod edge {
 /// Edges in one insert: far below SQLite's 32,766 bound values.
 const EDGES_PER_INSERT: usize = 500;
 
+/// Names in one query: far below SQLite's 32,766 bound values.
+const NAMES_PER_QUERY: usize = 500;
+
 fn to_row(task: &Task) -> Result<table::Model> {
     Ok(table::Model {
         id: task.id.uuid(),
@@ -318,6 +321,22 @@ impl TaskReader for SqlStore {
             .into_iter()
             .map(from_row)
             .collect()
+    }
+
+    async fn tasks_named(&self, run: RunId, names: &[String]) -> Result<Vec<Task>> {
+        let mut found = Vec::with_capacity(names.len());
+        for some in names.chunks(NAMES_PER_QUERY) {
+            let rows = table::Entity::find()
+                .filter(table::Column::RunId.eq(run.uuid()))
+                .filter(table::Column::Name.is_in(some))
+                .all(self.reader())
+                .await
+                .map_err(trying("read tasks"))?;
+            for row in rows {
+                found.push(from_row(row)?);
+            }
+        }
+        Ok(found)
     }
 
     async fn tasks_held_by_others(&self, node: NodeId) -> Result<Vec<Task>> {

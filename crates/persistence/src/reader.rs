@@ -83,6 +83,12 @@ pub trait TaskReader {
     /// The store fails.
     async fn tasks_of_run(&self, run: RunId) -> Result<Vec<Task>>;
 
+    /// The tasks of a run that have one of these names, in no order.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn tasks_named(&self, run: RunId, names: &[String]) -> Result<Vec<Task>>;
+
     /// The tasks under a lease of any node but this one: after a restart, those of the dead process.
     ///
     /// # Errors

@@ -272,7 +272,7 @@ fn indexes() -> Vec<IndexCreateStatement> {
         index("runs", "runs_by_state", &["state"]),
         index("agents", "agents_by_run", &["run_id"]),
         index("agents", "agents_by_state", &["state"]),
-        index("tasks", "tasks_by_run", &["run_id"]),
+        index("tasks", "tasks_by_run", &["run_id", "name"]),
         index("tasks", "tasks_by_agent", &["agent_id", "state"]),
         index("tasks", "tasks_by_lease", &["lease_owner"]),
         index(

@@ -39,6 +39,13 @@ pub async fn everything_written_is_read_back(store: &dyn Store) {
         .unwrap();
     task.version += 1;
     assert_eq!(store.task(task.id).await.unwrap(), task);
+    assert_eq!(
+        store
+            .tasks_named(sample.run.id, &["one".to_owned(), "none".to_owned()])
+            .await
+            .unwrap(),
+        [task]
+    );
     let mut run = sample.run.clone();
     run.outputs = Some(json!({ "report": "done" }));
     run.error_message = Some("e".to_owned());

@@ -81,7 +81,9 @@ impl Sample {
             inputs: Map::new(),
             agents: agents.clone(),
         };
-        let (run, decision) = plan.create(moment);
+        let (run, created) = plan.create(moment);
+        let mut decision = workflow.create(moment);
+        decision.merge(created);
         store
             .commit(Batch::free(decision))
             .await

@@ -1,0 +1,41 @@
+//! What an agent is told before it begins a task.
+
+use std::time::Duration;
+
+use fusion_core::{RunId, TaskId, ToolGroup};
+use serde_json::Value;
+
+/// One task, ready to be worked on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskBrief {
+    /// The task.
+    pub task_id: TaskId,
+    /// Its run.
+    pub run_id: RunId,
+    /// The step's id in the workflow file.
+    pub step: String,
+    /// The workflow's name.
+    pub workflow: String,
+    /// The agent's name in the workflow file.
+    pub agent: String,
+    /// The agent's own instructions.
+    pub instructions: String,
+    /// The model, as the provider resolved it.
+    pub model: String,
+    /// The rendered prompt.
+    pub prompt: String,
+    /// What the agent may use.
+    pub tools: Vec<ToolGroup>,
+    /// Model calls before the task fails.
+    pub max_turns: u32,
+    /// Upper bound of one answer, in tokens.
+    pub max_tokens: Option<u32>,
+    /// Sampling temperature.
+    pub temperature: Option<f64>,
+    /// JSON Schema of the outputs as one object; `None` makes the answer's text the output.
+    pub output_schema: Option<Value>,
+    /// Shell commands that must pass in the workspace before the task is done.
+    pub verify: Vec<String>,
+    /// How long one command may take at most.
+    pub command_timeout: Duration,
+}

@@ -1,0 +1,149 @@
+//! What a model gets to read, within limits.
+
+use fusion_providers::Message;
+
+use crate::TaskBrief;
+use crate::toolbox::FINISH;
+
+/// The whole conversation of one turn, in bytes: about 100,000 tokens.
+pub(crate) const CONTEXT_LIMIT: usize = 400 * 1024;
+
+/// One tool result, in bytes.
+pub(crate) const RESULT_LIMIT: usize = 32 * 1024;
+
+/// The system prompt: the agent's own instructions and the rules of the place it works in.
+pub(crate) fn system_prompt(brief: &TaskBrief) -> String {
+    let mut text = brief.instructions.trim().to_owned();
+    if !text.is_empty() {
+        text.push_str("\n\n");
+    }
+    text.push_str(&format!(
+        "You are the agent '{}' and work on the step '{}' of the workflow '{}'.",
+        brief.agent, brief.step, brief.workflow
+    ));
+    if !brief.tools.is_empty() {
+        text.push_str(
+            " You have a workspace of your own: every path is relative to it, and nothing outside of it \
+             can be reached. Put what you make under projects/.",
+        );
+    }
+    if brief.output_schema.is_some() {
+        text.push_str(&format!(
+            " When the work is done, call the tool `{FINISH}` once, with every output."
+        ));
+    }
+    text
+}
+
+/// The messages to send: all of them, or with the oldest tool results left out when they are
+/// too many. What was left out is said in its place.
+///
+/// # Errors
+/// Even without tool results it is too much; the text says how much.
+pub(crate) fn within_limit(messages: &[Message], limit: usize) -> Result<Vec<Message>, String> {
+    let mut kept = messages.to_vec();
+    let mut total: usize = kept.iter().map(size).sum();
+    for message in &mut kept {
+        if total <= limit {
+            break;
+        }
+        if let Message::Tool { content, name, .. } = message {
+            let note = format!(
+                "[{} bytes of the result of {name} were left out to fit the context]",
+                content.len()
+            );
+            if note.len() < content.len() {
+                total = total - content.len() + note.len();
+                *content = note;
+            }
+        }
+    }
+    if total > limit {
+        return Err(format!(
+            "the conversation has {total} bytes and the limit is {limit}"
+        ));
+    }
+    Ok(kept)
+}
+
+/// Bytes of text in a message.
+pub(crate) fn size(message: &Message) -> usize {
+    match message {
+        Message::User { text } => text.len(),
+        Message::Assistant { text, tool_calls } => {
+            text.len()
+                + tool_calls
+                    .iter()
+                    .map(|call| call.name.len() + call.arguments.to_string().len())
+                    .sum::<usize>()
+        }
+        Message::Tool { content, .. } => content.len(),
+    }
+}
+
+/// Keeps the head and the tail of a long text and says what is missing between them.
+pub(crate) fn shorten(text: &str, limit: usize) -> String {
+    if text.len() <= limit {
+        return text.to_owned();
+    }
+    let half = limit / 2;
+    let head = text
+        .get(..text.floor_char_boundary(half))
+        .unwrap_or_default();
+    let tail = text
+        .get(text.ceil_char_boundary(text.len() - half)..)
+        .unwrap_or_default();
+    let missing = text.len() - head.len() - tail.len();
+    format!("{head}\n[... {missing} bytes left out ...]\n{tail}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{shorten, within_limit};
+    use fusion_providers::Message;
+    use proptest::prelude::*;
+
+    fn result(content: &str) -> Message {
+        Message::Tool {
+            call_id: "c".into(),
+            name: "read_file".into(),
+            content: content.into(),
+        }
+    }
+
+    #[test]
+    fn the_oldest_tool_results_are_left_out_first_and_it_is_said() {
+        let messages = [
+            Message::User { text: "go".into() },
+            result(&"a".repeat(500)),
+            result(&"b".repeat(300)),
+        ];
+        let kept = within_limit(&messages, 400).unwrap();
+        let note = "[500 bytes of the result of read_file were left out to fit the context]";
+        assert_eq!(
+            kept,
+            [messages[0].clone(), result(note), messages[2].clone()]
+        );
+    }
+
+    #[test]
+    fn what_can_not_be_left_out_is_refused_with_figures() {
+        let prompt = Message::User {
+            text: "x".repeat(50),
+        };
+        assert_eq!(
+            within_limit(&[prompt], 40).unwrap_err(),
+            "the conversation has 50 bytes and the limit is 40"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_shortened_text_keeps_both_ends(text in "\\PC{0,400}", limit in 40_usize..200) {
+            let short = shorten(&text, limit);
+            prop_assert!(short.len() <= limit + 40);
+            prop_assert!(text.starts_with(short.split("\n[...").next().unwrap()));
+            prop_assert!(text.ends_with(short.rsplit("...]\n").next().unwrap()));
+        }
+    }
+}

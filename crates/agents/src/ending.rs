@@ -1,0 +1,38 @@
+//! How work on a task ends.
+
+use fusion_core::ErrorCode;
+use serde_json::Value;
+
+use crate::Record;
+
+/// Why a task failed, for people and for the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The kind of failure.
+    pub code: ErrorCode,
+    /// What went wrong, in one line.
+    pub message: String,
+    /// The way out, where there is one.
+    pub help: Option<String>,
+}
+
+/// How work on a task ended. `unrecorded` must be committed with what the caller makes of it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ending {
+    /// Everything asked for is there and checked.
+    Completed {
+        /// The outputs, checked against their schema.
+        outputs: Value,
+        /// The last outcomes.
+        unrecorded: Vec<Record>,
+    },
+    /// It can't be done.
+    Failed {
+        /// Why.
+        failure: Failure,
+        /// The last outcomes.
+        unrecorded: Vec<Record>,
+    },
+    /// The caller asked to stop. The effect under way has no outcome, as after a crash.
+    Interrupted,
+}

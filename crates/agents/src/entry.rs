@@ -1,0 +1,109 @@
+//! What the runtime keeps inside a journal entry.
+
+use fusion_core::{
+    EffectClass, EntryKind, EntryState, IdSource, JournalEntry, JournalEntryId, Timestamp, Usage,
+};
+use fusion_providers::{ToolCall, Turn};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::TaskBrief;
+
+/// The outcome of a turn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TurnOutcome {
+    /// The model answered.
+    Answer(Turn),
+    /// It did not, after all retries.
+    Error {
+        /// What the provider said.
+        message: String,
+        /// The way out.
+        help: Option<String>,
+    },
+}
+
+/// The outcome of a tool call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ToolOutcome {
+    /// What the model gets to read.
+    pub(crate) content: String,
+    /// Whether the tool did what was asked.
+    pub(crate) ok: bool,
+    /// Exit code, for commands that ended by themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) exit_code: Option<i32>,
+}
+
+/// The outcome of the `verify` commands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CheckOutcome {
+    /// Whether every command passed.
+    pub(crate) passed: bool,
+    /// The first command that did not, and its output.
+    pub(crate) report: String,
+}
+
+/// The parts of an entry that differ from effect to effect.
+pub(crate) struct Intent {
+    pub(crate) kind: EntryKind,
+    pub(crate) name: String,
+    pub(crate) effect: EffectClass,
+    pub(crate) request: Value,
+}
+
+impl Intent {
+    pub(crate) fn turn(brief: &TaskBrief, messages: usize, bytes: usize) -> Self {
+        Self {
+            kind: EntryKind::Turn,
+            name: brief.model.clone(),
+            effect: EffectClass::ModelTurn,
+            request: json!({ "messages": messages, "context_bytes": bytes }),
+        }
+    }
+
+    pub(crate) fn tool(call: &ToolCall, effect: EffectClass) -> Self {
+        Self {
+            kind: EntryKind::Tool,
+            name: call.name.clone(),
+            effect,
+            request: json!({ "call_id": call.id, "arguments": call.arguments }),
+        }
+    }
+
+    /// A check may run again: that is what `verify` commands are for.
+    pub(crate) fn check(commands: &[String]) -> Self {
+        Self {
+            kind: EntryKind::Check,
+            name: "verify".to_owned(),
+            effect: EffectClass::Read,
+            request: json!({ "commands": commands }),
+        }
+    }
+
+    pub(crate) fn begin(
+        self,
+        brief: &TaskBrief,
+        seq: u32,
+        ids: &dyn IdSource,
+        now: Timestamp,
+    ) -> JournalEntry {
+        JournalEntry {
+            id: JournalEntryId::from_uuid(ids.uuid()),
+            task_id: brief.task_id,
+            run_id: brief.run_id,
+            seq,
+            kind: self.kind,
+            name: self.name,
+            effect: self.effect,
+            state: EntryState::Started,
+            request: self.request,
+            outcome: None,
+            usage: Usage::default(),
+            attempts: 1,
+            started_at: now,
+            finished_at: None,
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The agent runtime: runs one task to its end through a model and tools.
+//!
+//! The state of a task is a fold over its journal ([`fusion_core::JournalEntry`]): `session.rs`
+//! turns entries into the conversation and says what comes next, without any effect of its
+//! own. [`Runtime::run`] carries that out, one effect at a time: intent to the
+//! [`Journal`], effect, outcome. So a task that was cut off anywhere goes on from its
+//! journal exactly as if nothing had happened.
+
+mod brief;
+mod context;
+mod ending;
+mod entry;
+mod journal;
+mod outputs;
+mod runtime;
+mod session;
+mod toolbox;
+
+pub use brief::TaskBrief;
+pub use ending::{Ending, Failure};
+pub use journal::{Journal, JournalRefused, Record};
+pub use runtime::Runtime;

@@ -1,0 +1,231 @@
+//! Carries out what the session says: one effect at a time, between two writes to the journal.
+
+use std::sync::Arc;
+
+use fusion_core::{Clock, EntryState, IdSource, JournalEntry};
+use fusion_providers::{Provider, ToolCall, TurnPlace, TurnRequest};
+use fusion_workspaces::{Launcher, WorkspaceDir};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::context::{CONTEXT_LIMIT, size, system_prompt, within_limit};
+use crate::entry::{Intent, TurnOutcome};
+use crate::session::{Action, Session};
+use crate::toolbox::{Place, Stopped, Toolbox, chain, verify};
+use crate::{Ending, Journal, JournalRefused, Record, TaskBrief};
+
+/// Everything one agent works with.
+#[derive(Debug, Clone)]
+pub struct Runtime {
+    /// Answers its turns.
+    pub provider: Arc<dyn Provider>,
+    /// Its directory.
+    pub workspace: Arc<WorkspaceDir>,
+    /// Starts its processes.
+    pub launcher: Launcher,
+    /// Tells the time of journal entries.
+    pub clock: Arc<dyn Clock>,
+    /// Makes the ids of journal entries.
+    pub ids: Arc<dyn IdSource>,
+}
+
+impl Runtime {
+    /// Works on a task until it ends, is cancelled, or its journal refuses a write.
+    ///
+    /// `past` is the task's journal so far; finished effects in it are not repeated. An effect
+    /// that was begun and has no outcome is repeated when its class allows it, else the
+    /// model is told that its outcome is unknown.
+    ///
+    /// # Errors
+    /// The journal refused a write: nothing further was started.
+    pub async fn run(
+        &self,
+        brief: &TaskBrief,
+        past: Vec<JournalEntry>,
+        journal: &dyn Journal,
+        cancel: &CancellationToken,
+    ) -> Result<Ending, JournalRefused> {
+        let place = Place {
+            workspace: Arc::clone(&self.workspace),
+            launcher: self.launcher.clone(),
+            command_timeout: brief.command_timeout,
+            cancel: cancel.clone(),
+        };
+        Work {
+            runtime: self,
+            brief,
+            system: system_prompt(brief),
+            toolbox: Toolbox::new(brief),
+            place,
+            session: Session::new(brief),
+            seq: 0,
+            lost: None,
+            unrecorded: Vec::new(),
+        }
+        .finish(past, journal)
+        .await
+    }
+}
+
+/// A task under work.
+struct Work<'a> {
+    runtime: &'a Runtime,
+    brief: &'a TaskBrief,
+    system: String,
+    toolbox: Toolbox,
+    place: Place,
+    session: Session<'a>,
+    /// The last number used in the journal.
+    seq: u32,
+    /// An effect that was begun before a crash and may be repeated.
+    lost: Option<JournalEntry>,
+    /// Outcomes that go to the journal with the next intent.
+    unrecorded: Vec<Record>,
+}
+
+impl Work<'_> {
+    async fn finish(
+        mut self,
+        past: Vec<JournalEntry>,
+        journal: &dyn Journal,
+    ) -> Result<Ending, JournalRefused> {
+        self.replay(past);
+        loop {
+            let action = self.session.next();
+            let intent = match &action {
+                Action::Complete(outputs) => {
+                    return Ok(Ending::Completed {
+                        outputs: outputs.clone(),
+                        unrecorded: self.unrecorded,
+                    });
+                }
+                Action::Fail(failure) => {
+                    return Ok(Ending::Failed {
+                        failure: failure.clone(),
+                        unrecorded: self.unrecorded,
+                    });
+                }
+                Action::Turn => {
+                    let messages = self.session.messages();
+                    Intent::turn(self.brief, messages.len(), messages.iter().map(size).sum())
+                }
+                Action::Tool(call) => Intent::tool(call, self.toolbox.effect(&call.name)),
+                Action::Check => Intent::check(&self.brief.verify),
+            };
+            if self.place.cancel.is_cancelled() {
+                return Ok(Ending::Interrupted);
+            }
+            let entry = self.begin(intent, journal).await?;
+            match self.carry_out(action, entry).await {
+                Ok(entry) => {
+                    fail::fail_point!("agents::after_effect", |_| std::process::abort());
+                    self.session.apply(&entry);
+                    self.unrecorded.push(Record::Update(entry));
+                }
+                Err(Stopped) => return Ok(Ending::Interrupted),
+            }
+        }
+    }
+
+    /// Takes in what was done before.
+    fn replay(&mut self, past: Vec<JournalEntry>) {
+        for mut entry in past {
+            self.seq = entry.seq;
+            if entry.state != EntryState::Started {
+                self.session.apply(&entry);
+            } else if entry.effect.may_repeat() {
+                self.lost = Some(entry);
+            } else {
+                entry.state = EntryState::Unknown;
+                entry.finished_at = Some(self.runtime.clock.now());
+                self.session.apply(&entry);
+                self.unrecorded.push(Record::Update(entry));
+            }
+        }
+    }
+
+    /// Writes the intent of the next effect, with the outcomes that wait.
+    async fn begin(
+        &mut self,
+        intent: Intent,
+        journal: &dyn Journal,
+    ) -> Result<JournalEntry, JournalRefused> {
+        let now = self.runtime.clock.now();
+        let (entry, record) = match self.lost.take() {
+            Some(mut entry) => {
+                entry.attempts = entry.attempts.saturating_add(1);
+                (entry.clone(), Record::Update(entry))
+            }
+            None => {
+                self.seq += 1;
+                let entry = intent.begin(self.brief, self.seq, self.runtime.ids.as_ref(), now);
+                (entry.clone(), Record::Begin(entry))
+            }
+        };
+        let mut records = std::mem::take(&mut self.unrecorded);
+        records.push(record);
+        journal.record(records).await?;
+        Ok(entry)
+    }
+
+    /// Does it; gives the entry with its outcome.
+    async fn carry_out(
+        &self,
+        action: Action,
+        mut entry: JournalEntry,
+    ) -> Result<JournalEntry, Stopped> {
+        let outcome = match action {
+            Action::Turn => {
+                let outcome = self.turn(&entry).await?;
+                if let TurnOutcome::Answer(turn) = &outcome {
+                    entry.usage = turn.usage;
+                }
+                serde_json::to_value(outcome)
+            }
+            Action::Tool(call) => serde_json::to_value(self.tool(call).await?),
+            Action::Check => serde_json::to_value(verify(&self.brief.verify, &self.place).await?),
+            Action::Complete(_) | Action::Fail(_) => Ok(Value::Null),
+        };
+        entry.outcome = Some(outcome.unwrap_or_default());
+        entry.state = EntryState::Finished;
+        entry.finished_at = Some(self.runtime.clock.now());
+        Ok(entry)
+    }
+
+    async fn turn(&self, entry: &JournalEntry) -> Result<TurnOutcome, Stopped> {
+        let messages = match within_limit(self.session.messages(), CONTEXT_LIMIT) {
+            Ok(messages) => messages,
+            Err(message) => {
+                let help = Some("ask for less in one step, or give smaller inputs".to_owned());
+                return Ok(TurnOutcome::Error { message, help });
+            }
+        };
+        let key = entry.id.to_string();
+        let tools = self.toolbox.specs();
+        let request = TurnRequest {
+            model: &self.brief.model,
+            system: &self.system,
+            messages: &messages,
+            tools: &tools,
+            max_tokens: self.brief.max_tokens,
+            temperature: self.brief.temperature,
+            place: TurnPlace {
+                step: &self.brief.step,
+                turn: self.session.next_turn(),
+                key: &key,
+            },
+        };
+        tokio::select! {
+            biased;
+            () = self.place.cancel.cancelled() => Err(Stopped),
+            answer = self.runtime.provider.send_message(&request) => Ok(match answer {
+                Ok(turn) => TurnOutcome::Answer(turn),
+                Err(error) => TurnOutcome::Error { message: chain(&error), help: error.help() },
+            }),
+        }
+    }
+
+    async fn tool(&self, call: ToolCall) -> Result<crate::entry::ToolOutcome, Stopped> {
+        self.toolbox.call(call, &self.place).await
+    }
+}

@@ -1,0 +1,271 @@
+//! The state of a task as a fold over its journal, and what comes next.
+//!
+//! No effect happens here: the same entries always give the same conversation and the same
+//! next action, in the process that wrote them and in the one that takes over.
+
+use std::collections::VecDeque;
+
+use fusion_core::{EntryKind, EntryState, ErrorCode, JournalEntry};
+use fusion_providers::{Message, ToolCall, Turn};
+use serde_json::{Value, json};
+
+use crate::entry::{CheckOutcome, ToolOutcome, TurnOutcome};
+use crate::outputs::{OutputSchema, json_in};
+use crate::toolbox::FINISH;
+use crate::{Failure, TaskBrief};
+
+/// Answers that do not fit before the task fails: one repair turn.
+const REPAIRS: u32 = 1;
+
+/// What the runtime has to do next.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Action {
+    /// Ask the model.
+    Turn,
+    /// Run a tool.
+    Tool(ToolCall),
+    /// Run the `verify` commands.
+    Check,
+    /// Hand these outputs in.
+    Complete(Value),
+    /// Give up.
+    Fail(Failure),
+}
+
+/// Outputs that fit their schema and wait for the `verify` commands.
+#[derive(Debug)]
+struct Proposal {
+    outputs: Value,
+    /// The `finish` call they came in; `None` when they came as text.
+    call: Option<ToolCall>,
+}
+
+/// A task in the middle of its work.
+#[derive(Debug)]
+pub(crate) struct Session<'a> {
+    brief: &'a TaskBrief,
+    schema: Option<OutputSchema>,
+    messages: Vec<Message>,
+    turns: u32,
+    misfits: u32,
+    pending: VecDeque<ToolCall>,
+    proposal: Option<Proposal>,
+    ending: Option<Result<Value, Failure>>,
+}
+
+impl<'a> Session<'a> {
+    /// A task before its first turn.
+    pub(crate) fn new(brief: &'a TaskBrief) -> Self {
+        let mut session = Self {
+            brief,
+            schema: None,
+            messages: vec![Message::User {
+                text: brief.prompt.clone(),
+            }],
+            turns: 0,
+            misfits: 0,
+            pending: VecDeque::new(),
+            proposal: None,
+            ending: None,
+        };
+        match brief
+            .output_schema
+            .as_ref()
+            .map(OutputSchema::new)
+            .transpose()
+        {
+            Ok(schema) => session.schema = schema,
+            Err(message) => session.fail(ErrorCode::InvalidInput, message),
+        }
+        session
+    }
+
+    /// The conversation so far.
+    pub(crate) fn messages(&self) -> &[Message] {
+        &self.messages
+    }
+
+    /// The number of the next turn, from 1.
+    pub(crate) const fn next_turn(&self) -> u32 {
+        self.turns + 1
+    }
+
+    /// What comes next.
+    pub(crate) fn next(&self) -> Action {
+        match (&self.ending, &self.proposal, self.pending.front()) {
+            (Some(Ok(outputs)), _, _) => Action::Complete(outputs.clone()),
+            (Some(Err(failure)), _, _) => Action::Fail(failure.clone()),
+            (None, Some(_), _) => Action::Check,
+            (None, None, Some(call)) => Action::Tool(call.clone()),
+            (None, None, None) if self.turns < self.brief.max_turns => Action::Turn,
+            (None, None, None) => Action::Fail(Failure {
+                code: ErrorCode::Limited,
+                message: format!(
+                    "the agent '{}' did not finish within {} turns",
+                    self.brief.agent, self.turns
+                ),
+                help: Some(format!(
+                    "raise `max_turns` of the agent '{}', or ask for less in one step",
+                    self.brief.agent
+                )),
+            }),
+        }
+    }
+
+    /// Takes in an entry that has its outcome.
+    pub(crate) fn apply(&mut self, entry: &JournalEntry) {
+        let outcome = entry.outcome.clone().unwrap_or_default();
+        let read = match entry.kind {
+            EntryKind::Turn => {
+                serde_json::from_value(outcome).map(|outcome| self.apply_turn(outcome))
+            }
+            EntryKind::Tool if entry.state == EntryState::Unknown => {
+                self.answer_call(unknown_outcome(&entry.name));
+                Ok(())
+            }
+            EntryKind::Tool => serde_json::from_value::<ToolOutcome>(outcome)
+                .map(|outcome| self.answer_call(outcome.content)),
+            EntryKind::Check => {
+                serde_json::from_value(outcome).map(|outcome| self.apply_check(outcome))
+            }
+        };
+        if let Err(error) = read {
+            self.fail(
+                ErrorCode::Internal,
+                format!("journal entry {} can't be read: {error}", entry.seq),
+            );
+        }
+        self.settle();
+    }
+
+    fn apply_turn(&mut self, outcome: TurnOutcome) {
+        self.turns += 1;
+        match outcome {
+            TurnOutcome::Error { message, help } => {
+                self.ending = Some(Err(Failure {
+                    code: ErrorCode::Unavailable,
+                    message,
+                    help,
+                }));
+            }
+            TurnOutcome::Answer(turn) => self.apply_answer(turn),
+        }
+    }
+
+    fn apply_answer(&mut self, turn: Turn) {
+        self.messages.push(Message::Assistant {
+            text: turn.text.clone(),
+            tool_calls: turn.tool_calls.clone(),
+        });
+        self.pending = turn.tool_calls.into();
+        if !self.pending.is_empty() {
+            return;
+        }
+        if self.schema.is_some() {
+            match json_in(&turn.text) {
+                Some(value) => self.hand_in(value, None),
+                None => self.misfit("the outputs are missing".to_owned(), None),
+            }
+        } else if turn.text.trim().is_empty() {
+            self.misfit("the answer is empty".to_owned(), None);
+        } else {
+            self.hand_in(json!({ "text": turn.text }), None);
+        }
+    }
+
+    /// Outputs as the agent gave them: they count when they fit their schema.
+    fn hand_in(&mut self, outputs: Value, call: Option<ToolCall>) {
+        if let Err(fault) = self
+            .schema
+            .as_ref()
+            .map_or(Ok(()), |schema| schema.check(&outputs))
+        {
+            self.misfit(fault, call);
+        } else if self.brief.verify.is_empty() {
+            self.ending = Some(Ok(outputs));
+        } else {
+            self.proposal = Some(Proposal { outputs, call });
+        }
+    }
+
+    /// An answer that does not fit: told to the agent once, then the end.
+    fn misfit(&mut self, fault: String, call: Option<ToolCall>) {
+        if self.misfits >= REPAIRS {
+            return self.fail(
+                ErrorCode::InvalidInput,
+                format!("{fault} (after one repair turn)"),
+            );
+        }
+        self.misfits += 1;
+        let ask = if self.schema.is_some() {
+            format!("{fault}. Call `{FINISH}` with every output, each as its schema says.")
+        } else {
+            format!("{fault}. Answer the task in plain text.")
+        };
+        self.tell(ask, call);
+    }
+
+    fn apply_check(&mut self, outcome: CheckOutcome) {
+        let Some(proposal) = self.proposal.take() else {
+            return;
+        };
+        if outcome.passed {
+            self.ending = Some(Ok(proposal.outputs));
+        } else {
+            let text = format!(
+                "Not done yet: a check of the work failed.\n{}\nMend it, then hand in again.",
+                outcome.report
+            );
+            self.tell(text, proposal.call);
+        }
+    }
+
+    /// Says something to the agent: as the result of its call, or as a message.
+    fn tell(&mut self, text: String, call: Option<ToolCall>) {
+        self.messages.push(match call {
+            Some(call) => Message::Tool {
+                call_id: call.id,
+                name: call.name,
+                content: text,
+            },
+            None => Message::User { text },
+        });
+    }
+
+    fn answer_call(&mut self, content: String) {
+        let call = self.pending.pop_front();
+        self.tell(content, call);
+    }
+
+    /// Handles `finish` calls that are next in line: they have no effect of their own.
+    fn settle(&mut self) {
+        while self.ending.is_none() && self.proposal.is_none() && self.finish_is_next() {
+            if let Some(call) = self.pending.pop_front() {
+                self.hand_in(call.arguments.clone(), Some(call));
+            }
+        }
+    }
+
+    fn finish_is_next(&self) -> bool {
+        self.schema.is_some() && self.pending.front().is_some_and(|call| call.name == FINISH)
+    }
+
+    fn fail(&mut self, code: ErrorCode, message: String) {
+        self.ending = Some(Err(Failure {
+            code,
+            message,
+            help: None,
+        }));
+    }
+}
+
+/// What the model reads about an effect whose outcome a crash took.
+fn unknown_outcome(tool: &str) -> String {
+    format!(
+        "The outcome of this call of {tool} is unknown: the program was stopped while it ran. It was not \
+         repeated. Look at the workspace before you decide whether to run it again."
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! The tools: what an agent can do besides talking.
+
+mod files;
+mod shell;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fusion_core::{EffectClass, ToolGroup};
+use fusion_providers::{ToolCall, ToolSpec};
+use fusion_workspaces::{Launcher, WorkspaceDir};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::TaskBrief;
+use crate::context::{RESULT_LIMIT, shorten};
+use crate::entry::ToolOutcome;
+
+pub(crate) use shell::verify;
+
+/// The tool that hands in a step's outputs. It has no effect, so it is no [`Tool`].
+pub(crate) const FINISH: &str = "finish";
+
+/// Where a tool works.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// The agent's workspace.
+    pub(crate) workspace: Arc<WorkspaceDir>,
+    /// Starts processes in it.
+    pub(crate) launcher: Launcher,
+    /// The longest that one command may take.
+    pub(crate) command_timeout: Duration,
+    /// Stops what runs.
+    pub(crate) cancel: CancellationToken,
+}
+
+/// A tool call was stopped by the caller: it has no outcome.
+#[derive(Debug)]
+pub(crate) struct Stopped;
+
+/// One tool. Everything that goes wrong inside is told to the model, in words to act on.
+#[async_trait]
+pub(crate) trait Tool: Send + Sync {
+    /// How the model is told about it.
+    fn spec(&self) -> ToolSpec;
+    /// What a repeat would do.
+    fn effect(&self) -> EffectClass;
+    /// Does it.
+    async fn call(&self, arguments: Value, place: &Place) -> Result<ToolOutcome, Stopped>;
+}
+
+/// The tools of one task.
+pub(crate) struct Toolbox {
+    tools: Vec<(ToolSpec, Box<dyn Tool>)>,
+    finish: Option<ToolSpec>,
+}
+
+impl Toolbox {
+    pub(crate) fn new(brief: &TaskBrief) -> Self {
+        let mut tools: Vec<Box<dyn Tool>> = Vec::new();
+        for group in ToolGroup::ALL
+            .iter()
+            .filter(|group| brief.tools.contains(group))
+        {
+            match group {
+                ToolGroup::Files => tools.extend(files::tools()),
+                ToolGroup::Shell => tools.push(Box::new(shell::RunCommand)),
+            }
+        }
+        let finish = brief.output_schema.clone().map(|parameters| ToolSpec {
+            name: FINISH.to_owned(),
+            description:
+                "Hands in the outputs of this step. Call it once, when all the work is done."
+                    .to_owned(),
+            parameters,
+        });
+        Self {
+            tools: tools.into_iter().map(|tool| (tool.spec(), tool)).collect(),
+            finish,
+        }
+    }
+
+    /// What the model is told.
+    pub(crate) fn specs(&self) -> Vec<ToolSpec> {
+        self.tools
+            .iter()
+            .map(|(spec, _)| spec)
+            .chain(&self.finish)
+            .cloned()
+            .collect()
+    }
+
+    /// What a repeat of a call would do. A call of a tool that is not there has no effect.
+    pub(crate) fn effect(&self, name: &str) -> EffectClass {
+        self.find(name).map_or(EffectClass::Read, Tool::effect)
+    }
+
+    /// Runs a call; its result is cut to what fits a context.
+    pub(crate) async fn call(&self, call: ToolCall, place: &Place) -> Result<ToolOutcome, Stopped> {
+        let Some(tool) = self.find(&call.name) else {
+            let names: Vec<String> = self.specs().into_iter().map(|spec| spec.name).collect();
+            return Ok(refused(format!(
+                "there is no tool '{}'; there are: {}",
+                call.name,
+                names.join(", ")
+            )));
+        };
+        let mut outcome = tool.call(call.arguments, place).await?;
+        outcome.content = shorten(&outcome.content, RESULT_LIMIT);
+        Ok(outcome)
+    }
+
+    fn find(&self, name: &str) -> Option<&dyn Tool> {
+        self.tools
+            .iter()
+            .find(|(spec, _)| spec.name == name)
+            .map(|(_, tool)| tool.as_ref())
+    }
+}
+
+/// A call that did not do what was asked.
+pub(crate) const fn refused(content: String) -> ToolOutcome {
+    ToolOutcome {
+        content,
+        ok: false,
+        exit_code: None,
+    }
+}
+
+/// A call that did.
+pub(crate) const fn done(content: String) -> ToolOutcome {
+    ToolOutcome {
+        content,
+        ok: true,
+        exit_code: None,
+    }
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        cause = source.source();
+    }
+    text
+}
+
+/// Reads a tool's arguments; `Err` tells the model what is wrong with them.
+pub(crate) fn arguments<T: DeserializeOwned>(tool: &str, value: Value) -> Result<T, ToolOutcome> {
+    if let Value::String(raw) = &value {
+        return Err(refused(format!(
+            "the arguments of {tool} are not a JSON object: {}",
+            shorten(raw, 200)
+        )));
+    }
+    serde_json::from_value(value)
+        .map_err(|error| refused(format!("the arguments of {tool} do not fit: {error}")))
+}

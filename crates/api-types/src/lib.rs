@@ -1,0 +1,13 @@
+//! The wire types of fusion-kit: what `--json` prints and what the HTTP API will answer.
+//!
+//! They are promised to others, so they are not the stored types: a field is only ever added.
+//! Names are `snake_case`, times RFC 3339 in UTC, money is US dollars as decimal text, ids are
+//! plain text. States are text too, so that an older reader survives a newer state.
+
+mod problem;
+mod run;
+mod workflow;
+
+pub use problem::{FaultView, FileText, Problem, ProblemKind};
+pub use run::{AgentView, JournalView, RunDetail, RunList, RunSummary, StepView, UsageView};
+pub use workflow::{InputView, WorkflowSummary};

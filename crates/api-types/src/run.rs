@@ -1,0 +1,248 @@
+//! Runs, their agents, steps and journals.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// What model calls used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageView {
+    /// Model calls.
+    pub turns: u64,
+    /// Tokens read by the model.
+    pub input_tokens: u64,
+    /// Tokens written by the model.
+    pub output_tokens: u64,
+    /// US dollars as decimal text, such as `0.0042`; `0` where the provider says nothing.
+    pub cost_usd: String,
+}
+
+impl UsageView {
+    /// Tokens read and written.
+    #[must_use]
+    pub const fn tokens(&self) -> u64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
+}
+
+impl Default for UsageView {
+    /// Nothing used, at no cost.
+    fn default() -> Self {
+        Self {
+            turns: 0,
+            input_tokens: 0,
+            output_tokens: 0,
+            cost_usd: "0".to_owned(),
+        }
+    }
+}
+
+/// One line about a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunSummary {
+    /// UUID of the run.
+    pub id: String,
+    /// Name of the workflow.
+    pub workflow: String,
+    /// `ready`, `running`, `completed`, `failed` or `cancelled`.
+    pub state: String,
+    /// The run has not ended and no process works on it: it can be resumed.
+    pub interrupted: bool,
+    /// Its steps.
+    pub steps_total: u32,
+    /// Its steps that ended well.
+    pub steps_completed: u32,
+    /// What all its steps used together.
+    pub usage: UsageView,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+    /// When its agents were ready.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub completed_at: Option<DateTime<Utc>>,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+impl RunSummary {
+    /// Whether nothing comes after its state.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self.state.as_str(), "completed" | "failed" | "cancelled")
+    }
+}
+
+/// The answer to a list of runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunList {
+    /// Newest first.
+    pub runs: Vec<RunSummary>,
+}
+
+/// All about a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunDetail {
+    /// The same fields as in a list, beside the ones below.
+    #[serde(flatten)]
+    pub summary: RunSummary,
+    /// The checked inputs, defaults filled in.
+    pub inputs: Map<String, Value>,
+    /// What the workflow gave back, once it completed.
+    pub outputs: Option<Value>,
+    /// At least one agent's answers come from a file, not from a model.
+    pub scripted: bool,
+    /// Absolute path of the data directory that holds the run.
+    pub data_dir: String,
+    /// Its agents, in the order of the file.
+    pub agents: Vec<AgentView>,
+    /// Its steps, in an order that respects their needs.
+    pub steps: Vec<StepView>,
+}
+
+/// An agent of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentView {
+    /// UUID of the agent.
+    pub id: String,
+    /// Its name in the workflow file.
+    pub name: String,
+    /// `spawning`, `idle`, `working`, `paused`, `error` or `terminated`.
+    pub state: String,
+    /// Name of the provider it speaks to.
+    pub provider: String,
+    /// The model, in the provider's own spelling; the script's file for a scripted agent.
+    pub model: String,
+    /// What it can do.
+    pub capabilities: Vec<String>,
+    /// Absolute path of its own directory.
+    pub workspace_path: String,
+}
+
+/// A step of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepView {
+    /// The step's id in the workflow file.
+    pub id: String,
+    /// UUID of the task behind it.
+    pub task_id: String,
+    /// `queued`, `assigned`, `running`, `completed`, `failed` or `cancelled`.
+    pub state: String,
+    /// Why it was cancelled: `condition_false`, `dependency_skipped`, `dependency_failed` or
+    /// `requested`.
+    pub cancel_reason: Option<String>,
+    /// Ids of the steps that must end before it.
+    pub needs: Vec<String>,
+    /// Name of the agent that does it, once that is known.
+    pub agent: Option<String>,
+    /// How often it was begun.
+    pub attempts: u32,
+    /// When an agent first began it.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub completed_at: Option<DateTime<Utc>>,
+    /// What its model calls used.
+    pub usage: UsageView,
+    /// What it hands to the steps after it.
+    pub outputs: Option<Value>,
+    /// Absolute paths of the files it made.
+    pub artifacts: Vec<String>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// What it does right now, such as `turn 3` or `run_command`; only while it runs.
+    pub activity: Option<String>,
+    /// What happened inside it, oldest first; only where a single run is shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub journal: Vec<JournalView>,
+}
+
+/// One effect of a step: a model call, a tool call or a check.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JournalView {
+    /// Place in the step's journal: 1, 2, 3.
+    pub seq: u32,
+    /// `turn`, `tool` or `check`.
+    pub kind: String,
+    /// The model, the tool, or `verify`.
+    pub name: String,
+    /// `started`, `finished` or `unknown`.
+    pub state: String,
+    /// What a repeat would do: `read`, `model_turn`, `confined_write` or `once`.
+    pub effect: String,
+    /// How often it was started: above 1 after a crash.
+    pub attempts: u32,
+    /// The intent, such as the arguments of a tool call.
+    pub request: Value,
+    /// What came of it, once that is known.
+    pub outcome: Option<Value>,
+    /// Tokens and money, for turns.
+    pub usage: UsageView,
+    /// When the intent was written.
+    pub started_at: DateTime<Utc>,
+    /// When the outcome was written.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RunDetail, RunSummary, UsageView};
+    use serde_json::{Map, json};
+
+    fn summary() -> RunSummary {
+        RunSummary {
+            id: "0192".to_owned(),
+            workflow: "hello".to_owned(),
+            state: "running".to_owned(),
+            interrupted: false,
+            steps_total: 1,
+            steps_completed: 0,
+            usage: UsageView::default(),
+            created_at: "2026-11-23T12:00:00.000001Z".parse().unwrap(),
+            started_at: None,
+            completed_at: None,
+            error: None,
+        }
+    }
+
+    #[test]
+    fn a_detail_is_a_summary_with_more_fields_on_the_same_level() {
+        let detail = RunDetail {
+            summary: summary(),
+            inputs: Map::new(),
+            outputs: None,
+            scripted: true,
+            data_dir: "/data".to_owned(),
+            agents: Vec::new(),
+            steps: Vec::new(),
+        };
+        let wire = json!({
+            "id": "0192", "workflow": "hello", "state": "running", "interrupted": false,
+            "steps_total": 1, "steps_completed": 0,
+            "usage": { "turns": 0, "input_tokens": 0, "output_tokens": 0, "cost_usd": "0" },
+            "created_at": "2026-11-23T12:00:00.000001Z", "started_at": null,
+            "completed_at": null, "error": null,
+            "inputs": {}, "outputs": null, "scripted": true, "data_dir": "/data",
+            "agents": [], "steps": [],
+        });
+        assert_eq!(serde_json::to_value(&detail).unwrap(), wire);
+        assert_eq!(serde_json::from_value::<RunDetail>(wire).unwrap(), detail);
+    }
+
+    #[test]
+    fn a_reader_survives_fields_and_states_it_does_not_know() {
+        let mut wire = serde_json::to_value(summary()).unwrap();
+        wire["state"] = json!("paused");
+        wire["colour"] = json!("blue");
+        let read: RunSummary = serde_json::from_value(wire).unwrap();
+        assert_eq!((read.state.as_str(), read.is_final()), ("paused", false));
+    }
+
+    #[test]
+    fn tokens_that_would_overflow_stay_at_the_limit() {
+        let usage = UsageView {
+            input_tokens: u64::MAX,
+            output_tokens: 1,
+            ..UsageView::default()
+        };
+        assert_eq!(usage.tokens(), u64::MAX);
+    }
+}

@@ -1,0 +1,296 @@
+//! The command line: a pure reading of arguments, nothing is looked up.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+/// Runs workflows of AI agents: one file, one command, each agent in its own workspace.
+#[derive(Debug, Clone, Parser)]
+#[command(
+    name = "fusion-kit",
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong input or usage, 130 interrupted",
+    after_long_help = "\
+Results go to stdout, everything else to stderr.
+
+Exit codes:
+    0  done
+    1  failed
+    2  wrong input or usage
+  130  interrupted; `fusion-kit resume` goes on
+
+Examples:
+  fusion-kit init demo                 a first workflow that needs no key
+  fusion-kit run demo/hello.yaml       run it
+  fusion-kit run show                  look closer at the newest run"
+)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that stand before or after any command.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Folder of the runs, their records and the agents' workspaces.
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "FUSION_KIT_DATA_DIR",
+        hide_env_values = true
+    )]
+    pub data_dir: Option<PathBuf>,
+    /// Print one JSON object on stdout and nothing else there; a problem is JSON on stderr.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print no progress and no notices; only results and errors.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Print no progress.
+    #[arg(long, global = true)]
+    pub no_progress: bool,
+    /// When to use colours; `auto` means on a terminal, unless `NO_COLOR` is set.
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
+    pub color: ColorChoice,
+    /// Say more: `run show` prints requests and outcomes whole.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Even into a pipe.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Run a workflow file, or look at runs.
+    Run(RunArgs),
+    /// Go on with an interrupted run.
+    Resume(ResumeArgs),
+    /// Check workflow files.
+    Workflow(WorkflowArgs),
+    /// Write a first workflow to start from.
+    Init(InitArgs),
+}
+
+/// `run FILE`, or one of its subcommands.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true,
+    after_long_help = "\
+A file whose name is that of a subcommand is reached by its path: ./list
+
+Examples:
+  fusion-kit run hello.yaml
+  fusion-kit run hello.yaml -i name=Ada -i language=French
+  fusion-kit run hello.yaml --json | jq .outputs"
+)]
+pub struct RunArgs {
+    /// Look at runs instead.
+    #[command(subcommand)]
+    pub command: Option<RunCommand>,
+    /// What to run; always there without a subcommand.
+    #[command(flatten)]
+    pub start: Option<StartArgs>,
+}
+
+/// What to run, and with what.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct StartArgs {
+    /// The workflow file.
+    pub file: PathBuf,
+    /// Give the workflow an input; may be repeated.
+    #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = input)]
+    pub inputs: Vec<InputArg>,
+}
+
+impl StartArgs {
+    /// The inputs by name; [`parse`] has made sure that no name comes twice.
+    #[must_use]
+    pub fn inputs_by_name(&self) -> BTreeMap<String, String> {
+        self.inputs
+            .iter()
+            .map(|input| (input.name.clone(), input.value.clone()))
+            .collect()
+    }
+}
+
+/// One `-i NAME=VALUE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputArg {
+    /// Before the first `=`.
+    pub name: String,
+    /// All after it, as typed.
+    pub value: String,
+}
+
+/// Looking at runs.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum RunCommand {
+    /// List the newest runs.
+    List(ListArgs),
+    /// Show all about a run: steps, agents, what each step did.
+    Show(ShowArgs),
+}
+
+/// `run list`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+Examples:
+  fusion-kit run list
+  fusion-kit run list --limit 100 --json | jq -r '.runs[] | select(.interrupted) | .id'")]
+pub struct ListArgs {
+    /// At most this many.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub limit: u32,
+}
+
+/// `run show`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+Examples:
+  fusion-kit run show
+  fusion-kit run show 0192f3c1 -v      with whole requests and outcomes")]
+pub struct ShowArgs {
+    /// Id of the run or the unique beginning of one; the newest run without it.
+    pub run: Option<String>,
+}
+
+/// `resume`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+No finished step runs again.
+
+Examples:
+  fusion-kit resume
+  fusion-kit resume 0192f3c1")]
+pub struct ResumeArgs {
+    /// Id of the run or the unique beginning of one; the newest interrupted run without it.
+    pub run: Option<String>,
+}
+
+/// `workflow`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(
+    disable_help_subcommand = true,
+    after_long_help = "\
+Examples:
+  fusion-kit workflow validate hello.yaml"
+)]
+pub struct WorkflowArgs {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub command: WorkflowCommand,
+}
+
+/// Working on workflow files.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum WorkflowCommand {
+    /// Check a workflow file and say every fault in it; nothing is run.
+    Validate(ValidateArgs),
+}
+
+/// `workflow validate`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+Examples:
+  fusion-kit workflow validate hello.yaml
+  fusion-kit workflow validate hello.yaml --json | jq .steps")]
+pub struct ValidateArgs {
+    /// The workflow file.
+    pub file: PathBuf,
+}
+
+/// `init`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+An existing file is never overwritten.
+
+Examples:
+  fusion-kit init
+  fusion-kit init demo --template plan-implement-review")]
+pub struct InitArgs {
+    /// Where to write; made if it is not there.
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    /// What to start from.
+    #[arg(long, value_enum, value_name = "NAME", default_value_t)]
+    pub template: Template,
+}
+
+/// What a new workflow starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Template {
+    /// One agent, one step; scripted answers, so it needs no key.
+    #[default]
+    Hello,
+    /// Three agents that hand work on; scripted answers, real files and checks.
+    PlanImplementReview,
+    /// A commented frame for a model of your own.
+    Empty,
+}
+
+/// Reads a command line; the first argument is the program's name.
+///
+/// # Errors
+/// Wrong usage, or a wish for help or the version: hand it to [`crate::refuse`].
+pub fn parse<I, T>(arguments: I) -> Result<Cli, clap::Error>
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let cli = Cli::try_parse_from(arguments)?;
+    if let Command::Run(RunArgs {
+        start: Some(start), ..
+    }) = &cli.command
+    {
+        refuse_repeated_input(&start.inputs)?;
+    }
+    Ok(cli)
+}
+
+fn refuse_repeated_input(inputs: &[InputArg]) -> Result<(), clap::Error> {
+    let mut seen = BTreeMap::new();
+    for input in inputs {
+        if let Some(first) = seen.insert(&input.name, &input.value) {
+            let message = format!(
+                "the input '{}' is given twice: '{first}' and '{}'",
+                input.name, input.value
+            );
+            return Err(Cli::command().error(ErrorKind::ArgumentConflict, message));
+        }
+    }
+    Ok(())
+}
+
+fn input(argument: &str) -> Result<InputArg, String> {
+    match argument.split_once('=') {
+        Some(("", _)) => Err("the name before '=' is missing: write NAME=VALUE".to_owned()),
+        Some((name, value)) => Ok(InputArg {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        }),
+        None => Err(format!("'{argument}' has no '=': write {argument}=VALUE")),
+    }
+}

@@ -1,0 +1,71 @@
+//! The port behind the commands.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use fusion_api_types::{Problem, RunDetail, RunSummary, WorkflowSummary};
+
+/// What a run is started with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunRequest {
+    /// The workflow file, as the user named it.
+    pub file: PathBuf,
+    /// Inputs by name, as typed: the workflow says what type they become.
+    pub inputs: BTreeMap<String, String>,
+}
+
+/// Does the work of the commands.
+///
+/// A failed or interrupted run is not an error: it is a `RunDetail` that says so. A `Problem`
+/// means that the request itself could not be done; then nothing is left behind.
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// Reads and checks a workflow file; changes nothing.
+    ///
+    /// # Errors
+    /// The file can't be read, or it is not a valid workflow (all faults at once).
+    async fn validate_workflow(&self, file: &Path) -> Result<WorkflowSummary, Problem>;
+
+    /// Starts a run and works on it until it ends or is interrupted.
+    ///
+    /// # Errors
+    /// The file or the inputs are wrong, or the data directory can't be used.
+    async fn run(
+        &self,
+        request: &RunRequest,
+        progress: &mut dyn Progress,
+    ) -> Result<RunDetail, Problem>;
+
+    /// Goes on with an interrupted run: by id or unique prefix, else the newest one.
+    ///
+    /// # Errors
+    /// No such run, nothing to resume, or the data directory can't be used.
+    async fn resume(
+        &self,
+        run: Option<&str>,
+        progress: &mut dyn Progress,
+    ) -> Result<RunDetail, Problem>;
+
+    /// The newest runs, newest first.
+    ///
+    /// # Errors
+    /// The data directory can't be read.
+    async fn list_runs(&self, limit: u32) -> Result<Vec<RunSummary>, Problem>;
+
+    /// One run with its journal: by id or unique prefix, else the newest one.
+    ///
+    /// # Errors
+    /// No such run, an ambiguous prefix, or the data directory can't be read.
+    async fn show_run(&self, run: Option<&str>) -> Result<RunDetail, Problem>;
+}
+
+/// Is told how a run goes.
+pub trait Progress: Send {
+    /// The run as it is now, read from the store: on every change and about four times a
+    /// second, so that clocks move. Snapshots may be skipped; each one stands for itself.
+    fn update(&mut self, run: &RunDetail);
+
+    /// Something a person should know that no field of the run says.
+    fn notice(&mut self, text: &str);
+}

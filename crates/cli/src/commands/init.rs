@@ -1,0 +1,142 @@
+//! `init`: a first workflow from a template.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use fusion_api_types::{Problem, ProblemKind};
+use serde_json::json;
+
+use crate::args::{InitArgs, Template};
+use crate::exit::Exit;
+use crate::session::Session;
+use crate::style::Tone;
+use crate::text::{clean_line, shell_word};
+
+/// A file of a template: its name and its content. The first one is the workflow.
+type TemplateFile = (&'static str, &'static str);
+
+const HELLO: &[TemplateFile] = &[
+    (
+        "hello.yaml",
+        include_str!("../../../../examples/hello.yaml"),
+    ),
+    (
+        "hello.script.yaml",
+        include_str!("../../../../examples/hello.script.yaml"),
+    ),
+];
+
+const PLAN_IMPLEMENT_REVIEW: &[TemplateFile] = &[
+    (
+        "plan-implement-review.yaml",
+        include_str!("../../../../examples/plan-implement-review.yaml"),
+    ),
+    (
+        "plan-implement-review.script.yaml",
+        include_str!("../../../../examples/plan-implement-review.script.yaml"),
+    ),
+];
+
+const EMPTY: &[TemplateFile] = &[(
+    "workflow.yaml",
+    include_str!("../../templates/workflow.yaml"),
+)];
+
+/// `init`.
+pub(crate) fn init(init: &InitArgs, session: &Session<'_>) -> Result<Exit, Problem> {
+    let files = match init.template {
+        Template::Hello => HELLO,
+        Template::PlanImplementReview => PLAN_IMPLEMENT_REVIEW,
+        Template::Empty => EMPTY,
+    };
+    let made = write_all(&init.dir, files)?;
+    let workflow = made.first().map(|path| path.display().to_string());
+    let verb = match init.template {
+        Template::Hello | Template::PlanImplementReview => "run",
+        Template::Empty => "workflow validate",
+    };
+    let next = session.command(&format!(
+        "{verb} {}",
+        shell_word(&workflow.unwrap_or_default())
+    ));
+    if session.global.json {
+        let names: Vec<String> = made.iter().map(|path| path.display().to_string()).collect();
+        session.print_json(&json!({ "files": names, "next": next }))?;
+        return Ok(Exit::Done);
+    }
+    let mut text = String::new();
+    for path in &made {
+        text.push_str(&format!(
+            "{} made {}\n",
+            session.out.paint(Tone::Good, "✓"),
+            clean_line(&path.display().to_string())
+        ));
+    }
+    text.push_str(&format!("next: {next}\n"));
+    session.print(&text)?;
+    Ok(Exit::Done)
+}
+
+/// Writes all the files or none.
+fn write_all(dir: &Path, files: &[TemplateFile]) -> Result<Vec<PathBuf>, Problem> {
+    let paths: Vec<PathBuf> = files.iter().map(|(name, _)| place(dir, name)).collect();
+    if let Some(taken) = paths.iter().find(|path| path.symlink_metadata().is_ok()) {
+        return Err(already_there(taken));
+    }
+    let new_dir = !dir.exists();
+    fs::create_dir_all(dir).map_err(|error| not_writable("make the folder", dir, &error))?;
+    for (done, (path, (_, content))) in paths.iter().zip(files).enumerate() {
+        if let Err(problem) = write_new(path, content) {
+            for written in paths.iter().take(done) {
+                fs::remove_file(written).ok();
+            }
+            if new_dir {
+                fs::remove_dir(dir).ok();
+            }
+            return Err(problem);
+        }
+    }
+    Ok(paths)
+}
+
+/// Where a file goes, without a leading `./` that nobody typed.
+fn place(dir: &Path, name: &str) -> PathBuf {
+    if dir == Path::new(".") {
+        PathBuf::from(name)
+    } else {
+        dir.join(name)
+    }
+}
+
+fn write_new(path: &Path, content: &str) -> Result<(), Problem> {
+    let mut file = File::create_new(path).map_err(|error| {
+        if error.kind() == ErrorKind::AlreadyExists {
+            already_there(path)
+        } else {
+            not_writable("make", path, &error)
+        }
+    })?;
+    let written = file
+        .write_all(content.as_bytes())
+        .and_then(|()| file.sync_all());
+    written.map_err(|error| {
+        fs::remove_file(path).ok();
+        not_writable("write", path, &error)
+    })
+}
+
+fn already_there(path: &Path) -> Problem {
+    Problem::new(
+        ProblemKind::Conflict,
+        format!("{} exists already; nothing was written", path.display()),
+    )
+    .with_help("name another folder: fusion-kit init DIR")
+}
+
+fn not_writable(verb: &str, path: &Path, error: &io::Error) -> Problem {
+    Problem::new(
+        ProblemKind::Unavailable,
+        format!("could not {verb} {}: {error}", path.display()),
+    )
+}

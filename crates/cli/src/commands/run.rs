@@ -1,0 +1,100 @@
+//! `run`, `resume`, `run list`, `run show`.
+
+use fusion_api_types::{Problem, ProblemKind, RunDetail, RunList};
+
+use crate::args::{ListArgs, ResumeArgs, ShowArgs, StartArgs};
+use crate::backend::{Backend, RunRequest};
+use crate::exit::Exit;
+use crate::progress::{Begun, Display};
+use crate::report;
+use crate::session::Session;
+
+/// `run FILE`.
+pub(crate) async fn start(
+    start: Option<&StartArgs>,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let start = start.ok_or_else(|| {
+        Problem::new(ProblemKind::InvalidInput, "no workflow file is given")
+            .with_help("fusion-kit run FILE")
+    })?;
+    let request = RunRequest {
+        file: start.file.clone(),
+        inputs: start.inputs_by_name(),
+    };
+    let mut display = Display::new(session, Begun::Now);
+    let ended = backend.run(&request, &mut display).await;
+    display.finish();
+    conclude(&ended?, session)
+}
+
+/// `resume`.
+pub(crate) async fn resume(
+    resume: &ResumeArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let mut display = Display::new(session, Begun::Before);
+    let ended = backend.resume(resume.run.as_deref(), &mut display).await;
+    display.finish();
+    conclude(&ended?, session)
+}
+
+/// `run list`.
+pub(crate) async fn list(
+    list: &ListArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let runs = backend.list_runs(list.limit).await?;
+    if session.global.json {
+        session.print_json(&RunList { runs })?;
+    } else if runs.is_empty() {
+        session.tell(&format!(
+            "no runs yet; start one with: {}\n",
+            session.command("run FILE")
+        ));
+    } else {
+        session.print(&report::list(&runs, session))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// `run show`.
+pub(crate) async fn show(
+    show: &ShowArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let run = backend.show_run(show.run.as_deref()).await?;
+    if session.global.json {
+        session.print_json(&run)?;
+    } else {
+        session.print(&report::detail(&run, session))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// What is said and answered when a run has stopped.
+fn conclude(run: &RunDetail, session: &Session<'_>) -> Result<Exit, Problem> {
+    let summary = &run.summary;
+    let exit = if summary.interrupted || !summary.is_final() {
+        Exit::Interrupted
+    } else if summary.state == "completed" {
+        Exit::Done
+    } else {
+        Exit::Failed
+    };
+    match exit {
+        Exit::Interrupted => session.tell(&report::interruption(run, session)),
+        Exit::Failed | Exit::WrongInput => session.tell(&report::failure(run, session)),
+        Exit::Done => {}
+    }
+    if session.global.json {
+        session.print_json(run)?;
+    } else if exit != Exit::Interrupted {
+        session.print(&report::result(run, session))?;
+    }
+    Ok(exit)
+}

@@ -1,0 +1,70 @@
+//! From a parsed command line to its end.
+
+use fusion_api_types::Problem;
+
+use crate::args::{Cli, Command, RunArgs, RunCommand, WorkflowCommand};
+use crate::backend::Backend;
+use crate::commands;
+use crate::exit::Exit;
+use crate::problem;
+use crate::session::Session;
+use crate::terminal::Terminal;
+
+/// Does what the command line says and writes what came of it.
+pub async fn execute(cli: Cli, backend: &dyn Backend, terminal: &Terminal) -> Exit {
+    let session = Session::new(&cli.global, terminal);
+    match dispatch(cli.command, backend, &session).await {
+        Ok(exit) => exit,
+        Err(problem) => {
+            session.tell(&problem::render(&problem, &session));
+            Exit::from(&problem)
+        }
+    }
+}
+
+/// Writes why [`crate::parse`] gave no command line: wrong usage to stderr, and help or version,
+/// which are results, to stdout.
+pub fn refuse(error: &clap::Error, terminal: &Terminal) -> Exit {
+    let (output, exit) = if error.use_stderr() {
+        (&terminal.stderr, Exit::WrongInput)
+    } else {
+        (&terminal.stdout, Exit::Done)
+    };
+    let text = error.render();
+    let text = if output.size().is_some() && !terminal.no_color {
+        text.ansi().to_string()
+    } else {
+        text.to_string()
+    };
+    // A reader that went away has all it wanted.
+    output.write(&text).ok();
+    exit
+}
+
+async fn dispatch(
+    command: Command,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    match command {
+        Command::Run(RunArgs {
+            command: Some(RunCommand::List(list)),
+            ..
+        }) => commands::run::list(&list, backend, session).await,
+        Command::Run(RunArgs {
+            command: Some(RunCommand::Show(show)),
+            ..
+        }) => commands::run::show(&show, backend, session).await,
+        Command::Run(RunArgs {
+            command: None,
+            start,
+        }) => commands::run::start(start.as_ref(), backend, session).await,
+        Command::Resume(resume) => commands::run::resume(&resume, backend, session).await,
+        Command::Workflow(workflow) => match workflow.command {
+            WorkflowCommand::Validate(file) => {
+                commands::workflow::validate(&file, backend, session).await
+            }
+        },
+        Command::Init(init) => commands::init::init(&init, session),
+    }
+}

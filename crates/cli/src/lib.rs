@@ -1,0 +1,29 @@
+//! The commands of fusion-kit: their arguments, their progress and their results.
+//!
+//! This crate knows the wire types and nothing of the engine. The binary hands it a [`Backend`]
+//! that does the work, and a [`Terminal`] that it may write on; results go to stdout, everything
+//! meant for a person goes to stderr. All text that may come from a model or a file is made
+//! harmless before it is printed.
+
+mod args;
+mod backend;
+mod commands;
+mod execute;
+mod exit;
+mod problem;
+mod progress;
+mod report;
+mod session;
+mod style;
+mod table;
+mod terminal;
+mod text;
+
+pub use args::{
+    Cli, ColorChoice, Command, Global, InitArgs, InputArg, ListArgs, ResumeArgs, RunArgs,
+    RunCommand, ShowArgs, StartArgs, Template, ValidateArgs, WorkflowArgs, WorkflowCommand, parse,
+};
+pub use backend::{Backend, Progress, RunRequest};
+pub use execute::{execute, refuse};
+pub use exit::Exit;
+pub use terminal::{Hints, Now, Output, Size, Terminal};

@@ -1,0 +1,77 @@
+//! One command at work: its options, its streams, its colours.
+
+use std::io::ErrorKind;
+
+use fusion_api_types::{Problem, ProblemKind};
+use serde::Serialize;
+
+use crate::args::{ColorChoice, Global};
+use crate::style::Palette;
+use crate::terminal::{Output, Terminal};
+use crate::text::{clean_json, shell_word};
+
+/// What every command needs to answer.
+#[derive(Debug)]
+pub(crate) struct Session<'a> {
+    pub(crate) global: &'a Global,
+    pub(crate) terminal: &'a Terminal,
+    /// Colours of stdout.
+    pub(crate) out: Palette,
+    /// Colours of stderr.
+    pub(crate) err: Palette,
+}
+
+impl<'a> Session<'a> {
+    pub(crate) fn new(global: &'a Global, terminal: &'a Terminal) -> Self {
+        let palette = |output: &Output| match global.color {
+            ColorChoice::Always => Palette::Coloured,
+            ColorChoice::Auto if output.size().is_some() && !terminal.no_color => Palette::Coloured,
+            ColorChoice::Auto | ColorChoice::Never => Palette::Plain,
+        };
+        Self {
+            global,
+            terminal,
+            out: palette(&terminal.stdout),
+            err: palette(&terminal.stderr),
+        }
+    }
+
+    /// Writes a result. A reader that went away has all it wanted.
+    pub(crate) fn print(&self, text: &str) -> Result<(), Problem> {
+        match self.terminal.stdout.write(text) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            Err(error) => Err(Problem::new(
+                ProblemKind::Unavailable,
+                format!("the result could not be written to stdout: {error}"),
+            )),
+        }
+    }
+
+    /// Writes a result as one line of JSON.
+    pub(crate) fn print_json(&self, result: &impl Serialize) -> Result<(), Problem> {
+        let json = serde_json::to_string(result).map_err(|error| {
+            Problem::new(
+                ProblemKind::Internal,
+                format!("the result could not be written as JSON: {error}"),
+            )
+        })?;
+        self.print(&format!("{}\n", clean_json(&json)))
+    }
+
+    /// Writes for a person; where stderr can't be written, nobody could be told.
+    pub(crate) fn tell(&self, text: &str) {
+        self.terminal.stderr.write(text).ok();
+    }
+
+    /// A command line that works on the same data directory.
+    pub(crate) fn command(&self, words: &str) -> String {
+        match &self.global.data_dir {
+            Some(dir) => {
+                let dir = shell_word(&dir.to_string_lossy());
+                format!("fusion-kit {words} --data-dir {dir}")
+            }
+            None => format!("fusion-kit {words}"),
+        }
+    }
+}

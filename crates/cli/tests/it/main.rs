@@ -1,0 +1,16 @@
+//! The commands from the outside: arguments in, text on two streams and an exit code out.
+
+#[cfg(test)]
+mod args;
+#[cfg(test)]
+mod init;
+#[cfg(test)]
+mod live;
+#[cfg(test)]
+mod problems;
+#[cfg(test)]
+mod progress;
+#[cfg(test)]
+mod runs;
+#[cfg(test)]
+mod support;

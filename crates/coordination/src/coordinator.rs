@@ -1,0 +1,120 @@
+//! The handle on the engine, and the one way it commits.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fusion_core::{Clock, IdSource, Moment, NodeId, Workspace};
+use fusion_messaging::{Bus, Subject};
+use fusion_persistence::{Batch, Lease, Store};
+use fusion_providers::Registry;
+use fusion_workspaces::{Launcher, Owners, Workspaces};
+
+use crate::{Error, Result};
+
+/// What the engine is made of.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// The truth.
+    pub store: Arc<dyn Store>,
+    /// Wakes people up.
+    pub bus: Arc<dyn Bus>,
+    /// Finds providers by name.
+    pub providers: Arc<Registry>,
+    /// Starts agents' processes.
+    pub launcher: Launcher,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Makes ids.
+    pub ids: Arc<dyn IdSource>,
+}
+
+/// How the engine behaves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// Whose agents' files and processes are.
+    pub owners: Owners,
+    /// Where new workspaces are made; existing ones are where their row says.
+    pub workspaces_root: PathBuf,
+    /// How long a claim holds without a heartbeat.
+    pub lease: Duration,
+    /// How often leases are extended.
+    pub heartbeat: Duration,
+    /// How often the store is looked at when nobody calls.
+    pub sweep: Duration,
+}
+
+/// The engine. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Coordinator {
+    pub(crate) parts: Arc<Parts>,
+    pub(crate) options: Arc<Options>,
+    pub(crate) node: NodeId,
+}
+
+impl Coordinator {
+    /// An engine of this process. Leases are held under a new node id.
+    #[must_use]
+    pub fn new(parts: Parts, options: Options) -> Self {
+        let node = NodeId::from_uuid(parts.ids.uuid());
+        Self {
+            parts: Arc::new(parts),
+            options: Arc::new(options),
+            node,
+        }
+    }
+
+    pub(crate) fn moment(&self) -> Moment<'_> {
+        Moment {
+            now: self.parts.clock.now(),
+            ids: self.parts.ids.as_ref(),
+        }
+    }
+
+    /// The folder that a workspace lies in.
+    pub(crate) fn workspaces_of(&self, workspace: &Workspace) -> Workspaces {
+        let root = Path::new(&workspace.root_path)
+            .parent()
+            .unwrap_or(&self.options.workspaces_root);
+        Workspaces::new(fusion_workspaces::Options {
+            root: root.to_path_buf(),
+            owners: self.options.owners.clone(),
+        })
+    }
+
+    pub(crate) fn lease(&self) -> Lease {
+        Lease {
+            owner: self.node,
+            duration: self.options.lease,
+        }
+    }
+
+    /// Commits a batch, then tells the bus. The bus may lose it: who listens also looks.
+    pub(crate) async fn commit(&self, batch: Batch) -> Result<()> {
+        let topics: BTreeSet<String> = batch
+            .decision
+            .events
+            .iter()
+            .filter_map(|event| event.message_queue_topic.clone())
+            .collect();
+        let committed = self.parts.store.commit(batch).await?;
+        let payload: Arc<[u8]> = committed.last_seq.to_string().into_bytes().into();
+        for topic in topics {
+            match topic.parse::<Subject>() {
+                Ok(subject) => self.parts.bus.publish(&subject, Arc::clone(&payload)),
+                Err(error) => tracing::warn!(%error, topic, "an event's topic is not a subject"),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Runs blocking work off the runtime's threads.
+pub(crate) async fn off_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::Broken(format!("blocking work broke off: {error}")))
+}

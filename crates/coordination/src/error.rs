@@ -1,0 +1,91 @@
+//! What can go wrong while runs are started and driven.
+
+use fusion_core::{Coded, ErrorCode, IllegalTransition, RunId, WorkflowState};
+
+/// A failure of the engine. A task's own failure is not one: it is a state of the task.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A model that an agent needs can't be asked.
+    #[error("the agent '{agent}' can't be spawned")]
+    Model {
+        /// The agent's name in the workflow file.
+        agent: String,
+        /// What its provider says.
+        #[source]
+        source: fusion_providers::Error,
+    },
+    /// A workspace can't be made or opened.
+    #[error("the workspace of the agent '{agent}' can't be used")]
+    Workspace {
+        /// The agent's name in the workflow file.
+        agent: String,
+        /// Why.
+        #[source]
+        source: fusion_workspaces::Error,
+    },
+    /// The store refused or failed. Nothing acknowledged is lost; the run can be resumed.
+    #[error("the store failed")]
+    Store(#[source] fusion_persistence::Error),
+    /// The run has ended; there is nothing to resume.
+    #[error("run {run} is {state} already")]
+    Ended {
+        /// The run.
+        run: RunId,
+        /// How it ended.
+        state: WorkflowState,
+    },
+    /// A rule was asked for a move that its state machine does not have: a fault of ours.
+    #[error(transparent)]
+    Illegal(#[from] IllegalTransition),
+    /// What the store holds does not fit together: a fault of ours.
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// The result of a call of the engine.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl From<fusion_persistence::Error> for Error {
+    fn from(error: fusion_persistence::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Error {
+    /// Whether another writer was first, so that reading and deciding again may work.
+    pub(crate) const fn is_conflict(&self) -> bool {
+        matches!(
+            self,
+            Self::Store(fusion_persistence::Error::Conflict { .. })
+        )
+    }
+
+    /// Whether the lease is lost: the result must be dropped.
+    pub(crate) const fn is_fenced(&self) -> bool {
+        matches!(self, Self::Store(fusion_persistence::Error::Fenced { .. }))
+    }
+}
+
+impl Coded for Error {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Model { source, .. } => source.code(),
+            Self::Workspace { source, .. } => source.code(),
+            Self::Store(source) => source.code(),
+            Self::Ended { .. } => ErrorCode::Conflict,
+            Self::Illegal(_) | Self::Broken(_) => ErrorCode::Internal,
+        }
+    }
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn told(error: &dyn Coded) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        cause = source.source();
+    }
+    text
+}

@@ -1,0 +1,36 @@
+//! Ends a run whose tasks have all ended.
+
+use fusion_core::{Run, TaskState};
+use fusion_persistence::Batch;
+use serde_json::{Map, Value};
+
+use crate::expression_context::expression_context;
+use crate::plan::Plan;
+use crate::{Coordinator, Result};
+
+impl Coordinator {
+    /// Gathers the run's outputs, ends it and its agents.
+    pub(crate) async fn finish(&self, plan: &Plan, run: Run) -> Result<()> {
+        let tasks = self.parts.store.tasks_of_run(run.id).await?;
+        let agents = self.parts.store.agents_of_run(run.id).await?;
+        let failed = tasks.iter().any(|task| task.state == TaskState::Failed);
+        let outputs = if failed {
+            Ok(Value::Null)
+        } else {
+            outputs(plan, &expression_context(&run, &tasks))
+        };
+        let agents = agents.into_iter().map(|(agent, _)| agent).collect();
+        let decision = run.finish(&tasks, agents, outputs, self.moment())?;
+        self.commit(Batch::free(decision)).await
+    }
+}
+
+fn outputs(plan: &Plan, context: &Value) -> std::result::Result<Value, String> {
+    let mut made = Map::new();
+    for (name, template) in &plan.workflow.definition.outputs {
+        let value = fusion_workflow_file::render(template, context)
+            .map_err(|error| format!("the output '{name}' can't be made: {error}"))?;
+        made.insert(name.clone(), value);
+    }
+    Ok(Value::Object(made))
+}

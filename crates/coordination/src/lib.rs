@@ -1,0 +1,25 @@
+//! The engine: starts runs, hands tasks to agents, executes them, and picks up what a crash
+//! left.
+//!
+//! Every decision is a pure rule of `fusion-core`; this crate reads what the rule needs,
+//! commits what it decides, and says so on the bus. Nothing it keeps in memory is needed
+//! after a crash: [`Coordinator::resume_run`] works from the store alone, and starting a run
+//! is resuming a new one.
+
+mod coordinator;
+mod error;
+mod expression_context;
+mod finish;
+mod journal;
+mod models;
+mod plan;
+mod recovery;
+mod scheduler;
+mod spawn;
+mod worker;
+
+pub use coordinator::{Coordinator, Options, Parts};
+pub use error::{Error, Result};
+pub use models::{Models, check_models};
+pub use scheduler::Driven;
+pub use spawn::NewRun;

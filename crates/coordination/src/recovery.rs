@@ -1,0 +1,58 @@
+//! Takes back what a dead process had in its hands.
+
+use fusion_core::{Change, EventType, Task};
+use fusion_persistence::{Batch, Fence};
+use serde_json::json;
+
+use crate::{Coordinator, Result};
+
+impl Coordinator {
+    /// Gives every task that another node holds back to the queue, at once.
+    ///
+    /// To be called when this process has become the only one at its database: then whoever
+    /// holds a lease is dead. The task's journal stays; whoever claims it goes on from there.
+    /// Says how many tasks that were.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn recover(&self) -> Result<usize> {
+        let held = self.parts.store.tasks_held_by_others(self.node).await?;
+        for task in &held {
+            self.take_back(task).await?;
+        }
+        Ok(held.len())
+    }
+
+    async fn take_back(&self, task: &Task) -> Result<()> {
+        let agents = self.parts.store.agents_of_run(task.run_id).await?;
+        let agent = agents
+            .into_iter()
+            .map(|(agent, _)| agent)
+            .find(|agent| Some(agent.id) == task.agent_id);
+        let moment = self.moment();
+        let mut decision = task.take_back(agent, "its process ended", moment)?;
+        let recovered = decision.changes.iter().find_map(|change| match change {
+            Change::UpdateAgent(agent) => Some(agent),
+            _ => None,
+        });
+        if let Some(agent) = recovered {
+            let event = task
+                .event(
+                    moment,
+                    EventType::AgentRecovered,
+                    format!("{} is idle after its process ended", agent.name),
+                )
+                .data(json!({ "agent_id": agent.id, "task_id": task.id }));
+            decision.events.push(event);
+        }
+        let fence = Fence {
+            task: task.id,
+            number: task.fence,
+        };
+        match self.commit(Batch::requeue(fence, decision)).await {
+            // It ended or was taken back between the look and the commit: nothing is left to do.
+            Err(error) if error.is_fenced() => Ok(()),
+            other => other,
+        }
+    }
+}

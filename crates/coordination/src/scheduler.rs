@@ -1,0 +1,140 @@
+//! Drives a run: hands ready tasks to idle agents until nothing is left to do.
+
+use std::sync::Arc;
+
+use fusion_core::{AgentState, EventType, NewEvent, RunId, WorkflowState};
+use fusion_messaging::Pattern;
+use fusion_persistence::Claim;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::plan::Plan;
+use crate::{Coordinator, Error, Result};
+
+/// How driving a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Driven {
+    /// The run reached this final state.
+    Ended(WorkflowState),
+    /// The caller asked to stop; the run can be resumed.
+    Interrupted,
+}
+
+type Workers = JoinSet<Result<()>>;
+
+impl Coordinator {
+    /// Takes up a run that has not ended: first what dead processes left, then the rest.
+    ///
+    /// # Errors
+    /// The run does not exist or has ended; else as [`drive`](Self::drive).
+    pub async fn resume_run(&self, run: RunId, cancel: &CancellationToken) -> Result<Driven> {
+        let found = self.parts.store.run(run).await?;
+        if found.state.is_final() {
+            return Err(Error::Ended {
+                run,
+                state: found.state,
+            });
+        }
+        self.drive(run, cancel).await
+    }
+
+    /// Works on a run until it ends or `cancel` is called. When it returns, nothing of the
+    /// run is under way in this process any more.
+    ///
+    /// # Errors
+    /// The store fails, or an agent's workspace can't be made. What was committed stays, and
+    /// the run can be resumed unless it has ended.
+    pub async fn drive(&self, run: RunId, cancel: &CancellationToken) -> Result<Driven> {
+        let found = self.parts.store.run(run).await?;
+        if found.state == WorkflowState::Ready {
+            self.launch(found).await?;
+        }
+        let mut workers = Workers::new();
+        let stop = cancel.child_token();
+        let driven = self.hand_out_until_done(run, &stop, &mut workers).await;
+        stop.cancel();
+        let mut failed = None;
+        while let Some(ended) = workers.join_next().await {
+            failed = failed.or(joined(ended).err());
+        }
+        match (driven, failed) {
+            (Ok(driven), None) => Ok(driven),
+            (Err(error), _) | (Ok(_), Some(error)) => Err(error),
+        }
+    }
+
+    async fn hand_out_until_done(
+        &self,
+        id: RunId,
+        stop: &CancellationToken,
+        workers: &mut Workers,
+    ) -> Result<Driven> {
+        let store = &self.parts.store;
+        let pattern: Pattern = "task.*"
+            .parse()
+            .map_err(|error| Error::Broken(format!("{error}")))?;
+        let mut hints = self.parts.bus.subscribe(&pattern).await;
+        let run = store.run(id).await?;
+        let workflow = store.workflow(run.workflow_id).await?;
+        let plan = Arc::new(Plan::new(run, workflow, store.agents_of_run(id).await?));
+        let mut heartbeat = interval_at(
+            Instant::now() + self.options.heartbeat,
+            self.options.heartbeat,
+        );
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let run = store.run(id).await?;
+            if run.state.is_final() {
+                return Ok(Driven::Ended(run.state));
+            }
+            if run.open_tasks == 0 {
+                self.finish(&plan, run).await?;
+                continue;
+            }
+            self.hand_out(&plan, stop, workers).await?;
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(Driven::Interrupted),
+                Some(ended) = workers.join_next() => joined(ended)?,
+                _ = heartbeat.tick() => { store.extend_leases(self.lease()).await?; }
+                _ = hints.recv() => {}
+                () = tokio::time::sleep(self.options.sweep) => {}
+            }
+        }
+    }
+
+    /// One claim for each idle agent.
+    async fn hand_out(
+        &self,
+        plan: &Arc<Plan>,
+        stop: &CancellationToken,
+        workers: &mut Workers,
+    ) -> Result<()> {
+        let agents = self.parts.store.agents_of_run(plan.run.id).await?;
+        for (agent, _) in agents {
+            if agent.state != AgentState::Idle || stop.is_cancelled() {
+                continue;
+            }
+            let told = format!("assigned to {}", agent.name);
+            let claim = Claim {
+                agent: agent.id,
+                run: plan.run.id,
+                capability_sets: plan.sets_of(&agent),
+                lease: self.lease(),
+                event: NewEvent::of_run(self.moment(), EventType::TaskAssigned, plan.run.id, told)
+                    .by(Some(agent.id)),
+            };
+            if let Some(task) = self.parts.store.claim_task(claim).await? {
+                let (coordinator, plan, stop) = (self.clone(), Arc::clone(plan), stop.clone());
+                workers.spawn(async move { coordinator.work(&plan, task, agent, &stop).await });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A worker that panicked is a fault of ours; its task is taken back at the next start.
+fn joined(ended: std::result::Result<Result<()>, tokio::task::JoinError>) -> Result<()> {
+    ended.map_err(|error| Error::Broken(format!("a worker broke off: {error}")))?
+}

@@ -1,0 +1,224 @@
+//! Starting a run: its rows, its agents, their workspaces.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use fusion_core::{
+    Agent, AgentId, AgentSpec, AgentState, Run, RunId, RunPlan, Workflow, WorkflowDefinition,
+    WorkflowId, WorkflowState, Workspace, WorkspaceId,
+};
+use fusion_persistence::Batch;
+use fusion_providers::ModelInfo;
+use fusion_workspaces::{Owners, choose_uid};
+use serde_json::{Map, Value, json};
+
+use crate::coordinator::off_runtime;
+use crate::error::told;
+use crate::{Coordinator, Error, Models, Result};
+
+/// A run that was asked for and checked.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// The checked definition.
+    pub definition: WorkflowDefinition,
+    /// The file as its author wrote it.
+    pub source: String,
+    /// The folder of the file, absolute.
+    pub base_dir: String,
+    /// The checked inputs.
+    pub inputs: Map<String, Value>,
+    /// The resolved model of each agent.
+    pub models: Models,
+}
+
+impl Coordinator {
+    /// Stores a run as `ready`, its agents as `spawning`, its tasks as `queued`.
+    ///
+    /// Nothing runs yet: [`drive`](Self::drive) spawns the agents and goes on from there, in
+    /// this process or, after a crash, in another.
+    ///
+    /// # Errors
+    /// The store fails, or the user ids for agents are used up; nothing was stored.
+    pub async fn create_run(&self, new: NewRun) -> Result<RunId> {
+        let store = &self.parts.store;
+        let run_id = RunId::from_uuid(self.parts.ids.uuid());
+        let latest = store.latest_workflow(&new.definition.name).await?;
+        let (workflow, mut decision) = self.version(&new, latest);
+        let mut used = store.used_process_uids().await?;
+        let mut agents = BTreeMap::new();
+        for (name, spec) in &new.definition.agents {
+            let model = new.models.get(name).ok_or_else(|| {
+                Error::Broken(format!("the model of agent '{name}' was not checked"))
+            })?;
+            let id = AgentId::from_uuid(self.parts.ids.uuid());
+            let uid = match &self.options.owners {
+                Owners::SameUser => None,
+                Owners::Range(range) => {
+                    let seed = id.uuid().as_u128();
+                    let uid =
+                        choose_uid(range, &used, seed).map_err(|source| Error::Workspace {
+                            agent: name.clone(),
+                            source,
+                        })?;
+                    used.insert(uid);
+                    Some(uid)
+                }
+            };
+            agents.insert(
+                name.clone(),
+                (
+                    self.agent(id, name, spec, model, run_id),
+                    self.workspace(id, uid),
+                ),
+            );
+        }
+        let plan = RunPlan {
+            run_id,
+            workflow: &workflow,
+            inputs: new.inputs,
+            agents,
+        };
+        decision.merge(plan.create(self.moment()).1);
+        self.commit(Batch::free(decision)).await?;
+        Ok(run_id)
+    }
+
+    /// The stored version of this very text, or a new one.
+    fn version(&self, new: &NewRun, latest: Option<Workflow>) -> (Workflow, fusion_core::Decision) {
+        let next = latest
+            .as_ref()
+            .map_or(1, |latest| latest.definition_version.saturating_add(1));
+        if let Some(latest) =
+            latest.filter(|latest| latest.source == new.source && latest.base_dir == new.base_dir)
+        {
+            return (latest, fusion_core::Decision::default());
+        }
+        let moment = self.moment();
+        let workflow = Workflow {
+            id: WorkflowId::from_uuid(self.parts.ids.uuid()),
+            name: new.definition.name.clone(),
+            description: new.definition.description.clone(),
+            definition: new.definition.clone(),
+            source: new.source.clone(),
+            base_dir: new.base_dir.clone(),
+            state: WorkflowState::Ready,
+            created_at: moment.now,
+            project_id: None,
+            definition_version: next,
+            version: 1,
+        };
+        let decision = workflow.create(moment);
+        (workflow, decision)
+    }
+
+    fn agent(
+        &self,
+        id: AgentId,
+        name: &str,
+        spec: &AgentSpec,
+        model: &ModelInfo,
+        run_id: RunId,
+    ) -> Agent {
+        let now = self.parts.clock.now();
+        Agent {
+            id,
+            name: name.to_owned(),
+            state: AgentState::Spawning,
+            created_at: now,
+            updated_at: now,
+            last_heartbeat: None,
+            workspace_path: text(&self.root(id)),
+            provider: spec.provider.clone(),
+            model_name: model.model.clone(),
+            capabilities: spec.capabilities.clone(),
+            metadata: json!({ "scripted": model.scripted }),
+            message_subscriptions: Vec::new(),
+            project_id: None,
+            run_id: Some(run_id),
+            version: 1,
+        }
+    }
+
+    fn workspace(&self, agent: AgentId, uid: Option<u32>) -> Workspace {
+        let root = self.root(agent);
+        Workspace {
+            id: WorkspaceId::from_uuid(self.parts.ids.uuid()),
+            agent_id: agent,
+            projects_path: text(&root.join("projects")),
+            logs_path: text(&root.join("logs")),
+            root_path: text(&root),
+            initialized: false,
+            initialization_error: None,
+            agent_config: json!({ "agent_id": agent }),
+            environment_variables: BTreeMap::new(),
+            process_uid: uid,
+            created_at: self.parts.clock.now(),
+            size_bytes: 0,
+            file_count: 0,
+            version: 1,
+        }
+    }
+
+    fn root(&self, agent: AgentId) -> std::path::PathBuf {
+        self.options.workspaces_root.join(agent.to_string())
+    }
+
+    /// Makes the workspaces of a ready run and starts it; when one can't be made, removes
+    /// them all and ends the run with the reason.
+    pub(crate) async fn launch(&self, run: Run) -> Result<()> {
+        let agents = self.parts.store.agents_of_run(run.id).await?;
+        let mut made = Vec::with_capacity(agents.len());
+        for (agent, workspace) in &agents {
+            match self.make_workspace(workspace).await? {
+                Ok(()) => made.push(workspace),
+                Err(source) => {
+                    for workspace in made {
+                        self.remove_workspace(workspace).await;
+                    }
+                    let error = Error::Workspace {
+                        agent: agent.name.clone(),
+                        source,
+                    };
+                    let why = told(&error);
+                    let agents = agents.into_iter().map(|(agent, _)| agent).collect();
+                    let decision = run.end(Some(why), agents, self.moment())?;
+                    self.commit(Batch::free(decision)).await?;
+                    return Err(error);
+                }
+            }
+        }
+        let decision = run.launch(agents, self.moment())?;
+        self.commit(Batch::free(decision)).await
+    }
+
+    async fn make_workspace(&self, workspace: &Workspace) -> Result<fusion_workspaces::Result<()>> {
+        let workspaces = self.workspaces_of(workspace);
+        let workspace = workspace.clone();
+        off_runtime(move || {
+            let (name, uid) = (workspace.agent_id.to_string(), workspace.process_uid);
+            workspaces
+                .create(
+                    &name,
+                    uid,
+                    &workspace.agent_config,
+                    &workspace.environment_variables,
+                )
+                .map(|_| ())
+        })
+        .await
+    }
+
+    async fn remove_workspace(&self, workspace: &Workspace) {
+        let (workspaces, name) = (
+            self.workspaces_of(workspace),
+            workspace.agent_id.to_string(),
+        );
+        if let Ok(Err(error)) = off_runtime(move || workspaces.remove(&name)).await {
+            tracing::warn!(%error, path = workspace.root_path, "a workspace could not be removed");
+        }
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}

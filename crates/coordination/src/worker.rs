@@ -1,0 +1,378 @@
+//! One task, from its claim to its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fusion_agents::{Ending, Failure, Record, Runtime, TaskBrief};
+use fusion_core::{Agent, Decision, ErrorCode, StepSpec, Task};
+use fusion_persistence::{Batch, Fence};
+use fusion_workspaces::WorkspaceDir;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::coordinator::off_runtime;
+use crate::error::told;
+use crate::expression_context::expression_context;
+use crate::journal::TaskJournal;
+use crate::plan::Plan;
+use crate::{Coordinator, Error, Result};
+
+/// A prompt after its expressions were put in, in bytes.
+const PROMPT_LIMIT: usize = 256 * 1024;
+
+/// Tries of a commit that touches siblings which others change too.
+const CONFLICT_TRIES: usize = 20;
+
+/// A claimed task and what was read for it.
+struct Job<'a> {
+    plan: &'a Plan,
+    step: &'a StepSpec,
+    task: Task,
+    agent: Agent,
+    fence: Fence,
+}
+
+/// What a task made: its outputs and the paths of its files.
+struct Work {
+    outputs: Value,
+    artifacts: Vec<String>,
+}
+
+impl Coordinator {
+    /// Runs a claimed task to its end, or gives it back when `stop` is called.
+    ///
+    /// A lost lease is no error: another worker has the task, and what this one did is dropped.
+    pub(crate) async fn work(
+        &self,
+        plan: &Plan,
+        task: Task,
+        agent: Agent,
+        stop: &CancellationToken,
+    ) -> Result<()> {
+        let fence = Fence {
+            task: task.id,
+            number: task.fence,
+        };
+        let step = plan.step(&task.name)?;
+        let job = Job {
+            plan,
+            step,
+            task,
+            agent,
+            fence,
+        };
+        match self.execute(job, stop).await {
+            Err(error) if error.is_fenced() => {
+                tracing::info!(task.id = %fence.task, fence = fence.number, "the lease was lost; the result is dropped");
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    async fn execute(&self, job: Job<'_>, stop: &CancellationToken) -> Result<()> {
+        let context = self.context_of(&job).await?;
+        if let Some(condition) = &job.step.condition {
+            match fusion_workflow_file::condition(condition, &context) {
+                Ok(true) => {}
+                Ok(false) => return self.skip(&job, condition).await,
+                Err(error) => {
+                    return self
+                        .fail_unstarted(job, format!("`if` can't be evaluated: {error}"))
+                        .await;
+                }
+            }
+        }
+        let prompt = match prompt(job.step, &context) {
+            Ok(prompt) => prompt,
+            Err(why) => return self.fail_unstarted(job, why).await,
+        };
+        let workspace = match self.open_workspace(&job).await? {
+            Ok(workspace) => workspace,
+            Err(source) => {
+                let error = Error::Workspace {
+                    agent: job.agent.name.clone(),
+                    source,
+                };
+                return self.fail_unstarted(job, told(&error)).await;
+            }
+        };
+        self.run_agent(job, prompt, workspace, stop).await
+    }
+
+    async fn run_agent(
+        &self,
+        job: Job<'_>,
+        prompt: String,
+        workspace: Arc<WorkspaceDir>,
+        stop: &CancellationToken,
+    ) -> Result<()> {
+        let Job {
+            plan,
+            step,
+            task,
+            agent,
+            fence,
+        } = job;
+        let brief = brief(plan, step, &task, &agent, prompt)?;
+        let past = self.parts.store.journal(task.id).await?;
+        let input = json!({ "prompt": brief.prompt });
+        let (task, agent, opening) = task.begin(agent, input, self.moment())?;
+        let journal = TaskJournal::new(self, &task, fence, opening);
+        let provider = self
+            .parts
+            .providers
+            .get(&agent.provider)
+            .map_err(|source| Error::Model {
+                agent: agent.name.clone(),
+                source,
+            })?;
+        let runtime = Runtime {
+            provider,
+            workspace: Arc::clone(&workspace),
+            launcher: self.parts.launcher.clone(),
+            clock: Arc::clone(&self.parts.clock),
+            ids: Arc::clone(&self.parts.ids),
+        };
+        let within = stop.child_token();
+        let limit = Duration::from_secs(step.timeout_seconds);
+        let mut work = Box::pin(runtime.run(&brief, past, &journal, &within));
+        let (ending, too_long) = tokio::select! {
+            ending = &mut work => (ending, false),
+            () = tokio::time::sleep(limit) => {
+                within.cancel();
+                (work.await, true)
+            }
+        };
+        let ending = ending.map_err(|_| journal.refusal())?;
+        let job = Job {
+            plan,
+            step,
+            task: task.clone(),
+            agent,
+            fence,
+        };
+        match ending {
+            Ending::Interrupted if too_long => {
+                self.fail(&job, &journal, Vec::new(), timed_out(step)).await
+            }
+            Ending::Interrupted => self.give_back(&job, &journal).await,
+            Ending::Failed {
+                failure,
+                unrecorded,
+            } => self.fail(&job, &journal, unrecorded, failure).await,
+            Ending::Completed {
+                outputs,
+                unrecorded,
+            } => match artifacts(Arc::clone(&workspace), step.artifacts.clone()).await? {
+                Ok(artifacts) => {
+                    self.complete(&job, &journal, unrecorded, Work { outputs, artifacts })
+                        .await
+                }
+                Err(failure) => self.fail(&job, &journal, unrecorded, failure).await,
+            },
+        }
+    }
+
+    /// The values that the step's expressions name, and no more than these.
+    async fn context_of(&self, job: &Job<'_>) -> Result<Value> {
+        let mut named = fusion_workflow_file::steps_named_in(&job.step.prompt);
+        if let Some(condition) = &job.step.condition {
+            named.extend(fusion_workflow_file::steps_named_in_condition(condition));
+        }
+        let names: Vec<String> = named.into_iter().collect();
+        let tasks = self
+            .parts
+            .store
+            .tasks_named(job.task.run_id, &names)
+            .await?;
+        Ok(expression_context(&job.plan.run, &tasks))
+    }
+
+    async fn open_workspace(
+        &self,
+        job: &Job<'_>,
+    ) -> Result<fusion_workspaces::Result<Arc<WorkspaceDir>>> {
+        let workspace = job.plan.workspace(job.agent.id)?;
+        let (workspaces, uid) = (self.workspaces_of(workspace), workspace.process_uid);
+        let name = job.agent.id.to_string();
+        let opened = off_runtime(move || workspaces.open(&name, uid)).await?;
+        Ok(opened.map(Arc::new))
+    }
+
+    async fn complete(
+        &self,
+        job: &Job<'_>,
+        journal: &TaskJournal<'_>,
+        unrecorded: Vec<Record>,
+        work: Work,
+    ) -> Result<()> {
+        let made = json!({ "outputs": work.outputs, "artifacts": work.artifacts });
+        let mut decision = journal.decide(unrecorded);
+        decision.merge(
+            job.task
+                .clone()
+                .complete(job.agent.clone(), made, self.moment())?,
+        );
+        self.commit(Batch::fenced(job.fence, decision)).await
+    }
+
+    async fn fail(
+        &self,
+        job: &Job<'_>,
+        journal: &TaskJournal<'_>,
+        unrecorded: Vec<Record>,
+        failure: Failure,
+    ) -> Result<()> {
+        let last_words = journal.decide(unrecorded);
+        let error = match failure.help {
+            Some(help) => format!("{}; {help}", failure.message),
+            None => failure.message,
+        };
+        self.commit_with_siblings(job, |siblings| {
+            let mut decision = last_words.clone();
+            decision.merge(job.task.clone().fail(
+                job.agent.clone(),
+                error.clone(),
+                siblings,
+                self.moment(),
+            )?);
+            Ok(decision)
+        })
+        .await
+    }
+
+    /// A task fails before its agent could begin.
+    async fn fail_unstarted(&self, job: Job<'_>, message: String) -> Result<()> {
+        let Job {
+            plan,
+            step,
+            task,
+            agent,
+            fence,
+        } = job;
+        let (task, agent, opening) = task.begin(agent, json!({}), self.moment())?;
+        let journal = TaskJournal::new(self, &task, fence, opening);
+        let failure = Failure {
+            code: ErrorCode::InvalidInput,
+            message,
+            help: None,
+        };
+        let job = Job {
+            plan,
+            step,
+            task: task.clone(),
+            agent,
+            fence,
+        };
+        self.fail(&job, &journal, Vec::new(), failure).await
+    }
+
+    async fn skip(&self, job: &Job<'_>, condition: &str) -> Result<()> {
+        self.commit_with_siblings(job, |siblings| {
+            Ok(job.task.clone().skip(condition, siblings, self.moment())?)
+        })
+        .await
+    }
+
+    async fn give_back(&self, job: &Job<'_>, journal: &TaskJournal<'_>) -> Result<()> {
+        let mut decision = journal.decide(Vec::new());
+        decision.merge(job.task.take_back(
+            Some(job.agent.clone()),
+            "it was interrupted",
+            self.moment(),
+        )?);
+        self.commit(Batch::requeue(job.fence, decision)).await
+    }
+
+    /// Commits a decision about a task and its siblings; decides again when one of them moved.
+    async fn commit_with_siblings(
+        &self,
+        job: &Job<'_>,
+        decide: impl Fn(&[Task]) -> Result<Decision>,
+    ) -> Result<()> {
+        let mut tries = 0;
+        loop {
+            let siblings = self.parts.store.tasks_of_run(job.task.run_id).await?;
+            match self
+                .commit(Batch::fenced(job.fence, decide(&siblings)?))
+                .await
+            {
+                Err(error) if error.is_conflict() && tries < CONFLICT_TRIES => tries += 1,
+                other => return other,
+            }
+        }
+    }
+}
+
+fn prompt(step: &StepSpec, context: &Value) -> std::result::Result<String, String> {
+    let prompt = fusion_workflow_file::render_text(&step.prompt, context)
+        .map_err(|error| format!("the prompt can't be made: {error}"))?;
+    if prompt.len() > PROMPT_LIMIT {
+        return Err(format!(
+            "the prompt has {} bytes and the limit is {PROMPT_LIMIT}",
+            prompt.len()
+        ));
+    }
+    Ok(prompt)
+}
+
+fn brief(
+    plan: &Plan,
+    step: &StepSpec,
+    task: &Task,
+    agent: &Agent,
+    prompt: String,
+) -> Result<TaskBrief> {
+    let spec = plan
+        .workflow
+        .definition
+        .agents
+        .get(&agent.name)
+        .ok_or_else(|| {
+            Error::Broken(format!("the stored workflow has no agent '{}'", agent.name))
+        })?;
+    Ok(TaskBrief {
+        task_id: task.id,
+        run_id: task.run_id,
+        step: step.id.clone(),
+        workflow: plan.workflow.name.clone(),
+        agent: agent.name.clone(),
+        instructions: spec.instructions.clone(),
+        model: agent.model_name.clone(),
+        prompt,
+        tools: spec.tools.clone(),
+        max_turns: spec.max_turns,
+        max_tokens: spec.max_tokens,
+        temperature: spec.temperature,
+        output_schema: step.output_schema(),
+        verify: step.verify.clone(),
+        command_timeout: Duration::from_secs(step.timeout_seconds),
+    })
+}
+
+fn timed_out(step: &StepSpec) -> Failure {
+    Failure {
+        code: ErrorCode::Timeout,
+        message: format!(
+            "it took longer than its timeout of {} seconds",
+            step.timeout_seconds
+        ),
+        help: Some(format!("raise `timeout` of the step '{}'", step.id)),
+    }
+}
+
+async fn artifacts(
+    workspace: Arc<WorkspaceDir>,
+    globs: Vec<String>,
+) -> Result<std::result::Result<Vec<String>, Failure>> {
+    if globs.is_empty() {
+        return Ok(Ok(Vec::new()));
+    }
+    let found = off_runtime(move || workspace.matching(&globs)).await?;
+    Ok(found.map_err(|error| Failure {
+        code: ErrorCode::InvalidInput,
+        message: format!("its artifacts can't be listed: {error}"),
+        help: None,
+    }))
+}

@@ -1,0 +1,450 @@
+//! The commands' work, done in this process on a data directory of the machine.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fusion_api_types::{Problem, ProblemKind, RunDetail, RunSummary, WorkflowSummary};
+use fusion_cli::{Backend, Progress, RunRequest};
+use fusion_coordination::{Driven, NewRun, check_models};
+use fusion_core::{InputFault, InputType, Run, RunId, TaskState, WorkflowDefinition};
+use fusion_messaging::Pattern;
+use fusion_persistence::{JournalReader, Reader, RunFilter, RunReader, TaskReader, WorkflowReader};
+use fusion_providers::Registry;
+use serde_json::{Map, Value};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::data_dir::{Access, DataDir, Owned};
+use crate::problems;
+use crate::signals::stop_on_signal;
+use crate::views::{Snapshot, summary, workflow_summary};
+use crate::wiring::{self, Engine};
+
+/// How often progress is told when nothing happens.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Progress is told at most this often.
+const QUIET: Duration = Duration::from_millis(50);
+
+/// The largest workflow file, in bytes.
+const FILE_LIMIT: u64 = 1024 * 1024;
+
+/// Works on a data directory of this machine.
+#[derive(Debug)]
+pub(crate) struct LocalBackend {
+    config: Config,
+    data_dir: Option<PathBuf>,
+    registry: Arc<Registry>,
+}
+
+/// A workflow file that was read and checked.
+struct File {
+    definition: WorkflowDefinition,
+    source: String,
+    base_dir: PathBuf,
+}
+
+impl LocalBackend {
+    pub(crate) fn new(config: Config, data_dir: Option<PathBuf>) -> Self {
+        let registry = Arc::new(wiring::registry(&config));
+        Self {
+            config,
+            data_dir,
+            registry,
+        }
+    }
+
+    fn data_dir(&self) -> Result<DataDir, Problem> {
+        DataDir::new(self.data_dir.clone())
+    }
+
+    async fn engine(&self, data_dir: &DataDir) -> Result<Engine, Problem> {
+        Engine::open(&self.config, data_dir, Arc::clone(&self.registry)).await
+    }
+
+    /// Drives a run to its end and tells how it goes.
+    async fn drive(
+        &self,
+        engine: &Engine,
+        data_dir: &DataDir,
+        run: RunId,
+        progress: &mut dyn Progress,
+    ) -> Result<RunDetail, Problem> {
+        let stop = CancellationToken::new();
+        let read = |error: fusion_persistence::Error| problems::of_error(&error);
+        let pattern: Pattern = format!("workflow.{run}.*")
+            .parse()
+            .map_err(|error| Problem::new(ProblemKind::Internal, format!("{error}")))?;
+        let mut hints = engine.bus.subscribe(&pattern).await;
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut driving = Box::pin(engine.coordinator.resume_run(run, &stop));
+        let mut signals = Box::pin(stop_on_signal(stop.clone()));
+        let mut told = Instant::now();
+        let driven = loop {
+            tokio::select! {
+                biased;
+                driven = &mut driving => break driven,
+                never = &mut signals => match never {},
+                _ = ticks.tick() => {}
+                Some(_) = hints.recv() => if told.elapsed() < QUIET { continue },
+            }
+            progress.update(
+                &detail(&engine.store, data_dir, run, Shown::Live)
+                    .await
+                    .map_err(read)?,
+            );
+            told = Instant::now();
+        };
+        let driven = driven.map_err(|error| resumable(problems::of_engine(&error), run))?;
+        let live = match driven {
+            Driven::Ended(_) => Shown::Live,
+            Driven::Interrupted => Shown::Left,
+        };
+        let last = detail(&engine.store, data_dir, run, live)
+            .await
+            .map_err(read)?;
+        progress.update(&last);
+        Ok(last)
+    }
+
+    /// A store to read from: this process's own when nobody has the directory.
+    async fn reading(&self) -> Result<Option<Reading>, Problem> {
+        let data_dir = self.data_dir()?;
+        if !data_dir.exists() {
+            return Ok(None);
+        }
+        let owner = match data_dir.access() {
+            Ok(Access::Owner(owned)) => Some(owned),
+            Ok(Access::Busy { .. }) | Err(_) => None,
+        };
+        let store = wiring::open_beside(&data_dir).await?;
+        Ok(Some(Reading {
+            store,
+            data_dir,
+            owner,
+        }))
+    }
+}
+
+/// A store opened to look at it.
+struct Reading {
+    store: fusion_persistence_sql::SqlStore,
+    data_dir: DataDir,
+    /// Held while looking: then no process works on any run.
+    owner: Option<Owned>,
+}
+
+impl Reading {
+    const fn shown(&self) -> Shown {
+        if self.owner.is_some() {
+            Shown::Left
+        } else {
+            Shown::Live
+        }
+    }
+}
+
+/// Whether a process works on the runs that are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Live,
+    Left,
+}
+
+#[async_trait]
+impl Backend for LocalBackend {
+    async fn validate_workflow(&self, file: &Path) -> Result<WorkflowSummary, Problem> {
+        Ok(workflow_summary(&read_file(file)?.definition))
+    }
+
+    async fn run(
+        &self,
+        request: &RunRequest,
+        progress: &mut dyn Progress,
+    ) -> Result<RunDetail, Problem> {
+        if let Some(fault) = &self.config.dotenv_fault {
+            progress.notice(fault);
+        }
+        let file = read_file(&request.file)?;
+        let inputs = typed_inputs(&file.definition, &request.inputs)
+            .map_err(|faults| problems::of_inputs(&faults))?;
+        let models = check_models(&self.registry, &file.definition, &file.base_dir)
+            .await
+            .map_err(|error| problems::of_engine(&error))?;
+        let data_dir = self.data_dir()?;
+        let engine = self.engine(&data_dir).await?;
+        let new = NewRun {
+            definition: file.definition,
+            source: file.source,
+            base_dir: file.base_dir.display().to_string(),
+            inputs,
+            models,
+        };
+        let run = match engine.coordinator.create_run(new).await {
+            Ok(run) => run,
+            Err(error) => {
+                engine.undo().await;
+                return Err(problems::of_engine(&error));
+            }
+        };
+        let ended = self.drive(&engine, &data_dir, run, progress).await;
+        engine.close().await;
+        ended
+    }
+
+    async fn resume(
+        &self,
+        run: Option<&str>,
+        progress: &mut dyn Progress,
+    ) -> Result<RunDetail, Problem> {
+        let data_dir = self.data_dir()?;
+        if !data_dir.exists() {
+            return Err(nothing_to_resume(&data_dir));
+        }
+        let engine = self.engine(&data_dir).await?;
+        let ended = match find(&engine.store, &data_dir, run, Wanted::Unfinished).await {
+            Ok(found) => {
+                self.resume_found(&engine, &data_dir, &found, progress)
+                    .await
+            }
+            Err(problem) => Err(problem),
+        };
+        engine.close().await;
+        ended
+    }
+
+    async fn list_runs(&self, limit: u32) -> Result<Vec<RunSummary>, Problem> {
+        let Some(reading) = self.reading().await? else {
+            return Ok(Vec::new());
+        };
+        let read = |error: fusion_persistence::Error| problems::of_error(&error);
+        let runs = reading
+            .store
+            .runs(RunFilter {
+                unfinished_only: false,
+                limit,
+            })
+            .await
+            .map_err(read)?;
+        let mut summaries = Vec::with_capacity(runs.len());
+        for run in runs {
+            let tasks = reading.store.tasks_of_run(run.id).await.map_err(read)?;
+            let completed = tasks
+                .iter()
+                .filter(|task| task.state == TaskState::Completed)
+                .count();
+            summaries.push(summary(&run, completed, reading.shown() == Shown::Live));
+        }
+        Ok(summaries)
+    }
+
+    async fn show_run(&self, run: Option<&str>) -> Result<RunDetail, Problem> {
+        let Some(reading) = self.reading().await? else {
+            return Err(Problem::new(ProblemKind::NotFound, "there are no runs yet")
+                .with_help("start one with: fusion-kit run FILE"));
+        };
+        let found = find(&reading.store, &reading.data_dir, run, Wanted::Any).await?;
+        let read = |error: fusion_persistence::Error| problems::of_error(&error);
+        let mut snapshot = snapshot(&reading.store, found.id).await.map_err(read)?;
+        let mut journals = BTreeMap::new();
+        for task in &snapshot.tasks {
+            journals.insert(task.id, reading.store.journal(task.id).await.map_err(read)?);
+        }
+        snapshot.journals = journals;
+        let workflow = reading
+            .store
+            .workflow(found.workflow_id)
+            .await
+            .map_err(read)?;
+        Ok(snapshot.detail(
+            &workflow,
+            reading.data_dir.path(),
+            reading.shown() == Shown::Live,
+        ))
+    }
+}
+
+impl LocalBackend {
+    /// Checks the models again before anything moves: a missing key must not fail the tasks.
+    async fn resume_found(
+        &self,
+        engine: &Engine,
+        data_dir: &DataDir,
+        run: &Run,
+        progress: &mut dyn Progress,
+    ) -> Result<RunDetail, Problem> {
+        if !run.state.is_final() {
+            let workflow = engine
+                .store
+                .workflow(run.workflow_id)
+                .await
+                .map_err(|error| problems::of_error(&error))?;
+            check_models(
+                &self.registry,
+                &workflow.definition,
+                Path::new(&workflow.base_dir),
+            )
+            .await
+            .map_err(|error| resumable(problems::of_engine(&error), run.id))?;
+        }
+        self.drive(engine, data_dir, run.id, progress).await
+    }
+}
+
+async fn snapshot(store: &dyn Reader, run: RunId) -> fusion_persistence::Result<Snapshot> {
+    Ok(Snapshot {
+        run: store.run(run).await?,
+        agents: store.agents_of_run(run).await?,
+        tasks: store.tasks_of_run(run).await?,
+        activity: store.activity(run).await?,
+        journals: BTreeMap::new(),
+    })
+}
+
+async fn detail(
+    store: &dyn Reader,
+    data_dir: &DataDir,
+    run: RunId,
+    shown: Shown,
+) -> fusion_persistence::Result<RunDetail> {
+    let snapshot = snapshot(store, run).await?;
+    let workflow = store.workflow(snapshot.run.workflow_id).await?;
+    Ok(snapshot.detail(&workflow, data_dir.path(), shown == Shown::Live))
+}
+
+/// A problem that leaves a run which can go on.
+fn resumable(problem: Problem, run: RunId) -> Problem {
+    if problem.help.is_some() || problem.kind == ProblemKind::Conflict {
+        return problem;
+    }
+    problem.with_help(format!(
+        "nothing that was done is lost; go on with: fusion-kit resume {run}"
+    ))
+}
+
+fn nothing_to_resume(data_dir: &DataDir) -> Problem {
+    Problem::new(
+        ProblemKind::NotFound,
+        format!("there is no run to resume in {}", data_dir.path().display()),
+    )
+    .with_help("see all runs with: fusion-kit run list")
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Any,
+    Unfinished,
+}
+
+/// Runs that a prefix is compared with: the newest ones.
+const PREFIX_SEARCH: u32 = 10_000;
+
+/// A run by its id or a unique prefix of it; without one the newest that is wanted.
+async fn find(
+    store: &dyn Reader,
+    data_dir: &DataDir,
+    text: Option<&str>,
+    wanted: Wanted,
+) -> Result<Run, Problem> {
+    let read = |error: fusion_persistence::Error| problems::of_error(&error);
+    let Some(text) = text else {
+        let filter = RunFilter {
+            unfinished_only: wanted == Wanted::Unfinished,
+            limit: 1,
+        };
+        let newest = store.runs(filter).await.map_err(read)?.into_iter().next();
+        return newest.ok_or_else(|| nothing_to_resume(data_dir));
+    };
+    let all = store
+        .runs(RunFilter {
+            unfinished_only: false,
+            limit: PREFIX_SEARCH,
+        })
+        .await
+        .map_err(read)?;
+    let mut matching: Vec<Run> = all
+        .into_iter()
+        .filter(|run| run.id.to_string().starts_with(&text.to_lowercase()))
+        .collect();
+    match (matching.pop(), matching.is_empty()) {
+        (Some(only), true) => Ok(only),
+        (Some(other), false) => {
+            matching.push(other);
+            let ids: Vec<String> = matching
+                .iter()
+                .take(5)
+                .map(|run| run.id.to_string())
+                .collect();
+            Err(Problem::new(
+                ProblemKind::InvalidInput,
+                format!("{} runs begin with '{text}'", matching.len()),
+            )
+            .with_help(format!("write more of the id, such as: {}", ids.join(", "))))
+        }
+        (None, _) => Err(Problem::new(
+            ProblemKind::NotFound,
+            format!("there is no run '{text}' in {}", data_dir.path().display()),
+        )
+        .with_help("see all runs with: fusion-kit run list")),
+    }
+}
+
+fn read_file(path: &Path) -> Result<File, Problem> {
+    let meta = std::fs::metadata(path).map_err(|error| problems::of_file(path, &error))?;
+    if !meta.is_file() {
+        return Err(problems::of_file(
+            path,
+            &std::io::Error::other("it is not a file"),
+        ));
+    }
+    if meta.len() > FILE_LIMIT {
+        return Err(problems::of_file(
+            path,
+            &std::io::Error::other("it has more than 1 MiB"),
+        ));
+    }
+    let bytes = std::fs::read(path).map_err(|error| problems::of_file(path, &error))?;
+    let source = String::from_utf8(bytes)
+        .map_err(|_| problems::of_file(path, &std::io::Error::other("it is not UTF-8 text")))?;
+    let whole = std::path::absolute(path).map_err(|error| problems::of_file(path, &error))?;
+    let base_dir = whole.parent().unwrap_or(Path::new("/")).to_path_buf();
+    match fusion_workflow_file::parse(&source) {
+        Ok(definition) => Ok(File {
+            definition,
+            source,
+            base_dir,
+        }),
+        Err(faults) => Err(problems::of_faults(path, source, faults)),
+    }
+}
+
+/// Inputs as typed, in the types that the workflow declares: texts as they are, the rest as JSON.
+fn typed_inputs(
+    definition: &WorkflowDefinition,
+    given: &BTreeMap<String, String>,
+) -> Result<Map<String, Value>, Vec<InputFault>> {
+    let typed = given
+        .iter()
+        .map(|(name, text)| {
+            let is_text = definition
+                .inputs
+                .get(name)
+                .is_none_or(|input| input.kind == InputType::String);
+            let value = if is_text {
+                None
+            } else {
+                serde_json::from_str(text).ok()
+            };
+            (
+                name.clone(),
+                value.unwrap_or_else(|| Value::String(text.clone())),
+            )
+        })
+        .collect();
+    definition.resolve_inputs(&typed)
+}

@@ -1,0 +1,70 @@
+//! The binary: configuration, wiring and signals around the engine and the command line.
+
+mod backend;
+mod config;
+mod data_dir;
+mod problems;
+mod signals;
+mod system;
+mod views;
+mod wiring;
+
+use std::process::ExitCode;
+
+use fusion_cli::{Cli, Exit, Hints, Terminal};
+
+use crate::backend::LocalBackend;
+use crate::config::Config;
+
+/// The argument that turns this program into the helper that holds an agent's process.
+const HELPER: &str = "__exec";
+
+fn main() -> ExitCode {
+    // Before anything else: the helper must have one thread and no settings of ours.
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|argument| argument == HELPER)
+    {
+        return fusion_workspaces::helper_main();
+    }
+    #[cfg(feature = "failpoints")]
+    let _scenario = fail::FailScenario::setup();
+    let config = Config::from_environment();
+    let terminal = Terminal::of_process(Hints {
+        no_color: config.no_color,
+        dumb: config.dumb_terminal,
+    });
+    match fusion_cli::parse(std::env::args_os()) {
+        Ok(cli) => run(cli, config, &terminal).into(),
+        Err(error) => fusion_cli::refuse(&error, &terminal).into(),
+    }
+}
+
+fn run(cli: Cli, config: Config, terminal: &Terminal) -> Exit {
+    system::log_to_stderr(&config, cli.global.verbose);
+    // Fails only when a provider is installed already: then there is one, which is all we need.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            terminal
+                .stderr
+                .write(&format!(
+                    "error: the program can't start its threads: {error}\n"
+                ))
+                .ok();
+            return Exit::Failed;
+        }
+    };
+    let backend = LocalBackend::new(config, cli.global.data_dir.clone());
+    let exit = runtime.block_on(fusion_cli::execute(cli, &backend, terminal));
+    // What still blocks a thread (a name lookup, say) must not keep the user waiting.
+    runtime.shutdown_background();
+    exit
+}

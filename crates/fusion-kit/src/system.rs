@@ -1,0 +1,65 @@
+//! The real clock, the real ids, the log.
+
+use std::sync::{Mutex, PoisonError};
+
+use chrono::SubsecRound;
+use fusion_core::{Clock, IdSource, Timestamp};
+use tracing_subscriber::EnvFilter;
+use uuid::{ContextV7, Timestamp as UuidTimestamp, Uuid};
+
+use crate::config::Config;
+
+/// The clock of the machine.
+#[derive(Debug)]
+pub(crate) struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the clock"
+    )]
+    fn now(&self) -> Timestamp {
+        chrono::Utc::now().trunc_subsecs(6)
+    }
+}
+
+/// UUIDv7 that rise also within one millisecond.
+#[derive(Debug)]
+pub(crate) struct SystemIds {
+    context: Mutex<ContextV7>,
+}
+
+impl SystemIds {
+    pub(crate) fn new() -> Self {
+        Self {
+            context: Mutex::new(ContextV7::new()),
+        }
+    }
+}
+
+impl IdSource for SystemIds {
+    fn uuid(&self) -> Uuid {
+        let context = self.context.lock().unwrap_or_else(PoisonError::into_inner);
+        Uuid::new_v7(UuidTimestamp::now(&*context))
+    }
+}
+
+/// Logs go to stderr: warnings by default, more with `-v`, anything with `FUSION_KIT_LOG`.
+pub(crate) fn log_to_stderr(config: &Config, verbose: u8) {
+    let level = match verbose {
+        0 => "error",
+        1 => "warn",
+        2 => "info",
+        _ => "debug",
+    };
+    let filter = config.log.as_deref().map(EnvFilter::try_new);
+    let filter = match filter {
+        Some(Ok(filter)) => filter,
+        Some(Err(_)) | None => EnvFilter::new(level),
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+}

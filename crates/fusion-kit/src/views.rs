@@ -1,0 +1,213 @@
+//! What the store holds, as the wire types show it. Every value comes from a committed row.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use fusion_api_types::{
+    AgentView, InputView, JournalView, RunDetail, RunSummary, StepView, UsageView, WorkflowSummary,
+};
+use fusion_core::{
+    Agent, AgentId, EntryKind, JournalEntry, Run, StepSpec, Task, TaskGraph, TaskId, TaskState,
+    Usage, Workflow, WorkflowDefinition, Workspace,
+};
+use serde_json::Value;
+
+/// Everything that is read to show one run.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) run: Run,
+    pub(crate) agents: Vec<(Agent, Workspace)>,
+    pub(crate) tasks: Vec<Task>,
+    pub(crate) activity: Vec<JournalEntry>,
+    pub(crate) journals: BTreeMap<TaskId, Vec<JournalEntry>>,
+}
+
+impl Snapshot {
+    /// The run for people. `live` says whether a process works on it.
+    pub(crate) fn detail(&self, workflow: &Workflow, data_dir: &Path, live: bool) -> RunDetail {
+        let completed = self
+            .tasks
+            .iter()
+            .filter(|task| task.state == TaskState::Completed)
+            .count();
+        RunDetail {
+            summary: summary(&self.run, completed, live),
+            inputs: self.run.inputs.clone(),
+            outputs: self.run.outputs.clone(),
+            scripted: self
+                .agents
+                .iter()
+                .any(|(agent, _)| agent.metadata["scripted"] == Value::Bool(true)),
+            data_dir: data_dir.display().to_string(),
+            agents: self
+                .agents
+                .iter()
+                .map(|(agent, _)| agent_view(agent))
+                .collect(),
+            steps: workflow
+                .definition
+                .steps
+                .iter()
+                .filter_map(|step| self.step(step))
+                .collect(),
+        }
+    }
+
+    fn step(&self, step: &StepSpec) -> Option<StepView> {
+        let task = self.tasks.iter().find(|task| task.name == step.id)?;
+        let agent = task.agent_id.and_then(|id| self.agent(id));
+        let made = |part: &str| {
+            task.output_artifacts
+                .as_ref()
+                .and_then(|made| made.get(part))
+        };
+        let paths = made("artifacts")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str);
+        let root = agent.map(|agent| Path::new(&agent.workspace_path));
+        Some(StepView {
+            id: step.id.clone(),
+            task_id: task.id.to_string(),
+            state: task.state.as_str().to_owned(),
+            cancel_reason: task.cancel_reason.map(|reason| reason.as_str().to_owned()),
+            needs: step.needs.clone(),
+            agent: agent.map(|agent| agent.name.clone()),
+            attempts: task.attempts,
+            started_at: task.started_at,
+            completed_at: task.completed_at,
+            usage: usage_view(task.usage),
+            outputs: made("outputs").cloned(),
+            artifacts: paths
+                .filter_map(|path| root.map(|root| root.join(path).display().to_string()))
+                .collect(),
+            error: task.error_message.clone(),
+            activity: self
+                .activity
+                .iter()
+                .find(|entry| entry.task_id == task.id)
+                .map(|entry| activity(entry, task)),
+            journal: self
+                .journals
+                .get(&task.id)
+                .into_iter()
+                .flatten()
+                .map(journal_view)
+                .collect(),
+        })
+    }
+
+    fn agent(&self, id: AgentId) -> Option<&Agent> {
+        self.agents
+            .iter()
+            .map(|(agent, _)| agent)
+            .find(|agent| agent.id == id)
+    }
+}
+
+/// What a running task does now.
+fn activity(entry: &JournalEntry, task: &Task) -> String {
+    match entry.kind {
+        EntryKind::Turn => format!("turn {}", task.usage.turns.saturating_add(1)),
+        EntryKind::Tool | EntryKind::Check => entry.name.clone(),
+    }
+}
+
+/// A run in a list.
+pub(crate) fn summary(run: &Run, completed: usize, live: bool) -> RunSummary {
+    RunSummary {
+        id: run.id.to_string(),
+        workflow: run.workflow_name.clone(),
+        state: run.state.as_str().to_owned(),
+        interrupted: !run.state.is_final() && !live,
+        steps_total: run.total_tasks,
+        steps_completed: u32::try_from(completed).unwrap_or(u32::MAX),
+        usage: usage_view(run.usage),
+        created_at: run.created_at,
+        started_at: run.started_at,
+        completed_at: run.completed_at,
+        error: run.error_message.clone(),
+    }
+}
+
+fn agent_view(agent: &Agent) -> AgentView {
+    AgentView {
+        id: agent.id.to_string(),
+        name: agent.name.clone(),
+        state: agent.state.as_str().to_owned(),
+        provider: agent.provider.clone(),
+        model: agent.model_name.clone(),
+        capabilities: agent.capabilities.iter().map(str::to_owned).collect(),
+        workspace_path: agent.workspace_path.clone(),
+    }
+}
+
+fn usage_view(usage: Usage) -> UsageView {
+    UsageView {
+        turns: usage.turns,
+        input_tokens: usage.input_tokens,
+        output_tokens: usage.output_tokens,
+        cost_usd: usage.cost.to_string(),
+    }
+}
+
+fn journal_view(entry: &JournalEntry) -> JournalView {
+    JournalView {
+        seq: entry.seq,
+        kind: entry.kind.as_str().to_owned(),
+        name: entry.name.clone(),
+        state: entry.state.as_str().to_owned(),
+        effect: entry.effect.as_str().to_owned(),
+        attempts: entry.attempts,
+        request: entry.request.clone(),
+        outcome: entry.outcome.clone(),
+        usage: usage_view(entry.usage),
+        started_at: entry.started_at,
+        finished_at: entry.finished_at,
+    }
+}
+
+/// A checked workflow file.
+pub(crate) fn workflow_summary(definition: &WorkflowDefinition) -> WorkflowSummary {
+    let optional = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    WorkflowSummary {
+        name: definition.name.clone(),
+        description: optional(&definition.description),
+        inputs: definition
+            .inputs
+            .iter()
+            .map(|(name, input)| InputView {
+                name: name.clone(),
+                r#type: input.kind.as_str().to_owned(),
+                required: input.required,
+                default: input.default.clone(),
+                description: optional(&input.description),
+            })
+            .collect(),
+        agents: definition.agents.keys().cloned().collect(),
+        steps: ordered_steps(definition),
+    }
+}
+
+/// The steps so that each comes after all it needs.
+fn ordered_steps(definition: &WorkflowDefinition) -> Vec<String> {
+    let nodes: Vec<(&str, Vec<&str>)> = definition
+        .steps
+        .iter()
+        .map(|step| {
+            (
+                step.id.as_str(),
+                step.needs.iter().map(String::as_str).collect(),
+            )
+        })
+        .collect();
+    let order = TaskGraph::new(&nodes)
+        .map(|graph| graph.order().to_vec())
+        .unwrap_or_default();
+    order
+        .into_iter()
+        .filter_map(|node| nodes.get(node))
+        .map(|(id, _)| (*id).to_owned())
+        .collect()
+}

@@ -1,0 +1,264 @@
+//! Puts the parts together: the one place that picks variants.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fusion_api_types::{Problem, ProblemKind};
+use fusion_coordination::{Coordinator, Options, Parts};
+use fusion_messaging::{Bus, InProcessBus, QueueLimits};
+use fusion_persistence::Store;
+use fusion_persistence_sql::{Durability, Location, SqlStore};
+use fusion_providers::{
+    Error, ModelInfo, ModelRequest, Provider, Registry, Result, RetryOptions, Retrying, Scripted,
+    Turn, TurnRequest,
+};
+use fusion_providers_http::{ChatCompletions, Options as HttpOptions};
+use fusion_workspaces::{Launcher, Owners, Prepared, Workspaces};
+use tokio_util::task::TaskTracker;
+
+use crate::HELPER;
+use crate::config::Config;
+use crate::data_dir::{DataDir, Owned};
+use crate::problems;
+use crate::system::{SystemClock, SystemIds};
+
+/// The user ids of agents when nothing else is configured and the program runs as root.
+const DEFAULT_UIDS: std::ops::RangeInclusive<u32> = 50_000..=59_999;
+
+/// The workspaces of a server that runs as root below a folder closed to other users.
+const SHARED_ROOT: &str = "/var/lib/fusion-kit/workspaces";
+
+/// An engine on a data directory that this process owns.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) coordinator: Coordinator,
+    pub(crate) store: SqlStore,
+    pub(crate) bus: Arc<dyn Bus>,
+    tracker: TaskTracker,
+    owned: Owned,
+    prepared: Option<Prepared>,
+}
+
+impl Engine {
+    /// Takes the data directory, opens its store, and gives back what dead processes held.
+    pub(crate) async fn open(
+        config: &Config,
+        data_dir: &DataDir,
+        registry: Arc<Registry>,
+    ) -> Result<Self, Problem> {
+        let owned = data_dir.own()?;
+        match Self::open_owned(config, data_dir, registry).await {
+            Ok((coordinator, store, bus, tracker, prepared)) => Ok(Self {
+                coordinator,
+                store,
+                bus,
+                tracker,
+                owned,
+                prepared: Some(prepared),
+            }),
+            Err(problem) => {
+                owned.undo();
+                Err(problem)
+            }
+        }
+    }
+
+    async fn open_owned(
+        config: &Config,
+        data_dir: &DataDir,
+        registry: Arc<Registry>,
+    ) -> Result<(Coordinator, SqlStore, Arc<dyn Bus>, TaskTracker, Prepared), Problem> {
+        let owners = owners(config)?;
+        let (root, prepared) = prepare_workspaces(config, data_dir, &owners)?;
+        let tracker = TaskTracker::new();
+        let location = Location::File(data_dir.database(), Durability::Full);
+        let store = match SqlStore::open(&location, &tracker).await {
+            Ok(store) => store,
+            Err(error) => {
+                undo(prepared);
+                return Err(problems::of_error(&error));
+            }
+        };
+        let bus: Arc<dyn Bus> = Arc::new(InProcessBus::new(QueueLimits::default()));
+        let parts = Parts {
+            store: Arc::new(store.clone()) as Arc<dyn Store>,
+            bus: Arc::clone(&bus),
+            providers: registry,
+            launcher: Launcher::new(vec!["/proc/self/exe".into(), HELPER.into()]),
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(SystemIds::new()),
+        };
+        let options = Options {
+            owners,
+            workspaces_root: root,
+            lease: Duration::from_secs(10),
+            heartbeat: Duration::from_secs(3),
+            sweep: Duration::from_secs(1),
+        };
+        let coordinator = Coordinator::new(parts, options);
+        coordinator
+            .recover()
+            .await
+            .map_err(|error| problems::of_engine(&error))?;
+        Ok((coordinator, store, bus, tracker, prepared))
+    }
+
+    /// Takes away everything that opening made: nothing came of it.
+    pub(crate) async fn undo(self) {
+        self.close_store().await;
+        if let Some(prepared) = self.prepared {
+            undo(prepared);
+        }
+        self.owned.undo();
+    }
+
+    /// Closes the store and gives the data directory up.
+    pub(crate) async fn close(self) {
+        self.close_store().await;
+    }
+
+    async fn close_store(&self) {
+        if let Err(error) = self.store.clone().close().await {
+            tracing::warn!(%error, "the database was not closed cleanly");
+        }
+        self.tracker.close();
+    }
+}
+
+fn undo(prepared: Prepared) {
+    if let Err(error) = prepared.undo() {
+        tracing::warn!(%error, "the workspaces folder could not be removed");
+    }
+}
+
+/// Where workspaces can be made: the configured place, else below the data directory, else,
+/// for root, where agents' own users can get to.
+fn prepare_workspaces(
+    config: &Config,
+    data_dir: &DataDir,
+    owners: &Owners,
+) -> Result<(PathBuf, Prepared), Problem> {
+    let at = |root: &Path| {
+        Workspaces::new(fusion_workspaces::Options {
+            root: root.to_path_buf(),
+            owners: owners.clone(),
+        })
+    };
+    let root = match &config.workspaces_root {
+        Some(root) => std::path::absolute(root).map_err(|error| {
+            Problem::new(
+                ProblemKind::InvalidInput,
+                format!("WORKSPACES_ROOT can't be used: {error}"),
+            )
+        })?,
+        None => data_dir.workspaces(),
+    };
+    match at(&root).preflight() {
+        Ok(prepared) => Ok((root, prepared)),
+        Err(fusion_workspaces::Error::NotReachable { .. }) if config.workspaces_root.is_none() => {
+            let shared = PathBuf::from(SHARED_ROOT);
+            let prepared = at(&shared)
+                .preflight()
+                .map_err(|error| problems::of_error(&error))?;
+            Ok((shared, prepared))
+        }
+        Err(error) => Err(problems::of_error(&error)),
+    }
+}
+
+fn owners(config: &Config) -> Result<Owners, Problem> {
+    let Some(text) = &config.agent_uids else {
+        return Ok(Owners::of_this_process(DEFAULT_UIDS));
+    };
+    let range = text
+        .split_once('-')
+        .and_then(|(first, last)| Some(first.trim().parse().ok()?..=last.trim().parse().ok()?))
+        .ok_or_else(|| {
+            Problem::new(
+                ProblemKind::InvalidInput,
+                format!("FUSION_KIT_AGENT_UIDS is '{text}'"),
+            )
+            .with_help("write a range of user ids such as 50000-59999")
+        })?;
+    Ok(Owners::of_this_process(range))
+}
+
+/// The store, for reading beside the process that owns it.
+pub(crate) async fn open_beside(data_dir: &DataDir) -> Result<SqlStore, Problem> {
+    let location = Location::Beside(data_dir.database());
+    SqlStore::open(&location, &TaskTracker::new())
+        .await
+        .map_err(|error| problems::of_error(&error))
+}
+
+/// The providers of this process. None of them is set up before it is first asked.
+pub(crate) fn registry(config: &Config) -> Registry {
+    let openrouter = {
+        let key = config.openrouter_key.clone();
+        OnDemand::new(move || ChatCompletions::new(HttpOptions::openrouter(key.clone())))
+    };
+    let compatible = {
+        let (url, key) = (config.base_url.clone(), config.base_url_key.clone());
+        OnDemand::new(move || {
+            match &url {
+            Some(url) => ChatCompletions::new(HttpOptions::openai_compatible(url, key.clone())),
+            None => Err(Error::Setup {
+                provider: "openai-compatible".to_owned(),
+                problem: "FUSION_BASE_URL is not set: set it to the server's base URL, such as http://127.0.0.1:11434/v1"
+                    .to_owned(),
+                source: None,
+            }),
+        }
+        })
+    };
+    let mut registry = Registry::default();
+    registry.register("scripted", Arc::new(Scripted::default()));
+    registry.register("openrouter", Arc::new(openrouter));
+    registry.register("openai-compatible", Arc::new(compatible));
+    registry
+}
+
+/// A provider over HTTP that is set up when it is first asked: loading certificates takes
+/// time that a run without it should not pay.
+struct OnDemand {
+    make: Box<dyn Fn() -> Result<ChatCompletions> + Send + Sync>,
+    made: OnceLock<Retrying<ChatCompletions>>,
+}
+
+impl OnDemand {
+    fn new(make: impl Fn() -> Result<ChatCompletions> + Send + Sync + 'static) -> Self {
+        Self {
+            make: Box::new(make),
+            made: OnceLock::new(),
+        }
+    }
+
+    fn get(&self) -> Result<&Retrying<ChatCompletions>> {
+        if let Some(made) = self.made.get() {
+            return Ok(made);
+        }
+        let new = Retrying::new((self.make)()?, RetryOptions::default());
+        Ok(self.made.get_or_init(|| new))
+    }
+}
+
+impl std::fmt::Debug for OnDemand {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OnDemand")
+            .field("made", &self.made)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Provider for OnDemand {
+    async fn spawn_agent(&self, request: &ModelRequest<'_>) -> Result<ModelInfo> {
+        self.get()?.spawn_agent(request).await
+    }
+
+    async fn send_message(&self, request: &TurnRequest<'_>) -> Result<Turn> {
+        self.get()?.send_message(request).await
+    }
+}

@@ -1,0 +1,18 @@
+//! Model providers over HTTP: the chat-completions wire format, with vendors as data.
+//!
+//! One client speaks to every server of this format; what differs between vendors stands in
+//! [`Options`]. Answers are complete, not streamed. Reading is lenient about what servers really
+//! send, and strict about one thing: an answer that may have been cut is never a turn.
+//!
+//! The caller installs a `rustls` crypto provider before the first call.
+
+mod client;
+mod fault;
+mod options;
+mod origin;
+mod transport;
+mod wait;
+mod wire;
+
+pub use client::ChatCompletions;
+pub use options::{Options, TokenLimitField};

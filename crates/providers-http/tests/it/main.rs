@@ -1,0 +1,16 @@
+//! The client against real local HTTP servers.
+
+#[cfg(test)]
+mod bytes;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod models;
+#[cfg(test)]
+mod secrets;
+#[cfg(test)]
+mod setup;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod turns;

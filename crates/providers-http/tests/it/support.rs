@@ -1,0 +1,85 @@
+use std::path::Path;
+
+use fusion_providers::{
+    Message, ModelInfo, ModelRequest, Provider, Result, Turn, TurnPlace, TurnRequest,
+};
+use fusion_providers_http::{ChatCompletions, Options};
+use serde_json::Value;
+use wiremock::matchers::{method, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+/// A client for the server at this address, without a key.
+pub(crate) fn client(server: &str) -> ChatCompletions {
+    client_with(Options::openai_compatible(format!("{server}/v1"), None))
+}
+
+pub(crate) fn client_with(options: Options) -> ChatCompletions {
+    // Each test of a process installs it; all but the first are told that it is there.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+    ChatCompletions::new(options).unwrap()
+}
+
+/// A server that gives this answer to every turn.
+pub(crate) async fn answering(answer: ResponseTemplate) -> MockServer {
+    let server = MockServer::start().await;
+    Mock::given(method("POST"))
+        .and(path("/v1/chat/completions"))
+        .respond_with(answer)
+        .mount(&server)
+        .await;
+    server
+}
+
+/// A server with this list of models.
+pub(crate) async fn listing(answer: ResponseTemplate) -> MockServer {
+    let server = MockServer::start().await;
+    Mock::given(method("GET"))
+        .and(path("/v1/models"))
+        .respond_with(answer)
+        .mount(&server)
+        .await;
+    server
+}
+
+pub(crate) fn ok(body: &Value) -> ResponseTemplate {
+    ResponseTemplate::new(200).set_body_json(body)
+}
+
+pub(crate) fn greeting() -> [Message; 1] {
+    [Message::User {
+        text: "Hello".into(),
+    }]
+}
+
+pub(crate) fn request(messages: &[Message]) -> TurnRequest<'_> {
+    TurnRequest {
+        model: "tiny",
+        system: "Be short.",
+        messages,
+        tools: &[],
+        max_tokens: None,
+        temperature: None,
+        place: TurnPlace {
+            step: "plan",
+            turn: 3,
+            key: "turn-key",
+        },
+    }
+}
+
+/// One turn of a plain greeting.
+pub(crate) async fn ask(provider: &impl Provider) -> Result<Turn> {
+    provider.send_message(&request(&greeting())).await
+}
+
+pub(crate) async fn spawn(provider: &impl Provider, model: &str) -> Result<ModelInfo> {
+    let request = ModelRequest {
+        model,
+        needs_tools: true,
+        base_dir: Path::new("."),
+        steps: &["plan"],
+    };
+    provider.spawn_agent(&request).await
+}

@@ -1,0 +1,272 @@
+//! Why a provider gave no turn.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use fusion_core::{Coded, ErrorCode};
+
+/// The cause of an error, from whichever library met it.
+pub type Source = Box<dyn StdError + Send + Sync>;
+
+/// The result of asking a provider.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failure of a provider. Its text says what is wrong, [`Error::help`] what a person can do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No provider of this name is registered.
+    #[error("there is no provider '{name}'")]
+    UnknownProvider {
+        /// The name asked for.
+        name: String,
+        /// The known name most like it.
+        nearest: Option<String>,
+        /// Every known name.
+        known: Vec<String>,
+    },
+    /// The provider needs a key and has none. No request was made.
+    #[error("{provider} needs a key and {variable} is not set")]
+    MissingKey {
+        /// The provider.
+        provider: String,
+        /// The environment variable that holds the key.
+        variable: String,
+    },
+    /// The provider does not offer this model.
+    #[error("{provider} has no model '{model}'")]
+    UnknownModel {
+        /// The provider.
+        provider: String,
+        /// The model asked for.
+        model: String,
+        /// The offered model most like it, or the only one.
+        nearest: Option<String>,
+    },
+    /// The model exists and can't call tools.
+    #[error("the model '{model}' of {provider} can't call tools")]
+    NoTools {
+        /// The provider.
+        provider: String,
+        /// The model asked for.
+        model: String,
+    },
+    /// The address or another setting of the provider can't be used.
+    #[error("{provider} is not set up right: {problem}")]
+    Setup {
+        /// The provider.
+        provider: String,
+        /// What is wrong and the way out.
+        problem: String,
+        /// What the library said, if it was one that found out.
+        #[source]
+        source: Option<Source>,
+    },
+    /// No connection could be made, or it broke before an answer began.
+    #[error("{provider} can't be reached at {endpoint}")]
+    Unreachable {
+        /// The provider.
+        provider: String,
+        /// The base URL, without credentials.
+        endpoint: String,
+        /// What the network said.
+        #[source]
+        source: Source,
+    },
+    /// 401 or 403: the key is not accepted, or not for this.
+    #[error("{provider} refused the request ({status}): {message}")]
+    Refused {
+        /// The provider.
+        provider: String,
+        /// HTTP status.
+        status: u16,
+        /// The server's words.
+        message: String,
+        /// The environment variable that holds the key.
+        variable: Option<String>,
+    },
+    /// 402: no money, or a budget at the provider is used up.
+    #[error("{provider} wants to be paid first: {message}")]
+    PaymentRequired {
+        /// The provider.
+        provider: String,
+        /// The server's words.
+        message: String,
+    },
+    /// 429, or a budget that is only taken for the moment.
+    #[error("{provider} limits the requests: {message}")]
+    Limited {
+        /// The provider.
+        provider: String,
+        /// The server's words.
+        message: String,
+        /// The wait it asks for.
+        retry_after: Option<Duration>,
+    },
+    /// The server failed, is overloaded or not ready.
+    #[error("{provider} failed ({status}): {message}")]
+    Server {
+        /// The provider.
+        provider: String,
+        /// HTTP status.
+        status: u16,
+        /// The server's words.
+        message: String,
+        /// The wait it asks for.
+        retry_after: Option<Duration>,
+    },
+    /// The server can't do this request, now or later.
+    #[error("{provider} can't do this request ({status}): {message}")]
+    BadRequest {
+        /// The provider.
+        provider: String,
+        /// HTTP status.
+        status: u16,
+        /// The server's words.
+        message: String,
+    },
+    /// The answer is not in the format of the API.
+    #[error("{provider} sent an answer that can't be read ({problem}): {sample}")]
+    Malformed {
+        /// The provider.
+        provider: String,
+        /// What is wrong with it.
+        problem: String,
+        /// How it begins.
+        sample: String,
+    },
+    /// The answer is longer than any real one.
+    #[error("{provider} sent an answer of more than {limit} bytes")]
+    TooLarge {
+        /// The provider.
+        provider: String,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The answer ended too early. What had come is not used.
+    #[error("the answer of {provider} is not complete: {problem}")]
+    Truncated {
+        /// The provider.
+        provider: String,
+        /// What is missing.
+        problem: String,
+    },
+    /// No complete answer came in time.
+    #[error("{provider} gave no complete answer within {} s", limit.as_secs_f64())]
+    Timeout {
+        /// The provider.
+        provider: String,
+        /// The time it was given.
+        limit: Duration,
+    },
+    /// The script of the scripted provider can't be used, or has no answer for the turn.
+    #[error("{at}: {problem}")]
+    Script {
+        /// The file, with line and column where there is a place in it: `path:line:column`.
+        at: String,
+        /// What is wrong with it.
+        problem: String,
+        /// Why it can't be read.
+        #[source]
+        source: Option<Source>,
+    },
+}
+
+impl Error {
+    /// The way out for a person, where there is one that the text of the error does not say.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::UnknownProvider { nearest, known, .. } => {
+                let known = format!("the known ones are {}", known.join(", "));
+                Some(match nearest {
+                    Some(name) => format!("did you mean '{name}'? {known}"),
+                    None => known,
+                })
+            }
+            Self::MissingKey { variable, .. } => Some(format!("set {variable}")),
+            Self::UnknownModel { nearest, .. } => Some(match nearest {
+                Some(name) => format!("did you mean '{name}'?"),
+                None => "look up its exact name in the provider's list of models".to_owned(),
+            }),
+            Self::NoTools { .. } => Some("choose a model that can call tools".to_owned()),
+            Self::Unreachable { endpoint, .. } if is_local(endpoint) => Some(format!(
+                "start the model server at {endpoint}, or set FUSION_BASE_URL to where it runs"
+            )),
+            Self::Unreachable { .. } => Some("check the network and the base URL".to_owned()),
+            Self::Refused { variable, .. } => variable
+                .as_ref()
+                .map(|variable| format!("check the key in {variable} and what it may do")),
+            Self::PaymentRequired { .. } => {
+                Some("add credit at the provider, or choose a cheaper or free model".to_owned())
+            }
+            Self::Limited { retry_after, .. } | Self::Server { retry_after, .. } => {
+                Some(match retry_after {
+                    Some(wait) => format!("try again in {} s", wait.as_secs_f64().ceil()),
+                    None => "try again later".to_owned(),
+                })
+            }
+            Self::Malformed { .. } => Some(
+                "check that the base URL is that of an OpenAI-compatible API; it mostly ends in /v1"
+                    .to_owned(),
+            ),
+            Self::Truncated { .. } => Some("try again".to_owned()),
+            Self::Timeout { .. } => {
+                Some("try again, choose a quicker model, or ask for shorter answers".to_owned())
+            }
+            Self::Setup { .. }
+            | Self::BadRequest { .. }
+            | Self::TooLarge { .. }
+            | Self::Script { .. } => None,
+        }
+    }
+}
+
+impl Coded for Error {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownProvider { .. } | Self::UnknownModel { .. } => ErrorCode::NotFound,
+            Self::MissingKey { .. } | Self::Refused { .. } | Self::PaymentRequired { .. } => {
+                ErrorCode::Denied
+            }
+            Self::NoTools { .. }
+            | Self::Setup { .. }
+            | Self::BadRequest { .. }
+            | Self::Script { .. } => ErrorCode::InvalidInput,
+            Self::Limited { .. } => ErrorCode::Limited,
+            // An answer that is cut or garbled is mostly the work of something between us and the
+            // model that will be gone a moment later.
+            Self::Unreachable { .. }
+            | Self::Server { .. }
+            | Self::Malformed { .. }
+            | Self::Truncated { .. } => ErrorCode::Unavailable,
+            Self::Timeout { .. } => ErrorCode::Timeout,
+            Self::TooLarge { .. } => ErrorCode::Internal,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Limited { retry_after, .. } | Self::Server { retry_after, .. } => *retry_after,
+            Self::UnknownProvider { .. }
+            | Self::MissingKey { .. }
+            | Self::UnknownModel { .. }
+            | Self::NoTools { .. }
+            | Self::Setup { .. }
+            | Self::Unreachable { .. }
+            | Self::Refused { .. }
+            | Self::PaymentRequired { .. }
+            | Self::BadRequest { .. }
+            | Self::Malformed { .. }
+            | Self::TooLarge { .. }
+            | Self::Truncated { .. }
+            | Self::Timeout { .. }
+            | Self::Script { .. } => None,
+        }
+    }
+}
+
+fn is_local(endpoint: &str) -> bool {
+    ["://localhost", "://127.", "://[::1]"]
+        .iter()
+        .any(|host| endpoint.contains(host))
+}

@@ -1,0 +1,132 @@
+//! The port: what the agent runtime asks of a model provider.
+
+use std::fmt;
+use std::path::Path;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use fusion_core::Usage;
+
+use crate::{Message, Result, ToolCall, ToolSpec};
+
+/// A source of model turns. Implementations hold no conversation: every request carries all of it.
+///
+/// # What is promised
+/// - A [`Turn`] is complete. An answer that was cut on the way, or that says neither how it ended
+///   nor anything else, is an error and never a short turn.
+/// - Dropping the future cancels the call: its connection is closed. The provider may bill
+///   the turn all the same.
+/// - An error carries no credential and no text of the conversation, except where the server's
+///   own message quotes it.
+///
+/// # What may fail
+/// Everything in [`crate::Error`]. An error that [`fusion_core::Coded::is_transient`] may pass when
+/// the same call is made again; an implementation does not repeat calls itself, that is the work
+/// of [`crate::Retrying`].
+///
+/// # What is idempotent
+/// [`spawn_agent`](Self::spawn_agent) has no effect and may be called at any time.
+/// [`send_message`](Self::send_message) changes nothing outside but may be paid for each time;
+/// [`TurnPlace::key`] is the same at every repeat of the same turn, also after a crash.
+#[async_trait]
+pub trait Provider: Send + Sync + fmt::Debug {
+    /// Checks that the model exists and can be asked.
+    ///
+    /// # Errors
+    /// [`crate::Error::UnknownModel`], [`crate::Error::NoTools`], [`crate::Error::MissingKey`],
+    /// [`crate::Error::Script`], and what a call over a network can meet.
+    async fn spawn_agent(&self, request: &ModelRequest<'_>) -> Result<ModelInfo>;
+
+    /// Asks for one complete turn.
+    ///
+    /// # Errors
+    /// Any of [`crate::Error`].
+    async fn send_message(&self, request: &TurnRequest<'_>) -> Result<Turn>;
+}
+
+/// A model that an agent is about to use.
+#[derive(Debug, Clone, Copy)]
+pub struct ModelRequest<'a> {
+    /// As the workflow file spells it.
+    pub model: &'a str,
+    /// Whether the agent will be given tools.
+    pub needs_tools: bool,
+    /// The folder of the workflow file: where a relative path in `model` begins.
+    pub base_dir: &'a Path,
+    /// Ids of the steps that this model will be asked for.
+    pub steps: &'a [&'a str],
+}
+
+/// A model that can be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelInfo {
+    /// The resolved name: what to store and to send from now on.
+    pub model: String,
+    /// Whether the answers come from a script and not from a model.
+    pub scripted: bool,
+}
+
+/// One question to a model, with everything it needs to know.
+#[derive(Debug, Clone, Copy)]
+pub struct TurnRequest<'a> {
+    /// [`ModelInfo::model`].
+    pub model: &'a str,
+    /// The system prompt; empty for none.
+    pub system: &'a str,
+    /// The conversation so far, oldest first.
+    pub messages: &'a [Message],
+    /// The tools that the model may call; empty for none.
+    pub tools: &'a [ToolSpec],
+    /// Upper bound of the answer in tokens; `None` leaves it to the provider.
+    pub max_tokens: Option<u32>,
+    /// Sampling temperature, 0 to 2; `None` leaves it to the provider.
+    pub temperature: Option<f64>,
+    /// Where the turn belongs.
+    pub place: TurnPlace<'a>,
+}
+
+/// Where a turn belongs in its run.
+#[derive(Debug, Clone, Copy)]
+pub struct TurnPlace<'a> {
+    /// Id of the step.
+    pub step: &'a str,
+    /// Number of the turn in the step, from 1.
+    pub turn: u32,
+    /// Idempotency key: the same at every repeat of this turn, and of no other.
+    pub key: &'a str,
+}
+
+/// One complete answer of a model. Stored in the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Turn {
+    /// What it said; may be empty.
+    pub text: String,
+    /// What it wants to have run.
+    pub tool_calls: Vec<ToolCall>,
+    /// Why it stopped.
+    pub finish_reason: FinishReason,
+    /// One turn, and its tokens and cost. Tokens that the provider does not tell are estimated
+    /// ([`crate::estimate_usage`]).
+    pub usage: Usage,
+    /// Whether `usage.cost` is the provider's word; otherwise it is zero because nobody knows.
+    pub cost_is_known: bool,
+    /// The model that answered: may differ from the one that was asked.
+    pub model: String,
+    /// The provider's name for this answer, to ask about it later.
+    pub generation_id: Option<String>,
+}
+
+/// Why a model stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    /// It had said everything.
+    Stop,
+    /// It waits for the results of its tool calls.
+    ToolCalls,
+    /// It reached the limit of tokens: the answer is cut.
+    Length,
+    /// The provider held the answer back, or the model refused; the text may say why.
+    ContentFilter,
+}

@@ -1,0 +1,119 @@
+//! A pretend model whose answers stand in a file; everything else of a run is real.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use crate::{
+    Error, FinishReason, ModelInfo, ModelRequest, Provider, Result, ToolCall, Turn, TurnRequest,
+    estimate_usage,
+};
+
+mod script;
+
+use script::{Answer, Script};
+
+/// Answers from a script: the model's name is the path of a YAML file. The answer of turn n of
+/// a step is the n-th of that step in the file, so a repeated turn gets the same answer, also in
+/// another process after a crash.
+///
+/// ```yaml
+/// version: 1
+/// delay: 300ms              # how long each answer takes: ms, s or m; nothing by default
+/// steps:
+///   plan:
+///     - text: "I write the file."
+///       tool_calls:
+///         - { name: write_file, arguments: { path: a.txt, content: "hi" } }
+///     - text: "Done."
+/// ```
+///
+/// `spawn_agent` reads the file; the turns use what was read, so that a change of the file in
+/// the middle of a run is not seen. Tokens are estimated from what was really sent, and the
+/// cost is known to be zero.
+#[derive(Debug, Default)]
+pub struct Scripted {
+    read: Mutex<BTreeMap<PathBuf, Arc<Script>>>,
+}
+
+impl Scripted {
+    async fn load(&self, path: &Path) -> Result<Arc<Script>> {
+        let script = Arc::new(Script::read(path).await?);
+        self.read
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(path.to_owned(), Arc::clone(&script));
+        Ok(script)
+    }
+
+    async fn script(&self, path: &Path) -> Result<Arc<Script>> {
+        let read = self
+            .read
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(path)
+            .cloned();
+        match read {
+            Some(script) => Ok(script),
+            None => self.load(path).await,
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for Scripted {
+    async fn spawn_agent(&self, request: &ModelRequest<'_>) -> Result<ModelInfo> {
+        let given = request.base_dir.join(request.model);
+        let path = tokio::fs::canonicalize(&given)
+            .await
+            .map_err(|source| script::unreadable(&given, source))?;
+        let model = path.to_str().ok_or_else(|| Error::Script {
+            at: path.display().to_string(),
+            problem: "the path of a script must be UTF-8".to_owned(),
+            source: None,
+        })?;
+        self.load(&path).await?.check_steps(request.steps)?;
+        Ok(ModelInfo {
+            model: model.to_owned(),
+            scripted: true,
+        })
+    }
+
+    async fn send_message(&self, request: &TurnRequest<'_>) -> Result<Turn> {
+        let script = self.script(Path::new(request.model)).await?;
+        let answer = script.answer(request.place.step, request.place.turn)?;
+        tokio::time::sleep(script.delay).await;
+        Ok(turn(request, answer))
+    }
+}
+
+fn turn(request: &TurnRequest<'_>, answer: &Answer) -> Turn {
+    let tool_calls: Vec<ToolCall> = answer
+        .tool_calls
+        .iter()
+        .enumerate()
+        .map(|(index, call)| ToolCall {
+            id: ToolCall::made_up_id(request.place.turn, index),
+            name: call.name.clone(),
+            arguments: call.arguments.clone(),
+        })
+        .collect();
+    Turn {
+        finish_reason: if tool_calls.is_empty() {
+            FinishReason::Stop
+        } else {
+            FinishReason::ToolCalls
+        },
+        usage: estimate_usage(request, &answer.text, &tool_calls),
+        text: answer.text.clone(),
+        tool_calls,
+        cost_is_known: true,
+        model: request.model.to_owned(),
+        generation_id: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

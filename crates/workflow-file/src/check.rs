@@ -1,0 +1,28 @@
+//! What only the whole file can tell: names that must exist, edges, and expressions.
+
+mod ancestors;
+mod assignees;
+mod edges;
+mod templates;
+
+use std::collections::HashMap;
+
+use crate::fault::Faults;
+use crate::read::Draft;
+
+/// Tells every fault between the parts of a file.
+pub(crate) fn whole(text: &str, draft: &Draft<'_>, faults: &mut Faults) {
+    let numbers = edges::number_steps(draft, faults);
+    let ancestors = edges::check(draft, &numbers, faults);
+    assignees::check(draft, faults);
+    templates::Checker {
+        text,
+        draft,
+        numbers: &numbers,
+        ancestors: ancestors.as_ref(),
+    }
+    .check(faults);
+}
+
+/// The steps by id; of an id used twice the first step counts.
+type Numbers<'d> = HashMap<&'d str, usize>;

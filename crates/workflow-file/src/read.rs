@@ -1,0 +1,185 @@
+//! From the tree to a draft: every key is read, and each value's own faults are told.
+//!
+//! A reader goes on after a fault with an empty value in its place, so that all faults are
+//! told at once; a draft with faults is thrown away.
+
+mod agents;
+mod duration;
+mod inputs;
+mod name;
+mod section;
+mod steps;
+mod value;
+
+use std::collections::BTreeMap;
+
+use fusion_core::{StepSpec, WorkflowDefinition};
+
+use crate::fault::{Faults, RawFault};
+use crate::tree::{Kind, Node, Span};
+
+use section::{Keys, Section, named};
+
+/// The largest prompt or instruction, in bytes.
+const MAX_TEXT_BYTES: usize = 256 * 1024;
+/// Seconds a step may take when the file does not say.
+const DEFAULT_TIMEOUT_SECONDS: u64 = 20 * 60;
+
+const WORKFLOW: Keys = Keys {
+    known: &[
+        "version",
+        "name",
+        "description",
+        "inputs",
+        "defaults",
+        "agents",
+        "steps",
+        "outputs",
+    ],
+    later: &["budget", "providers"],
+};
+
+const DEFAULTS: Keys = Keys {
+    known: &["timeout"],
+    later: &["retry"],
+};
+
+/// A workflow as it is written, with the places of all that must still be checked as a whole.
+pub(crate) struct Draft<'n> {
+    /// The workflow; its steps are in `steps`.
+    workflow: WorkflowDefinition,
+    pub(crate) steps: Vec<StepDraft<'n>>,
+    /// The templates of the workflow's outputs.
+    pub(crate) outputs: Vec<Template<'n>>,
+}
+
+impl Draft<'_> {
+    /// The workflow without its steps.
+    pub(crate) fn workflow(&self) -> &WorkflowDefinition {
+        &self.workflow
+    }
+
+    pub(crate) fn into_definition(self) -> WorkflowDefinition {
+        WorkflowDefinition {
+            steps: self.steps.into_iter().map(|step| step.spec).collect(),
+            ..self.workflow
+        }
+    }
+}
+
+/// One step and the places of the names in it.
+pub(crate) struct StepDraft<'n> {
+    pub(crate) spec: StepSpec,
+    pub(crate) id: Span,
+    pub(crate) agent: Option<Marked<'n>>,
+    pub(crate) capabilities: Vec<Marked<'n>>,
+    pub(crate) needs: Vec<Marked<'n>>,
+    /// The prompt and the condition.
+    pub(crate) templates: Vec<Template<'n>>,
+}
+
+/// A text and where it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Marked<'n> {
+    pub(crate) text: &'n str,
+    pub(crate) span: Span,
+}
+
+/// A text with expressions and where it is written.
+pub(crate) struct Template<'n> {
+    pub(crate) text: &'n str,
+    pub(crate) written: &'n Span,
+    pub(crate) kind: TemplateKind,
+}
+
+/// How a text holds expressions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TemplateKind {
+    /// Text with `${{ }}` in it.
+    Text,
+    /// One expression, with or without `${{ }}`.
+    Condition,
+}
+
+/// Reads the whole file. `None` when it is not a map at all.
+pub(crate) fn workflow<'n>(root: &'n Node<'n>, faults: &mut Faults) -> Option<Draft<'n>> {
+    if matches!(root.kind, Kind::Null) {
+        let fault = RawFault::new("the file is empty", &(0..0));
+        faults.add(fault.help("a workflow has `version: 1`, a `name` and `steps`"));
+        return None;
+    }
+    let section = Section::open(root, "the workflow", &WORKFLOW, faults)?;
+    read_version(&section, faults);
+    let name = section
+        .required("name", faults)
+        .and_then(|node| value::text(node, "name", faults))
+        .and_then(|text| name::label(&text, "the workflow's name", faults));
+    let inputs = section.get("inputs", faults);
+    let agents = section.get("agents", faults);
+    let (outputs, output_templates) = section
+        .get("outputs", faults)
+        .map(|node| read_outputs(node, faults))
+        .unwrap_or_default();
+    let timeout = section
+        .get("defaults", faults)
+        .and_then(|node| read_default_timeout(node, faults))
+        .unwrap_or(DEFAULT_TIMEOUT_SECONDS);
+    Some(Draft {
+        workflow: WorkflowDefinition {
+            name: name.unwrap_or_default().to_owned(),
+            description: value::description(&section, faults),
+            inputs: inputs
+                .map(|node| inputs::read(node, faults))
+                .unwrap_or_default(),
+            agents: agents
+                .map(|node| agents::read(node, faults))
+                .unwrap_or_default(),
+            steps: Vec::new(),
+            outputs,
+        },
+        steps: section
+            .required("steps", faults)
+            .map(|node| steps::read(node, timeout, faults))
+            .unwrap_or_default(),
+        outputs: output_templates,
+    })
+}
+
+fn read_version(section: &Section<'_>, faults: &mut Faults) {
+    let Some(node) = section.required("version", faults) else {
+        return;
+    };
+    if node.to_json() != 1 {
+        faults.add(
+            RawFault::new("`version` must be 1", &node.span)
+                .help("it is the version of the file format, and 1 is the only one"),
+        );
+    }
+}
+
+fn read_default_timeout(node: &Node<'_>, faults: &mut Faults) -> Option<u64> {
+    let section = Section::open(node, "`defaults`", &DEFAULTS, faults)?;
+    let timeout = section.get("timeout", faults)?;
+    duration::seconds(timeout, faults)
+}
+
+fn read_outputs<'n>(
+    node: &'n Node<'n>,
+    faults: &mut Faults,
+) -> (BTreeMap<String, String>, Vec<Template<'n>>) {
+    let mut outputs = BTreeMap::new();
+    let mut templates = Vec::new();
+    for (key, node) in named(node, "outputs", faults) {
+        name::identifier(&key, "an output's name", faults);
+        let Some(text) = value::long_text(node, &format!("outputs.{}", key.text), faults) else {
+            continue;
+        };
+        outputs.insert(key.text.to_owned(), text.text.to_owned());
+        templates.push(Template {
+            text: text.text,
+            written: &node.written,
+            kind: TemplateKind::Text,
+        });
+    }
+    (outputs, templates)
+}

@@ -1,0 +1,146 @@
+//! The `agents` of a workflow.
+
+use std::collections::BTreeMap;
+
+use fusion_core::{AgentSpec, CapabilitySet, ToolGroup};
+
+use crate::fault::{Faults, RawFault};
+use crate::read::section::{Keys, Section, named};
+use crate::read::{Marked, name, value};
+use crate::tree::{Kind, Node};
+
+const MAX_AGENTS: usize = 1_000;
+/// Model calls in one step when the file does not say.
+const DEFAULT_MAX_TURNS: u32 = 20;
+const MAX_TURNS: u32 = 200;
+
+const AGENT: Keys = Keys {
+    known: &[
+        "provider",
+        "model",
+        "capabilities",
+        "instructions",
+        "tools",
+        "max_turns",
+        "max_tokens",
+        "temperature",
+    ],
+    later: &[],
+};
+
+pub(super) fn read(node: &Node<'_>, faults: &mut Faults) -> BTreeMap<String, AgentSpec> {
+    let mut agents = BTreeMap::new();
+    let entries = named(node, "agents", faults);
+    if entries.len() > MAX_AGENTS {
+        let message = format!("the workflow has more than {MAX_AGENTS} agents");
+        faults.add(RawFault::new(message, &node.span));
+    }
+    for (key, node) in entries.into_iter().take(MAX_AGENTS) {
+        name::label(&key, "an agent's name", faults);
+        agents.insert(key.text.to_owned(), read_one(key.text, node, faults));
+    }
+    agents
+}
+
+fn read_one(name: &str, node: &Node<'_>, faults: &mut Faults) -> AgentSpec {
+    let Some(section) = Section::open(node, format!("agent '{name}'"), &AGENT, faults) else {
+        return empty();
+    };
+    let provider = section.required("provider", faults);
+    let model = section.required("model", faults);
+    let mut agent = AgentSpec {
+        provider: provider.map_or_else(String::new, |node| label(node, "provider", faults)),
+        model: model.map_or_else(String::new, |node| label(node, "model", faults)),
+        ..empty()
+    };
+    if let Some(node) = section.get("capabilities", faults) {
+        agent.capabilities = capabilities(node, faults)
+            .into_iter()
+            .map(|name| name.text)
+            .collect();
+    }
+    if let Some(node) = section.get("instructions", faults) {
+        let instructions = value::long_text(node, "instructions", faults);
+        agent.instructions = instructions.map_or_else(String::new, |text| text.text.to_owned());
+    }
+    if let Some(node) = section.get("tools", faults) {
+        agent.tools = tools(node, faults);
+    }
+    if let Some(node) = section.get("max_turns", faults) {
+        let turns = value::whole_number(node, "max_turns", 1..=MAX_TURNS, faults);
+        agent.max_turns = turns.unwrap_or(DEFAULT_MAX_TURNS);
+    }
+    if let Some(node) = section.get("max_tokens", faults) {
+        agent.max_tokens = value::whole_number(node, "max_tokens", 1..=u32::MAX, faults);
+    }
+    if let Some(node) = section.get("temperature", faults) {
+        agent.temperature = temperature(node, faults);
+    }
+    agent
+}
+
+fn empty() -> AgentSpec {
+    AgentSpec {
+        provider: String::new(),
+        model: String::new(),
+        capabilities: CapabilitySet::default(),
+        instructions: String::new(),
+        tools: Vec::new(),
+        max_turns: DEFAULT_MAX_TURNS,
+        max_tokens: None,
+        temperature: None,
+    }
+}
+
+/// A name in somebody else's spelling.
+fn label(node: &Node<'_>, key: &str, faults: &mut Faults) -> String {
+    match value::text(node, key, faults) {
+        Some(name) if name.text.chars().count() <= 255 => name.text.to_owned(),
+        Some(name) => {
+            let message = format!("`{key}` has more than 255 characters");
+            faults.add(RawFault::new(message, &name.span));
+            String::new()
+        }
+        None => String::new(),
+    }
+}
+
+/// The names of capabilities, of an agent or a step.
+pub(super) fn capabilities<'n>(node: &'n Node<'n>, faults: &mut Faults) -> Vec<Marked<'n>> {
+    let mut names = value::texts(node, "capabilities", "capability names", faults);
+    names.retain(|name| name::label(name, "a capability's name", faults).is_some());
+    names
+}
+
+fn tools(node: &Node<'_>, faults: &mut Faults) -> Vec<ToolGroup> {
+    let mut tools = Vec::new();
+    for name in value::texts(node, "tools", "tool groups", faults) {
+        match ToolGroup::from_text(name.text) {
+            Some(tool) if tools.contains(&tool) => {
+                let message = format!("`{}` is named twice in `tools`", name.text);
+                faults.add(RawFault::new(message, &name.span));
+            }
+            Some(tool) => tools.push(tool),
+            None => {
+                let known = ToolGroup::ALL.iter().map(|tool| tool.as_str());
+                let help = faults.hint(name.text, "tool groups", known);
+                let message = format!("unknown tool group `{}`", name.text);
+                faults.add(RawFault::new(message, &name.span).help(help));
+            }
+        }
+    }
+    tools
+}
+
+fn temperature(node: &Node<'_>, faults: &mut Faults) -> Option<f64> {
+    let number = match &node.kind {
+        Kind::Number(number) => number.as_f64(),
+        Kind::Map(_) | Kind::List(_) | Kind::Text(_) | Kind::Boolean(_) | Kind::Null => None,
+    };
+    let found = number.filter(|number| (0.0..=2.0).contains(number));
+    if found.is_none() {
+        let message = "`temperature` must be a number from 0 to 2";
+        faults.add(RawFault::new(message, &node.span));
+    }
+    found
+}

@@ -1,0 +1,8 @@
+//! What the crate promises about whole files.
+
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod good;
+#[cfg(test)]
+mod hostile;

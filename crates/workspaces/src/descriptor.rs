@@ -1,0 +1,135 @@
+//! Single steps below an open directory. None of them follows a symbolic link, so a name that
+//! was swapped in the meantime makes a step fail instead of leading it elsewhere.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{
+    AtFlags, Dir, Gid, Mode, OFlags, Uid, fchmod, fchown, fstat, fsync, mkdirat, openat, renameat,
+    unlinkat,
+};
+use rustix::io::Errno;
+use rustix::path::Arg;
+
+/// How many left-over temporary files of one folder are stepped over.
+const DRAFT_NAMES: u32 = 1_000;
+
+/// Opens a folder that is directly in `parent`.
+pub(crate) fn open_dir(parent: impl AsFd, name: impl Arg) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(openat(parent, name, flags, Mode::empty())?)
+}
+
+/// Opens a folder that is directly in `parent`, made with mode 0700 when it is missing.
+/// Says whether it was made. In both cases it belongs to `uid` afterwards.
+pub(crate) fn make_dir(
+    parent: impl AsFd,
+    name: &str,
+    uid: Option<u32>,
+) -> io::Result<(OwnedFd, bool)> {
+    let made = match mkdirat(&parent, name, Mode::RWXU) {
+        Ok(()) => true,
+        Err(Errno::EXIST) => false,
+        Err(error) => return Err(error.into()),
+    };
+    let dir = open_dir(parent, name)?;
+    if made {
+        // The umask may have taken rights away.
+        fchmod(&dir, Mode::RWXU)?;
+    }
+    give(&dir, uid)?;
+    Ok((dir, made))
+}
+
+/// Everything that is directly in a folder, in no order.
+pub(crate) fn names_in(dir: impl AsFd) -> io::Result<Vec<CString>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name != c"." && name != c".." {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
+}
+
+/// A file that is being written and has no name that anyone reads yet.
+/// Dropped before [`Draft::place`] it is removed.
+pub(crate) struct Draft<'a> {
+    parent: BorrowedFd<'a>,
+    name: String,
+    file: File,
+    placed: bool,
+}
+
+impl<'a> Draft<'a> {
+    /// Writes `bytes` to a new file in `parent` and to the disk.
+    pub(crate) fn write(
+        parent: BorrowedFd<'a>,
+        bytes: &[u8],
+        mode: Mode,
+        uid: Option<u32>,
+    ) -> io::Result<Self> {
+        let mut draft = Self::create(parent)?;
+        draft.file.write_all(bytes)?;
+        fchmod(&draft.file, mode)?;
+        give(&draft.file, uid)?;
+        draft.file.sync_all()?;
+        Ok(draft)
+    }
+
+    /// Gives the file its name, in place of whatever file had it: readers see the old content
+    /// or the new one. When this returns well the name is on the disk too.
+    pub(crate) fn place(mut self, name: &str) -> io::Result<()> {
+        renameat(self.parent, &self.name, self.parent, name)?;
+        self.placed = true;
+        Ok(fsync(self.parent)?)
+    }
+
+    fn create(parent: BorrowedFd<'a>) -> io::Result<Self> {
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        for number in 0..DRAFT_NAMES {
+            let name = format!(".fusion-draft-{number}");
+            match openat(parent, &name, flags, Mode::RUSR | Mode::WUSR) {
+                Ok(file) => {
+                    return Ok(Self {
+                        parent,
+                        name,
+                        file: file.into(),
+                        placed: false,
+                    });
+                }
+                Err(Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(io::Error::other(
+            "the folder is full of unfinished files named .fusion-draft-*",
+        ))
+    }
+}
+
+impl Drop for Draft<'_> {
+    fn drop(&mut self) {
+        if self.placed {
+            return;
+        }
+        if let Err(error) = unlinkat(self.parent, &self.name, AtFlags::empty()) {
+            tracing::warn!(file = self.name, %error, "can't remove an unfinished file");
+        }
+    }
+}
+
+/// Makes an open file or folder belong to `uid` and the group of the same number.
+pub(crate) fn give(file: impl AsFd, uid: Option<u32>) -> io::Result<()> {
+    if let Some(uid) = uid
+        && fstat(&file)?.st_uid != uid
+    {
+        fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(uid)))?;
+    }
+    Ok(())
+}

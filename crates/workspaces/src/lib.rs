@@ -1,0 +1,29 @@
+//! Agents' directories, the file tools inside them, and the processes that run there.
+//!
+//! This is the only code of the product that starts a process or opens a file that an agent
+//! can write. Three rules hold everywhere:
+//!
+//! - A path of an agent is resolved beneath the workspace's own descriptor, and what is used is
+//!   the descriptor that was checked, never the name again.
+//! - A process of an agent never runs as root ([`Owners`]).
+//! - A process of an agent never outlives its command: a helper process ([`helper_main`]) holds
+//!   the whole tree, and kills it when the command ends, when it is stopped, and when the
+//!   program that asked for it is gone, however it went.
+//!
+//! Everything about files blocks and belongs on a thread that may block; only
+//! [`Launcher::run`] is async. Linux only: it needs `/proc`, pidfds and child subreapers.
+
+mod descriptor;
+mod error;
+mod files;
+mod helper;
+mod owners;
+mod process;
+mod workspace;
+
+pub use error::{Error, Result};
+pub use files::{EntryKind, FileEntry, FileText, LIST_LIMIT, READ_LIMIT, Refusal, WRITE_LIMIT};
+pub use helper::helper_main;
+pub use owners::{Owners, choose_uid};
+pub use process::{Command, Exit, Finished, Launcher, Program};
+pub use workspace::{Options, Prepared, WorkspaceDir, Workspaces};

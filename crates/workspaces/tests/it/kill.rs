@@ -1,0 +1,139 @@
+use std::fs;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use fusion_workspaces::{Command, Error, Exit, WorkspaceDir};
+use tokio_util::sync::CancellationToken;
+
+use crate::place::{HELPER, Place, is_root, launcher, name, run, runs, sh, shell, uid, wait_for};
+
+/// Starts processes that do what they can to stay: each writes its id to `projects/pid-*`.
+/// Then the script goes on with whatever is added to it.
+const STAYERS: &str = r#"
+cd projects
+stay='trap "" TERM HUP INT; echo $$ > new-$0; mv new-$0 pid-$0; while :; do sleep 1000; done'
+sh -c "$stay" child &
+(sh -c "$stay" orphan &)
+setsid sh -c "$stay" session &
+(setsid sh -c "$stay" daemon >/dev/null 2>&1 </dev/null &)
+(setsid sh -c "sh -c '$stay' deep & exit" &)
+cp /bin/sleep "$(printf 'x) S 1 (\377')"
+(setsid "./$(printf 'x) S 1 (\377')" 1000 & echo $! > new-name; mv new-name pid-name)
+while [ "$(ls | grep -c pid-)" -lt 6 ]; do sleep 0.01; done
+"#;
+const STAYER_COUNT: usize = 6;
+
+/// The ids of the stayers, once all have come up.
+fn stayers(dir: &WorkspaceDir) -> Option<Vec<String>> {
+    let names = fs::read_dir(dir.projects_path()).unwrap();
+    let pids: Vec<String> = names
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_string_lossy().contains("/pid-"))
+        .map(|path| fs::read_to_string(path).unwrap().trim().to_owned())
+        .collect();
+    (pids.len() == STAYER_COUNT).then_some(pids)
+}
+
+fn running(pids: &[String]) -> Vec<&String> {
+    pids.iter().filter(|pid| runs(pid)).collect()
+}
+
+#[tokio::test]
+async fn a_timeout_kills_every_descendant() {
+    let place = Place::new();
+    let agent = place.agent(1);
+    let command = Command {
+        timeout: Duration::from_secs(5),
+        ..shell(&format!("{STAYERS} sleep 1000"))
+    };
+    let finished = run(&agent, &command).await.unwrap();
+    assert_eq!(finished.exit, Exit::TimedOut, "{finished:?}");
+    let pids = stayers(&agent).expect("all had started");
+    assert_eq!(running(&pids), [] as [&String; 0]);
+}
+
+#[tokio::test]
+async fn what_a_command_leaves_behind_dies_with_it() {
+    let place = Place::new();
+    let agent = place.agent(1);
+    let (exit, output) = sh(&agent, &format!("{STAYERS} exit 4")).await;
+    assert_eq!(exit, Exit::Code(4), "{output}");
+    let pids = stayers(&agent).expect("all had started");
+    assert_eq!(running(&pids), [] as [&String; 0]);
+}
+
+#[tokio::test]
+async fn a_cancel_kills_every_descendant() {
+    let place = Place::new();
+    let agent = place.agent(1);
+    let (launcher, command) = (launcher(), shell(&format!("{STAYERS} sleep 1000")));
+    let cancel = CancellationToken::new();
+    let (finished, pids) = tokio::join!(launcher.run(&agent, &command, &cancel), async {
+        let pids = wait_for("the processes", || stayers(&agent)).await;
+        assert_eq!(running(&pids).len(), STAYER_COUNT);
+        cancel.cancel();
+        pids
+    });
+    assert_eq!(finished.unwrap().exit, Exit::Cancelled);
+    assert_eq!(running(&pids), [] as [&String; 0]);
+}
+
+#[tokio::test]
+async fn a_dropped_run_kills_every_descendant() {
+    let place = Place::new();
+    let agent = place.agent(1);
+    let command = shell(&format!("{STAYERS} sleep 1000"));
+    let pids = tokio::select! {
+        finished = run(&agent, &command) => panic!("{finished:?}"),
+        pids = wait_for("the processes", || stayers(&agent)) => pids,
+    };
+    wait_for("their end", || running(&pids).is_empty().then_some(())).await;
+}
+
+#[tokio::test]
+async fn kill_9_of_the_launching_process_leaves_no_process() {
+    let place = Place::new();
+    let agent = place.agent(1);
+    let script = format!("echo $PPID > helper; {STAYERS} sleep 1000");
+    let mut launcher = launching_process(&place, &script);
+    let mut pids = wait_for("the processes", || stayers(&agent)).await;
+    let helper = fs::read_to_string(agent.path().join("helper")).unwrap();
+    pids.push(helper.trim().to_owned());
+    assert_eq!(running(&pids).len(), STAYER_COUNT + 1);
+    launcher.kill().unwrap();
+    launcher.wait().unwrap();
+    wait_for("their end", || running(&pids).is_empty().then_some(())).await;
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "stands for the product, to be killed"
+)]
+fn launching_process(place: &Place, script: &str) -> Child {
+    std::process::Command::new(env!("CARGO_BIN_EXE_fusion-exec-launcher"))
+        .arg(HELPER)
+        .arg(place.root())
+        .arg(name(1))
+        .arg(uid(1).map_or_else(|| "-".to_owned(), |uid| uid.to_string()))
+        .arg(script)
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// As root the agent is another user than its helper. Otherwise only a kernel sandbox could
+/// hold it back; then at least the loss is told.
+#[tokio::test]
+async fn an_agent_that_kills_its_helper_fails_or_is_found_out() {
+    let place = Place::new();
+    let agent = place.agent(1);
+    let finished = run(&agent, &shell("kill -9 $PPID; exit 5")).await;
+    if is_root() {
+        assert_eq!(finished.unwrap().exit, Exit::Code(5));
+    } else {
+        assert!(
+            matches!(finished, Err(Error::HelperLost { .. })),
+            "{finished:?}"
+        );
+    }
+}

@@ -1,0 +1,12 @@
+//! Workspaces with real directories, real processes and, as root, real other users.
+
+#[cfg(test)]
+mod create;
+#[cfg(test)]
+mod files;
+#[cfg(test)]
+mod kill;
+#[cfg(test)]
+mod place;
+#[cfg(test)]
+mod run;

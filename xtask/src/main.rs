@@ -1,0 +1,61 @@
+//! The project's own commands: `cargo xtask layers` and `cargo xtask test`.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command for developers: what it finds goes to the terminal"
+)]
+
+mod layers;
+mod process;
+mod suite;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+const USAGE: &str = "\
+cargo xtask layers    check the crates against layers.toml, the lint table and the size of files
+cargo xtask test      run every test that must pass";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let result = match (arguments.next().as_deref(), arguments.next()) {
+        (Some("layers"), None) => check_layers(),
+        (Some("test"), None) => suite::run(&root()),
+        (Some("help" | "--help" | "-h"), None) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check_layers() -> Result<()> {
+    let root = root();
+    let table = layers::Table::read(&root.join("layers.toml"))?;
+    let members = layers::members(&root)?;
+    let faults = layers::faults(&table, &members)?;
+    for fault in &faults {
+        eprintln!("{fault}");
+    }
+    anyhow::ensure!(faults.is_empty(), "{} faults in the layers", faults.len());
+    println!("layers: {} crates in order", members.len());
+    Ok(())
+}
+
+/// The workspace's folder: the one that holds xtask's.
+fn root() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own).to_owned()
+}
