@@ -126,7 +126,7 @@ impl<'a> Session<'a> {
             EntryKind::Tool => serde_json::from_value::<ToolOutcome>(outcome)
                 .map(|outcome| self.answer_call(outcome.content)),
             EntryKind::Check => {
-                serde_json::from_value(outcome).map(|outcome| self.apply_check(outcome))
+                serde_json::from_value(outcome).map(|outcome| self.apply_check(&outcome))
             }
         };
         if let Err(error) = read {
@@ -164,10 +164,10 @@ impl<'a> Session<'a> {
         if self.schema.is_some() {
             match json_in(&turn.text) {
                 Some(value) => self.hand_in(value, None),
-                None => self.misfit("the outputs are missing".to_owned(), None),
+                None => self.misfit("the outputs are missing", None),
             }
         } else if turn.text.trim().is_empty() {
-            self.misfit("the answer is empty".to_owned(), None);
+            self.misfit("the answer is empty", None);
         } else {
             self.hand_in(json!({ "text": turn.text }), None);
         }
@@ -180,7 +180,7 @@ impl<'a> Session<'a> {
             .as_ref()
             .map_or(Ok(()), |schema| schema.check(&outputs))
         {
-            self.misfit(fault, call);
+            self.misfit(&fault, call);
         } else if self.brief.verify.is_empty() {
             self.ending = Some(Ok(outputs));
         } else {
@@ -189,7 +189,7 @@ impl<'a> Session<'a> {
     }
 
     /// An answer that does not fit: told to the agent once, then the end.
-    fn misfit(&mut self, fault: String, call: Option<ToolCall>) {
+    fn misfit(&mut self, fault: &str, call: Option<ToolCall>) {
         if self.misfits >= REPAIRS {
             return self.fail(
                 ErrorCode::InvalidInput,
@@ -205,7 +205,7 @@ impl<'a> Session<'a> {
         self.tell(ask, call);
     }
 
-    fn apply_check(&mut self, outcome: CheckOutcome) {
+    fn apply_check(&mut self, outcome: &CheckOutcome) {
         let Some(proposal) = self.proposal.take() else {
             return;
         };

@@ -41,14 +41,9 @@ pub struct Cli {
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Folder of the runs, their records and the agents' workspaces.
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "FUSION_KIT_DATA_DIR",
-        hide_env_values = true
-    )]
+    /// Folder of the runs, their records and the agents' workspaces; without it that of
+    /// `FUSION_KIT_DATA_DIR`, else `./.fusion-kit`.
+    #[arg(long, global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// Print one JSON object on stdout and nothing else there; a problem is JSON on stderr.
     #[arg(long, global = true)]

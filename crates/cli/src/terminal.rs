@@ -98,6 +98,9 @@ impl Output {
     }
 
     /// Writes all of `text` and flushes.
+    ///
+    /// # Errors
+    /// The stream refuses it: a full disk, or a reader that went away.
     pub fn write(&self, text: &str) -> io::Result<()> {
         // A writer that panicked half way left bytes, not broken state.
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);

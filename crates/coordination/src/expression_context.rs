@@ -1,6 +1,6 @@
 //! What `${{ }}` expressions can name.
 
-use fusion_core::{Run, Task, TaskState};
+use fusion_core::{CancelReason, Run, Task};
 use serde_json::{Map, Value, json};
 
 /// The values of a run, and of the given tasks by their step's id.
@@ -33,14 +33,9 @@ fn step(task: &Task) -> Value {
 
 /// The task's state, except that a task the workflow itself left out is `skipped`.
 fn status(task: &Task) -> &'static str {
-    match task.state {
-        TaskState::Cancelled
-            if task
-                .cancel_reason
-                .is_some_and(fusion_core::CancelReason::is_skip) =>
-        {
-            "skipped"
-        }
-        state => state.as_str(),
+    if task.cancel_reason.is_some_and(CancelReason::is_skip) {
+        "skipped"
+    } else {
+        task.state.as_str()
     }
 }

@@ -1,8 +1,7 @@
 //! Takes back what a dead process had in its hands.
 
-use fusion_core::{Change, EventType, Task};
+use fusion_core::Task;
 use fusion_persistence::{Batch, Fence};
-use serde_json::json;
 
 use crate::{Coordinator, Result};
 
@@ -29,22 +28,7 @@ impl Coordinator {
             .into_iter()
             .map(|(agent, _)| agent)
             .find(|agent| Some(agent.id) == task.agent_id);
-        let moment = self.moment();
-        let mut decision = task.take_back(agent, "its process ended", moment)?;
-        let recovered = decision.changes.iter().find_map(|change| match change {
-            Change::UpdateAgent(agent) => Some(agent),
-            _ => None,
-        });
-        if let Some(agent) = recovered {
-            let event = task
-                .event(
-                    moment,
-                    EventType::AgentRecovered,
-                    format!("{} is idle after its process ended", agent.name),
-                )
-                .data(json!({ "agent_id": agent.id, "task_id": task.id }));
-            decision.events.push(event);
-        }
+        let decision = task.take_back(agent, "its process ended", self.moment())?;
         let fence = Fence {
             task: task.id,
             number: task.fence,

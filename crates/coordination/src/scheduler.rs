@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use fusion_core::{AgentState, EventType, NewEvent, RunId, WorkflowState};
-use fusion_messaging::Pattern;
+use fusion_messaging::{Pattern, Subscription};
 use fusion_persistence::Claim;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::plan::Plan;
@@ -22,6 +22,28 @@ pub enum Driven {
 }
 
 type Workers = JoinSet<Result<()>>;
+
+/// What wakes the scheduler.
+struct Alarms {
+    /// Says that a task moved. Listened to before the first look, so that none is missed.
+    hints: Subscription,
+    heartbeat: Interval,
+}
+
+impl Alarms {
+    async fn new(coordinator: &Coordinator) -> Result<Self> {
+        let pattern: Pattern = "task.*"
+            .parse()
+            .map_err(|error| Error::Broken(format!("{error}")))?;
+        let period = coordinator.options.heartbeat;
+        let mut heartbeat = interval_at(Instant::now() + period, period);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Ok(Self {
+            hints: coordinator.parts.bus.subscribe(&pattern).await,
+            heartbeat,
+        })
+    }
+}
 
 impl Coordinator {
     /// Takes up a run that has not ended: first what dead processes left, then the rest.
@@ -56,7 +78,7 @@ impl Coordinator {
         stop.cancel();
         let mut failed = None;
         while let Some(ended) = workers.join_next().await {
-            failed = failed.or(joined(ended).err());
+            failed = failed.or_else(|| joined(ended).err());
         }
         match (driven, failed) {
             (Ok(driven), None) => Ok(driven),
@@ -70,36 +92,49 @@ impl Coordinator {
         stop: &CancellationToken,
         workers: &mut Workers,
     ) -> Result<Driven> {
-        let store = &self.parts.store;
-        let pattern: Pattern = "task.*"
-            .parse()
-            .map_err(|error| Error::Broken(format!("{error}")))?;
-        let mut hints = self.parts.bus.subscribe(&pattern).await;
-        let run = store.run(id).await?;
-        let workflow = store.workflow(run.workflow_id).await?;
-        let plan = Arc::new(Plan::new(run, workflow, store.agents_of_run(id).await?));
-        let mut heartbeat = interval_at(
-            Instant::now() + self.options.heartbeat,
-            self.options.heartbeat,
-        );
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut alarms = Alarms::new(self).await?;
+        let plan = Arc::new(self.plan(id).await?);
         loop {
-            let run = store.run(id).await?;
+            let run = self.parts.store.run(id).await?;
             if run.state.is_final() {
                 return Ok(Driven::Ended(run.state));
             }
+            if stop.is_cancelled() {
+                return Ok(Driven::Interrupted);
+            }
             if run.open_tasks == 0 {
                 self.finish(&plan, run).await?;
-                continue;
+            } else {
+                self.hand_out(&plan, stop, workers).await?;
+                self.wait(&mut alarms, stop, workers).await?;
             }
-            self.hand_out(&plan, stop, workers).await?;
+        }
+    }
+
+    async fn plan(&self, id: RunId) -> Result<Plan> {
+        let store = &self.parts.store;
+        let run = store.run(id).await?;
+        let workflow = store.workflow(run.workflow_id).await?;
+        Ok(Plan::new(run, workflow, store.agents_of_run(id).await?))
+    }
+
+    /// Waits until there may be something to do: a worker ended, a hint came, or the sweep.
+    async fn wait(
+        &self,
+        alarms: &mut Alarms,
+        stop: &CancellationToken,
+        workers: &mut Workers,
+    ) -> Result<()> {
+        let sweep = tokio::time::sleep(self.options.sweep);
+        tokio::pin!(sweep);
+        loop {
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return Ok(Driven::Interrupted),
-                Some(ended) = workers.join_next() => joined(ended)?,
-                _ = heartbeat.tick() => { store.extend_leases(self.lease()).await?; }
-                _ = hints.recv() => {}
-                () = tokio::time::sleep(self.options.sweep) => {}
+                () = stop.cancelled() => return Ok(()),
+                Some(ended) = workers.join_next() => return joined(ended),
+                _ = alarms.heartbeat.tick() => { self.parts.store.extend_leases(self.lease()).await?; }
+                _ = alarms.hints.recv() => return Ok(()),
+                () = &mut sweep => return Ok(()),
             }
         }
     }

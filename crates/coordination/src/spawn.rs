@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use fusion_core::{
-    Agent, AgentId, AgentSpec, AgentState, Run, RunId, RunPlan, Workflow, WorkflowDefinition,
-    WorkflowId, WorkflowState, Workspace, WorkspaceId,
+    Agent, AgentId, AgentState, Run, RunId, RunPlan, Workflow, WorkflowDefinition, WorkflowId,
+    WorkflowState, Workspace, WorkspaceId,
 };
 use fusion_persistence::Batch;
-use fusion_providers::ModelInfo;
 use fusion_workspaces::{Owners, choose_uid};
 use serde_json::{Map, Value, json};
 
@@ -46,10 +45,7 @@ impl Coordinator {
         let (workflow, mut decision) = self.version(&new, latest);
         let mut used = store.used_process_uids().await?;
         let mut agents = BTreeMap::new();
-        for (name, spec) in &new.definition.agents {
-            let model = new.models.get(name).ok_or_else(|| {
-                Error::Broken(format!("the model of agent '{name}' was not checked"))
-            })?;
+        for name in new.definition.agents.keys() {
             let id = AgentId::from_uuid(self.parts.ids.uuid());
             let uid = match &self.options.owners {
                 Owners::SameUser => None,
@@ -64,13 +60,8 @@ impl Coordinator {
                     Some(uid)
                 }
             };
-            agents.insert(
-                name.clone(),
-                (
-                    self.agent(id, name, spec, model, run_id),
-                    self.workspace(id, uid),
-                ),
-            );
+            let agent = self.agent(&new, name, id, run_id)?;
+            agents.insert(name.clone(), (agent, self.workspace(id, uid)));
         }
         let plan = RunPlan {
             run_id,
@@ -111,16 +102,15 @@ impl Coordinator {
         (workflow, decision)
     }
 
-    fn agent(
-        &self,
-        id: AgentId,
-        name: &str,
-        spec: &AgentSpec,
-        model: &ModelInfo,
-        run_id: RunId,
-    ) -> Agent {
+    fn agent(&self, new: &NewRun, name: &str, id: AgentId, run_id: RunId) -> Result<Agent> {
+        let (Some(spec), Some(model)) = (new.definition.agents.get(name), new.models.get(name))
+        else {
+            return Err(Error::Broken(format!(
+                "the model of agent '{name}' was not checked"
+            )));
+        };
         let now = self.parts.clock.now();
-        Agent {
+        Ok(Agent {
             id,
             name: name.to_owned(),
             state: AgentState::Spawning,
@@ -136,7 +126,7 @@ impl Coordinator {
             project_id: None,
             run_id: Some(run_id),
             version: 1,
-        }
+        })
     }
 
     fn workspace(&self, agent: AgentId, uid: Option<u32>) -> Workspace {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusion_agents::{Ending, Failure, Record, Runtime, TaskBrief};
+use fusion_agents::{Ending, Failure, JournalRefused, Record, Runtime, TaskBrief};
 use fusion_core::{Agent, Decision, ErrorCode, StepSpec, Task};
 use fusion_persistence::{Batch, Fence};
 use fusion_workspaces::WorkspaceDir;
@@ -118,7 +118,31 @@ impl Coordinator {
         let past = self.parts.store.journal(task.id).await?;
         let input = json!({ "prompt": brief.prompt });
         let (task, agent, opening) = task.begin(agent, input, self.moment())?;
+        let job = Job {
+            plan,
+            step,
+            task: task.clone(),
+            agent,
+            fence,
+        };
         let journal = TaskJournal::new(self, &task, fence, opening);
+        let runtime = self.runtime(&job.agent, Arc::clone(&workspace))?;
+        let within = stop.child_token();
+        let mut work = Box::pin(runtime.run(&brief, past, &journal, &within));
+        let ending = tokio::select! {
+            ending = &mut work => ending,
+            () = tokio::time::sleep(Duration::from_secs(step.timeout_seconds)) => {
+                within.cancel();
+                work.await.map(|ending| late(ending, step))
+            }
+        };
+        match ending {
+            Err(JournalRefused) => Err(journal.refusal()),
+            Ok(ending) => self.conclude(&job, &journal, ending, workspace).await,
+        }
+    }
+
+    fn runtime(&self, agent: &Agent, workspace: Arc<WorkspaceDir>) -> Result<Runtime> {
         let provider = self
             .parts
             .providers
@@ -127,49 +151,38 @@ impl Coordinator {
                 agent: agent.name.clone(),
                 source,
             })?;
-        let runtime = Runtime {
+        Ok(Runtime {
             provider,
-            workspace: Arc::clone(&workspace),
+            workspace,
             launcher: self.parts.launcher.clone(),
             clock: Arc::clone(&self.parts.clock),
             ids: Arc::clone(&self.parts.ids),
-        };
-        let within = stop.child_token();
-        let limit = Duration::from_secs(step.timeout_seconds);
-        let mut work = Box::pin(runtime.run(&brief, past, &journal, &within));
-        let (ending, too_long) = tokio::select! {
-            ending = &mut work => (ending, false),
-            () = tokio::time::sleep(limit) => {
-                within.cancel();
-                (work.await, true)
-            }
-        };
-        let ending = ending.map_err(|_| journal.refusal())?;
-        let job = Job {
-            plan,
-            step,
-            task: task.clone(),
-            agent,
-            fence,
-        };
+        })
+    }
+
+    /// Commits what came of a task.
+    async fn conclude(
+        &self,
+        job: &Job<'_>,
+        journal: &TaskJournal<'_>,
+        ending: Ending,
+        workspace: Arc<WorkspaceDir>,
+    ) -> Result<()> {
         match ending {
-            Ending::Interrupted if too_long => {
-                self.fail(&job, &journal, Vec::new(), timed_out(step)).await
-            }
-            Ending::Interrupted => self.give_back(&job, &journal).await,
+            Ending::Interrupted => self.give_back(job, journal).await,
             Ending::Failed {
                 failure,
                 unrecorded,
-            } => self.fail(&job, &journal, unrecorded, failure).await,
+            } => self.fail(job, journal, unrecorded, failure).await,
             Ending::Completed {
                 outputs,
                 unrecorded,
-            } => match artifacts(Arc::clone(&workspace), step.artifacts.clone()).await? {
+            } => match artifacts(workspace, job.step.artifacts.clone()).await? {
                 Ok(artifacts) => {
-                    self.complete(&job, &journal, unrecorded, Work { outputs, artifacts })
+                    self.complete(job, journal, unrecorded, Work { outputs, artifacts })
                         .await
                 }
-                Err(failure) => self.fail(&job, &journal, unrecorded, failure).await,
+                Err(failure) => self.fail(job, journal, unrecorded, failure).await,
             },
         }
     }
@@ -349,6 +362,17 @@ fn brief(
         verify: step.verify.clone(),
         command_timeout: Duration::from_secs(step.timeout_seconds),
     })
+}
+
+/// A step whose time was up: it failed, unless it was done just then.
+fn late(ending: Ending, step: &StepSpec) -> Ending {
+    match ending {
+        Ending::Interrupted => Ending::Failed {
+            failure: timed_out(step),
+            unrecorded: Vec::new(),
+        },
+        done @ (Ending::Completed { .. } | Ending::Failed { .. }) => done,
+    }
 }
 
 fn timed_out(step: &StepSpec) -> Failure {

@@ -264,7 +264,7 @@ mod tests {
         }
     }
 
-    fn object(value: Value) -> Map<String, Value> {
+    fn object(value: &Value) -> Map<String, Value> {
         value.as_object().cloned().unwrap()
     }
 
@@ -275,10 +275,10 @@ mod tests {
             ("size", InputType::Integer, false, Some(json!(3))),
             ("note", InputType::String, false, None),
         ]);
-        let resolved = workflow.resolve_inputs(&object(json!({"topic": "bees"})));
+        let resolved = workflow.resolve_inputs(&object(&json!({"topic": "bees"})));
         assert_eq!(
             resolved,
-            Ok(object(json!({"topic": "bees", "size": 3, "note": null})))
+            Ok(object(&json!({"topic": "bees", "size": 3, "note": null})))
         );
     }
 
@@ -289,7 +289,7 @@ mod tests {
             ("size", InputType::Integer, false, None),
         ]);
         let faults = workflow
-            .resolve_inputs(&object(json!({"topik": "x", "size": "big"})))
+            .resolve_inputs(&object(&json!({"topik": "x", "size": "big"})))
             .unwrap_err();
         assert_eq!(
             faults,

@@ -262,6 +262,10 @@ impl Task {
             Decision::default().telling(self.event(moment, EventType::TaskRetried, told));
         if let Some(mut agent) = agent.filter(|agent| agent.state == AgentState::Working) {
             agent.transition(AgentState::Idle, moment.now)?;
+            let told = format!("{} is idle again: {why}", agent.name);
+            decision
+                .events
+                .push(self.event(moment, EventType::AgentRecovered, told));
             decision.changes.push(Change::UpdateAgent(agent));
         }
         Ok(decision)
@@ -287,7 +291,7 @@ impl Task {
             &mut decision,
         );
         let why = format!("skipped: `if: {condition}` is false");
-        let event = self.cancel(CancelReason::ConditionFalse, why, moment)?;
+        let event = self.cancel(CancelReason::ConditionFalse, &why, moment)?;
         decision.events.insert(0, event);
         decision.changes.push(Change::CloseTasks {
             run_id: self.run_id,
@@ -319,7 +323,7 @@ impl Task {
                 }
             };
             // Only a queued dependent can be met here: it never ran, so the move is always allowed.
-            if let Ok(event) = doomed.cancel(reason, why, moment) {
+            if let Ok(event) = doomed.cancel(reason, &why, moment) {
                 decision.changes.push(Change::UpdateTask(doomed));
                 decision.events.push(event);
                 count += 1;
@@ -331,13 +335,13 @@ impl Task {
     fn cancel(
         &mut self,
         reason: CancelReason,
-        why: String,
+        why: &str,
         moment: Moment<'_>,
     ) -> Result<NewEvent, IllegalTransition> {
         self.state = self.state.step(TaskState::Cancelled)?;
         self.completed_at = Some(moment.now);
         self.cancel_reason = Some(reason);
-        self.error_message = Some(why.clone());
+        self.error_message = Some(why.to_owned());
         Ok(self.event(
             moment,
             EventType::TaskCancelled,

@@ -412,7 +412,9 @@ fn read_file(path: &Path) -> Result<File, Problem> {
     let source = String::from_utf8(bytes)
         .map_err(|_| problems::of_file(path, &std::io::Error::other("it is not UTF-8 text")))?;
     let whole = std::path::absolute(path).map_err(|error| problems::of_file(path, &error))?;
-    let base_dir = whole.parent().unwrap_or(Path::new("/")).to_path_buf();
+    let base_dir = whole
+        .parent()
+        .map_or_else(|| PathBuf::from("/"), Path::to_path_buf);
     match fusion_workflow_file::parse(&source) {
         Ok(definition) => Ok(File {
             definition,

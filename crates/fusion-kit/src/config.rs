@@ -1,11 +1,12 @@
-//! What the environment and a `.env` file say. The only place that reads them.
+//! What the environment and the `.env` file of the current folder say. The only place that reads them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
-/// Settings from the environment; a variable that is set there wins over `.env`.
+/// Settings from the environment; a variable that is set there wins over `.env`. An empty one
+/// counts as not set.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     /// `OPENROUTER_API_KEY`.
@@ -14,6 +15,8 @@ pub(crate) struct Config {
     pub(crate) base_url: Option<String>,
     /// `FUSION_API_KEY`: its key, when it wants one.
     pub(crate) base_url_key: Option<SecretString>,
+    /// `FUSION_KIT_DATA_DIR`: the data directory when `--data-dir` does not name one.
+    pub(crate) data_dir: Option<PathBuf>,
     /// `WORKSPACES_ROOT`: the folder of all workspaces.
     pub(crate) workspaces_root: Option<PathBuf>,
     /// `FUSION_KIT_AGENT_UIDS`, as written: the user ids of agents when started as root.
@@ -30,19 +33,24 @@ pub(crate) struct Config {
 
 impl Config {
     pub(crate) fn from_environment() -> Self {
-        let (file, dotenv_fault) = dotenv();
         #[expect(
             clippy::disallowed_methods,
             reason = "this is the one place that reads the environment"
         )]
+        Self::read(|name| std::env::var(name).ok(), Path::new(".env"))
+    }
+
+    fn read(environment: impl Fn(&str) -> Option<String>, dotenv_file: &Path) -> Self {
+        let (file, dotenv_fault) = dotenv(dotenv_file);
         let get = |name: &str| {
-            let value = std::env::var(name).ok().or_else(|| file.get(name).cloned());
+            let value = environment(name).or_else(|| file.get(name).cloned());
             value.filter(|value| !value.is_empty())
         };
         Self {
             openrouter_key: get("OPENROUTER_API_KEY").map(SecretString::from),
             base_url: get("FUSION_BASE_URL"),
             base_url_key: get("FUSION_API_KEY").map(SecretString::from),
+            data_dir: get("FUSION_KIT_DATA_DIR").map(PathBuf::from),
             workspaces_root: get("WORKSPACES_ROOT").map(PathBuf::from),
             agent_uids: get("FUSION_KIT_AGENT_UIDS"),
             log: get("FUSION_KIT_LOG"),
@@ -53,10 +61,11 @@ impl Config {
     }
 }
 
-/// The variables of `.env` in the current folder, and what is wrong with the file.
-fn dotenv() -> (BTreeMap<String, String>, Option<String>) {
+/// The variables of a `.env` file, and what is wrong with it. Only this very file is read: one
+/// in a folder above may be somebody else's, and could send a key to their server.
+fn dotenv(file: &Path) -> (BTreeMap<String, String>, Option<String>) {
     let mut variables = BTreeMap::new();
-    let lines = match dotenvy::from_filename_iter(".env") {
+    let lines = match dotenvy::from_path_iter(file) {
         Ok(lines) => lines,
         Err(error) if error.not_found() => return (variables, None),
         Err(_) => return (variables, Some(".env can't be read".to_owned())),
@@ -79,4 +88,50 @@ fn dotenv() -> (BTreeMap<String, String>, Option<String>) {
         }
     }
     (variables, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::Config;
+
+    #[test]
+    fn a_dotenv_of_a_folder_above_is_not_read() {
+        let above = tempfile::tempdir().unwrap();
+        std::fs::write(above.path().join(".env"), "FUSION_BASE_URL=http://else").unwrap();
+        let folder = above.path().join("project");
+        std::fs::create_dir(&folder).unwrap();
+        let config = Config::read(|_| None, &folder.join(".env"));
+        assert_eq!((config.base_url, config.dotenv_fault), (None, None));
+    }
+
+    #[test]
+    fn the_environment_wins_over_dotenv_and_empty_is_not_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(".env");
+        let text = "FUSION_KIT_DATA_DIR=data\nFUSION_BASE_URL=http://file\nWORKSPACES_ROOT=\n";
+        std::fs::write(&file, text).unwrap();
+        let environment = |name: &str| match name {
+            "FUSION_BASE_URL" => Some("http://environment".to_owned()),
+            "FUSION_KIT_LOG" => Some(String::new()),
+            _ => None,
+        };
+        let config = Config::read(environment, &file);
+        assert_eq!(config.data_dir, Some(PathBuf::from("data")));
+        assert_eq!(config.base_url.as_deref(), Some("http://environment"));
+        assert_eq!((config.workspaces_root, config.log), (None, None));
+    }
+
+    #[test]
+    fn a_line_that_is_no_setting_is_told_without_its_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(".env");
+        std::fs::write(&file, "FUSION_BASE_URL=http://file\nsk secret\n").unwrap();
+        let config = Config::read(|_| None, &file);
+        assert_eq!(config.base_url.as_deref(), Some("http://file"));
+        let told = ".env has a line that is not NAME=value; the rest of it is not read";
+        assert_eq!(config.dotenv_fault.as_deref(), Some(told));
+        assert_eq!(Config::read(|_| None, Path::new("/nowhere/.env")).dotenv_fault, None);
+    }
 }

@@ -168,9 +168,9 @@ fn make_folders(path: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 fn remove(made: &[PathBuf]) {
-    if let Some(outermost) = made.first() {
-        if let Err(error) = std::fs::remove_dir_all(outermost) {
-            tracing::warn!(%error, path = %outermost.display(), "a folder could not be removed");
-        }
+    if let Some(outermost) = made.first()
+        && let Err(error) = std::fs::remove_dir_all(outermost)
+    {
+        tracing::warn!(%error, path = %outermost.display(), "a folder could not be removed");
     }
 }

@@ -62,7 +62,8 @@ fn run(cli: Cli, config: Config, terminal: &Terminal) -> Exit {
             return Exit::Failed;
         }
     };
-    let backend = LocalBackend::new(config, cli.global.data_dir.clone());
+    let data_dir = cli.global.data_dir.clone().or_else(|| config.data_dir.clone());
+    let backend = LocalBackend::new(config, data_dir);
     let exit = runtime.block_on(fusion_cli::execute(cli, &backend, terminal));
     // What still blocks a thread (a name lookup, say) must not keep the user waiting.
     runtime.shutdown_background();

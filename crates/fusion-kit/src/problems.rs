@@ -88,25 +88,27 @@ pub(crate) fn of_faults(path: &Path, text: String, faults: Vec<Fault>) -> Proble
 pub(crate) fn of_inputs(faults: &[InputFault]) -> Problem {
     let messages: Vec<String> = faults.iter().map(InputFault::to_string).collect();
     let problem = Problem::new(ProblemKind::InvalidInput, messages.join("; "));
-    let help = faults.iter().find_map(|fault| match fault {
+    match faults.first().map(help_of) {
+        Some(help) => problem.with_help(help),
+        None => problem,
+    }
+}
+
+fn help_of(fault: &InputFault) -> String {
+    match fault {
         InputFault::Undeclared {
             nearest: Some(nearest),
             ..
-        } => Some(format!("did you mean '{nearest}'?")),
+        } => format!("did you mean '{nearest}'?"),
         InputFault::Undeclared { declared, .. } if declared.is_empty() => {
-            Some("the workflow declares no inputs".to_owned())
+            "the workflow declares no inputs".to_owned()
         }
-        InputFault::Undeclared { declared, .. } => Some(format!(
-            "the workflow's inputs are: {}",
-            declared.join(", ")
-        )),
-        InputFault::Missing { name } => Some(format!("give it with: -i {name}=...")),
+        InputFault::Undeclared { declared, .. } => {
+            format!("the workflow's inputs are: {}", declared.join(", "))
+        }
+        InputFault::Missing { name } => format!("give it with: -i {name}=..."),
         InputFault::WrongType { name, expected } => {
-            Some(format!("give it as JSON of type {expected}: -i {name}=..."))
+            format!("give it as JSON of type {expected}: -i {name}=...")
         }
-    });
-    match help {
-        Some(help) => problem.with_help(help),
-        None => problem,
     }
 }

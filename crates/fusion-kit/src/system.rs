@@ -44,7 +44,8 @@ impl IdSource for SystemIds {
     }
 }
 
-/// Logs go to stderr: warnings by default, more with `-v`, anything with `FUSION_KIT_LOG`.
+/// Logs go to stderr: errors by default, more with each `-v`, anything with `FUSION_KIT_LOG`. A
+/// filter that can't be read counts as none.
 pub(crate) fn log_to_stderr(config: &Config, verbose: u8) {
     let level = match verbose {
         0 => "error",

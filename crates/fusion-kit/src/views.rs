@@ -37,7 +37,7 @@ impl Snapshot {
             scripted: self
                 .agents
                 .iter()
-                .any(|(agent, _)| agent.metadata["scripted"] == Value::Bool(true)),
+                .any(|(agent, _)| agent.metadata.get("scripted") == Some(&Value::Bool(true))),
             data_dir: data_dir.display().to_string(),
             agents: self
                 .agents

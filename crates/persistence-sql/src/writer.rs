@@ -7,13 +7,13 @@
 use fusion_core::Task;
 use fusion_persistence::{Batch, Claim, Committed, Error, Lease, Result};
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions,
+    DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions,
     TransactionTrait,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
-use crate::error::trying;
+use crate::error::{map, trying};
 use crate::{apply, claim};
 
 /// Jobs in one transaction at most.
@@ -35,12 +35,8 @@ enum Job {
     Extend(Lease, oneshot::Sender<Result<u64>>),
 }
 
-/// An answer that waits for the COMMIT.
-enum Answer {
-    Commit(oneshot::Sender<Result<Committed>>, Result<Committed>),
-    Claim(oneshot::Sender<Result<Option<Task>>>, Result<Option<Task>>),
-    Extend(oneshot::Sender<Result<u64>>, Result<u64>),
-}
+/// Sends an answer that waited for the COMMIT; a failed COMMIT overrules it.
+type Answer = Box<dyn FnOnce(Option<&DbErr>) + Send>;
 
 impl Writer {
     /// Starts the writer on its connection. It ends when every hand on it is gone.
@@ -98,25 +94,33 @@ async fn write(connection: &DatabaseConnection, group: Vec<Job>) {
     let committed = transaction.commit().await;
     fail::fail_point!("persistence_sql::after_commit", |_| std::process::abort());
     for answer in answers {
-        answer.send(committed.as_ref().err());
+        answer(committed.as_ref().err());
     }
 }
 
 async fn run(transaction: &DatabaseTransaction, job: Job) -> Answer {
     match job {
-        Job::Commit(batch, answer) => Answer::Commit(
-            answer,
+        Job::Commit(batch, to) => answer(
+            to,
             alone(transaction, async |part| apply::apply(part, *batch).await).await,
         ),
-        Job::Claim(wanted, answer) => Answer::Claim(
-            answer,
+        Job::Claim(wanted, to) => answer(
+            to,
             alone(transaction, async |part| claim::claim(part, *wanted).await).await,
         ),
-        Job::Extend(lease, answer) => Answer::Extend(
-            answer,
+        Job::Extend(lease, to) => answer(
+            to,
             alone(transaction, async |part| claim::extend(part, lease).await).await,
         ),
     }
+}
+
+fn answer<T: Send + 'static>(to: oneshot::Sender<Result<T>>, found: Result<T>) -> Answer {
+    Box::new(move |failed| {
+        let result = failed.map_or(found, |error| Err(map("commit", error.clone())));
+        // A caller that has gone away does not want the answer.
+        drop(to.send(result));
+    })
 }
 
 /// Runs one job in a savepoint, so that its failure takes nothing else with it.
@@ -146,30 +150,15 @@ async fn alone<T>(
     }
 }
 
-fn refuse(group: Vec<Job>, error: &sea_orm::DbErr) {
-    let why = || crate::error::map("open a transaction", error.clone());
+/// Answers jobs that could not be tried.
+fn refuse(group: Vec<Job>, error: &DbErr) {
+    let why = || map("open a transaction", error.clone());
     for job in group {
         // A caller that has gone away does not want the answer.
         match job {
-            Job::Commit(_, answer) => drop(answer.send(Err(why()))),
-            Job::Claim(_, answer) => drop(answer.send(Err(why()))),
-            Job::Extend(_, answer) => drop(answer.send(Err(why()))),
-        }
-    }
-}
-
-impl Answer {
-    /// Gives the answer; a failed COMMIT overrules what the job found.
-    fn send(self, failed: Option<&sea_orm::DbErr>) {
-        let overruled = failed.map(|error| crate::error::map("commit", error.clone()));
-        // A caller that has gone away does not want the answer.
-        match (self, overruled) {
-            (Self::Commit(to, _), Some(error)) => drop(to.send(Err(error))),
-            (Self::Claim(to, _), Some(error)) => drop(to.send(Err(error))),
-            (Self::Extend(to, _), Some(error)) => drop(to.send(Err(error))),
-            (Self::Commit(to, result), None) => drop(to.send(result)),
-            (Self::Claim(to, result), None) => drop(to.send(result)),
-            (Self::Extend(to, result), None) => drop(to.send(result)),
+            Job::Commit(_, to) => drop(to.send(Err(why()))),
+            Job::Claim(_, to) => drop(to.send(Err(why()))),
+            Job::Extend(_, to) => drop(to.send(Err(why()))),
         }
     }
 }

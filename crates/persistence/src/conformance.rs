@@ -3,6 +3,14 @@
 //! An adapter calls [`store_conformance!`](crate::store_conformance) with an async function
 //! that gives a fresh, empty store.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    clippy::unwrap_used,
+    reason = "these are tests: they panic where a store breaks the contract"
+)]
+
 mod claims;
 mod commits;
 mod sample;
@@ -18,7 +26,9 @@ pub use commits::*;
 macro_rules! store_conformance {
     ($make:path) => {
         $crate::store_conformance! { @rules $make,
-            everything_written_is_read_back,
+            a_task_is_read_back_as_written,
+            a_run_is_read_back_as_written,
+            agents_are_read_back_with_their_workspaces,
             a_batch_is_written_whole_or_not_at_all,
             an_update_of_an_old_version_is_refused,
             a_fenced_batch_needs_the_newest_number,

@@ -240,19 +240,21 @@ async fn bury(mut child: Child, ended: Ended) -> Ended {
     if tokio::time::timeout(KILL_LIMIT, child.wait()).await.is_ok() {
         return ended;
     }
-    // The helper is not reaped yet, so its id is still its own; it leads its group.
-    if let Some(group) = child
-        .id()
-        .and_then(|id| i32::try_from(id).ok())
-        .and_then(Pid::from_raw)
-        && let Err(error) = kill_process_group(group, Signal::KILL)
-    {
-        tracing::warn!(%error, "can't kill the group of a helper process");
-    }
-    if let Err(error) = child.start_kill() {
+    let killed = kill_group(&child);
+    if let Err(error) = child.start_kill().and(killed) {
         tracing::warn!(%error, "can't kill a helper process");
     }
     Ended::Stuck
+}
+
+/// Kills the helper's process group, which the helper leads. It is not reaped yet, so its id is
+/// still its own.
+fn kill_group(child: &Child) -> io::Result<()> {
+    let leader = child
+        .id()
+        .and_then(|id| i32::try_from(id).ok())
+        .and_then(Pid::from_raw);
+    leader.map_or(Ok(()), |group| Ok(kill_process_group(group, Signal::KILL)?))
 }
 
 fn exit_of(ended: Ended, program: String) -> Result<Exit> {

@@ -292,14 +292,12 @@ fn a_failure_says_which_step_it_came_from() {
             ),
         ]
     );
-    let reasons: Vec<Option<CancelReason>> = decision
-        .changes
-        .iter()
-        .filter_map(|change| match change {
-            Change::UpdateTask(task) => Some(task.cancel_reason),
-            _ => None,
-        })
-        .collect();
+    let mut reasons = vec![];
+    for change in &decision.changes {
+        if let Change::UpdateTask(task) = change {
+            reasons.push(task.cancel_reason);
+        }
+    }
     assert_eq!(
         reasons,
         [

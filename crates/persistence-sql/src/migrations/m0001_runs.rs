@@ -257,7 +257,7 @@ fn index(
     for column in columns {
         index.col(*column);
     }
-    index.to_owned()
+    index
 }
 
 fn indexes() -> Vec<IndexCreateStatement> {

@@ -19,11 +19,9 @@ async fn two_steps(store: &dyn Store) -> Sample {
     Sample::store(store, steps).await
 }
 
-/// Every field of every entity survives the store.
-pub async fn everything_written_is_read_back(store: &dyn Store) {
+/// Every field that a task can have written survives the store.
+pub async fn a_task_is_read_back_as_written(store: &dyn Store) {
     let sample = two_steps(store).await;
-    let workflow = store.workflow(sample.run.workflow_id).await.unwrap();
-    assert_eq!(workflow.definition.steps.len(), 2);
     let mut task = sample.tasks["one"].clone();
     task.input_artifacts = json!({ "prompt": "ünïcode \u{0}\n", "n": 1.5, "big": u64::MAX });
     task.output_artifacts = Some(json!({ "outputs": [1, null, true] }));
@@ -31,30 +29,23 @@ pub async fn everything_written_is_read_back(store: &dyn Store) {
     task.started_at = Some(at(300));
     task.attempts = 2;
     task.priority = -3;
-    store
-        .commit(Batch::free(
-            Decision::default().with(Change::UpdateTask(task.clone())),
-        ))
-        .await
-        .unwrap();
+    write(store, Change::UpdateTask(task.clone())).await;
     task.version += 1;
     assert_eq!(store.task(task.id).await.unwrap(), task);
-    assert_eq!(
-        store
-            .tasks_named(sample.run.id, &["one".to_owned(), "none".to_owned()])
-            .await
-            .unwrap(),
-        [task]
-    );
+    let named = store
+        .tasks_named(sample.run.id, &["one".to_owned(), "none".to_owned()])
+        .await
+        .unwrap();
+    assert_eq!(named, [task]);
+}
+
+/// Every field that a run can have written survives the store, and its definition with it.
+pub async fn a_run_is_read_back_as_written(store: &dyn Store) {
+    let sample = two_steps(store).await;
     let mut run = sample.run.clone();
     run.outputs = Some(json!({ "report": "done" }));
     run.error_message = Some("e".to_owned());
-    store
-        .commit(Batch::free(
-            Decision::default().with(Change::UpdateRun(run.clone())),
-        ))
-        .await
-        .unwrap();
+    write(store, Change::UpdateRun(run.clone())).await;
     run.version += 1;
     assert_eq!(store.run(run.id).await.unwrap(), run);
     assert_eq!(
@@ -67,16 +58,30 @@ pub async fn everything_written_is_read_back(store: &dyn Store) {
             .unwrap(),
         [run]
     );
+    let workflow = store.workflow(sample.run.workflow_id).await.unwrap();
+    assert_eq!(workflow.definition.steps.len(), 2);
+}
+
+/// Agents come with their workspaces, ordered by name.
+pub async fn agents_are_read_back_with_their_workspaces(store: &dyn Store) {
+    let sample = two_steps(store).await;
     let agents = store.agents_of_run(sample.run.id).await.unwrap();
-    let names: Vec<(&str, AgentState, bool)> = agents
+    let shown: Vec<(&str, AgentState, bool)> = agents
         .iter()
         .map(|(agent, workspace)| (agent.name.as_str(), agent.state, workspace.initialized))
         .collect();
     assert_eq!(
-        names,
+        shown,
         [("a", AgentState::Idle, true), ("b", AgentState::Idle, true)]
     );
     assert_eq!(store.used_process_uids().await.unwrap(), [50_001].into());
+}
+
+async fn write(store: &dyn Store, change: Change) {
+    store
+        .commit(Batch::free(Decision::default().with(change)))
+        .await
+        .unwrap();
 }
 
 /// A batch whose last change is refused leaves no trace of its first, nor an event.
