@@ -1,10 +1,11 @@
-//! The project's own commands: `cargo xtask layers` and `cargo xtask test`.
+//! The project's own commands: `cargo xtask layers`, `cargo xtask docs` and `cargo xtask test`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a command for developers: what it finds goes to the terminal"
 )]
 
+mod docs;
 mod layers;
 mod process;
 mod suite;
@@ -16,12 +17,14 @@ use anyhow::Result;
 
 const USAGE: &str = "\
 cargo xtask layers    check the crates against layers.toml, the lint table and the size of files
+cargo xtask docs      check what the documents say of files, tests and settings
 cargo xtask test      run every test that must pass";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let result = match (arguments.next().as_deref(), arguments.next()) {
         (Some("layers"), None) => check_layers(),
+        (Some("docs"), None) => check_docs(),
         (Some("test"), None) => suite::run(&root()),
         (Some("help" | "--help" | "-h"), None) => {
             println!("{USAGE}");
@@ -51,6 +54,20 @@ fn check_layers() -> Result<()> {
     }
     anyhow::ensure!(faults.is_empty(), "{} faults in the layers", faults.len());
     println!("layers: {} crates in order", members.len());
+    Ok(())
+}
+
+fn check_docs() -> Result<()> {
+    let faults = docs::faults(&root())?;
+    for fault in &faults {
+        eprintln!("{fault}");
+    }
+    anyhow::ensure!(
+        faults.is_empty(),
+        "{} faults in the documents",
+        faults.len()
+    );
+    println!("docs: in order");
     Ok(())
 }
 

@@ -11,6 +11,10 @@ pub(crate) const CONTEXT_LIMIT: usize = 400 * 1024;
 /// One tool result, in bytes.
 pub(crate) const RESULT_LIMIT: usize = 32 * 1024;
 
+/// What a tool takes from a file or a process, in bytes: a result with room for what the tool
+/// says about it.
+pub(crate) const CONTENT_LIMIT: usize = RESULT_LIMIT - 256;
+
 /// The system prompt: the agent's own instructions and the rules of the place it works in.
 pub(crate) fn system_prompt(brief: &TaskBrief) -> String {
     let mut text = brief.instructions.trim().to_owned();

@@ -16,7 +16,8 @@ pub struct Failure {
     pub help: Option<String>,
 }
 
-/// How work on a task ended. `unrecorded` must be committed with what the caller makes of it.
+/// How work on a task ended. `unrecorded` (the last outcomes) must be committed with what the
+/// caller makes of it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ending {
     /// Everything asked for is there and checked.
@@ -33,6 +34,17 @@ pub enum Ending {
         /// The last outcomes.
         unrecorded: Vec<Record>,
     },
+    /// The model's provider can't serve it now, or wants a person first (a key, money): nothing
+    /// is wrong with the task. The turn under way has no outcome, as after a crash.
+    Unserved {
+        /// Why.
+        failure: Failure,
+        /// The last outcomes.
+        unrecorded: Vec<Record>,
+    },
     /// The caller asked to stop. The effect under way has no outcome, as after a crash.
-    Interrupted,
+    Interrupted {
+        /// The last outcomes.
+        unrecorded: Vec<Record>,
+    },
 }

@@ -27,6 +27,9 @@ impl OutputSchema {
     }
 }
 
+/// The longest words of the checker that are told, in bytes: they quote the whole value.
+const WORDS_LIMIT: usize = 300;
+
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "the crate's enum: all other kinds are told by their text"
@@ -47,8 +50,18 @@ fn describe(error: &jsonschema::ValidationError<'_>) -> String {
         ValidationErrorKind::AdditionalProperties { unexpected } if field.is_empty() => {
             format!("output '{}' is not declared", unexpected.join("', '"))
         }
-        _ if field.is_empty() => format!("the outputs do not fit: {error}"),
-        _ => format!("output '{field}' does not fit: {error}"),
+        _ if field.is_empty() => format!("the outputs do not fit: {}", words(error)),
+        _ => format!("output '{field}' does not fit: {}", words(error)),
+    }
+}
+
+/// The checker's words, without the value when that is long.
+fn words(error: &jsonschema::ValidationError<'_>) -> String {
+    let words = error.to_string();
+    if words.len() <= WORDS_LIMIT {
+        words
+    } else {
+        error.masked_with("the value").to_string()
     }
 }
 
@@ -97,6 +110,14 @@ mod tests {
         assert_eq!(
             fault(&json!("text")),
             "the outputs do not fit: \"text\" is not of type \"object\""
+        );
+    }
+
+    #[test]
+    fn a_long_value_is_not_quoted() {
+        assert_eq!(
+            fault(&json!({ "tasks": "x".repeat(300) })),
+            "output 'tasks' does not fit: the value is not of type \"array\""
         );
     }
 

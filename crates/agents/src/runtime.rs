@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fusion_core::{Clock, EntryState, IdSource, JournalEntry};
+use fusion_core::{Clock, Coded, EntryState, ErrorCode, IdSource, JournalEntry};
 use fusion_providers::{Provider, ToolCall, TurnPlace, TurnRequest};
 use fusion_workspaces::{Launcher, WorkspaceDir};
 use serde_json::Value;
@@ -12,7 +12,7 @@ use crate::context::{CONTEXT_LIMIT, size, system_prompt, within_limit};
 use crate::entry::{Intent, TurnOutcome};
 use crate::session::{Action, Session};
 use crate::toolbox::{Place, Stopped, Toolbox, chain, verify};
-use crate::{Ending, Journal, JournalRefused, Record, TaskBrief};
+use crate::{Ending, Failure, Journal, JournalRefused, Record, TaskBrief};
 
 /// Everything one agent works with.
 #[derive(Debug, Clone)]
@@ -113,7 +113,7 @@ impl Work<'_> {
                 Action::Check => Intent::check(&self.brief.verify),
             };
             if self.place.cancel.is_cancelled() {
-                return Ok(Ending::Interrupted);
+                return Ok(self.halted(Halt::Stopped));
             }
             let entry = self.begin(intent, journal).await?;
             match self.carry_out(action, entry).await {
@@ -122,8 +122,19 @@ impl Work<'_> {
                     self.session.apply(&entry);
                     self.unrecorded.push(Record::Update(entry));
                 }
-                Err(Stopped) => return Ok(Ending::Interrupted),
+                Err(halt) => return Ok(self.halted(halt)),
             }
+        }
+    }
+
+    fn halted(self, halt: Halt) -> Ending {
+        let unrecorded = self.unrecorded;
+        match halt {
+            Halt::Stopped => Ending::Interrupted { unrecorded },
+            Halt::Unserved(failure) => Ending::Unserved {
+                failure,
+                unrecorded,
+            },
         }
     }
 
@@ -173,7 +184,7 @@ impl Work<'_> {
         &self,
         action: Action,
         mut entry: JournalEntry,
-    ) -> Result<JournalEntry, Stopped> {
+    ) -> Result<JournalEntry, Halt> {
         let outcome = match action {
             Action::Turn => {
                 let outcome = self.turn(&entry).await?;
@@ -192,7 +203,7 @@ impl Work<'_> {
         Ok(entry)
     }
 
-    async fn turn(&self, entry: &JournalEntry) -> Result<TurnOutcome, Stopped> {
+    async fn turn(&self, entry: &JournalEntry) -> Result<TurnOutcome, Halt> {
         let messages = match within_limit(self.session.messages(), CONTEXT_LIMIT) {
             Ok(messages) => messages,
             Err(message) => {
@@ -217,15 +228,47 @@ impl Work<'_> {
         };
         tokio::select! {
             biased;
-            () = self.place.cancel.cancelled() => Err(Stopped),
-            answer = self.runtime.provider.send_message(&request) => Ok(match answer {
-                Ok(turn) => TurnOutcome::Answer(turn),
-                Err(error) => TurnOutcome::Error { message: chain(&error), help: error.help() },
-            }),
+            () = self.place.cancel.cancelled() => Err(Halt::Stopped),
+            answer = self.runtime.provider.send_message(&request) => answer
+                .map(TurnOutcome::Answer)
+                .or_else(|error| unanswered(&error)),
         }
     }
 
     async fn tool(&self, call: ToolCall) -> Result<crate::entry::ToolOutcome, Stopped> {
         self.toolbox.call(call, &self.place).await
+    }
+}
+
+/// Why an effect has no outcome.
+enum Halt {
+    /// The caller asked to stop.
+    Stopped,
+    /// The provider can't serve the turn now.
+    Unserved(Failure),
+}
+
+impl From<Stopped> for Halt {
+    fn from(Stopped: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+/// What a turn without answer means: that the task can't be done, or that it has to wait.
+fn unanswered(error: &fusion_providers::Error) -> Result<TurnOutcome, Halt> {
+    let (code, message, help) = (error.code(), chain(error), error.help());
+    match code {
+        ErrorCode::Denied | ErrorCode::Limited | ErrorCode::Unavailable | ErrorCode::Timeout => {
+            Err(Halt::Unserved(Failure {
+                code,
+                message,
+                help,
+            }))
+        }
+        ErrorCode::InvalidInput
+        | ErrorCode::NotFound
+        | ErrorCode::Conflict
+        | ErrorCode::Fenced
+        | ErrorCode::Internal => Ok(TurnOutcome::Error { message, help }),
     }
 }

@@ -6,16 +6,18 @@
 use std::collections::VecDeque;
 
 use fusion_core::{EntryKind, EntryState, ErrorCode, JournalEntry};
-use fusion_providers::{Message, ToolCall, Turn};
+use fusion_providers::{FinishReason, Message, ToolCall, Turn};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::context::shorten;
 use crate::entry::{CheckOutcome, ToolOutcome, TurnOutcome};
 use crate::outputs::{OutputSchema, json_in};
 use crate::toolbox::FINISH;
 use crate::{Failure, TaskBrief};
 
-/// Answers that do not fit before the task fails: one repair turn.
-const REPAIRS: u32 = 1;
+/// How much of a refusal is told, in bytes.
+const REFUSAL_LIMIT: usize = 500;
 
 /// What the runtime has to do next.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,9 +49,12 @@ pub(crate) struct Session<'a> {
     schema: Option<OutputSchema>,
     messages: Vec<Message>,
     turns: u32,
-    misfits: u32,
+    /// The first turn whose answer did not fit: the agent had its repair turn after it.
+    misfit: Option<u32>,
     pending: VecDeque<ToolCall>,
     proposal: Option<Proposal>,
+    /// The command that failed in the last check.
+    failed_check: Option<String>,
     ending: Option<Result<Value, Failure>>,
 }
 
@@ -63,9 +68,10 @@ impl<'a> Session<'a> {
                 text: brief.prompt.clone(),
             }],
             turns: 0,
-            misfits: 0,
+            misfit: None,
             pending: VecDeque::new(),
             proposal: None,
+            failed_check: None,
             ending: None,
         };
         match brief
@@ -98,41 +104,50 @@ impl<'a> Session<'a> {
             (None, Some(_), _) => Action::Check,
             (None, None, Some(call)) => Action::Tool(call.clone()),
             (None, None, None) if self.turns < self.brief.max_turns => Action::Turn,
-            (None, None, None) => Action::Fail(Failure {
-                code: ErrorCode::Limited,
-                message: format!(
-                    "the agent '{}' did not finish within {} turns",
-                    self.brief.agent, self.turns
-                ),
-                help: Some(format!(
-                    "raise `max_turns` of the agent '{}', or ask for less in one step",
-                    self.brief.agent
-                )),
-            }),
+            (None, None, None) => Action::Fail(self.out_of_turns()),
         }
     }
 
-    /// Takes in an entry that has its outcome.
+    fn out_of_turns(&self) -> Failure {
+        let Self { brief, turns, .. } = self;
+        let unit = if *turns == 1 { "turn" } else { "turns" };
+        let check = self
+            .failed_check
+            .as_ref()
+            .map(|check| format!("; its last check failed: {check}"));
+        Failure {
+            code: ErrorCode::Limited,
+            message: format!(
+                "the agent '{}' did not finish within {turns} {unit}{}",
+                brief.agent,
+                check.unwrap_or_default()
+            ),
+            help: Some(format!(
+                "raise `max_turns` of the agent '{}', or ask for less in one step",
+                brief.agent
+            )),
+        }
+    }
+
+    /// Takes in an entry that has its outcome. After the end nothing counts any more.
     pub(crate) fn apply(&mut self, entry: &JournalEntry) {
-        let outcome = entry.outcome.clone().unwrap_or_default();
-        let read = match entry.kind {
-            EntryKind::Turn => {
-                serde_json::from_value(outcome).map(|outcome| self.apply_turn(outcome))
+        let taken = match (self.next(), entry.kind) {
+            (Action::Complete(_) | Action::Fail(_), _) => return,
+            (Action::Turn, EntryKind::Turn) => outcome(entry).map(|turn| self.apply_turn(turn)),
+            (Action::Tool(call), EntryKind::Tool) if call.name == entry.name => {
+                result(entry).map(|content| self.answer_call(content))
             }
-            EntryKind::Tool if entry.state == EntryState::Unknown => {
-                self.answer_call(unknown_outcome(&entry.name));
-                Ok(())
+            (Action::Check, EntryKind::Check) => {
+                outcome(entry).map(|check| self.apply_check(&check))
             }
-            EntryKind::Tool => serde_json::from_value::<ToolOutcome>(outcome)
-                .map(|outcome| self.answer_call(outcome.content)),
-            EntryKind::Check => {
-                serde_json::from_value(outcome).map(|outcome| self.apply_check(&outcome))
+            (Action::Turn | Action::Tool(_) | Action::Check, _) => {
+                Err("is out of place".to_owned())
             }
         };
-        if let Err(error) = read {
+        if let Err(fault) = taken {
             self.fail(
                 ErrorCode::Internal,
-                format!("journal entry {} can't be read: {error}", entry.seq),
+                format!("journal entry {} {fault}", entry.seq),
             );
         }
         self.settle();
@@ -152,7 +167,16 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn apply_answer(&mut self, turn: Turn) {
+    fn apply_answer(&mut self, mut turn: Turn) {
+        if turn.finish_reason == FinishReason::ContentFilter {
+            let words = shorten(turn.text.trim(), REFUSAL_LIMIT);
+            return self.fail(
+                ErrorCode::InvalidInput,
+                format!("the model or its provider refused to answer: \"{words}\""),
+            );
+        }
+        // The other calls of the turn are the work that `finish` hands in: it waits for them.
+        turn.tool_calls.sort_by_key(|call| call.name == FINISH);
         self.messages.push(Message::Assistant {
             text: turn.text.clone(),
             tool_calls: turn.tool_calls.clone(),
@@ -161,13 +185,17 @@ impl<'a> Session<'a> {
         if !self.pending.is_empty() {
             return;
         }
+        let cut = match turn.finish_reason {
+            FinishReason::Length => ": the answer was cut at its limit of tokens",
+            FinishReason::Stop | FinishReason::ToolCalls | FinishReason::ContentFilter => "",
+        };
         if self.schema.is_some() {
             match json_in(&turn.text) {
                 Some(value) => self.hand_in(value, None),
-                None => self.misfit("the outputs are missing", None),
+                None => self.misfit(&format!("the outputs are missing{cut}"), None),
             }
         } else if turn.text.trim().is_empty() {
-            self.misfit("the answer is empty", None);
+            self.misfit(&format!("there is no answer{cut}"), None);
         } else {
             self.hand_in(json!({ "text": turn.text }), None);
         }
@@ -190,13 +218,13 @@ impl<'a> Session<'a> {
 
     /// An answer that does not fit: told to the agent once, then the end.
     fn misfit(&mut self, fault: &str, call: Option<ToolCall>) {
-        if self.misfits >= REPAIRS {
+        if self.misfit.is_some_and(|turn| turn < self.turns) {
             return self.fail(
                 ErrorCode::InvalidInput,
                 format!("{fault} (after one repair turn)"),
             );
         }
-        self.misfits += 1;
+        self.misfit = Some(self.turns);
         let ask = if self.schema.is_some() {
             format!("{fault}. Call `{FINISH}` with every output, each as its schema says.")
         } else {
@@ -212,6 +240,7 @@ impl<'a> Session<'a> {
         if outcome.passed {
             self.ending = Some(Ok(proposal.outputs));
         } else {
+            self.failed_check = outcome.report.lines().next().map(str::to_owned);
             let text = format!(
                 "Not done yet: a check of the work failed.\n{}\nMend it, then hand in again.",
                 outcome.report
@@ -256,6 +285,21 @@ impl<'a> Session<'a> {
             message,
             help: None,
         }));
+    }
+}
+
+fn outcome<T: DeserializeOwned>(entry: &JournalEntry) -> Result<T, String> {
+    serde_json::from_value(entry.outcome.clone().unwrap_or_default())
+        .map_err(|error| format!("can't be read: {error}"))
+}
+
+/// What the model reads about a call.
+fn result(entry: &JournalEntry) -> Result<String, String> {
+    match entry.state {
+        EntryState::Unknown => Ok(unknown_outcome(&entry.name)),
+        EntryState::Started | EntryState::Finished => {
+            outcome(entry).map(|outcome: ToolOutcome| outcome.content)
+        }
     }
 }
 

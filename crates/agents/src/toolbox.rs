@@ -152,10 +152,13 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 
 /// Reads a tool's arguments; `Err` tells the model what is wrong with them.
 pub(crate) fn arguments<T: DeserializeOwned>(tool: &str, value: Value) -> Result<T, ToolOutcome> {
-    if let Value::String(raw) = &value {
+    if !value.is_object() {
+        let raw = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
         return Err(refused(format!(
             "the arguments of {tool} are not a JSON object: {}",
-            shorten(raw, 200)
+            shorten(&raw, 200)
         )));
     }
     serde_json::from_value(value)

@@ -57,7 +57,7 @@ pub struct Global {
     /// When to use colours; `auto` means on a terminal, unless `NO_COLOR` is set.
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
     pub color: ColorChoice,
-    /// Say more: `run show` prints requests and outcomes whole.
+    /// Say more: `run show` prints requests and outcomes whole, and the log tells more.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
 }

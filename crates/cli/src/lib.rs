@@ -27,3 +27,4 @@ pub use backend::{Backend, Progress, RunRequest};
 pub use execute::{execute, refuse};
 pub use exit::Exit;
 pub use terminal::{Hints, Now, Output, Size, Terminal};
+pub use text::shell_word;

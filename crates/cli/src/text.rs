@@ -87,8 +87,9 @@ pub(crate) fn indent(text: &str, by: usize) -> String {
     lines
 }
 
-/// `word` as a shell reads it back: quoted where it must be.
-pub(crate) fn shell_word(word: &str) -> String {
+/// `word` as a shell reads it back: quoted where it must be, and safe to print.
+#[must_use]
+pub fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();

@@ -14,6 +14,19 @@ pub enum Error {
         #[source]
         source: fusion_providers::Error,
     },
+    /// A model's provider can't serve a step now, or wants a person first. The step waits; the
+    /// run can be resumed.
+    #[error("step '{step}' has to wait: {message}")]
+    Unserved {
+        /// The step.
+        step: String,
+        /// The kind of failure.
+        code: ErrorCode,
+        /// What the provider says.
+        message: String,
+        /// The way out, where there is one.
+        help: Option<String>,
+    },
     /// A workspace can't be made or opened.
     #[error("the workspace of the agent '{agent}' can't be used")]
     Workspace {
@@ -72,6 +85,7 @@ impl Coded for Error {
             Self::Model { source, .. } => source.code(),
             Self::Workspace { source, .. } => source.code(),
             Self::Store(source) => source.code(),
+            Self::Unserved { code, .. } => *code,
             Self::Ended { .. } => ErrorCode::Conflict,
             Self::Illegal(_) | Self::Broken(_) => ErrorCode::Internal,
         }

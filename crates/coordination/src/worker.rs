@@ -169,7 +169,28 @@ impl Coordinator {
         workspace: Arc<WorkspaceDir>,
     ) -> Result<()> {
         match ending {
-            Ending::Interrupted => self.give_back(job, journal).await,
+            Ending::Interrupted { unrecorded } => {
+                self.give_back(job, journal, unrecorded, "it was interrupted")
+                    .await
+            }
+            Ending::Unserved {
+                failure,
+                unrecorded,
+            } => {
+                self.give_back(job, journal, unrecorded, &failure.message)
+                    .await?;
+                let Failure {
+                    code,
+                    message,
+                    help,
+                } = failure;
+                Err(Error::Unserved {
+                    step: job.step.id.clone(),
+                    code,
+                    message,
+                    help,
+                })
+            }
             Ending::Failed {
                 failure,
                 unrecorded,
@@ -288,13 +309,18 @@ impl Coordinator {
         .await
     }
 
-    async fn give_back(&self, job: &Job<'_>, journal: &TaskJournal<'_>) -> Result<()> {
-        let mut decision = journal.decide(Vec::new());
-        decision.merge(job.task.take_back(
-            Some(job.agent.clone()),
-            "it was interrupted",
-            self.moment(),
-        )?);
+    async fn give_back(
+        &self,
+        job: &Job<'_>,
+        journal: &TaskJournal<'_>,
+        unrecorded: Vec<Record>,
+        why: &str,
+    ) -> Result<()> {
+        let mut decision = journal.decide(unrecorded);
+        decision.merge(
+            job.task
+                .take_back(Some(job.agent.clone()), why, self.moment())?,
+        );
         self.commit(Batch::requeue(job.fence, decision)).await
     }
 
@@ -367,11 +393,11 @@ fn brief(
 /// A step whose time was up: it failed, unless it was done just then.
 fn late(ending: Ending, step: &StepSpec) -> Ending {
     match ending {
-        Ending::Interrupted => Ending::Failed {
+        Ending::Interrupted { unrecorded } => Ending::Failed {
             failure: timed_out(step),
-            unrecorded: Vec::new(),
+            unrecorded,
         },
-        done @ (Ending::Completed { .. } | Ending::Failed { .. }) => done,
+        done @ (Ending::Completed { .. } | Ending::Failed { .. } | Ending::Unserved { .. }) => done,
     }
 }
 
@@ -379,7 +405,7 @@ fn timed_out(step: &StepSpec) -> Failure {
     Failure {
         code: ErrorCode::Timeout,
         message: format!(
-            "it took longer than its timeout of {} seconds",
+            "it took longer than its timeout of {} s",
             step.timeout_seconds
         ),
         help: Some(format!("raise `timeout` of the step '{}'", step.id)),

@@ -18,7 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::data_dir::{Access, DataDir, Owned};
+use crate::data_dir::DataDir;
 use crate::problems;
 use crate::signals::stop_on_signal;
 use crate::views::{Snapshot, summary, workflow_summary};
@@ -100,7 +100,7 @@ impl LocalBackend {
             );
             told = Instant::now();
         };
-        let driven = driven.map_err(|error| resumable(problems::of_engine(&error), run))?;
+        let driven = driven.map_err(|error| left_over(&error, data_dir, run))?;
         let live = match driven {
             Driven::Ended(_) => Shown::Live,
             Driven::Interrupted => Shown::Left,
@@ -112,21 +112,18 @@ impl LocalBackend {
         Ok(last)
     }
 
-    /// A store to read from: this process's own when nobody has the directory.
+    /// The store of this data directory for reading; `None` when there is no data yet.
     async fn reading(&self) -> Result<Option<Reading>, Problem> {
         let data_dir = self.data_dir()?;
         if !data_dir.exists() {
             return Ok(None);
         }
-        let owner = match data_dir.access() {
-            Ok(Access::Owner(owned)) => Some(owned),
-            Ok(Access::Busy { .. }) | Err(_) => None,
-        };
+        let was_owned = data_dir.is_owned();
         let store = wiring::open_beside(&data_dir).await?;
         Ok(Some(Reading {
             store,
             data_dir,
-            owner,
+            was_owned,
         }))
     }
 }
@@ -135,16 +132,16 @@ impl LocalBackend {
 struct Reading {
     store: fusion_persistence_sql::SqlStore,
     data_dir: DataDir,
-    /// Held while looking: then no process works on any run.
-    owner: Option<Owned>,
+    was_owned: bool,
 }
 
 impl Reading {
-    const fn shown(&self) -> Shown {
-        if self.owner.is_some() {
-            Shown::Left
-        } else {
+    /// To be asked after reading: a run that began or ended meanwhile was not left.
+    fn shown(&self) -> Shown {
+        if self.was_owned || self.data_dir.is_owned() {
             Shown::Live
+        } else {
+            Shown::Left
         }
     }
 }
@@ -175,7 +172,7 @@ impl Backend for LocalBackend {
             .map_err(|faults| problems::of_inputs(&faults))?;
         let models = check_models(&self.registry, &file.definition, &file.base_dir)
             .await
-            .map_err(|error| problems::of_engine(&error))?;
+            .map_err(|error| problems::of_models(&request.file, &file.source, &error))?;
         let data_dir = self.data_dir()?;
         let engine = self.engine(&data_dir).await?;
         let new = NewRun {
@@ -290,7 +287,7 @@ impl LocalBackend {
                 Path::new(&workflow.base_dir),
             )
             .await
-            .map_err(|error| resumable(problems::of_engine(&error), run.id))?;
+            .map_err(|error| left_over(&error, data_dir, run.id))?;
         }
         self.drive(engine, data_dir, run.id, progress).await
     }
@@ -317,14 +314,19 @@ async fn detail(
     Ok(snapshot.detail(&workflow, data_dir.path(), shown == Shown::Live))
 }
 
-/// A problem that leaves a run which can go on.
-fn resumable(problem: Problem, run: RunId) -> Problem {
-    if problem.help.is_some() || problem.kind == ProblemKind::Conflict {
-        return problem;
+/// A problem of driving a run, with what can be done with the run.
+fn left_over(error: &fusion_coordination::Error, data_dir: &DataDir, run: RunId) -> Problem {
+    let problem = problems::of_engine(error);
+    if let fusion_coordination::Error::Ended { .. } = error {
+        let show = data_dir.command(&format!("run show {run}"));
+        return problem.with_help(format!("see what it did with: {show}"));
     }
-    problem.with_help(format!(
-        "nothing that was done is lost; go on with: fusion-kit resume {run}"
-    ))
+    let resume = data_dir.command(&format!("resume {run}"));
+    let go_on = format!("nothing that was done is lost; go on with: {resume}");
+    match problem.help.clone() {
+        Some(help) => problem.with_help(format!("{help}; {go_on}")),
+        None => problem.with_help(go_on),
+    }
 }
 
 fn nothing_to_resume(data_dir: &DataDir) -> Problem {
@@ -332,7 +334,10 @@ fn nothing_to_resume(data_dir: &DataDir) -> Problem {
         ProblemKind::NotFound,
         format!("there is no run to resume in {}", data_dir.path().display()),
     )
-    .with_help("see all runs with: fusion-kit run list")
+    .with_help(format!(
+        "see all runs with: {}",
+        data_dir.command("run list")
+    ))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -390,7 +395,10 @@ async fn find(
             ProblemKind::NotFound,
             format!("there is no run '{text}' in {}", data_dir.path().display()),
         )
-        .with_help("see all runs with: fusion-kit run list")),
+        .with_help(format!(
+            "see all runs with: {}",
+            data_dir.command("run list")
+        ))),
     }
 }
 

@@ -132,6 +132,9 @@ mod tests {
         assert_eq!(config.base_url.as_deref(), Some("http://file"));
         let told = ".env has a line that is not NAME=value; the rest of it is not read";
         assert_eq!(config.dotenv_fault.as_deref(), Some(told));
-        assert_eq!(Config::read(|_| None, Path::new("/nowhere/.env")).dotenv_fault, None);
+        assert_eq!(
+            Config::read(|_| None, Path::new("/nowhere/.env")).dotenv_fault,
+            None
+        );
     }
 }

@@ -1,9 +1,10 @@
 //! The data directory: where it is, and that one process at a time owns it.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use fusion_api_types::{Problem, ProblemKind};
 
@@ -14,29 +15,28 @@ const DEFAULT: &str = ".fusion-kit";
 #[derive(Debug, Clone)]
 pub(crate) struct DataDir {
     path: PathBuf,
+    /// As it was asked for.
+    given: Option<PathBuf>,
 }
 
 /// The right to write in a data directory. It ends with this value, or with the process.
 #[derive(Debug)]
 pub(crate) struct Owned {
     _lock: File,
-    /// What taking it made, to be taken away again when nothing comes of it.
-    made: Vec<PathBuf>,
+    /// What was not there before, to be taken away again when nothing comes of it.
+    fresh: Vec<PathBuf>,
 }
 
-/// Who has a data directory.
-#[derive(Debug)]
-pub(crate) enum Access {
-    /// This process, from now on.
-    Owner(Owned),
-    /// Another process.
-    Busy { pid: String },
-}
+/// How often taking a directory is tried: another command may look at it for a moment.
+const TRIES: u32 = 5;
+
+/// The wait between two tries.
+const BETWEEN: Duration = Duration::from_millis(20);
 
 impl DataDir {
     /// The given directory, or the default one below the current folder, as an absolute path.
     pub(crate) fn new(given: Option<PathBuf>) -> Result<Self, Problem> {
-        let path = given.unwrap_or_else(|| PathBuf::from(DEFAULT));
+        let path = given.clone().unwrap_or_else(|| PathBuf::from(DEFAULT));
         let path = std::path::absolute(&path).map_err(|error| {
             Problem::new(
                 ProblemKind::InvalidInput,
@@ -46,7 +46,18 @@ impl DataDir {
                 ),
             )
         })?;
-        Ok(Self { path })
+        Ok(Self { path, given })
+    }
+
+    /// A command line that works on this directory.
+    pub(crate) fn command(&self, words: &str) -> String {
+        match &self.given {
+            Some(given) => {
+                let given = fusion_cli::shell_word(&given.to_string_lossy());
+                format!("fusion-kit {words} --data-dir {given}")
+            }
+            None => format!("fusion-kit {words}"),
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -71,59 +82,81 @@ impl DataDir {
     }
 
     /// Makes the directory when it is missing and takes it.
-    pub(crate) fn own(&self) -> Result<Owned, Problem> {
-        let made = make_folders(&self.path).map_err(|error| self.not_usable(&error))?;
-        match self.access() {
-            Ok(Access::Owner(mut owned)) => {
-                owned.made = made;
-                Ok(owned)
-            }
-            Ok(Access::Busy { pid }) => Err(self.busy(&pid)),
-            Err(error) => {
-                remove(&made);
+    pub(crate) async fn own(&self) -> Result<Owned, Problem> {
+        let mut fresh = make_folders(&self.path).map_err(|error| self.not_usable(&error))?;
+        let files = ["lock", "fusion.db", "fusion.db-wal", "fusion.db-shm"]
+            .map(|name| self.path.join(name));
+        fresh.extend(files.into_iter().filter(|file| !file.exists()));
+        match self.take().await {
+            Ok(lock) => Ok(Owned { _lock: lock, fresh }),
+            Err(TryLockError::WouldBlock) => Err(self.busy()),
+            Err(TryLockError::Error(error)) => {
+                remove(&fresh);
                 Err(self.not_usable(&error))
             }
         }
     }
 
-    /// Takes an existing directory unless another process has it.
-    pub(crate) fn access(&self) -> io::Result<Access> {
-        let mut lock = OpenOptions::new()
+    async fn take(&self) -> Result<File, TryLockError> {
+        let mut tries = 1;
+        loop {
+            match self.try_take() {
+                Err(TryLockError::WouldBlock) if tries < TRIES => tries += 1,
+                taken => return taken,
+            }
+            tokio::time::sleep(BETWEEN).await;
+        }
+    }
+
+    fn try_take(&self) -> Result<File, TryLockError> {
+        let mut options = OpenOptions::new();
+        options
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
-            .mode(0o600)
-            .open(self.lock_file())?;
-        match lock.try_lock() {
-            Ok(()) => {
-                lock.set_len(0)?;
-                lock.rewind()?;
-                lock.write_all(std::process::id().to_string().as_bytes())?;
-                Ok(Access::Owner(Owned {
-                    _lock: lock,
-                    made: Vec::new(),
-                }))
-            }
-            Err(TryLockError::WouldBlock) => {
-                let mut pid = String::new();
-                lock.read_to_string(&mut pid)?;
-                Ok(Access::Busy { pid })
-            }
-            Err(TryLockError::Error(error)) => Err(error),
+            .mode(0o600);
+        let mut lock = options
+            .open(self.lock_file())
+            .map_err(TryLockError::Error)?;
+        lock.try_lock()?;
+        if !self.is_lock_file(&lock) {
+            // Its owner took it away again: what we hold guards nothing.
+            return Err(TryLockError::WouldBlock);
         }
+        let pid = std::process::id().to_string();
+        lock.set_len(0)
+            .and_then(|()| lock.write_all(pid.as_bytes()))
+            .map_err(TryLockError::Error)?;
+        Ok(lock)
+    }
+
+    /// Whether an open file is still the one that others would lock.
+    fn is_lock_file(&self, lock: &File) -> bool {
+        let same = lock.metadata().and_then(|held| {
+            let named = fs::metadata(self.lock_file())?;
+            Ok((held.dev(), held.ino()) == (named.dev(), named.ino()))
+        });
+        same.unwrap_or(false)
+    }
+
+    /// Whether a process works in it now.
+    pub(crate) fn is_owned(&self) -> bool {
+        let Ok(lock) = File::open(self.lock_file()) else {
+            return false;
+        };
+        matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
 
     /// The refusal of a second process.
-    pub(crate) fn busy(&self, pid: &str) -> Problem {
-        Problem::new(
-            ProblemKind::Conflict,
-            format!(
-                "another fusion-kit (pid {pid}) works in the data directory {}",
-                self.path.display()
-            ),
-        )
-        .with_help("wait until it is done, stop it, or use another --data-dir")
+    fn busy(&self) -> Problem {
+        let pid = fs::read_to_string(self.lock_file()).unwrap_or_default();
+        let message = format!(
+            "another fusion-kit (pid {pid}) works in the data directory {}",
+            self.path.display()
+        );
+        Problem::new(ProblemKind::Conflict, message)
+            .with_help("wait until it is done, stop it, or use another --data-dir")
     }
 
     fn not_usable(&self, error: &io::Error) -> Problem {
@@ -139,10 +172,10 @@ impl DataDir {
 }
 
 impl Owned {
-    /// Gives the directory up and takes away what [`DataDir::own`] made, with everything in it.
-    /// For a command that was refused before it had anything to keep.
+    /// Gives the directory up and takes away what was not there before [`DataDir::own`]. For a
+    /// command that was refused before it had anything to keep.
     pub(crate) fn undo(self) {
-        remove(&self.made);
+        remove(&self.fresh);
     }
 }
 
@@ -154,12 +187,15 @@ fn make_folders(path: &Path) -> io::Result<Vec<PathBuf>> {
         .collect();
     let mut made = Vec::new();
     for folder in missing.into_iter().rev() {
-        // Others may pass through, to reach their own workspace, but not look around.
-        if let Err(error) = std::fs::DirBuilder::new().mode(0o711).create(folder) {
+        let created = fs::create_dir(folder).map(|()| made.push(folder.to_path_buf()));
+        // Others may pass through, to reach their own workspace, but not look around; a strict
+        // umask must not keep them out.
+        let opened =
+            created.and_then(|()| fs::set_permissions(folder, Permissions::from_mode(0o711)));
+        if let Err(error) = opened {
             remove(&made);
             return Err(error);
         }
-        made.push(folder.to_path_buf());
     }
     if !path.is_dir() {
         return Err(io::Error::from(io::ErrorKind::NotADirectory));
@@ -167,10 +203,19 @@ fn make_folders(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(made)
 }
 
-fn remove(made: &[PathBuf]) {
-    if let Some(outermost) = made.first()
-        && let Err(error) = std::fs::remove_dir_all(outermost)
-    {
-        tracing::warn!(%error, path = %outermost.display(), "a folder could not be removed");
+/// Removes files and then folders, which must be empty: the innermost first.
+fn remove(fresh: &[PathBuf]) {
+    for path in fresh.iter().rev() {
+        let removed = if path.is_dir() {
+            fs::remove_dir(path)
+        } else {
+            fs::remove_file(path)
+        };
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(%error, path = %path.display(), "what was made in vain could not be removed");
+            }
+            Ok(()) | Err(_) => {}
+        }
     }
 }

@@ -12,6 +12,7 @@ mod wiring;
 use std::process::ExitCode;
 
 use fusion_cli::{Cli, Exit, Hints, Terminal};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use crate::backend::LocalBackend;
 use crate::config::Config;
@@ -26,6 +27,10 @@ fn main() -> ExitCode {
         .is_some_and(|argument| argument == HELPER)
     {
         return fusion_workspaces::helper_main();
+    }
+    // Agents' commands may run under the user of this process, whose environment holds keys.
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "processes of the same user can read this process");
     }
     #[cfg(feature = "failpoints")]
     let _scenario = fail::FailScenario::setup();
@@ -62,7 +67,11 @@ fn run(cli: Cli, config: Config, terminal: &Terminal) -> Exit {
             return Exit::Failed;
         }
     };
-    let data_dir = cli.global.data_dir.clone().or_else(|| config.data_dir.clone());
+    let data_dir = cli
+        .global
+        .data_dir
+        .clone()
+        .or_else(|| config.data_dir.clone());
     let backend = LocalBackend::new(config, data_dir);
     let exit = runtime.block_on(fusion_cli::execute(cli, &backend, terminal));
     // What still blocks a thread (a name lookup, say) must not keep the user waiting.

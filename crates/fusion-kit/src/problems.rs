@@ -6,7 +6,8 @@ use std::path::Path;
 use fusion_api_types::{FaultView, FileText, Problem, ProblemKind};
 use fusion_coordination::Error;
 use fusion_core::{Coded, ErrorCode, InputFault};
-use fusion_workflow_file::Fault;
+use fusion_persistence::Error as StoreError;
+use fusion_workflow_file::{Fault, Position, place_in_agent};
 
 /// The kind of a problem, from the code of an error.
 fn kind(code: ErrorCode) -> ProblemKind {
@@ -22,30 +23,44 @@ fn kind(code: ErrorCode) -> ProblemKind {
     }
 }
 
-/// A problem with the text of an error and of all its causes.
+/// A problem with the text of an error and of all its causes; what a cause only repeats is left out.
 pub(crate) fn of_error(error: &dyn Coded) -> Problem {
     let mut message = error.to_string();
     let mut cause = error.source();
     while let Some(source) = cause {
-        message.push_str(": ");
-        message.push_str(&source.to_string());
+        let told = source.to_string();
+        if !message.ends_with(&told) {
+            message.push_str(": ");
+            message.push_str(&told);
+        }
         cause = source.source();
     }
     Problem::new(kind(error.code()), message)
+}
+
+/// A problem with the place of the workspaces.
+pub(crate) fn of_workspaces(error: &fusion_workspaces::Error) -> Problem {
+    with_help(of_error(error), error.help())
+}
+
+fn with_help(problem: Problem, help: Option<impl Into<String>>) -> Problem {
+    match help {
+        Some(help) => problem.with_help(help),
+        None => problem,
+    }
 }
 
 /// A problem of the engine, with the way out where one is known.
 pub(crate) fn of_engine(error: &Error) -> Problem {
     let problem = of_error(error);
     match error {
-        Error::Model { source, .. } => match source.help() {
-            Some(help) => problem.with_help(help),
-            None => problem,
-        },
-        Error::Ended { run, .. } => {
-            problem.with_help(format!("see what it did with: fusion-kit run show {run}"))
+        Error::Model { source, .. } => with_help(problem, source.help()),
+        Error::Workspace { source, .. } => with_help(problem, source.help()),
+        Error::Unserved { help, .. } => with_help(problem, help.clone()),
+        Error::Store(StoreError::DiskFull { .. }) => {
+            problem.with_help("free some space on the disk of the data directory")
         }
-        Error::Workspace { .. } | Error::Store(_) | Error::Illegal(_) | Error::Broken(_) => problem,
+        Error::Ended { .. } | Error::Store(_) | Error::Illegal(_) | Error::Broken(_) => problem,
     }
 }
 
@@ -60,10 +75,6 @@ pub(crate) fn of_file(path: &Path, error: &dyn StdError) -> Problem {
 
 /// A workflow file with faults.
 pub(crate) fn of_faults(path: &Path, text: String, faults: Vec<Fault>) -> Problem {
-    let message = match faults.len() {
-        1 => "the workflow file has a fault".to_owned(),
-        count => format!("the workflow file has {count} faults"),
-    };
     let faults = faults
         .into_iter()
         .map(|fault| FaultView {
@@ -75,7 +86,7 @@ pub(crate) fn of_faults(path: &Path, text: String, faults: Vec<Fault>) -> Proble
             length: fault.position.length,
         })
         .collect();
-    Problem::new(ProblemKind::InvalidInput, message).in_file(
+    Problem::new(ProblemKind::InvalidInput, "the workflow file can't be used").in_file(
         FileText {
             path: path.display().to_string(),
             text,
@@ -84,14 +95,58 @@ pub(crate) fn of_faults(path: &Path, text: String, faults: Vec<Fault>) -> Proble
     )
 }
 
+/// A model that can't be asked: where the workflow file names what does not exist, with the
+/// place in it.
+pub(crate) fn of_models(path: &Path, text: &str, error: &Error) -> Problem {
+    let problem = of_engine(error);
+    let Some((agent, source, place)) = misnamed(text, error) else {
+        return problem;
+    };
+    let fault = Fault {
+        message: of_error(source).message,
+        help: source.help(),
+        position: place,
+    };
+    Problem {
+        message: format!("the agent '{agent}' can't be spawned"),
+        ..of_faults(path, text.to_owned(), vec![fault])
+    }
+}
+
+/// The agent whose provider or model is at fault, and where the file names it.
+fn misnamed<'e>(
+    text: &str,
+    error: &'e Error,
+) -> Option<(&'e str, &'e fusion_providers::Error, Position)> {
+    use fusion_providers::Error as Model;
+    let Error::Model { agent, source } = error else {
+        return None;
+    };
+    let key = match source {
+        Model::UnknownProvider { .. } => "provider",
+        Model::UnknownModel { .. } | Model::NoTools { .. } | Model::Script { .. } => "model",
+        Model::MissingKey { .. }
+        | Model::Setup { .. }
+        | Model::Unreachable { .. }
+        | Model::Refused { .. }
+        | Model::PaymentRequired { .. }
+        | Model::Limited { .. }
+        | Model::Server { .. }
+        | Model::BadRequest { .. }
+        | Model::Malformed { .. }
+        | Model::TooLarge { .. }
+        | Model::Truncated { .. }
+        | Model::Timeout { .. } => return None,
+    };
+    let place = place_in_agent(text, agent, key)?;
+    Some((agent, source, place))
+}
+
 /// Inputs that do not fit the workflow: all of them at once.
 pub(crate) fn of_inputs(faults: &[InputFault]) -> Problem {
     let messages: Vec<String> = faults.iter().map(InputFault::to_string).collect();
     let problem = Problem::new(ProblemKind::InvalidInput, messages.join("; "));
-    match faults.first().map(help_of) {
-        Some(help) => problem.with_help(help),
-        None => problem,
-    }
+    with_help(problem, faults.first().map(help_of))
 }
 
 fn help_of(fault: &InputFault) -> String {

@@ -48,7 +48,7 @@ impl Engine {
         data_dir: &DataDir,
         registry: Arc<Registry>,
     ) -> Result<Self, Problem> {
-        let owned = data_dir.own()?;
+        let owned = data_dir.own().await?;
         match Self::open_owned(config, data_dir, registry).await {
             Ok((coordinator, store, bus, tracker, prepared)) => Ok(Self {
                 coordinator,
@@ -161,10 +161,10 @@ fn prepare_workspaces(
             let shared = PathBuf::from(SHARED_ROOT);
             let prepared = at(&shared)
                 .preflight()
-                .map_err(|error| problems::of_error(&error))?;
+                .map_err(|error| problems::of_workspaces(&error))?;
             Ok((shared, prepared))
         }
-        Err(error) => Err(problems::of_error(&error)),
+        Err(error) => Err(problems::of_workspaces(&error)),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::writer::Writer;
 #[derive(Debug, Clone)]
 pub struct SqlStore {
     writer: Writer,
-    writing: DatabaseConnection,
+    pub(crate) writing: DatabaseConnection,
     readers: DatabaseConnection,
 }
 

@@ -1,7 +1,7 @@
 //! The single writer: the jobs of many callers in one transaction, answered after COMMIT.
 //!
 //! SQLite allows one writer at a time and an fsync costs far more than a statement, so
-//! callers that arrive while a transaction is under way share the next one. Each job runs
+//! callers that arrive while a transaction is under way share the next one. Each of them runs
 //! in a savepoint: one that fails is rolled back alone.
 
 use fusion_core::Task;
@@ -13,7 +13,7 @@ use sea_orm::{
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
-use crate::error::{map, trying};
+use crate::error::map;
 use crate::{apply, claim};
 
 /// Jobs in one transaction at most.
@@ -35,8 +35,14 @@ enum Job {
     Extend(Lease, oneshot::Sender<Result<u64>>),
 }
 
-/// Sends an answer that waited for the COMMIT; a failed COMMIT overrules it.
-type Answer = Box<dyn FnOnce(Option<&DbErr>) + Send>;
+/// Sends an answer that waited for the COMMIT. An error of the transaction overrules a success.
+type Answer = Box<dyn FnOnce(Option<Error>) + Send>;
+
+/// A job that was run: its answer, and whether the transaction goes on after it.
+struct Ran {
+    answer: Answer,
+    transaction_holds: bool,
+}
 
 impl Writer {
     /// Starts the writer on its connection. It ends when every hand on it is gone.
@@ -84,75 +90,125 @@ async fn write(connection: &DatabaseConnection, group: Vec<Job>) {
     };
     let transaction = match connection.begin_with_options(immediate).await {
         Ok(transaction) => transaction,
-        Err(error) => return refuse(group, &error),
+        Err(error) => return refuse(group, || map("open a transaction", error.clone())),
     };
+    let has_company = group.len() > 1;
     let mut answers = Vec::with_capacity(group.len());
-    for job in group {
-        answers.push(run(&transaction, job).await);
+    let mut jobs = group.into_iter();
+    let mut holds = true;
+    while holds && let Some(job) = jobs.next() {
+        let ran = run(&transaction, job, has_company).await;
+        answers.push(ran.answer);
+        holds = ran.transaction_holds;
     }
-    fail::fail_point!("persistence_sql::before_commit", |_| std::process::abort());
-    let committed = transaction.commit().await;
-    fail::fail_point!("persistence_sql::after_commit", |_| std::process::abort());
+    let error = if holds {
+        commit(transaction).await.err()
+    } else {
+        roll_back(transaction).await
+    };
     for answer in answers {
-        answer(committed.as_ref().err());
+        answer(error.as_ref().map(|error| map("commit", error.clone())));
+    }
+    refuse(jobs.collect(), broken);
+}
+
+async fn commit(transaction: DatabaseTransaction) -> std::result::Result<(), DbErr> {
+    fail::fail_point!("persistence_sql::before_commit", |_| std::process::abort());
+    transaction.commit().await?;
+    fail::fail_point!("persistence_sql::after_commit", |_| std::process::abort());
+    Ok(())
+}
+
+/// Gives a transaction up; the error is for those of its jobs that had gone well.
+async fn roll_back(transaction: DatabaseTransaction) -> Option<DbErr> {
+    if let Err(error) = transaction.rollback().await {
+        // SQLite has rolled it back by itself: on a full disk, for example.
+        tracing::debug!(%error, "a transaction was gone before it was rolled back");
+    }
+    Some(DbErr::Custom(
+        "another batch of the same transaction failed".to_owned(),
+    ))
+}
+
+/// For jobs that were not tried because the transaction had gone.
+fn broken() -> Error {
+    Error::Unavailable {
+        action: "commit",
+        source: "another batch of the same transaction failed".into(),
     }
 }
 
-async fn run(transaction: &DatabaseTransaction, job: Job) -> Answer {
+async fn run(transaction: &DatabaseTransaction, job: Job, has_company: bool) -> Ran {
     match job {
-        Job::Commit(batch, to) => answer(
+        Job::Commit(batch, to) => ran(
             to,
-            alone(transaction, async |part| apply::apply(part, *batch).await).await,
+            part(transaction, has_company, async |part| {
+                apply::apply(part, *batch).await
+            })
+            .await,
         ),
-        Job::Claim(wanted, to) => answer(
+        Job::Claim(wanted, to) => ran(
             to,
-            alone(transaction, async |part| claim::claim(part, *wanted).await).await,
+            part(transaction, has_company, async |part| {
+                claim::claim(part, *wanted).await
+            })
+            .await,
         ),
-        Job::Extend(lease, to) => answer(
+        Job::Extend(lease, to) => ran(
             to,
-            alone(transaction, async |part| claim::extend(part, lease).await).await,
+            part(transaction, has_company, async |part| {
+                claim::extend(part, lease).await
+            })
+            .await,
         ),
     }
 }
 
-fn answer<T: Send + 'static>(to: oneshot::Sender<Result<T>>, found: Result<T>) -> Answer {
-    Box::new(move |failed| {
-        let result = failed.map_or(found, |error| Err(map("commit", error.clone())));
+fn ran<T: Send + 'static>(
+    to: oneshot::Sender<Result<T>>,
+    (found, transaction_holds): (Result<T>, bool),
+) -> Ran {
+    let answer: Answer = Box::new(move |failed| {
+        let result = found.and_then(|done| failed.map_or(Ok(done), Err));
         // A caller that has gone away does not want the answer.
         drop(to.send(result));
-    })
+    });
+    Ran {
+        answer,
+        transaction_holds,
+    }
 }
 
-/// Runs one job in a savepoint, so that its failure takes nothing else with it.
-async fn alone<T>(
+/// Runs one job. In company it has a savepoint, so that its failure takes nothing else with it;
+/// alone it fails with the transaction. Says whether the transaction still holds.
+async fn part<T>(
     transaction: &DatabaseTransaction,
+    has_company: bool,
     job: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T>,
-) -> Result<T> {
-    let savepoint = transaction
-        .begin()
-        .await
-        .map_err(trying("open a savepoint"))?;
+) -> (Result<T>, bool) {
+    if !has_company {
+        let found = job(transaction).await;
+        let holds = found.is_ok();
+        return (found, holds);
+    }
+    let savepoint = match transaction.begin().await {
+        Ok(savepoint) => savepoint,
+        Err(error) => return (Err(map("open a savepoint", error)), false),
+    };
     match job(&savepoint).await {
-        Ok(done) => {
-            savepoint
-                .commit()
-                .await
-                .map_err(trying("close a savepoint"))?;
-            Ok(done)
-        }
+        Ok(done) => match savepoint.commit().await {
+            Ok(()) => (Ok(done), true),
+            Err(error) => (Err(map("close a savepoint", error)), false),
+        },
         Err(error) => {
-            savepoint
-                .rollback()
-                .await
-                .map_err(trying("roll a savepoint back"))?;
-            Err(error)
+            let holds = savepoint.rollback().await.is_ok();
+            (Err(error), holds)
         }
     }
 }
 
-/// Answers jobs that could not be tried.
-fn refuse(group: Vec<Job>, error: &DbErr) {
-    let why = || map("open a transaction", error.clone());
+/// Answers jobs that were not tried.
+fn refuse(group: Vec<Job>, why: impl Fn() -> Error) {
     for job in group {
         // A caller that has gone away does not want the answer.
         match job {
@@ -162,3 +218,6 @@ fn refuse(group: Vec<Job>, error: &DbErr) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,7 +42,7 @@ pub enum Error {
         source: Source,
     },
     /// The disk that holds the database is full.
-    #[error("the disk is full: free some space on the disk of the data directory, then go on")]
+    #[error("the disk is full")]
     DiskFull {
         /// The driver's own words.
         #[source]

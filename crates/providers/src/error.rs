@@ -213,10 +213,17 @@ impl Error {
             Self::Timeout { .. } => {
                 Some("try again, choose a quicker model, or ask for shorter answers".to_owned())
             }
+            Self::Script {
+                source: Some(_), ..
+            } => Some(
+                "the `model` of a scripted agent is the path of its script, beginning in the \
+                 workflow file's folder"
+                    .to_owned(),
+            ),
             Self::Setup { .. }
             | Self::BadRequest { .. }
             | Self::TooLarge { .. }
-            | Self::Script { .. } => None,
+            | Self::Script { source: None, .. } => None,
         }
     }
 }

@@ -71,7 +71,7 @@ impl RawFault {
         self
     }
 
-    fn located(self, text: &str) -> Fault {
+    pub(crate) fn located(self, text: &str) -> Fault {
         let offset = text.floor_char_boundary(self.span.start.min(text.len()));
         let end = text.floor_char_boundary(self.span.end.min(text.len()));
         let before = text.get(..offset).unwrap_or_default();

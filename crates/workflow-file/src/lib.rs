@@ -8,6 +8,7 @@
 mod check;
 mod expression;
 mod fault;
+mod place;
 mod read;
 mod tree;
 
@@ -15,6 +16,7 @@ pub use expression::{
     ExpressionError, condition, render, render_text, steps_named_in, steps_named_in_condition,
 };
 pub use fault::{Fault, Position};
+pub use place::place_in_agent;
 
 use fusion_core::WorkflowDefinition;
 

@@ -216,8 +216,10 @@ fn syntax_help(text: &str, message: &str, span: &Span) -> Option<&'static str> {
         Some("put quotes around a text that holds `${{ }}`")
     } else if message.contains("mapping values") {
         Some("put quotes around a text that holds `: `, or check the indentation")
-    } else {
+    } else if message.contains("alias") || message.contains("tag") {
         None
+    } else {
+        Some("check brackets, quotes and indentation here and in the lines before")
     }
 }
 

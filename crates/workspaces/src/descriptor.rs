@@ -57,47 +57,54 @@ pub(crate) fn names_in(dir: impl AsFd) -> io::Result<Vec<CString>> {
 }
 
 /// A file that is being written and has no name that anyone reads yet.
-/// Dropped before [`Draft::place`] it is removed.
+/// Dropped before [`Draft::place`] it is removed. A crash leaves it, so it is written in a folder
+/// where it is not taken for a result and is cleared away later.
 pub(crate) struct Draft<'a> {
-    parent: BorrowedFd<'a>,
+    folder: BorrowedFd<'a>,
     name: String,
     file: File,
     placed: bool,
 }
 
 impl<'a> Draft<'a> {
-    /// Writes `bytes` to a new file in `parent` and to the disk.
+    /// Writes `bytes` to a new file in `folder`.
     pub(crate) fn write(
-        parent: BorrowedFd<'a>,
+        folder: BorrowedFd<'a>,
         bytes: &[u8],
         mode: Mode,
         uid: Option<u32>,
     ) -> io::Result<Self> {
-        let mut draft = Self::create(parent)?;
+        let mut draft = Self::create(folder)?;
         draft.file.write_all(bytes)?;
         fchmod(&draft.file, mode)?;
         give(&draft.file, uid)?;
-        draft.file.sync_all()?;
         Ok(draft)
     }
 
-    /// Gives the file its name, in place of whatever file had it: readers see the old content
-    /// or the new one. When this returns well the name is on the disk too.
-    pub(crate) fn place(mut self, name: &str) -> io::Result<()> {
-        renameat(self.parent, &self.name, self.parent, name)?;
-        self.placed = true;
-        Ok(fsync(self.parent)?)
+    /// Gives the file its name in `parent`, in place of whatever file had it: readers see the
+    /// old content or the new one. When this returns well both are on the disk.
+    pub(crate) fn place(self, parent: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+        self.file.sync_all()?;
+        self.place_unsynced(parent, name)?;
+        Ok(fsync(parent)?)
     }
 
-    fn create(parent: BorrowedFd<'a>) -> io::Result<Self> {
+    /// The same without waiting for the disk: for what may be lost with the power.
+    pub(crate) fn place_unsynced(mut self, parent: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+        renameat(self.folder, &self.name, parent, name)?;
+        self.placed = true;
+        Ok(())
+    }
+
+    fn create(folder: BorrowedFd<'a>) -> io::Result<Self> {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         for number in 0..DRAFT_NAMES {
             let name = format!(".fusion-draft-{number}");
-            match openat(parent, &name, flags, Mode::RUSR | Mode::WUSR) {
+            match openat(folder, &name, flags, Mode::RUSR | Mode::WUSR) {
                 Ok(file) => {
                     return Ok(Self {
-                        parent,
+                        folder,
                         name,
                         file: file.into(),
                         placed: false,
@@ -118,7 +125,7 @@ impl Drop for Draft<'_> {
         if self.placed {
             return;
         }
-        if let Err(error) = unlinkat(self.parent, &self.name, AtFlags::empty()) {
+        if let Err(error) = unlinkat(self.folder, &self.name, AtFlags::empty()) {
             tracing::warn!(file = self.name, %error, "can't remove an unfinished file");
         }
     }

@@ -14,9 +14,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nothing can be made or written where the workspaces should be.
-    #[error(
-        "can't write to the workspaces folder {path}: choose another place with --data-dir or WORKSPACES_ROOT"
-    )]
+    #[error("can't write to the workspaces folder {path}")]
     RootNotWritable {
         /// The folder of all workspaces.
         path: PathBuf,
@@ -177,6 +175,13 @@ pub enum Error {
 }
 
 impl Error {
+    /// The way out for a person, where there is one that the text of the error does not say.
+    #[must_use]
+    pub fn help(&self) -> Option<&'static str> {
+        matches!(self, Self::RootNotWritable { .. })
+            .then_some("choose another place with --data-dir or WORKSPACES_ROOT")
+    }
+
     /// Names the step and the place of a failure; for `map_err`.
     pub(crate) fn io<E: Into<io::Error>>(
         action: &'static str,

@@ -15,6 +15,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, statat};
 use rustix::io::Errno;
 
 use crate::descriptor::{Draft, make_dir, open_dir};
+use crate::workspace::make_drafts;
 use crate::{Error, Result, WorkspaceDir};
 use guard::RelativePath;
 
@@ -84,8 +85,10 @@ impl WorkspaceDir {
         let (folders, name) = target.split()?;
         let parent = self.make_folders(&target, folders)?;
         let mode = mode_for(&target, &parent, name)?;
-        Draft::write(parent.as_fd(), bytes, mode, self.uid())
-            .and_then(|draft| draft.place(name))
+        make_drafts(self.dir(), self.uid())
+            .and_then(|drafts| {
+                Draft::write(drafts.as_fd(), bytes, mode, self.uid())?.place(parent.as_fd(), name)
+            })
             .map_err(target.failed("write"))
     }
 

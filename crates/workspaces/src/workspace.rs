@@ -98,7 +98,8 @@ impl Workspaces {
         Ok(WorkspaceDir::new(top, path, uid))
     }
 
-    /// Opens the workspace of an agent.
+    /// Opens the workspace of an agent, for one task at a time: files that a crash left half
+    /// written are removed.
     ///
     /// # Errors
     /// There is none, or it does not belong to `uid`.
@@ -117,6 +118,7 @@ impl Workspaces {
         if let Some(uid) = uid {
             check_owner(&top, &path, uid, uid)?;
         }
+        clear_drafts(&top).map_err(Error::io("clear unfinished files in", &path))?;
         Ok(WorkspaceDir::new(top, path, uid))
     }
 
@@ -207,6 +209,24 @@ fn check_owner(top: &OwnedFd, path: &Path, expected: u32, or: u32) -> Result<()>
     })
 }
 
+/// The folder, in `.agent`, of files that are being written.
+const DRAFTS: &str = "drafts";
+
+/// Opens the folder of files that are being written, made when it is missing.
+pub(crate) fn make_drafts(top: impl AsFd, uid: Option<u32>) -> io::Result<OwnedFd> {
+    let (agent, _) = make_dir(top, ".agent", uid)?;
+    Ok(make_dir(&agent, DRAFTS, uid)?.0)
+}
+
+/// Removes what a crash left half written.
+fn clear_drafts(top: &OwnedFd) -> io::Result<()> {
+    match open_dir(top, ".agent") {
+        Ok(agent) => remove::tree(agent.as_fd(), DRAFTS),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Makes what is missing in a workspace.
 fn fill(top: BorrowedFd<'_>, uid: Option<u32>, config: &[u8], variables: &[u8]) -> io::Result<()> {
     let (agent, _) = make_dir(top, ".agent", uid)?;
@@ -228,7 +248,9 @@ fn place_missing(
 ) -> io::Result<()> {
     match statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(_) => Ok(()),
-        Err(Errno::NOENT) => Draft::write(parent, bytes, Mode::RUSR | Mode::WUSR, uid)?.place(name),
+        Err(Errno::NOENT) => {
+            Draft::write(parent, bytes, Mode::RUSR | Mode::WUSR, uid)?.place_unsynced(parent, name)
+        }
         Err(error) => Err(error.into()),
     }
 }

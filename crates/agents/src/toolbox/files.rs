@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Place, Stopped, Tool, arguments, chain, done, refused};
-use crate::context::RESULT_LIMIT;
+use crate::context::CONTENT_LIMIT;
 use crate::entry::ToolOutcome;
 
 /// Names in one listing.
@@ -68,7 +68,7 @@ impl Tool for ReadFile {
             Err(refused) => return Ok(refused),
         };
         Ok(in_workspace(place, move |workspace| {
-            let file = workspace.read_file(&path, RESULT_LIMIT)?;
+            let file = workspace.read_file(&path, CONTENT_LIMIT)?;
             if file.truncated_bytes == 0 {
                 return Ok(file.text);
             }

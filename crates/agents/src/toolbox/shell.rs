@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Place, Stopped, Tool, arguments, chain, refused};
-use crate::context::RESULT_LIMIT;
+use crate::context::CONTENT_LIMIT;
 use crate::entry::{CheckOutcome, ToolOutcome};
 
 /// Seconds a command may take when the model names no time.
@@ -84,7 +84,7 @@ async fn run(
         program: Program::Shell(script),
         env: BTreeMap::new(),
         timeout,
-        output_limit: RESULT_LIMIT,
+        output_limit: CONTENT_LIMIT,
     };
     place
         .launcher

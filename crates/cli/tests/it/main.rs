@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod args;
 #[cfg(test)]
+mod documents;
+#[cfg(test)]
 mod init;
 #[cfg(test)]
 mod live;

@@ -153,13 +153,7 @@ pub(crate) async fn fusion_kit_on(streams: Streams, line: &str, backend: &Fake) 
     };
     let terminal = terminal(stdout, stderr);
     let exit = match fusion_cli::parse(["fusion-kit"].into_iter().chain(words)) {
-        Ok(mut cli) => {
-            // Whoever runs the tests may have the variable behind the option set.
-            if !line.contains("--data-dir") {
-                cli.global.data_dir = None;
-            }
-            fusion_cli::execute(cli, backend, &terminal).await
-        }
+        Ok(cli) => fusion_cli::execute(cli, backend, &terminal).await,
         Err(error) => fusion_cli::refuse(&error, &terminal),
     };
     Ended {

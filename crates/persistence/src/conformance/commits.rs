@@ -231,7 +231,7 @@ pub async fn events_are_dense_and_in_order_of_the_commits(store: &dyn Store) {
     let events = store
         .events(EventFilter {
             after: 0,
-            run: Some(sample.run.id),
+            run: None,
             limit: 1_000,
         })
         .await
@@ -246,6 +246,16 @@ pub async fn events_are_dense_and_in_order_of_the_commits(store: &dyn Store) {
             .collect();
         assert_eq!(told, [format!("{number}a"), format!("{number}b")]);
     }
+    let of_run = EventFilter {
+        after: 0,
+        run: Some(sample.run.id),
+        limit: 1_000,
+    };
+    assert_eq!(
+        store.events(of_run).await.unwrap(),
+        events[1..],
+        "all but the workflow's own"
+    );
     let page = store
         .events(EventFilter {
             after: 3,

@@ -62,7 +62,11 @@ fn text_that_is_no_workflow_has_one_clear_fault() {
             "version: 1\nname:\n\tx: 1",
             "3:2 this is not YAML: tabs disallowed within this context (block indentation) [indent with spaces]",
         ),
-        ("a: [", "1:4 this is not YAML: unclosed bracket '['"),
+        (
+            "a: [",
+            "1:4 this is not YAML: unclosed bracket '[' \
+             [check brackets, quotes and indentation here and in the lines before]",
+        ),
         (
             "version: 1\n---\nversion: 1\n",
             "2:1 the file holds more than one document [keep one workflow in a file, without `---` between]",

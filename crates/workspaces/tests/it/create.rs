@@ -244,9 +244,13 @@ fn a_root_that_can_not_be_written_names_the_way_out() {
     assert_eq!(
         error.to_string(),
         format!(
-            "can't write to the workspaces folder {}: choose another place with --data-dir or WORKSPACES_ROOT",
+            "can't write to the workspaces folder {}",
             file.join("workspaces").display()
         )
+    );
+    assert_eq!(
+        error.help(),
+        Some("choose another place with --data-dir or WORKSPACES_ROOT")
     );
 }
 

@@ -12,7 +12,7 @@ use rustix::fs::{
     CWD, FileType, Mode, OFlags, RenameFlags, mkfifoat, mknodat, openat, renameat_with,
 };
 
-use crate::place::{Place, is_root, uid};
+use crate::place::{Place, is_root, uid, workspaces};
 
 fn refusal<T: std::fmt::Debug>(result: fusion_workspaces::Result<T>) -> String {
     result.unwrap_err().to_string()
@@ -288,6 +288,35 @@ fn the_file_tools_do_not_write_what_the_workspace_or_git_runs_on() {
     ] {
         agent.write_file(path, b"x").unwrap();
     }
+}
+
+#[test]
+fn what_a_crash_left_half_written_is_no_result_and_is_gone_at_the_next_opening() {
+    let place = Place::new();
+    let agent = place.agent(1);
+    agent.write_file("projects/done.txt", b"done").unwrap();
+    let half = agent.path().join(".agent/drafts/.fusion-draft-0");
+    fs::write(&half, "half").unwrap();
+    let all = ["**".to_owned()];
+    let results = ["projects/done.txt".to_owned()];
+    let found = agent.matching(&all).unwrap();
+    assert!(
+        !found.iter().any(|path| path.contains("draft")),
+        "{found:?}"
+    );
+    let name = agent
+        .path()
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let agent = workspaces(place.root()).open(&name, uid(1)).unwrap();
+    assert!(!half.exists());
+    assert_eq!(
+        agent.matching(&["projects/**".to_owned()]).unwrap(),
+        results
+    );
 }
 
 #[test]

@@ -1,0 +1,110 @@
+//! A journal in memory that keeps the contract of a real one and can fail where a test wants.
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use fusion_agents::{Journal, JournalRefused, Record};
+use fusion_core::{EntryState, JournalEntry};
+use tokio_util::sync::CancellationToken;
+
+/// What happens at the n-th write, counted from 1.
+#[derive(Debug, Clone)]
+pub(crate) enum Fault {
+    /// Nothing of it is written.
+    Refused(usize),
+    /// It is written, and then the program dies: nothing after it happens.
+    Died(usize),
+    /// It is written, and the task is cancelled at that moment.
+    Cancelled(usize, CancellationToken),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    fault: Option<Fault>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    entries: Vec<JournalEntry>,
+    writes: Vec<Vec<Record>>,
+}
+
+impl Memory {
+    pub(crate) fn failing(fault: Fault) -> Self {
+        Self {
+            fault: Some(fault),
+            ..Self::default()
+        }
+    }
+
+    /// The same, but the program dies after the n-th write.
+    pub(crate) fn dying_at(mut self, write: usize) -> Self {
+        self.fault = Some(Fault::Died(write));
+        self
+    }
+
+    pub(crate) fn with(entries: Vec<JournalEntry>) -> Self {
+        let memory = Self::default();
+        memory.state.lock().unwrap().entries = entries;
+        memory
+    }
+
+    pub(crate) fn entries(&self) -> Vec<JournalEntry> {
+        self.state.lock().unwrap().entries.clone()
+    }
+
+    pub(crate) fn writes(&self) -> Vec<Vec<Record>> {
+        self.state.lock().unwrap().writes.clone()
+    }
+
+    /// The entries with the last outcomes, which a caller commits by itself.
+    pub(crate) fn closed(&self, unrecorded: &[Record]) -> Vec<JournalEntry> {
+        let mut entries = self.entries();
+        for record in unrecorded {
+            take(&mut entries, record);
+        }
+        entries
+    }
+}
+
+#[async_trait]
+impl Journal for Memory {
+    async fn record(&self, records: Vec<Record>) -> Result<(), JournalRefused> {
+        let mut state = self.state.lock().unwrap();
+        let write = state.writes.len() + 1;
+        if matches!(self.fault, Some(Fault::Refused(at)) if at == write) {
+            return Err(JournalRefused);
+        }
+        for record in &records {
+            take(&mut state.entries, record);
+        }
+        state.writes.push(records);
+        match &self.fault {
+            Some(Fault::Died(at)) if *at == write => Err(JournalRefused),
+            Some(Fault::Cancelled(at, cancel)) if *at == write => {
+                cancel.cancel();
+                Ok(())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+fn take(entries: &mut Vec<JournalEntry>, record: &Record) {
+    match record {
+        Record::Begin(entry) => {
+            assert_eq!(usize::try_from(entry.seq).unwrap(), entries.len() + 1);
+            assert_eq!((entry.state, &entry.outcome), (EntryState::Started, &None));
+            let open = |entry: &JournalEntry| entry.state == EntryState::Started;
+            assert!(!entries.iter().any(open), "two effects at once");
+            entries.push(entry.clone());
+        }
+        Record::Update(entry) => {
+            let last = entries.last_mut().expect("an update of nothing");
+            assert_eq!((last.id, last.seq), (entry.id, entry.seq));
+            assert_eq!(last.state, EntryState::Started, "an outcome was replaced");
+            *last = entry.clone();
+        }
+    }
+}

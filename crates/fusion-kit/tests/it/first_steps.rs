@@ -1,0 +1,105 @@
+//! What a new user types first: `init`, then what it says comes next.
+
+use crate::support::Project;
+
+#[tokio::test]
+async fn init_makes_a_workflow_that_runs_as_it_says() {
+    for (template, file) in [
+        ("hello", "hello.yaml"),
+        ("plan-implement-review", "plan-implement-review.yaml"),
+    ] {
+        let project = Project::new();
+        let made = project
+            .run(["init", "demo", "--template", template])
+            .await
+            .expect(0);
+        let next = format!("next: fusion-kit run demo/{file}\n");
+        assert!(made.stdout.ends_with(&next), "{}", made.stdout);
+        project
+            .run(["run", &format!("demo/{file}")])
+            .await
+            .expect(0);
+    }
+}
+
+#[tokio::test]
+async fn the_empty_template_is_valid_as_it_is() {
+    let project = Project::new();
+    let made = project
+        .run(["init", "--template", "empty"])
+        .await
+        .expect(0)
+        .stdout;
+    assert!(
+        made.ends_with("next: fusion-kit workflow validate workflow.yaml\n"),
+        "{made}"
+    );
+    project
+        .run(["workflow", "validate", "workflow.yaml"])
+        .await
+        .expect(0);
+}
+
+#[tokio::test]
+async fn init_never_overwrites_a_file() {
+    let project = Project::new();
+    project.write("hello.script.yaml", "mine");
+    let before = project.contents();
+    project
+        .run(["init"])
+        .await
+        .expect(1)
+        .says(&["hello.script.yaml exists already; nothing was written"]);
+    assert_eq!(project.contents(), before);
+}
+
+#[tokio::test]
+async fn looking_before_the_first_run_makes_nothing() {
+    let project = Project::new();
+    project
+        .run(["run", "list"])
+        .await
+        .expect(0)
+        .says(&["no runs yet; start one with: fusion-kit run FILE"]);
+    project
+        .run(["run", "show"])
+        .await
+        .expect(1)
+        .says(&["there are no runs yet"]);
+    project
+        .run(["resume"])
+        .await
+        .expect(1)
+        .says(&["there is no run to resume in "]);
+    assert!(project.contents().is_empty());
+}
+
+#[tokio::test]
+async fn a_run_is_found_by_the_beginning_of_its_id() {
+    let project = Project::of_examples();
+    let run = project
+        .run(["run", "hello.yaml", "--json"])
+        .await
+        .expect(0)
+        .json();
+    let id = run["id"].as_str().unwrap();
+    let shown = project
+        .run(["run", "show", id.get(..12).unwrap(), "--json"])
+        .await;
+    assert_eq!(shown.expect(0).json()["id"], id);
+    project
+        .run(["run", "show", "ffff"])
+        .await
+        .expect(1)
+        .says(&["there is no run 'ffff'"]);
+    project.run(["resume", id]).await.expect(1).says(&[
+        "is completed already",
+        &format!("help: see what it did with: fusion-kit run show {id}\n"),
+    ]);
+    let elsewhere = [".fusion-kit", "resume", id];
+    project
+        .run(["--data-dir"].iter().chain(&elsewhere))
+        .await
+        .expect(1)
+        .says(&[&format!("run show {id} --data-dir .fusion-kit\n")]);
+}

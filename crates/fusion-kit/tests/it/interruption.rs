@@ -1,0 +1,183 @@
+//! Ctrl-C and SIGTERM in the middle of the work, and going on afterwards.
+
+use std::path::PathBuf;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::support::{Finished, Project, Running, states, step, wait_for};
+
+const WORKFLOW: &str = "
+version: 1
+name: flow
+agents:
+  one: { provider: scripted, model: script.yaml, tools: [shell] }
+  two: { provider: scripted, model: script.yaml, tools: [shell] }
+steps:
+  - { id: first, agent: one, prompt: x }
+  - { id: second, agent: two, prompt: x, needs: [first] }
+outputs: { first: \"${{ steps.first.outputs.text }}\", second: \"${{ steps.second.outputs.text }}\" }
+";
+
+/// Answers in which the second step does `command` first.
+fn script(delay: &str, command: &str) -> String {
+    format!(
+        "
+version: 1
+delay: {delay}
+steps:
+  first: [{{ text: one }}]
+  second:
+    - tool_calls: [{{ name: run_command, arguments: {{ command: '{command}' }} }}]
+    - text: two
+"
+    )
+}
+
+/// Says that it was interrupted, with the command that goes on; then that command goes on.
+async fn goes_on(project: &Project, interrupted: Finished) -> Value {
+    let left = project.shown().await;
+    let id = left["id"].as_str().unwrap();
+    let said = format!("interrupted; nothing is lost. go on with: fusion-kit resume {id}\n");
+    assert!(
+        interrupted.stderr.ends_with(&said),
+        "{}",
+        interrupted.stderr
+    );
+    assert_eq!(
+        (&left["state"], &left["interrupted"]),
+        (&"running".into(), &true.into())
+    );
+    let listed = project.run(["run", "list"]).await.expect(0);
+    assert!(listed.stdout.contains("interrupted"), "{}", listed.stdout);
+    let resumed = project.run(["resume", id, "--json"]).await.expect(0).json();
+    assert_eq!(resumed["id"], id);
+    assert_eq!(resumed["outputs"]["first"], "one");
+    assert_eq!(resumed["outputs"]["second"], "two");
+    resumed
+}
+
+async fn a_model_call_is_stopped_by(signal: Signal) {
+    let project = Project::with(WORKFLOW, &script("60s", "true"));
+    let running = project.fusion_kit(["run", "flow.yaml"]).start();
+    project
+        .until("the first model call", |run| {
+            step(run, "first")["activity"] == "turn 1"
+        })
+        .await;
+    let interrupted = running.stop(signal).await.expect(130);
+    assert_eq!(interrupted.stdout, "");
+    assert_eq!(project.processes(), [] as [String; 0]);
+
+    project.write("script.yaml", script("0ms", "true"));
+    let resumed = goes_on(&project, interrupted).await;
+    assert_eq!(step(&resumed, "first")["attempts"], 2);
+    assert_eq!(step(&resumed, "second")["attempts"], 1);
+}
+
+#[tokio::test]
+async fn ctrl_c_stops_a_model_call_at_once_and_resume_goes_on() {
+    a_model_call_is_stopped_by(Signal::INT).await;
+}
+
+#[tokio::test]
+async fn sigterm_stops_a_model_call_at_once_and_resume_goes_on() {
+    a_model_call_is_stopped_by(Signal::TERM).await;
+}
+
+/// A command that forks twice, leaves its session and its folder, and ignores every request to
+/// stop. Its arguments name the project, so that what is left of it can be found.
+async fn working_on_a_stubborn_command(project: &Project) -> Running {
+    let here = project.path().display();
+    project.write(
+        "up.sh",
+        "trap \"\" INT TERM HUP; cd /; touch \"$1\"; while :; do sleep 1000; done",
+    );
+    // The agent may be another user, so what it runs and where it writes is open to all.
+    let up = project.path().join("up");
+    std::fs::create_dir(&up).unwrap();
+    open(&up, 0o777);
+    open(&project.path().join("up.sh"), 0o644);
+    let stay = format!("sh {here}/up.sh {here}/up");
+    project.write(
+        "script.yaml",
+        script("0ms", &format!("(setsid {stay}/orphan &) ; {stay}/child")),
+    );
+    let running = project.fusion_kit(["run", "flow.yaml"]).start();
+    wait_for("both processes of the command", || {
+        ["orphan", "child"]
+            .iter()
+            .all(|name| up.join(name).exists())
+            .then_some(())
+    })
+    .await;
+    assert!(project.processes().len() >= 3, "{:?}", project.processes());
+    running
+}
+
+fn open(path: &PathBuf, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+async fn a_command_is_stopped_by(signal: Signal) {
+    let project = Project::with(WORKFLOW, "");
+    let running = working_on_a_stubborn_command(&project).await;
+    let interrupted = running.stop(signal).await.expect(130);
+    assert_eq!(project.processes(), [] as [String; 0]);
+
+    let resumed = goes_on(&project, interrupted).await;
+    assert_eq!(
+        states(&resumed),
+        [("first", "completed"), ("second", "completed")]
+    );
+    assert_eq!(
+        step(&resumed, "first")["attempts"],
+        1,
+        "what was finished is not repeated"
+    );
+    let run = project.shown().await;
+    let command = &step(&run, "second")["journal"][1];
+    assert_eq!(
+        command["state"], "unknown",
+        "a command is not repeated: {command}"
+    );
+}
+
+#[tokio::test]
+async fn ctrl_c_stops_a_command_with_all_that_came_of_it() {
+    a_command_is_stopped_by(Signal::INT).await;
+}
+
+#[tokio::test]
+async fn sigterm_stops_a_command_with_all_that_came_of_it() {
+    a_command_is_stopped_by(Signal::TERM).await;
+}
+
+#[tokio::test]
+async fn kill_9_leaves_no_process_of_a_command() {
+    let project = Project::with(WORKFLOW, "");
+    let running = working_on_a_stubborn_command(&project).await;
+    running.signal(Signal::KILL);
+    assert_eq!(running.finish().await.code, None);
+    wait_for("the end of every process", || {
+        project.processes().is_empty().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_interrupted_run_is_one_json_object_too() {
+    let project = Project::with(WORKFLOW, &script("60s", "true"));
+    let running = project.fusion_kit(["run", "flow.yaml", "--json"]).start();
+    project
+        .until("the first model call", |run| {
+            step(run, "first")["activity"] == "turn 1"
+        })
+        .await;
+    let left = running.stop(Signal::INT).await.expect(130).json();
+    assert_eq!(
+        (&left["state"], &left["interrupted"]),
+        (&"running".into(), &true.into())
+    );
+}

@@ -1,0 +1,28 @@
+//! The real binary, as a user has it: its exit code, its two streams, and what it leaves behind.
+
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod examples;
+#[cfg(test)]
+mod failing_runs;
+#[cfg(test)]
+mod first_steps;
+#[cfg(test)]
+mod interruption;
+#[cfg(test)]
+mod isolation;
+#[cfg(test)]
+mod model_server;
+#[cfg(test)]
+mod ordinary_user;
+#[cfg(test)]
+mod output;
+#[cfg(test)]
+mod settings;
+#[cfg(test)]
+mod shared_data;
+#[cfg(test)]
+mod support;

@@ -1,0 +1,114 @@
+//! The two streams: results on stdout, one JSON object with `--json`, everything else on stderr.
+
+use std::fs::File;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::support::Project;
+
+const FAILING: &str = "
+version: 1
+name: flow
+agents: { a: { provider: scripted, model: script.yaml } }
+steps: [{ id: work, agent: a, prompt: x }]
+";
+
+#[tokio::test]
+async fn every_result_is_one_json_object_on_stdout() {
+    let project = Project::of_examples();
+    let script = "version: 1\nsteps: { work: [{ tool_calls: [{ name: x }] }] }\n";
+    project.write("flow.yaml", FAILING);
+    project.write("script.yaml", script);
+    for (arguments, code) in [
+        (&["run", "hello.yaml"][..], 0),
+        (&["run", "flow.yaml"], 1),
+        (&["run", "list"], 0),
+        (&["run", "show"], 0),
+        (&["workflow", "validate", "hello.yaml"], 0),
+        (&["init", "new"], 0),
+    ] {
+        let ended = project
+            .run([arguments, &["--json"]].concat())
+            .await
+            .expect(code);
+        assert!(ended.json().is_object(), "{arguments:?}");
+        assert!(ended.stdout.ends_with("}\n") && ended.stdout.matches('\n').count() == 1);
+    }
+}
+
+#[tokio::test]
+async fn a_problem_is_one_json_object_on_stderr_and_nothing_on_stdout() {
+    let project = Project::of_examples();
+    project.write("flow.yaml", "version: 1\nnaem: x\n");
+    for (arguments, code, kind) in [
+        (&["run", "nothing.yaml"][..], 2, "invalid_input"),
+        (&["run", "flow.yaml"], 2, "invalid_input"),
+        (&["run", "hello.yaml", "-i", "nmae=x"], 2, "invalid_input"),
+        (&["run", "openrouter.yaml", "-i", "topic=x"], 1, "denied"),
+        (&["run", "show"], 1, "not_found"),
+        (&["resume"], 1, "not_found"),
+        (&["init"], 1, "conflict"),
+    ] {
+        let ended = project
+            .run([arguments, &["--json"]].concat())
+            .await
+            .expect(code);
+        assert_eq!(ended.stdout, "", "{arguments:?}");
+        let problem: Value = serde_json::from_str(&ended.stderr).unwrap();
+        assert_eq!(problem["kind"], kind, "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn quiet_leaves_only_the_result() {
+    let project = Project::of_examples();
+    let ended = project.run(["run", "hello.yaml", "-q"]).await.expect(0);
+    assert_eq!(ended.stderr, "");
+    assert!(
+        ended.stdout.starts_with("✓ hello completed"),
+        "{}",
+        ended.stdout
+    );
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_away_is_no_fault() {
+    let project = Project::of_examples();
+    let mut command = project.fusion_kit(["run", "hello.yaml"]).into_command();
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().await.unwrap();
+    let stderr = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{stderr}");
+    assert!(
+        !stderr.contains("panicked") && !stderr.contains("error"),
+        "{stderr}"
+    );
+    // Nobody listens to the progress either: the run still comes to its end.
+    let mut command = project.fusion_kit(["run", "hello.yaml"]).into_command();
+    let mut child = command.spawn().unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    assert_eq!(child.wait().await.unwrap().code(), Some(0));
+    let list = project.run(["run", "list", "--json"]).await.json();
+    let states: Vec<&Value> = list["runs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|run| &run["state"])
+        .collect();
+    assert_eq!(states, ["completed", "completed"]);
+}
+
+#[tokio::test]
+async fn a_result_that_can_not_be_written_is_told() {
+    let project = Project::of_examples();
+    let mut command = project.fusion_kit(["run", "hello.yaml"]).into_command();
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let child = command.stdout(Stdio::from(full)).spawn().unwrap();
+    let ended = child.wait_with_output().await.unwrap();
+    let stderr = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{stderr}");
+    let said = "error: the result could not be written to stdout: No space left on device";
+    assert!(stderr.contains(said), "{stderr}");
+}
