@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fusion_core::{Clock, Coded, EntryState, ErrorCode, IdSource, JournalEntry};
+use fusion_core::{Clock, Coded, EntryState, ErrorCode, IdSource, JournalEntry, error_chain};
 use fusion_providers::{Provider, ToolCall, TurnPlace, TurnRequest};
 use fusion_workspaces::{Launcher, WorkspaceDir};
 use serde_json::Value;
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::context::{CONTEXT_LIMIT, size, system_prompt, within_limit};
 use crate::entry::{Intent, TurnOutcome};
 use crate::session::{Action, Session};
-use crate::toolbox::{Place, Stopped, Toolbox, chain, verify};
+use crate::toolbox::{Place, Stopped, Toolbox, verify};
 use crate::{Ending, Failure, Journal, JournalRefused, Record, TaskBrief};
 
 /// Everything one agent works with.
@@ -256,7 +256,7 @@ impl From<Stopped> for Halt {
 
 /// What a turn without answer means: that the task can't be done, or that it has to wait.
 fn unanswered(error: &fusion_providers::Error) -> Result<TurnOutcome, Halt> {
-    let (code, message, help) = (error.code(), chain(error), error.help());
+    let (code, message, help) = (error.code(), error_chain(error), error.help());
     match code {
         ErrorCode::Denied | ErrorCode::Limited | ErrorCode::Unavailable | ErrorCode::Timeout => {
             Err(Halt::Unserved(Failure {

@@ -138,18 +138,6 @@ pub(crate) const fn done(content: String) -> ToolOutcome {
     }
 }
 
-/// An error with its causes, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        cause = source.source();
-    }
-    text
-}
-
 /// Reads a tool's arguments; `Err` tells the model what is wrong with them.
 pub(crate) fn arguments<T: DeserializeOwned>(tool: &str, value: Value) -> Result<T, ToolOutcome> {
     if !value.is_object() {

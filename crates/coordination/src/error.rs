@@ -91,15 +91,3 @@ impl Coded for Error {
         }
     }
 }
-
-/// An error with its causes, in one line.
-pub(crate) fn told(error: &dyn Coded) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        cause = source.source();
-    }
-    text
-}

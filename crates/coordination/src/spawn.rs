@@ -5,14 +5,13 @@ use std::path::Path;
 
 use fusion_core::{
     Agent, AgentId, AgentState, Run, RunId, RunPlan, Workflow, WorkflowDefinition, WorkflowId,
-    WorkflowState, Workspace, WorkspaceId,
+    WorkflowState, Workspace, WorkspaceId, error_chain,
 };
 use fusion_persistence::Batch;
 use fusion_workspaces::{Owners, choose_uid};
 use serde_json::{Map, Value, json};
 
 use crate::coordinator::off_runtime;
-use crate::error::told;
 use crate::{Coordinator, Error, Models, Result};
 
 /// A run that was asked for and checked.
@@ -169,7 +168,7 @@ impl Coordinator {
                         agent: agent.name.clone(),
                         source,
                     };
-                    let why = told(&error);
+                    let why = error_chain(&error);
                     let agents = agents.into_iter().map(|(agent, _)| agent).collect();
                     let decision = run.end(Some(why), agents, self.moment())?;
                     self.commit(Batch::free(decision)).await?;

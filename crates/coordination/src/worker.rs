@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusion_agents::{Ending, Failure, JournalRefused, Record, Runtime, TaskBrief};
-use fusion_core::{Agent, Decision, ErrorCode, StepSpec, Task};
+use fusion_core::{Agent, Decision, ErrorCode, StepSpec, Task, error_chain};
 use fusion_persistence::{Batch, Fence};
 use fusion_workspaces::WorkspaceDir;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::coordinator::off_runtime;
-use crate::error::told;
 use crate::expression_context::expression_context;
 use crate::journal::TaskJournal;
 use crate::plan::Plan;
@@ -94,7 +93,7 @@ impl Coordinator {
                     agent: job.agent.name.clone(),
                     source,
                 };
-                return self.fail_unstarted(job, told(&error)).await;
+                return self.fail_unstarted(job, error_chain(&error)).await;
             }
         };
         self.run_agent(job, prompt, workspace, stop).await

@@ -1,5 +1,6 @@
 //! The closed list of what an error can mean to a caller.
 
+use std::error::Error;
 use std::time::Duration;
 
 /// What kind of failure an error is. Callers decide by this, never by an error's text.
@@ -26,7 +27,7 @@ pub enum ErrorCode {
 }
 
 /// Carried by every error type that crosses a crate's border.
-pub trait Coded: std::error::Error {
+pub trait Coded: Error {
     /// The kind of failure.
     fn code(&self) -> ErrorCode;
 
@@ -41,5 +42,39 @@ pub trait Coded: std::error::Error {
     /// The shortest wait the other side asked for, if it did.
     fn retry_after(&self) -> Option<Duration> {
         None
+    }
+}
+
+/// An error with its causes, in one line. A cause that only says again what stands before it is
+/// left out: drivers wrap their errors in themselves.
+#[must_use]
+pub fn error_chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        let told = source.to_string();
+        if !text.ends_with(&told) {
+            text.push_str(": ");
+            text.push_str(&told);
+        }
+        cause = source.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::error_chain;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Layer(&'static str, #[source] Option<Box<Layer>>);
+
+    #[test]
+    fn every_cause_is_told_once() {
+        let inner = Layer("disk full", None);
+        let same = Layer("query: disk full", Some(Box::new(inner)));
+        let outer = Layer("can't store", Some(Box::new(same)));
+        assert_eq!(error_chain(&outer), "can't store: query: disk full");
     }
 }

@@ -29,7 +29,7 @@ mod workspace;
 pub use agent::{Agent, AgentState};
 pub use capability::{Capability, CapabilitySet};
 pub use clock::{Clock, IdSource, Moment, Timestamp};
-pub use code::{Coded, ErrorCode};
+pub use code::{Coded, ErrorCode, error_chain};
 pub use decision::{Change, Decision};
 pub use definition::{
     AgentSpec, Assignee, InputFault, InputSpec, InputType, StepSpec, ToolGroup, WorkflowDefinition,

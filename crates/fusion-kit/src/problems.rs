@@ -5,7 +5,7 @@ use std::path::Path;
 
 use fusion_api_types::{FaultView, FileText, Problem, ProblemKind};
 use fusion_coordination::Error;
-use fusion_core::{Coded, ErrorCode, InputFault};
+use fusion_core::{Coded, ErrorCode, InputFault, error_chain};
 use fusion_persistence::Error as StoreError;
 use fusion_workflow_file::{Fault, Position, place_in_agent};
 
@@ -24,18 +24,8 @@ fn kind(code: ErrorCode) -> ProblemKind {
 }
 
 /// A problem with the text of an error and of all its causes; what a cause only repeats is left out.
-pub(crate) fn of_error(error: &dyn Coded) -> Problem {
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        let told = source.to_string();
-        if !message.ends_with(&told) {
-            message.push_str(": ");
-            message.push_str(&told);
-        }
-        cause = source.source();
-    }
-    Problem::new(kind(error.code()), message)
+pub(crate) fn of_error(error: &(impl Coded + 'static)) -> Problem {
+    Problem::new(kind(error.code()), error_chain(error))
 }
 
 /// A problem with the place of the workspaces.

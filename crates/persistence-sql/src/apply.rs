@@ -4,7 +4,8 @@ use fusion_core::Change;
 use fusion_persistence::{Batch, Committed, Result};
 use sea_orm::ConnectionTrait;
 
-use crate::{agents, events, journal, runs, tasks, workflows, workspaces};
+use crate::usage::Booked;
+use crate::{agents, events, journal, runs, tasks, usage, workflows, workspaces};
 
 /// Checks the fence, writes the rows, appends the events. The caller commits or rolls back.
 pub(crate) async fn apply(conn: &impl ConnectionTrait, batch: Batch) -> Result<Committed> {
@@ -41,10 +42,10 @@ async fn apply_change(conn: &impl ConnectionTrait, change: Change) -> Result<()>
         Change::BookUsage {
             run_id,
             task_id,
-            usage,
+            usage: used,
         } => {
-            tasks::book(conn, task_id, usage).await?;
-            runs::book(conn, run_id, usage).await
+            usage::book(conn, Booked::Task, task_id.uuid(), used).await?;
+            usage::book(conn, Booked::Run, run_id.uuid(), used).await
         }
         Change::BeginEntry(entry) => journal::begin(conn, entry).await,
         Change::UpdateEntry(entry) => journal::update(conn, entry).await,

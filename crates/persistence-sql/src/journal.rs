@@ -2,8 +2,7 @@
 
 use async_trait::async_trait;
 use fusion_core::{
-    Cost, EffectClass, EntryKind, EntryState, JournalEntry, JournalEntryId, RunId, TaskId,
-    TaskState, Usage,
+    EffectClass, EntryKind, EntryState, JournalEntry, JournalEntryId, RunId, TaskId, TaskState,
 };
 use fusion_persistence::{JournalReader, Result};
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
@@ -12,8 +11,9 @@ use sea_orm::{
 };
 
 use crate::error::{corrupt, trying};
-use crate::store::{SqlStore, expect_one, signed, unsigned};
+use crate::store::{SqlStore, expect_one, signed};
 use crate::tasks;
+use crate::usage::Columns;
 
 pub(crate) mod table {
     #![expect(
@@ -74,6 +74,12 @@ fn to_row(entry: JournalEntry) -> Result<table::Model> {
 }
 
 fn from_row(row: table::Model) -> Result<JournalEntry> {
+    let usage = Columns {
+        turns: row.turns,
+        input_tokens: row.input_tokens,
+        output_tokens: row.output_tokens,
+        cost_picos: row.cost_picos,
+    };
     Ok(JournalEntry {
         id: JournalEntryId::from_uuid(row.id),
         task_id: TaskId::from_uuid(row.task_id),
@@ -85,12 +91,7 @@ fn from_row(row: table::Model) -> Result<JournalEntry> {
         state: EntryState::from_text(&row.state).ok_or_else(|| corrupt("journal state"))?,
         request: row.request,
         outcome: row.outcome,
-        usage: Usage {
-            turns: unsigned(row.turns, "journal turns")?,
-            input_tokens: unsigned(row.input_tokens, "journal tokens")?,
-            output_tokens: unsigned(row.output_tokens, "journal tokens")?,
-            cost: Cost::from_picos(row.cost_picos),
-        },
+        usage: usage.usage("journal usage")?,
         attempts: u32::try_from(row.attempts).map_err(|_| corrupt("journal attempts"))?,
         started_at: row.started_at,
         finished_at: row.finished_at,

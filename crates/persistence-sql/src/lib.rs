@@ -15,6 +15,7 @@ mod runs;
 mod sqlite;
 mod store;
 mod tasks;
+mod usage;
 mod workflows;
 mod workspaces;
 mod writer;

@@ -1,7 +1,7 @@
 //! Runs.
 
 use async_trait::async_trait;
-use fusion_core::{Cost, Run, RunId, Usage, WorkflowId, WorkflowState};
+use fusion_core::{Run, RunId, WorkflowId, WorkflowState};
 use fusion_persistence::{Error, Result, RunFilter, RunReader};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::error::{corrupt, trying};
 use crate::store::{SqlStore, expect_one, signed, unsigned};
+use crate::usage::Columns;
 
 pub(crate) mod table {
     #![expect(
@@ -72,6 +73,12 @@ fn to_row(run: Run) -> Result<table::Model> {
 }
 
 fn from_row(row: table::Model) -> Result<Run> {
+    let usage = Columns {
+        turns: row.turns,
+        input_tokens: row.input_tokens,
+        output_tokens: row.output_tokens,
+        cost_picos: row.cost_picos,
+    };
     let Value::Object(inputs) = row.inputs else {
         return Err(corrupt("run inputs"));
     };
@@ -85,12 +92,7 @@ fn from_row(row: table::Model) -> Result<Run> {
         error_message: row.error_message,
         total_tasks: u32::try_from(row.total_tasks).map_err(|_| corrupt("run total_tasks"))?,
         open_tasks: u32::try_from(row.open_tasks).map_err(|_| corrupt("run open_tasks"))?,
-        usage: Usage {
-            turns: unsigned(row.turns, "run turns")?,
-            input_tokens: unsigned(row.input_tokens, "run tokens")?,
-            output_tokens: unsigned(row.output_tokens, "run tokens")?,
-            cost: Cost::from_picos(row.cost_picos),
-        },
+        usage: usage.usage("run usage")?,
         created_at: row.created_at,
         started_at: row.started_at,
         completed_at: row.completed_at,
@@ -138,26 +140,6 @@ pub(crate) async fn close_tasks(conn: &impl ConnectionTrait, id: RunId, count: u
         .exec(conn)
         .await
         .map_err(trying("count a run's tasks"))?;
-    expect_one(written.rows_affected, "run", &id)
-}
-
-pub(crate) async fn book(conn: &impl ConnectionTrait, id: RunId, usage: Usage) -> Result<()> {
-    use table::Column::{CostPicos, InputTokens, OutputTokens, Turns};
-    let written = table::Entity::update_many()
-        .col_expr(Turns, Expr::col(Turns).add(signed(usage.turns)))
-        .col_expr(
-            InputTokens,
-            Expr::col(InputTokens).add(signed(usage.input_tokens)),
-        )
-        .col_expr(
-            OutputTokens,
-            Expr::col(OutputTokens).add(signed(usage.output_tokens)),
-        )
-        .col_expr(CostPicos, Expr::col(CostPicos).add(usage.cost.picos()))
-        .filter(table::Column::Id.eq(id.uuid()))
-        .exec(conn)
-        .await
-        .map_err(trying("book a run's usage"))?;
     expect_one(written.rows_affected, "run", &id)
 }
 

@@ -1,9 +1,7 @@
 //! Tasks and their edges.
 
 use async_trait::async_trait;
-use fusion_core::{
-    AgentId, CancelReason, Cost, NodeId, RunId, Task, TaskId, TaskState, Usage, WorkflowId,
-};
+use fusion_core::{AgentId, CancelReason, NodeId, RunId, Task, TaskId, TaskState, WorkflowId};
 use fusion_persistence::{Error, Fence, Result, TaskReader};
 use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{
@@ -14,6 +12,7 @@ use serde_json::json;
 
 use crate::error::{corrupt, trying, unreadable};
 use crate::store::{SqlStore, expect_one, signed, unsigned};
+use crate::usage::Columns;
 
 pub(crate) mod table {
     #![expect(
@@ -124,6 +123,12 @@ fn to_row(task: &Task) -> Result<table::Model> {
 }
 
 pub(crate) fn from_row(row: table::Model) -> Result<Task> {
+    let usage = Columns {
+        turns: row.turns,
+        input_tokens: row.input_tokens,
+        output_tokens: row.output_tokens,
+        cost_picos: row.cost_picos,
+    };
     let cancel_reason = row
         .cancel_reason
         .map(|text| CancelReason::from_text(&text).ok_or_else(|| corrupt("task cancel_reason")))
@@ -154,12 +159,7 @@ pub(crate) fn from_row(row: table::Model) -> Result<Task> {
         run_id: RunId::from_uuid(row.run_id),
         fence: unsigned(row.fence, "task fence")?,
         attempts: u32::try_from(row.attempts).map_err(|_| corrupt("task attempts"))?,
-        usage: Usage {
-            turns: unsigned(row.turns, "task turns")?,
-            input_tokens: unsigned(row.input_tokens, "task tokens")?,
-            output_tokens: unsigned(row.output_tokens, "task tokens")?,
-            cost: Cost::from_picos(row.cost_picos),
-        },
+        usage: usage.usage("task usage")?,
         version: unsigned(row.version, "task row version")?,
     })
 }
@@ -230,26 +230,6 @@ pub(crate) async fn release_successors(conn: &impl ConnectionTrait, ended: TaskI
         .await
         .map_err(trying("release a task's successors"))?;
     Ok(())
-}
-
-pub(crate) async fn book(conn: &impl ConnectionTrait, id: TaskId, usage: Usage) -> Result<()> {
-    use table::Column::{CostPicos, InputTokens, OutputTokens, Turns};
-    let written = table::Entity::update_many()
-        .col_expr(Turns, Expr::col(Turns).add(signed(usage.turns)))
-        .col_expr(
-            InputTokens,
-            Expr::col(InputTokens).add(signed(usage.input_tokens)),
-        )
-        .col_expr(
-            OutputTokens,
-            Expr::col(OutputTokens).add(signed(usage.output_tokens)),
-        )
-        .col_expr(CostPicos, Expr::col(CostPicos).add(usage.cost.picos()))
-        .filter(table::Column::Id.eq(id.uuid()))
-        .exec(conn)
-        .await
-        .map_err(trying("book a task's usage"))?;
-    expect_one(written.rows_affected, "task", &id)
 }
 
 fn leased() -> [&'static str; 2] {

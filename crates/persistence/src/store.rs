@@ -93,7 +93,7 @@ pub struct Claim {
 
 /// The one door for writes.
 ///
-/// Contract, the same for every adapter and checked by [`conformance`](crate::conformance):
+/// Contract, the same for every adapter and checked by the module `conformance`:
 ///
 /// - `commit` writes all of a batch or nothing. When it has answered `Ok`, the batch
 ///   survives a crash of the process and of the machine.

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use fusion_core::EffectClass;
+use fusion_core::{EffectClass, error_chain};
 use fusion_providers::ToolSpec;
 use fusion_workspaces::{EntryKind, FileEntry, WorkspaceDir};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Place, Stopped, Tool, arguments, chain, done, refused};
+use super::{Place, Stopped, Tool, arguments, done, refused};
 use crate::context::CONTENT_LIMIT;
 use crate::entry::ToolOutcome;
 
@@ -28,7 +28,7 @@ async fn in_workspace(
     let workspace = Arc::clone(&place.workspace);
     match tokio::task::spawn_blocking(move || work(&workspace)).await {
         Ok(Ok(content)) => done(content),
-        Ok(Err(error)) => refused(chain(&error)),
+        Ok(Err(error)) => refused(error_chain(&error)),
         Err(error) => refused(format!("the file operation broke off: {error}")),
     }
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fusion_core::EffectClass;
+use fusion_core::{EffectClass, error_chain};
 use fusion_providers::ToolSpec;
 use fusion_workspaces::{Command, Exit, Finished, Program};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Place, Stopped, Tool, arguments, chain, refused};
+use super::{Place, Stopped, Tool, arguments, refused};
 use crate::context::CONTENT_LIMIT;
 use crate::entry::{CheckOutcome, ToolOutcome};
 
@@ -70,7 +70,7 @@ impl Tool for RunCommand {
                 ..
             }) => Err(Stopped),
             Ok(finished) => Ok(outcome(&finished)),
-            Err(error) => Ok(refused(chain(&error))),
+            Err(error) => Ok(refused(error_chain(&error))),
         }
     }
 }
@@ -129,7 +129,7 @@ pub(crate) async fn verify(commands: &[String], place: &Place) -> Result<CheckOu
                 ..
             }) => continue,
             Ok(finished) => outcome(&finished).content,
-            Err(error) => chain(&error),
+            Err(error) => error_chain(&error),
         };
         return Ok(CheckOutcome {
             passed: false,
