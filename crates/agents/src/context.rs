@@ -1,6 +1,7 @@
 //! What a model gets to read, within limits.
 
 use fusion_providers::Message;
+use serde_json::{Map, Value};
 
 use crate::TaskBrief;
 use crate::toolbox::FINISH;
@@ -39,11 +40,11 @@ pub(crate) fn system_prompt(brief: &TaskBrief) -> String {
     text
 }
 
-/// The messages to send: all of them, or with the oldest tool results left out when they are
-/// too many. What was left out is said in its place.
+/// The messages to send: all of them, or with the oldest tool results and the long arguments of
+/// the oldest calls left out when they are too many. What was left out is said in its place.
 ///
 /// # Errors
-/// Even without tool results it is too much; the text says how much.
+/// Even without these it is too much; the text says how much.
 pub(crate) fn within_limit(messages: &[Message], limit: usize) -> Result<Vec<Message>, String> {
     let mut kept = messages.to_vec();
     let mut total: usize = kept.iter().map(size).sum();
@@ -51,16 +52,9 @@ pub(crate) fn within_limit(messages: &[Message], limit: usize) -> Result<Vec<Mes
         if total <= limit {
             break;
         }
-        if let Message::Tool { content, name, .. } = message {
-            let note = format!(
-                "[{} bytes of the result of {name} were left out to fit the context]",
-                content.len()
-            );
-            if note.len() < content.len() {
-                total = total - content.len() + note.len();
-                *content = note;
-            }
-        }
+        total -= size(message);
+        leave_out(message);
+        total += size(message);
     }
     if total > limit {
         return Err(format!(
@@ -68,6 +62,38 @@ pub(crate) fn within_limit(messages: &[Message], limit: usize) -> Result<Vec<Mes
         ));
     }
     Ok(kept)
+}
+
+fn leave_out(message: &mut Message) {
+    match message {
+        Message::User { .. } => {}
+        Message::Assistant { tool_calls, .. } => {
+            for call in tool_calls {
+                for argument in call
+                    .arguments
+                    .as_object_mut()
+                    .into_iter()
+                    .flat_map(Map::values_mut)
+                {
+                    if let Value::String(text) = argument {
+                        replace(text, &format!("an argument of {}", call.name));
+                    }
+                }
+            }
+        }
+        Message::Tool { content, name, .. } => replace(content, &format!("the result of {name}")),
+    }
+}
+
+/// Puts a note in the place of a text that is longer than it.
+fn replace(text: &mut String, what: &str) {
+    let note = format!(
+        "[{} bytes of {what} were left out to fit the context]",
+        text.len()
+    );
+    if note.len() < text.len() {
+        *text = note;
+    }
 }
 
 /// Bytes of text in a message.
@@ -104,8 +130,9 @@ pub(crate) fn shorten(text: &str, limit: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::{shorten, within_limit};
-    use fusion_providers::Message;
+    use fusion_providers::{Message, ToolCall};
     use proptest::prelude::*;
+    use serde_json::json;
 
     fn result(content: &str) -> Message {
         Message::Tool {
@@ -128,6 +155,21 @@ mod tests {
             kept,
             [messages[0].clone(), result(note), messages[2].clone()]
         );
+    }
+
+    #[test]
+    fn a_long_argument_of_an_old_call_is_left_out_and_the_short_ones_stay() {
+        let call = |content: &str| Message::Assistant {
+            text: String::new(),
+            tool_calls: vec![ToolCall {
+                id: "c".into(),
+                name: "write_file".into(),
+                arguments: json!({ "path": "a.txt", "content": content }),
+            }],
+        };
+        let kept = within_limit(&[call(&"x".repeat(500)), call("short")], 300).unwrap();
+        let note = "[500 bytes of an argument of write_file were left out to fit the context]";
+        assert_eq!(kept, [call(note), call("short")]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! How work on a task ends.
 
-use fusion_core::ErrorCode;
+use fusion_core::{ErrorCode, JournalEntry};
 use serde_json::Value;
 
 use crate::Record;
@@ -42,8 +42,10 @@ pub enum Ending {
         /// The last outcomes.
         unrecorded: Vec<Record>,
     },
-    /// The caller asked to stop. The effect under way has no outcome, as after a crash.
+    /// The caller asked to stop.
     Interrupted {
+        /// The effect that was under way: it has no outcome, as after a crash.
+        cut_off: Option<Box<JournalEntry>>,
         /// The last outcomes.
         unrecorded: Vec<Record>,
     },

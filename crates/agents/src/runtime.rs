@@ -113,24 +113,27 @@ impl Work<'_> {
                 Action::Check => Intent::check(&self.brief.verify),
             };
             if self.place.cancel.is_cancelled() {
-                return Ok(self.halted(Halt::Stopped));
+                return Ok(self.halted(Halt::Stopped, None));
             }
             let entry = self.begin(intent, journal).await?;
-            match self.carry_out(action, entry).await {
+            match self.carry_out(action, entry.clone()).await {
                 Ok(entry) => {
                     fail::fail_point!("agents::after_effect", |_| std::process::abort());
                     self.session.apply(&entry);
                     self.unrecorded.push(Record::Update(entry));
                 }
-                Err(halt) => return Ok(self.halted(halt)),
+                Err(halt) => return Ok(self.halted(halt, Some(entry))),
             }
         }
     }
 
-    fn halted(self, halt: Halt) -> Ending {
+    fn halted(self, halt: Halt, entry: Option<JournalEntry>) -> Ending {
         let unrecorded = self.unrecorded;
         match halt {
-            Halt::Stopped => Ending::Interrupted { unrecorded },
+            Halt::Stopped => Ending::Interrupted {
+                cut_off: entry.map(Box::new),
+                unrecorded,
+            },
             Halt::Unserved(failure) => Ending::Unserved {
                 failure,
                 unrecorded,

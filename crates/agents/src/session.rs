@@ -49,8 +49,8 @@ pub(crate) struct Session<'a> {
     schema: Option<OutputSchema>,
     messages: Vec<Message>,
     turns: u32,
-    /// The first turn whose answer did not fit: the agent had its repair turn after it.
-    misfit: Option<u32>,
+    /// The turn whose answer did not fit, and why: the agent has its repair turn after it.
+    misfit: Option<(u32, String)>,
     pending: VecDeque<ToolCall>,
     proposal: Option<Proposal>,
     /// The command that failed in the last check.
@@ -115,12 +115,16 @@ impl<'a> Session<'a> {
             .failed_check
             .as_ref()
             .map(|check| format!("; its last check failed: {check}"));
+        let misfit = self
+            .misfit
+            .as_ref()
+            .map(|(_, fault)| format!("; what it handed in did not fit: {fault}"));
         Failure {
             code: ErrorCode::Limited,
             message: format!(
                 "the agent '{}' did not finish within {turns} {unit}{}",
                 brief.agent,
-                check.unwrap_or_default()
+                check.or(misfit).unwrap_or_default()
             ),
             help: Some(format!(
                 "raise `max_turns` of the agent '{}', or ask for less in one step",
@@ -218,13 +222,17 @@ impl<'a> Session<'a> {
 
     /// An answer that does not fit: told to the agent once, then the end.
     fn misfit(&mut self, fault: &str, call: Option<ToolCall>) {
-        if self.misfit.is_some_and(|turn| turn < self.turns) {
+        if self
+            .misfit
+            .as_ref()
+            .is_some_and(|(turn, _)| *turn < self.turns)
+        {
             return self.fail(
                 ErrorCode::InvalidInput,
                 format!("{fault} (after one repair turn)"),
             );
         }
-        self.misfit = Some(self.turns);
+        self.misfit = Some((self.turns, fault.to_owned()));
         let ask = if self.schema.is_some() {
             format!("{fault}. Call `{FINISH}` with every output, each as its schema says.")
         } else {

@@ -66,6 +66,9 @@ pub trait Progress: Send {
     /// second, so that clocks move. Snapshots may be skipped; each one stands for itself.
     fn update(&mut self, run: &RunDetail);
 
+    /// Whether anybody sees the updates: reading them costs.
+    fn is_shown(&self) -> bool;
+
     /// Something a person should know that no field of the run says.
     fn notice(&mut self, text: &str);
 }

@@ -68,6 +68,13 @@ impl Progress for Display<'_> {
         }
     }
 
+    fn is_shown(&self) -> bool {
+        match self {
+            Self::Silent | Self::Notices(_) => false,
+            Self::Plain(_) | Self::Live(_) => true,
+        }
+    }
+
     fn notice(&mut self, text: &str) {
         let line = clean(text);
         match self {

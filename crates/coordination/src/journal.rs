@@ -74,6 +74,11 @@ impl<'a> TaskJournal<'a> {
         })
     }
 
+    /// Drops the decision that began the task; says whether it was still unwritten.
+    pub(crate) fn discard_opening(&self) -> bool {
+        self.take_opening().is_some()
+    }
+
     fn take_opening(&self) -> Option<Decision> {
         // A poisoned lock still holds the decision: nothing can be half done inside it.
         self.opening

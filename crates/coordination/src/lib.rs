@@ -3,8 +3,8 @@
 //!
 //! Every decision is a pure rule of `fusion-core`; this crate reads what the rule needs,
 //! commits what it decides, and says so on the bus. Nothing it keeps in memory is needed
-//! after a crash: [`Coordinator::resume_run`] works from the store alone, and starting a run
-//! is resuming a new one.
+//! after a crash: [`Coordinator::recover`] takes back what a dead process held, and
+//! [`Coordinator::resume_run`] works from the store alone. Starting a run is resuming a new one.
 
 mod coordinator;
 mod error;

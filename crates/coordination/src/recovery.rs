@@ -1,6 +1,8 @@
 //! Takes back what a dead process had in its hands.
 
-use fusion_core::Task;
+use std::collections::{BTreeMap, BTreeSet};
+
+use fusion_core::{Agent, RunId, Task};
 use fusion_persistence::{Batch, Fence};
 
 use crate::{Coordinator, Result};
@@ -16,18 +18,20 @@ impl Coordinator {
     /// The store fails.
     pub async fn recover(&self) -> Result<usize> {
         let held = self.parts.store.tasks_held_by_others(self.node).await?;
+        let runs: BTreeSet<RunId> = held.iter().map(|task| task.run_id).collect();
+        let mut agents = BTreeMap::new();
+        for run in runs {
+            let of_run = self.parts.store.agents_of_run(run).await?;
+            agents.extend(of_run.into_iter().map(|(agent, _)| (agent.id, agent)));
+        }
         for task in &held {
-            self.take_back(task).await?;
+            self.take_back(task, task.agent_id.and_then(|id| agents.remove(&id)))
+                .await?;
         }
         Ok(held.len())
     }
 
-    async fn take_back(&self, task: &Task) -> Result<()> {
-        let agents = self.parts.store.agents_of_run(task.run_id).await?;
-        let agent = agents
-            .into_iter()
-            .map(|(agent, _)| agent)
-            .find(|agent| Some(agent.id) == task.agent_id);
+    async fn take_back(&self, task: &Task, agent: Option<Agent>) -> Result<()> {
         let decision = task.take_back(agent, "its process ended", self.moment())?;
         let fence = Fence {
             task: task.id,

@@ -46,7 +46,7 @@ impl Alarms {
 }
 
 impl Coordinator {
-    /// Takes up a run that has not ended: first what dead processes left, then the rest.
+    /// Takes up a run that has not ended, or begins one that was just created.
     ///
     /// # Errors
     /// The run does not exist or has ended; else as [`drive`](Self::drive).
@@ -160,9 +160,9 @@ impl Coordinator {
                 event: NewEvent::of_run(self.moment(), EventType::TaskAssigned, plan.run.id, told)
                     .by(Some(agent.id)),
             };
-            if let Some(task) = self.parts.store.claim_task(claim).await? {
+            if let Some(claimed) = self.parts.store.claim_task(claim).await? {
                 let (coordinator, plan, stop) = (self.clone(), Arc::clone(plan), stop.clone());
-                workers.spawn(async move { coordinator.work(&plan, task, agent, &stop).await });
+                workers.spawn(async move { coordinator.work(&plan, claimed, &stop).await });
             }
         }
         Ok(())

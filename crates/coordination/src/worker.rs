@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusion_agents::{Ending, Failure, JournalRefused, Record, Runtime, TaskBrief};
-use fusion_core::{Agent, Decision, ErrorCode, StepSpec, Task, error_chain};
-use fusion_persistence::{Batch, Fence};
+use fusion_core::{
+    Agent, Decision, EntryState, ErrorCode, Moment, StepSpec, Task, Timestamp, error_chain,
+};
+use fusion_persistence::{Batch, Claimed, Fence};
 use fusion_workspaces::WorkspaceDir;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +33,21 @@ struct Job<'a> {
     fence: Fence,
 }
 
+impl Job<'_> {
+    /// The agent begins; the decision is not written yet.
+    fn begin(self, input: Value, moment: Moment<'_>) -> Result<(Self, Decision)> {
+        let (task, agent, opening) = self.task.begin(self.agent, input, moment)?;
+        Ok((
+            Self {
+                task,
+                agent,
+                ..self
+            },
+            opening,
+        ))
+    }
+}
+
 /// What a task made: its outputs and the paths of its files.
 struct Work {
     outputs: Value,
@@ -44,23 +61,28 @@ impl Coordinator {
     pub(crate) async fn work(
         &self,
         plan: &Plan,
-        task: Task,
-        agent: Agent,
+        claimed: Claimed,
         stop: &CancellationToken,
     ) -> Result<()> {
+        let Claimed { task, agent } = claimed;
         let fence = Fence {
             task: task.id,
             number: task.fence,
         };
         let step = plan.step(&task.name)?;
-        let job = Job {
-            plan,
-            step,
-            task,
-            agent,
-            fence,
-        };
-        match self.execute(job, stop).await {
+        match self
+            .execute(
+                Job {
+                    plan,
+                    step,
+                    task,
+                    agent,
+                    fence,
+                },
+                stop,
+            )
+            .await
+        {
             Err(error) if error.is_fenced() => {
                 tracing::info!(task.id = %fence.task, fence = fence.number, "the lease was lost; the result is dropped");
                 Ok(())
@@ -106,35 +128,25 @@ impl Coordinator {
         workspace: Arc<WorkspaceDir>,
         stop: &CancellationToken,
     ) -> Result<()> {
-        let Job {
-            plan,
-            step,
-            task,
-            agent,
-            fence,
-        } = job;
-        let brief = brief(plan, step, &task, &agent, prompt)?;
-        let past = self.parts.store.journal(task.id).await?;
+        let brief = brief(&job, prompt)?;
+        let past = self.parts.store.journal(job.task.id).await?;
         let input = json!({ "prompt": brief.prompt });
-        let (task, agent, opening) = task.begin(agent, input, self.moment())?;
-        let job = Job {
-            plan,
-            step,
-            task: task.clone(),
-            agent,
-            fence,
-        };
-        let journal = TaskJournal::new(self, &task, fence, opening);
+        let (job, opening) = job.begin(input, self.moment())?;
+        let journal = TaskJournal::new(self, &job.task, job.fence, opening);
         let runtime = self.runtime(&job.agent, Arc::clone(&workspace))?;
         let within = stop.child_token();
         let mut work = Box::pin(runtime.run(&brief, past, &journal, &within));
         let ending = tokio::select! {
             ending = &mut work => ending,
-            () = tokio::time::sleep(Duration::from_secs(step.timeout_seconds)) => {
+            () = tokio::time::sleep(Duration::from_secs(job.step.timeout_seconds)) => {
                 within.cancel();
-                work.await.map(|ending| late(ending, step))
+                work.await.map(|ending| late(ending, job.step, self.moment().now))
             }
         };
+        if let Ok(Ending::Unserved { .. }) = ending {
+            // Before the task is back in the queue: nobody is to ask the provider again.
+            stop.cancel();
+        }
         match ending {
             Err(JournalRefused) => Err(journal.refusal()),
             Ok(ending) => self.conclude(&job, &journal, ending, workspace).await,
@@ -168,7 +180,7 @@ impl Coordinator {
         workspace: Arc<WorkspaceDir>,
     ) -> Result<()> {
         match ending {
-            Ending::Interrupted { unrecorded } => {
+            Ending::Interrupted { unrecorded, .. } => {
                 self.give_back(job, journal, unrecorded, "it was interrupted")
                     .await
             }
@@ -277,26 +289,12 @@ impl Coordinator {
 
     /// A task fails before its agent could begin.
     async fn fail_unstarted(&self, job: Job<'_>, message: String) -> Result<()> {
-        let Job {
-            plan,
-            step,
-            task,
-            agent,
-            fence,
-        } = job;
-        let (task, agent, opening) = task.begin(agent, json!({}), self.moment())?;
-        let journal = TaskJournal::new(self, &task, fence, opening);
+        let (job, opening) = job.begin(json!({}), self.moment())?;
+        let journal = TaskJournal::new(self, &job.task, job.fence, opening);
         let failure = Failure {
             code: ErrorCode::InvalidInput,
             message,
             help: None,
-        };
-        let job = Job {
-            plan,
-            step,
-            task: task.clone(),
-            agent,
-            fence,
         };
         self.fail(&job, &journal, Vec::new(), failure).await
     }
@@ -315,11 +313,10 @@ impl Coordinator {
         unrecorded: Vec<Record>,
         why: &str,
     ) -> Result<()> {
+        // A task that was not begun yet has an agent that never left `idle`.
+        let agent = (!journal.discard_opening()).then(|| job.agent.clone());
         let mut decision = journal.decide(unrecorded);
-        decision.merge(
-            job.task
-                .take_back(Some(job.agent.clone()), why, self.moment())?,
-        );
+        decision.merge(job.task.take_back(agent, why, self.moment())?);
         self.commit(Batch::requeue(job.fence, decision)).await
     }
 
@@ -355,13 +352,14 @@ fn prompt(step: &StepSpec, context: &Value) -> std::result::Result<String, Strin
     Ok(prompt)
 }
 
-fn brief(
-    plan: &Plan,
-    step: &StepSpec,
-    task: &Task,
-    agent: &Agent,
-    prompt: String,
-) -> Result<TaskBrief> {
+fn brief(job: &Job<'_>, prompt: String) -> Result<TaskBrief> {
+    let Job {
+        plan,
+        step,
+        task,
+        agent,
+        ..
+    } = job;
     let spec = plan
         .workflow
         .definition
@@ -389,13 +387,24 @@ fn brief(
     })
 }
 
-/// A step whose time was up: it failed, unless it was done just then.
-fn late(ending: Ending, step: &StepSpec) -> Ending {
+/// A step whose time was up: it failed, unless it was done just then. What was under way ends
+/// with it.
+fn late(ending: Ending, step: &StepSpec, now: Timestamp) -> Ending {
     match ending {
-        Ending::Interrupted { unrecorded } => Ending::Failed {
-            failure: timed_out(step),
-            unrecorded,
-        },
+        Ending::Interrupted {
+            cut_off,
+            mut unrecorded,
+        } => {
+            unrecorded.extend(cut_off.map(|mut entry| {
+                entry.state = EntryState::Unknown;
+                entry.finished_at = Some(now);
+                Record::Update(*entry)
+            }));
+            Ending::Failed {
+                failure: timed_out(step),
+                unrecorded,
+            }
+        }
         done @ (Ending::Completed { .. } | Ending::Failed { .. } | Ending::Unserved { .. }) => done,
     }
 }

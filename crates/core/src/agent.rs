@@ -67,7 +67,7 @@ pub struct Agent {
     pub model_name: String,
     /// What it can do; tasks are matched against it.
     pub capabilities: CapabilitySet,
-    /// Free JSON object; the runtime keeps the agent's part of the workflow file here.
+    /// Free JSON object; `scripted` says that its answers come from a script.
     pub metadata: Value,
     /// Topic patterns it listens to.
     pub message_subscriptions: Vec<String>,

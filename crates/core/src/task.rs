@@ -105,7 +105,7 @@ pub struct Task {
     pub dependencies: Vec<TaskId>,
     /// How many of these have not ended well yet.
     pub unmet_dependencies: u32,
-    /// What it was given: the rendered prompt and its predecessors' outputs.
+    /// What it was given: `prompt`, with its predecessors' outputs put in.
     pub input_artifacts: Value,
     /// What it made: `outputs` and `artifacts` (paths in the workspace).
     pub output_artifacts: Option<Value>,

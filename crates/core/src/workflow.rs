@@ -5,8 +5,8 @@ use serde_json::json;
 
 use crate::transition::{StateMachine, text_enum};
 use crate::{
-    Change, Decision, EventId, EventType, IllegalTransition, Moment, NewEvent, ProjectId, Severity,
-    Timestamp, WorkflowDefinition, WorkflowId,
+    Change, Decision, EventId, EventType, Moment, NewEvent, ProjectId, Severity, Timestamp,
+    WorkflowDefinition, WorkflowId,
 };
 
 text_enum! {
@@ -102,15 +102,6 @@ impl Workflow {
         Decision::default()
             .with(Change::CreateWorkflow(self.clone()))
             .telling(event)
-    }
-
-    /// Moves the definition to another state.
-    ///
-    /// # Errors
-    /// The specification does not have that move.
-    pub fn transition(&mut self, to: WorkflowState) -> Result<(), IllegalTransition> {
-        self.state = self.state.step(to)?;
-        Ok(())
     }
 }
 

@@ -9,8 +9,9 @@ use async_trait::async_trait;
 use fusion_api_types::{Problem, ProblemKind, RunDetail, RunSummary, WorkflowSummary};
 use fusion_cli::{Backend, Progress, RunRequest};
 use fusion_coordination::{Driven, NewRun, check_models};
-use fusion_core::{InputFault, InputType, Run, RunId, TaskState, WorkflowDefinition};
-use fusion_messaging::Pattern;
+use fusion_core::{
+    Coded, ErrorCode, InputFault, InputType, Run, RunId, TaskState, Workflow, WorkflowDefinition,
+};
 use fusion_persistence::{JournalReader, Reader, RunFilter, RunReader, TaskReader, WorkflowReader};
 use fusion_providers::Registry;
 use serde_json::{Map, Value};
@@ -67,6 +68,9 @@ impl LocalBackend {
     }
 
     /// Drives a run to its end and tells how it goes.
+    ///
+    /// The engine and the signals have tasks of their own: a terminal that takes no more text
+    /// holds up neither.
     async fn drive(
         &self,
         engine: &Engine,
@@ -74,38 +78,39 @@ impl LocalBackend {
         run: RunId,
         progress: &mut dyn Progress,
     ) -> Result<RunDetail, Problem> {
-        let stop = CancellationToken::new();
         let read = |error: fusion_persistence::Error| problems::of_error(&error);
-        let pattern: Pattern = format!("workflow.{run}.*")
-            .parse()
-            .map_err(|error| Problem::new(ProblemKind::Internal, format!("{error}")))?;
-        let mut hints = engine.bus.subscribe(&pattern).await;
-        let mut ticks = interval(TICK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut driving = Box::pin(engine.coordinator.resume_run(run, &stop));
-        let mut signals = Box::pin(stop_on_signal(stop.clone()));
-        let mut told = Instant::now();
-        let driven = loop {
-            tokio::select! {
-                biased;
-                driven = &mut driving => break driven,
-                never = &mut signals => match never {},
-                _ = ticks.tick() => {}
-                Some(_) = hints.recv() => if told.elapsed() < QUIET { continue },
-            }
-            progress.update(
-                &detail(&engine.store, data_dir, run, Shown::Live)
-                    .await
-                    .map_err(read)?,
-            );
-            told = Instant::now();
+        let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
+        engine.spawn(stop_on_signal(stop.clone(), ended.clone()));
+        let driving = {
+            let (coordinator, stop, ended) =
+                (engine.coordinator.clone(), stop.clone(), ended.clone());
+            engine.spawn(async move {
+                let driven = coordinator.resume_run(run, &stop).await;
+                ended.cancel();
+                driven
+            })
         };
-        let driven = driven.map_err(|error| left_over(&error, data_dir, run))?;
-        let live = match driven {
+        let told = tell(engine, data_dir, run, &ended, progress).await;
+        if told.is_err() {
+            stop.cancel();
+        }
+        let driven = driving
+            .await
+            .map_err(|error| {
+                Problem::new(
+                    ProblemKind::Internal,
+                    format!("the engine broke off: {error}"),
+                )
+            })?
+            .map_err(|error| left_over(&error, data_dir, run))?;
+        told?;
+        let shown = match driven {
             Driven::Ended(_) => Shown::Live,
             Driven::Interrupted => Shown::Left,
         };
-        let last = detail(&engine.store, data_dir, run, live)
+        let last = Watched::new(&engine.store, run).await.map_err(read)?;
+        let last = last
+            .detail(&engine.store, data_dir, shown)
             .await
             .map_err(read)?;
         progress.update(&last);
@@ -303,21 +308,72 @@ async fn snapshot(store: &dyn Reader, run: RunId) -> fusion_persistence::Result<
     })
 }
 
-async fn detail(
-    store: &dyn Reader,
+/// A run that is shown again and again: what never changes is read once.
+struct Watched {
+    run: RunId,
+    workflow: Workflow,
+}
+
+impl Watched {
+    async fn new(store: &dyn Reader, run: RunId) -> fusion_persistence::Result<Self> {
+        let workflow = store.workflow(store.run(run).await?.workflow_id).await?;
+        Ok(Self { run, workflow })
+    }
+
+    async fn detail(
+        &self,
+        store: &dyn Reader,
+        data_dir: &DataDir,
+        shown: Shown,
+    ) -> fusion_persistence::Result<RunDetail> {
+        let snapshot = snapshot(store, self.run).await?;
+        Ok(snapshot.detail(&self.workflow, data_dir.path(), shown == Shown::Live))
+    }
+}
+
+/// Tells how a run goes until the engine is done with it.
+async fn tell(
+    engine: &Engine,
     data_dir: &DataDir,
     run: RunId,
-    shown: Shown,
-) -> fusion_persistence::Result<RunDetail> {
-    let snapshot = snapshot(store, run).await?;
-    let workflow = store.workflow(snapshot.run.workflow_id).await?;
-    Ok(snapshot.detail(&workflow, data_dir.path(), shown == Shown::Live))
+    ended: &CancellationToken,
+    progress: &mut dyn Progress,
+) -> Result<(), Problem> {
+    if !progress.is_shown() {
+        return Ok(());
+    }
+    let read = |error: fusion_persistence::Error| problems::of_error(&error);
+    let watched = Watched::new(&engine.store, run).await.map_err(read)?;
+    let mut hints = engine.hints(run).await?;
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told = None;
+    loop {
+        tokio::select! {
+            biased;
+            () = ended.cancelled() => return Ok(()),
+            _ = ticks.tick() => {}
+            Some(_) = hints.recv() => {
+                if told.is_some_and(|told: Instant| told.elapsed() < QUIET) {
+                    continue;
+                }
+            }
+        }
+        let detail = watched.detail(&engine.store, data_dir, Shown::Live).await;
+        progress.update(&detail.map_err(read)?);
+        told = Some(Instant::now());
+    }
 }
 
 /// A problem of driving a run, with what can be done with the run.
 fn left_over(error: &fusion_coordination::Error, data_dir: &DataDir, run: RunId) -> Problem {
     let problem = problems::of_engine(error);
-    if let fusion_coordination::Error::Ended { .. } = error {
+    let has_ended = matches!(
+        error,
+        // A workspace that can't be made ends the run before it began.
+        fusion_coordination::Error::Ended { .. } | fusion_coordination::Error::Workspace { .. }
+    );
+    if has_ended {
         let show = data_dir.command(&format!("run show {run}"));
         return problem.with_help(format!("see what it did with: {show}"));
     }
@@ -365,6 +421,15 @@ async fn find(
         let newest = store.runs(filter).await.map_err(read)?.into_iter().next();
         return newest.ok_or_else(|| nothing_to_resume(data_dir));
     };
+    if let Ok(id) = text.parse() {
+        return store.run(id).await.map_err(|error| {
+            if error.code() == ErrorCode::NotFound {
+                no_such_run(data_dir, text)
+            } else {
+                read(error)
+            }
+        });
+    }
     let all = store
         .runs(RunFilter {
             unfinished_only: false,
@@ -391,15 +456,14 @@ async fn find(
             )
             .with_help(format!("write more of the id, such as: {}", ids.join(", "))))
         }
-        (None, _) => Err(Problem::new(
-            ProblemKind::NotFound,
-            format!("there is no run '{text}' in {}", data_dir.path().display()),
-        )
-        .with_help(format!(
-            "see all runs with: {}",
-            data_dir.command("run list")
-        ))),
+        (None, _) => Err(no_such_run(data_dir, text)),
     }
+}
+
+fn no_such_run(data_dir: &DataDir, text: &str) -> Problem {
+    let message = format!("there is no run '{text}' in {}", data_dir.path().display());
+    let list = data_dir.command("run list");
+    Problem::new(ProblemKind::NotFound, message).with_help(format!("see all runs with: {list}"))
 }
 
 fn read_file(path: &Path) -> Result<File, Problem> {

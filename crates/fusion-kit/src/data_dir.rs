@@ -27,6 +27,9 @@ pub(crate) struct Owned {
     fresh: Vec<PathBuf>,
 }
 
+/// What is in a data directory besides the workspaces.
+const FILES: [&str; 4] = ["lock", "fusion.db", "fusion.db-wal", "fusion.db-shm"];
+
 /// How often taking a directory is tried: another command may look at it for a moment.
 const TRIES: u32 = 5;
 
@@ -84,13 +87,19 @@ impl DataDir {
     /// Makes the directory when it is missing and takes it.
     pub(crate) async fn own(&self) -> Result<Owned, Problem> {
         let mut fresh = make_folders(&self.path).map_err(|error| self.not_usable(&error))?;
-        let files = ["lock", "fusion.db", "fusion.db-wal", "fusion.db-shm"]
-            .map(|name| self.path.join(name));
-        fresh.extend(files.into_iter().filter(|file| !file.exists()));
         match self.take().await {
-            Ok(lock) => Ok(Owned { _lock: lock, fresh }),
+            Ok(lock) => {
+                // Looked at under the lock: before it, another process may have been at work.
+                if !self.exists() {
+                    fresh.extend(FILES.map(|name| self.path.join(name)));
+                }
+                Ok(Owned { _lock: lock, fresh })
+            }
             Err(TryLockError::WouldBlock) => Err(self.busy()),
             Err(TryLockError::Error(error)) => {
+                if !fresh.is_empty() {
+                    fresh.push(self.lock_file());
+                }
                 remove(&fresh);
                 Err(self.not_usable(&error))
             }

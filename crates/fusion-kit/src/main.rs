@@ -28,10 +28,6 @@ fn main() -> ExitCode {
     {
         return fusion_workspaces::helper_main();
     }
-    // Agents' commands may run under the user of this process, whose environment holds keys.
-    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
-        tracing::warn!(%error, "processes of the same user can read this process");
-    }
     #[cfg(feature = "failpoints")]
     let _scenario = fail::FailScenario::setup();
     let config = Config::from_environment();
@@ -47,6 +43,10 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli, config: Config, terminal: &Terminal) -> Exit {
     system::log_to_stderr(&config, cli.global.verbose);
+    // Agents' commands may run under the user of this process, whose environment holds keys.
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "processes of the same user can read this process");
+    }
     // Fails only when a provider is installed already: then there is one, which is all we need.
     rustls::crypto::ring::default_provider()
         .install_default()

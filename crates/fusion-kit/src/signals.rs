@@ -1,27 +1,54 @@
 //! Ctrl-C and SIGTERM: the first stops the run cleanly, the second stops at once.
 
+use std::time::Duration;
+
 use fusion_cli::Exit;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Cancels `stop` at the first signal and ends the process at the second. Never returns.
-pub(crate) async fn stop_on_signal(stop: CancellationToken) -> std::convert::Infallible {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
+/// How long the farewell may take once the run has stopped: a terminal that nobody reads must
+/// not keep the program alive.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Cancels `stop` at the first signal. At the second one, or when the program is still there
+/// some time after the run has `ended`, it ends the process.
+pub(crate) async fn stop_on_signal(stop: CancellationToken, ended: CancellationToken) {
+    let (Ok(interrupt), Ok(terminate)) = (
         signal(SignalKind::interrupt()),
         signal(SignalKind::terminate()),
     ) else {
         tracing::warn!("signals can't be caught: Ctrl-C will stop the program without a farewell");
-        return std::future::pending().await;
+        return;
     };
-    loop {
+    let mut signals = Signals {
+        interrupt,
+        terminate,
+    };
+    signals.next().await;
+    stop.cancel();
+    tokio::select! {
+        () = signals.next() => {}
+        () = overdue(&ended) => {}
+    }
+    // Agents' processes end with us: their helpers hold a pipe to this process.
+    std::process::exit(i32::from(Exit::Interrupted.code()));
+}
+
+async fn overdue(ended: &CancellationToken) {
+    ended.cancelled().await;
+    tokio::time::sleep(FAREWELL).await;
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    async fn next(&mut self) {
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
-        if stop.is_cancelled() {
-            // Agents' processes end with us: their helpers hold a pipe to this process.
-            std::process::exit(i32::from(Exit::Interrupted.code()));
-        }
-        stop.cancel();
     }
 }

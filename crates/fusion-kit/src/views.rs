@@ -30,6 +30,11 @@ impl Snapshot {
             .iter()
             .filter(|task| task.state == TaskState::Completed)
             .count();
+        let tasks: BTreeMap<&str, &Task> = self
+            .tasks
+            .iter()
+            .map(|task| (task.name.as_str(), task))
+            .collect();
         RunDetail {
             summary: summary(&self.run, completed, live),
             inputs: self.run.inputs.clone(),
@@ -48,13 +53,12 @@ impl Snapshot {
                 .definition
                 .steps
                 .iter()
-                .filter_map(|step| self.step(step))
+                .filter_map(|step| self.step(step, tasks.get(step.id.as_str())?))
                 .collect(),
         }
     }
 
-    fn step(&self, step: &StepSpec) -> Option<StepView> {
-        let task = self.tasks.iter().find(|task| task.name == step.id)?;
+    fn step(&self, step: &StepSpec, task: &Task) -> Option<StepView> {
         let agent = task.agent_id.and_then(|id| self.agent(id));
         let made = |part: &str| {
             task.output_artifacts

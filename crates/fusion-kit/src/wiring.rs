@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fusion_api_types::{Problem, ProblemKind};
 use fusion_coordination::{Coordinator, Options, Parts};
-use fusion_messaging::{Bus, InProcessBus, QueueLimits};
+use fusion_core::RunId;
+use fusion_messaging::{Bus, InProcessBus, Pattern, QueueLimits, Subscription};
 use fusion_persistence::Store;
 use fusion_persistence_sql::{Durability, Location, SqlStore};
 use fusion_providers::{
@@ -16,6 +17,7 @@ use fusion_providers::{
 };
 use fusion_providers_http::{ChatCompletions, Options as HttpOptions};
 use fusion_workspaces::{Launcher, Owners, Prepared, Workspaces};
+use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 use crate::HELPER;
@@ -35,10 +37,10 @@ const SHARED_ROOT: &str = "/var/lib/fusion-kit/workspaces";
 pub(crate) struct Engine {
     pub(crate) coordinator: Coordinator,
     pub(crate) store: SqlStore,
-    pub(crate) bus: Arc<dyn Bus>,
+    bus: Arc<dyn Bus>,
     tracker: TaskTracker,
     owned: Owned,
-    prepared: Option<Prepared>,
+    prepared: Prepared,
 }
 
 impl Engine {
@@ -50,17 +52,32 @@ impl Engine {
     ) -> Result<Self, Problem> {
         let owned = data_dir.own().await?;
         match Self::open_owned(config, data_dir, registry).await {
-            Ok((coordinator, store, bus, tracker, prepared)) => Ok(Self {
-                coordinator,
-                store,
-                bus,
-                tracker,
-                owned,
-                prepared: Some(prepared),
-            }),
+            Ok((coordinator, store, bus, tracker, prepared)) => {
+                Self {
+                    coordinator,
+                    store,
+                    bus,
+                    tracker,
+                    owned,
+                    prepared,
+                }
+                .recovered()
+                .await
+            }
             Err(problem) => {
                 owned.undo();
                 Err(problem)
+            }
+        }
+    }
+
+    /// Gives back what dead processes held.
+    async fn recovered(self) -> Result<Self, Problem> {
+        match self.coordinator.recover().await {
+            Ok(_) => Ok(self),
+            Err(error) => {
+                self.undo().await;
+                Err(problems::of_engine(&error))
             }
         }
     }
@@ -98,19 +115,29 @@ impl Engine {
             sweep: Duration::from_secs(1),
         };
         let coordinator = Coordinator::new(parts, options);
-        coordinator
-            .recover()
-            .await
-            .map_err(|error| problems::of_engine(&error))?;
         Ok((coordinator, store, bus, tracker, prepared))
+    }
+
+    /// Runs something on its own until the engine is closed.
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.tracker.spawn(work)
+    }
+
+    /// Listens to what is told about a run.
+    pub(crate) async fn hints(&self, run: RunId) -> Result<Subscription, Problem> {
+        let pattern: Pattern = format!("workflow.{run}.*")
+            .parse()
+            .map_err(|error| Problem::new(ProblemKind::Internal, format!("{error}")))?;
+        Ok(self.bus.subscribe(&pattern).await)
     }
 
     /// Takes away everything that opening made: nothing came of it.
     pub(crate) async fn undo(self) {
         self.close_store().await;
-        if let Some(prepared) = self.prepared {
-            undo(prepared);
-        }
+        undo(self.prepared);
         self.owned.undo();
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use fusion_core::{Agent, AgentId, AgentState, ProjectId, RunId, Workspace};
-use fusion_persistence::{AgentReader, Result};
+use fusion_persistence::{AgentReader, Error, Result};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
 };
@@ -122,6 +122,22 @@ pub(crate) async fn update(conn: &impl ConnectionTrait, agent: Agent) -> Result<
         .await
         .map_err(trying("update an agent"))?;
     expect_one(written.rows_affected, "agent", &id)
+}
+
+pub(crate) async fn read(conn: &impl ConnectionTrait, id: AgentId) -> Result<Agent> {
+    table::Entity::find_by_id(id.uuid())
+        .one(conn)
+        .await
+        .map_err(trying("read an agent"))?
+        .map_or_else(
+            || {
+                Err(Error::NotFound {
+                    entity: "agent",
+                    id: id.to_string(),
+                })
+            },
+            from_row,
+        )
 }
 
 #[async_trait]

@@ -1,18 +1,17 @@
 //! Claims and leases: the hot statements, in plain SQL. Expiry is counted by the database's clock.
 
-use fusion_core::Task;
-use fusion_persistence::{Claim, Lease, Result};
+use fusion_persistence::{Claim, Claimed, Lease, Result};
 use sea_orm::{ConnectionTrait, FromQueryResult, Statement, Value};
 
 use crate::error::{corrupt, trying};
 use crate::store::unsigned;
-use crate::{events, tasks};
+use crate::{agents, events, tasks};
 
 /// Milliseconds since 1970 by SQLite's clock.
 const NOW_MS: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
 
 /// Leases the first ready task that fits, in one statement.
-pub(crate) async fn claim(conn: &impl ConnectionTrait, claim: Claim) -> Result<Option<Task>> {
+pub(crate) async fn claim(conn: &impl ConnectionTrait, claim: Claim) -> Result<Option<Claimed>> {
     let fitting: Vec<String> = (0..claim.capability_sets.len())
         .map(|n| format!("${}", n + 5))
         .collect();
@@ -20,6 +19,9 @@ pub(crate) async fn claim(conn: &impl ConnectionTrait, claim: Claim) -> Result<O
         "WITH chosen AS MATERIALIZED (
            SELECT id AS chosen_id FROM tasks
            WHERE state = 'queued' AND unmet_dependencies = 0
+             AND EXISTS (SELECT 1 FROM agents WHERE id = $1 AND state = 'idle')
+             AND NOT EXISTS (SELECT 1 FROM tasks held
+                             WHERE held.agent_id = $1 AND held.state IN ('assigned', 'running'))
              AND (agent_id = $1 OR (agent_id IS NULL AND run_id = $2 AND capability_key IN ({})))
            ORDER BY priority DESC, queued_at, id LIMIT 1)
          UPDATE tasks SET state = 'assigned', agent_id = $1, fence = fence + 1, version = version + 1,
@@ -50,7 +52,8 @@ pub(crate) async fn claim(conn: &impl ConnectionTrait, claim: Claim) -> Result<O
     event.message = format!("{} {}", task.name, event.message);
     event.message_queue_topic = Some(format!("task.assigned.{}", task.id));
     events::append(conn, vec![event]).await?;
-    Ok(Some(task))
+    let agent = agents::read(conn, claim.agent).await?;
+    Ok(Some(Claimed { task, agent }))
 }
 
 /// Prolongs the leases of a node, counted from now.

@@ -3,8 +3,7 @@
 use std::fmt::Display;
 
 use async_trait::async_trait;
-use fusion_core::Task;
-use fusion_persistence::{Batch, Claim, Committed, Error, Lease, Result, Store};
+use fusion_persistence::{Batch, Claim, Claimed, Committed, Error, Lease, Result, Store};
 use sea_orm::DatabaseConnection;
 use tokio_util::task::TaskTracker;
 
@@ -61,7 +60,7 @@ impl Store for SqlStore {
         self.writer.commit(batch).await
     }
 
-    async fn claim_task(&self, claim: Claim) -> Result<Option<Task>> {
+    async fn claim_task(&self, claim: Claim) -> Result<Option<Claimed>> {
         self.writer.claim(claim).await
     }
 

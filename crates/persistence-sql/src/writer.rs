@@ -4,8 +4,7 @@
 //! callers that arrive while a transaction is under way share the next one. Each of them runs
 //! in a savepoint: one that fails is rolled back alone.
 
-use fusion_core::Task;
-use fusion_persistence::{Batch, Claim, Committed, Error, Lease, Result};
+use fusion_persistence::{Batch, Claim, Claimed, Committed, Error, Lease, Result};
 use sea_orm::{
     DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions,
     TransactionTrait,
@@ -31,17 +30,18 @@ pub(crate) struct Writer {
 #[derive(Debug)]
 enum Job {
     Commit(Box<Batch>, oneshot::Sender<Result<Committed>>),
-    Claim(Box<Claim>, oneshot::Sender<Result<Option<Task>>>),
+    Claim(Box<Claim>, oneshot::Sender<Result<Option<Claimed>>>),
     Extend(Lease, oneshot::Sender<Result<u64>>),
 }
 
 /// Sends an answer that waited for the COMMIT. An error of the transaction overrules a success.
 type Answer = Box<dyn FnOnce(Option<Error>) + Send>;
 
-/// A job that was run: its answer, and whether the transaction goes on after it.
+/// A job that was run.
 struct Ran {
     answer: Answer,
-    transaction_holds: bool,
+    /// The transaction is gone with it.
+    lost: Option<Lost>,
 }
 
 impl Writer {
@@ -57,7 +57,7 @@ impl Writer {
             .await
     }
 
-    pub(crate) async fn claim(&self, claim: Claim) -> Result<Option<Task>> {
+    pub(crate) async fn claim(&self, claim: Claim) -> Result<Option<Claimed>> {
         self.ask(|answer| Job::Claim(Box::new(claim), answer)).await
     }
 
@@ -95,21 +95,61 @@ async fn write(connection: &DatabaseConnection, group: Vec<Job>) {
     let has_company = group.len() > 1;
     let mut answers = Vec::with_capacity(group.len());
     let mut jobs = group.into_iter();
-    let mut holds = true;
-    while holds && let Some(job) = jobs.next() {
+    let mut lost = None;
+    while lost.is_none()
+        && let Some(job) = jobs.next()
+    {
         let ran = run(&transaction, job, has_company).await;
         answers.push(ran.answer);
-        holds = ran.transaction_holds;
+        lost = ran.lost;
     }
-    let error = if holds {
-        commit(transaction).await.err()
-    } else {
-        roll_back(transaction).await
+    let failed: Option<Box<dyn Fn() -> Error + Send>> = match lost {
+        Some(lost) => {
+            roll_back(transaction).await;
+            Some(Box::new(move || lost.error()))
+        }
+        None => {
+            let failed = commit(transaction).await.err();
+            failed.map(|error| Box::new(move || map("commit", error.clone())) as Box<_>)
+        }
     };
     for answer in answers {
-        answer(error.as_ref().map(|error| map("commit", error.clone())));
+        answer(failed.as_ref().map(|error| error()));
     }
-    refuse(jobs.collect(), broken);
+    if let Some(error) = failed {
+        refuse(jobs.collect(), error);
+    }
+}
+
+/// Why a transaction was lost with the job that was run last.
+#[derive(Debug, Clone, Copy)]
+enum Lost {
+    /// SQLite rolls everything back when the disk is full.
+    DiskFull,
+    /// The job failed, and there was no savepoint to go back to.
+    JobFailed,
+}
+
+impl Lost {
+    fn to(error: &Error) -> Self {
+        if matches!(error, Error::DiskFull { .. }) {
+            Self::DiskFull
+        } else {
+            Self::JobFailed
+        }
+    }
+
+    /// For the jobs that were lost with it.
+    fn error(self) -> Error {
+        let source = "another batch of the same transaction failed".into();
+        match self {
+            Self::DiskFull => Error::DiskFull { source },
+            Self::JobFailed => Error::Unavailable {
+                action: "commit",
+                source,
+            },
+        }
+    }
 }
 
 async fn commit(transaction: DatabaseTransaction) -> std::result::Result<(), DbErr> {
@@ -119,22 +159,11 @@ async fn commit(transaction: DatabaseTransaction) -> std::result::Result<(), DbE
     Ok(())
 }
 
-/// Gives a transaction up; the error is for those of its jobs that had gone well.
-async fn roll_back(transaction: DatabaseTransaction) -> Option<DbErr> {
+/// Gives a transaction up.
+async fn roll_back(transaction: DatabaseTransaction) {
     if let Err(error) = transaction.rollback().await {
         // SQLite has rolled it back by itself: on a full disk, for example.
         tracing::debug!(%error, "a transaction was gone before it was rolled back");
-    }
-    Some(DbErr::Custom(
-        "another batch of the same transaction failed".to_owned(),
-    ))
-}
-
-/// For jobs that were not tried because the transaction had gone.
-fn broken() -> Error {
-    Error::Unavailable {
-        action: "commit",
-        source: "another batch of the same transaction failed".into(),
     }
 }
 
@@ -166,45 +195,47 @@ async fn run(transaction: &DatabaseTransaction, job: Job, has_company: bool) -> 
 
 fn ran<T: Send + 'static>(
     to: oneshot::Sender<Result<T>>,
-    (found, transaction_holds): (Result<T>, bool),
+    (found, lost): (Result<T>, Option<Lost>),
 ) -> Ran {
     let answer: Answer = Box::new(move |failed| {
         let result = found.and_then(|done| failed.map_or(Ok(done), Err));
         // A caller that has gone away does not want the answer.
         drop(to.send(result));
     });
-    Ran {
-        answer,
-        transaction_holds,
-    }
+    Ran { answer, lost }
 }
 
 /// Runs one job. In company it has a savepoint, so that its failure takes nothing else with it;
-/// alone it fails with the transaction. Says whether the transaction still holds.
+/// alone it fails with the transaction.
 async fn part<T>(
     transaction: &DatabaseTransaction,
     has_company: bool,
     job: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T>,
-) -> (Result<T>, bool) {
+) -> (Result<T>, Option<Lost>) {
     if !has_company {
         let found = job(transaction).await;
-        let holds = found.is_ok();
-        return (found, holds);
+        let lost = found.as_ref().err().map(Lost::to);
+        return (found, lost);
     }
     let savepoint = match transaction.begin().await {
         Ok(savepoint) => savepoint,
-        Err(error) => return (Err(map("open a savepoint", error)), false),
+        Err(error) => return gone(map("open a savepoint", error)),
     };
     match job(&savepoint).await {
         Ok(done) => match savepoint.commit().await {
-            Ok(()) => (Ok(done), true),
-            Err(error) => (Err(map("close a savepoint", error)), false),
+            Ok(()) => (Ok(done), None),
+            Err(error) => gone(map("close a savepoint", error)),
         },
-        Err(error) => {
-            let holds = savepoint.rollback().await.is_ok();
-            (Err(error), holds)
-        }
+        Err(error) => match savepoint.rollback().await {
+            Ok(()) => (Err(error), None),
+            Err(_) => gone(error),
+        },
     }
+}
+
+fn gone<T>(error: Error) -> (Result<T>, Option<Lost>) {
+    let lost = Lost::to(&error);
+    (Err(error), Some(lost))
 }
 
 /// Answers jobs that were not tried.

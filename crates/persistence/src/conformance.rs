@@ -41,6 +41,7 @@ macro_rules! store_conformance {
             the_newest_version_of_a_workflow_is_found_by_name,
             a_missing_row_is_named,
             a_task_is_claimed_by_one_agent_only,
+            an_agent_that_holds_a_task_is_given_no_other,
             claims_follow_priority_then_age,
             a_claim_fits_the_agent,
             a_claim_and_its_event_are_one,

@@ -16,4 +16,4 @@ pub use reader::{
     AgentReader, EventFilter, EventReader, JournalReader, Reader, RunFilter, RunReader, TaskReader,
     WorkflowReader,
 };
-pub use store::{Batch, Claim, Committed, Fence, Lease, Store};
+pub use store::{Batch, Claim, Claimed, Committed, Fence, Lease, Store};

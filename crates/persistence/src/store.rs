@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fusion_core::{AgentId, Decision, NewEvent, NodeId, RunId, Task, TaskId};
+use fusion_core::{Agent, AgentId, Decision, NewEvent, NodeId, RunId, Task, TaskId};
 
 use crate::{Reader, Result};
 
@@ -91,6 +91,15 @@ pub struct Claim {
     pub event: NewEvent,
 }
 
+/// A task and the agent that holds it, as they were committed together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claimed {
+    /// The task, assigned.
+    pub task: Task,
+    /// The agent, idle.
+    pub agent: Agent,
+}
+
 /// The one door for writes.
 ///
 /// Contract, the same for every adapter and checked by the module `conformance`:
@@ -104,7 +113,8 @@ pub struct Claim {
 /// - Events get dense, rising `seq` in the order of the commits.
 /// - A batch that fails does not disturb those that are committed at the same time.
 /// - `claim_task` gives one task to one agent only, however many ask at once; the claimed
-///   task has a fence one higher than before. Order: priority, then age, then id.
+///   task has a fence one higher than before. Order: priority, then age, then id. An agent that
+///   is not idle, or holds a task already, is given none.
 #[async_trait]
 pub trait Store: Reader + Debug {
     /// Writes a batch.
@@ -117,7 +127,7 @@ pub trait Store: Reader + Debug {
     ///
     /// # Errors
     /// The store fails; no task was leased.
-    async fn claim_task(&self, claim: Claim) -> Result<Option<Task>>;
+    async fn claim_task(&self, claim: Claim) -> Result<Option<Claimed>>;
 
     /// Prolongs every lease of a node, counted from now; says how many there are.
     ///

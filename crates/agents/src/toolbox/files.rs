@@ -13,6 +13,9 @@ use super::{Place, Stopped, Tool, arguments, done, refused};
 use crate::context::CONTENT_LIMIT;
 use crate::entry::ToolOutcome;
 
+/// Bytes that one `write_file` takes.
+const CONTENT_MAX: usize = 1_000_000;
+
 /// Names in one listing.
 const LIST_LIMIT: usize = 1_000;
 
@@ -103,7 +106,7 @@ impl Tool for WriteFile {
                 "type": "object",
                 "properties": {
                     "path": { "type": "string", "maxLength": 4096, "description": "Relative to the workspace." },
-                    "content": { "type": "string", "maxLength": 1_000_000 }
+                    "content": { "type": "string", "maxLength": CONTENT_MAX }
                 },
                 "required": ["path", "content"],
                 "additionalProperties": false,
@@ -120,6 +123,12 @@ impl Tool for WriteFile {
             Ok(given) => given,
             Err(refused) => return Ok(refused),
         };
+        if content.len() > CONTENT_MAX {
+            let size = content.len();
+            return Ok(refused(format!(
+                "the content has {size} bytes and the limit is {CONTENT_MAX}: write it in parts"
+            )));
+        }
         Ok(in_workspace(place, move |workspace| {
             workspace.write_file(&path, content.as_bytes())?;
             Ok(format!("wrote {} bytes to {path}", content.len()))

@@ -71,8 +71,11 @@ async fn a_task_that_is_cancelled_before_a_turn_begins_nothing() {
     let cancel = CancellationToken::new();
     cancel.cancel();
     let ending = place.run(&place.brief(), &model, &journal, &cancel).await;
-    let unrecorded = Vec::new();
-    assert_eq!(ending, Ok(Ending::Interrupted { unrecorded }));
+    let nothing = Ending::Interrupted {
+        cut_off: None,
+        unrecorded: Vec::new(),
+    };
+    assert_eq!(ending, Ok(nothing));
     assert_eq!((journal.entries(), model.sent()), (Vec::new(), Vec::new()));
 }
 
@@ -83,8 +86,14 @@ async fn a_turn_that_is_cancelled_is_left_begun() {
     let model = Arc::new(Model::hanging_at(2, cancel.clone()));
     let journal = Memory::default();
     let ending = place.run(&place.brief(), &model, &journal, &cancel).await;
-    let unrecorded = Vec::new();
-    assert_eq!(ending, Ok(Ending::Interrupted { unrecorded }));
+    let cut_off = journal.entries().pop().map(Box::new);
+    assert_eq!(
+        ending,
+        Ok(Ending::Interrupted {
+            cut_off,
+            unrecorded: Vec::new()
+        })
+    );
     let states: Vec<EntryState> = journal.entries().iter().map(|entry| entry.state).collect();
     assert_eq!(
         states,
@@ -103,7 +112,7 @@ async fn what_was_done_when_the_cancel_came_keeps_its_outcome() {
     let journal = Memory::failing(Fault::Cancelled(2, cancel.clone()));
     let model = Arc::<Model>::default();
     let ending = place.run(&place.brief(), &model, &journal, &cancel).await;
-    let Ok(Ending::Interrupted { unrecorded }) = ending else {
+    let Ok(Ending::Interrupted { unrecorded, .. }) = ending else {
         panic!("{ending:?}");
     };
     assert!(is_written(&place));

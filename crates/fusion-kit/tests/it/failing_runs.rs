@@ -1,5 +1,6 @@
 //! Runs in which something goes wrong or is left out: what ends, what goes on, what is said.
 
+use chrono::DateTime;
 use serde_json::{Value, json};
 
 use crate::support::{Project, states, step};
@@ -247,5 +248,35 @@ async fn a_step_without_an_agent_goes_to_one_that_can_do_it() {
     let shown = run(&workflow, &answers(&["a", "b"]), 0, &[]).await;
     for id in ["a", "b"] {
         assert_eq!(step(&shown, id)["agent"], "two");
+    }
+}
+
+#[tokio::test]
+async fn an_agent_with_many_ready_steps_works_on_one_at_a_time() {
+    let steps: String = (0..8)
+        .map(|step| format!("  - {{ id: s{step}, agent: worker, prompt: go }}\n"))
+        .collect();
+    let answers: String = (0..8)
+        .map(|step| format!("  s{step}: [{{ text: done }}]\n"))
+        .collect();
+    let workflow = format!(
+        "version: 1\nname: many\nagents:\n  worker: {{ provider: scripted, model: script.yaml }}\nsteps:\n{steps}"
+    );
+    for delay in ["0s", "20ms"] {
+        let project = Project::with(
+            &workflow,
+            &format!("version: 1\ndelay: {delay}\nsteps:\n{answers}"),
+        );
+        project.run(["run", "flow.yaml", "--quiet"]).await.expect(0);
+        let run = project.shown().await;
+        let time = |value: &Value| DateTime::parse_from_rfc3339(value.as_str().unwrap()).unwrap();
+        let steps = run["steps"].as_array().unwrap().iter();
+        let mut spans: Vec<_> = steps
+            .map(|step| (time(&step["started_at"]), time(&step["completed_at"])))
+            .collect();
+        spans.sort_unstable();
+        for pair in spans.windows(2) {
+            assert!(pair[0].1 <= pair[1].0, "two steps at once: {pair:?}");
+        }
     }
 }

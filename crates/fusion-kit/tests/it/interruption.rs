@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::support::{Finished, Project, Running, states, step, wait_for};
 
@@ -180,4 +181,42 @@ async fn an_interrupted_run_is_one_json_object_too() {
         (&left["state"], &left["interrupted"]),
         (&"running".into(), &true.into())
     );
+}
+
+#[tokio::test]
+async fn a_signal_after_any_line_of_progress_leaves_a_run_that_goes_on() {
+    let whole = Project::with(WORKFLOW, &script("5ms", "true"));
+    let told = whole
+        .run(["run", "flow.yaml"])
+        .await
+        .expect(0)
+        .stderr
+        .lines()
+        .count();
+    let mut interrupted = 0;
+    for line in (1..=told).chain(1..=told) {
+        let project = Project::with(WORKFLOW, &script("5ms", "true"));
+        let mut child = project
+            .fusion_kit(["run", "flow.yaml"])
+            .into_command()
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        for _ in 0..line {
+            lines.next_line().await.unwrap();
+        }
+        let pid = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
+        kill_process(pid, Signal::INT).unwrap();
+        while lines.next_line().await.unwrap().is_some() {}
+        match child.wait().await.unwrap().code() {
+            Some(0) => {}
+            Some(130) => {
+                interrupted += 1;
+                project.run(["resume", "--quiet"]).await.expect(0);
+            }
+            code => panic!("{code:?} after line {line}"),
+        }
+        assert_eq!(project.shown().await["state"], "completed");
+    }
+    assert!(interrupted > 0, "every run was faster than its signal");
 }

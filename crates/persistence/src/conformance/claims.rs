@@ -3,31 +3,65 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use fusion_core::{TaskId, TaskState};
+use fusion_core::{Task, TaskState};
 use futures::future::join_all;
 
 use super::sample::{Sample, agent_named, capable_of, step};
-use crate::{EventFilter, Lease, Store};
+use crate::{Claimed, EventFilter, Lease, Store};
 
-/// Twenty tasks, forty askers at once: each task goes out once, the others get nothing.
+/// Twenty tasks, forty agents at once, each asking twice: each task goes out once, to an agent
+/// of its own, and the others get nothing.
 pub async fn a_task_is_claimed_by_one_agent_only(store: &dyn Store) {
+    let names: Vec<String> = (0..40).map(|number| format!("agent{number}")).collect();
+    let staff: Vec<(&str, &[&str])> = names
+        .iter()
+        .map(|name| (name.as_str(), &["x"][..]))
+        .collect();
     let steps = (0..20)
         .map(|number| step(&format!("s{number}"), capable_of(&["x"]), &[], 0))
         .collect();
-    let sample = Sample::store(store, steps).await;
+    let sample = Sample::staffed(store, &staff, steps).await;
     let node = sample.node();
-    let claims = (0..40).map(|number| {
-        let agent = if number % 2 == 0 { "a" } else { "b" };
-        store.claim_task(sample.claim(agent, &[&["x"]], node))
-    });
-    let claimed: Vec<TaskId> = join_all(claims)
+    let claims = names
+        .iter()
+        .chain(&names)
+        .map(|name| store.claim_task(sample.claim(name, &[&["x"]], node)));
+    let claimed: Vec<Claimed> = join_all(claims)
         .await
         .into_iter()
         .filter_map(|answer| answer.unwrap())
-        .map(|task| task.id)
         .collect();
     assert_eq!(claimed.len(), 20);
-    assert_eq!(claimed.iter().collect::<BTreeSet<_>>().len(), 20);
+    assert_eq!(
+        claimed
+            .iter()
+            .map(|claimed| claimed.task.id)
+            .collect::<BTreeSet<_>>()
+            .len(),
+        20
+    );
+    assert_eq!(
+        claimed
+            .iter()
+            .map(|claimed| claimed.agent.id)
+            .collect::<BTreeSet<_>>()
+            .len(),
+        20
+    );
+}
+
+/// One task at a time: the next one when the first has ended.
+pub async fn an_agent_that_holds_a_task_is_given_no_other(store: &dyn Store) {
+    let steps = ["one", "two"]
+        .map(|id| step(id, agent_named("a"), &[], 0))
+        .into();
+    let sample = Sample::store(store, steps).await;
+    let ask = || store.claim_task(sample.claim("a", &[], sample.node()));
+    let first = ask().await.unwrap().unwrap();
+    assert_eq!(first.agent, sample.agents["a"]);
+    assert_eq!(ask().await.unwrap(), None);
+    sample.skip(store, first.task).await;
+    assert_eq!(ask().await.unwrap().unwrap().task.name, "two");
 }
 
 /// The queue's order is the one of `Task::queue_order`.
@@ -36,15 +70,19 @@ pub async fn claims_follow_priority_then_age(store: &dyn Store) {
         .map(|(id, priority)| step(id, agent_named("a"), &[], priority))
         .into();
     let sample = Sample::store(store, steps).await;
+    let mut wanted: Vec<&Task> = sample.tasks.values().collect();
+    wanted.sort_by(|a, b| a.queue_order(b));
     let mut order = vec![];
-    while let Some(task) = store
+    while let Some(claimed) = store
         .claim_task(sample.claim("a", &[], sample.node()))
         .await
         .unwrap()
     {
-        order.push(task.name);
+        order.push(claimed.task.id);
+        sample.skip(store, claimed.task).await;
     }
-    assert_eq!(order, ["high", "first", "second", "low"]);
+    assert_eq!(order, wanted.iter().map(|task| task.id).collect::<Vec<_>>());
+    assert_eq!(wanted.first().unwrap().name, "high");
 }
 
 /// Own tasks, and unassigned ones of the run whose capability set is among those given.
@@ -61,11 +99,13 @@ pub async fn a_claim_fits_the_agent(store: &dyn Store) {
         .claim_task(sample.claim("a", &[&["x"]], node))
         .await
         .unwrap()
-        .unwrap();
+        .unwrap()
+        .task;
     assert_eq!(
         (only.name.as_str(), only.agent_id),
         ("needs_x", Some(sample.agents["a"].id))
     );
+    sample.skip(store, only).await;
     assert_eq!(
         store
             .claim_task(sample.claim("a", &[&["x"]], node))
@@ -74,12 +114,13 @@ pub async fn a_claim_fits_the_agent(store: &dyn Store) {
         None
     );
     let mut of_b = vec![];
-    while let Some(task) = store
+    while let Some(claimed) = store
         .claim_task(sample.claim("b", &[&["x"], &["y"]], node))
         .await
         .unwrap()
     {
-        of_b.push(task.name);
+        of_b.push(claimed.task.name.clone());
+        sample.skip(store, claimed.task).await;
     }
     assert_eq!(of_b, ["for_b", "needs_y"]);
 }
@@ -91,7 +132,8 @@ pub async fn a_claim_and_its_event_are_one(store: &dyn Store) {
         .claim_task(sample.claim("a", &[], sample.node()))
         .await
         .unwrap()
-        .unwrap();
+        .unwrap()
+        .task;
     let before = &sample.tasks["s"];
     assert_eq!(
         (task.state, task.fence),
@@ -129,7 +171,8 @@ pub async fn leases_are_seen_and_extended(store: &dyn Store) {
         .claim_task(sample.claim("a", &[], dead))
         .await
         .unwrap()
-        .unwrap();
+        .unwrap()
+        .task;
     store
         .claim_task(sample.claim("b", &[], alive))
         .await

@@ -141,7 +141,8 @@ pub async fn a_fenced_batch_needs_the_newest_number(store: &dyn Store) {
         .claim_task(sample.claim("a", &[], sample.node()))
         .await
         .unwrap()
-        .unwrap();
+        .unwrap()
+        .task;
     let fence = Fence {
         task: task.id,
         number: task.fence,
@@ -173,7 +174,8 @@ pub async fn a_requeued_task_is_out_of_reach_of_its_old_worker(store: &dyn Store
         .claim_task(sample.claim("a", &[], sample.node()))
         .await
         .unwrap()
-        .unwrap();
+        .unwrap()
+        .task;
     let fence = Fence {
         task: task.id,
         number: task.fence,
@@ -194,7 +196,8 @@ pub async fn a_requeued_task_is_out_of_reach_of_its_old_worker(store: &dyn Store
         .claim_task(sample.claim("a", &[], sample.node()))
         .await
         .unwrap()
-        .unwrap();
+        .unwrap()
+        .task;
     assert_eq!((again.id, again.fence), (task.id, task.fence + 2));
 }
 

@@ -12,7 +12,7 @@ use fusion_core::{
 use serde_json::{Map, json};
 use uuid::Uuid;
 
-use crate::{Batch, Claim, Lease, Store};
+use crate::{Batch, Claim, Fence, Lease, Store};
 
 /// Ids that rise by one.
 #[derive(Debug, Default)]
@@ -61,19 +61,28 @@ pub(super) fn capable_of(names: &[&str]) -> Assignee {
 
 impl Sample {
     pub(super) async fn store(store: &dyn Store, steps: Vec<StepSpec>) -> Self {
+        let staff = [("a", &["x"][..]), ("b", &["x", "y"][..])];
+        Self::staffed(store, &staff, steps).await
+    }
+
+    /// The same with other agents: names and what they can do.
+    pub(super) async fn staffed(
+        store: &dyn Store,
+        staff: &[(&str, &[&str])],
+        steps: Vec<StepSpec>,
+    ) -> Self {
         let ids = Ids::default();
         let moment = Moment {
             now: at(100),
             ids: &ids,
         };
         let run_id = RunId::from_uuid(ids.uuid());
-        let agents: BTreeMap<String, (Agent, Workspace)> =
-            [("a", &["x"][..]), ("b", &["x", "y"][..])]
-                .into_iter()
-                .map(|(name, capabilities)| {
-                    (name.to_owned(), agent(&ids, name, capabilities, run_id))
-                })
-                .collect();
+        let agents: BTreeMap<String, (Agent, Workspace)> = staff
+            .iter()
+            .map(|(name, capabilities)| {
+                ((*name).to_owned(), agent(&ids, name, capabilities, run_id))
+            })
+            .collect();
         let workflow = workflow(&ids, "sample", 1, steps);
         let plan = RunPlan {
             run_id,
@@ -145,6 +154,21 @@ impl Sample {
             },
             event: self.event("assigned"),
         }
+    }
+
+    /// Ends a claimed task by its condition, so that its agent is free again.
+    pub(super) async fn skip(&self, store: &dyn Store, task: Task) {
+        let fence = Fence {
+            task: task.id,
+            number: task.fence,
+        };
+        let skipped = task
+            .skip("false", &[], self.moment())
+            .expect("an assigned task can be skipped");
+        store
+            .commit(Batch::fenced(fence, skipped))
+            .await
+            .expect("a claimed task is skipped");
     }
 
     pub(super) fn node(&self) -> NodeId {
