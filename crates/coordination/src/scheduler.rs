@@ -139,13 +139,16 @@ impl Coordinator {
         }
     }
 
-    /// One claim for each idle agent.
+    /// One claim for each idle agent, when there is anything to claim.
     async fn hand_out(
         &self,
         plan: &Arc<Plan>,
         stop: &CancellationToken,
         workers: &mut Workers,
     ) -> Result<()> {
+        if !self.parts.store.has_ready_task(plan.run.id).await? {
+            return Ok(());
+        }
         let agents = self.parts.store.agents_of_run(plan.run.id).await?;
         for (agent, _) in agents {
             if agent.state != AgentState::Idle || stop.is_cancelled() {

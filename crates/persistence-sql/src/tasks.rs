@@ -319,6 +319,20 @@ impl TaskReader for SqlStore {
         Ok(found)
     }
 
+    async fn has_ready_task(&self, run: RunId) -> Result<bool> {
+        let ready: Option<i64> = table::Entity::find()
+            .select_only()
+            .column(table::Column::Fence)
+            .filter(table::Column::RunId.eq(run.uuid()))
+            .filter(table::Column::State.eq(TaskState::Queued.as_str()))
+            .filter(table::Column::UnmetDependencies.eq(0))
+            .into_tuple()
+            .one(self.reader())
+            .await
+            .map_err(trying("look for ready tasks"))?;
+        Ok(ready.is_some())
+    }
+
     async fn tasks_held_by_others(&self, node: NodeId) -> Result<Vec<Task>> {
         table::Entity::find()
             .filter(table::Column::State.is_in(leased()))

@@ -89,6 +89,12 @@ pub trait TaskReader {
     /// The store fails.
     async fn tasks_named(&self, run: RunId, names: &[String]) -> Result<Vec<Task>>;
 
+    /// Whether a run has a task that some agent could claim now.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn has_ready_task(&self, run: RunId) -> Result<bool>;
+
     /// The tasks under a lease of any node but this one: after a restart, those of the dead process.
     ///
     /// # Errors
