@@ -9,17 +9,16 @@ use async_trait::async_trait;
 use fusion_api_types::{Problem, ProblemKind, RunDetail, RunSummary, WorkflowSummary};
 use fusion_cli::{Backend, Progress, RunRequest};
 use fusion_coordination::{Driven, NewRun, check_models};
-use fusion_core::{
-    Coded, ErrorCode, InputFault, InputType, Run, RunId, TaskState, Workflow, WorkflowDefinition,
-};
+use fusion_core::{Run, RunId, TaskState, Workflow};
 use fusion_persistence::{JournalReader, Reader, RunFilter, RunReader, TaskReader, WorkflowReader};
 use fusion_providers::Registry;
-use serde_json::{Map, Value};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::data_dir::DataDir;
+use crate::files::{read_file, typed_inputs};
+use crate::find::{Wanted, find, nothing_to_resume};
 use crate::problems;
 use crate::signals::stop_on_signal;
 use crate::views::{Snapshot, summary, workflow_summary};
@@ -31,22 +30,12 @@ const TICK: Duration = Duration::from_millis(250);
 /// Progress is told at most this often.
 const QUIET: Duration = Duration::from_millis(50);
 
-/// The largest workflow file, in bytes.
-const FILE_LIMIT: u64 = 1024 * 1024;
-
 /// Works on a data directory of this machine.
 #[derive(Debug)]
 pub(crate) struct LocalBackend {
     config: Config,
     data_dir: Option<PathBuf>,
     registry: Arc<Registry>,
-}
-
-/// A workflow file that was read and checked.
-struct File {
-    definition: WorkflowDefinition,
-    source: String,
-    base_dir: PathBuf,
 }
 
 impl LocalBackend {
@@ -383,142 +372,4 @@ fn left_over(error: &fusion_coordination::Error, data_dir: &DataDir, run: RunId)
         Some(help) => problem.with_help(format!("{help}; {go_on}")),
         None => problem.with_help(go_on),
     }
-}
-
-fn nothing_to_resume(data_dir: &DataDir) -> Problem {
-    Problem::new(
-        ProblemKind::NotFound,
-        format!("there is no run to resume in {}", data_dir.path().display()),
-    )
-    .with_help(format!(
-        "see all runs with: {}",
-        data_dir.command("run list")
-    ))
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    Any,
-    Unfinished,
-}
-
-/// Runs that a prefix is compared with: the newest ones.
-const PREFIX_SEARCH: u32 = 10_000;
-
-/// A run by its id or a unique prefix of it; without one the newest that is wanted.
-async fn find(
-    store: &dyn Reader,
-    data_dir: &DataDir,
-    text: Option<&str>,
-    wanted: Wanted,
-) -> Result<Run, Problem> {
-    let read = |error: fusion_persistence::Error| problems::of_error(&error);
-    let Some(text) = text else {
-        let filter = RunFilter {
-            unfinished_only: wanted == Wanted::Unfinished,
-            limit: 1,
-        };
-        let newest = store.runs(filter).await.map_err(read)?.into_iter().next();
-        return newest.ok_or_else(|| nothing_to_resume(data_dir));
-    };
-    if let Ok(id) = text.parse() {
-        return store.run(id).await.map_err(|error| {
-            if error.code() == ErrorCode::NotFound {
-                no_such_run(data_dir, text)
-            } else {
-                read(error)
-            }
-        });
-    }
-    let all = store
-        .runs(RunFilter {
-            unfinished_only: false,
-            limit: PREFIX_SEARCH,
-        })
-        .await
-        .map_err(read)?;
-    let mut matching: Vec<Run> = all
-        .into_iter()
-        .filter(|run| run.id.to_string().starts_with(&text.to_lowercase()))
-        .collect();
-    match (matching.pop(), matching.is_empty()) {
-        (Some(only), true) => Ok(only),
-        (Some(other), false) => {
-            matching.push(other);
-            let ids: Vec<String> = matching
-                .iter()
-                .take(5)
-                .map(|run| run.id.to_string())
-                .collect();
-            Err(Problem::new(
-                ProblemKind::InvalidInput,
-                format!("{} runs begin with '{text}'", matching.len()),
-            )
-            .with_help(format!("write more of the id, such as: {}", ids.join(", "))))
-        }
-        (None, _) => Err(no_such_run(data_dir, text)),
-    }
-}
-
-fn no_such_run(data_dir: &DataDir, text: &str) -> Problem {
-    let message = format!("there is no run '{text}' in {}", data_dir.path().display());
-    let list = data_dir.command("run list");
-    Problem::new(ProblemKind::NotFound, message).with_help(format!("see all runs with: {list}"))
-}
-
-fn read_file(path: &Path) -> Result<File, Problem> {
-    let meta = std::fs::metadata(path).map_err(|error| problems::of_file(path, &error))?;
-    if !meta.is_file() {
-        return Err(problems::of_file(
-            path,
-            &std::io::Error::other("it is not a file"),
-        ));
-    }
-    if meta.len() > FILE_LIMIT {
-        return Err(problems::of_file(
-            path,
-            &std::io::Error::other("it has more than 1 MiB"),
-        ));
-    }
-    let bytes = std::fs::read(path).map_err(|error| problems::of_file(path, &error))?;
-    let source = String::from_utf8(bytes)
-        .map_err(|_| problems::of_file(path, &std::io::Error::other("it is not UTF-8 text")))?;
-    let whole = std::path::absolute(path).map_err(|error| problems::of_file(path, &error))?;
-    let base_dir = whole
-        .parent()
-        .map_or_else(|| PathBuf::from("/"), Path::to_path_buf);
-    match fusion_workflow_file::parse(&source) {
-        Ok(definition) => Ok(File {
-            definition,
-            source,
-            base_dir,
-        }),
-        Err(faults) => Err(problems::of_faults(path, source, faults)),
-    }
-}
-
-/// Inputs as typed, in the types that the workflow declares: texts as they are, the rest as JSON.
-fn typed_inputs(
-    definition: &WorkflowDefinition,
-    given: &BTreeMap<String, String>,
-) -> Result<Map<String, Value>, Vec<InputFault>> {
-    let typed = given
-        .iter()
-        .map(|(name, text)| {
-            let is_text = definition
-                .inputs
-                .get(name)
-                .is_none_or(|input| input.kind == InputType::String);
-            let value = if is_text {
-                None
-            } else {
-                serde_json::from_str(text).ok()
-            };
-            (
-                name.clone(),
-                value.unwrap_or_else(|| Value::String(text.clone())),
-            )
-        })
-        .collect();
-    definition.resolve_inputs(&typed)
 }

@@ -3,6 +3,8 @@
 mod backend;
 mod config;
 mod data_dir;
+mod files;
+mod find;
 mod problems;
 mod signals;
 mod system;
