@@ -1,7 +1,10 @@
 //! Ctrl-C and SIGTERM in the middle of the work, and going on afterwards.
 
 use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
 
+use rustix::pipe::{fcntl_setpipe_size, pipe};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -219,4 +222,34 @@ async fn a_signal_after_any_line_of_progress_leaves_a_run_that_goes_on() {
         assert_eq!(project.shown().await["state"], "completed");
     }
     assert!(interrupted > 0, "every run was faster than its signal");
+}
+
+#[tokio::test]
+async fn a_terminal_that_takes_no_more_text_holds_up_neither_the_run_nor_its_end() {
+    let steps: String = (0..100)
+        .map(|step| format!("  - {{ id: s{step}, agent: one, prompt: x }}\n"))
+        .collect();
+    let answers: String = (0..100)
+        .map(|step| format!("  s{step}: [{{ text: ok }}]\n"))
+        .collect();
+    let workflow = format!(
+        "version: 1\nname: flow\nagents:\n  one: {{ provider: scripted, model: script.yaml }}\nsteps:\n{steps}"
+    );
+    let project = Project::with(&workflow, &format!("version: 1\nsteps:\n{answers}"));
+    let (unread, stderr) = pipe().unwrap();
+    fcntl_setpipe_size(&stderr, 4_096).unwrap();
+    let mut child = project
+        .fusion_kit(["run", "flow.yaml"])
+        .into_command()
+        .stderr(Stdio::from(stderr))
+        .spawn()
+        .unwrap();
+    project
+        .until("the run to complete", |run| run["state"] == "completed")
+        .await;
+    let pid = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(20), child.wait()).await;
+    assert_eq!(ended.expect("it ends by itself").unwrap().code(), Some(130));
+    drop(unread);
 }
