@@ -64,6 +64,7 @@ impl Coordinator {
         claimed: Claimed,
         stop: &CancellationToken,
     ) -> Result<()> {
+        fail::fail_point!("coordination::claimed");
         let Claimed { task, agent } = claimed;
         let fence = Fence {
             task: task.id,

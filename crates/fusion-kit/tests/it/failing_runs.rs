@@ -74,6 +74,20 @@ steps:
 }
 
 #[tokio::test]
+async fn outputs_that_do_not_fit_name_their_field_also_when_no_turn_is_left() {
+    let workflow = one_step(", max_turns: 1", "outputs: { n: { type: integer } }");
+    let script = "
+version: 1
+steps:
+  work:
+    - tool_calls: [{ name: finish, arguments: { n: many } }]
+";
+    let says =
+        "did not finish within 1 turn; what it handed in did not fit: output 'n' does not fit";
+    run(&workflow, script, 1, &[says]).await;
+}
+
+#[tokio::test]
 async fn a_tool_that_hangs_is_killed_and_the_model_is_told() {
     let script = "
 version: 1
@@ -101,7 +115,10 @@ steps: { work: [{ text: too late }] }
 ";
     let says = "error: step 'work' failed: it took longer than its timeout of 1 s; raise \
                 `timeout` of the step 'work'";
-    run(&workflow, script, 1, &[says]).await;
+    let shown = run(&workflow, script, 1, &[says]).await;
+    let cut_off = &step(&shown, "work")["journal"][0];
+    assert_eq!(cut_off["state"], "unknown");
+    assert!(cut_off["finished_at"].is_string(), "{cut_off}");
 }
 
 #[tokio::test]

@@ -225,6 +225,25 @@ async fn a_signal_after_any_line_of_progress_leaves_a_run_that_goes_on() {
 }
 
 #[tokio::test]
+async fn a_signal_between_claim_and_begin_leaves_a_run_that_goes_on() {
+    let project = Project::with(WORKFLOW, &script("0s", "true"));
+    // The worker is held for a moment right after its claim.
+    let held = ("FAILPOINTS", "coordination::claimed=1*sleep(1500)");
+    let running = project
+        .fusion_kit(["run", "flow.yaml"])
+        .env(held.0, held.1)
+        .start();
+    project
+        .until("the claim", |run| step(run, "first")["state"] == "assigned")
+        .await;
+    running.signal(Signal::INT);
+    let interrupted = running.finish().await.expect(130);
+    let left = project.shown().await;
+    assert_eq!(states(&left), [("first", "queued"), ("second", "queued")]);
+    goes_on(&project, interrupted).await;
+}
+
+#[tokio::test]
 async fn a_terminal_that_takes_no_more_text_holds_up_neither_the_run_nor_its_end() {
     let steps: String = (0..100)
         .map(|step| format!("  - {{ id: s{step}, agent: one, prompt: x }}\n"))
