@@ -12,8 +12,11 @@ pub(crate) use table::Table;
 pub(crate) use workspace::members;
 use workspace::{Dependency, Kind, Member};
 
-/// The tests' toolbox, which tests of its own tier may use.
+/// The tests' toolbox, which tests of its own tier may use, and nothing else of the product.
 const TESTKIT: &str = "fusion-testkit";
+
+/// These commands, which start servers for tests with the same toolbox.
+const XTASK: &str = "xtask";
 
 /// The feature of a port that carries the tests of its adapters.
 const CONFORMANCE: &str = "conformance";
@@ -63,13 +66,16 @@ fn tier_faults(table: &Table, member: &Member, members: &[Member]) -> Vec<String
         .iter()
         .filter(|dependency| is_ours(&dependency.name))
         .filter_map(|dependency| Some((dependency, *table.tiers.get(&dependency.name)?)))
-        .filter(|(dependency, tier)| !may_use(own, dependency, *tier))
+        .filter(|(dependency, tier)| {
+            !may_use(own, dependency, *tier) || ships_testkit(member, dependency)
+        })
         .map(|(dependency, tier)| {
             format!(
                 "{} (tier {own}) must not depend on {} (tier {tier}){}",
                 member.name,
                 dependency.name,
                 match dependency.kind {
+                    Kind::Normal if dependency.name == TESTKIT => " outside of its tests",
                     Kind::Normal => "",
                     Kind::Build => " in its build script",
                     Kind::Dev => " in its tests",
@@ -92,6 +98,10 @@ fn may_use(own: u32, dependency: &Dependency, tier: u32) -> bool {
         Kind::Dev => tier == own && is_for_tests,
         Kind::Normal | Kind::Build => false,
     }
+}
+
+fn ships_testkit(member: &Member, dependency: &Dependency) -> bool {
+    dependency.name == TESTKIT && member.name != XTASK && dependency.kind != Kind::Dev
 }
 
 fn technology_faults(table: &Table, member: &Member) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask layers`, `cargo xtask docs` and `cargo xtask test`.
+//! The project's own commands: `cargo xtask layers`, `docs`, `test` and `postgres`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -7,6 +7,7 @@
 
 mod docs;
 mod layers;
+mod postgres;
 mod process;
 mod suite;
 
@@ -16,17 +17,22 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 const USAGE: &str = "\
-cargo xtask layers    check the crates against layers.toml, the lint table and the size of files
-cargo xtask docs      check what the documents say of files, tests and settings
-cargo xtask test      run every test that must pass";
+cargo xtask layers               check the crates against layers.toml, the lint table and the size of files
+cargo xtask docs                 check what the documents say of files, tests and settings
+cargo xtask test                 run every test that must pass, with a PostgreSQL of its own
+cargo xtask test -- ARGUMENTS    run `cargo nextest run ARGUMENTS` with a PostgreSQL of its own
+cargo xtask postgres             start a PostgreSQL for tests, print its variables and wait for Ctrl-C";
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    let result = match (arguments.next().as_deref(), arguments.next()) {
-        (Some("layers"), None) => check_layers(),
-        (Some("docs"), None) => check_docs(),
-        (Some("test"), None) => suite::run(&root()),
-        (Some("help" | "--help" | "-h"), None) => {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["layers"] => check_layers(),
+        ["docs"] => check_docs(),
+        ["test"] => suite::run(&root(), &[]),
+        ["test", "--", narrowing @ ..] => suite::run(&root(), narrowing),
+        ["postgres"] => postgres::serve(),
+        ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
         }

@@ -1,9 +1,13 @@
-//! Starting cargo.
+//! Starting cargo, and what installs programs.
 
+use std::ffi::OsString;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal, geteuid, kill_process};
+use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 /// The same cargo that runs this, or the one in the path.
 #[expect(
@@ -27,6 +31,66 @@ pub(crate) fn run_cargo(root: &Path, arguments: &[&str]) -> Result<()> {
         .status()
         .with_context(|| format!("could not start cargo {line}"))?;
     ensure!(status.success(), "cargo {line} failed: {status}");
+    Ok(())
+}
+
+/// Runs cargo with this terminal and these variables. Ctrl-C and SIGTERM end cargo, and this returns
+/// after it: what cargo works with can then be put away.
+///
+/// # Errors
+/// When it can't be started or does not succeed.
+pub(crate) fn run_cargo_to_its_end(
+    root: &Path,
+    arguments: &[&str],
+    variables: [(&'static str, OsString); 2],
+) -> Result<()> {
+    let line = arguments.join(" ");
+    let mut signals =
+        Signals::new([SIGCHLD, SIGINT, SIGTERM]).context("could not listen for signals")?;
+    let mut child = cargo(root, arguments)
+        .envs(variables)
+        .spawn()
+        .with_context(|| format!("could not start cargo {line}"))?;
+    let status = wait(&mut child, &mut signals)?;
+    ensure!(status.success(), "cargo {line} failed: {status}");
+    Ok(())
+}
+
+/// The terminal sends Ctrl-C to cargo as well; SIGTERM is passed on.
+fn wait(child: &mut Child, signals: &mut Signals) -> Result<ExitStatus> {
+    for signal in signals.forever() {
+        if let Some(status) = child.try_wait().context("could not wait for cargo")? {
+            return Ok(status);
+        }
+        if signal == SIGTERM {
+            kill_process(Pid::from_child(child), Signal::TERM).context("could not end cargo")?;
+        }
+    }
+    child.wait().context("could not wait for cargo")
+}
+
+/// Runs a line of shell as root, if need be through sudo without a question.
+///
+/// # Errors
+/// When it can't be started or does not succeed.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a developer's command installs a program; nothing of an agent runs here"
+)]
+pub(crate) fn run_as_root(line: &str) -> Result<()> {
+    let shell = ["DEBIAN_FRONTEND=noninteractive", "sh", "-c", line];
+    let mut command = if geteuid().is_root() {
+        Command::new("env")
+    } else {
+        let mut sudo = Command::new("sudo");
+        sudo.args(["-n", "env"]);
+        sudo
+    };
+    let status = command
+        .args(shell)
+        .status()
+        .with_context(|| format!("could not run `{line}` as root"))?;
+    ensure!(status.success(), "`{line}` failed as root: {status}");
     Ok(())
 }
 

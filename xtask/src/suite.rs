@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use anyhow::Result;
+use fusion_testkit::Postgres;
 
-use crate::process::{cargo_can, run_cargo};
+use crate::postgres;
+use crate::process::{cargo_can, run_cargo, run_cargo_to_its_end};
 
 /// The runner that the suite was last run with.
 const NEXTEST_VERSION: &str = "0.9.143";
@@ -13,10 +15,11 @@ const NEXTEST_VERSION: &str = "0.9.143";
 const FEATURES: &str = "fusion-kit/failpoints";
 
 /// Runs the doc tests, then all others, so that the runner's summary is the last thing printed.
+/// With arguments for the runner, which narrow its work, it leaves out the doc tests.
 ///
 /// # Errors
-/// When a test fails or does not compile, or the runner can't be installed.
-pub(crate) fn run(root: &Path) -> Result<()> {
+/// When a test fails or does not compile, or the runner or PostgreSQL can't be installed.
+pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<()> {
     if !cargo_can(root, &["nextest", "--version"]) {
         println!("cargo-nextest is missing: installing it");
         let install = [
@@ -28,12 +31,13 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         ];
         run_cargo(root, &install)?;
     }
-    run_cargo(
-        root,
-        &["test", "--doc", "--workspace", "--features", FEATURES],
-    )?;
-    run_cargo(
-        root,
-        &["nextest", "run", "--workspace", "--features", FEATURES],
-    )
+    let binaries = postgres::binaries()?;
+    if arguments.is_empty() {
+        let doc_tests = ["test", "--doc", "--workspace", "--features", FEATURES];
+        run_cargo(root, &doc_tests)?;
+    }
+    let mut tests = vec!["nextest", "run", "--workspace", "--features", FEATURES];
+    tests.extend(arguments);
+    let server = Postgres::start(&binaries)?;
+    run_cargo_to_its_end(root, &tests, postgres::variables(&server, binaries))
 }

@@ -4,10 +4,15 @@
 //! Names are `snake_case`, times RFC 3339 in UTC, money is US dollars as decimal text, ids are
 //! plain text. States are text too, so that an older reader survives a newer state.
 
+mod database;
 mod problem;
 mod run;
 mod workflow;
 
+pub use database::{
+    BackupReport, CheckView, DatabaseStatus, DatabaseView, MigrationReport, RekeyReport,
+    RestoreReport, SchemaView, VerifyReport,
+};
 pub use problem::{FaultView, FileText, Problem, ProblemKind};
 pub use run::{AgentView, JournalView, RunDetail, RunList, RunSummary, StepView, UsageView};
 pub use workflow::{InputView, WorkflowSummary};

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,9 @@ pub struct Problem {
     pub message: String,
     /// The way out, where there is one.
     pub help: Option<String>,
+    /// When the same call may work, in milliseconds; `null` when waiting does not help.
+    #[serde(default)]
+    pub retry_after_ms: Option<u64>,
     /// The single faults of a file, in its order; empty when the problem is not in a file.
     #[serde(default)]
     pub faults: Vec<FaultView>,
@@ -78,6 +82,7 @@ impl Problem {
             kind,
             message: message.into(),
             help: None,
+            retry_after_ms: None,
             faults: Vec::new(),
             file: None,
         }
@@ -87,6 +92,13 @@ impl Problem {
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// The same with the time after which it may work.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after_ms = Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
         self
     }
 
@@ -132,6 +144,7 @@ mod tests {
             );
         let wire = json!({
             "kind": "invalid_input", "message": "a.yaml is not a workflow", "help": "correct it",
+            "retry_after_ms": null,
             "faults": [{ "message": "unknown key `stpes`", "help": null, "line": 2, "column": 1,
                          "offset": 11, "length": 5 }],
             "file": { "path": "a.yaml" },

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use fusion_api_types::{Problem, RunDetail, RunSummary, WorkflowSummary};
+use fusion_api_types::{
+    BackupReport, DatabaseStatus, MigrationReport, Problem, RekeyReport, RestoreReport, RunDetail,
+    RunSummary, VerifyReport, WorkflowSummary,
+};
 
 /// What a run is started with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +23,7 @@ pub struct RunRequest {
 /// A failed or interrupted run is not an error: it is a `RunDetail` that says so. A `Problem`
 /// means that the request itself could not be done; then nothing is left behind.
 #[async_trait]
-pub trait Backend: Send + Sync {
+pub trait Backend: Upkeep + Send + Sync {
     /// Reads and checks a workflow file; changes nothing.
     ///
     /// # Errors
@@ -58,6 +61,47 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// No such run, an ambiguous prefix, or the data directory can't be read.
     async fn show_run(&self, run: Option<&str>) -> Result<RunDetail, Problem>;
+}
+
+/// Looks after the database and its master key.
+#[async_trait]
+pub trait Upkeep {
+    /// Brings the schema up to date; makes the database when there is none.
+    ///
+    /// # Errors
+    /// It is in use, can't be reached or is not one that this program can use.
+    async fn migrate(&self) -> Result<MigrationReport, Problem>;
+
+    /// Where the database is and what is in it, also while others work with it.
+    ///
+    /// # Errors
+    /// It can't be reached or read.
+    async fn status(&self) -> Result<DatabaseStatus, Problem>;
+
+    /// Writes a copy of the database into a file that does not exist.
+    ///
+    /// # Errors
+    /// There is no database, or the file is there or can't be written; then no file is left.
+    async fn backup(&self, file: &Path) -> Result<BackupReport, Problem>;
+
+    /// Fills the database from a backup. Data that is there is refused, or lost with `replace`.
+    ///
+    /// # Errors
+    /// The file is no whole backup, or the database is in use or holds data; nothing was changed.
+    async fn restore(&self, file: &Path, replace: bool) -> Result<RestoreReport, Problem>;
+
+    /// Seals every stored credential with a new master key. With `retire` the older keys are then
+    /// removed from the key file.
+    ///
+    /// # Errors
+    /// The database is in use, or a key is missing. What was sealed can still be opened.
+    async fn rekey(&self, retire: bool) -> Result<RekeyReport, Problem>;
+
+    /// Checks the database and the master key. A fault is part of the answer; nothing is changed.
+    ///
+    /// # Errors
+    /// The settings are wrong, so that it is not known what to check.
+    async fn verify(&self) -> Result<VerifyReport, Problem>;
 }
 
 /// Is told how a run goes.

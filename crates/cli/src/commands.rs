@@ -1,5 +1,7 @@
 //! One module for each noun of the command line.
 
+pub(crate) mod db;
 pub(crate) mod init;
 pub(crate) mod run;
+pub(crate) mod verify;
 pub(crate) mod workflow;

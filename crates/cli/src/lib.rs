@@ -20,10 +20,11 @@ mod terminal;
 mod text;
 
 pub use args::{
-    Cli, ColorChoice, Command, Global, InitArgs, InputArg, ListArgs, ResumeArgs, RunArgs,
-    RunCommand, ShowArgs, StartArgs, Template, ValidateArgs, WorkflowArgs, WorkflowCommand, parse,
+    BackupArgs, Cli, ColorChoice, Command, DbArgs, DbCommand, Global, InitArgs, InputArg, ListArgs,
+    RekeyArgs, RestoreArgs, ResumeArgs, RunArgs, RunCommand, ShowArgs, StartArgs, Template,
+    ValidateArgs, WorkflowArgs, WorkflowCommand, parse,
 };
-pub use backend::{Backend, Progress, RunRequest};
+pub use backend::{Backend, Progress, RunRequest, Upkeep};
 pub use execute::{execute, refuse};
 pub use exit::Exit;
 pub use terminal::{Hints, Now, Output, Size, Terminal};

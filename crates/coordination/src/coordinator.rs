@@ -43,6 +43,8 @@ pub struct Options {
     pub heartbeat: Duration,
     /// How often the store is looked at when nobody calls.
     pub sweep: Duration,
+    /// How long events and metrics are kept; `None` keeps them for ever.
+    pub retention: Option<Duration>,
 }
 
 /// The engine. Clones share everything.

@@ -7,6 +7,7 @@
 //! [`Coordinator::resume_run`] works from the store alone. Starting a run is resuming a new one.
 
 mod coordinator;
+pub mod credentials;
 mod error;
 mod expression_context;
 mod finish;
@@ -14,6 +15,7 @@ mod journal;
 mod models;
 mod plan;
 mod recovery;
+mod retention;
 mod scheduler;
 mod spawn;
 mod worker;

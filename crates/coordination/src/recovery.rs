@@ -7,28 +7,39 @@ use fusion_persistence::{Batch, Fence};
 
 use crate::{Coordinator, Result};
 
+/// Tasks taken back in one go.
+const AT_ONCE: u32 = 500;
+
 impl Coordinator {
-    /// Gives every task that another node holds back to the queue, at once.
-    ///
-    /// To be called when this process has become the only one at its database: then whoever
-    /// holds a lease is dead. The task's journal stays; whoever claims it goes on from there.
-    /// Says how many tasks that were.
+    /// Gives every task whose lease has run out back to the queue. Its journal stays; whoever
+    /// claims it goes on from there. Says how many tasks that were.
     ///
     /// # Errors
     /// The store fails.
     pub async fn recover(&self) -> Result<usize> {
-        let held = self.parts.store.tasks_held_by_others(self.node).await?;
-        let runs: BTreeSet<RunId> = held.iter().map(|task| task.run_id).collect();
+        let mut taken_back = 0;
+        loop {
+            let lost = self.parts.store.expired_leases(AT_ONCE).await?;
+            if lost.is_empty() {
+                return Ok(taken_back);
+            }
+            taken_back += lost.len();
+            self.take_back_all(&lost).await?;
+        }
+    }
+
+    async fn take_back_all(&self, lost: &[Task]) -> Result<()> {
+        let runs: BTreeSet<RunId> = lost.iter().map(|task| task.run_id).collect();
         let mut agents = BTreeMap::new();
         for run in runs {
             let of_run = self.parts.store.agents_of_run(run).await?;
             agents.extend(of_run.into_iter().map(|(agent, _)| (agent.id, agent)));
         }
-        for task in &held {
+        for task in lost {
             self.take_back(task, task.agent_id.and_then(|id| agents.remove(&id)))
                 .await?;
         }
-        Ok(held.len())
+        Ok(())
     }
 
     async fn take_back(&self, task: &Task, agent: Option<Agent>) -> Result<()> {
@@ -37,9 +48,9 @@ impl Coordinator {
             task: task.id,
             number: task.fence,
         };
-        match self.commit(Batch::requeue(fence, decision)).await {
-            // It ended or was taken back between the look and the commit: nothing is left to do.
-            Err(error) if error.is_fenced() => Ok(()),
+        match self.commit(Batch::rescue(fence, decision)).await {
+            // It ended, was taken back or went on between the look and the commit.
+            Err(error) if error.is_fenced() || error.is_conflict() => Ok(()),
             other => other,
         }
     }

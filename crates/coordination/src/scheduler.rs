@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fusion_core::{AgentState, EventType, NewEvent, RunId, WorkflowState};
 use fusion_messaging::{Pattern, Subscription};
-use fusion_persistence::Claim;
+use fusion_persistence::{Claim, Repository};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
@@ -51,7 +51,7 @@ impl Coordinator {
     /// # Errors
     /// The run does not exist or has ended; else as [`drive`](Self::drive).
     pub async fn resume_run(&self, run: RunId, cancel: &CancellationToken) -> Result<Driven> {
-        let found = self.parts.store.run(run).await?;
+        let found = self.parts.store.get(run).await?;
         if found.state.is_final() {
             return Err(Error::Ended {
                 run,
@@ -68,7 +68,7 @@ impl Coordinator {
     /// The store fails, or an agent's workspace can't be made. What was committed stays, and
     /// the run can be resumed unless it has ended.
     pub async fn drive(&self, run: RunId, cancel: &CancellationToken) -> Result<Driven> {
-        let found = self.parts.store.run(run).await?;
+        let found = self.parts.store.get(run).await?;
         if found.state == WorkflowState::Ready {
             self.launch(found).await?;
         }
@@ -95,7 +95,7 @@ impl Coordinator {
         let mut alarms = Alarms::new(self).await?;
         let plan = Arc::new(self.plan(id).await?);
         loop {
-            let run = self.parts.store.run(id).await?;
+            let run = self.parts.store.get(id).await?;
             if run.state.is_final() {
                 return Ok(Driven::Ended(run.state));
             }
@@ -113,8 +113,8 @@ impl Coordinator {
 
     async fn plan(&self, id: RunId) -> Result<Plan> {
         let store = &self.parts.store;
-        let run = store.run(id).await?;
-        let workflow = store.workflow(run.workflow_id).await?;
+        let run = store.get(id).await?;
+        let workflow = store.get(run.workflow_id).await?;
         Ok(Plan::new(run, workflow, store.agents_of_run(id).await?))
     }
 
@@ -132,11 +132,18 @@ impl Coordinator {
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 Some(ended) = workers.join_next() => return joined(ended),
-                _ = alarms.heartbeat.tick() => { self.parts.store.extend_leases(self.lease()).await?; }
+                _ = alarms.heartbeat.tick() => self.beat().await?,
                 _ = alarms.hints.recv() => return Ok(()),
                 () = &mut sweep => return Ok(()),
             }
         }
+    }
+
+    /// Keeps the leases of this process, then takes back those that others let run out. In this
+    /// order: after a time without the store its own may have run out too.
+    async fn beat(&self) -> Result<()> {
+        self.parts.store.extend_leases(self.lease()).await?;
+        self.recover().await.map(|_| ())
     }
 
     /// One claim for each idle agent, when there is anything to claim.

@@ -118,6 +118,7 @@ impl Coordinator {
             last_heartbeat: None,
             workspace_path: text(&self.root(id)),
             provider: spec.provider.clone(),
+            provider_id: None,
             model_name: model.model.clone(),
             capabilities: spec.capabilities.clone(),
             metadata: json!({ "scripted": model.scripted }),

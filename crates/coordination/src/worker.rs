@@ -318,7 +318,7 @@ impl Coordinator {
         let agent = (!journal.discard_opening()).then(|| job.agent.clone());
         let mut decision = journal.decide(unrecorded);
         decision.merge(job.task.take_back(agent, why, self.moment())?);
-        self.commit(Batch::requeue(job.fence, decision)).await
+        self.commit(Batch::release(job.fence, decision)).await
     }
 
     /// Commits a decision about a task and its siblings; decides again when one of them moved.

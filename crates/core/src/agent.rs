@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::transition::{StateMachine, text_enum};
-use crate::{AgentId, CapabilitySet, IllegalTransition, ProjectId, RunId, Timestamp};
+use crate::{AgentId, CapabilitySet, IllegalTransition, ProjectId, ProviderId, RunId, Timestamp};
 
 text_enum! {
     /// Where an agent is in its life (FR-003).
@@ -26,6 +26,7 @@ text_enum! {
 
 impl StateMachine for AgentState {
     const ENTITY: &'static str = "agent";
+    const STATES: &'static [Self] = Self::ALL;
 
     fn name(self) -> &'static str {
         self.as_str()
@@ -63,6 +64,8 @@ pub struct Agent {
     pub workspace_path: String,
     /// Name under which the provider is registered.
     pub provider: String,
+    /// Its stored configuration; `None` for a provider that needs none.
+    pub provider_id: Option<ProviderId>,
     /// The model, in the provider's own spelling.
     pub model_name: String,
     /// What it can do; tasks are matched against it.

@@ -1,8 +1,10 @@
 //! What a rule decides: rows to write and events to append, all or nothing.
 
+use uuid::Uuid;
+
 use crate::{
-    Agent, AgentId, EventId, EventType, JournalEntry, Moment, NewEvent, Run, RunId, Severity, Task,
-    TaskId, Usage, Workflow, Workspace,
+    AgentId, EventId, EventType, JournalEntry, Moment, NewEvent, NewOutboxEntry, Row, RowKind,
+    RunId, Severity, TaskId, Usage,
 };
 
 /// One change of the store.
@@ -11,24 +13,20 @@ use crate::{
 /// since it was read. The others are relative, so that many writers can hit one row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// A new version of a workflow definition.
-    CreateWorkflow(Workflow),
-    /// A new run.
-    CreateRun(Run),
-    /// A run as it is now. Its usage and its count of open tasks are not written: they are relative.
-    UpdateRun(Run),
-    /// A new agent.
-    CreateAgent(Agent),
-    /// An agent as it is now.
-    UpdateAgent(Agent),
-    /// A new workspace.
-    CreateWorkspace(Workspace),
-    /// A workspace as it is now.
-    UpdateWorkspace(Workspace),
-    /// A new task, with its edges.
-    CreateTask(Task),
-    /// A task as it is now. Its usage, lease, fence and count of unmet dependencies are not written.
-    UpdateTask(Task),
+    /// A new row.
+    Create(Row),
+    /// A row as it is now. What other changes count is not written: a run's usage and open tasks;
+    /// a task's usage, lease, fence and unmet dependencies.
+    Update(Row),
+    /// A row that goes away. Refused while another row refers to it.
+    Delete {
+        /// Its kind.
+        kind: RowKind,
+        /// Its id.
+        id: Uuid,
+        /// The version it was read at.
+        version: u64,
+    },
     /// Take one unmet dependency off every task that waits for this one.
     ReleaseSuccessors(TaskId),
     /// Take this many tasks off the open ones of a run.
@@ -53,6 +51,18 @@ pub enum Change {
     UpdateEntry(JournalEntry),
 }
 
+impl Change {
+    /// A new row.
+    pub fn create(entity: impl Into<Row>) -> Self {
+        Self::Create(entity.into())
+    }
+
+    /// A row as it is now.
+    pub fn update(entity: impl Into<Row>) -> Self {
+        Self::Update(entity.into())
+    }
+}
+
 /// Changes and events that belong together.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Decision {
@@ -60,6 +70,8 @@ pub struct Decision {
     pub changes: Vec<Change>,
     /// What to append to the event log, in this order.
     pub events: Vec<NewEvent>,
+    /// What to publish, in this order.
+    pub outbox: Vec<NewOutboxEntry>,
 }
 
 impl Decision {
@@ -67,6 +79,7 @@ impl Decision {
     pub fn merge(&mut self, other: Self) {
         self.changes.extend(other.changes);
         self.events.extend(other.events);
+        self.outbox.extend(other.outbox);
     }
 
     /// Adds a change.

@@ -37,6 +37,18 @@ macro_rules! ids {
             }
         }
 
+        impl From<$name> for Uuid {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
+        impl From<Uuid> for $name {
+            fn from(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.fmt(f)
@@ -58,6 +70,10 @@ macro_rules! ids {
 ids! {
     /// Names an agent for its whole life; never used again.
     AgentId = "agent";
+    /// Names a token of the API.
+    ApiTokenId = "API token";
+    /// Names a question to a person.
+    ApprovalId = "approval";
     /// Names an entry of the capability registry.
     CapabilityId = "capability";
     /// Names an event; its place in the log is `Event::seq`.

@@ -5,6 +5,7 @@
 //! simulation and in a replay of the event log.
 
 mod agent;
+mod approval;
 mod capability;
 mod clock;
 mod code;
@@ -17,16 +18,21 @@ mod journal;
 mod message;
 mod metrics;
 mod nearest;
+mod outbox;
 mod project;
 mod provider;
+mod row;
 mod run;
+mod sealed;
 mod task;
+mod token;
 mod transition;
 mod usage;
 mod workflow;
 mod workspace;
 
 pub use agent::{Agent, AgentState};
+pub use approval::{Approval, ApprovalState};
 pub use capability::{Capability, CapabilitySet};
 pub use clock::{Clock, IdSource, Moment, Timestamp};
 pub use code::{Coded, ErrorCode, error_chain};
@@ -37,18 +43,22 @@ pub use definition::{
 pub use event::{Event, EventType, NewEvent, Severity};
 pub use graph::{GraphFault, TaskGraph};
 pub use id::{
-    AgentId, CapabilityId, EventId, IdFault, JournalEntryId, MessageId, MetricsId, NodeId,
-    ProjectId, ProviderId, RunId, TaskId, WorkflowId, WorkspaceId,
+    AgentId, ApiTokenId, ApprovalId, CapabilityId, EventId, IdFault, JournalEntryId, MessageId,
+    MetricsId, NodeId, ProjectId, ProviderId, RunId, TaskId, WorkflowId, WorkspaceId,
 };
 pub use journal::{EffectClass, EntryKind, EntryState, JournalEntry};
 pub use message::{DeliveryStatus, Message};
 pub use metrics::ResourceMetrics;
 pub use nearest::nearest;
+pub use outbox::{NewOutboxEntry, OutboxEntry};
 pub use project::Project;
 pub use provider::{AuthType, ProviderConfig, RateLimits};
+pub use row::{Row, RowKind};
 pub use run::{Run, RunPlan};
+pub use sealed::Sealed;
 pub use task::{CancelReason, Task, TaskState};
-pub use transition::IllegalTransition;
+pub use token::{ApiToken, TokenScope};
+pub use transition::{IllegalTransition, StateMachine};
 pub use usage::{Cost, Usage};
 pub use workflow::{Workflow, WorkflowState};
 pub use workspace::Workspace;

@@ -43,4 +43,6 @@ pub struct Message {
     pub delivered_at: Option<Timestamp>,
     /// After this it is not delivered any more.
     pub expiry_at: Option<Timestamp>,
+    /// Row version; a commit that read an older one is refused.
+    pub version: u64,
 }

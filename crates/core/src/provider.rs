@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::transition::text_enum;
-use crate::{ProviderId, Timestamp};
+use crate::{ProviderId, Sealed, Timestamp};
 
 text_enum! {
     /// How a provider wants to be asked.
@@ -29,8 +29,8 @@ pub struct RateLimits {
     pub tokens_per_minute: Option<u64>,
 }
 
-/// A configured provider. Its credentials are not part of this value: they are read
-/// and written through a door of their own, so that they can't be shown by accident.
+/// A configured provider. Its credentials are here only as they are stored: sealed. Who has the
+/// master key can open them; nothing else that holds this value can show them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProviderConfig {
     /// Names the provider.
@@ -41,6 +41,9 @@ pub struct ProviderConfig {
     pub api_endpoint: String,
     /// How it wants to be asked.
     pub auth_type: AuthType,
+    /// Key or token, sealed with the master key; not part of the JSON form.
+    #[serde(skip)]
+    pub credentials: Option<Sealed>,
     /// Models with prices and limits, as last read from the provider.
     pub model_catalog: Value,
     /// What it allows.

@@ -84,12 +84,10 @@ impl RunPlan<'_> {
             completed_at: None,
             version: 1,
         };
-        let mut decision = Decision::default().with(Change::CreateRun(run.clone()));
+        let mut decision = Decision::default().with(Change::create(run.clone()));
         for (agent, workspace) in self.agents.values() {
-            decision.changes.push(Change::CreateAgent(agent.clone()));
-            decision
-                .changes
-                .push(Change::CreateWorkspace(workspace.clone()));
+            decision.changes.push(Change::create(agent.clone()));
+            decision.changes.push(Change::create(workspace.clone()));
         }
         for step in steps {
             let Some(id) = ids.get(step.id.as_str()).copied() else {
@@ -101,7 +99,7 @@ impl RunPlan<'_> {
                 EventType::TaskQueued,
                 format!("{} queued", task.name),
             ));
-            decision.changes.push(Change::CreateTask(task));
+            decision.changes.push(Change::create(task));
         }
         (run, decision)
     }
@@ -181,15 +179,15 @@ impl Run {
                 .by(Some(agent.id))
                 .data(json!({ "agent_id": agent.id, "workspace": workspace.root_path })),
             );
-            decision.changes.push(Change::UpdateAgent(agent));
-            decision.changes.push(Change::UpdateWorkspace(workspace));
+            decision.changes.push(Change::update(agent));
+            decision.changes.push(Change::update(workspace));
         }
         let event = self.event(
             moment,
             EventType::WorkflowStarted,
             format!("{} started", self.workflow_name),
         );
-        Ok(decision.with(Change::UpdateRun(self)).telling(event))
+        Ok(decision.with(Change::update(self)).telling(event))
     }
 
     /// All tasks have ended: the run completes, or fails when a task failed.
@@ -261,9 +259,9 @@ impl Run {
             }
             agent.transition(AgentState::Terminated, moment.now)?;
             decision.events.push(self.agent_event(moment, &agent));
-            decision.changes.push(Change::UpdateAgent(agent));
+            decision.changes.push(Change::update(agent));
         }
-        Ok(decision.with(Change::UpdateRun(self)).telling(event))
+        Ok(decision.with(Change::update(self)).telling(event))
     }
 
     fn agent_event(&self, moment: Moment<'_>, agent: &Agent) -> NewEvent {

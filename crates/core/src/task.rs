@@ -40,6 +40,7 @@ impl TaskState {
 
 impl StateMachine for TaskState {
     const ENTITY: &'static str = "task";
+    const STATES: &'static [Self] = Self::ALL;
 
     fn name(self) -> &'static str {
         self.as_str()
@@ -165,8 +166,8 @@ impl Task {
             format!("{} started on {}", self.name, agent.name),
         );
         let decision = Decision::default()
-            .with(Change::UpdateTask(self.clone()))
-            .with(Change::UpdateAgent(agent.clone()))
+            .with(Change::update(self.clone()))
+            .with(Change::update(agent.clone()))
             .telling(event);
         self.version += 1;
         agent.version += 1;
@@ -198,8 +199,8 @@ impl Task {
                 run_id: self.run_id,
                 count: 1,
             })
-            .with(Change::UpdateTask(self))
-            .with(Change::UpdateAgent(agent))
+            .with(Change::update(self))
+            .with(Change::update(agent))
             .telling(event))
     }
 
@@ -239,8 +240,8 @@ impl Task {
             run_id: self.run_id,
             count: reached.saturating_add(1),
         });
-        decision.changes.push(Change::UpdateTask(self));
-        decision.changes.push(Change::UpdateAgent(agent));
+        decision.changes.push(Change::update(self));
+        decision.changes.push(Change::update(agent));
         Ok(decision)
     }
 
@@ -266,7 +267,7 @@ impl Task {
             decision
                 .events
                 .push(self.event(moment, EventType::AgentRecovered, told));
-            decision.changes.push(Change::UpdateAgent(agent));
+            decision.changes.push(Change::update(agent));
         }
         Ok(decision)
     }
@@ -297,7 +298,7 @@ impl Task {
             run_id: self.run_id,
             count: reached.saturating_add(1),
         });
-        decision.changes.push(Change::UpdateTask(self));
+        decision.changes.push(Change::update(self));
         Ok(decision)
     }
 
@@ -324,7 +325,7 @@ impl Task {
             };
             // Only a queued dependent can be met here: it never ran, so the move is always allowed.
             if let Ok(event) = doomed.cancel(reason, &why, moment) {
-                decision.changes.push(Change::UpdateTask(doomed));
+                decision.changes.push(Change::update(doomed));
                 decision.events.push(event);
                 count += 1;
             }

@@ -11,13 +11,24 @@ pub struct IllegalTransition {
     to: &'static str,
 }
 
-/// One of the three state machines of the specification.
-pub(crate) trait StateMachine: Copy + fmt::Debug {
+/// A state machine of the specification.
+pub trait StateMachine: Copy + fmt::Debug + PartialEq + 'static {
+    /// What it is the state of, for messages.
     const ENTITY: &'static str;
+
+    /// Every state.
+    const STATES: &'static [Self];
+
+    /// The text form of a state.
     fn name(self) -> &'static str;
+
+    /// Whether the specification has the move from this state to `to`.
     fn allows(self, to: Self) -> bool;
 
     /// Gives back `to` when the move is allowed.
+    ///
+    /// # Errors
+    /// The specification does not have that move.
     fn step(self, to: Self) -> Result<Self, IllegalTransition> {
         if self.allows(to) {
             Ok(to)
@@ -28,6 +39,16 @@ pub(crate) trait StateMachine: Copy + fmt::Debug {
                 to: to.name(),
             })
         }
+    }
+
+    /// The states that a row may have been in when it is written with this one: the same, or one
+    /// with a move to it.
+    fn before(self) -> Vec<&'static str> {
+        Self::STATES
+            .iter()
+            .filter(|from| **from == self || from.allows(self))
+            .map(|from| from.name())
+            .collect()
     }
 }
 

@@ -39,6 +39,7 @@ impl WorkflowState {
 
 impl StateMachine for WorkflowState {
     const ENTITY: &'static str = "workflow";
+    const STATES: &'static [Self] = Self::ALL;
 
     fn name(self) -> &'static str {
         self.as_str()
@@ -100,7 +101,7 @@ impl Workflow {
             message_queue_topic: Some(format!("workflow.{}.events", self.id)),
         };
         Decision::default()
-            .with(Change::CreateWorkflow(self.clone()))
+            .with(Change::create(self.clone()))
             .telling(event)
     }
 }

@@ -10,7 +10,8 @@ use fusion_api_types::{Problem, ProblemKind, RunDetail, RunSummary, WorkflowSumm
 use fusion_cli::{Backend, Progress, RunRequest};
 use fusion_coordination::{Driven, NewRun, check_models};
 use fusion_core::{Run, RunId, TaskState, Workflow};
-use fusion_persistence::{JournalReader, Reader, RunFilter, RunReader, TaskReader, WorkflowReader};
+use fusion_persistence::{JournalReader, Page, Reader, Repository, RunFilter, TaskReader};
+use fusion_persistence_sql::{Location, SqlStore};
 use fusion_providers::Registry;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::files::{read_file, typed_inputs};
-use crate::find::{Wanted, find, nothing_to_resume};
+use crate::find::{find, no_runs, nothing_to_resume};
+use crate::held::Left;
 use crate::problems;
 use crate::signals::stop_on_signal;
 use crate::views::{Snapshot, summary, workflow_summary};
@@ -48,7 +50,11 @@ impl LocalBackend {
         }
     }
 
-    fn data_dir(&self) -> Result<DataDir, Problem> {
+    pub(crate) const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn data_dir(&self) -> Result<DataDir, Problem> {
         DataDir::new(self.data_dir.clone())
     }
 
@@ -67,12 +73,12 @@ impl LocalBackend {
         run: RunId,
         progress: &mut dyn Progress,
     ) -> Result<RunDetail, Problem> {
-        let read = |error: fusion_persistence::Error| problems::of_error(&error);
+        let read = |error: fusion_persistence::Error| problems::of_store(&error);
         let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
         engine.spawn(stop_on_signal(stop.clone(), ended.clone()));
         let driving = {
             let (coordinator, stop, ended) =
-                (engine.coordinator.clone(), stop.clone(), ended.clone());
+                (engine.coordinator().clone(), stop.clone(), ended.clone());
             engine.spawn(async move {
                 let driven = coordinator.resume_run(run, &stop).await;
                 ended.cancel();
@@ -97,9 +103,9 @@ impl LocalBackend {
             Driven::Ended(_) => Shown::Live,
             Driven::Interrupted => Shown::Left,
         };
-        let last = Watched::new(&engine.store, run).await.map_err(read)?;
+        let last = Watched::new(engine.store(), run).await.map_err(read)?;
         let last = last
-            .detail(&engine.store, data_dir, shown)
+            .detail(engine.store(), data_dir, shown)
             .await
             .map_err(read)?;
         progress.update(&last);
@@ -109,34 +115,34 @@ impl LocalBackend {
     /// The store of this data directory for reading; `None` when there is no data yet.
     async fn reading(&self) -> Result<Option<Reading>, Problem> {
         let data_dir = self.data_dir()?;
-        if !data_dir.exists() {
+        let location = wiring::location(&self.config, &data_dir)?;
+        let Some(store) = wiring::open_to_read(&location).await? else {
             return Ok(None);
-        }
-        let was_owned = data_dir.is_owned();
-        let store = wiring::open_beside(&data_dir).await?;
-        Ok(Some(Reading {
-            store,
-            data_dir,
-            was_owned,
-        }))
+        };
+        Ok(Some(Reading { store, data_dir }))
     }
 }
 
 /// A store opened to look at it.
 struct Reading {
-    store: fusion_persistence_sql::SqlStore,
+    store: SqlStore,
     data_dir: DataDir,
-    was_owned: bool,
 }
 
 impl Reading {
-    /// To be asked after reading: a run that began or ended meanwhile was not left.
-    fn shown(&self) -> Shown {
-        if self.was_owned || self.data_dir.is_owned() {
+    /// A run that was read, and whether a process works on it. When none does, the run is read
+    /// again: it may have ended between the two looks, and then it was not left.
+    async fn looked_at(&self, run: Run) -> fusion_persistence::Result<(Run, Shown)> {
+        if run.state.is_final() || self.store.is_worked_on(run.id).await? {
+            return Ok((run, Shown::Live));
+        }
+        let again = self.store.get(run.id).await?;
+        let shown = if again.state.is_final() {
             Shown::Live
         } else {
             Shown::Left
-        }
+        };
+        Ok((again, shown))
     }
 }
 
@@ -176,7 +182,7 @@ impl Backend for LocalBackend {
             inputs,
             models,
         };
-        let run = match engine.coordinator.create_run(new).await {
+        let run = match engine.coordinator().create_run(new).await {
             Ok(run) => run,
             Err(error) => {
                 engine.undo().await;
@@ -194,11 +200,12 @@ impl Backend for LocalBackend {
         progress: &mut dyn Progress,
     ) -> Result<RunDetail, Problem> {
         let data_dir = self.data_dir()?;
-        if !data_dir.exists() {
+        if self.reading().await?.is_none() {
             return Err(nothing_to_resume(&data_dir));
         }
         let engine = self.engine(&data_dir).await?;
-        let ended = match find(&engine.store, &data_dir, run, Wanted::Unfinished).await {
+        let found = self.to_resume(&engine, &data_dir, run, progress).await;
+        let ended = match found {
             Ok(found) => {
                 self.resume_found(&engine, &data_dir, &found, progress)
                     .await
@@ -213,54 +220,66 @@ impl Backend for LocalBackend {
         let Some(reading) = self.reading().await? else {
             return Ok(Vec::new());
         };
-        let read = |error: fusion_persistence::Error| problems::of_error(&error);
+        let read = |error: fusion_persistence::Error| problems::of_store(&error);
         let runs = reading
             .store
-            .runs(RunFilter {
-                unfinished_only: false,
-                limit,
-            })
+            .list(&RunFilter::default(), Page::first(limit))
             .await
             .map_err(read)?;
         let mut summaries = Vec::with_capacity(runs.len());
         for run in runs {
+            let (run, shown) = reading.looked_at(run).await.map_err(read)?;
             let tasks = reading.store.tasks_of_run(run.id).await.map_err(read)?;
             let completed = tasks
                 .iter()
                 .filter(|task| task.state == TaskState::Completed)
                 .count();
-            summaries.push(summary(&run, completed, reading.shown() == Shown::Live));
+            summaries.push(summary(&run, completed, shown == Shown::Live));
         }
         Ok(summaries)
     }
 
     async fn show_run(&self, run: Option<&str>) -> Result<RunDetail, Problem> {
         let Some(reading) = self.reading().await? else {
-            return Err(Problem::new(ProblemKind::NotFound, "there are no runs yet")
-                .with_help("start one with: fusion-kit run FILE"));
+            return Err(no_runs());
         };
-        let found = find(&reading.store, &reading.data_dir, run, Wanted::Any).await?;
-        let read = |error: fusion_persistence::Error| problems::of_error(&error);
+        let found = find(&reading.store, &reading.data_dir, run).await?;
+        let read = |error: fusion_persistence::Error| problems::of_store(&error);
+        let (found, shown) = reading.looked_at(found).await.map_err(read)?;
         let mut snapshot = snapshot(&reading.store, found.id).await.map_err(read)?;
         let mut journals = BTreeMap::new();
         for task in &snapshot.tasks {
             journals.insert(task.id, reading.store.journal(task.id).await.map_err(read)?);
         }
         snapshot.journals = journals;
-        let workflow = reading
-            .store
-            .workflow(found.workflow_id)
-            .await
-            .map_err(read)?;
-        Ok(snapshot.detail(
-            &workflow,
-            reading.data_dir.path(),
-            reading.shown() == Shown::Live,
-        ))
+        let workflow = reading.store.get(found.workflow_id).await.map_err(read)?;
+        Ok(snapshot.detail(&workflow, reading.data_dir.path(), shown == Shown::Live))
     }
 }
 
 impl LocalBackend {
+    /// The run that `resume` means, once no other process works on it.
+    async fn to_resume(
+        &self,
+        engine: &Engine,
+        data_dir: &DataDir,
+        run: Option<&str>,
+        progress: &mut dyn Progress,
+    ) -> Result<Run, Problem> {
+        let is_shared = matches!(
+            wiring::location(&self.config, data_dir)?,
+            Location::Server(_)
+        );
+        let left = Left::new(engine.store(), is_shared, progress);
+        match run {
+            None => left
+                .newest()
+                .await?
+                .ok_or_else(|| nothing_to_resume(data_dir)),
+            Some(_) => left.this(find(engine.store(), data_dir, run).await?).await,
+        }
+    }
+
     /// Checks the models again before anything moves: a missing key must not fail the tasks.
     async fn resume_found(
         &self,
@@ -271,10 +290,10 @@ impl LocalBackend {
     ) -> Result<RunDetail, Problem> {
         if !run.state.is_final() {
             let workflow = engine
-                .store
-                .workflow(run.workflow_id)
+                .store()
+                .get(run.workflow_id)
                 .await
-                .map_err(|error| problems::of_error(&error))?;
+                .map_err(|error| problems::of_store(&error))?;
             check_models(
                 &self.registry,
                 &workflow.definition,
@@ -289,7 +308,7 @@ impl LocalBackend {
 
 async fn snapshot(store: &dyn Reader, run: RunId) -> fusion_persistence::Result<Snapshot> {
     Ok(Snapshot {
-        run: store.run(run).await?,
+        run: store.get(run).await?,
         agents: store.agents_of_run(run).await?,
         tasks: store.tasks_of_run(run).await?,
         activity: store.activity(run).await?,
@@ -305,7 +324,7 @@ struct Watched {
 
 impl Watched {
     async fn new(store: &dyn Reader, run: RunId) -> fusion_persistence::Result<Self> {
-        let workflow = store.workflow(store.run(run).await?.workflow_id).await?;
+        let workflow = store.get(store.get(run).await?.workflow_id).await?;
         Ok(Self { run, workflow })
     }
 
@@ -331,8 +350,8 @@ async fn tell(
     if !progress.is_shown() {
         return Ok(());
     }
-    let read = |error: fusion_persistence::Error| problems::of_error(&error);
-    let watched = Watched::new(&engine.store, run).await.map_err(read)?;
+    let read = |error: fusion_persistence::Error| problems::of_store(&error);
+    let watched = Watched::new(engine.store(), run).await.map_err(read)?;
     let mut hints = engine.hints(run).await?;
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -348,7 +367,7 @@ async fn tell(
                 }
             }
         }
-        let detail = watched.detail(&engine.store, data_dir, Shown::Live).await;
+        let detail = watched.detail(engine.store(), data_dir, Shown::Live).await;
         progress.update(&detail.map_err(read)?);
         told = Some(Instant::now());
     }

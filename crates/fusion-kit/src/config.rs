@@ -15,6 +15,17 @@ pub(crate) struct Config {
     pub(crate) base_url: Option<String>,
     /// `FUSION_API_KEY`: its key, when it wants one.
     pub(crate) base_url_key: Option<SecretString>,
+    /// `DATABASE_URL`: where everything is stored when not in the data directory.
+    pub(crate) database_url: Option<SecretString>,
+    /// `FUSION_MASTER_KEY`: what credentials are sealed with, instead of a key file.
+    pub(crate) master_key: Option<SecretString>,
+    /// `FUSION_MASTER_KEY_OLD`: the key before it, during a rekey.
+    pub(crate) master_key_old: Option<SecretString>,
+    /// `FUSION_MASTER_KEY_FILE`, else `fusion-kit/master.key` in the user's folder for settings;
+    /// `None` when the user has none.
+    pub(crate) master_key_file: Option<PathBuf>,
+    /// `FUSION_RETENTION_DAYS`, as written: how long events and metrics are kept.
+    pub(crate) retention_days: Option<String>,
     /// `FUSION_KIT_DATA_DIR`: the data directory when `--data-dir` does not name one.
     pub(crate) data_dir: Option<PathBuf>,
     /// `WORKSPACES_ROOT`: the folder of all workspaces.
@@ -50,6 +61,13 @@ impl Config {
             openrouter_key: get("OPENROUTER_API_KEY").map(SecretString::from),
             base_url: get("FUSION_BASE_URL"),
             base_url_key: get("FUSION_API_KEY").map(SecretString::from),
+            database_url: get("DATABASE_URL").map(SecretString::from),
+            master_key: get("FUSION_MASTER_KEY").map(SecretString::from),
+            master_key_old: get("FUSION_MASTER_KEY_OLD").map(SecretString::from),
+            master_key_file: get("FUSION_MASTER_KEY_FILE")
+                .map(PathBuf::from)
+                .or_else(|| Some(settings_folder(&environment)?.join("fusion-kit/master.key"))),
+            retention_days: get("FUSION_RETENTION_DAYS"),
             data_dir: get("FUSION_KIT_DATA_DIR").map(PathBuf::from),
             workspaces_root: get("WORKSPACES_ROOT").map(PathBuf::from),
             agent_uids: get("FUSION_KIT_AGENT_UIDS"),
@@ -59,6 +77,16 @@ impl Config {
             dotenv_fault,
         }
     }
+}
+
+/// Where programs keep the settings of this user
+/// (<https://specifications.freedesktop.org/basedir-spec/latest/>): a relative path does not count.
+fn settings_folder(environment: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let folder = |name| {
+        let folder = environment(name).map(PathBuf::from);
+        folder.filter(|folder| folder.is_absolute())
+    };
+    folder("XDG_CONFIG_HOME").or_else(|| Some(folder("HOME")?.join(".config")))
 }
 
 /// The variables of a `.env` file, and what is wrong with it. Only this very file is read: one
@@ -121,6 +149,52 @@ mod tests {
         assert_eq!(config.data_dir, Some(PathBuf::from("data")));
         assert_eq!(config.base_url.as_deref(), Some("http://environment"));
         assert_eq!((config.workspaces_root, config.log), (None, None));
+    }
+
+    #[test]
+    fn the_key_file_is_in_the_users_folder_for_settings_unless_it_is_named() {
+        let place = |set: &[(&str, &str)]| {
+            let environment = |name: &str| {
+                let found = set.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            };
+            let config = Config::read(environment, Path::new("/nowhere/.env"));
+            config
+                .master_key_file
+                .map(|path| path.display().to_string())
+        };
+        let home = ("HOME", "/home/me");
+        assert_eq!(
+            [
+                place(&[]),
+                place(&[home]),
+                place(&[home, ("XDG_CONFIG_HOME", "settings")]),
+                place(&[home, ("XDG_CONFIG_HOME", "/settings")]),
+                place(&[home, ("FUSION_MASTER_KEY_FILE", "my.key")]),
+            ],
+            [
+                None,
+                Some("/home/me/.config/fusion-kit/master.key".to_owned()),
+                Some("/home/me/.config/fusion-kit/master.key".to_owned()),
+                Some("/settings/fusion-kit/master.key".to_owned()),
+                Some("my.key".to_owned()),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_secret_setting_is_not_in_the_debug_form() {
+        let secrets = [
+            "OPENROUTER_API_KEY",
+            "FUSION_API_KEY",
+            "DATABASE_URL",
+            "FUSION_MASTER_KEY",
+            "FUSION_MASTER_KEY_OLD",
+        ];
+        let environment = |name: &str| secrets.contains(&name).then(|| "canary".to_owned());
+        let config = Config::read(environment, Path::new("/nowhere/.env"));
+        assert!(config.database_url.is_some() && config.master_key_old.is_some());
+        assert!(!format!("{config:?}").contains("canary"));
     }
 
     #[test]

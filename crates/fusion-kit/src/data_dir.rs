@@ -28,7 +28,13 @@ pub(crate) struct Owned {
 }
 
 /// What is in a data directory besides the workspaces.
-const FILES: [&str; 4] = ["lock", "fusion.db", "fusion.db-wal", "fusion.db-shm"];
+const FILES: [&str; 5] = [
+    "lock",
+    "fusion.db",
+    "fusion.db-lock",
+    "fusion.db-wal",
+    "fusion.db-shm",
+];
 
 /// How often taking a directory is tried: another command may look at it for a moment.
 const TRIES: u32 = 5;
@@ -147,14 +153,6 @@ impl DataDir {
             Ok((held.dev(), held.ino()) == (named.dev(), named.ino()))
         });
         same.unwrap_or(false)
-    }
-
-    /// Whether a process works in it now.
-    pub(crate) fn is_owned(&self) -> bool {
-        let Ok(lock) = File::open(self.lock_file()) else {
-            return false;
-        };
-        matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
 
     /// The refusal of a second process.

@@ -1,42 +1,29 @@
 //! Finds the run that a command means.
 
 use fusion_api_types::{Problem, ProblemKind};
-use fusion_core::{Coded, ErrorCode, Run};
-use fusion_persistence::{Reader, RunFilter};
+use fusion_core::{Coded, ErrorCode, Run, RunId};
+use fusion_persistence::{Page, Reader, Repository, RunFilter};
 
 use crate::data_dir::DataDir;
 use crate::problems;
 
-/// Which runs a command without an id means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    /// Any run.
-    Any,
-    /// One that has not ended.
-    Unfinished,
-}
-
 /// Runs that a prefix is compared with: the newest ones.
 const PREFIX_SEARCH: u32 = 10_000;
 
-/// A run by its id or a unique prefix of it; without one the newest that is wanted.
+/// A run by its id or a unique prefix of it; without one the newest.
 pub(crate) async fn find(
     store: &dyn Reader,
     data_dir: &DataDir,
     text: Option<&str>,
-    wanted: Wanted,
 ) -> Result<Run, Problem> {
-    let read = |error: fusion_persistence::Error| problems::of_error(&error);
+    let read = |error: fusion_persistence::Error| problems::of_store(&error);
     let Some(text) = text else {
-        let filter = RunFilter {
-            unfinished_only: wanted == Wanted::Unfinished,
-            limit: 1,
-        };
-        let newest = store.runs(filter).await.map_err(read)?.into_iter().next();
-        return newest.ok_or_else(|| nothing_to_resume(data_dir));
+        let newest = store.list(&RunFilter::default(), Page::first(1)).await;
+        let newest = newest.map_err(read)?.into_iter().next();
+        return newest.ok_or_else(no_runs);
     };
-    if let Ok(id) = text.parse() {
-        return store.run(id).await.map_err(|error| {
+    if let Ok(id) = text.parse::<RunId>() {
+        return store.get(id).await.map_err(|error| {
             if error.code() == ErrorCode::NotFound {
                 no_such_run(data_dir, text)
             } else {
@@ -45,10 +32,7 @@ pub(crate) async fn find(
         });
     }
     let all = store
-        .runs(RunFilter {
-            unfinished_only: false,
-            limit: PREFIX_SEARCH,
-        })
+        .list(&RunFilter::default(), Page::first(PREFIX_SEARCH))
         .await
         .map_err(read)?;
     let mut matching: Vec<Run> = all
@@ -78,6 +62,12 @@ fn no_such_run(data_dir: &DataDir, text: &str) -> Problem {
     let message = format!("there is no run '{text}' in {}", data_dir.path().display());
     let list = data_dir.command("run list");
     Problem::new(ProblemKind::NotFound, message).with_help(format!("see all runs with: {list}"))
+}
+
+/// There is nothing to show.
+pub(crate) fn no_runs() -> Problem {
+    Problem::new(ProblemKind::NotFound, "there are no runs yet")
+        .with_help("start one with: fusion-kit run FILE")
 }
 
 /// There is nothing to go on with.

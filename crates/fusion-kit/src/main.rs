@@ -3,8 +3,11 @@
 mod backend;
 mod config;
 mod data_dir;
+mod database;
 mod files;
 mod find;
+mod held;
+mod master_key;
 mod problems;
 mod signals;
 mod system;

@@ -9,6 +9,9 @@ use fusion_core::{Coded, ErrorCode, InputFault, error_chain};
 use fusion_persistence::Error as StoreError;
 use fusion_workflow_file::{Fault, Position, place_in_agent};
 
+/// What the store was trying to do when a server does not let us in.
+const CONNECT: &str = "connect to the database";
+
 /// The kind of a problem, from the code of an error.
 fn kind(code: ErrorCode) -> ProblemKind {
     match code {
@@ -25,7 +28,41 @@ fn kind(code: ErrorCode) -> ProblemKind {
 
 /// A problem with the text of an error and of all its causes; what a cause only repeats is left out.
 pub(crate) fn of_error(error: &(impl Coded + 'static)) -> Problem {
-    Problem::new(kind(error.code()), error_chain(error))
+    let problem = Problem::new(kind(error.code()), error_chain(error));
+    match error.retry_after() {
+        Some(wait) => problem.retry_after(wait),
+        None => problem,
+    }
+}
+
+/// A problem of the store, with the way out where its text does not say it.
+pub(crate) fn of_store(error: &StoreError) -> Problem {
+    let help = match error {
+        StoreError::Unavailable { .. } => {
+            "try again in a moment; if it stays so: does the server that DATABASE_URL names run, or \
+             does another tool hold the database file?"
+        }
+        StoreError::DiskFull { .. } => "free some space on the disk of the database",
+        StoreError::OutcomeUnknown => "see what was done with: fusion-kit run show",
+        StoreError::Failed {
+            action: CONNECT, ..
+        } => "check the user, the password and the database that DATABASE_URL names",
+        StoreError::Corrupt { .. } => "see what else is wrong with: fusion-kit verify",
+        StoreError::NotFound { .. }
+        | StoreError::Conflict { .. }
+        | StoreError::Exists { .. }
+        | StoreError::Missing { .. }
+        | StoreError::InUse { .. }
+        | StoreError::Refused { .. }
+        | StoreError::Repeated(_)
+        | StoreError::KeyReused { .. }
+        | StoreError::Gone { .. }
+        | StoreError::Invalid { .. }
+        | StoreError::Fenced { .. }
+        | StoreError::Unusable { .. }
+        | StoreError::Failed { .. } => return of_error(error),
+    };
+    of_error(error).with_help(help)
 }
 
 /// A problem with the place of the workspaces.
@@ -47,10 +84,8 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
         Error::Model { source, .. } => with_help(problem, source.help()),
         Error::Workspace { source, .. } => with_help(problem, source.help()),
         Error::Unserved { help, .. } => with_help(problem, help.clone()),
-        Error::Store(StoreError::DiskFull { .. }) => {
-            problem.with_help("free some space on the disk of the data directory")
-        }
-        Error::Ended { .. } | Error::Store(_) | Error::Illegal(_) | Error::Broken(_) => problem,
+        Error::Store(error) => of_store(error),
+        Error::Ended { .. } | Error::Illegal(_) | Error::Broken(_) => problem,
     }
 }
 

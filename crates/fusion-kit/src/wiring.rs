@@ -9,7 +9,7 @@ use fusion_api_types::{Problem, ProblemKind};
 use fusion_coordination::{Coordinator, Options, Parts};
 use fusion_core::RunId;
 use fusion_messaging::{Bus, InProcessBus, Pattern, QueueLimits, Subscription};
-use fusion_persistence::Store;
+use fusion_persistence::{Patience, Patient, Store};
 use fusion_persistence_sql::{Durability, Location, SqlStore};
 use fusion_providers::{
     Error, ModelInfo, ModelRequest, Provider, Registry, Result, RetryOptions, Retrying, Scripted,
@@ -17,7 +17,9 @@ use fusion_providers::{
 };
 use fusion_providers_http::{ChatCompletions, Options as HttpOptions};
 use fusion_workspaces::{Launcher, Owners, Prepared, Workspaces};
+use secrecy::ExposeSecret;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::HELPER;
@@ -29,17 +31,40 @@ use crate::system::{SystemClock, SystemIds};
 /// The user ids of agents when nothing else is configured and the program runs as root.
 const DEFAULT_UIDS: std::ops::RangeInclusive<u32> = 50_000..=59_999;
 
+/// How long the end of the program waits for its own tasks.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// How long a task stays with a process that says nothing any more.
+pub(crate) const LEASE: Duration = Duration::from_secs(10);
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// How long events and metrics are kept when nothing else is configured.
+const DEFAULT_RETENTION: Duration = Duration::from_hours(30 * 24);
+
+/// A hundred years.
+const MOST_DAYS: u32 = 36_500;
+
 /// The workspaces of a server that runs as root below a folder closed to other users.
 const SHARED_ROOT: &str = "/var/lib/fusion-kit/workspaces";
 
 /// An engine on a data directory that this process owns.
 #[derive(Debug)]
 pub(crate) struct Engine {
-    pub(crate) coordinator: Coordinator,
-    pub(crate) store: SqlStore,
-    bus: Arc<dyn Bus>,
+    opened: Opened,
     tracker: TaskTracker,
+    closing: CancellationToken,
     owned: Owned,
+}
+
+/// What opening made.
+#[derive(Debug)]
+struct Opened {
+    coordinator: Coordinator,
+    store: Patient<SqlStore>,
+    /// The store's own tasks.
+    writing: TaskTracker,
+    bus: Arc<dyn Bus>,
     prepared: Prepared,
 }
 
@@ -52,17 +77,14 @@ impl Engine {
     ) -> Result<Self, Problem> {
         let owned = data_dir.own().await?;
         match Self::open_owned(config, data_dir, registry).await {
-            Ok((coordinator, store, bus, tracker, prepared)) => {
-                Self {
-                    coordinator,
-                    store,
-                    bus,
-                    tracker,
+            Ok(opened) => {
+                let engine = Self {
+                    opened,
+                    tracker: TaskTracker::new(),
+                    closing: CancellationToken::new(),
                     owned,
-                    prepared,
-                }
-                .recovered()
-                .await
+                };
+                engine.recovered().await
             }
             Err(problem) => {
                 owned.undo();
@@ -73,8 +95,13 @@ impl Engine {
 
     /// Gives back what dead processes held.
     async fn recovered(self) -> Result<Self, Problem> {
-        match self.coordinator.recover().await {
-            Ok(_) => Ok(self),
+        match self.opened.coordinator.recover().await {
+            Ok(_) => {
+                let (coordinator, closing) =
+                    (self.opened.coordinator.clone(), self.closing.clone());
+                self.spawn(async move { coordinator.keep_tidy(&closing).await });
+                Ok(self)
+            }
             Err(error) => {
                 self.undo().await;
                 Err(problems::of_engine(&error))
@@ -86,16 +113,17 @@ impl Engine {
         config: &Config,
         data_dir: &DataDir,
         registry: Arc<Registry>,
-    ) -> Result<(Coordinator, SqlStore, Arc<dyn Bus>, TaskTracker, Prepared), Problem> {
+    ) -> Result<Opened, Problem> {
         let owners = owners(config)?;
+        let location = location(config, data_dir)?;
+        let retention = retention(config)?;
         let (root, prepared) = prepare_workspaces(config, data_dir, &owners)?;
-        let tracker = TaskTracker::new();
-        let location = Location::File(data_dir.database(), Durability::Full);
-        let store = match SqlStore::open(&location, &tracker).await {
-            Ok(store) => store,
+        let writing = TaskTracker::new();
+        let store = match SqlStore::open(&location, &writing).await {
+            Ok(store) => Patient::new(store, Patience::default()),
             Err(error) => {
                 undo(prepared);
-                return Err(problems::of_error(&error));
+                return Err(problems::of_store(&error));
             }
         };
         let bus: Arc<dyn Bus> = Arc::new(InProcessBus::new(QueueLimits::default()));
@@ -110,12 +138,27 @@ impl Engine {
         let options = Options {
             owners,
             workspaces_root: root,
-            lease: Duration::from_secs(10),
+            lease: LEASE,
             heartbeat: Duration::from_secs(3),
             sweep: Duration::from_secs(1),
+            retention,
         };
-        let coordinator = Coordinator::new(parts, options);
-        Ok((coordinator, store, bus, tracker, prepared))
+        Ok(Opened {
+            coordinator: Coordinator::new(parts, options),
+            store,
+            writing,
+            bus,
+            prepared,
+        })
+    }
+
+    pub(crate) const fn coordinator(&self) -> &Coordinator {
+        &self.opened.coordinator
+    }
+
+    /// The store, for reading: it waits while the database is away.
+    pub(crate) const fn store(&self) -> &Patient<SqlStore> {
+        &self.opened.store
     }
 
     /// Runs something on its own until the engine is closed.
@@ -131,26 +174,49 @@ impl Engine {
         let pattern: Pattern = format!("workflow.{run}.*")
             .parse()
             .map_err(|error| Problem::new(ProblemKind::Internal, format!("{error}")))?;
-        Ok(self.bus.subscribe(&pattern).await)
+        Ok(self.opened.bus.subscribe(&pattern).await)
     }
 
     /// Takes away everything that opening made: nothing came of it.
     pub(crate) async fn undo(self) {
-        self.close_store().await;
-        undo(self.prepared);
-        self.owned.undo();
+        let (prepared, owned) = self.close_store().await;
+        undo(prepared);
+        owned.undo();
     }
 
     /// Closes the store and gives the data directory up.
     pub(crate) async fn close(self) {
-        self.close_store().await;
+        let (_prepared, _owned) = self.close_store().await;
     }
 
-    async fn close_store(&self) {
-        if let Err(error) = self.store.clone().close().await {
-            tracing::warn!(%error, "the database was not closed cleanly");
-        }
+    /// Closes the store and waits until its writer is done, so that its files are complete.
+    async fn close_store(self) -> (Prepared, Owned) {
+        let Opened {
+            coordinator,
+            store,
+            writing,
+            bus: _,
+            prepared,
+        } = self.opened;
+        self.closing.cancel();
         self.tracker.close();
+        drop(coordinator);
+        close(store.into_inner(), &writing).await;
+        (prepared, self.owned)
+    }
+}
+
+/// Closes a store and waits until its writer is done.
+pub(crate) async fn close(store: SqlStore, writing: &TaskTracker) {
+    let closed = store.close().await;
+    writing.close();
+    let done = tokio::time::timeout(CLOSING, writing.wait()).await.is_ok();
+    if closed.is_err() || !done {
+        tracing::warn!(
+            ?closed,
+            done,
+            "the database was not closed cleanly; what was committed is safe"
+        );
     }
 }
 
@@ -212,12 +278,38 @@ fn owners(config: &Config) -> Result<Owners, Problem> {
     Ok(Owners::of_this_process(range))
 }
 
-/// The store, for reading beside the process that owns it.
-pub(crate) async fn open_beside(data_dir: &DataDir) -> Result<SqlStore, Problem> {
-    let location = Location::Beside(data_dir.database());
-    SqlStore::open(&location, &TaskTracker::new())
+/// Where the database is: what `DATABASE_URL` says, else a file in the data directory.
+pub(crate) fn location(config: &Config, data_dir: &DataDir) -> Result<Location, Problem> {
+    match &config.database_url {
+        None => Ok(Location::File(data_dir.database(), Durability::Full)),
+        Some(url) => Location::from_url(url.expose_secret(), Durability::Full)
+            .map_err(|error| problems::of_store(&error)),
+    }
+}
+
+/// How long events and metrics are kept.
+fn retention(config: &Config) -> Result<Option<Duration>, Problem> {
+    let Some(text) = &config.retention_days else {
+        return Ok(Some(DEFAULT_RETENTION));
+    };
+    match text.trim().parse::<u32>() {
+        Ok(0) => Ok(None),
+        Ok(days) if days <= MOST_DAYS => Ok(Some(DAY * days)),
+        Ok(_) | Err(_) => Err(Problem::new(
+            ProblemKind::InvalidInput,
+            format!("FUSION_RETENTION_DAYS is '{text}'"),
+        )
+        .with_help(format!(
+            "write a number of days from 1 to {MOST_DAYS}, or 0 to keep everything"
+        ))),
+    }
+}
+
+/// The store, for reading beside the process that owns it; `None` when there is no data yet.
+pub(crate) async fn open_to_read(location: &Location) -> Result<Option<SqlStore>, Problem> {
+    SqlStore::open_to_read(location)
         .await
-        .map_err(|error| problems::of_error(&error))
+        .map_err(|error| problems::of_store(&error))
 }
 
 /// The providers of this process. None of them is set up before it is first asked.

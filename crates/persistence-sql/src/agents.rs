@@ -3,16 +3,18 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use fusion_core::{Agent, AgentId, AgentState, ProjectId, RunId, Workspace};
-use fusion_persistence::{AgentReader, Error, Result};
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
+use fusion_core::{
+    Agent, AgentId, AgentState, ProjectId, ProviderId, RunId, StateMachine, Workspace,
 };
-use serde_json::json;
+use fusion_persistence::{AgentFilter, AgentReader, Result};
+use sea_orm::prelude::Uuid;
+use sea_orm::sea_query::SelectStatement;
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder};
 
-use crate::error::{corrupt, trying, unreadable};
-use crate::store::{SqlStore, expect_one, signed, unsigned};
-use crate::workspaces;
+use crate::error::{corrupt, trying};
+use crate::store::{SqlStore, unsigned};
+use crate::table::{Col, Stored, Versioned, any_of, exactly};
+use crate::{json, projects, workspaces};
 
 pub(crate) mod table {
     #![expect(
@@ -31,12 +33,18 @@ pub(crate) mod table {
         pub created_at: DateTimeUtc,
         pub updated_at: DateTimeUtc,
         pub last_heartbeat: Option<DateTimeUtc>,
+        #[sea_orm(column_type = "Text")]
         pub workspace_path: String,
         pub provider: String,
+        pub provider_id: Option<Uuid>,
+        #[sea_orm(column_type = "Text")]
         pub model_name: String,
-        pub capabilities: Json,
-        pub metadata: Json,
-        pub message_subscriptions: Json,
+        #[sea_orm(column_type = "Text")]
+        pub capabilities: String,
+        #[sea_orm(column_type = "Text")]
+        pub metadata: String,
+        #[sea_orm(column_type = "Text")]
+        pub message_subscriptions: String,
         pub project_id: Option<Uuid>,
         pub run_id: Option<Uuid>,
         pub version: i64,
@@ -48,96 +56,97 @@ pub(crate) mod table {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-fn to_row(agent: Agent) -> table::Model {
-    table::Model {
-        id: agent.id.uuid(),
-        name: agent.name,
-        state: agent.state.as_str().to_owned(),
-        created_at: agent.created_at,
-        updated_at: agent.updated_at,
-        last_heartbeat: agent.last_heartbeat,
-        workspace_path: agent.workspace_path,
-        provider: agent.provider,
-        model_name: agent.model_name,
-        capabilities: json!(agent.capabilities),
-        metadata: agent.metadata,
-        message_subscriptions: json!(agent.message_subscriptions),
-        project_id: agent.project_id.map(ProjectId::uuid),
-        run_id: agent.run_id.map(RunId::uuid),
-        version: 1,
+impl Stored for Agent {
+    type Table = table::Entity;
+
+    const ID: Col<Self> = table::Column::Id;
+    const KEPT: &'static [Col<Self>] = &[
+        table::Column::CreatedAt,
+        table::Column::WorkspacePath,
+        table::Column::RunId,
+    ];
+
+    fn to_row(&self) -> Result<table::Model> {
+        Ok(table::Model {
+            id: self.id.uuid(),
+            name: self.name.clone(),
+            state: self.state.as_str().to_owned(),
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            last_heartbeat: self.last_heartbeat,
+            workspace_path: self.workspace_path.clone(),
+            provider: self.provider.clone(),
+            provider_id: self.provider_id.map(ProviderId::uuid),
+            model_name: self.model_name.clone(),
+            capabilities: json::to_text("agent capabilities", &self.capabilities)?,
+            metadata: json::to_text("agent metadata", &self.metadata)?,
+            message_subscriptions: json::to_text(
+                "agent subscriptions",
+                &self.message_subscriptions,
+            )?,
+            project_id: self.project_id.map(ProjectId::uuid),
+            run_id: self.run_id.map(RunId::uuid),
+            version: 1,
+        })
+    }
+
+    fn from_row(row: table::Model) -> Result<Self> {
+        Ok(Self {
+            id: AgentId::from_uuid(row.id),
+            name: row.name,
+            state: AgentState::from_text(&row.state).ok_or_else(|| corrupt("agent state"))?,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            last_heartbeat: row.last_heartbeat,
+            workspace_path: row.workspace_path,
+            provider: row.provider,
+            provider_id: row.provider_id.map(ProviderId::from_uuid),
+            model_name: row.model_name,
+            capabilities: json::from_text("agent capabilities", &row.capabilities)?,
+            metadata: json::from_text("agent metadata", &row.metadata)?,
+            message_subscriptions: json::from_text(
+                "agent subscriptions",
+                &row.message_subscriptions,
+            )?,
+            project_id: row.project_id.map(ProjectId::from_uuid),
+            run_id: row.run_id.map(RunId::from_uuid),
+            version: unsigned(row.version, "agent row version")?,
+        })
+    }
+
+    fn condition(filter: &AgentFilter) -> Condition {
+        let states = filter.states.iter().map(|state| state.as_str());
+        let condition = any_of(Condition::all(), table::Column::State, states);
+        let project = filter.project.map(ProjectId::uuid);
+        let condition = exactly(condition, table::Column::ProjectId, project);
+        let condition = exactly(condition, table::Column::RunId, filter.run.map(RunId::uuid));
+        let provider = filter.provider.map(ProviderId::uuid);
+        exactly(condition, table::Column::ProviderId, provider)
+    }
+
+    fn key(&self) -> Uuid {
+        self.id.uuid()
     }
 }
 
-fn from_row(row: table::Model) -> Result<Agent> {
-    Ok(Agent {
-        id: AgentId::from_uuid(row.id),
-        name: row.name,
-        state: AgentState::from_text(&row.state).ok_or_else(|| corrupt("agent state"))?,
-        created_at: row.created_at,
-        updated_at: row.updated_at,
-        last_heartbeat: row.last_heartbeat,
-        workspace_path: row.workspace_path,
-        provider: row.provider,
-        model_name: row.model_name,
-        capabilities: serde_json::from_value(row.capabilities)
-            .map_err(unreadable("agent capabilities"))?,
-        metadata: row.metadata,
-        message_subscriptions: serde_json::from_value(row.message_subscriptions)
-            .map_err(unreadable("agent subscriptions"))?,
-        project_id: row.project_id.map(ProjectId::from_uuid),
-        run_id: row.run_id.map(RunId::from_uuid),
-        version: unsigned(row.version, "agent row version")?,
-    })
-}
+impl Versioned for Agent {
+    const VERSION: Col<Self> = table::Column::Version;
 
-pub(crate) async fn create(conn: &impl ConnectionTrait, agent: Agent) -> Result<()> {
-    let row: table::ActiveModel = to_row(agent).into();
-    table::Entity::insert(row)
-        .exec_without_returning(conn)
-        .await
-        .map_err(trying("store an agent"))?;
-    Ok(())
-}
+    fn version(&self) -> u64 {
+        self.version
+    }
 
-pub(crate) async fn update(conn: &impl ConnectionTrait, agent: Agent) -> Result<()> {
-    let (id, read_at) = (agent.id, signed(agent.version));
-    let change = table::ActiveModel {
-        name: Set(agent.name),
-        state: Set(agent.state.as_str().to_owned()),
-        updated_at: Set(agent.updated_at),
-        last_heartbeat: Set(agent.last_heartbeat),
-        provider: Set(agent.provider),
-        model_name: Set(agent.model_name),
-        capabilities: Set(json!(agent.capabilities)),
-        metadata: Set(agent.metadata),
-        message_subscriptions: Set(json!(agent.message_subscriptions)),
-        version: Set(read_at + 1),
-        ..Default::default()
-    };
-    let written = table::Entity::update_many()
-        .set(change)
-        .filter(table::Column::Id.eq(id.uuid()))
-        .filter(table::Column::Version.eq(read_at))
-        .exec(conn)
-        .await
-        .map_err(trying("update an agent"))?;
-    expect_one(written.rows_affected, "agent", &id)
-}
+    fn state(&self) -> Option<(Col<Self>, &'static str, Vec<&'static str>)> {
+        Some((
+            table::Column::State,
+            self.state.as_str(),
+            self.state.before(),
+        ))
+    }
 
-pub(crate) async fn read(conn: &impl ConnectionTrait, id: AgentId) -> Result<Agent> {
-    table::Entity::find_by_id(id.uuid())
-        .one(conn)
-        .await
-        .map_err(trying("read an agent"))?
-        .map_or_else(
-            || {
-                Err(Error::NotFound {
-                    entity: "agent",
-                    id: id.to_string(),
-                })
-            },
-            from_row,
-        )
+    fn requires(&self) -> Vec<SelectStatement> {
+        projects::must_exist(self.project_id)
+    }
 }
 
 #[async_trait]
@@ -153,7 +162,7 @@ impl AgentReader for SqlStore {
         let mut workspaces = workspaces::of_agents(self.reader(), ids).await?;
         let mut agents = Vec::with_capacity(rows.len());
         for row in rows {
-            let agent = from_row(row)?;
+            let agent = Agent::from_row(row)?;
             let workspace = workspaces
                 .remove(&agent.id)
                 .ok_or_else(|| corrupt("workspace of an agent"))?;

@@ -1,53 +1,136 @@
 //! Applies a batch inside an open transaction.
 
-use fusion_core::Change;
-use fusion_persistence::{Batch, Committed, Result};
-use sea_orm::ConnectionTrait;
+use fusion_core::{
+    Agent, ApiToken, Approval, Capability, Change, Message, Project, ProviderConfig, Row, RowKind,
+    Run, Task, Workflow, Workspace,
+};
+use fusion_persistence::{Batch, Committed, Error, Guard};
+use sea_orm::prelude::Uuid;
 
+use crate::failure::Result;
+use crate::session::Session;
 use crate::usage::Booked;
-use crate::{agents, events, journal, runs, tasks, usage, workflows, workspaces};
+use crate::{events, idempotency, journal, outbox, runs, table, tasks, usage};
 
-/// Checks the fence, writes the rows, appends the events. The caller commits or rolls back.
-pub(crate) async fn apply(conn: &impl ConnectionTrait, batch: Batch) -> Result<Committed> {
-    if let Some(fence) = batch.fence {
-        tasks::check_fence(conn, fence).await?;
-        if batch.requeue {
-            tasks::requeue(conn, fence).await?;
-        }
+/// Checks the idempotency key and the guard, writes the rows, appends the events. The caller
+/// commits or rolls back.
+pub(crate) async fn apply(session: &mut impl Session, batch: &Batch) -> Result<Committed> {
+    // First: the guard of what was done before may not hold any more.
+    if let Some(key) = &batch.idempotency {
+        idempotency::remember(session, key).await?;
     }
-    for change in batch.decision.changes {
-        apply_change(conn, change).await?;
+    match batch.guard {
+        Guard::Free => {}
+        Guard::Held(fence) => tasks::check_fence(session, fence).await?,
+        Guard::Release(fence) => tasks::requeue(session, fence, tasks::Requeue::ByHolder).await?,
+        Guard::Rescue(fence) => tasks::requeue(session, fence, tasks::Requeue::WhenExpired).await?,
     }
-    let last_seq = events::append(conn, batch.decision.events).await?;
+    apply_changes(session, &batch.decision.changes).await?;
+    outbox::append(session, &batch.decision.outbox).await?;
+    let last_seq = events::append(session, &batch.decision.events).await?;
     Ok(Committed { last_seq })
 }
 
-#[expect(
-    clippy::cognitive_complexity,
-    reason = "a table: one line for each kind of change"
-)]
-async fn apply_change(conn: &impl ConnectionTrait, change: Change) -> Result<()> {
+/// New tasks that stand side by side are written together: a workflow may have thousands.
+async fn apply_changes(session: &mut impl Session, changes: &[Change]) -> Result<()> {
+    let mut changes = changes.iter().peekable();
+    let mut new_tasks: Vec<&Task> = Vec::new();
+    while let Some(change) = changes.next() {
+        let Change::Create(Row::Task(task)) = change else {
+            apply_change(session, change).await?;
+            continue;
+        };
+        new_tasks.push(task);
+        if !matches!(changes.peek(), Some(Change::Create(Row::Task(_)))) {
+            tasks::create_many(session, &new_tasks).await?;
+            new_tasks.clear();
+        }
+    }
+    Ok(())
+}
+
+async fn apply_change(session: &mut impl Session, change: &Change) -> Result<()> {
     match change {
-        Change::CreateWorkflow(workflow) => workflows::create(conn, workflow).await,
-        Change::CreateRun(run) => runs::create(conn, run).await,
-        Change::UpdateRun(run) => runs::update(conn, run).await,
-        Change::CreateAgent(agent) => agents::create(conn, agent).await,
-        Change::UpdateAgent(agent) => agents::update(conn, agent).await,
-        Change::CreateWorkspace(workspace) => workspaces::create(conn, workspace).await,
-        Change::UpdateWorkspace(workspace) => workspaces::update(conn, workspace).await,
-        Change::CreateTask(task) => tasks::create(conn, task).await,
-        Change::UpdateTask(task) => tasks::update(conn, task).await,
-        Change::ReleaseSuccessors(task) => tasks::release_successors(conn, task).await,
-        Change::CloseTasks { run_id, count } => runs::close_tasks(conn, run_id, count).await,
+        Change::Create(row) => create(session, row).await,
+        Change::Update(row) => update(session, row).await,
+        Change::Delete { kind, id, version } => delete(session, *kind, *id, *version).await,
+        Change::ReleaseSuccessors(task) => tasks::release_successors(session, *task).await,
+        Change::CloseTasks { run_id, count } => runs::close_tasks(session, *run_id, *count).await,
         Change::BookUsage {
             run_id,
             task_id,
             usage: used,
         } => {
-            usage::book(conn, Booked::Task, task_id.uuid(), used).await?;
-            usage::book(conn, Booked::Run, run_id.uuid(), used).await
+            usage::book(session, Booked::Task, task_id.uuid(), *used).await?;
+            usage::book(session, Booked::Run, run_id.uuid(), *used).await
         }
-        Change::BeginEntry(entry) => journal::begin(conn, entry).await,
-        Change::UpdateEntry(entry) => journal::update(conn, entry).await,
+        Change::BeginEntry(entry) => table::create(session, entry).await,
+        Change::UpdateEntry(entry) => journal::update(session, entry).await,
     }
+}
+
+async fn create(session: &mut impl Session, row: &Row) -> Result<()> {
+    match row {
+        Row::Agent(agent) => table::create_checked(session, &**agent).await,
+        Row::ApiToken(token) => table::create(session, &**token).await,
+        Row::Approval(approval) => table::create(session, &**approval).await,
+        Row::Capability(capability) => table::create(session, &**capability).await,
+        Row::Message(message) => table::create(session, &**message).await,
+        Row::Metrics(sample) => table::create(session, &**sample).await,
+        Row::Project(project) => table::create(session, &**project).await,
+        Row::Provider(provider) => table::create(session, &**provider).await,
+        Row::Run(run) => table::create(session, &**run).await,
+        Row::Task(task) => table::create(session, &**task).await,
+        Row::Workflow(workflow) => table::create_checked(session, &**workflow).await,
+        Row::Workspace(workspace) => table::create(session, &**workspace).await,
+    }
+}
+
+async fn update(session: &mut impl Session, row: &Row) -> Result<()> {
+    match row {
+        Row::Agent(agent) => table::update(session, &**agent).await,
+        Row::ApiToken(token) => table::update(session, &**token).await,
+        Row::Approval(approval) => table::update(session, &**approval).await,
+        Row::Capability(capability) => table::update(session, &**capability).await,
+        Row::Message(message) => table::update(session, &**message).await,
+        Row::Metrics(_) => Err(never_changes(RowKind::Metrics)),
+        Row::Project(project) => table::update(session, &**project).await,
+        Row::Provider(provider) => table::update(session, &**provider).await,
+        Row::Run(run) => table::update(session, &**run).await,
+        Row::Task(task) => table::update(session, &**task).await,
+        Row::Workflow(workflow) => table::update(session, &**workflow).await,
+        Row::Workspace(workspace) => table::update(session, &**workspace).await,
+    }
+}
+
+async fn delete(session: &mut impl Session, kind: RowKind, id: Uuid, version: u64) -> Result<()> {
+    match kind {
+        RowKind::ApiToken => table::delete::<ApiToken>(session, id, version).await,
+        RowKind::Capability => table::delete::<Capability>(session, id, version).await,
+        RowKind::Message => table::delete::<Message>(session, id, version).await,
+        RowKind::Project => table::delete::<Project>(session, id, version).await,
+        RowKind::Provider => table::delete::<ProviderConfig>(session, id, version).await,
+        RowKind::Workflow => table::delete::<Workflow>(session, id, version).await,
+        RowKind::Workspace => table::delete::<Workspace>(session, id, version).await,
+        RowKind::Agent => ended_instead::<Agent>(),
+        RowKind::Approval => ended_instead::<Approval>(),
+        RowKind::Run => ended_instead::<Run>(),
+        RowKind::Task => ended_instead::<Task>(),
+        RowKind::Metrics => Err(never_changes(RowKind::Metrics)),
+    }
+}
+
+fn never_changes(kind: RowKind) -> crate::failure::Failure {
+    Error::Invalid {
+        reason: format!("a {} never changes; it goes by its age", kind.as_str()),
+    }
+    .into()
+}
+
+/// For what stays as history: it ends by its state.
+fn ended_instead<T: fusion_persistence::Entity>() -> Result<()> {
+    Err(Error::Invalid {
+        reason: format!("{} rows are not deleted: they end by their state", T::NAME),
+    }
+    .into())
 }

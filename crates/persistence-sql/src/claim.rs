@@ -1,79 +1,109 @@
 //! Claims and leases: the hot statements, in plain SQL. Expiry is counted by the database's clock.
 
-use fusion_persistence::{Claim, Claimed, Lease, Result};
-use sea_orm::{ConnectionTrait, FromQueryResult, Statement, Value};
+use fusion_persistence::{Claim, Claimed, Lease};
+use sea_orm::{DbBackend, Statement, Value};
 
-use crate::error::{corrupt, trying};
-use crate::store::unsigned;
-use crate::{agents, events, tasks};
+use crate::dialect::Dialect;
+use crate::error::corrupt;
+use crate::failure::Result;
+use crate::session::Session;
+use crate::table::Stored;
+use crate::{events, table, tasks};
 
-/// Milliseconds since 1970 by SQLite's clock.
-const NOW_MS: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
+/// Ready tasks, as the indexes `tasks_pooled` and `tasks_own` hold them.
+const READY: &str = "state = 'queued' AND unmet_dependencies = 0";
 
-/// Leases the first ready task that fits, in one statement.
-pub(crate) async fn claim(conn: &impl ConnectionTrait, claim: Claim) -> Result<Option<Claimed>> {
-    let fitting: Vec<String> = (0..claim.capability_sets.len())
-        .map(|n| format!("${}", n + 5))
-        .collect();
-    let sql = format!(
-        "WITH chosen AS MATERIALIZED (
-           SELECT id AS chosen_id FROM tasks
-           WHERE state = 'queued' AND unmet_dependencies = 0
-             AND EXISTS (SELECT 1 FROM agents WHERE id = $1 AND state = 'idle')
-             AND NOT EXISTS (SELECT 1 FROM tasks held
-                             WHERE held.agent_id = $1 AND held.state IN ('assigned', 'running'))
-             AND (agent_id = $1 OR (agent_id IS NULL AND run_id = $2 AND capability_key IN ({})))
-           ORDER BY priority DESC, queued_at, id LIMIT 1)
-         UPDATE tasks SET state = 'assigned', agent_id = $1, fence = fence + 1, version = version + 1,
-           lease_owner = $3, lease_until = {NOW_MS} + $4
-         FROM chosen WHERE id = chosen.chosen_id RETURNING *",
-        fitting.join(", ")
-    );
-    let mut values: Vec<Value> = vec![
-        claim.agent.uuid().into(),
-        claim.run.uuid().into(),
-        claim.lease.owner.uuid().into(),
-        millis(claim.lease)?.into(),
-    ];
-    values.extend(claim.capability_sets.into_iter().map(Value::from));
-    let statement = Statement::from_sql_and_values(conn.get_database_backend(), sql, values);
-    let Some(row) = conn
-        .query_one_raw(statement)
-        .await
-        .map_err(trying("claim a task"))?
+/// Leases the first ready task that fits, in one statement. Each set of capabilities, and the
+/// agent's own queue, is looked up in an index by its first row only: a claim costs the same
+/// however many tasks are ready.
+pub(crate) async fn claim(session: &mut impl Session, claim: &Claim) -> Result<Option<Claimed>> {
+    wait_for_agent(session, claim).await?;
+    let Some(row) = session
+        .rows::<tasks::table::Entity>("claim a task", lease_first(session.backend(), claim)?)
+        .await?
+        .pop()
     else {
         return Ok(None);
     };
-    let row =
-        tasks::table::Model::from_query_result(&row, "").map_err(trying("read a claimed task"))?;
-    let task = tasks::from_row(row)?;
-    let mut event = claim.event;
+    let task = fusion_core::Task::from_row(row)?;
+    let mut event = claim.event.clone();
     event.data = serde_json::json!({ "task_id": task.id, "step": task.name, "fence": task.fence });
     event.message = format!("{} {}", task.name, event.message);
     event.message_queue_topic = Some(format!("task.assigned.{}", task.id));
-    events::append(conn, vec![event]).await?;
-    let agent = agents::read(conn, claim.agent).await?;
+    events::append(session, &[event]).await?;
+    let agent = table::read(session, claim.agent.uuid()).await?;
     Ok(Some(Claimed { task, agent }))
 }
 
-/// Prolongs the leases of a node, counted from now.
-pub(crate) async fn extend(conn: &impl ConnectionTrait, lease: Lease) -> Result<u64> {
-    let sql = format!(
-        "UPDATE tasks SET lease_until = {NOW_MS} + $2
-         WHERE lease_owner = $1 AND state IN ('assigned', 'running')"
-    );
-    let values: [Value; 2] = [lease.owner.uuid().into(), millis(lease)?.into()];
-    let statement = Statement::from_sql_and_values(conn.get_database_backend(), sql, values);
-    let written = conn
-        .execute_raw(statement)
-        .await
-        .map_err(trying("extend leases"))?;
-    unsigned(
-        i64::try_from(written.rows_affected()).map_err(|_| corrupt("row count"))?,
-        "row count",
-    )
+/// Another process may be about to give the agent a task, or to pause it: its row is locked first, so
+/// that the claim after it sees what was committed meanwhile. SQLite has one writer anyway.
+async fn wait_for_agent(session: &mut impl Session, claim: &Claim) -> Result<()> {
+    const LOCK: &str = "SELECT version FROM agents WHERE id = $1 FOR NO KEY UPDATE";
+    let backend = session.backend();
+    if backend == DbBackend::Postgres {
+        let agent = [Value::from(claim.agent.uuid())];
+        let lock = Statement::from_sql_and_values(backend, LOCK, agent);
+        session.number("claim a task", lock).await?;
+    }
+    Ok(())
 }
 
-fn millis(lease: Lease) -> Result<i64> {
+fn lease_first(backend: DbBackend, claim: &Claim) -> Result<Statement> {
+    let dialect = Dialect::from(backend);
+    let lock = dialect.skip_locked();
+    let first = |wanted: String| {
+        format!(
+            "SELECT * FROM (SELECT id, priority, queued_at FROM tasks WHERE {READY} AND {wanted}
+               ORDER BY priority DESC, queued_at, id LIMIT 1 {lock}) AS first"
+        )
+    };
+    let mut firsts = vec![first("agent_id = $1".to_owned())];
+    for number in 0..claim.capability_sets.len() {
+        firsts.push(first(format!(
+            "agent_id IS NULL AND run_id = $4 AND capability_key = ${}",
+            number + 5
+        )));
+    }
+    let sql = format!(
+        "WITH chosen AS MATERIALIZED (
+           SELECT id AS chosen_id FROM ({firsts}) AS firsts
+           WHERE EXISTS (SELECT 1 FROM agents WHERE id = $1 AND state = 'idle')
+             AND NOT EXISTS (SELECT 1 FROM tasks held
+                             WHERE held.agent_id = $1 AND held.state IN ('assigned', 'running'))
+           ORDER BY priority DESC, queued_at, id LIMIT 1)
+         UPDATE tasks SET state = 'assigned', agent_id = $1, fence = fence + 1, version = version + 1,
+           lease_owner = $2, lease_until = {now} + $3
+         FROM chosen WHERE id = chosen.chosen_id RETURNING {columns}",
+        firsts = firsts.join(" UNION ALL "),
+        now = dialect.now_ms(),
+        columns = table::columns::<tasks::table::Entity>().join(", "),
+    );
+    let mut values: Vec<Value> = vec![
+        claim.agent.uuid().into(),
+        claim.lease.owner.uuid().into(),
+        millis(claim.lease)?.into(),
+    ];
+    if !claim.capability_sets.is_empty() {
+        values.push(claim.run.uuid().into());
+    }
+    values.extend(claim.capability_sets.iter().cloned().map(Value::from));
+    let statement = Statement::from_sql_and_values(backend, sql, values);
+    Ok(table::clean(statement))
+}
+
+/// Prolongs the leases of a node, counted from now.
+pub(crate) async fn extend(session: &mut impl Session, lease: Lease) -> Result<u64> {
+    let backend = session.backend();
+    let sql = format!(
+        "UPDATE tasks SET lease_until = {} + $2
+         WHERE lease_owner = $1 AND state IN ('assigned', 'running')",
+        Dialect::from(backend).now_ms()
+    );
+    let values: [Value; 2] = [lease.owner.uuid().into(), millis(lease)?.into()];
+    let statement = Statement::from_sql_and_values(backend, sql, values);
+    session.execute("extend leases", statement).await
+}
+
+fn millis(lease: Lease) -> fusion_persistence::Result<i64> {
     i64::try_from(lease.duration.as_millis()).map_err(|_| corrupt("lease"))
 }

@@ -1,15 +1,17 @@
 //! The event log.
 
-use async_trait::async_trait;
 use fusion_core::{AgentId, Event, EventId, EventType, NewEvent, RunId, Severity};
-use fusion_persistence::{EventFilter, EventReader, Result};
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, Statement, Value,
-};
+use fusion_persistence::Result;
+use sea_orm::{ActiveValue::Set, EntityTrait, QueryTrait};
 
-use crate::error::{corrupt, trying};
-use crate::store::{SqlStore, signed, unsigned};
+use crate::error::corrupt;
+use crate::failure;
+use crate::json;
+use crate::session::Session;
+use crate::store::unsigned;
+use crate::streams::{self, Stream};
+
+mod search;
 
 pub(crate) mod table {
     #![expect(
@@ -30,8 +32,11 @@ pub(crate) mod table {
         pub source_agent_id: Option<Uuid>,
         pub source_component: String,
         pub run_id: Option<Uuid>,
-        pub data: Json,
+        #[sea_orm(column_type = "Text")]
+        pub data: String,
+        #[sea_orm(column_type = "Text")]
         pub message: String,
+        #[sea_orm(column_type = "Text", nullable)]
         pub message_queue_topic: Option<String>,
     }
 
@@ -41,59 +46,46 @@ pub(crate) mod table {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Takes numbers under the row's lock, so that their order is the order of the commits.
-const TAKE_NUMBERS: &str =
-    "UPDATE event_streams SET last_seq = last_seq + $1 WHERE name = 'main' RETURNING last_seq";
-
 /// Events in one insert: far below SQLite's 32,766 bound values.
 const PER_INSERT: usize = 500;
 
 /// Appends events; gives the place of the last one, 0 when there are none.
-pub(crate) async fn append(conn: &impl ConnectionTrait, events: Vec<NewEvent>) -> Result<u64> {
+pub(crate) async fn append(
+    session: &mut impl Session,
+    events: &[NewEvent],
+) -> failure::Result<u64> {
     if events.is_empty() {
         return Ok(0);
     }
-    let count = i64::try_from(events.len()).map_err(|_| corrupt("number of events"))?;
-    let take = Statement::from_sql_and_values(
-        conn.get_database_backend(),
-        TAKE_NUMBERS,
-        [Value::from(count)],
-    );
-    let last: i64 = conn
-        .query_one_raw(take)
-        .await
-        .map_err(trying("number events"))?
-        .ok_or_else(|| corrupt("event stream"))?
-        .try_get_by_index(0)
-        .map_err(trying("number events"))?;
-    let mut rows = events
-        .into_iter()
-        .zip(last - count + 1..)
-        .map(|(event, seq)| to_row(event, seq))
-        .peekable();
-    while rows.peek().is_some() {
-        table::Entity::insert_many(rows.by_ref().take(PER_INSERT))
-            .exec_without_returning(conn)
-            .await
-            .map_err(trying("append events"))?;
+    let mut seq = streams::take(session, Stream::Events, events.len()).await?;
+    for some in events.chunks(PER_INSERT) {
+        let mut rows = Vec::with_capacity(some.len());
+        for event in some {
+            rows.push(to_row(event, seq)?);
+            seq += 1;
+        }
+        let insert = table::Entity::insert_many(rows).build(session.backend());
+        session
+            .execute("append events", crate::table::clean(insert))
+            .await?;
     }
-    unsigned(last, "event seq")
+    Ok(unsigned(seq - 1, "event seq")?)
 }
 
-fn to_row(event: NewEvent, seq: i64) -> table::ActiveModel {
-    table::ActiveModel {
+fn to_row(event: &NewEvent, seq: i64) -> Result<table::ActiveModel> {
+    Ok(table::ActiveModel {
         seq: Set(seq),
         id: Set(event.id.uuid()),
         timestamp: Set(event.timestamp),
         event_type: Set(event.event_type.as_str().to_owned()),
         severity: Set(event.severity.as_str().to_owned()),
         source_agent_id: Set(event.source_agent_id.map(AgentId::uuid)),
-        source_component: Set(event.source_component),
+        source_component: Set(event.source_component.clone()),
         run_id: Set(event.run_id.map(RunId::uuid)),
-        data: Set(event.data),
-        message: Set(event.message),
-        message_queue_topic: Set(event.message_queue_topic),
-    }
+        data: Set(json::to_text("event data", &event.data)?),
+        message: Set(event.message.clone()),
+        message_queue_topic: Set(event.message_queue_topic.clone()),
+    })
 }
 
 fn from_row(row: table::Model) -> Result<Event> {
@@ -109,28 +101,9 @@ fn from_row(row: table::Model) -> Result<Event> {
             source_agent_id: row.source_agent_id.map(AgentId::from_uuid),
             source_component: row.source_component,
             run_id: row.run_id.map(RunId::from_uuid),
-            data: row.data,
+            data: json::from_text("event data", &row.data)?,
             message: row.message,
             message_queue_topic: row.message_queue_topic,
         },
     })
-}
-
-#[async_trait]
-impl EventReader for SqlStore {
-    async fn events(&self, filter: EventFilter) -> Result<Vec<Event>> {
-        let mut query = table::Entity::find().filter(table::Column::Seq.gt(signed(filter.after)));
-        if let Some(run) = filter.run {
-            query = query.filter(table::Column::RunId.eq(run.uuid()));
-        }
-        query
-            .order_by_asc(table::Column::Seq)
-            .limit(u64::from(filter.limit))
-            .all(self.reader())
-            .await
-            .map_err(trying("read events"))?
-            .into_iter()
-            .map(from_row)
-            .collect()
-    }
 }

@@ -1,19 +1,23 @@
-//! Journals.
+//! Journals of tasks.
 
 use async_trait::async_trait;
 use fusion_core::{
     EffectClass, EntryKind, EntryState, JournalEntry, JournalEntryId, RunId, TaskId, TaskState,
 };
-use fusion_persistence::{JournalReader, Result};
+use fusion_persistence::{JournalFilter, JournalReader, Result};
+use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
+    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QueryTrait,
 };
 
 use crate::error::{corrupt, trying};
+use crate::failure;
+use crate::session::Session;
 use crate::store::{SqlStore, expect_one, signed};
-use crate::tasks;
+use crate::table::{Col, Stored, any_of, clean, exactly};
 use crate::usage::Columns;
+use crate::{json, tasks};
 
 pub(crate) mod table {
     #![expect(
@@ -31,11 +35,14 @@ pub(crate) mod table {
         pub run_id: Uuid,
         pub seq: i32,
         pub kind: String,
+        #[sea_orm(column_type = "Text")]
         pub name: String,
         pub effect: String,
         pub state: String,
-        pub request: Json,
-        pub outcome: Option<Json>,
+        #[sea_orm(column_type = "Text")]
+        pub request: String,
+        #[sea_orm(column_type = "Text", nullable)]
+        pub outcome: Option<String>,
         pub turns: i64,
         pub input_tokens: i64,
         pub output_tokens: i64,
@@ -51,65 +58,80 @@ pub(crate) mod table {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-fn to_row(entry: JournalEntry) -> Result<table::Model> {
-    Ok(table::Model {
-        id: entry.id.uuid(),
-        task_id: entry.task_id.uuid(),
-        run_id: entry.run_id.uuid(),
-        seq: i32::try_from(entry.seq).map_err(|_| corrupt("journal seq"))?,
-        kind: entry.kind.as_str().to_owned(),
-        name: entry.name,
-        effect: entry.effect.as_str().to_owned(),
-        state: entry.state.as_str().to_owned(),
-        request: entry.request,
-        outcome: entry.outcome,
-        turns: signed(entry.usage.turns),
-        input_tokens: signed(entry.usage.input_tokens),
-        output_tokens: signed(entry.usage.output_tokens),
-        cost_picos: entry.usage.cost.picos(),
-        attempts: i32::try_from(entry.attempts).map_err(|_| corrupt("journal attempts"))?,
-        started_at: entry.started_at,
-        finished_at: entry.finished_at,
-    })
+impl Stored for JournalEntry {
+    type Table = table::Entity;
+
+    const ID: Col<Self> = table::Column::Id;
+    const KEPT: &'static [Col<Self>] = &[];
+
+    fn to_row(&self) -> Result<table::Model> {
+        Ok(table::Model {
+            id: self.id.uuid(),
+            task_id: self.task_id.uuid(),
+            run_id: self.run_id.uuid(),
+            seq: i32::try_from(self.seq).map_err(|_| corrupt("journal seq"))?,
+            kind: self.kind.as_str().to_owned(),
+            name: self.name.clone(),
+            effect: self.effect.as_str().to_owned(),
+            state: self.state.as_str().to_owned(),
+            request: json::to_text("journal request", &self.request)?,
+            outcome: json::to_text_option("journal outcome", self.outcome.as_ref())?,
+            turns: signed(self.usage.turns),
+            input_tokens: signed(self.usage.input_tokens),
+            output_tokens: signed(self.usage.output_tokens),
+            cost_picos: self.usage.cost.picos(),
+            attempts: i32::try_from(self.attempts).map_err(|_| corrupt("journal attempts"))?,
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+        })
+    }
+
+    fn from_row(row: table::Model) -> Result<Self> {
+        let usage = Columns {
+            turns: row.turns,
+            input_tokens: row.input_tokens,
+            output_tokens: row.output_tokens,
+            cost_picos: row.cost_picos,
+        };
+        Ok(Self {
+            id: JournalEntryId::from_uuid(row.id),
+            task_id: TaskId::from_uuid(row.task_id),
+            run_id: RunId::from_uuid(row.run_id),
+            seq: u32::try_from(row.seq).map_err(|_| corrupt("journal seq"))?,
+            kind: EntryKind::from_text(&row.kind).ok_or_else(|| corrupt("journal kind"))?,
+            name: row.name,
+            effect: EffectClass::from_text(&row.effect).ok_or_else(|| corrupt("journal effect"))?,
+            state: EntryState::from_text(&row.state).ok_or_else(|| corrupt("journal state"))?,
+            request: json::from_text("journal request", &row.request)?,
+            outcome: json::from_text_option("journal outcome", row.outcome.as_ref())?,
+            usage: usage.usage("journal usage")?,
+            attempts: u32::try_from(row.attempts).map_err(|_| corrupt("journal attempts"))?,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+        })
+    }
+
+    fn condition(filter: &JournalFilter) -> Condition {
+        let task = filter.task.map(TaskId::uuid);
+        let condition = exactly(Condition::all(), table::Column::TaskId, task);
+        let condition = exactly(condition, table::Column::RunId, filter.run.map(RunId::uuid));
+        let kinds = filter.kinds.iter().map(|kind| kind.as_str());
+        let condition = any_of(condition, table::Column::Kind, kinds);
+        let states = filter.states.iter().map(|state| state.as_str());
+        any_of(condition, table::Column::State, states)
+    }
+
+    fn key(&self) -> Uuid {
+        self.id.uuid()
+    }
 }
 
-fn from_row(row: table::Model) -> Result<JournalEntry> {
-    let usage = Columns {
-        turns: row.turns,
-        input_tokens: row.input_tokens,
-        output_tokens: row.output_tokens,
-        cost_picos: row.cost_picos,
-    };
-    Ok(JournalEntry {
-        id: JournalEntryId::from_uuid(row.id),
-        task_id: TaskId::from_uuid(row.task_id),
-        run_id: RunId::from_uuid(row.run_id),
-        seq: u32::try_from(row.seq).map_err(|_| corrupt("journal seq"))?,
-        kind: EntryKind::from_text(&row.kind).ok_or_else(|| corrupt("journal kind"))?,
-        name: row.name,
-        effect: EffectClass::from_text(&row.effect).ok_or_else(|| corrupt("journal effect"))?,
-        state: EntryState::from_text(&row.state).ok_or_else(|| corrupt("journal state"))?,
-        request: row.request,
-        outcome: row.outcome,
-        usage: usage.usage("journal usage")?,
-        attempts: u32::try_from(row.attempts).map_err(|_| corrupt("journal attempts"))?,
-        started_at: row.started_at,
-        finished_at: row.finished_at,
-    })
-}
-
-pub(crate) async fn begin(conn: &impl ConnectionTrait, entry: JournalEntry) -> Result<()> {
-    let row: table::ActiveModel = to_row(entry)?.into();
-    table::Entity::insert(row)
-        .exec_without_returning(conn)
-        .await
-        .map_err(trying("write to a journal"))?;
-    Ok(())
-}
-
-pub(crate) async fn update(conn: &impl ConnectionTrait, entry: JournalEntry) -> Result<()> {
-    let id = entry.id;
-    let row = to_row(entry)?;
+/// The outcome of an entry, or its next attempt: only while it has none.
+pub(crate) async fn update(
+    session: &mut impl Session,
+    entry: &JournalEntry,
+) -> failure::Result<()> {
+    let row = entry.to_row()?;
     let change = table::ActiveModel {
         state: Set(row.state),
         outcome: Set(row.outcome),
@@ -121,14 +143,13 @@ pub(crate) async fn update(conn: &impl ConnectionTrait, entry: JournalEntry) -> 
         finished_at: Set(row.finished_at),
         ..Default::default()
     };
-    let written = table::Entity::update_many()
+    let update = table::Entity::update_many()
         .set(change)
-        .filter(table::Column::Id.eq(id.uuid()))
+        .filter(table::Column::Id.eq(entry.id.uuid()))
         .filter(table::Column::State.eq(EntryState::Started.as_str()))
-        .exec(conn)
-        .await
-        .map_err(trying("write to a journal"))?;
-    expect_one(written.rows_affected, "journal entry", &id)
+        .build(session.backend());
+    let written = session.execute("write to a journal", clean(update)).await?;
+    Ok(expect_one(written, "journal entry", &entry.id)?)
 }
 
 #[async_trait]
@@ -141,7 +162,7 @@ impl JournalReader for SqlStore {
             .await
             .map_err(trying("read a journal"))?
             .into_iter()
-            .map(from_row)
+            .map(JournalEntry::from_row)
             .collect()
     }
 
@@ -167,7 +188,7 @@ impl JournalReader for SqlStore {
             .await
             .map_err(trying("read journals"))?
             .into_iter()
-            .map(from_row)
+            .map(JournalEntry::from_row)
             .collect()
     }
 }

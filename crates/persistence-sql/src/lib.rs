@@ -1,24 +1,47 @@
-//! The store on SQLite.
+//! The store on SQLite and PostgreSQL.
 //!
-//! One process owns a database. All writes go through one connection in one task
-//! (`writer.rs`), which puts the batches of many callers into one transaction and answers
-//! each after COMMIT with `synchronous=FULL`. Reads use connections of their own.
+//! All writes of a process go through one connection in one task (`writer.rs`), which puts the
+//! batches of many callers into one transaction and answers each after COMMIT. Reads use
+//! connections of their own. Both databases run the same statements; what differs between them is in
+//! `sqlite/`, `postgres/` and the few matches on the backend in `claim.rs` and `words.rs`.
 
 mod agents;
 mod apply;
+mod approvals;
+mod capabilities;
 mod claim;
+mod dialect;
 mod error;
 mod events;
+mod failure;
+mod fault;
+mod idempotency;
 mod journal;
+mod json;
+mod location;
+pub mod maintenance;
+mod messages;
+mod metrics;
 mod migrations;
+mod outbox;
+mod postgres;
+mod projects;
+mod providers;
+mod prune;
 mod runs;
+mod session;
 mod sqlite;
 mod store;
+mod streams;
+mod table;
 mod tasks;
+mod tokens;
 mod usage;
+mod words;
 mod workflows;
 mod workspaces;
 mod writer;
 
-pub use sqlite::{Durability, Location};
+pub use location::{Durability, Location, ServerUrl};
+pub use migrations::SchemaState;
 pub use store::SqlStore;

@@ -1,17 +1,17 @@
 //! Runs.
 
-use async_trait::async_trait;
-use fusion_core::{Run, RunId, WorkflowId, WorkflowState};
-use fusion_persistence::{Error, Result, RunFilter, RunReader};
-use sea_orm::sea_query::Expr;
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter,
-    QueryOrder, QuerySelect,
-};
-use serde_json::Value;
+use fusion_core::{Run, RunId, StateMachine, WorkflowId, WorkflowState};
+use fusion_persistence::{Result, RunFilter};
+use sea_orm::prelude::Uuid;
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryTrait};
 
-use crate::error::{corrupt, trying};
-use crate::store::{SqlStore, expect_one, signed, unsigned};
+use crate::error::corrupt;
+use crate::failure;
+use crate::json;
+use crate::session::Session;
+use crate::store::{expect_one, signed, unsigned};
+use crate::table::{Col, Stored, Versioned, any_of, exactly};
 use crate::usage::Columns;
 
 pub(crate) mod table {
@@ -29,8 +29,11 @@ pub(crate) mod table {
         pub workflow_id: Uuid,
         pub workflow_name: String,
         pub state: String,
-        pub inputs: Json,
-        pub outputs: Option<Json>,
+        #[sea_orm(column_type = "Text")]
+        pub inputs: String,
+        #[sea_orm(column_type = "Text", nullable)]
+        pub outputs: Option<String>,
+        #[sea_orm(column_type = "Text", nullable)]
         pub error_message: Option<String>,
         pub total_tasks: i32,
         pub open_tasks: i32,
@@ -50,132 +53,111 @@ pub(crate) mod table {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-fn to_row(run: Run) -> Result<table::Model> {
-    Ok(table::Model {
-        id: run.id.uuid(),
-        workflow_id: run.workflow_id.uuid(),
-        workflow_name: run.workflow_name,
-        state: run.state.as_str().to_owned(),
-        inputs: Value::Object(run.inputs),
-        outputs: run.outputs,
-        error_message: run.error_message,
-        total_tasks: i32::try_from(run.total_tasks).map_err(|_| corrupt("run total_tasks"))?,
-        open_tasks: i32::try_from(run.open_tasks).map_err(|_| corrupt("run open_tasks"))?,
-        turns: signed(run.usage.turns),
-        input_tokens: signed(run.usage.input_tokens),
-        output_tokens: signed(run.usage.output_tokens),
-        cost_picos: run.usage.cost.picos(),
-        created_at: run.created_at,
-        started_at: run.started_at,
-        completed_at: run.completed_at,
-        version: 1,
-    })
+impl Stored for Run {
+    type Table = table::Entity;
+
+    const ID: Col<Self> = table::Column::Id;
+    const KEPT: &'static [Col<Self>] = &[
+        table::Column::WorkflowId,
+        table::Column::WorkflowName,
+        table::Column::Inputs,
+        table::Column::TotalTasks,
+        table::Column::OpenTasks,
+        table::Column::Turns,
+        table::Column::InputTokens,
+        table::Column::OutputTokens,
+        table::Column::CostPicos,
+        table::Column::CreatedAt,
+    ];
+
+    fn to_row(&self) -> Result<table::Model> {
+        Ok(table::Model {
+            id: self.id.uuid(),
+            workflow_id: self.workflow_id.uuid(),
+            workflow_name: self.workflow_name.clone(),
+            state: self.state.as_str().to_owned(),
+            inputs: json::to_text("run inputs", &self.inputs)?,
+            outputs: json::to_text_option("run outputs", self.outputs.as_ref())?,
+            error_message: self.error_message.clone(),
+            total_tasks: i32::try_from(self.total_tasks).map_err(|_| corrupt("run total_tasks"))?,
+            open_tasks: i32::try_from(self.open_tasks).map_err(|_| corrupt("run open_tasks"))?,
+            turns: signed(self.usage.turns),
+            input_tokens: signed(self.usage.input_tokens),
+            output_tokens: signed(self.usage.output_tokens),
+            cost_picos: self.usage.cost.picos(),
+            created_at: self.created_at,
+            started_at: self.started_at,
+            completed_at: self.completed_at,
+            version: 1,
+        })
+    }
+
+    fn from_row(row: table::Model) -> Result<Self> {
+        let usage = Columns {
+            turns: row.turns,
+            input_tokens: row.input_tokens,
+            output_tokens: row.output_tokens,
+            cost_picos: row.cost_picos,
+        };
+        Ok(Self {
+            id: RunId::from_uuid(row.id),
+            workflow_id: WorkflowId::from_uuid(row.workflow_id),
+            workflow_name: row.workflow_name,
+            state: WorkflowState::from_text(&row.state).ok_or_else(|| corrupt("run state"))?,
+            inputs: json::from_text("run inputs", &row.inputs)?,
+            outputs: json::from_text_option("run outputs", row.outputs.as_ref())?,
+            error_message: row.error_message,
+            total_tasks: u32::try_from(row.total_tasks).map_err(|_| corrupt("run total_tasks"))?,
+            open_tasks: u32::try_from(row.open_tasks).map_err(|_| corrupt("run open_tasks"))?,
+            usage: usage.usage("run usage")?,
+            created_at: row.created_at,
+            started_at: row.started_at,
+            completed_at: row.completed_at,
+            version: unsigned(row.version, "run row version")?,
+        })
+    }
+
+    fn condition(filter: &RunFilter) -> Condition {
+        let states = filter.states.iter().map(|state| state.as_str());
+        let condition = any_of(Condition::all(), table::Column::State, states);
+        let workflow = filter.workflow.map(WorkflowId::uuid);
+        exactly(condition, table::Column::WorkflowId, workflow)
+    }
+
+    fn key(&self) -> Uuid {
+        self.id.uuid()
+    }
 }
 
-fn from_row(row: table::Model) -> Result<Run> {
-    let usage = Columns {
-        turns: row.turns,
-        input_tokens: row.input_tokens,
-        output_tokens: row.output_tokens,
-        cost_picos: row.cost_picos,
-    };
-    let Value::Object(inputs) = row.inputs else {
-        return Err(corrupt("run inputs"));
-    };
-    Ok(Run {
-        id: RunId::from_uuid(row.id),
-        workflow_id: WorkflowId::from_uuid(row.workflow_id),
-        workflow_name: row.workflow_name,
-        state: WorkflowState::from_text(&row.state).ok_or_else(|| corrupt("run state"))?,
-        inputs,
-        outputs: row.outputs,
-        error_message: row.error_message,
-        total_tasks: u32::try_from(row.total_tasks).map_err(|_| corrupt("run total_tasks"))?,
-        open_tasks: u32::try_from(row.open_tasks).map_err(|_| corrupt("run open_tasks"))?,
-        usage: usage.usage("run usage")?,
-        created_at: row.created_at,
-        started_at: row.started_at,
-        completed_at: row.completed_at,
-        version: unsigned(row.version, "run row version")?,
-    })
+impl Versioned for Run {
+    const VERSION: Col<Self> = table::Column::Version;
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn state(&self) -> Option<(Col<Self>, &'static str, Vec<&'static str>)> {
+        Some((
+            table::Column::State,
+            self.state.as_str(),
+            self.state.before(),
+        ))
+    }
 }
 
-pub(crate) async fn create(conn: &impl ConnectionTrait, run: Run) -> Result<()> {
-    let row: table::ActiveModel = to_row(run)?.into();
-    table::Entity::insert(row)
-        .exec_without_returning(conn)
-        .await
-        .map_err(trying("store a run"))?;
-    Ok(())
-}
-
-pub(crate) async fn update(conn: &impl ConnectionTrait, run: Run) -> Result<()> {
-    let (id, read_at) = (run.id, signed(run.version));
-    let change = table::ActiveModel {
-        state: Set(run.state.as_str().to_owned()),
-        outputs: Set(run.outputs),
-        error_message: Set(run.error_message),
-        started_at: Set(run.started_at),
-        completed_at: Set(run.completed_at),
-        version: Set(read_at + 1),
-        ..Default::default()
-    };
-    let written = table::Entity::update_many()
-        .set(change)
-        .filter(table::Column::Id.eq(id.uuid()))
-        .filter(table::Column::Version.eq(read_at))
-        .exec(conn)
-        .await
-        .map_err(trying("update a run"))?;
-    expect_one(written.rows_affected, "run", &id)
-}
-
-pub(crate) async fn close_tasks(conn: &impl ConnectionTrait, id: RunId, count: u32) -> Result<()> {
-    let written = table::Entity::update_many()
+pub(crate) async fn close_tasks(
+    session: &mut impl Session,
+    id: RunId,
+    count: u32,
+) -> failure::Result<()> {
+    let count = i32::try_from(count).map_err(|_| corrupt("number of tasks"))?;
+    let fewer = table::Entity::update_many()
         .col_expr(
             table::Column::OpenTasks,
             Expr::col(table::Column::OpenTasks).sub(count),
         )
         .filter(table::Column::Id.eq(id.uuid()))
-        .exec(conn)
-        .await
-        .map_err(trying("count a run's tasks"))?;
-    expect_one(written.rows_affected, "run", &id)
-}
-
-#[async_trait]
-impl RunReader for SqlStore {
-    async fn run(&self, id: RunId) -> Result<Run> {
-        table::Entity::find_by_id(id.uuid())
-            .one(self.reader())
-            .await
-            .map_err(trying("read a run"))?
-            .map_or_else(
-                || {
-                    Err(Error::NotFound {
-                        entity: "run",
-                        id: id.to_string(),
-                    })
-                },
-                from_row,
-            )
-    }
-
-    async fn runs(&self, filter: RunFilter) -> Result<Vec<Run>> {
-        let mut query = table::Entity::find();
-        if filter.unfinished_only {
-            let unfinished = WorkflowState::ALL.iter().filter(|state| !state.is_final());
-            query =
-                query.filter(table::Column::State.is_in(unfinished.map(|state| state.as_str())));
-        }
-        query
-            .order_by_desc(table::Column::Id)
-            .limit(u64::from(filter.limit))
-            .all(self.reader())
-            .await
-            .map_err(trying("list runs"))?
-            .into_iter()
-            .map(from_row)
-            .collect()
-    }
+        .build(session.backend());
+    let written = session.execute("count a run's tasks", fewer).await?;
+    Ok(expect_one(written, "run", &id)?)
 }

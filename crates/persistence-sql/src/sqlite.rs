@@ -1,88 +1,128 @@
 //! Opening a SQLite database: settings, version, schema.
 
-use std::fs::Permissions;
+mod place;
+mod session;
+
+use std::fs::{File, Permissions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fusion_persistence::{Error, Result};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, TransactionTrait};
-use sea_orm_migration::MigratorTrait;
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement,
+    TransactionTrait,
+};
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
 
-use crate::error::trying;
-use crate::migrations::Migrator;
+use crate::error::{damaged, trying};
+use crate::location::Durability;
+use crate::migrations::bring_up_to_date;
+use crate::store::Opened;
+use crate::writer::{self, Writer};
+pub(crate) use place::is_owned;
+use session::SqliteSession;
 
 /// The first SQLite release without the WAL-reset corruption bug of 3.7.0 to 3.51.2
 /// (<https://www.sqlite.org/wal.html>).
 const OLDEST_SAFE_SQLITE: i32 = 3_051_003;
 
-/// How long a statement waits for an outside tool that holds the file.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a statement waits for an outside tool that holds the file, before callers are told.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Names the databases in memory of this process.
+static IN_MEMORY: AtomicU64 = AtomicU64::new(0);
 
 /// Connections for reading.
 const READERS: u32 = 4;
 
-/// What an acknowledged commit survives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Durability {
-    /// A crash of the process, of the machine and of its power: `synchronous=FULL`.
-    Full,
-    /// A crash of the process; the last commits may be lost with the power: `synchronous=NORMAL`.
-    Normal,
+/// Opens or makes a file, and starts its writer.
+pub(crate) async fn open(
+    path: &Path,
+    durability: Durability,
+    tracker: &TaskTracker,
+) -> Result<Opened> {
+    let (owned, first) = take(path).await?;
+    migrate(&first).await?;
+    expire_leases(&first).await?;
+    first.close().await.map_err(trying("open the database"))?;
+    let session = SqliteSession::open(path, durability)
+        .map_err(Error::from)?
+        .owning(owned);
+    let readers = connect(&at(path), Access::ReadOnly, READERS).await?;
+    Ok(Opened {
+        writer: Some(start(session, tracker)?),
+        readers,
+    })
 }
 
-/// Where the database is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Location {
-    /// A file; made when it is missing.
-    File(PathBuf, Durability),
-    /// A file that another process may own: for reading only. Every write is refused.
-    Beside(PathBuf),
-    /// Memory only; gone with the process.
-    Memory,
-}
-
-/// One connection for writing, some for reading.
-#[derive(Debug)]
-pub(crate) struct Connections {
-    pub(crate) writer: DatabaseConnection,
-    pub(crate) readers: DatabaseConnection,
-}
-
-/// Opens the database and brings its schema up to date.
-pub(crate) async fn open(location: &Location) -> Result<Connections> {
+/// Opens or makes a file and takes the right to be the only process that writes to it, until the
+/// first answer is dropped. Its schema is left as it is.
+pub(crate) async fn take(path: &Path) -> Result<(File, DatabaseConnection)> {
     check_library()?;
-    let connections = match location {
-        Location::File(path, durability) => {
-            make_private(path)?;
-            let writer = connect(path, Access::Write(*durability), 1).await?;
-            migrate(&writer).await?;
-            let readers = connect(path, Access::ReadOnly, READERS).await?;
-            Connections { writer, readers }
-        }
-        Location::Beside(path) => {
-            let readers = connect(path, Access::ReadOnly, READERS).await?;
-            check_schema(&readers).await?;
-            Connections {
-                writer: readers.clone(),
-                readers,
-            }
-        }
-        Location::Memory => {
-            let mut options = ConnectOptions::new("sqlite::memory:");
-            quiet(&mut options).max_connections(1).min_connections(1);
-            let only = Database::connect(options)
-                .await
-                .map_err(trying("open a database in memory"))?;
-            migrate(&only).await?;
-            Connections {
-                writer: only.clone(),
-                readers: only,
-            }
-        }
-    };
-    Ok(connections)
+    place::refuse_network(path)?;
+    let was_left_open = place::was_left_open(path);
+    let owned = place::own(path)?;
+    make_private(path)?;
+    let connection = connect(&at(path), Access::Write, 1).await?;
+    if was_left_open {
+        check_pages(&connection).await?;
+    }
+    Ok((owned, connection))
+}
+
+/// Opens a file that another process may own; `None` when there is none.
+pub(crate) async fn look_at(path: &Path) -> Result<Option<DatabaseConnection>> {
+    check_library()?;
+    if !path.exists() {
+        return Ok(None);
+    }
+    connect(&at(path), Access::ReadOnly, READERS)
+        .await
+        .map(Some)
+}
+
+/// Opens or makes a file that nobody else knows of yet. It is neither synced nor journaled on disk:
+/// a crash leaves nothing of use.
+pub(crate) async fn open_unknown(path: &Path) -> Result<DatabaseConnection> {
+    connect(&at(path), Access::Unknown, 1).await
+}
+
+/// Makes a database that lives as long as its writer.
+pub(crate) async fn open_in_memory(tracker: &TaskTracker) -> Result<Opened> {
+    check_library()?;
+    let name = format!("/fusion-{}", IN_MEMORY.fetch_add(1, Ordering::Relaxed));
+    let uri = format!("file:{name}?vfs=memdb");
+    let session = SqliteSession::open(Path::new(&uri), Durability::Full).map_err(Error::from)?;
+    let options = SqliteConnectOptions::new().filename(&name).vfs("memdb");
+    let first = connect(&options, Access::Write, 1).await?;
+    migrate(&first).await?;
+    first.close().await.map_err(trying("open the database"))?;
+    let readers = connect(&options, Access::ReadOnly, READERS).await?;
+    Ok(Opened {
+        writer: Some(start(session, tracker)?),
+        readers,
+    })
+}
+
+/// Starts the writer on a thread of its own.
+fn start(session: SqliteSession, tracker: &TaskTracker) -> Result<Writer> {
+    let (hand, jobs) = Writer::new();
+    let (runtime, tracked) = (Handle::current(), tracker.token());
+    std::thread::Builder::new()
+        .name("sqlite-writer".to_owned())
+        .spawn(move || {
+            runtime.block_on(writer::work(session, jobs));
+            drop(tracked);
+        })
+        .map(|_| hand)
+        .map_err(|error| Error::Unavailable {
+            action: "start the writer's thread",
+            source: Box::new(error),
+        })
 }
 
 fn check_library() -> Result<()> {
@@ -115,88 +155,86 @@ fn make_private(path: &Path) -> Result<()> {
         })
 }
 
+fn at(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new().filename(path)
+}
+
 /// What connections may do.
 #[derive(Debug, Clone, Copy)]
 enum Access {
-    Write(Durability),
+    Write,
     ReadOnly,
+    /// Write to a file that nobody else knows of.
+    Unknown,
 }
 
-async fn connect(path: &Path, access: Access, connections: u32) -> Result<DatabaseConnection> {
-    let file = path.to_path_buf();
+async fn connect(
+    place: &SqliteConnectOptions,
+    access: Access,
+    connections: u32,
+) -> Result<DatabaseConnection> {
+    let place = place.clone();
     let mut options = ConnectOptions::new("sqlite:");
-    quiet(&mut options)
+    options
+        .sqlx_logging(false)
+        .test_before_acquire(false)
         .max_connections(connections)
         .min_connections(0)
         .map_sqlx_sqlite_opts(move |_| {
-            let common = SqliteConnectOptions::new()
-                .filename(&file)
-                .foreign_keys(true)
-                .busy_timeout(BUSY_TIMEOUT);
-            let synchronous = match access {
-                Access::ReadOnly => return common.read_only(true),
-                Access::Write(Durability::Full) => SqliteSynchronous::Full,
-                Access::Write(Durability::Normal) => SqliteSynchronous::Normal,
-            };
-            common
-                .create_if_missing(true)
-                .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(synchronous)
-                .pragma("journal_size_limit", "67108864")
+            let common = place.clone().foreign_keys(true).busy_timeout(BUSY_TIMEOUT);
+            match access {
+                Access::ReadOnly => common.read_only(true),
+                Access::Write => common
+                    .create_if_missing(true)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Full),
+                Access::Unknown => common
+                    .journal_mode(SqliteJournalMode::Memory)
+                    .synchronous(SqliteSynchronous::Off),
+            }
         });
     Database::connect(options)
         .await
         .map_err(trying("open the database"))
 }
 
-fn quiet(options: &mut ConnectOptions) -> &mut ConnectOptions {
-    options.sqlx_logging(false).test_before_acquire(false)
+/// After a crash: whether every page of the file makes sense.
+pub(crate) async fn check_pages(connection: &DatabaseConnection) -> Result<()> {
+    let check = Statement::from_string(DbBackend::Sqlite, "PRAGMA quick_check(1)");
+    let row = connection
+        .query_one_raw(check)
+        .await
+        .map_err(trying("check the database"))?;
+    let found: Option<String> = row
+        .map(|row| row.try_get_by_index(0))
+        .transpose()
+        .map_err(trying("check the database"))?;
+    if found.as_deref() == Some("ok") {
+        return Ok(());
+    }
+    Err(damaged())
 }
 
 /// Applies the missing steps in one transaction: a crash leaves the old schema or the new one.
-async fn migrate(writer: &DatabaseConnection) -> Result<()> {
-    let transaction = writer.begin().await.map_err(trying("open the database"))?;
-    Migrator::install(&transaction)
+async fn migrate(connection: &DatabaseConnection) -> Result<()> {
+    let transaction = connection
+        .begin()
         .await
-        .map_err(trying("read the schema's version"))?;
-    if missing_steps(&transaction).await? > 0 {
-        Migrator::up(&transaction, None)
-            .await
-            .map_err(trying("bring the schema up to date"))?;
-    }
+        .map_err(trying("open the database"))?;
+    bring_up_to_date(&transaction, None).await?;
     transaction
         .commit()
         .await
         .map_err(trying("bring the schema up to date"))
 }
 
-/// Refuses a database that this program can't read as it is.
-async fn check_schema(readers: &DatabaseConnection) -> Result<()> {
-    if missing_steps(readers).await? == 0 {
-        return Ok(());
-    }
-    Err(Error::Unusable {
-        reason: "the database is of an older fusion-kit: any command that runs a workflow brings it up to date".to_owned(),
-    })
-}
-
-/// How many steps the database lacks.
-async fn missing_steps(conn: &impl ConnectionTrait) -> Result<usize> {
-    let known: Vec<String> = Migrator::migrations()
-        .iter()
-        .map(|step| step.name().to_owned())
-        .collect();
-    let applied = Migrator::get_migration_models(conn)
+/// One process owns the file, so whoever holds a lease in it is dead: its leases run out now.
+async fn expire_leases(connection: &DatabaseConnection) -> Result<()> {
+    connection
+        .execute_unprepared(
+            "UPDATE tasks SET lease_until = 0 WHERE state IN ('assigned', 'running') AND lease_until <> 0",
+        )
         .await
-        .map_err(trying("read the schema's version"))?;
-    if let Some(newer) = applied.iter().find(|step| !known.contains(&step.version)) {
-        return Err(Error::Unusable {
-            reason: format!(
-                "the database was written by a newer fusion-kit (its schema has step {}): \
-                 use that version, or another --data-dir",
-                newer.version
-            ),
-        });
-    }
-    Ok(known.len() - applied.len())
+        .map(|_| ())
+        .map_err(trying("open the database"))
 }

@@ -1,39 +1,87 @@
 //! The store: readers of its own, one writer.
 
 use std::fmt::Display;
+use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use fusion_persistence::{Batch, Claim, Claimed, Committed, Error, Lease, Result, Store};
+use fusion_persistence::{Batch, Claim, Claimed, Committed, Error, Lease, Prune, Result, Store};
 use sea_orm::DatabaseConnection;
 use tokio_util::task::TaskTracker;
 
 use crate::error::{corrupt, trying};
-use crate::sqlite::{self, Connections, Location};
+use crate::location::Location;
+use crate::migrations::schema_state;
 use crate::writer::Writer;
+use crate::{postgres, sqlite};
 
-/// The store on SQLite. Clones share its connections.
+/// The store on SQLite or PostgreSQL. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct SqlStore {
-    writer: Writer,
-    pub(crate) writing: DatabaseConnection,
+    writer: Option<Writer>,
     readers: DatabaseConnection,
+    /// The file of a database that has one owner at a time.
+    file: Option<Arc<Path>>,
+}
+
+/// A database that was opened.
+pub(crate) struct Opened {
+    /// `None` for a database that is only looked at.
+    pub(crate) writer: Option<Writer>,
+    pub(crate) readers: DatabaseConnection,
 }
 
 impl SqlStore {
-    /// Opens or makes a database and starts its writer on `tracker`.
+    /// Opens or makes a database and starts its writer on `tracker`, which is done once every
+    /// clone of the store is dropped.
     ///
     /// # Errors
-    /// The file can't be opened, is damaged, or was written by a newer program.
+    /// The database can't be reached or opened, is damaged, or was written by a newer program.
     pub async fn open(location: &Location, tracker: &TaskTracker) -> Result<Self> {
-        let Connections { writer, readers } = sqlite::open(location).await?;
+        let Opened { writer, readers } = match location {
+            Location::File(path, durability) => sqlite::open(path, *durability, tracker).await?,
+            Location::Memory => sqlite::open_in_memory(tracker).await?,
+            Location::Server(url) => postgres::open(url, tracker).await?,
+        };
         Ok(Self {
-            writer: Writer::start(writer.clone(), tracker),
-            writing: writer,
+            writer,
             readers,
+            file: location.file(),
         })
     }
 
-    /// Closes every connection, so that the WAL is folded into the database file.
+    /// Opens a database for reading only, beside the processes that write to it; `None` when there
+    /// is none yet. Every write is refused.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); also when the schema is not up to date.
+    pub async fn open_to_read(location: &Location) -> Result<Option<Self>> {
+        let readers = match location {
+            Location::File(path, _) => sqlite::look_at(path).await?,
+            Location::Memory => None,
+            Location::Server(url) => postgres::look_at(url).await?,
+        };
+        let Some(readers) = readers else {
+            return Ok(None);
+        };
+        let schema = schema_state(&readers).await?;
+        if schema.applied.is_empty() {
+            return Ok(None);
+        }
+        if !schema.missing.is_empty() {
+            return Err(Error::Unusable {
+                reason: "the database is of an older fusion-kit: `fusion-kit db migrate` brings it up to date"
+                    .to_owned(),
+            });
+        }
+        Ok(Some(Self {
+            writer: None,
+            readers,
+            file: location.file(),
+        }))
+    }
+
+    /// Closes the connections of the readers. Those of the writer go with the last clone.
     ///
     /// # Errors
     /// The driver can't close; nothing committed is lost by that.
@@ -42,30 +90,41 @@ impl SqlStore {
         self.readers
             .close()
             .await
-            .map_err(trying("close the database"))?;
-        self.writing
-            .close()
-            .await
             .map_err(trying("close the database"))
     }
 
     pub(crate) const fn reader(&self) -> &DatabaseConnection {
         &self.readers
     }
+
+    /// Whether a process owns the database; `None` for one that many may write to.
+    pub(crate) fn is_owned(&self) -> Option<bool> {
+        self.file.as_deref().map(sqlite::is_owned)
+    }
+
+    fn writer(&self) -> Result<&Writer> {
+        self.writer.as_ref().ok_or_else(|| Error::Unusable {
+            reason: "the database was opened for reading only".to_owned(),
+        })
+    }
 }
 
 #[async_trait]
 impl Store for SqlStore {
     async fn commit(&self, batch: Batch) -> Result<Committed> {
-        self.writer.commit(batch).await
+        self.writer()?.commit(batch).await
     }
 
     async fn claim_task(&self, claim: Claim) -> Result<Option<Claimed>> {
-        self.writer.claim(claim).await
+        self.writer()?.claim(claim).await
     }
 
     async fn extend_leases(&self, lease: Lease) -> Result<u64> {
-        self.writer.extend(lease).await
+        self.writer()?.extend(lease).await
+    }
+
+    async fn prune(&self, old: Prune) -> Result<u64> {
+        self.writer()?.prune(old).await
     }
 }
 
@@ -82,10 +141,11 @@ pub(crate) fn expect_one(rows: u64, entity: &'static str, id: &impl Display) -> 
 }
 
 /// For columns: SQL has no unsigned integers. Counts beyond 2^63 do not occur.
-pub(crate) fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
+pub(crate) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-pub(crate) fn unsigned(value: i64, what: &'static str) -> Result<u64> {
-    u64::try_from(value).map_err(|_| corrupt(what))
+/// From columns; `what` names the value in an error.
+pub(crate) fn unsigned(number: i64, what: &'static str) -> Result<u64> {
+    u64::try_from(number).map_err(|_| corrupt(what))
 }

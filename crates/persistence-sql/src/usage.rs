@@ -3,9 +3,10 @@
 use fusion_core::{Cost, Usage};
 use fusion_persistence::Result;
 use sea_orm::prelude::Uuid;
-use sea_orm::{ConnectionTrait, Statement, Value};
+use sea_orm::{Statement, Value};
 
-use crate::error::trying;
+use crate::failure;
+use crate::session::Session;
 use crate::store::{expect_one, signed, unsigned};
 
 /// A usage as it is stored.
@@ -49,11 +50,11 @@ pub(crate) enum Booked {
 
 /// Adds to the usage of a row; its version stays.
 pub(crate) async fn book(
-    conn: &impl ConnectionTrait,
+    session: &mut impl Session,
     row: Booked,
     id: Uuid,
     usage: Usage,
-) -> Result<()> {
+) -> failure::Result<()> {
     let (table, entity) = match row {
         Booked::Run => ("runs", "run"),
         Booked::Task => ("tasks", "task"),
@@ -75,10 +76,7 @@ pub(crate) async fn book(
         cost_picos.into(),
         id.into(),
     ];
-    let statement = Statement::from_sql_and_values(conn.get_database_backend(), sql, values);
-    let written = conn
-        .execute_raw(statement)
-        .await
-        .map_err(trying("book usage"))?;
-    expect_one(written.rows_affected(), entity, &id)
+    let statement = Statement::from_sql_and_values(session.backend(), sql, values);
+    let written = session.execute("book usage", statement).await?;
+    Ok(expect_one(written, entity, &id)?)
 }

@@ -1,12 +1,16 @@
 //! Workflow definitions.
 
 use async_trait::async_trait;
-use fusion_core::{ProjectId, Workflow, WorkflowId, WorkflowState};
-use fusion_persistence::{Error, Result, WorkflowReader};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+use fusion_core::{ProjectId, StateMachine, Workflow, WorkflowId, WorkflowState};
+use fusion_persistence::{Result, WorkflowFilter, WorkflowReader};
+use sea_orm::prelude::Uuid;
+use sea_orm::sea_query::SelectStatement;
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder};
 
-use crate::error::{corrupt, trying, unreadable};
-use crate::store::SqlStore;
+use crate::error::{corrupt, trying};
+use crate::store::{SqlStore, unsigned};
+use crate::table::{Col, Stored, Versioned, any_of, exactly, stored_as};
+use crate::{json, projects};
 
 pub(crate) mod table {
     #![expect(
@@ -21,9 +25,13 @@ pub(crate) mod table {
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
         pub name: String,
+        #[sea_orm(column_type = "Text")]
         pub description: String,
-        pub definition: Json,
+        #[sea_orm(column_type = "Text")]
+        pub definition: String,
+        #[sea_orm(column_type = "Text")]
         pub source: String,
+        #[sea_orm(column_type = "Text")]
         pub base_dir: String,
         pub state: String,
         pub created_at: DateTimeUtc,
@@ -38,77 +46,97 @@ pub(crate) mod table {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-fn to_row(workflow: Workflow) -> Result<table::Model> {
-    Ok(table::Model {
-        id: workflow.id.uuid(),
-        name: workflow.name,
-        description: workflow.description,
-        definition: serde_json::to_value(workflow.definition)
-            .map_err(unreadable("workflow definition"))?,
-        source: workflow.source,
-        base_dir: workflow.base_dir,
-        state: workflow.state.as_str().to_owned(),
-        created_at: workflow.created_at,
-        project_id: workflow.project_id.map(ProjectId::uuid),
-        definition_version: i32::try_from(workflow.definition_version)
-            .map_err(|_| corrupt("workflow version"))?,
-        version: 1,
-    })
+impl Stored for Workflow {
+    type Table = table::Entity;
+
+    const ID: Col<Self> = table::Column::Id;
+    const KEPT: &'static [Col<Self>] = &[
+        table::Column::Name,
+        table::Column::CreatedAt,
+        table::Column::DefinitionVersion,
+    ];
+
+    fn to_row(&self) -> Result<table::Model> {
+        Ok(table::Model {
+            id: self.id.uuid(),
+            name: self.name.clone(),
+            description: self.description.clone(),
+            definition: json::to_text("workflow definition", &self.definition)?,
+            source: self.source.clone(),
+            base_dir: self.base_dir.clone(),
+            state: self.state.as_str().to_owned(),
+            created_at: self.created_at,
+            project_id: self.project_id.map(ProjectId::uuid),
+            definition_version: i32::try_from(self.definition_version)
+                .map_err(|_| corrupt("workflow version"))?,
+            version: 1,
+        })
+    }
+
+    fn from_row(row: table::Model) -> Result<Self> {
+        Ok(Self {
+            id: WorkflowId::from_uuid(row.id),
+            name: row.name,
+            description: row.description,
+            definition: json::from_text("workflow definition", &row.definition)?,
+            source: row.source,
+            base_dir: row.base_dir,
+            state: WorkflowState::from_text(&row.state).ok_or_else(|| corrupt("workflow state"))?,
+            created_at: row.created_at,
+            project_id: row.project_id.map(ProjectId::from_uuid),
+            definition_version: u32::try_from(row.definition_version)
+                .map_err(|_| corrupt("workflow version"))?,
+            version: unsigned(row.version, "workflow row version")?,
+        })
+    }
+
+    fn condition(filter: &WorkflowFilter) -> Condition {
+        let states = filter.states.iter().map(|state| state.as_str());
+        let condition = any_of(Condition::all(), table::Column::State, states);
+        let project = filter.project.map(ProjectId::uuid);
+        let condition = exactly(condition, table::Column::ProjectId, project);
+        exactly(condition, table::Column::Name, filter.name.clone())
+    }
+
+    fn key(&self) -> Uuid {
+        self.id.uuid()
+    }
+
+    fn label(&self) -> String {
+        format!("{} version {}", self.name, self.definition_version)
+    }
 }
 
-fn from_row(row: table::Model) -> Result<Workflow> {
-    Ok(Workflow {
-        id: WorkflowId::from_uuid(row.id),
-        name: row.name,
-        description: row.description,
-        definition: serde_json::from_value(row.definition)
-            .map_err(unreadable("workflow definition"))?,
-        source: row.source,
-        base_dir: row.base_dir,
-        state: WorkflowState::from_text(&row.state).ok_or_else(|| corrupt("workflow state"))?,
-        created_at: row.created_at,
-        project_id: row.project_id.map(ProjectId::from_uuid),
-        definition_version: u32::try_from(row.definition_version)
-            .map_err(|_| corrupt("workflow version"))?,
-        version: crate::store::unsigned(row.version, "workflow row version")?,
-    })
-}
+impl Versioned for Workflow {
+    const VERSION: Col<Self> = table::Column::Version;
 
-pub(crate) async fn create(conn: &impl ConnectionTrait, workflow: Workflow) -> Result<()> {
-    let row: table::ActiveModel = to_row(workflow)?.into();
-    table::Entity::insert(row)
-        .exec_without_returning(conn)
-        .await
-        .map_err(trying("store a workflow"))?;
-    Ok(())
+    fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn state(&self) -> Option<(Col<Self>, &'static str, Vec<&'static str>)> {
+        Some((
+            table::Column::State,
+            self.state.as_str(),
+            self.state.before(),
+        ))
+    }
+
+    fn requires(&self) -> Vec<SelectStatement> {
+        projects::must_exist(self.project_id)
+    }
 }
 
 #[async_trait]
 impl WorkflowReader for SqlStore {
-    async fn workflow(&self, id: WorkflowId) -> Result<Workflow> {
-        table::Entity::find_by_id(id.uuid())
-            .one(self.reader())
-            .await
-            .map_err(trying("read a workflow"))?
-            .map_or_else(
-                || {
-                    Err(Error::NotFound {
-                        entity: "workflow",
-                        id: id.to_string(),
-                    })
-                },
-                from_row,
-            )
-    }
-
     async fn latest_workflow(&self, name: &str) -> Result<Option<Workflow>> {
         table::Entity::find()
-            .filter(table::Column::Name.eq(name))
+            .filter(table::Column::Name.eq(stored_as(name)))
             .order_by_desc(table::Column::DefinitionVersion)
             .one(self.reader())
             .await
             .map_err(trying("read a workflow"))?
-            .map(from_row)
+            .map(Workflow::from_row)
             .transpose()
     }
 }

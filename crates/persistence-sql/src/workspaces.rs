@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fusion_core::{AgentId, Workspace, WorkspaceId};
-use fusion_persistence::Result;
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
-};
-use serde_json::json;
+use fusion_persistence::{Result, WorkspaceFilter};
+use sea_orm::prelude::Uuid;
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
-use crate::error::{corrupt, trying, unreadable};
-use crate::store::{expect_one, signed, unsigned};
+use crate::error::{corrupt, trying};
+use crate::json;
+use crate::store::{signed, unsigned};
+use crate::table::{Col, Stored, Versioned, exactly};
 
 pub(crate) mod table {
     #![expect(
@@ -25,13 +25,19 @@ pub(crate) mod table {
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
         pub agent_id: Uuid,
+        #[sea_orm(column_type = "Text")]
         pub root_path: String,
+        #[sea_orm(column_type = "Text")]
         pub projects_path: String,
+        #[sea_orm(column_type = "Text")]
         pub logs_path: String,
         pub initialized: bool,
+        #[sea_orm(column_type = "Text", nullable)]
         pub initialization_error: Option<String>,
-        pub agent_config: Json,
-        pub environment_variables: Json,
+        #[sea_orm(column_type = "Text")]
+        pub agent_config: String,
+        #[sea_orm(column_type = "Text")]
+        pub environment_variables: String,
         pub process_uid: Option<i32>,
         pub created_at: DateTimeUtc,
         pub size_bytes: i64,
@@ -45,6 +51,9 @@ pub(crate) mod table {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+/// Agents in one query: far below SQLite's 32,766 bound values.
+const AGENTS_PER_QUERY: usize = 500;
+
 fn uid_to_row(uid: Option<u32>) -> Result<Option<i32>> {
     uid.map(|uid| i32::try_from(uid).map_err(|_| corrupt("workspace uid")))
         .transpose()
@@ -55,89 +64,101 @@ fn uid_from_row(uid: Option<i32>) -> Result<Option<u32>> {
         .transpose()
 }
 
-fn to_row(workspace: Workspace) -> Result<table::Model> {
-    Ok(table::Model {
-        id: workspace.id.uuid(),
-        agent_id: workspace.agent_id.uuid(),
-        root_path: workspace.root_path,
-        projects_path: workspace.projects_path,
-        logs_path: workspace.logs_path,
-        initialized: workspace.initialized,
-        initialization_error: workspace.initialization_error,
-        agent_config: workspace.agent_config,
-        environment_variables: json!(workspace.environment_variables),
-        process_uid: uid_to_row(workspace.process_uid)?,
-        created_at: workspace.created_at,
-        size_bytes: signed(workspace.size_bytes),
-        file_count: signed(workspace.file_count),
-        version: 1,
-    })
+impl Stored for Workspace {
+    type Table = table::Entity;
+
+    const ID: Col<Self> = table::Column::Id;
+    const KEPT: &'static [Col<Self>] = &[
+        table::Column::AgentId,
+        table::Column::RootPath,
+        table::Column::ProjectsPath,
+        table::Column::LogsPath,
+        table::Column::CreatedAt,
+    ];
+
+    fn to_row(&self) -> Result<table::Model> {
+        Ok(table::Model {
+            id: self.id.uuid(),
+            agent_id: self.agent_id.uuid(),
+            root_path: self.root_path.clone(),
+            projects_path: self.projects_path.clone(),
+            logs_path: self.logs_path.clone(),
+            initialized: self.initialized,
+            initialization_error: self.initialization_error.clone(),
+            agent_config: json::to_text("workspace agent_config", &self.agent_config)?,
+            environment_variables: json::to_text(
+                "workspace environment",
+                &self.environment_variables,
+            )?,
+            process_uid: uid_to_row(self.process_uid)?,
+            created_at: self.created_at,
+            size_bytes: signed(self.size_bytes),
+            file_count: signed(self.file_count),
+            version: 1,
+        })
+    }
+
+    fn from_row(row: table::Model) -> Result<Self> {
+        Ok(Self {
+            id: WorkspaceId::from_uuid(row.id),
+            agent_id: AgentId::from_uuid(row.agent_id),
+            root_path: row.root_path,
+            projects_path: row.projects_path,
+            logs_path: row.logs_path,
+            initialized: row.initialized,
+            initialization_error: row.initialization_error,
+            agent_config: json::from_text("workspace agent_config", &row.agent_config)?,
+            environment_variables: json::from_text(
+                "workspace environment",
+                &row.environment_variables,
+            )?,
+            process_uid: uid_from_row(row.process_uid)?,
+            created_at: row.created_at,
+            size_bytes: unsigned(row.size_bytes, "workspace size")?,
+            file_count: unsigned(row.file_count, "workspace file count")?,
+            version: unsigned(row.version, "workspace row version")?,
+        })
+    }
+
+    fn condition(filter: &WorkspaceFilter) -> Condition {
+        let agent = filter.agent.map(AgentId::uuid);
+        exactly(Condition::all(), table::Column::AgentId, agent)
+    }
+
+    fn key(&self) -> Uuid {
+        self.id.uuid()
+    }
+
+    fn label(&self) -> String {
+        self.root_path.clone()
+    }
 }
 
-fn from_row(row: table::Model) -> Result<Workspace> {
-    Ok(Workspace {
-        id: WorkspaceId::from_uuid(row.id),
-        agent_id: AgentId::from_uuid(row.agent_id),
-        root_path: row.root_path,
-        projects_path: row.projects_path,
-        logs_path: row.logs_path,
-        initialized: row.initialized,
-        initialization_error: row.initialization_error,
-        agent_config: row.agent_config,
-        environment_variables: serde_json::from_value(row.environment_variables)
-            .map_err(unreadable("workspace environment"))?,
-        process_uid: uid_from_row(row.process_uid)?,
-        created_at: row.created_at,
-        size_bytes: unsigned(row.size_bytes, "workspace size")?,
-        file_count: unsigned(row.file_count, "workspace file count")?,
-        version: unsigned(row.version, "workspace row version")?,
-    })
-}
+impl Versioned for Workspace {
+    const VERSION: Col<Self> = table::Column::Version;
 
-pub(crate) async fn create(conn: &impl ConnectionTrait, workspace: Workspace) -> Result<()> {
-    let row: table::ActiveModel = to_row(workspace)?.into();
-    table::Entity::insert(row)
-        .exec_without_returning(conn)
-        .await
-        .map_err(trying("store a workspace"))?;
-    Ok(())
-}
-
-pub(crate) async fn update(conn: &impl ConnectionTrait, workspace: Workspace) -> Result<()> {
-    let (id, read_at) = (workspace.id, signed(workspace.version));
-    let change = table::ActiveModel {
-        initialized: Set(workspace.initialized),
-        initialization_error: Set(workspace.initialization_error),
-        agent_config: Set(workspace.agent_config),
-        environment_variables: Set(json!(workspace.environment_variables)),
-        process_uid: Set(uid_to_row(workspace.process_uid)?),
-        size_bytes: Set(signed(workspace.size_bytes)),
-        file_count: Set(signed(workspace.file_count)),
-        version: Set(read_at + 1),
-        ..Default::default()
-    };
-    let written = table::Entity::update_many()
-        .set(change)
-        .filter(table::Column::Id.eq(id.uuid()))
-        .filter(table::Column::Version.eq(read_at))
-        .exec(conn)
-        .await
-        .map_err(trying("update a workspace"))?;
-    expect_one(written.rows_affected, "workspace", &id)
+    fn version(&self) -> u64 {
+        self.version
+    }
 }
 
 pub(crate) async fn of_agents(
     conn: &impl ConnectionTrait,
-    agents: Vec<sea_orm::prelude::Uuid>,
+    agents: Vec<Uuid>,
 ) -> Result<BTreeMap<AgentId, Workspace>> {
-    let rows = table::Entity::find()
-        .filter(table::Column::AgentId.is_in(agents))
-        .all(conn)
-        .await
-        .map_err(trying("list workspaces"))?;
-    rows.into_iter()
-        .map(|row| from_row(row).map(|workspace| (workspace.agent_id, workspace)))
-        .collect()
+    let mut found = BTreeMap::new();
+    for some in agents.chunks(AGENTS_PER_QUERY) {
+        let rows = table::Entity::find()
+            .filter(table::Column::AgentId.is_in(some.iter().copied()))
+            .all(conn)
+            .await
+            .map_err(trying("list workspaces"))?;
+        for row in rows {
+            let workspace = Workspace::from_row(row)?;
+            found.insert(workspace.agent_id, workspace);
+        }
+    }
+    Ok(found)
 }
 
 pub(crate) async fn used_uids(conn: &impl ConnectionTrait) -> Result<BTreeSet<u32>> {

@@ -1,19 +1,20 @@
 //! The single writer: the jobs of many callers in one transaction, answered after COMMIT.
 //!
-//! SQLite allows one writer at a time and an fsync costs far more than a statement, so
-//! callers that arrive while a transaction is under way share the next one. Each of them runs
-//! in a savepoint: one that fails is rolled back alone.
+//! An fsync costs far more than a statement, so callers that arrive while a transaction is under
+//! way share the next one. Each of them runs in a savepoint: one that fails is rolled back alone.
+//! What a database does when it is in trouble is tried again here, so that a caller sees an error
+//! only when nothing of its job was written (or when even that could not be found out).
 
-use fusion_persistence::{Batch, Claim, Claimed, Committed, Error, Lease, Result};
-use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
-};
+use std::error::Error as _;
+use std::time::Duration;
+
+use fusion_persistence::{Batch, Claim, Claimed, Committed, Error, Lease, Prune, Result};
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::task::TaskTracker;
+use tokio::time::{Instant, sleep};
 
-use crate::error::map;
-use crate::{apply, claim};
+use crate::failure::{self, Failure};
+use crate::session::{Outcome, Session};
+use crate::{apply, claim, prune, streams, words};
 
 /// Jobs in one transaction at most.
 const GROUP: usize = 64;
@@ -21,234 +22,365 @@ const GROUP: usize = 64;
 /// Jobs waiting for the writer before callers wait too.
 const QUEUE: usize = 1_024;
 
+/// How often a job is tried when other transactions or a lost connection are in the way.
+const TRIES: u32 = 5;
+
+/// How long a job is tried before its caller is told that the database is away. One try may take
+/// longer.
+const TRY_FOR: Duration = Duration::from_secs(5);
+
+/// The wait before the second try; it doubles with each further one.
+const FIRST_WAIT: Duration = Duration::from_millis(20);
+
+/// The wait between two looks at what became of a COMMIT.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+
+/// How long an interrupted COMMIT is looked for before its callers are told that nobody knows.
+const LOOK_FOR: Duration = Duration::from_secs(180);
+
 /// A hand on the writer; clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Writer {
     jobs: mpsc::Sender<Job>,
 }
 
+/// What a caller wants, and where the answer goes.
 #[derive(Debug)]
-enum Job {
-    Commit(Box<Batch>, oneshot::Sender<Result<Committed>>),
-    Claim(Box<Claim>, oneshot::Sender<Result<Option<Claimed>>>),
-    Extend(Lease, oneshot::Sender<Result<u64>>),
+pub(crate) struct Job {
+    work: Work,
+    answer: oneshot::Sender<Result<Done>>,
 }
 
-/// Sends an answer that waited for the COMMIT. An error of the transaction overrules a success.
-type Answer = Box<dyn FnOnce(Option<Error>) + Send>;
-
-/// A job that was run.
-struct Ran {
-    answer: Answer,
-    /// The transaction is gone with it.
-    lost: Option<Lost>,
+#[derive(Debug)]
+enum Work {
+    Commit(Box<Batch>),
+    Claim(Box<Claim>),
+    Extend(Lease),
+    Prune(Prune),
 }
+
+impl Work {
+    /// How many events it appends.
+    fn events(&self) -> usize {
+        match self {
+            Self::Commit(batch) => batch.decision.events.len(),
+            Self::Claim(_) => 1,
+            Self::Extend(_) | Self::Prune(_) => 0,
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Done {
+    Committed(Committed),
+    Claimed(Option<Box<Claimed>>),
+    Count(u64),
+}
+
+/// What became of a job inside a transaction that is still open.
+enum Ran {
+    Done(Done),
+    Refused(Error),
+    Again(Error),
+}
+
+/// The writer's end of the queue.
+pub(crate) type Jobs = mpsc::Receiver<Job>;
 
 impl Writer {
-    /// Starts the writer on its connection. It ends when every hand on it is gone.
-    pub(crate) fn start(connection: DatabaseConnection, tracker: &TaskTracker) -> Self {
+    /// A hand on a writer that still has to be started: [`work`] does its work.
+    pub(crate) fn new() -> (Self, Jobs) {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        tracker.spawn(work(connection, queue));
-        Self { jobs }
+        (Self { jobs }, queue)
     }
 
     pub(crate) async fn commit(&self, batch: Batch) -> Result<Committed> {
-        self.ask(|answer| Job::Commit(Box::new(batch), answer))
-            .await
+        match self.ask(Work::Commit(Box::new(batch))).await? {
+            Done::Committed(committed) => Ok(committed),
+            Done::Claimed(_) | Done::Count(_) => Err(mixed_up()),
+        }
     }
 
     pub(crate) async fn claim(&self, claim: Claim) -> Result<Option<Claimed>> {
-        self.ask(|answer| Job::Claim(Box::new(claim), answer)).await
+        match self.ask(Work::Claim(Box::new(claim))).await? {
+            Done::Claimed(claimed) => Ok(claimed.map(|claimed| *claimed)),
+            Done::Committed(_) | Done::Count(_) => Err(mixed_up()),
+        }
     }
 
     pub(crate) async fn extend(&self, lease: Lease) -> Result<u64> {
-        self.ask(|answer| Job::Extend(lease, answer)).await
+        self.count(Work::Extend(lease)).await
     }
 
-    async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<Result<T>>) -> Job) -> Result<T> {
+    pub(crate) async fn prune(&self, old: Prune) -> Result<u64> {
+        self.count(Work::Prune(old)).await
+    }
+
+    async fn count(&self, work: Work) -> Result<u64> {
+        match self.ask(work).await? {
+            Done::Count(count) => Ok(count),
+            Done::Committed(_) | Done::Claimed(_) => Err(mixed_up()),
+        }
+    }
+
+    async fn ask(&self, work: Work) -> Result<Done> {
         let (answer, answered) = oneshot::channel();
-        let gone = || Error::Unusable {
-            reason: "the store is closed".to_owned(),
-        };
-        self.jobs.send(job(answer)).await.map_err(|_| gone())?;
-        answered.await.map_err(|_| gone())?
+        self.jobs
+            .send(Job { work, answer })
+            .await
+            .map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
     }
 }
 
-async fn work(connection: DatabaseConnection, mut queue: mpsc::Receiver<Job>) {
+fn closed() -> Error {
+    Error::Unusable {
+        reason: "the store is closed".to_owned(),
+    }
+}
+
+fn mixed_up() -> Error {
+    crate::error::corrupt("an answer of the writer")
+}
+
+/// Writes until every hand on the writer is gone.
+pub(crate) async fn work<S: Session>(mut session: S, mut queue: Jobs) {
     let mut group = Vec::with_capacity(GROUP);
+    let mut open = Open {
+        session: &mut session,
+        // What an earlier process left is indexed with the first commit.
+        unindexed: words::DUE_AFTER,
+    };
     while queue.recv_many(&mut group, GROUP).await > 0 {
-        write(&connection, std::mem::take(&mut group)).await;
+        write(&mut open, std::mem::take(&mut group), &mut queue).await;
     }
 }
 
-/// Runs a group of jobs in one transaction and answers them.
-async fn write(connection: &DatabaseConnection, group: Vec<Job>) {
-    let immediate = TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..Default::default()
-    };
-    let transaction = match connection.begin_with_options(immediate).await {
-        Ok(transaction) => transaction,
-        Err(error) => return refuse(group, || map("open a transaction", error.clone())),
-    };
-    let has_company = group.len() > 1;
-    let mut answers = Vec::with_capacity(group.len());
-    let mut jobs = group.into_iter();
-    let mut lost = None;
-    while lost.is_none()
-        && let Some(job) = jobs.next()
-    {
-        let ran = run(&transaction, job, has_company).await;
-        answers.push(ran.answer);
-        lost = ran.lost;
-    }
-    let failed: Option<Box<dyn Fn() -> Error + Send>> = match lost {
-        Some(lost) => {
-            roll_back(transaction).await;
-            Some(Box::new(move || lost.error()))
+/// The session, and what is known of the log.
+struct Open<'s, S> {
+    session: &'s mut S,
+    /// Events since the index of words was brought up to date.
+    unindexed: usize,
+}
+
+/// Answers a group of jobs, each once it is durable or refused.
+async fn write<S: Session>(open: &mut Open<'_, S>, mut group: Vec<Job>, queue: &mut Jobs) {
+    let give_up = Instant::now() + TRY_FOR;
+    let mut tries = 0;
+    while !group.is_empty() {
+        tries += 1;
+        let attempt = attempt(open, group).await;
+        let (left, why) = match attempt {
+            Attempt::Over(left) => left,
+            Attempt::Unknown(answers) => {
+                settle(open.session, answers, queue).await;
+                return;
+            }
+        };
+        if tries == TRIES || Instant::now() >= give_up {
+            refuse(left, &why);
+            return;
         }
-        None => {
-            let failed = commit(transaction).await.err();
-            failed.map(|error| Box::new(move || map("commit", error.clone())) as Box<_>)
-        }
-    };
-    for answer in answers {
-        answer(failed.as_ref().map(|error| error()));
-    }
-    if let Some(error) = failed {
-        refuse(jobs.collect(), error);
+        group = left;
+        sleep(FIRST_WAIT * 2_u32.pow(tries - 1)).await;
     }
 }
 
-/// Why a transaction was lost with the job that was run last.
-#[derive(Debug, Clone, Copy)]
-enum Lost {
-    /// SQLite rolls everything back when the disk is full.
-    DiskFull,
-    /// The job failed, and there was no savepoint to go back to.
-    JobFailed,
+/// How one transaction went.
+enum Attempt {
+    /// These jobs were not written and not answered, for this reason.
+    Over((Vec<Job>, Why)),
+    /// The COMMIT was interrupted.
+    Unknown(Vec<(Job, Done)>),
 }
 
-impl Lost {
-    fn to(error: &Error) -> Self {
-        if matches!(error, Error::DiskFull { .. }) {
-            Self::DiskFull
+/// Why jobs were not written: makes an error for each of them.
+type Why = Box<dyn Fn() -> Error + Send>;
+
+fn why(error: Error) -> Why {
+    let told = error
+        .source()
+        .map_or_else(|| error.to_string(), fusion_core::error_chain);
+    if let Error::Unusable { reason } = error {
+        return Box::new(move || Error::Unusable {
+            reason: reason.clone(),
+        });
+    }
+    let is_full = matches!(error, Error::DiskFull { .. });
+    Box::new(move || {
+        let source = told.clone().into();
+        if is_full {
+            Error::DiskFull { source }
         } else {
-            Self::JobFailed
+            let action = "write";
+            Error::Unavailable { action, source }
+        }
+    })
+}
+
+/// Runs a group of jobs in one transaction.
+async fn attempt<S: Session>(open: &mut Open<'_, S>, group: Vec<Job>) -> Attempt {
+    let session = &mut *open.session;
+    if let Err(failure) = session.begin().await {
+        return Attempt::Over((group, why(failure.into())));
+    }
+    let mut finished: Vec<(Job, Done)> = Vec::with_capacity(group.len());
+    let mut again = Vec::new();
+    let mut reason = why(mixed_up());
+    let is_alone = group.len() == 1;
+    let mut jobs = group.into_iter();
+    while let Some(job) = jobs.next() {
+        match part(session, &job.work, is_alone).await {
+            Ok(Ran::Done(done)) => finished.push((job, done)),
+            Ok(Ran::Refused(error)) => tell(job, Err(error)),
+            Ok(Ran::Again(error)) => {
+                reason = why(error);
+                again.push(job);
+            }
+            Err(lost) => {
+                session.roll_back().await;
+                again.extend(finished.into_iter().map(|(job, _)| job));
+                again.push(job);
+                again.extend(jobs);
+                return over(again, lost);
+            }
         }
     }
-
-    /// For the jobs that were lost with it.
-    fn error(self) -> Error {
-        let source = "another batch of the same transaction failed".into();
-        match self {
-            Self::DiskFull => Error::DiskFull { source },
-            Self::JobFailed => Error::Unavailable {
-                action: "commit",
-                source,
-            },
+    match finish(open, &finished).await {
+        Ok(Outcome::Done) => {
+            for (job, done) in finished {
+                tell(job, Ok(done));
+            }
+            Attempt::Over((again, reason))
+        }
+        Ok(Outcome::Unknown) => {
+            refuse(again, &reason);
+            Attempt::Unknown(finished)
+        }
+        Err(failure) => {
+            open.session.roll_back().await;
+            again.extend(finished.into_iter().map(|(job, _)| job));
+            over(again, failure.into())
         }
     }
 }
 
-async fn commit(transaction: DatabaseTransaction) -> std::result::Result<(), DbErr> {
+/// What is left after a lost transaction: nothing when trying again makes no sense.
+fn over(left: Vec<Job>, error: Error) -> Attempt {
+    let transient = matches!(error, Error::Unavailable { .. });
+    let reason = why(error);
+    if transient {
+        return Attempt::Over((left, reason));
+    }
+    refuse(left, &reason);
+    Attempt::Over((Vec::new(), reason))
+}
+
+async fn finish<S: Session>(
+    open: &mut Open<'_, S>,
+    finished: &[(Job, Done)],
+) -> failure::Result<Outcome> {
+    if finished.is_empty() {
+        open.session.roll_back().await;
+        return Ok(Outcome::Done);
+    }
+    streams::store(open.session).await?;
+    let new: usize = finished.iter().map(|(job, _)| job.work.events()).sum();
+    let is_due = open.unindexed + new >= words::DUE_AFTER;
+    if is_due {
+        words::index(open.session).await?;
+    }
     fail::fail_point!("persistence_sql::before_commit", |_| std::process::abort());
-    transaction.commit().await?;
+    let outcome = open.session.commit().await?;
     fail::fail_point!("persistence_sql::after_commit", |_| std::process::abort());
-    Ok(())
+    open.unindexed = if is_due { 0 } else { open.unindexed + new };
+    Ok(outcome)
 }
 
-/// Gives a transaction up.
-async fn roll_back(transaction: DatabaseTransaction) {
-    if let Err(error) = transaction.rollback().await {
-        // SQLite has rolled it back by itself: on a full disk, for example.
-        tracing::debug!(%error, "a transaction was gone before it was rolled back");
+/// Runs one job in a savepoint, so that its failure takes nothing else with it; alone it needs none.
+/// An error means that the whole transaction is gone.
+async fn part<S: Session>(
+    session: &mut S,
+    work: &Work,
+    is_alone: bool,
+) -> std::result::Result<Ran, Error> {
+    let before = *session.numbers();
+    if !is_alone {
+        session.control("SAVEPOINT job").await?;
     }
-}
-
-async fn run(transaction: &DatabaseTransaction, job: Job, has_company: bool) -> Ran {
-    match job {
-        Job::Commit(batch, to) => ran(
-            to,
-            part(transaction, has_company, async |part| {
-                apply::apply(part, *batch).await
-            })
-            .await,
-        ),
-        Job::Claim(wanted, to) => ran(
-            to,
-            part(transaction, has_company, async |part| {
-                claim::claim(part, *wanted).await
-            })
-            .await,
-        ),
-        Job::Extend(lease, to) => ran(
-            to,
-            part(transaction, has_company, async |part| {
-                claim::extend(part, lease).await
-            })
-            .await,
-        ),
+    let ran = run(session, work).await;
+    if let Err(Failure::Lost(error)) = ran {
+        return Err(error);
     }
-}
-
-fn ran<T: Send + 'static>(
-    to: oneshot::Sender<Result<T>>,
-    (found, lost): (Result<T>, Option<Lost>),
-) -> Ran {
-    let answer: Answer = Box::new(move |failed| {
-        let result = found.and_then(|done| failed.map_or(Ok(done), Err));
-        // A caller that has gone away does not want the answer.
-        drop(to.send(result));
-    });
-    Ran { answer, lost }
-}
-
-/// Runs one job. In company it has a savepoint, so that its failure takes nothing else with it;
-/// alone it fails with the transaction.
-async fn part<T>(
-    transaction: &DatabaseTransaction,
-    has_company: bool,
-    job: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T>,
-) -> (Result<T>, Option<Lost>) {
-    if !has_company {
-        let found = job(transaction).await;
-        let lost = found.as_ref().err().map(Lost::to);
-        return (found, lost);
-    }
-    let savepoint = match transaction.begin().await {
-        Ok(savepoint) => savepoint,
-        Err(error) => return gone(map("open a savepoint", error)),
-    };
-    match job(&savepoint).await {
-        Ok(done) => match savepoint.commit().await {
-            Ok(()) => (Ok(done), None),
-            Err(error) => gone(map("close a savepoint", error)),
-        },
-        Err(error) => match savepoint.rollback().await {
-            Ok(()) => (Err(error), None),
-            Err(_) => gone(error),
-        },
-    }
-}
-
-fn gone<T>(error: Error) -> (Result<T>, Option<Lost>) {
-    let lost = Lost::to(&error);
-    (Err(error), Some(lost))
-}
-
-/// Answers jobs that were not tried.
-fn refuse(group: Vec<Job>, why: impl Fn() -> Error) {
-    for job in group {
-        // A caller that has gone away does not want the answer.
-        match job {
-            Job::Commit(_, to) => drop(to.send(Err(why()))),
-            Job::Claim(_, to) => drop(to.send(Err(why()))),
-            Job::Extend(_, to) => drop(to.send(Err(why()))),
+    if !is_alone {
+        if ran.is_err() {
+            session.control("ROLLBACK TO SAVEPOINT job").await?;
+            *session.numbers() = before;
         }
+        session.control("RELEASE SAVEPOINT job").await?;
+    }
+    let failure = match ran {
+        Ok(done) => return Ok(Ran::Done(done)),
+        Err(failure) => failure,
+    };
+    let is_contended = matches!(failure, Failure::Contended(_));
+    let error = failure.into();
+    Ok(if is_contended {
+        Ran::Again(error)
+    } else {
+        Ran::Refused(error)
+    })
+}
+
+async fn run<S: Session>(session: &mut S, work: &Work) -> failure::Result<Done> {
+    match work {
+        Work::Commit(batch) => apply::apply(session, batch).await.map(Done::Committed),
+        Work::Claim(wanted) => claim::claim(session, wanted)
+            .await
+            .map(|claimed| Done::Claimed(claimed.map(Box::new))),
+        Work::Extend(lease) => claim::extend(session, *lease).await.map(Done::Count),
+        Work::Prune(old) => prune::prune(session, *old).await.map(Done::Count),
     }
 }
 
-#[cfg(test)]
-mod tests;
+/// Finds out what became of an interrupted COMMIT. Other callers are not kept waiting meanwhile.
+async fn settle<S: Session>(session: &mut S, answers: Vec<(Job, Done)>, queue: &mut Jobs) {
+    let give_up = Instant::now() + LOOK_FOR;
+    let committed = loop {
+        match session.was_committed().await {
+            Ok(committed) => break Some(committed),
+            Err(Failure::Refused(_)) => break None,
+            Err(_) if Instant::now() >= give_up => break None,
+            Err(failure) => {
+                let reason = why(failure.into());
+                while let Ok(job) = queue.try_recv() {
+                    tell(job, Err(reason()));
+                }
+                sleep(BETWEEN_LOOKS).await;
+            }
+        }
+    };
+    for (job, done) in answers {
+        let answer = match committed {
+            Some(true) => Ok(done),
+            Some(false) => Err(Error::Unavailable {
+                action: "commit",
+                source: "the connection broke before the commit was done".into(),
+            }),
+            None => Err(Error::OutcomeUnknown),
+        };
+        tell(job, answer);
+    }
+}
+
+/// Answers jobs that were not written.
+fn refuse(jobs: Vec<Job>, reason: &Why) {
+    for job in jobs {
+        tell(job, Err(reason()));
+    }
+}
+
+fn tell(job: Job, answer: Result<Done>) {
+    // A caller that has gone away does not want the answer.
+    drop(job.answer.send(answer));
+}

@@ -4,19 +4,48 @@
 //! that gives a fresh, empty store.
 
 #![expect(
+    clippy::cognitive_complexity,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::missing_panics_doc,
+    clippy::panic,
     clippy::unwrap_used,
-    reason = "these are tests: they panic where a store breaks the contract"
+    clippy::wildcard_enum_match_arm,
+    reason = "these are tests: they say one thing after the other, and panic where a store breaks the contract"
 )]
+
+/// A filter with these conditions only.
+macro_rules! only {
+    ($filter:ident, $($field:ident $(: $value:expr)?),+) => {
+        $filter { $($field $(: $value)?,)+ ..$filter::default() }
+    };
+}
 
 mod claims;
 mod commits;
+mod entities;
+mod lists;
+mod log;
+mod machines;
+mod pairs;
+mod queue;
+mod references;
+mod requests;
 mod sample;
+mod search;
+mod world;
 
 pub use claims::*;
 pub use commits::*;
+pub use entities::*;
+pub use lists::*;
+pub use log::*;
+pub use machines::*;
+pub use pairs::*;
+pub use queue::*;
+pub use references::*;
+pub use requests::*;
+pub use search::*;
 
 /// Makes one `#[tokio::test]` for each rule of the contract.
 ///
@@ -45,7 +74,78 @@ macro_rules! store_conformance {
             claims_follow_priority_then_age,
             a_claim_fits_the_agent,
             a_claim_and_its_event_are_one,
-            leases_are_seen_and_extended,
+            only_a_lease_that_ran_out_is_rescued,
+            an_extended_lease_is_not_rescued,
+            agents_are_kept_as_written,
+            api_tokens_are_kept_as_written,
+            approvals_are_kept_as_written,
+            capabilities_are_kept_as_written,
+            journal_entries_are_kept_as_written,
+            messages_are_kept_as_written,
+            projects_are_kept_as_written,
+            providers_are_kept_as_written,
+            metrics_are_kept_as_taken,
+            runs_are_kept_as_written,
+            tasks_are_kept_as_written,
+            workflows_are_kept_as_written,
+            workspaces_are_kept_as_written,
+            a_zero_character_is_replaced_in_texts_and_kept_in_json,
+            a_name_that_is_taken_is_refused,
+            a_place_that_is_taken_is_refused,
+            a_new_row_refers_to_rows_that_are_there,
+            an_updated_row_refers_to_rows_that_are_there,
+            a_row_is_deleted_at_its_version_only,
+            a_row_in_use_is_not_deleted,
+            what_stays_as_history_is_not_deleted,
+            a_row_is_not_deleted_under_a_new_user,
+            agents_are_selected_by_their_filter,
+            tasks_are_selected_by_their_filter,
+            workflows_and_runs_are_selected_by_their_filters,
+            messages_are_selected_by_their_filter,
+            approvals_are_selected_by_their_filter,
+            journal_entries_are_selected_by_their_filter,
+            named_rows_are_selected_by_their_filters,
+            metrics_and_workspaces_are_selected_by_their_filters,
+            a_list_is_walked_without_gaps_while_others_write,
+            a_page_has_its_size_at_most,
+            an_agent_has_the_moves_of_its_machine_only,
+            a_task_has_the_moves_of_its_machine_only,
+            a_workflow_has_the_moves_of_its_machine_only,
+            a_run_has_the_moves_of_its_machine_only,
+            an_approval_has_the_moves_of_its_machine_only,
+            a_repeated_request_gets_the_first_answer,
+            a_key_is_not_used_for_another_request,
+            a_request_sent_by_many_at_once_is_done_once,
+            a_refused_request_leaves_no_key,
+            an_expired_key_may_be_used_again,
+            a_repeated_release_gets_the_first_answer,
+            old_keys_are_forgotten,
+            the_outbox_is_dense_and_one_with_its_cause,
+            the_outbox_is_pruned_up_to_a_place,
+            an_event_is_read_back_as_written,
+            events_are_selected_by_patterns_of_types,
+            events_are_selected_by_each_condition,
+            events_are_selected_by_all_conditions_together,
+            the_log_is_paged_back_by_time_and_place,
+            old_events_go_from_the_front,
+            a_log_that_age_emptied_goes_on_with_its_numbers,
+            a_reader_in_step_is_not_disturbed_by_age,
+            old_metrics_go,
+            events_are_found_by_their_words,
+            events_are_found_by_the_beginnings_of_words,
+            words_in_young_scripts_are_found,
+            a_search_without_a_word_finds_nothing,
+            a_search_is_combined_with_the_other_conditions,
+            a_search_forwards_reaches_far_hits,
+            rare_words_in_a_long_log_are_found_once_each,
+            endless_words_are_stored_and_found,
+            a_search_does_not_find_what_age_took,
+            own_and_pooled_tasks_are_one_queue,
+            equal_priorities_go_by_age_then_id,
+            an_agent_that_is_not_idle_is_given_nothing,
+            capabilities_with_odd_names_are_matched,
+            a_refused_release_leaves_the_task_with_its_worker,
+            a_join_of_fifty_is_ready_exactly_once,
         }
     };
     (@rules $make:path, $($rule:ident,)*) => {$(

@@ -1,13 +1,19 @@
 //! What a store can answer instead of a result.
 
 use std::error::Error as StdError;
+use std::time::Duration;
 
 use fusion_core::{Coded, ErrorCode, TaskId};
+
+use crate::Remembered;
+
+/// When to try again after the database could not be reached.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The source of an error, from whichever driver the adapter uses.
 pub type Source = Box<dyn StdError + Send + Sync>;
 
-/// A failure of the store. Nothing of a batch that got one was written.
+/// A failure of the store. Nothing of a batch that got one was written, but for `OutcomeUnknown`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The row does not exist.
@@ -26,6 +32,67 @@ pub enum Error {
         /// Its id.
         id: String,
     },
+    /// A unique value of the row, such as its name, is taken.
+    #[error("there is already {entity} '{name}'")]
+    Exists {
+        /// The kind of row.
+        entity: &'static str,
+        /// Its name, or its id.
+        name: String,
+    },
+    /// The row refers to another one that does not exist.
+    #[error("{entity} {id} refers to something that does not exist")]
+    Missing {
+        /// The kind of row.
+        entity: &'static str,
+        /// Its id.
+        id: String,
+    },
+    /// The row can't be deleted while another one refers to it.
+    #[error("{entity} {id} is still in use")]
+    InUse {
+        /// The kind of row.
+        entity: &'static str,
+        /// Its id.
+        id: String,
+    },
+    /// The state machine of the row does not have the move.
+    #[error("{entity} {id} can't become {to}")]
+    Refused {
+        /// The kind of row.
+        entity: &'static str,
+        /// Its id.
+        id: String,
+        /// The state that was asked for.
+        to: &'static str,
+    },
+    /// The same request was committed before.
+    #[error("this request was answered before")]
+    Repeated(Box<Remembered>),
+    /// Another request was committed under the same idempotency key.
+    #[error("the idempotency key '{key}' was used for another request")]
+    KeyReused {
+        /// The key.
+        key: String,
+    },
+    /// Events after the place that was asked for have been deleted by age.
+    #[error("the events before number {oldest} have been deleted by age")]
+    Gone {
+        /// Place of the first event that is left.
+        oldest: u64,
+    },
+    /// What was asked for makes no sense.
+    #[error("{reason}")]
+    Invalid {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The connection broke during a commit, and the database did not come back in time to tell
+    /// whether it was done: it may have been.
+    #[error(
+        "the connection to the database broke during a commit, and it is not known whether it was done"
+    )]
+    OutcomeUnknown,
     /// The task was claimed or taken back by someone else: drop the result.
     #[error("the lease on task {task} is lost")]
     Fenced {
@@ -81,11 +148,24 @@ impl Coded for Error {
     fn code(&self) -> ErrorCode {
         match self {
             Self::NotFound { .. } => ErrorCode::NotFound,
-            Self::Conflict { .. } => ErrorCode::Conflict,
+            Self::Conflict { .. }
+            | Self::Exists { .. }
+            | Self::InUse { .. }
+            | Self::Refused { .. }
+            | Self::Repeated(_)
+            | Self::KeyReused { .. } => ErrorCode::Conflict,
+            Self::Gone { .. } => ErrorCode::NotFound,
+            Self::Missing { .. } | Self::Invalid { .. } => ErrorCode::InvalidInput,
             Self::Fenced { .. } => ErrorCode::Fenced,
             Self::Unavailable { .. } | Self::DiskFull { .. } => ErrorCode::Unavailable,
             Self::Unusable { .. } => ErrorCode::InvalidInput,
-            Self::Corrupt { .. } | Self::Failed { .. } => ErrorCode::Internal,
+            Self::Corrupt { .. } | Self::Failed { .. } | Self::OutcomeUnknown => {
+                ErrorCode::Internal
+            }
         }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        matches!(self, Self::Unavailable { .. } | Self::DiskFull { .. }).then_some(RETRY_AFTER)
     }
 }

@@ -1,19 +1,35 @@
 //! The port to the store.
 //!
 //! Reading and writing are two traits: who only shows things holds a [`Reader`] and can't
-//! write by construction. All writing goes through three methods of [`Store`]:
-//! [`commit`](Store::commit), [`claim_task`](Store::claim_task) and
-//! [`extend_leases`](Store::extend_leases).
+//! write by construction. All writing goes through the methods of [`Store`]:
+//! [`commit`](Store::commit), [`claim_task`](Store::claim_task),
+//! [`extend_leases`](Store::extend_leases) and [`prune`](Store::prune).
+//!
+//! [`Repository`] and [`WriteRepository`] give every entity the same short methods over these two.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod entity;
 mod error;
+mod filter;
+mod patient;
 mod reader;
+mod repository;
 mod store;
 
+pub use entity::{Deletable, Entity, Identifies, Selects};
 pub use error::{Error, Result, Source};
-pub use reader::{
-    AgentReader, EventFilter, EventReader, JournalReader, Reader, RunFilter, RunReader, TaskReader,
-    WorkflowReader,
+pub use filter::{
+    AgentFilter, ApprovalFilter, CapabilityFilter, EventFilter, JournalFilter, MessageFilter,
+    MetricsFilter, ProjectFilter, ProviderFilter, RunFilter, TaskFilter, TokenFilter,
+    WorkflowFilter, WorkspaceFilter,
 };
-pub use store::{Batch, Claim, Claimed, Committed, Fence, Lease, Store};
+pub use patient::{Patience, Patient};
+pub use reader::{
+    AgentReader, EventPlace, EventReader, Find, JournalReader, OutboxReader, Page, Reader,
+    TaskReader, WorkflowReader,
+};
+pub use repository::{Repository, WriteRepository};
+pub use store::{
+    Batch, Claim, Claimed, Committed, Fence, Guard, Idempotency, Lease, Prune, Remembered, Store,
+};

@@ -1,4 +1,4 @@
-//! Reading: one small trait per entity, and [`Reader`] for all of them.
+//! Reading: [`Find`] for every entity, what else the engine asks, and [`Reader`] for all of it.
 //!
 //! Every read sees one committed state: never half a batch.
 
@@ -6,20 +6,58 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use fusion_core::{
-    Agent, Event, JournalEntry, NodeId, Run, RunId, Task, TaskId, Workflow, WorkflowId, Workspace,
+    Agent, ApiToken, Approval, Capability, Event, EventId, JournalEntry, Message, OutboxEntry,
+    Project, ProviderConfig, ResourceMetrics, Run, RunId, Task, TaskId, Timestamp, Workflow,
+    Workspace,
 };
 
-use crate::Result;
+use crate::{Entity, EventFilter, Remembered, Result};
 
-/// Reads workflow definitions.
+/// A page of a list, newest first.
+///
+/// The list is walked by keyset: what is inserted meanwhile moves nothing, so that no row of the
+/// list is seen twice or left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page<Id> {
+    /// Only rows older than the one with this id: the last of the page before.
+    pub after: Option<Id>,
+    /// At most this many.
+    pub limit: u32,
+}
+
+impl<Id> Page<Id> {
+    /// The newest rows.
+    #[must_use]
+    pub const fn first(limit: u32) -> Self {
+        Self { after: None, limit }
+    }
+}
+
+/// Finds the rows of one entity.
 #[async_trait]
-pub trait WorkflowReader {
-    /// One version of a definition.
+pub trait Find<T: Entity>: Send + Sync {
+    /// One row; `None` when there is none with this id.
     ///
     /// # Errors
-    /// It does not exist, or the store fails.
-    async fn workflow(&self, id: WorkflowId) -> Result<Workflow>;
+    /// The store fails.
+    async fn find(&self, id: T::Id) -> Result<Option<T>>;
 
+    /// Rows, the newest id first.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn page(&self, filter: &T::Filter, page: Page<T::Id>) -> Result<Vec<T>>;
+
+    /// How many rows there are.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn count_rows(&self, filter: &T::Filter) -> Result<u64>;
+}
+
+/// Reads workflow definitions by name.
+#[async_trait]
+pub trait WorkflowReader {
     /// The newest version stored under a name, or `None` for a new name.
     ///
     /// # Errors
@@ -27,32 +65,7 @@ pub trait WorkflowReader {
     async fn latest_workflow(&self, name: &str) -> Result<Option<Workflow>>;
 }
 
-/// Which runs to list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RunFilter {
-    /// Only those that have not ended.
-    pub unfinished_only: bool,
-    /// At most this many, the newest first.
-    pub limit: u32,
-}
-
-/// Reads runs.
-#[async_trait]
-pub trait RunReader {
-    /// One run.
-    ///
-    /// # Errors
-    /// It does not exist, or the store fails.
-    async fn run(&self, id: RunId) -> Result<Run>;
-
-    /// Runs, the newest first.
-    ///
-    /// # Errors
-    /// The store fails.
-    async fn runs(&self, filter: RunFilter) -> Result<Vec<Run>>;
-}
-
-/// Reads agents and their workspaces.
+/// Reads agents together with their workspaces.
 #[async_trait]
 pub trait AgentReader {
     /// The agents that a run spawned, with their workspaces, ordered by name.
@@ -68,15 +81,9 @@ pub trait AgentReader {
     async fn used_process_uids(&self) -> Result<BTreeSet<u32>>;
 }
 
-/// Reads tasks.
+/// Reads tasks as the engine needs them.
 #[async_trait]
 pub trait TaskReader {
-    /// One task.
-    ///
-    /// # Errors
-    /// It does not exist, or the store fails.
-    async fn task(&self, id: TaskId) -> Result<Task>;
-
     /// The tasks of a run, in the order they were created.
     ///
     /// # Errors
@@ -95,11 +102,19 @@ pub trait TaskReader {
     /// The store fails.
     async fn has_ready_task(&self, run: RunId) -> Result<bool>;
 
-    /// The tasks under a lease of any node but this one: after a restart, those of the dead process.
+    /// Whether a process may be at work on a run: one owns the database, or, where many may write,
+    /// a task of the run is under a lease that has not run out by the clock of the database.
     ///
     /// # Errors
     /// The store fails.
-    async fn tasks_held_by_others(&self, node: NodeId) -> Result<Vec<Task>>;
+    async fn is_worked_on(&self, run: RunId) -> Result<bool>;
+
+    /// Tasks whose lease has run out by the clock of the database: their worker is dead, or so slow
+    /// that it must be taken for dead. At most `limit`.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn expired_leases(&self, limit: u32) -> Result<Vec<Task>>;
 }
 
 /// Reads journals.
@@ -118,42 +133,94 @@ pub trait JournalReader {
     async fn activity(&self, run: RunId) -> Result<Vec<JournalEntry>>;
 }
 
-/// Which events to read.
+/// A place in the event log when it is read backwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EventFilter {
-    /// Only those after this place in the log.
-    pub after: u64,
-    /// Only those of this run.
-    pub run: Option<RunId>,
-    /// At most this many.
-    pub limit: u32,
+pub struct EventPlace {
+    /// When the event happened.
+    pub timestamp: Timestamp,
+    /// Its place in the log.
+    pub seq: u64,
 }
 
 /// Reads the event log.
 #[async_trait]
 pub trait EventReader {
-    /// Events in the order of the log. A later call with `after` set to the last `seq`
-    /// never misses one that committed in between.
+    /// One event; `None` when there is none with this id.
     ///
     /// # Errors
     /// The store fails.
-    async fn events(&self, filter: EventFilter) -> Result<Vec<Event>>;
+    async fn event(&self, id: EventId) -> Result<Option<Event>>;
+
+    /// The first events after a place in the log, in the order of the log. A later call with
+    /// `after` set to the last `seq` never misses one that committed in between. Less than `limit`
+    /// of them says that there are no more for now.
+    ///
+    /// # Errors
+    /// `Gone` when events after that place have been deleted by age; else the store fails.
+    async fn events_after(
+        &self,
+        filter: &EventFilter,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Event>>;
+
+    /// A page of events, the newest first by time, older than `before`. With `filter.text` they
+    /// come in the order of the log, which differs for events that were told late.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn events_before(
+        &self,
+        filter: &EventFilter,
+        before: Option<EventPlace>,
+        limit: u32,
+    ) -> Result<Vec<Event>>;
 }
 
-/// Reads everything.
-pub trait Reader:
-    WorkflowReader + RunReader + AgentReader + TaskReader + JournalReader + EventReader + Send + Sync
-{
+/// Reads what waits to be published, and what was asked before.
+#[async_trait]
+pub trait OutboxReader {
+    /// The first entries after a place in the outbox, in their order.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn outbox_after(&self, after: u64, limit: u32) -> Result<Vec<OutboxEntry>>;
+
+    /// What was answered to a request under an idempotency key, while it is remembered.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn remembered(&self, scope: &str, key: &str) -> Result<Option<Remembered>>;
 }
 
-impl<T> Reader for T where
-    T: WorkflowReader
-        + RunReader
-        + AgentReader
-        + TaskReader
-        + JournalReader
-        + EventReader
-        + Send
-        + Sync
-{
+/// Declares [`Reader`] from the traits that it is made of.
+macro_rules! reader {
+    ($($part:path),* $(,)?) => {
+        /// Reads everything.
+        pub trait Reader: $($part +)* Send + Sync {}
+
+        impl<T> Reader for T where T: $($part +)* Send + Sync {}
+    };
+}
+
+reader! {
+    Find<Agent>,
+    Find<ApiToken>,
+    Find<Approval>,
+    Find<Capability>,
+    Find<JournalEntry>,
+    Find<Message>,
+    Find<Project>,
+    Find<ProviderConfig>,
+    Find<ResourceMetrics>,
+    Find<Run>,
+    Find<Task>,
+    Find<Workflow>,
+    Find<Workspace>,
+    WorkflowReader,
+    AgentReader,
+    TaskReader,
+    JournalReader,
+    EventReader,
+    OutboxReader,
 }

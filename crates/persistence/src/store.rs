@@ -4,7 +4,8 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fusion_core::{Agent, AgentId, Decision, NewEvent, NodeId, RunId, Task, TaskId};
+use fusion_core::{Agent, AgentId, Decision, NewEvent, NodeId, RunId, Task, TaskId, Timestamp};
+use serde_json::Value;
 
 use crate::{Reader, Result};
 
@@ -17,46 +18,90 @@ pub struct Fence {
     pub number: u64,
 }
 
+/// By what right a batch is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// It is about no leased task.
+    Free,
+    /// By the worker that holds this lease; the task stays leased.
+    Held(Fence),
+    /// By the worker that holds this lease and gives the task back to the queue: the lease ends and
+    /// the fence rises by one. The decision must not write the task's row.
+    Release(Fence),
+    /// By anybody, once this lease has run out by the clock of the database: else as `Release`.
+    Rescue(Fence),
+}
+
+/// A request that has the same effect however often it is sent (the header `Idempotency-Key`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Idempotency {
+    /// Where the key is unique: method and path, say.
+    pub scope: String,
+    /// Chosen by the client.
+    pub key: String,
+    /// SHA-256 of the request, in hex: another request under the same key is refused.
+    pub request_hash: String,
+    /// What the request is answered with, now and when it is repeated.
+    pub answer: Value,
+    /// When it was asked.
+    pub created_at: Timestamp,
+    /// Until when it is remembered.
+    pub expires_at: Timestamp,
+}
+
+/// What is remembered of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Remembered {
+    /// SHA-256 of the request, in hex.
+    pub request_hash: String,
+    /// What it was answered with.
+    pub answer: Value,
+}
+
 /// What is written together or not at all.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// Refuse everything unless this lease still holds.
-    pub fence: Option<Fence>,
-    /// Give the fenced task back to the queue: its lease ends and its fence rises by one.
-    pub requeue: bool,
-    /// Rows and events.
+    /// Refuse everything unless this holds.
+    pub guard: Guard,
+    /// Refuse everything when this was written before.
+    pub idempotency: Option<Idempotency>,
+    /// Rows, events and what to publish.
     pub decision: Decision,
 }
 
 impl Batch {
+    /// A batch under a right.
+    #[must_use]
+    pub const fn new(guard: Guard, decision: Decision) -> Self {
+        Self {
+            guard,
+            idempotency: None,
+            decision,
+        }
+    }
+
     /// A batch about no leased task.
     #[must_use]
     pub const fn free(decision: Decision) -> Self {
-        Self {
-            fence: None,
-            requeue: false,
-            decision,
-        }
+        Self::new(Guard::Free, decision)
     }
 
     /// A batch of the worker that holds a task.
     #[must_use]
     pub const fn fenced(fence: Fence, decision: Decision) -> Self {
-        Self {
-            fence: Some(fence),
-            requeue: false,
-            decision,
-        }
+        Self::new(Guard::Held(fence), decision)
     }
 
     /// A batch that gives a task back to the queue. The decision must not write the task's row.
     #[must_use]
-    pub const fn requeue(fence: Fence, decision: Decision) -> Self {
-        Self {
-            fence: Some(fence),
-            requeue: true,
-            decision,
-        }
+    pub const fn release(fence: Fence, decision: Decision) -> Self {
+        Self::new(Guard::Release(fence), decision)
+    }
+
+    /// A batch that takes a task back from a worker that let its lease run out.
+    #[must_use]
+    pub const fn rescue(fence: Fence, decision: Decision) -> Self {
+        Self::new(Guard::Rescue(fence), decision)
     }
 }
 
@@ -100,6 +145,21 @@ pub struct Claimed {
     pub agent: Agent,
 }
 
+/// What is too old to keep. Each call deletes one small batch, so that live traffic hardly waits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Prune {
+    /// Delete events from the front of the log that happened before this.
+    pub events_before: Option<Timestamp>,
+    /// Delete metrics samples taken before this.
+    pub metrics_before: Option<Timestamp>,
+    /// Forget idempotency keys that expired before this.
+    pub keys_before: Option<Timestamp>,
+    /// Delete outbox entries up to this place: they were published.
+    pub outbox_up_to: Option<u64>,
+    /// At most this many rows of each kind.
+    pub limit: u32,
+}
+
 /// The one door for writes.
 ///
 /// Contract, the same for every adapter and checked by the module `conformance`:
@@ -109,7 +169,10 @@ pub struct Claimed {
 /// - An `Update` is refused with `Conflict` when the row's version is not the one in the
 ///   value; a written row has its version raised by one.
 /// - A batch with a fence is refused with `Fenced` unless the task is assigned or running
-///   under exactly that number.
+///   under exactly that number; a rescue also while the lease has not run out.
+/// - A batch whose idempotency key was used is refused with `Repeated`, which brings the answer of
+///   the first, or with `KeyReused` when the request was another.
+/// - An update to a state that the row's state machine does not reach is refused with `Refused`.
 /// - Events get dense, rising `seq` in the order of the commits.
 /// - A batch that fails does not disturb those that are committed at the same time.
 /// - `claim_task` gives one task to one agent only, however many ask at once; the claimed
@@ -134,4 +197,10 @@ pub trait Store: Reader + Debug {
     /// # Errors
     /// The store fails; the leases end when they were to end.
     async fn extend_leases(&self, lease: Lease) -> Result<u64>;
+
+    /// Deletes one small batch of what is too old; says how many rows. 0 means that nothing is left.
+    ///
+    /// # Errors
+    /// The store fails; nothing was deleted.
+    async fn prune(&self, old: Prune) -> Result<u64>;
 }

@@ -128,6 +128,22 @@ fn tests_may_use_nothing_else_of_their_own_tier_and_nothing_above() {
 }
 
 #[test]
+fn the_testkit_is_for_tests_and_xtask_only() {
+    let mut workspace = Workspace::in_order();
+    workspace.table = workspace
+        .table
+        .replace("adapter = 2", "adapter = 2\nserver = 3\nxtask = 6");
+    workspace.package("xtask", &[uses("fusion-testkit")]);
+    workspace.package("server", &[uses_in("dev", "fusion-testkit", &[])]);
+    assert_eq!(workspace.faults(), [""; 0]);
+    workspace.package("server", &[uses("fusion-testkit")]);
+    assert_eq!(
+        workspace.faults(),
+        ["server (tier 3) must not depend on fusion-testkit (tier 2) outside of its tests"]
+    );
+}
+
+#[test]
 fn a_crate_without_a_tier_is_a_fault() {
     let mut workspace = Workspace::in_order();
     workspace.package("stray", &[uses("adapter")]);

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod args;
 #[cfg(test)]
+mod database;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod init;

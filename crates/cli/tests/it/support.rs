@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use fusion_api_types::{
-    AgentView, JournalView, Problem, ProblemKind, RunDetail, RunSummary, StepView, UsageView,
+    AgentView, BackupReport, DatabaseStatus, JournalView, MigrationReport, Problem, ProblemKind,
+    RekeyReport, RestoreReport, RunDetail, RunSummary, StepView, UsageView, VerifyReport,
     WorkflowSummary,
 };
-use fusion_cli::{Backend, Output, Progress, RunRequest, Size, Terminal};
+use fusion_cli::{Backend, Output, Progress, RunRequest, Size, Terminal, Upkeep};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 pub(crate) const RUN_ID: &str = "019aaaaa-0000-7000-8000-000000000001";
@@ -26,6 +28,8 @@ pub(crate) struct Fake {
     pub(crate) runs: Vec<RunSummary>,
     pub(crate) workflow: Option<WorkflowSummary>,
     pub(crate) problem: Option<Problem>,
+    /// What the commands around the database answer, in its wire form.
+    pub(crate) report: Value,
     pub(crate) asked: Mutex<Vec<String>>,
 }
 
@@ -97,6 +101,40 @@ impl Backend for Fake {
     async fn show_run(&self, run: Option<&str>) -> Result<RunDetail, Problem> {
         self.ask(format!("show {run:?}"))?;
         Ok(self.run.clone().unwrap())
+    }
+}
+
+impl Fake {
+    fn report<T: DeserializeOwned>(&self, question: String) -> Result<T, Problem> {
+        self.ask(question)?;
+        Ok(serde_json::from_value(self.report.clone()).unwrap())
+    }
+}
+
+#[async_trait]
+impl Upkeep for Fake {
+    async fn migrate(&self) -> Result<MigrationReport, Problem> {
+        self.report("migrate".to_owned())
+    }
+
+    async fn status(&self) -> Result<DatabaseStatus, Problem> {
+        self.report("status".to_owned())
+    }
+
+    async fn backup(&self, file: &Path) -> Result<BackupReport, Problem> {
+        self.report(format!("backup {}", file.display()))
+    }
+
+    async fn restore(&self, file: &Path, replace: bool) -> Result<RestoreReport, Problem> {
+        self.report(format!("restore {} {replace}", file.display()))
+    }
+
+    async fn rekey(&self, retire: bool) -> Result<RekeyReport, Problem> {
+        self.report(format!("rekey {retire}"))
+    }
+
+    async fn verify(&self) -> Result<VerifyReport, Problem> {
+        self.report("verify".to_owned())
     }
 }
 

@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::{CancelReason, Task, TaskState};
 use crate::transition::StateMachine;
 use crate::{
-    Agent, AgentId, AgentState, CapabilitySet, Change, Decision, IdSource, Moment, RunId, TaskId,
-    Timestamp, Usage,
+    Agent, AgentId, AgentState, CapabilitySet, Change, Decision, IdSource, Moment, Row, RunId,
+    TaskId, Timestamp, Usage,
 };
 
 #[derive(Debug, Default)]
@@ -67,6 +67,7 @@ fn agent(state: AgentState) -> Agent {
         provider: "scripted".into(),
         model_name: "m".into(),
         capabilities: CapabilitySet::default(),
+        provider_id: None,
         metadata: json!({}),
         message_subscriptions: vec![],
         project_id: None,
@@ -79,13 +80,13 @@ fn agent(state: AgentState) -> Agent {
 fn apply(tasks: &mut BTreeMap<TaskId, Task>, open: &mut i64, decision: &Decision) {
     for change in &decision.changes {
         match change {
-            Change::UpdateTask(task) => {
+            Change::Update(Row::Task(task)) => {
                 let unmet = tasks[&task.id].unmet_dependencies;
                 tasks.insert(
                     task.id,
                     Task {
                         unmet_dependencies: unmet,
-                        ..task.clone()
+                        ..Task::clone(task)
                     },
                 );
             }
@@ -98,14 +99,9 @@ fn apply(tasks: &mut BTreeMap<TaskId, Task>, open: &mut i64, decision: &Decision
                 }
             }
             Change::CloseTasks { count, .. } => *open -= i64::from(*count),
-            Change::CreateWorkflow(_)
-            | Change::CreateRun(_)
-            | Change::UpdateRun(_)
-            | Change::CreateAgent(_)
-            | Change::UpdateAgent(_)
-            | Change::CreateWorkspace(_)
-            | Change::UpdateWorkspace(_)
-            | Change::CreateTask(_)
+            Change::Create(_)
+            | Change::Update(_)
+            | Change::Delete { .. }
             | Change::BookUsage { .. }
             | Change::BeginEntry(_)
             | Change::UpdateEntry(_) => {}
@@ -294,7 +290,7 @@ fn a_failure_says_which_step_it_came_from() {
     );
     let mut reasons = vec![];
     for change in &decision.changes {
-        if let Change::UpdateTask(task) = change {
+        if let Change::Update(Row::Task(task)) = change {
             reasons.push(task.cancel_reason);
         }
     }

@@ -72,11 +72,7 @@ async fn the_main_example_hands_work_from_agent_to_agent() {
 
     let (store, id) = project.store().await;
     let events = store
-        .events(EventFilter {
-            after: 0,
-            run: Some(id),
-            limit: 1000,
-        })
+        .events_after(&EventFilter::of_run(id), 0, 1_000)
         .await
         .unwrap();
     let of_steps: Vec<(EventType, Value)> = events

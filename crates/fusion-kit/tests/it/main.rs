@@ -5,6 +5,8 @@ mod bad_input;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod database;
+#[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod failing_runs;
@@ -20,6 +22,12 @@ mod model_server;
 mod ordinary_user;
 #[cfg(test)]
 mod output;
+#[cfg(test)]
+mod rekey;
+#[cfg(test)]
+mod secrets;
+#[cfg(test)]
+mod servers;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]

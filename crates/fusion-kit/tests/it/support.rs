@@ -13,9 +13,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use fusion_persistence::{RunFilter, RunReader};
-use fusion_persistence_sql::{Location, SqlStore};
-use tokio_util::task::TaskTracker;
+use fusion_persistence::{Page, Repository, RunFilter};
+use fusion_persistence_sql::{Durability, Location, SqlStore};
 
 /// The binary under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_fusion-kit");
@@ -27,6 +26,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Project {
     dir: TempDir,
+    settings: BTreeMap<&'static str, String>,
 }
 
 impl Project {
@@ -34,7 +34,10 @@ impl Project {
         let dir = TempDir::new().unwrap();
         // As root, agents have users of their own, who must get through to their workspaces.
         fs::set_permissions(dir.path(), Permissions::from_mode(0o711)).unwrap();
-        Self { dir }
+        Self {
+            dir,
+            settings: BTreeMap::new(),
+        }
     }
 
     /// A project with one workflow `flow.yaml` and the answers `script.yaml`.
@@ -55,6 +58,11 @@ impl Project {
         project
     }
 
+    /// Gives every command of this project an environment variable.
+    pub(crate) fn set(&mut self, name: &'static str, value: impl Into<String>) {
+        self.settings.insert(name, value.into());
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
@@ -67,13 +75,17 @@ impl Project {
         fs::write(self.path().join(name), content).unwrap();
     }
 
-    /// The binary with these arguments, in this folder, with nothing of ours in its environment.
+    /// The binary with these arguments, in this folder, with nothing of ours in its environment but
+    /// the project's settings.
     pub(crate) fn fusion_kit<S: AsRef<OsStr>>(
         &self,
         arguments: impl IntoIterator<Item = S>,
     ) -> Invocation {
         let mut command = program(BINARY);
-        command.args(arguments).current_dir(self.path());
+        command
+            .args(arguments)
+            .current_dir(self.path())
+            .envs(&self.settings);
         Invocation { command }
     }
 
@@ -110,15 +122,11 @@ impl Project {
 
     /// The store of this project's data, for reading, and the id of its newest run.
     pub(crate) async fn store(&self) -> (SqlStore, fusion_core::RunId) {
-        let database = Location::Beside(self.data_dir().join("fusion.db"));
-        let store = SqlStore::open(&database, &TaskTracker::new())
-            .await
-            .unwrap();
-        let filter = RunFilter {
-            unfinished_only: false,
-            limit: 1,
-        };
-        let run = store.runs(filter).await.unwrap()[0].id;
+        let file = self.data_dir().join("fusion.db");
+        let database = Location::File(file, Durability::Full);
+        let store = SqlStore::open_to_read(&database).await.unwrap().unwrap();
+        let every = RunFilter::default();
+        let run = store.list(&every, Page::first(1)).await.unwrap()[0].id;
         (store, run)
     }
 

@@ -7,7 +7,7 @@ use fusion_core::{Task, TaskState};
 use futures::future::join_all;
 
 use super::sample::{Sample, agent_named, capable_of, step};
-use crate::{Claimed, EventFilter, Lease, Store};
+use crate::{Batch, Claimed, Error, EventFilter, Fence, Lease, Repository, Store};
 
 /// Twenty tasks, forty agents at once, each asking twice: each task goes out once, to an agent
 /// of its own, and the others get nothing.
@@ -141,13 +141,9 @@ pub async fn a_claim_and_its_event_are_one(store: &dyn Store) {
         (task.state, task.fence),
         (TaskState::Assigned, before.fence + 1)
     );
-    assert_eq!(store.task(task.id).await.unwrap(), task);
+    assert_eq!(store.get(task.id).await.unwrap(), task);
     let events = store
-        .events(EventFilter {
-            after: 0,
-            run: Some(sample.run.id),
-            limit: 100,
-        })
+        .events_after(&EventFilter::of_run(sample.run.id), 0, 100)
         .await
         .unwrap();
     let last = &events.last().unwrap().event;
@@ -161,29 +157,77 @@ pub async fn a_claim_and_its_event_are_one(store: &dyn Store) {
     );
 }
 
-/// A lease is known by its owner and counts until the task ends or goes back.
-pub async fn leases_are_seen_and_extended(store: &dyn Store) {
+/// A lease that has run out is seen, and whoever sees it may take the task back; one that holds is
+/// neither seen nor taken.
+pub async fn only_a_lease_that_ran_out_is_rescued(store: &dyn Store) {
     let steps = vec![
         step("one", agent_named("a"), &[], 0),
         step("two", agent_named("b"), &[], 0),
     ];
     let sample = Sample::store(store, steps).await;
     let (dead, alive) = (sample.node(), sample.node());
-    let lost = store
-        .claim_task(sample.claim("a", &[], dead))
+    let mut short = sample.claim("a", &[], dead);
+    short.lease.duration = Duration::ZERO;
+    let lost = store.claim_task(short).await.unwrap().unwrap().task;
+    let held = store
+        .claim_task(sample.claim("b", &[], alive))
         .await
         .unwrap()
         .unwrap()
         .task;
-    store
-        .claim_task(sample.claim("b", &[], alive))
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(store.tasks_held_by_others(alive).await.unwrap(), [lost]);
+    let seen = wait_for_expiry(store).await;
+    assert_eq!(seen, std::slice::from_ref(&lost));
+    let rescue = |task: &Task| {
+        let decision = task.take_back(None, "test", sample.moment()).unwrap();
+        Batch::rescue(fence_of(task), decision)
+    };
+    let refused = store.commit(rescue(&held)).await.unwrap_err();
+    assert!(matches!(refused, Error::Fenced { .. }), "{refused:?}");
+    store.commit(rescue(&lost)).await.unwrap();
+    let again = store.get(lost.id).await.unwrap();
+    assert_eq!(
+        (again.state, again.fence),
+        (TaskState::Queued, lost.fence + 1)
+    );
+    let twice = store.commit(rescue(&lost)).await.unwrap_err();
+    assert!(matches!(twice, Error::Fenced { .. }), "{twice:?}");
+}
+
+/// A worker that was slow, but extended its lease before anybody took the task back, keeps it.
+pub async fn an_extended_lease_is_not_rescued(store: &dyn Store) {
+    let sample = Sample::store(store, vec![step("s", agent_named("a"), &[], 0)]).await;
+    let node = sample.node();
+    let mut short = sample.claim("a", &[], node);
+    short.lease.duration = Duration::ZERO;
+    let task = store.claim_task(short).await.unwrap().unwrap().task;
+    let seen = wait_for_expiry(store).await;
     let lease = Lease {
-        owner: alive,
-        duration: Duration::from_secs(10),
+        owner: node,
+        duration: Duration::from_secs(60),
     };
     assert_eq!(store.extend_leases(lease).await.unwrap(), 1);
+    let decision = seen[0].take_back(None, "test", sample.moment()).unwrap();
+    let refused = store
+        .commit(Batch::rescue(fence_of(&seen[0]), decision))
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, Error::Fenced { .. }), "{refused:?}");
+    assert_eq!(store.get(task.id).await.unwrap(), task);
+}
+
+fn fence_of(task: &Task) -> Fence {
+    Fence {
+        task: task.id,
+        number: task.fence,
+    }
+}
+
+/// Leases of no length run out with the next millisecond of the database's clock.
+async fn wait_for_expiry(store: &dyn Store) -> Vec<Task> {
+    loop {
+        let seen = store.expired_leases(10).await.unwrap();
+        if !seen.is_empty() {
+            return seen;
+        }
+    }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::sample::{Sample, agent_named, at, step, workflow};
-use crate::{Batch, Error, EventFilter, Fence, RunFilter, Store};
+use crate::{Batch, Error, EventFilter, Fence, Page, Repository, RunFilter, Store};
 
 async fn two_steps(store: &dyn Store) -> Sample {
     let steps = vec![
@@ -29,9 +29,9 @@ pub async fn a_task_is_read_back_as_written(store: &dyn Store) {
     task.started_at = Some(at(300));
     task.attempts = 2;
     task.priority = -3;
-    write(store, Change::UpdateTask(task.clone())).await;
+    write(store, Change::update(task.clone())).await;
     task.version += 1;
-    assert_eq!(store.task(task.id).await.unwrap(), task);
+    assert_eq!(store.get(task.id).await.unwrap(), task);
     let named = store
         .tasks_named(sample.run.id, &["one".to_owned(), "none".to_owned()])
         .await
@@ -45,20 +45,17 @@ pub async fn a_run_is_read_back_as_written(store: &dyn Store) {
     let mut run = sample.run.clone();
     run.outputs = Some(json!({ "report": "done" }));
     run.error_message = Some("e".to_owned());
-    write(store, Change::UpdateRun(run.clone())).await;
+    write(store, Change::update(run.clone())).await;
     run.version += 1;
-    assert_eq!(store.run(run.id).await.unwrap(), run);
+    assert_eq!(store.get(run.id).await.unwrap(), run);
     assert_eq!(
         store
-            .runs(RunFilter {
-                unfinished_only: true,
-                limit: 10
-            })
+            .list(&RunFilter::unfinished(), Page::first(10))
             .await
             .unwrap(),
         [run]
     );
-    let workflow = store.workflow(sample.run.workflow_id).await.unwrap();
+    let workflow = store.get(sample.run.workflow_id).await.unwrap();
     assert_eq!(workflow.definition.steps.len(), 2);
 }
 
@@ -94,15 +91,15 @@ pub async fn a_batch_is_written_whole_or_not_at_all(store: &dyn Store) {
     stale.version += 7;
     let decision = sample
         .telling("never")
-        .with(Change::UpdateTask(good))
-        .with(Change::UpdateTask(stale));
+        .with(Change::update(good))
+        .with(Change::update(stale));
     let refused = store.commit(Batch::free(decision)).await.unwrap_err();
     assert!(
         matches!(refused, Error::Conflict { entity: "task", .. }),
         "{refused:?}"
     );
     assert_eq!(
-        store.task(sample.tasks["one"].id).await.unwrap(),
+        store.get(sample.tasks["one"].id).await.unwrap(),
         sample.tasks["one"]
     );
     assert_eq!(all_events(store).await, before);
@@ -112,14 +109,14 @@ pub async fn a_batch_is_written_whole_or_not_at_all(store: &dyn Store) {
 pub async fn an_update_of_an_old_version_is_refused(store: &dyn Store) {
     let sample = two_steps(store).await;
     let task = sample.tasks["one"].clone();
-    let update = || Batch::free(Decision::default().with(Change::UpdateTask(task.clone())));
+    let update = || Batch::free(Decision::default().with(Change::update(task.clone())));
     store.commit(update()).await.unwrap();
     let refused = store.commit(update()).await.unwrap_err();
     assert!(
         matches!(refused, Error::Conflict { entity: "task", .. }),
         "{refused:?}"
     );
-    assert_eq!(store.task(task.id).await.unwrap().version, task.version + 1);
+    assert_eq!(store.get(task.id).await.unwrap().version, task.version + 1);
 }
 
 /// Only the newest claim may write about its task, and only until it ends.
@@ -181,13 +178,13 @@ pub async fn a_requeued_task_is_out_of_reach_of_its_old_worker(store: &dyn Store
         number: task.fence,
     };
     let back = task.take_back(None, "test", sample.moment()).unwrap();
-    store.commit(Batch::requeue(fence, back)).await.unwrap();
+    store.commit(Batch::release(fence, back)).await.unwrap();
     let refused = store
         .commit(Batch::fenced(fence, Decision::default()))
         .await
         .unwrap_err();
     assert!(matches!(refused, Error::Fenced { .. }), "{refused:?}");
-    let queued = store.task(task.id).await.unwrap();
+    let queued = store.get(task.id).await.unwrap();
     assert_eq!(
         (queued.state, queued.fence),
         (TaskState::Queued, task.fence + 1)
@@ -210,7 +207,7 @@ pub async fn a_failing_batch_does_not_disturb_its_neighbours(store: &dyn Store) 
     let commits = (0..40).map(|number| {
         let mut decision = sample.telling(&format!("e{number}"));
         if number % 2 == 1 {
-            decision = decision.with(Change::UpdateTask(stale.clone()));
+            decision = decision.with(Change::update(stale.clone()));
         }
         store.commit(Batch::free(decision))
     });
@@ -232,11 +229,7 @@ pub async fn events_are_dense_and_in_order_of_the_commits(store: &dyn Store) {
     });
     let results = join_all(commits).await;
     let events = store
-        .events(EventFilter {
-            after: 0,
-            run: None,
-            limit: 1_000,
-        })
+        .events_after(&EventFilter::default(), 0, 1_000)
         .await
         .unwrap();
     let seqs: Vec<u64> = events.iter().map(|event| event.seq).collect();
@@ -249,22 +242,14 @@ pub async fn events_are_dense_and_in_order_of_the_commits(store: &dyn Store) {
             .collect();
         assert_eq!(told, [format!("{number}a"), format!("{number}b")]);
     }
-    let of_run = EventFilter {
-        after: 0,
-        run: Some(sample.run.id),
-        limit: 1_000,
-    };
+    let of_run = EventFilter::of_run(sample.run.id);
     assert_eq!(
-        store.events(of_run).await.unwrap(),
+        store.events_after(&of_run, 0, 1_000).await.unwrap(),
         events[1..],
         "all but the workflow's own"
     );
     let page = store
-        .events(EventFilter {
-            after: 3,
-            run: None,
-            limit: 2,
-        })
+        .events_after(&EventFilter::default(), 3, 2)
         .await
         .unwrap();
     assert_eq!(page, events[3..5]);
@@ -296,9 +281,9 @@ pub async fn usage_booked_by_many_adds_up(store: &dyn Store) {
         output_tokens: 75,
         cost: Cost::from_picos(175),
     };
-    let booked = store.task(task.id).await.unwrap();
+    let booked = store.get(task.id).await.unwrap();
     assert_eq!((booked.usage, booked.version), (total, task.version));
-    assert_eq!(store.run(sample.run.id).await.unwrap().usage, total);
+    assert_eq!(store.get(sample.run.id).await.unwrap().usage, total);
 }
 
 /// The count of unmet dependencies falls in the same commit; others' counts stay.
@@ -311,10 +296,10 @@ pub async fn releasing_a_task_readies_its_successors(store: &dyn Store) {
             count: 1,
         });
     store.commit(Batch::free(release)).await.unwrap();
-    assert!(store.task(sample.tasks["two"].id).await.unwrap().is_ready());
-    assert_eq!(store.run(sample.run.id).await.unwrap().open_tasks, 1);
+    assert!(store.get(sample.tasks["two"].id).await.unwrap().is_ready());
+    assert_eq!(store.get(sample.run.id).await.unwrap().open_tasks, 1);
     assert_eq!(
-        store.task(sample.tasks["one"].id).await.unwrap(),
+        store.get(sample.tasks["one"].id).await.unwrap(),
         sample.tasks["one"]
     );
 }
@@ -381,7 +366,7 @@ pub async fn the_newest_version_of_a_workflow_is_found_by_name(store: &dyn Store
     let second = workflow(&sample.ids, "sample", 2, vec![]);
     store
         .commit(Batch::free(
-            Decision::default().with(Change::CreateWorkflow(second.clone())),
+            Decision::default().with(Change::create(second.clone())),
         ))
         .await
         .unwrap();
@@ -391,7 +376,7 @@ pub async fn the_newest_version_of_a_workflow_is_found_by_name(store: &dyn Store
 
 /// Looking for what is not there says what was looked for.
 pub async fn a_missing_row_is_named(store: &dyn Store) {
-    let missing = store.run(RunId::from_uuid(Uuid::nil())).await.unwrap_err();
+    let missing = store.get(RunId::from_uuid(Uuid::nil())).await.unwrap_err();
     assert_eq!(
         missing.to_string(),
         "there is no run 00000000-0000-0000-0000-000000000000"
@@ -400,11 +385,7 @@ pub async fn a_missing_row_is_named(store: &dyn Store) {
 
 async fn all_events(store: &dyn Store) -> Vec<fusion_core::Event> {
     store
-        .events(EventFilter {
-            after: 0,
-            run: None,
-            limit: 10_000,
-        })
+        .events_after(&EventFilter::default(), 0, 10_000)
         .await
         .unwrap()
 }

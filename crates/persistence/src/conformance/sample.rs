@@ -12,7 +12,7 @@ use fusion_core::{
 use serde_json::{Map, json};
 use uuid::Uuid;
 
-use crate::{Batch, Claim, Fence, Lease, Store};
+use crate::{Batch, Claim, Fence, Lease, Repository, Store};
 
 /// Ids that rise by one.
 #[derive(Debug, Default)]
@@ -107,7 +107,7 @@ impl Sample {
         let stored = store.agents_of_run(run_id).await.expect("agents are read");
         let tasks = store.tasks_of_run(run_id).await.expect("tasks are read");
         Self {
-            run: store.run(run_id).await.expect("a run is read"),
+            run: store.get(run_id).await.expect("a run is read"),
             agents: stored
                 .into_iter()
                 .map(|(agent, _)| (agent.name.clone(), agent))
@@ -226,6 +226,7 @@ fn agent(ids: &Ids, name: &str, capabilities: &[&str], run_id: RunId) -> (Agent,
         last_heartbeat: None,
         workspace_path: root.clone(),
         provider: "scripted".to_owned(),
+        provider_id: None,
         model_name: "m".to_owned(),
         capabilities: capabilities.iter().copied().collect(),
         metadata: json!({ "note": "ünïcode" }),

@@ -1,0 +1,63 @@
+//! `db`: the schema, copies of the database, the master key.
+
+use fusion_api_types::Problem;
+use serde::Serialize;
+
+use crate::args::{BackupArgs, RekeyArgs, RestoreArgs};
+use crate::backend::Backend;
+use crate::exit::Exit;
+use crate::report::database;
+use crate::session::Session;
+
+/// `db migrate`.
+pub(crate) async fn migrate(backend: &dyn Backend, session: &Session<'_>) -> Result<Exit, Problem> {
+    answer(&backend.migrate().await?, database::migration, session)
+}
+
+/// `db status`.
+pub(crate) async fn status(backend: &dyn Backend, session: &Session<'_>) -> Result<Exit, Problem> {
+    answer(&backend.status().await?, database::status, session)
+}
+
+/// `db backup`.
+pub(crate) async fn backup(
+    backup: &BackupArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let report = backend.backup(&backup.file).await?;
+    answer(&report, database::backup, session)
+}
+
+/// `db restore`.
+pub(crate) async fn restore(
+    restore: &RestoreArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let report = backend.restore(&restore.file, restore.replace).await?;
+    answer(&report, database::restore, session)
+}
+
+/// `db rekey`.
+pub(crate) async fn rekey(
+    rekey: &RekeyArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let report = backend.rekey(rekey.retire).await?;
+    answer(&report, database::rekey, session)
+}
+
+fn answer<T: Serialize>(
+    report: &T,
+    text: impl Fn(&T, &Session<'_>) -> String,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    if session.global.json {
+        session.print_json(report)?;
+    } else {
+        session.print(&text(report, session))?;
+    }
+    Ok(Exit::Done)
+}

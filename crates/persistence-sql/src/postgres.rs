@@ -1,0 +1,168 @@
+//! Opening a database of a PostgreSQL server.
+
+mod session;
+
+use std::time::Duration;
+
+use fusion_persistence::{Error, Result};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction,
+    TransactionTrait,
+};
+use tokio_util::task::TaskTracker;
+
+use crate::error::trying;
+use crate::location::ServerUrl;
+use crate::migrations::bring_up_to_date;
+use crate::store::Opened;
+use crate::writer::{self, Writer};
+use session::PostgresSession;
+
+/// Connections for reading.
+const READERS: u32 = 8;
+
+/// How long opening a connection may take before callers are told that the server is away.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The oldest server whose SQL we have run.
+const OLDEST_SERVER: i32 = 150_000;
+
+/// The number under which processes that migrate take turns: "fusion" in ASCII.
+const TAKE_TURNS: &str = "SELECT pg_advisory_xact_lock(112659870183278)";
+
+/// Opens a database and starts its writer.
+pub(crate) async fn open(url: &ServerUrl, tracker: &TaskTracker) -> Result<Opened> {
+    let writing = take(url).await?;
+    migrate(&writing).await?;
+    let session = PostgresSession::open(url, writing)
+        .await
+        .map_err(Error::from)?;
+    let (hand, jobs) = Writer::new();
+    tracker.spawn(writer::work(session, jobs));
+    Ok(Opened {
+        writer: Some(hand),
+        readers: connect(url, Access::ReadOnly, READERS).await?,
+    })
+}
+
+/// Opens a database for writing. Its schema is left as it is.
+pub(crate) async fn take(url: &ServerUrl) -> Result<DatabaseConnection> {
+    let writing = connect(url, Access::Write, 1).await?;
+    check_server(&writing).await?;
+    Ok(writing)
+}
+
+/// Opens a database for reading only.
+pub(crate) async fn look_at(url: &ServerUrl) -> Result<Option<DatabaseConnection>> {
+    let readers = connect(url, Access::ReadOnly, READERS).await?;
+    check_server(&readers).await?;
+    Ok(Some(readers))
+}
+
+/// What connections may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Write,
+    ReadOnly,
+}
+
+async fn connect(url: &ServerUrl, access: Access, connections: u32) -> Result<DatabaseConnection> {
+    Database::connect(options(url, access, connections))
+        .await
+        .map_err(trying("connect to the database"))
+}
+
+/// One connection for writing, opened when it is first used.
+async fn connect_later(url: &ServerUrl) -> Result<DatabaseConnection> {
+    let mut options = options(url, Access::Write, 1);
+    options.connect_lazy(true);
+    Database::connect(options)
+        .await
+        .map_err(trying("connect to the database"))
+}
+
+fn options(url: &ServerUrl, access: Access, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url.as_str());
+    options
+        .sqlx_logging(false)
+        .test_before_acquire(access == Access::ReadOnly)
+        .max_connections(connections)
+        .min_connections(0)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .acquire_timeout(CONNECT_TIMEOUT)
+        .map_sqlx_postgres_opts(move |options| {
+            let read_only = match access {
+                Access::Write => "off",
+                Access::ReadOnly => "on",
+            };
+            // A transaction of ours is short: whatever holds one longer is in trouble.
+            options.application_name("fusion-kit").options([
+                ("default_transaction_read_only", read_only),
+                ("synchronous_commit", "on"),
+                ("lock_timeout", "5s"),
+                ("statement_timeout", "30s"),
+                ("idle_in_transaction_session_timeout", "10s"),
+                ("tcp_keepalives_idle", "5"),
+                ("tcp_keepalives_interval", "5"),
+                ("tcp_keepalives_count", "3"),
+                ("tcp_user_timeout", "10s"),
+            ])
+        });
+    options
+}
+
+async fn check_server(connection: &DatabaseConnection) -> Result<()> {
+    let ask = sea_orm::Statement::from_string(
+        sea_orm::DbBackend::Postgres,
+        "SELECT current_setting('server_version_num')::int4, current_setting('server_encoding')",
+    );
+    let row = connection
+        .query_one_raw(ask)
+        .await
+        .map_err(trying("ask the server for its version"))?;
+    let Some(row) = row else { return Ok(()) };
+    let (version, encoding): (i32, String) = row
+        .try_get_many_by_index()
+        .map_err(trying("ask the server for its version"))?;
+    if version < OLDEST_SERVER {
+        return Err(Error::Unusable {
+            reason: format!(
+                "the server is PostgreSQL {}: fusion-kit needs 15 or newer",
+                version / 10_000
+            ),
+        });
+    }
+    if encoding != "UTF8" {
+        return Err(Error::Unusable {
+            reason: format!("the database has the encoding {encoding}: create it with UTF8"),
+        });
+    }
+    Ok(())
+}
+
+/// Applies the missing steps in one transaction.
+async fn migrate(connection: &DatabaseConnection) -> Result<()> {
+    let transaction = begin_alone(connection).await?;
+    bring_up_to_date(&transaction, None).await?;
+    transaction
+        .commit()
+        .await
+        .map_err(trying("bring the schema up to date"))
+}
+
+/// Begins a transaction that may take long, while other processes that start wait their turn.
+pub(crate) async fn begin_alone(connection: &DatabaseConnection) -> Result<DatabaseTransaction> {
+    const ACTION: &str = "bring the schema up to date";
+    let transaction = connection.begin().await.map_err(trying(ACTION))?;
+    for statement in [
+        "SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = 0;
+         SET LOCAL idle_in_transaction_session_timeout = 0",
+        TAKE_TURNS,
+    ] {
+        transaction
+            .execute_unprepared(statement)
+            .await
+            .map_err(trying(ACTION))?;
+    }
+    Ok(transaction)
+}

@@ -1,0 +1,205 @@
+//! The writing connection to PostgreSQL.
+
+use std::time::Duration;
+
+use fusion_persistence::Error;
+use sea_orm::prelude::Uuid;
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, FromQueryResult,
+    Statement, TransactionTrait, Value,
+};
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
+
+use crate::error::corrupt;
+use crate::failure::{Failure, Result, of_postgres};
+use crate::fault;
+use crate::location::ServerUrl;
+use crate::session::{Outcome, Readable, Session};
+use crate::streams::Numbers;
+
+/// A server that says nothing for so long is taken for gone. Longer than it waits for a lock.
+const ANSWER_WITHIN: Duration = Duration::from_secs(8);
+
+const REGISTER: &str = "INSERT INTO writers (id, last_commit, started_at)
+  VALUES (gen_random_uuid(), 0, clock_timestamp()) RETURNING id";
+
+/// Numbers a commit in the row of its writer. The number is how an interrupted COMMIT is told apart.
+const NUMBER_COMMIT: &str = "UPDATE writers SET last_commit = $2 WHERE id = $1";
+
+/// Waits for a transaction that may still be under way, and makes sure that it can't commit any
+/// more unless it has: it has numbered the same row.
+const SETTLE: &str = "UPDATE writers SET last_commit = $2 WHERE id = $1 AND last_commit < $2";
+
+const LAST_COMMIT: &str = "SELECT last_commit FROM writers WHERE id = $1";
+
+/// The one connection of this process that writes.
+#[derive(Debug)]
+pub(crate) struct PostgresSession {
+    url: ServerUrl,
+    /// Of one connection.
+    pool: DatabaseConnection,
+    transaction: Option<DatabaseTransaction>,
+    numbers: Numbers,
+    id: Uuid,
+    commits: i64,
+}
+
+impl PostgresSession {
+    /// Registers a writer.
+    pub(crate) async fn open(url: &ServerUrl, pool: DatabaseConnection) -> Result<Self> {
+        let failed = |error| of_postgres("register with the database", error);
+        let row = pool.query_one_raw(statement(REGISTER, [])).await;
+        let row = row.map_err(failed)?.ok_or_else(|| corrupt("writer"))?;
+        let id = row.try_get_by_index(0).map_err(failed)?;
+        Ok(Self {
+            url: url.clone(),
+            pool,
+            transaction: None,
+            numbers: Numbers::default(),
+            id,
+            commits: 0,
+        })
+    }
+
+    fn open_transaction(&self, action: &'static str) -> Result<&DatabaseTransaction> {
+        fault::inject(action)?;
+        self.transaction.as_ref().ok_or_else(|| {
+            Failure::Lost(Error::Unavailable {
+                action,
+                source: "the transaction is gone".into(),
+            })
+        })
+    }
+
+    /// What the server said, if it did. A connection that is mute is not used again, not even to end
+    /// it: it may be a long time until the system gives it up.
+    async fn heard<T>(
+        &mut self,
+        action: &'static str,
+        answer: std::result::Result<std::result::Result<T, DbErr>, Elapsed>,
+    ) -> Result<T> {
+        match answer {
+            Ok(answer) => answer.map_err(|error| of_postgres(action, error)),
+            Err(silence) => {
+                self.transaction = None;
+                self.pool = super::connect_later(&self.url).await?;
+                Err(Failure::Lost(Error::Unavailable {
+                    action,
+                    source: Box::new(silence),
+                }))
+            }
+        }
+    }
+}
+
+fn statement(sql: &'static str, values: impl IntoIterator<Item = Value>) -> Statement {
+    Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
+}
+
+impl Session for PostgresSession {
+    fn backend(&self) -> DbBackend {
+        DbBackend::Postgres
+    }
+
+    fn numbers(&mut self) -> &mut Numbers {
+        &mut self.numbers
+    }
+
+    async fn begin(&mut self) -> Result<()> {
+        self.numbers = Numbers::default();
+        const ACTION: &str = "open a transaction";
+        fault::inject(ACTION)?;
+        let opened = timeout(ANSWER_WITHIN, self.pool.begin()).await;
+        self.transaction = Some(self.heard(ACTION, opened).await?);
+        Ok(())
+    }
+
+    async fn commit(&mut self) -> Result<Outcome> {
+        const ACTION: &str = "commit";
+        self.commits += 1;
+        let number = statement(NUMBER_COMMIT, [self.id.into(), self.commits.into()]);
+        self.execute(ACTION, number).await?;
+        let transaction = self
+            .transaction
+            .take()
+            .ok_or_else(|| corrupt("transaction"))?;
+        let done = timeout(ANSWER_WITHIN, transaction.commit()).await;
+        match self.heard(ACTION, done).await {
+            Ok(()) => Ok(Outcome::Done),
+            Err(Failure::Lost(_)) => Ok(Outcome::Unknown),
+            Err(refused) => Err(refused),
+        }
+    }
+
+    async fn roll_back(&mut self) {
+        const ACTION: &str = "roll back";
+        if let Some(transaction) = self.transaction.take() {
+            let done = timeout(ANSWER_WITHIN, transaction.rollback()).await;
+            if let Err(failure) = self.heard(ACTION, done).await {
+                tracing::debug!(?failure, "a transaction was gone before it was rolled back");
+            }
+        }
+    }
+
+    async fn was_committed(&mut self) -> Result<bool> {
+        const ACTION: &str = "look what became of a commit";
+        let settle = statement(SETTLE, [self.id.into(), self.commits.into()]);
+        let settled = timeout(ANSWER_WITHIN, self.pool.execute_raw(settle)).await;
+        if self.heard(ACTION, settled).await?.rows_affected() == 1 {
+            return Ok(false);
+        }
+        let look = statement(LAST_COMMIT, [self.id.into()]);
+        let row = timeout(ANSWER_WITHIN, self.pool.query_one_raw(look)).await;
+        let row = self.heard(ACTION, row).await?;
+        let last: Option<i64> = row
+            .map(|row| row.try_get_by_index(0))
+            .transpose()
+            .map_err(|error| of_postgres(ACTION, error))?;
+        if last == Some(self.commits) {
+            Ok(true)
+        } else {
+            // The row is gone or belongs to the future: another database is in its place.
+            Err(Failure::Refused(Error::OutcomeUnknown))
+        }
+    }
+
+    async fn control(&mut self, statement: &'static str) -> Result<()> {
+        let asked = self
+            .open_transaction(statement)?
+            .execute_unprepared(statement);
+        let done = timeout(ANSWER_WITHIN, asked).await;
+        self.heard(statement, done).await.map(|_| ())
+    }
+
+    async fn execute(&mut self, action: &'static str, statement: Statement) -> Result<u64> {
+        let asked = self.open_transaction(action)?.execute_raw(statement);
+        let done = timeout(ANSWER_WITHIN, asked).await;
+        Ok(self.heard(action, done).await?.rows_affected())
+    }
+
+    async fn rows<E: Readable>(
+        &mut self,
+        action: &'static str,
+        statement: Statement,
+    ) -> Result<Vec<E::Model>> {
+        let asked = self.open_transaction(action)?.query_all_raw(statement);
+        let rows = timeout(ANSWER_WITHIN, asked).await;
+        self.heard(action, rows)
+            .await?
+            .iter()
+            .map(|row| E::Model::from_query_result(row, ""))
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|error| of_postgres(action, error))
+    }
+
+    async fn number(&mut self, action: &'static str, statement: Statement) -> Result<Option<i64>> {
+        let asked = self.open_transaction(action)?.query_one_raw(statement);
+        let row = timeout(ANSWER_WITHIN, asked).await;
+        self.heard(action, row)
+            .await?
+            .map(|row| row.try_get_by_index(0))
+            .transpose()
+            .map_err(|error| of_postgres(action, error))
+    }
+}

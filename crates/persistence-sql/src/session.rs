@@ -1,0 +1,83 @@
+//! What the writer needs of a database: one connection with one transaction at a time.
+
+use std::future::Future;
+
+use sea_orm::{
+    ActiveModelTrait, DbBackend, EntityTrait, Iterable, ModelTrait, Statement, TryIntoModel,
+};
+
+use crate::failure::Result;
+use crate::streams::Numbers;
+
+/// A table whose rows can be read by the writer.
+pub(crate) trait Readable:
+    EntityTrait<
+        Model: ModelTrait<Entity = Self> + Send,
+        ActiveModel: ActiveModelTrait<Entity = Self> + TryIntoModel<Self::Model> + Send,
+        Column: Iterable + Send,
+    > + Send
+{
+}
+
+impl<E> Readable for E where
+    E: EntityTrait<
+            Model: ModelTrait<Entity = E> + Send,
+            ActiveModel: ActiveModelTrait<Entity = E> + TryIntoModel<E::Model> + Send,
+            Column: Iterable + Send,
+        > + Send
+{
+}
+
+/// How a COMMIT ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It is done.
+    Done,
+    /// The connection broke while it was under way: [`Session::was_committed`] tells.
+    Unknown,
+}
+
+/// One connection that writes. Between `begin` and `commit` or `roll_back` it has a transaction.
+pub(crate) trait Session: Send {
+    /// Which dialect the statements are in.
+    fn backend(&self) -> DbBackend;
+
+    /// The numbers that the open transaction has taken.
+    fn numbers(&mut self) -> &mut Numbers;
+
+    /// Opens a transaction that will write.
+    fn begin(&mut self) -> impl Future<Output = Result<()>> + Send;
+
+    /// Makes everything since `begin` durable. An error means that nothing of it was kept.
+    fn commit(&mut self) -> impl Future<Output = Result<Outcome>> + Send;
+
+    /// Gives everything since `begin` up.
+    fn roll_back(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// Whether the last transaction was committed. An error means that it can't be told yet.
+    fn was_committed(&mut self) -> impl Future<Output = Result<bool>> + Send;
+
+    /// Carries out a statement that has no values: a savepoint.
+    fn control(&mut self, statement: &'static str) -> impl Future<Output = Result<()>> + Send;
+
+    /// Carries out a statement; says how many rows it touched. `action` completes "trying to ...".
+    fn execute(
+        &mut self,
+        action: &'static str,
+        statement: Statement,
+    ) -> impl Future<Output = Result<u64>> + Send;
+
+    /// The rows that a statement gives.
+    fn rows<E: Readable>(
+        &mut self,
+        action: &'static str,
+        statement: Statement,
+    ) -> impl Future<Output = Result<Vec<E::Model>>> + Send;
+
+    /// The first column of the first row that a statement gives.
+    fn number(
+        &mut self,
+        action: &'static str,
+        statement: Statement,
+    ) -> impl Future<Output = Result<Option<i64>>> + Send;
+}

@@ -1,0 +1,238 @@
+//! The writing connection to SQLite.
+//!
+//! It runs on a thread of its own, so that a statement costs a function call and not two changes
+//! of thread as with the driver of the readers (ADR 0012).
+
+use std::fs::File;
+use std::path::Path;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use rusqlite::types::{Value as Raw, ValueRef};
+use rusqlite::{CachedStatement, Connection, OpenFlags, Row, params_from_iter};
+use sea_orm::prelude::Uuid;
+use sea_orm::sea_query::ColumnType;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, DbBackend, IdenStatic, Iterable, Statement, TryIntoModel, Value,
+};
+
+use super::BUSY_TIMEOUT;
+use crate::error::corrupt;
+use crate::failure::{Failure, Result, of_sqlite};
+use crate::fault;
+use crate::location::Durability;
+use crate::session::{Outcome, Readable, Session};
+use crate::streams::Numbers;
+
+/// Prepared statements that are kept.
+const STATEMENTS: usize = 128;
+
+/// The one connection that writes.
+#[derive(Debug)]
+pub(crate) struct SqliteSession {
+    connection: Connection,
+    numbers: Numbers,
+    /// Given up after the connection is closed: fields are dropped in their order.
+    _owned: Option<File>,
+}
+
+impl SqliteSession {
+    /// Opens the file, which must exist, for writing.
+    pub(crate) fn open(path: &Path, durability: Durability) -> Result<Self> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_URI;
+        let opening = |error| of_sqlite("open the database", &error);
+        let connection = Connection::open_with_flags(path, flags).map_err(opening)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(opening)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        let synchronous = match durability {
+            Durability::Full => "FULL",
+            Durability::Normal => "NORMAL",
+        };
+        connection
+            .execute_batch(&format!(
+                "PRAGMA foreign_keys = ON; PRAGMA synchronous = {synchronous};
+                 PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384;"
+            ))
+            .map_err(opening)?;
+        Ok(Self {
+            connection,
+            numbers: Numbers::default(),
+            _owned: None,
+        })
+    }
+
+    /// Keeps the right to be the only one that writes for as long as the connection lives.
+    pub(crate) fn owning(mut self, owned: File) -> Self {
+        self._owned = Some(owned);
+        self
+    }
+
+    /// To SQLite `$2` is a name, numbered by where it stands; `?2` is the second value.
+    fn prepared(&self, action: &'static str, sql: &str) -> Result<CachedStatement<'_>> {
+        fault::inject(action)?;
+        let prepared = if sql.contains('$') {
+            self.connection.prepare_cached(&sql.replace('$', "?"))
+        } else {
+            self.connection.prepare_cached(sql)
+        };
+        prepared.map_err(|error| of_sqlite(action, &error))
+    }
+}
+
+impl Session for SqliteSession {
+    fn backend(&self) -> DbBackend {
+        DbBackend::Sqlite
+    }
+
+    fn numbers(&mut self) -> &mut Numbers {
+        &mut self.numbers
+    }
+
+    async fn begin(&mut self) -> Result<()> {
+        self.numbers = Numbers::default();
+        self.control("BEGIN IMMEDIATE").await
+    }
+
+    async fn commit(&mut self) -> Result<Outcome> {
+        self.control("COMMIT").await.map(|()| Outcome::Done)
+    }
+
+    async fn roll_back(&mut self) {
+        // SQLite has rolled back by itself on a full disk, for example.
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            tracing::warn!(%error, "a transaction could not be rolled back");
+        }
+    }
+
+    async fn was_committed(&mut self) -> Result<bool> {
+        // A COMMIT in this very process always tells.
+        Ok(false)
+    }
+
+    async fn control(&mut self, statement: &'static str) -> Result<()> {
+        self.prepared(statement, statement)?
+            .execute([])
+            .map(|_| ())
+            .map_err(|error| of_sqlite(statement, &error))
+    }
+
+    async fn execute(&mut self, action: &'static str, statement: Statement) -> Result<u64> {
+        let values = bound(&statement)?;
+        let touched = self
+            .prepared(action, &statement.sql)?
+            .execute(params_from_iter(values))
+            .map_err(|error| of_sqlite(action, &error))?;
+        u64::try_from(touched).map_err(|_| corrupt("row count").into())
+    }
+
+    async fn rows<E: Readable>(
+        &mut self,
+        action: &'static str,
+        statement: Statement,
+    ) -> Result<Vec<E::Model>> {
+        let values = bound(&statement)?;
+        let mut prepared = self.prepared(action, &statement.sql)?;
+        let failed = |error| of_sqlite(action, &error);
+        let mut rows = prepared.query(params_from_iter(values)).map_err(failed)?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(failed)? {
+            found.push(model::<E>(row)?);
+        }
+        Ok(found)
+    }
+
+    async fn number(&mut self, action: &'static str, statement: Statement) -> Result<Option<i64>> {
+        let values = bound(&statement)?;
+        let mut prepared = self.prepared(action, &statement.sql)?;
+        let failed = |error| of_sqlite(action, &error);
+        let mut rows = prepared.query(params_from_iter(values)).map_err(failed)?;
+        match rows.next().map_err(failed)? {
+            Some(row) => row.get(0).map_err(failed),
+            None => Ok(None),
+        }
+    }
+}
+
+/// The values of a statement, as the readers' driver would store them.
+fn bound(statement: &Statement) -> Result<Vec<Raw>> {
+    let Some(values) = &statement.values else {
+        return Ok(Vec::new());
+    };
+    values.0.iter().map(raw).collect()
+}
+
+fn raw(value: &Value) -> Result<Raw> {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the builder's enum; our columns have no other types"
+    )]
+    let raw = match value {
+        Value::Bool(value) => value.map(|value| Raw::Integer(value.into())),
+        Value::Int(value) => value.map(|value| Raw::Integer(value.into())),
+        Value::Unsigned(value) => value.map(|value| Raw::Integer(value.into())),
+        Value::BigInt(value) => value.map(Raw::Integer),
+        Value::BigUnsigned(value) => value
+            .map(|value| i64::try_from(value).map(Raw::Integer))
+            .transpose()
+            .map_err(|_| corrupt("a number"))?,
+        Value::Double(value) => value.map(Raw::Real),
+        Value::String(value) => value.clone().map(Raw::Text),
+        Value::Bytes(value) => value.clone().map(Raw::Blob),
+        Value::Uuid(value) => value.map(|value| Raw::Blob(value.as_bytes().to_vec())),
+        Value::ChronoDateTimeUtc(value) => {
+            value.map(|value| Raw::Text(value.to_rfc3339_opts(SecondsFormat::AutoSi, false)))
+        }
+        _ => return Err(corrupt("a value of an unknown type").into()),
+    };
+    Ok(raw.unwrap_or(Raw::Null))
+}
+
+/// Reads a row by the types of its table's columns.
+fn model<E: Readable>(row: &Row<'_>) -> Result<E::Model> {
+    let mut model = <E::ActiveModel as ActiveModelTrait>::default();
+    for column in E::Column::iter() {
+        let unreadable = || Failure::from(corrupt(column.as_str()));
+        let stored = row.get_ref(column.as_str()).map_err(|_| unreadable())?;
+        let value = typed(column.def().get_column_type(), stored).ok_or_else(unreadable)?;
+        model.try_set(column, value).map_err(|_| unreadable())?;
+    }
+    model.try_into_model().map_err(|_| corrupt("a row").into())
+}
+
+/// A stored value as the type of its column; `None` when it does not fit.
+fn typed(column: &ColumnType, stored: ValueRef<'_>) -> Option<Value> {
+    let integer = || stored.as_i64_or_null().ok();
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the builder's enum; our columns have no other types"
+    )]
+    Some(match column {
+        ColumnType::Uuid => Value::Uuid(
+            stored
+                .as_blob_or_null()
+                .ok()?
+                .map(Uuid::from_slice)
+                .transpose()
+                .ok()?,
+        ),
+        ColumnType::TimestampWithTimeZone => {
+            let text = stored.as_str_or_null().ok()?;
+            let time = text.map(DateTime::parse_from_rfc3339).transpose().ok()?;
+            Value::ChronoDateTimeUtc(time.map(|time| time.with_timezone(&Utc)))
+        }
+        ColumnType::Boolean => Value::Bool(integer()?.map(|value| value != 0)),
+        ColumnType::Integer => Value::Int(integer()?.map(i32::try_from).transpose().ok()?),
+        ColumnType::BigInteger => Value::BigInt(integer()?),
+        ColumnType::Double => Value::Double(stored.as_f64_or_null().ok()?),
+        ColumnType::VarBinary(_) | ColumnType::Blob => {
+            Value::Bytes(stored.as_blob_or_null().ok()?.map(<[u8]>::to_vec))
+        }
+        ColumnType::String(_) | ColumnType::Text => {
+            Value::String(stored.as_str_or_null().ok()?.map(str::to_owned))
+        }
+        _ => return None,
+    })
+}

@@ -1,0 +1,356 @@
+//! How entities are kept in tables: the same few statements for all of them.
+
+use async_trait::async_trait;
+use fusion_persistence::{Entity, Error, Find, Page, Result};
+use sea_orm::StatementBuilder;
+use sea_orm::prelude::Uuid;
+use sea_orm::sea_query::SelectStatement;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, DbBackend, EntityTrait, IntoActiveModel, Iterable,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Statement, Value,
+};
+
+use crate::error::trying;
+use crate::failure::{self, Failure};
+use crate::session::{Readable, Session};
+use crate::store::{SqlStore, signed};
+
+/// Rows of a page at most.
+const PAGE_LIMIT: u32 = 10_000;
+
+/// An entity and its table.
+pub(crate) trait Stored: Entity<Id: Into<Uuid>> {
+    /// The table.
+    type Table: Readable<Model: IntoActiveModel<<Self::Table as EntityTrait>::ActiveModel> + Sync>;
+
+    /// The column of the id.
+    const ID: <Self::Table as EntityTrait>::Column;
+
+    /// The columns that an update leaves as they are: what never changes, and what is counted by
+    /// relative changes.
+    const KEPT: &'static [<Self::Table as EntityTrait>::Column];
+
+    /// As it is stored; a new row has version 1.
+    fn to_row(&self) -> Result<<Self::Table as EntityTrait>::Model>;
+
+    /// As it was stored.
+    fn from_row(row: <Self::Table as EntityTrait>::Model) -> Result<Self>;
+
+    /// What a filter means.
+    fn condition(filter: &Self::Filter) -> Condition;
+
+    /// Its id.
+    fn key(&self) -> Uuid;
+
+    /// What it is called in an error: its name when that is unique, else its id.
+    fn label(&self) -> String {
+        self.key().to_string()
+    }
+
+    /// Rows of other tables that are written with a new row.
+    fn attached(&self, _backend: DbBackend) -> Vec<Statement> {
+        Vec::new()
+    }
+}
+
+/// A column of a table.
+pub(crate) type Col<T> = <<T as Stored>::Table as EntityTrait>::Column;
+
+/// An entity whose rows are updated.
+pub(crate) trait Versioned: Stored {
+    /// The column of the row version.
+    const VERSION: Col<Self>;
+
+    /// The version that the value was read at.
+    fn version(&self) -> u64;
+
+    /// The column of the state, the state, and the states that it may have come from.
+    fn state(&self) -> Option<(Col<Self>, &'static str, Vec<&'static str>)> {
+        None
+    }
+
+    /// Selects of rows that must be there for this one to be written.
+    fn requires(&self) -> Vec<SelectStatement> {
+        Vec::new()
+    }
+
+    /// Selects of rows that refer to a row, so that it can't be deleted.
+    fn users(_id: Uuid) -> Vec<SelectStatement> {
+        Vec::new()
+    }
+}
+
+/// PostgreSQL and SQLite have no zero character in texts: it is shown as the replacement character.
+pub(crate) fn clean(mut statement: Statement) -> Statement {
+    for value in statement.values.iter_mut().flat_map(|values| &mut values.0) {
+        clean_value(value);
+    }
+    statement
+}
+
+fn clean_value(value: &mut Value) {
+    if let Value::String(Some(text)) = value
+        && text.contains('\0')
+    {
+        *text = text.replace('\0', "\u{fffd}");
+    }
+}
+
+/// A text to look for, as [`clean`] stores it.
+pub(crate) fn stored_as(text: &str) -> Value {
+    let mut value = Value::from(text);
+    clean_value(&mut value);
+    value
+}
+
+async fn must_be_there<T: Versioned>(
+    session: &mut impl Session,
+    entity: &T,
+) -> failure::Result<()> {
+    for mut select in entity.requires() {
+        // Held until the commit, so that nobody deletes it meanwhile. SQLite has one writer anyway.
+        select.lock_shared();
+        let statement = build(session.backend(), &select);
+        if session.number("look up a row", statement).await?.is_none() {
+            return Err(missing::<T>(entity.label()).into());
+        }
+    }
+    Ok(())
+}
+
+/// What a broken rule of the schema means for a row that is written.
+pub(crate) fn refused<T: Stored>(failure: Failure, entity: &T) -> Failure {
+    failure
+        .unique_as(|| Error::Exists {
+            entity: T::NAME,
+            name: entity.label(),
+        })
+        .reference_as(|| missing::<T>(entity.label()))
+}
+
+fn missing<T: Entity>(id: String) -> Error {
+    Error::Missing {
+        entity: T::NAME,
+        id,
+    }
+}
+
+fn build(backend: DbBackend, select: &SelectStatement) -> Statement {
+    StatementBuilder::build(select, &backend)
+}
+
+/// Writes a new row, and what is attached to it.
+pub(crate) async fn create<T: Stored>(
+    session: &mut impl Session,
+    entity: &T,
+) -> failure::Result<()> {
+    const ACTION: &str = "store a row";
+    let backend = session.backend();
+    let row = entity.to_row()?.into_active_model().reset_all();
+    let insert = T::Table::insert(row).build(backend);
+    let mut statements = vec![clean(insert)];
+    statements.extend(entity.attached(backend));
+    for statement in statements {
+        session
+            .execute(ACTION, statement)
+            .await
+            .map_err(|failure| refused(failure, entity))?;
+    }
+    Ok(())
+}
+
+/// Writes a new row of an entity that refers to others without a key of the schema.
+pub(crate) async fn create_checked<T: Versioned>(
+    session: &mut impl Session,
+    entity: &T,
+) -> failure::Result<()> {
+    must_be_there(session, entity).await?;
+    create(session, entity).await
+}
+
+/// Writes a row that is at the version it was read at, and in a state with a move to the new one.
+pub(crate) async fn update<T: Versioned>(
+    session: &mut impl Session,
+    entity: &T,
+) -> failure::Result<()> {
+    must_be_there(session, entity).await?;
+    let mut row = entity.to_row()?.into_active_model().reset_all();
+    row.not_set(T::ID);
+    for column in T::KEPT {
+        row.not_set(*column);
+    }
+    let read_at = signed(entity.version());
+    // The column holds a number: it was made for one.
+    row.set(T::VERSION, (read_at + 1).into());
+    let mut query = T::Table::update_many()
+        .set(row)
+        .filter(T::ID.eq(entity.key()))
+        .filter(T::VERSION.eq(read_at));
+    let state = entity.state();
+    if let Some((column, _, before)) = &state {
+        query = query.filter(column.is_in(before.iter().copied()));
+    }
+    let statement = clean(query.build(session.backend()));
+    let written = session
+        .execute("update a row", statement)
+        .await
+        .map_err(|failure| refused(failure, entity))?;
+    if written == 1 {
+        return Ok(());
+    }
+    let untouched = is_at_version::<T>(session, entity.key(), read_at).await?;
+    Err(match state {
+        Some((_, to, _)) if untouched => Error::Refused {
+            entity: T::NAME,
+            id: entity.key().to_string(),
+            to,
+        },
+        _ => conflict::<T>(entity.key()),
+    }
+    .into())
+}
+
+/// Deletes a row that is at the version it was read at and that no other refers to.
+pub(crate) async fn delete<T: Versioned>(
+    session: &mut impl Session,
+    id: Uuid,
+    version: u64,
+) -> failure::Result<()> {
+    let in_use = || Error::InUse {
+        entity: T::NAME,
+        id: id.to_string(),
+    };
+    let backend = session.backend();
+    let query = T::Table::delete_many()
+        .filter(T::ID.eq(id))
+        .filter(T::VERSION.eq(signed(version)));
+    let deleted = session
+        .execute("delete a row", query.build(backend))
+        .await
+        .map_err(|failure| failure.reference_as(in_use))?;
+    if deleted == 0 {
+        return Err(conflict::<T>(id).into());
+    }
+    // Looked at after the delete: who adds a reference meanwhile waits for the row and misses it.
+    for select in T::users(id) {
+        let statement = build(backend, &select);
+        if session
+            .number("look for users of a row", statement)
+            .await?
+            .is_some()
+        {
+            return Err(in_use().into());
+        }
+    }
+    Ok(())
+}
+
+async fn is_at_version<T: Versioned>(
+    session: &mut impl Session,
+    id: Uuid,
+    version: i64,
+) -> failure::Result<bool> {
+    let look = T::Table::find()
+        .select_only()
+        .column(T::VERSION)
+        .filter(T::ID.eq(id))
+        .build(session.backend());
+    let found = session.number("read a row's version", look).await?;
+    Ok(found == Some(version))
+}
+
+fn conflict<T: Entity>(id: Uuid) -> Error {
+    Error::Conflict {
+        entity: T::NAME,
+        id: id.to_string(),
+    }
+}
+
+/// One row, as the transaction sees it.
+pub(crate) async fn read<T: Stored>(session: &mut impl Session, id: Uuid) -> failure::Result<T> {
+    let query = T::Table::find()
+        .filter(T::ID.eq(id))
+        .build(session.backend());
+    let mut rows = session.rows::<T::Table>("read a row", query).await?;
+    let row = rows.pop().ok_or_else(|| Error::NotFound {
+        entity: T::NAME,
+        id: id.to_string(),
+    })?;
+    Ok(T::from_row(row)?)
+}
+
+#[async_trait]
+impl<T: Stored> Find<T> for SqlStore
+where
+    <T::Table as EntityTrait>::Model: sea_orm::FromQueryResult + Send + Sync,
+{
+    async fn find(&self, id: T::Id) -> Result<Option<T>> {
+        let id: Uuid = id.into();
+        T::Table::find()
+            .filter(T::ID.eq(id))
+            .one(self.reader())
+            .await
+            .map_err(trying("read a row"))?
+            .map(T::from_row)
+            .transpose()
+    }
+
+    async fn page(&self, filter: &T::Filter, page: Page<T::Id>) -> Result<Vec<T>> {
+        let mut query = T::Table::find().filter(T::condition(filter));
+        if let Some(after) = page.after {
+            let after: Uuid = after.into();
+            query = query.filter(T::ID.lt(after));
+        }
+        query
+            .order_by_desc(T::ID)
+            .limit(u64::from(page.limit.min(PAGE_LIMIT)))
+            .all(self.reader())
+            .await
+            .map_err(trying("list rows"))?
+            .into_iter()
+            .map(T::from_row)
+            .collect()
+    }
+
+    async fn count_rows(&self, filter: &T::Filter) -> Result<u64> {
+        T::Table::find()
+            .filter(T::condition(filter))
+            .count(self.reader())
+            .await
+            .map_err(trying("count rows"))
+    }
+}
+
+/// Adds `column IN (values)` when there are any.
+pub(crate) fn any_of<C: ColumnTrait>(
+    condition: Condition,
+    column: C,
+    texts: impl IntoIterator<Item = &'static str>,
+) -> Condition {
+    let mut texts = texts.into_iter().peekable();
+    if texts.peek().is_none() {
+        return condition;
+    }
+    condition.add(column.is_in(texts))
+}
+
+/// Adds `column = value` when there is one.
+pub(crate) fn exactly<C: ColumnTrait, V: Into<Value>>(
+    condition: Condition,
+    column: C,
+    value: Option<V>,
+) -> Condition {
+    condition.add_option(value.map(|value| {
+        let mut value = value.into();
+        clean_value(&mut value);
+        column.eq(value)
+    }))
+}
+
+/// Every column of a table, for statements in plain SQL.
+pub(crate) fn columns<E: EntityTrait<Column: Iterable>>() -> Vec<String> {
+    use sea_orm::IdenStatic;
+    E::Column::iter()
+        .map(|column| column.as_str().to_owned())
+        .collect()
+}

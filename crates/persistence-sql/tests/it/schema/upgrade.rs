@@ -1,0 +1,161 @@
+//! A database as the first step of the schema made it, with a run in it whose process was killed.
+
+use std::time::Duration;
+
+use fusion_core::{Agent, Decision, EventType, NewEvent, NodeId, Task, TaskState};
+use fusion_persistence::{Batch, Claim, EventFilter, EventReader, Fence, Lease, Store, TaskReader};
+use fusion_persistence_sql::SqlStore;
+use fusion_persistence_sql::maintenance::{check, migrate_some_steps};
+use sea_orm::ConnectionTrait;
+use sea_orm::prelude::Uuid;
+use serde_json::{Value, json};
+
+use crate::everything::Everything;
+use crate::place::Place;
+use crate::world::Ids;
+
+const OLD: &str = include_str!("../fixtures/m0001.sql");
+const EXPECTED: &str = include_str!("../fixtures/m0001.json");
+
+/// Events that push those of the old database out of the newest, which are searched one by one.
+const NEWER: usize = 3_000;
+
+/// The schema of SQLite, and the rows for both databases.
+fn halves() -> (&'static str, &'static str) {
+    let (schema, rows) = OLD.split_once("\n----").unwrap();
+    (schema, rows.trim_start_matches('-'))
+}
+
+async fn execute(place: &Place, sql: &str) {
+    let raw = place.raw().await;
+    raw.execute_unprepared(sql).await.unwrap();
+    raw.close().await.unwrap();
+}
+
+pub(crate) async fn old_file() -> Place {
+    let place = Place::file();
+    let (schema, rows) = halves();
+    execute(&place, &format!("{schema}\n{rows}")).await;
+    place
+}
+
+async fn old_server() -> Place {
+    let place = Place::server().await;
+    let first = migrate_some_steps(&place.location, 1).await.unwrap();
+    assert_eq!(first.applied_now, ["m0001_runs"]);
+    execute(&place, &halves().1.replace("X'", "'")).await;
+    // The worker is dead since long: by what clock the file was made does not matter.
+    execute(
+        &place,
+        "UPDATE tasks SET lease_until = 0 WHERE lease_until > 0",
+    )
+    .await;
+    place
+}
+
+fn by_name<'a>(everything: &'a Everything, name: &str) -> (&'a Task, &'a Agent) {
+    let task = everything.tasks.iter().find(|task| task.name == name);
+    let task = task.unwrap();
+    let agent = everything
+        .agents
+        .iter()
+        .find(|agent| Some(agent.id) == task.agent_id);
+    (task, agent.unwrap())
+}
+
+async fn claim(store: &SqlStore, ids: &Ids, agent: &Agent, task: &Task) -> Option<(Task, Agent)> {
+    let claim = Claim {
+        agent: agent.id,
+        run: task.run_id,
+        capability_sets: vec![],
+        lease: Lease {
+            owner: NodeId::from_uuid(Uuid::from_u128(7)),
+            duration: Duration::from_secs(60),
+        },
+        event: NewEvent::of_run(
+            ids.moment(),
+            EventType::TaskAssigned,
+            task.run_id,
+            "assigned".to_owned(),
+        ),
+    };
+    let claimed = store.claim_task(claim).await.unwrap();
+    claimed.map(|claimed| (claimed.task, claimed.agent))
+}
+
+const fn fence(task: &Task) -> Fence {
+    Fence {
+        task: task.id,
+        number: task.fence,
+    }
+}
+
+/// The dead worker's task is taken back and done; then its successor can be claimed.
+async fn the_run_goes_on(store: &SqlStore, ids: &Ids) {
+    let everything = Everything::of(store).await;
+    let (dead, implementer) = by_name(&everything, "implement");
+    assert_eq!(
+        store.expired_leases(10).await.unwrap(),
+        std::slice::from_ref(dead)
+    );
+    let back = dead
+        .take_back(Some(implementer.clone()), "its worker died", ids.moment())
+        .unwrap();
+    let rescue = Batch::rescue(fence(dead), back);
+    store.commit(rescue).await.unwrap();
+    let (task, agent) = claim(store, ids, implementer, dead).await.unwrap();
+    assert_eq!((task.id, task.fence), (dead.id, dead.fence + 2));
+    let (task, agent, begun) = task.begin(agent, json!({}), ids.moment()).unwrap();
+    store
+        .commit(Batch::fenced(fence(&task), begun))
+        .await
+        .unwrap();
+    let (waiting, reviewer) = by_name(&everything, "review");
+    assert_eq!(claim(store, ids, reviewer, waiting).await, None);
+    let held = fence(&task);
+    let done = task.complete(agent, json!({}), ids.moment()).unwrap();
+    store.commit(Batch::fenced(held, done)).await.unwrap();
+    let (next, _) = claim(store, ids, reviewer, waiting).await.unwrap();
+    assert_eq!((next.id, next.state), (waiting.id, TaskState::Assigned));
+}
+
+/// The words of old events are indexed and found.
+async fn old_events_are_found(store: &SqlStore, ids: &Ids, before: &Everything) {
+    let filler = (0..NEWER).fold(Decision::default(), |decision, _| {
+        let run = before.runs[0].id;
+        let event = NewEvent::of_run(ids.moment(), EventType::MetricsUpdated, run, "tick".into());
+        decision.telling(event)
+    });
+    store.commit(Batch::free(filler)).await.unwrap();
+    let search = EventFilter {
+        text: Some("write_file finished".to_owned()),
+        ..EventFilter::default()
+    };
+    let found = store.events_before(&search, None, 10).await.unwrap();
+    let numbers: Vec<u64> = found.iter().map(|event| event.seq).collect();
+    assert_eq!(numbers, [17, 15]);
+}
+
+async fn goes_on(place: Place) {
+    let open = place.open().await.unwrap();
+    let ids = Ids::default();
+    let everything = Everything::of(&open.store).await;
+    let expected: Value = serde_json::from_str(EXPECTED).unwrap();
+    assert_eq!(serde_json::to_value(&everything).unwrap(), expected);
+    old_events_are_found(&open.store, &ids, &everything).await;
+    the_run_goes_on(&open.store, &ids).await;
+    let checks = check(&place.location).await.unwrap();
+    let faults = checks.into_iter().filter_map(|check| check.fault);
+    assert_eq!(faults.collect::<Vec<_>>(), Vec::<String>::new());
+    open.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_sqlite_database_keeps_its_rows_and_goes_on() {
+    goes_on(old_file().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_postgres_database_keeps_its_rows_and_goes_on() {
+    goes_on(old_server().await).await;
+}

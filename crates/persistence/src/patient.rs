@@ -1,0 +1,165 @@
+//! Waiting for a store that is away.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fusion_core::{
+    Agent, Event, EventId, JournalEntry, OutboxEntry, RunId, Task, TaskId, Workflow, Workspace,
+    error_chain,
+};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    AgentReader, Batch, Claim, Claimed, Committed, Entity, Error, EventFilter, EventPlace,
+    EventReader, Find, JournalReader, Lease, OutboxReader, Page, Prune, Remembered, Result, Store,
+    TaskReader, WorkflowReader,
+};
+
+/// How long to wait for a store that is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// The wait before the second try; it doubles with each further one.
+    pub first_wait: Duration,
+    /// The longest wait between two tries.
+    pub longest_wait: Duration,
+    /// When to give up and pass the error on.
+    pub give_up_after: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            first_wait: Duration::from_millis(100),
+            longest_wait: Duration::from_secs(2),
+            give_up_after: Duration::from_secs(600),
+        }
+    }
+}
+
+/// A store whose callers wait while it is away, instead of being told so: for the engine, whose
+/// work goes on by itself when the store is back. Whoever answers a person or a request takes the
+/// store itself.
+///
+/// Only `Unavailable`, which says that nothing was written, leads to another try, so that nothing is
+/// written twice. A full disk is passed on: it does not go away by itself.
+#[derive(Debug, Clone)]
+pub struct Patient<S> {
+    store: S,
+    patience: Patience,
+}
+
+impl<S> Patient<S> {
+    /// A patient view of a store.
+    pub const fn new(store: S, patience: Patience) -> Self {
+        Self { store, patience }
+    }
+
+    /// The store itself.
+    pub fn into_inner(self) -> S {
+        self.store
+    }
+
+    async fn patiently<'s, T, F>(&'s self, call: impl Fn(&'s S) -> F + Send) -> Result<T>
+    where
+        S: Sync,
+        T: Send,
+        F: Future<Output = Result<T>> + Send,
+    {
+        let give_up = Instant::now() + self.patience.give_up_after;
+        let mut wait = self.patience.first_wait;
+        loop {
+            match call(&self.store).await {
+                Err(error @ Error::Unavailable { .. }) if Instant::now() + wait < give_up => {
+                    if wait == self.patience.first_wait {
+                        tracing::error!(error = error_chain(&error), "waiting for the database");
+                    }
+                }
+                other => return other,
+            }
+            sleep(wait).await;
+            wait = (wait * 2).min(self.patience.longest_wait);
+        }
+    }
+}
+
+#[async_trait]
+impl<S: Find<T>, T: Entity> Find<T> for Patient<S> {
+    async fn find(&self, id: T::Id) -> Result<Option<T>> {
+        self.patiently(|store| store.find(id)).await
+    }
+
+    async fn page(&self, filter: &T::Filter, page: Page<T::Id>) -> Result<Vec<T>> {
+        self.patiently(|store| store.page(filter, page)).await
+    }
+
+    async fn count_rows(&self, filter: &T::Filter) -> Result<u64> {
+        self.patiently(|store| store.count_rows(filter)).await
+    }
+}
+
+/// Forwards the methods of a trait, each patiently.
+macro_rules! forward {
+    ($name:ident { $(fn $method:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)* }) => {
+        #[async_trait]
+        impl<S: $name + Send + Sync> $name for Patient<S> {
+            $(async fn $method(&self, $($argument: $kind),*) -> Result<$answer> {
+                self.patiently(|store| store.$method($($argument),*)).await
+            })*
+        }
+    };
+}
+
+forward! { WorkflowReader {
+    fn latest_workflow(name: &str) -> Option<Workflow>;
+} }
+
+forward! { AgentReader {
+    fn agents_of_run(run: RunId) -> Vec<(Agent, Workspace)>;
+    fn used_process_uids() -> BTreeSet<u32>;
+} }
+
+forward! { TaskReader {
+    fn tasks_of_run(run: RunId) -> Vec<Task>;
+    fn tasks_named(run: RunId, names: &[String]) -> Vec<Task>;
+    fn has_ready_task(run: RunId) -> bool;
+    fn is_worked_on(run: RunId) -> bool;
+    fn expired_leases(limit: u32) -> Vec<Task>;
+} }
+
+forward! { JournalReader {
+    fn journal(task: TaskId) -> Vec<JournalEntry>;
+    fn activity(run: RunId) -> Vec<JournalEntry>;
+} }
+
+forward! { EventReader {
+    fn event(id: EventId) -> Option<Event>;
+    fn events_after(filter: &EventFilter, after: u64, limit: u32) -> Vec<Event>;
+    fn events_before(filter: &EventFilter, before: Option<EventPlace>, limit: u32) -> Vec<Event>;
+} }
+
+forward! { OutboxReader {
+    fn outbox_after(after: u64, limit: u32) -> Vec<OutboxEntry>;
+    fn remembered(scope: &str, key: &str) -> Option<Remembered>;
+} }
+
+#[async_trait]
+impl<S: Store> Store for Patient<S> {
+    async fn commit(&self, batch: Batch) -> Result<Committed> {
+        self.patiently(|store| store.commit(batch.clone())).await
+    }
+
+    async fn claim_task(&self, claim: Claim) -> Result<Option<Claimed>> {
+        self.patiently(|store| store.claim_task(claim.clone()))
+            .await
+    }
+
+    async fn extend_leases(&self, lease: Lease) -> Result<u64> {
+        self.patiently(|store| store.extend_leases(lease)).await
+    }
+
+    async fn prune(&self, old: Prune) -> Result<u64> {
+        self.patiently(|store| store.prune(old)).await
+    }
+}
