@@ -261,13 +261,21 @@ impl Task {
         let told = format!("{} went back to the queue: {why}", self.name);
         let mut decision =
             Decision::default().telling(self.event(moment, EventType::TaskRetried, told));
-        if let Some(mut agent) = agent.filter(|agent| agent.state == AgentState::Working) {
-            agent.transition(AgentState::Idle, moment.now)?;
-            let told = format!("{} is idle again: {why}", agent.name);
-            decision
-                .events
-                .push(self.event(moment, EventType::AgentRecovered, told));
-            decision.changes.push(Change::update(agent));
+        match agent {
+            Some(mut agent) if agent.state == AgentState::Working => {
+                agent.transition(AgentState::Idle, moment.now)?;
+                let told = format!("{} is idle again: {why}", agent.name);
+                decision
+                    .events
+                    .push(self.event(moment, EventType::AgentRecovered, told));
+                decision.changes.push(Change::update(agent));
+            }
+            // Written as it is, so that the store refuses this when it began in between: it would
+            // stay at work on nothing.
+            Some(agent) if agent.state == AgentState::Idle => {
+                decision.changes.push(Change::update(agent));
+            }
+            Some(_) | None => {}
         }
         Ok(decision)
     }

@@ -4,17 +4,17 @@ use fusion_core::{
     Agent, ApiToken, Approval, Capability, Change, Message, Project, ProviderConfig, Row, RowKind,
     Run, Task, Workflow, Workspace,
 };
-use fusion_persistence::{Batch, Committed, Error, Guard};
+use fusion_persistence::{Batch, Error, Guard};
 use sea_orm::prelude::Uuid;
 
 use crate::failure::Result;
 use crate::session::Session;
 use crate::usage::Booked;
-use crate::{events, idempotency, journal, outbox, runs, table, tasks, usage};
+use crate::{idempotency, journal, runs, table, tasks, usage};
 
-/// Checks the idempotency key and the guard, writes the rows, appends the events. The caller
-/// commits or rolls back.
-pub(crate) async fn apply(session: &mut impl Session, batch: &Batch) -> Result<Committed> {
+/// Checks the idempotency key and the guard, and writes the rows. The caller appends the events and
+/// the outbox, and commits or rolls back.
+pub(crate) async fn apply(session: &mut impl Session, batch: &Batch) -> Result<()> {
     // First: the guard of what was done before may not hold any more.
     if let Some(key) = &batch.idempotency {
         idempotency::remember(session, key).await?;
@@ -26,9 +26,7 @@ pub(crate) async fn apply(session: &mut impl Session, batch: &Batch) -> Result<C
         Guard::Rescue(fence) => tasks::requeue(session, fence, tasks::Requeue::WhenExpired).await?,
     }
     apply_changes(session, &batch.decision.changes).await?;
-    outbox::append(session, &batch.decision.outbox).await?;
-    let last_seq = events::append(session, &batch.decision.events).await?;
-    Ok(Committed { last_seq })
+    Ok(())
 }
 
 /// New tasks that stand side by side are written together: a workflow may have thousands.

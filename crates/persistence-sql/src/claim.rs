@@ -1,23 +1,32 @@
 //! Claims and leases: the hot statements, in plain SQL. Expiry is counted by the database's clock.
 
+use fusion_core::{Agent, AgentId, AgentState, NewEvent, Task};
 use fusion_persistence::{Claim, Claimed, Lease};
-use sea_orm::{DbBackend, Statement, Value};
+use sea_orm::sea_query::LockType;
+use sea_orm::{
+    ColumnTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect, QueryTrait, Statement, Value,
+};
 
 use crate::dialect::Dialect;
 use crate::error::corrupt;
 use crate::failure::Result;
 use crate::session::Session;
 use crate::table::Stored;
-use crate::{events, table, tasks};
+use crate::{agents, table, tasks};
 
 /// Ready tasks, as the indexes `tasks_pooled` and `tasks_own` hold them.
 const READY: &str = "state = 'queued' AND unmet_dependencies = 0";
 
-/// Leases the first ready task that fits, in one statement. Each set of capabilities, and the
-/// agent's own queue, is looked up in an index by its first row only: a claim costs the same
-/// however many tasks are ready.
-pub(crate) async fn claim(session: &mut impl Session, claim: &Claim) -> Result<Option<Claimed>> {
-    wait_for_agent(session, claim).await?;
+/// Leases the first ready task that fits, in one statement; gives the event that tells it too. Each
+/// set of capabilities, and the agent's own queue, is looked up in an index by its first row only: a
+/// claim costs the same however many tasks are ready.
+pub(crate) async fn claim(
+    session: &mut impl Session,
+    claim: &Claim,
+) -> Result<Option<(Claimed, NewEvent)>> {
+    let Some(agent) = idle_agent(session, claim.agent).await? else {
+        return Ok(None);
+    };
     let Some(row) = session
         .rows::<tasks::table::Entity>("claim a task", lease_first(session.backend(), claim)?)
         .await?
@@ -25,27 +34,27 @@ pub(crate) async fn claim(session: &mut impl Session, claim: &Claim) -> Result<O
     else {
         return Ok(None);
     };
-    let task = fusion_core::Task::from_row(row)?;
+    let task = Task::from_row(row)?;
     let mut event = claim.event.clone();
     event.data = serde_json::json!({ "task_id": task.id, "step": task.name, "fence": task.fence });
     event.message = format!("{} {}", task.name, event.message);
     event.message_queue_topic = Some(format!("task.assigned.{}", task.id));
-    events::append(session, &[event]).await?;
-    let agent = table::read(session, claim.agent.uuid()).await?;
-    Ok(Some(Claimed { task, agent }))
+    Ok(Some((Claimed { task, agent }, event)))
 }
 
-/// Another process may be about to give the agent a task, or to pause it: its row is locked first, so
-/// that the claim after it sees what was committed meanwhile. SQLite has one writer anyway.
-async fn wait_for_agent(session: &mut impl Session, claim: &Claim) -> Result<()> {
-    const LOCK: &str = "SELECT version FROM agents WHERE id = $1 FOR NO KEY UPDATE";
+/// The agent, when it is idle. Another process may be about to give it a task, or to pause it: its row
+/// is locked, so that the claim sees what was committed meanwhile. SQLite has one writer anyway.
+async fn idle_agent(session: &mut impl Session, id: AgentId) -> Result<Option<Agent>> {
     let backend = session.backend();
-    if backend == DbBackend::Postgres {
-        let agent = [Value::from(claim.agent.uuid())];
-        let lock = Statement::from_sql_and_values(backend, LOCK, agent);
-        session.number("claim a task", lock).await?;
+    let mut query = agents::table::Entity::find_by_id(id.uuid());
+    if Dialect::from(backend) == Dialect::Postgres {
+        query = query.lock(LockType::NoKeyUpdate);
     }
-    Ok(())
+    let query = query.filter(agents::table::Column::State.eq(AgentState::Idle.as_str()));
+    let mut rows = session
+        .rows::<agents::table::Entity>("claim a task", query.build(backend))
+        .await?;
+    Ok(rows.pop().map(Agent::from_row).transpose()?)
 }
 
 fn lease_first(backend: DbBackend, claim: &Claim) -> Result<Statement> {
@@ -67,8 +76,7 @@ fn lease_first(backend: DbBackend, claim: &Claim) -> Result<Statement> {
     let sql = format!(
         "WITH chosen AS MATERIALIZED (
            SELECT id AS chosen_id FROM ({firsts}) AS firsts
-           WHERE EXISTS (SELECT 1 FROM agents WHERE id = $1 AND state = 'idle')
-             AND NOT EXISTS (SELECT 1 FROM tasks held
+           WHERE NOT EXISTS (SELECT 1 FROM tasks held
                              WHERE held.agent_id = $1 AND held.state IN ('assigned', 'running'))
            ORDER BY priority DESC, queued_at, id LIMIT 1)
          UPDATE tasks SET state = 'assigned', agent_id = $1, fence = fence + 1, version = version + 1,

@@ -37,14 +37,6 @@ impl Dialect {
         }
     }
 
-    /// The rows that a select found are its own until the commit.
-    pub(crate) const fn lock(self) -> &'static str {
-        match self {
-            Self::Sqlite => "",
-            Self::Postgres => "FOR UPDATE",
-        }
-    }
-
     /// The rows that a select chose are its own until the commit; those of others are passed over.
     pub(crate) const fn skip_locked(self) -> &'static str {
         match self {

@@ -49,15 +49,16 @@ pub(crate) mod table {
 /// Events in one insert: far below SQLite's 32,766 bound values.
 const PER_INSERT: usize = 500;
 
-/// Appends events; gives the place of the last one, 0 when there are none.
+/// Appends events; gives the place before the first.
 pub(crate) async fn append(
     session: &mut impl Session,
-    events: &[NewEvent],
+    events: &[&NewEvent],
 ) -> failure::Result<u64> {
     if events.is_empty() {
         return Ok(0);
     }
-    let mut seq = streams::take(session, Stream::Events, events.len()).await?;
+    let first = streams::take(session, Stream::Events, events.len()).await?;
+    let mut seq = first;
     for some in events.chunks(PER_INSERT) {
         let mut rows = Vec::with_capacity(some.len());
         for event in some {
@@ -69,7 +70,7 @@ pub(crate) async fn append(
             .execute("append events", crate::table::clean(insert))
             .await?;
     }
-    Ok(unsigned(seq - 1, "event seq")?)
+    Ok(unsigned(first - 1, "event seq")?)
 }
 
 fn to_row(event: &NewEvent, seq: i64) -> Result<table::ActiveModel> {

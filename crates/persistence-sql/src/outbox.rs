@@ -40,7 +40,7 @@ pub(crate) mod table {
 const PER_INSERT: usize = 500;
 
 /// Appends entries.
-pub(crate) async fn append(session: &mut impl Session, entries: &[NewOutboxEntry]) -> Result<()> {
+pub(crate) async fn append(session: &mut impl Session, entries: &[&NewOutboxEntry]) -> Result<()> {
     if entries.is_empty() {
         return Ok(());
     }

@@ -7,7 +7,6 @@ use sea_orm::{
 };
 
 use crate::failure::Result;
-use crate::streams::Numbers;
 
 /// A table whose rows can be read by the writer.
 pub(crate) trait Readable:
@@ -41,9 +40,6 @@ pub(crate) enum Outcome {
 pub(crate) trait Session: Send {
     /// Which dialect the statements are in.
     fn backend(&self) -> DbBackend;
-
-    /// The numbers that the open transaction has taken.
-    fn numbers(&mut self) -> &mut Numbers;
 
     /// Opens a transaction that will write.
     fn begin(&mut self) -> impl Future<Output = Result<()>> + Send;

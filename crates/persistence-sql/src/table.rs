@@ -266,19 +266,6 @@ fn conflict<T: Entity>(id: Uuid) -> Error {
     }
 }
 
-/// One row, as the transaction sees it.
-pub(crate) async fn read<T: Stored>(session: &mut impl Session, id: Uuid) -> failure::Result<T> {
-    let query = T::Table::find()
-        .filter(T::ID.eq(id))
-        .build(session.backend());
-    let mut rows = session.rows::<T::Table>("read a row", query).await?;
-    let row = rows.pop().ok_or_else(|| Error::NotFound {
-        entity: T::NAME,
-        id: id.to_string(),
-    })?;
-    Ok(T::from_row(row)?)
-}
-
 #[async_trait]
 impl<T: Stored> Find<T> for SqlStore
 where

@@ -8,13 +8,14 @@
 use std::error::Error as _;
 use std::time::Duration;
 
+use fusion_core::{NewEvent, NewOutboxEntry};
 use fusion_persistence::{Batch, Claim, Claimed, Committed, Error, Lease, Prune, Result};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
 use crate::failure::{self, Failure};
 use crate::session::{Outcome, Session};
-use crate::{apply, claim, prune, streams, words};
+use crate::{apply, claim, events, outbox, prune, words};
 
 /// Jobs in one transaction at most.
 const GROUP: usize = 64;
@@ -59,17 +60,6 @@ enum Work {
     Prune(Prune),
 }
 
-impl Work {
-    /// How many events it appends.
-    fn events(&self) -> usize {
-        match self {
-            Self::Commit(batch) => batch.decision.events.len(),
-            Self::Claim(_) => 1,
-            Self::Extend(_) | Self::Prune(_) => 0,
-        }
-    }
-}
-
 #[derive(Debug)]
 enum Done {
     Committed(Committed),
@@ -77,9 +67,33 @@ enum Done {
     Count(u64),
 }
 
+/// A job whose rows are written in the open transaction.
+struct Written {
+    job: Job,
+    done: Done,
+    /// What a claim tells; the events of a batch are in the job.
+    claimed: Option<NewEvent>,
+}
+
+impl Written {
+    fn events(&self) -> &[NewEvent] {
+        match &self.job.work {
+            Work::Commit(batch) => &batch.decision.events,
+            Work::Claim(_) | Work::Extend(_) | Work::Prune(_) => self.claimed.as_slice(),
+        }
+    }
+
+    fn outbox(&self) -> &[NewOutboxEntry] {
+        match &self.job.work {
+            Work::Commit(batch) => &batch.decision.outbox,
+            Work::Claim(_) | Work::Extend(_) | Work::Prune(_) => &[],
+        }
+    }
+}
+
 /// What became of a job inside a transaction that is still open.
 enum Ran {
-    Done(Done),
+    Done(Done, Option<NewEvent>),
     Refused(Error),
     Again(Error),
 }
@@ -172,12 +186,18 @@ async fn write<S: Session>(open: &mut Open<'_, S>, mut group: Vec<Job>, queue: &
         let attempt = attempt(open, group).await;
         let (left, why) = match attempt {
             Attempt::Over(left) => left,
-            Attempt::Unknown(answers) => {
-                settle(open.session, answers, queue).await;
+            Attempt::Unknown(written) => {
+                settle(open.session, written, queue).await;
+                return;
+            }
+            Attempt::Apart(jobs) => {
+                for job in jobs {
+                    Box::pin(write(open, vec![job], queue)).await;
+                }
                 return;
             }
         };
-        if tries == TRIES || Instant::now() >= give_up {
+        if tries == TRIES || left.is_empty() || Instant::now() >= give_up {
             refuse(left, &why);
             return;
         }
@@ -191,7 +211,9 @@ enum Attempt {
     /// These jobs were not written and not answered, for this reason.
     Over((Vec<Job>, Why)),
     /// The COMMIT was interrupted.
-    Unknown(Vec<(Job, Done)>),
+    Unknown(Vec<Written>),
+    /// What they have in common was refused: each is to be tried in a transaction of its own.
+    Apart(Vec<Job>),
 }
 
 /// Why jobs were not written: makes an error for each of them.
@@ -224,14 +246,14 @@ async fn attempt<S: Session>(open: &mut Open<'_, S>, group: Vec<Job>) -> Attempt
     if let Err(failure) = session.begin().await {
         return Attempt::Over((group, why(failure.into())));
     }
-    let mut finished: Vec<(Job, Done)> = Vec::with_capacity(group.len());
+    let mut written: Vec<Written> = Vec::with_capacity(group.len());
     let mut again = Vec::new();
     let mut reason = why(mixed_up());
     let is_alone = group.len() == 1;
     let mut jobs = group.into_iter();
     while let Some(job) = jobs.next() {
         match part(session, &job.work, is_alone).await {
-            Ok(Ran::Done(done)) => finished.push((job, done)),
+            Ok(Ran::Done(done, claimed)) => written.push(Written { job, done, claimed }),
             Ok(Ran::Refused(error)) => tell(job, Err(error)),
             Ok(Ran::Again(error)) => {
                 reason = why(error);
@@ -239,27 +261,34 @@ async fn attempt<S: Session>(open: &mut Open<'_, S>, group: Vec<Job>) -> Attempt
             }
             Err(lost) => {
                 session.roll_back().await;
-                again.extend(finished.into_iter().map(|(job, _)| job));
+                again.extend(written.into_iter().map(|written| written.job));
                 again.push(job);
                 again.extend(jobs);
                 return over(again, lost);
             }
         }
     }
-    match finish(open, &finished).await {
+    match finish(open, &mut written).await {
         Ok(Outcome::Done) => {
-            for (job, done) in finished {
+            for Written { job, done, .. } in written {
                 tell(job, Ok(done));
             }
             Attempt::Over((again, reason))
         }
         Ok(Outcome::Unknown) => {
             refuse(again, &reason);
-            Attempt::Unknown(finished)
+            Attempt::Unknown(written)
         }
         Err(failure) => {
             open.session.roll_back().await;
-            again.extend(finished.into_iter().map(|(job, _)| job));
+            again.extend(written.into_iter().map(|written| written.job));
+            let is_of_one = matches!(
+                failure,
+                Failure::Refused(_) | Failure::Unique(_) | Failure::Reference(_)
+            );
+            if is_of_one && !is_alone {
+                return Attempt::Apart(again);
+            }
             over(again, failure.into())
         }
     }
@@ -276,16 +305,16 @@ fn over(left: Vec<Job>, error: Error) -> Attempt {
     Attempt::Over((Vec::new(), reason))
 }
 
+/// Appends what the jobs tell, and commits.
 async fn finish<S: Session>(
     open: &mut Open<'_, S>,
-    finished: &[(Job, Done)],
+    written: &mut [Written],
 ) -> failure::Result<Outcome> {
-    if finished.is_empty() {
+    if written.is_empty() {
         open.session.roll_back().await;
         return Ok(Outcome::Done);
     }
-    streams::store(open.session).await?;
-    let new: usize = finished.iter().map(|(job, _)| job.work.events()).sum();
+    let new = append(open.session, written).await?;
     let is_due = open.unindexed + new >= words::DUE_AFTER;
     if is_due {
         words::index(open.session).await?;
@@ -297,6 +326,25 @@ async fn finish<S: Session>(
     Ok(outcome)
 }
 
+/// Appends the outbox entries and the events of all jobs, in their order; says how many events.
+async fn append(session: &mut impl Session, written: &mut [Written]) -> failure::Result<usize> {
+    let entries: Vec<&NewOutboxEntry> = written.iter().flat_map(Written::outbox).collect();
+    outbox::append(session, &entries).await?;
+    let told: Vec<&NewEvent> = written.iter().flat_map(Written::events).collect();
+    let count = told.len();
+    let mut last = events::append(session, &told).await?;
+    for job in written {
+        let own = u64::try_from(job.events().len()).unwrap_or_default();
+        last += own;
+        if let Done::Committed(committed) = &mut job.done
+            && own > 0
+        {
+            committed.last_seq = last;
+        }
+    }
+    Ok(count)
+}
+
 /// Runs one job in a savepoint, so that its failure takes nothing else with it; alone it needs none.
 /// An error means that the whole transaction is gone.
 async fn part<S: Session>(
@@ -304,7 +352,6 @@ async fn part<S: Session>(
     work: &Work,
     is_alone: bool,
 ) -> std::result::Result<Ran, Error> {
-    let before = *session.numbers();
     if !is_alone {
         session.control("SAVEPOINT job").await?;
     }
@@ -315,12 +362,11 @@ async fn part<S: Session>(
     if !is_alone {
         if ran.is_err() {
             session.control("ROLLBACK TO SAVEPOINT job").await?;
-            *session.numbers() = before;
         }
         session.control("RELEASE SAVEPOINT job").await?;
     }
     let failure = match ran {
-        Ok(done) => return Ok(Ran::Done(done)),
+        Ok((done, claimed)) => return Ok(Ran::Done(done, claimed)),
         Err(failure) => failure,
     };
     let is_contended = matches!(failure, Failure::Contended(_));
@@ -332,19 +378,30 @@ async fn part<S: Session>(
     })
 }
 
-async fn run<S: Session>(session: &mut S, work: &Work) -> failure::Result<Done> {
-    match work {
-        Work::Commit(batch) => apply::apply(session, batch).await.map(Done::Committed),
-        Work::Claim(wanted) => claim::claim(session, wanted)
-            .await
-            .map(|claimed| Done::Claimed(claimed.map(Box::new))),
-        Work::Extend(lease) => claim::extend(session, *lease).await.map(Done::Count),
-        Work::Prune(old) => prune::prune(session, *old).await.map(Done::Count),
-    }
+/// Writes the rows of a job; a claim gives its event too.
+async fn run<S: Session>(
+    session: &mut S,
+    work: &Work,
+) -> failure::Result<(Done, Option<NewEvent>)> {
+    let done = match work {
+        Work::Commit(batch) => {
+            apply::apply(session, batch).await?;
+            Done::Committed(Committed { last_seq: 0 })
+        }
+        Work::Claim(wanted) => {
+            return Ok(match claim::claim(session, wanted).await? {
+                Some((claimed, event)) => (Done::Claimed(Some(Box::new(claimed))), Some(event)),
+                None => (Done::Claimed(None), None),
+            });
+        }
+        Work::Extend(lease) => Done::Count(claim::extend(session, *lease).await?),
+        Work::Prune(old) => Done::Count(prune::prune(session, *old).await?),
+    };
+    Ok((done, None))
 }
 
 /// Finds out what became of an interrupted COMMIT. Other callers are not kept waiting meanwhile.
-async fn settle<S: Session>(session: &mut S, answers: Vec<(Job, Done)>, queue: &mut Jobs) {
+async fn settle<S: Session>(session: &mut S, written: Vec<Written>, queue: &mut Jobs) {
     let give_up = Instant::now() + LOOK_FOR;
     let committed = loop {
         match session.was_committed().await {
@@ -360,7 +417,7 @@ async fn settle<S: Session>(session: &mut S, answers: Vec<(Job, Done)>, queue: &
             }
         }
     };
-    for (job, done) in answers {
+    for Written { job, done, .. } in written {
         let answer = match committed {
             Some(true) => Ok(done),
             Some(false) => Err(Error::Unavailable {

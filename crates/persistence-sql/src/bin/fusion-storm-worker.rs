@@ -249,11 +249,23 @@ impl Worker {
             };
             let fence = fence_of(&task);
             match Box::pin(self.execute(task, agent, is_stalled.then_some(stop))).await {
-                Err(error) if self.is_lost(&*error) => self.note("refused", fence)?,
+                Err(error) if self.is_lost(&*error) => {
+                    self.note("refused", fence)?;
+                    self.let_go(fence).await?;
+                }
                 other => other?,
             }
         }
         Ok(())
+    }
+
+    /// What was refused though the task is still held, as can be without the fence: others may have it.
+    async fn let_go(&self, fence: Fence) -> Result<(), Fault> {
+        let release = Batch::release(fence, Decision::default());
+        match self.store.commit(release).await {
+            Err(Error::Fenced { .. }) => Ok(()),
+            other => Ok(other.map(|_| ())?),
+        }
     }
 
     fn claim(&self, agent: AgentId, owner: NodeId) -> Claim {

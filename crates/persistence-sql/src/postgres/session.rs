@@ -16,7 +16,6 @@ use crate::failure::{Failure, Result, of_postgres};
 use crate::fault;
 use crate::location::ServerUrl;
 use crate::session::{Outcome, Readable, Session};
-use crate::streams::Numbers;
 
 /// A server that says nothing for so long is taken for gone. Longer than it waits for a lock.
 const ANSWER_WITHIN: Duration = Duration::from_secs(8);
@@ -40,7 +39,6 @@ pub(crate) struct PostgresSession {
     /// Of one connection.
     pool: DatabaseConnection,
     transaction: Option<DatabaseTransaction>,
-    numbers: Numbers,
     id: Uuid,
     commits: i64,
 }
@@ -56,7 +54,6 @@ impl PostgresSession {
             url: url.clone(),
             pool,
             transaction: None,
-            numbers: Numbers::default(),
             id,
             commits: 0,
         })
@@ -102,12 +99,7 @@ impl Session for PostgresSession {
         DbBackend::Postgres
     }
 
-    fn numbers(&mut self) -> &mut Numbers {
-        &mut self.numbers
-    }
-
     async fn begin(&mut self) -> Result<()> {
-        self.numbers = Numbers::default();
         const ACTION: &str = "open a transaction";
         fault::inject(ACTION)?;
         let opened = timeout(ANSWER_WITHIN, self.pool.begin()).await;

@@ -21,7 +21,6 @@ use crate::failure::{Failure, Result, of_sqlite};
 use crate::fault;
 use crate::location::Durability;
 use crate::session::{Outcome, Readable, Session};
-use crate::streams::Numbers;
 
 /// Prepared statements that are kept.
 const STATEMENTS: usize = 128;
@@ -30,7 +29,6 @@ const STATEMENTS: usize = 128;
 #[derive(Debug)]
 pub(crate) struct SqliteSession {
     connection: Connection,
-    numbers: Numbers,
     /// Given up after the connection is closed: fields are dropped in their order.
     _owned: Option<File>,
 }
@@ -57,7 +55,6 @@ impl SqliteSession {
             .map_err(opening)?;
         Ok(Self {
             connection,
-            numbers: Numbers::default(),
             _owned: None,
         })
     }
@@ -85,12 +82,7 @@ impl Session for SqliteSession {
         DbBackend::Sqlite
     }
 
-    fn numbers(&mut self) -> &mut Numbers {
-        &mut self.numbers
-    }
-
     async fn begin(&mut self) -> Result<()> {
-        self.numbers = Numbers::default();
         self.control("BEGIN IMMEDIATE").await
     }
 

@@ -27,6 +27,9 @@ const ON_SERVER: (usize, usize) = (8, 2);
 /// On SQLite one process has the file.
 const ON_FILE: (usize, usize) = (1, 8);
 
+/// One task of how many is held past its lease there. Kills cut many of these short.
+const STALLS: usize = 6;
+
 #[derive(Debug, Clone, Copy)]
 struct Size {
     tasks: usize,
@@ -152,11 +155,7 @@ async fn storm(ground: &Ground, staff: (usize, usize), size: Size, fenced: bool)
         slots: staff.1,
         fenced,
         // The one process of a file holds on to some tasks itself: a stop would stop all there is.
-        stalls: if staff.0 > 1 {
-            0
-        } else {
-            size.tasks / size.stops
-        },
+        stalls: if staff.0 > 1 { 0 } else { STALLS },
     };
     let stops = if staff.0 > 1 { size.stops } else { 0 };
     let felt = Gale::new(plan, seed).blow(&store, size.kills, stops).await;

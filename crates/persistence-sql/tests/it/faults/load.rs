@@ -14,7 +14,7 @@ use super::world::{self, Ids};
 /// Callers at once.
 const CALLERS: usize = 8;
 
-/// The longest that a caller may wait for any answer.
+/// The longest that a caller may wait for a refusal.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(15);
 
 /// What one caller was told.
@@ -61,12 +61,13 @@ impl Load {
 
     /// Until each caller was acknowledged `more` commits from now on.
     pub(super) async fn each_acknowledged(&self, more: usize) {
-        reach(&self.tally.acknowledged, more).await;
+        reach(&self.tally.acknowledged, more, CALLERS).await;
     }
 
-    /// Until each caller was refused a commit from now on.
-    pub(super) async fn each_refused(&self) {
-        reach(&self.tally.refused, 1).await;
+    /// Until callers were refused a commit from now on: not those whose COMMIT was under way, who
+    /// are told what became of it.
+    pub(super) async fn some_refused(&self) {
+        reach(&self.tally.refused, 1, 1).await;
     }
 
     /// Ends the calls. Exactly what was acknowledged is there, in a log without gaps; gives how many
@@ -92,15 +93,16 @@ impl Load {
     }
 }
 
-async fn reach(counters: &[AtomicUsize], more: usize) {
+async fn reach(counters: &[AtomicUsize], more: usize, callers: usize) {
     let now = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
     let goals: Vec<usize> = counters.iter().map(|counter| now(counter) + more).collect();
     let begun = Instant::now();
-    while counters
-        .iter()
-        .zip(&goals)
-        .any(|(counter, goal)| now(counter) < *goal)
-    {
+    let reached = || {
+        let each = counters.iter().zip(&goals);
+        each.filter(|(counter, goal)| now(counter) >= **goal)
+            .count()
+    };
+    while reached() < callers {
         assert!(
             begun.elapsed() < 4 * LONGEST_WAIT,
             "{counters:?}, wanted {goals:?}"
@@ -118,7 +120,6 @@ async fn call(number: usize, store: &impl Store, tally: &Tally, ids: &Ids) -> To
         let message = format!("caller {number} says {count}");
         let begun = Instant::now();
         let answer = store.commit(ids.telling(&message)).await;
-        told.slowest = told.slowest.max(begun.elapsed());
         match answer {
             Ok(_) => {
                 told.acknowledged.push(message);
@@ -128,6 +129,7 @@ async fn call(number: usize, store: &impl Store, tally: &Tally, ids: &Ids) -> To
             Err(error) => {
                 assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
                 assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
+                told.slowest = told.slowest.max(begun.elapsed());
                 told.refused.push(message);
                 tally.refused[number].fetch_add(1, Ordering::Relaxed);
             }

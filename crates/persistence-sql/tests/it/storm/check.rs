@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use fusion_core::{EntryState, EventType, RunId, Task, TaskState};
-use fusion_persistence::{JournalFilter, Page, Repository, TaskReader};
+use fusion_core::{AgentState, EntryState, EventType, RunId, Task, TaskState};
+use fusion_persistence::{AgentReader, JournalFilter, Page, Repository, TaskReader};
 use fusion_persistence_sql::SqlStore;
 use serde_json::json;
 
@@ -52,6 +52,11 @@ pub(super) async fn check(store: &SqlStore, run: RunId, ledger: &Path) -> Verdic
     let completed = completions(store, &mut faults).await;
     for task in &tasks {
         check_task(task, &lines, &completed, &mut faults);
+    }
+    for (agent, _) in store.agents_of_run(run).await.unwrap() {
+        if agent.state != AgentState::Idle {
+            faults.push(format!("{} is {} without a task", agent.name, agent.state));
+        }
     }
     check_journals(store, run, &mut faults).await;
     let count = |word: &str| lines.iter().filter(|line| line.word == word).count();

@@ -1,0 +1,120 @@
+//! The connection breaks in the middle of a COMMIT, and the other ways of a network to fail.
+
+use std::time::{Duration, Instant};
+
+use fusion_core::Coded;
+use fusion_persistence::{Error, Patience, Patient, Repository, Store, TaskFilter};
+use fusion_persistence_sql::SqlStore;
+
+use super::load::LONGEST_WAIT;
+use super::proxy::{After, Proxy, Way};
+use super::world::{Ids, messages};
+
+struct Far {
+    proxy: Proxy,
+    store: SqlStore,
+    ids: Ids,
+}
+
+impl Far {
+    async fn open() -> Self {
+        let url = crate::postgres::empty_database().await;
+        let proxy = Proxy::before(&url).await;
+        let store = crate::postgres::open(&proxy.url(&url)).await;
+        let ids = Ids::default();
+        store.commit(ids.telling("before")).await.unwrap();
+        Self { proxy, store, ids }
+    }
+
+    async fn say(&self, message: &str) -> fusion_persistence::Result<()> {
+        self.store
+            .commit(self.ids.telling(message))
+            .await
+            .map(|_| ())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_whose_answer_is_lost_is_found_to_be_done() {
+    let far = Far::open().await;
+    for message in ["a", "b", "c"] {
+        far.proxy.set(Way::CutAfterCommit(After::Open));
+        far.say(message).await.unwrap();
+        far.proxy.cut().await;
+    }
+    far.say("after").await.unwrap();
+    assert_eq!(
+        messages(&far.store).await,
+        ["before", "a", "b", "c", "after"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_never_arrived_is_found_not_to_be_done() {
+    let far = Far::open().await;
+    for message in ["a", "b", "c"] {
+        far.proxy.set(Way::CutBeforeCommit(After::Open));
+        let error = far.say(message).await.unwrap_err();
+        assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+        far.say(message).await.unwrap();
+    }
+    assert_eq!(messages(&far.store).await, ["before", "a", "b", "c"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_patient_commit_is_done_once_wherever_the_connection_breaks() {
+    let far = Far::open().await;
+    let patient = Patient::new(far.store.clone(), Patience::default());
+    for cut in [Way::CutBeforeCommit, Way::CutAfterCommit] {
+        far.proxy.set(cut(After::Open));
+        patient.commit(far.ids.telling("once each")).await.unwrap();
+        far.proxy.cut().await;
+    }
+    assert_eq!(
+        messages(&far.store).await,
+        ["before", "once each", "once each"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_nobody_knows_what_became_of_a_commit_other_callers_are_told_to_try_later() {
+    let far = Far::open().await;
+    for (cut, is_done) in [
+        (Way::CutAfterCommit(After::Closed), true),
+        (Way::CutBeforeCommit(After::Closed), false),
+    ] {
+        far.proxy.set(cut);
+        let (first, ()) = futures::future::join(far.say("first"), async {
+            far.proxy.cut().await;
+            let begun = Instant::now();
+            let error = far.say("second").await.unwrap_err();
+            assert!(
+                begun.elapsed() < LONGEST_WAIT,
+                "told after {:?}",
+                begun.elapsed()
+            );
+            assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
+            far.proxy.set(Way::Open);
+        })
+        .await;
+        assert_eq!(first.is_ok(), is_done, "{first:?}");
+        far.say("third").await.unwrap();
+    }
+    let stored = messages(&far.store).await;
+    assert_eq!(stored, ["before", "first", "third", "third"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_is_mute_for_ever_is_given_up_for_a_new_one() {
+    let far = Far::open().await;
+    far.proxy.set(Way::Mute);
+    let begun = Instant::now();
+    while far.say("through a new one").await.is_err() {
+        assert!(begun.elapsed() < 2 * LONGEST_WAIT, "{:?}", begun.elapsed());
+    }
+    while far.store.count(&TaskFilter::default()).await.is_err() {
+        assert!(begun.elapsed() < 4 * LONGEST_WAIT, "{:?}", begun.elapsed());
+    }
+    let stored = messages(&far.store).await;
+    assert_eq!(stored, ["before", "through a new one"]);
+}

@@ -1,0 +1,154 @@
+//! A way to the server on which connections break at a chosen moment.
+
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+/// What happens to bytes on their way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// They arrive.
+    Open,
+    /// The next COMMIT does not arrive: its connection breaks, and the way is as given after it.
+    CutBeforeCommit(After),
+    /// The next COMMIT arrives and its answer does not, and so on.
+    CutAfterCommit(After),
+    /// All connections break, and no new one comes about.
+    Closed,
+    /// Nothing arrives any more on the connections there are, and they do not break. New ones work.
+    Mute,
+}
+
+/// How the way is after a cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    Open,
+    Closed,
+}
+
+const COMMIT: &[u8] = b"COMMIT\0";
+
+/// Listens on a port of its own as long as it lives.
+pub(super) struct Proxy {
+    way: Arc<watch::Sender<Way>>,
+    port: u16,
+}
+
+impl Proxy {
+    /// To the server of a URL.
+    pub(super) async fn before(url: &str) -> Self {
+        let (_, place) = url.rsplit_once('@').unwrap();
+        let (server, _) = place.split_once('/').unwrap();
+        let server = server.to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let way = Arc::new(watch::Sender::new(Way::Open));
+        let ways = Arc::clone(&way);
+        let tracker = TaskTracker::new();
+        tracker.clone().spawn(async move {
+            loop {
+                let (client, _) = listener.accept().await.unwrap();
+                if *ways.borrow() == Way::Closed {
+                    continue;
+                }
+                let server = TcpStream::connect(&server).await.unwrap();
+                tracker.spawn(carry(client, server, Arc::clone(&ways)));
+            }
+        });
+        Self { way, port }
+    }
+
+    /// The URL of the same database by way of this.
+    pub(super) fn url(&self, url: &str) -> String {
+        let (user, place) = url.rsplit_once('@').unwrap();
+        let (_, database) = place.split_once('/').unwrap();
+        format!("{user}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    pub(super) fn set(&self, way: Way) {
+        self.way.send_replace(way);
+    }
+
+    /// Until a cut that was asked for has been made.
+    pub(super) async fn cut(&self) {
+        let is_made = |way: &Way| matches!(way, Way::Open | Way::Closed);
+        self.way.subscribe().wait_for(is_made).await.unwrap();
+    }
+}
+
+/// What to do with what a client sent.
+enum Fate {
+    Forward,
+    CutNow,
+    CutWhenAnswered,
+}
+
+/// Whether these bytes are the ones that were waited for; the way is then as it was to be after.
+fn fate(ways: &watch::Sender<Way>, bytes: &[u8]) -> Fate {
+    let mut fate = Fate::Forward;
+    if bytes.windows(COMMIT.len()).any(|some| some == COMMIT) {
+        ways.send_if_modified(|way| {
+            let after = match *way {
+                Way::CutBeforeCommit(after) => {
+                    fate = Fate::CutNow;
+                    after
+                }
+                Way::CutAfterCommit(after) => {
+                    fate = Fate::CutWhenAnswered;
+                    after
+                }
+                Way::Open | Way::Closed | Way::Mute => return false,
+            };
+            *way = match after {
+                After::Open => Way::Open,
+                After::Closed => Way::Closed,
+            };
+            true
+        });
+    }
+    fate
+}
+
+async fn carry(mut client: TcpStream, mut server: TcpStream, ways: Arc<watch::Sender<Way>>) {
+    let mut changes = ways.subscribe();
+    // A connection made on a mute way is a new one.
+    let mut from_client = vec![0; 65_536];
+    let mut from_server = vec![0; 65_536];
+    loop {
+        tokio::select! {
+            changed = changes.changed() => {
+                if changed.is_err() || *changes.borrow_and_update() == Way::Closed {
+                    return;
+                }
+                if *changes.borrow() == Way::Mute {
+                    std::future::pending::<()>().await;
+                }
+            }
+            read = client.read(&mut from_client) => {
+                let Ok(length @ 1..) = read else { return };
+                let bytes = &from_client[..length];
+                match fate(&ways, bytes) {
+                    Fate::Forward => {}
+                    Fate::CutNow => return,
+                    Fate::CutWhenAnswered => {
+                        server.write_all(bytes).await.unwrap();
+                        assert!(server.read(&mut from_server).await.unwrap() > 0);
+                        return;
+                    }
+                }
+                if server.write_all(bytes).await.is_err() {
+                    return;
+                }
+            }
+            read = server.read(&mut from_server) => {
+                let Ok(length @ 1..) = read else { return };
+                if client.write_all(&from_server[..length]).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
