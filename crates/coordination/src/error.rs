@@ -73,6 +73,11 @@ impl Error {
         )
     }
 
+    /// Whether a unique value, such as the version of a workflow, was taken by another writer.
+    pub(crate) const fn is_taken(&self) -> bool {
+        matches!(self, Self::Store(fusion_persistence::Error::Exists { .. }))
+    }
+
     /// Whether the lease is lost: the result must be dropped.
     pub(crate) const fn is_fenced(&self) -> bool {
         matches!(self, Self::Store(fusion_persistence::Error::Fenced { .. }))

@@ -29,6 +29,9 @@ pub struct NewRun {
     pub models: Models,
 }
 
+/// Tries to store a version of a workflow that other processes store too.
+const VERSION_TRIES: u32 = 20;
+
 impl Coordinator {
     /// Stores a run as `ready`, its agents as `spawning`, its tasks as `queued`.
     ///
@@ -38,10 +41,21 @@ impl Coordinator {
     /// # Errors
     /// The store fails, or the user ids for agents are used up; nothing was stored.
     pub async fn create_run(&self, new: NewRun) -> Result<RunId> {
+        let mut tries = 0;
+        loop {
+            match self.try_to_create_run(&new).await {
+                // Another process stored the same new version of the workflow: it is there now.
+                Err(error) if error.is_taken() && tries < VERSION_TRIES => tries += 1,
+                other => return other,
+            }
+        }
+    }
+
+    async fn try_to_create_run(&self, new: &NewRun) -> Result<RunId> {
         let store = &self.parts.store;
         let run_id = RunId::from_uuid(self.parts.ids.uuid());
         let latest = store.latest_workflow(&new.definition.name).await?;
-        let (workflow, mut decision) = self.version(&new, latest);
+        let (workflow, mut decision) = self.version(new, latest);
         let mut used = store.used_process_uids().await?;
         let mut agents = BTreeMap::new();
         for name in new.definition.agents.keys() {
@@ -59,13 +73,13 @@ impl Coordinator {
                     Some(uid)
                 }
             };
-            let agent = self.agent(&new, name, id, run_id)?;
+            let agent = self.agent(new, name, id, run_id)?;
             agents.insert(name.clone(), (agent, self.workspace(id, uid)));
         }
         let plan = RunPlan {
             run_id,
             workflow: &workflow,
-            inputs: new.inputs,
+            inputs: new.inputs.clone(),
             agents,
         };
         decision.merge(plan.create(self.moment()).1);

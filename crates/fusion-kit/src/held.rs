@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fusion_api_types::{Problem, ProblemKind};
 use fusion_cli::Progress;
-use fusion_core::Run;
+use fusion_core::{Run, WorkflowState};
 use fusion_persistence::{Page, Reader, Repository, RunFilter};
 use tokio::time::{Instant, sleep};
 
@@ -14,6 +14,9 @@ use crate::wiring::LEASE;
 
 /// How many unfinished runs are looked at.
 const UNFINISHED: u32 = 100;
+
+/// Looks in a row that find no lease: between two steps a living process holds none for a moment.
+const FREE_LOOKS: u32 = 4;
 
 /// The wait between two looks.
 const BETWEEN: Duration = Duration::from_millis(250);
@@ -73,15 +76,23 @@ impl<'a> Left<'a> {
 
     /// Waits until no process holds a task of a run, or it is clear that one is alive.
     async fn is_left(&mut self, run: &Run) -> Result<bool, Problem> {
+        let mut free = 0;
         while self.is_shared {
             let worked_on = self.store.is_worked_on(run.id).await;
-            if !worked_on.map_err(|error| problems::of_store(&error))? {
+            if worked_on.map_err(|error| problems::of_store(&error))? {
+                free = 0;
+            } else {
+                free += 1;
+            }
+            let is_settled = Instant::now() >= self.settled;
+            // A run that is being launched has no task under a lease yet.
+            if free >= FREE_LOOKS && (run.state != WorkflowState::Ready || is_settled) {
                 break;
             }
-            if Instant::now() >= self.settled {
+            if is_settled && free == 0 {
                 return Ok(false);
             }
-            if !self.told {
+            if !self.told && free == 0 {
                 self.told = true;
                 self.progress.notice(&format!(
                     "a process worked on run {} moments ago: waiting up to {} s to see whether it is gone",

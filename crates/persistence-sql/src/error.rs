@@ -7,6 +7,8 @@ use sea_orm::{DbErr, RuntimeErr, sqlx};
 mod sqlite_code {
     pub(super) const BUSY: i32 = 5;
     pub(super) const LOCKED: i32 = 6;
+    pub(super) const NOMEM: i32 = 7;
+    pub(super) const INTERRUPT: i32 = 9;
     pub(super) const READONLY: i32 = 8;
     pub(super) const IOERR: i32 = 10;
     pub(super) const CORRUPT: i32 = 11;
@@ -19,9 +21,13 @@ mod sqlite_code {
 pub(crate) fn of_sqlite_code(code: Option<i32>, action: &'static str, source: Source) -> Error {
     match code.map(|extended| extended & 0xff) {
         Some(sqlite_code::FULL) => Error::DiskFull { source },
-        Some(sqlite_code::BUSY | sqlite_code::LOCKED | sqlite_code::IOERR) => {
-            Error::Unavailable { action, source }
-        }
+        Some(
+            sqlite_code::BUSY
+            | sqlite_code::LOCKED
+            | sqlite_code::NOMEM
+            | sqlite_code::INTERRUPT
+            | sqlite_code::IOERR,
+        ) => Error::Unavailable { action, source },
         Some(sqlite_code::CORRUPT | sqlite_code::NOTADB) => damaged(),
         Some(sqlite_code::READONLY | sqlite_code::CANTOPEN) => Error::Unusable {
             reason: "the database file can't be opened for writing: check its permissions, or use another --data-dir"

@@ -1,6 +1,6 @@
 //! What can go wrong with a statement of the writer, by what it means for the transaction.
 
-use fusion_persistence::Error;
+use fusion_persistence::{Error, Source};
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
 /// Why a statement was not carried out.
@@ -109,9 +109,10 @@ pub(crate) fn of_postgres(action: &'static str, error: DbErr) -> Failure {
         Some("53100") => Failure::Lost(Error::DiskFull {
             source: Box::new(error),
         }),
-        // Connection exceptions, resources, operator intervention: the session is over.
+        // Connection exceptions, an ended or read-only transaction, resources, operator
+        // intervention, system errors: the session is of no more use.
         Some(code)
-            if ["08", "53", "57"]
+            if ["08", "25", "53", "57", "58"]
                 .iter()
                 .any(|class| code.starts_with(class)) =>
         {
@@ -122,10 +123,13 @@ pub(crate) fn of_postgres(action: &'static str, error: DbErr) -> Failure {
 }
 
 fn unavailable(action: &'static str, error: DbErr) -> Error {
-    Error::Unavailable {
-        action,
-        source: Box::new(error),
-    }
+    let source: Source = if matches!(error, DbErr::ConnectionAcquire(_)) {
+        // In the driver's words a pool has timed out, which tells a user nothing.
+        "the server took no connection within 5 s".into()
+    } else {
+        Box::new(error)
+    };
+    Error::Unavailable { action, source }
 }
 
 fn failed(action: &'static str, error: DbErr) -> Error {

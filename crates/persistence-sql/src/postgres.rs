@@ -91,16 +91,17 @@ fn options(url: &ServerUrl, access: Access, connections: u32) -> ConnectOptions 
         .connect_timeout(CONNECT_TIMEOUT)
         .acquire_timeout(CONNECT_TIMEOUT)
         .map_sqlx_postgres_opts(move |options| {
-            let read_only = match access {
-                Access::Write => "off",
-                Access::ReadOnly => "on",
+            // The writer gives a mute server up after 8 s: what it asked must have ended by then.
+            let (read_only, statement_timeout) = match access {
+                Access::Write => ("off", "7s"),
+                Access::ReadOnly => ("on", "30s"),
             };
             // A transaction of ours is short: whatever holds one longer is in trouble.
             options.application_name("fusion-kit").options([
                 ("default_transaction_read_only", read_only),
                 ("synchronous_commit", "on"),
                 ("lock_timeout", "5s"),
-                ("statement_timeout", "30s"),
+                ("statement_timeout", statement_timeout),
                 ("idle_in_transaction_session_timeout", "10s"),
                 ("tcp_keepalives_idle", "5"),
                 ("tcp_keepalives_interval", "5"),

@@ -63,6 +63,7 @@ pub(crate) async fn open(
 /// first answer is dropped. Its schema is left as it is.
 pub(crate) async fn take(path: &Path) -> Result<(File, DatabaseConnection)> {
     check_library()?;
+    let path = &place::real(path);
     place::refuse_network(path)?;
     let was_left_open = place::was_left_open(path);
     let owned = place::own(path)?;

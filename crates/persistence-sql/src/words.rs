@@ -76,27 +76,34 @@ fn add(backend: DbBackend, events: &[log::Model]) -> Statement {
     Statement::from_sql_and_values(backend, sql, values)
 }
 
-/// Brings the index up to date.
-pub(crate) async fn index(session: &mut impl Session) -> Result<()> {
+/// Pieces of the log that one commit indexes at most: what an older program left is caught up with
+/// by many.
+const PIECES: usize = 4;
+
+/// Brings the index up to date, or a good piece nearer; says whether there is more to do.
+pub(crate) async fn index(session: &mut impl Session) -> Result<bool> {
     let backend = session.backend();
     let dialect = Dialect::from(backend);
     let reached = format!("{REACHED} {}", dialect.skip_locked());
     let reached = Statement::from_string(backend, reached);
     let Some(mut reached) = session.number(ACTION, reached).await? else {
-        return Ok(());
+        return Ok(false);
     };
     let complete = Statement::from_string(backend, COMPLETE);
     let complete = session.number(ACTION, complete).await?.unwrap_or(reached);
-    loop {
+    for _ in 0..PIECES {
         let next = some(reached, complete).build(backend);
         let events = session.rows::<log::Entity>(ACTION, next).await?;
-        let Some(last) = events.last() else { break };
+        let Some(last) = events.last() else {
+            reached = complete;
+            break;
+        };
         reached = last.seq;
         session.execute(ACTION, add(backend, &events)).await?;
     }
-    let reaches = Statement::from_sql_and_values(backend, REACHES, [complete.into()]);
+    let reaches = Statement::from_sql_and_values(backend, REACHES, [reached.into()]);
     session.execute(ACTION, reaches).await?;
-    Ok(())
+    Ok(reached < complete)
 }
 
 /// How far the index reaches, for who reads it.

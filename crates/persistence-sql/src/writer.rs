@@ -83,6 +83,11 @@ impl Written {
         }
     }
 
+    /// Whether nothing was written: a claim that found nothing, for example.
+    fn is_nothing(&self) -> bool {
+        matches!(self.done, Done::Claimed(None) | Done::Count(0))
+    }
+
     fn outbox(&self) -> &[NewOutboxEntry] {
         match &self.job.work {
             Work::Commit(batch) => &batch.decision.outbox,
@@ -247,6 +252,7 @@ async fn attempt<S: Session>(open: &mut Open<'_, S>, group: Vec<Job>) -> Attempt
         return Attempt::Over((group, why(failure.into())));
     }
     let mut written: Vec<Written> = Vec::with_capacity(group.len());
+    let mut refused: Vec<(Job, Error)> = Vec::new();
     let mut again = Vec::new();
     let mut reason = why(mixed_up());
     let is_alone = group.len() == 1;
@@ -254,7 +260,7 @@ async fn attempt<S: Session>(open: &mut Open<'_, S>, group: Vec<Job>) -> Attempt
     while let Some(job) = jobs.next() {
         match part(session, &job.work, is_alone).await {
             Ok(Ran::Done(done, claimed)) => written.push(Written { job, done, claimed }),
-            Ok(Ran::Refused(error)) => tell(job, Err(error)),
+            Ok(Ran::Refused(error)) => refused.push((job, error)),
             Ok(Ran::Again(error)) => {
                 reason = why(error);
                 again.push(job);
@@ -262,6 +268,7 @@ async fn attempt<S: Session>(open: &mut Open<'_, S>, group: Vec<Job>) -> Attempt
             Err(lost) => {
                 session.roll_back().await;
                 again.extend(written.into_iter().map(|written| written.job));
+                again.extend(refused.into_iter().map(|(job, _)| job));
                 again.push(job);
                 again.extend(jobs);
                 return over(again, lost);
@@ -273,23 +280,43 @@ async fn attempt<S: Session>(open: &mut Open<'_, S>, group: Vec<Job>) -> Attempt
             for Written { job, done, .. } in written {
                 tell(job, Ok(done));
             }
+            for (job, error) in refused {
+                tell(job, Err(error));
+            }
             Attempt::Over((again, reason))
         }
         Ok(Outcome::Unknown) => {
+            // What a neighbour wrote may be why they were refused.
+            refuse(refused.into_iter().map(|(job, _)| job).collect(), &reason);
             refuse(again, &reason);
             Attempt::Unknown(written)
         }
         Err(failure) => {
             open.session.roll_back().await;
             again.extend(written.into_iter().map(|written| written.job));
-            let is_of_one = matches!(
-                failure,
-                Failure::Refused(_) | Failure::Unique(_) | Failure::Reference(_)
-            );
-            if is_of_one && !is_alone {
-                return Attempt::Apart(again);
-            }
-            over(again, failure.into())
+            again.extend(refused.into_iter().map(|(job, _)| job));
+            not_committed(again, failure)
+        }
+    }
+}
+
+/// What to do with the jobs of a transaction that was not committed.
+fn not_committed(mut jobs: Vec<Job>, failure: Failure) -> Attempt {
+    let is_of_one = matches!(
+        failure,
+        Failure::Refused(_) | Failure::Unique(_) | Failure::Reference(_)
+    );
+    if is_of_one && jobs.len() > 1 {
+        return Attempt::Apart(jobs);
+    }
+    match jobs.pop() {
+        Some(only) if is_of_one => {
+            tell(only, Err(failure.into()));
+            Attempt::Over((Vec::new(), why(mixed_up())))
+        }
+        last => {
+            jobs.extend(last);
+            over(jobs, failure.into())
         }
     }
 }
@@ -310,20 +337,46 @@ async fn finish<S: Session>(
     open: &mut Open<'_, S>,
     written: &mut [Written],
 ) -> failure::Result<Outcome> {
-    if written.is_empty() {
+    if written.iter().all(Written::is_nothing) {
         open.session.roll_back().await;
         return Ok(Outcome::Done);
     }
     let new = append(open.session, written).await?;
-    let is_due = open.unindexed + new >= words::DUE_AFTER;
-    if is_due {
-        words::index(open.session).await?;
-    }
+    let unindexed = if open.unindexed + new >= words::DUE_AFTER {
+        index_words(open.session).await?
+    } else {
+        open.unindexed + new
+    };
     fail::fail_point!("persistence_sql::before_commit", |_| std::process::abort());
     let outcome = open.session.commit().await?;
     fail::fail_point!("persistence_sql::after_commit", |_| std::process::abort());
-    open.unindexed = if is_due { 0 } else { open.unindexed + new };
+    open.unindexed = unindexed;
     Ok(outcome)
+}
+
+/// Brings the index of words up to date; gives how many events are to be counted as missing from it.
+/// An index that can't be written must not hold up the commits: searches read what it lacks.
+async fn index_words<S: Session>(session: &mut S) -> failure::Result<usize> {
+    session.control("SAVEPOINT words").await?;
+    let indexed = words::index(session).await;
+    if let Err(failure @ (Failure::Lost(_) | Failure::Contended(_))) = indexed {
+        return Err(failure);
+    }
+    if indexed.is_err() {
+        session.control("ROLLBACK TO SAVEPOINT words").await?;
+    }
+    session.control("RELEASE SAVEPOINT words").await?;
+    Ok(match indexed {
+        Ok(true) => words::DUE_AFTER,
+        Ok(false) => 0,
+        Err(failure) => {
+            tracing::error!(
+                error = fusion_core::error_chain(&Error::from(failure)),
+                "the words of events were not indexed"
+            );
+            0
+        }
+    })
 }
 
 /// Appends the outbox entries and the events of all jobs, in their order; says how many events.

@@ -174,7 +174,6 @@ async fn a_run_that_nobody_works_on_any_more_is_shown_as_interrupted() {
 async fn processes_with_data_directories_of_their_own_share_a_server() {
     let server = start_server();
     let projects = [project(&server.url()), project(&server.url())];
-    projects[1].write("flow.yaml", WORKFLOW.replace("name: flow", "name: other"));
     let mut running = Vec::new();
     for project in &projects {
         running.push(project.fusion_kit(["run", "flow.yaml", "--quiet"]).start());

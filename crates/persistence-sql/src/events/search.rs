@@ -301,9 +301,13 @@ fn older_than(place: EventPlace) -> Condition {
     let same_time = Condition::all()
         .add(table::Column::Timestamp.eq(place.timestamp))
         .add(table::Column::Seq.lt(signed(place.seq)));
-    Condition::any()
+    let older = Condition::any()
         .add(table::Column::Timestamp.lt(place.timestamp))
-        .add(same_time)
+        .add(same_time);
+    // Follows from the rest, but only this tells SQLite where to begin in the index.
+    Condition::all()
+        .add(table::Column::Timestamp.lte(place.timestamp))
+        .add(older)
 }
 
 /// A search that is under way.

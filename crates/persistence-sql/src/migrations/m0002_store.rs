@@ -84,7 +84,7 @@ const WORDS_POSTGRES: &str =
      CREATE INDEX event_words_by_word ON event_words USING gin (words)";
 
 /// In plain SQL, which is the same on both databases: the builder has no partial indexes.
-const INDEXES: [&str; 31] = [
+const INDEXES: [&str; 32] = [
     // Claims: the first ready task of a run for a set of capabilities, and of an agent's own queue.
     "CREATE INDEX tasks_pooled ON tasks (run_id, capability_key, priority DESC, queued_at, id)
        WHERE state = 'queued' AND unmet_dependencies = 0 AND agent_id IS NULL",
@@ -106,6 +106,7 @@ const INDEXES: [&str; 31] = [
     "CREATE INDEX agents_by_update ON agents (updated_at)",
     "CREATE INDEX projects_by_provider ON projects (default_provider_id)",
     "CREATE INDEX events_by_time ON events (timestamp, seq)",
+    "CREATE INDEX events_by_run_and_time ON events (run_id, timestamp, seq)",
     "CREATE INDEX events_by_type ON events (event_type, timestamp, seq)",
     "CREATE INDEX events_by_agent ON events (source_agent_id, timestamp, seq)",
     "CREATE INDEX events_by_severity ON events (severity, timestamp, seq)",

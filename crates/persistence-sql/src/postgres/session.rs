@@ -28,7 +28,7 @@ const NUMBER_COMMIT: &str = "UPDATE writers SET last_commit = $2 WHERE id = $1";
 
 /// Waits for a transaction that may still be under way, and makes sure that it can't commit any
 /// more unless it has: it has numbered the same row.
-const SETTLE: &str = "UPDATE writers SET last_commit = $2 WHERE id = $1 AND last_commit < $2";
+const SETTLE: &str = "UPDATE writers SET last_commit = $2 + 1 WHERE id = $1 AND last_commit < $2";
 
 const LAST_COMMIT: &str = "SELECT last_commit FROM writers WHERE id = $1";
 
@@ -69,24 +69,26 @@ impl PostgresSession {
         })
     }
 
-    /// What the server said, if it did. A connection that is mute is not used again, not even to end
-    /// it: it may be a long time until the system gives it up.
+    /// What the server said, if it did. A connection that broke or is mute is not used again, not even
+    /// to end it, and neither is its pool: it may wait for it a long time.
     async fn heard<T>(
         &mut self,
         action: &'static str,
         answer: std::result::Result<std::result::Result<T, DbErr>, Elapsed>,
     ) -> Result<T> {
-        match answer {
-            Ok(answer) => answer.map_err(|error| of_postgres(action, error)),
-            Err(silence) => {
-                self.transaction = None;
-                self.pool = super::connect_later(&self.url).await?;
-                Err(Failure::Lost(Error::Unavailable {
-                    action,
-                    source: Box::new(silence),
-                }))
-            }
+        let failure = match answer {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => of_postgres(action, error),
+            Err(silence) => Failure::Lost(Error::Unavailable {
+                action,
+                source: Box::new(silence),
+            }),
+        };
+        if matches!(failure, Failure::Lost(_)) {
+            self.transaction = None;
+            self.pool = super::connect_later(&self.url).await?;
         }
+        Err(failure)
     }
 }
 
@@ -109,7 +111,8 @@ impl Session for PostgresSession {
 
     async fn commit(&mut self) -> Result<Outcome> {
         const ACTION: &str = "commit";
-        self.commits += 1;
+        // Even numbers are commits; the odd one after each says that it was settled as not done.
+        self.commits += 2;
         let number = statement(NUMBER_COMMIT, [self.id.into(), self.commits.into()]);
         self.execute(ACTION, number).await?;
         let transaction = self
@@ -148,11 +151,12 @@ impl Session for PostgresSession {
             .map(|row| row.try_get_by_index(0))
             .transpose()
             .map_err(|error| of_postgres(ACTION, error))?;
-        if last == Some(self.commits) {
-            Ok(true)
-        } else {
+        match last.map(|last| last - self.commits) {
+            Some(0) => Ok(true),
+            // Settled by an earlier look whose answer was lost.
+            Some(1) => Ok(false),
             // The row is gone or belongs to the future: another database is in its place.
-            Err(Failure::Refused(Error::OutcomeUnknown))
+            Some(_) | None => Err(Failure::Refused(Error::OutcomeUnknown)),
         }
     }
 

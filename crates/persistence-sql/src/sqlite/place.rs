@@ -52,6 +52,18 @@ fn network_name(magic: u64) -> Option<&'static str> {
         .map(|(_, name)| *name)
 }
 
+/// The path without links: a file that is reached by two paths must have one lock.
+pub(super) fn real(path: &Path) -> PathBuf {
+    if let Ok(real) = path.canonicalize() {
+        return real;
+    }
+    let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+    match (folder, path.file_name()) {
+        (Some(folder), Some(name)) => folder.join(name),
+        _ => path.to_path_buf(),
+    }
+}
+
 /// Takes the right to be the only process that writes to a database, until the answer is dropped.
 /// The lock is on a file beside the database: closing any handle on the database itself would give
 /// up SQLite's own locks.
@@ -83,7 +95,7 @@ pub(super) fn own(path: &Path) -> Result<File> {
 
 /// Whether a process has that right now.
 pub(crate) fn is_owned(path: &Path) -> bool {
-    let Ok(lock) = File::open(beside(path, "-lock")) else {
+    let Ok(lock) = File::open(beside(&real(path), "-lock")) else {
         return false;
     };
     matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock))

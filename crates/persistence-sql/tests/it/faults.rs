@@ -2,6 +2,7 @@
 //! twice, no wrong answer, and no endless wait.
 
 mod commit;
+mod damage;
 mod load;
 mod locked;
 mod proxy;

@@ -1,6 +1,10 @@
 //! Everything that a store is asked to write in the life of a run, one call after the other.
 
 use std::fmt::{Debug, Write};
+use std::future::Future;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use fusion_core::{
     CapabilitySet, Change, Decision, EffectClass, EntryKind, EntryState, EventType, JournalEntry,
@@ -13,27 +17,27 @@ use fusion_persistence::{
 };
 use fusion_persistence_sql::SqlStore;
 use serde_json::json;
-use std::future::Future;
-use std::time::Duration;
 
 use super::world::{self, Ids, at};
 
-/// How a call is treated that finds the disk full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum OnFull {
-    /// It does not happen.
-    Never,
-    /// It left nothing, and it is made again.
-    Again,
+/// What is done beside the calls.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Beside<'a> {
+    /// Nothing.
+    Nothing,
+    /// What the store holds before each call is noted.
+    Note(&'a Mutex<Vec<String>>),
+    /// A call that finds the disk full is made again; it must have left what is noted here.
+    Again(&'a Mutex<Vec<String>>),
 }
 
 /// Plays the script; gives what it answered and what it left in the store.
-pub(super) async fn play(store: &SqlStore, on_full: OnFull) -> String {
-    let ids = Ids::default();
+pub(super) async fn play(store: &SqlStore, beside: Beside<'_>) -> String {
     let script = Script {
         store,
-        ids: &ids,
-        on_full,
+        ids: &Ids::default(),
+        beside,
+        calls: AtomicUsize::new(0),
     };
     let mut told = script.run().await;
     told.push_str(&world::dump(store).await.unwrap());
@@ -43,7 +47,8 @@ pub(super) async fn play(store: &SqlStore, on_full: OnFull) -> String {
 struct Script<'a> {
     store: &'a SqlStore,
     ids: &'a Ids,
-    on_full: OnFull,
+    beside: Beside<'a>,
+    calls: AtomicUsize,
 }
 
 impl Script<'_> {
@@ -65,19 +70,21 @@ impl Script<'_> {
         writeln!(told, "{answer:?}").unwrap();
     }
 
-    /// Makes a call, again when the disk was full: what it wrote before that must be gone.
+    /// Makes a call.
     async fn call<T, F>(&self, call: impl Fn() -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
-        let before = match self.on_full {
-            OnFull::Again => Some(world::dump(self.store).await.unwrap()),
-            OnFull::Never => None,
-        };
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
+        if let Beside::Note(states) = self.beside {
+            let now = world::dump(self.store).await.unwrap();
+            states.lock().unwrap().push(now);
+        }
         loop {
-            match (call().await, &before) {
-                (Err(Error::DiskFull { .. }), Some(before)) => {
-                    assert_eq!(&world::dump(self.store).await.unwrap(), before);
+            match (call().await, self.beside) {
+                (Err(Error::DiskFull { .. }), Beside::Again(states)) => {
+                    let now = world::dump(self.store).await.unwrap();
+                    assert_eq!(now, states.lock().unwrap()[number]);
                 }
                 (answer, _) => return answer,
             }

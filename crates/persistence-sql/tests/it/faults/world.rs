@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Write};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use fusion_core::{
@@ -13,7 +14,9 @@ use fusion_core::{
 use fusion_persistence::{
     Batch, Entity, EventFilter, EventReader, Find, Page, Reader, Result, Store,
 };
+use fusion_persistence_sql::{Durability, Location, SqlStore};
 use serde_json::{Map, json};
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 /// Ids that rise by one.
@@ -92,6 +95,24 @@ pub(crate) fn plan(ids: &Ids, agents: usize, steps: Vec<StepSpec>) -> Plan {
         create: Batch::free(create),
         launch: Batch::free(launch.unwrap()),
     }
+}
+
+/// A store on a SQLite file.
+pub(crate) async fn open(path: &Path) -> Result<SqlStore> {
+    open_on(path, &TaskTracker::new()).await
+}
+
+/// The same, with its writer on a tracker of the caller's.
+pub(crate) async fn open_on(path: &Path, tracker: &TaskTracker) -> Result<SqlStore> {
+    let location = Location::File(path.to_owned(), Durability::Full);
+    SqlStore::open(&location, tracker).await
+}
+
+/// Ends a store, until its writer has given the file up, too.
+pub(crate) async fn close(store: SqlStore, tracker: TaskTracker) {
+    store.close().await.unwrap();
+    tracker.close();
+    tracker.wait().await;
 }
 
 /// Stores a run of these steps that is under way.
