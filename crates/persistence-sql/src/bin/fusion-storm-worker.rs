@@ -24,6 +24,7 @@ use fusion_persistence::{
 use fusion_persistence_sql::{Durability, Location, SqlStore};
 use futures::future::try_join_all;
 use serde_json::json;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -159,6 +160,8 @@ struct Worker {
     node: NodeId,
     /// Holds leases that are never extended.
     stalled: NodeId,
+    /// For half of the slots at once.
+    may_stall: Semaphore,
 }
 
 impl Worker {
@@ -168,6 +171,7 @@ impl Worker {
             ledger: OpenOptions::new().append(true).open(&orders.ledger)?,
             node: NodeId::from_uuid(seeded.uuid()),
             stalled: NodeId::from_uuid(seeded.uuid()),
+            may_stall: Semaphore::new(orders.slots / 2),
             orders,
             store,
             seeded,
@@ -238,9 +242,11 @@ impl Worker {
                 .agents
                 .get(usize::try_from(chance)?)
                 .ok_or("the run has no agents")?;
-            let stalls = self.orders.stalls;
-            let is_stalled = stalls > 0 && self.seeded.chance(stalls) == 0;
-            let owner = if is_stalled { self.stalled } else { self.node };
+            let stall = self.stall();
+            let owner = match &stall {
+                Some(_) => self.stalled,
+                None => self.node,
+            };
             let Some(Claimed { task, agent }) =
                 self.store.claim_task(self.claim(agent, owner)).await?
             else {
@@ -248,7 +254,7 @@ impl Worker {
                 continue;
             };
             let fence = fence_of(&task);
-            match Box::pin(self.execute(task, agent, is_stalled.then_some(stop))).await {
+            match Box::pin(self.execute(task, agent, stall.as_ref().map(|_| stop))).await {
                 Err(error) if self.is_lost(&*error) => {
                     self.note("refused", fence)?;
                     self.let_go(fence).await?;
@@ -266,6 +272,13 @@ impl Worker {
             Err(Error::Fenced { .. }) => Ok(()),
             other => Ok(other.map(|_| ())?),
         }
+    }
+
+    /// Whether the next task is to be held too long, while this lives. The other slots take over.
+    fn stall(&self) -> Option<SemaphorePermit<'_>> {
+        let stalls = self.orders.stalls;
+        let is_due = stalls > 0 && self.seeded.chance(stalls) == 0;
+        is_due.then(|| self.may_stall.try_acquire().ok()).flatten()
     }
 
     fn claim(&self, agent: AgentId, owner: NodeId) -> Claim {
