@@ -305,7 +305,7 @@ async fn many_deaths_of_one_run_lose_nothing() {
     let mut deaths = 0;
     let mut command = &["run", EXAMPLE, "--quiet"][..];
     // Now and then a life is one commit longer, so that it comes to an end.
-    while die_at(&project, command, point, 4 + deaths / 3)
+    while die_at(&project, command, point, 3 + deaths / 3)
         .await
         .is_some()
     {
