@@ -100,7 +100,9 @@ fn replace(text: &mut String, what: &str) {
 pub(crate) fn size(message: &Message) -> usize {
     match message {
         Message::User { text } => text.len(),
-        Message::Assistant { text, tool_calls } => {
+        Message::Assistant {
+            text, tool_calls, ..
+        } => {
             text.len()
                 + tool_calls
                     .iter()
@@ -166,6 +168,7 @@ mod tests {
                 name: "write_file".into(),
                 arguments: json!({ "path": "a.txt", "content": content }),
             }],
+            reasoning: None,
         };
         let kept = within_limit(&[call(&"x".repeat(500)), call("short")], 300).unwrap();
         let note = "[500 bytes of an argument of write_file were left out to fit the context]";

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fusion_core::{Clock, Coded, EntryState, ErrorCode, IdSource, JournalEntry, error_chain};
-use fusion_providers::{Provider, ToolCall, TurnPlace, TurnRequest};
+use fusion_providers::{NoDeltas, Provider, ToolCall, TurnPlace, TurnRequest};
 use fusion_workspaces::{Launcher, WorkspaceDir};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -221,8 +221,10 @@ impl Work<'_> {
             system: &self.system,
             messages: &messages,
             tools: &tools,
+            output_schema: None,
             max_tokens: self.brief.max_tokens,
             temperature: self.brief.temperature,
+            options: None,
             place: TurnPlace {
                 step: &self.brief.step,
                 turn: self.session.next_turn(),
@@ -232,7 +234,7 @@ impl Work<'_> {
         tokio::select! {
             biased;
             () = self.place.cancel.cancelled() => Err(Halt::Stopped),
-            answer = self.runtime.provider.send_message(&request) => answer
+            answer = self.runtime.provider.send_message(&request, &NoDeltas) => answer
                 .map(TurnOutcome::Answer)
                 .or_else(|error| unanswered(&error)),
         }

@@ -184,6 +184,7 @@ impl<'a> Session<'a> {
         self.messages.push(Message::Assistant {
             text: turn.text.clone(),
             tool_calls: turn.tool_calls.clone(),
+            reasoning: turn.reasoning.take(),
         });
         self.pending = turn.tool_calls.into();
         if !self.pending.is_empty() {

@@ -44,6 +44,7 @@ pub async fn check_models(
         let request = ModelRequest {
             model: &agent.model,
             needs_tools: !agent.tools.is_empty() || hands_in,
+            needs_json_schema: false,
             base_dir,
             steps: &steps,
         };

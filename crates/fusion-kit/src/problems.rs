@@ -148,14 +148,20 @@ fn misnamed<'e>(
         return None;
     };
     let key = match source {
-        Model::UnknownProvider { .. } => "provider",
-        Model::UnknownModel { .. } | Model::NoTools { .. } | Model::Script { .. } => "model",
+        Model::UnknownProvider { .. } | Model::Disabled { .. } => "provider",
+        Model::UnknownModel { .. }
+        | Model::NoTools { .. }
+        | Model::NoJsonSchema { .. }
+        | Model::Script { .. } => "model",
         Model::MissingKey { .. }
         | Model::Setup { .. }
         | Model::Unreachable { .. }
         | Model::Refused { .. }
         | Model::PaymentRequired { .. }
         | Model::Limited { .. }
+        | Model::Paused { .. }
+        | Model::OverBudget { .. }
+        | Model::ContextTooLong { .. }
         | Model::Server { .. }
         | Model::BadRequest { .. }
         | Model::Malformed { .. }

@@ -12,8 +12,8 @@ use fusion_messaging::{Bus, InProcessBus, Pattern, QueueLimits, Subscription};
 use fusion_persistence::{Patience, Patient, Store};
 use fusion_persistence_sql::{Durability, Location, SqlStore};
 use fusion_providers::{
-    Error, ModelInfo, ModelRequest, Provider, Registry, Result, RetryOptions, Retrying, Scripted,
-    Turn, TurnRequest,
+    Catalog, DeltaSink, Error, ModelInfo, ModelRequest, Provider, QuotaInfo, Registry, Result,
+    RetryOptions, Retrying, Scripted, Turn, TurnRequest,
 };
 use fusion_providers_http::{ChatCompletions, Options as HttpOptions};
 use fusion_workspaces::{Launcher, Owners, Prepared, Workspaces};
@@ -316,13 +316,18 @@ pub(crate) async fn open_to_read(location: &Location) -> Result<Option<SqlStore>
 pub(crate) fn registry(config: &Config) -> Registry {
     let openrouter = {
         let key = config.openrouter_key.clone();
-        OnDemand::new(move || ChatCompletions::new(HttpOptions::openrouter(key.clone())))
+        OnDemand::new(move || {
+            ChatCompletions::new(HttpOptions::openrouter(key.clone()), Arc::new(SystemClock))
+        })
     };
     let compatible = {
         let (url, key) = (config.base_url.clone(), config.base_url_key.clone());
         OnDemand::new(move || {
             match &url {
-            Some(url) => ChatCompletions::new(HttpOptions::openai_compatible(url, key.clone())),
+            Some(url) => ChatCompletions::new(
+                HttpOptions::openai_compatible(url, key.clone()),
+                Arc::new(SystemClock),
+            ),
             None => Err(Error::Setup {
                 provider: "openai-compatible".to_owned(),
                 problem: "FUSION_BASE_URL is not set: set it to the server's base URL, such as http://127.0.0.1:11434/v1"
@@ -377,7 +382,19 @@ impl Provider for OnDemand {
         self.get()?.spawn_agent(request).await
     }
 
-    async fn send_message(&self, request: &TurnRequest<'_>) -> Result<Turn> {
-        self.get()?.send_message(request).await
+    async fn send_message(
+        &self,
+        request: &TurnRequest<'_>,
+        deltas: &dyn DeltaSink,
+    ) -> Result<Turn> {
+        self.get()?.send_message(request, deltas).await
+    }
+
+    async fn get_quota_info(&self) -> Result<QuotaInfo> {
+        self.get()?.get_quota_info().await
+    }
+
+    async fn list_models(&self) -> Result<Option<Catalog>> {
+        self.get()?.list_models().await
     }
 }

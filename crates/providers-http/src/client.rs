@@ -1,6 +1,6 @@
 //! The client: one request for each call of the port.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,8 +9,11 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 
-use fusion_core::nearest;
-use fusion_providers::{Error, ModelInfo, ModelRequest, Provider, Result, Turn, TurnRequest};
+use fusion_core::{Clock, nearest};
+use fusion_providers::{
+    Ability, Catalog, DeltaSink, Error, ModelInfo, ModelRequest, Provider, QuotaInfo, Result, Turn,
+    TurnRequest,
+};
 
 use crate::fault::Details;
 use crate::options::{Options, TokenLimitField};
@@ -32,6 +35,7 @@ const UNSAID: u16 = 502;
 pub struct ChatCompletions {
     origin: Origin,
     base: Url,
+    clock: Arc<dyn Clock>,
     headers: HeaderMap,
     token_limit_field: TokenLimitField,
     model_variants: &'static [&'static str],
@@ -42,12 +46,12 @@ pub struct ChatCompletions {
 }
 
 impl ChatCompletions {
-    /// Checks the options; makes no connection.
+    /// Checks the options; makes no connection. The clock tells when a list or a quota was read.
     ///
     /// # Errors
     /// [`Error::Setup`] when the base URL, the key or a header can't be used, and for `http://` to
     /// another machine that is not allowed.
-    pub fn new(options: Options) -> Result<Self> {
+    pub fn new(options: Options, clock: Arc<dyn Clock>) -> Result<Self> {
         let key = options
             .api_key
             .as_ref()
@@ -72,6 +76,7 @@ impl ChatCompletions {
             headers: headers(&origin, &options.headers)?,
             origin,
             base,
+            clock,
             token_limit_field: options.token_limit_field,
             model_variants: options.model_variants,
             connect_timeout: options.connect_timeout,
@@ -210,10 +215,12 @@ impl ChatCompletions {
 impl Provider for ChatCompletions {
     async fn spawn_agent(&self, request: &ModelRequest<'_>) -> Result<ModelInfo> {
         self.origin.key()?;
+        let mut tools = Ability::Unknown;
         if let Some(models) = self.models().await? {
             let entry = find_model(&models, request.model, self.model_variants)
                 .ok_or_else(|| self.unknown_model(request.model, &models))?;
-            if request.needs_tools && !entry.can_call_tools() {
+            tools = entry.tools();
+            if request.needs_tools && tools == Ability::No {
                 return Err(Error::NoTools {
                     provider: self.origin.provider.clone(),
                     model: request.model.to_owned(),
@@ -223,10 +230,15 @@ impl Provider for ChatCompletions {
         Ok(ModelInfo {
             model: request.model.to_owned(),
             scripted: false,
+            context_length: None,
+            max_output_tokens: None,
+            price: None,
+            tools,
+            json_schema: Ability::Unknown,
         })
     }
 
-    async fn send_message(&self, request: &TurnRequest<'_>) -> Result<Turn> {
+    async fn send_message(&self, request: &TurnRequest<'_>, _: &dyn DeltaSink) -> Result<Turn> {
         let body = ChatRequest::new(request, self.token_limit_field);
         let post = self
             .http()?
@@ -250,6 +262,20 @@ impl Provider for ChatCompletions {
             }
         })?;
         Ok(answer.into_turn(request))
+    }
+
+    /// Nothing was told: this format has no account to ask for.
+    async fn get_quota_info(&self) -> Result<QuotaInfo> {
+        Ok(QuotaInfo::default())
+    }
+
+    async fn list_models(&self) -> Result<Option<Catalog>> {
+        let read_at = self.clock.now();
+        let models = self.models().await?;
+        Ok(models.map(|entries| Catalog {
+            models: entries.into_iter().map(ModelEntry::into_model).collect(),
+            read_at,
+        }))
     }
 }
 

@@ -50,6 +50,52 @@ pub enum Error {
         /// The model asked for.
         model: String,
     },
+    /// The model exists and its answers can't be bound to a JSON Schema.
+    #[error("the model '{model}' of {provider} can't be bound to a JSON Schema")]
+    NoJsonSchema {
+        /// The provider.
+        provider: String,
+        /// The model asked for.
+        model: String,
+    },
+    /// The conversation does not fit into the model's window.
+    #[error("the conversation is too long for the model of {provider}: {message}")]
+    ContextTooLong {
+        /// The provider.
+        provider: String,
+        /// The server's words.
+        message: String,
+        /// Tokens sent, where it was told.
+        tokens: Option<u64>,
+        /// Tokens that fit, where it was told.
+        limit: Option<u64>,
+    },
+    /// The provider was switched off. No request was made.
+    #[error("the provider '{provider}' is disabled")]
+    Disabled {
+        /// The provider.
+        provider: String,
+    },
+    /// The provider failed too often and is left alone for a while. No request was made.
+    #[error("{provider} failed {failures} times in a row and is left alone for a while: {last}")]
+    Paused {
+        /// The provider.
+        provider: String,
+        /// How often it failed in a row.
+        failures: u32,
+        /// Its last failure.
+        last: String,
+        /// When it is tried again, from now.
+        retry_after: Duration,
+    },
+    /// The call could cost more than a budget has left. No request was made.
+    #[error("the budget of the {scope} is used up: {problem}")]
+    OverBudget {
+        /// Whose budget it is: `run`, `agent`.
+        scope: String,
+        /// The limit, what is spent, and what the call could cost.
+        problem: String,
+    },
     /// The address or another setting of the provider can't be used.
     #[error("{provider} is not set up right: {problem}")]
     Setup {
@@ -177,11 +223,7 @@ impl Error {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::UnknownProvider { nearest, known, .. } => {
-                let known = format!("the known ones are {}", known.join(", "));
-                Some(match nearest {
-                    Some(name) => format!("did you mean '{name}'? {known}"),
-                    None => known,
-                })
+                Some(known_names(nearest.as_deref(), known))
             }
             Self::MissingKey { variable, .. } => Some(format!("set {variable}")),
             Self::UnknownModel { nearest, .. } => Some(match nearest {
@@ -189,6 +231,18 @@ impl Error {
                 None => "look up its exact name in the provider's list of models".to_owned(),
             }),
             Self::NoTools { .. } => Some("choose a model that can call tools".to_owned()),
+            Self::NoJsonSchema { .. } => {
+                Some("choose a model that supports structured outputs".to_owned())
+            }
+            Self::ContextTooLong { .. } => Some(
+                "ask for less in one step, give smaller inputs, or choose a model with a longer context"
+                    .to_owned(),
+            ),
+            Self::Disabled { provider } => {
+                Some(format!("switch it on again: fusion-kit provider enable {provider}"))
+            }
+            Self::Paused { retry_after, .. } => Some(wait(Some(*retry_after))),
+            Self::OverBudget { .. } => Some("raise the budget and go on with the run".to_owned()),
             Self::Unreachable { endpoint, .. } if is_local(endpoint) => Some(format!(
                 "start the model server at {endpoint}, or set FUSION_BASE_URL to where it runs"
             )),
@@ -200,10 +254,7 @@ impl Error {
                 Some("add credit at the provider, or choose a cheaper or free model".to_owned())
             }
             Self::Limited { retry_after, .. } | Self::Server { retry_after, .. } => {
-                Some(match retry_after {
-                    Some(wait) => format!("try again in {} s", wait.as_secs_f64().ceil()),
-                    None => "try again later".to_owned(),
-                })
+                Some(wait(*retry_after))
             }
             Self::Malformed { .. } => Some(
                 "check that the base URL is that of an OpenAI-compatible API; it mostly ends in /v1"
@@ -232,14 +283,19 @@ impl Coded for Error {
     fn code(&self) -> ErrorCode {
         match self {
             Self::UnknownProvider { .. } | Self::UnknownModel { .. } => ErrorCode::NotFound,
-            Self::MissingKey { .. } | Self::Refused { .. } | Self::PaymentRequired { .. } => {
-                ErrorCode::Denied
-            }
+            Self::MissingKey { .. }
+            | Self::Refused { .. }
+            | Self::PaymentRequired { .. }
+            | Self::Disabled { .. }
+            | Self::OverBudget { .. } => ErrorCode::Denied,
             Self::NoTools { .. }
+            | Self::NoJsonSchema { .. }
+            | Self::ContextTooLong { .. }
             | Self::Setup { .. }
             | Self::BadRequest { .. }
             | Self::Script { .. } => ErrorCode::InvalidInput,
             Self::Limited { .. } => ErrorCode::Limited,
+            Self::Paused { .. } => ErrorCode::Unavailable,
             // An answer that is cut or garbled is mostly the work of something between us and the
             // model that will be gone a moment later.
             Self::Unreachable { .. }
@@ -254,10 +310,15 @@ impl Coded for Error {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Limited { retry_after, .. } | Self::Server { retry_after, .. } => *retry_after,
+            Self::Paused { retry_after, .. } => Some(*retry_after),
             Self::UnknownProvider { .. }
             | Self::MissingKey { .. }
             | Self::UnknownModel { .. }
             | Self::NoTools { .. }
+            | Self::NoJsonSchema { .. }
+            | Self::ContextTooLong { .. }
+            | Self::Disabled { .. }
+            | Self::OverBudget { .. }
             | Self::Setup { .. }
             | Self::Unreachable { .. }
             | Self::Refused { .. }
@@ -269,6 +330,21 @@ impl Coded for Error {
             | Self::Timeout { .. }
             | Self::Script { .. } => None,
         }
+    }
+}
+
+fn known_names(nearest: Option<&str>, known: &[String]) -> String {
+    let known = format!("the known ones are {}", known.join(", "));
+    match nearest {
+        Some(name) => format!("did you mean '{name}'? {known}"),
+        None => known,
+    }
+}
+
+fn wait(retry_after: Option<Duration>) -> String {
+    match retry_after {
+        Some(wait) => format!("try again in {} s", wait.as_secs_f64().ceil()),
+        None => "try again later".to_owned(),
     }
 }
 

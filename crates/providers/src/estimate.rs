@@ -15,7 +15,9 @@ pub fn estimate_usage(request: &TurnRequest<'_>, text: &str, tool_calls: &[ToolC
     });
     let messages = request.messages.iter().map(|message| match message {
         Message::User { text } => chars(text),
-        Message::Assistant { text, tool_calls } => spoken(text, tool_calls),
+        Message::Assistant {
+            text, tool_calls, ..
+        } => spoken(text, tool_calls),
         Message::Tool { name, content, .. } => chars(name) + chars(content),
     });
     let sent = chars(request.system) + tools.sum::<u64>() + messages.sum::<u64>();
@@ -62,6 +64,7 @@ mod tests {
                     Message::Assistant {
                         text: "c".into(),
                         tool_calls: vec![call.clone()],
+                        reasoning: None,
                     },
                     Message::Tool {
                         call_id: "c".into(),
@@ -74,8 +77,10 @@ mod tests {
                     description: "d".into(),
                     parameters: json!({}),
                 }],
+                output_schema: None,
                 max_tokens: None,
                 temperature: None,
+                options: None,
                 place: TurnPlace {
                     step: "s",
                     turn: 1,

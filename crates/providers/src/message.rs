@@ -49,6 +49,9 @@ pub enum Message {
         text: String,
         /// What it called.
         tool_calls: Vec<ToolCall>,
+        /// [`crate::Turn::reasoning`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reasoning: Option<Value>,
     },
     /// The result of one call of the turn before.
     Tool {

@@ -5,16 +5,18 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use fusion_core::Usage;
 
-use crate::{Message, Result, ToolCall, ToolSpec};
+use crate::{Ability, Catalog, DeltaSink, Message, Price, QuotaInfo, Result, ToolCall, ToolSpec};
 
 /// A source of model turns. Implementations hold no conversation: every request carries all of it.
 ///
 /// # What is promised
 /// - A [`Turn`] is complete. An answer that was cut on the way, or that says neither how it ended
 ///   nor anything else, is an error and never a short turn.
+/// - An attempt that fails after it gave deltas ends with [`crate::Delta::Discarded`].
 /// - Dropping the future cancels the call: its connection is closed. The provider may bill
 ///   the turn all the same.
 /// - An error carries no credential and no text of the conversation, except where the server's
@@ -31,18 +33,34 @@ use crate::{Message, Result, ToolCall, ToolSpec};
 /// [`TurnPlace::key`] is the same at every repeat of the same turn, also after a crash.
 #[async_trait]
 pub trait Provider: Send + Sync + fmt::Debug {
-    /// Checks that the model exists and can be asked.
+    /// Checks that the model exists, can be asked, and can do what is needed.
     ///
     /// # Errors
-    /// [`crate::Error::UnknownModel`], [`crate::Error::NoTools`], [`crate::Error::MissingKey`],
-    /// [`crate::Error::Script`], and what a call over a network can meet.
+    /// [`crate::Error::UnknownModel`], [`crate::Error::NoTools`], [`crate::Error::NoJsonSchema`],
+    /// [`crate::Error::MissingKey`], [`crate::Error::Script`], and what a call over a network can
+    /// meet.
     async fn spawn_agent(&self, request: &ModelRequest<'_>) -> Result<ModelInfo>;
 
-    /// Asks for one complete turn.
+    /// Asks for one complete turn. What comes meanwhile is shown to `deltas`; a provider that does
+    /// not stream shows nothing.
     ///
     /// # Errors
     /// Any of [`crate::Error`].
-    async fn send_message(&self, request: &TurnRequest<'_>) -> Result<Turn>;
+    async fn send_message(&self, request: &TurnRequest<'_>, deltas: &dyn DeltaSink)
+    -> Result<Turn>;
+
+    /// What is left of the provider's limits, asked anew where it has an account to ask for, else as
+    /// the last answers told.
+    ///
+    /// # Errors
+    /// What a call over a network can meet.
+    async fn get_quota_info(&self) -> Result<QuotaInfo>;
+
+    /// The models on offer, asked anew; `None` where the provider has no such list.
+    ///
+    /// # Errors
+    /// What a call over a network can meet.
+    async fn list_models(&self) -> Result<Option<Catalog>>;
 }
 
 /// A model that an agent is about to use.
@@ -52,6 +70,8 @@ pub struct ModelRequest<'a> {
     pub model: &'a str,
     /// Whether the agent will be given tools.
     pub needs_tools: bool,
+    /// Whether its answers must be bound to a JSON Schema by the provider.
+    pub needs_json_schema: bool,
     /// The folder of the workflow file: where a relative path in `model` begins.
     pub base_dir: &'a Path,
     /// Ids of the steps that this model will be asked for.
@@ -65,6 +85,16 @@ pub struct ModelInfo {
     pub model: String,
     /// Whether the answers come from a script and not from a model.
     pub scripted: bool,
+    /// Tokens of question and answer together at most, where the provider tells.
+    pub context_length: Option<u64>,
+    /// Tokens of one answer at most, where the provider tells.
+    pub max_output_tokens: Option<u64>,
+    /// What its tokens cost; `None` where nobody knows before the call.
+    pub price: Option<Price>,
+    /// Whether it can call tools.
+    pub tools: Ability,
+    /// Whether its answer can be bound to a JSON Schema.
+    pub json_schema: Ability,
 }
 
 /// One question to a model, with everything it needs to know.
@@ -78,10 +108,15 @@ pub struct TurnRequest<'a> {
     pub messages: &'a [Message],
     /// The tools that the model may call; empty for none.
     pub tools: &'a [ToolSpec],
+    /// JSON Schema, of type object, that the text of the answer must fit; where the server can't bind
+    /// it, the model is asked for it in words. The caller checks the answer all the same.
+    pub output_schema: Option<&'a Value>,
     /// Upper bound of the answer in tokens; `None` leaves it to the provider.
     pub max_tokens: Option<u32>,
     /// Sampling temperature, 0 to 2; `None` leaves it to the provider.
     pub temperature: Option<f64>,
+    /// Further fields of the request, as the provider spells them: routing, reasoning, sampling.
+    pub options: Option<&'a Map<String, Value>>,
     /// Where the turn belongs.
     pub place: TurnPlace<'a>,
 }
@@ -104,17 +139,40 @@ pub struct Turn {
     pub text: String,
     /// What it wants to have run.
     pub tool_calls: Vec<ToolCall>,
+    /// What the provider wants to read again, unchanged, with the results of the tool calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<Value>,
     /// Why it stopped.
     pub finish_reason: FinishReason,
     /// One turn, and its tokens and cost. Tokens that the provider does not tell are estimated
     /// ([`crate::estimate_usage`]).
     pub usage: Usage,
-    /// Whether `usage.cost` is the provider's word; otherwise it is zero because nobody knows.
-    pub cost_is_known: bool,
+    /// Whether tokens in `usage` are estimated.
+    #[serde(default)]
+    pub tokens_are_estimated: bool,
+    /// Where `usage.cost` comes from.
+    #[serde(default)]
+    pub cost_source: CostSource,
+    /// Which provider answered, by its registered name, where a layer knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served_by: Option<String>,
     /// The model that answered: may differ from the one that was asked.
     pub model: String,
     /// The provider's name for this answer, to ask about it later.
     pub generation_id: Option<String>,
+}
+
+/// Where the cost of a turn comes from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CostSource {
+    /// The provider's own figure.
+    Provider,
+    /// Computed from the tokens and the catalogue's price: an estimate.
+    Computed,
+    /// Nobody knows: the cost is zero.
+    #[default]
+    Unknown,
 }
 
 /// Why a model stopped.

@@ -8,7 +8,10 @@ use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
 
 use fusion_core::Coded;
 
-use crate::{Error, ModelInfo, ModelRequest, Provider, Result, Turn, TurnRequest};
+use crate::{
+    Catalog, DeltaSink, Error, ModelInfo, ModelRequest, Provider, QuotaInfo, Result, Turn,
+    TurnRequest,
+};
 
 /// How often and after which waits a call is repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,8 +110,22 @@ impl<P: Provider> Provider for Retrying<P> {
             .await
     }
 
-    async fn send_message(&self, request: &TurnRequest<'_>) -> Result<Turn> {
-        self.repeat("a model turn", || self.inner.send_message(request))
+    async fn send_message(
+        &self,
+        request: &TurnRequest<'_>,
+        deltas: &dyn DeltaSink,
+    ) -> Result<Turn> {
+        self.repeat("a model turn", || self.inner.send_message(request, deltas))
+            .await
+    }
+
+    async fn get_quota_info(&self) -> Result<QuotaInfo> {
+        self.repeat("asking for the quota", || self.inner.get_quota_info())
+            .await
+    }
+
+    async fn list_models(&self) -> Result<Option<Catalog>> {
+        self.repeat("listing the models", || self.inner.list_models())
             .await
     }
 }
@@ -119,8 +136,20 @@ impl<P: Provider + ?Sized> Provider for Arc<P> {
         self.as_ref().spawn_agent(request).await
     }
 
-    async fn send_message(&self, request: &TurnRequest<'_>) -> Result<Turn> {
-        self.as_ref().send_message(request).await
+    async fn send_message(
+        &self,
+        request: &TurnRequest<'_>,
+        deltas: &dyn DeltaSink,
+    ) -> Result<Turn> {
+        self.as_ref().send_message(request, deltas).await
+    }
+
+    async fn get_quota_info(&self) -> Result<QuotaInfo> {
+        self.as_ref().get_quota_info().await
+    }
+
+    async fn list_models(&self) -> Result<Option<Catalog>> {
+        self.as_ref().list_models().await
     }
 }
 

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use crate::{
-    Error, FinishReason, ModelInfo, ModelRequest, Provider, Result, ToolCall, Turn, TurnRequest,
-    estimate_usage,
+    Ability, Catalog, CostSource, Delta, DeltaSink, Error, FinishReason, ModelInfo, ModelRequest,
+    Price, Provider, QuotaInfo, Result, ToolCall, Turn, TurnRequest, estimate_usage,
 };
 
 mod script;
@@ -78,17 +78,38 @@ impl Provider for Scripted {
         Ok(ModelInfo {
             model: model.to_owned(),
             scripted: true,
+            context_length: None,
+            max_output_tokens: None,
+            price: Some(Price::FREE),
+            tools: Ability::Yes,
+            json_schema: Ability::Yes,
         })
     }
 
-    async fn send_message(&self, request: &TurnRequest<'_>) -> Result<Turn> {
+    async fn send_message(
+        &self,
+        request: &TurnRequest<'_>,
+        deltas: &dyn DeltaSink,
+    ) -> Result<Turn> {
         let script = self.script(Path::new(request.model)).await?;
         let answer = script.answer(request.place.step, request.place.turn)?;
         // Even a wait of nothing would cost a tick of the timer, about a millisecond.
         if !script.delay.is_zero() {
             tokio::time::sleep(script.delay).await;
         }
+        if !answer.text.is_empty() {
+            deltas.take(Delta::Text(&answer.text));
+        }
         Ok(turn(request, answer))
+    }
+
+    async fn get_quota_info(&self) -> Result<QuotaInfo> {
+        Ok(QuotaInfo::default())
+    }
+
+    /// A script is named by its path: there is no list.
+    async fn list_models(&self) -> Result<Option<Catalog>> {
+        Ok(None)
     }
 }
 
@@ -112,7 +133,10 @@ fn turn(request: &TurnRequest<'_>, answer: &Answer) -> Turn {
         usage: estimate_usage(request, &answer.text, &tool_calls),
         text: answer.text.clone(),
         tool_calls,
-        cost_is_known: true,
+        reasoning: None,
+        tokens_are_estimated: true,
+        cost_source: CostSource::Provider,
+        served_by: None,
         model: request.model.to_owned(),
         generation_id: None,
     }

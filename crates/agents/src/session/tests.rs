@@ -9,7 +9,7 @@ use fusion_core::{
     EffectClass, EntryKind, EntryState, ErrorCode, JournalEntry, JournalEntryId, RunId, TaskId,
     Timestamp, Usage,
 };
-use fusion_providers::{FinishReason, Message, ToolCall, Turn};
+use fusion_providers::{CostSource, FinishReason, Message, ToolCall, Turn};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -81,7 +81,10 @@ fn answer(text: &str, tool_calls: Vec<ToolCall>) -> Turn {
         tool_calls,
         finish_reason: FinishReason::Stop,
         usage: Usage::default(),
-        cost_is_known: true,
+        reasoning: None,
+        tokens_are_estimated: false,
+        cost_source: CostSource::Provider,
+        served_by: None,
         model: "m".into(),
         generation_id: None,
     }

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use fusion_providers::{
-    Message, ModelInfo, ModelRequest, Provider, Result, Scripted, ToolCall, ToolSpec, Turn,
-    TurnRequest,
+    Catalog, DeltaSink, Message, ModelInfo, ModelRequest, Provider, QuotaInfo, Result, Scripted,
+    ToolCall, ToolSpec, Turn, TurnRequest,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -55,7 +55,11 @@ impl Provider for Model {
         self.scripted.spawn_agent(request).await
     }
 
-    async fn send_message(&self, request: &TurnRequest<'_>) -> Result<Turn> {
+    async fn send_message(
+        &self,
+        request: &TurnRequest<'_>,
+        deltas: &dyn DeltaSink,
+    ) -> Result<Turn> {
         assert_valid(request.messages);
         self.sent.lock().unwrap().push(Sent {
             turn: request.place.turn,
@@ -69,7 +73,15 @@ impl Provider for Model {
             cancel.cancel();
             std::future::pending::<()>().await;
         }
-        self.scripted.send_message(request).await
+        self.scripted.send_message(request, deltas).await
+    }
+
+    async fn get_quota_info(&self) -> Result<QuotaInfo> {
+        self.scripted.get_quota_info().await
+    }
+
+    async fn list_models(&self) -> Result<Option<Catalog>> {
+        self.scripted.list_models().await
     }
 }
 

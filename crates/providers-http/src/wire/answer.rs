@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use fusion_core::{Cost, Usage};
-use fusion_providers::{FinishReason, ToolCall, Turn, TurnRequest, estimate_usage};
+use fusion_providers::{CostSource, FinishReason, ToolCall, Turn, TurnRequest, estimate_usage};
 
 /// A complete answer.
 #[derive(Debug)]
@@ -138,17 +138,26 @@ impl Answer {
         };
         let estimated = estimate_usage(request, &self.text, &tool_calls);
         let cost = self.usage.cost.as_deref().and_then(cost);
-        let count = |told: Option<Value>| told.as_ref().and_then(Value::as_u64);
+        let count = |told: &Option<Value>| told.as_ref().and_then(Value::as_u64);
+        let input_tokens = count(&self.usage.prompt_tokens);
+        let output_tokens = count(&self.usage.completion_tokens);
+        let is_told = input_tokens.is_some() && output_tokens.is_some();
         Turn {
             finish_reason,
             usage: Usage {
                 turns: 1,
-                input_tokens: count(self.usage.prompt_tokens).unwrap_or(estimated.input_tokens),
-                output_tokens: count(self.usage.completion_tokens)
-                    .unwrap_or(estimated.output_tokens),
+                input_tokens: input_tokens.unwrap_or(estimated.input_tokens),
+                output_tokens: output_tokens.unwrap_or(estimated.output_tokens),
                 cost: cost.unwrap_or(Cost::ZERO),
             },
-            cost_is_known: cost.is_some(),
+            reasoning: None,
+            tokens_are_estimated: !is_told,
+            cost_source: if cost.is_some() {
+                CostSource::Provider
+            } else {
+                CostSource::Unknown
+            },
+            served_by: None,
             model: self.model.unwrap_or_else(|| request.model.to_owned()),
             generation_id: self.id,
             text: self.text,

@@ -1,5 +1,6 @@
 //! The list of models.
 
+use fusion_providers::{Ability, Model};
 use serde::Deserialize;
 
 /// An answer to `GET /models`.
@@ -48,11 +49,25 @@ impl ModelPage {
 }
 
 impl ModelEntry {
-    /// False only where the vendor lists what a model can do and tools are not among it.
-    pub(crate) fn can_call_tools(&self) -> bool {
-        self.supported_parameters
-            .as_ref()
-            .is_none_or(|known| known.iter().any(|parameter| parameter == "tools"))
+    /// Whether it can call tools, where the vendor lists what a model can do.
+    pub(crate) fn tools(&self) -> Ability {
+        match &self.supported_parameters {
+            None => Ability::Unknown,
+            Some(known) if known.iter().any(|parameter| parameter == "tools") => Ability::Yes,
+            Some(_) => Ability::No,
+        }
+    }
+
+    pub(crate) fn into_model(self) -> Model {
+        Model {
+            tools: self.tools(),
+            id: self.id,
+            name: None,
+            context_length: None,
+            max_output_tokens: None,
+            price: None,
+            json_schema: Ability::Unknown,
+        }
     }
 }
 

@@ -98,7 +98,9 @@ impl<'a> ChatRequest<'a> {
 fn wire_message(message: &Message) -> WireMessage<'_> {
     match message {
         Message::User { text } => WireMessage::User { content: text },
-        Message::Assistant { text, tool_calls } => WireMessage::Assistant {
+        Message::Assistant {
+            text, tool_calls, ..
+        } => WireMessage::Assistant {
             content: (tool_calls.is_empty() || !text.is_empty()).then_some(text),
             tool_calls: tool_calls.iter().map(wire_call).collect(),
         },

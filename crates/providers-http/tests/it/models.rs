@@ -1,4 +1,4 @@
-use fusion_providers::{Error, ModelInfo};
+use fusion_providers::{Ability, Error, ModelInfo};
 use fusion_providers_http::Options;
 use serde_json::{Value, json};
 use wiremock::matchers::{method, path, query_param, query_param_is_missing};
@@ -16,6 +16,11 @@ fn found(model: &str) -> ModelInfo {
     ModelInfo {
         model: model.into(),
         scripted: false,
+        context_length: None,
+        max_output_tokens: None,
+        price: None,
+        tools: Ability::Unknown,
+        json_schema: Ability::Unknown,
     }
 }
 
@@ -82,7 +87,11 @@ async fn a_model_that_is_said_to_have_no_tools_is_refused() {
     let error = look_up(&list, "tiny").await.unwrap_err();
     assert!(matches!(error, Error::NoTools { .. }), "{error:?}");
     let list = json!({"data": [{"id": "tiny", "supported_parameters": ["tools"]}]});
-    assert_eq!(look_up(&list, "tiny").await.unwrap(), found("tiny"));
+    let able = ModelInfo {
+        tools: Ability::Yes,
+        ..found("tiny")
+    };
+    assert_eq!(look_up(&list, "tiny").await.unwrap(), able);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use fusion_providers_http::{ChatCompletions, Options};
 use serde_json::json;
 use wiremock::ResponseTemplate;
 
-use crate::support::{answering, ask, client_with, ok, spawn};
+use crate::support::{answering, ask, client_with, clock, ok, spawn};
 
 const KEY: &str = "sk-canary-0123456789";
 
@@ -98,9 +98,9 @@ async fn the_key_is_not_shown_when_nobody_answers() {
 fn the_key_is_not_shown_by_debug_or_a_wrong_key() {
     let given = Options::openrouter(Some(KEY.into()));
     assert!(!format!("{given:?}").contains(KEY));
-    let client = ChatCompletions::new(given).unwrap();
+    let client = ChatCompletions::new(given, clock()).unwrap();
     assert!(!format!("{client:?}").contains(KEY));
     let wrong = Options::openrouter(Some(format!("{KEY}\u{1}x").into()));
-    let error = ChatCompletions::new(wrong).unwrap_err();
+    let error = ChatCompletions::new(wrong, clock()).unwrap_err();
     assert!(!shown(&error).contains(KEY));
 }

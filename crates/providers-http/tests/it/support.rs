@@ -1,12 +1,28 @@
 use std::path::Path;
+use std::sync::Arc;
 
+use fusion_core::{Clock, Timestamp};
 use fusion_providers::{
-    Message, ModelInfo, ModelRequest, Provider, Result, Turn, TurnPlace, TurnRequest,
+    Message, ModelInfo, ModelRequest, NoDeltas, Provider, Result, Turn, TurnPlace, TurnRequest,
 };
 use fusion_providers_http::{ChatCompletions, Options};
 use serde_json::Value;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
+
+/// A clock that stands still.
+#[derive(Debug)]
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+}
+
+pub(crate) fn clock() -> Arc<dyn Clock> {
+    Arc::new(Still)
+}
 
 /// A client for the server at this address, without a key.
 pub(crate) fn client(server: &str) -> ChatCompletions {
@@ -18,7 +34,7 @@ pub(crate) fn client_with(options: Options) -> ChatCompletions {
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
-    ChatCompletions::new(options).unwrap()
+    ChatCompletions::new(options, clock()).unwrap()
 }
 
 /// A server that gives this answer to every turn.
@@ -59,8 +75,10 @@ pub(crate) fn request(messages: &[Message]) -> TurnRequest<'_> {
         system: "Be short.",
         messages,
         tools: &[],
+        output_schema: None,
         max_tokens: None,
         temperature: None,
+        options: None,
         place: TurnPlace {
             step: "plan",
             turn: 3,
@@ -71,13 +89,16 @@ pub(crate) fn request(messages: &[Message]) -> TurnRequest<'_> {
 
 /// One turn of a plain greeting.
 pub(crate) async fn ask(provider: &impl Provider) -> Result<Turn> {
-    provider.send_message(&request(&greeting())).await
+    provider
+        .send_message(&request(&greeting()), &NoDeltas)
+        .await
 }
 
 pub(crate) async fn spawn(provider: &impl Provider, model: &str) -> Result<ModelInfo> {
     let request = ModelRequest {
         model,
         needs_tools: true,
+        needs_json_schema: false,
         base_dir: Path::new("."),
         steps: &["plan"],
     };

@@ -1,5 +1,7 @@
 use fusion_core::{Cost, Usage};
-use fusion_providers::{FinishReason, Message, Provider, ToolCall, ToolSpec, Turn, TurnRequest};
+use fusion_providers::{
+    CostSource, FinishReason, Message, NoDeltas, Provider, ToolCall, ToolSpec, Turn, TurnRequest,
+};
 use fusion_providers_http::{Options, TokenLimitField};
 use serde_json::{Value, json};
 
@@ -24,7 +26,7 @@ async fn sent(limit: TokenLimitField, request: &TurnRequest<'_>) -> (wiremock::R
         token_limit_field: limit,
         ..Options::openai_compatible(url, Some("the-secret-key".into()))
     });
-    client.send_message(request).await.unwrap();
+    client.send_message(request, &NoDeltas).await.unwrap();
     let request = server.received_requests().await.unwrap().remove(0);
     let body = serde_json::from_slice(&request.body).unwrap();
     (request, body)
@@ -65,7 +67,10 @@ async fn a_whole_answer_becomes_a_whole_turn() {
                 output_tokens: 3,
                 cost: Cost::from_picos(423_500_000),
             },
-            cost_is_known: true,
+            reasoning: None,
+            tokens_are_estimated: false,
+            cost_source: CostSource::Provider,
+            served_by: None,
             model: "vendor/tiny-2".into(),
             generation_id: Some("gen-17".into()),
         }
@@ -92,6 +97,7 @@ fn conversation() -> [Message; 4] {
                     arguments: Value::String("{path:".into()),
                 },
             ],
+            reasoning: None,
         },
         Message::Tool {
             call_id: "c1".into(),
@@ -101,6 +107,7 @@ fn conversation() -> [Message; 4] {
         Message::Assistant {
             text: "One file.".into(),
             tool_calls: vec![],
+            reasoning: None,
         },
     ]
 }
@@ -239,7 +246,7 @@ async fn tokens_that_are_not_told_are_estimated_and_the_cost_is_unknown() {
     assert_eq!(
         (
             turn.usage,
-            turn.cost_is_known,
+            (turn.tokens_are_estimated, turn.cost_source),
             turn.model.as_str(),
             turn.generation_id
         ),
@@ -251,7 +258,7 @@ async fn tokens_that_are_not_told_are_estimated_and_the_cost_is_unknown() {
                 output_tokens: 2,
                 cost: Cost::ZERO,
             },
-            false,
+            (true, CostSource::Unknown),
             "tiny",
             None
         )
@@ -279,7 +286,7 @@ async fn a_cost_is_exact_to_its_last_digit_and_nonsense_is_no_cost() {
         let server = answering(answer).await;
         let turn = ask(&client(&server.uri())).await.unwrap();
         assert_eq!(
-            turn.cost_is_known.then_some(turn.usage.cost.picos()),
+            (turn.cost_source == CostSource::Provider).then_some(turn.usage.cost.picos()),
             picos,
             "{cost}"
         );

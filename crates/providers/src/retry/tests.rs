@@ -8,7 +8,8 @@ use tokio::time::Instant;
 
 use super::{RetryOptions, Retrying};
 use crate::{
-    Error, FinishReason, ModelInfo, ModelRequest, Provider, Result, Turn, TurnPlace, TurnRequest,
+    Ability, Catalog, CostSource, DeltaSink, Error, FinishReason, ModelInfo, ModelRequest,
+    NoDeltas, Provider, QuotaInfo, Result, Turn, TurnPlace, TurnRequest,
 };
 
 /// Fails as planned, then answers; remembers when it was asked.
@@ -40,19 +41,35 @@ impl Provider for Flaky {
         self.next().map(|()| ModelInfo {
             model: request.model.to_owned(),
             scripted: false,
+            context_length: None,
+            max_output_tokens: None,
+            price: None,
+            tools: Ability::Unknown,
+            json_schema: Ability::Unknown,
         })
     }
 
-    async fn send_message(&self, request: &TurnRequest<'_>) -> Result<Turn> {
+    async fn send_message(&self, request: &TurnRequest<'_>, _: &dyn DeltaSink) -> Result<Turn> {
         self.next().map(|()| Turn {
             text: "yes".into(),
             tool_calls: vec![],
             finish_reason: FinishReason::Stop,
             usage: Usage::default(),
-            cost_is_known: false,
+            reasoning: None,
+            tokens_are_estimated: false,
+            cost_source: CostSource::Unknown,
+            served_by: None,
             model: request.model.to_owned(),
             generation_id: None,
         })
+    }
+
+    async fn get_quota_info(&self) -> Result<QuotaInfo> {
+        self.next().map(|()| QuotaInfo::default())
+    }
+
+    async fn list_models(&self) -> Result<Option<Catalog>> {
+        self.next().map(|()| None)
     }
 }
 
@@ -81,15 +98,17 @@ async fn ask(failures: Vec<Error>, options: RetryOptions) -> (Result<Turn>, Vec<
         system: "",
         messages: &[],
         tools: &[],
+        output_schema: None,
         max_tokens: None,
         temperature: None,
+        options: None,
         place: TurnPlace {
             step: "s",
             turn: 1,
             key: "k",
         },
     };
-    let result = provider.send_message(&request).await;
+    let result = provider.send_message(&request, &NoDeltas).await;
     let asked = provider.inner.asked.into_inner().unwrap();
     (result, asked)
 }
@@ -153,6 +172,7 @@ async fn looking_up_a_model_is_repeated_too() {
     let request = ModelRequest {
         model: "m",
         needs_tools: false,
+        needs_json_schema: false,
         base_dir: Path::new("."),
         steps: &[],
     };

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::Scripted;
 use crate::{
-    Error, FinishReason, Message, ModelInfo, ModelRequest, Provider, ToolCall, Turn, TurnPlace,
-    TurnRequest,
+    Ability, CostSource, Error, FinishReason, Message, ModelInfo, ModelRequest, NoDeltas, Price,
+    Provider, ToolCall, Turn, TurnPlace, TurnRequest,
 };
 
 const SCRIPT: &str = r#"# the answers of a pretend model
@@ -42,6 +42,7 @@ async fn spawn(provider: &Scripted, base_dir: &Path, steps: &[&str]) -> crate::R
     let request = ModelRequest {
         model: "model.yaml",
         needs_tools: true,
+        needs_json_schema: false,
         base_dir,
         steps,
     };
@@ -56,15 +57,17 @@ async fn ask(provider: &Scripted, model: &str, step: &str, turn: u32) -> crate::
             text: "Plan it.".into(),
         }],
         tools: &[],
+        output_schema: None,
         max_tokens: None,
         temperature: None,
+        options: None,
         place: TurnPlace {
             step,
             turn,
             key: "k",
         },
     };
-    provider.send_message(&request).await
+    provider.send_message(&request, &NoDeltas).await
 }
 
 /// The message of the fault that `spawn_agent` finds in a script, with `FILE` for its path.
@@ -86,7 +89,12 @@ async fn the_answers_come_in_the_order_of_the_turns_and_take_the_delay() {
         info,
         ModelInfo {
             model: folder.file(),
-            scripted: true
+            scripted: true,
+            context_length: None,
+            max_output_tokens: None,
+            price: Some(Price::FREE),
+            tools: Ability::Yes,
+            json_schema: Ability::Yes,
         }
     );
     let start = tokio::time::Instant::now();
@@ -116,7 +124,10 @@ async fn the_answers_come_in_the_order_of_the_turns_and_take_the_delay() {
                 output_tokens: 20,
                 cost: Cost::ZERO
             },
-            cost_is_known: true,
+            reasoning: None,
+            tokens_are_estimated: true,
+            cost_source: CostSource::Provider,
+            served_by: None,
             model: info.model.clone(),
             generation_id: None,
         }
