@@ -152,6 +152,15 @@ fn fate(ways: &watch::Sender<Way>, is_looking: &mut bool, bytes: &[u8]) -> Fate 
     fate
 }
 
+/// Waits while the way is held.
+async fn pass_on(changes: &mut watch::Receiver<Way>, holding: &watch::Sender<bool>) {
+    if *changes.borrow() == Way::Held {
+        holding.send_replace(true);
+        changes.wait_for(|way| *way != Way::Held).await.unwrap();
+        holding.send_replace(false);
+    }
+}
+
 async fn carry(
     mut client: TcpStream,
     mut server: TcpStream,
@@ -176,11 +185,7 @@ async fn carry(
             read = client.read(&mut from_client) => {
                 let Ok(length @ 1..) = read else { return };
                 let bytes = &from_client[..length];
-                if *ways.borrow() == Way::Held {
-                    holding.send_replace(true);
-                    changes.wait_for(|way| *way != Way::Held).await.unwrap();
-                    holding.send_replace(false);
-                }
+                pass_on(&mut changes, &holding).await;
                 match fate(&ways, &mut is_looking, bytes) {
                     Fate::Forward => {}
                     Fate::CutNow => return,
