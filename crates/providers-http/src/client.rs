@@ -1,7 +1,6 @@
 //! The client: one request for each call of the port.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
@@ -16,7 +15,7 @@ use fusion_providers::{
 };
 
 use crate::fault::Details;
-use crate::options::{Options, TokenLimitField};
+use crate::options::{Limits, Options, Quirks};
 use crate::origin::{Origin, shown};
 use crate::transport;
 use crate::wire::{Answer, ChatRequest, ModelEntry, ModelPage, Unusable, find_model};
@@ -37,10 +36,8 @@ pub struct ChatCompletions {
     base: Url,
     clock: Arc<dyn Clock>,
     headers: HeaderMap,
-    token_limit_field: TokenLimitField,
-    model_variants: &'static [&'static str],
-    connect_timeout: Duration,
-    total_timeout: Duration,
+    quirks: Quirks,
+    limits: Limits,
     /// Made at the first call, because it reads the certificates of the system.
     http: OnceLock<Client>,
 }
@@ -73,14 +70,12 @@ impl ChatCompletions {
             return Err(origin.setup(problem.to_owned()));
         }
         Ok(Self {
-            headers: headers(&origin, &options.headers)?,
+            headers: headers(&origin, options.quirks, &options.headers)?,
             origin,
             base,
             clock,
-            token_limit_field: options.token_limit_field,
-            model_variants: options.model_variants,
-            connect_timeout: options.connect_timeout,
-            total_timeout: options.total_timeout,
+            quirks: options.quirks,
+            limits: options.limits,
             http: OnceLock::new(),
         })
     }
@@ -97,8 +92,8 @@ impl ChatCompletions {
             .user_agent(concat!("fusion-kit/", env!("CARGO_PKG_VERSION")))
             .default_headers(self.headers.clone())
             .redirect(Policy::none())
-            .connect_timeout(self.connect_timeout)
-            .timeout(self.total_timeout);
+            .connect_timeout(self.limits.connect)
+            .timeout(self.limits.total);
         if is_loopback(&self.base) {
             builder = builder.no_proxy();
         }
@@ -132,7 +127,7 @@ impl ChatCompletions {
         let response = request
             .send()
             .await
-            .map_err(|error| transport::no_answer(&self.origin, error, self.total_timeout))?;
+            .map_err(|error| transport::no_answer(&self.origin, error, self.limits.total))?;
         if response.status().is_redirection() {
             let to = response.headers().get(LOCATION).map_or_else(
                 || "another place".to_owned(),
@@ -172,7 +167,7 @@ impl ChatCompletions {
             if !status.is_success() {
                 return Err(self.fault(response, None).await);
             }
-            let body = transport::body(&self.origin, response, self.total_timeout).await?;
+            let body = transport::body(&self.origin, response, self.limits.total).await?;
             let page: ModelPage = serde_json::from_slice(&body)
                 .map_err(|error| self.origin.malformed(&error.to_string(), &body))?;
             let (mut entries, next) = page.into_parts();
@@ -217,7 +212,7 @@ impl Provider for ChatCompletions {
         self.origin.key()?;
         let mut tools = Ability::Unknown;
         if let Some(models) = self.models().await? {
-            let entry = find_model(&models, request.model, self.model_variants)
+            let entry = find_model(&models, request.model, self.quirks.model_variants)
                 .ok_or_else(|| self.unknown_model(request.model, &models))?;
             tools = entry.tools();
             if request.needs_tools && tools == Ability::No {
@@ -239,7 +234,7 @@ impl Provider for ChatCompletions {
     }
 
     async fn send_message(&self, request: &TurnRequest<'_>, _: &dyn DeltaSink) -> Result<Turn> {
-        let body = ChatRequest::new(request, self.token_limit_field);
+        let body = ChatRequest::new(request, self.quirks.token_limit_field);
         let post = self
             .http()?
             .post(self.url(&["chat", "completions"]))
@@ -250,7 +245,7 @@ impl Provider for ChatCompletions {
             return Err(self.fault(response, Some(request.model)).await);
         }
         let headers = response.headers().clone();
-        let body = transport::body(&self.origin, response, self.total_timeout).await?;
+        let body = transport::body(&self.origin, response, self.limits.total).await?;
         let answer = Answer::read(&body).map_err(|unusable| match unusable {
             Unusable::Cut(problem) => self.origin.truncated(problem),
             Unusable::Garbled(problem) => self.origin.malformed(&problem, &body),
@@ -280,6 +275,11 @@ impl Provider for ChatCompletions {
 }
 
 fn base_url(origin: &Origin, text: &str, allow_plain_http: bool) -> Result<Url> {
+    if text.trim().is_empty() {
+        let problem =
+            "it has no base URL; set it to the server's, such as http://127.0.0.1:8080/v1";
+        return Err(origin.setup(problem.to_owned()));
+    }
     let url = Url::parse(text.trim()).map_err(|error| {
         origin.setup(format!(
             "the base URL is not one ({error}); it looks like http://127.0.0.1:8080/v1"
@@ -303,9 +303,13 @@ fn base_url(origin: &Origin, text: &str, allow_plain_http: bool) -> Result<Url> 
     }
 }
 
-fn headers(origin: &Origin, given: &[(String, String)]) -> Result<HeaderMap> {
+/// Those of the installation count before those of the vendor.
+fn headers(origin: &Origin, quirks: Quirks, given: &[(String, String)]) -> Result<HeaderMap> {
+    let vendor = quirks.headers.iter().copied();
+    let given = given.iter();
+    let given = given.map(|(name, value)| (name.as_str(), value.as_str()));
     let mut headers = HeaderMap::new();
-    for (name, value) in given {
+    for (name, value) in vendor.chain(given) {
         let header = name
             .parse::<HeaderName>()
             .ok()

@@ -10,9 +10,15 @@ mod client;
 mod fault;
 mod options;
 mod origin;
+mod provider;
 mod transport;
+mod vendor;
 mod wait;
 mod wire;
 
 pub use client::ChatCompletions;
-pub use options::{Options, TokenLimitField};
+pub use options::{
+    Account, Limits, Options, Quirks, SchemaBinding, Streaming, TokenLimitField, ToolCalls,
+};
+pub use provider::provider;
+pub use vendor::{Format, Vendor, vendor, vendors};

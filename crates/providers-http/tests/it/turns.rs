@@ -2,7 +2,7 @@ use fusion_core::{Cost, Usage};
 use fusion_providers::{
     CostSource, FinishReason, Message, NoDeltas, Provider, ToolCall, ToolSpec, Turn, TurnRequest,
 };
-use fusion_providers_http::{Options, TokenLimitField};
+use fusion_providers_http::{Options, Quirks, TokenLimitField};
 use serde_json::{Value, json};
 
 use crate::support::{answering, ask, client, client_with, greeting, ok, request};
@@ -23,7 +23,10 @@ async fn sent(limit: TokenLimitField, request: &TurnRequest<'_>) -> (wiremock::R
     let server = answering(ok(&json!({"choices": [{"message": {"content": "x"}}]}))).await;
     let url = format!("{}/v1/", server.uri());
     let client = client_with(Options {
-        token_limit_field: limit,
+        quirks: Quirks {
+            token_limit_field: limit,
+            ..Quirks::PLAIN
+        },
         ..Options::openai_compatible(url, Some("the-secret-key".into()))
     });
     client.send_message(request, &NoDeltas).await.unwrap();
