@@ -128,6 +128,8 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     // Dropped with this task, and all connections with it.
     let mut connections = JoinSet::new();
     while let Ok((socket, _)) = listener.accept().await {
+        // Pieces are to arrive as they were sent.
+        socket.set_nodelay(true).ok();
         let shared = Arc::clone(&shared);
         connections.spawn(async move {
             // A client may leave at any point: that is its right.

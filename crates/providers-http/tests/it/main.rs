@@ -5,6 +5,8 @@ mod bytes;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod misbehaviour;
+#[cfg(test)]
 mod models;
 #[cfg(test)]
 mod secrets;
