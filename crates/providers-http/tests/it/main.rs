@@ -9,6 +9,10 @@ mod misbehaviour;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
+mod quota;
+#[cfg(test)]
+mod rows;
+#[cfg(test)]
 mod secrets;
 #[cfg(test)]
 mod setup;
