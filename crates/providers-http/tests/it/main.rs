@@ -5,6 +5,8 @@ mod bytes;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod messages;
+#[cfg(test)]
 mod misbehaviour;
 #[cfg(test)]
 mod models;
@@ -17,6 +19,10 @@ mod secrets;
 #[cfg(test)]
 mod setup;
 #[cfg(test)]
+mod streams;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod turns;
+#[cfg(test)]
+mod words;
