@@ -5,6 +5,8 @@ mod bytes;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod local_model;
+#[cfg(test)]
 mod messages;
 #[cfg(test)]
 mod misbehaviour;
