@@ -5,14 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fusion_core::Coded;
-use fusion_providers::{Error, NoDeltas, Provider};
+use fusion_providers::{Error, Message, NoDeltas, Provider};
 use fusion_providers_http::{HttpProvider, Options, vendor};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use wiremock::matchers::method;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::support::{ask, client_with, greeting, request, spawn};
+use crate::support::{Log, ask, client_with, greeting, request, spawn};
 
 /// The time of the servers.
 const NOW: &str = "Wed, 25 Nov 2026 12:00:00 GMT";
@@ -155,5 +155,55 @@ async fn row_82_a_server_that_was_started_without_tools_is_known_from_then_on() 
     assert!(
         matches!(looked_up, Err(Error::NoTools { .. })),
         "{looked_up:?}"
+    );
+}
+
+#[tokio::test]
+async fn row_79_a_model_that_ollama_has_not_fetched_says_how_to_fetch_it() {
+    let missing = rows().into_iter().find(|row| row.row == 79).unwrap();
+    assert_eq!(
+        error(&missing).await.help().as_deref(),
+        Some("fetch it first: ollama pull tiny")
+    );
+}
+
+#[tokio::test]
+async fn row_80_a_prompt_that_the_server_cut_is_warned_of() {
+    for (read, is_cut) in [(50, true), (1_400, false)] {
+        let (log, _guard) = Log::begin();
+        let server = MockServer::start().await;
+        let answer = json!({"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": read, "completion_tokens": 1}});
+        Mock::given(method("POST"))
+            .respond_with(ResponseTemplate::new(200).set_body_json(&answer))
+            .mount(&server)
+            .await;
+        let messages = [Message::User {
+            text: "word ".repeat(1_200),
+        }];
+        let client = client("ollama", &server);
+        client
+            .send_message(&request(&messages), &NoDeltas)
+            .await
+            .unwrap();
+        let warned = log
+            .text()
+            .contains("the server seems to have cut the prompt");
+        assert_eq!(warned, is_cut, "{read}");
+    }
+}
+
+#[tokio::test]
+async fn row_34_a_name_that_leads_nowhere_may_be_tried_again() {
+    let url = Some("https://no-such-host.invalid/v1".to_owned());
+    let client = client_with(Options::of(
+        vendor("openai").unwrap(),
+        url,
+        Some("a-key".into()),
+    ));
+    let error = ask(&client).await.unwrap_err();
+    assert!(
+        matches!(error, Error::Unreachable { .. }) && error.is_transient(),
+        "{error:?}"
     );
 }

@@ -1,7 +1,5 @@
 use std::error::Error as StdError;
 use std::fmt::Write as _;
-use std::io;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fusion_providers::{Error, Provider, RetryOptions, Retrying};
@@ -10,7 +8,7 @@ use serde_json::json;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::support::{ask, client_with, clock, ok, spawn};
+use crate::support::{Log, ask, client_with, clock, ok, spawn};
 
 const KEY: &str = "sk-canary-0123456789";
 
@@ -28,20 +26,6 @@ fn shown(error: &Error) -> String {
         cause = source.source();
     }
     text
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// A server that gives this answer to everything.
@@ -77,13 +61,7 @@ fn echoes() -> Vec<ResponseTemplate> {
 
 #[tokio::test]
 async fn the_key_is_sent_and_shown_nowhere() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (log, _guard) = Log::begin();
     let once = RetryOptions {
         max_attempts: 2,
         first_wait: Duration::from_millis(1),
@@ -112,7 +90,7 @@ async fn the_key_is_sent_and_shown_nowhere() {
             }
         }
     }
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     assert!(log.contains("is tried again"), "{log}");
     assert!(!log.contains(KEY), "{log}");
 }

@@ -49,12 +49,12 @@ pub(super) const CASES: &[Case] = &[
         vec![Act::Send(cut(head.as_bytes(), random).to_vec()), Act::Close]
     }),
     case(
-        "closed without an answer",
+        "row 35: closed without an answer",
         Class(&["Unreachable"]),
         |_, _| vec![Act::Close],
     ),
     case(
-        "broken off without an answer",
+        "row 35: broken off without an answer",
         Class(&["Unreachable"]),
         |_, _| vec![Act::Reset],
     ),
@@ -66,9 +66,11 @@ pub(super) const CASES: &[Case] = &[
             closing(&headers, cut(sample.whole.as_bytes(), random))
         },
     ),
-    case("one piece cut, in good order", CUT, |sample, random| {
-        closing(JSON, cut(sample.whole.as_bytes(), random))
-    }),
+    case(
+        "row 31: one piece cut, in good order",
+        CUT,
+        |sample, random| closing(JSON, cut(sample.whole.as_bytes(), random)),
+    ),
     case(
         "one piece that tells too short a length",
         CUT,
@@ -107,7 +109,7 @@ pub(super) const CASES: &[Case] = &[
         let chunk = format!("{:x}\r\n{events}\r\nzz\r\n", events.len());
         closing(&format!("{EVENTS}transfer-encoding: chunked\r\n"), chunk)
     }),
-    case("ended before its finish", CUT, |sample, random| {
+    case("row 57: ended before its finish", CUT, |sample, random| {
         closing(EVENTS, some(sample, random))
     }),
     case(
@@ -122,7 +124,9 @@ pub(super) const CASES: &[Case] = &[
         closing(EVENTS, format!(": hi\n\n: hi\n\n{}", sample.idle_event))
     }),
     case("an empty stream", CUT, |_, _| sized(EVENTS, "")),
-    case("an empty answer in one piece", CUT, |_, _| sized(JSON, "")),
+    case("row 31: an empty answer in one piece", CUT, |_, _| {
+        sized(JSON, "")
+    }),
     case("nothing but space", CUT, |_, random| {
         sized(JSON, &" \n".repeat(random.below(2000)))
     }),

@@ -8,7 +8,7 @@ use super::Expected::Class;
 use super::{CUT, Case, EVENTS, GARBLED, JSON, answer, case, closing, head, sized, some, with};
 
 pub(super) const CASES: &[Case] = &[
-    case("a web page", GARBLED, |_, _| {
+    case("row 31: a web page", GARBLED, |_, _| {
         sized("content-type: text/html\r\n", "<html>Sign in</html>")
     }),
     case("JSON of something else", GARBLED, |_, _| {
@@ -92,7 +92,7 @@ pub(super) const CASES: &[Case] = &[
         |sample, _| closing(EVENTS, sample.error_event.clone()),
     ),
     case(
-        "an error in the middle",
+        "rows 37, 58, 76: an error in the middle",
         Class(&["Server"]),
         |sample, random| closing(EVENTS, some(sample, random) + &sample.error_event),
     ),
@@ -120,9 +120,11 @@ pub(super) const CASES: &[Case] = &[
             )
         },
     ),
-    case("a bad gateway's page", Class(&["Server"]), |_, _| {
-        answer("502 Bad Gateway", "", "<html><h1>502</h1></html>")
-    }),
+    case(
+        "row 30: a bad gateway's page",
+        Class(&["Server"]),
+        |_, _| answer("502 Bad Gateway", "", "<html><h1>502</h1></html>"),
+    ),
     case("an error whose body hangs", Class(&["Server"]), |_, _| {
         let length = format!("{JSON}content-length: 100\r\n");
         vec![
@@ -143,7 +145,7 @@ pub(super) const CASES: &[Case] = &[
     case("too many requests", Class(&["Limited"]), |_, _| {
         answer("429 Slow", "retry-after: 1\r\n", "{}")
     }),
-    case("a redirect", Class(&["Setup"]), |_, _| {
+    case("row 32: a redirect", Class(&["Setup"]), |_, _| {
         answer("307 Over there", "location: https://example.com/v1\r\n", "")
     }),
     case("not the API", Class(&["Setup"]), |_, _| {

@@ -33,7 +33,7 @@ pub(super) const CASES: &[Case] = &[
             ..limits
         },
         ..case(
-            "nothing but signs of life for ever",
+            "F28: nothing but signs of life for ever",
             Class(&["Timeout"]),
             |_, _| {
                 vec![
@@ -49,7 +49,7 @@ pub(super) const CASES: &[Case] = &[
             ..limits
         },
         ..case(
-            "one byte at a time for ever",
+            "F28: one byte at a time for ever",
             Class(&["Timeout"]),
             |_, _| {
                 vec![
@@ -64,7 +64,7 @@ pub(super) const CASES: &[Case] = &[
             idle_bytes: Duration::from_millis(60),
             ..limits
         },
-        ..case("silence in the middle", CUT, |sample, random| {
+        ..case("row 59: silence in the middle", CUT, |sample, random| {
             let bytes = head("200 OK", EVENTS) + &some(sample, random);
             vec![Act::Send(bytes.into()), Act::Hang]
         })
@@ -92,13 +92,17 @@ pub(super) const CASES: &[Case] = &[
             idle_content: Duration::from_millis(90),
             ..limits
         },
-        ..case("content, then signs of life for ever", CUT, |sample, _| {
-            let bytes = head("200 OK", EVENTS) + &unfinished(sample);
-            vec![
-                Act::Send(bytes.into()),
-                Act::Repeat(b": hi\n\n".to_vec(), MOMENT),
-            ]
-        })
+        ..case(
+            "F28: content, then signs of life for ever",
+            CUT,
+            |sample, _| {
+                let bytes = head("200 OK", EVENTS) + &unfinished(sample);
+                vec![
+                    Act::Send(bytes.into()),
+                    Act::Repeat(b": hi\n\n".to_vec(), MOMENT),
+                ]
+            },
+        )
     },
     Case {
         limits: |limits| Limits {
@@ -118,12 +122,16 @@ pub(super) const CASES: &[Case] = &[
             total: Duration::from_millis(90),
             ..limits
         },
-        ..case("content for ever", Class(&["Timeout"]), |sample, _| {
-            let bytes = head("200 OK", EVENTS) + &sample.events[..4].concat();
-            vec![
-                Act::Send(bytes.into()),
-                Act::Repeat(sample.events[4].clone().into(), MOMENT),
-            ]
-        })
+        ..case(
+            "row 60: content for ever",
+            Class(&["Timeout"]),
+            |sample, _| {
+                let bytes = head("200 OK", EVENTS) + &sample.events[..4].concat();
+                vec![
+                    Act::Send(bytes.into()),
+                    Act::Repeat(sample.events[4].clone().into(), MOMENT),
+                ]
+            },
+        )
     },
 ];

@@ -15,7 +15,7 @@ pub(super) const CASES: &[Case] = &[
         let bytes = chunked(sample.stream().as_bytes(), random);
         in_pieces(&bytes, random)
     }),
-    case("one byte at a time", Whole, |sample, random| {
+    case("row 53: one byte at a time", Whole, |sample, random| {
         let bytes = chunked(sample.stream().as_bytes(), random);
         bytes
             .chunks(1)
@@ -28,7 +28,7 @@ pub(super) const CASES: &[Case] = &[
     case("told by its length", Whole, |sample, _| {
         sized(EVENTS, &sample.stream())
     }),
-    case("lines that end in CRLF", Whole, |sample, random| {
+    case("row 53: lines that end in CRLF", Whole, |sample, random| {
         let bytes = sample.stream().replace('\n', "\r\n");
         vec![Act::Send(chunked(bytes.as_bytes(), random))]
     }),
@@ -36,24 +36,26 @@ pub(super) const CASES: &[Case] = &[
         let bytes = sample.stream().replace('\n', "\r");
         vec![Act::Send(chunked(bytes.as_bytes(), random))]
     }),
-    case("no space after the colon", Whole, |sample, _| {
+    case("row 53: no space after the colon", Whole, |sample, _| {
         closing(EVENTS, sample.stream().replace("data: ", "data:"))
     }),
-    case("comments between events", Whole, |sample, _| {
+    case("row 52: comments between events", Whole, |sample, _| {
         closing(EVENTS, between(sample, ": OPENROUTER PROCESSING\n\n"))
     }),
-    case("blank lines between events", Whole, |sample, _| {
+    case("row 52: blank lines between events", Whole, |sample, _| {
         closing(EVENTS, between(sample, "\n\n\n"))
     }),
-    case("fields that nobody knows", Whole, |sample, _| {
+    case("row 52: fields that nobody knows", Whole, |sample, _| {
         closing(
             EVENTS,
             between(sample, "id: 7\nretry: 10\nnews: x\nevent: y\n"),
         )
     }),
-    case("events that stand for nothing", Whole, |sample, _| {
-        closing(EVENTS, between(sample, &sample.idle_event))
-    }),
+    case(
+        "row 52: events that stand for nothing",
+        Whole,
+        |sample, _| closing(EVENTS, between(sample, &sample.idle_event)),
+    ),
     case("a byte order mark", Whole, |sample, _| {
         closing(EVENTS, format!("\u{feff}{}", sample.stream()))
     }),
@@ -74,7 +76,7 @@ pub(super) const CASES: &[Case] = &[
     case("one piece after much space", Whole, |sample, _| {
         sized(JSON, &format!("{}{}", "\n ".repeat(500), sample.whole))
     }),
-    case("no end marker", Whole, |sample, _| {
+    case("row 56: no end marker", Whole, |sample, _| {
         closing(EVENTS, sample.events[..sample.events.len() - 1].concat())
     }),
     case("no blank line at the end", Whole, |sample, _| {
