@@ -117,7 +117,11 @@ impl Connection {
         let response = match timeout(limit, request.send()).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
-                return Err(transport::no_answer(&self.origin, error, self.limits.total));
+                return Err(transport::no_answer(
+                    &self.origin,
+                    error,
+                    limit.min(self.limits.total),
+                ));
             }
             Err(_) => return Err(self.origin.timeout(limit)),
         };
@@ -134,14 +138,15 @@ impl Connection {
         Ok(response)
     }
 
-    /// Asks for something that comes in one piece.
+    /// Asks for a list or an account.
     pub(crate) async fn get(&self, url: Url) -> Result<Response> {
-        self.send(self.http()?.get(url), self.limits.total).await
+        let limit = self.limits.lookup;
+        self.send(self.http()?.get(url).timeout(limit), limit).await
     }
 
-    /// The body of a good answer, all of it.
+    /// The body of a good answer to that, all of it.
     pub(crate) async fn body(&self, response: Response) -> Result<Vec<u8>> {
-        transport::body(&self.origin, response, self.limits.total).await
+        transport::body(&self.origin, response, self.limits.lookup).await
     }
 }
 

@@ -8,7 +8,7 @@ use fusion_providers::{
 use fusion_providers_http::{HttpProvider, Options, vendor};
 use serde_json::{Map, Value, json};
 use wiremock::matchers::{method, path, query_param, query_param_is_missing};
-use wiremock::{Mock, MockServer};
+use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::support::{client_with, greeting, ok, request};
 
@@ -184,6 +184,24 @@ async fn a_whole_answer_becomes_a_whole_turn() {
             model: "tiny-2".into(),
             generation_id: Some("msg_1".into()),
         }
+    );
+}
+
+#[tokio::test]
+async fn an_error_event_without_its_type_is_an_error() {
+    let server = MockServer::start().await;
+    let event = "event: error\ndata: {\"error\": {\"code\": 503, \"message\": \"so\"}}\n\n";
+    Mock::given(method("POST"))
+        .respond_with(ResponseTemplate::new(200).set_body_string(event))
+        .mount(&server)
+        .await;
+    let messages = greeting();
+    let result = provider(&server)
+        .send_message(&request(&messages), &NoDeltas)
+        .await;
+    assert_eq!(
+        result.unwrap_err().to_string(),
+        "anthropic failed (503): so"
     );
 }
 
