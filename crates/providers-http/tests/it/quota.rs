@@ -1,13 +1,18 @@
 //! Rows 17, 8, 48, 68 to 72, 74: what is left at a provider, and what its models cost.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
 use fusion_core::{Cost, Timestamp};
 use fusion_providers::{
     Ability, CostSource, Model, Price, Provider, QuotaLimit, QuotaSource, QuotaUnit,
 };
 use fusion_providers_http::{HttpProvider, Options, vendor};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 use wiremock::matchers::{method, path, query_param, query_param_is_missing};
-use wiremock::{Mock, MockServer, ResponseTemplate};
+use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
 use crate::support::{ask, client_with, ok, spawn};
 
@@ -336,4 +341,53 @@ async fn a_list_that_was_read_a_moment_ago_is_not_read_again_for_a_model_that_is
         client.spawn_agent(&request).await.unwrap();
     }
     assert_eq!(server.received_requests().await.unwrap().len(), 2);
+}
+
+/// Counts down with each call, good or limited, and answers after a time of its own: the later of two
+/// calls may be answered first.
+struct Countdown(AtomicUsize);
+
+const LIMIT: usize = 100;
+
+impl Respond for Countdown {
+    fn respond(&self, _: &Request) -> ResponseTemplate {
+        let used = self.0.fetch_add(1, Ordering::SeqCst) + 1;
+        let answer = if used.is_multiple_of(5) {
+            ResponseTemplate::new(429)
+        } else {
+            ok(&json!({"content": [{"type": "text", "text": "x"}], "stop_reason": "end_turn"}))
+        };
+        let delay = u64::try_from(used * 7 % 11).unwrap();
+        answer
+            .set_delay(Duration::from_millis(delay))
+            .insert_header("anthropic-ratelimit-requests-limit", LIMIT.to_string())
+            .insert_header(
+                "anthropic-ratelimit-requests-remaining",
+                (LIMIT - used).to_string(),
+            )
+            .insert_header("anthropic-ratelimit-requests-reset", "2026-11-25T12:00:00Z")
+    }
+}
+
+#[tokio::test]
+async fn what_is_left_equals_the_server_s_own_count_whatever_answer_comes_first() {
+    let server = MockServer::start().await;
+    Mock::given(method("POST"))
+        .respond_with(Countdown(AtomicUsize::new(0)))
+        .mount(&server)
+        .await;
+    let client = Arc::new(at(&server, "anthropic"));
+    let mut calls = JoinSet::new();
+    for _ in 0..60 {
+        let client = Arc::clone(&client);
+        calls.spawn(async move { ask(&client).await.is_ok() });
+    }
+    let good = calls
+        .join_all()
+        .await
+        .into_iter()
+        .filter(|is_good| *is_good);
+    assert_eq!(good.count(), 48);
+    let limits = client.get_quota_info().await.unwrap().limits;
+    assert_eq!(limits.first().unwrap().remaining, amount("40"));
 }
