@@ -15,7 +15,7 @@ use fusion_providers::{
     Catalog, DeltaSink, Error, ModelInfo, ModelRequest, Provider, QuotaInfo, Registry, Result,
     RetryOptions, Retrying, Scripted, Turn, TurnRequest,
 };
-use fusion_providers_http::{ChatCompletions, Options as HttpOptions};
+use fusion_providers_http::{HttpProvider, Options as HttpOptions};
 use fusion_workspaces::{Launcher, Owners, Prepared, Workspaces};
 use secrecy::ExposeSecret;
 use tokio::task::JoinHandle;
@@ -317,14 +317,14 @@ pub(crate) fn registry(config: &Config) -> Registry {
     let openrouter = {
         let key = config.openrouter_key.clone();
         OnDemand::new(move || {
-            ChatCompletions::new(HttpOptions::openrouter(key.clone()), Arc::new(SystemClock))
+            HttpProvider::new(HttpOptions::openrouter(key.clone()), Arc::new(SystemClock))
         })
     };
     let compatible = {
         let (url, key) = (config.base_url.clone(), config.base_url_key.clone());
         OnDemand::new(move || {
             match &url {
-            Some(url) => ChatCompletions::new(
+            Some(url) => HttpProvider::new(
                 HttpOptions::openai_compatible(url, key.clone()),
                 Arc::new(SystemClock),
             ),
@@ -347,19 +347,19 @@ pub(crate) fn registry(config: &Config) -> Registry {
 /// A provider over HTTP that is set up when it is first asked: loading certificates takes
 /// time that a run without it should not pay.
 struct OnDemand {
-    make: Box<dyn Fn() -> Result<ChatCompletions> + Send + Sync>,
-    made: OnceLock<Retrying<ChatCompletions>>,
+    make: Box<dyn Fn() -> Result<HttpProvider> + Send + Sync>,
+    made: OnceLock<Retrying<HttpProvider>>,
 }
 
 impl OnDemand {
-    fn new(make: impl Fn() -> Result<ChatCompletions> + Send + Sync + 'static) -> Self {
+    fn new(make: impl Fn() -> Result<HttpProvider> + Send + Sync + 'static) -> Self {
         Self {
             make: Box::new(make),
             made: OnceLock::new(),
         }
     }
 
-    fn get(&self) -> Result<&Retrying<ChatCompletions>> {
+    fn get(&self) -> Result<&Retrying<HttpProvider>> {
         if let Some(made) = self.made.get() {
             return Ok(made);
         }

@@ -70,7 +70,7 @@ async fn a_whole_answer_becomes_a_whole_turn() {
                 output_tokens: 3,
                 cost: Cost::from_picos(423_500_000),
             },
-            reasoning: None,
+            reasoning: Some(json!({"reasoning": "hm"})),
             tokens_are_estimated: false,
             cost_source: CostSource::Provider,
             served_by: None,
@@ -152,7 +152,8 @@ async fn a_request_is_sent_as_the_format_wants_it() {
             }}],
             "max_tokens": 50,
             "temperature": 0.5,
-            "stream": false
+            "stream": true,
+            "stream_options": {"include_usage": true}
         })
     );
     let header = |name: &str| request.headers.get(name).unwrap().to_str().unwrap();
@@ -175,7 +176,8 @@ async fn what_is_not_given_is_not_sent() {
             "model": "tiny",
             "messages": [{"role": "user", "content": "Hello"}],
             "max_completion_tokens": 9,
-            "stream": false
+            "stream": true,
+            "stream_options": {"include_usage": true}
         })
     );
 }
@@ -294,4 +296,66 @@ async fn a_cost_is_exact_to_its_last_digit_and_nonsense_is_no_cost() {
             "{cost}"
         );
     }
+}
+
+#[tokio::test]
+async fn rows_38_to_47_an_answer_means_what_its_content_says() {
+    use FinishReason::{ContentFilter, Length, Stop, ToolCalls};
+    let call = json!({"function": {"name": "one", "arguments": "{}"}});
+    let broken = json!({"id": "a", "function": {"name": "one", "arguments": "{\"n\":"}});
+    let cases = [
+        (
+            "39",
+            json!({"content": "half of"}),
+            "length",
+            ("half of", 0, Length),
+        ),
+        (
+            "40",
+            json!({"content": "no"}),
+            "content_filter",
+            ("no", 0, ContentFilter),
+        ),
+        (
+            "40",
+            json!({"refusal": "I won't"}),
+            "stop",
+            ("I won't", 0, ContentFilter),
+        ),
+        (
+            "41",
+            json!({"content": "x", "tool_calls": [call]}),
+            "stop",
+            ("x", 1, ToolCalls),
+        ),
+        (
+            "42",
+            json!({"tool_calls": [broken]}),
+            "tool_calls",
+            ("", 1, ToolCalls),
+        ),
+        (
+            "44",
+            json!({"content": null, "tool_calls": [call]}),
+            "tool_calls",
+            ("", 1, ToolCalls),
+        ),
+        ("47", json!({"content": "x"}), "stop", ("x", 0, Stop)),
+    ];
+    for (row, message, word, (text, calls, finish_reason)) in cases {
+        let turn = turn_of(&message, &json!(word)).await;
+        assert_eq!(
+            (
+                turn.text.as_str(),
+                turn.tool_calls.len(),
+                turn.finish_reason
+            ),
+            (text, calls, finish_reason),
+            "row {row}"
+        );
+        // No usage was told.
+        assert!(turn.tokens_are_estimated, "row {row}");
+    }
+    let other = json!({"model": "other", "choices": [{"message": {"content": "x"}}]});
+    assert_eq!(turn(&other).await.model, "other", "row 49");
 }
