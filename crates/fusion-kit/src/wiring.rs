@@ -337,7 +337,7 @@ pub(crate) fn registry(config: &Config) -> Registry {
         }
         })
     };
-    let mut registry = Registry::default();
+    let registry = Registry::default();
     registry.register("scripted", Arc::new(Scripted::default()));
     registry.register("openrouter", Arc::new(openrouter));
     registry.register("openai-compatible", Arc::new(compatible));
