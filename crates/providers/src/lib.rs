@@ -4,7 +4,9 @@
 //! own, [`Scripted`] here), [`Layered`] puts the layers around one that all its users share, and
 //! [`Registry`] finds one by the name that a workflow file uses.
 
+mod allowance;
 mod breaker;
+mod budgeted;
 mod catalog;
 mod deadline;
 mod delta;
@@ -12,6 +14,7 @@ mod delta;
 mod double;
 mod error;
 mod estimate;
+mod fallbacks;
 mod layer;
 mod layered;
 mod message;
@@ -25,12 +28,15 @@ mod retry;
 mod scripted;
 mod throttle;
 
+pub use allowance::{Allowance, Hold};
 pub use breaker::{Breaker, BreakerOptions};
+pub use budgeted::{Bounds, Budgeted};
 pub use catalog::{Ability, Catalog, Model, Price};
 pub use deadline::Deadline;
 pub use delta::{Delta, DeltaSink, NoDeltas};
 pub use error::{Error, Health, Result, Source};
 pub use estimate::{estimate_input, estimate_usage, most_input};
+pub use fallbacks::{Candidate, Fallbacks};
 pub use layered::{LayerOptions, Layered};
 pub use message::{Message, ToolCall, ToolSpec};
 pub use meter::{Figures, Meter, Tally};
