@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fusion_api_types::{Problem, ProblemKind, RunDetail, RunSummary, WorkflowSummary};
 use fusion_cli::{Backend, Progress, RunRequest};
-use fusion_coordination::{Driven, NewRun, check_models};
+use fusion_coordination::{Driven, NewRun, Raised, check_models};
 use fusion_core::{Run, RunId, TaskState, Workflow};
 use fusion_persistence::{JournalReader, Page, Reader, Repository, RunFilter, TaskReader};
 use fusion_persistence_sql::{Location, SqlStore};
@@ -80,7 +80,7 @@ impl LocalBackend {
             let (coordinator, stop, ended) =
                 (engine.coordinator().clone(), stop.clone(), ended.clone());
             engine.spawn(async move {
-                let driven = coordinator.resume_run(run, &stop).await;
+                let driven = coordinator.resume_run(run, &Raised::default(), &stop).await;
                 ended.cancel();
                 driven
             })

@@ -131,6 +131,7 @@ impl Engine {
             store: Arc::new(store.clone()) as Arc<dyn Store>,
             bus: Arc::clone(&bus),
             providers: registry,
+            notices: Arc::default(),
             launcher: Launcher::new(vec!["/proc/self/exe".into(), HELPER.into()]),
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds::new()),
