@@ -7,6 +7,7 @@
 //! The caller installs a `rustls` crypto provider before the first call.
 
 mod client;
+mod detect;
 mod fault;
 mod options;
 mod origin;
@@ -17,6 +18,7 @@ mod wait;
 mod wire;
 
 pub use client::ChatCompletions;
+pub use detect::{LocalServer, local_server, usual_ports};
 pub use options::{
     Account, Limits, Options, Quirks, SchemaBinding, Streaming, TokenLimitField, ToolCalls,
 };
