@@ -67,6 +67,7 @@ const VENDORS: &[Vendor] = &[
         key_is_needed: true,
         local_port: None,
         quirks: Quirks {
+            headers: &[("anthropic-version", "2023-06-01")],
             streaming: Streaming::On,
             ..Quirks::PLAIN
         },
@@ -112,7 +113,7 @@ pub(crate) const OPENROUTER: Vendor = Vendor {
     quirks: Quirks {
         token_limit_field: TokenLimitField::MaxCompletionTokens,
         model_variants: &[":nitro", ":floor", ":online", ":exacto"],
-        headers: &[("X-Title", "fusion-kit")],
+        headers: &[("X-OpenRouter-Title", "fusion-kit")],
         // Usage comes in every stream.
         streaming: Streaming::On,
         account: Account::OpenRouter,

@@ -70,7 +70,7 @@ async fn a_whole_answer_becomes_a_whole_turn() {
                 output_tokens: 3,
                 cost: Cost::from_picos(423_500_000),
             },
-            reasoning: None,
+            reasoning: Some(json!({"reasoning": "hm"})),
             tokens_are_estimated: false,
             cost_source: CostSource::Provider,
             served_by: None,
@@ -152,7 +152,8 @@ async fn a_request_is_sent_as_the_format_wants_it() {
             }}],
             "max_tokens": 50,
             "temperature": 0.5,
-            "stream": false
+            "stream": true,
+            "stream_options": {"include_usage": true}
         })
     );
     let header = |name: &str| request.headers.get(name).unwrap().to_str().unwrap();
@@ -175,7 +176,8 @@ async fn what_is_not_given_is_not_sent() {
             "model": "tiny",
             "messages": [{"role": "user", "content": "Hello"}],
             "max_completion_tokens": 9,
-            "stream": false
+            "stream": true,
+            "stream_options": {"include_usage": true}
         })
     );
 }
