@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fusion_core::{RunId, TaskId, ToolGroup};
+use fusion_core::{AgentId, RunId, TaskId, ToolGroup};
 use serde_json::Value;
 
 /// One task, ready to be worked on.
@@ -12,6 +12,8 @@ pub struct TaskBrief {
     pub task_id: TaskId,
     /// Its run.
     pub run_id: RunId,
+    /// The agent.
+    pub agent_id: AgentId,
     /// The step's id in the workflow file.
     pub step: String,
     /// The workflow's name.

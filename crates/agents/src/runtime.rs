@@ -214,7 +214,7 @@ impl Work<'_> {
                 return Ok(TurnOutcome::Error { message, help });
             }
         };
-        let key = entry.id.to_string();
+        let (key, agent) = (entry.id.to_string(), self.brief.agent_id.to_string());
         let tools = self.toolbox.specs();
         let request = TurnRequest {
             model: &self.brief.model,
@@ -225,9 +225,11 @@ impl Work<'_> {
             max_tokens: self.brief.max_tokens,
             temperature: self.brief.temperature,
             options: None,
+            may_wait: true,
             place: TurnPlace {
                 step: &self.brief.step,
                 turn: self.session.next_turn(),
+                agent: &agent,
                 key: &key,
             },
         };

@@ -372,6 +372,7 @@ fn brief(job: &Job<'_>, prompt: String) -> Result<TaskBrief> {
     Ok(TaskBrief {
         task_id: task.id,
         run_id: task.run_id,
+        agent_id: agent.id,
         step: step.id.clone(),
         workflow: plan.workflow.name.clone(),
         agent: agent.name.clone(),

@@ -6,6 +6,7 @@
 
 mod agent;
 mod approval;
+mod budget;
 mod capability;
 mod clock;
 mod code;
@@ -33,6 +34,7 @@ mod workspace;
 
 pub use agent::{Agent, AgentState};
 pub use approval::{Approval, ApprovalState};
+pub use budget::{Budget, Fit, Held, WorstCase};
 pub use capability::{Capability, CapabilitySet};
 pub use clock::{Clock, IdSource, Moment, Timestamp};
 pub use code::{Coded, ErrorCode, error_chain};

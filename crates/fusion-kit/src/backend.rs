@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use fusion_api_types::{Problem, ProblemKind, RunDetail, RunSummary, WorkflowSummary};
 use fusion_cli::{Backend, Progress, RunRequest};
 use fusion_coordination::{Driven, NewRun, check_models};
-use fusion_core::{Run, RunId, TaskState, Workflow, WorkflowDefinition};
+use fusion_core::{ProviderConfig, Run, RunId, TaskState, Workflow, WorkflowDefinition};
 use fusion_persistence::{JournalReader, Page, Reader, Repository, RunFilter, TaskReader};
 use fusion_persistence_sql::{Location, SqlStore};
-use fusion_providers::Registry;
+use fusion_providers::{NoObserver, Observer, Registry};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -60,7 +60,12 @@ impl LocalBackend {
         } else {
             self.stored_providers().await?
         };
-        Ok(Arc::new(wiring::registry(&self.config, stored)))
+        Ok(self.registry_of(stored))
+    }
+
+    fn registry_of(&self, stored: Vec<ProviderConfig>) -> Arc<Registry> {
+        let observer: Arc<dyn Observer> = Arc::new(NoObserver);
+        Arc::new(wiring::registry(&self.config, stored, &observer))
     }
 
     /// Drives a run to its end and tells how it goes.
@@ -206,10 +211,7 @@ impl Backend for LocalBackend {
             return Err(nothing_to_resume(&data_dir));
         }
         // Read before the engine opens the store: which run is meant is not known yet.
-        let registry = Arc::new(wiring::registry(
-            &self.config,
-            self.stored_providers().await?,
-        ));
+        let registry = self.registry_of(self.stored_providers().await?);
         let engine = Engine::open(&self.config, &data_dir, Arc::clone(&registry)).await?;
         let found = self.to_resume(&engine, &data_dir, run, progress).await;
         let ended = match found {

@@ -28,7 +28,7 @@ use crate::{master_key, problems, wiring};
 use add::Draft;
 use fusion_core::Clock;
 use named::Named;
-pub(crate) use settings::Settings;
+pub(crate) use settings::{Extra, Settings};
 
 #[async_trait]
 impl Providers for LocalBackend {

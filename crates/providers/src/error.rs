@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use fusion_core::{Coded, ErrorCode};
 
+mod meaning;
+
+pub use meaning::Health;
+
 /// The cause of an error, from whichever library met it.
 pub type Source = Box<dyn StdError + Send + Sync>;
 

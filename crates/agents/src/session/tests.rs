@@ -6,8 +6,8 @@ mod fold;
 use std::time::Duration;
 
 use fusion_core::{
-    EffectClass, EntryKind, EntryState, ErrorCode, JournalEntry, JournalEntryId, RunId, TaskId,
-    Timestamp, Usage,
+    AgentId, EffectClass, EntryKind, EntryState, ErrorCode, JournalEntry, JournalEntryId, RunId,
+    TaskId, Timestamp, Usage,
 };
 use fusion_providers::{CostSource, FinishReason, Message, ToolCall, Turn};
 use serde_json::{Value, json};
@@ -22,6 +22,7 @@ fn text_step() -> TaskBrief {
     TaskBrief {
         task_id: TaskId::from_uuid(Uuid::nil()),
         run_id: RunId::from_uuid(Uuid::nil()),
+        agent_id: AgentId::from_uuid(Uuid::nil()),
         step: "write".into(),
         workflow: "book".into(),
         agent: "writer".into(),

@@ -133,9 +133,11 @@ async fn say_something(provider: &Arc<dyn Provider>, model: &str) -> Result<Turn
         max_tokens: Some(TEST_TOKENS),
         temperature: None,
         options: None,
+        may_wait: false,
         place: TurnPlace {
             step: "test",
             turn: 1,
+            agent: "",
             key: &key,
         },
     };

@@ -8,14 +8,14 @@ use async_trait::async_trait;
 use fusion_coordination::credentials;
 use fusion_core::ProviderConfig;
 use fusion_providers::{
-    Catalog, DeltaSink, Error, ModelInfo, ModelRequest, Provider, QuotaInfo, Registry, Result,
-    RetryOptions, Retrying, Scripted, Turn, TurnRequest,
+    Catalog, DeltaSink, Error, LayerOptions, Layered, ModelInfo, ModelRequest, Observer, Provider,
+    QuotaInfo, Registry, Result, Scripted, ThrottleOptions, Turn, TurnRequest,
 };
 use fusion_providers_http::Options;
 
 use crate::config::Config;
 use crate::master_key::KeySource;
-use crate::providers::Settings;
+use crate::providers::{Extra, Settings};
 use crate::system::SystemClock;
 
 /// Answers from a file.
@@ -27,29 +27,48 @@ pub(crate) const OPENROUTER: &str = "openrouter";
 /// Set up by `FUSION_BASE_URL`.
 pub(crate) const OPENAI_COMPATIBLE: &str = "openai-compatible";
 
-/// Every provider that a run can name. A stored one wins over that of the environment.
-pub(crate) fn registry(config: &Config, stored: Vec<ProviderConfig>) -> Registry {
-    let mut registry = Registry::default();
+/// Every provider that a run can name, each with its layers. A stored one wins over that of the
+/// environment; a disabled one is there and refuses.
+pub(crate) fn registry(
+    config: &Config,
+    stored: Vec<ProviderConfig>,
+    observer: &Arc<dyn Observer>,
+) -> Registry {
+    let registry = Registry::default();
     registry.register(SCRIPTED, Arc::new(Scripted::default()));
     for name in [OPENROUTER, OPENAI_COMPATIBLE] {
         let config = config.clone();
         let make = move || of_environment(&config, name);
-        registry.register(name, Arc::new(OnDemand::new(make)));
+        let layers = LayerOptions::default();
+        registry.register(name, Arc::new(OnDemand::new(name, layers, observer, make)));
     }
     for row in stored {
-        let (config, name) = (config.clone(), row.name.clone());
-        let make = move || {
-            if row.enabled {
-                stored_provider(&config, &row)
-            } else {
-                Err(Error::Disabled {
-                    provider: row.name.clone(),
-                })
-            }
-        };
-        registry.register(name, Arc::new(OnDemand::new(make)));
+        let (config, layers) = (config.clone(), layers(&row));
+        let (name, enabled) = (row.name.clone(), row.enabled);
+        let make = move || stored_provider(&config, &row);
+        let provider = OnDemand::new(&name, layers, observer, make);
+        registry.register(name.as_str(), Arc::new(provider));
+        if !enabled && let Err(error) = registry.disable(&name) {
+            tracing::error!(%error, "a provider that was just registered is not there");
+        }
     }
     registry
+}
+
+/// The layers of a stored provider: the limits of its row, and what all have.
+fn layers(row: &ProviderConfig) -> LayerOptions {
+    let throttle = ThrottleOptions {
+        rate: row.rate_limits,
+        ..ThrottleOptions::default()
+    };
+    let max_concurrent = Extra::of(row).max_concurrent.map(|most| most as usize);
+    LayerOptions {
+        throttle: ThrottleOptions {
+            max_concurrent: max_concurrent.unwrap_or(throttle.max_concurrent),
+            ..throttle
+        },
+        ..LayerOptions::default()
+    }
 }
 
 /// A provider that variables set up.
@@ -96,23 +115,34 @@ pub(crate) fn stored_provider(config: &Config, row: &ProviderConfig) -> Result<A
 /// A provider that is set up when it is first asked: loading certificates and opening a key take
 /// time that a run without it should not pay.
 struct OnDemand {
+    name: String,
+    layers: LayerOptions,
+    observer: Arc<dyn Observer>,
     make: Box<dyn Fn() -> Result<Arc<dyn Provider>> + Send + Sync>,
-    made: OnceLock<Retrying<Arc<dyn Provider>>>,
+    made: OnceLock<Layered<Arc<dyn Provider>>>,
 }
 
 impl OnDemand {
-    fn new(make: impl Fn() -> Result<Arc<dyn Provider>> + Send + Sync + 'static) -> Self {
+    fn new(
+        name: &str,
+        layers: LayerOptions,
+        observer: &Arc<dyn Observer>,
+        make: impl Fn() -> Result<Arc<dyn Provider>> + Send + Sync + 'static,
+    ) -> Self {
         Self {
+            name: name.to_owned(),
+            layers,
+            observer: Arc::clone(observer),
             make: Box::new(make),
             made: OnceLock::new(),
         }
     }
 
-    fn get(&self) -> Result<&Retrying<Arc<dyn Provider>>> {
+    fn get(&self) -> Result<&Layered<Arc<dyn Provider>>> {
         if let Some(made) = self.made.get() {
             return Ok(made);
         }
-        let new = Retrying::new((self.make)()?, RetryOptions::default());
+        let new = Layered::new((self.make)()?, &self.name, self.layers, &self.observer);
         Ok(self.made.get_or_init(|| new))
     }
 }
@@ -120,7 +150,7 @@ impl OnDemand {
 impl fmt::Debug for OnDemand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OnDemand")
-            .field("made", &self.made)
+            .field("name", &self.name)
             .finish_non_exhaustive()
     }
 }
@@ -145,5 +175,9 @@ impl Provider for OnDemand {
 
     async fn list_models(&self) -> Result<Option<Catalog>> {
         self.get()?.list_models().await
+    }
+
+    fn told_quota(&self) -> Option<QuotaInfo> {
+        self.made.get()?.told_quota()
     }
 }
