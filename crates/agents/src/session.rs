@@ -51,6 +51,8 @@ pub(crate) struct Session<'a> {
     turns: u32,
     /// The turn whose answer did not fit, and why: the agent has its repair turn after it.
     misfit: Option<(u32, String)>,
+    /// The text of the turns that were paused, to which the next one belongs.
+    begun: String,
     pending: VecDeque<ToolCall>,
     proposal: Option<Proposal>,
     /// The command that failed in the last check.
@@ -69,6 +71,7 @@ impl<'a> Session<'a> {
             }],
             turns: 0,
             misfit: None,
+            begun: String::new(),
             pending: VecDeque::new(),
             proposal: None,
             failed_check: None,
@@ -187,22 +190,32 @@ impl<'a> Session<'a> {
             reasoning: turn.reasoning.take(),
         });
         self.pending = turn.tool_calls.into();
+        // A paused answer is no answer yet: the next turn goes on with it.
+        self.begun.push_str(&turn.text);
         if !self.pending.is_empty() {
+            self.begun.clear();
             return;
         }
+        if turn.finish_reason == FinishReason::Paused {
+            return;
+        }
+        let text = std::mem::take(&mut self.begun);
         let cut = match turn.finish_reason {
             FinishReason::Length => ": the answer was cut at its limit of tokens",
-            FinishReason::Stop | FinishReason::ToolCalls | FinishReason::ContentFilter => "",
+            FinishReason::Stop
+            | FinishReason::ToolCalls
+            | FinishReason::ContentFilter
+            | FinishReason::Paused => "",
         };
         if self.schema.is_some() {
-            match json_in(&turn.text) {
+            match json_in(&text) {
                 Some(value) => self.hand_in(value, None),
                 None => self.misfit(&format!("the outputs are missing{cut}"), None),
             }
-        } else if turn.text.trim().is_empty() {
+        } else if text.trim().is_empty() {
             self.misfit(&format!("there is no answer{cut}"), None);
         } else {
-            self.hand_in(json!({ "text": turn.text }), None);
+            self.hand_in(json!({ "text": text }), None);
         }
     }
 

@@ -9,6 +9,7 @@ mod find;
 mod held;
 mod master_key;
 mod problems;
+mod providers;
 mod signals;
 mod system;
 mod views;

@@ -3,6 +3,7 @@
 //! Each figure stands beside a yardstick measured in the same run, because machines differ and
 //! are noisy: the same statements, prepared, on the bare driver. Nothing is asserted. PostgreSQL is
 //! started for it when its server is installed (see CONTRIBUTING.md), else left out.
+//! `-- --short` leaves out the long queue and the long log.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(
@@ -56,6 +57,11 @@ async fn main() {
     }
 }
 
+/// Whether long queues and logs are left out: `-- --short`.
+fn is_short() -> bool {
+    std::env::args().any(|argument| argument == "--short")
+}
+
 async fn on_sqlite() {
     println!("SQLite, synchronous=FULL");
     let dir = TempDir::new().unwrap();
@@ -87,6 +93,9 @@ async fn on_sqlite() {
     );
     queue(&load, &store, bare_rate).await;
     close(store, &tracker).await;
+    if is_short() {
+        return;
+    }
     fill::sqlite(&path);
     let store = SqlStore::open(&location, &TaskTracker::new())
         .await
@@ -114,6 +123,9 @@ async fn on_postgres(server: &Postgres) {
         bare_rate,
     );
     queue(&load, &store, bare_rate).await;
+    if is_short() {
+        return;
+    }
     fill::postgres(&bare).await;
     long(&load, &store).await;
 }

@@ -12,7 +12,7 @@ use crate::error::corrupt;
 use crate::failure::Result;
 use crate::session::Session;
 use crate::table::Stored;
-use crate::{agents, table, tasks};
+use crate::{agents, json, table, tasks};
 
 /// Ready tasks, as the indexes `tasks_pooled` and `tasks_own` hold them.
 const READY: &str = "state = 'queued' AND unmet_dependencies = 0";
@@ -59,44 +59,55 @@ async fn idle_agent(session: &mut impl Session, id: AgentId) -> Result<Option<Ag
 
 fn lease_first(backend: DbBackend, claim: &Claim) -> Result<Statement> {
     let dialect = Dialect::from(backend);
-    let lock = dialect.skip_locked();
-    let first = |wanted: String| {
-        format!(
-            "SELECT * FROM (SELECT id, priority, queued_at FROM tasks WHERE {READY} AND {wanted}
-               ORDER BY priority DESC, queued_at, id LIMIT 1 {lock}) AS first"
-        )
-    };
-    let mut firsts = vec![first("agent_id = $1".to_owned())];
-    for number in 0..claim.capability_sets.len() {
-        firsts.push(first(format!(
-            "agent_id IS NULL AND run_id = $4 AND capability_key = ${}",
-            number + 5
-        )));
-    }
     let sql = format!(
         "WITH chosen AS MATERIALIZED (
-           SELECT id AS chosen_id FROM ({firsts}) AS firsts
+           SELECT id AS chosen_id FROM ({own} UNION ALL {pooled}) AS firsts
            WHERE NOT EXISTS (SELECT 1 FROM tasks held
                              WHERE held.agent_id = $1 AND held.state IN ('assigned', 'running'))
            ORDER BY priority DESC, queued_at, id LIMIT 1)
          UPDATE tasks SET state = 'assigned', agent_id = $1, fence = fence + 1, version = version + 1,
            lease_owner = $2, lease_until = {now} + $3
          FROM chosen WHERE id = chosen.chosen_id RETURNING {columns}",
-        firsts = firsts.join(" UNION ALL "),
+        own = format_args!("SELECT * FROM ({}) AS own", first(dialect, "agent_id = $1")),
+        pooled = first_of_each_set(dialect),
         now = dialect.now_ms(),
         columns = table::columns::<tasks::table::Entity>().join(", "),
     );
-    let mut values: Vec<Value> = vec![
+    let values: [Value; 5] = [
         claim.agent.uuid().into(),
         claim.lease.owner.uuid().into(),
         millis(claim.lease)?.into(),
+        claim.run.uuid().into(),
+        json::to_text("capability sets", &claim.capability_sets)?.into(),
     ];
-    if !claim.capability_sets.is_empty() {
-        values.push(claim.run.uuid().into());
+    Ok(table::clean(Statement::from_sql_and_values(
+        backend, sql, values,
+    )))
+}
+
+/// The first ready task that is wanted.
+fn first(dialect: Dialect, wanted: &str) -> String {
+    format!(
+        "SELECT id, priority, queued_at FROM tasks WHERE {READY} AND {wanted}
+           ORDER BY priority DESC, queued_at, id LIMIT 1 {}",
+        dialect.skip_locked()
+    )
+}
+
+/// The first ready task of the pool for each set of capabilities in the JSON list `$5`.
+fn first_of_each_set(dialect: Dialect) -> String {
+    let wanted = "agent_id IS NULL AND run_id = $4 AND capability_key = sets.value";
+    let first = first(dialect, wanted);
+    match dialect {
+        Dialect::Sqlite => format!(
+            "SELECT pooled.id, pooled.priority, pooled.queued_at FROM json_each($5) AS sets
+               JOIN tasks AS pooled ON pooled.id = (SELECT id FROM ({first}))"
+        ),
+        Dialect::Postgres => format!(
+            "SELECT pooled.* FROM json_array_elements_text($5::json) AS sets(value)
+               CROSS JOIN LATERAL ({first}) AS pooled"
+        ),
     }
-    values.extend(claim.capability_sets.iter().cloned().map(Value::from));
-    let statement = Statement::from_sql_and_values(backend, sql, values);
-    Ok(table::clean(statement))
 }
 
 /// Prolongs the leases of a node, counted from now.

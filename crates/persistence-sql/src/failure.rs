@@ -181,3 +181,87 @@ fn sqlstate(error: &DbErr) -> Option<String> {
     };
     database.code().map(std::borrow::Cow::into_owned)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+    use std::error::Error as StdError;
+    use std::fmt;
+
+    use sea_orm::sqlx::error::{DatabaseError, ErrorKind};
+    use sea_orm::{DbErr, RuntimeErr, sqlx};
+
+    use super::{Failure, of_postgres};
+
+    /// What a server said, as far as it counts here.
+    #[derive(Debug)]
+    struct Said(&'static str);
+
+    impl fmt::Display for Said {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl StdError for Said {}
+
+    impl DatabaseError for Said {
+        fn message(&self) -> &str {
+            self.0
+        }
+
+        fn code(&self) -> Option<Cow<'_, str>> {
+            Some(self.0.into())
+        }
+
+        fn as_error(&self) -> &(dyn StdError + Send + Sync + 'static) {
+            self
+        }
+
+        fn as_error_mut(&mut self) -> &mut (dyn StdError + Send + Sync + 'static) {
+            self
+        }
+
+        fn into_error(self: Box<Self>) -> Box<dyn StdError + Send + Sync + 'static> {
+            self
+        }
+
+        fn kind(&self) -> ErrorKind {
+            ErrorKind::Other
+        }
+    }
+
+    fn meaning(code: &'static str) -> &'static str {
+        let error = sqlx::Error::Database(Box::new(Said(code)));
+        let failure = of_postgres("write", DbErr::Exec(RuntimeErr::SqlxError(error.into())));
+        match failure {
+            Failure::Refused(_) => "refused",
+            Failure::Unique(_) => "unique",
+            Failure::Reference(_) => "reference",
+            Failure::Contended(_) => "contended",
+            Failure::Lost(_) => "lost",
+        }
+    }
+
+    #[test]
+    fn a_code_of_the_server_says_what_became_of_the_transaction() {
+        let expected = [
+            ("08006", "lost"),      // connection failure
+            ("22003", "refused"),   // a number out of range
+            ("23503", "reference"), // foreign key
+            ("23505", "unique"),    // unique value
+            ("25006", "lost"),      // a read-only transaction: the server is a standby now
+            ("25P03", "lost"),      // idle in transaction for too long: the session is ended
+            ("40001", "contended"), // serialization
+            ("40P01", "contended"), // deadlock
+            ("53100", "lost"),      // disk full
+            ("53300", "lost"),      // too many connections
+            ("55P03", "contended"), // lock not available
+            ("57014", "contended"), // query cancelled
+            ("57P01", "lost"),      // the server shuts down
+            ("58030", "lost"),      // input or output failed
+        ];
+        let told = expected.map(|(code, _)| (code, meaning(code)));
+        assert_eq!(told, expected);
+    }
+}

@@ -2,6 +2,7 @@
 
 mod m0001_runs;
 mod m0002_store;
+mod m0003_event_indexes;
 
 use std::collections::BTreeSet;
 
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m0001_runs::Migration),
             Box::new(m0002_store::Migration),
+            Box::new(m0003_event_indexes::Migration),
         ]
     }
 }

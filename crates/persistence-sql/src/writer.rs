@@ -1,7 +1,8 @@
 //! The single writer: the jobs of many callers in one transaction, answered after COMMIT.
 //!
 //! An fsync costs far more than a statement, so callers that arrive while a transaction is under
-//! way share the next one. Each of them runs in a savepoint: one that fails is rolled back alone.
+//! way share the next one. One that fails is rolled back alone: it ran in a savepoint of its own, or
+//! all of them run again so, because savepoints cost more than a failure that hardly ever comes.
 //! What a database does when it is in trouble is tried again here, so that a caller sees an error
 //! only when nothing of its job was written (or when even that could not be found out).
 
@@ -13,15 +14,22 @@ use fusion_persistence::{Batch, Claim, Claimed, Committed, Error, Lease, Prune, 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
-use crate::failure::{self, Failure};
+use crate::failure::Failure;
 use crate::session::{Outcome, Session};
-use crate::{apply, claim, events, outbox, prune, words};
+use crate::words;
+
+mod transaction;
+
+use transaction::{Ran, finish, part};
 
 /// Jobs in one transaction at most.
 const GROUP: usize = 64;
 
 /// Jobs waiting for the writer before callers wait too.
 const QUEUE: usize = 1_024;
+
+/// Groups that run in savepoints after a job of one without them failed: failures come in swarms.
+const WARY_GROUPS: u32 = 16;
 
 /// How often a job is tried when other transactions or a lost connection are in the way.
 const TRIES: u32 = 5;
@@ -96,13 +104,6 @@ impl Written {
     }
 }
 
-/// What became of a job inside a transaction that is still open.
-enum Ran {
-    Done(Done, Option<NewEvent>),
-    Refused(Error),
-    Again(Error),
-}
-
 /// The writer's end of the queue.
 pub(crate) type Jobs = mpsc::Receiver<Job>;
 
@@ -169,6 +170,7 @@ pub(crate) async fn work<S: Session>(mut session: S, mut queue: Jobs) {
         session: &mut session,
         // What an earlier process left is indexed with the first commit.
         unindexed: words::DUE_AFTER,
+        wary_groups: 0,
     };
     while queue.recv_many(&mut group, GROUP).await > 0 {
         write(&mut open, std::mem::take(&mut group), &mut queue).await;
@@ -180,6 +182,17 @@ struct Open<'s, S> {
     session: &'s mut S,
     /// Events since the index of words was brought up to date.
     unindexed: usize,
+    /// How many of the next groups run in savepoints.
+    wary_groups: u32,
+}
+
+impl<S> Open<'_, S> {
+    /// Whether the jobs of the next group need a savepoint each: alone a job needs none.
+    const fn needs_savepoints(&mut self, jobs: usize) -> bool {
+        let is_wary = self.wary_groups > 0;
+        self.wary_groups = self.wary_groups.saturating_sub(1);
+        is_wary && jobs > 1
+    }
 }
 
 /// Answers a group of jobs, each once it is durable or refused.
@@ -191,6 +204,11 @@ async fn write<S: Session>(open: &mut Open<'_, S>, mut group: Vec<Job>, queue: &
         let attempt = attempt(open, group).await;
         let (left, why) = match attempt {
             Attempt::Over(left) => left,
+            Attempt::InSavepoints(jobs) => {
+                tries -= 1;
+                group = jobs;
+                continue;
+            }
             Attempt::Unknown(written) => {
                 settle(open.session, written, queue).await;
                 return;
@@ -217,6 +235,8 @@ enum Attempt {
     Over((Vec<Job>, Why)),
     /// The COMMIT was interrupted.
     Unknown(Vec<Written>),
+    /// One of them failed in a transaction without savepoints, which was rolled back.
+    InSavepoints(Vec<Job>),
     /// What they have in common was refused: each is to be tried in a transaction of its own.
     Apart(Vec<Job>),
 }
@@ -247,6 +267,7 @@ fn why(error: Error) -> Why {
 
 /// Runs a group of jobs in one transaction.
 async fn attempt<S: Session>(open: &mut Open<'_, S>, group: Vec<Job>) -> Attempt {
+    let in_savepoints = open.needs_savepoints(group.len());
     let session = &mut *open.session;
     if let Err(failure) = session.begin().await {
         return Attempt::Over((group, why(failure.into())));
@@ -258,8 +279,14 @@ async fn attempt<S: Session>(open: &mut Open<'_, S>, group: Vec<Job>) -> Attempt
     let is_alone = group.len() == 1;
     let mut jobs = group.into_iter();
     while let Some(job) = jobs.next() {
-        match part(session, &job.work, is_alone).await {
+        match part(session, &job.work, in_savepoints).await {
             Ok(Ran::Done(done, claimed)) => written.push(Written { job, done, claimed }),
+            Ok(Ran::Refused(_) | Ran::Again(_)) if !in_savepoints && !is_alone => {
+                session.roll_back().await;
+                open.wary_groups = WARY_GROUPS;
+                let before = written.into_iter().map(|written| written.job);
+                return Attempt::InSavepoints(before.chain([job]).chain(jobs).collect());
+            }
             Ok(Ran::Refused(error)) => refused.push((job, error)),
             Ok(Ran::Again(error)) => {
                 reason = why(error);
@@ -330,127 +357,6 @@ fn over(left: Vec<Job>, error: Error) -> Attempt {
     }
     refuse(left, &reason);
     Attempt::Over((Vec::new(), reason))
-}
-
-/// Appends what the jobs tell, and commits.
-async fn finish<S: Session>(
-    open: &mut Open<'_, S>,
-    written: &mut [Written],
-) -> failure::Result<Outcome> {
-    if written.iter().all(Written::is_nothing) {
-        open.session.roll_back().await;
-        return Ok(Outcome::Done);
-    }
-    let new = append(open.session, written).await?;
-    let unindexed = if open.unindexed + new >= words::DUE_AFTER {
-        index_words(open.session).await?
-    } else {
-        open.unindexed + new
-    };
-    fail::fail_point!("persistence_sql::before_commit", |_| std::process::abort());
-    let outcome = open.session.commit().await?;
-    fail::fail_point!("persistence_sql::after_commit", |_| std::process::abort());
-    open.unindexed = unindexed;
-    Ok(outcome)
-}
-
-/// Brings the index of words up to date; gives how many events are to be counted as missing from it.
-/// An index that can't be written must not hold up the commits: searches read what it lacks.
-async fn index_words<S: Session>(session: &mut S) -> failure::Result<usize> {
-    session.control("SAVEPOINT words").await?;
-    let indexed = words::index(session).await;
-    if let Err(failure @ (Failure::Lost(_) | Failure::Contended(_))) = indexed {
-        return Err(failure);
-    }
-    if indexed.is_err() {
-        session.control("ROLLBACK TO SAVEPOINT words").await?;
-    }
-    session.control("RELEASE SAVEPOINT words").await?;
-    Ok(match indexed {
-        Ok(true) => words::DUE_AFTER,
-        Ok(false) => 0,
-        Err(failure) => {
-            tracing::error!(
-                error = fusion_core::error_chain(&Error::from(failure)),
-                "the words of events were not indexed"
-            );
-            0
-        }
-    })
-}
-
-/// Appends the outbox entries and the events of all jobs, in their order; says how many events.
-async fn append(session: &mut impl Session, written: &mut [Written]) -> failure::Result<usize> {
-    let entries: Vec<&NewOutboxEntry> = written.iter().flat_map(Written::outbox).collect();
-    outbox::append(session, &entries).await?;
-    let told: Vec<&NewEvent> = written.iter().flat_map(Written::events).collect();
-    let count = told.len();
-    let mut last = events::append(session, &told).await?;
-    for job in written {
-        let own = u64::try_from(job.events().len()).unwrap_or_default();
-        last += own;
-        if let Done::Committed(committed) = &mut job.done
-            && own > 0
-        {
-            committed.last_seq = last;
-        }
-    }
-    Ok(count)
-}
-
-/// Runs one job in a savepoint, so that its failure takes nothing else with it; alone it needs none.
-/// An error means that the whole transaction is gone.
-async fn part<S: Session>(
-    session: &mut S,
-    work: &Work,
-    is_alone: bool,
-) -> std::result::Result<Ran, Error> {
-    if !is_alone {
-        session.control("SAVEPOINT job").await?;
-    }
-    let ran = run(session, work).await;
-    if let Err(Failure::Lost(error)) = ran {
-        return Err(error);
-    }
-    if !is_alone {
-        if ran.is_err() {
-            session.control("ROLLBACK TO SAVEPOINT job").await?;
-        }
-        session.control("RELEASE SAVEPOINT job").await?;
-    }
-    let failure = match ran {
-        Ok((done, claimed)) => return Ok(Ran::Done(done, claimed)),
-        Err(failure) => failure,
-    };
-    let is_contended = matches!(failure, Failure::Contended(_));
-    let error = failure.into();
-    Ok(if is_contended {
-        Ran::Again(error)
-    } else {
-        Ran::Refused(error)
-    })
-}
-
-/// Writes the rows of a job; a claim gives its event too.
-async fn run<S: Session>(
-    session: &mut S,
-    work: &Work,
-) -> failure::Result<(Done, Option<NewEvent>)> {
-    let done = match work {
-        Work::Commit(batch) => {
-            apply::apply(session, batch).await?;
-            Done::Committed(Committed { last_seq: 0 })
-        }
-        Work::Claim(wanted) => {
-            return Ok(match claim::claim(session, wanted).await? {
-                Some((claimed, event)) => (Done::Claimed(Some(Box::new(claimed))), Some(event)),
-                None => (Done::Claimed(None), None),
-            });
-        }
-        Work::Extend(lease) => Done::Count(claim::extend(session, *lease).await?),
-        Work::Prune(old) => Done::Count(prune::prune(session, *old).await?),
-    };
-    Ok((done, None))
 }
 
 /// Finds out what became of an interrupted COMMIT. Other callers are not kept waiting meanwhile.

@@ -141,6 +141,7 @@ macro_rules! store_conformance {
             endless_words_are_stored_and_found,
             a_search_does_not_find_what_age_took,
             own_and_pooled_tasks_are_one_queue,
+            an_agent_may_fit_any_number_of_sets,
             equal_priorities_go_by_age_then_id,
             an_agent_that_is_not_idle_is_given_nothing,
             capabilities_with_odd_names_are_matched,

@@ -1,165 +1,110 @@
-//! The client: one request for each call of the port.
+//! The provider: what the port asks for, over any wire format.
 
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
-use reqwest::redirect::Policy;
-use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
-use secrecy::{ExposeSecret, SecretString};
+use chrono::TimeDelta;
+use reqwest::header::HeaderMap;
+use reqwest::{Response, StatusCode, Url};
 
 use fusion_core::{Clock, nearest};
 use fusion_providers::{
-    Ability, Catalog, DeltaSink, Error, ModelInfo, ModelRequest, Provider, QuotaInfo, Result, Turn,
-    TurnRequest,
+    Ability, Catalog, DeltaSink, Error, Model, ModelInfo, ModelRequest, Provider, QuotaInfo,
+    QuotaSource, Result, Turn, TurnRequest,
 };
 
-use crate::fault::Details;
-use crate::options::{Options, TokenLimitField};
-use crate::origin::{Origin, shown};
+use crate::answer::{Answer, Unusable};
+use crate::connection::Connection;
+use crate::fault::{Details, UNSAID};
+use crate::incoming::{Incoming, Outcome, Pace, Watched};
+use crate::options::{Account, Options, Quirks, SchemaBinding, Streaming, ToolCalls};
+use crate::prompted::{InWords, Worded};
+use crate::quota::{self, Quota};
 use crate::transport;
-use crate::wire::{Answer, ChatRequest, ModelEntry, ModelPage, Unusable, find_model};
+use crate::vendor::Format;
+use crate::wire::chat::Chat;
+use crate::wire::messages::Messages;
+use crate::wire::{Next, Wire};
 
 /// Thousands of models; a list without end stops here.
 const MAX_PAGES: usize = 20;
 
-/// An error inside an answer with status 200 that names no status of its own.
-const UNSAID: u16 = 502;
+/// How long a list of models is taken as it was read.
+const FRESH: TimeDelta = TimeDelta::minutes(10);
 
-/// A provider of the chat-completions format.
-///
-/// Follows no redirect, goes around a configured proxy for a server on this machine, and keeps its
-/// connections for the next call.
+/// A provider over HTTP. What it was told of models and limits is kept for the next call.
 #[derive(Debug)]
-pub struct ChatCompletions {
-    origin: Origin,
-    base: Url,
+pub struct HttpProvider {
+    connection: Connection,
+    wire: &'static dyn Wire,
+    quirks: Quirks,
     clock: Arc<dyn Clock>,
-    headers: HeaderMap,
-    token_limit_field: TokenLimitField,
-    model_variants: &'static [&'static str],
-    connect_timeout: Duration,
-    total_timeout: Duration,
-    /// Made at the first call, because it reads the certificates of the system.
-    http: OnceLock<Client>,
+    catalog: Mutex<Option<Arc<Catalog>>>,
+    quota: Quota,
+    /// The server said that it was started without tools.
+    refuses_tools: AtomicBool,
 }
 
-impl ChatCompletions {
+impl HttpProvider {
     /// Checks the options; makes no connection. The clock tells when a list or a quota was read.
     ///
     /// # Errors
     /// [`Error::Setup`] when the base URL, the key or a header can't be used, and for `http://` to
     /// another machine that is not allowed.
     pub fn new(options: Options, clock: Arc<dyn Clock>) -> Result<Self> {
-        let key = options
-            .api_key
-            .as_ref()
-            .map(|key| key.expose_secret().trim())
-            .filter(|key| !key.is_empty())
-            .map(SecretString::from);
-        let mut origin = Origin {
-            provider: options.name,
-            key,
-            key_variable: options.key_variable,
-            endpoint: String::new(),
+        let wire: &'static dyn Wire = match options.format {
+            Format::ChatCompletions => &Chat,
+            Format::AnthropicMessages => &Messages,
         };
-        let base = base_url(&origin, &options.base_url, options.allow_plain_http)?;
-        origin.endpoint = shown(&base);
-        if let Some(key) = &origin.key
-            && HeaderValue::from_str(key.expose_secret()).is_err()
-        {
-            let problem = "the key contains characters that no key has";
-            return Err(origin.setup(problem.to_owned()));
-        }
+        let quirks = options.quirks;
         Ok(Self {
-            headers: headers(&origin, &options.headers)?,
-            origin,
-            base,
+            connection: Connection::new(options, wire)?,
+            wire,
+            quirks,
             clock,
-            token_limit_field: options.token_limit_field,
-            model_variants: options.model_variants,
-            connect_timeout: options.connect_timeout,
-            total_timeout: options.total_timeout,
-            http: OnceLock::new(),
+            catalog: Mutex::new(None),
+            quota: Quota::default(),
+            refuses_tools: AtomicBool::new(false),
         })
     }
 
-    fn http(&self) -> Result<&Client> {
-        if let Some(client) = self.http.get() {
-            return Ok(client);
-        }
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            let problem = "this program has not installed a crypto provider for TLS";
-            return Err(self.origin.setup(problem.to_owned()));
-        }
-        let mut builder = Client::builder()
-            .user_agent(concat!("fusion-kit/", env!("CARGO_PKG_VERSION")))
-            .default_headers(self.headers.clone())
-            .redirect(Policy::none())
-            .connect_timeout(self.connect_timeout)
-            .timeout(self.total_timeout);
-        if is_loopback(&self.base) {
-            builder = builder.no_proxy();
-        }
-        if self.base.scheme() == "http" {
-            // A machine without certificates can still ask its own server.
-            builder = builder.tls_certs_only([]);
-        }
-        let client = builder.build().map_err(|source| Error::Setup {
-            provider: self.origin.provider.clone(),
-            problem: "no HTTP client can be made; are the CA certificates of the system installed?"
-                .to_owned(),
-            source: Some(source.into()),
-        })?;
-        Ok(self.http.get_or_init(|| client))
+    fn provider(&self) -> String {
+        self.connection.origin.provider.clone()
     }
 
-    fn url(&self, path: &[&str]) -> Url {
-        let mut url = self.base.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(path);
-        }
-        url
-    }
-
-    /// Sends a request with the key; gives back any answer that is not a redirect.
-    async fn send(&self, request: RequestBuilder) -> Result<Response> {
-        let request = match self.origin.key()? {
-            Some(key) => request.bearer_auth(key.expose_secret()),
-            None => request,
-        };
-        let response = request
-            .send()
-            .await
-            .map_err(|error| transport::no_answer(&self.origin, error, self.total_timeout))?;
-        if response.status().is_redirection() {
-            let to = response.headers().get(LOCATION).map_or_else(
-                || "another place".to_owned(),
-                |to| self.origin.said(&String::from_utf8_lossy(to.as_bytes())),
-            );
-            return Err(self.origin.setup(format!(
-                "{} redirects to {to}; set the base URL to the final place",
-                self.origin.endpoint
-            )));
-        }
-        Ok(response)
-    }
-
+    /// The error that an answer with a bad status is, and what it tells of limits.
     async fn fault(&self, response: Response, model: Option<&str>) -> Error {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let body = transport::error_body(response).await;
-        self.origin
-            .fault(status, &headers, &Details::of_body(&body), model)
+        self.fault_of(status, &headers, &Details::of_body(&body), model)
     }
 
-    /// The models that the server offers; `None` when it has no such list.
-    async fn models(&self) -> Result<Option<Vec<ModelEntry>>> {
-        let mut url = self.url(&["models"]);
+    fn fault_of(
+        &self,
+        status: u16,
+        headers: &HeaderMap,
+        details: &Details,
+        model: Option<&str>,
+    ) -> Error {
+        self.quota
+            .told(quota::of_error(&details.budget, self.clock.now()));
+        if details.is_about_missing_tools() {
+            self.refuses_tools.store(true, Ordering::Relaxed);
+        }
+        self.connection
+            .origin
+            .fault(status, headers, details, model)
+    }
+
+    /// Reads the list of models anew; `None` when the server has none.
+    async fn read_models(&self) -> Result<Option<Arc<Catalog>>> {
+        let read_at = self.clock.now();
+        let mut url = self.connection.url(&["models"]);
         let mut models = Vec::new();
         for _ in 0..MAX_PAGES {
-            let response = self.send(self.http()?.get(url.clone())).await?;
+            let response = self.connection.get(url.clone()).await?;
             let status = response.status();
             let has_no_list = [
                 StatusCode::NOT_FOUND,
@@ -172,158 +117,291 @@ impl ChatCompletions {
             if !status.is_success() {
                 return Err(self.fault(response, None).await);
             }
-            let body = transport::body(&self.origin, response, self.total_timeout).await?;
-            let page: ModelPage = serde_json::from_slice(&body)
-                .map_err(|error| self.origin.malformed(&error.to_string(), &body))?;
-            let (mut entries, next) = page.into_parts();
-            models.append(&mut entries);
-            match next {
-                Some(next) => url = self.next_page(&url, &next)?,
+            let body = self.connection.body(response).await?;
+            let mut page = self
+                .wire
+                .models(&body)
+                .map_err(|error| self.connection.origin.malformed(&error.to_string(), &body))?;
+            models.append(&mut page.models);
+            match page.next {
+                Some(next) => url = self.next_page(url, &next)?,
                 None => break,
             }
         }
-        Ok(Some(models))
+        let catalog = Arc::new(Catalog { models, read_at });
+        *self.catalog.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&catalog));
+        Ok(Some(catalog))
     }
 
     /// The address of the next page, which gets the key only at the same server.
-    fn next_page(&self, url: &Url, next: &str) -> Result<Url> {
-        url.join(next)
-            .ok()
-            .filter(|next| next.origin() == url.origin())
-            .ok_or_else(|| {
-                let problem = "its list of models goes on at another server";
-                self.origin.malformed(problem, next.as_bytes())
+    fn next_page(&self, mut url: Url, next: &Next) -> Result<Url> {
+        match next {
+            Next::After(id) => {
+                url.set_query(None);
+                url.query_pairs_mut().append_pair("after_id", id);
+                Ok(url)
+            }
+            Next::At(next) => url
+                .join(next)
+                .ok()
+                .filter(|next| next.origin() == url.origin())
+                .ok_or_else(|| {
+                    let problem = "its list of models goes on at another server";
+                    self.connection.origin.malformed(problem, next.as_bytes())
+                }),
+        }
+    }
+
+    /// The list as it was last read, whatever its age.
+    fn known_models(&self) -> Option<Arc<Catalog>> {
+        self.catalog
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The list, read anew when it is not fresh or lacks this model.
+    async fn models_with(&self, model: &str) -> Result<Option<Arc<Catalog>>> {
+        let now = self.clock.now();
+        match self.known_models() {
+            Some(known)
+                if now.signed_duration_since(known.read_at) < FRESH
+                    && self.find(&known, model).is_some() =>
+            {
+                Ok(Some(known))
+            }
+            Some(_) | None => self.read_models().await,
+        }
+    }
+
+    /// The entry that a model's name means: the same name, the name with the tag `latest` left out
+    /// (Ollama), or the name with one of the vendor's variants added.
+    fn find<'a>(&self, catalog: &'a Catalog, model: &str) -> Option<&'a Model> {
+        let named = |name: &str| catalog.models.iter().find(|entry| entry.id == name);
+        named(model)
+            .or_else(|| named(&format!("{model}:latest")))
+            .or_else(|| {
+                self.quirks
+                    .model_variants
+                    .iter()
+                    .find_map(|variant| named(model.strip_suffix(variant)?))
             })
     }
 
-    fn unknown_model(&self, model: &str, models: &[ModelEntry]) -> Error {
+    fn known_model(&self, model: &str) -> Option<Model> {
+        let catalog = self.known_models()?;
+        self.find(&catalog, model).cloned()
+    }
+
+    fn unknown_model(&self, model: &str, models: &[Model]) -> Error {
         let only = match models {
             [only] => Some(only.id.as_str()),
             _ => None,
         };
         Error::UnknownModel {
-            provider: self.origin.provider.clone(),
+            provider: self.provider(),
             model: model.to_owned(),
             nearest: nearest(model, models.iter().map(|entry| entry.id.as_str()))
                 .or(only)
                 .map(str::to_owned),
         }
     }
-}
 
-#[async_trait]
-impl Provider for ChatCompletions {
-    async fn spawn_agent(&self, request: &ModelRequest<'_>) -> Result<ModelInfo> {
-        self.origin.key()?;
-        let mut tools = Ability::Unknown;
-        if let Some(models) = self.models().await? {
-            let entry = find_model(&models, request.model, self.model_variants)
-                .ok_or_else(|| self.unknown_model(request.model, &models))?;
-            tools = entry.tools();
-            if request.needs_tools && tools == Ability::No {
-                return Err(Error::NoTools {
-                    provider: self.origin.provider.clone(),
-                    model: request.model.to_owned(),
-                });
-            }
-        }
-        Ok(ModelInfo {
-            model: request.model.to_owned(),
-            scripted: false,
-            context_length: None,
-            max_output_tokens: None,
-            price: None,
+    /// What of this turn is told in words.
+    fn in_words<'a>(&self, request: &TurnRequest<'a>, model: Option<&Model>) -> InWords<'a> {
+        let tools = self.quirks.tool_calls == ToolCalls::Text;
+        let can_bind = self.quirks.json_schema == SchemaBinding::Native
+            && model.is_none_or(|model| model.json_schema != Ability::No)
+            && self.wire.can_bind(request)
+            // A text that is bound to a schema can be no call.
+            && (!tools || request.tools.is_empty());
+        InWords {
             tools,
-            json_schema: Ability::Unknown,
-        })
+            schema: request.output_schema.filter(|_| !can_bind),
+        }
     }
 
-    async fn send_message(&self, request: &TurnRequest<'_>, _: &dyn DeltaSink) -> Result<Turn> {
-        let body = ChatRequest::new(request, self.token_limit_field);
+    /// One call, from the request to the turn.
+    async fn attempt(&self, request: &TurnRequest<'_>, deltas: &dyn DeltaSink) -> Result<Turn> {
+        let model = self.known_model(request.model);
+        let parts = self.in_words(request, model.as_ref());
+        let worded = Worded::new(request, parts);
+        let asked = worded.as_ref().map_or(*request, |worded| {
+            worded.request(request, parts.schema.is_none())
+        });
+        let max_output = model.as_ref().and_then(|model| model.max_output_tokens);
+        let body = self
+            .wire
+            .body(&asked, &self.quirks, max_output)
+            .map_err(|name| {
+                self.connection
+                    .origin
+                    .setup(format!("the option '{name}' can't be sent with a turn"))
+            })?;
         let post = self
+            .connection
             .http()?
-            .post(self.url(&["chat", "completions"]))
+            .post(self.connection.url(self.wire.path()))
             .header("Idempotency-Key", request.place.key)
             .json(&body);
-        let response = self.send(post).await?;
+        let pace = Pace::new(
+            self.connection.limits,
+            self.quirks.streaming != Streaming::Off,
+        );
+        let response = self.connection.send(post, pace.to_begin()).await?;
+        let headers = response.headers().clone();
+        self.quota
+            .told(quota::of_headers(&headers, self.clock.now()));
         if !response.status().is_success() {
             return Err(self.fault(response, Some(request.model)).await);
         }
-        let headers = response.headers().clone();
-        let body = transport::body(&self.origin, response, self.total_timeout).await?;
-        let answer = Answer::read(&body).map_err(|unusable| match unusable {
-            Unusable::Cut(problem) => self.origin.truncated(problem),
-            Unusable::Garbled(problem) => self.origin.malformed(&problem, &body),
-            Unusable::Error(error) => {
-                let details = Details::of_error(&error);
-                let status = details.status.unwrap_or(UNSAID);
-                self.origin
-                    .fault(status, &headers, &details, Some(request.model))
+        let incoming = Incoming::new(self.wire, deltas, pace);
+        match incoming.read(&self.connection.origin, response).await? {
+            Outcome::Answer(answer) => Ok(self.turn(answer, request, &headers)),
+            Outcome::Unusable(unusable, sample) => {
+                Err(self.unusable(unusable, &sample, &headers, request.model))
             }
-        })?;
-        Ok(answer.into_turn(request))
+        }
     }
 
-    /// Nothing was told: this format has no account to ask for.
+    fn turn(&self, answer: Answer, request: &TurnRequest<'_>, headers: &HeaderMap) -> Turn {
+        let mut answer = answer.unworded(request, self.quirks.tool_calls);
+        answer.id = answer.id.or_else(|| {
+            let id = headers.get("x-generation-id")?.to_str().ok()?;
+            Some(id.to_owned())
+        });
+        let served = answer.model.as_deref().unwrap_or(request.model);
+        let price = self
+            .known_model(served)
+            .or_else(|| self.known_model(request.model))
+            .and_then(|model| model.price);
+        answer.into_turn(request, price)
+    }
+
+    fn unusable(
+        &self,
+        unusable: Unusable,
+        sample: &[u8],
+        headers: &HeaderMap,
+        model: &str,
+    ) -> Error {
+        let origin = &self.connection.origin;
+        match unusable {
+            Unusable::Cut(problem) => origin.truncated(problem),
+            Unusable::Garbled(problem) => origin.malformed(&problem, sample),
+            Unusable::TooLarge(limit) => Error::TooLarge {
+                provider: self.provider(),
+                limit,
+            },
+            Unusable::Error(error) => {
+                let details = Details::of_error(&error);
+                let status = details.own_status().unwrap_or(UNSAID);
+                self.fault_of(status, headers, &details, Some(model))
+            }
+        }
+    }
+
+    /// Asks OpenRouter for its account of the key. What it says of the credit is for some keys only.
+    async fn ask_account(&self) -> Result<()> {
+        let now = self.clock.now();
+        let body = self.account(&["key"]).await?;
+        let limits = quota::of_key(&body, now)
+            .map_err(|error| self.connection.origin.malformed(&error.to_string(), &body))?;
+        self.quota.replace(QuotaSource::Key, limits);
+        match self.account(&["credits"]).await {
+            Ok(body) => {
+                let limits = quota::of_credits(&body, now).unwrap_or_default();
+                self.quota.replace(QuotaSource::Credits, limits);
+            }
+            Err(error) => tracing::debug!(%error, "the credit is not shown to this key"),
+        }
+        Ok(())
+    }
+
+    async fn account(&self, path: &[&str]) -> Result<Vec<u8>> {
+        let response = self.connection.get(self.connection.url(path)).await?;
+        if !response.status().is_success() {
+            return Err(self.fault(response, None).await);
+        }
+        self.connection.body(response).await
+    }
+}
+
+#[async_trait]
+impl Provider for HttpProvider {
+    async fn spawn_agent(&self, request: &ModelRequest<'_>) -> Result<ModelInfo> {
+        self.connection.origin.key()?;
+        let listed = match self.models_with(request.model).await? {
+            None => None,
+            Some(catalog) => Some(
+                self.find(&catalog, request.model)
+                    .cloned()
+                    .ok_or_else(|| self.unknown_model(request.model, &catalog.models))?,
+            ),
+        };
+        let tools = match self.quirks.tool_calls {
+            ToolCalls::Text => Ability::Yes,
+            ToolCalls::Native | ToolCalls::NativeOrText
+                if self.refuses_tools.load(Ordering::Relaxed) =>
+            {
+                Ability::No
+            }
+            ToolCalls::Native | ToolCalls::NativeOrText => {
+                listed.as_ref().map(|model| model.tools).unwrap_or_default()
+            }
+        };
+        let json_schema = listed.as_ref().map(|model| model.json_schema);
+        let json_schema = json_schema.unwrap_or_default();
+        let (provider, model) = (self.provider(), request.model.to_owned());
+        if request.needs_tools && tools == Ability::No {
+            return Err(Error::NoTools { provider, model });
+        }
+        if request.needs_json_schema && json_schema == Ability::No {
+            return Err(Error::NoJsonSchema { provider, model });
+        }
+        Ok(ModelInfo {
+            model,
+            scripted: false,
+            context_length: listed.as_ref().and_then(|model| model.context_length),
+            max_output_tokens: listed.as_ref().and_then(|model| model.max_output_tokens),
+            price: listed.and_then(|model| model.price),
+            tools,
+            json_schema,
+        })
+    }
+
+    async fn send_message(
+        &self,
+        request: &TurnRequest<'_>,
+        deltas: &dyn DeltaSink,
+    ) -> Result<Turn> {
+        let watched = Watched::new(deltas);
+        let result = self.attempt(request, &watched).await;
+        if result.is_err() {
+            watched.discard();
+        }
+        result
+    }
+
+    /// Where an account can be asked for, what it says; it is given as it was last told, with its age,
+    /// when it can't be had now. Elsewhere what answers have told.
     async fn get_quota_info(&self) -> Result<QuotaInfo> {
-        Ok(QuotaInfo::default())
+        match self.quirks.account {
+            Account::None => {}
+            Account::OpenRouter => {
+                if let Err(error) = self.ask_account().await {
+                    if !self.quota.has(QuotaSource::Key) {
+                        return Err(error);
+                    }
+                    tracing::warn!(%error, "the quota is shown as it was last told");
+                }
+            }
+        }
+        Ok(self.quota.info())
     }
 
     async fn list_models(&self) -> Result<Option<Catalog>> {
-        let read_at = self.clock.now();
-        let models = self.models().await?;
-        Ok(models.map(|entries| Catalog {
-            models: entries.into_iter().map(ModelEntry::into_model).collect(),
-            read_at,
-        }))
+        let catalog = self.read_models().await?;
+        Ok(catalog.map(Arc::unwrap_or_clone))
     }
-}
-
-fn base_url(origin: &Origin, text: &str, allow_plain_http: bool) -> Result<Url> {
-    let url = Url::parse(text.trim()).map_err(|error| {
-        origin.setup(format!(
-            "the base URL is not one ({error}); it looks like http://127.0.0.1:8080/v1"
-        ))
-    })?;
-    if !url.username().is_empty() || url.password().is_some() {
-        let problem = "the base URL contains a user or password; give the key by its own setting";
-        return Err(origin.setup(problem.to_owned()));
-    }
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if allow_plain_http || is_loopback(&url) => Ok(url),
-        "http" => Err(origin.setup(format!(
-            "{} is another machine and http:// shows key and prompts to everyone on the way; \
-             use https:// or allow plain HTTP for this provider",
-            shown(&url)
-        ))),
-        scheme => Err(origin.setup(format!(
-            "the base URL begins with {scheme}:, it must be https:// or http://"
-        ))),
-    }
-}
-
-fn headers(origin: &Origin, given: &[(String, String)]) -> Result<HeaderMap> {
-    let mut headers = HeaderMap::new();
-    for (name, value) in given {
-        let header = name
-            .parse::<HeaderName>()
-            .ok()
-            .zip(value.parse::<HeaderValue>().ok());
-        let Some((header, value)) = header else {
-            return Err(origin.setup(format!("the header '{name}' can't be sent")));
-        };
-        headers.insert(header, value);
-    }
-    Ok(headers)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    // The host of an IPv6 URL stands in brackets.
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || address
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
 }

@@ -1,108 +1,48 @@
 //! From an error answer to the error of the port.
 
+mod details;
+
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
-use serde_json::Value;
 
 use fusion_providers::Error;
 
+pub(crate) use details::{Budget, Details, moment};
+
 use crate::origin::Origin;
-use crate::wait::{self, BodyHints};
+use crate::wait;
 
 /// "Overloaded", a status of OpenRouter and Anthropic.
 const OVERLOADED: u16 = 529;
 
-/// The first wait after it: shorter ones only add to the load.
-const OVERLOADED_WAIT: Duration = Duration::from_secs(2);
+/// The first wait after it and while a model loads: shorter ones only add to the load.
+const LONGER_WAIT: Duration = Duration::from_secs(2);
 
-/// What an error answer says, in whichever shape it came.
-#[derive(Debug, Default)]
-pub(crate) struct Details {
-    /// `None` when the body is not that of an API.
-    message: Option<String>,
-    /// The body when it is not JSON: mostly a web page.
-    page: String,
-    /// The machine's words: `code`, `type`, `error_type`, `reason`, `limit_source`.
-    words: Vec<String>,
-    /// A status inside the body.
-    pub(crate) status: Option<u16>,
-    /// Whether a repeat can help, where the server says so.
-    retryable: bool,
-    hints: BodyHints,
-}
+/// An error inside an answer with status 200 that names no status of its own.
+pub(crate) const UNSAID: u16 = 502;
+
+/// Headers in which servers tell their name of a call.
+const CALL_IDS: [&str; 3] = ["x-generation-id", "request-id", "x-request-id"];
+
+/// What a prompt that is too long is called, by those who have no word for it.
+const TOO_LONG: [&str; 4] = [
+    "maximum context length",
+    "prompt is too long",
+    "exceeds the available context size",
+    "context window",
+];
 
 impl Details {
-    /// From the body of an answer: `{"error":{"message":..}}`, `{"error":".."}`,
-    /// `{"message":".."}`, `{"detail":".."}`, or no JSON at all.
-    pub(crate) fn of_body(body: &[u8]) -> Self {
-        match serde_json::from_slice::<Value>(body) {
-            Ok(value) => match value.get("error") {
-                Some(error) if !error.is_null() => Self::of_error(error),
-                Some(_) | None => Self::of_error(&value),
-            },
-            Err(_) => Self {
-                page: String::from_utf8_lossy(body).into_owned(),
-                ..Self::default()
-            },
-        }
-    }
-
-    /// From what stands at `error`.
-    pub(crate) fn of_error(error: &Value) -> Self {
-        let text = |pointer: &str| error.pointer(pointer).and_then(Value::as_str);
-        let number = |pointer: &str| error.pointer(pointer).and_then(as_number);
-        let message = error
-            .as_str()
-            .or_else(|| text("/message"))
-            .or_else(|| text("/detail"));
-        let message = match (message, text("/metadata/raw")) {
-            (Some(message), Some(raw)) if !message.contains(raw) => {
-                Some(format!("{message}: {raw}"))
-            }
-            (message, _) => message.map(str::to_owned),
-        };
-        let words = [
-            "/code",
-            "/type",
-            "/error_type",
-            "/metadata/error_type",
-            "/metadata/reason",
-            "/metadata/limit_source",
-            "/availability/code",
-        ];
-        Self {
-            message,
-            page: String::new(),
-            words: words
-                .into_iter()
-                .filter_map(text)
-                .map(str::to_owned)
-                .collect(),
-            status: ["/code", "/http_status"]
-                .into_iter()
-                .find_map(|pointer| error.pointer(pointer).and_then(as_status)),
-            retryable: error.pointer("/availability/retryable") == Some(&Value::Bool(true)),
-            hints: BodyHints {
-                retry_after: number("/availability/retry_after")
-                    .or_else(|| number("/metadata/retry_after")),
-                reset: number("/metadata/headers/X-RateLimit-Reset"),
-            },
-        }
-    }
-
-    fn has_word(&self, word: &str) -> bool {
-        self.words.iter().any(|known| known.contains(word))
-    }
-
     /// Whether the server says that this model does not exist. There is no common code for it.
     fn is_about_unknown_model(&self, model: &str) -> bool {
-        let message = self.message.as_deref().unwrap_or_default();
-        self.has_word("model_not_found")
-            || (message.contains(model)
-                && ["not found", "not exist", "not a valid model"]
+        ["model_not_found", "model_deprecated", "free_variant_ended"]
+            .iter()
+            .any(|word| self.has_word(word))
+            || (self.says(model)
+                && ["not found", "not exist", "not a valid model", "model: "]
                     .iter()
-                    .any(|words| message.contains(words)))
+                    .any(|words| self.says(words)))
     }
 
     /// Whether a 404 means that the API is somewhere else.
@@ -112,35 +52,87 @@ impl Details {
         })
     }
 
+    fn is_about_length(&self) -> bool {
+        self.has_word("context_length_exceeded")
+            || self.has_word("exceed_context_size")
+            || TOO_LONG.iter().any(|words| self.says(words))
+    }
+
+    /// Whether a limit is meant that a person has set: of a key, a workspace, a month.
+    fn is_about_a_budget(&self) -> bool {
+        ["_budget", "key_limit", "enforced_spend_limit"]
+            .iter()
+            .any(|word| self.has_word(word))
+            || self.says("specified API usage limits")
+    }
+
     /// What an answer with this status means; `model` is the one that was asked, if one was.
     fn meaning(&self, status: u16, model: Option<&str>) -> Meaning {
         match status {
+            400..=500 if self.is_about_length() => Meaning::TooLong,
             400 | 404 if model.is_some_and(|model| self.is_about_unknown_model(model)) => {
                 Meaning::UnknownModel
             }
             404 if self.is_about_wrong_path() => Meaning::WrongPath,
-            // A budget that running requests have taken and give back.
-            402 if self.has_word("in_flight") => Meaning::Limited,
+            402 | 403 | 429 | 400 if self.is_about_money() => self.money(),
             402 => Meaning::Unpaid,
-            403 if self.has_word("_budget") || self.has_word("key_limit") => Meaning::Unpaid,
+            403 if self.is_about_the_request() => Meaning::Impossible,
             401 | 403 => Meaning::Refused,
-            429 if self.has_word("insufficient_quota") => Meaning::Unpaid,
             429 => Meaning::Limited,
-            408 | 500.. => Meaning::Failing,
-            _ if self.retryable => Meaning::Failing,
+            500 if self.says("does not match the expected") => Meaning::Garbled,
+            408 => Meaning::Failing,
+            _ if status >= 500 || self.retryable => Meaning::Failing,
             _ => Meaning::Impossible,
         }
+    }
+
+    /// Whether the server was started without what tools need (vLLM).
+    pub(crate) fn is_about_missing_tools(&self) -> bool {
+        self.says("--enable-auto-tool-choice")
+    }
+
+    fn is_about_money(&self) -> bool {
+        self.has_word("in_flight")
+            || self.has_word("weight_exceeds_budget")
+            || self.has_word("insufficient_quota")
+            || self.is_about_a_budget()
+    }
+
+    fn money(&self) -> Meaning {
+        if self.has_word("in_flight") {
+            // A budget that running requests have taken and give back.
+            Meaning::Limited
+        } else if self.has_word("weight_exceeds_budget") {
+            // It would cost more than there is, now and later.
+            Meaning::Impossible
+        } else if self.is_about_a_budget() && self.resets_at.is_some() {
+            Meaning::Limited
+        } else {
+            Meaning::Unpaid
+        }
+    }
+
+    /// Whether a 403 is about what was asked and not about who asks.
+    fn is_about_the_request(&self) -> bool {
+        ["content_policy", "moderation", "guardrail", "_restricted"]
+            .iter()
+            .any(|word| self.has_word(word))
+            || ["; reasons: ", "; patterns: "]
+                .iter()
+                .any(|words| self.says(words))
     }
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Meaning {
+    TooLong,
     UnknownModel,
     WrongPath,
     Unpaid,
     Refused,
     Limited,
     Failing,
+    Garbled,
     Impossible,
 }
 
@@ -154,18 +146,19 @@ impl Origin {
         model: Option<&str>,
     ) -> Error {
         let provider = self.provider.clone();
-        let message = match &details.message {
-            Some(message) => self.said(message),
-            None if details.page.trim().is_empty() => "no reason given".to_owned(),
-            None => self.said(&details.page),
-        };
-        let retry_after = wait::demanded(headers, &details.hints)
-            .or_else(|| (status == OVERLOADED).then_some(OVERLOADED_WAIT));
+        let message = self.told(headers, details);
+        let retry_after = self.wait(status, headers, details);
         match details.meaning(status, model) {
+            Meaning::TooLong => Error::ContextTooLong {
+                provider,
+                message,
+                tokens: details.tokens,
+                limit: details.token_limit,
+            },
             Meaning::UnknownModel => Error::UnknownModel {
                 provider,
                 model: model.unwrap_or_default().to_owned(),
-                nearest: None,
+                nearest: details.fallback.clone(),
             },
             Meaning::WrongPath => self.setup(format!(
                 "there is no such API at {} (404); the base URL mostly ends in /v1",
@@ -189,6 +182,11 @@ impl Origin {
                 message,
                 retry_after,
             },
+            Meaning::Garbled => Error::Malformed {
+                provider,
+                problem: "its own words do not parse there".to_owned(),
+                sample: message,
+            },
             Meaning::Impossible => Error::BadRequest {
                 provider,
                 status,
@@ -196,18 +194,29 @@ impl Origin {
             },
         }
     }
-}
 
-fn as_number(value: &Value) -> Option<f64> {
-    value
-        .as_f64()
-        .or_else(|| value.as_str().and_then(|text| text.parse().ok()))
-}
+    /// The server's words, and its name for the call.
+    fn told(&self, headers: &HeaderMap, details: &Details) -> String {
+        let mut message = match &details.message {
+            Some(message) => self.said(message),
+            None if details.page.trim().is_empty() => "no reason given".to_owned(),
+            None => self.said(&details.page),
+        };
+        let of_header = || {
+            CALL_IDS
+                .into_iter()
+                .find_map(|name| headers.get(name)?.to_str().ok())
+        };
+        if let Some(id) = details.request_id.as_deref().or_else(of_header) {
+            message.push_str(&format!(" (request {})", self.said(id)));
+        }
+        message
+    }
 
-fn as_status(value: &Value) -> Option<u16> {
-    value
-        .as_u64()
-        .or_else(|| value.as_str().and_then(|text| text.parse().ok()))
-        .and_then(|status| u16::try_from(status).ok())
-        .filter(|status| (400..600).contains(status))
+    fn wait(&self, status: u16, headers: &HeaderMap, details: &Details) -> Option<Duration> {
+        let is_loading = status == 503 && details.says("Loading model");
+        wait::demanded(headers, &details.hints)
+            .or_else(|| wait::until_reset(headers, details.resets_at?))
+            .or_else(|| (status == OVERLOADED || is_loading).then_some(LONGER_WAIT))
+    }
 }

@@ -1,5 +1,7 @@
 //! In whose name an error speaks, and the one place where a server's words are cleaned.
 
+use std::time::Duration;
+
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -61,6 +63,13 @@ impl Origin {
             provider: self.provider.clone(),
             problem: self.said(problem),
             sample: self.said(&String::from_utf8_lossy(body)),
+        }
+    }
+
+    pub(crate) fn timeout(&self, limit: Duration) -> Error {
+        Error::Timeout {
+            provider: self.provider.clone(),
+            limit,
         }
     }
 

@@ -9,10 +9,11 @@ use reqwest::Response;
 
 use fusion_providers::{Error, Result};
 
+use crate::address::NotPublic;
 use crate::origin::Origin;
 
 /// Far above any real answer.
-const MAX_BODY: usize = 8 * 1024 * 1024;
+pub(crate) const MAX_BODY: usize = 8 * 1024 * 1024;
 
 /// Enough for the message of any error.
 const MAX_ERROR_BODY: usize = 64 * 1024;
@@ -21,6 +22,9 @@ const MAX_ERROR_BODY: usize = 64 * 1024;
 pub(crate) fn no_answer(origin: &Origin, error: reqwest::Error, limit: Duration) -> Error {
     // The URL may hold a key in its query.
     let error = error.without_url();
+    if let Some(refused) = causes(&error).find_map(|cause| cause.downcast_ref::<NotPublic>()) {
+        return origin.setup(refused.to_string());
+    }
     if is_tls(&error) {
         return Error::Setup {
             provider: origin.provider.clone(),
@@ -29,10 +33,7 @@ pub(crate) fn no_answer(origin: &Origin, error: reqwest::Error, limit: Duration)
         };
     }
     if error.is_timeout() && !error.is_connect() {
-        return Error::Timeout {
-            provider: origin.provider.clone(),
-            limit,
-        };
+        return origin.timeout(limit);
     }
     Error::Unreachable {
         provider: origin.provider.clone(),
@@ -58,19 +59,23 @@ pub(crate) async fn body(
                 });
             }
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            Err(error) if error.is_timeout() => {
-                return Err(Error::Timeout {
-                    provider: origin.provider.clone(),
-                    limit,
-                });
-            }
-            Err(error) => {
-                tracing::debug!(provider = origin.provider, error = %error.without_url(), "an answer broke off");
-                let got = body.len();
-                return Err(origin.truncated(format!("the connection broke after {got} bytes")));
-            }
+            Err(error) => return Err(broken(origin, error, body.len(), limit)),
         }
     }
+}
+
+/// An answer that had begun broke off.
+pub(crate) fn broken(
+    origin: &Origin,
+    error: reqwest::Error,
+    received: usize,
+    limit: Duration,
+) -> Error {
+    if error.is_timeout() {
+        return origin.timeout(limit);
+    }
+    tracing::debug!(provider = origin.provider, error = %error.without_url(), "an answer broke off");
+    origin.truncated(format!("the connection broke after {received} bytes"))
 }
 
 /// As much of an error's body as came: its status says enough when nothing did.
@@ -89,7 +94,11 @@ pub(crate) async fn error_body(mut response: Response) -> Vec<u8> {
 /// Whether TLS was the trouble: a wrong certificate or a server that does not speak it, both of
 /// which the next try will meet again.
 fn is_tls(error: &reqwest::Error) -> bool {
-    successors(error.source(), |cause| beneath(*cause)).any(|cause| cause.is::<rustls::Error>())
+    causes(error).any(|cause| cause.is::<rustls::Error>())
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    successors(error.source(), |cause| beneath(*cause))
 }
 
 /// The next cause; an `io::Error` names the error inside it only by a door of its own.

@@ -43,6 +43,14 @@ pub(crate) fn demanded(headers: &HeaderMap, hints: &BodyHints) -> Option<Duratio
         })
 }
 
+/// The time until a budget is full again, measured like the others.
+pub(crate) fn until_reset(headers: &HeaderMap, moment: DateTime<Utc>) -> Option<Duration> {
+    let seconds = until(headers, moment.timestamp_millis())?;
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .map(|wait| wait.min(LONGEST))
+}
+
 /// Seconds until a reset given in Unix milliseconds, Unix seconds or seconds from now: their
 /// sizes are too far apart to be mistaken.
 fn reset(headers: &HeaderMap, reset: f64) -> Option<f64> {

@@ -198,4 +198,7 @@ pub enum FinishReason {
     Length,
     /// The provider held the answer back, or the model refused; the text may say why.
     ContentFilter,
+    /// The provider made a break in a long answer: it goes on when the conversation, with this turn in
+    /// it, is sent again.
+    Paused,
 }

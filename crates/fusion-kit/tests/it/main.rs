@@ -23,6 +23,10 @@ mod ordinary_user;
 #[cfg(test)]
 mod output;
 #[cfg(test)]
+mod provider_runs;
+#[cfg(test)]
+mod providers;
+#[cfg(test)]
 mod rekey;
 #[cfg(test)]
 mod secrets;

@@ -3,6 +3,7 @@
 
 mod commit;
 mod damage;
+mod disk;
 mod load;
 mod locked;
 mod proxy;

@@ -127,6 +127,23 @@ async fn a_file_has_one_owner_at_a_time() {
         .unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_has_one_owner_by_whatever_path_it_is_reached() {
+    let dir = TempDir::new().unwrap();
+    let _first = SqlStore::open(&location(&dir), &TaskTracker::new())
+        .await
+        .unwrap();
+    let [file, folder] = ["link.db", "folder"].map(|name| dir.path().join(name));
+    std::os::unix::fs::symlink(dir.path().join("fusion.db"), &file).unwrap();
+    std::os::unix::fs::symlink(dir.path(), &folder).unwrap();
+    for path in [file, folder.join("fusion.db")] {
+        let other = Location::File(path.clone(), Durability::Full);
+        let refused = SqlStore::open(&other, &TaskTracker::new()).await;
+        let told = refused.unwrap_err().to_string();
+        assert!(told.starts_with("another process works with"), "{told}");
+    }
+}
+
 fn told(number: u128) -> NewEvent {
     NewEvent {
         id: EventId::from_uuid(Uuid::from_u128(number)),

@@ -57,6 +57,20 @@ pub async fn own_and_pooled_tasks_are_one_queue(store: &dyn Store) {
     assert_eq!(given(store, &sample, "a", &[]).await, ["of_a"]);
 }
 
+/// An agent that can do almost everything fits thousands of sets; the best task of them all is found.
+pub async fn an_agent_may_fit_any_number_of_sets(store: &dyn Store) {
+    let steps = vec![
+        step("second", capable_of(&["c4999"]), &[], 1),
+        step("first", capable_of(&["c17"]), &[], 2),
+        step("not_asked", capable_of(&["c5000"]), &[], 3),
+    ];
+    let sample = Sample::store(store, steps).await;
+    let names: Vec<String> = (0..5_000).map(|number| format!("c{number}")).collect();
+    let sets: Vec<[&str; 1]> = names.iter().map(|name| [name.as_str()]).collect();
+    let sets: Vec<&[&str]> = sets.iter().map(<[&str; 1]>::as_slice).collect();
+    assert_eq!(given(store, &sample, "b", &sets).await, ["first", "second"]);
+}
+
 /// Of tasks with one priority the oldest comes first, and of one age that with the lowest id, be it
 /// an own one or not.
 pub async fn equal_priorities_go_by_age_then_id(store: &dyn Store) {

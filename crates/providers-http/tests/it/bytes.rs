@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fusion_core::Coded;
 use fusion_providers::{Error, Result, Turn};
-use fusion_providers_http::Options;
+use fusion_providers_http::{Limits, Options};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -145,7 +145,10 @@ async fn silence_ends_at_the_total_timeout_before_and_within_the_body() {
         };
         let limit = Duration::from_millis(300);
         let client = client_with(Options {
-            total_timeout: limit,
+            limits: Limits {
+                total: limit,
+                ..Limits::default()
+            },
             ..Options::openai_compatible(address, None)
         });
         let result = tokio::select! {

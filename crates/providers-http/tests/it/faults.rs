@@ -204,10 +204,11 @@ async fn an_answer_that_may_be_cut_is_never_a_turn() {
         let (got, code, _) = fault(ok(&body)).await;
         assert_eq!((got.as_str(), code), (text, ErrorCode::Unavailable));
     }
-    for body in ["", r#"{"choices":[{"message":{"content":"half of an ans"#] {
+    let half = r#"{"choices":[{"message":{"content":"half of an ans"#;
+    for (body, what) in [("", "it is empty"), (half, "its JSON ends too early")] {
         let (got, code, _) = fault(ResponseTemplate::new(200).set_body_string(body)).await;
-        let text = "the answer of openai-compatible is not complete: its JSON ends too early";
-        assert_eq!((got.as_str(), code), (text, ErrorCode::Unavailable));
+        let text = format!("the answer of openai-compatible is not complete: {what}");
+        assert_eq!((got, code), (text, ErrorCode::Unavailable));
     }
 }
 

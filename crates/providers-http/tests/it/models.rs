@@ -89,6 +89,7 @@ async fn a_model_that_is_said_to_have_no_tools_is_refused() {
     let list = json!({"data": [{"id": "tiny", "supported_parameters": ["tools"]}]});
     let able = ModelInfo {
         tools: Ability::Yes,
+        json_schema: Ability::No,
         ..found("tiny")
     };
     assert_eq!(look_up(&list, "tiny").await.unwrap(), able);

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use fusion_providers::{Error, RetryOptions, Retrying};
-use fusion_providers_http::{ChatCompletions, Options};
+use fusion_providers_http::{HttpProvider, Options};
 use serde_json::json;
 use wiremock::ResponseTemplate;
 
@@ -98,9 +98,9 @@ async fn the_key_is_not_shown_when_nobody_answers() {
 fn the_key_is_not_shown_by_debug_or_a_wrong_key() {
     let given = Options::openrouter(Some(KEY.into()));
     assert!(!format!("{given:?}").contains(KEY));
-    let client = ChatCompletions::new(given, clock()).unwrap();
+    let client = HttpProvider::new(given, clock()).unwrap();
     assert!(!format!("{client:?}").contains(KEY));
     let wrong = Options::openrouter(Some(format!("{KEY}\u{1}x").into()));
-    let error = ChatCompletions::new(wrong, clock()).unwrap_err();
+    let error = HttpProvider::new(wrong, clock()).unwrap_err();
     assert!(!shown(&error).contains(KEY));
 }

@@ -1,11 +1,11 @@
 use fusion_providers::Error;
-use fusion_providers_http::{ChatCompletions, Options};
+use fusion_providers_http::{HttpProvider, Options};
 use wiremock::MockServer;
 
 use crate::support::{ask, client_with, clock, spawn};
 
 fn fault(options: Options) -> String {
-    match ChatCompletions::new(options, clock()) {
+    match HttpProvider::new(options, clock()) {
         Err(error @ Error::Setup { .. }) => error.to_string(),
         other => panic!("{other:?}"),
     }
@@ -45,13 +45,13 @@ fn plain_http_is_for_this_machine_unless_it_is_allowed() {
         "http://127.9.9.9",
         "http://[::1]:8080/v1",
     ] {
-        assert!(ChatCompletions::new(at(url), clock()).is_ok(), "{url}");
+        assert!(HttpProvider::new(at(url), clock()).is_ok(), "{url}");
     }
     let allowed = Options {
         allow_plain_http: true,
         ..at("http://192.168.1.7:11434/v1")
     };
-    assert!(ChatCompletions::new(allowed, clock()).is_ok());
+    assert!(HttpProvider::new(allowed, clock()).is_ok());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use fusion_core::{Clock, Timestamp};
 use fusion_providers::{
     Message, ModelInfo, ModelRequest, NoDeltas, Provider, Result, Turn, TurnPlace, TurnRequest,
 };
-use fusion_providers_http::{ChatCompletions, Options};
+use fusion_providers_http::{HttpProvider, Options};
 use serde_json::Value;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -25,16 +25,16 @@ pub(crate) fn clock() -> Arc<dyn Clock> {
 }
 
 /// A client for the server at this address, without a key.
-pub(crate) fn client(server: &str) -> ChatCompletions {
+pub(crate) fn client(server: &str) -> HttpProvider {
     client_with(Options::openai_compatible(format!("{server}/v1"), None))
 }
 
-pub(crate) fn client_with(options: Options) -> ChatCompletions {
+pub(crate) fn client_with(options: Options) -> HttpProvider {
     // Each test of a process installs it; all but the first are told that it is there.
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
-    ChatCompletions::new(options, clock()).unwrap()
+    HttpProvider::new(options, clock()).unwrap()
 }
 
 /// A server that gives this answer to every turn.

@@ -2,7 +2,7 @@ use fusion_core::{Cost, Usage};
 use fusion_providers::{
     CostSource, FinishReason, Message, NoDeltas, Provider, ToolCall, ToolSpec, Turn, TurnRequest,
 };
-use fusion_providers_http::{Options, TokenLimitField};
+use fusion_providers_http::{Options, Quirks, TokenLimitField};
 use serde_json::{Value, json};
 
 use crate::support::{answering, ask, client, client_with, greeting, ok, request};
@@ -23,7 +23,10 @@ async fn sent(limit: TokenLimitField, request: &TurnRequest<'_>) -> (wiremock::R
     let server = answering(ok(&json!({"choices": [{"message": {"content": "x"}}]}))).await;
     let url = format!("{}/v1/", server.uri());
     let client = client_with(Options {
-        token_limit_field: limit,
+        quirks: Quirks {
+            token_limit_field: limit,
+            ..Quirks::PLAIN
+        },
         ..Options::openai_compatible(url, Some("the-secret-key".into()))
     });
     client.send_message(request, &NoDeltas).await.unwrap();
@@ -67,7 +70,7 @@ async fn a_whole_answer_becomes_a_whole_turn() {
                 output_tokens: 3,
                 cost: Cost::from_picos(423_500_000),
             },
-            reasoning: None,
+            reasoning: Some(json!({"reasoning": "hm"})),
             tokens_are_estimated: false,
             cost_source: CostSource::Provider,
             served_by: None,
@@ -149,7 +152,8 @@ async fn a_request_is_sent_as_the_format_wants_it() {
             }}],
             "max_tokens": 50,
             "temperature": 0.5,
-            "stream": false
+            "stream": true,
+            "stream_options": {"include_usage": true}
         })
     );
     let header = |name: &str| request.headers.get(name).unwrap().to_str().unwrap();
@@ -172,7 +176,8 @@ async fn what_is_not_given_is_not_sent() {
             "model": "tiny",
             "messages": [{"role": "user", "content": "Hello"}],
             "max_completion_tokens": 9,
-            "stream": false
+            "stream": true,
+            "stream_options": {"include_usage": true}
         })
     );
 }

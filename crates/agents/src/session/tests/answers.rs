@@ -1,7 +1,7 @@
 //! What becomes of an answer: outputs, a repair, a check, or the end.
 
 use fusion_core::ErrorCode;
-use fusion_providers::FinishReason;
+use fusion_providers::{FinishReason, Message};
 use serde_json::json;
 
 use super::{
@@ -72,6 +72,25 @@ fn a_refusal_is_a_failure_and_never_an_output() {
             ErrorCode::InvalidInput,
             "the model or its provider refused to answer: \"I can't help with that.\""
         )
+    );
+}
+
+#[test]
+fn a_paused_answer_goes_on_in_the_next_turn() {
+    let brief = text_step();
+    let mut paused = answer("The sea ", Vec::new());
+    paused.finish_reason = FinishReason::Paused;
+    paused.reasoning = Some(json!([{ "type": "text", "text": "The sea " }]));
+    let session = after(&brief, &[turn(paused.clone())]);
+    let kept = Message::Assistant {
+        text: "The sea ".into(),
+        tool_calls: Vec::new(),
+        reasoning: paused.reasoning.clone(),
+    };
+    assert_eq!((last(&session), session.next()), (kept, Action::Turn));
+    assert_eq!(
+        next(&brief, &[turn(paused), text("is wide.")]),
+        Action::Complete(json!({ "text": "The sea is wide." }))
     );
 }
 

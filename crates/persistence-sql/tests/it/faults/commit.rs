@@ -2,13 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use fusion_core::Coded;
-use fusion_persistence::{Error, Patience, Patient, Repository, Store, TaskFilter};
+use fusion_core::{Change, Coded, Decision, Project, ProjectId};
+use fusion_persistence::{Batch, Error, Patience, Patient, Repository, Store, TaskFilter};
 use fusion_persistence_sql::SqlStore;
+use serde_json::json;
+use uuid::Uuid;
 
 use super::load::LONGEST_WAIT;
 use super::proxy::{After, Proxy, Way};
-use super::world::{Ids, messages};
+use super::world::{Ids, at, messages};
 
 struct Far {
     proxy: Proxy,
@@ -59,6 +61,93 @@ async fn a_commit_that_never_arrived_is_found_not_to_be_done() {
         far.say(message).await.unwrap();
     }
     assert_eq!(messages(&far.store).await, ["before", "a", "b", "c"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_is_settled_the_same_way_when_the_look_for_it_is_lost_too() {
+    let far = Far::open().await;
+    far.proxy.set(Way::CutAfterCommit(After::CutLook));
+    far.say("done").await.unwrap();
+    far.proxy.cut().await;
+    far.proxy.set(Way::CutBeforeCommit(After::CutLook));
+    let error = far.say("not done").await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+    far.say("after").await.unwrap();
+    assert_eq!(messages(&far.store).await, ["before", "done", "after"]);
+}
+
+fn project(number: u128, name: &str) -> Batch {
+    Batch::free(Decision::default().with(Change::create(Project {
+        id: ProjectId::from_uuid(Uuid::from_u128(number)),
+        name: name.to_owned(),
+        description: String::new(),
+        message_queue_config: json!({}),
+        default_provider_id: None,
+        created_at: at(1),
+        updated_at: at(1),
+        metadata: json!({}),
+        version: 1,
+    })))
+}
+
+/// What becomes of batches that share a transaction: while the first job, which writes nothing, waits
+/// for the server, they queue behind it.
+async fn together<const N: usize>(
+    far: &Far,
+    then: Way,
+    batches: [Batch; N],
+) -> Vec<fusion_persistence::Result<()>> {
+    far.proxy.set(Way::Held);
+    let nobody = far.ids.claim_of_nobody();
+    let first = async { assert_eq!(far.store.claim_task(nobody).await.unwrap(), None) };
+    let rest = async {
+        far.proxy.held().await;
+        let rest = batches.map(|batch| async { far.store.commit(batch).await.map(|_| ()) });
+        // Once all of them have been polled they are in the queue.
+        let release = async { far.proxy.set(then) };
+        futures::future::join(futures::future::join_all(rest), release).await
+    };
+    let ((), (answers, ())) = futures::future::join(first, rest).await;
+    answers
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_is_refused_for_what_a_neighbour_wrote_is_not_told_so_before_that_is_durable()
+{
+    let far = Far::open().await;
+    let cut = Way::CutBeforeCommit(After::Open);
+    let batches = [project(1, "same"), project(2, "same")];
+    let answers = together(&far, cut, batches).await;
+    for answer in answers {
+        let error = answer.unwrap_err();
+        assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+    }
+    far.store.commit(project(2, "same")).await.unwrap();
+    let id = ProjectId::from_uuid(Uuid::from_u128(2));
+    assert_eq!(far.store.get(id).await.unwrap().name, "same");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_fails_among_others_fails_alone() {
+    let far = Far::open().await;
+    for round in 0..3 {
+        let name = format!("name {round}");
+        let [a, b] = [1, 2].map(|number| project(10 * (round + 1) + number, &name));
+        let [before, after] = ["before", "after"].map(|message| far.ids.telling(message));
+        let answers = together(&far, Way::Open, [before, a, b, after]).await;
+        let [
+            Ok(()),
+            Ok(()),
+            Err(Error::Exists { name: taken, .. }),
+            Ok(()),
+        ] = &answers[..]
+        else {
+            panic!("{answers:?}");
+        };
+        assert_eq!(*taken, name);
+    }
+    let told = messages(&far.store).await;
+    assert_eq!(told[1..], ["before", "after"].repeat(3));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

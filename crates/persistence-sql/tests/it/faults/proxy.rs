@@ -16,6 +16,11 @@ pub(super) enum Way {
     CutBeforeCommit(After),
     /// The next COMMIT arrives and its answer does not, and so on.
     CutAfterCommit(After),
+    /// The next look for what became of a COMMIT is carried out and its answer does not arrive: its
+    /// connection breaks, and the way is open after it.
+    CutLook,
+    /// What is sent waits here until the way is another.
+    Held,
     /// All connections break, and no new one comes about.
     Closed,
     /// Nothing arrives any more on the connections there are, and they do not break. New ones work.
@@ -27,13 +32,29 @@ pub(super) enum Way {
 pub(super) enum After {
     Open,
     Closed,
+    CutLook,
+}
+
+impl From<After> for Way {
+    fn from(after: After) -> Self {
+        match after {
+            After::Open => Self::Open,
+            After::Closed => Self::Closed,
+            After::CutLook => Self::CutLook,
+        }
+    }
 }
 
 const COMMIT: &[u8] = b"COMMIT\0";
 
+/// Of the statement that settles a COMMIT, when it is prepared: it is carried out by what is sent next.
+const LOOK: &[u8] = b"last_commit < $2";
+
 /// Listens on a port of its own as long as it lives.
 pub(super) struct Proxy {
     way: Arc<watch::Sender<Way>>,
+    /// Whether something waits here.
+    is_holding: Arc<watch::Sender<bool>>,
     port: u16,
 }
 
@@ -47,6 +68,8 @@ impl Proxy {
         let port = listener.local_addr().unwrap().port();
         let way = Arc::new(watch::Sender::new(Way::Open));
         let ways = Arc::clone(&way);
+        let is_holding = Arc::new(watch::Sender::new(false));
+        let holding = Arc::clone(&is_holding);
         let tracker = TaskTracker::new();
         tracker.clone().spawn(async move {
             loop {
@@ -55,10 +78,15 @@ impl Proxy {
                     continue;
                 }
                 let server = TcpStream::connect(&server).await.unwrap();
-                tracker.spawn(carry(client, server, Arc::clone(&ways)));
+                let (ways, holding) = (Arc::clone(&ways), Arc::clone(&holding));
+                tracker.spawn(carry(client, server, ways, holding));
             }
         });
-        Self { way, port }
+        Self {
+            way,
+            is_holding,
+            port,
+        }
     }
 
     /// The URL of the same database by way of this.
@@ -72,9 +100,15 @@ impl Proxy {
         self.way.send_replace(way);
     }
 
+    /// Until something waits here.
+    pub(super) async fn held(&self) {
+        let mut holding = self.is_holding.subscribe();
+        holding.wait_for(|is_holding| *is_holding).await.unwrap();
+    }
+
     /// Until a cut that was asked for has been made.
     pub(super) async fn cut(&self) {
-        let is_made = |way: &Way| matches!(way, Way::Open | Way::Closed);
+        let is_made = |way: &Way| matches!(way, Way::Open | Way::CutLook | Way::Closed);
         self.way.subscribe().wait_for(is_made).await.unwrap();
     }
 }
@@ -86,10 +120,19 @@ enum Fate {
     CutWhenAnswered,
 }
 
+fn contains(bytes: &[u8], words: &[u8]) -> bool {
+    bytes.windows(words.len()).any(|some| some == words)
+}
+
 /// Whether these bytes are the ones that were waited for; the way is then as it was to be after.
-fn fate(ways: &watch::Sender<Way>, bytes: &[u8]) -> Fate {
+fn fate(ways: &watch::Sender<Way>, is_looking: &mut bool, bytes: &[u8]) -> Fate {
     let mut fate = Fate::Forward;
-    if bytes.windows(COMMIT.len()).any(|some| some == COMMIT) {
+    if *is_looking {
+        ways.send_replace(Way::Open);
+        return Fate::CutWhenAnswered;
+    }
+    *is_looking = *ways.borrow() == Way::CutLook && contains(bytes, LOOK);
+    if contains(bytes, COMMIT) {
         ways.send_if_modified(|way| {
             let after = match *way {
                 Way::CutBeforeCommit(after) => {
@@ -100,20 +143,32 @@ fn fate(ways: &watch::Sender<Way>, bytes: &[u8]) -> Fate {
                     fate = Fate::CutWhenAnswered;
                     after
                 }
-                Way::Open | Way::Closed | Way::Mute => return false,
+                Way::Open | Way::CutLook | Way::Held | Way::Closed | Way::Mute => return false,
             };
-            *way = match after {
-                After::Open => Way::Open,
-                After::Closed => Way::Closed,
-            };
+            *way = after.into();
             true
         });
     }
     fate
 }
 
-async fn carry(mut client: TcpStream, mut server: TcpStream, ways: Arc<watch::Sender<Way>>) {
+/// Waits while the way is held.
+async fn pass_on(changes: &mut watch::Receiver<Way>, holding: &watch::Sender<bool>) {
+    if *changes.borrow() == Way::Held {
+        holding.send_replace(true);
+        changes.wait_for(|way| *way != Way::Held).await.unwrap();
+        holding.send_replace(false);
+    }
+}
+
+async fn carry(
+    mut client: TcpStream,
+    mut server: TcpStream,
+    ways: Arc<watch::Sender<Way>>,
+    holding: Arc<watch::Sender<bool>>,
+) {
     let mut changes = ways.subscribe();
+    let mut is_looking = false;
     // A connection made on a mute way is a new one.
     let mut from_client = vec![0; 65_536];
     let mut from_server = vec![0; 65_536];
@@ -130,7 +185,8 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, ways: Arc<watch::Se
             read = client.read(&mut from_client) => {
                 let Ok(length @ 1..) = read else { return };
                 let bytes = &from_client[..length];
-                match fate(&ways, bytes) {
+                pass_on(&mut changes, &holding).await;
+                match fate(&ways, &mut is_looking, bytes) {
                     Fate::Forward => {}
                     Fate::CutNow => return,
                     Fate::CutWhenAnswered => {

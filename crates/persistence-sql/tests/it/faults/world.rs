@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt::{Debug, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use fusion_core::{
     Agent, AgentId, AgentState, ApiToken, Approval, Assignee, Capability, Decision, Event,
-    EventType, IdSource, JournalEntry, Message, Moment, NewEvent, Project, ProviderConfig,
+    EventType, IdSource, JournalEntry, Message, Moment, NewEvent, NodeId, Project, ProviderConfig,
     ResourceMetrics, Run, RunId, RunPlan, StepSpec, Task, Timestamp, Workflow, WorkflowDefinition,
     WorkflowId, WorkflowState, Workspace, WorkspaceId,
 };
 use fusion_persistence::{
-    Batch, Entity, EventFilter, EventReader, Find, Page, Reader, Result, Store,
+    Batch, Claim, Entity, EventFilter, EventReader, Find, Lease, Page, Reader, Result, Store,
 };
 use fusion_persistence_sql::{Durability, Location, SqlStore};
 use serde_json::{Map, json};
@@ -43,6 +44,26 @@ impl Ids {
         let moment = self.moment(100);
         let event = NewEvent::of_run(moment, EventType::SystemError, run, message.to_owned());
         Batch::free(Decision::default().telling(event))
+    }
+
+    /// A claim that finds no agent, so that it writes nothing.
+    pub(crate) fn claim_of_nobody(&self) -> Claim {
+        let run = RunId::from_uuid(Uuid::nil());
+        Claim {
+            agent: AgentId::from_uuid(Uuid::nil()),
+            run,
+            capability_sets: Vec::new(),
+            lease: Lease {
+                owner: NodeId::from_uuid(Uuid::nil()),
+                duration: Duration::from_secs(10),
+            },
+            event: NewEvent::of_run(
+                self.moment(100),
+                EventType::TaskAssigned,
+                run,
+                String::new(),
+            ),
+        }
     }
 }
 

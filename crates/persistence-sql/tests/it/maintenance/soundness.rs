@@ -119,7 +119,10 @@ async fn an_older_and_a_newer_schema_are_found() {
         let [first, rest @ ..] = &check(&place.location).await.unwrap()[..] else {
             panic!("nothing was checked");
         };
-        assert_eq!(first.fault.as_deref(), Some("it lacks m0002_store"));
+        assert_eq!(
+            first.fault.as_deref(),
+            Some("it lacks m0002_store, m0003_event_indexes")
+        );
         assert!(rest.iter().all(|check| check.fault.is_none()), "{rest:?}");
         place
             .damage("INSERT INTO seaql_migrations VALUES ('m9999_future', 0)")

@@ -1,0 +1,137 @@
+//! What happens inside one transaction: the jobs one by one, then what all of them tell.
+
+use fusion_core::{NewEvent, NewOutboxEntry};
+use fusion_persistence::{Committed, Error};
+
+use super::{Done, Open, Work, Written};
+use crate::failure::{self, Failure};
+use crate::session::{Outcome, Session};
+use crate::{apply, claim, events, outbox, prune, words};
+
+/// What became of a job inside a transaction that is still open.
+pub(super) enum Ran {
+    Done(Done, Option<NewEvent>),
+    Refused(Error),
+    Again(Error),
+}
+
+/// Appends what the jobs tell, and commits.
+pub(super) async fn finish<S: Session>(
+    open: &mut Open<'_, S>,
+    written: &mut [Written],
+) -> failure::Result<Outcome> {
+    if written.iter().all(Written::is_nothing) {
+        open.session.roll_back().await;
+        return Ok(Outcome::Done);
+    }
+    let new = append(open.session, written).await?;
+    let unindexed = if open.unindexed + new >= words::DUE_AFTER {
+        index_words(open.session).await?
+    } else {
+        open.unindexed + new
+    };
+    fail::fail_point!("persistence_sql::before_commit", |_| std::process::abort());
+    let outcome = open.session.commit().await?;
+    fail::fail_point!("persistence_sql::after_commit", |_| std::process::abort());
+    open.unindexed = unindexed;
+    Ok(outcome)
+}
+
+/// Brings the index of words up to date; gives how many events are to be counted as missing from it.
+/// An index that can't be written must not hold up the commits: searches read what it lacks.
+async fn index_words<S: Session>(session: &mut S) -> failure::Result<usize> {
+    session.control("SAVEPOINT words").await?;
+    let indexed = words::index(session).await;
+    if let Err(failure @ (Failure::Lost(_) | Failure::Contended(_))) = indexed {
+        return Err(failure);
+    }
+    if indexed.is_err() {
+        session.control("ROLLBACK TO SAVEPOINT words").await?;
+    }
+    session.control("RELEASE SAVEPOINT words").await?;
+    Ok(match indexed {
+        Ok(true) => words::DUE_AFTER,
+        Ok(false) => 0,
+        Err(failure) => {
+            tracing::error!(
+                error = fusion_core::error_chain(&Error::from(failure)),
+                "the words of events were not indexed"
+            );
+            0
+        }
+    })
+}
+
+/// Appends the outbox entries and the events of all jobs, in their order; says how many events.
+async fn append(session: &mut impl Session, written: &mut [Written]) -> failure::Result<usize> {
+    let entries: Vec<&NewOutboxEntry> = written.iter().flat_map(Written::outbox).collect();
+    outbox::append(session, &entries).await?;
+    let told: Vec<&NewEvent> = written.iter().flat_map(Written::events).collect();
+    let count = told.len();
+    let mut last = events::append(session, &told).await?;
+    for job in written {
+        let own = u64::try_from(job.events().len()).unwrap_or_default();
+        last += own;
+        if let Done::Committed(committed) = &mut job.done
+            && own > 0
+        {
+            committed.last_seq = last;
+        }
+    }
+    Ok(count)
+}
+
+/// Runs one job; in a savepoint its failure takes nothing else with it. An error means that the whole
+/// transaction is gone.
+pub(super) async fn part<S: Session>(
+    session: &mut S,
+    work: &Work,
+    in_savepoint: bool,
+) -> Result<Ran, Error> {
+    if in_savepoint {
+        session.control("SAVEPOINT job").await?;
+    }
+    let ran = run(session, work).await;
+    if let Err(Failure::Lost(error)) = ran {
+        return Err(error);
+    }
+    if in_savepoint {
+        if ran.is_err() {
+            session.control("ROLLBACK TO SAVEPOINT job").await?;
+        }
+        session.control("RELEASE SAVEPOINT job").await?;
+    }
+    let failure = match ran {
+        Ok((done, claimed)) => return Ok(Ran::Done(done, claimed)),
+        Err(failure) => failure,
+    };
+    let is_contended = matches!(failure, Failure::Contended(_));
+    let error = failure.into();
+    Ok(if is_contended {
+        Ran::Again(error)
+    } else {
+        Ran::Refused(error)
+    })
+}
+
+/// Writes the rows of a job; a claim gives its event too.
+async fn run<S: Session>(
+    session: &mut S,
+    work: &Work,
+) -> failure::Result<(Done, Option<NewEvent>)> {
+    let done = match work {
+        Work::Commit(batch) => {
+            apply::apply(session, batch).await?;
+            Done::Committed(Committed { last_seq: 0 })
+        }
+        Work::Claim(wanted) => {
+            return Ok(match claim::claim(session, wanted).await? {
+                Some((claimed, event)) => (Done::Claimed(Some(Box::new(claimed))), Some(event)),
+                None => (Done::Claimed(None), None),
+            });
+        }
+        Work::Extend(lease) => Done::Count(claim::extend(session, *lease).await?),
+        Work::Prune(old) => Done::Count(prune::prune(session, *old).await?),
+    };
+    Ok((done, None))
+}
