@@ -1,6 +1,7 @@
 //! The binary: configuration, wiring and signals around the engine and the command line.
 
 mod backend;
+mod budget;
 mod config;
 mod data_dir;
 mod database;
