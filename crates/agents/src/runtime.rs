@@ -214,20 +214,26 @@ impl Work<'_> {
                 return Ok(TurnOutcome::Error { message, help });
             }
         };
-        let key = entry.id.to_string();
+        let (key, agent) = (entry.id.to_string(), self.brief.agent_id.to_string());
         let tools = self.toolbox.specs();
         let request = TurnRequest {
             model: &self.brief.model,
             system: &self.system,
             messages: &messages,
             tools: &tools,
-            output_schema: None,
+            output_schema: self
+                .brief
+                .output_schema
+                .as_ref()
+                .filter(|_| self.brief.answers_with_outputs()),
             max_tokens: self.brief.max_tokens,
             temperature: self.brief.temperature,
-            options: None,
+            options: Some(&self.brief.provider_options).filter(|options| !options.is_empty()),
+            may_wait: true,
             place: TurnPlace {
                 step: &self.brief.step,
                 turn: self.session.next_turn(),
+                agent: &agent,
                 key: &key,
             },
         };

@@ -6,6 +6,7 @@
 
 mod database;
 mod problem;
+mod provider;
 mod run;
 mod workflow;
 
@@ -14,5 +15,9 @@ pub use database::{
     RestoreReport, SchemaView, VerifyReport,
 };
 pub use problem::{FaultView, FileText, Problem, ProblemKind};
+pub use provider::{
+    DetectReport, FoundServer, ModelList, ModelView, ProviderAdded, ProviderList, ProviderRemoved,
+    ProviderTest, ProviderView, QuotaReport, QuotaView,
+};
 pub use run::{AgentView, JournalView, RunDetail, RunList, RunSummary, StepView, UsageView};
 pub use workflow::{InputView, WorkflowSummary};

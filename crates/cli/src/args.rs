@@ -1,11 +1,18 @@
 //! The command line: a pure reading of arguments, nothing is looked up.
 
+mod provider;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+pub use provider::{
+    AddArgs, DetectArgs, ModelsArgs, ProviderArgs, ProviderCommand, ProviderName, RemoveArgs,
+    TestArgs,
+};
 
 /// Runs workflows of AI agents: one file, one command, each agent in its own workspace.
 #[derive(Debug, Clone, Parser)]
@@ -85,16 +92,27 @@ pub enum Command {
     Workflow(WorkflowArgs),
     /// Write a first workflow to start from.
     Init(InitArgs),
+    /// Look after model providers: add, test, look at models and quotas.
+    Provider(ProviderArgs),
     /// Look after the database: its schema, copies of it, its master key.
     Db(DbArgs),
-    /// Check the database and the master key; says a way out of every fault.
-    #[command(after_long_help = "\
+    /// Check the database, the master key and the providers; says a way out of every fault.
+    Verify(VerifyArgs),
+}
+
+/// `verify`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
 Exits with 1 when something is wrong. Nothing is changed.
 
 Examples:
   fusion-kit verify
+  fusion-kit verify --online                 ask each provider too
   fusion-kit verify --json | jq -r '.checks[] | select(.fault) | .name'")]
-    Verify,
+pub struct VerifyArgs {
+    /// Ask each enabled provider for its models: whether it can be reached and takes the key.
+    #[arg(long)]
+    pub online: bool,
 }
 
 /// `run FILE`, or one of its subcommands.
@@ -189,10 +207,24 @@ No finished step runs again.
 
 Examples:
   fusion-kit resume
-  fusion-kit resume 0192f3c1")]
+  fusion-kit resume 0192f3c1
+  fusion-kit resume 0192f3c1 --budget-usd 5    after its budget was used up")]
 pub struct ResumeArgs {
     /// Id of the run or the unique beginning of one; the newest interrupted run without it.
     pub run: Option<String>,
+
+    /// Let the run use this many US dollars in all until this command ends; instead of its file's
+    /// `budget`.
+    #[arg(long, value_name = "USD")]
+    pub budget_usd: Option<String>,
+
+    /// Let the run use this many tokens in all until this command ends.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub budget_tokens: Option<u64>,
+
+    /// Raise the budget of this agent instead of the run's.
+    #[arg(long, value_name = "AGENT")]
+    pub budget_of: Option<String>,
 }
 
 /// `workflow`.
@@ -353,11 +385,25 @@ where
     T: Into<OsString> + Clone,
 {
     let cli = Cli::try_parse_from(arguments)?;
-    if let Command::Run(RunArgs {
-        start: Some(start), ..
-    }) = &cli.command
-    {
-        refuse_repeated_input(&start.inputs)?;
+    match &cli.command {
+        Command::Run(RunArgs {
+            start: Some(start), ..
+        }) => refuse_repeated_input(&start.inputs)?,
+        Command::Provider(ProviderArgs {
+            command: ProviderCommand::Add(add),
+        }) if add.may_hold_a_key() => {
+            let message = "a key is never an argument: others could read it. Take it off the \
+                           command line; without it the key comes from --key-env VAR, from the \
+                           vendor's variable, or is asked for";
+            return Err(Cli::command().error(ErrorKind::UnknownArgument, message));
+        }
+        Command::Run(_)
+        | Command::Resume(_)
+        | Command::Workflow(_)
+        | Command::Init(_)
+        | Command::Provider(_)
+        | Command::Db(_)
+        | Command::Verify(_) => {}
     }
     Ok(cli)
 }

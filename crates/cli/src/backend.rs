@@ -1,5 +1,7 @@
 //! The port behind the commands.
 
+mod providers;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +10,8 @@ use fusion_api_types::{
     BackupReport, DatabaseStatus, MigrationReport, Problem, RekeyReport, RestoreReport, RunDetail,
     RunSummary, VerifyReport, WorkflowSummary,
 };
+
+pub use providers::{AskKey, NewProvider, Providers};
 
 /// What a run is started with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,12 +22,25 @@ pub struct RunRequest {
     pub inputs: BTreeMap<String, String>,
 }
 
+/// What a run is taken up with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ResumeRequest {
+    /// Id or unique prefix of the run; the newest interrupted one without it.
+    pub run: Option<String>,
+    /// US dollars that it may use in all for now, as typed.
+    pub budget_usd: Option<String>,
+    /// Tokens that it may use in all for now.
+    pub budget_tokens: Option<u64>,
+    /// The agent whose budget is meant; the run's without it.
+    pub budget_of: Option<String>,
+}
+
 /// Does the work of the commands.
 ///
 /// A failed or interrupted run is not an error: it is a `RunDetail` that says so. A `Problem`
 /// means that the request itself could not be done; then nothing is left behind.
 #[async_trait]
-pub trait Backend: Upkeep + Send + Sync {
+pub trait Backend: Upkeep + Providers + Send + Sync {
     /// Reads and checks a workflow file; changes nothing.
     ///
     /// # Errors
@@ -40,13 +57,13 @@ pub trait Backend: Upkeep + Send + Sync {
         progress: &mut dyn Progress,
     ) -> Result<RunDetail, Problem>;
 
-    /// Goes on with an interrupted run: by id or unique prefix, else the newest one.
+    /// Goes on with an interrupted run.
     ///
     /// # Errors
-    /// No such run, nothing to resume, or the data directory can't be used.
+    /// No such run, nothing to resume, no such budget, or the data directory can't be used.
     async fn resume(
         &self,
-        run: Option<&str>,
+        request: &ResumeRequest,
         progress: &mut dyn Progress,
     ) -> Result<RunDetail, Problem>;
 
@@ -97,11 +114,12 @@ pub trait Upkeep {
     /// The database is in use, or a key is missing. What was sealed can still be opened.
     async fn rekey(&self, retire: bool) -> Result<RekeyReport, Problem>;
 
-    /// Checks the database and the master key. A fault is part of the answer; nothing is changed.
+    /// Checks the database, the master key and the stored providers; with `online` also whether each
+    /// enabled provider answers. A fault is part of the answer; nothing is changed.
     ///
     /// # Errors
     /// The settings are wrong, so that it is not known what to check.
-    async fn verify(&self) -> Result<VerifyReport, Problem>;
+    async fn verify(&self, online: bool) -> Result<VerifyReport, Problem>;
 }
 
 /// Is told how a run goes.

@@ -66,6 +66,9 @@ async fn dispatch(
             }
         },
         Command::Init(init) => commands::init::init(&init, session),
+        Command::Provider(provider) => {
+            commands::provider::provider(&provider.command, backend, session).await
+        }
         Command::Db(db) => match db.command {
             DbCommand::Migrate => commands::db::migrate(backend, session).await,
             DbCommand::Status => commands::db::status(backend, session).await,
@@ -73,6 +76,6 @@ async fn dispatch(
             DbCommand::Restore(restore) => commands::db::restore(&restore, backend, session).await,
             DbCommand::Rekey(rekey) => commands::db::rekey(&rekey, backend, session).await,
         },
-        Command::Verify => commands::verify::verify(backend, session).await,
+        Command::Verify(verify) => commands::verify::verify(&verify, backend, session).await,
     }
 }

@@ -20,12 +20,15 @@ mod terminal;
 mod text;
 
 pub use args::{
-    BackupArgs, Cli, ColorChoice, Command, DbArgs, DbCommand, Global, InitArgs, InputArg, ListArgs,
-    RekeyArgs, RestoreArgs, ResumeArgs, RunArgs, RunCommand, ShowArgs, StartArgs, Template,
-    ValidateArgs, WorkflowArgs, WorkflowCommand, parse,
+    AddArgs, BackupArgs, Cli, ColorChoice, Command, DbArgs, DbCommand, DetectArgs, Global,
+    InitArgs, InputArg, ListArgs, ModelsArgs, ProviderArgs, ProviderCommand, ProviderName,
+    RekeyArgs, RemoveArgs, RestoreArgs, ResumeArgs, RunArgs, RunCommand, ShowArgs, StartArgs,
+    Template, TestArgs, ValidateArgs, VerifyArgs, WorkflowArgs, WorkflowCommand, parse,
 };
-pub use backend::{Backend, Progress, RunRequest, Upkeep};
+pub use backend::{
+    AskKey, Backend, NewProvider, Progress, Providers, ResumeRequest, RunRequest, Upkeep,
+};
 pub use execute::{execute, refuse};
 pub use exit::Exit;
-pub use terminal::{Hints, Now, Output, Size, Terminal};
+pub use terminal::{Hints, Input, Now, Output, Question, Size, Terminal};
 pub use text::shell_word;

@@ -2,6 +2,7 @@
 
 pub(crate) mod database;
 mod detail;
+pub(crate) mod provider;
 
 use std::collections::BTreeSet;
 

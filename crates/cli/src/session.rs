@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::args::{ColorChoice, Global};
 use crate::style::Palette;
-use crate::terminal::{Output, Terminal};
+use crate::terminal::{Output, Question, Terminal};
 use crate::text::{clean_json, shell_word};
 
 /// What every command needs to answer.
@@ -62,6 +62,15 @@ impl<'a> Session<'a> {
     /// Writes for a person; where stderr can't be written, nobody could be told.
     pub(crate) fn tell(&self, text: &str) {
         self.terminal.stderr.write(text).ok();
+    }
+
+    /// Asks a person; `None` where there is nobody.
+    pub(crate) fn ask(&self, text: &str, question: Question) -> Option<String> {
+        if !self.terminal.input.is_person() {
+            return None;
+        }
+        self.tell(text);
+        self.terminal.input.line(question)
     }
 
     /// A command line that works on the same data directory.

@@ -10,9 +10,11 @@ use console::Term;
 /// The time of day where the user is. Only for showing: nothing is stored with it.
 pub type Now = Arc<dyn Fn() -> DateTime<FixedOffset> + Send + Sync>;
 
-/// The two output streams of a command and the user's clock.
+/// The streams of a command and the user's clock.
 #[derive(Clone)]
 pub struct Terminal {
+    /// A person who can be asked, or nobody.
+    pub input: Input,
     /// Takes results only.
     pub stdout: Output,
     /// Takes progress, notices and errors.
@@ -22,6 +24,22 @@ pub struct Terminal {
     /// The user's clock.
     pub now: Now,
 }
+
+/// How an answer is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// What is typed can be seen.
+    Open,
+    /// What is typed is not shown: a key.
+    Hidden,
+}
+
+/// Reads one line that a person types.
+type ReadLine = Arc<dyn Fn(Question) -> io::Result<String> + Send + Sync>;
+
+/// Where answers to questions come from.
+#[derive(Clone, Default)]
+pub struct Input(Option<ReadLine>);
 
 /// What the environment says about the terminal; the binary reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,7 +74,13 @@ impl Terminal {
             writer,
             size: (is_terminal && !hints.dumb).then(|| Arc::new(window_size) as Arc<_>),
         };
+        let has_person = io::stdin().is_terminal() && io::stderr().is_terminal() && !hints.dumb;
         Self {
+            input: if has_person {
+                Input::person(read_line)
+            } else {
+                Input::nobody()
+            },
             stdout: output(
                 Arc::new(Mutex::new(io::stdout())),
                 io::stdout().is_terminal(),
@@ -68,6 +92,30 @@ impl Terminal {
             no_color: hints.no_color,
             now: Arc::new(|| Local::now().fixed_offset()),
         }
+    }
+}
+
+impl Input {
+    /// Nobody is there: a script, a pipe.
+    #[must_use]
+    pub const fn nobody() -> Self {
+        Self(None)
+    }
+
+    /// Somebody who types lines.
+    pub fn person(read: impl Fn(Question) -> io::Result<String> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(read)))
+    }
+
+    /// Whether there is somebody to ask.
+    #[must_use]
+    pub const fn is_person(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// The line that was typed, without its end; `None` where nobody is there or nothing can be read.
+    pub(crate) fn line(&self, question: Question) -> Option<String> {
+        self.0.as_ref().and_then(|read| read(question).ok())
     }
 }
 
@@ -112,10 +160,17 @@ impl Output {
 impl fmt::Debug for Terminal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Terminal")
+            .field("input", &self.input)
             .field("stdout", &self.stdout)
             .field("stderr", &self.stderr)
             .field("no_color", &self.no_color)
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Input").field(&self.is_person()).finish()
     }
 }
 
@@ -124,6 +179,14 @@ impl fmt::Debug for Output {
         f.debug_struct("Output")
             .field("size", &self.size())
             .finish_non_exhaustive()
+    }
+}
+
+fn read_line(question: Question) -> io::Result<String> {
+    let terminal = Term::stderr();
+    match question {
+        Question::Open => terminal.read_line(),
+        Question::Hidden => terminal.read_secure_line(),
     }
 }
 

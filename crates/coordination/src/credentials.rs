@@ -1,26 +1,29 @@
-//! Credentials of providers: sealed for their row, so that they open there and nowhere else.
+//! Credentials of providers: sealed for their row and its base URL, so that they open there and
+//! nowhere else. Who can write to the database can't send a key to a server of their own.
 
-use fusion_core::{Change, Decision, ProviderConfig, ProviderId, Sealed};
+use fusion_core::{Change, Decision, ProviderConfig, Sealed};
 use fusion_persistence::Batch;
 use fusion_secrets::{KeyId, Place, Result, Vault};
 use secrecy::SecretString;
 
-/// Seals a credential for the row of a provider.
+/// Seals a credential for the row of a provider, as long as its base URL stays the same.
 ///
 /// # Errors
 /// It is too long, or the system gave no random bytes.
-pub fn seal(vault: &Vault, provider: ProviderId, credential: &SecretString) -> Result<Sealed> {
-    vault.seal(place(&provider.to_string()), credential)
+pub fn seal(vault: &Vault, provider: &ProviderConfig, credential: &SecretString) -> Result<Sealed> {
+    let (row, field) = (provider.id.to_string(), field(provider));
+    vault.seal(place(&row, &field), credential)
 }
 
 /// Opens the credential of a provider; `None` when it has none.
 ///
 /// # Errors
-/// No key of the vault has sealed it, or it is not what was sealed for this row.
+/// No key of the vault has sealed it, or it is not what was sealed for this row and base URL.
 pub fn open(vault: &Vault, provider: &ProviderConfig) -> Result<Option<SecretString>> {
+    let (row, field) = (provider.id.to_string(), field(provider));
     let sealed = provider.credentials.as_ref();
     sealed
-        .map(|sealed| vault.open(place(&provider.id.to_string()), sealed))
+        .map(|sealed| vault.open(place(&row, &field), sealed))
         .transpose()
 }
 
@@ -40,7 +43,7 @@ pub fn reseal(vault: &Vault, providers: Vec<ProviderConfig>) -> Result<Resealed>
         if provider.credentials.as_ref().and_then(KeyId::of) == Some(vault.key_id()) {
             continue;
         }
-        provider.credentials = Some(seal(vault, provider.id, &credential)?);
+        provider.credentials = Some(seal(vault, &provider, &credential)?);
         decision = decision.with(Change::update(provider));
     }
     Ok(Resealed {
@@ -58,11 +61,15 @@ pub struct Resealed {
     pub batch: Batch,
 }
 
-fn place(row: &str) -> Place<'_> {
+fn field(provider: &ProviderConfig) -> String {
+    format!("credentials for {}", provider.api_endpoint)
+}
+
+fn place<'a>(row: &'a str, field: &'a str) -> Place<'a> {
     Place {
         table: "provider_configs",
         row,
-        field: "credentials",
+        field,
     }
 }
 
@@ -102,9 +109,10 @@ mod tests {
     }
 
     fn sealed(vault: &Vault, number: u128, text: &str) -> ProviderConfig {
-        let id = id(number);
+        let row = provider(number, None);
         let credential = SecretString::from(text.to_owned());
-        provider(number, Some(seal(vault, id, &credential).unwrap()))
+        let sealed = seal(vault, &row, &credential).unwrap();
+        provider(number, Some(sealed))
     }
 
     fn opened(vault: &Vault, provider: &ProviderConfig) -> Option<String> {
@@ -120,6 +128,19 @@ mod tests {
         let moved = provider(2, one.credentials);
         assert!(matches!(open(&vault, &moved), Err(Error::Damaged { .. })));
         assert_eq!(opened(&vault, &provider(3, None)), None);
+    }
+
+    #[test]
+    fn a_credential_does_not_follow_its_provider_to_another_base_url() {
+        let vault = Vault::new(MasterKey::generate().unwrap(), Vec::new());
+        let elsewhere = ProviderConfig {
+            api_endpoint: "https://example.net/v1".to_owned(),
+            ..sealed(&vault, 1, "sk-one")
+        };
+        assert!(matches!(
+            open(&vault, &elsewhere),
+            Err(Error::Damaged { .. })
+        ));
     }
 
     #[test]

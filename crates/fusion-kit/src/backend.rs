@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fusion_api_types::{Problem, ProblemKind, RunDetail, RunSummary, WorkflowSummary};
-use fusion_cli::{Backend, Progress, RunRequest};
-use fusion_coordination::{Driven, NewRun, check_models};
-use fusion_core::{Run, RunId, TaskState, Workflow};
+use fusion_cli::{Backend, Progress, ResumeRequest, RunRequest};
+use fusion_coordination::{Driven, NewRun, Notices, Raised, check_models};
+use fusion_core::{AgentSpec, ProviderConfig, Run, RunId, TaskState, Workflow, WorkflowDefinition};
 use fusion_persistence::{JournalReader, Page, Reader, Repository, RunFilter, TaskReader};
 use fusion_persistence_sql::{Location, SqlStore};
-use fusion_providers::Registry;
+use fusion_providers::{Observer, Registry};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use crate::budget;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::files::{read_file, typed_inputs};
@@ -24,7 +25,7 @@ use crate::held::Left;
 use crate::problems;
 use crate::signals::stop_on_signal;
 use crate::views::{Snapshot, summary, workflow_summary};
-use crate::wiring::{self, Engine};
+use crate::wiring::{self, Engine, SCRIPTED};
 
 /// How often progress is told when nothing happens.
 const TICK: Duration = Duration::from_millis(250);
@@ -37,16 +38,16 @@ const QUIET: Duration = Duration::from_millis(50);
 pub(crate) struct LocalBackend {
     config: Config,
     data_dir: Option<PathBuf>,
-    registry: Arc<Registry>,
+    /// What the layers around the providers tell, on its way to the event log.
+    notices: Arc<Notices>,
 }
 
 impl LocalBackend {
     pub(crate) fn new(config: Config, data_dir: Option<PathBuf>) -> Self {
-        let registry = Arc::new(wiring::registry(&config));
         Self {
             config,
             data_dir,
-            registry,
+            notices: Arc::default(),
         }
     }
 
@@ -58,8 +59,25 @@ impl LocalBackend {
         DataDir::new(self.data_dir.clone())
     }
 
-    async fn engine(&self, data_dir: &DataDir) -> Result<Engine, Problem> {
-        Engine::open(&self.config, data_dir, Arc::clone(&self.registry)).await
+    /// The providers of a workflow. The store is not read for one whose answers are all scripted.
+    async fn registry(&self, definition: &WorkflowDefinition) -> Result<Arc<Registry>, Problem> {
+        let mut models = definition.agents.values().flat_map(AgentSpec::models);
+        let stored = if models.all(|model| model.provider == SCRIPTED) {
+            Vec::new()
+        } else {
+            self.stored_providers().await?
+        };
+        Ok(self.registry_of(stored))
+    }
+
+    fn registry_of(&self, stored: Vec<ProviderConfig>) -> Arc<Registry> {
+        let observer: Arc<dyn Observer> = Arc::<Notices>::clone(&self.notices);
+        Arc::new(wiring::registry(&self.config, stored, &observer))
+    }
+
+    async fn engine(&self, data_dir: &DataDir, registry: Arc<Registry>) -> Result<Engine, Problem> {
+        let notices = Arc::clone(&self.notices);
+        Engine::open(&self.config, data_dir, registry, notices).await
     }
 
     /// Drives a run to its end and tells how it goes.
@@ -68,11 +86,15 @@ impl LocalBackend {
     /// holds up neither.
     async fn drive(
         &self,
-        engine: &Engine,
-        data_dir: &DataDir,
-        run: RunId,
+        driving: Driving<'_>,
         progress: &mut dyn Progress,
     ) -> Result<RunDetail, Problem> {
+        let Driving {
+            engine,
+            data_dir,
+            run,
+            raised,
+        } = driving;
         let read = |error: fusion_persistence::Error| problems::of_store(&error);
         let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
         engine.spawn(stop_on_signal(stop.clone(), ended.clone()));
@@ -80,7 +102,7 @@ impl LocalBackend {
             let (coordinator, stop, ended) =
                 (engine.coordinator().clone(), stop.clone(), ended.clone());
             engine.spawn(async move {
-                let driven = coordinator.resume_run(run, &stop).await;
+                let driven = coordinator.resume_run(run, &raised, &stop).await;
                 ended.cancel();
                 driven
             })
@@ -121,6 +143,14 @@ impl LocalBackend {
         };
         Ok(Some(Reading { store, data_dir }))
     }
+}
+
+/// A run that this process works on.
+struct Driving<'a> {
+    engine: &'a Engine,
+    data_dir: &'a DataDir,
+    run: RunId,
+    raised: Raised,
 }
 
 /// A store opened to look at it.
@@ -170,11 +200,12 @@ impl Backend for LocalBackend {
         let file = read_file(&request.file)?;
         let inputs = typed_inputs(&file.definition, &request.inputs)
             .map_err(|faults| problems::of_inputs(&faults))?;
-        let models = check_models(&self.registry, &file.definition, &file.base_dir)
-            .await
-            .map_err(|error| problems::of_models(&request.file, &file.source, &error))?;
         let data_dir = self.data_dir()?;
-        let engine = self.engine(&data_dir).await?;
+        let registry = self.registry(&file.definition).await?;
+        let models = check_models(&registry, &file.definition, &file.base_dir)
+            .await
+            .map_err(|error| problems::of_models(&request.file, &file.source, &error, &data_dir))?;
+        let engine = self.engine(&data_dir, registry).await?;
         let new = NewRun {
             definition: file.definition,
             source: file.source,
@@ -189,26 +220,44 @@ impl Backend for LocalBackend {
                 return Err(problems::of_engine(&error));
             }
         };
-        let ended = self.drive(&engine, &data_dir, run, progress).await;
+        let driving = Driving {
+            engine: &engine,
+            data_dir: &data_dir,
+            run,
+            raised: Raised::default(),
+        };
+        let ended = self.drive(driving, progress).await;
         engine.close().await;
         ended
     }
 
     async fn resume(
         &self,
-        run: Option<&str>,
+        request: &ResumeRequest,
         progress: &mut dyn Progress,
     ) -> Result<RunDetail, Problem> {
+        let raised = budget::raised(request)?;
+        let run = request.run.as_deref();
         let data_dir = self.data_dir()?;
         if self.reading().await?.is_none() {
             return Err(nothing_to_resume(&data_dir));
         }
-        let engine = self.engine(&data_dir).await?;
+        // Read before the engine opens the store: which run is meant is not known yet.
+        let registry = self.registry_of(self.stored_providers().await?);
+        let engine = self.engine(&data_dir, Arc::clone(&registry)).await?;
         let found = self.to_resume(&engine, &data_dir, run, progress).await;
         let ended = match found {
             Ok(found) => {
-                self.resume_found(&engine, &data_dir, &found, progress)
-                    .await
+                let driving = Driving {
+                    engine: &engine,
+                    data_dir: &data_dir,
+                    run: found.id,
+                    raised,
+                };
+                match check_again(&registry, &driving, &found).await {
+                    Ok(()) => self.drive(driving, progress).await,
+                    Err(problem) => Err(problem),
+                }
             }
             Err(problem) => Err(problem),
         };
@@ -279,31 +328,29 @@ impl LocalBackend {
             Some(_) => left.this(find(engine.store(), data_dir, run).await?).await,
         }
     }
+}
 
-    /// Checks the models again before anything moves: a missing key must not fail the tasks.
-    async fn resume_found(
-        &self,
-        engine: &Engine,
-        data_dir: &DataDir,
-        run: &Run,
-        progress: &mut dyn Progress,
-    ) -> Result<RunDetail, Problem> {
-        if !run.state.is_final() {
-            let workflow = engine
-                .store()
-                .get(run.workflow_id)
-                .await
-                .map_err(|error| problems::of_store(&error))?;
-            check_models(
-                &self.registry,
-                &workflow.definition,
-                Path::new(&workflow.base_dir),
-            )
-            .await
-            .map_err(|error| left_over(&error, data_dir, run.id))?;
-        }
-        self.drive(engine, data_dir, run.id, progress).await
+/// Checks the models again before anything moves (a missing key must not fail the tasks), and that
+/// the raised budgets are of agents that are there.
+async fn check_again(registry: &Registry, driving: &Driving<'_>, run: &Run) -> Result<(), Problem> {
+    if run.state.is_final() {
+        return Ok(());
     }
+    let workflow = driving
+        .engine
+        .store()
+        .get(run.workflow_id)
+        .await
+        .map_err(|error| problems::of_store(&error))?;
+    budget::check(&driving.raised, &workflow.definition)?;
+    check_models(
+        registry,
+        &workflow.definition,
+        Path::new(&workflow.base_dir),
+    )
+    .await
+    .map(|_| ())
+    .map_err(|error| left_over(&error, driving.data_dir, run.id))
 }
 
 async fn snapshot(store: &dyn Reader, run: RunId) -> fusion_persistence::Result<Snapshot> {

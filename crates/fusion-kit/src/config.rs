@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 /// Settings from the environment; a variable that is set there wins over `.env`. An empty one
 /// counts as not set.
@@ -40,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) dumb_terminal: bool,
     /// Why `.env` was not read, when it is there.
     pub(crate) dotenv_fault: Option<String>,
+    /// The variables of `.env`.
+    dotenv: BTreeMap<String, SecretString>,
 }
 
 impl Config {
@@ -49,6 +51,17 @@ impl Config {
             reason = "this is the one place that reads the environment"
         )]
         Self::read(|name| std::env::var(name).ok(), Path::new(".env"))
+    }
+
+    /// A variable that a user or a vendor names: the key of a provider.
+    pub(crate) fn variable(&self, name: &str) -> Option<SecretString> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is the one place that reads the environment"
+        )]
+        let value = std::env::var(name).ok().map(SecretString::from);
+        let value = value.or_else(|| self.dotenv.get(name).cloned());
+        value.filter(|value| !value.expose_secret().trim().is_empty())
     }
 
     fn read(environment: impl Fn(&str) -> Option<String>, dotenv_file: &Path) -> Self {
@@ -75,6 +88,10 @@ impl Config {
             no_color: get("NO_COLOR").is_some(),
             dumb_terminal: get("TERM").is_some_and(|term| term == "dumb"),
             dotenv_fault,
+            dotenv: file
+                .into_iter()
+                .map(|(name, value)| (name, SecretString::from(value)))
+                .collect(),
         }
     }
 }

@@ -94,7 +94,7 @@ impl Upkeep for LocalBackend {
         })
     }
 
-    async fn verify(&self) -> Result<VerifyReport, Problem> {
+    async fn verify(&self, online: bool) -> Result<VerifyReport, Problem> {
         let place = self.place()?;
         let mut checks = place.check().await;
         let stored = place.stored().await;
@@ -102,6 +102,9 @@ impl Upkeep for LocalBackend {
             Ok(source) => source.check(stored.as_deref()),
             Err(problem) => fault("master key", &problem),
         });
+        for row in stored.iter().flatten().filter(|row| row.enabled) {
+            checks.push(self.check_provider(row, online).await);
+        }
         Ok(VerifyReport {
             ok: checks.iter().all(|check| check.fault.is_none()),
             place: place.name(),
@@ -111,7 +114,7 @@ impl Upkeep for LocalBackend {
 }
 
 impl LocalBackend {
-    fn place(&self) -> Result<Place, Problem> {
+    pub(crate) fn place(&self) -> Result<Place, Problem> {
         let data_dir = self.data_dir()?;
         Ok(Place {
             location: wiring::location(self.config(), &data_dir)?,
@@ -121,12 +124,16 @@ impl LocalBackend {
 }
 
 /// Where the database is, and the data directory of its runs.
-struct Place {
+pub(crate) struct Place {
     location: Location,
     data_dir: DataDir,
 }
 
 impl Place {
+    pub(crate) const fn location(&self) -> &Location {
+        &self.location
+    }
+
     /// For a person; without a password.
     fn name(&self) -> String {
         match &self.location {
@@ -137,7 +144,7 @@ impl Place {
     }
 
     /// Works on the database as the owner of the data directory, when it can be had.
-    async fn alone<T, E>(
+    pub(crate) async fn alone<T, E>(
         &self,
         work: impl Future<Output = Result<T, E>> + Send,
     ) -> Result<Result<T, E>, Problem> {

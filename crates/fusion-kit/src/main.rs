@@ -1,6 +1,7 @@
 //! The binary: configuration, wiring and signals around the engine and the command line.
 
 mod backend;
+mod budget;
 mod config;
 mod data_dir;
 mod database;
@@ -9,6 +10,7 @@ mod find;
 mod held;
 mod master_key;
 mod problems;
+mod providers;
 mod signals;
 mod system;
 mod views;

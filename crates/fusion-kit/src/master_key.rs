@@ -1,5 +1,7 @@
 //! The master key: where it is, whether it opens what is stored, and its rotation.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 use fusion_api_types::{CheckView, Problem, ProblemKind};
@@ -90,21 +92,48 @@ impl KeySource {
         }
     }
 
+    /// What opens stored credentials.
+    pub(crate) fn vault(&self) -> fusion_secrets::Result<Vault> {
+        match self {
+            Self::Variable(vault) => Ok(vault.clone()),
+            Self::File(path) => Ok(KeyFile::load(path)?.vault()),
+        }
+    }
+
+    /// What seals a first credential: makes the key file, and its folder, where there is none.
+    pub(crate) fn vault_or_new(&self) -> Result<Vault, Problem> {
+        let Self::File(path) = self else {
+            return self.vault().map_err(|error| problems::of_error(&error));
+        };
+        if let Some(folder) = path.parent().filter(|it| !it.as_os_str().is_empty()) {
+            let mut builder = DirBuilder::new();
+            builder.recursive(true).mode(0o700);
+            builder.create(folder).map_err(|error| {
+                Problem::new(
+                    ProblemKind::Unavailable,
+                    format!("could not make the folder {}: {error}", folder.display()),
+                )
+                .with_help(
+                    "the master key is kept there; FUSION_MASTER_KEY_FILE names another place",
+                )
+            })?;
+        }
+        let file = KeyFile::load_or_create(path).map_err(|error| problems::of_error(&error))?;
+        Ok(file.vault())
+    }
+
     /// Whether there is a key, and it opens every stored credential. `None` stands for credentials
     /// that could not be read.
     pub(crate) fn check(&self, stored: Option<&[ProviderConfig]>) -> CheckView {
         let sealed = stored.unwrap_or_default().iter();
         let sealed = sealed.filter(|row| row.credentials.is_some()).count();
-        let vault = match self {
-            Self::Variable(vault) => vault.clone(),
-            Self::File(path) => match KeyFile::load(path) {
-                Ok(file) => file.vault(),
-                Err(Error::NoKeyFile { path }) if sealed == 0 => {
-                    let path = path.display();
-                    return right(format!("none yet; made when first needed: {path}"));
-                }
-                Err(error) => return wrong(&problems::of_error(&error)),
-            },
+        let vault = match self.vault() {
+            Ok(vault) => vault,
+            Err(Error::NoKeyFile { path }) if sealed == 0 => {
+                let path = path.display();
+                return right(format!("none yet; made when first needed: {path}"));
+            }
+            Err(error) => return wrong(&problems::of_error(&error)),
         };
         let (key, place) = (vault.key_id(), self.place());
         let Some(stored) = stored else {

@@ -5,9 +5,12 @@ use std::path::Path;
 
 use fusion_api_types::{FaultView, FileText, Problem, ProblemKind};
 use fusion_coordination::Error;
-use fusion_core::{Coded, ErrorCode, InputFault, error_chain};
+use fusion_core::{Coded, ErrorCode, InputFault, ProviderConfig, error_chain};
 use fusion_persistence::Error as StoreError;
+use fusion_providers::Error as ModelError;
 use fusion_workflow_file::{Fault, Position, place_in_agent};
+
+use crate::data_dir::DataDir;
 
 /// What the store was trying to do when a server does not let us in.
 const CONNECT: &str = "connect to the database";
@@ -77,6 +80,45 @@ fn with_help(problem: Problem, help: Option<impl Into<String>>) -> Problem {
     }
 }
 
+/// A problem of a provider, with the way out where one is known.
+pub(crate) fn of_provider(error: &ModelError) -> Problem {
+    with_help(of_error(error), error.help())
+}
+
+/// A problem of a stored provider: what the environment has to do with others is not told of it.
+/// `command` makes a command line for this data directory.
+pub(crate) fn of_stored_provider(
+    row: &ProviderConfig,
+    error: &ModelError,
+    command: impl Fn(&str) -> String,
+) -> Problem {
+    let (name, url) = (&row.name, &row.api_endpoint);
+    let is_about_key = matches!(
+        error,
+        ModelError::Refused { .. } | ModelError::MissingKey { .. }
+    );
+    let help = if is_about_key {
+        Some(format!(
+            "check the key at the provider; give another with: {}",
+            command(&format!(
+                "provider add {name} --type {} --base-url {url} --key-env VAR --replace",
+                row.provider_type
+            ))
+        ))
+    } else if matches!(error, ModelError::Unreachable { .. }) {
+        Some(format!(
+            "does the server run at {url}? another base URL: {}",
+            command(&format!(
+                "provider add {name} --type {} --base-url URL --replace",
+                row.provider_type
+            ))
+        ))
+    } else {
+        error.help()
+    };
+    with_help(of_error(error), help)
+}
+
 /// A problem of the engine, with the way out where one is known.
 pub(crate) fn of_engine(error: &Error) -> Problem {
     let problem = of_error(error);
@@ -122,14 +164,19 @@ pub(crate) fn of_faults(path: &Path, text: String, faults: Vec<Fault>) -> Proble
 
 /// A model that can't be asked: where the workflow file names what does not exist, with the
 /// place in it.
-pub(crate) fn of_models(path: &Path, text: &str, error: &Error) -> Problem {
+pub(crate) fn of_models(path: &Path, text: &str, error: &Error, data_dir: &DataDir) -> Problem {
     let problem = of_engine(error);
     let Some((agent, source, place)) = misnamed(text, error) else {
         return problem;
     };
+    let mut help = source.help();
+    if let (ModelError::UnknownProvider { name, .. }, Some(known)) = (source, &help) {
+        let add = how_to_add(name, data_dir);
+        help = Some(format!("{known}; add it with: {add}"));
+    }
     let fault = Fault {
         message: of_error(source).message,
-        help: source.help(),
+        help,
         position: place,
     };
     Problem {
@@ -138,12 +185,22 @@ pub(crate) fn of_models(path: &Path, text: &str, error: &Error) -> Problem {
     }
 }
 
+/// A known vendor is added by its name, anything else by its base URL.
+fn how_to_add(name: &str, data_dir: &DataDir) -> String {
+    let shown = fusion_cli::shell_word(name);
+    let url = match fusion_providers_http::vendor(name) {
+        Some(vendor) if vendor.base_url.is_some() => "",
+        Some(_) | None => " --base-url URL",
+    };
+    data_dir.command(&format!("provider add {shown}{url}"))
+}
+
 /// The agent whose provider or model is at fault, and where the file names it.
 fn misnamed<'e>(
     text: &str,
     error: &'e Error,
 ) -> Option<(&'e str, &'e fusion_providers::Error, Position)> {
-    use fusion_providers::Error as Model;
+    use ModelError as Model;
     let Error::Model { agent, source } = error else {
         return None;
     };

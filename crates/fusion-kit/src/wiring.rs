@@ -1,21 +1,18 @@
 //! Puts the parts together: the one place that picks variants.
 
+mod registry;
+
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use fusion_api_types::{Problem, ProblemKind};
-use fusion_coordination::{Coordinator, Options, Parts};
+use fusion_coordination::{Coordinator, Notices, Options, Parts};
 use fusion_core::RunId;
 use fusion_messaging::{Bus, InProcessBus, Pattern, QueueLimits, Subscription};
 use fusion_persistence::{Patience, Patient, Store};
 use fusion_persistence_sql::{Durability, Location, SqlStore};
-use fusion_providers::{
-    Catalog, DeltaSink, Error, ModelInfo, ModelRequest, Provider, QuotaInfo, Registry, Result,
-    RetryOptions, Retrying, Scripted, Turn, TurnRequest,
-};
-use fusion_providers_http::{HttpProvider, Options as HttpOptions};
+use fusion_providers::Registry;
 use fusion_workspaces::{Launcher, Owners, Prepared, Workspaces};
 use secrecy::ExposeSecret;
 use tokio::task::JoinHandle;
@@ -27,6 +24,10 @@ use crate::config::Config;
 use crate::data_dir::{DataDir, Owned};
 use crate::problems;
 use crate::system::{SystemClock, SystemIds};
+
+pub(crate) use registry::{
+    OPENAI_COMPATIBLE, OPENROUTER, SCRIPTED, of_environment, registry, stored_provider,
+};
 
 /// The user ids of agents when nothing else is configured and the program runs as root.
 const DEFAULT_UIDS: std::ops::RangeInclusive<u32> = 50_000..=59_999;
@@ -74,9 +75,10 @@ impl Engine {
         config: &Config,
         data_dir: &DataDir,
         registry: Arc<Registry>,
+        notices: Arc<Notices>,
     ) -> Result<Self, Problem> {
         let owned = data_dir.own().await?;
-        match Self::open_owned(config, data_dir, registry).await {
+        match Self::open_owned(config, data_dir, registry, notices).await {
             Ok(opened) => {
                 let engine = Self {
                     opened,
@@ -113,6 +115,7 @@ impl Engine {
         config: &Config,
         data_dir: &DataDir,
         registry: Arc<Registry>,
+        notices: Arc<Notices>,
     ) -> Result<Opened, Problem> {
         let owners = owners(config)?;
         let location = location(config, data_dir)?;
@@ -131,6 +134,7 @@ impl Engine {
             store: Arc::new(store.clone()) as Arc<dyn Store>,
             bus: Arc::clone(&bus),
             providers: registry,
+            notices,
             launcher: Launcher::new(vec!["/proc/self/exe".into(), HELPER.into()]),
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds::new()),
@@ -310,91 +314,4 @@ pub(crate) async fn open_to_read(location: &Location) -> Result<Option<SqlStore>
     SqlStore::open_to_read(location)
         .await
         .map_err(|error| problems::of_store(&error))
-}
-
-/// The providers of this process. None of them is set up before it is first asked.
-pub(crate) fn registry(config: &Config) -> Registry {
-    let openrouter = {
-        let key = config.openrouter_key.clone();
-        OnDemand::new(move || {
-            HttpProvider::new(HttpOptions::openrouter(key.clone()), Arc::new(SystemClock))
-        })
-    };
-    let compatible = {
-        let (url, key) = (config.base_url.clone(), config.base_url_key.clone());
-        OnDemand::new(move || {
-            match &url {
-            Some(url) => HttpProvider::new(
-                HttpOptions::openai_compatible(url, key.clone()),
-                Arc::new(SystemClock),
-            ),
-            None => Err(Error::Setup {
-                provider: "openai-compatible".to_owned(),
-                problem: "FUSION_BASE_URL is not set: set it to the server's base URL, such as http://127.0.0.1:11434/v1"
-                    .to_owned(),
-                source: None,
-            }),
-        }
-        })
-    };
-    let mut registry = Registry::default();
-    registry.register("scripted", Arc::new(Scripted::default()));
-    registry.register("openrouter", Arc::new(openrouter));
-    registry.register("openai-compatible", Arc::new(compatible));
-    registry
-}
-
-/// A provider over HTTP that is set up when it is first asked: loading certificates takes
-/// time that a run without it should not pay.
-struct OnDemand {
-    make: Box<dyn Fn() -> Result<HttpProvider> + Send + Sync>,
-    made: OnceLock<Retrying<HttpProvider>>,
-}
-
-impl OnDemand {
-    fn new(make: impl Fn() -> Result<HttpProvider> + Send + Sync + 'static) -> Self {
-        Self {
-            make: Box::new(make),
-            made: OnceLock::new(),
-        }
-    }
-
-    fn get(&self) -> Result<&Retrying<HttpProvider>> {
-        if let Some(made) = self.made.get() {
-            return Ok(made);
-        }
-        let new = Retrying::new((self.make)()?, RetryOptions::default());
-        Ok(self.made.get_or_init(|| new))
-    }
-}
-
-impl std::fmt::Debug for OnDemand {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OnDemand")
-            .field("made", &self.made)
-            .finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl Provider for OnDemand {
-    async fn spawn_agent(&self, request: &ModelRequest<'_>) -> Result<ModelInfo> {
-        self.get()?.spawn_agent(request).await
-    }
-
-    async fn send_message(
-        &self,
-        request: &TurnRequest<'_>,
-        deltas: &dyn DeltaSink,
-    ) -> Result<Turn> {
-        self.get()?.send_message(request, deltas).await
-    }
-
-    async fn get_quota_info(&self) -> Result<QuotaInfo> {
-        self.get()?.get_quota_info().await
-    }
-
-    async fn list_models(&self) -> Result<Option<Catalog>> {
-        self.get()?.list_models().await
-    }
 }

@@ -11,6 +11,7 @@ mod address;
 mod answer;
 mod client;
 mod connection;
+mod detect;
 mod fault;
 mod incoming;
 mod money;
@@ -26,6 +27,7 @@ mod wait;
 mod wire;
 
 pub use client::HttpProvider;
+pub use detect::{LocalServer, local_server, usual_ports};
 pub use options::{
     Account, Limits, Options, Quirks, SchemaBinding, Streaming, TokenLimitField, ToolCalls,
 };

@@ -6,34 +6,64 @@ use crate::{Message, ToolCall, TurnRequest};
 
 const CHARS_PER_TOKEN: u64 = 4;
 
+/// Tokens around one message or tool, at most.
+const FRAME: u64 = 32;
+
 /// The usage of one turn, estimated: four characters of what was sent or answered are a token,
 /// rounded up. The cost is zero.
 #[must_use]
 pub fn estimate_usage(request: &TurnRequest<'_>, text: &str, tool_calls: &[ToolCall]) -> Usage {
-    let tools = request.tools.iter().map(|tool| {
-        chars(&tool.name) + chars(&tool.description) + chars(&tool.parameters.to_string())
-    });
-    let messages = request.messages.iter().map(|message| match message {
-        Message::User { text } => chars(text),
-        Message::Assistant {
-            text, tool_calls, ..
-        } => spoken(text, tool_calls),
-        Message::Tool { name, content, .. } => chars(name) + chars(content),
-    });
-    let sent = chars(request.system) + tools.sum::<u64>() + messages.sum::<u64>();
     Usage {
         turns: 1,
-        input_tokens: sent.div_ceil(CHARS_PER_TOKEN),
-        output_tokens: spoken(text, tool_calls).div_ceil(CHARS_PER_TOKEN),
+        input_tokens: estimate_input(request),
+        output_tokens: spoken(text, tool_calls, chars).div_ceil(CHARS_PER_TOKEN),
         cost: Cost::ZERO,
     }
 }
 
-fn spoken(text: &str, tool_calls: &[ToolCall]) -> u64 {
+/// The tokens of what is sent, estimated as in [`estimate_usage`].
+#[must_use]
+pub fn estimate_input(request: &TurnRequest<'_>) -> u64 {
+    sent(request, chars).div_ceil(CHARS_PER_TOKEN)
+}
+
+/// More tokens than what is sent can have: no tokenizer in use makes more tokens than bytes, and
+/// each message and tool is framed by a few more.
+#[must_use]
+pub fn most_input(request: &TurnRequest<'_>) -> u64 {
+    let frames = request.messages.len() + request.tools.len() + 1;
+    let schema = request
+        .output_schema
+        .map_or(0, |schema| bytes(&schema.to_string()));
+    let framing = FRAME.saturating_mul(u64::try_from(frames).unwrap_or(u64::MAX));
+    sent(request, bytes)
+        .saturating_add(schema)
+        .saturating_add(framing)
+}
+
+fn sent(request: &TurnRequest<'_>, measure: fn(&str) -> u64) -> u64 {
+    let tools = request.tools.iter().map(|tool| {
+        measure(&tool.name) + measure(&tool.description) + measure(&tool.parameters.to_string())
+    });
+    let messages = request.messages.iter().map(|message| match message {
+        Message::User { text } => measure(text),
+        Message::Assistant {
+            text, tool_calls, ..
+        } => spoken(text, tool_calls, measure),
+        Message::Tool { name, content, .. } => measure(name) + measure(content),
+    });
+    measure(request.system) + tools.sum::<u64>() + messages.sum::<u64>()
+}
+
+fn spoken(text: &str, tool_calls: &[ToolCall], measure: fn(&str) -> u64) -> u64 {
     let calls = tool_calls
         .iter()
-        .map(|call| chars(&call.name) + chars(&call.arguments.to_string()));
-    chars(text) + calls.sum::<u64>()
+        .map(|call| measure(&call.name) + measure(&call.arguments.to_string()));
+    measure(text) + calls.sum::<u64>()
+}
+
+fn bytes(text: &str) -> u64 {
+    u64::try_from(text.len()).unwrap_or(u64::MAX)
 }
 
 fn chars(text: &str) -> u64 {
@@ -81,9 +111,11 @@ mod tests {
                 max_tokens: None,
                 temperature: None,
                 options: None,
+                may_wait: true,
                 place: TurnPlace {
                     step: "s",
                     turn: 1,
+                    agent: "a",
                     key: "k",
                 },
             },

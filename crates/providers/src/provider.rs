@@ -61,6 +61,12 @@ pub trait Provider: Send + Sync + fmt::Debug {
     /// # Errors
     /// What a call over a network can meet.
     async fn list_models(&self) -> Result<Option<Catalog>>;
+
+    /// The limits that the last answers told by the way; no request is made. `None` where answers
+    /// tell nothing.
+    fn told_quota(&self) -> Option<QuotaInfo> {
+        None
+    }
 }
 
 /// A model that an agent is about to use.
@@ -117,6 +123,9 @@ pub struct TurnRequest<'a> {
     pub temperature: Option<f64>,
     /// Further fields of the request, as the provider spells them: routing, reasoning, sampling.
     pub options: Option<&'a Map<String, Value>>,
+    /// Whether the caller waits for a limit that passes. Not when it has another model to ask: it is
+    /// told at once then.
+    pub may_wait: bool,
     /// Where the turn belongs.
     pub place: TurnPlace<'a>,
 }
@@ -128,6 +137,8 @@ pub struct TurnPlace<'a> {
     pub step: &'a str,
     /// Number of the turn in the step, from 1.
     pub turn: u32,
+    /// Id of the agent: whose turn it is among those who ask the same provider.
+    pub agent: &'a str,
     /// Idempotency key: the same at every repeat of this turn, and of no other.
     pub key: &'a str,
 }

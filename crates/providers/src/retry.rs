@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
+use backon::{BackoffBuilder, ExponentialBuilder};
+use tokio::time::Instant;
 
 use fusion_core::Coded;
 
 use crate::{
-    Catalog, DeltaSink, Error, ModelInfo, ModelRequest, Provider, QuotaInfo, Result, Turn,
-    TurnRequest,
+    Catalog, DeltaSink, Error, ModelInfo, ModelRequest, NoObserver, Notice, Observer, Provider,
+    QuotaInfo, Result, Turn, TurnRequest,
 };
 
 /// How often and after which waits a call is repeated.
@@ -25,7 +26,18 @@ pub struct RetryOptions {
     /// The longest wait demanded by a provider that is slept through. A longer one is given
     /// back as the error, so that the caller can free its place and come back by a timer.
     pub max_demanded_wait: Duration,
+    /// Whether a turn that was refused for a limit is repeated. Not inside a
+    /// [`QuotaGate`](crate::QuotaGate), which keeps all callers until the limit is over.
+    pub repeats_limited_turns: bool,
+    /// How long a server that loads its model is asked again, every second. 120 seconds by default.
+    pub loading: Duration,
 }
+
+/// Between two questions to a server that loads its model.
+const LOADING_WAIT: Duration = Duration::from_secs(1);
+
+/// The shortest wait for a server that says it has too much to do (529).
+const OVERLOADED_WAIT: Duration = Duration::from_secs(2);
 
 impl Default for RetryOptions {
     fn default() -> Self {
@@ -34,6 +46,8 @@ impl Default for RetryOptions {
             first_wait: Duration::from_millis(500),
             max_wait: Duration::from_secs(30),
             max_demanded_wait: Duration::from_secs(60),
+            repeats_limited_turns: true,
+            loading: Duration::from_secs(120),
         }
     }
 }
@@ -64,50 +78,155 @@ impl RetryOptions {
 }
 
 /// Repeats the calls of the provider inside. Only errors that
-/// [are transient](Coded::is_transient) are repeated; a wait demanded by the provider is the
-/// shortest wait. Each repeat is logged as a warning. The last error is given back as it is.
+/// [are transient](Coded::is_transient) are repeated, an answer that can't be read only once; a
+/// wait demanded by the provider is the shortest wait. A server that still loads its model is
+/// asked again for [`RetryOptions::loading`]. Each repeat is told to the observer and logged as a
+/// warning. The last error is given back as it is.
+///
+/// A repeat asks the same question anew: nobody has acted on an answer that did not come whole,
+/// and what was shown of it is taken back ([`crate::Delta::Discarded`]).
 #[derive(Debug)]
 pub struct Retrying<P> {
     inner: P,
     options: RetryOptions,
+    provider: String,
+    observer: Arc<dyn Observer>,
+}
+
+/// What is repeated.
+#[derive(Clone, Copy)]
+enum Call<'a> {
+    Turn(&'a TurnRequest<'a>),
+    LookUp(&'static str),
+}
+
+impl Call<'_> {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Turn(_) => "a model turn",
+            Self::LookUp(what) => what,
+        }
+    }
+}
+
+/// What became of the calls so far.
+struct Course<W> {
+    waits: W,
+    start: Instant,
+    calls: u32,
+    garbled: bool,
 }
 
 impl<P: Provider> Retrying<P> {
-    /// Puts the layer around a provider.
-    pub const fn new(inner: P, options: RetryOptions) -> Self {
-        Self { inner, options }
+    /// Puts the layer around a provider. Nobody hears of repeats.
+    pub fn new(inner: P, options: RetryOptions) -> Self {
+        Self::observed(inner, String::new(), options, Arc::new(NoObserver))
     }
 
-    async fn repeat<T, F>(&self, what: &str, call: impl FnMut() -> F + Send) -> Result<T>
+    /// Puts the layer around the provider of this name and tells of each repeat.
+    pub fn observed(
+        inner: P,
+        provider: impl Into<String>,
+        options: RetryOptions,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        Self {
+            inner,
+            options,
+            provider: provider.into(),
+            observer,
+        }
+    }
+
+    async fn repeat<T, F>(&self, what: Call<'_>, call: impl Fn() -> F + Send) -> Result<T>
     where
         F: Future<Output = Result<T>> + Send,
         T: Send,
     {
-        let mut attempt = 0_usize;
-        call.retry(self.options.waits())
-            .when(|error| self.options.is_worth_a_repeat(error))
-            .adjust(|error: &Error, wait: Option<Duration>| {
-                wait.map(|wait| wait.max(error.retry_after().unwrap_or_default()))
-            })
-            .notify(|error: &Error, wait: Duration| {
-                attempt += 1;
-                tracing::warn!(
-                    attempt,
-                    max_attempts = self.options.max_attempts,
-                    wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
-                    error = %error,
-                    "{what} failed and is tried again"
-                );
-            })
-            .await
+        let mut course = Course {
+            waits: self.options.waits(),
+            start: Instant::now(),
+            calls: 0,
+            garbled: false,
+        };
+        loop {
+            let error = match call().await {
+                Ok(given) => return Ok(given),
+                Err(error) => error,
+            };
+            course.calls += 1;
+            let Some(wait) = self.wait_after(what, &error, &mut course) else {
+                return Err(error);
+            };
+            self.tell(what, &error, course.calls, wait);
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// How long to wait before the next call; `None` for no further call.
+    fn wait_after(
+        &self,
+        what: Call<'_>,
+        error: &Error,
+        course: &mut Course<impl Iterator<Item = Duration>>,
+    ) -> Option<Duration> {
+        if error.is_loading() {
+            return (course.start.elapsed() < self.options.loading).then_some(LOADING_WAIT);
+        }
+        let is_left_to_the_gate = matches!(
+            (what, error),
+            (Call::Turn(_), Error::Limited { .. }) if !self.options.repeats_limited_turns
+        );
+        if is_left_to_the_gate || !self.options.is_worth_a_repeat(error) {
+            return None;
+        }
+        if matches!(error, Error::Malformed { .. }) && std::mem::replace(&mut course.garbled, true)
+        {
+            return None;
+        }
+        let own = course.waits.next()?;
+        let least = match error.status() {
+            Some(529) => OVERLOADED_WAIT,
+            Some(_) | None => Duration::ZERO,
+        };
+        Some(own.max(least).max(error.retry_after().unwrap_or_default()))
+    }
+
+    fn tell(&self, what: Call<'_>, error: &Error, attempt: u32, wait: Duration) {
+        tracing::warn!(
+            attempt,
+            max_attempts = self.options.max_attempts,
+            wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+            error = %error,
+            "{} failed and is tried again",
+            what.name()
+        );
+        let (model, agent) = match what {
+            Call::Turn(request) => (
+                Some(request.model.to_owned()),
+                Some(request.place.agent.to_owned()),
+            ),
+            Call::LookUp(_) => (None, None),
+        };
+        self.observer.notice(Notice::Retry {
+            provider: self.provider.clone(),
+            model,
+            agent,
+            attempt,
+            wait,
+            failure: error.kind(),
+            status: error.status(),
+        });
     }
 }
 
 #[async_trait]
 impl<P: Provider> Provider for Retrying<P> {
     async fn spawn_agent(&self, request: &ModelRequest<'_>) -> Result<ModelInfo> {
-        self.repeat("looking up a model", || self.inner.spawn_agent(request))
-            .await
+        self.repeat(Call::LookUp("looking up a model"), || {
+            self.inner.spawn_agent(request)
+        })
+        .await
     }
 
     async fn send_message(
@@ -115,18 +234,28 @@ impl<P: Provider> Provider for Retrying<P> {
         request: &TurnRequest<'_>,
         deltas: &dyn DeltaSink,
     ) -> Result<Turn> {
-        self.repeat("a model turn", || self.inner.send_message(request, deltas))
-            .await
+        self.repeat(Call::Turn(request), || {
+            self.inner.send_message(request, deltas)
+        })
+        .await
     }
 
     async fn get_quota_info(&self) -> Result<QuotaInfo> {
-        self.repeat("asking for the quota", || self.inner.get_quota_info())
-            .await
+        self.repeat(Call::LookUp("asking for the quota"), || {
+            self.inner.get_quota_info()
+        })
+        .await
     }
 
     async fn list_models(&self) -> Result<Option<Catalog>> {
-        self.repeat("listing the models", || self.inner.list_models())
-            .await
+        self.repeat(Call::LookUp("listing the models"), || {
+            self.inner.list_models()
+        })
+        .await
+    }
+
+    fn told_quota(&self) -> Option<QuotaInfo> {
+        self.inner.told_quota()
     }
 }
 
@@ -150,6 +279,10 @@ impl<P: Provider + ?Sized> Provider for Arc<P> {
 
     async fn list_models(&self) -> Result<Option<Catalog>> {
         self.as_ref().list_models().await
+    }
+
+    fn told_quota(&self) -> Option<QuotaInfo> {
+        self.as_ref().told_quota()
     }
 }
 

@@ -6,11 +6,11 @@ mod fold;
 use std::time::Duration;
 
 use fusion_core::{
-    EffectClass, EntryKind, EntryState, ErrorCode, JournalEntry, JournalEntryId, RunId, TaskId,
-    Timestamp, Usage,
+    AgentId, EffectClass, EntryKind, EntryState, ErrorCode, JournalEntry, JournalEntryId, RunId,
+    TaskId, Timestamp, ToolGroup, Usage,
 };
 use fusion_providers::{CostSource, FinishReason, Message, ToolCall, Turn};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{Action, Session};
@@ -22,6 +22,7 @@ fn text_step() -> TaskBrief {
     TaskBrief {
         task_id: TaskId::from_uuid(Uuid::nil()),
         run_id: RunId::from_uuid(Uuid::nil()),
+        agent_id: AgentId::from_uuid(Uuid::nil()),
         step: "write".into(),
         workflow: "book".into(),
         agent: "writer".into(),
@@ -32,15 +33,17 @@ fn text_step() -> TaskBrief {
         max_turns: 5,
         max_tokens: None,
         temperature: None,
+        provider_options: Map::new(),
         output_schema: None,
         verify: Vec::new(),
         command_timeout: Duration::from_secs(1),
     }
 }
 
-/// A step that hands in a `summary`.
+/// A step that hands in a `summary`, of an agent with tools.
 fn summary_step() -> TaskBrief {
     TaskBrief {
+        tools: vec![ToolGroup::Files],
         output_schema: Some(json!({
             "type": "object",
             "properties": { "summary": { "type": "string" } },

@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fusion_agents::{Ending, JournalRefused, Runtime, TaskBrief};
-use fusion_core::{Clock, IdSource, JournalEntry, RunId, TaskId, Timestamp, ToolGroup};
+use fusion_core::{AgentId, Clock, IdSource, JournalEntry, RunId, TaskId, Timestamp, ToolGroup};
 use fusion_workspaces::{Launcher, Options, Owners, WorkspaceDir, Workspaces};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -68,6 +68,7 @@ impl Place {
         TaskBrief {
             task_id: TaskId::from_uuid(Uuid::from_u128(1)),
             run_id: RunId::from_uuid(Uuid::from_u128(2)),
+            agent_id: AgentId::from_uuid(Uuid::from_u128(2)),
             step: "work".into(),
             workflow: "book".into(),
             agent: "writer".into(),
@@ -78,6 +79,7 @@ impl Place {
             max_turns: 5,
             max_tokens: None,
             temperature: None,
+            provider_options: Map::new(),
             output_schema: Some(json!({
                 "type": "object",
                 "properties": { "summary": { "type": "string", "maxLength": 100 } },

@@ -49,7 +49,8 @@ pub(crate) async fn rekey(
     answer(&report, database::rekey, session)
 }
 
-fn answer<T: Serialize>(
+/// Prints a report in the form that was asked for.
+pub(super) fn answer<T: Serialize>(
     report: &T,
     text: impl Fn(&T, &Session<'_>) -> String,
     session: &Session<'_>,

@@ -2,14 +2,19 @@
 
 use fusion_api_types::Problem;
 
+use crate::args::VerifyArgs;
 use crate::backend::Backend;
 use crate::exit::Exit;
 use crate::report::database;
 use crate::session::Session;
 
 /// `verify`: the report is the result, whatever it says.
-pub(crate) async fn verify(backend: &dyn Backend, session: &Session<'_>) -> Result<Exit, Problem> {
-    let report = backend.verify().await?;
+pub(crate) async fn verify(
+    verify: &VerifyArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let report = backend.verify(verify.online).await?;
     if session.global.json {
         session.print_json(&report)?;
     } else {

@@ -88,6 +88,7 @@ async fn each_command_asks_for_what_it_was_told() {
         "db rekey",
         "db rekey --retire",
         "verify",
+        "verify --online",
     ] {
         let said = fusion_kit(line, &backend).await;
         assert_eq!(
@@ -105,7 +106,8 @@ async fn each_command_asks_for_what_it_was_told() {
         "restore a.db true",
         "rekey false",
         "rekey true",
-        "verify",
+        "verify false",
+        "verify true",
     ];
     assert_eq!(asked, expected);
 }

@@ -15,6 +15,8 @@ mod problems;
 #[cfg(test)]
 mod progress;
 #[cfg(test)]
+mod providers;
+#[cfg(test)]
 mod runs;
 #[cfg(test)]
 mod support;

@@ -1,5 +1,8 @@
 //! A backend that answers from memory, streams that are buffers, and sample runs.
 
+mod providers;
+
+use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -12,7 +15,9 @@ use fusion_api_types::{
     RekeyReport, RestoreReport, RunDetail, RunSummary, StepView, UsageView, VerifyReport,
     WorkflowSummary,
 };
-use fusion_cli::{Backend, Output, Progress, RunRequest, Size, Terminal, Upkeep};
+use fusion_cli::{
+    Backend, Input, Output, Progress, ResumeRequest, RunRequest, Size, Terminal, Upkeep,
+};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
@@ -30,6 +35,10 @@ pub(crate) struct Fake {
     pub(crate) problem: Option<Problem>,
     /// What the commands around the database answer, in its wire form.
     pub(crate) report: Value,
+    /// What `add` answers, in its wire form.
+    pub(crate) added: Value,
+    /// The lines that a person types; nobody is there when there are none.
+    pub(crate) typed: Vec<&'static str>,
     pub(crate) asked: Mutex<Vec<String>>,
 }
 
@@ -86,10 +95,20 @@ impl Backend for Fake {
 
     async fn resume(
         &self,
-        run: Option<&str>,
+        request: &ResumeRequest,
         progress: &mut dyn Progress,
     ) -> Result<RunDetail, Problem> {
-        self.ask(format!("resume {run:?}"))?;
+        let budget = (
+            request.budget_usd.as_deref(),
+            request.budget_tokens,
+            request.budget_of.as_deref(),
+        );
+        let told = if budget == (None, None, None) {
+            String::new()
+        } else {
+            format!(" {budget:?}")
+        };
+        self.ask(format!("resume {:?}{told}", request.run.as_deref()))?;
         Ok(self.play(progress))
     }
 
@@ -133,8 +152,8 @@ impl Upkeep for Fake {
         self.report(format!("rekey {retire}"))
     }
 
-    async fn verify(&self) -> Result<VerifyReport, Problem> {
-        self.report("verify".to_owned())
+    async fn verify(&self, online: bool) -> Result<VerifyReport, Problem> {
+        self.report(format!("verify {online}"))
     }
 }
 
@@ -189,7 +208,10 @@ pub(crate) async fn fusion_kit_on(streams: Streams, line: &str, backend: &Fake) 
         Streams::Window(size) => (window(&out, size), window(&err, size)),
         Streams::ErrWindow(size) => (Output::file(out.clone()), window(&err, size)),
     };
-    let terminal = terminal(stdout, stderr);
+    let terminal = Terminal {
+        input: person(&backend.typed),
+        ..terminal(stdout, stderr)
+    };
     let exit = match fusion_cli::parse(["fusion-kit"].into_iter().chain(words)) {
         Ok(cli) => fusion_cli::execute(cli, backend, &terminal).await,
         Err(error) => fusion_cli::refuse(&error, &terminal),
@@ -201,9 +223,23 @@ pub(crate) async fn fusion_kit_on(streams: Streams, line: &str, backend: &Fake) 
     }
 }
 
+/// Somebody who types these lines, one for each question.
+fn person(lines: &[&'static str]) -> Input {
+    if lines.is_empty() {
+        return Input::nobody();
+    }
+    let lines: Mutex<VecDeque<&str>> = Mutex::new(lines.iter().copied().collect());
+    Input::person(move |_| {
+        let line = lines.lock().unwrap().pop_front();
+        line.map(str::to_owned)
+            .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    })
+}
+
 /// A terminal at 12:00:05 UTC, one hour east of it, without colours.
 pub(crate) fn terminal(stdout: Output, stderr: Output) -> Terminal {
     Terminal {
+        input: Input::nobody(),
         stdout,
         stderr,
         no_color: true,

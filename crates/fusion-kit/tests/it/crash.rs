@@ -172,7 +172,7 @@ async fn scars(project: &Project) -> Scars {
 
 /// Lets a command die when it passes a point for the n-th time, counted from 0; `None` when it
 /// came to its end before.
-async fn die_at(
+pub(crate) async fn die_at(
     project: &Project,
     command: &[&str],
     point: &str,

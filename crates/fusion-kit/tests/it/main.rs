@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod budgets;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod database;
@@ -22,6 +24,10 @@ mod model_server;
 mod ordinary_user;
 #[cfg(test)]
 mod output;
+#[cfg(test)]
+mod provider_runs;
+#[cfg(test)]
+mod providers;
 #[cfg(test)]
 mod rekey;
 #[cfg(test)]

@@ -15,7 +15,7 @@ const KEYS: [(&str, &str); 2] = [
 ];
 
 /// A model server that knows one model and answers turns with `answers`.
-async fn server(model: &str, answers: impl Respond + 'static) -> MockServer {
+pub(crate) async fn server(model: &str, answers: impl Respond + 'static) -> MockServer {
     let server = MockServer::start().await;
     let models = json!({ "object": "list", "data": [{ "id": model, "object": "model" }] });
     Mock::given(method("GET"))
@@ -32,10 +32,10 @@ async fn server(model: &str, answers: impl Respond + 'static) -> MockServer {
 }
 
 /// One answer after the other; the last one again and again.
-struct InTurn(AtomicUsize, Vec<ResponseTemplate>);
+pub(crate) struct InTurn(AtomicUsize, Vec<ResponseTemplate>);
 
 impl InTurn {
-    fn new(answers: impl IntoIterator<Item = ResponseTemplate>) -> Self {
+    pub(crate) fn new(answers: impl IntoIterator<Item = ResponseTemplate>) -> Self {
         Self(AtomicUsize::new(0), answers.into_iter().collect())
     }
 }
@@ -55,7 +55,7 @@ fn message(message: &Value) -> ResponseTemplate {
     }))
 }
 
-fn text(text: &str) -> ResponseTemplate {
+pub(crate) fn text(text: &str) -> ResponseTemplate {
     message(&json!({ "role": "assistant", "content": text }))
 }
 
@@ -68,7 +68,7 @@ fn command(command: &str) -> ResponseTemplate {
     }))
 }
 
-async fn turns_asked(server: &MockServer) -> Vec<Value> {
+pub(crate) async fn turns_asked(server: &MockServer) -> Vec<Value> {
     let requests = server.received_requests().await.unwrap();
     let turns = requests.iter().filter(|it| it.method == "POST");
     turns.map(|it| it.body_json().unwrap()).collect()

@@ -35,12 +35,12 @@ fn file(project: &Project) -> Location {
 pub(crate) fn provider(vault: &Vault, number: u128, credential: &str) -> ProviderConfig {
     let id = ProviderId::from_uuid(Uuid::from_u128(number));
     let credential = SecretString::from(credential.to_owned());
-    ProviderConfig {
+    let row = ProviderConfig {
         id,
         name: format!("provider-{number}"),
         api_endpoint: "https://example.org/v1".to_owned(),
         auth_type: AuthType::BearerToken,
-        credentials: Some(credentials::seal(vault, id, &credential).unwrap()),
+        credentials: None,
         model_catalog: json!([]),
         rate_limits: RateLimits::default(),
         provider_type: "openai-compatible".to_owned(),
@@ -49,6 +49,11 @@ pub(crate) fn provider(vault: &Vault, number: u128, credential: &str) -> Provide
         enabled: true,
         metadata: json!({}),
         version: 1,
+    };
+    let sealed = credentials::seal(vault, &row, &credential).unwrap();
+    ProviderConfig {
+        credentials: Some(sealed),
+        ..row
     }
 }
 
@@ -100,8 +105,9 @@ async fn with_credentials(count: u128) -> (Project, PathBuf) {
 
 async fn master_key(project: &Project, code: i32) -> Value {
     let report = project.run(["verify", "--json"]).await.expect(code).json();
-    let checks = report["checks"].as_array().unwrap();
-    checks.last().unwrap().clone()
+    let mut checks = report["checks"].as_array().unwrap().iter();
+    let found = checks.find(|check| check["name"] == "master key");
+    found.unwrap().clone()
 }
 
 #[tokio::test]

@@ -8,11 +8,17 @@ use fusion_core::{Change, Decision};
 use fusion_persistence::Batch;
 use fusion_persistence_sql::{Durability, Location, SqlStore};
 use fusion_testkit::{Postgres, postgres_binaries};
+use serde_json::json;
+use wiremock::matchers::any;
+use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::rekey::{NEW, OLD, provider, store, vault};
 use crate::support::{Finished, Project, contents};
 
 const CREDENTIAL: &str = "sk-canary-4bQ9xZ1vT7";
+
+/// The key of a provider that is added by a command.
+const ADDED: &str = "sk-canary-pR8sLw3Jd0";
 
 const WORKFLOW: &str = "
 version: 1
@@ -115,6 +121,51 @@ async fn work_with(project: &Project, canaries: &Canaries) {
     }
 }
 
+/// Adds a provider whose key is planted, and does everything with it. Its server scolds with the key.
+async fn manage_a_provider(project: &Project, canaries: &Canaries) {
+    let server = MockServer::start().await;
+    let scolding = ResponseTemplate::new(401)
+        .set_body_json(json!({ "error": { "message": format!("I dislike {ADDED}") } }));
+    Mock::given(any())
+        .respond_with(scolding)
+        .mount(&server)
+        .await;
+    let url = format!("{}/v1", server.uri());
+    let add = [
+        "provider",
+        "add",
+        "planted",
+        "--base-url",
+        &url,
+        "--key-env",
+        "PLANTED",
+    ];
+    let added = listen(project, canaries, &add).await;
+    assert_eq!((added[0].code, added[1].code), (Some(0), Some(1)));
+    project.write("stored.yaml", WORKFLOW.replace("scripted", "planted"));
+    for (command, code) in [
+        (&["provider", "list"][..], 0),
+        (&["provider", "show", "planted"], 0),
+        (&["provider", "test", "planted"], 1),
+        (&["provider", "models", "planted", "--refresh"], 1),
+        (&["provider", "quota", "planted"], 0),
+        (&["run", "stored.yaml"], 1),
+        (&["verify", "--online"], 1),
+        (&["provider", "disable", "planted"], 0),
+        (&["provider", "enable", "planted"], 0),
+        (&["db", "rekey"], 0),
+        (&["provider", "add", "twice", ADDED], 2),
+        (&["provider", "add", "twice", "--key-env", ADDED], 2),
+    ] {
+        for said in listen(project, canaries, command).await {
+            assert_eq!(said.code, Some(code), "{command:?}: {said:?}");
+        }
+    }
+    let sent = server.received_requests().await.unwrap();
+    let sent = sent.last().unwrap().headers["authorization"].to_str();
+    assert_eq!(sent.unwrap(), format!("Bearer {ADDED}"));
+}
+
 /// All rows of all tables are in the backup, which is a plain file.
 fn search_files(project: &Project, canaries: &Canaries) {
     let files: BTreeMap<_, _> = contents(project.path());
@@ -147,6 +198,7 @@ async fn search_debug(location: &Location, canaries: &Canaries) {
 fn planted() -> (Project, Canaries) {
     let mut canaries = Canaries::new();
     canaries.plant("credential", CREDENTIAL.as_bytes());
+    canaries.plant("added key", ADDED.as_bytes());
     for (name, key) in [("master key", NEW), ("old master key", OLD)] {
         canaries.plant(name, key.as_bytes());
         canaries.plant(name, &HEXLOWER.decode(key.as_bytes()).unwrap());
@@ -156,6 +208,7 @@ fn planted() -> (Project, Canaries) {
     project.write("failing.yaml", failing);
     project.set("FUSION_MASTER_KEY", NEW);
     project.set("FUSION_MASTER_KEY_OLD", OLD);
+    project.set("PLANTED", ADDED);
     (project, canaries)
 }
 
@@ -165,6 +218,7 @@ async fn no_secret_shows_with_a_file() {
     project.run(["db", "migrate"]).await.expect(0);
     let location = Location::File(project.data_dir().join("fusion.db"), Durability::Full);
     store(&location, vec![provider(&vault(NEW), 1, CREDENTIAL)]).await;
+    manage_a_provider(&project, &canaries).await;
     work_with(&project, &canaries).await;
     search_files(&project, &canaries);
     search_debug(&location, &canaries).await;
@@ -198,6 +252,7 @@ async fn no_secret_shows_with_a_server() {
     for said in listen(&project, &canaries, &["db", "rekey"]).await {
         assert_eq!(said.code, Some(0), "{said:?}");
     }
+    manage_a_provider(&project, &canaries).await;
     work_with(&project, &canaries).await;
     search_files(&project, &canaries);
     search_debug(&location, &canaries).await;

@@ -82,9 +82,11 @@ pub(crate) fn request(messages: &[Message]) -> TurnRequest<'_> {
         max_tokens: None,
         temperature: None,
         options: None,
+        may_wait: true,
         place: TurnPlace {
             step: "plan",
             turn: 3,
+            agent: "a",
             key: "turn-key",
         },
     }

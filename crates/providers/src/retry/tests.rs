@@ -102,9 +102,11 @@ async fn ask(failures: Vec<Error>, options: RetryOptions) -> (Result<Turn>, Vec<
         max_tokens: None,
         temperature: None,
         options: None,
+        may_wait: true,
         place: TurnPlace {
             step: "s",
             turn: 1,
+            agent: "a",
             key: "k",
         },
     };
@@ -208,4 +210,70 @@ fn one_attempt_means_no_repeat() {
         };
         assert_eq!(options.waits().count(), 0);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_can_not_be_read_is_asked_for_once_more_only() {
+    let garbled = || Error::Malformed {
+        provider: "p".into(),
+        problem: "not JSON".into(),
+        sample: "<html>".into(),
+    };
+    let (result, asked) = ask(
+        vec![garbled(), garbled(), garbled()],
+        RetryOptions::default(),
+    )
+    .await;
+    assert!(matches!(result, Err(Error::Malformed { .. })), "{result:?}");
+    assert_eq!(asked.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_overloaded_server_gets_two_seconds_at_least() {
+    let overloaded = Error::Server {
+        provider: "p".into(),
+        status: 529,
+        message: "overloaded".into(),
+        retry_after: None,
+    };
+    let (result, asked) = ask(vec![overloaded], RetryOptions::default()).await;
+    assert!(result.is_ok());
+    assert!(asked[1] >= Duration::from_secs(2), "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_loads_its_model_is_asked_every_second_for_two_minutes() {
+    let loading = || Error::Server {
+        provider: "p".into(),
+        status: 503,
+        message: "Loading model".into(),
+        retry_after: None,
+    };
+    let (result, asked) = ask(
+        (0..50).map(|_| loading()).collect(),
+        RetryOptions::default(),
+    )
+    .await;
+    assert!(result.is_ok(), "{result:?}");
+    assert_eq!(asked.len(), 51);
+    assert_eq!(asked[50].as_secs(), 50);
+
+    let (result, asked) = ask(
+        (0..500).map(|_| loading()).collect(),
+        RetryOptions::default(),
+    )
+    .await;
+    assert!(matches!(result, Err(Error::Server { .. })), "{result:?}");
+    assert_eq!(asked.last().unwrap().as_secs(), 120);
+}
+
+#[tokio::test(start_paused = true)]
+async fn inside_a_quota_gate_a_limited_turn_is_not_repeated() {
+    let options = RetryOptions {
+        repeats_limited_turns: false,
+        ..RetryOptions::default()
+    };
+    let (result, asked) = ask(vec![limited(1)], options).await;
+    assert!(matches!(result, Err(Error::Limited { .. })), "{result:?}");
+    assert_eq!(asked.len(), 1);
 }

@@ -61,9 +61,11 @@ async fn ask(provider: &Scripted, model: &str, step: &str, turn: u32) -> crate::
         max_tokens: None,
         temperature: None,
         options: None,
+        may_wait: true,
         place: TurnPlace {
             step,
             turn,
+            agent: "a",
             key: "k",
         },
     };

@@ -1,0 +1,10 @@
+//! The whole engine on a real SQLite file, with models that misbehave.
+
+#[cfg(test)]
+mod failing_models;
+#[cfg(test)]
+mod fallback_models;
+#[cfg(test)]
+mod models;
+#[cfg(test)]
+mod world;

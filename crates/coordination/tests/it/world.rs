@@ -1,0 +1,163 @@
+//! An engine with a store and workspaces in a throw-away folder.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use fusion_coordination::{
+    Coordinator, Driven, Error, NewRun, Notices, Options, Parts, Raised, check_models,
+};
+use fusion_core::{AgentId, Clock, EventType, IdSource, JournalEntry, Run, RunId, Task, Timestamp};
+use fusion_messaging::{InProcessBus, QueueLimits};
+use fusion_persistence::{EventFilter, EventReader, JournalReader, Repository, TaskReader};
+use fusion_persistence_sql::{Durability, Location, SqlStore};
+use fusion_providers::{LayerOptions, Layered, Observer, Provider, Registry, RetryOptions};
+use fusion_workspaces::{Launcher, Owners, Workspaces};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+const UIDS: std::ops::RangeInclusive<u32> = 230_000..=230_099;
+
+pub(crate) struct World {
+    folder: TempDir,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) store: Arc<SqlStore>,
+    observer: Arc<dyn Observer>,
+    coordinator: Coordinator,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // As root, agents have users of their own, who must get through to their workspaces.
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o711)).unwrap();
+        let database = Location::File(folder.path().join("fusion.db"), Durability::Full);
+        let store = SqlStore::open(&database, &TaskTracker::new())
+            .await
+            .unwrap();
+        let store = Arc::new(store);
+        let owners = Owners::of_this_process(UIDS);
+        let root = folder.path().join("workspaces");
+        let _prepared = Workspaces::new(fusion_workspaces::Options {
+            root: root.clone(),
+            owners: owners.clone(),
+        })
+        .preflight()
+        .unwrap();
+        let notices = Arc::<Notices>::default();
+        let registry = Arc::<Registry>::default();
+        let parts = Parts {
+            store: Arc::<SqlStore>::clone(&store),
+            bus: Arc::new(InProcessBus::new(QueueLimits::default())),
+            providers: Arc::clone(&registry),
+            notices: Arc::clone(&notices),
+            launcher: Launcher::new(vec!["/bin/false".into()]),
+            clock: Arc::new(Ticking::default()),
+            ids: Arc::new(Ids::default()),
+        };
+        let options = Options {
+            owners,
+            workspaces_root: root,
+            lease: Duration::from_secs(30),
+            heartbeat: Duration::from_secs(1),
+            sweep: Duration::from_millis(200),
+            retention: None,
+        };
+        Self {
+            folder,
+            registry,
+            store,
+            observer: notices,
+            coordinator: Coordinator::new(parts, options),
+        }
+    }
+
+    /// Registers a provider behind its layers, which wait for a moment only.
+    pub(crate) fn register(&self, name: &str, provider: impl Provider + 'static) {
+        let retry = RetryOptions {
+            first_wait: Duration::from_millis(1),
+            max_wait: Duration::from_millis(2),
+            ..RetryOptions::default()
+        };
+        let options = LayerOptions {
+            retry,
+            ..LayerOptions::default()
+        };
+        let layered = Layered::new(provider, name, options, &self.observer);
+        self.registry.register(name, Arc::new(layered));
+    }
+
+    /// Stores a run of this workflow.
+    pub(crate) async fn create(&self, workflow: &str) -> RunId {
+        let definition = fusion_workflow_file::parse(workflow).unwrap();
+        let base_dir = self.folder.path();
+        let models = check_models(&self.registry, &definition, base_dir)
+            .await
+            .unwrap();
+        let new = NewRun {
+            definition,
+            source: workflow.to_owned(),
+            base_dir: base_dir.display().to_string(),
+            inputs: serde_json::Map::new(),
+            models,
+        };
+        self.coordinator.create_run(new).await.unwrap()
+    }
+
+    /// Works on a run until it ends or has to wait.
+    pub(crate) async fn drive(&self, run: RunId) -> Result<Driven, Error> {
+        let cancel = CancellationToken::new();
+        self.coordinator
+            .resume_run(run, &Raised::default(), &cancel)
+            .await
+    }
+
+    pub(crate) async fn run(&self, run: RunId) -> Run {
+        self.store.get(run).await.unwrap()
+    }
+
+    pub(crate) async fn tasks(&self, run: RunId) -> Vec<Task> {
+        self.store.tasks_of_run(run).await.unwrap()
+    }
+
+    pub(crate) async fn journal(&self, task: &Task) -> Vec<JournalEntry> {
+        self.store.journal(task.id).await.unwrap()
+    }
+
+    /// The agents that events of this type are about.
+    pub(crate) async fn told(&self, event_type: EventType) -> Vec<Option<AgentId>> {
+        let filter = EventFilter {
+            types: vec![event_type.as_str().to_owned()],
+            ..EventFilter::default()
+        };
+        let events = self.store.events_after(&filter, 0, 10_000).await.unwrap();
+        events
+            .into_iter()
+            .map(|event| event.event.source_agent_id)
+            .collect()
+    }
+}
+
+/// A clock that goes on by a millisecond each time somebody looks.
+#[derive(Debug, Default)]
+struct Ticking(AtomicI64);
+
+impl Clock for Ticking {
+    fn now(&self) -> Timestamp {
+        let looks = self.0.fetch_add(1, Ordering::Relaxed);
+        Timestamp::from_timestamp_millis(1_700_000_000_000 + looks).unwrap()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Ids(AtomicU64);
+
+impl IdSource for Ids {
+    fn uuid(&self) -> Uuid {
+        Uuid::from_u128(u128::from(self.0.fetch_add(1, Ordering::Relaxed)) + 1)
+    }
+}

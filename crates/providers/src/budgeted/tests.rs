@@ -1,0 +1,185 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use fusion_core::{Budget, Cost, Held, Usage, WorstCase};
+use futures::future::join_all;
+
+use super::{Bounds, Budgeted};
+use crate::double::{Answer, Double, Heard, request, server};
+use crate::{
+    Allowance, Error, Message, NoDeltas, NoObserver, Notice, Price, Provider, TurnRequest,
+};
+
+const PRICE: Price = Price {
+    input_token: Cost::from_picos(3_000_000),
+    output_token: Cost::from_picos(15_000_000),
+    request: Cost::from_picos(1_000_000_000),
+};
+
+const KNOWN: Bounds = Bounds {
+    price: Some(PRICE),
+    max_output_tokens: Some(500),
+};
+
+const UNKNOWN: Bounds = Bounds {
+    price: None,
+    max_output_tokens: None,
+};
+
+fn usd(text: &str) -> Cost {
+    Cost::from_usd(text.parse().unwrap()).unwrap()
+}
+
+fn allowance(usd: Cost) -> Arc<Allowance> {
+    let budget = Budget {
+        usd: Some(usd),
+        tokens: None,
+    };
+    Allowance::new("run", budget, Usage::default())
+}
+
+/// A model that uses between nothing and the most it may, and takes its time.
+fn model() -> Arc<Double> {
+    let mut seed = 7_u64;
+    Double::by(move |_, _| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let mut usage = Usage {
+            turns: 1,
+            input_tokens: 20,
+            output_tokens: (seed >> 33) % 501,
+            cost: Cost::ZERO,
+        };
+        usage.cost = PRICE.of(&usage);
+        Answer::using(usage).after(Duration::from_millis((seed >> 40) % 50))
+    })
+}
+
+/// 50 loops of turns on one budget, each until it is refused; gives the turns that were served.
+async fn loops(bounds: Bounds, allowance: &Arc<Allowance>) -> usize {
+    let model = model();
+    let served = join_all((0..50).map(|_| async {
+        let allowances = vec![Arc::clone(allowance)];
+        let provider = Budgeted::new(Arc::clone(&model), bounds, allowances, Arc::new(NoObserver));
+        let mut served = 0;
+        loop {
+            match provider.send_message(&request("m", "a"), &NoDeltas).await {
+                Ok(_) => served += 1,
+                Err(Error::OverBudget { .. }) => return served,
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+    }))
+    .await
+    .into_iter()
+    .sum();
+    assert_eq!(model.calls().len(), served);
+    served
+}
+
+#[tokio::test(start_paused = true)]
+async fn fifty_loops_on_one_budget_never_go_beyond_it_with_known_prices() {
+    let allowance = allowance(usd("2"));
+    let served = loops(KNOWN, &allowance).await;
+    let used = allowance.used().cost;
+    let worst = KNOWN.worst_case(&request("m", "a")).cost.unwrap();
+    assert!(used <= usd("2"), "{used}");
+    assert!(used + worst > usd("2"), "{used} of 2 is left unused");
+    assert!(served > 100, "{served}");
+    assert_eq!(allowance.held(), Held::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn fifty_loops_on_one_budget_go_beyond_it_by_one_call_each_at_most_with_unknown_prices() {
+    let allowance = allowance(usd("2"));
+    let served = loops(UNKNOWN, &allowance).await;
+    let used = allowance.used().cost;
+    let dearest = PRICE.of(&Usage {
+        turns: 1,
+        input_tokens: 20,
+        output_tokens: 500,
+        cost: Cost::ZERO,
+    });
+    let overshoot = used.picos() - usd("2").picos();
+    assert!((0..=50 * dearest.picos()).contains(&overshoot), "{used}");
+    assert!(served > 100, "{served}");
+}
+
+#[tokio::test]
+async fn a_call_that_does_not_fit_is_not_made_and_told_once() {
+    let double = Double::new([]);
+    let heard = Arc::<Heard>::default();
+    let observer = Arc::<Heard>::clone(&heard);
+    let allowances = vec![allowance(Cost::ZERO)];
+    let provider = Budgeted::new(Arc::clone(&double), KNOWN, allowances, observer);
+    for _ in 0..2 {
+        let error = provider
+            .send_message(&request("m", "a"), &NoDeltas)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the budget of the run is used up: $0 of $0 are spent, and the call could cost $0.008596"
+        );
+    }
+    assert_eq!(double.calls(), []);
+    assert_eq!(
+        heard.all(),
+        [Notice::OverBudget {
+            agent: "a".into(),
+            scope: "run".into(),
+            problem: "$0 of $0 are spent, and the call could cost $0.008596".into(),
+        }]
+    );
+}
+
+#[tokio::test]
+async fn a_failed_call_gives_its_room_back_in_every_budget() {
+    let double = Double::new([Answer::no(server(500))]);
+    let (agents, runs) = (allowance(usd("1")), allowance(usd("2")));
+    let allowances = vec![Arc::clone(&agents), Arc::clone(&runs)];
+    let provider = Budgeted::new(double, KNOWN, allowances, Arc::new(NoObserver));
+    let failed = provider.send_message(&request("m", "a"), &NoDeltas).await;
+    assert!(failed.is_err());
+    for allowance in [agents, runs] {
+        assert_eq!(allowance.used(), Usage::default());
+        assert_eq!(allowance.held(), Held::default());
+    }
+}
+
+#[test]
+fn the_worst_case_counts_every_byte_sent_and_the_longest_answer() {
+    let messages = [Message::User {
+        text: "ü".repeat(100),
+    }];
+    let asked = TurnRequest {
+        messages: &messages,
+        ..request("m", "a")
+    };
+    // 200 bytes of text, and the frames of the message and the system prompt.
+    let input = 200 + 2 * 32;
+    let worst = |output: u64| WorstCase {
+        cost: Some(PRICE.of(&Usage {
+            turns: 1,
+            input_tokens: input,
+            output_tokens: output,
+            cost: Cost::ZERO,
+        })),
+        tokens: Some(input + output),
+    };
+    assert_eq!(KNOWN.worst_case(&asked), worst(500));
+    let short = TurnRequest {
+        max_tokens: Some(50),
+        ..asked
+    };
+    assert_eq!(KNOWN.worst_case(&short), worst(50));
+    assert_eq!(UNKNOWN.worst_case(&asked), WorstCase::default());
+    let free = Bounds {
+        price: Some(Price::FREE),
+        max_output_tokens: None,
+    };
+    let costs_nothing = WorstCase {
+        cost: Some(Cost::ZERO),
+        tokens: None,
+    };
+    assert_eq!(free.worst_case(&asked), costs_nothing);
+}
