@@ -13,6 +13,8 @@ mod failing_runs;
 #[cfg(test)]
 mod first_steps;
 #[cfg(test)]
+mod howto;
+#[cfg(test)]
 mod interruption;
 #[cfg(test)]
 mod isolation;
