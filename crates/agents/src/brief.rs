@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fusion_core::{AgentId, RunId, TaskId, ToolGroup};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// One task, ready to be worked on.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,10 +34,21 @@ pub struct TaskBrief {
     pub max_tokens: Option<u32>,
     /// Sampling temperature.
     pub temperature: Option<f64>,
+    /// Further fields of its requests, as the provider spells them.
+    pub provider_options: Map<String, Value>,
     /// JSON Schema of the outputs as one object; `None` makes the answer's text the output.
     pub output_schema: Option<Value>,
     /// Shell commands that must pass in the workspace before the task is done.
     pub verify: Vec<String>,
     /// How long one command may take at most.
     pub command_timeout: Duration,
+}
+
+impl TaskBrief {
+    /// Whether the outputs are the answer itself, bound to their schema by the provider: so for an
+    /// agent without tools. With tools they are handed in by a tool, so that the model can tell
+    /// them from what it says on the way.
+    pub(crate) fn answers_with_outputs(&self) -> bool {
+        self.tools.is_empty() && self.output_schema.is_some()
+    }
 }

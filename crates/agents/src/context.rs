@@ -32,7 +32,12 @@ pub(crate) fn system_prompt(brief: &TaskBrief) -> String {
              can be reached. Put what you make under projects/.",
         );
     }
-    if brief.output_schema.is_some() {
+    if brief.answers_with_outputs() {
+        text.push_str(
+            " Answer with one JSON object that holds every output, each as its schema says, and with \
+             nothing else.",
+        );
+    } else if brief.output_schema.is_some() {
         text.push_str(&format!(
             " When the work is done, call the tool `{FINISH}` once, with every output."
         ));

@@ -221,10 +221,14 @@ impl Work<'_> {
             system: &self.system,
             messages: &messages,
             tools: &tools,
-            output_schema: None,
+            output_schema: self
+                .brief
+                .output_schema
+                .as_ref()
+                .filter(|_| self.brief.answers_with_outputs()),
             max_tokens: self.brief.max_tokens,
             temperature: self.brief.temperature,
-            options: None,
+            options: Some(&self.brief.provider_options).filter(|options| !options.is_empty()),
             may_wait: true,
             place: TurnPlace {
                 step: &self.brief.step,

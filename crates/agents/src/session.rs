@@ -247,7 +247,11 @@ impl<'a> Session<'a> {
             );
         }
         self.misfit = Some((self.turns, fault.to_owned()));
-        let ask = if self.schema.is_some() {
+        let ask = if self.brief.answers_with_outputs() {
+            format!(
+                "{fault}. Answer with one JSON object with every output, each as its schema says."
+            )
+        } else if self.schema.is_some() {
             format!("{fault}. Call `{FINISH}` with every output, each as its schema says.")
         } else {
             format!("{fault}. Answer the task in plain text.")

@@ -69,7 +69,11 @@ impl Toolbox {
                 ToolGroup::Shell => tools.push(Box::new(shell::RunCommand)),
             }
         }
-        let finish = brief.output_schema.clone().map(|parameters| ToolSpec {
+        let hands_in = brief
+            .output_schema
+            .clone()
+            .filter(|_| !brief.answers_with_outputs());
+        let finish = hands_in.map(|parameters| ToolSpec {
             name: FINISH.to_owned(),
             description:
                 "Hands in the outputs of this step. Call it once, when all the work is done."

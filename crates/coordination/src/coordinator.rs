@@ -11,7 +11,7 @@ use fusion_persistence::{Batch, Lease, Store};
 use fusion_providers::Registry;
 use fusion_workspaces::{Launcher, Owners, Workspaces};
 
-use crate::{Error, Result};
+use crate::{Error, Notices, Result};
 
 /// What the engine is made of.
 #[derive(Debug, Clone)]
@@ -22,6 +22,8 @@ pub struct Parts {
     pub bus: Arc<dyn Bus>,
     /// Finds providers by name.
     pub providers: Arc<Registry>,
+    /// What the layers around these providers tell: they were built with it as their observer.
+    pub notices: Arc<Notices>,
     /// Starts agents' processes.
     pub launcher: Launcher,
     /// Tells the time.

@@ -6,6 +6,8 @@
 //! after a crash: [`Coordinator::recover`] takes back what a dead process held, and
 //! [`Coordinator::resume_run`] works from the store alone. Starting a run is resuming a new one.
 
+mod budgets;
+mod candidates;
 mod coordinator;
 pub mod credentials;
 mod error;
@@ -13,6 +15,7 @@ mod expression_context;
 mod finish;
 mod journal;
 mod models;
+mod notices;
 mod plan;
 mod recovery;
 mod retention;
@@ -20,8 +23,11 @@ mod scheduler;
 mod spawn;
 mod worker;
 
+pub use budgets::Raised;
+pub use candidates::CheckedModel;
 pub use coordinator::{Coordinator, Options, Parts};
 pub use error::{Error, Result};
 pub use models::{Models, check_models};
+pub use notices::Notices;
 pub use scheduler::Driven;
 pub use spawn::NewRun;

@@ -4,18 +4,20 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use fusion_core::{Assignee, WorkflowDefinition};
-use fusion_providers::{ModelInfo, ModelRequest, Registry};
+use fusion_providers::{ModelRequest, Registry};
 
-use crate::{Error, Result};
+use crate::candidates::look_up;
+use crate::{CheckedModel, Error, Result};
 
-/// The resolved model of each agent, by the agent's name in the workflow file.
-pub type Models = BTreeMap<String, ModelInfo>;
+/// The models of each agent in the order they are asked, by the agent's name in the workflow file.
+pub type Models = BTreeMap<String, Vec<CheckedModel>>;
 
-/// Asks each agent's provider for its model. No side effect: nothing has to be undone when
-/// it fails.
+/// Asks each agent's provider for its model, and those of its fallback models. No side effect:
+/// nothing has to be undone when it fails.
 ///
 /// # Errors
-/// A provider is unknown or can't be reached, its key is missing, or it lacks the model.
+/// A provider is unknown or can't be reached, its key is missing, or it lacks the model; with
+/// fallback models, only if none of them can be asked.
 pub async fn check_models(
     registry: &Registry,
     definition: &WorkflowDefinition,
@@ -36,23 +38,16 @@ pub async fn check_models(
             })
             .map(|step| step.id.as_str())
             .collect();
-        let hands_in = steps.iter().any(|id| {
-            definition
-                .step(id)
-                .is_some_and(|step| !step.outputs.is_empty())
-        });
         let request = ModelRequest {
             model: &agent.model,
-            needs_tools: !agent.tools.is_empty() || hands_in,
+            // Outputs of an agent without tools are its answer: see `agents/src/brief.rs`.
+            needs_tools: !agent.tools.is_empty(),
             needs_json_schema: false,
             base_dir,
             steps: &steps,
         };
-        let provider = registry.get(&agent.provider).map_err(failed)?;
-        models.insert(
-            name.clone(),
-            provider.spawn_agent(&request).await.map_err(failed)?,
-        );
+        let checked = look_up(registry, agent, &request).await.map_err(failed)?;
+        models.insert(name.clone(), checked);
     }
     Ok(models)
 }

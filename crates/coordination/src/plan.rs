@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fusion_core::{Agent, AgentId, Assignee, CapabilitySet, Run, StepSpec, Workflow, Workspace};
 
+use crate::budgets::Budgets;
 use crate::{Error, Result};
 
 /// A run's definition and its agents, read once.
@@ -14,10 +15,16 @@ pub(crate) struct Plan {
     pub(crate) workspaces: BTreeMap<AgentId, Workspace>,
     /// The distinct sets that steps without an agent of their own need.
     required: BTreeSet<CapabilitySet>,
+    pub(crate) budgets: Budgets,
 }
 
 impl Plan {
-    pub(crate) fn new(run: Run, workflow: Workflow, agents: Vec<(Agent, Workspace)>) -> Self {
+    pub(crate) fn new(
+        run: Run,
+        workflow: Workflow,
+        agents: Vec<(Agent, Workspace)>,
+        budgets: Budgets,
+    ) -> Self {
         let required = workflow
             .definition
             .steps
@@ -36,6 +43,7 @@ impl Plan {
             workflow,
             workspaces,
             required,
+            budgets,
         }
     }
 

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use fusion_core::{AgentState, EventType, NewEvent, RunId, WorkflowState};
+use fusion_core::{Agent, AgentState, EventType, NewEvent, RunId, WorkflowState};
 use fusion_messaging::{Pattern, Subscription};
 use fusion_persistence::{Claim, Repository};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
+use crate::budgets::Budgets;
 use crate::plan::Plan;
-use crate::{Coordinator, Error, Result};
+use crate::{Coordinator, Error, Raised, Result};
 
 /// How driving a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,11 +47,17 @@ impl Alarms {
 }
 
 impl Coordinator {
-    /// Takes up a run that has not ended, or begins one that was just created.
+    /// Takes up a run that has not ended, or begins one that was just created. `raised` budgets
+    /// count until this returns.
     ///
     /// # Errors
     /// The run does not exist or has ended; else as [`drive`](Self::drive).
-    pub async fn resume_run(&self, run: RunId, cancel: &CancellationToken) -> Result<Driven> {
+    pub async fn resume_run(
+        &self,
+        run: RunId,
+        raised: &Raised,
+        cancel: &CancellationToken,
+    ) -> Result<Driven> {
         let found = self.parts.store.get(run).await?;
         if found.state.is_final() {
             return Err(Error::Ended {
@@ -58,7 +65,7 @@ impl Coordinator {
                 state: found.state,
             });
         }
-        self.drive(run, cancel).await
+        self.drive(run, raised, cancel).await
     }
 
     /// Works on a run until it ends or `cancel` is called. When it returns, nothing of the
@@ -67,19 +74,28 @@ impl Coordinator {
     /// # Errors
     /// The store fails, or an agent's workspace can't be made. What was committed stays, and
     /// the run can be resumed unless it has ended.
-    pub async fn drive(&self, run: RunId, cancel: &CancellationToken) -> Result<Driven> {
+    pub async fn drive(
+        &self,
+        run: RunId,
+        raised: &Raised,
+        cancel: &CancellationToken,
+    ) -> Result<Driven> {
         let found = self.parts.store.get(run).await?;
         if found.state == WorkflowState::Ready {
             self.launch(found).await?;
         }
         let mut workers = Workers::new();
         let stop = cancel.child_token();
-        let driven = self.hand_out_until_done(run, &stop, &mut workers).await;
+        let driven = match self.plan(run, raised).await {
+            Ok(plan) => self.hand_out_until_done(plan, &stop, &mut workers).await,
+            Err(error) => Err(error),
+        };
         stop.cancel();
         let mut failed = None;
         while let Some(ended) = workers.join_next().await {
             failed = failed.or_else(|| joined(ended).err());
         }
+        self.write_notices().await;
         match (driven, failed) {
             (Ok(driven), None) => Ok(driven),
             (Err(error), _) | (Ok(_), Some(error)) => Err(error),
@@ -88,12 +104,12 @@ impl Coordinator {
 
     async fn hand_out_until_done(
         &self,
-        id: RunId,
+        plan: Plan,
         stop: &CancellationToken,
         workers: &mut Workers,
     ) -> Result<Driven> {
         let mut alarms = Alarms::new(self).await?;
-        let plan = Arc::new(self.plan(id).await?);
+        let (id, plan) = (plan.run.id, Arc::new(plan));
         loop {
             let run = self.parts.store.get(id).await?;
             if run.state.is_final() {
@@ -111,11 +127,15 @@ impl Coordinator {
         }
     }
 
-    async fn plan(&self, id: RunId) -> Result<Plan> {
+    async fn plan(&self, id: RunId, raised: &Raised) -> Result<Plan> {
         let store = &self.parts.store;
         let run = store.get(id).await?;
         let workflow = store.get(run.workflow_id).await?;
-        Ok(Plan::new(run, workflow, store.agents_of_run(id).await?))
+        let agents = store.agents_of_run(id).await?;
+        let rows: Vec<&Agent> = agents.iter().map(|(agent, _)| agent).collect();
+        let tasks = store.tasks_of_run(id).await?;
+        let budgets = Budgets::new(&workflow.definition, raised, &run, &rows, &tasks);
+        Ok(Plan::new(run, workflow, agents, budgets))
     }
 
     /// Waits until there may be something to do: a worker ended, a hint came, or the sweep.
@@ -143,6 +163,7 @@ impl Coordinator {
     /// order: after a time without the store its own may have run out too.
     async fn beat(&self) -> Result<()> {
         self.parts.store.extend_leases(self.lease()).await?;
+        self.write_notices().await;
         self.recover().await.map(|_| ())
     }
 

@@ -11,6 +11,7 @@ use fusion_persistence::Batch;
 use fusion_workspaces::{Owners, choose_uid};
 use serde_json::{Map, Value, json};
 
+use crate::candidates::metadata;
 use crate::coordinator::off_runtime;
 use crate::{Coordinator, Error, Models, Result};
 
@@ -25,7 +26,7 @@ pub struct NewRun {
     pub base_dir: String,
     /// The checked inputs.
     pub inputs: Map<String, Value>,
-    /// The resolved model of each agent.
+    /// The checked models of each agent.
     pub models: Models,
 }
 
@@ -116,11 +117,14 @@ impl Coordinator {
     }
 
     fn agent(&self, new: &NewRun, name: &str, id: AgentId, run_id: RunId) -> Result<Agent> {
-        let (Some(spec), Some(model)) = (new.definition.agents.get(name), new.models.get(name))
+        let (Some(spec), Some(models)) = (new.definition.agents.get(name), new.models.get(name))
         else {
             return Err(Error::Broken(format!(
                 "the model of agent '{name}' was not checked"
             )));
+        };
+        let Some(first) = models.first() else {
+            return Err(Error::Broken(format!("no model serves agent '{name}'")));
         };
         let now = self.parts.clock.now();
         Ok(Agent {
@@ -131,11 +135,11 @@ impl Coordinator {
             updated_at: now,
             last_heartbeat: None,
             workspace_path: text(&self.root(id)),
-            provider: spec.provider.clone(),
+            provider: first.provider.clone(),
             provider_id: None,
-            model_name: model.model.clone(),
+            model_name: first.model.clone(),
             capabilities: spec.capabilities.clone(),
-            metadata: json!({ "scripted": model.scripted }),
+            metadata: metadata(models),
             message_subscriptions: Vec::new(),
             project_id: None,
             run_id: Some(run_id),

@@ -8,15 +8,17 @@ use fusion_core::{
     Agent, Decision, EntryState, ErrorCode, Moment, StepSpec, Task, Timestamp, error_chain,
 };
 use fusion_persistence::{Batch, Claimed, Fence};
+use fusion_providers::Observer;
 use fusion_workspaces::WorkspaceDir;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use crate::candidates::serving;
 use crate::coordinator::off_runtime;
 use crate::expression_context::expression_context;
 use crate::journal::TaskJournal;
 use crate::plan::Plan;
-use crate::{Coordinator, Error, Result};
+use crate::{Coordinator, Error, Notices, Result};
 
 /// A prompt after its expressions were put in, in bytes.
 const PROMPT_LIMIT: usize = 256 * 1024;
@@ -134,7 +136,7 @@ impl Coordinator {
         let input = json!({ "prompt": brief.prompt });
         let (job, opening) = job.begin(input, self.moment())?;
         let journal = TaskJournal::new(self, &job.task, job.fence, opening);
-        let runtime = self.runtime(&job.agent, Arc::clone(&workspace))?;
+        let runtime = self.runtime(job.plan, &job.agent, Arc::clone(&workspace))?;
         let within = stop.child_token();
         let mut work = Box::pin(runtime.run(&brief, past, &journal, &within));
         let ending = tokio::select! {
@@ -154,17 +156,15 @@ impl Coordinator {
         }
     }
 
-    fn runtime(&self, agent: &Agent, workspace: Arc<WorkspaceDir>) -> Result<Runtime> {
-        let provider = self
-            .parts
-            .providers
-            .get(&agent.provider)
-            .map_err(|source| Error::Model {
+    fn runtime(&self, plan: &Plan, agent: &Agent, workspace: Arc<WorkspaceDir>) -> Result<Runtime> {
+        let observer: Arc<dyn Observer> = Arc::<Notices>::clone(&self.parts.notices);
+        let allowances = plan.budgets.of(agent.id);
+        let provider = serving(&self.parts.providers, agent, &allowances, &observer);
+        Ok(Runtime {
+            provider: provider.map_err(|source| Error::Model {
                 agent: agent.name.clone(),
                 source,
-            })?;
-        Ok(Runtime {
-            provider,
+            })?,
             workspace,
             launcher: self.parts.launcher.clone(),
             clock: Arc::clone(&self.parts.clock),
@@ -383,6 +383,7 @@ fn brief(job: &Job<'_>, prompt: String) -> Result<TaskBrief> {
         max_turns: spec.max_turns,
         max_tokens: spec.max_tokens,
         temperature: spec.temperature,
+        provider_options: spec.provider_options.clone(),
         output_schema: step.output_schema(),
         verify: step.verify.clone(),
         command_timeout: Duration::from_secs(step.timeout_seconds),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::transition::text_enum;
-use crate::{CapabilitySet, nearest};
+use crate::{Budget, CapabilitySet, nearest};
 
 /// A workflow: inputs, agents, steps and outputs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,9 @@ pub struct WorkflowDefinition {
     pub steps: Vec<StepSpec>,
     /// What a run gives back: name and template.
     pub outputs: BTreeMap<String, String>,
+    /// What the model calls of a run may use in all.
+    #[serde(default, skip_serializing_if = "Budget::is_empty")]
+    pub budget: Budget,
 }
 
 impl WorkflowDefinition {
@@ -178,6 +181,35 @@ pub struct AgentSpec {
     pub max_tokens: Option<u32>,
     /// Sampling temperature, 0 to 2; `None` leaves it to the provider.
     pub temperature: Option<f64>,
+    /// Other models, asked in this order when the first can't serve.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallback_models: Vec<ModelChoice>,
+    /// Further fields of its requests, as the provider spells them.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub provider_options: Map<String, Value>,
+    /// What its model calls may use in all.
+    #[serde(default, skip_serializing_if = "Budget::is_empty")]
+    pub budget: Budget,
+}
+
+impl AgentSpec {
+    /// The models that may serve it, in order: its own first.
+    pub fn models(&self) -> impl Iterator<Item = ModelChoice> {
+        let own = ModelChoice {
+            provider: self.provider.clone(),
+            model: self.model.clone(),
+        };
+        std::iter::once(own).chain(self.fallback_models.iter().cloned())
+    }
+}
+
+/// A model at a provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelChoice {
+    /// Name of a registered provider.
+    pub provider: String,
+    /// The model, in the provider's own spelling.
+    pub model: String,
 }
 
 /// Who runs a step.
@@ -239,7 +271,7 @@ impl StepSpec {
 
 #[cfg(test)]
 mod tests {
-    use super::{InputFault, InputSpec, InputType, WorkflowDefinition};
+    use super::{Budget, InputFault, InputSpec, InputType, WorkflowDefinition};
     use serde_json::{Map, Value, json};
 
     fn with_inputs(inputs: &[(&str, InputType, bool, Option<Value>)]) -> WorkflowDefinition {
@@ -261,6 +293,7 @@ mod tests {
             agents: [].into(),
             steps: vec![],
             outputs: [].into(),
+            budget: Budget::default(),
         }
     }
 

@@ -40,7 +40,8 @@ pub use clock::{Clock, IdSource, Moment, Timestamp};
 pub use code::{Coded, ErrorCode, error_chain};
 pub use decision::{Change, Decision};
 pub use definition::{
-    AgentSpec, Assignee, InputFault, InputSpec, InputType, StepSpec, ToolGroup, WorkflowDefinition,
+    AgentSpec, Assignee, InputFault, InputSpec, InputType, ModelChoice, StepSpec, ToolGroup,
+    WorkflowDefinition,
 };
 pub use event::{Event, EventType, NewEvent, Severity};
 pub use graph::{GraphFault, TaskGraph};
@@ -61,6 +62,6 @@ pub use sealed::Sealed;
 pub use task::{CancelReason, Task, TaskState};
 pub use token::{ApiToken, TokenScope};
 pub use transition::{IllegalTransition, StateMachine};
-pub use usage::{Cost, Usage};
+pub use usage::{Cost, CostFault, Usage};
 pub use workflow::{Workflow, WorkflowState};
 pub use workspace::Workspace;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::{Add, AddAssign};
+use std::str::FromStr;
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,20 @@ impl Cost {
     #[must_use]
     pub fn usd(self) -> Decimal {
         Decimal::new(self.0, PICOS_SCALE).normalize()
+    }
+}
+
+/// A text that is not an amount of US dollars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an amount of US dollars is a number such as 2.50, at most 9 million")]
+pub struct CostFault;
+
+impl FromStr for Cost {
+    type Err = CostFault;
+
+    fn from_str(text: &str) -> Result<Self, CostFault> {
+        let usd = Decimal::from_str_exact(text).or_else(|_| Decimal::from_scientific(text));
+        usd.ok().and_then(Self::from_usd).ok_or(CostFault)
     }
 }
 
@@ -118,6 +133,16 @@ mod tests {
     #[test]
     fn a_cost_beyond_the_range_is_refused_not_wrapped() {
         assert_eq!(Cost::from_usd(Decimal::from(10_000_000)), None);
+    }
+
+    #[test]
+    fn an_amount_is_read_exactly_or_not_at_all() {
+        let read = |text: &str| text.parse::<Cost>().map(Cost::picos);
+        assert_eq!(read("2.50"), Ok(2_500_000_000_000));
+        assert_eq!(read("1e-6"), Ok(1_000_000));
+        for text in ["", "2,5", "$2", "99999999"] {
+            assert_eq!(read(text), Err(super::CostFault), "{text}");
+        }
     }
 
     proptest! {

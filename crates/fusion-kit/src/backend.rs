@@ -8,11 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fusion_api_types::{Problem, ProblemKind, RunDetail, RunSummary, WorkflowSummary};
 use fusion_cli::{Backend, Progress, RunRequest};
-use fusion_coordination::{Driven, NewRun, check_models};
-use fusion_core::{ProviderConfig, Run, RunId, TaskState, Workflow, WorkflowDefinition};
+use fusion_coordination::{Driven, NewRun, Notices, Raised, check_models};
+use fusion_core::{AgentSpec, ProviderConfig, Run, RunId, TaskState, Workflow, WorkflowDefinition};
 use fusion_persistence::{JournalReader, Page, Reader, Repository, RunFilter, TaskReader};
 use fusion_persistence_sql::{Location, SqlStore};
-use fusion_providers::{NoObserver, Observer, Registry};
+use fusion_providers::{Observer, Registry};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -37,11 +37,17 @@ const QUIET: Duration = Duration::from_millis(50);
 pub(crate) struct LocalBackend {
     config: Config,
     data_dir: Option<PathBuf>,
+    /// What the layers around the providers tell, on its way to the event log.
+    notices: Arc<Notices>,
 }
 
 impl LocalBackend {
-    pub(crate) const fn new(config: Config, data_dir: Option<PathBuf>) -> Self {
-        Self { config, data_dir }
+    pub(crate) fn new(config: Config, data_dir: Option<PathBuf>) -> Self {
+        Self {
+            config,
+            data_dir,
+            notices: Arc::default(),
+        }
     }
 
     pub(crate) const fn config(&self) -> &Config {
@@ -54,8 +60,8 @@ impl LocalBackend {
 
     /// The providers of a workflow. The store is not read for one whose answers are all scripted.
     async fn registry(&self, definition: &WorkflowDefinition) -> Result<Arc<Registry>, Problem> {
-        let mut agents = definition.agents.values();
-        let stored = if agents.all(|agent| agent.provider == SCRIPTED) {
+        let mut models = definition.agents.values().flat_map(AgentSpec::models);
+        let stored = if models.all(|model| model.provider == SCRIPTED) {
             Vec::new()
         } else {
             self.stored_providers().await?
@@ -64,8 +70,13 @@ impl LocalBackend {
     }
 
     fn registry_of(&self, stored: Vec<ProviderConfig>) -> Arc<Registry> {
-        let observer: Arc<dyn Observer> = Arc::new(NoObserver);
+        let observer: Arc<dyn Observer> = Arc::<Notices>::clone(&self.notices);
         Arc::new(wiring::registry(&self.config, stored, &observer))
+    }
+
+    async fn engine(&self, data_dir: &DataDir, registry: Arc<Registry>) -> Result<Engine, Problem> {
+        let notices = Arc::clone(&self.notices);
+        Engine::open(&self.config, data_dir, registry, notices).await
     }
 
     /// Drives a run to its end and tells how it goes.
@@ -86,7 +97,7 @@ impl LocalBackend {
             let (coordinator, stop, ended) =
                 (engine.coordinator().clone(), stop.clone(), ended.clone());
             engine.spawn(async move {
-                let driven = coordinator.resume_run(run, &stop).await;
+                let driven = coordinator.resume_run(run, &Raised::default(), &stop).await;
                 ended.cancel();
                 driven
             })
@@ -181,7 +192,7 @@ impl Backend for LocalBackend {
         let models = check_models(&registry, &file.definition, &file.base_dir)
             .await
             .map_err(|error| problems::of_models(&request.file, &file.source, &error, &data_dir))?;
-        let engine = Engine::open(&self.config, &data_dir, registry).await?;
+        let engine = self.engine(&data_dir, registry).await?;
         let new = NewRun {
             definition: file.definition,
             source: file.source,
@@ -212,7 +223,7 @@ impl Backend for LocalBackend {
         }
         // Read before the engine opens the store: which run is meant is not known yet.
         let registry = self.registry_of(self.stored_providers().await?);
-        let engine = Engine::open(&self.config, &data_dir, Arc::clone(&registry)).await?;
+        let engine = self.engine(&data_dir, Arc::clone(&registry)).await?;
         let found = self.to_resume(&engine, &data_dir, run, progress).await;
         let ended = match found {
             Ok(found) => {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusion_api_types::{Problem, ProblemKind};
-use fusion_coordination::{Coordinator, Options, Parts};
+use fusion_coordination::{Coordinator, Notices, Options, Parts};
 use fusion_core::RunId;
 use fusion_messaging::{Bus, InProcessBus, Pattern, QueueLimits, Subscription};
 use fusion_persistence::{Patience, Patient, Store};
@@ -75,9 +75,10 @@ impl Engine {
         config: &Config,
         data_dir: &DataDir,
         registry: Arc<Registry>,
+        notices: Arc<Notices>,
     ) -> Result<Self, Problem> {
         let owned = data_dir.own().await?;
-        match Self::open_owned(config, data_dir, registry).await {
+        match Self::open_owned(config, data_dir, registry, notices).await {
             Ok(opened) => {
                 let engine = Self {
                     opened,
@@ -114,6 +115,7 @@ impl Engine {
         config: &Config,
         data_dir: &DataDir,
         registry: Arc<Registry>,
+        notices: Arc<Notices>,
     ) -> Result<Opened, Problem> {
         let owners = owners(config)?;
         let location = location(config, data_dir)?;
@@ -132,6 +134,7 @@ impl Engine {
             store: Arc::new(store.clone()) as Arc<dyn Store>,
             bus: Arc::clone(&bus),
             providers: registry,
+            notices,
             launcher: Launcher::new(vec!["/proc/self/exe".into(), HELPER.into()]),
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds::new()),

@@ -4,8 +4,10 @@
 //! told at once; a draft with faults is thrown away.
 
 mod agents;
+mod budget;
 mod duration;
 mod inputs;
+mod models;
 mod name;
 mod section;
 mod steps;
@@ -35,8 +37,9 @@ const WORKFLOW: Keys = Keys {
         "agents",
         "steps",
         "outputs",
+        "budget",
     ],
-    later: &["budget", "providers"],
+    later: &["providers"],
 };
 
 const DEFAULTS: Keys = Keys {
@@ -136,6 +139,7 @@ pub(crate) fn workflow<'n>(root: &'n Node<'n>, faults: &mut Faults) -> Option<Dr
                 .unwrap_or_default(),
             steps: Vec::new(),
             outputs,
+            budget: budget::read(&section, faults),
         },
         steps: section
             .required("steps", faults)

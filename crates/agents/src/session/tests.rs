@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use fusion_core::{
     AgentId, EffectClass, EntryKind, EntryState, ErrorCode, JournalEntry, JournalEntryId, RunId,
-    TaskId, Timestamp, Usage,
+    TaskId, Timestamp, ToolGroup, Usage,
 };
 use fusion_providers::{CostSource, FinishReason, Message, ToolCall, Turn};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{Action, Session};
@@ -33,15 +33,17 @@ fn text_step() -> TaskBrief {
         max_turns: 5,
         max_tokens: None,
         temperature: None,
+        provider_options: Map::new(),
         output_schema: None,
         verify: Vec::new(),
         command_timeout: Duration::from_secs(1),
     }
 }
 
-/// A step that hands in a `summary`.
+/// A step that hands in a `summary`, of an agent with tools.
 fn summary_step() -> TaskBrief {
     TaskBrief {
+        tools: vec![ToolGroup::Files],
         output_schema: Some(json!({
             "type": "object",
             "properties": { "summary": { "type": "string" } },

@@ -8,6 +8,7 @@ use fusion_providers::{
     Catalog, DeltaSink, Message, ModelInfo, ModelRequest, Provider, QuotaInfo, Result, Scripted,
     ToolCall, ToolSpec, Turn, TurnRequest,
 };
+use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 /// One question to the model.
@@ -17,6 +18,8 @@ pub(crate) struct Sent {
     pub(crate) key: String,
     pub(crate) messages: Vec<Message>,
     pub(crate) tools: Vec<ToolSpec>,
+    pub(crate) output_schema: Option<Value>,
+    pub(crate) options: Option<Map<String, Value>>,
 }
 
 #[derive(Debug, Default)]
@@ -66,6 +69,8 @@ impl Provider for Model {
             key: request.place.key.to_owned(),
             messages: request.messages.to_vec(),
             tools: request.tools.to_vec(),
+            output_schema: request.output_schema.cloned(),
+            options: request.options.cloned(),
         });
         if let Some((turn, cancel)) = &self.hangs_at
             && *turn == request.place.turn

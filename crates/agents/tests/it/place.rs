@@ -11,7 +11,7 @@ use std::time::Duration;
 use fusion_agents::{Ending, JournalRefused, Runtime, TaskBrief};
 use fusion_core::{AgentId, Clock, IdSource, JournalEntry, RunId, TaskId, Timestamp, ToolGroup};
 use fusion_workspaces::{Launcher, Options, Owners, WorkspaceDir, Workspaces};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -79,6 +79,7 @@ impl Place {
             max_turns: 5,
             max_tokens: None,
             temperature: None,
+            provider_options: Map::new(),
             output_schema: Some(json!({
                 "type": "object",
                 "properties": { "summary": { "type": "string", "maxLength": 100 } },

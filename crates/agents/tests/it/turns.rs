@@ -1,7 +1,8 @@
 //! Whole tasks: checks of the work, repairs, and ends that are none.
 
 use fusion_core::{EntryKind, Usage};
-use serde_json::{Value, json};
+use fusion_providers::Message;
+use serde_json::{Map, Value, json};
 
 use crate::place::{Place, calls, done};
 
@@ -72,4 +73,46 @@ async fn a_model_that_has_no_answer_fails_the_task_with_its_words() {
     let outcome: &Value = finished.journal[2].outcome.as_ref().unwrap();
     assert_eq!(outcome["error"]["message"], json!(message));
     assert_eq!(finished.journal[2].usage, Usage::default());
+}
+
+#[tokio::test]
+async fn outputs_of_an_agent_without_tools_are_its_answer_bound_to_their_schema() {
+    let wrong = json!({ "text": "{\"summary\": 5}" });
+    let right = json!({ "text": "{\"summary\": \"Done.\"}" });
+    let place = Place::new(&json!([wrong, right]));
+    let mut brief = place.brief();
+    brief.tools = vec![];
+    let finished = place.finish(&brief).await;
+    assert_eq!(finished.ending, Ok(json!({ "summary": "Done." })));
+    for sent in finished.model.sent() {
+        assert_eq!(sent.tools, []);
+        assert_eq!(sent.output_schema, brief.output_schema);
+    }
+    assert_eq!(
+        finished.model.told_at(2),
+        [Message::User {
+            text: "output 'summary' does not fit: 5 is not of type \"string\". Answer with one JSON object \
+                   with every output, each as its schema says."
+                .into()
+        }]
+    );
+}
+
+#[tokio::test]
+async fn outputs_of_an_agent_with_tools_are_handed_in_by_a_tool() {
+    let place = Place::new(&json!([done()]));
+    let finished = place.finish(&place.brief()).await;
+    let sent = &finished.model.sent()[0];
+    assert!(sent.tools.iter().any(|tool| tool.name == "finish"));
+    assert_eq!(sent.output_schema, None);
+}
+
+#[tokio::test]
+async fn options_for_the_provider_are_sent_as_they_are() {
+    let place = Place::new(&json!([done()]));
+    let mut brief = place.brief();
+    let options: Map<String, Value> = [("top_p".to_owned(), json!(0.5))].into_iter().collect();
+    brief.provider_options = options.clone();
+    let finished = place.finish(&brief).await;
+    assert_eq!(finished.model.sent()[0].options, Some(options));
 }

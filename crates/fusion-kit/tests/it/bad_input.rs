@@ -192,11 +192,11 @@ async fn what_is_not_supported_yet_is_refused_by_name() {
         let says = format!("`{name}` is not supported yet");
         refused(&with_key(key), 2, &[&says, "flow.yaml:12:5", "help: "]).await;
     }
-    let budget = with("agents:", "budget: { usd: 5 }\nagents:");
+    let providers = with("agents:", "providers: { p: {} }\nagents:");
     refused(
-        &budget,
+        &providers,
         2,
-        &["`budget` is not supported yet", "flow.yaml:6:1"],
+        &["`providers` is not supported yet", "flow.yaml:6:1"],
     )
     .await;
     let worktree = with_key("workspace: { type: worktree }");

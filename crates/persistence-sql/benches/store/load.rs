@@ -239,6 +239,7 @@ impl Load {
                 agents: [].into(),
                 steps: vec![],
                 outputs: [].into(),
+                budget: fusion_core::Budget::default(),
             },
             source: String::new(),
             base_dir: String::new(),

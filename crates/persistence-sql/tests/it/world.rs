@@ -114,6 +114,7 @@ fn workflow(ids: &Ids, project: &Project) -> Workflow {
             agents: BTreeMap::new(),
             steps: vec![],
             outputs: BTreeMap::new(),
+            budget: fusion_core::Budget::default(),
         },
         source: ODD.to_owned(),
         base_dir: "/tmp".to_owned(),

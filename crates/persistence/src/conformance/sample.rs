@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fusion_core::{
-    Agent, AgentId, AgentSpec, AgentState, Assignee, CapabilitySet, Decision, EventType, IdSource,
-    Moment, NewEvent, NodeId, Run, RunId, RunPlan, StepSpec, Task, Timestamp, Workflow,
-    WorkflowDefinition, WorkflowId, WorkflowState, Workspace, WorkspaceId,
+    Agent, AgentId, AgentSpec, AgentState, Assignee, Budget, CapabilitySet, Cost, Decision,
+    EventType, IdSource, ModelChoice, Moment, NewEvent, NodeId, Run, RunId, RunPlan, StepSpec,
+    Task, Timestamp, Workflow, WorkflowDefinition, WorkflowId, WorkflowState, Workspace,
+    WorkspaceId,
 };
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::{Batch, Claim, Fence, Lease, Repository, Store};
@@ -191,6 +192,17 @@ pub(super) fn workflow(
         max_turns: 3,
         max_tokens: Some(100),
         temperature: Some(0.5),
+        fallback_models: vec![ModelChoice {
+            provider: "scripted".to_owned(),
+            model: "n".to_owned(),
+        }],
+        provider_options: [("top_p".to_owned(), Value::from(0.1))]
+            .into_iter()
+            .collect(),
+        budget: Budget {
+            usd: Some(Cost::from_picos(1)),
+            tokens: None,
+        },
     };
     Workflow {
         id: WorkflowId::from_uuid(ids.uuid()),
@@ -203,6 +215,10 @@ pub(super) fn workflow(
             agents: [("a".to_owned(), spec)].into(),
             steps,
             outputs: BTreeMap::new(),
+            budget: Budget {
+                usd: None,
+                tokens: Some(u64::MAX),
+            },
         },
         source: "name: sample".to_owned(),
         base_dir: "/tmp".to_owned(),

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use fusion_core::{AgentSpec, CapabilitySet, ToolGroup};
+use fusion_core::{AgentSpec, Budget, CapabilitySet, ToolGroup};
+use serde_json::Map;
 
 use crate::fault::{Faults, RawFault};
 use crate::read::section::{Keys, Section, named};
-use crate::read::{Marked, name, value};
+use crate::read::{Marked, budget, models, name, value};
 use crate::tree::{Kind, Node};
 
 const MAX_AGENTS: usize = 1_000;
@@ -24,6 +25,9 @@ const AGENT: Keys = Keys {
         "max_turns",
         "max_tokens",
         "temperature",
+        "fallback_models",
+        "provider_options",
+        "budget",
     ],
     later: &[],
 };
@@ -76,6 +80,13 @@ fn read_one(name: &str, node: &Node<'_>, faults: &mut Faults) -> AgentSpec {
     if let Some(node) = section.get("temperature", faults) {
         agent.temperature = temperature(node, faults);
     }
+    if let Some(node) = section.get("fallback_models", faults) {
+        agent.fallback_models = models::fallbacks(node, &agent.provider, faults);
+    }
+    if let Some(node) = section.get("provider_options", faults) {
+        agent.provider_options = models::options(node, faults);
+    }
+    agent.budget = budget::read(&section, faults);
     agent
 }
 
@@ -89,11 +100,14 @@ fn empty() -> AgentSpec {
         max_turns: DEFAULT_MAX_TURNS,
         max_tokens: None,
         temperature: None,
+        fallback_models: Vec::new(),
+        provider_options: Map::new(),
+        budget: Budget::default(),
     }
 }
 
 /// A name in somebody else's spelling.
-fn label(node: &Node<'_>, key: &str, faults: &mut Faults) -> String {
+pub(super) fn label(node: &Node<'_>, key: &str, faults: &mut Faults) -> String {
     match value::text(node, key, faults) {
         Some(name) if name.text.chars().count() <= 255 => name.text.to_owned(),
         Some(name) => {

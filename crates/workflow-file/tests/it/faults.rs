@@ -18,7 +18,7 @@ fn check(text: &str, expected: &[&str]) {
 }
 
 const WORKFLOW_KEYS: &str = "1:1 the workflow must be a map [its keys are: version, name, \
-     description, inputs, defaults, agents, steps, outputs]";
+     description, inputs, defaults, agents, steps, outputs, budget]";
 
 #[test]
 fn a_fault_is_a_message_a_way_out_and_a_place_in_characters_and_bytes() {
@@ -107,7 +107,7 @@ fn the_top_level_is_checked_key_by_key() {
         r#"name: 5
 version: 2
 stpes: 3
-budget: {usd: 5}
+budget: {usd: 0, tokens: 1.5, eur: 2}
 providers: {}
 defaults: {timeout: 20, retry: {}}
 steps: []
@@ -117,7 +117,9 @@ x-layout: ~
             "1:7 `name` must be a text [put it in quotes]",
             "2:10 `version` must be 1 [it is the version of the file format, and 1 is the only one]",
             "3:1 unknown key `stpes` in the workflow [did you mean `steps`?]",
-            "4:1 `budget` is not supported yet [leave the key out]",
+            "4:15 `usd` must be an amount of US dollars [write a number above 0, such as 2.50]",
+            "4:26 `tokens` must be a whole number from 1 to 1000000000000",
+            "4:31 unknown key `eur` in the `budget` of the workflow [the keys are: usd, tokens]",
             "5:1 `providers` is not supported yet [leave the key out]",
             "6:21 `timeout` must be a time such as 90s, 20m or 2h [write 20s for seconds]",
             "6:25 `retry` is not supported yet [leave the key out]",
@@ -166,7 +168,36 @@ steps:
             "13:72 `max_tokens` must be a whole number from 1 to 4294967295",
             "13:90 `temperature` must be a number from 0 to 2",
             "13:107 `capabilities` must be a list of capability names",
-            "14:6 agent 'c' must be a map [its keys are: provider, model, capabilities, instructions, tools, max_turns, max_tokens, temperature]",
+            "14:6 agent 'c' must be a map [its keys are: provider, model, capabilities, instructions, tools, max_turns, max_tokens, temperature, fallback_models, provider_options, budget]",
+        ],
+    );
+}
+
+#[test]
+fn fallback_models_provider_options_and_budgets_are_checked_key_by_key() {
+    check(
+        r#"version: 1
+name: w
+agents:
+  a: {provider: p, model: m, fallback_models: 5, provider_options: [], budget: {}}
+  b: {provider: p, model: m, fallback_models: [m2, 4.1, {provider: q}, {model: n, key: x}]}
+  c: {provider: p, model: m, provider_options: {top_p: 1, model: n, stream: true}, budget: 5}
+  d: {provider: p, model: m, budget: {usd: two, tokens: ~}}
+steps:
+- {id: s, agent: a, prompt: p}
+"#,
+        &[
+            "4:47 `fallback_models` must be a list of models",
+            "4:68 `provider_options` must be a map of fields of the request",
+            "4:80 `budget` limits nothing [give it `usd`, `tokens` or both]",
+            "5:52 `fallback_models` must be a text [put it in quotes]",
+            "5:58 a fallback model has no `model`",
+            "5:83 unknown key `key` in a fallback model [the keys are: provider, model]",
+            "6:59 `model` can't be a provider option [the agent's own keys and the step say what is sent there]",
+            "6:69 `stream` can't be a provider option [the agent's own keys and the step say what is sent there]",
+            "6:92 the `budget` of agent 'c' must be a map [its keys are: usd, tokens]",
+            "7:44 `usd` must be an amount of US dollars [write a number above 0, such as 2.50]",
+            "7:49 `tokens` of the `budget` of agent 'd' has no value [write a value or leave the key out]",
         ],
     );
 }

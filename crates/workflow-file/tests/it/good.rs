@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use fusion_core::{
-    AgentSpec, Assignee, InputSpec, InputType, StepSpec, ToolGroup, WorkflowDefinition,
+    AgentSpec, Assignee, Budget, InputSpec, InputType, ModelChoice, StepSpec, ToolGroup,
+    WorkflowDefinition,
 };
 use fusion_workflow_file::{parse, render};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 pub(crate) const FEATURE: &str = include_str!("files/feature.yaml");
 
@@ -29,7 +30,28 @@ fn agent(model: &str, capability: &str) -> AgentSpec {
         max_turns: 20,
         max_tokens: None,
         temperature: None,
+        fallback_models: vec![],
+        provider_options: Map::new(),
+        budget: Budget::default(),
     }
+}
+
+fn choice(provider: &str, model: &str) -> ModelChoice {
+    ModelChoice {
+        provider: provider.into(),
+        model: model.into(),
+    }
+}
+
+fn budget(usd: Option<&str>, tokens: Option<u64>) -> Budget {
+    Budget {
+        usd: usd.map(|usd| usd.parse().unwrap()),
+        tokens,
+    }
+}
+
+fn object(value: &Value) -> Map<String, Value> {
+    value.as_object().cloned().unwrap()
 }
 
 fn step(id: &str, assignee: Assignee, prompt: &str) -> StepSpec {
@@ -44,6 +66,24 @@ fn step(id: &str, assignee: Assignee, prompt: &str) -> StepSpec {
         verify: vec![],
         timeout_seconds: 1_800,
         priority: 0,
+    }
+}
+
+fn critic() -> AgentSpec {
+    AgentSpec {
+        tools: vec![ToolGroup::Files],
+        max_tokens: Some(2_000),
+        temperature: Some(0.2),
+        fallback_models: vec![
+            choice("openrouter", "anthropic/claude-haiku-4.5"),
+            choice("openai-compatible", "qwen3"),
+        ],
+        provider_options: object(&json!({
+            "provider": {"sort": "price", "zdr": true},
+            "top_p": 0.9,
+        })),
+        budget: budget(None, Some(50_000)),
+        ..agent("openai/gpt-5-mini", "review")
     }
 }
 
@@ -77,15 +117,7 @@ fn feature() -> WorkflowDefinition {
                     ..agent(sonnet, "coding")
                 },
             ),
-            (
-                "critic".into(),
-                AgentSpec {
-                    tools: vec![ToolGroup::Files],
-                    max_tokens: Some(2_000),
-                    temperature: Some(0.2),
-                    ..agent("openai/gpt-5-mini", "review")
-                },
-            ),
+            ("critic".into(), critic()),
         ]
         .into(),
         steps: vec![
@@ -130,6 +162,7 @@ fn feature() -> WorkflowDefinition {
             ("run".into(), "${{ run.id }} of ${{ workflow.name }}".into()),
         ]
         .into(),
+        budget: budget(Some("2.5"), Some(2_000_000)),
     }
 }
 
@@ -179,6 +212,7 @@ fn the_same_file_as_json_gives_the_same_definition() {
         agents: [("a".into(), agent)].into(),
         steps: vec![first, second],
         outputs: [].into(),
+        budget: Budget::default(),
     };
     assert_eq!(parse(&text.to_string()), Ok(expected.clone()));
     assert_eq!(parse(&format!("{text:#}")), Ok(expected));

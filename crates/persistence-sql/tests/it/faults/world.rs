@@ -156,6 +156,7 @@ fn workflow(ids: &Ids, steps: Vec<StepSpec>) -> Workflow {
             agents: BTreeMap::new(),
             steps,
             outputs: BTreeMap::new(),
+            budget: fusion_core::Budget::default(),
         },
         source: "name: sample".to_owned(),
         base_dir: "/".to_owned(),

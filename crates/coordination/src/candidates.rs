@@ -1,0 +1,159 @@
+//! The models of an agent: looked up before the run, kept with the agent, asked in their order.
+
+use std::sync::Arc;
+
+use fusion_core::{Agent, AgentSpec, ModelChoice};
+use fusion_providers::{
+    Allowance, Bounds, Budgeted, Candidate, Error, Fallbacks, ModelInfo, ModelRequest, Observer,
+    Price, Provider, Registry,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// A model that may serve an agent, and what bounds the cost of a call. Kept in the agent's
+/// metadata, so that a resume works with what the run was checked with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckedModel {
+    /// Name of a registered provider.
+    pub provider: String,
+    /// The model, as the provider resolved it.
+    pub model: String,
+    /// Whether its answers come from a script.
+    #[serde(default)]
+    pub scripted: bool,
+    /// What its tokens cost, where that was known.
+    #[serde(default)]
+    pub price: Option<Price>,
+    /// Tokens of one answer at most, where that was known.
+    #[serde(default)]
+    pub max_output_tokens: Option<u64>,
+}
+
+impl CheckedModel {
+    fn known(provider: String, info: ModelInfo) -> Self {
+        let Bounds {
+            price,
+            max_output_tokens,
+        } = Bounds::of(&info);
+        Self {
+            provider,
+            model: info.model,
+            scripted: info.scripted,
+            price,
+            max_output_tokens,
+        }
+    }
+
+    /// One that could not be looked up just now: it may be back when it is needed.
+    fn unknown(choice: ModelChoice) -> Self {
+        Self {
+            provider: choice.provider,
+            model: choice.model,
+            scripted: false,
+            price: None,
+            max_output_tokens: None,
+        }
+    }
+
+    const fn bounds(&self) -> Bounds {
+        Bounds {
+            price: self.price,
+            max_output_tokens: self.max_output_tokens,
+        }
+    }
+}
+
+/// Looks up the models of an agent, each at its provider. With several, one that is gone is left
+/// out and one that is out of reach is kept unchecked, as long as one can be asked.
+///
+/// # Errors
+/// A provider is unknown or not set up right, or no model can be asked: the first one's failure.
+pub(crate) async fn look_up(
+    registry: &Registry,
+    spec: &AgentSpec,
+    request: &ModelRequest<'_>,
+) -> fusion_providers::Result<Vec<CheckedModel>> {
+    let (mut checked, mut is_served, mut failure) = (Vec::new(), false, None);
+    for choice in spec.models() {
+        let provider = registry.get(&choice.provider)?;
+        let asked = ModelRequest {
+            model: &choice.model,
+            ..*request
+        };
+        match provider.spawn_agent(&asked).await {
+            Ok(info) => {
+                checked.push(CheckedModel::known(choice.provider, info));
+                is_served = true;
+            }
+            Err(error) if error.is_worth_a_fallback() => {
+                tracing::warn!(model = choice.model, %error, "a model can't be asked");
+                if !matches!(error, Error::UnknownModel { .. }) {
+                    checked.push(CheckedModel::unknown(choice));
+                }
+                failure.get_or_insert(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match failure {
+        Some(error) if !is_served => Err(error),
+        Some(_) | None => Ok(checked),
+    }
+}
+
+/// What an agent's row says about its models.
+pub(crate) fn metadata(models: &[CheckedModel]) -> Value {
+    let scripted = models.first().is_some_and(|model| model.scripted);
+    json!({ "scripted": scripted, "models": models })
+}
+
+/// The models in an agent's row. A row of an older version names one, without its price.
+fn of_agent(agent: &Agent) -> Vec<CheckedModel> {
+    let stored = agent.metadata.get("models").cloned();
+    let models = stored.and_then(|models| serde_json::from_value(models).ok());
+    models
+        .filter(|models: &Vec<CheckedModel>| !models.is_empty())
+        .unwrap_or_else(|| {
+            vec![CheckedModel::unknown(ModelChoice {
+                provider: agent.provider.clone(),
+                model: agent.model_name.clone(),
+            })]
+        })
+}
+
+/// Who serves an agent's turns: each of its models within the budgets, in their order.
+///
+/// # Errors
+/// A provider is unknown.
+pub(crate) fn serving(
+    registry: &Registry,
+    agent: &Agent,
+    allowances: &[Arc<Allowance>],
+    observer: &Arc<dyn Observer>,
+) -> fusion_providers::Result<Arc<dyn Provider>> {
+    let mut candidates = Vec::new();
+    for model in of_agent(agent) {
+        let provider = registry.get(&model.provider)?;
+        let provider: Arc<dyn Provider> = if allowances.is_empty() {
+            provider
+        } else {
+            let (bounds, allowances) = (model.bounds(), allowances.to_vec());
+            Arc::new(Budgeted::new(
+                provider,
+                bounds,
+                allowances,
+                Arc::clone(observer),
+            ))
+        };
+        candidates.push(Candidate {
+            provider,
+            model: model.model,
+        });
+    }
+    let mut candidates = candidates.into_iter();
+    match (candidates.next(), candidates.as_slice()) {
+        (Some(only), []) => Ok(only.provider),
+        (Some(first), _) => Ok(Arc::new(Fallbacks::new(first, candidates.collect()))),
+        (None, _) => registry.get(&agent.provider),
+    }
+}
