@@ -25,6 +25,8 @@ mod ordinary_user;
 #[cfg(test)]
 mod output;
 #[cfg(test)]
+mod provider_figures;
+#[cfg(test)]
 mod provider_runs;
 #[cfg(test)]
 mod providers;
