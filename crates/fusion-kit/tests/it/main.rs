@@ -19,6 +19,8 @@ mod interruption;
 #[cfg(test)]
 mod isolation;
 #[cfg(test)]
+mod live_answers;
+#[cfg(test)]
 mod model_server;
 #[cfg(test)]
 mod ordinary_user;
@@ -42,3 +44,5 @@ mod settings;
 mod shared_data;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod terminal;
