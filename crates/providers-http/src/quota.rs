@@ -237,9 +237,9 @@ struct Key {
 
 #[derive(Deserialize)]
 struct FreeRequests {
-    used: Option<Decimal>,
-    limit: Option<Decimal>,
-    remaining: Option<Decimal>,
+    used: Option<Box<RawValue>>,
+    limit: Option<Box<RawValue>>,
+    remaining: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -266,9 +266,9 @@ pub(crate) fn of_key(body: &[u8], now: Timestamp) -> serde_json::Result<Vec<Quot
     if let Some(free) = key.free_model_daily_requests {
         limits.push(QuotaLimit {
             window: Some("day".to_owned()),
-            limit: free.limit,
-            remaining: free.remaining,
-            used: free.used,
+            limit: number(&free.limit),
+            remaining: number(&free.remaining),
+            used: number(&free.used),
             ..limit(QuotaUnit::Requests, QuotaSource::Key, now)
         });
     }
