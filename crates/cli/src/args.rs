@@ -207,10 +207,24 @@ No finished step runs again.
 
 Examples:
   fusion-kit resume
-  fusion-kit resume 0192f3c1")]
+  fusion-kit resume 0192f3c1
+  fusion-kit resume 0192f3c1 --budget-usd 5    after its budget was used up")]
 pub struct ResumeArgs {
     /// Id of the run or the unique beginning of one; the newest interrupted run without it.
     pub run: Option<String>,
+
+    /// Let the run use this many US dollars in all until this command ends; instead of its file's
+    /// `budget`.
+    #[arg(long, value_name = "USD")]
+    pub budget_usd: Option<String>,
+
+    /// Let the run use this many tokens in all until this command ends.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub budget_tokens: Option<u64>,
+
+    /// Raise the budget of this agent instead of the run's.
+    #[arg(long, value_name = "AGENT")]
+    pub budget_of: Option<String>,
 }
 
 /// `workflow`.

@@ -22,6 +22,19 @@ pub struct RunRequest {
     pub inputs: BTreeMap<String, String>,
 }
 
+/// What a run is taken up with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ResumeRequest {
+    /// Id or unique prefix of the run; the newest interrupted one without it.
+    pub run: Option<String>,
+    /// US dollars that it may use in all for now, as typed.
+    pub budget_usd: Option<String>,
+    /// Tokens that it may use in all for now.
+    pub budget_tokens: Option<u64>,
+    /// The agent whose budget is meant; the run's without it.
+    pub budget_of: Option<String>,
+}
+
 /// Does the work of the commands.
 ///
 /// A failed or interrupted run is not an error: it is a `RunDetail` that says so. A `Problem`
@@ -44,13 +57,13 @@ pub trait Backend: Upkeep + Providers + Send + Sync {
         progress: &mut dyn Progress,
     ) -> Result<RunDetail, Problem>;
 
-    /// Goes on with an interrupted run: by id or unique prefix, else the newest one.
+    /// Goes on with an interrupted run.
     ///
     /// # Errors
-    /// No such run, nothing to resume, or the data directory can't be used.
+    /// No such run, nothing to resume, no such budget, or the data directory can't be used.
     async fn resume(
         &self,
-        run: Option<&str>,
+        request: &ResumeRequest,
         progress: &mut dyn Progress,
     ) -> Result<RunDetail, Problem>;
 

@@ -25,7 +25,9 @@ pub use args::{
     RekeyArgs, RemoveArgs, RestoreArgs, ResumeArgs, RunArgs, RunCommand, ShowArgs, StartArgs,
     Template, TestArgs, ValidateArgs, VerifyArgs, WorkflowArgs, WorkflowCommand, parse,
 };
-pub use backend::{AskKey, Backend, NewProvider, Progress, Providers, RunRequest, Upkeep};
+pub use backend::{
+    AskKey, Backend, NewProvider, Progress, Providers, ResumeRequest, RunRequest, Upkeep,
+};
 pub use execute::{execute, refuse};
 pub use exit::Exit;
 pub use terminal::{Hints, Input, Now, Output, Question, Size, Terminal};

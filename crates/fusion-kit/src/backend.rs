@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fusion_api_types::{Problem, ProblemKind, RunDetail, RunSummary, WorkflowSummary};
-use fusion_cli::{Backend, Progress, RunRequest};
+use fusion_cli::{Backend, Progress, ResumeRequest, RunRequest};
 use fusion_coordination::{Driven, NewRun, Notices, Raised, check_models};
 use fusion_core::{AgentSpec, ProviderConfig, Run, RunId, TaskState, Workflow, WorkflowDefinition};
 use fusion_persistence::{JournalReader, Page, Reader, Repository, RunFilter, TaskReader};
@@ -17,6 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::answers::Answers;
+use crate::budget;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::files::{read_file, typed_inputs};
@@ -92,11 +93,15 @@ impl LocalBackend {
     /// holds up neither.
     async fn drive(
         &self,
-        engine: &Engine,
-        data_dir: &DataDir,
-        run: RunId,
+        driving: Driving<'_>,
         progress: &mut dyn Progress,
     ) -> Result<RunDetail, Problem> {
+        let Driving {
+            engine,
+            data_dir,
+            run,
+            raised,
+        } = driving;
         let read = |error: fusion_persistence::Error| problems::of_store(&error);
         let answers = Arc::clone(&self.answers);
         let watched = Watched::new(engine.store(), run, answers)
@@ -108,7 +113,7 @@ impl LocalBackend {
             let (coordinator, stop, ended) =
                 (engine.coordinator().clone(), stop.clone(), ended.clone());
             engine.spawn(async move {
-                let driven = coordinator.resume_run(run, &Raised::default(), &stop).await;
+                let driven = coordinator.resume_run(run, &raised, &stop).await;
                 ended.cancel();
                 driven
             })
@@ -148,6 +153,14 @@ impl LocalBackend {
         };
         Ok(Some(Reading { store, data_dir }))
     }
+}
+
+/// A run that this process works on.
+struct Driving<'a> {
+    engine: &'a Engine,
+    data_dir: &'a DataDir,
+    run: RunId,
+    raised: Raised,
 }
 
 /// A store opened to look at it.
@@ -217,16 +230,24 @@ impl Backend for LocalBackend {
                 return Err(problems::of_engine(&error));
             }
         };
-        let ended = self.drive(&engine, &data_dir, run, progress).await;
+        let driving = Driving {
+            engine: &engine,
+            data_dir: &data_dir,
+            run,
+            raised: Raised::default(),
+        };
+        let ended = self.drive(driving, progress).await;
         engine.close().await;
         ended
     }
 
     async fn resume(
         &self,
-        run: Option<&str>,
+        request: &ResumeRequest,
         progress: &mut dyn Progress,
     ) -> Result<RunDetail, Problem> {
+        let raised = budget::raised(request)?;
+        let run = request.run.as_deref();
         let data_dir = self.data_dir()?;
         if self.reading().await?.is_none() {
             return Err(nothing_to_resume(&data_dir));
@@ -237,11 +258,14 @@ impl Backend for LocalBackend {
         let found = self.to_resume(&engine, &data_dir, run, progress).await;
         let ended = match found {
             Ok(found) => {
-                let checked = self
-                    .check_again(&engine, &registry, &data_dir, &found)
-                    .await;
-                match checked {
-                    Ok(()) => self.drive(&engine, &data_dir, found.id, progress).await,
+                let driving = Driving {
+                    engine: &engine,
+                    data_dir: &data_dir,
+                    run: found.id,
+                    raised,
+                };
+                match check_again(&registry, &driving, &found).await {
+                    Ok(()) => self.drive(driving, progress).await,
                     Err(problem) => Err(problem),
                 }
             }
@@ -314,32 +338,29 @@ impl LocalBackend {
             Some(_) => left.this(find(engine.store(), data_dir, run).await?).await,
         }
     }
+}
 
-    /// Checks the models again before anything moves: a missing key must not fail the tasks.
-    async fn check_again(
-        &self,
-        engine: &Engine,
-        registry: &Registry,
-        data_dir: &DataDir,
-        run: &Run,
-    ) -> Result<(), Problem> {
-        if run.state.is_final() {
-            return Ok(());
-        }
-        let workflow = engine
-            .store()
-            .get(run.workflow_id)
-            .await
-            .map_err(|error| problems::of_store(&error))?;
-        check_models(
-            registry,
-            &workflow.definition,
-            Path::new(&workflow.base_dir),
-        )
-        .await
-        .map(|_| ())
-        .map_err(|error| left_over(&error, data_dir, run.id))
+/// Checks the models again before anything moves (a missing key must not fail the tasks), and that
+/// the raised budgets are of agents that are there.
+async fn check_again(registry: &Registry, driving: &Driving<'_>, run: &Run) -> Result<(), Problem> {
+    if run.state.is_final() {
+        return Ok(());
     }
+    let workflow = driving
+        .engine
+        .store()
+        .get(run.workflow_id)
+        .await
+        .map_err(|error| problems::of_store(&error))?;
+    budget::check(&driving.raised, &workflow.definition)?;
+    check_models(
+        registry,
+        &workflow.definition,
+        Path::new(&workflow.base_dir),
+    )
+    .await
+    .map(|_| ())
+    .map_err(|error| left_over(&error, driving.data_dir, run.id))
 }
 
 async fn snapshot(store: &dyn Reader, run: RunId) -> fusion_persistence::Result<Snapshot> {

@@ -2,6 +2,7 @@
 
 mod answers;
 mod backend;
+mod budget;
 mod config;
 mod data_dir;
 mod database;

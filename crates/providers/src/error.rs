@@ -251,7 +251,7 @@ impl Error {
                 Some(format!("switch it on again: fusion-kit provider enable {provider}"))
             }
             Self::Paused { retry_after, .. } => Some(wait(Some(*retry_after))),
-            Self::OverBudget { .. } => Some("raise the budget and go on with the run".to_owned()),
+            Self::OverBudget { scope, .. } => Some(more_budget(scope)),
             Self::Unreachable { endpoint, .. } if is_local(endpoint) => Some(format!(
                 "start the model server at {endpoint}, or set FUSION_BASE_URL to where it runs"
             )),
@@ -339,6 +339,14 @@ impl Coded for Error {
             | Self::Timeout { .. }
             | Self::Script { .. } => None,
         }
+    }
+}
+
+fn more_budget(scope: &str) -> String {
+    let more = "give it more with --budget-usd or --budget-tokens";
+    match scope.strip_prefix("agent ") {
+        Some(agent) => format!("{more}, and --budget-of {}", agent.trim_matches('\'')),
+        None => more.to_owned(),
     }
 }
 

@@ -3,7 +3,7 @@
 use fusion_api_types::{Problem, ProblemKind, RunDetail, RunList};
 
 use crate::args::{ListArgs, ResumeArgs, ShowArgs, StartArgs};
-use crate::backend::{Backend, RunRequest};
+use crate::backend::{Backend, ResumeRequest, RunRequest};
 use crate::exit::Exit;
 use crate::progress::{Begun, Display};
 use crate::report;
@@ -35,8 +35,14 @@ pub(crate) async fn resume(
     backend: &dyn Backend,
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
+    let request = ResumeRequest {
+        run: resume.run.clone(),
+        budget_usd: resume.budget_usd.clone(),
+        budget_tokens: resume.budget_tokens,
+        budget_of: resume.budget_of.clone(),
+    };
     let mut display = Display::new(session, Begun::Before);
-    let ended = backend.resume(resume.run.as_deref(), &mut display).await;
+    let ended = backend.resume(&request, &mut display).await;
     display.finish();
     conclude(&ended?, session)
 }

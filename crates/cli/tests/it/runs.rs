@@ -58,6 +58,20 @@ async fn an_interrupted_run_says_how_to_go_on_and_ends_with_130() {
 }
 
 #[tokio::test]
+async fn a_run_is_resumed_with_the_budget_that_was_given() {
+    let backend = Fake::of(interrupted_run());
+    fusion_kit(
+        "resume 019a --budget-usd 2.50 --budget-tokens 7 --budget-of writer",
+        &backend,
+    )
+    .await;
+    assert_eq!(
+        *backend.asked.lock().unwrap(),
+        [r#"resume Some("019a") (Some("2.50"), Some(7), Some("writer"))"#]
+    );
+}
+
+#[tokio::test]
 async fn the_way_on_names_the_data_directory_that_was_given() {
     let terminal_words = ["fusion-kit", "resume", "019a", "--data-dir", "/my data"];
     let cli = fusion_cli::parse(terminal_words).unwrap();

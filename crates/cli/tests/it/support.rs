@@ -15,7 +15,9 @@ use fusion_api_types::{
     RekeyReport, RestoreReport, RunDetail, RunSummary, StepView, UsageView, VerifyReport,
     WorkflowSummary,
 };
-use fusion_cli::{Backend, Input, Output, Progress, RunRequest, Size, Terminal, Upkeep};
+use fusion_cli::{
+    Backend, Input, Output, Progress, ResumeRequest, RunRequest, Size, Terminal, Upkeep,
+};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
@@ -93,10 +95,20 @@ impl Backend for Fake {
 
     async fn resume(
         &self,
-        run: Option<&str>,
+        request: &ResumeRequest,
         progress: &mut dyn Progress,
     ) -> Result<RunDetail, Problem> {
-        self.ask(format!("resume {run:?}"))?;
+        let budget = (
+            request.budget_usd.as_deref(),
+            request.budget_tokens,
+            request.budget_of.as_deref(),
+        );
+        let told = if budget == (None, None, None) {
+            String::new()
+        } else {
+            format!(" {budget:?}")
+        };
+        self.ask(format!("resume {:?}{told}", request.run.as_deref()))?;
         Ok(self.play(progress))
     }
 

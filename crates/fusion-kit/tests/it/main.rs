@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod budgets;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod database;
