@@ -69,7 +69,9 @@ impl Caller {
                     max_tokens: None,
                     temperature: None,
                     options: None,
+                    may_wait: false,
                     place: TurnPlace {
+                        agent: "bench",
                         step: "bench",
                         turn: 1,
                         key: "key",

@@ -53,6 +53,15 @@ impl HttpProvider {
             Format::ChatCompletions => &Chat,
             Format::AnthropicMessages => &Messages,
         };
+        Self::speaking(wire, options, clock)
+    }
+
+    /// The same with a wire format that is picked by the caller.
+    pub(crate) fn speaking(
+        wire: &'static dyn Wire,
+        options: Options,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
         let quirks = options.quirks;
         Ok(Self {
             connection: Connection::new(options, wire)?,
