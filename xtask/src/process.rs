@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
@@ -42,7 +43,7 @@ pub(crate) fn run_cargo(root: &Path, arguments: &[&str]) -> Result<()> {
 pub(crate) fn run_cargo_to_its_end(
     root: &Path,
     arguments: &[&str],
-    variables: [(&'static str, OsString); 2],
+    variables: Vec<(&'static str, OsString)>,
 ) -> Result<()> {
     let line = arguments.join(" ");
     let mut signals =
@@ -92,6 +93,34 @@ pub(crate) fn run_as_root(line: &str) -> Result<()> {
         .with_context(|| format!("could not run `{line}` as root"))?;
     ensure!(status.success(), "`{line}` failed as root: {status}");
     Ok(())
+}
+
+/// What a script of bash prints for this command. It is ended with all it began when it takes longer.
+///
+/// # Errors
+/// When it can't be started, does not succeed, or takes too long.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a developer's command starts what tests need; nothing of an agent runs here"
+)]
+pub(crate) fn read_script(
+    script: &Path,
+    command: &str,
+    (name, value): (&str, u16),
+    limit: Duration,
+) -> Result<String> {
+    let output = Command::new("timeout")
+        .arg(limit.as_secs().to_string())
+        .arg("bash")
+        .args([script, Path::new(command)])
+        .env(name, value.to_string())
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("could not start {}", script.display()))?;
+    let status = output.status;
+    ensure!(status.success(), "{} {command}: {status}", script.display());
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// What cargo prints.

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use fusion_testkit::Postgres;
 
+use crate::local_model::{self, LocalModel};
 use crate::postgres;
 use crate::process::{cargo_can, run_cargo, run_cargo_to_its_end};
 
@@ -15,7 +16,8 @@ const NEXTEST_VERSION: &str = "0.9.143";
 const FEATURES: &str = "fusion-kit/failpoints";
 
 /// Runs the doc tests, then all others, so that the runner's summary is the last thing printed.
-/// With arguments for the runner, which narrow its work, it leaves out the doc tests.
+/// With arguments for the runner, which narrow its work, it leaves out the doc tests and the real
+/// model.
 ///
 /// # Errors
 /// When a test fails or does not compile, or the runner or PostgreSQL can't be installed.
@@ -32,12 +34,18 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<()> {
         run_cargo(root, &install)?;
     }
     let binaries = postgres::binaries()?;
-    if arguments.is_empty() {
+    let is_whole = arguments.is_empty();
+    if is_whole {
         let doc_tests = ["test", "--doc", "--workspace", "--features", FEATURES];
         run_cargo(root, &doc_tests)?;
     }
     let mut tests = vec!["nextest", "run", "--workspace", "--features", FEATURES];
     tests.extend(arguments);
     let server = Postgres::start(&binaries)?;
-    run_cargo_to_its_end(root, &tests, postgres::variables(&server, binaries))
+    let mut variables = postgres::variables(&server, binaries).to_vec();
+    let model = is_whole.then(|| LocalModel::start(root)).flatten();
+    if let Some(model) = &model {
+        variables.push((local_model::VARIABLE, model.base_url().into()));
+    }
+    run_cargo_to_its_end(root, &tests, variables)
 }

@@ -12,10 +12,11 @@ use fusion_coordination::{Driven, NewRun, Notices, Raised, check_models};
 use fusion_core::{AgentSpec, ProviderConfig, Run, RunId, TaskState, Workflow, WorkflowDefinition};
 use fusion_persistence::{JournalReader, Page, Reader, Repository, RunFilter, TaskReader};
 use fusion_persistence_sql::{Location, SqlStore};
-use fusion_providers::{Observer, Registry};
+use fusion_providers::Registry;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use crate::answers::Answers;
 use crate::budget;
 use crate::config::Config;
 use crate::data_dir::DataDir;
@@ -25,7 +26,7 @@ use crate::held::Left;
 use crate::problems;
 use crate::signals::stop_on_signal;
 use crate::views::{Snapshot, summary, workflow_summary};
-use crate::wiring::{self, Engine, SCRIPTED};
+use crate::wiring::{self, Engine, SCRIPTED, Told};
 
 /// How often progress is told when nothing happens.
 const TICK: Duration = Duration::from_millis(250);
@@ -40,6 +41,8 @@ pub(crate) struct LocalBackend {
     data_dir: Option<PathBuf>,
     /// What the layers around the providers tell, on its way to the event log.
     notices: Arc<Notices>,
+    /// What is coming from the models, on its way to the screen.
+    answers: Arc<Answers>,
 }
 
 impl LocalBackend {
@@ -48,6 +51,7 @@ impl LocalBackend {
             config,
             data_dir,
             notices: Arc::default(),
+            answers: Arc::default(),
         }
     }
 
@@ -71,8 +75,11 @@ impl LocalBackend {
     }
 
     fn registry_of(&self, stored: Vec<ProviderConfig>) -> Arc<Registry> {
-        let observer: Arc<dyn Observer> = Arc::<Notices>::clone(&self.notices);
-        Arc::new(wiring::registry(&self.config, stored, &observer))
+        let told = Told {
+            observer: Arc::<Notices>::clone(&self.notices),
+            answers: Arc::clone(&self.answers),
+        };
+        Arc::new(wiring::registry(&self.config, stored, &told))
     }
 
     async fn engine(&self, data_dir: &DataDir, registry: Arc<Registry>) -> Result<Engine, Problem> {
@@ -96,6 +103,10 @@ impl LocalBackend {
             raised,
         } = driving;
         let read = |error: fusion_persistence::Error| problems::of_store(&error);
+        let answers = Arc::clone(&self.answers);
+        let watched = Watched::new(engine.store(), run, answers)
+            .await
+            .map_err(read)?;
         let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
         engine.spawn(stop_on_signal(stop.clone(), ended.clone()));
         let driving = {
@@ -107,7 +118,7 @@ impl LocalBackend {
                 driven
             })
         };
-        let told = tell(engine, data_dir, run, &ended, progress).await;
+        let told = tell(engine, data_dir, &watched, &ended, progress).await;
         if told.is_err() {
             stop.cancel();
         }
@@ -125,8 +136,7 @@ impl LocalBackend {
             Driven::Ended(_) => Shown::Live,
             Driven::Interrupted => Shown::Left,
         };
-        let last = Watched::new(engine.store(), run).await.map_err(read)?;
-        let last = last
+        let last = watched
             .detail(engine.store(), data_dir, shown)
             .await
             .map_err(read)?;
@@ -367,12 +377,21 @@ async fn snapshot(store: &dyn Reader, run: RunId) -> fusion_persistence::Result<
 struct Watched {
     run: RunId,
     workflow: Workflow,
+    answers: Arc<Answers>,
 }
 
 impl Watched {
-    async fn new(store: &dyn Reader, run: RunId) -> fusion_persistence::Result<Self> {
+    async fn new(
+        store: &dyn Reader,
+        run: RunId,
+        answers: Arc<Answers>,
+    ) -> fusion_persistence::Result<Self> {
         let workflow = store.get(store.get(run).await?.workflow_id).await?;
-        Ok(Self { run, workflow })
+        Ok(Self {
+            run,
+            workflow,
+            answers,
+        })
     }
 
     async fn detail(
@@ -390,7 +409,7 @@ impl Watched {
 async fn tell(
     engine: &Engine,
     data_dir: &DataDir,
-    run: RunId,
+    watched: &Watched,
     ended: &CancellationToken,
     progress: &mut dyn Progress,
 ) -> Result<(), Problem> {
@@ -398,8 +417,7 @@ async fn tell(
         return Ok(());
     }
     let read = |error: fusion_persistence::Error| problems::of_store(&error);
-    let watched = Watched::new(engine.store(), run).await.map_err(read)?;
-    let mut hints = engine.hints(run).await?;
+    let mut hints = engine.hints(watched.run).await?;
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = None;
@@ -415,7 +433,9 @@ async fn tell(
             }
         }
         let detail = watched.detail(engine.store(), data_dir, Shown::Live).await;
-        progress.update(&detail.map_err(read)?);
+        let mut detail = detail.map_err(read)?;
+        watched.answers.add_to(&mut detail);
+        progress.update(&detail);
         told = Some(Instant::now());
     }
 }

@@ -26,7 +26,7 @@ use crate::problems;
 use crate::system::{SystemClock, SystemIds};
 
 pub(crate) use registry::{
-    OPENAI_COMPATIBLE, OPENROUTER, SCRIPTED, of_environment, registry, stored_provider,
+    OPENAI_COMPATIBLE, OPENROUTER, SCRIPTED, Told, of_environment, registry, stored_provider,
 };
 
 /// The user ids of agents when nothing else is configured and the program runs as root.

@@ -2,7 +2,7 @@
 
 use fusion_core::{
     Agent, ApiToken, Approval, Capability, Change, Message, Project, ProviderConfig, Row, RowKind,
-    Run, Task, Workflow, Workspace,
+    Run, Task, TaskId, Workflow, Workspace,
 };
 use fusion_persistence::{Batch, Error, Guard};
 use sea_orm::prelude::Uuid;
@@ -10,32 +10,59 @@ use sea_orm::prelude::Uuid;
 use crate::failure::Result;
 use crate::session::Session;
 use crate::usage::Booked;
+use crate::writer::Care;
 use crate::{idempotency, journal, runs, table, tasks, usage};
 
 /// Checks the idempotency key and the guard, and writes the rows. The caller appends the events and
 /// the outbox, and commits or rolls back.
-pub(crate) async fn apply(session: &mut impl Session, batch: &Batch) -> Result<()> {
+pub(crate) async fn apply(session: &mut impl Session, batch: &Batch, care: Care) -> Result<()> {
     // First: the guard of what was done before may not hold any more.
     if let Some(key) = &batch.idempotency {
         idempotency::remember(session, key).await?;
     }
+    let leased = leased_row(batch).filter(|_| care == Care::Bold);
     match batch.guard {
         Guard::Free => {}
+        Guard::Held(_) if leased.is_some() => {}
         Guard::Held(fence) => tasks::check_fence(session, fence).await?,
         Guard::Release(fence) => tasks::requeue(session, fence, tasks::Requeue::ByHolder).await?,
         Guard::Rescue(fence) => tasks::requeue(session, fence, tasks::Requeue::WhenExpired).await?,
     }
-    apply_changes(session, &batch.decision.changes).await?;
+    apply_changes(session, &batch.decision.changes, leased).await?;
     Ok(())
 }
 
+/// The leased task of a batch whose own update of it checks the fence: it was read under this very
+/// fence, which never changes without the version of the row.
+fn leased_row(batch: &Batch) -> Option<TaskId> {
+    let Guard::Held(fence) = batch.guard else {
+        return None;
+    };
+    let writes_it = |change: &Change| {
+        matches!(change, Change::Update(Row::Task(task))
+            if task.id == fence.task && task.fence == fence.number)
+    };
+    let has_it = batch.decision.changes.iter().any(writes_it);
+    has_it.then_some(fence.task)
+}
+
 /// New tasks that stand side by side are written together: a workflow may have thousands.
-async fn apply_changes(session: &mut impl Session, changes: &[Change]) -> Result<()> {
+async fn apply_changes(
+    session: &mut impl Session,
+    changes: &[Change],
+    leased: Option<TaskId>,
+) -> Result<()> {
     let mut changes = changes.iter().peekable();
     let mut new_tasks: Vec<&Task> = Vec::new();
     while let Some(change) = changes.next() {
         let Change::Create(Row::Task(task)) = change else {
-            apply_change(session, change).await?;
+            if let Change::Update(Row::Task(task)) = change
+                && leased == Some(task.id)
+            {
+                tasks::update_leased(session, task).await?;
+            } else {
+                apply_change(session, change).await?;
+            }
             continue;
         };
         new_tasks.push(task);

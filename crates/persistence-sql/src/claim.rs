@@ -1,10 +1,13 @@
 //! Claims and leases: the hot statements, in plain SQL. Expiry is counted by the database's clock.
 
-use fusion_core::{Agent, AgentId, AgentState, NewEvent, Task};
+use std::collections::BTreeMap;
+
+use fusion_core::{Agent, AgentId, AgentState, Change, NewEvent, Row, Task};
 use fusion_persistence::{Claim, Claimed, Lease};
 use sea_orm::sea_query::LockType;
 use sea_orm::{
-    ColumnTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect, QueryTrait, Statement, Value,
+    ColumnTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    Statement, Value,
 };
 
 use crate::dialect::Dialect;
@@ -23,8 +26,9 @@ const READY: &str = "state = 'queued' AND unmet_dependencies = 0";
 pub(crate) async fn claim(
     session: &mut impl Session,
     claim: &Claim,
+    known: &mut IdleAgents,
 ) -> Result<Option<(Claimed, NewEvent)>> {
-    let Some(agent) = idle_agent(session, claim.agent).await? else {
+    let Some(agent) = known.take(session, claim.agent).await? else {
         return Ok(None);
     };
     let Some(row) = session
@@ -42,19 +46,62 @@ pub(crate) async fn claim(
     Ok(Some((Claimed { task, agent }, event)))
 }
 
-/// The agent, when it is idle. Another process may be about to give it a task, or to pause it: its row
-/// is locked, so that the claim sees what was committed meanwhile. SQLite has one writer anyway.
-async fn idle_agent(session: &mut impl Session, id: AgentId) -> Result<Option<Agent>> {
+/// Agents of a transaction's claims that were looked up together: a statement less for each claim.
+#[derive(Debug, Default)]
+pub(crate) struct IdleAgents {
+    /// `None` for one that is not idle.
+    known: BTreeMap<AgentId, Option<Agent>>,
+}
+
+impl IdleAgents {
+    /// Looks these agents up.
+    pub(crate) async fn look_up(session: &mut impl Session, ids: &[AgentId]) -> Result<Self> {
+        let mut known: BTreeMap<AgentId, Option<Agent>> =
+            ids.iter().map(|id| (*id, None)).collect();
+        for agent in idle(session, ids).await? {
+            known.insert(agent.id, Some(agent));
+        }
+        Ok(Self { known })
+    }
+
+    /// The agent, when it is idle: as it was looked up, else looked up now. What was taken is not
+    /// known any more.
+    async fn take(&mut self, session: &mut impl Session, id: AgentId) -> Result<Option<Agent>> {
+        match self.known.remove(&id) {
+            Some(agent) => Ok(agent),
+            None => Ok(idle(session, &[id]).await?.pop()),
+        }
+    }
+
+    /// What a batch of the same transaction writes is not known any more.
+    pub(crate) fn forget(&mut self, changes: &[Change]) {
+        for change in changes {
+            if let Change::Create(Row::Agent(agent)) | Change::Update(Row::Agent(agent)) = change {
+                self.known.remove(&agent.id);
+            }
+        }
+    }
+}
+
+/// Those of the agents that are idle. Another process may be about to give one a task, or to pause
+/// it: their rows are locked, in one order, so that the claims see what was committed meanwhile.
+/// SQLite has one writer anyway.
+async fn idle(session: &mut impl Session, ids: &[AgentId]) -> Result<Vec<Agent>> {
     let backend = session.backend();
-    let mut query = agents::table::Entity::find_by_id(id.uuid());
+    let mut query = agents::table::Entity::find()
+        .filter(agents::table::Column::Id.is_in(ids.iter().map(|id| id.uuid())))
+        .order_by_asc(agents::table::Column::Id);
     if Dialect::from(backend) == Dialect::Postgres {
         query = query.lock(LockType::NoKeyUpdate);
     }
     let query = query.filter(agents::table::Column::State.eq(AgentState::Idle.as_str()));
-    let mut rows = session
+    let rows = session
         .rows::<agents::table::Entity>("claim a task", query.build(backend))
         .await?;
-    Ok(rows.pop().map(Agent::from_row).transpose()?)
+    Ok(rows
+        .into_iter()
+        .map(Agent::from_row)
+        .collect::<fusion_persistence::Result<_>>()?)
 }
 
 fn lease_first(backend: DbBackend, claim: &Claim) -> Result<Statement> {
@@ -73,12 +120,17 @@ fn lease_first(backend: DbBackend, claim: &Claim) -> Result<Statement> {
         now = dialect.now_ms(),
         columns = table::columns::<tasks::table::Entity>().join(", "),
     );
+    let sets: Vec<_> = claim
+        .capability_sets
+        .iter()
+        .map(|set| table::cleaned(set))
+        .collect();
     let values: [Value; 5] = [
         claim.agent.uuid().into(),
         claim.lease.owner.uuid().into(),
         millis(claim.lease)?.into(),
         claim.run.uuid().into(),
-        json::to_text("capability sets", &claim.capability_sets)?.into(),
+        json::to_text("capability sets", &sets)?.into(),
     ];
     Ok(table::clean(Statement::from_sql_and_values(
         backend, sql, values,

@@ -9,13 +9,15 @@ use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction,
     TransactionTrait,
 };
+use tokio::runtime;
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use crate::error::trying;
 use crate::location::ServerUrl;
 use crate::migrations::bring_up_to_date;
 use crate::store::Opened;
-use crate::writer::{self, Writer};
+use crate::writer::{self, Jobs, Writer};
 use session::PostgresSession;
 
 /// Connections for reading.
@@ -32,17 +34,61 @@ const TAKE_TURNS: &str = "SELECT pg_advisory_xact_lock(112659870183278)";
 
 /// Opens a database and starts its writer.
 pub(crate) async fn open(url: &ServerUrl, tracker: &TaskTracker) -> Result<Opened> {
-    let writing = take(url).await?;
-    migrate(&writing).await?;
-    let session = PostgresSession::open(url, writing)
-        .await
-        .map_err(Error::from)?;
-    let (hand, jobs) = Writer::new();
-    tracker.spawn(writer::work(session, jobs));
+    let first = take(url).await?;
+    migrate(&first).await?;
+    let closed = first.close().await;
+    closed.map_err(trying("connect to the database"))?;
     Ok(Opened {
-        writer: Some(hand),
+        writer: Some(start(url, tracker).await?),
         readers: connect(url, Access::ReadOnly, READERS).await?,
     })
+}
+
+/// Starts the writer on a thread with a runtime of its own. Each statement is a round trip: on a
+/// shared runtime the thread that hears the answer would have to wake the one that waits for it.
+async fn start(url: &ServerUrl, tracker: &TaskTracker) -> Result<Writer> {
+    const ACTION: &str = "start the writer's thread";
+    let failed = |error| Error::Unavailable {
+        action: ACTION,
+        source: Box::new(error),
+    };
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed)?;
+    let (hand, jobs) = Writer::new();
+    let (opened, is_open) = oneshot::channel();
+    let (url, tracked) = (url.clone(), tracker.token());
+    std::thread::Builder::new()
+        .name("postgres-writer".to_owned())
+        .spawn(move || {
+            runtime.block_on(open_and_write(url, jobs, opened));
+            drop(tracked);
+        })
+        .map_err(failed)?;
+    let gone = |error| Error::Unavailable {
+        action: ACTION,
+        source: Box::new(error),
+    };
+    is_open.await.map_err(gone)??;
+    Ok(hand)
+}
+
+/// Says whether the writer could be opened, then writes until every hand on it is gone.
+async fn open_and_write(url: ServerUrl, jobs: Jobs, opened: oneshot::Sender<Result<()>>) {
+    let session = match connect_later(&url).await {
+        Ok(pool) => PostgresSession::open(&url, pool).await.map_err(Error::from),
+        Err(error) => Err(error),
+    };
+    let (session, answer) = match session {
+        Ok(session) => (Some(session), Ok(())),
+        Err(error) => (None, Err(error)),
+    };
+    // Who no longer waits has dropped the hand on the writer too.
+    drop(opened.send(answer));
+    if let Some(session) = session {
+        writer::work(session, jobs).await;
+    }
 }
 
 /// Opens a database for writing. Its schema is left as it is.

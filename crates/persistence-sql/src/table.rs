@@ -1,5 +1,7 @@
 //! How entities are kept in tables: the same few statements for all of them.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use fusion_persistence::{Entity, Error, Find, Page, Result};
 use sea_orm::StatementBuilder;
@@ -90,17 +92,24 @@ pub(crate) fn clean(mut statement: Statement) -> Statement {
 
 fn clean_value(value: &mut Value) {
     if let Value::String(Some(text)) = value
-        && text.contains('\0')
+        && let Cow::Owned(clean) = cleaned(text)
     {
-        *text = text.replace('\0', "\u{fffd}");
+        *text = clean;
+    }
+}
+
+/// A text as [`clean`] stores it.
+pub(crate) fn cleaned(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}").into()
+    } else {
+        text.into()
     }
 }
 
 /// A text to look for, as [`clean`] stores it.
 pub(crate) fn stored_as(text: &str) -> Value {
-    let mut value = Value::from(text);
-    clean_value(&mut value);
-    value
+    cleaned(text).into_owned().into()
 }
 
 async fn must_be_there<T: Versioned>(
@@ -173,6 +182,15 @@ pub(crate) async fn update<T: Versioned>(
     session: &mut impl Session,
     entity: &T,
 ) -> failure::Result<()> {
+    update_from(session, entity, |_| true).await
+}
+
+/// The same, for a row that is in one of its states only.
+pub(crate) async fn update_from<T: Versioned>(
+    session: &mut impl Session,
+    entity: &T,
+    is_allowed: impl Fn(&str) -> bool + Send,
+) -> failure::Result<()> {
     must_be_there(session, entity).await?;
     let mut row = entity.to_row()?.into_active_model().reset_all();
     row.not_set(T::ID);
@@ -188,7 +206,8 @@ pub(crate) async fn update<T: Versioned>(
         .filter(T::VERSION.eq(read_at));
     let state = entity.state();
     if let Some((column, _, before)) = &state {
-        query = query.filter(column.is_in(before.iter().copied()));
+        let before = before.iter().copied().filter(|state| is_allowed(state));
+        query = query.filter(column.is_in(before));
     }
     let statement = clean(query.build(session.backend()));
     let written = session

@@ -321,6 +321,11 @@ const fn leased() -> [&'static str; 2] {
     [TaskState::Assigned.as_str(), TaskState::Running.as_str()]
 }
 
+/// Writes a task that is assigned or running at the version it was read at.
+pub(crate) async fn update_leased(session: &mut impl Session, task: &Task) -> failure::Result<()> {
+    super::table::update_from(session, task, |state| leased().contains(&state)).await
+}
+
 /// Refuses the batch unless the lease holds.
 pub(crate) async fn check_fence(session: &mut impl Session, fence: Fence) -> failure::Result<()> {
     if is_fence_off() {

@@ -1,15 +1,16 @@
 //! The single writer: the jobs of many callers in one transaction, answered after COMMIT.
 //!
 //! An fsync costs far more than a statement, so callers that arrive while a transaction is under
-//! way share the next one. One that fails is rolled back alone: it ran in a savepoint of its own, or
-//! all of them run again so, because savepoints cost more than a failure that hardly ever comes.
+//! way share the next one. They run boldly first: without what only a failing job needs, because
+//! that costs more than a failure that hardly ever comes. When one fails, all of them run again
+//! with care, each in a savepoint, and that one is rolled back alone.
 //! What a database does when it is in trouble is tried again here, so that a caller sees an error
 //! only when nothing of its job was written (or when even that could not be found out).
 
 use std::error::Error as _;
 use std::time::Duration;
 
-use fusion_core::{NewEvent, NewOutboxEntry};
+use fusion_core::{AgentId, NewEvent, NewOutboxEntry};
 use fusion_persistence::{Batch, Claim, Claimed, Committed, Error, Lease, Prune, Result};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
@@ -20,7 +21,7 @@ use crate::words;
 
 mod transaction;
 
-use transaction::{Ran, finish, part};
+use transaction::{Ran, claimants, finish, part};
 
 /// Jobs in one transaction at most.
 const GROUP: usize = 64;
@@ -28,8 +29,8 @@ const GROUP: usize = 64;
 /// Jobs waiting for the writer before callers wait too.
 const QUEUE: usize = 1_024;
 
-/// Groups that run in savepoints after a job of one without them failed: failures come in swarms.
-const WARY_GROUPS: u32 = 16;
+/// Groups that run with care after a job failed: failures come in swarms.
+const CAREFUL_GROUPS: u32 = 16;
 
 /// How often a job is tried when other transactions or a lost connection are in the way.
 const TRIES: u32 = 5;
@@ -66,6 +67,16 @@ enum Work {
     Claim(Box<Claim>),
     Extend(Lease),
     Prune(Prune),
+}
+
+impl Work {
+    /// The agent of a claim.
+    fn claimant(&self) -> Option<AgentId> {
+        match self {
+            Self::Claim(claim) => Some(claim.agent),
+            Self::Commit(_) | Self::Extend(_) | Self::Prune(_) => None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -170,7 +181,7 @@ pub(crate) async fn work<S: Session>(mut session: S, mut queue: Jobs) {
         session: &mut session,
         // What an earlier process left is indexed with the first commit.
         unindexed: words::DUE_AFTER,
-        wary_groups: 0,
+        careful_groups: 0,
     };
     while queue.recv_many(&mut group, GROUP).await > 0 {
         write(&mut open, std::mem::take(&mut group), &mut queue).await;
@@ -182,17 +193,34 @@ struct Open<'s, S> {
     session: &'s mut S,
     /// Events since the index of words was brought up to date.
     unindexed: usize,
-    /// How many of the next groups run in savepoints.
-    wary_groups: u32,
+    /// How many of the next groups run with care.
+    careful_groups: u32,
 }
 
 impl<S> Open<'_, S> {
-    /// Whether the jobs of the next group need a savepoint each: alone a job needs none.
-    const fn needs_savepoints(&mut self, jobs: usize) -> bool {
-        let is_wary = self.wary_groups > 0;
-        self.wary_groups = self.wary_groups.saturating_sub(1);
-        is_wary && jobs > 1
+    /// How the next group runs.
+    const fn next_care(&mut self, jobs: usize) -> Care {
+        if self.careful_groups == 0 {
+            return Care::Bold;
+        }
+        self.careful_groups -= 1;
+        if jobs > 1 {
+            Care::Savepoints
+        } else {
+            Care::Alone
+        }
     }
+}
+
+/// How the jobs of a transaction run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Care {
+    /// As if none could fail: when one does, all run again in another way.
+    Bold,
+    /// One job, whose failure is told as it is.
+    Alone,
+    /// Each in a savepoint: a failure is told as it is, and takes nothing else with it.
+    Savepoints,
 }
 
 /// Answers a group of jobs, each once it is durable or refused.
@@ -204,7 +232,7 @@ async fn write<S: Session>(open: &mut Open<'_, S>, mut group: Vec<Job>, queue: &
         let attempt = attempt(open, group).await;
         let (left, why) = match attempt {
             Attempt::Over(left) => left,
-            Attempt::InSavepoints(jobs) => {
+            Attempt::TooBold(jobs) => {
                 tries -= 1;
                 group = jobs;
                 continue;
@@ -235,8 +263,8 @@ enum Attempt {
     Over((Vec<Job>, Why)),
     /// The COMMIT was interrupted.
     Unknown(Vec<Written>),
-    /// One of them failed in a transaction without savepoints, which was rolled back.
-    InSavepoints(Vec<Job>),
+    /// One of them failed where none was expected to: the transaction was rolled back.
+    TooBold(Vec<Job>),
     /// What they have in common was refused: each is to be tried in a transaction of its own.
     Apart(Vec<Job>),
 }
@@ -265,54 +293,60 @@ fn why(error: Error) -> Why {
     })
 }
 
+/// What became of the jobs of a transaction that is still open.
+struct Results {
+    written: Vec<Written>,
+    refused: Vec<(Job, Error)>,
+    /// Others were in the way of these, and how.
+    again: Vec<Job>,
+    reason: Why,
+}
+
+impl Results {
+    fn new(jobs: usize) -> Self {
+        Self {
+            written: Vec::with_capacity(jobs),
+            refused: Vec::new(),
+            again: Vec::new(),
+            reason: why(mixed_up()),
+        }
+    }
+
+    /// All jobs; their order is kept as long as none failed.
+    fn into_jobs(self) -> Vec<Job> {
+        let written = self.written.into_iter().map(|written| written.job);
+        let refused = self.refused.into_iter().map(|(job, _)| job);
+        written.chain(refused).chain(self.again).collect()
+    }
+}
+
 /// Runs a group of jobs in one transaction.
 async fn attempt<S: Session>(open: &mut Open<'_, S>, group: Vec<Job>) -> Attempt {
-    let in_savepoints = open.needs_savepoints(group.len());
-    let session = &mut *open.session;
-    if let Err(failure) = session.begin().await {
+    let care = open.next_care(group.len());
+    if let Err(failure) = open.session.begin().await {
         return Attempt::Over((group, why(failure.into())));
     }
-    let mut written: Vec<Written> = Vec::with_capacity(group.len());
-    let mut refused: Vec<(Job, Error)> = Vec::new();
-    let mut again = Vec::new();
-    let mut reason = why(mixed_up());
-    let is_alone = group.len() == 1;
-    let mut jobs = group.into_iter();
-    while let Some(job) = jobs.next() {
-        match part(session, &job.work, in_savepoints).await {
-            Ok(Ran::Done(done, claimed)) => written.push(Written { job, done, claimed }),
-            Ok(Ran::Refused(_) | Ran::Again(_)) if !in_savepoints && !is_alone => {
-                session.roll_back().await;
-                open.wary_groups = WARY_GROUPS;
-                let before = written.into_iter().map(|written| written.job);
-                return Attempt::InSavepoints(before.chain([job]).chain(jobs).collect());
-            }
-            Ok(Ran::Refused(error)) => refused.push((job, error)),
-            Ok(Ran::Again(error)) => {
-                reason = why(error);
-                again.push(job);
-            }
-            Err(lost) => {
-                session.roll_back().await;
-                again.extend(written.into_iter().map(|written| written.job));
-                again.extend(refused.into_iter().map(|(job, _)| job));
-                again.push(job);
-                again.extend(jobs);
-                return over(again, lost);
-            }
-        }
-    }
-    match finish(open, &mut written).await {
+    let mut results = match run_all(open, group, care).await {
+        Ok(results) => results,
+        Err(given_up) => return given_up,
+    };
+    match finish(open, &mut results.written).await {
         Ok(Outcome::Done) => {
-            for Written { job, done, .. } in written {
+            for Written { job, done, .. } in results.written {
                 tell(job, Ok(done));
             }
-            for (job, error) in refused {
+            for (job, error) in results.refused {
                 tell(job, Err(error));
             }
-            Attempt::Over((again, reason))
+            Attempt::Over((results.again, results.reason))
         }
         Ok(Outcome::Unknown) => {
+            let Results {
+                written,
+                refused,
+                again,
+                reason,
+            } = results;
             // What a neighbour wrote may be why they were refused.
             refuse(refused.into_iter().map(|(job, _)| job).collect(), &reason);
             refuse(again, &reason);
@@ -320,11 +354,49 @@ async fn attempt<S: Session>(open: &mut Open<'_, S>, group: Vec<Job>) -> Attempt
         }
         Err(failure) => {
             open.session.roll_back().await;
-            again.extend(written.into_iter().map(|written| written.job));
-            again.extend(refused.into_iter().map(|(job, _)| job));
-            not_committed(again, failure)
+            not_committed(results.into_jobs(), failure)
         }
     }
+}
+
+/// Runs the jobs one after the other in the open transaction. An error means that it was rolled back.
+async fn run_all<S: Session>(
+    open: &mut Open<'_, S>,
+    group: Vec<Job>,
+    care: Care,
+) -> std::result::Result<Results, Attempt> {
+    let Ok(mut agents) = claimants(open.session, &group, care).await else {
+        return Err(too_bold(open, group).await);
+    };
+    let mut results = Results::new(group.len());
+    let mut jobs = group.into_iter();
+    while let Some(job) = jobs.next() {
+        match part(open.session, &job.work, care, &mut agents).await {
+            Ok(Ran::Done(done, claimed)) => results.written.push(Written { job, done, claimed }),
+            Ok(Ran::Refused(_) | Ran::Again(_)) if care == Care::Bold => {
+                let before = results.into_jobs().into_iter();
+                return Err(too_bold(open, before.chain([job]).chain(jobs).collect()).await);
+            }
+            Ok(Ran::Refused(error)) => results.refused.push((job, error)),
+            Ok(Ran::Again(error)) => {
+                results.reason = why(error);
+                results.again.push(job);
+            }
+            Err(lost) => {
+                open.session.roll_back().await;
+                let before = results.into_jobs().into_iter();
+                return Err(over(before.chain([job]).chain(jobs).collect(), lost));
+            }
+        }
+    }
+    Ok(results)
+}
+
+/// Gives a transaction up whose jobs, in their order, are to run with care.
+async fn too_bold<S: Session>(open: &mut Open<'_, S>, jobs: Vec<Job>) -> Attempt {
+    open.session.roll_back().await;
+    open.careful_groups = CAREFUL_GROUPS;
+    Attempt::TooBold(jobs)
 }
 
 /// What to do with the jobs of a transaction that was not committed.

@@ -1,14 +1,16 @@
 //! The provider: what the port asks for, over any wire format.
 
+mod account;
+mod models;
+
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use chrono::TimeDelta;
+use reqwest::Response;
 use reqwest::header::HeaderMap;
-use reqwest::{Response, StatusCode, Url};
 
-use fusion_core::{Clock, nearest};
+use fusion_core::Clock;
 use fusion_providers::{
     Ability, Catalog, DeltaSink, Error, Model, ModelInfo, ModelRequest, Provider, QuotaInfo,
     QuotaSource, Result, Turn, TurnRequest,
@@ -23,15 +25,9 @@ use crate::prompted::{InWords, Worded};
 use crate::quota::{self, Quota};
 use crate::transport;
 use crate::vendor::Format;
+use crate::wire::Wire;
 use crate::wire::chat::Chat;
 use crate::wire::messages::Messages;
-use crate::wire::{Next, Wire};
-
-/// Thousands of models; a list without end stops here.
-const MAX_PAGES: usize = 20;
-
-/// How long a list of models is taken as it was read.
-const FRESH: TimeDelta = TimeDelta::minutes(10);
 
 /// A provider over HTTP. What it was told of models and limits is kept for the next call.
 #[derive(Debug)]
@@ -57,6 +53,15 @@ impl HttpProvider {
             Format::ChatCompletions => &Chat,
             Format::AnthropicMessages => &Messages,
         };
+        Self::speaking(wire, options, clock)
+    }
+
+    /// The same with a wire format that is picked by the caller.
+    pub(crate) fn speaking(
+        wire: &'static dyn Wire,
+        options: Options,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
         let quirks = options.quirks;
         Ok(Self {
             connection: Connection::new(options, wire)?,
@@ -96,115 +101,6 @@ impl HttpProvider {
         self.connection
             .origin
             .fault(status, headers, details, model)
-    }
-
-    /// Reads the list of models anew; `None` when the server has none.
-    async fn read_models(&self) -> Result<Option<Arc<Catalog>>> {
-        let read_at = self.clock.now();
-        let mut url = self.connection.url(&["models"]);
-        let mut models = Vec::new();
-        for _ in 0..MAX_PAGES {
-            let response = self.connection.get(url.clone()).await?;
-            let status = response.status();
-            let has_no_list = [
-                StatusCode::NOT_FOUND,
-                StatusCode::METHOD_NOT_ALLOWED,
-                StatusCode::NOT_IMPLEMENTED,
-            ];
-            if has_no_list.contains(&status) {
-                return Ok(None);
-            }
-            if !status.is_success() {
-                return Err(self.fault(response, None).await);
-            }
-            let body = self.connection.body(response).await?;
-            let mut page = self
-                .wire
-                .models(&body)
-                .map_err(|error| self.connection.origin.malformed(&error.to_string(), &body))?;
-            models.append(&mut page.models);
-            match page.next {
-                Some(next) => url = self.next_page(url, &next)?,
-                None => break,
-            }
-        }
-        let catalog = Arc::new(Catalog { models, read_at });
-        *self.catalog.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&catalog));
-        Ok(Some(catalog))
-    }
-
-    /// The address of the next page, which gets the key only at the same server.
-    fn next_page(&self, mut url: Url, next: &Next) -> Result<Url> {
-        match next {
-            Next::After(id) => {
-                url.set_query(None);
-                url.query_pairs_mut().append_pair("after_id", id);
-                Ok(url)
-            }
-            Next::At(next) => url
-                .join(next)
-                .ok()
-                .filter(|next| next.origin() == url.origin())
-                .ok_or_else(|| {
-                    let problem = "its list of models goes on at another server";
-                    self.connection.origin.malformed(problem, next.as_bytes())
-                }),
-        }
-    }
-
-    /// The list as it was last read, whatever its age.
-    fn known_models(&self) -> Option<Arc<Catalog>> {
-        self.catalog
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// The list, read anew when it is not fresh or lacks this model.
-    async fn models_with(&self, model: &str) -> Result<Option<Arc<Catalog>>> {
-        let now = self.clock.now();
-        match self.known_models() {
-            Some(known)
-                if now.signed_duration_since(known.read_at) < FRESH
-                    && self.find(&known, model).is_some() =>
-            {
-                Ok(Some(known))
-            }
-            Some(_) | None => self.read_models().await,
-        }
-    }
-
-    /// The entry that a model's name means: the same name, the name with the tag `latest` left out
-    /// (Ollama), or the name with one of the vendor's variants added.
-    fn find<'a>(&self, catalog: &'a Catalog, model: &str) -> Option<&'a Model> {
-        let named = |name: &str| catalog.models.iter().find(|entry| entry.id == name);
-        named(model)
-            .or_else(|| named(&format!("{model}:latest")))
-            .or_else(|| {
-                self.quirks
-                    .model_variants
-                    .iter()
-                    .find_map(|variant| named(model.strip_suffix(variant)?))
-            })
-    }
-
-    fn known_model(&self, model: &str) -> Option<Model> {
-        let catalog = self.known_models()?;
-        self.find(&catalog, model).cloned()
-    }
-
-    fn unknown_model(&self, model: &str, models: &[Model]) -> Error {
-        let only = match models {
-            [only] => Some(only.id.as_str()),
-            _ => None,
-        };
-        Error::UnknownModel {
-            provider: self.provider(),
-            model: model.to_owned(),
-            nearest: nearest(model, models.iter().map(|entry| entry.id.as_str()))
-                .or(only)
-                .map(str::to_owned),
-        }
     }
 
     /// What of this turn is told in words.
@@ -299,31 +195,6 @@ impl HttpProvider {
                 self.fault_of(status, headers, &details, Some(model))
             }
         }
-    }
-
-    /// Asks OpenRouter for its account of the key. What it says of the credit is for some keys only.
-    async fn ask_account(&self) -> Result<()> {
-        let now = self.clock.now();
-        let body = self.account(&["key"]).await?;
-        let limits = quota::of_key(&body, now)
-            .map_err(|error| self.connection.origin.malformed(&error.to_string(), &body))?;
-        self.quota.replace(QuotaSource::Key, limits);
-        match self.account(&["credits"]).await {
-            Ok(body) => {
-                let limits = quota::of_credits(&body, now).unwrap_or_default();
-                self.quota.replace(QuotaSource::Credits, limits);
-            }
-            Err(error) => tracing::debug!(%error, "the credit is not shown to this key"),
-        }
-        Ok(())
-    }
-
-    async fn account(&self, path: &[&str]) -> Result<Vec<u8>> {
-        let response = self.connection.get(self.connection.url(path)).await?;
-        if !response.status().is_success() {
-            return Err(self.fault(response, None).await);
-        }
-        self.connection.body(response).await
     }
 }
 

@@ -1,5 +1,6 @@
 //! The way to one server: its address, its key, its HTTP client.
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -19,7 +20,6 @@ use crate::wire::Wire;
 
 /// The way to one server. Follows no redirect, goes around a configured proxy for a server on this
 /// machine, sends the key to the base URL's own host only, and keeps its connections for later calls.
-#[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) origin: Origin,
     pub(crate) limits: Limits,
@@ -117,7 +117,11 @@ impl Connection {
         let response = match timeout(limit, request.send()).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
-                return Err(transport::no_answer(&self.origin, error, self.limits.total));
+                return Err(transport::no_answer(
+                    &self.origin,
+                    error,
+                    limit.min(self.limits.total),
+                ));
             }
             Err(_) => return Err(self.origin.timeout(limit)),
         };
@@ -134,14 +138,26 @@ impl Connection {
         Ok(response)
     }
 
-    /// Asks for something that comes in one piece.
+    /// Asks for a list or an account.
     pub(crate) async fn get(&self, url: Url) -> Result<Response> {
-        self.send(self.http()?.get(url), self.limits.total).await
+        let limit = self.limits.lookup;
+        self.send(self.http()?.get(url).timeout(limit), limit).await
     }
 
-    /// The body of a good answer, all of it.
+    /// The body of a good answer to that, all of it.
     pub(crate) async fn body(&self, response: Response) -> Result<Vec<u8>> {
-        transport::body(&self.origin, response, self.limits.total).await
+        transport::body(&self.origin, response, self.limits.lookup).await
+    }
+}
+
+/// Without the base URL itself, whose query may hold a key.
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("origin", &self.origin)
+            .field("limits", &self.limits)
+            .field("headers", &self.headers)
+            .finish_non_exhaustive()
     }
 }
 

@@ -69,7 +69,7 @@ impl Details {
     /// What an answer with this status means; `model` is the one that was asked, if one was.
     fn meaning(&self, status: u16, model: Option<&str>) -> Meaning {
         match status {
-            400..=500 if self.is_about_length() => Meaning::TooLong,
+            400 | 413 | 422 | 500 if self.is_about_length() => Meaning::TooLong,
             400 | 404 if model.is_some_and(|model| self.is_about_unknown_model(model)) => {
                 Meaning::UnknownModel
             }

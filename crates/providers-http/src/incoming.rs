@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::Response;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use fusion_providers::{Delta, DeltaSink, Error, Result};
 
@@ -17,6 +17,9 @@ use crate::wire::{Assembler, Progress, Wire};
 
 /// A stream spends most of its bytes on what is around the content.
 const MAX_STREAM: usize = 64 * 1024 * 1024;
+
+/// How long the end of the connection's answer is waited for once the stream told its own.
+const DRAIN: Duration = Duration::from_millis(20);
 
 /// How much of an answer is kept to show how it begins.
 const SAMPLE: usize = 512;
@@ -75,7 +78,11 @@ impl<'a> Incoming<'a> {
                 Err(_) => return Err(self.pace.error(origin, self.received)),
             };
             match self.take(&chunk) {
-                Ok(Progress::End) => return Ok(self.finish()),
+                Ok(Progress::End) => {
+                    // Only a connection whose answer was read to its end can be used again.
+                    timeout(DRAIN, response.chunk()).await.ok();
+                    return Ok(self.finish());
+                }
                 Ok(progress) => self.pace.advance(progress),
                 Err(Unusable::TooLarge(limit)) => {
                     return Err(Error::TooLarge {

@@ -127,6 +127,8 @@ pub struct Limits {
     pub idle_content: Duration,
     /// From the connection to the last byte of the answer.
     pub total: Duration,
+    /// To read a page of the list of models, or an account.
+    pub lookup: Duration,
 }
 
 impl Default for Limits {
@@ -137,6 +139,7 @@ impl Default for Limits {
             idle_bytes: Duration::from_secs(60),
             idle_content: Duration::from_secs(120),
             total: Duration::from_secs(600),
+            lookup: Duration::from_secs(30),
         }
     }
 }

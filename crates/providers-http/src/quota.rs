@@ -84,7 +84,8 @@ const fn names(
     }
 }
 
-/// The limits that were told last. A newer word on the same limit replaces the older one.
+/// The limits that were told last. A newer word on the same limit replaces the older one; answers that
+/// overtake each other are put in order by what they say.
 #[derive(Debug, Default)]
 pub(crate) struct Quota(Mutex<Vec<QuotaLimit>>);
 
@@ -92,10 +93,14 @@ impl Quota {
     pub(crate) fn told(&self, limits: impl IntoIterator<Item = QuotaLimit>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for limit in limits {
-            known.retain(|old| {
-                (old.unit, old.source, &old.window) != (limit.unit, limit.source, &limit.window)
+            let same = known.iter_mut().find(|old| {
+                (old.unit, old.source, &old.window) == (limit.unit, limit.source, &limit.window)
             });
-            known.push(limit);
+            match same {
+                Some(old) if is_overtaken(&limit, old) => {}
+                Some(old) => *old = limit,
+                None => known.push(limit),
+            }
         }
     }
 
@@ -117,6 +122,16 @@ impl Quota {
     pub(crate) fn has(&self, source: QuotaSource) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.iter().any(|limit| limit.source == source)
+    }
+}
+
+/// Whether a word is older than the one that is known: it speaks of an earlier reset, or of more that
+/// is left until the same one.
+fn is_overtaken(new: &QuotaLimit, known: &QuotaLimit) -> bool {
+    match (new.resets_at, known.resets_at) {
+        (Some(new_reset), Some(reset)) if new_reset == reset => new.remaining > known.remaining,
+        (Some(new_reset), Some(reset)) => new_reset < reset && reset > new.told_at,
+        (None, _) | (_, None) => false,
     }
 }
 
@@ -237,9 +252,9 @@ struct Key {
 
 #[derive(Deserialize)]
 struct FreeRequests {
-    used: Option<Decimal>,
-    limit: Option<Decimal>,
-    remaining: Option<Decimal>,
+    used: Option<Box<RawValue>>,
+    limit: Option<Box<RawValue>>,
+    remaining: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -266,9 +281,9 @@ pub(crate) fn of_key(body: &[u8], now: Timestamp) -> serde_json::Result<Vec<Quot
     if let Some(free) = key.free_model_daily_requests {
         limits.push(QuotaLimit {
             window: Some("day".to_owned()),
-            limit: free.limit,
-            remaining: free.remaining,
-            used: free.used,
+            limit: number(&free.limit),
+            remaining: number(&free.remaining),
+            used: number(&free.used),
             ..limit(QuotaUnit::Requests, QuotaSource::Key, now)
         });
     }

@@ -6,6 +6,7 @@ use std::iter::successors;
 use std::time::Duration;
 
 use reqwest::Response;
+use tokio::time::{Instant, timeout_at};
 
 use fusion_providers::{Error, Result};
 
@@ -17,6 +18,9 @@ pub(crate) const MAX_BODY: usize = 8 * 1024 * 1024;
 
 /// Enough for the message of any error.
 const MAX_ERROR_BODY: usize = 64 * 1024;
+
+/// How long the body of an error is waited for.
+const ERROR_BODY: Duration = Duration::from_secs(5);
 
 /// No answer began.
 pub(crate) fn no_answer(origin: &Origin, error: reqwest::Error, limit: Duration) -> Error {
@@ -78,10 +82,11 @@ pub(crate) fn broken(
     origin.truncated(format!("the connection broke after {received} bytes"))
 }
 
-/// As much of an error's body as came: its status says enough when nothing did.
+/// As much of an error's body as came in a while: its status says enough when nothing did.
 pub(crate) async fn error_body(mut response: Response) -> Vec<u8> {
     let mut body = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
+    let end = Instant::now() + ERROR_BODY;
+    while let Ok(Ok(Some(chunk))) = timeout_at(end, response.chunk()).await {
         body.extend_from_slice(&chunk);
         if body.len() >= MAX_ERROR_BODY {
             break;

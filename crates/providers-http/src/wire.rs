@@ -1,6 +1,8 @@
 //! The wire formats: what is sent and what comes back, without the sending.
 
 pub(crate) mod chat;
+#[cfg(test)]
+mod example;
 pub(crate) mod messages;
 
 use std::fmt;

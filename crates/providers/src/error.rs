@@ -230,8 +230,13 @@ impl Error {
                 Some(known_names(nearest.as_deref(), known))
             }
             Self::MissingKey { variable, .. } => Some(format!("set {variable}")),
-            Self::UnknownModel { nearest, .. } => Some(match nearest {
+            Self::UnknownModel {
+                provider,
+                model,
+                nearest,
+            } => Some(match nearest {
                 Some(name) => format!("did you mean '{name}'?"),
+                None if provider == "ollama" => format!("fetch it first: ollama pull {model}"),
                 None => "look up its exact name in the provider's list of models".to_owned(),
             }),
             Self::NoTools { .. } => Some("choose a model that can call tools".to_owned()),

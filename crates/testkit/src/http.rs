@@ -1,6 +1,7 @@
 //! An HTTP server that answers with bytes, and may do anything with them.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -59,6 +60,7 @@ pub struct MisbehavingHttp {
     address: SocketAddr,
     requests: Arc<Mutex<Vec<HttpRequest>>>,
     departures: watch::Receiver<usize>,
+    connections: Arc<AtomicUsize>,
     _serving: JoinSet<()>,
 }
 
@@ -70,6 +72,7 @@ struct Shared {
     script: Script,
     requests: Arc<Mutex<Vec<HttpRequest>>>,
     departures: watch::Sender<usize>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl MisbehavingHttp {
@@ -87,10 +90,12 @@ impl MisbehavingHttp {
         let address = listener.local_addr()?;
         let requests = Arc::<Mutex<Vec<HttpRequest>>>::default();
         let (departures, departed) = watch::channel(0);
+        let connections = Arc::<AtomicUsize>::default();
         let shared = Arc::new(Shared {
             script: Box::new(script),
             requests: Arc::clone(&requests),
             departures,
+            connections: Arc::clone(&connections),
         });
         let mut serving = JoinSet::new();
         serving.spawn(serve(listener, shared));
@@ -98,6 +103,7 @@ impl MisbehavingHttp {
             address,
             requests,
             departures: departed,
+            connections,
             _serving: serving,
         })
     }
@@ -115,6 +121,12 @@ impl MisbehavingHttp {
         requests.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How many connections were made so far.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
     /// Waits until so many clients in all have left while the server was at [`Act::Repeat`] or
     /// [`Act::Hang`].
     pub async fn clients_left(&self, count: usize) {
@@ -128,6 +140,9 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     // Dropped with this task, and all connections with it.
     let mut connections = JoinSet::new();
     while let Ok((socket, _)) = listener.accept().await {
+        // Pieces are to arrive as they were sent.
+        socket.set_nodelay(true).ok();
+        shared.connections.fetch_add(1, Ordering::Relaxed);
         let shared = Arc::clone(&shared);
         connections.spawn(async move {
             // A client may leave at any point: that is its right.

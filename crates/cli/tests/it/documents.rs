@@ -4,9 +4,10 @@ use std::fs;
 use std::path::Path;
 
 /// The documents with commands in them, from the root of the repository.
-const DOCUMENTS: [&str; 5] = [
+const DOCUMENTS: [&str; 6] = [
     "README.md",
     "docs/commands.md",
+    "docs/howto/add-a-provider.md",
     "docs/providers.md",
     "docs/recovery.md",
     "docs/workflow-file.md",

@@ -13,6 +13,7 @@ use fusion_providers::{
 };
 use fusion_providers_http::Options;
 
+use crate::answers::Answers;
 use crate::config::Config;
 use crate::master_key::KeySource;
 use crate::providers::{Extra, Settings};
@@ -27,26 +28,31 @@ pub(crate) const OPENROUTER: &str = "openrouter";
 /// Set up by `FUSION_BASE_URL`.
 pub(crate) const OPENAI_COMPATIBLE: &str = "openai-compatible";
 
+/// Who hears what happens at the providers.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    /// What the layers do.
+    pub(crate) observer: Arc<dyn Observer>,
+    /// Answers that are coming.
+    pub(crate) answers: Arc<Answers>,
+}
+
 /// Every provider that a run can name, each with its layers. A stored one wins over that of the
 /// environment; a disabled one is there and refuses.
-pub(crate) fn registry(
-    config: &Config,
-    stored: Vec<ProviderConfig>,
-    observer: &Arc<dyn Observer>,
-) -> Registry {
+pub(crate) fn registry(config: &Config, stored: Vec<ProviderConfig>, told: &Told) -> Registry {
     let registry = Registry::default();
     registry.register(SCRIPTED, Arc::new(Scripted::default()));
     for name in [OPENROUTER, OPENAI_COMPATIBLE] {
         let config = config.clone();
         let make = move || of_environment(&config, name);
         let layers = LayerOptions::default();
-        registry.register(name, Arc::new(OnDemand::new(name, layers, observer, make)));
+        registry.register(name, Arc::new(OnDemand::new(name, layers, told, make)));
     }
     for row in stored {
         let (config, layers) = (config.clone(), layers(&row));
         let (name, enabled) = (row.name.clone(), row.enabled);
         let make = move || stored_provider(&config, &row);
-        let provider = OnDemand::new(&name, layers, observer, make);
+        let provider = OnDemand::new(&name, layers, told, make);
         registry.register(name.as_str(), Arc::new(provider));
         if !enabled && let Err(error) = registry.disable(&name) {
             tracing::error!(%error, "a provider that was just registered is not there");
@@ -117,7 +123,7 @@ pub(crate) fn stored_provider(config: &Config, row: &ProviderConfig) -> Result<A
 struct OnDemand {
     name: String,
     layers: LayerOptions,
-    observer: Arc<dyn Observer>,
+    told: Told,
     make: Box<dyn Fn() -> Result<Arc<dyn Provider>> + Send + Sync>,
     made: OnceLock<Layered<Arc<dyn Provider>>>,
 }
@@ -126,13 +132,13 @@ impl OnDemand {
     fn new(
         name: &str,
         layers: LayerOptions,
-        observer: &Arc<dyn Observer>,
+        told: &Told,
         make: impl Fn() -> Result<Arc<dyn Provider>> + Send + Sync + 'static,
     ) -> Self {
         Self {
             name: name.to_owned(),
             layers,
-            observer: Arc::clone(observer),
+            told: told.clone(),
             make: Box::new(make),
             made: OnceLock::new(),
         }
@@ -142,7 +148,7 @@ impl OnDemand {
         if let Some(made) = self.made.get() {
             return Ok(made);
         }
-        let new = Layered::new((self.make)()?, &self.name, self.layers, &self.observer);
+        let new = Layered::new((self.make)()?, &self.name, self.layers, &self.told.observer);
         Ok(self.made.get_or_init(|| new))
     }
 }
@@ -166,7 +172,8 @@ impl Provider for OnDemand {
         request: &TurnRequest<'_>,
         deltas: &dyn DeltaSink,
     ) -> Result<Turn> {
-        self.get()?.send_message(request, deltas).await
+        let hearing = self.told.answers.hear(request.place.step, deltas);
+        self.get()?.send_message(request, &hearing).await
     }
 
     async fn get_quota_info(&self) -> Result<QuotaInfo> {

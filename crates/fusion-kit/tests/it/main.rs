@@ -15,15 +15,21 @@ mod failing_runs;
 #[cfg(test)]
 mod first_steps;
 #[cfg(test)]
+mod howto;
+#[cfg(test)]
 mod interruption;
 #[cfg(test)]
 mod isolation;
+#[cfg(test)]
+mod live_answers;
 #[cfg(test)]
 mod model_server;
 #[cfg(test)]
 mod ordinary_user;
 #[cfg(test)]
 mod output;
+#[cfg(test)]
+mod provider_figures;
 #[cfg(test)]
 mod provider_runs;
 #[cfg(test)]
@@ -40,3 +46,5 @@ mod settings;
 mod shared_data;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod terminal;

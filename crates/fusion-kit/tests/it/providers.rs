@@ -1,12 +1,7 @@
 //! `provider` against a real server on this machine: what is stored, what is told, what is refused.
 
-use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::time::Duration;
+use std::fs;
 
-use rustix::io::Errno;
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, tcgetattr};
 use serde_json::{Value, json};
 use wiremock::matchers::method;
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -14,6 +9,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 use crate::crash::die_at;
 use crate::model_server::{InTurn, server, text};
 use crate::support::{Finished, Project, contents, wait_for};
+use crate::terminal::Terminal;
 
 /// A key that must turn up nowhere.
 const KEY: &str = "sk-canary-7Tq2mW9x";
@@ -438,46 +434,13 @@ async fn a_death_at_any_commit_of_add_leaves_a_usable_store() {
     );
 }
 
-/// Waits for a question that hides what is typed, types a line, and gives back all that the terminal
-/// showed.
-async fn type_unseen(project: &Project, command: &[&str], line: &str) -> String {
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&terminal).unwrap();
-    unlockpt(&terminal).unwrap();
-    let name = ptsname(&terminal, Vec::new()).unwrap();
-    let open = || {
-        File::options()
-            .read(true)
-            .write(true)
-            .open(name.to_str().unwrap())
-    };
-    let mut command = project.fusion_kit(command).into_command();
-    command
-        .stdin(open().unwrap())
-        .stdout(open().unwrap())
-        .stderr(open().unwrap());
-    let mut child = command.spawn().unwrap();
-    drop(command);
-    wait_for("the question", || {
-        let modes = tcgetattr(&terminal).unwrap().local_modes;
-        (!modes.contains(LocalModes::ECHO)).then_some(())
-    })
-    .await;
-    let mut terminal = File::from(terminal);
-    terminal.write_all(format!("{line}\n").as_bytes()).unwrap();
-    let ended = tokio::time::timeout(Duration::from_secs(60), child.wait()).await;
-    assert!(ended.unwrap().unwrap().success());
-    let mut screen = Vec::new();
-    // The last one to hold the other end is gone: that is an error and not an end here.
-    let gone = terminal.read_to_end(&mut screen).unwrap_err();
-    assert_eq!(gone.raw_os_error(), Some(Errno::IO.raw_os_error()));
-    String::from_utf8(screen).unwrap()
-}
-
 #[tokio::test]
 async fn on_a_terminal_the_key_is_asked_for_and_not_shown() {
     let project = project();
-    let screen = type_unseen(&project, &["provider", "add", "openrouter"], KEY).await;
+    let mut terminal = Terminal::open(&project, &["provider", "add", "openrouter"]);
+    wait_for("the question", || terminal.hides_typing().then_some(())).await;
+    terminal.type_line(KEY);
+    let screen = terminal.finish(0).await;
     assert!(
         screen.contains("key for https://openrouter.ai/api/v1 (not shown): "),
         "{screen}"

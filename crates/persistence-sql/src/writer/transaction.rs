@@ -1,9 +1,10 @@
 //! What happens inside one transaction: the jobs one by one, then what all of them tell.
 
-use fusion_core::{NewEvent, NewOutboxEntry};
+use fusion_core::{AgentId, NewEvent, NewOutboxEntry};
 use fusion_persistence::{Committed, Error};
 
-use super::{Done, Open, Work, Written};
+use super::{Care, Done, Job, Open, Work, Written};
+use crate::claim::IdleAgents;
 use crate::failure::{self, Failure};
 use crate::session::{Outcome, Session};
 use crate::{apply, claim, events, outbox, prune, words};
@@ -81,21 +82,34 @@ async fn append(session: &mut impl Session, written: &mut [Written]) -> failure:
     Ok(count)
 }
 
-/// Runs one job; in a savepoint its failure takes nothing else with it. An error means that the whole
-/// transaction is gone.
+/// The agents that the jobs of a group claim for, looked up together where no job is thought to fail.
+pub(super) async fn claimants<S: Session>(
+    session: &mut S,
+    jobs: &[Job],
+    care: Care,
+) -> failure::Result<IdleAgents> {
+    let ids: Vec<AgentId> = jobs.iter().filter_map(|job| job.work.claimant()).collect();
+    if ids.len() < 2 || care != Care::Bold {
+        return Ok(IdleAgents::default());
+    }
+    IdleAgents::look_up(session, &ids).await
+}
+
+/// Runs one job. An error means that the whole transaction is gone.
 pub(super) async fn part<S: Session>(
     session: &mut S,
     work: &Work,
-    in_savepoint: bool,
+    care: Care,
+    agents: &mut IdleAgents,
 ) -> Result<Ran, Error> {
-    if in_savepoint {
+    if care == Care::Savepoints {
         session.control("SAVEPOINT job").await?;
     }
-    let ran = run(session, work).await;
+    let ran = run(session, work, care, agents).await;
     if let Err(Failure::Lost(error)) = ran {
         return Err(error);
     }
-    if in_savepoint {
+    if care == Care::Savepoints {
         if ran.is_err() {
             session.control("ROLLBACK TO SAVEPOINT job").await?;
         }
@@ -118,14 +132,17 @@ pub(super) async fn part<S: Session>(
 async fn run<S: Session>(
     session: &mut S,
     work: &Work,
+    care: Care,
+    agents: &mut IdleAgents,
 ) -> failure::Result<(Done, Option<NewEvent>)> {
     let done = match work {
         Work::Commit(batch) => {
-            apply::apply(session, batch).await?;
+            agents.forget(&batch.decision.changes);
+            apply::apply(session, batch, care).await?;
             Done::Committed(Committed { last_seq: 0 })
         }
         Work::Claim(wanted) => {
-            return Ok(match claim::claim(session, wanted).await? {
+            return Ok(match claim::claim(session, wanted, agents).await? {
                 Some((claimed, event)) => (Done::Claimed(Some(Box::new(claimed))), Some(event)),
                 None => (Done::Claimed(None), None),
             });

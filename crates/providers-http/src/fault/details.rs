@@ -21,6 +21,7 @@ const WORDS: &[&str] = &[
 /// What the words mean where no status says it.
 const STATUSES: &[(&str, u16)] = &[
     ("authentication", 401),
+    ("invalid_api_key", 401),
     ("permission", 403),
     ("payment_required", 402),
     ("billing_error", 402),

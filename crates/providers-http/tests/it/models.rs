@@ -1,5 +1,7 @@
+use std::time::Duration;
+
 use fusion_providers::{Ability, Error, ModelInfo};
-use fusion_providers_http::Options;
+use fusion_providers_http::{Limits, Options};
 use serde_json::{Value, json};
 use wiremock::matchers::{method, path, query_param, query_param_is_missing};
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -129,6 +131,24 @@ async fn a_list_of_several_pages_is_read_to_its_end() {
         .await;
     let client = client(&server.uri());
     assert_eq!(spawn(&client, "second").await.unwrap(), found("second"));
+}
+
+#[tokio::test]
+async fn a_list_that_does_not_come_in_time_is_not_waited_for() {
+    let server = listing(ok(&json!([])).set_delay(Duration::from_secs(60))).await;
+    let limit = Duration::from_millis(200);
+    let client = client_with(Options {
+        limits: Limits {
+            lookup: limit,
+            ..Limits::default()
+        },
+        ..Options::openai_compatible(format!("{}/v1", server.uri()), None)
+    });
+    let error = spawn(&client, "tiny").await.unwrap_err();
+    assert!(
+        matches!(error, Error::Timeout { limit: told, .. } if told == limit),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]

@@ -1,22 +1,20 @@
 use std::error::Error as StdError;
 use std::fmt::Write as _;
-use std::io;
-use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use fusion_providers::{Error, RetryOptions, Retrying};
-use fusion_providers_http::{HttpProvider, Options};
+use fusion_providers::{Error, Provider, RetryOptions, Retrying};
+use fusion_providers_http::{HttpProvider, Options, vendor};
 use serde_json::json;
-use wiremock::ResponseTemplate;
+use wiremock::matchers::any;
+use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::support::{answering, ask, client_with, clock, ok, spawn};
+use crate::support::{Log, ask, client_with, clock, ok, spawn};
 
 const KEY: &str = "sk-canary-0123456789";
 
-fn options(server: &str) -> Options {
-    Options {
-        base_url: format!("{server}/v1?token={KEY}"),
-        ..Options::openrouter(Some(KEY.into()))
-    }
+fn options(vendor_name: &str, server: &str) -> Options {
+    let url = format!("{server}/v1?token={KEY}");
+    Options::of(vendor(vendor_name).unwrap(), Some(url), Some(KEY.into()))
 }
 
 /// Everything that an error can show.
@@ -30,60 +28,76 @@ fn shown(error: &Error) -> String {
     text
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+/// A server that gives this answer to everything.
+async fn answering_all(answer: ResponseTemplate) -> MockServer {
+    let server = MockServer::start().await;
+    Mock::given(any()).respond_with(answer).mount(&server).await;
+    server
+}
 
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+/// Answers that repeat the key wherever an answer can.
+fn echoes() -> Vec<ResponseTemplate> {
+    let echo = format!("Incorrect API key provided: {KEY}");
+    let error = json!({"error": {"message": echo, "code": 400, "metadata": {"raw": echo}}});
+    let stream = |data: &str| {
+        let body = format!(": {KEY}\n\ndata: {data}\n\n");
+        ResponseTemplate::new(200).set_body_raw(body, "text/event-stream")
+    };
+    vec![
+        ResponseTemplate::new(401).set_body_json(json!({"error": {"message": echo}})),
+        ResponseTemplate::new(502).set_body_string(format!("<html>{echo}</html>")),
+        ResponseTemplate::new(500).insert_header("request-id", KEY),
+        ResponseTemplate::new(200).set_body_string(echo),
+        ResponseTemplate::new(200).set_body_string(format!("{{\"{KEY}\": [")),
+        ResponseTemplate::new(302).insert_header("location", format!("https://x/?key={KEY}")),
+        ok(&error),
+        stream(&error.to_string()),
+        stream(&format!("{{\"choices\": \"{KEY}\"}}")),
+        stream(&format!(
+            "{{\"type\": \"error\", \"error\": {{\"message\": \"{KEY}\"}}}}"
+        )),
+    ]
 }
 
 #[tokio::test]
 async fn the_key_is_sent_and_shown_nowhere() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
-
-    let echo = format!("Incorrect API key provided: {KEY}");
-    let answers = [
-        ResponseTemplate::new(401).set_body_json(json!({"error": {"message": echo}})),
-        ResponseTemplate::new(502).set_body_string(format!("<html>{echo}</html>")),
-        ResponseTemplate::new(200).set_body_string(echo.clone()),
-        ResponseTemplate::new(302).insert_header("location", format!("https://x/?key={KEY}")),
-        ok(&json!({"error": {"message": echo, "code": 400}})),
-    ];
-    for answer in answers {
-        let server = answering(answer).await;
-        let client = client_with(options(&server.uri()));
-        let once = RetryOptions {
-            max_attempts: 2,
-            ..RetryOptions::default()
-        };
-        let client = Retrying::new(client, once);
-        let error = ask(&client).await.unwrap_err();
-        let text = shown(&error);
-        assert!(!text.contains(KEY), "{text}");
-        let request = server.received_requests().await.unwrap().remove(0);
-        assert_eq!(request.headers["authorization"], format!("Bearer {KEY}"));
+    let (log, _guard) = Log::begin();
+    let once = RetryOptions {
+        max_attempts: 2,
+        first_wait: Duration::from_millis(1),
+        ..RetryOptions::default()
+    };
+    for (vendor, header, value) in [
+        ("openrouter", "authorization", format!("Bearer {KEY}")),
+        ("anthropic", "x-api-key", KEY.to_owned()),
+    ] {
+        for answer in echoes() {
+            let server = answering_all(answer).await;
+            let client = client_with(options(vendor, &server.uri()));
+            let client = Retrying::new(client, once);
+            let errors = [
+                ask(&client).await.err(),
+                spawn(&client, "tiny").await.err(),
+                client.get_quota_info().await.err(),
+            ];
+            for error in errors.into_iter().flatten() {
+                let text = shown(&error);
+                assert!(!text.contains(KEY), "{text}");
+            }
+            assert!(!format!("{client:?}").contains(KEY));
+            for request in server.received_requests().await.unwrap() {
+                assert_eq!(request.headers[header], value);
+            }
+        }
     }
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     assert!(log.contains("is tried again"), "{log}");
     assert!(!log.contains(KEY), "{log}");
 }
 
 #[tokio::test]
 async fn the_key_is_not_shown_when_nobody_answers() {
-    let client = client_with(options("http://127.0.0.1:1"));
+    let client = client_with(options("openrouter", "http://127.0.0.1:1"));
     for error in [
         ask(&client).await.unwrap_err(),
         spawn(&client, "tiny").await.unwrap_err(),

@@ -1,3 +1,5 @@
+use std::net::{IpAddr, SocketAddr};
+
 use fusion_providers::Error;
 use fusion_providers_http::{HttpProvider, Options};
 use wiremock::MockServer;
@@ -52,6 +54,55 @@ fn plain_http_is_for_this_machine_unless_it_is_allowed() {
         ..at("http://192.168.1.7:11434/v1")
     };
     assert!(HttpProvider::new(allowed, clock()).is_ok());
+}
+
+#[test]
+fn an_address_where_no_public_server_is_is_refused_unless_it_is_allowed() {
+    for host in [
+        "10.0.0.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "[fd00::1]",
+        "[::ffff:10.0.0.1]",
+        "0.0.0.0",
+    ] {
+        let url = format!("https://{host}/v1");
+        let fault = fault(at(&url));
+        assert!(fault.contains("an address in a private network"), "{fault}");
+        let allowed = Options {
+            allow_private_addresses: true,
+            ..at(&url)
+        };
+        assert!(HttpProvider::new(allowed, clock()).is_ok(), "{url}");
+    }
+    for url in ["https://127.0.0.1/v1", "https://1.1.1.1/v1"] {
+        assert!(HttpProvider::new(at(url), clock()).is_ok(), "{url}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_leads_to_this_machine_is_refused_before_a_connection() {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let name = name.trim();
+    let is_near = |address: SocketAddr| match address.ip() {
+        IpAddr::V4(address) => address.is_loopback() || address.is_private(),
+        IpAddr::V6(address) => address.is_loopback(),
+    };
+    let found = tokio::net::lookup_host((name, 0)).await;
+    if !found.is_ok_and(|mut addresses| addresses.any(is_near)) {
+        println!("SKIPPED: the name of this machine leads to no address of its own");
+        return;
+    }
+    let client = client_with(at(&format!("https://{name}:1/v1")));
+    let error = ask(&client).await.unwrap_err();
+    assert!(matches!(error, Error::Setup { .. }), "{error:?}");
+    assert!(error.to_string().contains("its name leads to"), "{error}");
+    let allowed = client_with(Options {
+        allow_private_addresses: true,
+        ..at(&format!("https://{name}:1/v1"))
+    });
+    let error = ask(&allowed).await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
 }
 
 #[test]

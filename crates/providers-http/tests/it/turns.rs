@@ -297,3 +297,65 @@ async fn a_cost_is_exact_to_its_last_digit_and_nonsense_is_no_cost() {
         );
     }
 }
+
+#[tokio::test]
+async fn rows_38_to_47_an_answer_means_what_its_content_says() {
+    use FinishReason::{ContentFilter, Length, Stop, ToolCalls};
+    let call = json!({"function": {"name": "one", "arguments": "{}"}});
+    let broken = json!({"id": "a", "function": {"name": "one", "arguments": "{\"n\":"}});
+    let cases = [
+        (
+            "39",
+            json!({"content": "half of"}),
+            "length",
+            ("half of", 0, Length),
+        ),
+        (
+            "40",
+            json!({"content": "no"}),
+            "content_filter",
+            ("no", 0, ContentFilter),
+        ),
+        (
+            "40",
+            json!({"refusal": "I won't"}),
+            "stop",
+            ("I won't", 0, ContentFilter),
+        ),
+        (
+            "41",
+            json!({"content": "x", "tool_calls": [call]}),
+            "stop",
+            ("x", 1, ToolCalls),
+        ),
+        (
+            "42",
+            json!({"tool_calls": [broken]}),
+            "tool_calls",
+            ("", 1, ToolCalls),
+        ),
+        (
+            "44",
+            json!({"content": null, "tool_calls": [call]}),
+            "tool_calls",
+            ("", 1, ToolCalls),
+        ),
+        ("47", json!({"content": "x"}), "stop", ("x", 0, Stop)),
+    ];
+    for (row, message, word, (text, calls, finish_reason)) in cases {
+        let turn = turn_of(&message, &json!(word)).await;
+        assert_eq!(
+            (
+                turn.text.as_str(),
+                turn.tool_calls.len(),
+                turn.finish_reason
+            ),
+            (text, calls, finish_reason),
+            "row {row}"
+        );
+        // No usage was told.
+        assert!(turn.tokens_are_estimated, "row {row}");
+    }
+    let other = json!({"model": "other", "choices": [{"message": {"content": "x"}}]});
+    assert_eq!(turn(&other).await.model, "other", "row 49");
+}

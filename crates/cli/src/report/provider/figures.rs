@@ -76,12 +76,19 @@ fn limits(limits: &[QuotaView], session: &Session<'_>) -> String {
             Some(figure) => clean_line(figure),
             None => UNKNOWN.to_owned(),
         };
+        let is_open = is_money && limit.source == "key" && limit.limit.is_none();
+        let most = if is_open {
+            // The account of a key says so by naming none.
+            "no cap".to_owned()
+        } else {
+            figure(&limit.limit)
+        };
         let resets = limit.resets_at.map(|at| local(at, session));
         table.row([
             clean_line(&limit.unit).replace('_', " "),
             clean_line(limit.window.as_deref().unwrap_or("-")),
             figure(&limit.remaining),
-            figure(&limit.limit),
+            most,
             figure(&limit.used),
             resets.unwrap_or_else(|| "-".to_owned()),
             clean_line(&limit.source),

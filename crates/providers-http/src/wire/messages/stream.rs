@@ -99,8 +99,15 @@ impl Assembler for Blocks {
         if data.trim().is_empty() {
             return Ok(Progress::Nothing);
         }
-        let event: Event =
-            serde_json::from_str(data).map_err(|error| Unusable::Garbled(error.to_string()))?;
+        let event: Event = serde_json::from_str(data).map_err(|error| {
+            // Other servers of this format tell an error without its type.
+            match serde_json::from_str::<Value>(data) {
+                Ok(Value::Object(mut fields)) if fields.contains_key("error") => {
+                    Unusable::Error(fields.remove("error").unwrap_or_default())
+                }
+                Ok(_) | Err(_) => Unusable::Garbled(error.to_string()),
+            }
+        })?;
         match event {
             Event::MessageStart { message } => {
                 self.id = message.id.and_then(name_of);

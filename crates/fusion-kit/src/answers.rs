@@ -1,0 +1,191 @@
+//! Answers that are still coming, for the screen and for nothing else.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use fusion_api_types::RunDetail;
+use fusion_providers::{Delta, DeltaSink};
+
+/// How much of an answer's end is shown, in characters.
+const TAIL: usize = 40;
+
+/// What has come of the answer of each step that is being asked, by the step's id.
+#[derive(Debug, Default)]
+pub(crate) struct Answers(Mutex<BTreeMap<String, Answer>>);
+
+/// What has come of one answer.
+#[derive(Debug, Default)]
+struct Answer {
+    /// Characters of text, of thoughts and of arguments.
+    characters: usize,
+    /// What is being said, or done.
+    doing: Doing,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Doing {
+    #[default]
+    Nothing,
+    Thinking,
+    /// The end of the text.
+    Saying(String),
+    /// The tool that is being called.
+    Calling(String),
+}
+
+impl Answers {
+    /// Shows the deltas of a step's turn until this value goes.
+    pub(crate) fn hear<'a>(&'a self, step: &'a str, also: &'a dyn DeltaSink) -> Hearing<'a> {
+        Hearing {
+            answers: self,
+            step,
+            also,
+        }
+    }
+
+    /// Adds to what the steps at work do what is heard of them.
+    pub(crate) fn add_to(&self, run: &mut RunDetail) {
+        let answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = run.steps.iter_mut().filter(|step| step.state == "running");
+        for step in running {
+            if let Some(answer) = answers.get(&step.id) {
+                let turn = step.activity.take().unwrap_or_default();
+                step.activity = Some(format!("{turn}{answer}"));
+            }
+        }
+    }
+}
+
+impl Answer {
+    fn take(&mut self, delta: Delta<'_>) {
+        match delta {
+            Delta::Text(text) => {
+                self.characters += text.chars().count();
+                let mut said = match std::mem::take(&mut self.doing) {
+                    Doing::Saying(said) => said,
+                    Doing::Nothing | Doing::Thinking | Doing::Calling(_) => String::new(),
+                };
+                said.push_str(text);
+                self.doing = Doing::Saying(tail(&said));
+            }
+            Delta::Reasoning(text) => {
+                self.characters += text.chars().count();
+                self.doing = Doing::Thinking;
+            }
+            Delta::ToolCall {
+                name, arguments, ..
+            } => {
+                self.characters += arguments.chars().count();
+                if !name.is_empty() {
+                    self.doing = Doing::Calling(name.to_owned());
+                }
+            }
+            Delta::Discarded => *self = Self::default(),
+        }
+    }
+}
+
+impl std::fmt::Display for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.doing {
+            Doing::Nothing => Ok(()),
+            Doing::Thinking => write!(f, ", thinks, {} characters", self.characters),
+            Doing::Saying(end) => write!(f, ", {} characters: {end}", self.characters),
+            Doing::Calling(tool) => {
+                write!(
+                    f,
+                    ", writes a call of {tool}, {} characters",
+                    self.characters
+                )
+            }
+        }
+    }
+}
+
+/// The last characters of a text.
+fn tail(text: &str) -> String {
+    let more = text.chars().count().saturating_sub(TAIL);
+    text.chars().skip(more).collect()
+}
+
+/// Hears one turn.
+pub(crate) struct Hearing<'a> {
+    answers: &'a Answers,
+    step: &'a str,
+    also: &'a dyn DeltaSink,
+}
+
+impl DeltaSink for Hearing<'_> {
+    fn take(&self, delta: Delta<'_>) {
+        self.also.take(delta);
+        let mut answers = self
+            .answers
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        answers.entry(self.step.to_owned()).or_default().take(delta);
+    }
+}
+
+impl Drop for Hearing<'_> {
+    fn drop(&mut self) {
+        let mut answers = self
+            .answers
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        answers.remove(self.step);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fusion_providers::{Delta, DeltaSink, NoDeltas};
+
+    use super::{Answers, TAIL};
+
+    fn shown(answers: &Answers) -> Option<String> {
+        let answers = answers.0.lock().unwrap();
+        answers.get("write").map(ToString::to_string)
+    }
+
+    #[test]
+    fn an_answer_is_shown_by_its_end_while_it_comes_and_not_after_it() {
+        let answers = Answers::default();
+        let hearing = answers.hear("write", &NoDeltas);
+        assert_eq!(shown(&answers), None);
+        hearing.take(Delta::Reasoning("well"));
+        assert_eq!(shown(&answers).as_deref(), Some(", thinks, 4 characters"));
+        hearing.take(Delta::Text("Bees "));
+        hearing.take(Delta::Text("dance."));
+        assert_eq!(
+            shown(&answers).as_deref(),
+            Some(", 15 characters: Bees dance.")
+        );
+        hearing.take(Delta::ToolCall {
+            index: 0,
+            name: "finish",
+            arguments: "{}",
+        });
+        assert_eq!(
+            shown(&answers).as_deref(),
+            Some(", writes a call of finish, 17 characters")
+        );
+        hearing.take(Delta::Discarded);
+        assert_eq!(shown(&answers).as_deref(), Some(""));
+        drop(hearing);
+        assert_eq!(shown(&answers), None);
+    }
+
+    #[test]
+    fn only_the_end_of_a_long_answer_is_kept() {
+        let answers = Answers::default();
+        let hearing = answers.hear("write", &NoDeltas);
+        for _ in 0..100 {
+            hearing.take(Delta::Text("ü0123456789"));
+        }
+        let shown = shown(&answers).unwrap();
+        let (count, end) = shown.split_once(": ").unwrap();
+        assert_eq!((count, end.chars().count()), (", 1100 characters", TAIL));
+    }
+}
