@@ -213,7 +213,7 @@ async fn headers_that_tell_a_time_from_now_are_understood() {
         ..limit(QuotaUnit::Tokens, QuotaSource::Headers)
     };
     // The layers hear of it without asking, for their warning.
-    assert_eq!(told.unwrap().limits, [expected.clone()]);
+    assert_eq!(told.unwrap().limits, std::slice::from_ref(&expected));
     assert_eq!(client.get_quota_info().await.unwrap().limits, [expected]);
 }
 
