@@ -2,14 +2,12 @@
 
 use fusion_persistence::{Error, Idempotency, Remembered};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, DatabaseConnection, EntityTrait, QueryFilter,
-    QueryTrait,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryTrait};
 
 use crate::error::{corrupt, trying};
 use crate::failure::Result;
 use crate::json;
+use crate::readers::Readers;
 use crate::session::Session;
 use crate::table::{clean, stored_as};
 
@@ -93,7 +91,7 @@ fn from_row(row: table::Model) -> fusion_persistence::Result<Remembered> {
 }
 
 pub(crate) async fn find(
-    readers: &DatabaseConnection,
+    readers: &Readers,
     scope: &str,
     key: &str,
 ) -> fusion_persistence::Result<Option<Remembered>> {

@@ -28,6 +28,7 @@ mod postgres;
 mod projects;
 mod providers;
 mod prune;
+mod readers;
 mod runs;
 mod session;
 mod sqlite;

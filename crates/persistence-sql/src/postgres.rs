@@ -40,7 +40,7 @@ pub(crate) async fn open(url: &ServerUrl, tracker: &TaskTracker) -> Result<Opene
     closed.map_err(trying("connect to the database"))?;
     Ok(Opened {
         writer: Some(start(url, tracker).await?),
-        readers: connect(url, Access::ReadOnly, READERS).await?,
+        readers: connect(url, Access::ReadOnly, READERS).await?.into(),
     })
 }
 

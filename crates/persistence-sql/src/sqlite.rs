@@ -55,7 +55,7 @@ pub(crate) async fn open(
     let readers = connect(&at(path), Access::ReadOnly, READERS).await?;
     Ok(Opened {
         writer: Some(start(session, tracker)?),
-        readers,
+        readers: readers.into(),
     })
 }
 
@@ -105,7 +105,7 @@ pub(crate) async fn open_in_memory(tracker: &TaskTracker) -> Result<Opened> {
     let readers = connect(&options, Access::ReadOnly, READERS).await?;
     Ok(Opened {
         writer: Some(start(session, tracker)?),
-        readers,
+        readers: readers.into(),
     })
 }
 

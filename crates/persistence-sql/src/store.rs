@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use fusion_persistence::{Batch, Claim, Claimed, Committed, Error, Lease, Prune, Result, Store};
-use sea_orm::DatabaseConnection;
 use tokio_util::task::TaskTracker;
 
 use crate::error::{corrupt, trying};
 use crate::location::Location;
 use crate::migrations::schema_state;
+use crate::readers::Readers;
 use crate::writer::Writer;
 use crate::{postgres, sqlite};
 
@@ -19,7 +19,7 @@ use crate::{postgres, sqlite};
 #[derive(Debug, Clone)]
 pub struct SqlStore {
     writer: Option<Writer>,
-    readers: DatabaseConnection,
+    readers: Readers,
     /// The file of a database that has one owner at a time.
     file: Option<Arc<Path>>,
 }
@@ -28,7 +28,7 @@ pub struct SqlStore {
 pub(crate) struct Opened {
     /// `None` for a database that is only looked at.
     pub(crate) writer: Option<Writer>,
-    pub(crate) readers: DatabaseConnection,
+    pub(crate) readers: Readers,
 }
 
 impl SqlStore {
@@ -76,7 +76,7 @@ impl SqlStore {
         }
         Ok(Some(Self {
             writer: None,
-            readers,
+            readers: readers.into(),
             file: location.file(),
         }))
     }
@@ -93,7 +93,7 @@ impl SqlStore {
             .map_err(trying("close the database"))
     }
 
-    pub(crate) const fn reader(&self) -> &DatabaseConnection {
+    pub(crate) const fn reader(&self) -> &Readers {
         &self.readers
     }
 

@@ -6,14 +6,15 @@
 use std::collections::BTreeSet;
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait, Select, Statement, Value,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Select, Statement, Value,
 };
 
 use crate::dialect::Dialect;
 use crate::error::trying;
 use crate::events::table as log;
 use crate::failure::Result;
+use crate::readers::Readers;
 use crate::session::Session;
 
 /// So many new events are worth an update of the index.
@@ -107,7 +108,7 @@ pub(crate) async fn index(session: &mut impl Session) -> Result<bool> {
 }
 
 /// How far the index reaches, for who reads it.
-pub(crate) async fn reached(readers: &DatabaseConnection) -> fusion_persistence::Result<i64> {
+pub(crate) async fn reached(readers: &Readers) -> fusion_persistence::Result<i64> {
     const LOOK: &str = "read the index of events";
     let look = Statement::from_string(readers.get_database_backend(), REACHED);
     let row = readers.query_one_raw(look).await.map_err(trying(LOOK))?;
