@@ -1,8 +1,11 @@
 //! What a run needs at every step and what never changes while it runs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
-use fusion_core::{Agent, AgentId, Assignee, CapabilitySet, Run, StepSpec, Workflow, Workspace};
+use fusion_core::{
+    Agent, AgentId, Assignee, CapabilitySet, ErrorCode, Run, StepSpec, TaskId, Workflow, Workspace,
+};
 
 use crate::budgets::Budgets;
 use crate::{Error, Result};
@@ -16,7 +19,13 @@ pub(crate) struct Plan {
     /// The distinct sets that steps without an agent of their own need.
     required: BTreeSet<CapabilitySet>,
     pub(crate) budgets: Budgets,
+    /// How often each task found its provider unavailable.
+    unserved: Mutex<BTreeMap<TaskId, u32>>,
 }
+
+/// How often a task may find its provider unavailable, all repeats of a call done, before the run
+/// stops.
+const UNSERVED: u32 = 3;
 
 impl Plan {
     pub(crate) fn new(
@@ -44,7 +53,21 @@ impl Plan {
             workspaces,
             required,
             budgets,
+            unserved: Mutex::default(),
         }
+    }
+
+    /// Whether a task that was not served is handed out again at once: its provider did not answer
+    /// right, which may pass, and that did not happen to it too often yet.
+    pub(crate) fn tries_again(&self, task: TaskId, code: ErrorCode) -> bool {
+        if !matches!(code, ErrorCode::Unavailable | ErrorCode::Timeout) {
+            return false;
+        }
+        // A poisoned lock still holds whole counts.
+        let mut unserved = self.unserved.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = unserved.entry(task).or_default();
+        *count = count.saturating_add(1);
+        *count < UNSERVED
     }
 
     pub(crate) fn step(&self, id: &str) -> Result<&StepSpec> {

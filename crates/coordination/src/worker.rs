@@ -146,13 +146,21 @@ impl Coordinator {
                 work.await.map(|ending| late(ending, job.step, self.moment().now))
             }
         };
-        if let Ok(Ending::Unserved { .. }) = ending {
-            // Before the task is back in the queue: nobody is to ask the provider again.
-            stop.cancel();
+        let mut tries_again = false;
+        if let Ok(Ending::Unserved { failure, .. }) = &ending {
+            tries_again = job.plan.tries_again(job.task.id, failure.code);
+            if !tries_again {
+                // Before the task is back in the queue: nobody is to ask the provider again.
+                stop.cancel();
+            }
         }
-        match ending {
+        let concluded = match ending {
             Err(JournalRefused) => Err(journal.refusal()),
             Ok(ending) => self.conclude(&job, &journal, ending, workspace).await,
+        };
+        match concluded {
+            Err(Error::Unserved { .. }) if tries_again => Ok(()),
+            other => other,
         }
     }
 

@@ -1,6 +1,6 @@
 //! A model that fails often loses nothing.
 
-use fusion_coordination::{Driven, Error};
+use fusion_coordination::Driven;
 use fusion_core::{Cost, EventType, TaskState, Usage, WorkflowState};
 use fusion_providers::Error as Fault;
 use serde_json::json;
@@ -59,15 +59,7 @@ async fn a_model_that_fails_three_calls_of_ten_loses_no_task_of_five_hundred() {
     let world = World::new().await;
     world.register("flaky", Model::failing(thirty_percent));
     let run = world.create(&five_hundred()).await;
-    let mut stops = 0;
-    // A call that failed three times makes its step wait and stops the run: a person resumes it.
-    let driven = loop {
-        match world.drive(run).await {
-            Ok(driven) => break driven,
-            Err(Error::Unserved { .. }) if stops < 100 => stops += 1,
-            Err(other) => panic!("{other:?} after {stops} stops"),
-        }
-    };
+    let driven = world.drive(run).await.unwrap();
     assert_eq!(driven, Driven::Ended(WorkflowState::Completed));
     let tasks = world.tasks(run).await;
     assert_eq!(tasks.len(), 500);
@@ -89,5 +81,27 @@ async fn a_model_that_fails_three_calls_of_ten_loses_no_task_of_five_hundred() {
     let retries = world.told(EventType::ProviderRetry).await;
     assert!(retries.len() > 100, "{}", retries.len());
     assert!(retries.iter().all(Option::is_some));
-    println!("stops: {stops}, repeats: {}", retries.len());
+    println!(
+        "repeats of calls: {}, of steps: {}",
+        retries.len(),
+        world.told(EventType::TaskRetried).await.len()
+    );
+}
+
+#[tokio::test]
+async fn a_model_that_never_answers_stops_the_run_after_three_tries_of_a_step() {
+    let world = World::new().await;
+    world.register("flaky", Model::failing(|_| Some(server(500))));
+    let file = "version: 1\nname: one\nagents:\n  a: { provider: flaky, model: m }\n\
+                steps:\n  - { id: s, agent: a, prompt: Do it. }\n";
+    let run = world.create(file).await;
+    let stopped = world.drive(run).await.unwrap_err();
+    assert_eq!(
+        stopped.to_string(),
+        "step 's' has to wait: p failed (500): down"
+    );
+    // Three tries of the step, two repeats of the call in each.
+    assert_eq!(world.told(EventType::TaskRetried).await.len(), 3);
+    assert_eq!(world.told(EventType::ProviderRetry).await.len(), 6);
+    assert_eq!(world.tasks(run).await[0].state, TaskState::Queued);
 }
