@@ -43,7 +43,7 @@ pub(crate) struct Incoming<'a> {
     received: usize,
 }
 
-/// How an answer comes: told by its first byte, because its content type is often wrong.
+/// How an answer comes: told by its beginning, because its content type is often wrong.
 enum Form {
     /// Nothing but space so far.
     Unknown,
@@ -101,10 +101,12 @@ impl<'a> Incoming<'a> {
         self.sample
             .extend_from_slice(chunk.get(..room).unwrap_or_default());
         if let Form::Unknown = self.form {
-            self.form = match chunk.trim_ascii_start().first() {
-                None => Form::Unknown,
-                Some(b'{' | b'[' | b'<' | b'"') => Form::Whole(Vec::new()),
-                Some(_) => Form::Events(EventReader::default(), self.wire.assembler()),
+            self.form = match chunk.trim_ascii_start() {
+                [] => Form::Unknown,
+                begun if may_be_events(begun) => {
+                    Form::Events(EventReader::default(), self.wire.assembler())
+                }
+                _ => Form::Whole(Vec::new()),
             };
         }
         match &mut self.form {
@@ -155,6 +157,14 @@ impl<'a> Incoming<'a> {
             Err(unusable) => Outcome::Unusable(unusable, self.sample),
         }
     }
+}
+
+/// Whether this is, or may become, the beginning of a stream of events.
+fn may_be_events(begun: &[u8]) -> bool {
+    const BEGINNINGS: [&[u8]; 6] = [b":", b"data", b"event", b"id", b"retry", b"\xef\xbb\xbf"];
+    BEGINNINGS
+        .iter()
+        .any(|known| begun.starts_with(known) || known.starts_with(begun))
 }
 
 /// How long an answer may take, and to say nothing.
