@@ -275,4 +275,8 @@ impl Provider for HttpProvider {
         let catalog = self.read_models().await?;
         Ok(catalog.map(Arc::unwrap_or_clone))
     }
+
+    fn told_quota(&self) -> Option<QuotaInfo> {
+        Some(self.quota.info()).filter(|told| !told.limits.is_empty())
+    }
 }

@@ -61,6 +61,7 @@ pub(crate) struct Call {
     pub(crate) at: Duration,
     pub(crate) agent: String,
     pub(crate) model: String,
+    pub(crate) key: String,
 }
 
 type Plan = Box<dyn FnMut(Duration, &TurnRequest<'_>) -> Answer + Send>;
@@ -133,6 +134,7 @@ impl Provider for Double {
             at,
             agent: request.place.agent.to_owned(),
             model: request.model.to_owned(),
+            key: request.place.key.to_owned(),
         });
         let answer = (self.plan.lock().unwrap())(at, request);
         if let Some(text) = answer.shows {

@@ -203,13 +203,17 @@ async fn headers_that_tell_a_time_from_now_are_understood() {
         .insert_header("x-ratelimit-reset-tokens", "1h2m3.5s");
     answer(&server, "POST", "/chat/completions", good).await;
     let client = at(&server, "openai");
+    assert_eq!(client.told_quota(), None);
     ask(&client).await.unwrap();
+    let told = client.told_quota();
     let expected = QuotaLimit {
         limit: amount("1000"),
         remaining: amount("900"),
         resets_at: Some("1970-01-01T01:02:03.5Z".parse().unwrap()),
         ..limit(QuotaUnit::Tokens, QuotaSource::Headers)
     };
+    // The layers hear of it without asking, for their warning.
+    assert_eq!(told.unwrap().limits, std::slice::from_ref(&expected));
     assert_eq!(client.get_quota_info().await.unwrap().limits, [expected]);
 }
 

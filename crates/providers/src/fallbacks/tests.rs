@@ -83,6 +83,23 @@ async fn a_fault_of_the_request_itself_asks_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn each_model_is_asked_under_a_key_of_its_own_that_is_the_same_at_a_repeat() {
+    let double = Double::by(|_, _| Answer::no(server(500)));
+    let fallbacks = Fallbacks::new(
+        candidate(&double, "wanted"),
+        vec![candidate(&double, "spare")],
+    );
+    for _ in 0..2 {
+        let turn = fallbacks
+            .send_message(&request("wanted", "a"), &NoDeltas)
+            .await;
+        assert!(turn.is_err());
+    }
+    let keys: Vec<String> = double.calls().into_iter().map(|call| call.key).collect();
+    assert_eq!(keys, ["k", "k-1", "k", "k-1"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn when_all_fail_the_first_failure_is_told() {
     let (turn, _) = ask(Answer::no(server(500)), Answer::no(server(503))).await;
     assert_eq!(turn.unwrap_err().to_string(), "p failed (500): down");
