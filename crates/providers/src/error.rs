@@ -253,12 +253,12 @@ impl Error {
             Self::Paused { retry_after, .. } => Some(wait(Some(*retry_after))),
             Self::OverBudget { scope, .. } => Some(more_budget(scope)),
             Self::Unreachable { endpoint, .. } if is_local(endpoint) => Some(format!(
-                "start the model server at {endpoint}, or set FUSION_BASE_URL to where it runs"
+                "start the model server at {endpoint}, or correct the provider's base URL"
             )),
             Self::Unreachable { .. } => Some("check the network and the base URL".to_owned()),
-            Self::Refused { variable, .. } => variable
-                .as_ref()
-                .map(|variable| format!("check the key in {variable} and what it may do")),
+            Self::Refused {
+                provider, variable, ..
+            } => Some(check_key(provider, variable.as_deref())),
             Self::PaymentRequired { .. } => {
                 Some("add credit at the provider, or choose a cheaper or free model".to_owned())
             }
@@ -347,6 +347,13 @@ fn more_budget(scope: &str) -> String {
     match scope.strip_prefix("agent ") {
         Some(agent) => format!("{more}, and --budget-of {}", agent.trim_matches('\'')),
         None => more.to_owned(),
+    }
+}
+
+fn check_key(provider: &str, variable: Option<&str>) -> String {
+    match variable {
+        Some(variable) => format!("check the key in {variable} and what it may do"),
+        None => format!("check the key of {provider} and what it may do"),
     }
 }
 

@@ -32,6 +32,10 @@ pub(crate) async fn provider(
             answer(&shown, report::one, session)
         }
         ProviderCommand::Test(test) => {
+            // A local server may load its model first, which takes a while.
+            if session.terminal.stderr.size().is_some() && !session.global.quiet {
+                session.tell(&format!("asking {} ...\n", clean_line(&test.name)));
+            }
             let tested = backend
                 .test_provider(&test.name, test.model.as_deref())
                 .await?;

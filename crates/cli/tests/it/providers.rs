@@ -244,6 +244,18 @@ async fn figures_of_a_provider_are_told_and_unknown_ones_as_unknown() {
 }
 
 #[tokio::test]
+async fn on_a_terminal_a_test_says_that_it_waits() {
+    for (line, says) in [
+        ("provider test fast", "asking fast ...\n"),
+        ("provider test fast --quiet", ""),
+    ] {
+        let backend = answering(test_report(&json!([]), None));
+        let said = fusion_kit_on(WINDOW, line, &backend).await;
+        assert_eq!((said.code, said.err.as_str()), (0, says), "{line}");
+    }
+}
+
+#[tokio::test]
 async fn what_was_done_is_told_with_the_next_step() {
     let added = Fake {
         added: json!({ "provider": provider("fast", "stored", true), "replaced": false }),

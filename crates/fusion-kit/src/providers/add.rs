@@ -1,10 +1,12 @@
 //! What is stored when a provider is added: the request checked, and where its key comes from.
 
+use std::sync::Arc;
+
 use fusion_api_types::{Problem, ProblemKind};
 use fusion_cli::{AskKey, NewProvider};
 use fusion_coordination::credentials;
 use fusion_core::{Moment, ProviderConfig, ProviderId, RateLimits};
-use fusion_providers_http::Vendor;
+use fusion_providers_http::{Options, Vendor};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -12,6 +14,7 @@ use super::settings::{Extra, Settings, auth_type, known_vendor};
 use crate::config::Config;
 use crate::master_key::KeySource;
 use crate::problems;
+use crate::system::SystemClock;
 use crate::wiring::{OPENAI_COMPATIBLE, SCRIPTED};
 
 /// The longest name, in characters.
@@ -172,26 +175,32 @@ impl<'a> Draft<'a> {
         Ok(row)
     }
 
-    /// Whether a client can be made of it.
+    /// Whether a client can be made of it; where an option would allow it, which one.
     fn check(&self, row: &ProviderConfig, key: &NewKey) -> Result<(), Problem> {
         let key = match key {
             NewKey::Given(key) => Some(key.clone()),
             NewKey::None | NewKey::Kept => None,
         };
         let options = Settings::of(row).map_err(wrong)?.options(row, key);
-        let clock = std::sync::Arc::new(crate::system::SystemClock);
-        match fusion_providers_http::provider(options, clock) {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                let problem = problems::of_error(&error);
-                let is_http = self.base_url.starts_with("http://") && !self.new.allow_plain_http;
-                Err(if is_http {
-                    problem.with_help("use https://, or allow it with --allow-plain-http")
-                } else {
-                    problem
-                })
-            }
-        }
+        let make = |plain_http: bool, private: bool| {
+            let options = Options {
+                allow_plain_http: options.allow_plain_http || plain_http,
+                allow_private_addresses: options.allow_private_addresses || private,
+                ..options.clone()
+            };
+            fusion_providers_http::provider(options, Arc::new(SystemClock)).map(|_| ())
+        };
+        make(false, false).map_err(|error| {
+            let problem = problems::of_error(&error);
+            let help = if make(true, false).is_ok() {
+                "use https://, or allow it with --allow-plain-http"
+            } else if make(false, true).is_ok() {
+                "if it is meant, allow it with --allow-private-addresses"
+            } else {
+                return problem;
+            };
+            problem.with_help(help)
+        })
     }
 }
 

@@ -249,7 +249,7 @@ async fn a_provider_that_is_not_set_up_is_told_by_its_variable() {
     let says = [
         "openai-compatible can't be reached at http://127.0.0.1:9/v1: ",
         "Connection refused",
-        "help: start the model server at http://127.0.0.1:9/v1, or set FUSION_BASE_URL",
+        "help: start the model server at http://127.0.0.1:9/v1, or correct the provider's base URL",
     ];
     refused_with(&project, &[], &closed, 1, &says).await;
     let project = with("provider: scripted", "provider: openrouter");

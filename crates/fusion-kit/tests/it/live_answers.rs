@@ -22,7 +22,7 @@ outputs: { text: \"${{ steps.write.outputs.text }}\" }
 const FIRST: &str = "The bees are dancing";
 
 /// A server without a list of models, whose answer stops half-way until it is told to go on.
-async fn slow_server(go_on: oneshot::Receiver<()>) -> (String, JoinHandle<()>) {
+pub(crate) async fn slow_server(go_on: oneshot::Receiver<()>) -> (String, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/v1", listener.local_addr().unwrap());
     let serving = async move {

@@ -3,7 +3,9 @@
 use std::fs;
 
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
+use crate::live_answers::slow_server;
 use crate::model_server::{text, turns_asked};
 use crate::providers::{add, answering, project};
 use crate::rekey::{NEW, OLD};
@@ -258,4 +260,33 @@ async fn the_folder_of_the_master_key_is_closed_to_others() {
         meta.permissions().mode() & 0o777
     };
     assert_eq!((mode("keys"), mode("keys/master.key")), (0o700, 0o600));
+}
+
+#[tokio::test]
+async fn a_provider_is_not_removed_under_a_run_at_work() {
+    let (go_on, waits) = oneshot::channel();
+    let (url, server) = slow_server(waits).await;
+    let project = project();
+    project.write("flow.yaml", flow("mine"));
+    add(&project, "mine", &url, &[]).await.expect(0);
+    let running = project.fusion_kit(["run", "flow.yaml", "--quiet"]).start();
+    let run = project
+        .until("the turn", |run| run["steps"][0]["state"] == "running")
+        .await;
+    let says = format!(
+        "the provider 'mine' is in use: a process works on run {} (agent 'worker')",
+        run["id"].as_str().unwrap()
+    );
+    for force in [&[][..], &["--force"]] {
+        let remove = ["provider", "remove", "mine"].iter().chain(force);
+        project.run(remove).await.expect(1).says(&[&says]);
+    }
+    // The others look at the store beside the run.
+    project.run(["provider", "list"]).await.expect(0);
+    let busy = project.run(["provider", "disable", "mine"]).await;
+    busy.expect(1).says(&["another fusion-kit"]);
+    go_on.send(()).unwrap();
+    running.finish().await.expect(0);
+    server.await.unwrap();
+    project.run(["provider", "remove", "mine"]).await.expect(0);
 }

@@ -235,14 +235,23 @@ async fn what_is_left_is_unknown_where_it_is_not_told() {
 }
 
 /// What is added, the exit code, and what is said.
-const REFUSED: [(&str, i32, &str); 12] = [
+const REFUSED: [(&str, i32, &str); 13] = [
     ("Mine", 2, "'Mine' can't be the name of a provider"),
     ("scripted", 2, "'scripted' is the built-in provider"),
     ("ollma", 2, "did you mean 'ollama'?"),
     ("a --type opnrouter", 2, "did you mean 'openrouter'?"),
     ("a --type openai-compatible", 2, "needs a base URL"),
     ("a --base-url nonsense", 2, "the base URL is not one"),
-    ("a --base-url http://192.0.2.1/v1", 2, "--allow-plain-http"),
+    (
+        "a --base-url http://example.org/v1",
+        2,
+        "allow it with --allow-plain-http\n",
+    ),
+    (
+        "a --base-url https://192.168.1.5/v1",
+        2,
+        "allow it with --allow-private-addresses\n",
+    ),
     (
         "a --base-url https://me:pw@a.org/v1",
         2,

@@ -128,7 +128,7 @@ async fn a_server_that_is_not_there_is_named_with_a_way_out() {
     assert_eq!(
         error.help(),
         Some(format!(
-            "start the model server at {address}/v1, or set FUSION_BASE_URL to where it runs"
+            "start the model server at {address}/v1, or correct the provider's base URL"
         ))
     );
     assert!(error.is_transient());
