@@ -134,6 +134,9 @@ fn options(url: &ServerUrl, access: Access, connections: u32) -> ConnectOptions 
         .test_before_acquire(access == Access::ReadOnly)
         .max_connections(connections)
         .min_connections(0)
+        // As on SQLite: else a task of the pool may spin for ever.
+        .idle_timeout(None)
+        .max_lifetime(None)
         .connect_timeout(CONNECT_TIMEOUT)
         .acquire_timeout(CONNECT_TIMEOUT)
         .map_sqlx_postgres_opts(move |options| {

@@ -82,7 +82,11 @@ mod tests {
     async fn a_reader_of_a_mute_server_is_told_to_try_later_and_later_ones_are_served() {
         let mut options = ConnectOptions::new(shared_postgres().unwrap());
         let brief = Duration::from_millis(200);
-        options.test_before_acquire(true).acquire_timeout(brief);
+        options
+            .test_before_acquire(true)
+            .acquire_timeout(brief)
+            .idle_timeout(None)
+            .max_lifetime(None);
         let readers = Readers {
             pool: Database::connect(options).await.unwrap(),
             answer_within: brief,

@@ -181,6 +181,10 @@ async fn connect(
         .test_before_acquire(false)
         .max_connections(connections)
         .min_connections(0)
+        // With either, a task of the pool looks after idle connections, and may spin for ever when
+        // one comes back meanwhile (https://github.com/launchbadge/sqlx/issues/3645).
+        .idle_timeout(None)
+        .max_lifetime(None)
         .map_sqlx_sqlite_opts(move |_| {
             let common = place.clone().foreign_keys(true).busy_timeout(BUSY_TIMEOUT);
             match access {

@@ -26,6 +26,9 @@ use transaction::{Ran, claimants, finish, part};
 /// Jobs in one transaction at most.
 const GROUP: usize = 64;
 
+/// How long a transaction waits for the callers of the last one to come back.
+const GATHER_FOR: Duration = Duration::from_micros(100);
+
 /// Jobs waiting for the writer before callers wait too.
 const QUEUE: usize = 1_024;
 
@@ -183,8 +186,24 @@ pub(crate) async fn work<S: Session>(mut session: S, mut queue: Jobs) {
         unindexed: words::DUE_AFTER,
         careful_groups: 0,
     };
+    let mut callers = 0;
     while queue.recv_many(&mut group, GROUP).await > 0 {
+        gather(&mut group, callers, &mut queue);
+        callers = group.len();
         write(&mut open, std::mem::take(&mut group), &mut queue).await;
+    }
+}
+
+/// Waits a moment for as many callers as shared the last transaction: they were answered just now,
+/// and each that comes back in time saves a transaction of its own. One caller alone never waits.
+/// The writer has its thread to itself.
+fn gather(group: &mut Vec<Job>, callers: usize, queue: &mut Jobs) {
+    let give_up = Instant::now() + GATHER_FOR;
+    while group.len() < callers && Instant::now() < give_up {
+        match queue.try_recv() {
+            Ok(job) => group.push(job),
+            Err(_) => std::thread::yield_now(),
+        }
     }
 }
 

@@ -101,7 +101,11 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) async fn connect(url: &str) -> Self {
         let mut options = ConnectOptions::new(url);
-        options.max_connections(1).sqlx_logging(false);
+        options
+            .max_connections(1)
+            .sqlx_logging(false)
+            .idle_timeout(None)
+            .max_lifetime(None);
         Self {
             connection: Database::connect(options).await.unwrap(),
         }

@@ -6,7 +6,7 @@ use fusion_core::{Coded, Decision, ErrorCode, EventId, EventType, NewEvent, Seve
 use fusion_persistence::{Batch, Claim, Error, EventFilter, EventReader, Lease, Prune, Store};
 use fusion_persistence_sql::{Durability, Location, SqlStore};
 use sea_orm::prelude::Uuid;
-use sea_orm::{ConnectionTrait, Database, Statement};
+use sea_orm::{ConnectionTrait, Statement};
 use tempfile::TempDir;
 use tokio_util::task::TaskTracker;
 
@@ -64,9 +64,7 @@ async fn a_newer_schema_is_refused_and_left_as_it_is() {
     first.close().await.unwrap();
     tracker.close();
     tracker.wait().await;
-    let raw = Database::connect(format!("sqlite:{}", path.display()))
-        .await
-        .unwrap();
+    let raw = crate::raw::connect(format!("sqlite:{}", path.display())).await;
     raw.execute_unprepared("INSERT INTO seaql_migrations VALUES ('m9999_future', 0)")
         .await
         .unwrap();
@@ -221,7 +219,7 @@ async fn the_words_of_an_event_go_with_it() {
 
 /// Also on PostgreSQL. `url` leads to the database of the store.
 pub(crate) async fn words_go_with_their_events(store: &SqlStore, url: &str) {
-    let raw = Database::connect(url).await.unwrap();
+    let raw = crate::raw::connect(url).await;
     let indexed = async || -> i64 {
         let count = Statement::from_string(
             raw.get_database_backend(),

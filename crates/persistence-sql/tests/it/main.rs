@@ -21,6 +21,8 @@ mod postgres;
 #[cfg(test)]
 mod processes;
 #[cfg(test)]
+mod raw;
+#[cfg(test)]
 #[cfg(feature = "failpoints")]
 mod schema;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use fusion_persistence::Result;
 use fusion_persistence_sql::{Durability, Location, SqlStore};
-use sea_orm::{ConnectionTrait, Database, DatabaseConnection, FromQueryResult, Statement};
+use sea_orm::{ConnectionTrait, DatabaseConnection, FromQueryResult, Statement};
 use tempfile::TempDir;
 use tokio_util::task::TaskTracker;
 
@@ -35,9 +35,7 @@ impl Place {
     /// A connection past the store. It makes the file when there is none.
     pub(crate) async fn raw(&self) -> DatabaseConnection {
         let create = if self.is_file() { "?mode=rwc" } else { "" };
-        Database::connect(format!("{}{create}", self.url))
-            .await
-            .unwrap()
+        crate::raw::connect(format!("{}{create}", self.url)).await
     }
 
     /// Runs statements past the store, without regard to references.

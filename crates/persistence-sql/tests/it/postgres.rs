@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use fusion_persistence_sql::{Durability, Location, SqlStore};
-use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
+use sea_orm::{ConnectionTrait, DatabaseConnection};
 use tokio_util::task::TaskTracker;
 
 /// A database of its own on the server that the tests share.
@@ -18,7 +18,7 @@ pub(crate) async fn empty_database() -> String {
     let server = fusion_testkit::shared_postgres().unwrap();
     let number = DATABASES.fetch_add(1, Ordering::Relaxed);
     let name = format!("t{}_{number}", std::process::id());
-    let admin: DatabaseConnection = Database::connect(&server).await.unwrap();
+    let admin: DatabaseConnection = crate::raw::connect(&server).await;
     for sql in [
         format!("DROP DATABASE IF EXISTS {name}"),
         format!("CREATE DATABASE {name}"),

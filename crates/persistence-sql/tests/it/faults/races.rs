@@ -10,7 +10,7 @@ use fusion_persistence::{
     TaskReader,
 };
 use fusion_persistence_sql::SqlStore;
-use sea_orm::{ConnectionTrait, Database, Statement, TransactionTrait};
+use sea_orm::{ConnectionTrait, Statement, TransactionTrait};
 use serde_json::json;
 
 use super::world::{self, Ids, messages};
@@ -138,7 +138,7 @@ async fn no_reader_skips_the_event_of_a_transaction_that_commits_late() {
     ];
     let (ids, all) = (Ids::default(), EventFilter::default());
     store.commit(ids.telling("early")).await.unwrap();
-    let raw = Database::connect(&url).await.unwrap();
+    let raw = crate::raw::connect(&url).await;
     let late = raw.begin().await.unwrap();
     late.execute_unprepared("UPDATE event_streams SET last_seq = last_seq + 1 WHERE name = 'main'")
         .await

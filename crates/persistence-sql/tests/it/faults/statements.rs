@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use fusion_persistence_sql::{Location, SqlStore};
-use sea_orm::{ConnectionTrait, Database};
+use sea_orm::ConnectionTrait;
 use tokio_util::task::TaskTracker;
 
 use super::script::{Beside, play};
@@ -28,7 +28,7 @@ enum Stage {
 impl Stage {
     async fn on_server() -> Self {
         let url = crate::postgres::empty_database().await;
-        let raw = Database::connect(&url).await.unwrap();
+        let raw = crate::raw::connect(&url).await;
         Self::OnServer(crate::postgres::open(&url).await, raw)
     }
 

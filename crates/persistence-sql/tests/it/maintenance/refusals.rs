@@ -147,9 +147,7 @@ async fn only_a_sound_backup_is_restored() {
     std::fs::write(path("text"), "no database at all".repeat(1_000)).unwrap();
     std::fs::write(path("empty"), "").unwrap();
     let foreign =
-        sea_orm::Database::connect(format!("sqlite:{}?mode=rwc", path("foreign").display()))
-            .await
-            .unwrap();
+        crate::raw::connect(format!("sqlite:{}?mode=rwc", path("foreign").display())).await;
     sea_orm::ConnectionTrait::execute_unprepared(&foreign, "CREATE TABLE t (a)")
         .await
         .unwrap();
@@ -207,9 +205,7 @@ async fn a_database_in_use_is_not_restored_to() {
 async fn a_restore_that_fails_half_way_leaves_the_old_data() {
     let source = backed_up().await;
     let file = source.dir.path().join("backup");
-    let raw = sea_orm::Database::connect(format!("sqlite:{}", file.display()))
-        .await
-        .unwrap();
+    let raw = crate::raw::connect(format!("sqlite:{}", file.display())).await;
     // Sound for SQLite, but no id: found when the rows are copied, after many others.
     sea_orm::ConnectionTrait::execute_unprepared(
         &raw,
