@@ -212,10 +212,10 @@ impl Engine {
 
 /// Closes a store and waits until its writer is done.
 pub(crate) async fn close(store: SqlStore, writing: &TaskTracker) {
-    let closed = store.close().await;
+    let closed = tokio::time::timeout(CLOSING, store.close()).await;
     writing.close();
     let done = tokio::time::timeout(CLOSING, writing.wait()).await.is_ok();
-    if closed.is_err() || !done {
+    if !matches!(closed, Ok(Ok(()))) || !done {
         tracing::warn!(
             ?closed,
             done,

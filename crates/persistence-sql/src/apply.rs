@@ -2,9 +2,9 @@
 
 use fusion_core::{
     Agent, ApiToken, Approval, Capability, Change, Message, Project, ProviderConfig, Row, RowKind,
-    Run, Task, TaskId, Workflow, Workspace,
+    Run, Task, Workflow, Workspace,
 };
-use fusion_persistence::{Batch, Error, Guard};
+use fusion_persistence::{Batch, Error, Fence, Guard};
 use sea_orm::prelude::Uuid;
 
 use crate::failure::Result;
@@ -20,46 +20,42 @@ pub(crate) async fn apply(session: &mut impl Session, batch: &Batch, care: Care)
     if let Some(key) = &batch.idempotency {
         idempotency::remember(session, key).await?;
     }
-    let leased = leased_row(batch).filter(|_| care == Care::Bold);
+    let own = own_lease(batch).filter(|_| care == Care::Bold);
     match batch.guard {
         Guard::Free => {}
-        Guard::Held(_) if leased.is_some() => {}
+        Guard::Held(_) if own.is_some() => {}
         Guard::Held(fence) => tasks::check_fence(session, fence).await?,
         Guard::Release(fence) => tasks::requeue(session, fence, tasks::Requeue::ByHolder).await?,
         Guard::Rescue(fence) => tasks::requeue(session, fence, tasks::Requeue::WhenExpired).await?,
     }
-    apply_changes(session, &batch.decision.changes, leased).await?;
+    apply_changes(session, &batch.decision.changes, own).await?;
     Ok(())
 }
 
-/// The leased task of a batch whose own update of it checks the fence: it was read under this very
-/// fence, which never changes without the version of the row.
-fn leased_row(batch: &Batch) -> Option<TaskId> {
+/// The lease of a batch that writes the leased task itself: that update checks the fence.
+fn own_lease(batch: &Batch) -> Option<Fence> {
     let Guard::Held(fence) = batch.guard else {
         return None;
     };
-    let writes_it = |change: &Change| {
-        matches!(change, Change::Update(Row::Task(task))
-            if task.id == fence.task && task.fence == fence.number)
-    };
+    let writes_it = |change: &Change| matches!(change, Change::Update(Row::Task(task)) if task.id == fence.task);
     let has_it = batch.decision.changes.iter().any(writes_it);
-    has_it.then_some(fence.task)
+    has_it.then_some(fence)
 }
 
 /// New tasks that stand side by side are written together: a workflow may have thousands.
 async fn apply_changes(
     session: &mut impl Session,
     changes: &[Change],
-    leased: Option<TaskId>,
+    own: Option<Fence>,
 ) -> Result<()> {
     let mut changes = changes.iter().peekable();
     let mut new_tasks: Vec<&Task> = Vec::new();
     while let Some(change) = changes.next() {
         let Change::Create(Row::Task(task)) = change else {
-            if let Change::Update(Row::Task(task)) = change
-                && leased == Some(task.id)
+            if let (Change::Update(Row::Task(task)), Some(fence)) = (change, own)
+                && task.id == fence.task
             {
-                tasks::update_leased(session, task).await?;
+                tasks::update_leased(session, task, fence).await?;
             } else {
                 apply_change(session, change).await?;
             }

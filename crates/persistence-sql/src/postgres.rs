@@ -5,12 +5,14 @@ mod session;
 use std::time::Duration;
 
 use fusion_persistence::{Error, Result};
+use sea_orm::sqlx::{self, Connection};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction,
     TransactionTrait,
 };
 use tokio::runtime;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::error::trying;
@@ -22,6 +24,12 @@ use session::PostgresSession;
 
 /// Connections for reading.
 const READERS: u32 = 8;
+
+/// Prepared statements that a connection keeps: those for 1 to 64 jobs at once are many.
+const STATEMENTS: usize = 512;
+
+/// How long a connection that comes back to the readers may take for a sign of life.
+const RETURN_WITHIN: Duration = Duration::from_secs(1);
 
 /// How long opening a connection may take before callers are told that the server is away.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -47,31 +55,29 @@ pub(crate) async fn open(url: &ServerUrl, tracker: &TaskTracker) -> Result<Opene
 /// Starts the writer on a thread with a runtime of its own. Each statement is a round trip: on a
 /// shared runtime the thread that hears the answer would have to wake the one that waits for it.
 async fn start(url: &ServerUrl, tracker: &TaskTracker) -> Result<Writer> {
-    const ACTION: &str = "start the writer's thread";
-    let failed = |error| Error::Unavailable {
-        action: ACTION,
-        source: Box::new(error),
-    };
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(failed)?;
     let (hand, jobs) = Writer::new();
     let (opened, is_open) = oneshot::channel();
     let (url, tracked) = (url.clone(), tracker.token());
     std::thread::Builder::new()
         .name("postgres-writer".to_owned())
         .spawn(move || {
-            runtime.block_on(open_and_write(url, jobs, opened));
-            drop(tracked);
+            // Given back last, when the runtime and its connection are gone.
+            let _tracked = tracked;
+            match runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime.block_on(open_and_write(url, jobs, opened)),
+                Err(error) => drop(opened.send(Err(no_thread(error)))),
+            }
         })
-        .map_err(failed)?;
-    let gone = |error| Error::Unavailable {
-        action: ACTION,
-        source: Box::new(error),
-    };
-    is_open.await.map_err(gone)??;
+        .map_err(no_thread)?;
+    is_open.await.map_err(no_thread)??;
     Ok(hand)
+}
+
+fn no_thread(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::Unavailable {
+        action: "start the writer's thread",
+        source: Box::new(error),
+    }
 }
 
 /// Says whether the writer could be opened, then writes until every hand on it is gone.
@@ -145,6 +151,7 @@ fn options(url: &ServerUrl, access: Access, connections: u32) -> ConnectOptions 
                 Access::Write => ("off", "7s"),
                 Access::ReadOnly => ("on", "30s"),
             };
+            let options = options.statement_cache_capacity(STATEMENTS);
             // A transaction of ours is short: whatever holds one longer is in trouble.
             options.application_name("fusion-kit").options([
                 ("default_transaction_read_only", read_only),
@@ -158,6 +165,20 @@ fn options(url: &ServerUrl, access: Access, connections: u32) -> ConnectOptions 
                 ("tcp_user_timeout", "10s"),
             ])
         });
+    if access == Access::ReadOnly {
+        options.map_sqlx_postgres_pool_opts(|pool| {
+            // The driver's own look at a connection that comes back has no end on a mute one, which
+            // would keep its place in the pool for ever.
+            pool.after_release(|connection, _| {
+                Box::pin(async move {
+                    let alive = timeout(RETURN_WITHIN, connection.ping()).await;
+                    alive
+                        .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+                        .map(|()| true)
+                })
+            })
+        });
+    }
     options
 }
 
@@ -216,3 +237,6 @@ pub(crate) async fn begin_alone(connection: &DatabaseConnection) -> Result<Datab
     }
     Ok(transaction)
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,6 +30,15 @@ impl From<DatabaseConnection> for Readers {
 }
 
 impl Readers {
+    /// Readers who wait another time.
+    #[cfg(test)]
+    pub(crate) const fn waiting(pool: DatabaseConnection, answer_within: Duration) -> Self {
+        Self {
+            pool,
+            answer_within,
+        }
+    }
+
     pub(crate) async fn close(self) -> Result<(), DbErr> {
         self.pool.close().await
     }
@@ -63,50 +72,5 @@ impl ConnectionTrait for Readers {
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         self.heard(self.pool.query_all_raw(statement)).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use fusion_core::Coded;
-    use fusion_persistence::Error;
-    use fusion_testkit::shared_postgres;
-    use sea_orm::{ConnectOptions, ConnectionTrait, Database, DbBackend, Statement};
-
-    use super::Readers;
-    use crate::error::trying;
-
-    #[tokio::test]
-    async fn a_reader_of_a_mute_server_is_told_to_try_later_and_later_ones_are_served() {
-        let mut options = ConnectOptions::new(shared_postgres().unwrap());
-        let brief = Duration::from_millis(200);
-        options
-            .test_before_acquire(true)
-            .acquire_timeout(brief)
-            .idle_timeout(None)
-            .max_lifetime(None);
-        let readers = Readers {
-            pool: Database::connect(options).await.unwrap(),
-            answer_within: brief,
-        };
-        let ask = async |sql: &str| {
-            let statement = Statement::from_string(DbBackend::Postgres, sql);
-            let answer = readers.query_one_raw(statement).await;
-            answer.map_err(trying("read a row"))
-        };
-        let error = ask("SELECT 1 FROM pg_sleep(20)").await.unwrap_err();
-        assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
-        assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
-        // The connection that was mute is found out first.
-        let mut served = ask("SELECT 1").await;
-        for _ in 0..10 {
-            if served.is_ok() {
-                break;
-            }
-            served = ask("SELECT 1").await;
-        }
-        assert!(served.unwrap().is_some());
     }
 }

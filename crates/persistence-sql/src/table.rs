@@ -182,14 +182,14 @@ pub(crate) async fn update<T: Versioned>(
     session: &mut impl Session,
     entity: &T,
 ) -> failure::Result<()> {
-    update_from(session, entity, |_| true).await
+    update_if(session, entity, Condition::all()).await
 }
 
-/// The same, for a row that is in one of its states only.
-pub(crate) async fn update_from<T: Versioned>(
+/// The same, for a row that meets another condition too.
+pub(crate) async fn update_if<T: Versioned>(
     session: &mut impl Session,
     entity: &T,
-    is_allowed: impl Fn(&str) -> bool + Send,
+    also: Condition,
 ) -> failure::Result<()> {
     must_be_there(session, entity).await?;
     let mut row = entity.to_row()?.into_active_model().reset_all();
@@ -203,11 +203,11 @@ pub(crate) async fn update_from<T: Versioned>(
     let mut query = T::Table::update_many()
         .set(row)
         .filter(T::ID.eq(entity.key()))
-        .filter(T::VERSION.eq(read_at));
+        .filter(T::VERSION.eq(read_at))
+        .filter(also);
     let state = entity.state();
     if let Some((column, _, before)) = &state {
-        let before = before.iter().copied().filter(|state| is_allowed(state));
-        query = query.filter(column.is_in(before));
+        query = query.filter(column.is_in(before.iter().copied()));
     }
     let statement = clean(query.build(session.backend()));
     let written = session

@@ -321,9 +321,16 @@ const fn leased() -> [&'static str; 2] {
     [TaskState::Assigned.as_str(), TaskState::Running.as_str()]
 }
 
-/// Writes a task that is assigned or running at the version it was read at.
-pub(crate) async fn update_leased(session: &mut impl Session, task: &Task) -> failure::Result<()> {
-    super::table::update_from(session, task, |state| leased().contains(&state)).await
+/// Writes a task as long as the lease holds.
+pub(crate) async fn update_leased(
+    session: &mut impl Session,
+    task: &Task,
+    fence: Fence,
+) -> failure::Result<()> {
+    let held = Condition::all()
+        .add(table::Column::Fence.eq(signed(fence.number)))
+        .add(table::Column::State.is_in(leased()));
+    super::table::update_if(session, task, held).await
 }
 
 /// Refuses the batch unless the lease holds.

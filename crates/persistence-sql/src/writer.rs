@@ -48,6 +48,9 @@ const FIRST_WAIT: Duration = Duration::from_millis(20);
 /// The wait between two looks at what became of a COMMIT.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 
+/// What became of a COMMIT that was not done.
+const BROKEN: &str = "the connection broke before the commit was done";
+
 /// How long an interrupted COMMIT is looked for before its callers are told that nobody knows.
 const LOOK_FOR: Duration = Duration::from_secs(180);
 
@@ -327,7 +330,10 @@ impl Results {
             written: Vec::with_capacity(jobs),
             refused: Vec::new(),
             again: Vec::new(),
-            reason: why(mixed_up()),
+            reason: why(Error::Unavailable {
+                action: "write",
+                source: BROKEN.into(),
+            }),
         }
     }
 
@@ -472,7 +478,7 @@ async fn settle<S: Session>(session: &mut S, written: Vec<Written>, queue: &mut 
             Some(true) => Ok(done),
             Some(false) => Err(Error::Unavailable {
                 action: "commit",
-                source: "the connection broke before the commit was done".into(),
+                source: BROKEN.into(),
             }),
             None => Err(Error::OutcomeUnknown),
         };

@@ -62,6 +62,8 @@ macro_rules! store_conformance {
             an_update_of_an_old_version_is_refused,
             a_fenced_batch_needs_the_newest_number,
             a_requeued_task_is_out_of_reach_of_its_old_worker,
+            an_old_fence_is_refused_at_the_newest_version_too,
+            a_queued_task_is_not_written_under_a_fence,
             a_failing_batch_does_not_disturb_its_neighbours,
             events_are_dense_and_in_order_of_the_commits,
             usage_booked_by_many_adds_up,

@@ -22,8 +22,8 @@ use crate::fault;
 use crate::location::Durability;
 use crate::session::{Outcome, Readable, Session};
 
-/// Prepared statements that are kept.
-const STATEMENTS: usize = 128;
+/// Prepared statements that are kept: those for 1 to 64 jobs at once are many.
+const STATEMENTS: usize = 512;
 
 /// The one connection that writes.
 #[derive(Debug)]

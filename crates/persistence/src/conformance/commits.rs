@@ -2,7 +2,7 @@
 
 use fusion_core::{
     AgentState, Change, Cost, Decision, EffectClass, EntryKind, EntryState, IdSource, JournalEntry,
-    JournalEntryId, RunId, TaskState, Usage,
+    JournalEntryId, RunId, Task, TaskState, Usage,
 };
 use futures::future::join_all;
 use serde_json::json;
@@ -196,6 +196,48 @@ pub async fn a_requeued_task_is_out_of_reach_of_its_old_worker(store: &dyn Store
         .unwrap()
         .task;
     assert_eq!((again.id, again.fence), (task.id, task.fence + 2));
+}
+
+/// Who held a task before can't write it under the old fence, whatever version of the row it has read.
+pub async fn an_old_fence_is_refused_at_the_newest_version_too(store: &dyn Store) {
+    let sample = two_steps(store).await;
+    let claim = || store.claim_task(sample.claim("a", &[], sample.node()));
+    let old = claim().await.unwrap().unwrap().task;
+    let fence = Fence {
+        task: old.id,
+        number: old.fence,
+    };
+    let back = old.take_back(None, "test", sample.moment()).unwrap();
+    store.commit(Batch::release(fence, back)).await.unwrap();
+    let new = claim().await.unwrap().unwrap().task;
+    let mut late = old.clone();
+    late.version = new.version;
+    late.error_message = Some("by the old worker".to_owned());
+    let decision = Decision::default().with(Change::update(late));
+    let refused = store.commit(Batch::fenced(fence, decision)).await;
+    assert!(matches!(refused, Err(Error::Fenced { .. })), "{refused:?}");
+    assert_eq!(store.get(old.id).await.unwrap(), new);
+}
+
+/// A task that is back in the queue is nobody's, though its fence is the newest.
+pub async fn a_queued_task_is_not_written_under_a_fence(store: &dyn Store) {
+    let sample = two_steps(store).await;
+    let claim = sample.claim("a", &[], sample.node());
+    let task = store.claim_task(claim).await.unwrap().unwrap().task;
+    let fence = |task: &Task| Fence {
+        task: task.id,
+        number: task.fence,
+    };
+    let back = task.take_back(None, "test", sample.moment()).unwrap();
+    let release = Batch::release(fence(&task), back);
+    store.commit(release).await.unwrap();
+    let queued = store.get(task.id).await.unwrap();
+    let mut cancelled = queued.clone();
+    cancelled.state = TaskState::Cancelled;
+    let decision = Decision::default().with(Change::update(cancelled));
+    let refused = store.commit(Batch::fenced(fence(&queued), decision)).await;
+    assert!(matches!(refused, Err(Error::Fenced { .. })), "{refused:?}");
+    assert_eq!(store.get(task.id).await.unwrap(), queued);
 }
 
 /// Of many batches at once, each second one wrong, exactly the right ones are written.

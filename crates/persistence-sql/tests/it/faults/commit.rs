@@ -2,15 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use fusion_core::{Change, Coded, Decision, Project, ProjectId};
-use fusion_persistence::{Batch, Error, Patience, Patient, Repository, Store, TaskFilter};
+use fusion_core::{AgentId, AgentState, Change, Coded, Decision, Project, ProjectId};
+use fusion_persistence::{
+    AgentReader, Batch, Error, Patience, Patient, Repository, Store, TaskFilter,
+};
 use fusion_persistence_sql::SqlStore;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::load::LONGEST_WAIT;
 use super::proxy::{After, Proxy, Way};
-use super::world::{Ids, at, messages};
+use super::world::{Ids, at, launch, messages, step};
 
 struct Far {
     proxy: Proxy,
@@ -90,25 +92,14 @@ fn project(number: u128, name: &str) -> Batch {
     })))
 }
 
-/// What becomes of batches that share a transaction: while the first job, which writes nothing, waits
-/// for the server, they queue behind it.
+/// What becomes of batches that share a transaction.
 async fn together<const N: usize>(
     far: &Far,
     then: Way,
     batches: [Batch; N],
 ) -> Vec<fusion_persistence::Result<()>> {
-    far.proxy.set(Way::Held);
-    let nobody = far.ids.claim_of_nobody();
-    let first = async { assert_eq!(far.store.claim_task(nobody).await.unwrap(), None) };
-    let rest = async {
-        far.proxy.held().await;
-        let rest = batches.map(|batch| async { far.store.commit(batch).await.map(|_| ()) });
-        // Once all of them have been polled they are in the queue.
-        let release = async { far.proxy.set(then) };
-        futures::future::join(futures::future::join_all(rest), release).await
-    };
-    let ((), (answers, ())) = futures::future::join(first, rest).await;
-    answers
+    let rest = batches.map(|batch| async { far.store.commit(batch).await.map(|_| ()) });
+    while_held(far, then, futures::future::join_all(rest)).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -125,6 +116,52 @@ async fn a_batch_that_is_refused_for_what_a_neighbour_wrote_is_not_told_so_befor
     far.store.commit(project(2, "same")).await.unwrap();
     let id = ProjectId::from_uuid(Uuid::from_u128(2));
     assert_eq!(far.store.get(id).await.unwrap().name, "same");
+}
+
+/// Holds the way while the first job, which writes nothing, waits for the server; what is done meanwhile
+/// shares one transaction.
+async fn while_held<T>(far: &Far, then: Way, rest: impl Future<Output = T>) -> T {
+    far.proxy.set(Way::Held);
+    let nobody = far.ids.claim_of_nobody();
+    let first = async { assert_eq!(far.store.claim_task(nobody).await.unwrap(), None) };
+    let rest = async {
+        far.proxy.held().await;
+        // Once all of them have been polled they are in the queue.
+        let release = async { far.proxy.set(then) };
+        futures::future::join(rest, release).await.0
+    };
+    futures::future::join(first, rest).await.1
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_that_is_paused_in_the_same_transaction_is_given_no_task() {
+    let far = Far::open().await;
+    let steps = ["one", "two"].map(|id| step(id, &[])).into();
+    let run = launch(&far.store, 2, steps).await;
+    let agents = far.store.agents_of_run(run).await.unwrap();
+    let [(paused, _), (idle, _)] = &agents[..] else {
+        panic!("{agents:?}");
+    };
+    let mut pause = paused.clone();
+    pause.state = AgentState::Paused;
+    let pause = Batch::free(Decision::default().with(Change::update(pause)));
+    let claim = |agent: AgentId| {
+        let mut claim = far.ids.claim_of_nobody();
+        (claim.agent, claim.run) = (agent, run);
+        claim.capability_sets = vec!["x".to_owned()];
+        far.store.claim_task(claim)
+    };
+    let all = async {
+        let claims = [paused.id, idle.id].map(claim);
+        futures::future::join(far.store.commit(pause), futures::future::join_all(claims)).await
+    };
+    let (pause, claimed) = while_held(&far, Way::Open, all).await;
+    pause.unwrap();
+    let given: Vec<Option<AgentId>> = claimed
+        .into_iter()
+        .map(|claimed| claimed.unwrap().map(|claimed| claimed.agent.id))
+        .collect();
+    assert_eq!(given, [None, Some(idle.id)]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -19,7 +19,7 @@ pub(super) enum Way {
     /// The next look for what became of a COMMIT is carried out and its answer does not arrive: its
     /// connection breaks, and the way is open after it.
     CutLook,
-    /// What is sent waits here until the way is another.
+    /// The BEGIN of a transaction waits here until the way is another.
     Held,
     /// All connections break, and no new one comes about.
     Closed,
@@ -46,6 +46,9 @@ impl From<After> for Way {
 }
 
 const COMMIT: &[u8] = b"COMMIT\0";
+
+/// What a group of jobs begins with: other words, such as the ping after the group before, arrive.
+const BEGIN: &[u8] = b"BEGIN\0";
 
 /// Of the statement that settles a COMMIT, when it is prepared: it is carried out by what is sent next.
 const LOOK: &[u8] = b"last_commit < $2";
@@ -152,9 +155,9 @@ fn fate(ways: &watch::Sender<Way>, is_looking: &mut bool, bytes: &[u8]) -> Fate 
     fate
 }
 
-/// Waits while the way is held.
-async fn pass_on(changes: &mut watch::Receiver<Way>, holding: &watch::Sender<bool>) {
-    if *changes.borrow() == Way::Held {
+/// Waits while the way is held for such bytes.
+async fn pass_on(bytes: &[u8], changes: &mut watch::Receiver<Way>, holding: &watch::Sender<bool>) {
+    if *changes.borrow() == Way::Held && contains(bytes, BEGIN) {
         holding.send_replace(true);
         changes.wait_for(|way| *way != Way::Held).await.unwrap();
         holding.send_replace(false);
@@ -185,7 +188,7 @@ async fn carry(
             read = client.read(&mut from_client) => {
                 let Ok(length @ 1..) = read else { return };
                 let bytes = &from_client[..length];
-                pass_on(&mut changes, &holding).await;
+                pass_on(bytes, &mut changes, &holding).await;
                 match fate(&ways, &mut is_looking, bytes) {
                     Fate::Forward => {}
                     Fate::CutNow => return,
