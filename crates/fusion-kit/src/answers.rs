@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use fusion_api_types::RunDetail;
+use fusion_core::Usage;
 use fusion_providers::{Delta, DeltaSink};
 
 /// How much of an answer's end is shown, in characters.
@@ -124,6 +125,10 @@ impl DeltaSink for Hearing<'_> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         answers.entry(self.step.to_owned()).or_default().take(delta);
+    }
+
+    fn lost(&self, cost: Option<Usage>) -> bool {
+        self.also.lost(cost)
     }
 }
 
