@@ -59,7 +59,7 @@ impl<'a> TaskJournal<'a> {
 
     /// Adds what a turn used to its run and its task.
     pub(crate) fn booking(&self, usage: Usage) -> Option<Change> {
-        (usage != Usage::default()).then(|| Change::BookUsage {
+        (usage != Usage::default()).then_some(Change::BookUsage {
             run_id: self.task.run_id,
             task_id: self.task.id,
             usage,

@@ -244,7 +244,7 @@ pub(crate) fn cut(id: Option<&str>) -> Error {
     Error::Truncated {
         provider: "p".into(),
         problem: "it stops in the middle".into(),
-        generation_id: id.map(str::to_owned),
+        generation_id: id.map(Into::into),
     }
 }
 

@@ -165,7 +165,7 @@ pub enum Error {
         /// The wait it asks for.
         retry_after: Option<Duration>,
         /// The provider's name for the answer, where it was seen: what it cost can be asked for.
-        generation_id: Option<String>,
+        generation_id: Option<Box<str>>,
     },
     /// The server can't do this request, now or later.
     #[error("{provider} can't do this request ({status}): {message}")]
@@ -187,7 +187,7 @@ pub enum Error {
         /// How it begins.
         sample: String,
         /// The provider's name for the answer, where it was seen: what it cost can be asked for.
-        generation_id: Option<String>,
+        generation_id: Option<Box<str>>,
     },
     /// The answer is longer than any real one.
     #[error("{provider} sent an answer of more than {limit} bytes")]
@@ -197,7 +197,7 @@ pub enum Error {
         /// The limit in bytes.
         limit: usize,
         /// The provider's name for the answer, where it was seen: what it cost can be asked for.
-        generation_id: Option<String>,
+        generation_id: Option<Box<str>>,
     },
     /// The answer ended too early. What had come is not used.
     #[error("the answer of {provider} is not complete: {problem}")]
@@ -207,7 +207,7 @@ pub enum Error {
         /// What is missing.
         problem: String,
         /// The provider's name for the answer, where it was seen: what it cost can be asked for.
-        generation_id: Option<String>,
+        generation_id: Option<Box<str>>,
     },
     /// No complete answer came in time.
     #[error("{provider} gave no complete answer within {} s", limit.as_secs_f64())]
@@ -217,7 +217,7 @@ pub enum Error {
         /// The time it was given.
         limit: Duration,
         /// The provider's name for the answer, where it was seen: what it cost can be asked for.
-        generation_id: Option<String>,
+        generation_id: Option<Box<str>>,
     },
     /// The script of the scripted provider can't be used, or has no answer for the turn.
     #[error("{at}: {problem}")]

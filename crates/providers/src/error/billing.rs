@@ -72,7 +72,7 @@ impl Error {
             | Self::TooLarge { generation_id, .. }
             | Self::Truncated { generation_id, .. }
             | Self::Timeout { generation_id, .. } => {
-                *generation_id = generation_id.take().or(id);
+                *generation_id = generation_id.take().or_else(|| id.map(Into::into));
             }
             Self::UnknownProvider { .. }
             | Self::MissingKey { .. }
