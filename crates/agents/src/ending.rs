@@ -1,6 +1,6 @@
 //! How work on a task ends.
 
-use fusion_core::{ErrorCode, JournalEntry};
+use fusion_core::{ErrorCode, JournalEntry, Usage};
 use serde_json::Value;
 
 use crate::Record;
@@ -39,12 +39,15 @@ pub enum Ending {
     Unserved {
         /// Why.
         failure: Failure,
+        /// What its calls cost all the same; in no record.
+        lost: Usage,
         /// The last outcomes.
         unrecorded: Vec<Record>,
     },
     /// The caller asked to stop.
     Interrupted {
-        /// The effect that was under way: it has no outcome, as after a crash.
+        /// The effect that was under way: it has no outcome, as after a crash. Its usage, what calls
+        /// that were lost before cost, is in no record.
         cut_off: Option<Box<JournalEntry>>,
         /// The last outcomes.
         unrecorded: Vec<Record>,

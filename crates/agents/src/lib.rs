@@ -11,6 +11,7 @@ mod context;
 mod ending;
 mod entry;
 mod journal;
+mod lost_calls;
 mod outputs;
 mod runtime;
 mod session;

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use fusion_core::{Clock, Coded, EntryState, ErrorCode, IdSource, JournalEntry, error_chain};
-use fusion_providers::{NoDeltas, Provider, ToolCall, TurnPlace, TurnRequest};
+use fusion_providers::{Provider, ToolCall, TurnPlace, TurnRequest};
 use fusion_workspaces::{Launcher, WorkspaceDir};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::{CONTEXT_LIMIT, size, system_prompt, within_limit};
 use crate::entry::{Intent, TurnOutcome};
+use crate::lost_calls::LostCalls;
 use crate::session::{Action, Session};
 use crate::toolbox::{Place, Stopped, Toolbox, verify};
 use crate::{Ending, Failure, Journal, JournalRefused, Record, TaskBrief};
@@ -61,6 +62,7 @@ impl Runtime {
             seq: 0,
             lost: None,
             unrecorded: Vec::new(),
+            lost_calls: LostCalls::default(),
         }
         .finish(past, journal)
         .await
@@ -81,6 +83,7 @@ struct Work<'a> {
     lost: Option<JournalEntry>,
     /// Outcomes that go to the journal with the next intent.
     unrecorded: Vec<Record>,
+    lost_calls: LostCalls,
 }
 
 impl Work<'_> {
@@ -128,14 +131,21 @@ impl Work<'_> {
     }
 
     fn halted(self, halt: Halt, entry: Option<JournalEntry>) -> Ending {
+        let lost = self.lost_calls.take_cost();
         let unrecorded = self.unrecorded;
         match halt {
             Halt::Stopped => Ending::Interrupted {
-                cut_off: entry.map(Box::new),
+                cut_off: entry.map(|entry| {
+                    Box::new(JournalEntry {
+                        usage: lost,
+                        ..entry
+                    })
+                }),
                 unrecorded,
             },
             Halt::Unserved(failure) => Ending::Unserved {
                 failure,
+                lost,
                 unrecorded,
             },
         }
@@ -191,8 +201,9 @@ impl Work<'_> {
         let outcome = match action {
             Action::Turn => {
                 let outcome = self.turn(&entry).await?;
+                entry.usage = self.lost_calls.take_cost();
                 if let TurnOutcome::Answer(turn) = &outcome {
-                    entry.usage = turn.usage;
+                    entry.usage += turn.usage;
                 }
                 serde_json::to_value(outcome)
             }
@@ -240,7 +251,7 @@ impl Work<'_> {
         tokio::select! {
             biased;
             () = self.place.cancel.cancelled() => Err(Halt::Stopped),
-            answer = self.runtime.provider.send_message(&request, &NoDeltas) => answer
+            answer = self.runtime.provider.send_message(&request, &self.lost_calls) => answer
                 .map(TurnOutcome::Answer)
                 .or_else(|error| unanswered(&error)),
         }

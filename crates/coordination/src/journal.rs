@@ -47,19 +47,23 @@ impl<'a> TaskJournal<'a> {
                 Record::Update(entry) => (entry.clone(), Change::UpdateEntry(entry)),
             };
             decision.changes.push(change);
-            if entry.state == EntryState::Finished && entry.usage != Usage::default() {
-                let (run_id, task_id, usage) = (entry.run_id, entry.task_id, entry.usage);
-                decision.changes.push(Change::BookUsage {
-                    run_id,
-                    task_id,
-                    usage,
-                });
+            if entry.state != EntryState::Started {
+                decision.changes.extend(self.booking(entry.usage));
             }
             if entry.kind != EntryKind::Turn {
                 decision = decision.telling(self.tool_event(&entry));
             }
         }
         decision
+    }
+
+    /// Adds what a turn used to its run and its task.
+    pub(crate) fn booking(&self, usage: Usage) -> Option<Change> {
+        (usage != Usage::default()).then_some(Change::BookUsage {
+            run_id: self.task.run_id,
+            task_id: self.task.id,
+            usage,
+        })
     }
 
     /// Why the last write was refused.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fusion_agents::{Ending, Failure, JournalRefused, Record, Runtime, TaskBrief};
 use fusion_core::{
-    Agent, Decision, EntryState, ErrorCode, Moment, StepSpec, Task, Timestamp, error_chain,
+    Agent, Decision, EntryState, ErrorCode, Moment, StepSpec, Task, Timestamp, Usage, error_chain,
 };
 use fusion_persistence::{Batch, Claimed, Fence};
 use fusion_providers::Observer;
@@ -189,15 +189,22 @@ impl Coordinator {
         workspace: Arc<WorkspaceDir>,
     ) -> Result<()> {
         match ending {
-            Ending::Interrupted { unrecorded, .. } => {
-                self.give_back(job, journal, unrecorded, "it was interrupted")
+            Ending::Interrupted {
+                cut_off,
+                unrecorded,
+            } => {
+                let lost = cut_off.map(|entry| entry.usage).unwrap_or_default();
+                let unfinished = Unfinished { unrecorded, lost };
+                self.give_back(job, journal, unfinished, "it was interrupted")
                     .await
             }
             Ending::Unserved {
                 failure,
+                lost,
                 unrecorded,
             } => {
-                self.give_back(job, journal, unrecorded, &failure.message)
+                let unfinished = Unfinished { unrecorded, lost };
+                self.give_back(job, journal, unfinished, &failure.message)
                     .await?;
                 let Failure {
                     code,
@@ -319,12 +326,13 @@ impl Coordinator {
         &self,
         job: &Job<'_>,
         journal: &TaskJournal<'_>,
-        unrecorded: Vec<Record>,
+        unfinished: Unfinished,
         why: &str,
     ) -> Result<()> {
         // A task that was not begun yet has an agent that never left `idle`.
         let agent = (!journal.discard_opening()).then(|| job.agent.clone());
-        let mut decision = journal.decide(unrecorded);
+        let mut decision = journal.decide(unfinished.unrecorded);
+        decision.changes.extend(journal.booking(unfinished.lost));
         decision.merge(job.task.take_back(agent, why, self.moment())?);
         self.commit(Batch::release(job.fence, decision)).await
     }
@@ -396,6 +404,14 @@ fn brief(job: &Job<'_>, prompt: String) -> Result<TaskBrief> {
         verify: step.verify.clone(),
         command_timeout: Duration::from_secs(step.timeout_seconds),
     })
+}
+
+/// What is written of work that is given back.
+struct Unfinished {
+    /// The last outcomes.
+    unrecorded: Vec<Record>,
+    /// What calls cost that gave no turn.
+    lost: Usage,
 }
 
 /// A step whose time was up: it failed, unless it was done just then. What was under way ends

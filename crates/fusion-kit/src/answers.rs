@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use fusion_api_types::RunDetail;
+use fusion_core::Usage;
 use fusion_providers::{Delta, DeltaSink};
 
 /// How much of an answer's end is shown, in characters.
@@ -125,6 +126,10 @@ impl DeltaSink for Hearing<'_> {
             .unwrap_or_else(PoisonError::into_inner);
         answers.entry(self.step.to_owned()).or_default().take(delta);
     }
+
+    fn lost(&self, cost: Option<Usage>) -> bool {
+        self.also.lost(cost)
+    }
 }
 
 impl Drop for Hearing<'_> {
@@ -140,6 +145,9 @@ impl Drop for Hearing<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use fusion_core::{Cost, Usage};
     use fusion_providers::{Delta, DeltaSink, NoDeltas};
 
     use super::{Answers, TAIL};
@@ -175,6 +183,32 @@ mod tests {
         assert_eq!(shown(&answers).as_deref(), Some(""));
         drop(hearing);
         assert_eq!(shown(&answers), None);
+    }
+
+    /// Keeps what lost calls cost and has no room for another.
+    #[derive(Default)]
+    struct Full(Mutex<Vec<Option<Usage>>>);
+
+    impl DeltaSink for Full {
+        fn take(&self, _: Delta<'_>) {}
+
+        fn lost(&self, cost: Option<Usage>) -> bool {
+            self.0.lock().unwrap().push(cost);
+            false
+        }
+    }
+
+    #[test]
+    fn what_lost_calls_cost_is_passed_on() {
+        let (answers, full) = (Answers::default(), Full::default());
+        let hearing = answers.hear("write", &full);
+        let cost = Usage {
+            cost: Cost::from_picos(37),
+            ..Usage::default()
+        };
+        let has_room = [Some(cost), None].map(|cost| hearing.lost(cost));
+        assert_eq!(has_room, [false, false]);
+        assert_eq!(*full.0.lock().unwrap(), [Some(cost), None]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The provider: what the port asks for, over any wire format.
 
 mod account;
+mod generation;
 mod models;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,7 @@ use async_trait::async_trait;
 use reqwest::Response;
 use reqwest::header::HeaderMap;
 
-use fusion_core::Clock;
+use fusion_core::{Clock, Usage};
 use fusion_providers::{
     Ability, Catalog, DeltaSink, Error, Model, ModelInfo, ModelRequest, Provider, QuotaInfo,
     QuotaSource, Result, Turn, TurnRequest,
@@ -19,7 +20,7 @@ use fusion_providers::{
 use crate::answer::{Answer, Unusable};
 use crate::connection::Connection;
 use crate::fault::{Details, UNSAID};
-use crate::incoming::{Incoming, Outcome, Pace, Watched};
+use crate::incoming::{Broken, Incoming, Outcome, Pace, Watched};
 use crate::options::{Account, Options, Quirks, SchemaBinding, Streaming, ToolCalls};
 use crate::prompted::{InWords, Worded};
 use crate::quota::{self, Quota};
@@ -148,24 +149,25 @@ impl HttpProvider {
         let headers = response.headers().clone();
         self.quota
             .told(quota::of_headers(&headers, self.clock.now()));
+        let id = generation_id(&headers);
         if !response.status().is_success() {
-            return Err(self.fault(response, Some(request.model)).await);
+            let error = self.fault(response, Some(request.model)).await;
+            return Err(error.of_generation(id));
         }
         let incoming = Incoming::new(self.wire, deltas, pace);
-        match incoming.read(&self.connection.origin, response).await? {
-            Outcome::Answer(answer) => Ok(self.turn(answer, request, &headers)),
-            Outcome::Unusable(unusable, sample) => {
-                Err(self.unusable(unusable, &sample, &headers, request.model))
+        match incoming.read(&self.connection.origin, response).await {
+            Ok(Outcome::Answer(answer)) => Ok(self.turn(answer, request, id)),
+            Ok(Outcome::Unusable(broken)) => {
+                let error = self.unusable(broken, &headers, request.model);
+                Err(error.of_generation(id))
             }
+            Err(error) => Err(error.of_generation(id)),
         }
     }
 
-    fn turn(&self, answer: Answer, request: &TurnRequest<'_>, headers: &HeaderMap) -> Turn {
+    fn turn(&self, answer: Answer, request: &TurnRequest<'_>, id: Option<String>) -> Turn {
         let mut answer = answer.unworded(request, self.quirks.tool_calls);
-        answer.id = answer.id.or_else(|| {
-            let id = headers.get("x-generation-id")?.to_str().ok()?;
-            Some(id.to_owned())
-        });
+        answer.id = answer.id.or(id);
         let served = answer.model.as_deref().unwrap_or(request.model);
         let price = self
             .known_model(served)
@@ -174,28 +176,30 @@ impl HttpProvider {
         answer.into_turn(request, price)
     }
 
-    fn unusable(
-        &self,
-        unusable: Unusable,
-        sample: &[u8],
-        headers: &HeaderMap,
-        model: &str,
-    ) -> Error {
+    fn unusable(&self, broken: Broken, headers: &HeaderMap, model: &str) -> Error {
         let origin = &self.connection.origin;
-        match unusable {
+        let error = match broken.why {
             Unusable::Cut(problem) => origin.truncated(problem),
-            Unusable::Garbled(problem) => origin.malformed(&problem, sample),
+            Unusable::Garbled(problem) => origin.malformed(&problem, &broken.sample),
             Unusable::TooLarge(limit) => Error::TooLarge {
                 provider: self.provider(),
                 limit,
+                generation_id: None,
             },
             Unusable::Error(error) => {
                 let details = Details::of_error(&error);
                 let status = details.own_status().unwrap_or(UNSAID);
                 self.fault_of(status, headers, &details, Some(model))
             }
-        }
+        };
+        error.of_generation(broken.id)
     }
+}
+
+/// The provider's name for an answer, told before it comes.
+fn generation_id(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get("x-generation-id")?.to_str().ok()?;
+    Some(id.to_owned())
 }
 
 #[async_trait]
@@ -274,6 +278,14 @@ impl Provider for HttpProvider {
     async fn list_models(&self) -> Result<Option<Catalog>> {
         let catalog = self.read_models().await?;
         Ok(catalog.map(Arc::unwrap_or_clone))
+    }
+
+    /// OpenRouter may not know an answer at once: it is asked three times.
+    async fn get_generation(&self, id: &str) -> Result<Option<Usage>> {
+        match self.quirks.account {
+            Account::None => Ok(None),
+            Account::OpenRouter => self.ask_generation(id).await,
+        }
     }
 
     fn told_quota(&self) -> Option<QuotaInfo> {

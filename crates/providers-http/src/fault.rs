@@ -181,11 +181,13 @@ impl Origin {
                 status,
                 message,
                 retry_after,
+                generation_id: None,
             },
             Meaning::Garbled => Error::Malformed {
                 provider,
                 problem: "its own words do not parse there".to_owned(),
                 sample: message,
+                generation_id: None,
             },
             Meaning::Impossible => Error::BadRequest {
                 provider,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::Response;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use fusion_core::Usage;
 use fusion_providers::{Delta, DeltaSink, Error, Result};
 
 use crate::answer::{Answer, Unusable};
@@ -29,8 +30,18 @@ const SAMPLE: usize = 512;
 pub(crate) enum Outcome {
     /// All of it.
     Answer(Answer),
-    /// Something else, and how the answer begins.
-    Unusable(Unusable, Vec<u8>),
+    /// Something else.
+    Unusable(Broken),
+}
+
+/// An answer that can't be used.
+#[derive(Debug)]
+pub(crate) struct Broken {
+    pub(crate) why: Unusable,
+    /// How it begins.
+    pub(crate) sample: Vec<u8>,
+    /// The provider's name for it.
+    pub(crate) id: Option<String>,
 }
 
 /// An answer that is coming in.
@@ -73,9 +84,13 @@ impl<'a> Incoming<'a> {
                 Ok(Ok(None)) => return Ok(self.finish()),
                 Ok(Err(error)) => {
                     let limit = self.pace.limits.total;
-                    return Err(transport::broken(origin, error, self.received, limit));
+                    let error = transport::broken(origin, error, self.received, limit);
+                    return Err(error.of_generation(self.id()));
                 }
-                Err(_) => return Err(self.pace.error(origin, self.received)),
+                Err(_) => {
+                    let error = self.pace.error(origin, self.received);
+                    return Err(error.of_generation(self.id()));
+                }
             };
             match self.take(&chunk) {
                 Ok(Progress::End) => {
@@ -84,14 +99,22 @@ impl<'a> Incoming<'a> {
                     return Ok(self.finish());
                 }
                 Ok(progress) => self.pace.advance(progress),
-                Err(Unusable::TooLarge(limit)) => {
-                    return Err(Error::TooLarge {
-                        provider: origin.provider.clone(),
-                        limit,
-                    });
+                Err(why) => {
+                    return Ok(Outcome::Unusable(Broken {
+                        why,
+                        id: self.id(),
+                        sample: self.sample,
+                    }));
                 }
-                Err(unusable) => return Ok(Outcome::Unusable(unusable, self.sample)),
             }
+        }
+    }
+
+    /// The provider's name for the answer, where it came.
+    fn id(&self) -> Option<String> {
+        match &self.form {
+            Form::Unknown | Form::Whole(_) => None,
+            Form::Events(_, assembler) => assembler.id().map(str::to_owned),
         }
     }
 
@@ -132,6 +155,7 @@ impl<'a> Incoming<'a> {
     }
 
     fn finish(self) -> Outcome {
+        let id = self.id();
         let result = match self.form {
             Form::Unknown => Err(Unusable::Cut("it is empty")),
             Form::Whole(body) => self.wire.answer(&body),
@@ -154,7 +178,11 @@ impl<'a> Incoming<'a> {
         };
         match result {
             Ok(answer) => Outcome::Answer(answer),
-            Err(unusable) => Outcome::Unusable(unusable, self.sample),
+            Err(why) => Outcome::Unusable(Broken {
+                why,
+                sample: self.sample,
+                id,
+            }),
         }
     }
 }
@@ -287,5 +315,9 @@ impl DeltaSink for Watched<'_> {
     fn take(&self, delta: Delta<'_>) {
         self.is_used.store(true, Ordering::Relaxed);
         self.deltas.take(delta);
+    }
+
+    fn lost(&self, cost: Option<Usage>) -> bool {
+        self.deltas.lost(cost)
     }
 }

@@ -109,7 +109,7 @@ pub enum ToolCalls {
 pub enum Account {
     /// Nowhere: what is left is known from the headers of answers, if at all.
     None,
-    /// `GET /key` and `GET /credits`.
+    /// `GET /key` and `GET /credits`; `GET /generation` for the cost of one answer.
     OpenRouter,
 }
 
@@ -129,6 +129,8 @@ pub struct Limits {
     pub total: Duration,
     /// To read a page of the list of models, or an account.
     pub lookup: Duration,
+    /// To learn the cost of an answer that was lost, all three questions together.
+    pub generation: Duration,
 }
 
 impl Default for Limits {
@@ -140,6 +142,7 @@ impl Default for Limits {
             idle_content: Duration::from_secs(120),
             total: Duration::from_secs(600),
             lookup: Duration::from_secs(30),
+            generation: Duration::from_secs(10),
         }
     }
 }

@@ -63,6 +63,7 @@ impl Origin {
             provider: self.provider.clone(),
             problem: self.said(problem),
             sample: self.said(&String::from_utf8_lossy(body)),
+            generation_id: None,
         }
     }
 
@@ -70,6 +71,7 @@ impl Origin {
         Error::Timeout {
             provider: self.provider.clone(),
             limit,
+            generation_id: None,
         }
     }
 
@@ -77,6 +79,7 @@ impl Origin {
         Error::Truncated {
             provider: self.provider.clone(),
             problem: problem.into(),
+            generation_id: None,
         }
     }
 }

@@ -60,6 +60,7 @@ pub(crate) async fn body(
                 return Err(Error::TooLarge {
                     provider: origin.provider.clone(),
                     limit: MAX_BODY,
+                    generation_id: None,
                 });
             }
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),

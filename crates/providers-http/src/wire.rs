@@ -53,6 +53,11 @@ pub(crate) trait Assembler: Send {
     /// Takes the data of one event and shows what is new in it.
     fn take(&mut self, data: &str, deltas: &dyn DeltaSink) -> Result<Progress, Unusable>;
 
+    /// The provider's name for the answer, where it came.
+    fn id(&self) -> Option<&str> {
+        None
+    }
+
     /// The answer, if the stream told how it ended.
     fn finish(self: Box<Self>) -> Result<Answer, Unusable>;
 }

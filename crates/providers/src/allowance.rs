@@ -19,10 +19,12 @@ pub struct Allowance {
     freed: Notify,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct State {
     used: Usage,
     held: Held,
+    /// What calls may have cost that were lost on their way, at worst, where nobody can say.
+    lost: Held,
     is_told: bool,
 }
 
@@ -36,6 +38,7 @@ impl Allowance {
             state: Mutex::new(State {
                 used,
                 held: Held::default(),
+                lost: Held::default(),
                 is_told: false,
             }),
             line: Line::new(()),
@@ -61,6 +64,13 @@ impl Allowance {
         self.state().held
     }
 
+    /// What lost calls could have cost at most, where nobody can say. It is taken as used as long as the
+    /// allowance lives, and no part of [`used`](Self::used).
+    #[must_use]
+    pub fn lost(&self) -> Held {
+        self.state().lost
+    }
+
     /// Holds room for a call. Waits while calls under way hold it, in the order of coming.
     ///
     /// # Errors
@@ -80,20 +90,28 @@ impl Allowance {
 
     fn try_hold(self: &Arc<Self>, call: &WorstCase) -> Result<Hold, Fit> {
         let mut state = self.state();
-        match self.budget.fit(&state.used, &state.held, call) {
+        match self.fit(&state, call) {
             Fit::Now => {
-                let room = Held {
-                    cost: call.cost.unwrap_or_default(),
-                    tokens: call.tokens.unwrap_or_default(),
-                };
-                state.held.cost = state.held.cost + room.cost;
-                state.held.tokens = state.held.tokens.saturating_add(room.tokens);
+                state.held = plus(state.held, room_of(call));
                 Ok(Hold {
                     allowance: Arc::clone(self),
-                    room,
+                    call: *call,
                 })
             }
             other @ (Fit::Later | Fit::Never(_)) => Err(other),
+        }
+    }
+
+    fn fit(&self, state: &State, call: &WorstCase) -> Fit {
+        let mut taken = state.used;
+        taken.cost = taken.cost + state.lost.cost;
+        taken.input_tokens = taken.input_tokens.saturating_add(state.lost.tokens);
+        match self.budget.fit(&taken, &state.held, call) {
+            Fit::Never(why) if state.lost != Held::default() => Fit::Never(format!(
+                "{why}; that counts ${} and {} tokens for lost calls whose cost is not known",
+                state.lost.cost, state.lost.tokens
+            )),
+            fit @ (Fit::Now | Fit::Later | Fit::Never(_)) => fit,
         }
     }
 
@@ -108,12 +126,35 @@ impl Allowance {
     }
 }
 
+/// What a call could use at most, as far as that is known.
+fn room_of(call: &WorstCase) -> Held {
+    Held {
+        cost: call.cost.unwrap_or_default(),
+        tokens: call.tokens.unwrap_or_default(),
+    }
+}
+
+fn plus(held: Held, room: Held) -> Held {
+    Held {
+        cost: held.cost + room.cost,
+        tokens: held.tokens.saturating_add(room.tokens),
+    }
+}
+
+fn minus(held: Held, room: Held) -> Held {
+    let cost = held.cost.picos().saturating_sub(room.cost.picos());
+    Held {
+        cost: Cost::from_picos(cost),
+        tokens: held.tokens.saturating_sub(room.tokens),
+    }
+}
+
 /// Room for one call. Dropped without a word it stands for a call that gave no turn: the room is
 /// free again.
 #[derive(Debug)]
 pub struct Hold {
     allowance: Arc<Allowance>,
-    room: Held,
+    call: WorstCase,
 }
 
 impl Hold {
@@ -124,16 +165,29 @@ impl Hold {
     }
 }
 
+impl Hold {
+    /// A call was lost on its way and cost this; where nobody can say, its worst case stays taken.
+    /// Tells whether the room is still there for another call.
+    #[must_use]
+    pub fn lose(&self, cost: Option<Usage>) -> bool {
+        let mut state = self.allowance.state();
+        let room = room_of(&self.call);
+        match cost {
+            Some(cost) => state.used += cost,
+            None => state.lost = plus(state.lost, room),
+        }
+        let others = State {
+            held: minus(state.held, room),
+            ..*state
+        };
+        self.allowance.fit(&others, &self.call) == Fit::Now
+    }
+}
+
 impl Drop for Hold {
     fn drop(&mut self) {
         let mut state = self.allowance.state();
-        let cost = state
-            .held
-            .cost
-            .picos()
-            .saturating_sub(self.room.cost.picos());
-        state.held.cost = Cost::from_picos(cost);
-        state.held.tokens = state.held.tokens.saturating_sub(self.room.tokens);
+        state.held = minus(state.held, room_of(&self.call));
         drop(state);
         self.allowance.freed.notify_waiters();
     }

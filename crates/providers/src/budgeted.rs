@@ -7,8 +7,8 @@ use fusion_core::{Cost, Usage, WorstCase};
 
 use crate::layer::Layer;
 use crate::{
-    Allowance, DeltaSink, Error, ModelInfo, Notice, Observer, Price, Provider, Result, Turn,
-    TurnRequest, most_input,
+    Allowance, Delta, DeltaSink, Error, Hold, ModelInfo, Notice, Observer, Price, Provider, Result,
+    Turn, TurnRequest, most_input,
 };
 
 /// What is known of a model before a call: what bounds its cost.
@@ -66,8 +66,9 @@ impl Bounds {
 /// not made: [`Error::OverBudget`]. Where price or length are unknown, a call is made while
 /// anything is left, so each caller can overrun by one call.
 ///
-/// A call that fails or is dropped gives its room back; what a provider may bill for it all the
-/// same is not counted.
+/// A call that fails or is dropped gives its room back. One that was lost on its way and may be billed
+/// all the same ([`Error::may_be_billed`]) is counted: at what the provider says that it cost, else at
+/// its worst case where that is known. It is repeated only while the room is there once more.
 #[derive(Debug)]
 pub struct Budgeted<P> {
     inner: P,
@@ -124,11 +125,32 @@ impl<P: Provider> Layer for Budgeted<P> {
                 held.map_err(|problem| self.refusal(allowance, problem, request.place.agent))?,
             );
         }
-        let turn = self.inner.send_message(request, deltas).await?;
-        for hold in holds {
+        let booked = Booked { deltas, holds };
+        let turn = self.inner.send_message(request, &booked).await?;
+        for hold in booked.holds {
             hold.settle(turn.usage);
         }
         Ok(turn)
+    }
+}
+
+/// Passes deltas on and counts what lost calls cost.
+struct Booked<'a> {
+    deltas: &'a dyn DeltaSink,
+    holds: Vec<Hold>,
+}
+
+impl DeltaSink for Booked<'_> {
+    fn take(&self, delta: Delta<'_>) {
+        self.deltas.take(delta);
+    }
+
+    fn lost(&self, cost: Option<Usage>) -> bool {
+        let mut has_room = self.deltas.lost(cost);
+        for hold in &self.holds {
+            has_room &= hold.lose(cost);
+        }
+        has_room
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use fusion_core::Usage;
 
 use crate::{
     Catalog, Delta, DeltaSink, Error, ModelInfo, ModelRequest, Provider, QuotaInfo, Result, Turn,
@@ -36,6 +37,7 @@ impl<P: Provider> Deadline<P> {
                 Err(Error::Timeout {
                     provider: self.provider.clone(),
                     limit: self.limit,
+                    generation_id: None,
                 })
             })
     }
@@ -73,6 +75,10 @@ impl<P: Provider> Provider for Deadline<P> {
         self.within(self.inner.list_models()).await
     }
 
+    async fn get_generation(&self, id: &str) -> Result<Option<Usage>> {
+        self.within(self.inner.get_generation(id)).await
+    }
+
     fn told_quota(&self) -> Option<QuotaInfo> {
         self.inner.told_quota()
     }
@@ -89,6 +95,10 @@ impl DeltaSink for Watched<'_> {
         self.shows
             .store(delta != Delta::Discarded, Ordering::Relaxed);
         self.deltas.take(delta);
+    }
+
+    fn lost(&self, cost: Option<Usage>) -> bool {
+        self.deltas.lost(cost)
     }
 }
 

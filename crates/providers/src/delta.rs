@@ -1,4 +1,6 @@
-//! What comes of a turn while it is under way: for eyes only.
+//! What comes of a turn while it is under way.
+
+use fusion_core::Usage;
 
 /// A piece of an answer that is still coming. Deltas show that something happens; the [`Turn`] at the
 /// end is what counts, and it holds everything that they held.
@@ -27,6 +29,13 @@ pub enum Delta<'a> {
 pub trait DeltaSink: Send + Sync {
     /// Takes a delta.
     fn take(&self, delta: Delta<'_>);
+
+    /// A call for the turn was lost on its way and may be billed all the same. It cost this, without a
+    /// turn; `None` where nobody can say. Not for eyes only: a sink that passes deltas on passes this
+    /// on too. Tells whether another call may be made for the turn.
+    fn lost(&self, _cost: Option<Usage>) -> bool {
+        true
+    }
 }
 
 /// For callers who want the turn only.

@@ -1,6 +1,6 @@
 //! A provider for the tests of the layers: answers as planned and remembers when it was asked.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -66,10 +66,16 @@ pub(crate) struct Call {
 
 type Plan = Box<dyn FnMut(Duration, &TurnRequest<'_>) -> Answer + Send>;
 
+/// What lost answers cost, by their ids, and how long it takes to say so.
+pub(crate) type Bills = Arc<Mutex<BTreeMap<String, (Duration, Usage)>>>;
+
 /// Answers by a plan, else "yes" at once.
 pub(crate) struct Double {
     plan: Mutex<Plan>,
     calls: Mutex<Vec<Call>>,
+    bills: Bills,
+    /// The ids that were asked for.
+    asked: Mutex<Vec<String>>,
     start: Instant,
 }
 
@@ -84,11 +90,26 @@ impl Double {
     pub(crate) fn by(
         plan: impl FnMut(Duration, &TurnRequest<'_>) -> Answer + Send + 'static,
     ) -> Arc<Self> {
+        Self::billing(Bills::default(), plan)
+    }
+
+    /// Answers by a plan, and tells what lost answers cost.
+    pub(crate) fn billing(
+        bills: Bills,
+        plan: impl FnMut(Duration, &TurnRequest<'_>) -> Answer + Send + 'static,
+    ) -> Arc<Self> {
         Arc::new(Self {
             plan: Mutex::new(Box::new(plan)),
             calls: Mutex::default(),
+            bills,
+            asked: Mutex::default(),
             start: Instant::now(),
         })
+    }
+
+    /// The ids of answers whose cost was asked for.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
     }
 
     pub(crate) fn calls(&self) -> Vec<Call> {
@@ -148,6 +169,16 @@ impl Provider for Double {
         Ok(QuotaInfo::default())
     }
 
+    async fn get_generation(&self, id: &str) -> Result<Option<Usage>> {
+        self.asked.lock().unwrap().push(id.to_owned());
+        let bill = self.bills.lock().unwrap().get(id).copied();
+        let Some((takes, usage)) = bill else {
+            return Ok(None);
+        };
+        tokio::time::sleep(takes).await;
+        Ok(Some(usage))
+    }
+
     async fn list_models(&self) -> Result<Option<Catalog>> {
         Ok(None)
     }
@@ -204,6 +235,16 @@ pub(crate) fn server(status: u16) -> Error {
         status,
         message: "down".into(),
         retry_after: None,
+        generation_id: None,
+    }
+}
+
+/// A stream that broke off.
+pub(crate) fn cut(id: Option<&str>) -> Error {
+    Error::Truncated {
+        provider: "p".into(),
+        problem: "it stops in the middle".into(),
+        generation_id: id.map(Into::into),
     }
 }
 

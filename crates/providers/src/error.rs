@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fusion_core::{Coded, ErrorCode};
 
+mod billing;
 mod meaning;
 
 pub use meaning::Health;
@@ -163,6 +164,8 @@ pub enum Error {
         message: String,
         /// The wait it asks for.
         retry_after: Option<Duration>,
+        /// The provider's name for the answer, where it was seen: what it cost can be asked for.
+        generation_id: Option<Box<str>>,
     },
     /// The server can't do this request, now or later.
     #[error("{provider} can't do this request ({status}): {message}")]
@@ -183,6 +186,8 @@ pub enum Error {
         problem: String,
         /// How it begins.
         sample: String,
+        /// The provider's name for the answer, where it was seen: what it cost can be asked for.
+        generation_id: Option<Box<str>>,
     },
     /// The answer is longer than any real one.
     #[error("{provider} sent an answer of more than {limit} bytes")]
@@ -191,6 +196,8 @@ pub enum Error {
         provider: String,
         /// The limit in bytes.
         limit: usize,
+        /// The provider's name for the answer, where it was seen: what it cost can be asked for.
+        generation_id: Option<Box<str>>,
     },
     /// The answer ended too early. What had come is not used.
     #[error("the answer of {provider} is not complete: {problem}")]
@@ -199,6 +206,8 @@ pub enum Error {
         provider: String,
         /// What is missing.
         problem: String,
+        /// The provider's name for the answer, where it was seen: what it cost can be asked for.
+        generation_id: Option<Box<str>>,
     },
     /// No complete answer came in time.
     #[error("{provider} gave no complete answer within {} s", limit.as_secs_f64())]
@@ -207,6 +216,8 @@ pub enum Error {
         provider: String,
         /// The time it was given.
         limit: Duration,
+        /// The provider's name for the answer, where it was seen: what it cost can be asked for.
+        generation_id: Option<Box<str>>,
     },
     /// The script of the scripted provider can't be used, or has no answer for the turn.
     #[error("{at}: {problem}")]

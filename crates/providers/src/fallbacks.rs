@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use fusion_core::Usage;
 
 use crate::{
     Catalog, DeltaSink, Error, ModelInfo, ModelRequest, Provider, QuotaInfo, Result, Turn,
@@ -111,6 +112,17 @@ impl Provider for Fallbacks {
 
     async fn get_quota_info(&self) -> Result<QuotaInfo> {
         self.first.provider.get_quota_info().await
+    }
+
+    /// Each provider knows its own answers only.
+    async fn get_generation(&self, id: &str) -> Result<Option<Usage>> {
+        for candidate in self.candidates() {
+            let usage = candidate.provider.get_generation(id).await?;
+            if usage.is_some() {
+                return Ok(usage);
+            }
+        }
+        Ok(None)
     }
 
     async fn list_models(&self) -> Result<Option<Catalog>> {

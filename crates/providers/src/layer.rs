@@ -3,6 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use fusion_core::Usage;
 
 use crate::{
     Catalog, DeltaSink, ModelInfo, ModelRequest, Provider, QuotaInfo, Result, Turn, TurnRequest,
@@ -42,6 +43,10 @@ impl<L: Layer> Provider for L {
 
     async fn list_models(&self) -> Result<Option<Catalog>> {
         self.inner().list_models().await
+    }
+
+    async fn get_generation(&self, id: &str) -> Result<Option<Usage>> {
+        self.inner().get_generation(id).await
     }
 
     fn told_quota(&self) -> Option<QuotaInfo> {

@@ -25,7 +25,7 @@ pub struct Figures {
     pub failures: u64,
     /// Calls that were refused for a limit: they count as failures too.
     pub limited: u64,
-    /// Tokens and money of the turns that were given.
+    /// Tokens and money of the turns that were given, and of lost calls where the provider tells.
     pub usage: Usage,
     /// Time of all calls together.
     pub time: Duration,
@@ -199,6 +199,12 @@ impl<P: Provider> Provider for Meter<P> {
 
     async fn list_models(&self) -> Result<Option<Catalog>> {
         self.inner.list_models().await
+    }
+
+    async fn get_generation(&self, id: &str) -> Result<Option<Usage>> {
+        let usage = self.inner.get_generation(id).await?;
+        self.tally.lock().usage += usage.unwrap_or_default();
+        Ok(usage)
     }
 
     fn told_quota(&self) -> Option<QuotaInfo> {

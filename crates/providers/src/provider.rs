@@ -62,6 +62,17 @@ pub trait Provider: Send + Sync + fmt::Debug {
     /// What a call over a network can meet.
     async fn list_models(&self) -> Result<Option<Catalog>>;
 
+    /// What an answer cost that was lost on its way, by the provider's name for it
+    /// ([`crate::Error::generation_id`]); its usage has no turn. `None` where the provider does not
+    /// know the answer or can't be asked. May take a few seconds: a provider may know an answer only a
+    /// while after the call.
+    ///
+    /// # Errors
+    /// What a call over a network can meet.
+    async fn get_generation(&self, _id: &str) -> Result<Option<Usage>> {
+        Ok(None)
+    }
+
     /// The limits that the last answers told by the way; no request is made. `None` where answers
     /// tell nothing.
     fn told_quota(&self) -> Option<QuotaInfo> {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use async_trait::async_trait;
-use fusion_core::nearest;
+use fusion_core::{Usage, nearest};
 
 use crate::{
     Catalog, DeltaSink, Error, ModelInfo, ModelRequest, Provider, QuotaInfo, Result, Turn,
@@ -141,6 +141,10 @@ impl Provider for Entry {
 
     async fn list_models(&self) -> Result<Option<Catalog>> {
         self.open()?.list_models().await
+    }
+
+    async fn get_generation(&self, id: &str) -> Result<Option<Usage>> {
+        self.open()?.get_generation(id).await
     }
 
     fn told_quota(&self) -> Option<QuotaInfo> {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::time::Instant;
 
-use fusion_core::Coded;
+use fusion_core::{Coded, Usage};
 
 use crate::{
     Catalog, DeltaSink, Error, ModelInfo, ModelRequest, NoObserver, Notice, Observer, Provider,
@@ -35,6 +35,9 @@ pub struct RetryOptions {
 
 /// Between two questions to a server that loads its model.
 const LOADING_WAIT: Duration = Duration::from_secs(1);
+
+/// How long the cost of a lost call is asked for: a repeat waits no longer for it.
+const ASKING: Duration = Duration::from_secs(10);
 
 /// The shortest wait for a server that says it has too much to do (529).
 const OVERLOADED_WAIT: Duration = Duration::from_secs(2);
@@ -85,6 +88,10 @@ impl RetryOptions {
 ///
 /// A repeat asks the same question anew: nobody has acted on an answer that did not come whole,
 /// and what was shown of it is taken back ([`crate::Delta::Discarded`]).
+///
+/// After an attempt that [may be billed](Error::may_be_billed) the provider is asked what it cost,
+/// for 10 seconds at most, and the caller is told ([`DeltaSink::lost`]), whether the call is repeated or
+/// not. It is not where the caller has no room for another one.
 #[derive(Debug)]
 pub struct Retrying<P> {
     inner: P,
@@ -96,14 +103,14 @@ pub struct Retrying<P> {
 /// What is repeated.
 #[derive(Clone, Copy)]
 enum Call<'a> {
-    Turn(&'a TurnRequest<'a>),
+    Turn(&'a TurnRequest<'a>, &'a dyn DeltaSink),
     LookUp(&'static str),
 }
 
 impl Call<'_> {
     const fn name(self) -> &'static str {
         match self {
-            Self::Turn(_) => "a model turn",
+            Self::Turn(..) => "a model turn",
             Self::LookUp(what) => what,
         }
     }
@@ -155,11 +162,37 @@ impl<P: Provider> Retrying<P> {
                 Err(error) => error,
             };
             course.calls += 1;
-            let Some(wait) = self.wait_after(what, &error, &mut course) else {
+            let has_room = self.settle(what, &error).await;
+            let wait = self.wait_after(what, &error, &mut course);
+            let Some(wait) = wait.filter(|_| has_room) else {
                 return Err(error);
             };
             self.tell(what, &error, course.calls, wait);
             tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Tells the caller what a lost call cost; whether another one may be made.
+    async fn settle(&self, what: Call<'_>, error: &Error) -> bool {
+        match what {
+            Call::Turn(_, deltas) if error.may_be_billed() => {
+                deltas.lost(self.cost_of(error).await)
+            }
+            Call::Turn(..) | Call::LookUp(_) => true,
+        }
+    }
+
+    /// What the call that failed so cost; `None` where nobody can say.
+    async fn cost_of(&self, error: &Error) -> Option<Usage> {
+        let id = error.generation_id()?;
+        let asked = tokio::time::timeout(ASKING, self.inner.get_generation(id)).await;
+        match asked {
+            Ok(Ok(usage)) => usage,
+            Ok(Err(problem)) => {
+                tracing::debug!(id, %problem, "the cost of a lost call can't be had");
+                None
+            }
+            Err(_) => None,
         }
     }
 
@@ -175,7 +208,7 @@ impl<P: Provider> Retrying<P> {
         }
         let is_left_to_the_gate = matches!(
             (what, error),
-            (Call::Turn(_), Error::Limited { .. }) if !self.options.repeats_limited_turns
+            (Call::Turn(..), Error::Limited { .. }) if !self.options.repeats_limited_turns
         );
         if is_left_to_the_gate || !self.options.is_worth_a_repeat(error) {
             return None;
@@ -202,7 +235,7 @@ impl<P: Provider> Retrying<P> {
             what.name()
         );
         let (model, agent) = match what {
-            Call::Turn(request) => (
+            Call::Turn(request, _) => (
                 Some(request.model.to_owned()),
                 Some(request.place.agent.to_owned()),
             ),
@@ -234,7 +267,7 @@ impl<P: Provider> Provider for Retrying<P> {
         request: &TurnRequest<'_>,
         deltas: &dyn DeltaSink,
     ) -> Result<Turn> {
-        self.repeat(Call::Turn(request), || {
+        self.repeat(Call::Turn(request, deltas), || {
             self.inner.send_message(request, deltas)
         })
         .await
@@ -252,6 +285,10 @@ impl<P: Provider> Provider for Retrying<P> {
             self.inner.list_models()
         })
         .await
+    }
+
+    async fn get_generation(&self, id: &str) -> Result<Option<Usage>> {
+        self.inner.get_generation(id).await
     }
 
     fn told_quota(&self) -> Option<QuotaInfo> {
@@ -281,10 +318,16 @@ impl<P: Provider + ?Sized> Provider for Arc<P> {
         self.as_ref().list_models().await
     }
 
+    async fn get_generation(&self, id: &str) -> Result<Option<Usage>> {
+        self.as_ref().get_generation(id).await
+    }
+
     fn told_quota(&self) -> Option<QuotaInfo> {
         self.as_ref().told_quota()
     }
 }
 
+#[cfg(test)]
+mod lost_calls_tests;
 #[cfg(test)]
 mod tests;

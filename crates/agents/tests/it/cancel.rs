@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fusion_agents::{Ending, JournalRefused, Record};
-use fusion_core::EntryState;
+use fusion_core::{Cost, EntryState, Usage};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -103,6 +103,33 @@ async fn a_turn_that_is_cancelled_is_left_begun() {
             EntryState::Started
         ]
     );
+}
+
+#[tokio::test]
+async fn what_lost_calls_cost_is_in_the_turn_that_came_and_in_the_one_that_was_cut_off() {
+    let place = Place::new(&task());
+    let cancel = CancellationToken::new();
+    let lost = Usage {
+        turns: 0,
+        input_tokens: 7,
+        output_tokens: 3,
+        cost: Cost::from_picos(37),
+    };
+    let model = Arc::new(Model::hanging_at(2, cancel.clone()).losing(lost));
+    let journal = Memory::default();
+    let ending = place.run(&place.brief(), &model, &journal, &cancel).await;
+    let Ok(Ending::Interrupted {
+        cut_off: Some(cut_off),
+        ..
+    }) = ending
+    else {
+        panic!("{ending:?}");
+    };
+    assert_eq!(cut_off.usage, lost);
+    let entries = journal.entries();
+    let (first, last) = (&entries[0].usage, &entries.last().unwrap().usage);
+    assert_eq!((first.turns, first.cost), (1, lost.cost));
+    assert_eq!(*last, Usage::default(), "it is in no record yet");
 }
 
 #[tokio::test]

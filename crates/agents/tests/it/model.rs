@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use fusion_core::Usage;
 use fusion_providers::{
     Catalog, DeltaSink, Message, ModelInfo, ModelRequest, Provider, QuotaInfo, Result, Scripted,
     ToolCall, ToolSpec, Turn, TurnRequest,
@@ -28,6 +29,8 @@ pub(crate) struct Model {
     sent: Mutex<Vec<Sent>>,
     /// Cancels the task at a turn, and never answers it.
     hangs_at: Option<(u32, CancellationToken)>,
+    /// What a call cost that was lost before each answer.
+    loses: Usage,
 }
 
 impl Model {
@@ -36,6 +39,10 @@ impl Model {
             hangs_at: Some((turn, cancel)),
             ..Self::default()
         }
+    }
+
+    pub(crate) fn losing(self, loses: Usage) -> Self {
+        Self { loses, ..self }
     }
 
     pub(crate) fn sent(&self) -> Vec<Sent> {
@@ -72,6 +79,7 @@ impl Provider for Model {
             output_schema: request.output_schema.cloned(),
             options: request.options.cloned(),
         });
+        assert!(deltas.lost(Some(self.loses)));
         if let Some((turn, cancel)) = &self.hangs_at
             && *turn == request.place.turn
         {

@@ -40,15 +40,18 @@ fn thirty_percent(call: u64) -> Option<Fault> {
         10..18 => Some(Fault::Truncated {
             provider: provider(),
             problem: "it stops in the middle".into(),
+            generation_id: None,
         }),
         18..24 => Some(Fault::Timeout {
             provider: provider(),
             limit: std::time::Duration::from_secs(1),
+            generation_id: None,
         }),
         24..30 => Some(Fault::Malformed {
             provider: provider(),
             problem: "not JSON".into(),
             sample: "<html>".into(),
+            generation_id: None,
         }),
         _ => None,
     }

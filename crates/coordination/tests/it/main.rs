@@ -5,6 +5,8 @@ mod failing_models;
 #[cfg(test)]
 mod fallback_models;
 #[cfg(test)]
+mod lost_calls;
+#[cfg(test)]
 mod models;
 #[cfg(test)]
 mod world;

@@ -8,6 +8,7 @@ use fusion_providers::{
     Ability, Catalog, CostSource, DeltaSink, Error, FinishReason, ModelInfo, ModelRequest, Price,
     Provider, QuotaInfo, Result, Turn, TurnRequest,
 };
+use tokio_util::sync::CancellationToken;
 
 /// How the n-th call fails, from 1; `None` for an answer.
 type Failing = Box<dyn Fn(u64) -> Option<Error> + Send + Sync>;
@@ -16,6 +17,10 @@ type Failing = Box<dyn Fn(u64) -> Option<Error> + Send + Sync>;
 pub(crate) struct Model {
     calls: Mutex<u64>,
     failing: Failing,
+    /// What each lost answer cost.
+    bill: Option<Usage>,
+    /// Cancels at this call, and never answers it.
+    hangs_at: Option<(u64, CancellationToken)>,
     gone: bool,
 }
 
@@ -24,12 +29,30 @@ impl Model {
         Self {
             calls: Mutex::default(),
             failing: Box::new(failing),
+            bill: None,
+            hangs_at: None,
             gone: false,
         }
     }
 
     pub(crate) fn good() -> Self {
         Self::failing(|_| None)
+    }
+
+    /// The same, and it tells what each answer cost that was lost.
+    pub(crate) fn billing(self, bill: Usage) -> Self {
+        Self {
+            bill: Some(bill),
+            ..self
+        }
+    }
+
+    /// The same, and it cancels at this call, which it never answers.
+    pub(crate) fn hanging_at(self, call: u64, cancel: CancellationToken) -> Self {
+        Self {
+            hangs_at: Some((call, cancel)),
+            ..self
+        }
     }
 
     /// No look-up finds it.
@@ -53,6 +76,16 @@ pub(crate) fn server(status: u16) -> Error {
         status,
         message: "down".into(),
         retry_after: None,
+        generation_id: None,
+    }
+}
+
+/// A stream that broke off.
+pub(crate) fn cut(id: Option<&str>) -> Error {
+    Error::Truncated {
+        provider: "p".into(),
+        problem: "it stops in the middle".into(),
+        generation_id: id.map(Into::into),
     }
 }
 
@@ -87,6 +120,12 @@ impl Provider for Model {
             *calls += 1;
             *calls
         };
+        if let Some((at, cancel)) = &self.hangs_at
+            && *at == call
+        {
+            cancel.cancel();
+            std::future::pending::<()>().await;
+        }
         if let Some(error) = (self.failing)(call) {
             return Err(error);
         }
@@ -111,6 +150,10 @@ impl Provider for Model {
 
     async fn get_quota_info(&self) -> Result<QuotaInfo> {
         Ok(QuotaInfo::default())
+    }
+
+    async fn get_generation(&self, _: &str) -> Result<Option<Usage>> {
+        Ok(self.bill)
     }
 
     async fn list_models(&self) -> Result<Option<Catalog>> {

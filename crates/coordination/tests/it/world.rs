@@ -110,9 +110,17 @@ impl World {
 
     /// Works on a run until it ends or has to wait.
     pub(crate) async fn drive(&self, run: RunId) -> Result<Driven, Error> {
-        let cancel = CancellationToken::new();
+        self.drive_until(run, &CancellationToken::new()).await
+    }
+
+    /// The same, until it is cancelled.
+    pub(crate) async fn drive_until(
+        &self,
+        run: RunId,
+        cancel: &CancellationToken,
+    ) -> Result<Driven, Error> {
         self.coordinator
-            .resume_run(run, &Raised::default(), &cancel)
+            .resume_run(run, &Raised::default(), cancel)
             .await
     }
 

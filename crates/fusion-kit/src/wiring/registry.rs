@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use fusion_coordination::credentials;
-use fusion_core::ProviderConfig;
+use fusion_core::{ProviderConfig, Usage};
 use fusion_providers::{
     Catalog, DeltaSink, Error, LayerOptions, Layered, ModelInfo, ModelRequest, Observer, Provider,
     QuotaInfo, Registry, Result, Scripted, ThrottleOptions, Turn, TurnRequest,
@@ -182,6 +182,10 @@ impl Provider for OnDemand {
 
     async fn list_models(&self) -> Result<Option<Catalog>> {
         self.get()?.list_models().await
+    }
+
+    async fn get_generation(&self, id: &str) -> Result<Option<Usage>> {
+        self.get()?.get_generation(id).await
     }
 
     fn told_quota(&self) -> Option<QuotaInfo> {

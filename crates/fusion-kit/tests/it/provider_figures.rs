@@ -1,10 +1,11 @@
 //! Prices and quotas of OpenRouter, as the commands tell them.
 
 use serde_json::{Value, json};
-use wiremock::matchers::{method, path};
+use wiremock::matchers::{method, path, query_param};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::providers::{add, project};
+use crate::model_server::text;
+use crate::providers::{add, answering, project};
 use crate::support::Project;
 
 /// A server that stands in for OpenRouter, with this account of the key and of the credit.
@@ -174,5 +175,41 @@ async fn prices_are_exact_and_one_that_varies_is_unknown() {
             &found["models"][0]["output_usd_per_million"]
         ),
         (&json!(4), &json!("Dear: Model"), &json!("10"))
+    );
+}
+
+#[tokio::test]
+async fn what_a_lost_call_cost_is_asked_for_and_in_the_figures_of_the_run() {
+    let cut = ResponseTemplate::new(200)
+        .insert_header("x-generation-id", "gen-1")
+        .set_body_string(r#"{"id":"gen-1","choices":[{"mess"#);
+    let (server, url) = answering([cut, text("A poem.")]).await;
+    let bill = json!({ "data": {
+        "total_cost": 0.000_25, "native_tokens_prompt": 100, "native_tokens_completion": 40,
+    }});
+    Mock::given(method("GET"))
+        .and(path("/v1/generation"))
+        .and(query_param("id", "gen-1"))
+        .respond_with(ResponseTemplate::new(200).set_body_json(bill))
+        .expect(1)
+        .mount(&server)
+        .await;
+    let project = project();
+    add(&project, "or", &url, &["--type", "openrouter"])
+        .await
+        .expect(0);
+    project.write(
+        "flow.yaml",
+        "version: 1\nname: flow\nagents:\n  poet: { provider: or, model: tiny }\n\
+         steps:\n  - { id: write, agent: poet, prompt: Write. }\n",
+    );
+    project.run(["run", "flow.yaml"]).await.expect(0);
+    let shown = project.shown().await;
+    let used = json!({
+        "turns": 1, "input_tokens": 200, "output_tokens": 47, "cost_usd": "0.00025",
+    });
+    assert_eq!(
+        (&shown["usage"], &shown["steps"][0]["usage"]),
+        (&used, &used)
     );
 }

@@ -5,6 +5,8 @@ mod bytes;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod generation;
+#[cfg(test)]
 mod local_model;
 #[cfg(test)]
 mod messages;

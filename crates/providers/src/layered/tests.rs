@@ -1,12 +1,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusion_core::Usage;
+use fusion_core::{Cost, Usage};
 use futures::future::join_all;
 
 use super::{LayerOptions, Layered};
-use crate::double::{Answer, Double, Heard, limited, request, server};
-use crate::{Error, Figures, NoDeltas, Notice, Observer, Provider};
+use crate::double::{Answer, Bills, Double, Heard, limited, request, server};
+use crate::{
+    Bounds, Budgeted, Candidate, Error, Fallbacks, Figures, NoDeltas, Notice, Observer, Provider,
+    Registry,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -112,4 +115,37 @@ async fn a_dead_server_is_left_alone_after_five_calls_of_three_attempts() {
         .filter(|notice| matches!(notice, Notice::CircuitOpened { .. }))
         .count();
     assert_eq!(opened, 1);
+}
+
+#[tokio::test]
+async fn what_an_answer_cost_can_be_asked_for_through_all_layers() {
+    let bill = Usage {
+        turns: 0,
+        input_tokens: 7,
+        output_tokens: 3,
+        cost: Cost::from_picos(37),
+    };
+    let bills = Bills::default();
+    bills
+        .lock()
+        .unwrap()
+        .insert("gen".into(), (Duration::ZERO, bill));
+    let double = Double::billing(bills, |_, _| Answer::yes());
+    let (layered, heard) = layered(&double);
+    let tally = layered.tally();
+    let registry = Registry::default();
+    registry.register("mine", Arc::new(layered));
+    let candidate = |provider| Candidate {
+        provider,
+        model: "m".into(),
+    };
+    let first = candidate(Double::new([]));
+    let fallbacks = Fallbacks::new(first, vec![candidate(registry.get("mine").unwrap())]);
+    let outermost = Budgeted::new(fallbacks, Bounds::default(), vec![], heard);
+    assert_eq!(outermost.get_generation("gen").await.unwrap(), Some(bill));
+    assert_eq!(outermost.get_generation("other").await.unwrap(), None);
+    assert_eq!(tally.figures().usage, bill);
+    registry.disable("mine").unwrap();
+    let disabled = outermost.get_generation("gen").await;
+    assert!(matches!(disabled, Err(Error::Disabled { .. })));
 }

@@ -79,6 +79,7 @@ fn down() -> Error {
         status: 503,
         message: "down".into(),
         retry_after: None,
+        generation_id: None,
     }
 }
 
@@ -218,6 +219,7 @@ async fn an_answer_that_can_not_be_read_is_asked_for_once_more_only() {
         provider: "p".into(),
         problem: "not JSON".into(),
         sample: "<html>".into(),
+        generation_id: None,
     };
     let (result, asked) = ask(
         vec![garbled(), garbled(), garbled()],
@@ -235,6 +237,7 @@ async fn an_overloaded_server_gets_two_seconds_at_least() {
         status: 529,
         message: "overloaded".into(),
         retry_after: None,
+        generation_id: None,
     };
     let (result, asked) = ask(vec![overloaded], RetryOptions::default()).await;
     assert!(result.is_ok());
@@ -248,6 +251,7 @@ async fn a_server_that_loads_its_model_is_asked_every_second_for_two_minutes() {
         status: 503,
         message: "Loading model".into(),
         retry_after: None,
+        generation_id: None,
     };
     let (result, asked) = ask(
         (0..50).map(|_| loading()).collect(),

@@ -119,6 +119,10 @@ impl Assembler for Chunks {
         })
     }
 
+    fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
     fn finish(self: Box<Self>) -> Result<Answer, Unusable> {
         let Some(word) = self.finish else {
             return Err(Unusable::Cut("its stream ended without a finish reason"));

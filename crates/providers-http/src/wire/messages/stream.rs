@@ -131,6 +131,10 @@ impl Assembler for Blocks {
         }
     }
 
+    fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
     fn finish(self: Box<Self>) -> Result<Answer, Unusable> {
         let Some(stop_reason) = self.stop_reason else {
             return Err(Unusable::Cut("its stream ended without a stop reason"));
