@@ -12,10 +12,29 @@ use sea_orm::{
 
 use crate::dialect::Dialect;
 use crate::error::trying;
-use crate::events::table as log;
 use crate::failure::Result;
 use crate::readers::Readers;
 use crate::session::Session;
+
+/// What the index needs of an event: reading whole ones took longer than indexing them.
+mod log {
+    #![expect(unreachable_pub, reason = "the shape is sea-orm's")]
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "events")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub seq: i64,
+        #[sea_orm(column_type = "Text")]
+        pub message: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 /// So many new events are worth an update of the index.
 pub(crate) const DUE_AFTER: usize = 1_000;

@@ -23,7 +23,7 @@ const MAX_BODY: usize = 1024 * 1024;
 pub struct LocalServer {
     /// What a provider is set up with.
     pub base_url: String,
-    /// Which server it is, as far as it tells; else [`COMPATIBLE`].
+    /// Which server it is, as far as it tells; else `openai-compatible`.
     pub vendor: &'static Vendor,
     /// The ids of its models; empty when it wants a key first.
     pub models: Vec<String>,
