@@ -51,13 +51,13 @@ async fn a_server_that_is_stopped_under_load_keeps_exactly_what_was_acknowledged
     let load = Load::start(&own.store);
     load.each_acknowledged(20).await;
     let own = own.server(Postgres::stop_immediate).await;
-    load.some_refused().await;
+    load.a_newcomer_is_refused(&own.store).await;
     let own = own.server(Postgres::start_again).await;
     let back = Instant::now();
     load.each_acknowledged(1).await;
     assert!(back.elapsed() < BACK_WITHIN, "{:?}", back.elapsed());
     load.each_acknowledged(20).await;
-    assert!(load.end(&own.store).await > 0);
+    load.end(&own.store).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -80,7 +80,7 @@ async fn a_server_that_is_mute_makes_callers_try_later_and_loses_nothing() {
     let load = Load::start(&own.store);
     load.each_acknowledged(20).await;
     let own = own.server(Postgres::pause).await;
-    load.some_refused().await;
+    load.a_newcomer_is_refused(&own.store).await;
     let asked = Instant::now();
     own.store
         .event(fusion_core::EventId::from_uuid(uuid::Uuid::nil()))
@@ -96,5 +96,5 @@ async fn a_server_that_is_mute_makes_callers_try_later_and_loses_nothing() {
     load.each_acknowledged(1).await;
     assert!(back.elapsed() < BACK_WITHIN, "{:?}", back.elapsed());
     load.each_acknowledged(20).await;
-    assert!(load.end(&own.store).await > 0);
+    load.end(&own.store).await;
 }
