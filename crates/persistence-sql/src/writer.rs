@@ -10,7 +10,7 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use fusion_core::{AgentId, NewEvent, NewOutboxEntry};
+use fusion_core::{AgentId, Change, Decision, NewEvent, NewOutboxEntry};
 use fusion_persistence::{Batch, Claim, Claimed, Committed, Error, Lease, Prune, Result};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
@@ -96,16 +96,21 @@ enum Done {
 struct Written {
     job: Job,
     done: Done,
-    /// What a claim tells; the events of a batch are in the job.
-    claimed: Option<NewEvent>,
+    /// What is told beside the events in the job: a claim, deliveries that ended.
+    told: Vec<NewEvent>,
 }
 
 impl Written {
-    fn events(&self) -> &[NewEvent] {
+    fn decision(&self) -> Option<&Decision> {
         match &self.job.work {
-            Work::Commit(batch) => &batch.decision.events,
-            Work::Claim(_) | Work::Extend(_) | Work::Prune(_) => self.claimed.as_slice(),
+            Work::Commit(batch) => Some(&batch.decision),
+            Work::Claim(_) | Work::Extend(_) | Work::Prune(_) => None,
         }
+    }
+
+    fn events(&self) -> impl Iterator<Item = &NewEvent> {
+        let own = self.decision().map_or(&[][..], |decision| &decision.events);
+        own.iter().chain(&self.told)
     }
 
     /// Whether nothing was written: a claim that found nothing, for example.
@@ -113,11 +118,14 @@ impl Written {
         matches!(self.done, Done::Claimed(None) | Done::Count(0))
     }
 
+    fn changes(&self) -> &[Change] {
+        self.decision()
+            .map_or(&[], |decision| decision.changes.as_slice())
+    }
+
     fn outbox(&self) -> &[NewOutboxEntry] {
-        match &self.job.work {
-            Work::Commit(batch) => &batch.decision.outbox,
-            Work::Claim(_) | Work::Extend(_) | Work::Prune(_) => &[],
-        }
+        self.decision()
+            .map_or(&[], |decision| decision.outbox.as_slice())
     }
 }
 
@@ -397,7 +405,11 @@ async fn run_all<S: Session>(
     let mut jobs = group.into_iter();
     while let Some(job) = jobs.next() {
         match part(open.session, &job.work, care, &mut agents).await {
-            Ok(Ran::Done(done, claimed)) => results.written.push(Written { job, done, claimed }),
+            Ok(Ran::Done(done, claimed)) => results.written.push(Written {
+                job,
+                done,
+                told: claimed.into_iter().collect(),
+            }),
             Ok(Ran::Refused(_) | Ran::Again(_)) if care == Care::Bold => {
                 let before = results.into_jobs().into_iter();
                 return Err(too_bold(open, before.chain([job]).chain(jobs).collect()).await);
