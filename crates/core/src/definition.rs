@@ -162,6 +162,8 @@ text_enum! {
         Files = "files",
         /// `run_command`.
         Shell = "shell",
+        /// `send_message`, `read_messages`, `wait_for_message`, `subscribe`, `unsubscribe`.
+        Messages = "messages",
     }
 }
 
