@@ -155,9 +155,17 @@ impl Redis {
     /// # Errors
     /// When it can't be asked, does not answer, or answers with an error.
     pub fn ask(&self, command: &str) -> Result<String> {
+        self.ask_as(&self.password, command)
+    }
+
+    /// The same with another password.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub fn ask_as(&self, password: &str, command: &str) -> Result<String> {
         let line = command.split_whitespace().next().unwrap_or_default();
         let answer = self
-            .exchange(command)
+            .exchange(password, command)
             .with_context(|| format!("could not ask Redis to {line}"))?;
         let (welcome, rest) = answer.split_once("\r\n").unwrap_or((&answer, ""));
         ensure!(welcome == "+OK", "Redis did not let in: {welcome}");
@@ -166,10 +174,9 @@ impl Redis {
         Ok(answer.to_owned())
     }
 
-    fn exchange(&self, command: &str) -> std::io::Result<String> {
+    fn exchange(&self, password: &str, command: &str) -> std::io::Result<String> {
         let mut connection = TcpStream::connect(("127.0.0.1", self.port))?;
         connection.set_read_timeout(Some(ANSWER))?;
-        let password = &self.password;
         let lines = format!("AUTH {password}\r\n{command}\r\nQUIT\r\n");
         connection.write_all(lines.as_bytes())?;
         let mut answer = String::new();
