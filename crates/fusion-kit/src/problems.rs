@@ -61,6 +61,7 @@ pub(crate) fn of_store(error: &StoreError) -> Problem {
         | StoreError::KeyReused { .. }
         | StoreError::Gone { .. }
         | StoreError::Invalid { .. }
+        | StoreError::InboxFull { .. }
         | StoreError::Fenced { .. }
         | StoreError::Unusable { .. }
         | StoreError::Failed { .. } => return of_error(error),
