@@ -58,6 +58,8 @@ pub(crate) struct Draft<'n> {
     pub(crate) outputs: Vec<Template<'n>>,
     /// The agents that its message flow names.
     pub(crate) flow: Vec<Marked<'n>>,
+    /// The providers and models of the agents: their expressions see what is known before a run.
+    pub(crate) choices: Vec<Template<'n>>,
 }
 
 impl Draft<'_> {
@@ -156,6 +158,7 @@ pub(crate) fn workflow<'n>(root: &'n Node<'n>, faults: &mut Faults) -> Option<Dr
             .unwrap_or_default(),
         outputs: output_templates,
         flow: flow.unwrap_or_default(),
+        choices: agents.map(models::choices).unwrap_or_default(),
     })
 }
 

@@ -203,15 +203,14 @@ pub async fn messages_are_selected_by_their_filter(store: &dyn Store) {
     selects(store, only!(MessageFilter, until), &[&one, &two]).await;
     selects(store, only!(MessageFilter, since, until), &[&two]).await;
     selects(store, MessageFilter { since, ..to_b }, &[&three]).await;
-    let after = |filter, seq| async move {
-        let found = store.messages_after(&filter, seq, 10).await.unwrap();
-        found.into_iter().map(|m| m.seq).collect::<Vec<_>>()
-    };
-    assert_eq!(
-        after(only!(MessageFilter, recipient: Some(a)), 0).await,
-        [2, 3]
-    );
-    assert_eq!(after(MessageFilter::default(), 2).await, [3]);
+    let to_a = only!(MessageFilter, recipient: Some(a));
+    assert_eq!(places_after(store, &to_a, 0).await, [2, 3]);
+    assert_eq!(places_after(store, &MessageFilter::default(), 2).await, [3]);
+}
+
+async fn places_after(store: &dyn Store, filter: &MessageFilter, seq: u64) -> Vec<u64> {
+    let found = store.messages_after(filter, seq, 10).await.unwrap();
+    found.into_iter().map(|message| message.seq).collect()
 }
 
 /// Messages go by their age in small batches, with their deliveries; not while somebody has to read
