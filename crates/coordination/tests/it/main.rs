@@ -9,4 +9,6 @@ mod lost_calls;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
+mod talk;
+#[cfg(test)]
 mod world;
