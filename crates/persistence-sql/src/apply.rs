@@ -1,20 +1,20 @@
 //! Applies a batch inside an open transaction.
 
 use fusion_core::{
-    Agent, ApiToken, Approval, Capability, Change, Message, Project, ProviderConfig, Row, RowKind,
-    Run, Task, Workflow, Workspace,
+    Agent, ApiToken, Approval, Capability, Change, Project, ProviderConfig, Row, RowKind, Run,
+    Task, Workflow, Workspace,
 };
 use fusion_persistence::{Batch, Error, Fence, Guard};
 use sea_orm::prelude::Uuid;
 
 use crate::failure::Result;
 use crate::session::Session;
-use crate::usage::Booked;
+use crate::usage::{self, Booked};
 use crate::writer::Care;
-use crate::{idempotency, journal, runs, table, tasks, usage};
+use crate::{idempotency, journal, mail, table, tasks};
 
-/// Checks the idempotency key and the guard, and writes the rows. The caller appends the events and
-/// the outbox, and commits or rolls back.
+/// Checks the idempotency key and the guard, and writes the rows. The caller writes what is counted
+/// for all jobs together and the mail, appends the events and the outbox, and commits or rolls back.
 pub(crate) async fn apply(session: &mut impl Session, batch: &Batch, care: Care) -> Result<()> {
     // First: the guard of what was done before may not hold any more.
     if let Some(key) = &batch.idempotency {
@@ -28,8 +28,7 @@ pub(crate) async fn apply(session: &mut impl Session, batch: &Batch, care: Care)
         Guard::Release(fence) => tasks::requeue(session, fence, tasks::Requeue::ByHolder).await?,
         Guard::Rescue(fence) => tasks::requeue(session, fence, tasks::Requeue::WhenExpired).await?,
     }
-    apply_changes(session, &batch.decision.changes, own).await?;
-    Ok(())
+    apply_changes(session, &batch.decision.changes, own).await
 }
 
 /// The lease of a batch that writes the leased task itself: that update checks the fence.
@@ -70,23 +69,21 @@ async fn apply_changes(
     Ok(())
 }
 
+/// What is counted for all jobs together is left to [`Counts`](crate::counts::Counts).
 async fn apply_change(session: &mut impl Session, change: &Change) -> Result<()> {
     match change {
         Change::Create(row) => create(session, row).await,
         Change::Update(row) => update(session, row).await,
         Change::Delete { kind, id, version } => delete(session, *kind, *id, *version).await,
-        Change::ReleaseSuccessors(task) => tasks::release_successors(session, *task).await,
-        Change::CloseTasks { run_id, count } => runs::close_tasks(session, *run_id, *count).await,
-        Change::BookUsage {
-            run_id,
-            task_id,
-            usage: used,
-        } => {
-            usage::book(session, Booked::Task, task_id.uuid(), *used).await?;
-            usage::book(session, Booked::Run, run_id.uuid(), *used).await
+        Change::ReleaseSuccessors(_) | Change::CloseTasks { .. } => Ok(()),
+        Change::BookUsage { task_id, usage, .. } => {
+            usage::book(session, Booked::Task, task_id.uuid(), *usage).await
         }
         Change::BeginEntry(entry) => table::create(session, entry).await,
         Change::UpdateEntry(entry) => journal::update(session, entry).await,
+        Change::SendMessage(letter) => mail::look_for_room(session, letter).await,
+        // Written last, with those of all jobs.
+        Change::SettleDeliveries(_) => Ok(()),
     }
 }
 
@@ -96,7 +93,6 @@ async fn create(session: &mut impl Session, row: &Row) -> Result<()> {
         Row::ApiToken(token) => table::create(session, &**token).await,
         Row::Approval(approval) => table::create(session, &**approval).await,
         Row::Capability(capability) => table::create(session, &**capability).await,
-        Row::Message(message) => table::create(session, &**message).await,
         Row::Metrics(sample) => table::create(session, &**sample).await,
         Row::Project(project) => table::create(session, &**project).await,
         Row::Provider(provider) => table::create(session, &**provider).await,
@@ -113,7 +109,6 @@ async fn update(session: &mut impl Session, row: &Row) -> Result<()> {
         Row::ApiToken(token) => table::update(session, &**token).await,
         Row::Approval(approval) => table::update(session, &**approval).await,
         Row::Capability(capability) => table::update(session, &**capability).await,
-        Row::Message(message) => table::update(session, &**message).await,
         Row::Metrics(_) => Err(never_changes(RowKind::Metrics)),
         Row::Project(project) => table::update(session, &**project).await,
         Row::Provider(provider) => table::update(session, &**provider).await,
@@ -128,7 +123,6 @@ async fn delete(session: &mut impl Session, kind: RowKind, id: Uuid, version: u6
     match kind {
         RowKind::ApiToken => table::delete::<ApiToken>(session, id, version).await,
         RowKind::Capability => table::delete::<Capability>(session, id, version).await,
-        RowKind::Message => table::delete::<Message>(session, id, version).await,
         RowKind::Project => table::delete::<Project>(session, id, version).await,
         RowKind::Provider => table::delete::<ProviderConfig>(session, id, version).await,
         RowKind::Workflow => table::delete::<Workflow>(session, id, version).await,

@@ -1,13 +1,15 @@
 //! What happens inside one transaction: the jobs one by one, then what all of them tell.
 
-use fusion_core::{AgentId, NewEvent, NewOutboxEntry};
+use fusion_core::{AgentId, Change, NewEvent, NewOutboxEntry};
 use fusion_persistence::{Committed, Error};
 
-use super::{Care, Done, Job, Open, Work, Written};
+use super::job::{Done, Job, Work, Written};
+use super::{Care, Open};
 use crate::claim::IdleAgents;
+use crate::counts::Counts;
 use crate::failure::{self, Failure};
 use crate::session::{Outcome, Session};
-use crate::{apply, claim, events, outbox, prune, words};
+use crate::{apply, claim, events, mail, outbox, prune, words};
 
 /// What became of a job inside a transaction that is still open.
 pub(super) enum Ran {
@@ -16,7 +18,7 @@ pub(super) enum Ran {
     Again(Error),
 }
 
-/// Appends what the jobs tell, and commits.
+/// Writes what the jobs count together, appends what they tell, and commits.
 pub(super) async fn finish<S: Session>(
     open: &mut Open<'_, S>,
     written: &mut [Written],
@@ -25,6 +27,7 @@ pub(super) async fn finish<S: Session>(
         open.session.roll_back().await;
         return Ok(Outcome::Done);
     }
+    count(open.session, written).await?;
     let new = append(open.session, written).await?;
     let unindexed = if open.unindexed + new >= words::DUE_AFTER {
         index_words(open.session).await?
@@ -63,15 +66,30 @@ async fn index_words<S: Session>(session: &mut S) -> failure::Result<usize> {
     })
 }
 
-/// Appends the outbox entries and the events of all jobs, in their order; says how many events.
+/// Writes what the jobs count together.
+async fn count(session: &mut impl Session, written: &[Written]) -> failure::Result<()> {
+    let mut counts = Counts::default();
+    for job in written {
+        counts.add(job.changes());
+    }
+    counts.write(session).await
+}
+
+/// Appends the outbox entries, the mail and the events of all jobs, in their order; says how many
+/// events.
 async fn append(session: &mut impl Session, written: &mut [Written]) -> failure::Result<usize> {
     let entries: Vec<&NewOutboxEntry> = written.iter().flat_map(Written::outbox).collect();
     outbox::append(session, &entries).await?;
+    let changes: Vec<&[Change]> = written.iter().map(Written::changes).collect();
+    let settled = mail::write(session, &changes).await?;
+    for (job, told) in written.iter_mut().zip(settled) {
+        job.told.extend(told);
+    }
     let told: Vec<&NewEvent> = written.iter().flat_map(Written::events).collect();
     let count = told.len();
     let mut last = events::append(session, &told).await?;
     for job in written {
-        let own = u64::try_from(job.events().len()).unwrap_or_default();
+        let own = u64::try_from(job.events().count()).unwrap_or_default();
         last += own;
         if let Done::Committed(committed) = &mut job.done
             && own > 0
