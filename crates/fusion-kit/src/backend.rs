@@ -103,6 +103,9 @@ impl LocalBackend {
             raised,
         } = driving;
         let read = |error: fusion_persistence::Error| problems::of_store(&error);
+        if let Some(notice) = engine.notice().await {
+            progress.notice(&notice);
+        }
         let answers = Arc::clone(&self.answers);
         let watched = Watched::new(engine.store(), run, answers)
             .await
