@@ -47,4 +47,6 @@ mod shared_data;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod talk;
+#[cfg(test)]
 mod terminal;
