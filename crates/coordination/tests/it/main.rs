@@ -1,6 +1,8 @@
 //! The whole engine on a real SQLite file, with models that misbehave.
 
 #[cfg(test)]
+mod conversation;
+#[cfg(test)]
 mod failing_models;
 #[cfg(test)]
 mod fallback_models;
