@@ -34,6 +34,9 @@ pub(crate) struct ToolOutcome {
     /// Exit code, for commands that ended by themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) exit_code: Option<i32>,
+    /// A command ran that nothing held: the operator switched the sandbox off.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) unsandboxed: bool,
 }
 
 /// The outcome of the `verify` commands.

@@ -59,16 +59,6 @@ pub(crate) struct Toolbox {
 
 impl Toolbox {
     pub(crate) fn new(brief: &TaskBrief) -> Self {
-        let mut tools: Vec<Box<dyn Tool>> = Vec::new();
-        for group in ToolGroup::ALL
-            .iter()
-            .filter(|group| brief.tools.contains(group))
-        {
-            match group {
-                ToolGroup::Files => tools.extend(files::tools()),
-                ToolGroup::Shell => tools.push(Box::new(shell::RunCommand)),
-            }
-        }
         let hands_in = brief
             .output_schema
             .clone()
@@ -80,6 +70,18 @@ impl Toolbox {
                     .to_owned(),
             parameters,
         });
+        Self::of_groups(&brief.tools, finish)
+    }
+
+    /// The tools of some groups, in the order of the groups' declaration.
+    pub(crate) fn of_groups(groups: &[ToolGroup], finish: Option<ToolSpec>) -> Self {
+        let mut tools: Vec<Box<dyn Tool>> = Vec::new();
+        for group in ToolGroup::ALL.iter().filter(|group| groups.contains(group)) {
+            match group {
+                ToolGroup::Files => tools.extend(files::tools()),
+                ToolGroup::Shell => tools.push(Box::new(shell::RunCommand)),
+            }
+        }
         Self {
             tools: tools.into_iter().map(|tool| (tool.spec(), tool)).collect(),
             finish,
@@ -130,6 +132,7 @@ pub(crate) const fn refused(content: String) -> ToolOutcome {
         content,
         ok: false,
         exit_code: None,
+        unsandboxed: false,
     }
 }
 
@@ -139,6 +142,7 @@ pub(crate) const fn done(content: String) -> ToolOutcome {
         content,
         ok: true,
         exit_code: None,
+        unsandboxed: false,
     }
 }
 

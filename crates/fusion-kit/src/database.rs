@@ -102,6 +102,7 @@ impl Upkeep for LocalBackend {
             Ok(source) => source.check(stored.as_deref()),
             Err(problem) => fault("master key", &problem),
         });
+        checks.push(self.check_sandbox().await);
         for row in stored.iter().flatten().filter(|row| row.enabled) {
             checks.push(self.check_provider(row, online).await);
         }

@@ -1,5 +1,6 @@
 //! Puts the parts together: the one place that picks variants.
 
+mod commands;
 mod registry;
 
 use std::path::{Path, PathBuf};
@@ -13,18 +14,18 @@ use fusion_messaging::{Bus, InProcessBus, Pattern, QueueLimits, Subscription};
 use fusion_persistence::{Patience, Patient, Store};
 use fusion_persistence_sql::{Durability, Location, SqlStore};
 use fusion_providers::Registry;
-use fusion_workspaces::{Launcher, Owners, Prepared, Workspaces};
+use fusion_workspaces::{Owners, Prepared, Workspaces};
 use secrecy::ExposeSecret;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::HELPER;
 use crate::config::Config;
 use crate::data_dir::{DataDir, Owned};
 use crate::problems;
 use crate::system::{SystemClock, SystemIds};
 
+pub(crate) use commands::{launcher, sandbox};
 pub(crate) use registry::{
     OPENAI_COMPATIBLE, OPENROUTER, SCRIPTED, Told, of_environment, registry, stored_provider,
 };
@@ -118,6 +119,7 @@ impl Engine {
         notices: Arc<Notices>,
     ) -> Result<Opened, Problem> {
         let owners = owners(config)?;
+        let launcher = launcher(config, data_dir)?;
         let location = location(config, data_dir)?;
         let retention = retention(config)?;
         let (root, prepared) = prepare_workspaces(config, data_dir, &owners)?;
@@ -135,7 +137,7 @@ impl Engine {
             bus: Arc::clone(&bus),
             providers: registry,
             notices,
-            launcher: Launcher::new(vec!["/proc/self/exe".into(), HELPER.into()]),
+            launcher,
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds::new()),
         };
@@ -265,7 +267,8 @@ fn prepare_workspaces(
     }
 }
 
-fn owners(config: &Config) -> Result<Owners, Problem> {
+/// Whose agents' files and processes are.
+pub(crate) fn owners(config: &Config) -> Result<Owners, Problem> {
     let Some(text) = &config.agent_uids else {
         return Ok(Owners::of_this_process(DEFAULT_UIDS));
     };

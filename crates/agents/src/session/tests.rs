@@ -134,6 +134,7 @@ fn result(content: &str) -> JournalEntry {
         content: content.into(),
         ok: true,
         exit_code: None,
+        unsandboxed: false,
     };
     finished(2, EntryKind::Tool, outcome)
 }

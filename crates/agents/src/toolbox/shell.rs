@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fusion_core::{EffectClass, error_chain};
 use fusion_providers::ToolSpec;
-use fusion_workspaces::{Command, Exit, Finished, Program};
+use fusion_workspaces::{Command, Exit, Finished, Grants, Program, Sandbox};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -83,6 +83,7 @@ async fn run(
     let command = Command {
         program: Program::Shell(script),
         env: BTreeMap::new(),
+        grants: Grants::default(),
         timeout,
         output_limit: CONTENT_LIMIT,
     };
@@ -95,12 +96,16 @@ async fn run(
 fn outcome(finished: &Finished) -> ToolOutcome {
     let exit_code = match finished.exit {
         Exit::Code(code) => Some(code),
-        Exit::Signal(_) | Exit::TimedOut | Exit::Cancelled => None,
+        Exit::Signal(_) | Exit::TimedOut | Exit::Cancelled | Exit::OverLimit(_) => None,
     };
     ToolOutcome {
         content: format!("{}\n[{}]", finished.output.trim_end(), ending(finished)),
         ok: finished.exit == Exit::Code(0),
         exit_code,
+        unsandboxed: finished
+            .sandbox
+            .as_ref()
+            .is_some_and(|report| report.sandbox == Sandbox::Off),
     }
 }
 
@@ -112,6 +117,7 @@ fn ending(finished: &Finished) -> String {
             "killed: it took longer than {} seconds",
             finished.duration.as_secs()
         ),
+        Exit::OverLimit(resource) => format!("killed: it used too much {resource}"),
         Exit::Cancelled => "stopped".to_owned(),
     }
 }
