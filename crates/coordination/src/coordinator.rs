@@ -1,6 +1,5 @@
 //! The handle on the engine, and the one way it commits.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,12 +95,7 @@ impl Coordinator {
 
     /// Commits a batch, then tells the bus. The bus may lose it: who listens also looks.
     pub(crate) async fn commit(&self, batch: Batch) -> Result<()> {
-        let topics: BTreeSet<String> = batch
-            .decision
-            .events
-            .iter()
-            .filter_map(|event| event.message_queue_topic.clone())
-            .collect();
+        let topics = batch.decision.subjects();
         let committed = self.parts.store.commit(batch).await?;
         let payload: Arc<[u8]> = committed.last_seq.to_string().into_bytes().into();
         for topic in topics {

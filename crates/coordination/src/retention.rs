@@ -18,7 +18,7 @@ const REST: Duration = Duration::from_millis(50);
 const PERIOD: Duration = Duration::from_hours(1);
 
 impl Coordinator {
-    /// Deletes old events, metrics and idempotency keys, now and once an hour, until `stop`.
+    /// Deletes old events, messages, metrics and idempotency keys, now and once an hour, until `stop`.
     pub async fn keep_tidy(&self, stop: &CancellationToken) {
         loop {
             let next = match self.tidy().await {
@@ -48,9 +48,11 @@ impl Coordinator {
             .and_then(|kept| now.checked_sub_signed(chrono::Duration::from_std(kept).ok()?));
         let old = Prune {
             events_before: before,
+            messages_before: before,
             metrics_before: before,
             keys_before: Some(now),
             outbox_up_to: None,
+            outbox_before: before,
             limit: AT_ONCE,
         };
         Ok(self.parts.store.prune(old).await?)

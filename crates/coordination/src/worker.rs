@@ -171,7 +171,8 @@ impl Coordinator {
         Ok(Runtime {
             provider: provider.map_err(|source| Error::Model {
                 agent: agent.name.clone(),
-                source,
+                number: None,
+                source: Box::new(source),
             })?,
             workspace,
             launcher: self.parts.launcher.clone(),

@@ -1,10 +1,12 @@
 //! What a rule decides: rows to write and events to append, all or nothing.
 
+use std::collections::BTreeSet;
+
 use uuid::Uuid;
 
 use crate::{
-    AgentId, EventId, EventType, JournalEntry, Moment, NewEvent, NewOutboxEntry, Row, RowKind,
-    RunId, Severity, TaskId, Usage,
+    AgentId, EventId, EventType, JournalEntry, Letter, Moment, NewEvent, NewOutboxEntry, Row,
+    RowKind, RunId, Settlement, Severity, TaskId, Usage, inbox_subject,
 };
 
 /// One change of the store.
@@ -49,6 +51,11 @@ pub enum Change {
     BeginEntry(JournalEntry),
     /// The outcome of an effect, or its next attempt.
     UpdateEntry(JournalEntry),
+    /// A new message with its deliveries; the store gives it its place in the message log. Refused
+    /// when the inbox of a recipient is full.
+    SendMessage(Box<Letter>),
+    /// Deliveries end. What has ended already is left as it is and not told again.
+    SettleDeliveries(Settlement),
 }
 
 impl Change {
@@ -80,6 +87,22 @@ impl Decision {
         self.changes.extend(other.changes);
         self.events.extend(other.events);
         self.outbox.extend(other.outbox);
+    }
+
+    /// The subjects to publish once this is committed, so that nobody has to wait for his next look:
+    /// those of the events, and the inboxes that get a message.
+    #[must_use]
+    pub fn subjects(&self) -> BTreeSet<String> {
+        let events = self.events.iter();
+        let mut subjects: BTreeSet<String> = events
+            .filter_map(|event| event.message_queue_topic.clone())
+            .collect();
+        for change in &self.changes {
+            if let Change::SendMessage(letter) = change {
+                subjects.extend(letter.recipients.iter().copied().map(inbox_subject));
+            }
+        }
+        subjects
     }
 
     /// Adds a change.

@@ -165,9 +165,9 @@ text_enum! {
 /// One agent of the file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AgentSpec {
-    /// Name of a registered provider.
+    /// Name of a registered provider, or a template of it.
     pub provider: String,
-    /// The model, in the provider's own spelling.
+    /// The model, in the provider's own spelling, or a template of it.
     pub model: String,
     /// What it can do.
     pub capabilities: CapabilitySet,
@@ -193,7 +193,7 @@ pub struct AgentSpec {
 }
 
 impl AgentSpec {
-    /// The models that may serve it, in order: its own first.
+    /// The models that may serve it as they are written, in order: its own first.
     pub fn models(&self) -> impl Iterator<Item = ModelChoice> {
         let own = ModelChoice {
             provider: self.provider.clone(),

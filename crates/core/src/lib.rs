@@ -25,6 +25,7 @@ mod provider;
 mod row;
 mod run;
 mod sealed;
+mod subject;
 mod task;
 mod token;
 mod transition;
@@ -50,7 +51,11 @@ pub use id::{
     MetricsId, NodeId, ProjectId, ProviderId, RunId, TaskId, WorkflowId, WorkspaceId,
 };
 pub use journal::{EffectClass, EntryKind, EntryState, JournalEntry};
-pub use message::{DeliveryStatus, Message};
+pub use message::{
+    Audience, Delivery, DeliveryStatus, Draft, Letter, MAX_MESSAGE_TYPE_BYTES, MAX_PAYLOAD_BYTES,
+    MAX_PAYLOAD_DEPTH, MAX_RECIPIENTS, Message, MessageFault, MessageLimits, Outcome, PayloadFault,
+    Settlement, Undelivered, deliver, inbox_subject, payload_from_json, settle_undelivered,
+};
 pub use metrics::ResourceMetrics;
 pub use nearest::nearest;
 pub use outbox::{NewOutboxEntry, OutboxEntry};
@@ -59,6 +64,7 @@ pub use provider::{AuthType, ProviderConfig, RateLimits};
 pub use row::{Row, RowKind};
 pub use run::{Run, RunPlan};
 pub use sealed::Sealed;
+pub use subject::{MAX_SUBJECT_BYTES, SubjectFault, check_subject};
 pub use task::{CancelReason, Task, TaskState};
 pub use token::{ApiToken, TokenScope};
 pub use transition::{IllegalTransition, StateMachine};

@@ -1,8 +1,8 @@
 //! Rows: the entities that the store creates, updates and deletes whole.
 
 use crate::{
-    Agent, ApiToken, Approval, Capability, Message, Project, ProviderConfig, ResourceMetrics, Run,
-    Task, Workflow, Workspace,
+    Agent, ApiToken, Approval, Capability, Project, ProviderConfig, ResourceMetrics, Run, Task,
+    Workflow, Workspace,
 };
 
 macro_rules! rows {
@@ -59,8 +59,6 @@ rows! {
     Approval(Approval) = "approval";
     /// An entry of the capability registry.
     Capability(Capability) = "capability";
-    /// A message between agents.
-    Message(Message) = "message";
     /// A sample of an agent's resource use.
     Metrics(ResourceMetrics) = "metrics sample";
     /// A group of agents and workflows.

@@ -215,7 +215,7 @@ impl Backend for LocalBackend {
             .map_err(|faults| problems::of_inputs(&faults))?;
         let data_dir = self.data_dir()?;
         let registry = self.registry(&file.definition).await?;
-        let models = check_models(&registry, &file.definition, &file.base_dir)
+        let models = check_models(&registry, &file.definition, &inputs, &file.base_dir)
             .await
             .map_err(|error| problems::of_models(&request.file, &file.source, &error, &data_dir))?;
         let engine = self.engine(&data_dir, registry).await?;
@@ -368,6 +368,7 @@ async fn check_again(registry: &Registry, driving: &Driving<'_>, run: &Run) -> R
     check_models(
         registry,
         &workflow.definition,
+        &run.inputs,
         Path::new(&workflow.base_dir),
     )
     .await

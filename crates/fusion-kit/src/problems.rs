@@ -8,7 +8,7 @@ use fusion_coordination::Error;
 use fusion_core::{Coded, ErrorCode, InputFault, ProviderConfig, error_chain};
 use fusion_persistence::Error as StoreError;
 use fusion_providers::Error as ModelError;
-use fusion_workflow_file::{Fault, Position, place_in_agent};
+use fusion_workflow_file::{Choice, ChoicePart, Fault, Position, place_in_agent};
 
 use crate::data_dir::DataDir;
 
@@ -61,6 +61,7 @@ pub(crate) fn of_store(error: &StoreError) -> Problem {
         | StoreError::KeyReused { .. }
         | StoreError::Gone { .. }
         | StoreError::Invalid { .. }
+        | StoreError::InboxFull { .. }
         | StoreError::Fenced { .. }
         | StoreError::Unusable { .. }
         | StoreError::Failed { .. } => return of_error(error),
@@ -127,7 +128,9 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
         Error::Workspace { source, .. } => with_help(problem, source.help()),
         Error::Unserved { help, .. } => with_help(problem, help.clone()),
         Error::Store(error) => of_store(error),
-        Error::Ended { .. } | Error::Illegal(_) | Error::Broken(_) => problem,
+        Error::Choice { .. } | Error::Ended { .. } | Error::Illegal(_) | Error::Broken(_) => {
+            problem
+        }
     }
 }
 
@@ -166,6 +169,20 @@ pub(crate) fn of_faults(path: &Path, text: String, faults: Vec<Fault>) -> Proble
 /// place in it.
 pub(crate) fn of_models(path: &Path, text: &str, error: &Error, data_dir: &DataDir) -> Problem {
     let problem = of_engine(error);
+    let in_file = |agent: &str, fault| Problem {
+        message: format!("the agent '{agent}' can't be spawned"),
+        ..of_faults(path, text.to_owned(), vec![fault])
+    };
+    if let Error::Choice { agent, source } = error
+        && let Some(position) = place_in_agent(text, agent, source.choice)
+    {
+        let fault = Fault {
+            message: error_chain(source),
+            help: Some("an input chooses it: give that input with -i NAME=VALUE".to_owned()),
+            position,
+        };
+        return in_file(agent, fault);
+    }
     let Some((agent, source, place)) = misnamed(text, error) else {
         return problem;
     };
@@ -179,10 +196,7 @@ pub(crate) fn of_models(path: &Path, text: &str, error: &Error, data_dir: &DataD
         help,
         position: place,
     };
-    Problem {
-        message: format!("the agent '{agent}' can't be spawned"),
-        ..of_faults(path, text.to_owned(), vec![fault])
-    }
+    in_file(agent, fault)
 }
 
 /// A known vendor is added by its name, anything else by its base URL.
@@ -201,15 +215,21 @@ fn misnamed<'e>(
     error: &'e Error,
 ) -> Option<(&'e str, &'e fusion_providers::Error, Position)> {
     use ModelError as Model;
-    let Error::Model { agent, source } = error else {
+    let Error::Model {
+        agent,
+        number,
+        source,
+    } = error
+    else {
         return None;
     };
-    let key = match source {
-        Model::UnknownProvider { .. } | Model::Disabled { .. } => "provider",
+    let source = source.as_ref();
+    let part = match source {
+        Model::UnknownProvider { .. } | Model::Disabled { .. } => ChoicePart::Provider,
         Model::UnknownModel { .. }
         | Model::NoTools { .. }
         | Model::NoJsonSchema { .. }
-        | Model::Script { .. } => "model",
+        | Model::Script { .. } => ChoicePart::Model,
         Model::MissingKey { .. }
         | Model::Setup { .. }
         | Model::Unreachable { .. }
@@ -226,7 +246,8 @@ fn misnamed<'e>(
         | Model::Truncated { .. }
         | Model::Timeout { .. } => return None,
     };
-    let place = place_in_agent(text, agent, key)?;
+    let number = number.unwrap_or_default();
+    let place = place_in_agent(text, agent, Choice { number, part })?;
     Some((agent, source, place))
 }
 

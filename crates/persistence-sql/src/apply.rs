@@ -1,8 +1,8 @@
 //! Applies a batch inside an open transaction.
 
 use fusion_core::{
-    Agent, ApiToken, Approval, Capability, Change, Message, Project, ProviderConfig, Row, RowKind,
-    Run, Task, Workflow, Workspace,
+    Agent, ApiToken, Approval, Capability, Change, Project, ProviderConfig, Row, RowKind, Run,
+    Task, Workflow, Workspace,
 };
 use fusion_persistence::{Batch, Error, Fence, Guard};
 use sea_orm::prelude::Uuid;
@@ -11,10 +11,10 @@ use crate::failure::Result;
 use crate::session::Session;
 use crate::usage::{self, Booked};
 use crate::writer::Care;
-use crate::{idempotency, journal, table, tasks};
+use crate::{idempotency, journal, mail, table, tasks};
 
-/// Checks the idempotency key and the guard, and writes the rows. The caller writes what is
-/// counted for all jobs together, appends the events and the outbox, and commits or rolls back.
+/// Checks the idempotency key and the guard, and writes the rows. The caller writes what is counted
+/// for all jobs together and the mail, appends the events and the outbox, and commits or rolls back.
 pub(crate) async fn apply(session: &mut impl Session, batch: &Batch, care: Care) -> Result<()> {
     // First: the guard of what was done before may not hold any more.
     if let Some(key) = &batch.idempotency {
@@ -81,6 +81,9 @@ async fn apply_change(session: &mut impl Session, change: &Change) -> Result<()>
         }
         Change::BeginEntry(entry) => table::create(session, entry).await,
         Change::UpdateEntry(entry) => journal::update(session, entry).await,
+        Change::SendMessage(letter) => mail::look_for_room(session, letter).await,
+        // Written last, with those of all jobs.
+        Change::SettleDeliveries(_) => Ok(()),
     }
 }
 
@@ -90,7 +93,6 @@ async fn create(session: &mut impl Session, row: &Row) -> Result<()> {
         Row::ApiToken(token) => table::create(session, &**token).await,
         Row::Approval(approval) => table::create(session, &**approval).await,
         Row::Capability(capability) => table::create(session, &**capability).await,
-        Row::Message(message) => table::create(session, &**message).await,
         Row::Metrics(sample) => table::create(session, &**sample).await,
         Row::Project(project) => table::create(session, &**project).await,
         Row::Provider(provider) => table::create(session, &**provider).await,
@@ -107,7 +109,6 @@ async fn update(session: &mut impl Session, row: &Row) -> Result<()> {
         Row::ApiToken(token) => table::update(session, &**token).await,
         Row::Approval(approval) => table::update(session, &**approval).await,
         Row::Capability(capability) => table::update(session, &**capability).await,
-        Row::Message(message) => table::update(session, &**message).await,
         Row::Metrics(_) => Err(never_changes(RowKind::Metrics)),
         Row::Project(project) => table::update(session, &**project).await,
         Row::Provider(provider) => table::update(session, &**provider).await,
@@ -122,7 +123,6 @@ async fn delete(session: &mut impl Session, kind: RowKind, id: Uuid, version: u6
     match kind {
         RowKind::ApiToken => table::delete::<ApiToken>(session, id, version).await,
         RowKind::Capability => table::delete::<Capability>(session, id, version).await,
-        RowKind::Message => table::delete::<Message>(session, id, version).await,
         RowKind::Project => table::delete::<Project>(session, id, version).await,
         RowKind::Provider => table::delete::<ProviderConfig>(session, id, version).await,
         RowKind::Workflow => table::delete::<Workflow>(session, id, version).await,

@@ -40,7 +40,9 @@ impl Counts {
                 | Change::Update(_)
                 | Change::Delete { .. }
                 | Change::BeginEntry(_)
-                | Change::UpdateEntry(_) => {}
+                | Change::UpdateEntry(_)
+                | Change::SendMessage(_)
+                | Change::SettleDeliveries(_) => {}
             }
         }
     }

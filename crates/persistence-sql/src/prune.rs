@@ -27,8 +27,15 @@ const WORDS_POSTGRES: &str = "DELETE FROM event_words WHERE seq < coalesce(
 const METRICS: &str = "DELETE FROM resource_metrics WHERE id IN (
   SELECT id FROM resource_metrics WHERE timestamp < $1 ORDER BY timestamp LIMIT $2)";
 
+/// A message that somebody has still to read is not too old. Its deliveries go with it.
+const MESSAGES: &str = "DELETE FROM messages WHERE id IN (
+  SELECT id FROM messages WHERE timestamp < $1 AND delivery_status <> 'pending' ORDER BY timestamp LIMIT $2)";
+
 const KEYS: &str = "DELETE FROM idempotency_keys WHERE (scope, key) IN (
   SELECT scope, key FROM idempotency_keys WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
+
+const OLD_OUTBOX: &str = "DELETE FROM outbox WHERE seq IN (
+  SELECT seq FROM (SELECT seq, created_at FROM outbox ORDER BY seq LIMIT $2) AS front WHERE created_at < $1)";
 
 const OUTBOX: &str = "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE seq <= $1 ORDER BY seq LIMIT $2)";
 
@@ -41,7 +48,12 @@ pub(crate) async fn prune(session: &mut impl Session, old: Prune) -> Result<u64>
             delete_words(session).await?;
         }
     }
-    let by_age = [(METRICS, old.metrics_before), (KEYS, old.keys_before)];
+    let by_age = [
+        (MESSAGES, old.messages_before),
+        (METRICS, old.metrics_before),
+        (KEYS, old.keys_before),
+        (OLD_OUTBOX, old.outbox_before),
+    ];
     for (sql, before) in by_age {
         if let Some(before) = before {
             deleted += delete(session, sql, before, old.limit).await?;

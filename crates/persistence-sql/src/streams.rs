@@ -17,6 +17,8 @@ use crate::session::Session;
 pub(crate) enum Stream {
     /// The event log.
     Events,
+    /// The message log.
+    Messages,
     /// The outbox.
     Outbox,
 }
@@ -25,6 +27,7 @@ impl Stream {
     const fn name(self) -> &'static str {
         match self {
             Self::Events => "main",
+            Self::Messages => "messages",
             Self::Outbox => "outbox",
         }
     }
@@ -33,7 +36,7 @@ impl Stream {
 const TAKE: &str =
     "UPDATE event_streams SET last_seq = last_seq + $1 WHERE name = $2 RETURNING last_seq";
 
-/// Takes `count` numbers; gives the first of them.
+/// Takes `count` numbers, or none but the lock; gives the first of them.
 pub(crate) async fn take(session: &mut impl Session, stream: Stream, count: usize) -> Result<i64> {
     let count = i64::try_from(count).map_err(|_| corrupt("number of entries"))?;
     let values: [Value; 2] = [count.into(), stream.name().into()];

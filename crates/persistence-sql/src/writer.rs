@@ -352,7 +352,11 @@ async fn run_all<S: Session>(
     let mut jobs = group.into_iter();
     while let Some(job) = jobs.next() {
         match part(open.session, &job.work, care, &mut agents).await {
-            Ok(Ran::Done(done, claimed)) => results.written.push(Written { job, done, claimed }),
+            Ok(Ran::Done(done, claimed)) => results.written.push(Written {
+                job,
+                done,
+                told: claimed.into_iter().collect(),
+            }),
             Ok(Ran::Refused(_) | Ran::Again(_)) if care == Care::Bold => {
                 let before = results.into_jobs().into_iter();
                 return Err(too_bold(open, before.chain([job]).chain(jobs).collect()).await);

@@ -24,9 +24,11 @@ macro_rules! only {
 mod claims;
 mod commits;
 mod entities;
+mod inboxes;
 mod lists;
 mod log;
 mod machines;
+mod messages;
 mod pairs;
 mod queue;
 mod references;
@@ -38,9 +40,11 @@ mod world;
 pub use claims::*;
 pub use commits::*;
 pub use entities::*;
+pub use inboxes::*;
 pub use lists::*;
 pub use log::*;
 pub use machines::*;
+pub use messages::*;
 pub use pairs::*;
 pub use queue::*;
 pub use references::*;
@@ -84,7 +88,6 @@ macro_rules! store_conformance {
             approvals_are_kept_as_written,
             capabilities_are_kept_as_written,
             journal_entries_are_kept_as_written,
-            messages_are_kept_as_written,
             projects_are_kept_as_written,
             providers_are_kept_as_written,
             metrics_are_kept_as_taken,
@@ -104,7 +107,6 @@ macro_rules! store_conformance {
             agents_are_selected_by_their_filter,
             tasks_are_selected_by_their_filter,
             workflows_and_runs_are_selected_by_their_filters,
-            messages_are_selected_by_their_filter,
             approvals_are_selected_by_their_filter,
             journal_entries_are_selected_by_their_filter,
             named_rows_are_selected_by_their_filters,
@@ -150,6 +152,21 @@ macro_rules! store_conformance {
             capabilities_with_odd_names_are_matched,
             a_refused_release_leaves_the_task_with_its_worker,
             a_join_of_fifty_is_ready_exactly_once,
+            a_message_is_kept_as_it_was_sent,
+            a_message_refers_to_rows_that_are_there,
+            messages_are_dense_and_in_order_of_the_commits,
+            messages_are_selected_by_their_filter,
+            an_inbox_is_read_in_the_order_of_the_log,
+            an_expired_message_is_not_read_and_is_found,
+            what_waits_for_an_ended_agent_is_found,
+            a_delivery_ends_once_and_is_told_once,
+            what_was_given_up_can_still_be_read,
+            the_status_of_a_message_follows_from_its_deliveries,
+            an_acknowledgement_is_one_with_its_batch,
+            a_full_inbox_refuses_the_whole_batch,
+            senders_at_once_do_not_overfill_an_inbox,
+            old_messages_go_unless_somebody_has_to_read_them,
+            the_outbox_is_pruned_by_age,
         }
     };
     (@rules $make:path, $($rule:ident,)*) => {$(

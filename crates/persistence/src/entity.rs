@@ -89,7 +89,6 @@ macro_rules! deletable {
 deletable! {
     ApiToken = ApiToken;
     Capability = Capability;
-    Message = Message;
     Project = Project;
     ProviderConfig = Provider;
     Workflow = Workflow;

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
-use fusion_core::{Coded, ErrorCode, TaskId};
+use fusion_core::{AgentId, Coded, ErrorCode, TaskId};
 
 use crate::Remembered;
 
@@ -93,6 +93,16 @@ pub enum Error {
         "the connection to the database broke during a commit, and it is not known whether it was done"
     )]
     OutcomeUnknown,
+    /// So many messages wait for an agent that there is no room for another. Nothing was sent.
+    #[error(
+        "the inbox of agent {agent} is full: {limit} messages wait for it, send again when it has read some"
+    )]
+    InboxFull {
+        /// The recipient.
+        agent: AgentId,
+        /// How many may wait.
+        limit: u32,
+    },
     /// The task was claimed or taken back by someone else: drop the result.
     #[error("the lease on task {task} is lost")]
     Fenced {
@@ -157,6 +167,7 @@ impl Coded for Error {
             Self::Gone { .. } => ErrorCode::NotFound,
             Self::Missing { .. } | Self::Invalid { .. } => ErrorCode::InvalidInput,
             Self::Fenced { .. } => ErrorCode::Fenced,
+            Self::InboxFull { .. } => ErrorCode::Limited,
             Self::Unavailable { .. } | Self::DiskFull { .. } => ErrorCode::Unavailable,
             Self::Unusable { .. } => ErrorCode::InvalidInput,
             Self::Corrupt { .. } | Self::Failed { .. } | Self::OutcomeUnknown => {

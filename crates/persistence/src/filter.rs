@@ -70,8 +70,10 @@ pub struct MessageFilter {
     pub recipient: Option<AgentId>,
     /// On exactly this topic.
     pub topic: Option<String>,
-    /// With one of these statuses.
+    /// With one of these statuses; with `recipient`, of the delivery to that one.
     pub statuses: Vec<DeliveryStatus>,
+    /// Of this run.
+    pub run: Option<RunId>,
     /// Sent at this time or later.
     pub since: Option<Timestamp>,
     /// Sent before this time.

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fusion_core::{
-    Agent, Event, EventId, JournalEntry, OutboxEntry, RunId, Task, TaskId, Workflow, Workspace,
-    error_chain,
+    Agent, AgentId, Delivery, Event, EventId, JournalEntry, Message, MessageId, OutboxEntry, RunId,
+    Task, TaskId, Undelivered, Workflow, Workspace, error_chain,
 };
 use tokio::time::{Instant, sleep};
 
 use crate::{
     AgentReader, Batch, Claim, Claimed, Committed, Entity, Error, EventFilter, EventPlace,
-    EventReader, Find, JournalReader, Lease, OutboxReader, Page, Prune, Remembered, Result, Store,
-    TaskReader, WorkflowReader,
+    EventReader, Find, JournalReader, Lease, MessageFilter, MessageReader, OutboxReader, Page,
+    Prune, Remembered, Result, Store, TaskReader, WorkflowReader,
 };
 
 /// How long to wait for a store that is away.
@@ -137,6 +137,15 @@ forward! { EventReader {
     fn event(id: EventId) -> Option<Event>;
     fn events_after(filter: &EventFilter, after: u64, limit: u32) -> Vec<Event>;
     fn events_before(filter: &EventFilter, before: Option<EventPlace>, limit: u32) -> Vec<Event>;
+} }
+
+forward! { MessageReader {
+    fn inbox(agent: AgentId, after: u64, limit: u32) -> Vec<Message>;
+    fn deliveries(message: MessageId) -> Vec<Delivery>;
+    fn messages_after(filter: &MessageFilter, after: u64, limit: u32) -> Vec<Message>;
+    fn last_message() -> u64;
+    fn overdue_deliveries(limit: u32) -> Vec<Undelivered>;
+    fn stranded_deliveries(limit: u32) -> Vec<Undelivered>;
 } }
 
 forward! { OutboxReader {

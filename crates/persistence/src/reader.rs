@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use fusion_core::{
-    Agent, ApiToken, Approval, Capability, Event, EventId, JournalEntry, Message, OutboxEntry,
-    Project, ProviderConfig, ResourceMetrics, Run, RunId, Task, TaskId, Timestamp, Workflow,
-    Workspace,
+    Agent, AgentId, ApiToken, Approval, Capability, Delivery, Event, EventId, JournalEntry,
+    Message, MessageId, OutboxEntry, Project, ProviderConfig, ResourceMetrics, Run, RunId, Task,
+    TaskId, Timestamp, Undelivered, Workflow, Workspace,
 };
 
-use crate::{Entity, EventFilter, Remembered, Result};
+use crate::{Entity, EventFilter, MessageFilter, Remembered, Result};
 
 /// A page of a list, newest first.
 ///
@@ -177,6 +177,53 @@ pub trait EventReader {
     ) -> Result<Vec<Event>>;
 }
 
+/// Reads messages as their recipients do, and in the order of the message log.
+#[async_trait]
+pub trait MessageReader {
+    /// What waits for an agent after a place in the message log, in the order of the log: pending and
+    /// not expired by the clock of the database.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn inbox(&self, agent: AgentId, after: u64, limit: u32) -> Result<Vec<Message>>;
+
+    /// What became of a message at each of its recipients, in the order of their ids.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn deliveries(&self, message: MessageId) -> Result<Vec<Delivery>>;
+
+    /// The first messages after a place in the message log, in its order. A later call with `after`
+    /// set to the last `seq` never misses one that committed in between.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn messages_after(
+        &self,
+        filter: &MessageFilter,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Message>>;
+
+    /// The place of the newest message in the log; 0 when none was ever sent.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn last_message(&self) -> Result<u64>;
+
+    /// Pending deliveries that have expired by the clock of the database. At most `limit`.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn overdue_deliveries(&self, limit: u32) -> Result<Vec<Undelivered>>;
+
+    /// Pending deliveries to agents that have ended. At most `limit`.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn stranded_deliveries(&self, limit: u32) -> Result<Vec<Undelivered>>;
+}
+
 /// Reads what waits to be published, and what was asked before.
 #[async_trait]
 pub trait OutboxReader {
@@ -222,5 +269,6 @@ reader! {
     TaskReader,
     JournalReader,
     EventReader,
+    MessageReader,
     OutboxReader,
 }

@@ -150,12 +150,16 @@ pub struct Claimed {
 pub struct Prune {
     /// Delete events from the front of the log that happened before this.
     pub events_before: Option<Timestamp>,
+    /// Delete messages that were sent before this, and their deliveries, unless one is pending.
+    pub messages_before: Option<Timestamp>,
     /// Delete metrics samples taken before this.
     pub metrics_before: Option<Timestamp>,
     /// Forget idempotency keys that expired before this.
     pub keys_before: Option<Timestamp>,
     /// Delete outbox entries up to this place: they were published.
     pub outbox_up_to: Option<u64>,
+    /// Delete outbox entries that were committed before this.
+    pub outbox_before: Option<Timestamp>,
     /// At most this many rows of each kind.
     pub limit: u32,
 }
@@ -173,7 +177,10 @@ pub struct Prune {
 /// - A batch whose idempotency key was used is refused with `Repeated`, which brings the answer of
 ///   the first, or with `KeyReused` when the request was another.
 /// - An update to a state that the row's state machine does not reach is refused with `Refused`.
-/// - Events get dense, rising `seq` in the order of the commits.
+/// - Events and messages get dense, rising `seq` in the order of the commits, each in its own log.
+/// - A batch that sends a message to an agent for whom as many wait as may is refused with
+///   `InboxFull`, however many send at once.
+/// - A settlement ends each delivery once, and tells only of those that it ended.
 /// - A batch that fails does not disturb those that are committed at the same time.
 /// - `claim_task` gives one task to one agent only, however many ask at once; the claimed
 ///   task has a fence one higher than before. Order: priority, then age, then id. An agent that

@@ -54,6 +54,8 @@ pub(crate) struct Draft<'n> {
     pub(crate) steps: Vec<StepDraft<'n>>,
     /// The templates of the workflow's outputs.
     pub(crate) outputs: Vec<Template<'n>>,
+    /// The providers and models of the agents: their expressions see what is known before a run.
+    pub(crate) choices: Vec<Template<'n>>,
 }
 
 impl Draft<'_> {
@@ -146,6 +148,7 @@ pub(crate) fn workflow<'n>(root: &'n Node<'n>, faults: &mut Faults) -> Option<Dr
             .map(|node| steps::read(node, timeout, faults))
             .unwrap_or_default(),
         outputs: output_templates,
+        choices: agents.map(models::choices).unwrap_or_default(),
     })
 }
 

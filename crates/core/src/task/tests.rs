@@ -104,7 +104,9 @@ fn apply(tasks: &mut BTreeMap<TaskId, Task>, open: &mut i64, decision: &Decision
             | Change::Delete { .. }
             | Change::BookUsage { .. }
             | Change::BeginEntry(_)
-            | Change::UpdateEntry(_) => {}
+            | Change::UpdateEntry(_)
+            | Change::SendMessage(_)
+            | Change::SettleDeliveries(_) => {}
         }
     }
 }

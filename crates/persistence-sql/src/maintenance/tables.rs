@@ -16,8 +16,8 @@ use crate::session::Readable;
 use crate::store::unsigned;
 use crate::table::clean;
 use crate::{
-    agents, approvals, capabilities, events, idempotency, journal, messages, metrics, migrations,
-    outbox, projects, providers, runs, tasks, tokens, workflows, workspaces,
+    agents, approvals, capabilities, deliveries, events, idempotency, journal, messages, metrics,
+    migrations, outbox, projects, providers, runs, tasks, tokens, workflows, workspaces,
 };
 
 /// Rows of each table.
@@ -73,7 +73,7 @@ tables! {
     "journal_entries" = journal::table::Entity,
     "approvals" = approvals::table::Entity,
     "messages" = messages::table::Entity,
-    "message_recipients" = messages::recipient::Entity,
+    "message_recipients" = deliveries::table::Entity,
     "resource_metrics" = metrics::table::Entity,
     "api_tokens" = tokens::table::Entity,
     "outbox" = outbox::table::Entity,

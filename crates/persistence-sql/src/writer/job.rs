@@ -1,6 +1,6 @@
 //! A job of the writer: what a caller wants, and what came of it.
 
-use fusion_core::{AgentId, Change, NewEvent, NewOutboxEntry};
+use fusion_core::{AgentId, Change, Decision, NewEvent, NewOutboxEntry};
 use fusion_persistence::{Batch, Claim, Claimed, Committed, Lease, Prune, Result};
 use tokio::sync::oneshot;
 
@@ -40,23 +40,21 @@ pub(super) enum Done {
 pub(super) struct Written {
     pub(super) job: Job,
     pub(super) done: Done,
-    /// What a claim tells; the events of a batch are in the job.
-    pub(super) claimed: Option<NewEvent>,
+    /// What is told beside the events in the job: a claim, deliveries that ended.
+    pub(super) told: Vec<NewEvent>,
 }
 
 impl Written {
-    pub(super) fn events(&self) -> &[NewEvent] {
+    fn decision(&self) -> Option<&Decision> {
         match &self.job.work {
-            Work::Commit(batch) => &batch.decision.events,
-            Work::Claim(_) | Work::Extend(_) | Work::Prune(_) => self.claimed.as_slice(),
+            Work::Commit(batch) => Some(&batch.decision),
+            Work::Claim(_) | Work::Extend(_) | Work::Prune(_) => None,
         }
     }
 
-    pub(super) fn changes(&self) -> &[Change] {
-        match &self.job.work {
-            Work::Commit(batch) => &batch.decision.changes,
-            Work::Claim(_) | Work::Extend(_) | Work::Prune(_) => &[],
-        }
+    pub(super) fn events(&self) -> impl Iterator<Item = &NewEvent> {
+        let own = self.decision().map_or(&[][..], |decision| &decision.events);
+        own.iter().chain(&self.told)
     }
 
     /// Whether nothing was written: a claim that found nothing, for example.
@@ -64,10 +62,13 @@ impl Written {
         matches!(self.done, Done::Claimed(None) | Done::Count(0))
     }
 
+    pub(super) fn changes(&self) -> &[Change] {
+        self.decision()
+            .map_or(&[], |decision| decision.changes.as_slice())
+    }
+
     pub(super) fn outbox(&self) -> &[NewOutboxEntry] {
-        match &self.job.work {
-            Work::Commit(batch) => &batch.decision.outbox,
-            Work::Claim(_) | Work::Extend(_) | Work::Prune(_) => &[],
-        }
+        self.decision()
+            .map_or(&[], |decision| decision.outbox.as_slice())
     }
 }

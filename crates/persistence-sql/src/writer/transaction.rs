@@ -1,6 +1,6 @@
 //! What happens inside one transaction: the jobs one by one, then what all of them tell.
 
-use fusion_core::{AgentId, NewEvent, NewOutboxEntry};
+use fusion_core::{AgentId, Change, NewEvent, NewOutboxEntry};
 use fusion_persistence::{Committed, Error};
 
 use super::job::{Done, Job, Work, Written};
@@ -9,7 +9,7 @@ use crate::claim::IdleAgents;
 use crate::counts::Counts;
 use crate::failure::{self, Failure};
 use crate::session::{Outcome, Session};
-use crate::{apply, claim, events, outbox, prune, words};
+use crate::{apply, claim, events, mail, outbox, prune, words};
 
 /// What became of a job inside a transaction that is still open.
 pub(super) enum Ran {
@@ -75,15 +75,21 @@ async fn count(session: &mut impl Session, written: &[Written]) -> failure::Resu
     counts.write(session).await
 }
 
-/// Appends the outbox entries and the events of all jobs, in their order; says how many events.
+/// Appends the outbox entries, the mail and the events of all jobs, in their order; says how many
+/// events.
 async fn append(session: &mut impl Session, written: &mut [Written]) -> failure::Result<usize> {
     let entries: Vec<&NewOutboxEntry> = written.iter().flat_map(Written::outbox).collect();
     outbox::append(session, &entries).await?;
+    let changes: Vec<&[Change]> = written.iter().map(Written::changes).collect();
+    let settled = mail::write(session, &changes).await?;
+    for (job, told) in written.iter_mut().zip(settled) {
+        job.told.extend(told);
+    }
     let told: Vec<&NewEvent> = written.iter().flat_map(Written::events).collect();
     let count = told.len();
     let mut last = events::append(session, &told).await?;
     for job in written {
-        let own = u64::try_from(job.events().len()).unwrap_or_default();
+        let own = u64::try_from(job.events().count()).unwrap_or_default();
         last += own;
         if let Done::Committed(committed) = &mut job.done
             && own > 0

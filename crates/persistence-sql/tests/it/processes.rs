@@ -27,6 +27,7 @@ pairs! {
     two_processes_claim_each_task_once,
     two_processes_give_an_agent_one_task,
     two_processes_write_one_log,
+    two_processes_fill_an_inbox_to_its_limit,
     of_two_processes_that_change_a_row_one_wins,
     opposite_orders_of_two_processes_are_sorted_out,
     a_lease_lost_to_another_process_is_lost,

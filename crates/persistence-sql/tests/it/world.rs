@@ -7,9 +7,9 @@ use std::time::Duration;
 use fusion_core::{
     Agent, AgentState, ApiToken, Approval, ApprovalState, AuthType, Capability, Change, Cost,
     Decision, DeliveryStatus, EffectClass, EntryKind, EntryState, EventType, IdSource,
-    JournalEntry, Message, Moment, NewEvent, NewOutboxEntry, NodeId, Project, ProviderConfig,
-    RateLimits, ResourceMetrics, Run, Sealed, Task, TaskState, Timestamp, TokenScope, Usage,
-    Workflow, WorkflowDefinition, WorkflowState, Workspace,
+    JournalEntry, Letter, Message, Moment, NewEvent, NewOutboxEntry, NodeId, Project,
+    ProviderConfig, RateLimits, ResourceMetrics, Run, Sealed, Task, TaskState, Timestamp,
+    TokenScope, Usage, Workflow, WorkflowDefinition, WorkflowState, Workspace,
 };
 use fusion_persistence::{Batch, Claim, Idempotency, Lease, Store};
 use sea_orm::prelude::Uuid;
@@ -249,19 +249,29 @@ fn approval(ids: &Ids, task: &Task, agent: &Agent) -> Approval {
     }
 }
 
-fn message(ids: &Ids, from: &Agent, to: &Agent) -> Message {
-    Message {
+fn letter(ids: &Ids, from: &Agent, to: &Agent) -> Letter {
+    let recipients = vec![to.id, from.id];
+    let message = Message {
         id: ids.next(),
+        seq: 0,
         timestamp: at(12),
-        sender_agent_id: from.id,
-        recipient_agent_ids: Some(vec![to.id, from.id]),
+        sender_agent_id: Some(from.id),
+        recipient_agent_ids: Some(recipients.clone()),
         topic: ODD.to_owned(),
         payload: odd_json(),
         message_type: "note".to_owned(),
+        run_id: from.run_id,
+        reply_to: Some(ids.next()),
+        resends: Some(ids.next()),
+        hops: 3,
         delivery_status: DeliveryStatus::Pending,
         delivered_at: None,
         expiry_at: Some(at(13)),
-        version: 1,
+    };
+    Letter {
+        message,
+        recipients,
+        inbox_limit: 1,
     }
 }
 
@@ -390,7 +400,7 @@ pub(crate) async fn fill(store: &dyn Store) -> Filled {
         .with(Change::create(second))
         .with(Change::BeginEntry(entry(ids, &first)))
         .with(Change::create(approval(ids, &first, &one)))
-        .with(Change::create(message(ids, &one, &two)))
+        .with(Change::SendMessage(Box::new(letter(ids, &one, &two))))
         .with(Change::create(sample(ids, &one)))
         .with(Change::create(token(ids)))
         .with(booked)

@@ -2,8 +2,7 @@
 
 use fusion_core::{
     ApiToken, Approval, Capability, Change, Cost, Decision, EffectClass, EntryKind, EntryState,
-    JournalEntry, Message, ResourceMetrics, Run, TokenScope, Usage, Workflow, WorkflowState,
-    Workspace,
+    JournalEntry, ResourceMetrics, Run, TokenScope, Usage, Workflow, WorkflowState, Workspace,
 };
 use serde_json::{Map, Value, json};
 
@@ -12,7 +11,7 @@ use super::world::{
     MOST, Numbered, ODD, World, bare_project, early, late, odd_json, provider, usage,
 };
 use crate::{Batch, Error, Find, Page, Repository, Store, WriteRepository};
-use fusion_core::{ApprovalState, DeliveryStatus, IdSource};
+use fusion_core::{ApprovalState, IdSource};
 
 /// Stores `first`, reads it back, writes `second` over it and reads that back. `keep` copies from
 /// the first what an update leaves as it is.
@@ -157,39 +156,6 @@ pub async fn journal_entries_are_kept_as_written(store: &dyn Store) {
     };
     write(Change::UpdateEntry(tampered)).await.unwrap();
     assert_eq!(store.get(first.id).await.unwrap(), ended);
-}
-
-/// Messages: how far they have come only, never what they say.
-pub async fn messages_are_kept_as_written(store: &dyn Store) {
-    let world = World::store(store).await;
-    let keep = |first: &Message, kept: &mut Message| {
-        *kept = Message {
-            delivery_status: kept.delivery_status,
-            delivered_at: kept.delivered_at,
-            expiry_at: kept.expiry_at,
-            version: kept.version,
-            ..first.clone()
-        };
-    };
-    let bare = || Message {
-        timestamp: at(1),
-        sender_agent_id: world.sample.agents["b"].id,
-        recipient_agent_ids: None,
-        topic: String::new(),
-        payload: Value::Null,
-        message_type: String::new(),
-        delivery_status: DeliveryStatus::Pending,
-        delivered_at: None,
-        expiry_at: None,
-        ..world.message()
-    };
-    lives(store, world.message(), bare(), keep).await;
-    lives(store, bare(), world.message(), keep).await;
-    let nobody = Message {
-        recipient_agent_ids: Some(vec![]),
-        ..world.message()
-    };
-    lives(store, nobody, world.message(), keep).await;
 }
 
 /// Projects: all but since when.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use fusion_core::{
-    AgentState, ApprovalState, Capability, Change, Decision, DeliveryStatus, EffectClass,
-    EntryKind, EntryState, IdSource, JournalEntry, Message, TaskState, Usage, WorkflowState,
+    AgentState, ApprovalState, Capability, Change, Decision, EffectClass, EntryKind, EntryState,
+    IdSource, JournalEntry, TaskState, Usage, WorkflowState,
 };
 use futures::future::join_all;
 use serde_json::json;
@@ -13,12 +13,12 @@ use super::sample::at;
 use super::world::{Numbered, World, bare_project, provider};
 use crate::{
     AgentFilter, ApprovalFilter, Batch, CapabilityFilter, Entity, Find, JournalFilter,
-    MessageFilter, MetricsFilter, Page, ProjectFilter, ProviderFilter, Repository, RunFilter,
-    Selects, Store, TaskFilter, TokenFilter, WorkflowFilter, WorkspaceFilter, WriteRepository,
+    MetricsFilter, Page, ProjectFilter, ProviderFilter, Repository, RunFilter, Selects, Store,
+    TaskFilter, TokenFilter, WorkflowFilter, WorkspaceFilter, WriteRepository,
 };
 
 /// A filter selects these rows, given from the oldest to the newest: in a list and in a count.
-async fn selects<S, F>(store: &S, filter: F, wanted: &[&F::Entity])
+pub(super) async fn selects<S, F>(store: &S, filter: F, wanted: &[&F::Entity])
 where
     S: Store + Find<F::Entity> + ?Sized,
     F: Selects,
@@ -171,64 +171,6 @@ pub async fn workflows_and_runs_are_selected_by_their_filters(store: &dyn Store)
     )
     .await;
     selects(store, RunFilter { states, workflow }, &[&second]).await;
-}
-
-/// Messages: by sender, recipient, topic, status and time, the end of which is not in it.
-pub async fn messages_are_selected_by_their_filter(store: &dyn Store) {
-    let world = World::store(store).await;
-    let (a, b) = (world.sample.agents["a"].id, world.sample.agents["b"].id);
-    let message = |sender, to: Option<Vec<_>>, topic: &str, seconds| Message {
-        timestamp: at(seconds),
-        sender_agent_id: sender,
-        recipient_agent_ids: to,
-        topic: topic.to_owned(),
-        delivery_status: DeliveryStatus::Pending,
-        ..world.message()
-    };
-    let one = message(a, Some(vec![b]), "x", 10);
-    let two = message(a, None, "x.y", 20);
-    let mut three = message(b, Some(vec![a, b]), "x", 30);
-    three.delivery_status = DeliveryStatus::Failed;
-    create_all(store, &[&one, &two, &three]).await;
-    let all = MessageFilter::default;
-    selects(store, all(), &[&one, &two, &three]).await;
-    selects(store, only!(MessageFilter, sender: Some(a)), &[&one, &two]).await;
-    let to_b = only!(MessageFilter, recipient: Some(b));
-    selects(store, to_b.clone(), &[&one, &three]).await;
-    let topic = Some("x".to_owned());
-    selects(store, only!(MessageFilter, topic), &[&one, &three]).await;
-    let statuses = vec![DeliveryStatus::Failed, DeliveryStatus::Expired];
-    selects(
-        store,
-        only!(MessageFilter, statuses: statuses.clone()),
-        &[&three],
-    )
-    .await;
-    selects(store, only!(MessageFilter, statuses, sender: Some(a)), &[]).await;
-    let (since, until) = (Some(at(20)), Some(at(30)));
-    selects(store, only!(MessageFilter, since), &[&two, &three]).await;
-    selects(store, only!(MessageFilter, until), &[&one, &two]).await;
-    selects(store, only!(MessageFilter, since, until), &[&two]).await;
-    selects(
-        store,
-        MessageFilter {
-            since,
-            ..to_b.clone()
-        },
-        &[&three],
-    )
-    .await;
-    selects(
-        store,
-        MessageFilter {
-            sender: Some(a),
-            ..to_b
-        },
-        &[&one],
-    )
-    .await;
-    store.delete(one.id, 1).await.unwrap();
-    selects(store, only!(MessageFilter, recipient: Some(b)), &[&three]).await;
 }
 
 /// Approvals: by state, task and run.

@@ -6,11 +6,15 @@ use std::collections::BTreeMap;
 use fusion_core::{Change, Decision, EventId, NewEvent, TaskId};
 use futures::future::{join, join_all};
 
+use super::inboxes::lasting;
 use super::log::{event, places};
+use super::messages::sending;
 use super::queue::complete;
 use super::sample::{Sample, agent_named, capable_of, step};
 use super::world::World;
-use crate::{Batch, Error, EventFilter, Fence, Page, Repository, Result, Store, TaskFilter};
+use crate::{
+    Batch, Error, EventFilter, Fence, MessageFilter, Page, Repository, Result, Store, TaskFilter,
+};
 
 /// A thousand tasks, forty agents in two processes: each task goes out once.
 pub async fn two_processes_claim_each_task_once(one: &dyn Store, other: &dyn Store) {
@@ -179,6 +183,45 @@ pub async fn opposite_orders_of_two_processes_are_sorted_out(one: &dyn Store, ot
             one.get(b.id).await.unwrap().version,
         );
         assert_eq!(versions, (a.version + 1, b.version + 1));
+    }
+}
+
+/// Two processes send to two agents in one order of the log, and together never beyond what may
+/// wait for one; each sender's messages stay in the order in which it sent them.
+pub async fn two_processes_fill_an_inbox_to_its_limit(one: &dyn Store, other: &dyn Store) {
+    const LIMIT: u32 = 150;
+    let world = World::store(one).await;
+    let sending_from = |store, sender: usize| {
+        let world = &world;
+        async move {
+            let mut sent = vec![];
+            for number in 0..30 {
+                let mut letter = lasting(world, &["a", "b"]);
+                letter.inbox_limit = LIMIT;
+                letter.message.payload = serde_json::json!([sender, number]);
+                match Store::commit(store, sending(letter)).await {
+                    Ok(_) => sent.push(number),
+                    Err(Error::InboxFull { .. }) => {}
+                    Err(other) => panic!("{other:?}"),
+                }
+            }
+            sent
+        }
+    };
+    let senders = (0..10).map(|n| sending_from(if n % 2 == 0 { one } else { other }, n));
+    let sent = join_all(senders).await;
+    let all = MessageFilter::default();
+    let log = other.messages_after(&all, 0, 1_000).await.unwrap();
+    let places: Vec<u64> = log.iter().map(|message| message.seq).collect();
+    assert_eq!(places, (1..=u64::from(LIMIT)).collect::<Vec<_>>());
+    for name in ["a", "b"] {
+        let inbox = one.inbox(world.sample.agents[name].id, 0, 1_000).await;
+        assert_eq!(inbox.unwrap(), log);
+    }
+    for (sender, sent) in sent.into_iter().enumerate() {
+        let of_sender = log.iter().filter(|m| m.payload[0] == sender);
+        let kept: Vec<i64> = of_sender.filter_map(|m| m.payload[1].as_i64()).collect();
+        assert_eq!(kept, sent);
     }
 }
 

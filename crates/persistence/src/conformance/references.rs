@@ -128,7 +128,6 @@ fn astray<T: Into<Row> + Clone>(row: &T, label: String, wrong: impl Fn(&mut T)) 
 fn all_astray(world: &World) -> Vec<(Row, String)> {
     let nowhere = Uuid::nil;
     let agent = world.agent();
-    let message = world.message();
     let approval = world.approval();
     let (task, metrics, project) = (world.bare_task(), world.metrics(), world.odd_project());
     let workflow = world.workflow(WorkflowState::Ready);
@@ -144,12 +143,6 @@ fn all_astray(world: &World) -> Vec<(Row, String)> {
             a.provider_id = Some(nowhere().into())
         }),
         astray(&agent, id, |a| a.run_id = Some(nowhere().into())),
-        astray(&message, message.id.to_string(), |m| {
-            m.sender_agent_id = nowhere().into()
-        }),
-        astray(&message, message.id.to_string(), |m| {
-            m.recipient_agent_ids = Some(vec![m.sender_agent_id, nowhere().into()]);
-        }),
         astray(&approval, approval.id.to_string(), |a| {
             a.task_id = nowhere().into()
         }),
@@ -288,7 +281,6 @@ pub async fn a_row_is_deleted_at_its_version_only(store: &dyn Store) {
     let world = World::store(store).await;
     goes(store, world.token()).await;
     goes(store, world.capability()).await;
-    goes(store, world.message()).await;
     goes(store, world.odd_project()).await;
     goes(store, world.odd_provider()).await;
     goes(store, world.workflow(WorkflowState::Draft)).await;

@@ -2,9 +2,9 @@
 
 use fusion_core::{
     Agent, AgentState, ApiToken, Approval, ApprovalState, AuthType, CancelReason, Capability,
-    CapabilitySet, Cost, DeliveryStatus, IdSource, Message, Project, ProviderConfig, RateLimits,
-    ResourceMetrics, Row, Run, Sealed, Task, TaskState, Timestamp, TokenScope, Usage, Workflow,
-    WorkflowState, Workspace,
+    CapabilitySet, Cost, DeliveryStatus, IdSource, Letter, Message, Project, ProviderConfig,
+    RateLimits, ResourceMetrics, Row, Run, Sealed, Task, TaskState, Timestamp, TokenScope, Usage,
+    Workflow, WorkflowState, Workspace,
 };
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -54,7 +54,7 @@ macro_rules! numbered {
     )*};
 }
 
-numbered! { Agent ApiToken Approval Capability Message Project ProviderConfig Run Task Workflow Workspace }
+numbered! { Agent ApiToken Approval Capability Project ProviderConfig Run Task Workflow Workspace }
 
 /// A JSON object with a zero character, the limits of numbers, and keys out of order.
 pub(super) fn odd_json() -> Value {
@@ -269,20 +269,31 @@ impl World {
         }
     }
 
-    pub(super) fn message(&self) -> Message {
+    /// From `a` to `b` and to itself.
+    pub(super) fn letter(&self) -> Letter {
         let agents = &self.sample.agents;
-        Message {
+        let recipients = vec![agents["b"].id, agents["a"].id];
+        let message = Message {
             id: self.fresh(),
+            seq: 0,
             timestamp: at(6),
-            sender_agent_id: agents["a"].id,
-            recipient_agent_ids: Some(vec![agents["b"].id, agents["a"].id]),
+            sender_agent_id: Some(agents["a"].id),
+            recipient_agent_ids: Some(recipients.clone()),
             topic: ODD.to_owned(),
             payload: odd_json(),
             message_type: ODD.to_owned(),
-            delivery_status: DeliveryStatus::Delivered,
-            delivered_at: Some(early()),
+            run_id: Some(self.sample.run.id),
+            reply_to: Some(self.fresh()),
+            resends: Some(self.fresh()),
+            hops: u32::MAX,
+            delivery_status: DeliveryStatus::Pending,
+            delivered_at: None,
             expiry_at: Some(late()),
-            version: 1,
+        };
+        Letter {
+            message,
+            recipients,
+            inbox_limit: 1_000,
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use fusion_core::{AgentSpec, Budget, CapabilitySet, ToolGroup};
 use serde_json::Map;
 
+use crate::choice::MAX_NAME;
 use crate::fault::{Faults, RawFault};
 use crate::read::section::{Keys, Section, named};
 use crate::read::{Marked, budget, models, name, value};
@@ -109,9 +110,9 @@ fn empty() -> AgentSpec {
 /// A name in somebody else's spelling.
 pub(super) fn label(node: &Node<'_>, key: &str, faults: &mut Faults) -> String {
     match value::text(node, key, faults) {
-        Some(name) if name.text.chars().count() <= 255 => name.text.to_owned(),
+        Some(name) if name.text.chars().count() <= MAX_NAME => name.text.to_owned(),
         Some(name) => {
-            let message = format!("`{key}` has more than 255 characters");
+            let message = format!("`{key}` has more than {MAX_NAME} characters");
             faults.add(RawFault::new(message, &name.span));
             String::new()
         }

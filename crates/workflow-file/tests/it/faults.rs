@@ -441,3 +441,31 @@ outputs:
         ],
     );
 }
+
+#[test]
+fn providers_and_models_are_chosen_by_what_is_known_before_a_run() {
+    let text = "version: 1
+name: n
+inputs: { model: { type: string } }
+agents:
+  a:
+    provider: ${{ inputs.modle }}
+    model: \"x/${{ steps.s.outputs.text }}\"
+    fallback_models: [\"${{ run.id }}\", { provider: \"${{ input.x }}\", model: \"${{ inputs.model | uper }}\" }]
+  b: { provider: p, model: \"${{ inputs.model\" }
+steps: [{ id: s, agent: a, prompt: hi }]
+";
+    check(
+        text,
+        &[
+            "6:26 the workflow has no input 'modle' [did you mean `model`?]",
+            "7:19 providers and models are chosen before the run starts: no step has a result yet \
+             [use an input, for example `inputs.model`]",
+            "8:28 providers and models are chosen before there is a run \
+             [use an input, for example `inputs.model`]",
+            "8:57 unknown variable `input` [did you mean `inputs`?]",
+            "8:97 unknown filter `uper` [did you mean `upper`?]",
+            "9:29 `${{` is never closed with `}}`",
+        ],
+    );
+}

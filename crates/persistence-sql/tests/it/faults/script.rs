@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fusion_core::{
-    CapabilitySet, Change, Decision, EffectClass, EntryKind, EntryState, EventType, JournalEntry,
-    JournalEntryId, MetricsId, NewEvent, NewOutboxEntry, NodeId, ResourceMetrics, RunId, Task,
-    Timestamp, Usage,
+    Audience, CapabilitySet, Change, Decision, Draft, EffectClass, EntryKind, EntryState,
+    EventType, JournalEntry, JournalEntryId, MessageLimits, MetricsId, NewEvent, NewOutboxEntry,
+    NodeId, ResourceMetrics, RunId, Task, Timestamp, Usage, deliver,
 };
 use fusion_persistence::{
     AgentReader, Batch, Claim, Claimed, Error, Fence, Idempotency, Lease, Page, Prune, Repository,
@@ -59,6 +59,7 @@ impl Script<'_> {
         self.note(&mut told, self.commit(plan.create).await);
         self.note(&mut told, self.commit(plan.launch).await);
         let first = self.work(run, &mut told).await;
+        self.talk(run, &mut told).await;
         self.give_back(run, &mut told).await;
         self.be_rescued(run, &mut told).await;
         self.be_refused(&first, &mut told).await;
@@ -214,15 +215,38 @@ impl Script<'_> {
         self.note(told, self.commit(Batch::free(samples)).await);
         let old = Prune {
             events_before: Some(at(150)),
+            messages_before: Some(at(230)),
             metrics_before: Some(at(500)),
             keys_before: Some(at(150)),
             outbox_up_to: Some(1),
+            outbox_before: Some(at(150)),
             limit: 3,
         };
         self.note(told, self.call(|| self.store.prune(old)).await);
         let tasks = TaskFilter::default();
         let tasks = self.store.list(&tasks, Page::first(10)).await.unwrap();
         assert_eq!(tasks.len(), 5);
+    }
+
+    /// A message to both agents, which one of them reads.
+    async fn talk(&self, run: RunId, told: &mut String) {
+        let agents = self.store.agents_of_run(run).await.unwrap();
+        let [first, second] = [&agents[0].0, &agents[1].0];
+        let draft = Draft {
+            sender: Some(first),
+            run_id: Some(run),
+            audience: Audience::Listeners(vec![first.id, second.id]),
+            topic: "broadcast.all".to_owned(),
+            message_type: "note".to_owned(),
+            payload: json!("hello"),
+            reply_to: None,
+            expiry_at: None,
+        };
+        let limits = MessageLimits::default();
+        let (message, sent) = draft.send(limits, self.ids.moment(225)).unwrap();
+        self.note(told, self.commit(Batch::free(sent)).await);
+        let read = deliver(second, &[message], self.ids.moment(226));
+        self.note(told, self.commit(Batch::free(read)).await);
     }
 
     fn entry(&self, task: &Task) -> JournalEntry {

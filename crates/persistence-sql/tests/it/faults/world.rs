@@ -13,7 +13,8 @@ use fusion_core::{
     WorkflowId, WorkflowState, Workspace, WorkspaceId,
 };
 use fusion_persistence::{
-    Batch, Claim, Entity, EventFilter, EventReader, Find, Lease, Page, Reader, Result, Store,
+    Batch, Claim, Entity, EventFilter, EventReader, Find, Lease, MessageFilter, Page, Reader,
+    Result, Store,
 };
 use fusion_persistence_sql::{Durability, Location, SqlStore};
 use serde_json::{Map, json};
@@ -243,6 +244,10 @@ pub(crate) async fn dump(store: &impl Reader) -> Result<String> {
         &mut all,
         &store.events_before(&everything, None, 1_000).await?,
     );
+    let messages = MessageFilter::default();
+    for message in store.messages_after(&messages, 0, 1_000).await? {
+        add(&mut all, &store.deliveries(message.id).await?);
+    }
     add(&mut all, &store.outbox_after(0, 1_000).await?);
     add(&mut all, &store.remembered("scope", "key").await?);
     Ok(all)
