@@ -8,6 +8,7 @@ mod database;
 mod problem;
 mod provider;
 mod run;
+mod tool;
 mod workflow;
 
 pub use database::{
@@ -20,4 +21,5 @@ pub use provider::{
     ProviderTest, ProviderView, QuotaReport, QuotaView,
 };
 pub use run::{AgentView, JournalView, RunDetail, RunList, RunSummary, StepView, UsageView};
+pub use tool::{ToolAnswer, ToolList, ToolView};
 pub use workflow::{InputView, WorkflowSummary};

@@ -1,6 +1,7 @@
 //! The command line: a pure reading of arguments, nothing is looked up.
 
 mod provider;
+mod tool;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,6 +14,7 @@ pub use provider::{
     AddArgs, DetectArgs, ModelsArgs, ProviderArgs, ProviderCommand, ProviderName, RemoveArgs,
     TestArgs,
 };
+pub use tool::{SandboxArgs, SandboxCommand, SandboxRunArgs, ToolArgs, ToolCallArgs, ToolCommand};
 
 /// Runs workflows of AI agents: one file, one command, each agent in its own workspace.
 #[derive(Debug, Clone, Parser)]
@@ -96,7 +98,11 @@ pub enum Command {
     Provider(ProviderArgs),
     /// Look after the database: its schema, copies of it, its master key.
     Db(DbArgs),
-    /// Check the database, the master key and the providers; says a way out of every fault.
+    /// Run a command as an agent's command runs.
+    Sandbox(SandboxArgs),
+    /// List agents' tools, or call one as an agent would.
+    Tool(ToolArgs),
+    /// Check the database, the master key, the sandbox and the providers; says a way out of every fault.
     Verify(VerifyArgs),
 }
 
@@ -403,6 +409,8 @@ where
         | Command::Init(_)
         | Command::Provider(_)
         | Command::Db(_)
+        | Command::Sandbox(_)
+        | Command::Tool(_)
         | Command::Verify(_) => {}
     }
     Ok(cli)

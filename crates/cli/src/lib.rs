@@ -22,11 +22,13 @@ mod text;
 pub use args::{
     AddArgs, BackupArgs, Cli, ColorChoice, Command, DbArgs, DbCommand, DetectArgs, Global,
     InitArgs, InputArg, ListArgs, ModelsArgs, ProviderArgs, ProviderCommand, ProviderName,
-    RekeyArgs, RemoveArgs, RestoreArgs, ResumeArgs, RunArgs, RunCommand, ShowArgs, StartArgs,
-    Template, TestArgs, ValidateArgs, VerifyArgs, WorkflowArgs, WorkflowCommand, parse,
+    RekeyArgs, RemoveArgs, RestoreArgs, ResumeArgs, RunArgs, RunCommand, SandboxArgs,
+    SandboxCommand, SandboxRunArgs, ShowArgs, StartArgs, Template, TestArgs, ToolArgs,
+    ToolCallArgs, ToolCommand, ValidateArgs, VerifyArgs, WorkflowArgs, WorkflowCommand, parse,
 };
 pub use backend::{
-    AskKey, Backend, NewProvider, Progress, Providers, ResumeRequest, RunRequest, Upkeep,
+    AskKey, Backend, HeldCommand, NewProvider, NotRun, Progress, Providers, ResumeRequest,
+    RunRequest, Tools, Upkeep,
 };
 pub use execute::{execute, refuse};
 pub use exit::Exit;

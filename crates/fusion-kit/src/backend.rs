@@ -13,6 +13,7 @@ use fusion_core::{AgentSpec, ProviderConfig, Run, RunId, TaskState, Workflow, Wo
 use fusion_persistence::{JournalReader, Page, Reader, Repository, RunFilter, TaskReader};
 use fusion_persistence_sql::{Location, SqlStore};
 use fusion_providers::Registry;
+use fusion_workspaces::Sandbox;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +25,7 @@ use crate::files::{read_file, typed_inputs};
 use crate::find::{find, no_runs, nothing_to_resume};
 use crate::held::Left;
 use crate::problems;
+use crate::sandbox;
 use crate::signals::stop_on_signal;
 use crate::views::{Snapshot, summary, workflow_summary};
 use crate::wiring::{self, Engine, SCRIPTED, Told};
@@ -210,6 +212,7 @@ impl Backend for LocalBackend {
         if let Some(fault) = &self.config.dotenv_fault {
             progress.notice(fault);
         }
+        self.tell_sandbox(progress)?;
         let file = read_file(&request.file)?;
         let inputs = typed_inputs(&file.definition, &request.inputs)
             .map_err(|faults| problems::of_inputs(&faults))?;
@@ -250,6 +253,7 @@ impl Backend for LocalBackend {
         progress: &mut dyn Progress,
     ) -> Result<RunDetail, Problem> {
         let raised = budget::raised(request)?;
+        self.tell_sandbox(progress)?;
         let run = request.run.as_deref();
         let data_dir = self.data_dir()?;
         if self.reading().await?.is_none() {
@@ -320,6 +324,14 @@ impl Backend for LocalBackend {
 }
 
 impl LocalBackend {
+    /// Says loudly when nothing holds commands.
+    fn tell_sandbox(&self, progress: &mut dyn Progress) -> Result<(), Problem> {
+        if wiring::sandbox(&self.config)? == Sandbox::Off {
+            progress.notice(sandbox::OFF);
+        }
+        Ok(())
+    }
+
     /// The run that `resume` means, once no other process works on it.
     async fn to_resume(
         &self,

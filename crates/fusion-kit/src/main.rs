@@ -12,8 +12,10 @@ mod held;
 mod master_key;
 mod problems;
 mod providers;
+mod sandbox;
 mod signals;
 mod system;
+mod tools;
 mod views;
 mod wiring;
 

@@ -20,3 +20,5 @@ mod providers;
 mod runs;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tools;
