@@ -1,5 +1,6 @@
 //! The port behind the commands.
 
+mod messages;
 mod providers;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use fusion_api_types::{
     RunSummary, VerifyReport, WorkflowSummary,
 };
 
+pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
 pub use providers::{AskKey, NewProvider, Providers};
 
 /// What a run is started with.
@@ -40,7 +42,7 @@ pub struct ResumeRequest {
 /// A failed or interrupted run is not an error: it is a `RunDetail` that says so. A `Problem`
 /// means that the request itself could not be done; then nothing is left behind.
 #[async_trait]
-pub trait Backend: Upkeep + Providers + Send + Sync {
+pub trait Backend: Upkeep + Providers + Messages + Send + Sync {
     /// Reads and checks a workflow file; changes nothing.
     ///
     /// # Errors

@@ -180,7 +180,7 @@ pub async fn what_was_given_up_can_still_be_read(store: &dyn Store) {
             assert_eq!(status(store, &message).await, given_up.status());
         }
         assert_eq!(places(store, &b, 0, 10).await, NONE);
-        let read = deliver(&b, &[message.clone()], world.sample.moment());
+        let read = deliver(&b, std::slice::from_ref(&message), world.sample.moment());
         store.commit(Batch::free(read)).await.unwrap();
         assert_eq!(status(store, &message).await, DeliveryStatus::Delivered);
         let delivery = store.deliveries(message.id).await.unwrap().remove(0);
