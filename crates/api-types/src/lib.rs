@@ -5,6 +5,7 @@
 //! plain text. States are text too, so that an older reader survives a newer state.
 
 mod database;
+mod message;
 mod problem;
 mod provider;
 mod run;
@@ -15,6 +16,7 @@ pub use database::{
     BackupReport, CheckView, DatabaseStatus, DatabaseView, MigrationReport, RekeyReport,
     RestoreReport, SchemaView, VerifyReport,
 };
+pub use message::{AgentName, DeliveryView, MessageDetail, MessageList, MessageView};
 pub use problem::{FaultView, FileText, Problem, ProblemKind};
 pub use provider::{
     DetectReport, FoundServer, ModelList, ModelView, ProviderAdded, ProviderList, ProviderRemoved,

@@ -1,5 +1,6 @@
 //! The port behind the commands.
 
+mod messages;
 mod providers;
 mod tools;
 
@@ -12,6 +13,7 @@ use fusion_api_types::{
     RunSummary, VerifyReport, WorkflowSummary,
 };
 
+pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
 pub use providers::{AskKey, NewProvider, Providers};
 pub use tools::{HeldCommand, NotRun, Tools};
 
@@ -42,7 +44,7 @@ pub struct ResumeRequest {
 /// A failed or interrupted run is not an error: it is a `RunDetail` that says so. A `Problem`
 /// means that the request itself could not be done; then nothing is left behind.
 #[async_trait]
-pub trait Backend: Upkeep + Providers + Tools + Send + Sync {
+pub trait Backend: Upkeep + Providers + Messages + Tools + Send + Sync {
     /// Reads and checks a workflow file; changes nothing.
     ///
     /// # Errors

@@ -150,7 +150,7 @@ impl LocalBackend {
     }
 
     /// The store of this data directory for reading; `None` when there is no data yet.
-    async fn reading(&self) -> Result<Option<Reading>, Problem> {
+    pub(crate) async fn reading(&self) -> Result<Option<Reading>, Problem> {
         let data_dir = self.data_dir()?;
         let location = wiring::location(&self.config, &data_dir)?;
         let Some(store) = wiring::open_to_read(&location).await? else {
@@ -169,12 +169,20 @@ struct Driving<'a> {
 }
 
 /// A store opened to look at it.
-struct Reading {
+pub(crate) struct Reading {
     store: SqlStore,
     data_dir: DataDir,
 }
 
 impl Reading {
+    pub(crate) const fn store(&self) -> &SqlStore {
+        &self.store
+    }
+
+    pub(crate) const fn data_dir(&self) -> &DataDir {
+        &self.data_dir
+    }
+
     /// A run that was read, and whether a process works on it. When none does, the run is read
     /// again: it may have ended between the two looks, and then it was not left.
     async fn looked_at(&self, run: Run) -> fusion_persistence::Result<(Run, Shown)> {

@@ -100,9 +100,14 @@ impl Engine {
         }
     }
 
-    /// Gives back what dead processes held.
+    /// Gives back what dead processes held, and gives up the messages that nobody will read.
     async fn recovered(self) -> Result<Self, Problem> {
-        match self.opened.coordinator.recover().await {
+        let coordinator = &self.opened.coordinator;
+        let recovered = async {
+            coordinator.recover().await?;
+            coordinator.give_up_mail().await
+        };
+        match recovered.await {
             Ok(_) => {
                 let (coordinator, closing) =
                     (self.opened.coordinator.clone(), self.closing.clone());

@@ -8,6 +8,7 @@ const DOCUMENTS: [&str; 7] = [
     "README.md",
     "docs/commands.md",
     "docs/howto/add-a-provider.md",
+    "docs/messages.md",
     "docs/providers.md",
     "docs/recovery.md",
     "docs/sandbox.md",
