@@ -11,4 +11,6 @@ mod lost_calls;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
+mod talk;
+#[cfg(test)]
 mod world;
