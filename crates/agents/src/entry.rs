@@ -41,6 +41,9 @@ pub(crate) struct ToolOutcome {
     /// The messages that it read, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) read: Vec<MessageId>,
+    /// A command ran that nothing held: the operator switched the sandbox off.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) unsandboxed: bool,
     /// What is committed with it, or it was not done.
     #[serde(skip)]
     pub(crate) with: Vec<Record>,
@@ -62,6 +65,7 @@ impl ToolOutcome {
             content,
             ok,
             exit_code: None,
+            unsandboxed: false,
             sent: None,
             read: Vec::new(),
             with: Vec::new(),

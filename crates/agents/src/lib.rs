@@ -8,6 +8,7 @@
 
 mod brief;
 mod context;
+mod direct;
 mod ending;
 mod entry;
 mod incoming;
@@ -20,6 +21,7 @@ mod session;
 mod toolbox;
 
 pub use brief::TaskBrief;
+pub use direct::{ToolInfo, ToolResult, call_tool, tools};
 pub use ending::{Ending, Failure};
 pub use journal::{Journal, JournalRefused, Record};
 pub use mailbox::{Addressed, Incoming, Mailbox, Outgoing, Refusal, Sender};

@@ -66,17 +66,6 @@ pub(crate) struct Toolbox {
 
 impl Toolbox {
     pub(crate) fn new(brief: &TaskBrief) -> Self {
-        let mut tools: Vec<Box<dyn Tool>> = Vec::new();
-        for group in ToolGroup::ALL
-            .iter()
-            .filter(|group| brief.tools.contains(group))
-        {
-            match group {
-                ToolGroup::Files => tools.extend(files::tools()),
-                ToolGroup::Shell => tools.push(Box::new(shell::RunCommand)),
-                ToolGroup::Messages => tools.extend(messages::tools()),
-            }
-        }
         let hands_in = brief
             .output_schema
             .clone()
@@ -88,6 +77,19 @@ impl Toolbox {
                     .to_owned(),
             parameters,
         });
+        Self::of_groups(&brief.tools, finish)
+    }
+
+    /// The tools of some groups, in the order of the groups' declaration.
+    pub(crate) fn of_groups(groups: &[ToolGroup], finish: Option<ToolSpec>) -> Self {
+        let mut tools: Vec<Box<dyn Tool>> = Vec::new();
+        for group in ToolGroup::ALL.iter().filter(|group| groups.contains(group)) {
+            match group {
+                ToolGroup::Files => tools.extend(files::tools()),
+                ToolGroup::Shell => tools.push(Box::new(shell::RunCommand)),
+                ToolGroup::Messages => tools.extend(messages::tools()),
+            }
+        }
         Self {
             tools: tools.into_iter().map(|tool| (tool.spec(), tool)).collect(),
             finish,

@@ -1,6 +1,8 @@
 //! The command line: a pure reading of arguments, nothing is looked up.
 
+mod message;
 mod provider;
+mod tool;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -9,10 +11,15 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+pub use message::{
+    MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs, MessageName, MessageStatus,
+    SendArgs, TailArgs,
+};
 pub use provider::{
     AddArgs, DetectArgs, ModelsArgs, ProviderArgs, ProviderCommand, ProviderName, RemoveArgs,
     TestArgs,
 };
+pub use tool::{SandboxArgs, SandboxCommand, SandboxRunArgs, ToolArgs, ToolCallArgs, ToolCommand};
 
 /// Runs workflows of AI agents: one file, one command, each agent in its own workspace.
 #[derive(Debug, Clone, Parser)]
@@ -92,11 +99,17 @@ pub enum Command {
     Workflow(WorkflowArgs),
     /// Write a first workflow to start from.
     Init(InitArgs),
+    /// Send messages to agents and look at what they send each other.
+    Message(MessageArgs),
     /// Look after model providers: add, test, look at models and quotas.
     Provider(ProviderArgs),
     /// Look after the database: its schema, copies of it, its master key.
     Db(DbArgs),
-    /// Check the database, the master key and the providers; says a way out of every fault.
+    /// Run a command as an agent's command runs.
+    Sandbox(SandboxArgs),
+    /// List agents' tools, or call one as an agent would.
+    Tool(ToolArgs),
+    /// Check the database, the master key, the sandbox and the providers; says a way out of every fault.
     Verify(VerifyArgs),
 }
 
@@ -401,8 +414,11 @@ where
         | Command::Resume(_)
         | Command::Workflow(_)
         | Command::Init(_)
+        | Command::Message(_)
         | Command::Provider(_)
         | Command::Db(_)
+        | Command::Sandbox(_)
+        | Command::Tool(_)
         | Command::Verify(_) => {}
     }
     Ok(cli)

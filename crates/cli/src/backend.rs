@@ -1,6 +1,8 @@
 //! The port behind the commands.
 
+mod messages;
 mod providers;
+mod tools;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +13,9 @@ use fusion_api_types::{
     RunSummary, VerifyReport, WorkflowSummary,
 };
 
+pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
 pub use providers::{AskKey, NewProvider, Providers};
+pub use tools::{HeldCommand, NotRun, Tools};
 
 /// What a run is started with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +44,7 @@ pub struct ResumeRequest {
 /// A failed or interrupted run is not an error: it is a `RunDetail` that says so. A `Problem`
 /// means that the request itself could not be done; then nothing is left behind.
 #[async_trait]
-pub trait Backend: Upkeep + Providers + Send + Sync {
+pub trait Backend: Upkeep + Providers + Messages + Tools + Send + Sync {
     /// Reads and checks a workflow file; changes nothing.
     ///
     /// # Errors
@@ -114,7 +118,7 @@ pub trait Upkeep {
     /// The database is in use, or a key is missing. What was sealed can still be opened.
     async fn rekey(&self, retire: bool) -> Result<RekeyReport, Problem>;
 
-    /// Checks the database, the master key and the stored providers; with `online` also whether each
+    /// Checks the database, the master key, the sandbox and the stored providers; with `online` also whether each
     /// enabled provider answers. A fault is part of the answer; nothing is changed.
     ///
     /// # Errors

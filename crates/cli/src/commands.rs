@@ -2,7 +2,9 @@
 
 pub(crate) mod db;
 pub(crate) mod init;
+pub(crate) mod message;
 pub(crate) mod provider;
 pub(crate) mod run;
+pub(crate) mod tool;
 pub(crate) mod verify;
 pub(crate) mod workflow;

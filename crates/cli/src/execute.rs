@@ -2,7 +2,7 @@
 
 use fusion_api_types::Problem;
 
-use crate::args::{Cli, Command, DbCommand, RunArgs, RunCommand, WorkflowCommand};
+use crate::args::{Cli, Command, RunArgs, RunCommand, WorkflowCommand};
 use crate::backend::Backend;
 use crate::commands;
 use crate::exit::Exit;
@@ -66,16 +66,17 @@ async fn dispatch(
             }
         },
         Command::Init(init) => commands::init::init(&init, session),
+        Command::Message(message) => {
+            commands::message::message(&message.command, backend, session).await
+        }
         Command::Provider(provider) => {
             commands::provider::provider(&provider.command, backend, session).await
         }
-        Command::Db(db) => match db.command {
-            DbCommand::Migrate => commands::db::migrate(backend, session).await,
-            DbCommand::Status => commands::db::status(backend, session).await,
-            DbCommand::Backup(backup) => commands::db::backup(&backup, backend, session).await,
-            DbCommand::Restore(restore) => commands::db::restore(&restore, backend, session).await,
-            DbCommand::Rekey(rekey) => commands::db::rekey(&rekey, backend, session).await,
-        },
+        Command::Db(db) => commands::db::db(&db.command, backend, session).await,
+        Command::Sandbox(sandbox) => {
+            Ok(commands::tool::sandbox(&sandbox.command, backend, session).await)
+        }
+        Command::Tool(tool) => commands::tool::tool(&tool.command, backend, session).await,
         Command::Verify(verify) => commands::verify::verify(&verify, backend, session).await,
     }
 }

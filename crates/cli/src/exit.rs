@@ -15,6 +15,8 @@ pub enum Exit {
     WrongInput,
     /// 130: stopped before the end; `resume` goes on.
     Interrupted,
+    /// As the command ended that was run in the sandbox.
+    Held(u8),
 }
 
 impl Exit {
@@ -26,6 +28,7 @@ impl Exit {
             Self::Failed => 1,
             Self::WrongInput => 2,
             Self::Interrupted => 130,
+            Self::Held(code) => code,
         }
     }
 }

@@ -21,12 +21,15 @@ mod text;
 
 pub use args::{
     AddArgs, BackupArgs, Cli, ColorChoice, Command, DbArgs, DbCommand, DetectArgs, Global,
-    InitArgs, InputArg, ListArgs, ModelsArgs, ProviderArgs, ProviderCommand, ProviderName,
-    RekeyArgs, RemoveArgs, RestoreArgs, ResumeArgs, RunArgs, RunCommand, ShowArgs, StartArgs,
-    Template, TestArgs, ValidateArgs, VerifyArgs, WorkflowArgs, WorkflowCommand, parse,
+    InitArgs, InputArg, ListArgs, MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs,
+    MessageName, MessageStatus, ModelsArgs, ProviderArgs, ProviderCommand, ProviderName, RekeyArgs,
+    RemoveArgs, RestoreArgs, ResumeArgs, RunArgs, RunCommand, SandboxArgs, SandboxCommand,
+    SandboxRunArgs, SendArgs, ShowArgs, StartArgs, TailArgs, Template, TestArgs, ToolArgs,
+    ToolCallArgs, ToolCommand, ValidateArgs, VerifyArgs, WorkflowArgs, WorkflowCommand, parse,
 };
 pub use backend::{
-    AskKey, Backend, NewProvider, Progress, Providers, ResumeRequest, RunRequest, Upkeep,
+    AskKey, Backend, Content, HeldCommand, MessageQuery, Messages, NewMessage, NewProvider, NotRun,
+    Progress, Providers, ResumeRequest, RunRequest, Tail, To, Tools, Upkeep,
 };
 pub use execute::{execute, refuse};
 pub use exit::Exit;

@@ -2,6 +2,7 @@
 
 pub(crate) mod database;
 mod detail;
+pub(crate) mod message;
 pub(crate) mod provider;
 
 use std::collections::BTreeSet;

@@ -85,6 +85,17 @@ impl Look {
         }
     }
 
+    /// Of a message or of one of its deliveries.
+    pub(crate) fn of_message(status: &str) -> Self {
+        match status {
+            "delivered" => Self::new("✓", status, Tone::Good),
+            "failed" => Self::new("✗", status, Tone::Bad),
+            "expired" => Self::new("!", status, Tone::Warn),
+            "pending" => Self::new("·", status, Tone::Quiet),
+            other => Self::new("?", &clean_line(other), Tone::Quiet),
+        }
+    }
+
     /// Mark and label in their colour.
     pub(crate) fn painted(&self, palette: Palette) -> String {
         palette.paint(self.tone, &format!("{} {}", self.mark, self.label))

@@ -11,6 +11,7 @@ mod budgets;
 mod candidates;
 mod coordinator;
 pub mod credentials;
+mod dead_letters;
 mod error;
 mod expression_context;
 mod finish;

@@ -96,6 +96,7 @@ impl Coordinator {
             failed = failed.or_else(|| joined(ended).err());
         }
         self.write_notices().await;
+        self.clear_mail().await;
         match (driven, failed) {
             (Ok(driven), None) => Ok(driven),
             (Err(error), _) | (Ok(_), Some(error)) => Err(error),
@@ -159,11 +160,12 @@ impl Coordinator {
         }
     }
 
-    /// Keeps the leases of this process, then takes back those that others let run out. In this
-    /// order: after a time without the store its own may have run out too.
+    /// Keeps the leases of this process, then takes back those that others let run out, and gives
+    /// up messages that nobody will read. In this order: after a time without the store its own may have run out too.
     async fn beat(&self) -> Result<()> {
         self.parts.store.extend_leases(self.lease()).await?;
         self.write_notices().await;
+        self.give_up_mail().await?;
         self.recover().await.map(|_| ())
     }
 

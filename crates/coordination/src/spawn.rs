@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use fusion_core::{
-    Agent, AgentId, AgentState, Run, RunId, RunPlan, Workflow, WorkflowDefinition, WorkflowId,
-    WorkflowState, Workspace, WorkspaceId, error_chain,
+    Agent, AgentId, AgentState, Assignee, Run, RunId, RunPlan, StepSpec, ToolGroup, Workflow,
+    WorkflowDefinition, WorkflowId, WorkflowState, Workspace, WorkspaceId, error_chain,
 };
-use fusion_persistence::Batch;
-use fusion_workspaces::{Owners, choose_uid};
+use fusion_persistence::{Batch, Repository};
+use fusion_workspaces::{Grants, Owners, SandboxReport, choose_uid};
 use serde_json::{Map, Value, json};
 
 use crate::candidates::metadata;
@@ -171,32 +171,70 @@ impl Coordinator {
         self.options.workspaces_root.join(agent.to_string())
     }
 
-    /// Makes the workspaces of a ready run and starts it; when one can't be made, removes
-    /// them all and ends the run with the reason.
+    /// Makes the workspaces of a ready run, sees what holds its agents' commands, and starts it;
+    /// when one can't be made or commands can't be held as promised, removes them all and ends the
+    /// run with the reason.
     pub(crate) async fn launch(&self, run: Run) -> Result<()> {
-        let agents = self.parts.store.agents_of_run(run.id).await?;
-        let mut made = Vec::with_capacity(agents.len());
-        for (agent, workspace) in &agents {
-            match self.make_workspace(workspace).await? {
-                Ok(()) => made.push(workspace),
-                Err(source) => {
-                    for workspace in made {
-                        self.remove_workspace(workspace).await;
-                    }
-                    let error = Error::Workspace {
-                        agent: agent.name.clone(),
-                        source,
-                    };
-                    let why = error_chain(&error);
-                    let agents = agents.into_iter().map(|(agent, _)| agent).collect();
-                    let decision = run.end(Some(why), agents, self.moment())?;
-                    self.commit(Batch::free(decision)).await?;
-                    return Err(error);
-                }
+        let mut agents = self.parts.store.agents_of_run(run.id).await?;
+        let ready = match self.make_workspaces(&agents).await? {
+            Ok(()) => self.note_sandbox(&run, &mut agents).await?,
+            failed => failed,
+        };
+        if let Err(error) = ready {
+            for (_, workspace) in &agents {
+                self.remove_workspace(workspace).await;
             }
+            let why = error_chain(&error);
+            let agents = agents.into_iter().map(|(agent, _)| agent).collect();
+            let decision = run.end(Some(why), agents, self.moment())?;
+            self.commit(Batch::free(decision)).await?;
+            return Err(error);
         }
         let decision = run.launch(agents, self.moment())?;
         self.commit(Batch::free(decision)).await
+    }
+
+    async fn make_workspaces(&self, agents: &[(Agent, Workspace)]) -> Result<Result<()>> {
+        for (agent, workspace) in agents {
+            if let Err(source) = self.make_workspace(workspace).await? {
+                return Ok(Err(of_workspace(agent, source)));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Tries the sandbox in the workspace of each agent that runs commands, and writes into the
+    /// agent's record what is in force.
+    async fn note_sandbox(
+        &self,
+        run: &Run,
+        agents: &mut [(Agent, Workspace)],
+    ) -> Result<Result<()>> {
+        let definition = self.parts.store.get(run.workflow_id).await?.definition;
+        for (agent, workspace) in agents {
+            if !runs_commands(&definition, agent) {
+                continue;
+            }
+            match self.look(workspace).await? {
+                Ok(report) => note(agent, &report),
+                Err(source) => return Ok(Err(of_workspace(agent, source))),
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    async fn look(
+        &self,
+        workspace: &Workspace,
+    ) -> Result<fusion_workspaces::Result<SandboxReport>> {
+        let workspaces = self.workspaces_of(workspace);
+        let (name, uid) = (workspace.agent_id.to_string(), workspace.process_uid);
+        let dir = match off_runtime(move || workspaces.open(&name, uid)).await? {
+            Ok(dir) => dir,
+            Err(error) => return Ok(Err(error)),
+        };
+        let looked = self.parts.launcher.look(&dir, &Grants::default()).await;
+        Ok(looked.and_then(|report| report.check().map(|()| report)))
     }
 
     async fn make_workspace(&self, workspace: &Workspace) -> Result<fusion_workspaces::Result<()>> {
@@ -224,6 +262,32 @@ impl Coordinator {
         if let Ok(Err(error)) = off_runtime(move || workspaces.remove(&name)).await {
             tracing::warn!(%error, path = workspace.root_path, "a workspace could not be removed");
         }
+    }
+}
+
+fn of_workspace(agent: &Agent, source: fusion_workspaces::Error) -> Error {
+    Error::Workspace {
+        agent: agent.name.clone(),
+        source,
+    }
+}
+
+/// Whether an agent has the shell, or may do steps whose results commands check.
+fn runs_commands(definition: &WorkflowDefinition, agent: &Agent) -> bool {
+    let may_do = |step: &StepSpec| match &step.assignee {
+        Assignee::Agent(name) => *name == agent.name,
+        Assignee::Capabilities(required) => agent.capabilities.satisfies(required),
+    };
+    let spec = definition.agents.get(&agent.name);
+    let has_shell = spec.is_some_and(|spec| spec.tools.contains(&ToolGroup::Shell));
+    let mut steps = definition.steps.iter();
+    has_shell || steps.any(|step| !step.verify.is_empty() && may_do(step))
+}
+
+/// Writes into an agent's record what holds its commands.
+fn note(agent: &mut Agent, report: &SandboxReport) {
+    if let Value::Object(metadata) = &mut agent.metadata {
+        metadata.insert("sandbox".to_owned(), json!(report));
     }
 }
 

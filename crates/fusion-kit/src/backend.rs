@@ -13,6 +13,7 @@ use fusion_core::{AgentSpec, ProviderConfig, Run, RunId, TaskState, Workflow, Wo
 use fusion_persistence::{JournalReader, Page, Reader, Repository, RunFilter, TaskReader};
 use fusion_persistence_sql::{Location, SqlStore};
 use fusion_providers::Registry;
+use fusion_workspaces::Sandbox;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +25,7 @@ use crate::files::{read_file, typed_inputs};
 use crate::find::{find, no_runs, nothing_to_resume};
 use crate::held::Left;
 use crate::problems;
+use crate::sandbox;
 use crate::signals::stop_on_signal;
 use crate::views::{Snapshot, summary, workflow_summary};
 use crate::wiring::{self, Engine, SCRIPTED, Told};
@@ -148,7 +150,7 @@ impl LocalBackend {
     }
 
     /// The store of this data directory for reading; `None` when there is no data yet.
-    async fn reading(&self) -> Result<Option<Reading>, Problem> {
+    pub(crate) async fn reading(&self) -> Result<Option<Reading>, Problem> {
         let data_dir = self.data_dir()?;
         let location = wiring::location(&self.config, &data_dir)?;
         let Some(store) = wiring::open_to_read(&location).await? else {
@@ -167,12 +169,20 @@ struct Driving<'a> {
 }
 
 /// A store opened to look at it.
-struct Reading {
+pub(crate) struct Reading {
     store: SqlStore,
     data_dir: DataDir,
 }
 
 impl Reading {
+    pub(crate) const fn store(&self) -> &SqlStore {
+        &self.store
+    }
+
+    pub(crate) const fn data_dir(&self) -> &DataDir {
+        &self.data_dir
+    }
+
     /// A run that was read, and whether a process works on it. When none does, the run is read
     /// again: it may have ended between the two looks, and then it was not left.
     async fn looked_at(&self, run: Run) -> fusion_persistence::Result<(Run, Shown)> {
@@ -210,6 +220,7 @@ impl Backend for LocalBackend {
         if let Some(fault) = &self.config.dotenv_fault {
             progress.notice(fault);
         }
+        self.tell_sandbox(progress)?;
         let file = read_file(&request.file)?;
         let inputs = typed_inputs(&file.definition, &request.inputs)
             .map_err(|faults| problems::of_inputs(&faults))?;
@@ -250,6 +261,7 @@ impl Backend for LocalBackend {
         progress: &mut dyn Progress,
     ) -> Result<RunDetail, Problem> {
         let raised = budget::raised(request)?;
+        self.tell_sandbox(progress)?;
         let run = request.run.as_deref();
         let data_dir = self.data_dir()?;
         if self.reading().await?.is_none() {
@@ -320,6 +332,14 @@ impl Backend for LocalBackend {
 }
 
 impl LocalBackend {
+    /// Says loudly when nothing holds commands.
+    fn tell_sandbox(&self, progress: &mut dyn Progress) -> Result<(), Problem> {
+        if wiring::sandbox(&self.config)? == Sandbox::Off {
+            progress.notice(sandbox::OFF);
+        }
+        Ok(())
+    }
+
     /// The run that `resume` means, once no other process works on it.
     async fn to_resume(
         &self,

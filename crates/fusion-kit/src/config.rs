@@ -36,6 +36,9 @@ pub(crate) struct Config {
     pub(crate) workspaces_root: Option<PathBuf>,
     /// `FUSION_KIT_AGENT_UIDS`, as written: the user ids of agents when started as root.
     pub(crate) agent_uids: Option<String>,
+    /// `FUSION_KIT_SANDBOX`, as written: `off` gives the sandbox up. Only the environment itself
+    /// counts: a `.env` may have come with somebody else's files.
+    pub(crate) sandbox: Option<String>,
     /// `FUSION_KIT_LOG`: what to log, in the form of `tracing-subscriber`'s filters.
     pub(crate) log: Option<String>,
     /// `NO_COLOR` is set and not empty.
@@ -90,6 +93,7 @@ impl Config {
             data_dir: get("FUSION_KIT_DATA_DIR").map(PathBuf::from),
             workspaces_root: get("WORKSPACES_ROOT").map(PathBuf::from),
             agent_uids: get("FUSION_KIT_AGENT_UIDS"),
+            sandbox: environment("FUSION_KIT_SANDBOX").filter(|value| !value.is_empty()),
             log: get("FUSION_KIT_LOG"),
             no_color: get("NO_COLOR").is_some(),
             dumb_terminal: get("TERM").is_some_and(|term| term == "dumb"),
@@ -172,6 +176,17 @@ mod tests {
         assert_eq!(config.data_dir, Some(PathBuf::from("data")));
         assert_eq!(config.base_url.as_deref(), Some("http://environment"));
         assert_eq!((config.workspaces_root, config.log), (None, None));
+    }
+
+    #[test]
+    fn a_dotenv_does_not_switch_the_sandbox_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(".env");
+        std::fs::write(&file, "FUSION_KIT_SANDBOX=off\n").unwrap();
+        assert_eq!(Config::read(|_| None, &file).sandbox, None);
+        let environment = |name: &str| (name == "FUSION_KIT_SANDBOX").then(|| "off".to_owned());
+        let config = Config::read(environment, &file);
+        assert_eq!(config.sandbox.as_deref(), Some("off"));
     }
 
     #[test]

@@ -108,6 +108,7 @@ impl Upkeep for LocalBackend {
             Ok(bus) => bus.check(&SystemIds::new()).await,
             Err(problem) => fault("bus", &problem),
         });
+        checks.push(self.check_sandbox().await);
         for row in stored.iter().flatten().filter(|row| row.enabled) {
             checks.push(self.check_provider(row, online).await);
         }

@@ -10,10 +10,13 @@ mod files;
 mod find;
 mod held;
 mod master_key;
+mod messages;
 mod problems;
 mod providers;
+mod sandbox;
 mod signals;
 mod system;
+mod tools;
 mod views;
 mod wiring;
 

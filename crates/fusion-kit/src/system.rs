@@ -37,6 +37,14 @@ impl SystemIds {
     }
 }
 
+impl SystemIds {
+    /// A number that differs each time.
+    pub(crate) fn seed(&self) -> u128 {
+        // The low bits of these ids are random.
+        self.uuid().as_u128()
+    }
+}
+
 impl IdSource for SystemIds {
     fn uuid(&self) -> Uuid {
         let context = self.context.lock().unwrap_or_else(PoisonError::into_inner);

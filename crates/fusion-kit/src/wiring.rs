@@ -1,6 +1,7 @@
 //! Puts the parts together: the one place that picks variants.
 
 mod bus;
+mod commands;
 mod registry;
 
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use fusion_messaging::{Pattern, Subscription};
 use fusion_persistence::{Patience, Patient, Store};
 use fusion_persistence_sql::{Durability, Location, SqlStore};
 use fusion_providers::Registry;
-use fusion_workspaces::{Launcher, Owners, Prepared, Workspaces};
+use fusion_workspaces::{Owners, Prepared, Workspaces};
 use secrecy::ExposeSecret;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -22,13 +23,13 @@ use tokio_util::task::TaskTracker;
 
 use bus::OpenBus;
 
-use crate::HELPER;
 use crate::config::Config;
 use crate::data_dir::{DataDir, Owned};
 use crate::problems;
 use crate::system::{SystemClock, SystemIds};
 
 pub(crate) use bus::BusPlace;
+pub(crate) use commands::{launcher, sandbox};
 pub(crate) use registry::{
     OPENAI_COMPATIBLE, OPENROUTER, SCRIPTED, Told, of_environment, registry, stored_provider,
 };
@@ -99,9 +100,14 @@ impl Engine {
         }
     }
 
-    /// Gives back what dead processes held.
+    /// Gives back what dead processes held, and gives up the messages that nobody will read.
     async fn recovered(self) -> Result<Self, Problem> {
-        match self.opened.coordinator.recover().await {
+        let coordinator = &self.opened.coordinator;
+        let recovered = async {
+            coordinator.recover().await?;
+            coordinator.give_up_mail().await
+        };
+        match recovered.await {
             Ok(_) => {
                 let (coordinator, closing) =
                     (self.opened.coordinator.clone(), self.closing.clone());
@@ -122,6 +128,7 @@ impl Engine {
         notices: Arc<Notices>,
     ) -> Result<Opened, Problem> {
         let owners = owners(config)?;
+        let launcher = launcher(config, data_dir)?;
         let location = location(config, data_dir)?;
         let bus_place = BusPlace::of(config)?;
         let retention = retention(config)?;
@@ -141,7 +148,7 @@ impl Engine {
             bus: Arc::clone(bus.bus()),
             providers: registry,
             notices,
-            launcher: Launcher::new(vec!["/proc/self/exe".into(), HELPER.into()]),
+            launcher,
             clock: Arc::new(SystemClock),
             ids: Arc::new(ids),
         };
@@ -277,7 +284,8 @@ fn prepare_workspaces(
     }
 }
 
-fn owners(config: &Config) -> Result<Owners, Problem> {
+/// Whose agents' files and processes are.
+pub(crate) fn owners(config: &Config) -> Result<Owners, Problem> {
     let Some(text) = &config.agent_uids else {
         return Ok(Owners::of_this_process(DEFAULT_UIDS));
     };

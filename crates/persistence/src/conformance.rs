@@ -156,6 +156,7 @@ macro_rules! store_conformance {
             a_message_refers_to_rows_that_are_there,
             messages_are_dense_and_in_order_of_the_commits,
             messages_are_selected_by_their_filter,
+            messages_are_found_by_place_and_by_id,
             an_inbox_is_read_in_the_order_of_the_log,
             an_expired_message_is_not_read_and_is_found,
             what_waits_for_an_ended_agent_is_found,

@@ -143,6 +143,7 @@ forward! { MessageReader {
     fn inbox(agent: AgentId, after: u64, limit: u32) -> Vec<Message>;
     fn deliveries(message: MessageId) -> Vec<Delivery>;
     fn messages_after(filter: &MessageFilter, after: u64, limit: u32) -> Vec<Message>;
+    fn message_ids(first: MessageId, last: MessageId, limit: u32) -> Vec<MessageId>;
     fn last_message() -> u64;
     fn overdue_deliveries(limit: u32) -> Vec<Undelivered>;
     fn stranded_deliveries(limit: u32) -> Vec<Undelivered>;

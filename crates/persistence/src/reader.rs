@@ -205,6 +205,18 @@ pub trait MessageReader {
         limit: u32,
     ) -> Result<Vec<Message>>;
 
+    /// The first ids of messages from one to another, both with them, in rising order: for who knows
+    /// how an id begins.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn message_ids(
+        &self,
+        first: MessageId,
+        last: MessageId,
+        limit: u32,
+    ) -> Result<Vec<MessageId>>;
+
     /// The place of the newest message in the log; 0 when none was ever sent.
     ///
     /// # Errors

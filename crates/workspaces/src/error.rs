@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use fusion_core::{Coded, ErrorCode};
 
-use crate::Refusal;
+use crate::{LayerName, Refusal};
 
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -106,6 +106,14 @@ pub enum Error {
         /// Whose it should be.
         expected: u32,
     },
+    /// As root, a folder of the machine would be given to an agent.
+    #[error(
+        "{path} can't be a workspace: commands never run as root, and a folder of the system is not given to another user"
+    )]
+    NeverGiven {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A step on a file or folder failed.
     #[error("can't {action} {path}")]
     Io {
@@ -158,6 +166,14 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// A command was not started because it could not be held as promised.
+    #[error("commands can't be held as promised: {layer} is missing: {why}")]
+    SandboxUnavailable {
+        /// The layer of the sandbox.
+        layer: LayerName,
+        /// Why it is missing.
+        why: String,
+    },
     /// The helper ended without a word: it was killed, or it is not this program's helper.
     #[error(
         "the helper process of '{program}' ended without a report: something killed it, and the command's processes may still run"
@@ -178,8 +194,17 @@ impl Error {
     /// The way out for a person, where there is one that the text of the error does not say.
     #[must_use]
     pub fn help(&self) -> Option<&'static str> {
-        matches!(self, Self::RootNotWritable { .. })
-            .then_some("choose another place with --data-dir or WORKSPACES_ROOT")
+        if matches!(self, Self::RootNotWritable { .. }) {
+            Some("choose another place with --data-dir or WORKSPACES_ROOT")
+        } else if matches!(self, Self::SandboxUnavailable { .. }) {
+            Some(
+                "use Linux 6.12 or newer with Landlock, or run fusion-kit as root; \
+                 FUSION_KIT_SANDBOX=off gives up the sandbox: commands then can do whatever their \
+                 user can",
+            )
+        } else {
+            None
+        }
     }
 
     /// Names the step and the place of a failure; for `map_err`.
@@ -208,14 +233,15 @@ impl Coded for Error {
             Self::NotReachable { .. }
             | Self::AgentsAsRoot
             | Self::RangeNeedsRoot
-            | Self::Foreign { .. } => ErrorCode::Denied,
+            | Self::Foreign { .. }
+            | Self::NeverGiven { .. } => ErrorCode::Denied,
             Self::UidsUsedUp { .. } => ErrorCode::Limited,
             Self::NoWorkspace { .. } => ErrorCode::NotFound,
             Self::Refused { refusal, .. } => refusal.code(),
             Self::RootNotWritable { source, .. }
             | Self::Io { source, .. }
             | Self::NotStarted { source, .. } => code_of(source),
-            Self::Helper { .. } => ErrorCode::Unavailable,
+            Self::Helper { .. } | Self::SandboxUnavailable { .. } => ErrorCode::Unavailable,
             Self::HelperLost { .. } | Self::NotEnded { .. } => ErrorCode::Internal,
         }
     }

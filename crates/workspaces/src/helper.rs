@@ -6,14 +6,18 @@
 //! whose parent died, so a process can't leave by forking twice or by a new session.
 //!
 //! When the program runs as root the helper stays root, out of reach of the agent, and only the
-//! command becomes the agent's user. Without root the agent can kill its helper; only a kernel
-//! sandbox closes that. Its place is [`start`]: what the command may do is decided there.
+//! command becomes the agent's user. The sandbox is put on in the command's [`first`] process.
 
+mod first;
+mod tree;
+
+use std::env::args_os;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -23,12 +27,13 @@ use rustix::process::{
 };
 use rustix::thread::set_no_new_privs;
 
-use crate::process::wire::{self, Report, Request};
+use crate::process::wire::{self, Answer, Report, Request, Word};
+use crate::sandbox::{Limits, Policy, Resource, Sandbox, SandboxReport, namespaces};
 
-/// How often dead orphans are collected while the command runs.
-const REAP_EVERY: Timespec = Timespec {
-    tv_sec: 1,
-    tv_nsec: 0,
+/// How often dead orphans are collected, and memory is looked at, while the command runs.
+const LOOK_EVERY: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 250_000_000,
 };
 /// How long killed processes are given before the next look.
 const KILL_PAUSE: Timespec = Timespec {
@@ -36,12 +41,21 @@ const KILL_PAUSE: Timespec = Timespec {
     tv_nsec: 1_000_000,
 };
 
+/// What the first process of a sandboxed command says at the most, in bytes.
+const WORDS_LIMIT: u64 = 64 * 1024;
+
+/// The three streams of a command.
+type Streams = [OwnedFd; 3];
+
 /// What the binary's `main` does when it was started as the helper of a
 /// [`Launcher`](crate::Launcher): before any thread or runtime exists, and nothing else.
 ///
 /// It returns only when no process that came of the command is left, however it ended.
 #[must_use]
 pub fn helper_main() -> ExitCode {
+    if args_os().next().is_some_and(|name| name == first::NAME) {
+        return first::main();
+    }
     match supervise() {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
@@ -51,17 +65,15 @@ pub fn helper_main() -> ExitCode {
 fn supervise() -> io::Result<()> {
     isolate()?;
     let mut lifeline = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let request = wire::decode(&mut lifeline)?;
-    let report = match start(&request, io::stderr().as_fd()) {
-        Ok(main) => watch(main, &mut lifeline),
-        Err(error) => Ok(Report::NotStarted {
-            errno: error.raw_os_error(),
-            message: error.to_string(),
-        }),
+    let streams = match wire::receive_streams(&lifeline)? {
+        Some(streams) => streams,
+        None => captured()?,
     };
+    let request = wire::decode(&mut lifeline)?;
+    let answer = hold(&request, streams, &mut lifeline);
     kill_all()?;
     let mut control = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    control.write_all(&serde_json::to_vec(&report?)?)
+    control.write_all(&serde_json::to_vec(&answer?)?)
 }
 
 /// Makes this process one that nothing can slip into or away from.
@@ -70,11 +82,147 @@ fn isolate() -> io::Result<()> {
     // Away from the terminal: a command can't ask a person there, or be stopped by it.
     setsid()?;
     set_child_subreaper(Some(getpid()))?;
-    // Processes of the same user must not reach our descriptors through /proc, or trace us.
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     // A set-user-id program would be out of reach of our signals, and may be root.
     set_no_new_privs(true)?;
     Ok(())
+}
+
+/// No input, and both outputs into our stderr.
+fn captured() -> io::Result<Streams> {
+    let output = || io::stderr().as_fd().try_clone_to_owned();
+    Ok([File::open("/dev/null")?.into(), output()?, output()?])
+}
+
+/// Runs the command to its end, or to the end of the life line.
+fn hold(request: &Request, streams: Streams, lifeline: &mut File) -> io::Result<Answer> {
+    if request.uid.unwrap_or_else(|| geteuid().as_raw()) == 0 {
+        return Ok(Answer {
+            sandbox: SandboxReport::nothing(Sandbox::On, "nothing was started"),
+            report: Report::NotStarted {
+                errno: None,
+                message: "agents never run as root".to_owned(),
+            },
+        });
+    }
+    match &request.policy {
+        Some(policy) => sandboxed(request, policy, streams, lifeline),
+        None => open(request, streams, lifeline),
+    }
+}
+
+/// Starts the command's first process, which puts the sandbox on.
+fn sandboxed(
+    request: &Request,
+    policy: &Policy,
+    streams: Streams,
+    lifeline: &mut File,
+) -> io::Result<Answer> {
+    let nothing = || SandboxReport::nothing(Sandbox::On, "it was not reached");
+    if policy.no_namespaces.is_none()
+        && let Err(why) = namespaces::enter()
+    {
+        return Ok(Answer {
+            sandbox: nothing(),
+            report: Report::NoNamespaces { why },
+        });
+    }
+    hide()?;
+    let (ours, theirs) = UnixStream::pair()?;
+    let mut first = first::start(theirs.into())?;
+    let pid = Pid::from_child(&first);
+    let words = first.stdout.take();
+    let told = tell(&ours, request, &streams);
+    drop(streams);
+    // With namespaces the first process itself watches over what came of it.
+    let limits = policy.no_namespaces.as_ref().map(|_| &policy.limits);
+    let ended = watch(pid, lifeline, limits)?;
+    // Else its words have no end.
+    kill_all()?;
+    let (sandbox, end) = heard(words)?;
+    let report = match (told, ended, end) {
+        (_, Report::Stopped, _) => Report::Stopped,
+        (_, ended @ Report::OverLimit { .. }, _) => ended,
+        (_, _, Some(end)) => end,
+        (Err(error), ..) => not_started(&error),
+        (Ok(()), ended, None) => ended,
+    };
+    Ok(Answer {
+        sandbox: sandbox.unwrap_or_else(nothing),
+        report,
+    })
+}
+
+/// Processes of the same user must not reach our descriptors through /proc, or trace us.
+fn hide() -> io::Result<()> {
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
+fn tell(to: &UnixStream, request: &Request, streams: &Streams) -> io::Result<()> {
+    wire::send_streams(to, streams.each_ref().map(AsFd::as_fd))?;
+    (&*to).write_all(&wire::encode(request)?)
+}
+
+/// The last word of each kind that the first process said.
+fn heard(words: Option<impl Read>) -> io::Result<(Option<SandboxReport>, Option<Report>)> {
+    let mut text = String::new();
+    if let Some(words) = words {
+        words.take(WORDS_LIMIT).read_to_string(&mut text)?;
+    }
+    let (mut sandbox, mut end) = (None, None);
+    for line in text.lines() {
+        match serde_json::from_str(line)? {
+            Word::Sandbox(report) => sandbox = Some(report),
+            Word::End(report) => end = Some(report),
+        }
+    }
+    Ok((sandbox, end))
+}
+
+/// Starts the command without a sandbox.
+fn open(request: &Request, streams: Streams, lifeline: &mut File) -> io::Result<Answer> {
+    hide()?;
+    let mut command = command_of(request, streams);
+    if let Some(uid) = request.uid {
+        // The standard library also drops all other groups when root becomes a user.
+        command.uid(uid).gid(uid);
+    }
+    // So that `kill 0` in a script does not hit the helper.
+    let started = command.process_group(0).spawn();
+    drop(command);
+    let report = match started {
+        Ok(child) => watch(Pid::from_child(&child), lifeline, None)?,
+        Err(error) => not_started(&error),
+    };
+    Ok(Answer {
+        sandbox: SandboxReport::nothing(Sandbox::Off, "switched off"),
+        report,
+    })
+}
+
+/// The command itself, with its environment and streams.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that starts processes"
+)]
+fn command_of(request: &Request, [stdin, stdout, stderr]: Streams) -> Command {
+    let mut words = request.argv.iter();
+    // A request without a program fails as an empty name does.
+    let mut command = Command::new(words.next().map_or("", String::as_str));
+    command
+        .args(words)
+        .env_clear()
+        .envs(&request.env)
+        .stdin(stdin)
+        .stdout(stdout)
+        .stderr(stderr);
+    command
+}
+
+fn not_started(error: &io::Error) -> Report {
+    Report::NotStarted {
+        errno: error.raw_os_error(),
+        message: error.to_string(),
+    }
 }
 
 /// Closes every descriptor but the three standard ones. Ours are closed by `exec`; this is
@@ -99,65 +247,46 @@ fn close_inherited() -> io::Result<()> {
     Ok(())
 }
 
-/// Starts the command with the helper's stderr as its output.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the one place that starts processes"
-)]
-fn start(request: &Request, output: BorrowedFd<'_>) -> io::Result<Pid> {
-    let (program, arguments) = request
-        .argv
-        .split_first()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no program is given"))?;
-    if request.uid.unwrap_or_else(|| geteuid().as_raw()) == 0 {
-        return Err(io::Error::new(
-            io::ErrorKind::PermissionDenied,
-            "agents never run as root",
-        ));
-    }
-    let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .env_clear()
-        .envs(&request.env)
-        .stdin(Stdio::null())
-        .stdout(output.try_clone_to_owned()?)
-        .stderr(output.try_clone_to_owned()?)
-        // So that `kill 0` in a script does not hit the helper.
-        .process_group(0);
-    if let Some(uid) = request.uid {
-        // The standard library also drops all other groups when root becomes a user.
-        command.uid(uid).gid(uid);
-    }
-    Ok(Pid::from_child(&command.spawn()?))
-}
-
-/// Waits for the end of the command or of the life line.
-fn watch(main: Pid, lifeline: &mut File) -> io::Result<Report> {
+/// Waits for the end of a process or of the life line, or until the command uses too much.
+fn watch(main: Pid, lifeline: &mut File, limits: Option<&Limits>) -> io::Result<Report> {
     let ended = pidfd_open(main, PidfdFlags::empty())?;
     loop {
         let mut events = [
             PollFd::new(lifeline, PollFlags::IN),
             PollFd::new(&ended, PollFlags::IN),
         ];
-        match poll(&mut events, Some(&REAP_EVERY)) {
+        match poll(&mut events, Some(&LOOK_EVERY)) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
         let [line, _] = events;
         let line = line.revents();
-        while let Reaped::Child(pid, status) = reap()? {
-            if pid == main
-                && let Some(report) = report_of(status)
-            {
-                return Ok(report);
-            }
+        if let Some(report) = reap_until(main)? {
+            return Ok(report);
         }
         // Nothing is ever sent after the request, so whatever comes is the end.
         if !line.is_empty() && lifeline.read(&mut [0])? == 0 {
             return Ok(Report::Stopped);
         }
+        if let Some(limits) = limits
+            && tree::memory()? > limits.memory
+        {
+            let resource = Resource::Memory;
+            return Ok(Report::OverLimit { resource });
+        }
     }
+}
+
+/// Collects what has ended; says how, when it was this process.
+fn reap_until(main: Pid) -> io::Result<Option<Report>> {
+    while let Reaped::Child(pid, status) = reap()? {
+        if pid == main
+            && let Some(report) = report_of(status)
+        {
+            return Ok(Some(report));
+        }
+    }
+    Ok(None)
 }
 
 fn report_of(status: WaitStatus) -> Option<Report> {
@@ -178,7 +307,7 @@ fn kill_all() -> io::Result<()> {
             Reaped::NotYet => {}
             Reaped::NoneLeft => return Ok(()),
         }
-        for child in children()? {
+        for child in tree::children()? {
             // One that can't be killed is tried again, as long as the launcher waits.
             kill_process(child, Signal::KILL).ok();
         }
@@ -204,46 +333,5 @@ fn reap() -> io::Result<Reaped> {
         Ok(None) | Err(Errno::INTR) => Ok(Reaped::NotYet),
         Err(Errno::CHILD) => Ok(Reaped::NoneLeft),
         Err(error) => Err(error.into()),
-    }
-}
-
-/// The direct children, read from `/proc`: every kernel has that, not every one lists children.
-fn children() -> io::Result<Vec<Pid>> {
-    let own = getpid().as_raw_pid();
-    let mut children = Vec::new();
-    for entry in fs::read_dir("/proc")? {
-        let name = entry?.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
-            continue;
-        };
-        // Gone since it was listed.
-        let Ok(stat) = fs::read(format!("/proc/{pid}/stat")) else {
-            continue;
-        };
-        if parent_in(&stat) == Some(own) {
-            children.extend(Pid::from_raw(pid));
-        }
-    }
-    Ok(children)
-}
-
-/// Reads the parent from a line of `/proc/PID/stat`: `pid (name) state parent ...`. The name is
-/// whatever the process calls itself.
-fn parent_in(stat: &[u8]) -> Option<i32> {
-    let stat = String::from_utf8_lossy(stat);
-    let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_ascii_whitespace().nth(1)?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_process_can_not_hide_its_parent_by_its_name() {
-        assert_eq!(parent_in(b"12 (sh) S 7 12 12 0"), Some(7));
-        assert_eq!(parent_in(b"12 (a) S 1 (\xff) R 7 12 12 0"), Some(7));
-        assert_eq!(parent_in(b"12 (a b\n) S 7 12"), Some(7));
-        assert_eq!(parent_in(b""), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Agents' directories, the file tools inside them, and the processes that run there.
 //!
 //! This is the only code of the product that starts a process or opens a file that an agent
-//! can write. Three rules hold everywhere:
+//! can write. Four rules hold everywhere:
 //!
 //! - A path of an agent is resolved beneath the workspace's own descriptor, and what is used is
 //!   the descriptor that was checked, never the name again.
@@ -9,6 +9,7 @@
 //! - A process of an agent never outlives its command: a helper process ([`helper_main`]) holds
 //!   the whole tree, and kills it when the command ends, when it is stopped, and when the
 //!   program that asked for it is gone, however it went.
+//! - A process of an agent is held by the kernel ([`Sandbox`]), or it is not started.
 //!
 //! Everything about files blocks and belongs on a thread that may block; only
 //! [`Launcher::run`] is async. Linux only: it needs `/proc`, pidfds and child subreapers.
@@ -19,6 +20,7 @@ mod files;
 mod helper;
 mod owners;
 mod process;
+mod sandbox;
 mod workspace;
 
 pub use error::{Error, Result};
@@ -26,4 +28,5 @@ pub use files::{EntryKind, FileEntry, FileText, LIST_LIMIT, READ_LIMIT, Refusal,
 pub use helper::helper_main;
 pub use owners::{Owners, choose_uid};
 pub use process::{Command, Exit, Finished, Launcher, Program};
-pub use workspace::{Options, Prepared, WorkspaceDir, Workspaces};
+pub use sandbox::{Grants, Layer, LayerName, Limits, Resource, Sandbox, SandboxReport};
+pub use workspace::{Options, Prepared, Scratch, WorkspaceDir, Workspaces};

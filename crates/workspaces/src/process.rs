@@ -13,8 +13,11 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::future::Future;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -22,9 +25,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, Result, WorkspaceDir};
+use crate::sandbox::Policy;
+use crate::{Error, Grants, Limits, Resource, Result, Sandbox, SandboxReport, WorkspaceDir};
 use output::Output;
-use wire::{Report, Request};
+use wire::{Answer, Report, Request};
 
 /// Where commands look for programs.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -35,6 +39,10 @@ const KILL_LIMIT: Duration = Duration::from_secs(5);
 const DRAIN_LIMIT: Duration = Duration::from_secs(1);
 /// No report is longer, in bytes.
 const REPORT_LIMIT: u64 = 64 * 1024;
+/// How long the sandbox's own test may take.
+const LOOK_LIMIT: Duration = Duration::from_secs(30);
+/// What runs the scripts of commands.
+const SHELL: &str = "/bin/sh";
 
 /// What to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +61,8 @@ pub struct Command {
     /// Variables on top of the fixed ones (`PATH`, `HOME`, `TMPDIR`, `LANG`, `TERM`,
     /// `GIT_CONFIG_NOSYSTEM`), which they may replace. Nothing else is in the environment.
     pub env: BTreeMap<String, String>,
+    /// What it may do beyond its workspace.
+    pub grants: Grants,
     /// After this long everything of the command is killed.
     pub timeout: Duration,
     /// How many bytes of output are kept: the first and the last half of it each.
@@ -70,6 +80,8 @@ pub enum Exit {
     TimedOut,
     /// Killed because it was cancelled.
     Cancelled,
+    /// Killed because it used too much.
+    OverLimit(Resource),
 }
 
 /// A command that has ended; no process of it is left.
@@ -82,81 +94,251 @@ pub struct Finished {
     pub output: String,
     /// From the start of the helper to its end.
     pub duration: Duration,
+    /// What held it; `None` when it was not started.
+    pub sandbox: Option<SandboxReport>,
 }
 
 /// Starts commands.
 #[derive(Debug, Clone)]
 pub struct Launcher {
     helper: Vec<OsString>,
+    sandbox: Sandbox,
+    limits: Limits,
+    hidden: Vec<PathBuf>,
+    /// Why this machine has no namespaces, once that was found out.
+    no_namespaces: Arc<OnceLock<String>>,
 }
 
 impl Launcher {
     /// `helper` is the program and the arguments that lead to
     /// [`helper_main`](crate::helper_main), by absolute path: `/proc/self/exe __exec`, say.
     #[must_use]
-    pub const fn new(helper: Vec<OsString>) -> Self {
-        Self { helper }
+    pub fn new(helper: Vec<OsString>) -> Self {
+        Self {
+            helper,
+            sandbox: Sandbox::On,
+            limits: Limits::default(),
+            hidden: Vec::new(),
+            no_namespaces: Arc::default(),
+        }
+    }
+
+    /// Whether commands are held by the kernel.
+    #[must_use]
+    pub const fn with_sandbox(mut self, sandbox: Sandbox) -> Self {
+        self.sandbox = sandbox;
+        self
+    }
+
+    /// How much of the machine a command may use.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Keeps these from every command, though they may be below a folder of programs.
+    #[must_use]
+    pub fn hiding(mut self, paths: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.hidden.extend(paths);
+        self
+    }
+
+    /// Does without namespaces, as on a machine that allows none.
+    #[must_use]
+    pub fn without_namespaces(mut self, why: &str) -> Self {
+        self.no_namespaces = Arc::new(OnceLock::from(why.to_owned()));
+        self
+    }
+
+    /// What the operator set.
+    #[must_use]
+    pub const fn sandbox(&self) -> Sandbox {
+        self.sandbox
     }
 
     /// Runs a command in a workspace, under the workspace's user, until it and everything it
     /// started has ended. Dropping the future kills it too, without waiting for the end.
     ///
     /// # Errors
-    /// The program can't be started ([`Error::NotStarted`]), the helper can't be started or
-    /// was killed, or something of the command did not die. An end by code, signal, timeout or
-    /// cancellation is no error.
+    /// The program can't be started ([`Error::NotStarted`]), a promised layer of the sandbox
+    /// can't be had, the helper can't be started or was killed, or something of the command did
+    /// not die. An end by code, signal, timeout, limit or cancellation is no error.
     pub async fn run(
         &self,
         dir: &WorkspaceDir,
         command: &Command,
         cancel: &CancellationToken,
     ) -> Result<Finished> {
+        self.run_with(dir, command, None, cancel).await
+    }
+
+    /// The same, with streams of its own for the command: nothing is kept of what it writes, and
+    /// its output has no limit.
+    ///
+    /// # Errors
+    /// As [`Launcher::run`].
+    pub async fn pass(
+        &self,
+        dir: &WorkspaceDir,
+        command: &Command,
+        streams: [OwnedFd; 3],
+        cancel: &CancellationToken,
+    ) -> Result<Finished> {
+        self.run_with(dir, command, Some(&streams), cancel).await
+    }
+
+    /// Puts the sandbox on in a workspace, tries from inside what it must deny, and says what
+    /// holds. A promise that is broken is in the report.
+    ///
+    /// # Errors
+    /// The helper can't be started or was killed.
+    pub async fn look(&self, dir: &WorkspaceDir, grants: &Grants) -> Result<SandboxReport> {
+        if self.sandbox == Sandbox::Off {
+            return Ok(SandboxReport::nothing(Sandbox::Off, "switched off"));
+        }
+        let command = Command {
+            program: Program::Argv(Vec::new()),
+            env: BTreeMap::new(),
+            grants: grants.clone(),
+            timeout: LOOK_LIMIT,
+            output_limit: 0,
+        };
+        let cancel = CancellationToken::new();
+        let (ended, _) = self.attempt(dir, &command, None, &cancel).await?;
+        match ended {
+            Ended::Reported(Some(answer)) => Ok(answer.sandbox),
+            Ended::Reported(None) | Ended::Stopped(_) | Ended::Stuck => Err(Error::HelperLost {
+                program: "the sandbox's own test".to_owned(),
+            }),
+        }
+    }
+
+    async fn run_with(
+        &self,
+        dir: &WorkspaceDir,
+        command: &Command,
+        streams: Option<&[OwnedFd; 3]>,
+        cancel: &CancellationToken,
+    ) -> Result<Finished> {
         let began = Instant::now();
-        let request = request(dir, command);
-        let program = request.argv.first().cloned().unwrap_or_default();
-        let mut output = Output::new(command.output_limit);
-        let stop = async {
-            tokio::select! {
-                biased;
-                () = cancel.cancelled() => Exit::Cancelled,
-                () = tokio::time::sleep(command.timeout) => Exit::TimedOut,
-            }
+        let program = match &command.program {
+            Program::Shell(_) => SHELL.to_owned(),
+            Program::Argv(argv) => argv.first().cloned().unwrap_or_default(),
         };
-        let exit = if cancel.is_cancelled() {
-            Exit::Cancelled
+        if matches!(&command.program, Program::Argv(argv) if argv.is_empty()) {
+            let source = io::Error::new(io::ErrorKind::InvalidInput, "no program is given");
+            return Err(Error::NotStarted { program, source });
+        }
+        let (ended, output) = if cancel.is_cancelled() {
+            let output = Output::new(0, u64::MAX);
+            (Ended::Stopped(Exit::Cancelled), output)
         } else {
-            let request = wire::encode(&request).map_err(|source| Error::Helper { source })?;
-            let helper = self.start(dir).map_err(|source| Error::Helper { source })?;
-            let ended = helper.hold(request, stop, &mut output).await;
-            exit_of(ended, program)?
+            self.attempt(dir, command, streams, cancel).await?
         };
+        let (exit, sandbox) = exit_of(ended, program)?;
         Ok(Finished {
             exit,
             output: output.into_text(),
             duration: began.elapsed(),
+            sandbox,
         })
+    }
+
+    /// Tries once, and once more without namespaces where this machine turns out to have none.
+    async fn attempt(
+        &self,
+        dir: &WorkspaceDir,
+        command: &Command,
+        streams: Option<&[OwnedFd; 3]>,
+        cancel: &CancellationToken,
+    ) -> Result<(Ended, Output)> {
+        loop {
+            let flood = if streams.is_some() {
+                u64::MAX
+            } else {
+                self.limits.output
+            };
+            let mut output = Output::new(command.output_limit, flood);
+            let flooded = output.flooded();
+            let stop = async {
+                tokio::select! {
+                    biased;
+                    () = cancel.cancelled() => Exit::Cancelled,
+                    () = flooded.cancelled() => Exit::OverLimit(Resource::Output),
+                    () = tokio::time::sleep(command.timeout) => Exit::TimedOut,
+                }
+            };
+            let failed = |source| Error::Helper { source };
+            let request = wire::encode(&self.request(dir, command)).map_err(failed)?;
+            let helper = self.start(dir, streams).map_err(failed)?;
+            let ended = helper.hold(request, stop, &mut output).await;
+            if let Ended::Reported(Some(answer)) = &ended
+                && let Report::NoNamespaces { why } = &answer.report
+                && self.no_namespaces.set(why.clone()).is_ok()
+            {
+                tracing::info!(why, "commands are held without namespaces");
+                continue;
+            }
+            return Ok((ended, output));
+        }
+    }
+
+    fn request(&self, dir: &WorkspaceDir, command: &Command) -> Request {
+        let argv = match &command.program {
+            Program::Shell(script) => vec![SHELL.to_owned(), "-c".to_owned(), script.clone()],
+            Program::Argv(argv) => argv.clone(),
+        };
+        let mut hidden = self.hidden.clone();
+        hidden.extend(dir.path().parent().map(ToOwned::to_owned));
+        Request {
+            argv,
+            env: environment(dir, command),
+            uid: dir.uid(),
+            workspace: dir.path().to_owned(),
+            hidden,
+            policy: (self.sandbox == Sandbox::On).then(|| Policy {
+                grants: command.grants.clone(),
+                limits: self.limits.clone(),
+                no_namespaces: self.no_namespaces.get().cloned(),
+            }),
+        }
     }
 
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the one place that starts processes"
     )]
-    fn start(&self, dir: &WorkspaceDir) -> io::Result<Helper> {
+    fn start(&self, dir: &WorkspaceDir, streams: Option<&[OwnedFd; 3]>) -> io::Result<Helper> {
         let (program, arguments) = self
             .helper
             .split_first()
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no helper is set"))?;
         // The open directory, not its path: the path may have been given to something else.
         let workspace = format!("/proc/self/fd/{}", dir.dir().as_raw_fd());
-        let mut child = tokio::process::Command::new(program)
+        let mut helper = tokio::process::Command::new(program);
+        helper
             .args(arguments)
             .env_clear()
             .current_dir(workspace)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        match (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
+            .stderr(Stdio::piped());
+        let socket = match streams {
+            None => None,
+            Some(streams) => {
+                let (ours, theirs) = UnixStream::pair()?;
+                wire::send_streams(&ours, streams.each_ref().map(AsFd::as_fd))?;
+                helper.stdin(OwnedFd::from(theirs));
+                Some(ours)
+            }
+        };
+        let mut child = helper.spawn()?;
+        let lifeline = match socket {
+            Some(socket) => Some(Lifeline::Socket(socket)),
+            None => child.stdin.take().map(Lifeline::Pipe),
+        };
+        match (lifeline, child.stdout.take(), child.stderr.take()) {
             (Some(lifeline), Some(control), Some(stream)) => Ok(Helper {
                 child,
                 lifeline,
@@ -171,18 +353,42 @@ impl Launcher {
 /// How holding a helper ended.
 enum Ended {
     /// By itself, with its report if it left one.
-    Reported(Option<Report>),
+    Reported(Option<Answer>),
     /// We stopped it, and everything is dead.
     Stopped(Exit),
     /// We stopped it, and it did not end.
     Stuck,
 }
 
+/// The request goes in here; closing it ends everything.
+enum Lifeline {
+    Pipe(ChildStdin),
+    /// Has carried the streams of the command before.
+    Socket(UnixStream),
+}
+
+impl Lifeline {
+    /// Hands the request over; the line stays open with what is given back.
+    async fn send(self, request: Vec<u8>) -> io::Result<Self> {
+        match self {
+            Self::Pipe(mut pipe) => {
+                pipe.write_all(&request).await?;
+                Ok(Self::Pipe(pipe))
+            }
+            Self::Socket(mut socket) => tokio::task::spawn_blocking(move || {
+                io::Write::write_all(&mut socket, &request)?;
+                Ok(Self::Socket(socket))
+            })
+            .await
+            .map_err(io::Error::other)?,
+        }
+    }
+}
+
 /// A running helper and the three pipes to it.
 struct Helper {
     child: Child,
-    /// The request goes in here; closing it ends everything.
-    lifeline: ChildStdin,
+    lifeline: Lifeline,
     /// The report comes from here. The command does not have it.
     control: ChildStdout,
     /// What the command writes.
@@ -226,13 +432,13 @@ impl Helper {
     }
 }
 
-/// Gives the helper its request and waits for its report. The life line is closed at the end.
-async fn talk(mut lifeline: ChildStdin, control: ChildStdout, request: Vec<u8>) -> Option<Report> {
-    lifeline.write_all(&request).await.ok()?;
-    let mut report = Vec::new();
-    let read = control.take(REPORT_LIMIT).read_to_end(&mut report).await;
+/// Gives the helper its request and waits for its answer. The life line is closed at the end.
+async fn talk(lifeline: Lifeline, control: ChildStdout, request: Vec<u8>) -> Option<Answer> {
+    let _lifeline = lifeline.send(request).await.ok()?;
+    let mut answer = Vec::new();
+    let read = control.take(REPORT_LIMIT).read_to_end(&mut answer).await;
     read.ok()?;
-    serde_json::from_slice(&report).ok()
+    serde_json::from_slice(&answer).ok()
 }
 
 /// Waits until the helper is gone; it goes only after everything it held.
@@ -257,25 +463,31 @@ fn kill_group(child: &Child) -> io::Result<()> {
     leader.map_or(Ok(()), |group| Ok(kill_process_group(group, Signal::KILL)?))
 }
 
-fn exit_of(ended: Ended, program: String) -> Result<Exit> {
-    match ended {
-        Ended::Reported(Some(Report::Exited { code })) => Ok(Exit::Code(code)),
-        Ended::Reported(Some(Report::Signalled { signal })) => Ok(Exit::Signal(signal)),
-        Ended::Reported(Some(Report::NotStarted { errno, message })) => Err(Error::NotStarted {
-            program,
-            source: errno.map_or_else(|| io::Error::other(message), io::Error::from_raw_os_error),
-        }),
-        Ended::Reported(Some(Report::Stopped) | None) => Err(Error::HelperLost { program }),
-        Ended::Stopped(exit) => Ok(exit),
-        Ended::Stuck => Err(Error::NotEnded { program }),
-    }
+fn exit_of(ended: Ended, program: String) -> Result<(Exit, Option<SandboxReport>)> {
+    let answer = match ended {
+        Ended::Reported(Some(answer)) => answer,
+        Ended::Reported(None) => return Err(Error::HelperLost { program }),
+        Ended::Stopped(exit) => return Ok((exit, None)),
+        Ended::Stuck => return Err(Error::NotEnded { program }),
+    };
+    let exit = match answer.report {
+        Report::Exited { code } => Exit::Code(code),
+        Report::Signalled { signal } => Exit::Signal(signal),
+        Report::OverLimit { resource } => Exit::OverLimit(resource),
+        Report::NotStarted { errno, message } => {
+            let source =
+                errno.map_or_else(|| io::Error::other(message), io::Error::from_raw_os_error);
+            return Err(Error::NotStarted { program, source });
+        }
+        Report::Refused | Report::Stopped | Report::NoNamespaces { .. } => {
+            answer.sandbox.check()?;
+            return Err(Error::HelperLost { program });
+        }
+    };
+    Ok((exit, Some(answer.sandbox)))
 }
 
-fn request(dir: &WorkspaceDir, command: &Command) -> Request {
-    let argv = match &command.program {
-        Program::Shell(script) => vec!["/bin/sh".to_owned(), "-c".to_owned(), script.clone()],
-        Program::Argv(argv) => argv.clone(),
-    };
+fn environment(dir: &WorkspaceDir, command: &Command) -> BTreeMap<String, String> {
     let agent = dir.path().join(".agent");
     let folder = |name: &str| agent.join(name).to_string_lossy().into_owned();
     let mut env = BTreeMap::from([
@@ -286,10 +498,7 @@ fn request(dir: &WorkspaceDir, command: &Command) -> Request {
         ("TERM".to_owned(), "dumb".to_owned()),
         ("GIT_CONFIG_NOSYSTEM".to_owned(), "1".to_owned()),
     ]);
+    env.extend(command.grants.env.clone());
     env.extend(command.env.clone());
-    Request {
-        argv,
-        env,
-        uid: dir.uid(),
-    }
+    env
 }

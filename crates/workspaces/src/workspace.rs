@@ -1,5 +1,6 @@
 //! A directory per agent: made, opened and removed.
 
+mod loose;
 mod remove;
 mod root;
 
@@ -19,6 +20,7 @@ use serde_json::Value;
 use crate::descriptor::{Draft, give, make_dir, open_dir};
 use crate::{Error, Owners, Result};
 
+pub use loose::Scratch;
 pub use root::Prepared;
 
 /// Length of a UUID's text form.

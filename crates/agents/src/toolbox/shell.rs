@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fusion_core::{EffectClass, error_chain};
 use fusion_providers::ToolSpec;
-use fusion_workspaces::{Command, Exit, Finished, Program};
+use fusion_workspaces::{Command, Exit, Finished, Grants, Program, Sandbox};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -83,6 +83,7 @@ async fn run(
     let command = Command {
         program: Program::Shell(script),
         env: BTreeMap::new(),
+        grants: Grants::default(),
         timeout,
         output_limit: CONTENT_LIMIT,
     };
@@ -95,17 +96,21 @@ async fn run(
 fn outcome(finished: &Finished) -> ToolOutcome {
     let exit_code = match finished.exit {
         Exit::Code(code) => Some(code),
-        Exit::Signal(_) | Exit::TimedOut | Exit::Cancelled => None,
+        Exit::Signal(_) | Exit::TimedOut | Exit::Cancelled | Exit::OverLimit(_) => None,
     };
     let content = format!("{}\n[{}]", finished.output.trim_end(), ending(finished));
     let outcome = match finished.exit {
         Exit::Code(0) => ToolOutcome::done(content),
-        Exit::Code(_) | Exit::Signal(_) | Exit::TimedOut | Exit::Cancelled => {
+        Exit::Code(_) | Exit::Signal(_) | Exit::TimedOut | Exit::Cancelled | Exit::OverLimit(_) => {
             ToolOutcome::refused(content)
         }
     };
     ToolOutcome {
         exit_code,
+        unsandboxed: finished
+            .sandbox
+            .as_ref()
+            .is_some_and(|report| report.sandbox == Sandbox::Off),
         ..outcome
     }
 }
@@ -118,6 +123,7 @@ fn ending(finished: &Finished) -> String {
             "killed: it took longer than {} seconds",
             finished.duration.as_secs()
         ),
+        Exit::OverLimit(resource) => format!("killed: it used too much {resource}"),
         Exit::Cancelled => "stopped".to_owned(),
     }
 }

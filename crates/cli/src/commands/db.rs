@@ -3,24 +3,39 @@
 use fusion_api_types::Problem;
 use serde::Serialize;
 
-use crate::args::{BackupArgs, RekeyArgs, RestoreArgs};
+use crate::args::{BackupArgs, DbCommand, RekeyArgs, RestoreArgs};
 use crate::backend::Backend;
 use crate::exit::Exit;
 use crate::report::database;
 use crate::session::Session;
 
+/// `db`.
+pub(crate) async fn db(
+    command: &DbCommand,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    match command {
+        DbCommand::Migrate => migrate(backend, session).await,
+        DbCommand::Status => status(backend, session).await,
+        DbCommand::Backup(arguments) => backup(arguments, backend, session).await,
+        DbCommand::Restore(arguments) => restore(arguments, backend, session).await,
+        DbCommand::Rekey(arguments) => rekey(arguments, backend, session).await,
+    }
+}
+
 /// `db migrate`.
-pub(crate) async fn migrate(backend: &dyn Backend, session: &Session<'_>) -> Result<Exit, Problem> {
+async fn migrate(backend: &dyn Backend, session: &Session<'_>) -> Result<Exit, Problem> {
     answer(&backend.migrate().await?, database::migration, session)
 }
 
 /// `db status`.
-pub(crate) async fn status(backend: &dyn Backend, session: &Session<'_>) -> Result<Exit, Problem> {
+async fn status(backend: &dyn Backend, session: &Session<'_>) -> Result<Exit, Problem> {
     answer(&backend.status().await?, database::status, session)
 }
 
 /// `db backup`.
-pub(crate) async fn backup(
+async fn backup(
     backup: &BackupArgs,
     backend: &dyn Backend,
     session: &Session<'_>,
@@ -30,7 +45,7 @@ pub(crate) async fn backup(
 }
 
 /// `db restore`.
-pub(crate) async fn restore(
+async fn restore(
     restore: &RestoreArgs,
     backend: &dyn Backend,
     session: &Session<'_>,
@@ -40,7 +55,7 @@ pub(crate) async fn restore(
 }
 
 /// `db rekey`.
-pub(crate) async fn rekey(
+async fn rekey(
     rekey: &RekeyArgs,
     backend: &dyn Backend,
     session: &Session<'_>,

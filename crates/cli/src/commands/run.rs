@@ -95,7 +95,7 @@ fn conclude(run: &RunDetail, session: &Session<'_>) -> Result<Exit, Problem> {
     match exit {
         Exit::Interrupted => session.tell(&report::interruption(run, session)),
         Exit::Failed | Exit::WrongInput => session.tell(&report::failure(run, session)),
-        Exit::Done => {}
+        Exit::Done | Exit::Held(_) => {}
     }
     if session.global.json {
         session.print_json(run)?;

@@ -11,6 +11,8 @@ mod init;
 #[cfg(test)]
 mod live;
 #[cfg(test)]
+mod messages;
+#[cfg(test)]
 mod problems;
 #[cfg(test)]
 mod progress;
@@ -20,3 +22,5 @@ mod providers;
 mod runs;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tools;

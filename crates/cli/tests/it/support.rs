@@ -1,6 +1,8 @@
 //! A backend that answers from memory, streams that are buffers, and sample runs.
 
+mod messages;
 mod providers;
+mod tools;
 
 use std::collections::VecDeque;
 use std::fs;
@@ -39,6 +41,8 @@ pub(crate) struct Fake {
     pub(crate) added: Value,
     /// The lines that a person types; nobody is there when there are none.
     pub(crate) typed: Vec<&'static str>,
+    /// The lines of stdin.
+    pub(crate) lines: Mutex<VecDeque<String>>,
     pub(crate) asked: Mutex<Vec<String>>,
 }
 

@@ -23,6 +23,8 @@ mod isolation;
 #[cfg(test)]
 mod live_answers;
 #[cfg(test)]
+mod messages;
+#[cfg(test)]
 mod model_server;
 #[cfg(test)]
 mod ordinary_user;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio_util::sync::CancellationToken;
 
 /// How much is read at once.
 const CHUNK: usize = 16 * 1024;
@@ -15,11 +16,15 @@ pub(super) struct Output {
     tail: VecDeque<u8>,
     tail_limit: usize,
     left_out: u64,
+    /// Bytes after which it is a flood.
+    flood: u64,
+    seen: u64,
+    flooded: CancellationToken,
 }
 
 impl Output {
-    /// Keeps `limit` bytes, half of them from the end.
-    pub(super) const fn new(limit: usize) -> Self {
+    /// Keeps `limit` bytes, half of them from the end; more than `flood` are a flood.
+    pub(super) fn new(limit: usize, flood: u64) -> Self {
         let tail_limit = limit / 2;
         Self {
             head: Vec::new(),
@@ -27,7 +32,15 @@ impl Output {
             tail: VecDeque::new(),
             tail_limit,
             left_out: 0,
+            flood,
+            seen: 0,
+            flooded: CancellationToken::new(),
         }
+    }
+
+    /// Is cancelled when there is a flood.
+    pub(super) fn flooded(&self) -> CancellationToken {
+        self.flooded.clone()
     }
 
     /// Takes everything from a stream. A stream that fails has ended.
@@ -73,6 +86,10 @@ impl Output {
     }
 
     fn push(&mut self, bytes: &[u8]) {
+        self.seen += u64::try_from(bytes.len()).unwrap_or_default();
+        if self.seen > self.flood {
+            self.flooded.cancel();
+        }
         let room = self.head_limit - self.head.len();
         let (first, rest) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
         self.head.extend_from_slice(first);
@@ -88,7 +105,7 @@ mod tests {
     use super::*;
 
     fn kept(limit: usize, chunks: &[&[u8]]) -> String {
-        let mut output = Output::new(limit);
+        let mut output = Output::new(limit, u64::MAX);
         for chunk in chunks {
             output.push(chunk);
         }
@@ -113,5 +130,14 @@ mod tests {
     fn a_character_that_was_cut_in_two_is_left_out() {
         let text = "a\n[... 8 bytes left out ...]\nz";
         assert_eq!(kept(4, &["aéxxxxéz".as_bytes()]), text);
+    }
+
+    #[test]
+    fn more_than_its_limit_is_a_flood() {
+        let mut output = Output::new(4, 6);
+        output.push(b"abcdef");
+        assert!(!output.flooded().is_cancelled());
+        output.push(b"g");
+        assert!(output.flooded().is_cancelled());
     }
 }

@@ -1,25 +1,55 @@
-//! What the launcher and its helper say to each other. Both are always of the same build.
+//! What the launcher, its helper and the command's first process say to each other. All are
+//! always of the same build.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io::{self, IoSlice, IoSliceMut, Read};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
+use rustix::io::Errno;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
 use serde::{Deserialize, Serialize};
+
+use crate::sandbox::{Policy, Resource, SandboxReport};
 
 /// No request is longer, in bytes; the kernel's own limit on arguments is below it.
 const REQUEST_LIMIT: u32 = 16 * 1024 * 1024;
+/// What carries the descriptors of a command's streams.
+const MARK: [u8; 1] = [0];
+/// A command has stdin, stdout and stderr.
+const STREAMS: usize = 3;
 
 /// What the helper shall start. The working directory is inherited.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Request {
-    /// The program and its arguments.
+    /// The program and its arguments; nothing only looks at the sandbox.
     pub(crate) argv: Vec<String>,
     /// The whole environment.
     pub(crate) env: BTreeMap<String, String>,
     /// The user and group to become; `None` means to stay the same user, who is not root.
     pub(crate) uid: Option<u32>,
+    /// Where the working directory is.
+    pub(crate) workspace: PathBuf,
+    /// What no command may see, wherever it is.
+    pub(crate) hidden: Vec<PathBuf>,
+    /// What holds the command; `None` where the operator switched the sandbox off.
+    pub(crate) policy: Option<Policy>,
 }
 
-/// What became of it.
+/// What the helper says at its end.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Answer {
+    /// What held the command.
+    pub(crate) sandbox: SandboxReport,
+    /// What became of it.
+    pub(crate) report: Report,
+}
+
+/// What became of a command.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Report {
     /// It ended by itself.
@@ -39,8 +69,29 @@ pub(crate) enum Report {
         /// What the system said.
         message: String,
     },
+    /// It never ran: a promised layer can't be had.
+    Refused,
+    /// It never ran, and can without namespaces.
+    NoNamespaces {
+        /// What they failed at.
+        why: String,
+    },
+    /// It was killed because it used too much.
+    OverLimit {
+        /// Of what.
+        resource: Resource,
+    },
     /// It was killed because the life line ended.
     Stopped,
+}
+
+/// What the command's first process says, a line each.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Word {
+    /// What holds the command; the last word when it becomes the command itself.
+    Sandbox(SandboxReport),
+    /// What became of the command.
+    End(Report),
 }
 
 /// A request behind its length (four bytes, lowest first).
@@ -66,4 +117,34 @@ pub(crate) fn decode(from: &mut impl Read) -> io::Result<Request> {
     let mut body = Vec::new();
     from.take(length.into()).read_to_end(&mut body)?;
     Ok(serde_json::from_slice(&body)?)
+}
+
+/// Hands the streams of a command over a socket, before the request.
+pub(crate) fn send_streams(to: impl AsFd, streams: [BorrowedFd<'_>; STREAMS]) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(STREAMS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    control.push(SendAncillaryMessage::ScmRights(&streams));
+    sendmsg(to, &[IoSlice::new(&MARK)], &mut control, SendFlags::empty())?;
+    Ok(())
+}
+
+/// Takes the streams of a command; `None` when requests come over a pipe, which carries none.
+pub(crate) fn receive_streams(from: impl AsFd) -> io::Result<Option<[OwnedFd; STREAMS]>> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(STREAMS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut mark = MARK;
+    let mut mark = [IoSliceMut::new(&mut mark)];
+    match recvmsg(from, &mut mark, &mut control, RecvFlags::CMSG_CLOEXEC) {
+        Ok(_) => {}
+        Err(Errno::NOTSOCK) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    let mut streams = Vec::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+            streams.extend(descriptors);
+        }
+    }
+    let streams = streams.try_into();
+    Ok(Some(streams.map_err(|_| io::ErrorKind::InvalidData)?))
 }

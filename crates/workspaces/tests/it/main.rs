@@ -1,9 +1,13 @@
 //! Workspaces with real directories, real processes and, as root, real other users.
 
 #[cfg(test)]
+mod bombs;
+#[cfg(test)]
 mod create;
 #[cfg(test)]
 mod files;
+#[cfg(test)]
+mod isolation;
 #[cfg(test)]
 mod kill;
 #[cfg(test)]

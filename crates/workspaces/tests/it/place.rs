@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fusion_workspaces::{
-    Command, Exit, Finished, Launcher, Options, Owners, Program, Result, WorkspaceDir, Workspaces,
+    Command, Exit, Finished, Grants, Launcher, Options, Owners, Program, Result, WorkspaceDir,
+    Workspaces,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -73,13 +74,30 @@ pub(crate) fn shell(script: &str) -> Command {
     Command {
         program: Program::Shell(script.to_owned()),
         env: BTreeMap::new(),
+        grants: Grants::default(),
         timeout: Duration::from_secs(60),
         output_limit: 10_000,
     }
 }
 
+/// The helper beside these tests where they were copied for another user, else the one that was
+/// built with them.
+fn helper() -> PathBuf {
+    let beside = std::env::current_exe().unwrap().with_file_name("helper");
+    if beside.exists() {
+        beside
+    } else {
+        HELPER.into()
+    }
+}
+
 pub(crate) fn launcher() -> Launcher {
-    Launcher::new(vec![HELPER.into()])
+    Launcher::new(vec![helper().into()])
+}
+
+/// The level below: as on a machine that allows no namespaces.
+pub(crate) fn base() -> Launcher {
+    launcher().without_namespaces("this test does without")
 }
 
 pub(crate) async fn run(dir: &WorkspaceDir, command: &Command) -> Result<Finished> {
@@ -104,6 +122,37 @@ pub(crate) async fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Optio
         assert!(began.elapsed() < LIMIT, "waited too long for {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// The ids, as the machine counts them, of what runs in a workspace: all of it has the
+/// workspace's environment, whatever else it does to itself.
+pub(crate) fn processes_of(dir: &WorkspaceDir) -> Vec<String> {
+    let home = format!("HOME={}/.agent/home", dir.path().display());
+    processes()
+        .filter(|process| {
+            let environment = fs::read(process.join("environ")).unwrap_or_default();
+            environment
+                .split(|byte| *byte == 0)
+                .any(|variable| variable == home.as_bytes())
+        })
+        .map(|process| process.file_name().unwrap().to_string_lossy().into_owned())
+        .collect()
+}
+
+/// The ids of the children of a process.
+pub(crate) fn children_of(parent: u32) -> Vec<String> {
+    processes()
+        .filter(|process| {
+            let status = fs::read(process.join("status")).unwrap_or_default();
+            String::from_utf8_lossy(&status).contains(&format!("\nPPid:\t{parent}\n"))
+        })
+        .map(|process| process.file_name().unwrap().to_string_lossy().into_owned())
+        .collect()
+}
+
+fn processes() -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir("/proc").unwrap();
+    entries.map(|entry| entry.unwrap().path())
 }
 
 /// Whether a process with this id runs. One that has ended and is not reaped does not.

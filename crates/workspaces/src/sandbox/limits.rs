@@ -1,0 +1,114 @@
+//! How much of the machine one command may use.
+
+use std::fmt;
+use std::fs;
+
+use rustix::process::{Resource as Rlim, Rlimit, getrlimit, getuid, setrlimit};
+use serde::{Deserialize, Serialize};
+
+const MIB: u64 = 1024 * 1024;
+
+/// Bounds of one command with everything it starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Bytes of memory: of each process by the kernel, of all together by a watch that looks
+    /// several times a second.
+    pub memory: u64,
+    /// Processes and threads at the same time.
+    pub processes: u64,
+    /// Bytes of one file.
+    pub file_size: u64,
+    /// Open files of one process.
+    pub open_files: u64,
+    /// Bytes of output; what comes after them ends the command.
+    pub output: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: 4096 * MIB,
+            processes: 256,
+            file_size: 1024 * MIB,
+            open_files: 4096,
+            output: 64 * MIB,
+        }
+    }
+}
+
+/// What a command used too much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resource {
+    /// Memory of all its processes together.
+    Memory,
+    /// Output.
+    Output,
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Memory => "memory",
+            Self::Output => "output",
+        })
+    }
+}
+
+/// Whose processes the kernel counts against the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counted {
+    /// Those of this command, or of this agent, alone.
+    Own,
+    /// All of the user's: the limit is put on top of what runs already.
+    OfUser,
+}
+
+/// Puts the limits on this process and all that it starts; says them.
+pub(crate) fn put_on(limits: &Limits, counted: Counted) -> rustix::io::Result<String> {
+    let processes = match counted {
+        Counted::Own => limits.processes,
+        Counted::OfUser => limits.processes.saturating_add(tasks_of_user()),
+    };
+    let wanted = [
+        (Rlim::Core, 0),
+        (Rlim::Data, limits.memory),
+        (Rlim::Nproc, processes),
+        (Rlim::Fsize, limits.file_size),
+        (Rlim::Nofile, limits.open_files),
+        (Rlim::Memlock, 8 * MIB),
+        (Rlim::Msgqueue, 0),
+        (Rlim::Rtprio, 0),
+        (Rlim::Nice, 0),
+    ];
+    for (resource, wanted) in wanted {
+        let top = getrlimit(resource)
+            .maximum
+            .map_or(wanted, |top| top.min(wanted));
+        let limit = Rlimit {
+            current: Some(top),
+            maximum: Some(top),
+        };
+        setrlimit(resource, limit)?;
+    }
+    Ok(format!(
+        "{} MiB of memory, {processes} processes, files of {} MiB, {} open files, no core dumps",
+        limits.memory / MIB,
+        limits.file_size / MIB,
+        limits.open_files,
+    ))
+}
+
+/// Threads of this user that run now, as far as they can be seen.
+fn tasks_of_user() -> u64 {
+    let own = getuid().as_raw();
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let counts = processes.filter_map(|entry| {
+        let status = fs::read_to_string(entry.path().join("status")).ok()?;
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
+        let uid: u32 = field("Uid:")?.split_whitespace().next()?.parse().ok()?;
+        let threads: u64 = field("Threads:")?.trim().parse().ok()?;
+        (uid == own).then_some(threads)
+    });
+    counts.sum()
+}

@@ -1,0 +1,260 @@
+//! A file system for one command: programs and their settings to read, its workspace to write,
+//! and nothing else of the machine.
+//!
+//! It is put together on a small file system in memory, which becomes the root; the machine's
+//! own root is then let go. Whatever an agent can have made (its workspace, the folder for its
+//! temporary files) is mounted by descriptor, never by a name that could have become a link.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags, openat, statvfs};
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change,
+    mount_remount, unmount,
+};
+use rustix::process::{chdir, pivot_root};
+
+use super::{Grants, system};
+use crate::descriptor::open_dir;
+
+/// Where the view is put together; what is there is hidden from the command.
+const SCAFFOLDS: [&str; 3] = ["/tmp", "/run", "/mnt"];
+/// What root's own `/proc` tells and a command has no use for.
+const MASKED: [&str; 7] = [
+    "kallsyms",
+    "kcore",
+    "keys",
+    "key-users",
+    "timer_list",
+    "sysrq-trigger",
+    "latency_stats",
+];
+
+/// What is in the view besides programs and settings.
+#[derive(Debug)]
+pub(crate) struct Wanted<'a> {
+    /// Where the workspace is, and will be; the working directory is in it.
+    pub(crate) workspace: &'a Path,
+    pub(crate) grants: &'a Grants,
+    /// What is not shown, though it may be below a folder of programs.
+    pub(crate) hidden: &'a [PathBuf],
+}
+
+/// Makes the view and moves this process into it, to the workspace. Says what failed; then this
+/// process is of no use any more.
+pub(crate) fn make(wanted: &Wanted<'_>) -> Result<(), String> {
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    step("/", mount_change("/", private))?;
+    // Opened before anything is covered, and after these mounts became our own.
+    let workspace = step(".", path_to("."))?;
+    let temporary = open_dir(&workspace, ".agent").and_then(|agent| open_dir(&agent, "tmp"));
+    let grants = Opened::all(wanted.grants)?;
+    let scaffold = SCAFFOLDS
+        .map(Path::new)
+        .into_iter()
+        .find(|path| path.is_dir());
+    let root = scaffold.ok_or_else(|| "there is no /tmp to make a view in".to_owned())?;
+    let view = View { root };
+    view.memory(Path::new(""), c"mode=0755,size=4m")?;
+    for path in system::programs_but(wanted.hidden) {
+        view.mirror(&path)?;
+    }
+    view.folder(Path::new("/etc"))?;
+    for path in system::settings() {
+        view.mirror_target(&path)?;
+    }
+    view.devices()?;
+    view.processes()?;
+    view.folder(Path::new("/tmp"))?;
+    match temporary {
+        Ok(folder) => view.show(&folder, Path::new("/tmp"), Access::Write)?,
+        Err(_) => view.memory(Path::new("/tmp"), c"mode=0700,size=64m")?,
+    }
+    for grant in &grants {
+        view.show(&grant.folder, &grant.path, grant.access)?;
+    }
+    view.show(&workspace, wanted.workspace, Access::Write)?;
+    view.enter(wanted.workspace)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write,
+}
+
+/// A granted folder.
+struct Opened {
+    folder: OwnedFd,
+    path: PathBuf,
+    access: Access,
+}
+
+impl Opened {
+    fn all(grants: &Grants) -> Result<Vec<Self>, String> {
+        let read = grants.read.iter().map(|path| (path, Access::Read));
+        let write = grants.write.iter().map(|path| (path, Access::Write));
+        read.chain(write)
+            .map(|(path, access)| {
+                Ok(Self {
+                    folder: step(path, path_to(path))?,
+                    path: path.clone(),
+                    access,
+                })
+            })
+            .collect()
+    }
+}
+
+/// A view that is being put together.
+struct View<'a> {
+    root: &'a Path,
+}
+
+impl View<'_> {
+    /// The place in the scaffold of what will be `path`.
+    fn place(&self, path: &Path) -> PathBuf {
+        self.root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    fn folder(&self, path: &Path) -> Result<(), String> {
+        let place = self.place(path);
+        let mut builder = DirBuilder::new();
+        step(path, builder.recursive(true).mode(0o755).create(place))
+    }
+
+    fn memory(&self, path: &Path, options: &std::ffi::CStr) -> Result<(), String> {
+        let flags = MountFlags::NOSUID | MountFlags::NODEV;
+        step(
+            path,
+            mount("tmpfs", self.place(path), "tmpfs", flags, options),
+        )
+    }
+
+    /// Shows a part of the machine as it is, to read.
+    fn mirror(&self, path: &Path) -> Result<(), String> {
+        if !path.is_symlink() {
+            return self.mirror_target(path);
+        }
+        let target = step(path, fs::read_link(path))?;
+        self.parent(path)?;
+        step(path, symlink(target, self.place(path)))
+    }
+
+    /// Shows what a path leads to under the path's own name, to read.
+    fn mirror_target(&self, path: &Path) -> Result<(), String> {
+        let target = step(path, path_to(path))?;
+        self.show(&target, path, Access::Read)
+    }
+
+    fn parent(&self, path: &Path) -> Result<(), String> {
+        path.parent().map_or(Ok(()), |parent| self.folder(parent))
+    }
+
+    /// Shows what is open as `path`.
+    fn show(&self, open: &OwnedFd, path: &Path, access: Access) -> Result<(), String> {
+        let source = format!("/proc/self/fd/{}", open.as_raw_fd());
+        let place = self.place(path);
+        if step(path, fs::metadata(&source))?.is_dir() {
+            self.folder(path)?;
+        } else {
+            self.parent(path)?;
+            step(path, File::create(&place))?;
+        }
+        step(path, mount_bind_recursive(source, &place))?;
+        let mut flags = MountFlags::BIND | MountFlags::NOSUID | kept(&place);
+        flags.set(MountFlags::RDONLY, access == Access::Read);
+        step(path, mount_remount(&place, flags, ""))
+    }
+
+    fn devices(&self) -> Result<(), String> {
+        self.folder(Path::new("/dev/shm"))?;
+        self.memory(Path::new("/dev/shm"), c"mode=1777,size=64m")?;
+        for name in system::DEVICES {
+            let path = Path::new("/dev").join(name);
+            let place = self.place(&path);
+            step(&path, File::create(&place))?;
+            step(&path, mount_bind_recursive(&path, &place))?;
+        }
+        for (name, target) in [
+            ("fd", ""),
+            ("stdin", "/0"),
+            ("stdout", "/1"),
+            ("stderr", "/2"),
+        ] {
+            let place = self.place(&Path::new("/dev").join(name));
+            step(&place, symlink(format!("/proc/self/fd{target}"), &place))?;
+        }
+        Ok(())
+    }
+
+    /// A `/proc` of this command's own processes.
+    fn processes(&self) -> Result<(), String> {
+        let proc = Path::new("/proc");
+        self.folder(proc)?;
+        let place = self.place(proc);
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        step(proc, mount("proc", &place, "proc", flags, None))?;
+        for name in MASKED {
+            let masked = place.join(name);
+            if masked.exists() {
+                step(&masked, mount_bind_recursive("/dev/null", &masked))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the view the root, lets the machine's go, and goes to the workspace.
+    fn enter(&self, workspace: &Path) -> Result<(), String> {
+        step(self.root, chdir(self.root))?;
+        // The old root ends up on top of the new one, from where it can be taken away.
+        step(self.root, pivot_root(".", "."))?;
+        step(self.root, unmount(".", UnmountFlags::DETACH))?;
+        let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
+        step("/", mount_remount("/", flags, ""))?;
+        step(workspace, chdir(workspace))
+    }
+}
+
+/// The restrictions that a mount has already: an ordinary user may not take them off.
+fn kept(place: &Path) -> MountFlags {
+    let Ok(found) = statvfs(place) else {
+        return MountFlags::empty();
+    };
+    let same = [
+        (StatVfsMountFlags::NODEV, MountFlags::NODEV),
+        (StatVfsMountFlags::NOEXEC, MountFlags::NOEXEC),
+        (StatVfsMountFlags::RDONLY, MountFlags::RDONLY),
+        (StatVfsMountFlags::NOATIME, MountFlags::NOATIME),
+        (StatVfsMountFlags::NODIRATIME, MountFlags::NODIRATIME),
+        (StatVfsMountFlags::RELATIME, MountFlags::RELATIME),
+    ];
+    let kept = same
+        .into_iter()
+        .filter(|(flag, _)| found.f_flag.contains(*flag));
+    kept.map(|(_, flag)| flag).collect()
+}
+
+fn path_to(path: impl AsRef<Path>) -> rustix::io::Result<OwnedFd> {
+    openat(
+        CWD,
+        path.as_ref(),
+        OFlags::PATH | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+}
+
+/// Names the place where a step failed.
+fn step<T, E: Into<io::Error>>(place: impl AsRef<Path>, result: Result<T, E>) -> Result<T, String> {
+    result.map_err(|error| {
+        let error: io::Error = error.into();
+        format!(
+            "can't show {} to the command: {error}",
+            place.as_ref().display()
+        )
+    })
+}

@@ -1,0 +1,157 @@
+//! Commands that take all they can get. Each ends, is gone, and hurts nobody else; without the
+//! sandbox the same script gets what it wants, as far as that can be tried.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use fusion_workspaces::{
+    Command, Exit, Finished, Launcher, Limits, Resource, Sandbox, WorkspaceDir,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::place::{Place, base, launcher, processes_of, shell};
+
+const MIB: u64 = 1024 * 1024;
+
+fn small() -> Limits {
+    Limits {
+        memory: 256 * MIB,
+        processes: 64,
+        file_size: MIB,
+        open_files: 64,
+        output: MIB,
+    }
+}
+
+fn levels() -> [Launcher; 2] {
+    [launcher().with_limits(small()), base().with_limits(small())]
+}
+
+async fn run(launcher: &Launcher, agent: &WorkspaceDir, command: &Command) -> Finished {
+    launcher
+        .run(agent, command, &CancellationToken::new())
+        .await
+        .unwrap()
+}
+
+async fn open(agent: &WorkspaceDir, script: &str) -> Finished {
+    run(
+        &launcher().with_sandbox(Sandbox::Off),
+        agent,
+        &shell(script),
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_fork_bomb_is_bounded_and_gone_and_others_go_on() {
+    let place = Place::new();
+    let (bomber, other) = (place.agent(1), place.agent(2));
+    let bomb = Command {
+        timeout: Duration::from_secs(2),
+        ..shell("f() { f & f & sleep 1; }; f; while :; do f; done")
+    };
+    for launcher in levels() {
+        let began = Instant::now();
+        let aside = launcher.clone();
+        let (finished, most) = tokio::join!(run(&launcher, &bomber, &bomb), async {
+            let mut most = 0;
+            while began.elapsed() < bomb.timeout {
+                most = most.max(processes_of(&bomber).len());
+                let done = run(&aside, &other, &shell("echo on")).await;
+                assert_eq!(done.output, "on\n");
+            }
+            most
+        });
+        assert!(most <= 70, "{most} processes");
+        assert!(
+            matches!(finished.exit, Exit::TimedOut | Exit::Code(_)),
+            "{finished:?}"
+        );
+        assert_eq!(processes_of(&bomber), [] as [String; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_takes_too_much_memory_gets_none() {
+    let place = Place::new();
+    let agent = place.agent(1);
+    let script = "perl -e '$x = \"a\" x (400 << 20); print length $x'";
+    for launcher in levels() {
+        let finished = run(&launcher, &agent, &shell(script)).await;
+        assert_ne!(finished.exit, Exit::Code(0), "{finished:?}");
+    }
+    let finished = open(&agent, script).await;
+    assert_eq!(
+        (finished.exit, finished.output.as_str()),
+        (Exit::Code(0), "419430400")
+    );
+}
+
+#[tokio::test]
+async fn processes_that_take_too_much_memory_together_are_ended() {
+    let place = Place::new();
+    let agent = place.agent(1);
+    let script = "for i in 1 2 3 4 5 6; do
+        perl -e '$x = \"a\" x (30 << 20); $x .= \"b\" x (30 << 20); sleep 1 while !-e \"projects/over\"' &
+    done; wait; echo done";
+    for launcher in levels() {
+        let finished = run(&launcher, &agent, &shell(script)).await;
+        assert_eq!(
+            finished.exit,
+            Exit::OverLimit(Resource::Memory),
+            "{finished:?}"
+        );
+        assert_eq!(processes_of(&agent), [] as [String; 0]);
+    }
+    fs::write(agent.projects_path().join("over"), "").unwrap();
+    let finished = open(&agent, script).await;
+    assert_eq!(
+        (finished.exit, finished.output.as_str()),
+        (Exit::Code(0), "done\n")
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_grows_without_end_does_not() {
+    let place = Place::new();
+    let agent = place.agent(1);
+    let script = "head -c 8000000 /dev/zero > projects/big";
+    let size = || {
+        fs::metadata(agent.projects_path().join("big"))
+            .unwrap()
+            .len()
+    };
+    for launcher in levels() {
+        let finished = run(&launcher, &agent, &shell(script)).await;
+        assert_ne!(finished.exit, Exit::Code(0), "{finished:?}");
+        assert_eq!(size(), MIB);
+    }
+    assert_eq!(open(&agent, script).await.exit, Exit::Code(0));
+    assert_eq!(size(), 8_000_000);
+}
+
+#[tokio::test]
+async fn a_process_has_so_many_open_files_and_no_more() {
+    let place = Place::new();
+    let agent = place.agent(1);
+    let script =
+        "perl -e 'while ($n < 100 and open $f[$n], \"<\", \"/dev/null\") { $n++ } print $n'";
+    for launcher in levels() {
+        // Three are open from the start.
+        assert_eq!(run(&launcher, &agent, &shell(script)).await.output, "61");
+    }
+    assert_eq!(open(&agent, script).await.output, "100");
+}
+
+#[tokio::test]
+async fn a_flood_of_output_ends_its_command() {
+    let place = Place::new();
+    let agent = place.agent(1);
+    for launcher in levels() {
+        let finished = run(&launcher, &agent, &shell("echo head; yes")).await;
+        assert_eq!(finished.exit, Exit::OverLimit(Resource::Output));
+        assert!(finished.output.starts_with("head\ny\n") && finished.output.len() < 20_000);
+        assert_eq!(processes_of(&agent), [] as [String; 0]);
+    }
+}

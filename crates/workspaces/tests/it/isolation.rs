@@ -1,0 +1,215 @@
+//! What commands try to get at, each attempt by its name in the corpus of the design: with the
+//! sandbox it fails, and without it the very same script succeeds, so that a test that holds
+//! because its attempt is wrong is found out.
+//!
+//! Started as root, agents are users of their own. What is attacked is therefore open to all
+//! users: the rights of files must not be what holds. `as_an_ordinary_user` runs all of this
+//! again as one.
+
+mod escalation;
+mod network;
+mod others;
+mod reads;
+mod world;
+mod writes;
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::{env, fs};
+
+use fusion_workspaces::{Exit, LayerName, Sandbox};
+use tokio_util::sync::CancellationToken;
+
+use crate::place::{HELPER, Place, base, is_root, launcher, shell};
+use world::World;
+
+/// Whether an attempt came to something; looked at from outside where that can be.
+type Judge = fn(&World, &str) -> bool;
+
+/// One attempt.
+struct Attempt {
+    name: &'static str,
+    /// For `sh`; `@OUT@` and its like stand for places of the world.
+    script: &'static str,
+    judge: Judge,
+    /// Whether Landlock, seccomp and limits hold it without namespaces.
+    base: Base,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Base {
+    Holds,
+    /// Known, and said in `docs/sandbox.md`.
+    Misses,
+}
+
+const fn held(name: &'static str, script: &'static str, judge: Judge) -> Attempt {
+    Attempt {
+        name,
+        script,
+        judge,
+        base: Base::Holds,
+    }
+}
+
+const fn held_by_namespaces(name: &'static str, script: &'static str, judge: Judge) -> Attempt {
+    Attempt {
+        name,
+        script,
+        judge,
+        base: Base::Misses,
+    }
+}
+
+/// Makes every attempt in a world of its own, at each level.
+async fn check(attempts: &[Attempt]) {
+    let mut wrong = Vec::new();
+    let namespaces = world::has_namespaces().await;
+    for attempt in attempts {
+        let levels = [
+            (
+                "without a sandbox",
+                launcher().with_sandbox(Sandbox::Off),
+                true,
+            ),
+            ("base", base(), attempt.base == Base::Misses),
+            ("namespaces", launcher(), false),
+        ];
+        for (level, launcher, expected) in levels {
+            if level == "namespaces" && !namespaces {
+                continue;
+            }
+            let mut world = World::new();
+            let script = world.filled(attempt.script);
+            let cancel = CancellationToken::new();
+            let finished = launcher
+                .run(world.agent(), &shell(&script), &cancel)
+                .await
+                .unwrap();
+            world.settle().await;
+            if (attempt.judge)(&world, &finished.output) != expected {
+                wrong.push(format!(
+                    "{} ({level}): expected success to be {expected}: {:?} {}",
+                    attempt.name, finished.exit, finished.output
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A sandbox in which nothing works holds everything.
+#[tokio::test]
+async fn what_commands_need_works_inside() {
+    let script = r#"
+        set -e
+        echo start > projects/write; cat projects/write
+        sh -c 'echo shell' | cat
+        perl -e 'pipe(R, W); if (!fork) { print W "process\n"; exit } close W; print <R>; wait'
+        touch "$TMPDIR/x" "$HOME/y" && mktemp > /dev/null && echo temporary
+        perl -MSocket -e 'socketpair(A, B, AF_UNIX, SOCK_STREAM, 0) or die; print "pair\n"'
+        if command -v git > /dev/null; then
+            cd projects && git init -q . && git -c user.name=a -c user.email=a@b commit -q --allow-empty -m x
+            git log --format=%s | grep -q x; cd ..
+        fi
+        ln projects/write projects/second; mv projects/second projects/third; rm projects/third
+        mkfifo projects/fifo; cat /proc/self/comm; date > /dev/null; echo done > /dev/null
+        nice true; ulimit -n > /dev/null; id > /dev/null; ls /usr/bin > /dev/null; echo all
+    "#;
+    let expected = "start\nshell\nprocess\ntemporary\npair\ncat\nall\n";
+    for launcher in [launcher(), base()] {
+        let place = Place::new();
+        let agent = place.agent(1);
+        // Without namespaces there is no /tmp for `mktemp`, but TMPDIR.
+        let finished = launcher
+            .run(&agent, &shell(script), &CancellationToken::new())
+            .await
+            .unwrap();
+        let ended = (finished.exit, finished.output.as_str());
+        assert_eq!(ended, (Exit::Code(0), expected));
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_force_is_told_with_every_command() {
+    let place = Place::new();
+    let agent = place.agent(1);
+    let cancel = CancellationToken::new();
+    let run = async |launcher: &fusion_workspaces::Launcher| {
+        let finished = launcher.run(&agent, &shell("true"), &cancel).await.unwrap();
+        finished.sandbox.unwrap()
+    };
+    let report = run(&base()).await;
+    report.check().unwrap();
+    let promised = LayerName::ALL.into_iter().filter(|name| name.is_promised());
+    assert!(promised.clone().all(|name| report.has(name)), "{report:?}");
+    assert_eq!(report.has(LayerName::OwnUser), is_root());
+    assert!(!report.has(LayerName::Namespaces));
+    let why = report
+        .layers
+        .iter()
+        .find(|layer| layer.name == LayerName::Namespaces);
+    assert_eq!(why.unwrap().detail, "this test does without");
+    let report = run(&launcher()).await;
+    assert_eq!(
+        report.has(LayerName::Namespaces),
+        world::has_namespaces().await
+    );
+    let off = run(&launcher().with_sandbox(Sandbox::Off)).await;
+    assert_eq!(off.summary(), "switched off");
+    assert!(LayerName::ALL.into_iter().all(|name| !off.has(name)));
+}
+
+#[tokio::test]
+async fn a_look_from_inside_finds_the_same_layers() {
+    let place = Place::new();
+    let agent = place.agent(1);
+    for launcher in [launcher(), base()] {
+        let looked = launcher.look(&agent, &Default::default()).await.unwrap();
+        looked.check().unwrap();
+        let ran = launcher
+            .run(&agent, &shell("true"), &CancellationToken::new())
+            .await
+            .unwrap();
+        assert_eq!(Some(looked), ran.sandbox);
+    }
+}
+
+/// Started as root, all of this is done again by a user who is not.
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "starts these tests as another user"
+)]
+fn as_an_ordinary_user() {
+    if !is_root() {
+        eprintln!("skipped: these tests are run by an ordinary user already");
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let tests = place.path().join("tests");
+    fs::copy(env::current_exe().unwrap(), &tests).unwrap();
+    fs::copy(HELPER, place.path().join("helper")).unwrap();
+    let temporary = place.path().join("tmp");
+    fs::create_dir(&temporary).unwrap();
+    let user = 209_999;
+    std::os::unix::fs::chown(&temporary, Some(user), Some(user)).unwrap();
+    let ended = std::process::Command::new(&tests)
+        .args(["isolation::", "bombs::", "run::", "kill::"])
+        .args(["--test-threads", "2", "--skip", "kill_9_of_the_launching"])
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("TMPDIR", &temporary)
+        .current_dir(&temporary)
+        .uid(user)
+        .gid(user)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ended.stdout);
+    assert!(ended.status.success(), "{said}");
+    assert!(
+        said.contains("test isolation::reads::") && !said.contains(" 0 passed"),
+        "{said}"
+    );
+}

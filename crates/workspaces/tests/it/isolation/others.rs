@@ -1,0 +1,71 @@
+use super::{Attempt, check, held};
+
+#[tokio::test]
+async fn no_process_outside_is_touched() {
+    check(&[
+        held("p-signal", "kill -STOP @VICTIM@", |w, _| {
+            w.victim("stat").contains(") T ")
+        }),
+        held("p-kill", "kill -9 @VICTIM@", |w, _| !w.victim_lives()),
+        held("p-signal-group", "kill -9 -@VICTIM@", |w, _| {
+            !w.victim_lives()
+        }),
+        held(
+            "p-priority",
+            "perl -e 'setpriority(0, @VICTIM@, 7)'",
+            |w, _| nice(&w.victim("stat")) == Some(7),
+        ),
+        held(
+            "p-priority-user",
+            "perl -e 'setpriority(2, $<, 7)'",
+            |w, _| nice(&w.victim("stat")) == Some(7),
+        ),
+        #[cfg(target_arch = "x86_64")]
+        held(
+            "p-prlimit",
+            // RLIMIT_NOFILE 3 for the victim.
+            "perl -e 'syscall(302, @VICTIM@, 7, pack(\"QQ\", 3, 3), 0)'",
+            |w, _| {
+                w.victim("limits")
+                    .lines()
+                    .any(|line| line.starts_with("Max open files") && line.contains(" 3 "))
+            },
+        ),
+    ])
+    .await;
+}
+
+/// Calls that end in the kernel with any other answer than "not permitted" and "no such call".
+#[cfg(target_arch = "x86_64")]
+fn reached(_: &super::World, output: &str) -> bool {
+    output == "reached"
+}
+
+#[cfg(target_arch = "x86_64")]
+#[tokio::test]
+async fn calls_on_other_processes_are_closed() {
+    // ESRCH, EINVAL or EFAULT without the sandbox: the call is there.
+    check(&[
+        call("p-ptrace", "101, 16, 0, 0, 0"),
+        call("p-vm-readv", "310, $$, 0, 0, 0, 0, 7"),
+        call("p-vm-writev", "311, $$, 0, 0, 0, 0, 7"),
+        call("p-pidfd-getfd", "438, -1, 0, 0"),
+        call("p-kcmp", "312, $$, $$, 99, 0, 0"),
+        call("p-setns", "308, -1, 0"),
+    ])
+    .await;
+}
+
+#[cfg(target_arch = "x86_64")]
+fn call(name: &'static str, arguments: &'static str) -> Attempt {
+    let script = format!(
+        "perl -e '$! = 0; $r = syscall({arguments}); print $r >= 0 || ($! != 1 && $! != 38) ? \"reached\" : \"closed\"'"
+    );
+    held(name, script.leak(), reached)
+}
+
+/// The nice value in a line of `/proc/PID/stat`.
+fn nice(stat: &str) -> Option<i32> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_ascii_whitespace().nth(16)?.parse().ok()
+}

@@ -1,0 +1,234 @@
+//! Something to steal, to break and to talk to, outside of an agent's workspace.
+
+use std::fs::{self, Permissions};
+use std::io::Read;
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use fusion_workspaces::{LayerName, WorkspaceDir};
+use tokio::sync::OnceCell;
+
+use crate::place::{Place, launcher, uid};
+
+/// Whether this machine lets commands have namespaces; a level that is not there is not tested.
+pub(super) async fn has_namespaces() -> bool {
+    static FOUND: OnceCell<bool> = OnceCell::const_new();
+    *FOUND
+        .get_or_init(|| async {
+            let place = Place::new();
+            let looked = launcher().look(&place.agent(1), &Default::default()).await;
+            let has = looked.unwrap().has(LayerName::Namespaces);
+            if !has {
+                eprintln!("skipped: this machine allows no namespaces");
+            }
+            has
+        })
+        .await
+}
+
+pub(super) struct World {
+    place: Place,
+    agent: WorkspaceDir,
+    /// A process of the same user that runs no command of an agent.
+    victim: Child,
+    tcp: [Option<TcpListener>; 2],
+    udp: UdpSocket,
+    unix: UnixListener,
+    datagrams: UnixDatagram,
+    hidden: UnixListener,
+    token: String,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let place = Place::new();
+        let agent = place.agent(1);
+        let token = format!("token-{}", token_number());
+        let out = place.folder.path().join("out");
+        fs::create_dir_all(out.join("folder")).unwrap();
+        for name in ["secret", "folder/secret", "precious", "mine"] {
+            fs::write(out.join(name), &token).unwrap();
+            fs::set_permissions(out.join(name), Permissions::from_mode(0o666)).unwrap();
+        }
+        for folder in [&out, &out.join("folder")] {
+            fs::set_permissions(folder, Permissions::from_mode(0o777)).unwrap();
+        }
+        if let Some(uid) = uid(1) {
+            chown(out.join("mine"), Some(uid), Some(uid)).unwrap();
+        }
+        let other = place.agent(2);
+        other
+            .write_file("projects/secret", token.as_bytes())
+            .unwrap();
+        for path in [
+            other.path(),
+            &other.projects_path(),
+            &other.projects_path().join("secret"),
+        ] {
+            fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();
+        }
+        fs::set_permissions(place.root(), Permissions::from_mode(0o755)).unwrap();
+        let victim = victim(&out, &token);
+        let open_to_all =
+            |path: &Path| fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();
+        let unix = UnixListener::bind(out.join("socket")).unwrap();
+        let datagrams = UnixDatagram::bind(out.join("datagrams")).unwrap();
+        open_to_all(&out.join("socket"));
+        open_to_all(&out.join("datagrams"));
+        let address = SocketAddr::from_abstract_name(&token).unwrap();
+        let hidden = UnixListener::bind_addr(&address).unwrap();
+        for listener in [&unix, &hidden] {
+            listener.set_nonblocking(true).unwrap();
+        }
+        datagrams.set_nonblocking(true).unwrap();
+        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        udp.set_nonblocking(true).unwrap();
+        let tcp = [
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok(),
+            TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).ok(),
+        ];
+        for listener in tcp.iter().flatten() {
+            listener.set_nonblocking(true).unwrap();
+        }
+        Self {
+            place,
+            agent,
+            victim,
+            tcp,
+            udp,
+            unix,
+            datagrams,
+            hidden,
+            token,
+        }
+    }
+
+    pub(super) const fn agent(&self) -> &WorkspaceDir {
+        &self.agent
+    }
+
+    pub(super) fn out(&self) -> PathBuf {
+        self.place.folder.path().join("out")
+    }
+
+    /// The other agent's projects.
+    pub(super) fn other(&self) -> PathBuf {
+        self.place
+            .root()
+            .join(crate::place::name(2))
+            .join("projects")
+    }
+
+    pub(super) fn filled(&self, script: &str) -> String {
+        let port = |listener: Option<&TcpListener>| {
+            listener
+                .map_or(0, |listener| listener.local_addr().unwrap().port())
+                .to_string()
+        };
+        let [tcp, tcp6] = &self.tcp;
+        let udp = self.udp.local_addr().unwrap().port().to_string();
+        let from_root: PathBuf = self.out().components().skip(1).collect();
+        script
+            .replace("@OUT@", self.out().to_str().unwrap())
+            .replace("@OUTREL@", from_root.to_str().unwrap())
+            .replace("@OTHER@", self.other().to_str().unwrap())
+            .replace("@TOKEN@", &self.token)
+            .replace("@VICTIM@", &self.victim.id().to_string())
+            .replace("@TCP@", &port(tcp.as_ref()))
+            .replace("@TCP6@", &port(tcp6.as_ref()))
+            .replace("@UDP@", &udp)
+    }
+
+    /// Waits until the end of a victim that was killed can be seen.
+    pub(super) async fn settle(&mut self) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+
+    /// Whether the output holds what was to be kept.
+    pub(super) fn stolen(&self, output: &str) -> bool {
+        output.contains(&self.token)
+    }
+
+    /// Whether a file outside is still as it was.
+    pub(super) fn is_whole(&self, name: &str) -> bool {
+        fs::read_to_string(self.out().join(name)).is_ok_and(|text| text == self.token)
+    }
+
+    pub(super) fn was_connected(&self) -> bool {
+        let tcp = self
+            .tcp
+            .iter()
+            .flatten()
+            .any(|listener| listener.accept().is_ok());
+        tcp || self.unix.accept().is_ok() || self.hidden.accept().is_ok()
+    }
+
+    pub(super) fn was_sent_a_datagram(&self) -> bool {
+        let mut byte = [0; 16];
+        self.udp.recv(&mut byte).is_ok() || self.datagrams.recv(&mut byte).is_ok()
+    }
+
+    /// What the kernel says of the victim, by the name of a file of its folder in `/proc`.
+    pub(super) fn victim(&self, file: &str) -> String {
+        fs::read_to_string(format!("/proc/{}/{file}", self.victim.id())).unwrap_or_default()
+    }
+
+    pub(super) fn victim_lives(&self) -> bool {
+        self.victim("stat")
+            .rsplit_once(") ")
+            .is_some_and(|(_, rest)| !rest.starts_with('Z'))
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.victim.kill().ok();
+        self.victim.wait().ok();
+    }
+}
+
+/// A process of the agent's user with the token in its environment, its arguments, a System V
+/// segment and an open file; its group is its own.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "stands for a process of the operator"
+)]
+fn victim(out: &Path, token: &str) -> Child {
+    let script = "exec 9< secret; exec perl -e '
+        $| = 1; $k = $$; $id = shmget($k, 64, 0666 | 01000); shmwrite($id, $ARGV[0], 0, 64);
+        $SIG{TERM} = sub { shmctl($id, 0, 0); exit }; print \"up\\n\"; sleep 1 while 1' \"$0\"";
+    let mut command = std::process::Command::new("/bin/sh");
+    command
+        .args(["-c", script, token])
+        .env("TOKEN", token)
+        .current_dir(out)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .process_group(0);
+    if let Some(uid) = uid(1) {
+        command.uid(uid).gid(uid);
+    }
+    let mut child = command.spawn().unwrap();
+    let mut up = [0; 3];
+    child.stdout.as_mut().unwrap().read_exact(&mut up).unwrap();
+    child
+}
+
+fn token_number() -> String {
+    let name = tempfile::Builder::new()
+        .prefix("")
+        .rand_bytes(16)
+        .tempfile()
+        .unwrap();
+    name.path()
+        .file_name()
+        .unwrap()
+        .to_string_lossy()
+        .into_owned()
+}
