@@ -10,6 +10,7 @@ mod layers;
 mod local_model;
 mod postgres;
 mod process;
+mod redis;
 mod suite;
 
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ use anyhow::Result;
 const USAGE: &str = "\
 cargo xtask layers               check the crates against layers.toml, the lint table and the size of files
 cargo xtask docs                 check what the documents say of files, tests and settings
-cargo xtask test                 run every test that must pass, with a PostgreSQL of its own
+cargo xtask test                 run every test that must pass, with a PostgreSQL of its own, a Redis,
                                  and the real model of ../shared/local-llm where it is there
 cargo xtask test -- ARGUMENTS    run `cargo nextest run ARGUMENTS` with a PostgreSQL of its own
 cargo xtask postgres             start a PostgreSQL for tests, print its variables and wait for Ctrl-C";

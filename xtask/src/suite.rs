@@ -8,6 +8,7 @@ use fusion_testkit::Postgres;
 use crate::local_model::{self, LocalModel};
 use crate::postgres;
 use crate::process::{cargo_can, run_cargo, run_cargo_to_its_end};
+use crate::redis;
 
 /// The runner that the suite was last run with.
 const NEXTEST_VERSION: &str = "0.9.143";
@@ -20,7 +21,7 @@ const FEATURES: &str = "fusion-kit/failpoints";
 /// model.
 ///
 /// # Errors
-/// When a test fails or does not compile, or the runner or PostgreSQL can't be installed.
+/// When a test fails or does not compile, or the runner, PostgreSQL or Redis can't be installed.
 pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<()> {
     if !cargo_can(root, &["nextest", "--version"]) {
         println!("cargo-nextest is missing: installing it");
@@ -34,6 +35,7 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<()> {
         run_cargo(root, &install)?;
     }
     let binaries = postgres::binaries()?;
+    let redis_binaries = redis::binaries()?;
     let is_whole = arguments.is_empty();
     if is_whole {
         let doc_tests = ["test", "--doc", "--workspace", "--features", FEATURES];
@@ -43,6 +45,7 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<()> {
     tests.extend(arguments);
     let server = Postgres::start(&binaries)?;
     let mut variables = postgres::variables(&server, binaries).to_vec();
+    variables.push((fusion_testkit::REDIS_BIN_VARIABLE, redis_binaries.into()));
     let model = is_whole.then(|| LocalModel::start(root)).flatten();
     if let Some(model) = &model {
         variables.push((local_model::VARIABLE, model.base_url().into()));

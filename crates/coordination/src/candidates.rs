@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fusion_core::{Agent, AgentSpec, ModelChoice};
+use fusion_core::{Agent, ModelChoice};
 use fusion_providers::{
     Allowance, Bounds, Budgeted, Candidate, Error, Fallbacks, ModelInfo, ModelRequest, Observer,
     Price, Provider, Registry,
@@ -67,15 +67,17 @@ impl CheckedModel {
 /// out and one that is out of reach is kept unchecked, as long as one can be asked.
 ///
 /// # Errors
-/// A provider is unknown or not set up right, or no model can be asked: the first one's failure.
+/// A provider is unknown or not set up right, or no model can be asked: the first one's failure,
+/// with its number in `choices`.
 pub(crate) async fn look_up(
     registry: &Registry,
-    spec: &AgentSpec,
+    choices: Vec<ModelChoice>,
     request: &ModelRequest<'_>,
-) -> fusion_providers::Result<Vec<CheckedModel>> {
+) -> Result<Vec<CheckedModel>, (usize, Error)> {
     let (mut checked, mut is_served, mut failure) = (Vec::new(), false, None);
-    for choice in spec.models() {
-        let provider = registry.get(&choice.provider)?;
+    for (number, choice) in choices.into_iter().enumerate() {
+        let of_this = |error| (number, error);
+        let provider = registry.get(&choice.provider).map_err(of_this)?;
         let asked = ModelRequest {
             model: &choice.model,
             ..*request
@@ -90,13 +92,13 @@ pub(crate) async fn look_up(
                 if !matches!(error, Error::UnknownModel { .. }) {
                     checked.push(CheckedModel::unknown(choice));
                 }
-                failure.get_or_insert(error);
+                failure.get_or_insert((number, error));
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err((number, error)),
         }
     }
     match failure {
-        Some(error) if !is_served => Err(error),
+        Some(first) if !is_served => Err(first),
         Some(_) | None => Ok(checked),
     }
 }

@@ -10,9 +10,20 @@ pub enum Error {
     Model {
         /// The agent's name in the workflow file.
         agent: String,
+        /// Which of its models, where that is known: 0 its own, then its fallback models.
+        number: Option<usize>,
         /// What its provider says.
         #[source]
-        source: fusion_providers::Error,
+        source: Box<fusion_providers::Error>,
+    },
+    /// The inputs of a run don't name a provider or a model that they choose.
+    #[error("the agent '{agent}' can't be spawned")]
+    Choice {
+        /// The agent's name in the workflow file.
+        agent: String,
+        /// Which name, and why not.
+        #[source]
+        source: fusion_workflow_file::ChoiceError,
     },
     /// A model's provider can't serve a step now, or wants a person first. The step waits; the
     /// run can be resumed.
@@ -88,6 +99,7 @@ impl Coded for Error {
     fn code(&self) -> ErrorCode {
         match self {
             Self::Model { source, .. } => source.code(),
+            Self::Choice { .. } => ErrorCode::InvalidInput,
             Self::Workspace { source, .. } => source.code(),
             Self::Store(source) => source.code(),
             Self::Unserved { code, .. } => *code,

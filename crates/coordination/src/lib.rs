@@ -6,6 +6,7 @@
 //! after a crash: [`Coordinator::recover`] takes back what a dead process held, and
 //! [`Coordinator::resume_run`] works from the store alone. Starting a run is resuming a new one.
 
+mod audience;
 mod budgets;
 mod candidates;
 mod coordinator;
@@ -15,6 +16,7 @@ mod error;
 mod expression_context;
 mod finish;
 mod journal;
+mod mailbox;
 mod models;
 mod notices;
 mod plan;

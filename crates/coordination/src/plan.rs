@@ -16,6 +16,7 @@ pub(crate) struct Plan {
     pub(crate) run: Run,
     pub(crate) workflow: Workflow,
     pub(crate) workspaces: BTreeMap<AgentId, Workspace>,
+    names: BTreeMap<AgentId, String>,
     /// The distinct sets that steps without an agent of their own need.
     required: BTreeSet<CapabilitySet>,
     pub(crate) budgets: Budgets,
@@ -43,6 +44,10 @@ impl Plan {
                 Assignee::Capabilities(set) => Some(set.clone()),
             })
             .collect();
+        let names = agents
+            .iter()
+            .map(|(agent, _)| (agent.id, agent.name.clone()))
+            .collect();
         let workspaces = agents
             .into_iter()
             .map(|(agent, workspace)| (agent.id, workspace))
@@ -51,6 +56,7 @@ impl Plan {
             run,
             workflow,
             workspaces,
+            names,
             required,
             budgets,
             unserved: Mutex::default(),
@@ -81,6 +87,20 @@ impl Plan {
         self.workspaces
             .get(&agent)
             .ok_or_else(|| Error::Broken(format!("agent {agent} has no workspace")))
+    }
+
+    /// The name of an agent of the run; of another agent, its id.
+    pub(crate) fn name_of(&self, agent: AgentId) -> String {
+        let name = self.names.get(&agent).cloned();
+        name.unwrap_or_else(|| agent.to_string())
+    }
+
+    /// The names of the run's other agents, sorted.
+    pub(crate) fn peers_of(&self, agent: AgentId) -> Vec<String> {
+        let others = self.names.iter().filter(|(id, _)| **id != agent);
+        let mut names: Vec<String> = others.map(|(_, name)| name.clone()).collect();
+        names.sort_unstable();
+        names
     }
 
     /// The keys of the required sets that an agent satisfies.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusion_agents::{Ending, Failure, JournalRefused, Record, Runtime, TaskBrief};
+use fusion_agents::{Ending, Failure, JournalRefused, Ports, Record, Runtime, TaskBrief};
 use fusion_core::{
     Agent, Decision, EntryState, ErrorCode, Moment, StepSpec, Task, Timestamp, Usage, error_chain,
 };
@@ -17,6 +17,7 @@ use crate::candidates::serving;
 use crate::coordinator::off_runtime;
 use crate::expression_context::expression_context;
 use crate::journal::TaskJournal;
+use crate::mailbox::TaskMailbox;
 use crate::plan::Plan;
 use crate::{Coordinator, Error, Notices, Result};
 
@@ -135,10 +136,15 @@ impl Coordinator {
         let past = self.parts.store.journal(job.task.id).await?;
         let input = json!({ "prompt": brief.prompt });
         let (job, opening) = job.begin(input, self.moment())?;
-        let journal = TaskJournal::new(self, &job.task, job.fence, opening);
+        let journal = TaskJournal::new(self, &job.task, &job.agent, opening);
+        let mailbox = TaskMailbox::new(self, job.plan, &journal);
+        let ports = Ports {
+            journal: &journal,
+            mailbox: &mailbox,
+        };
         let runtime = self.runtime(job.plan, &job.agent, Arc::clone(&workspace))?;
         let within = stop.child_token();
-        let mut work = Box::pin(runtime.run(&brief, past, &journal, &within));
+        let mut work = Box::pin(runtime.run(&brief, past, ports, &within));
         let ending = tokio::select! {
             ending = &mut work => ending,
             () = tokio::time::sleep(Duration::from_secs(job.step.timeout_seconds)) => {
@@ -171,7 +177,8 @@ impl Coordinator {
         Ok(Runtime {
             provider: provider.map_err(|source| Error::Model {
                 agent: agent.name.clone(),
-                source,
+                number: None,
+                source: Box::new(source),
             })?,
             workspace,
             launcher: self.parts.launcher.clone(),
@@ -273,7 +280,7 @@ impl Coordinator {
         decision.merge(
             job.task
                 .clone()
-                .complete(job.agent.clone(), made, self.moment())?,
+                .complete(journal.agent(), made, self.moment())?,
         );
         self.commit(Batch::fenced(job.fence, decision)).await
     }
@@ -293,7 +300,7 @@ impl Coordinator {
         self.commit_with_siblings(job, |siblings| {
             let mut decision = last_words.clone();
             decision.merge(job.task.clone().fail(
-                job.agent.clone(),
+                journal.agent(),
                 error.clone(),
                 siblings,
                 self.moment(),
@@ -306,7 +313,7 @@ impl Coordinator {
     /// A task fails before its agent could begin.
     async fn fail_unstarted(&self, job: Job<'_>, message: String) -> Result<()> {
         let (job, opening) = job.begin(json!({}), self.moment())?;
-        let journal = TaskJournal::new(self, &job.task, job.fence, opening);
+        let journal = TaskJournal::new(self, &job.task, &job.agent, opening);
         let failure = Failure {
             code: ErrorCode::InvalidInput,
             message,
@@ -330,8 +337,9 @@ impl Coordinator {
         why: &str,
     ) -> Result<()> {
         // A task that was not begun yet has an agent that never left `idle`.
-        let agent = (!journal.discard_opening()).then(|| job.agent.clone());
+        let began = !journal.discard_opening();
         let mut decision = journal.decide(unfinished.unrecorded);
+        let agent = began.then(|| journal.agent());
         decision.changes.extend(journal.booking(unfinished.lost));
         decision.merge(job.task.take_back(agent, why, self.moment())?);
         self.commit(Batch::release(job.fence, decision)).await
@@ -395,6 +403,7 @@ fn brief(job: &Job<'_>, prompt: String) -> Result<TaskBrief> {
         instructions: spec.instructions.clone(),
         model: agent.model_name.clone(),
         prompt,
+        peers: plan.peers_of(agent.id),
         tools: spec.tools.clone(),
         max_turns: spec.max_turns,
         max_tokens: spec.max_tokens,

@@ -13,6 +13,7 @@ mod code;
 mod decision;
 mod definition;
 mod event;
+mod flow;
 mod graph;
 mod id;
 mod journal;
@@ -45,6 +46,7 @@ pub use definition::{
     WorkflowDefinition,
 };
 pub use event::{Event, EventType, NewEvent, Severity};
+pub use flow::FlowRule;
 pub use graph::{GraphFault, TaskGraph};
 pub use id::{
     AgentId, ApiTokenId, ApprovalId, CapabilityId, EventId, IdFault, JournalEntryId, MessageId,

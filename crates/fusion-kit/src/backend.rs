@@ -103,6 +103,9 @@ impl LocalBackend {
             raised,
         } = driving;
         let read = |error: fusion_persistence::Error| problems::of_store(&error);
+        if let Some(notice) = engine.notice().await {
+            progress.notice(&notice);
+        }
         let answers = Arc::clone(&self.answers);
         let watched = Watched::new(engine.store(), run, answers)
             .await
@@ -220,7 +223,7 @@ impl Backend for LocalBackend {
             .map_err(|faults| problems::of_inputs(&faults))?;
         let data_dir = self.data_dir()?;
         let registry = self.registry(&file.definition).await?;
-        let models = check_models(&registry, &file.definition, &file.base_dir)
+        let models = check_models(&registry, &file.definition, &inputs, &file.base_dir)
             .await
             .map_err(|error| problems::of_models(&request.file, &file.source, &error, &data_dir))?;
         let engine = self.engine(&data_dir, registry).await?;
@@ -364,6 +367,7 @@ async fn check_again(registry: &Registry, driving: &Driving<'_>, run: &Run) -> R
     check_models(
         registry,
         &workflow.definition,
+        &run.inputs,
         Path::new(&workflow.base_dir),
     )
     .await

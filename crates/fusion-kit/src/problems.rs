@@ -6,9 +6,10 @@ use std::path::Path;
 use fusion_api_types::{FaultView, FileText, Problem, ProblemKind};
 use fusion_coordination::Error;
 use fusion_core::{Coded, ErrorCode, InputFault, ProviderConfig, error_chain};
+use fusion_messaging_redis::Error as BusError;
 use fusion_persistence::Error as StoreError;
 use fusion_providers::Error as ModelError;
-use fusion_workflow_file::{Fault, Position, place_in_agent};
+use fusion_workflow_file::{Choice, ChoicePart, Fault, Position, place_in_agent};
 
 use crate::data_dir::DataDir;
 
@@ -65,6 +66,23 @@ pub(crate) fn of_store(error: &StoreError) -> Problem {
         | StoreError::Fenced { .. }
         | StoreError::Unusable { .. }
         | StoreError::Failed { .. } => return of_error(error),
+    };
+    of_error(error).with_help(help)
+}
+
+/// A problem of the bus over Redis.
+pub(crate) fn of_bus(error: &BusError) -> Problem {
+    let help = match error {
+        BusError::Unreachable { .. } | BusError::TooSlow { .. } => {
+            "does the server that REDIS_URL names run, and is its port open? runs go on without it"
+        }
+        BusError::LetsNotIn { .. } => "check the user and the password in REDIS_URL",
+        BusError::Refuses { .. } => {
+            "it needs Redis 6 or newer, and a user who may PUBLISH and PSUBSCRIBE on the channels of \
+             FUSION_REDIS_NAMESPACE"
+        }
+        BusError::Url { .. } => "correct REDIS_URL, or leave it out to work without Redis",
+        BusError::Namespace { .. } => "correct FUSION_REDIS_NAMESPACE, or leave it out",
     };
     of_error(error).with_help(help)
 }
@@ -128,7 +146,9 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
         Error::Workspace { source, .. } => with_help(problem, source.help()),
         Error::Unserved { help, .. } => with_help(problem, help.clone()),
         Error::Store(error) => of_store(error),
-        Error::Ended { .. } | Error::Illegal(_) | Error::Broken(_) => problem,
+        Error::Choice { .. } | Error::Ended { .. } | Error::Illegal(_) | Error::Broken(_) => {
+            problem
+        }
     }
 }
 
@@ -167,6 +187,20 @@ pub(crate) fn of_faults(path: &Path, text: String, faults: Vec<Fault>) -> Proble
 /// place in it.
 pub(crate) fn of_models(path: &Path, text: &str, error: &Error, data_dir: &DataDir) -> Problem {
     let problem = of_engine(error);
+    let in_file = |agent: &str, fault| Problem {
+        message: format!("the agent '{agent}' can't be spawned"),
+        ..of_faults(path, text.to_owned(), vec![fault])
+    };
+    if let Error::Choice { agent, source } = error
+        && let Some(position) = place_in_agent(text, agent, source.choice)
+    {
+        let fault = Fault {
+            message: error_chain(source),
+            help: Some("an input chooses it: give that input with -i NAME=VALUE".to_owned()),
+            position,
+        };
+        return in_file(agent, fault);
+    }
     let Some((agent, source, place)) = misnamed(text, error) else {
         return problem;
     };
@@ -180,10 +214,7 @@ pub(crate) fn of_models(path: &Path, text: &str, error: &Error, data_dir: &DataD
         help,
         position: place,
     };
-    Problem {
-        message: format!("the agent '{agent}' can't be spawned"),
-        ..of_faults(path, text.to_owned(), vec![fault])
-    }
+    in_file(agent, fault)
 }
 
 /// A known vendor is added by its name, anything else by its base URL.
@@ -202,15 +233,21 @@ fn misnamed<'e>(
     error: &'e Error,
 ) -> Option<(&'e str, &'e fusion_providers::Error, Position)> {
     use ModelError as Model;
-    let Error::Model { agent, source } = error else {
+    let Error::Model {
+        agent,
+        number,
+        source,
+    } = error
+    else {
         return None;
     };
-    let key = match source {
-        Model::UnknownProvider { .. } | Model::Disabled { .. } => "provider",
+    let source = source.as_ref();
+    let part = match source {
+        Model::UnknownProvider { .. } | Model::Disabled { .. } => ChoicePart::Provider,
         Model::UnknownModel { .. }
         | Model::NoTools { .. }
         | Model::NoJsonSchema { .. }
-        | Model::Script { .. } => "model",
+        | Model::Script { .. } => ChoicePart::Model,
         Model::MissingKey { .. }
         | Model::Setup { .. }
         | Model::Unreachable { .. }
@@ -227,7 +264,8 @@ fn misnamed<'e>(
         | Model::Truncated { .. }
         | Model::Timeout { .. } => return None,
     };
-    let place = place_in_agent(text, agent, key)?;
+    let number = number.unwrap_or_default();
+    let place = place_in_agent(text, agent, Choice { number, part })?;
     Some((agent, source, place))
 }
 

@@ -114,7 +114,7 @@ impl Snapshot {
 fn activity(entry: &JournalEntry, task: &Task) -> String {
     match entry.kind {
         EntryKind::Turn => format!("turn {}", task.usage.turns.saturating_add(1)),
-        EntryKind::Tool | EntryKind::Check => entry.name.clone(),
+        EntryKind::Tool | EntryKind::Check | EntryKind::Inbox => entry.name.clone(),
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 pub use patterns::{PATTERNS, PatternRow};
 
-use crate::{Bus, Pattern, QueueLimits, Received, Subject, Subscription};
+use crate::{Bus, MAX_PAYLOAD_BYTES, Pattern, QueueLimits, Received, Subject, Subscription};
 
 /// Makes one test of each rule of this module.
 #[macro_export]
@@ -29,6 +29,7 @@ macro_rules! bus_conformance {
             a_dropped_subscription_disturbs_nobody
             a_waiting_reader_is_woken
             a_wait_that_is_given_up_loses_nothing
+            a_payload_over_the_limit_is_lost_alone
             readers_end_when_the_bus_is_gone
         );
         $crate::bus_conformance!(@tests $make, $crate::conformance::FEW;
@@ -257,6 +258,23 @@ pub async fn a_wait_that_is_given_up_loses_nothing(bus: impl Bus) {
         say(&bus, "given.up", &number.to_string());
         assert_eq!(text(&next(&mut reader).await), number.to_string());
     }
+}
+
+/// A payload of exactly the limit is carried; one byte more is lost, and the readers that it was for
+/// are told by their next message.
+///
+/// # Panics
+/// When the bus breaks the rule.
+pub async fn a_payload_over_the_limit_is_lost_alone(bus: impl Bus) {
+    let mut reader = listen(&bus, "large.*").await;
+    let largest: Arc<[u8]> = vec![7; MAX_PAYLOAD_BYTES].into();
+    bus.publish(&subject("large.a"), Arc::clone(&largest));
+    bus.publish(&subject("large.a"), vec![7; MAX_PAYLOAD_BYTES + 1].into());
+    say(&bus, "large.a", "small");
+    let message = next(&mut reader).await;
+    assert_eq!((message.payload, message.lost_before), (largest, 0));
+    let message = next(&mut reader).await;
+    assert_eq!((text(&message).as_str(), message.lost_before), ("small", 1));
 }
 
 /// A reader of a dropped bus takes what is queued and then hears that it is over.

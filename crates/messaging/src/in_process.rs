@@ -1,18 +1,21 @@
 //! The bus of a single machine.
 
-use std::collections::{BTreeMap, HashMap};
+mod index;
+
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use async_trait::async_trait;
 
-use crate::{Bus, Feed, Pattern, QueueLimits, Subject, Subscription, subscription};
+use index::Index;
+
+use crate::{Bus, MAX_PAYLOAD_BYTES, Pattern, QueueLimits, Subject, Subscription, subscription};
 
 /// Carries messages within this process: a publisher puts them into its readers' queues itself, so
 /// they are there when [`Bus::publish`] returns. Dropping the bus ends its subscriptions.
 pub struct InProcessBus {
     limits: QueueLimits,
-    readers: Arc<RwLock<Readers>>,
+    readers: Arc<RwLock<Index>>,
 }
 
 impl InProcessBus {
@@ -28,13 +31,13 @@ impl InProcessBus {
     /// How many subscriptions it feeds.
     #[must_use]
     pub fn subscriptions(&self) -> usize {
-        let readers = read(&self.readers);
-        readers
-            .by_subject
-            .values()
-            .map(BTreeMap::len)
-            .sum::<usize>()
-            + readers.by_pattern.len()
+        read(&self.readers).len()
+    }
+
+    /// Notes for every reader that messages were lost on their way here, nobody knows how many: its
+    /// next message says so. For a bus that feeds this one from elsewhere.
+    pub fn note_gap(&self) {
+        read(&self.readers).for_all(|feed| feed.note_lost(1));
     }
 }
 
@@ -42,22 +45,17 @@ impl InProcessBus {
 impl Bus for InProcessBus {
     fn publish(&self, subject: &Subject, payload: Arc<[u8]>) {
         let readers = read(&self.readers);
-        if let Some(feeds) = readers.by_subject.get(subject.as_str().as_bytes()) {
-            for feed in feeds.values() {
-                feed.deliver(subject, &payload);
-            }
-        }
-        for (pattern, feed) in readers.by_pattern.values() {
-            if pattern.matches(subject) {
-                feed.deliver(subject, &payload);
-            }
+        if payload.len() > MAX_PAYLOAD_BYTES {
+            tracing::warn!(%subject, bytes = payload.len(), limit = MAX_PAYLOAD_BYTES, "a message is too large for the bus and is lost");
+            readers.for_each(subject, |feed| feed.note_lost(1));
+        } else {
+            readers.for_each(subject, |feed| feed.deliver(subject, &payload));
         }
     }
 
     async fn subscribe(&self, pattern: &Pattern) -> Subscription {
         let mut readers = write(&self.readers);
-        readers.last += 1;
-        let number = readers.last;
+        let number = readers.next_number();
         // Weak: a reader does not keep the bus alive.
         let shared = Arc::downgrade(&self.readers);
         let key = pattern.clone();
@@ -79,48 +77,13 @@ impl fmt::Debug for InProcessBus {
     }
 }
 
-/// The feeds, each under a number of its own. Most readers name one subject (the inbox of an
-/// agent): these are found by that subject, so that a publisher tries only the real patterns.
-#[derive(Default)]
-struct Readers {
-    last: u64,
-    by_subject: HashMap<Box<[u8]>, BTreeMap<u64, Feed>>,
-    by_pattern: BTreeMap<u64, (Pattern, Feed)>,
-}
-
-impl Readers {
-    fn add(&mut self, number: u64, pattern: &Pattern, feed: Feed) {
-        if let Some(subject) = pattern.literal() {
-            self.by_subject
-                .entry(subject)
-                .or_default()
-                .insert(number, feed);
-        } else {
-            self.by_pattern.insert(number, (pattern.clone(), feed));
-        }
-    }
-
-    fn remove(&mut self, number: u64, pattern: &Pattern) {
-        let Some(subject) = pattern.literal() else {
-            self.by_pattern.remove(&number);
-            return;
-        };
-        if let Some(feeds) = self.by_subject.get_mut(&subject) {
-            feeds.remove(&number);
-            if feeds.is_empty() {
-                self.by_subject.remove(&subject);
-            }
-        }
-    }
-}
-
 /// No code of a caller runs under the lock, so a poisoned one is taken as it is.
-fn read(readers: &RwLock<Readers>) -> RwLockReadGuard<'_, Readers> {
+fn read(readers: &RwLock<Index>) -> RwLockReadGuard<'_, Index> {
     readers.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// As [`read`], to change.
-fn write(readers: &RwLock<Readers>) -> RwLockWriteGuard<'_, Readers> {
+fn write(readers: &RwLock<Index>) -> RwLockWriteGuard<'_, Index> {
     readers.write().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -14,7 +14,7 @@ mod pattern;
 mod subject;
 mod subscription;
 
-pub use bus::Bus;
+pub use bus::{Bus, MAX_PAYLOAD_BYTES};
 pub use error::{Error, Result};
 pub use in_process::InProcessBus;
 pub use pattern::{MAX_PATTERN_BYTES, Pattern};

@@ -50,6 +50,16 @@ impl Pattern {
     pub(crate) fn literal(&self) -> Option<Box<[u8]>> {
         self.glob.literal()
     }
+
+    /// The text that every subject it matches begins with; may be empty.
+    pub(crate) fn start(&self) -> Box<[u8]> {
+        self.glob.start()
+    }
+
+    /// The text that every subject it matches ends with; may be empty.
+    pub(crate) fn end(&self) -> Box<[u8]> {
+        self.glob.end()
+    }
 }
 
 impl FromStr for Pattern {

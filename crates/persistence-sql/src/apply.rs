@@ -9,12 +9,12 @@ use sea_orm::prelude::Uuid;
 
 use crate::failure::Result;
 use crate::session::Session;
-use crate::usage::Booked;
+use crate::usage::{self, Booked};
 use crate::writer::Care;
-use crate::{idempotency, journal, mail, runs, table, tasks, usage};
+use crate::{idempotency, journal, mail, table, tasks};
 
-/// Checks the idempotency key and the guard, and writes the rows. The caller writes the mail, appends
-/// the events and the outbox, and commits or rolls back.
+/// Checks the idempotency key and the guard, and writes the rows. The caller writes what is counted
+/// for all jobs together and the mail, appends the events and the outbox, and commits or rolls back.
 pub(crate) async fn apply(session: &mut impl Session, batch: &Batch, care: Care) -> Result<()> {
     // First: the guard of what was done before may not hold any more.
     if let Some(key) = &batch.idempotency {
@@ -28,8 +28,7 @@ pub(crate) async fn apply(session: &mut impl Session, batch: &Batch, care: Care)
         Guard::Release(fence) => tasks::requeue(session, fence, tasks::Requeue::ByHolder).await?,
         Guard::Rescue(fence) => tasks::requeue(session, fence, tasks::Requeue::WhenExpired).await?,
     }
-    apply_changes(session, &batch.decision.changes, own).await?;
-    Ok(())
+    apply_changes(session, &batch.decision.changes, own).await
 }
 
 /// The lease of a batch that writes the leased task itself: that update checks the fence.
@@ -70,20 +69,15 @@ async fn apply_changes(
     Ok(())
 }
 
+/// What is counted for all jobs together is left to [`Counts`](crate::counts::Counts).
 async fn apply_change(session: &mut impl Session, change: &Change) -> Result<()> {
     match change {
         Change::Create(row) => create(session, row).await,
         Change::Update(row) => update(session, row).await,
         Change::Delete { kind, id, version } => delete(session, *kind, *id, *version).await,
-        Change::ReleaseSuccessors(task) => tasks::release_successors(session, *task).await,
-        Change::CloseTasks { run_id, count } => runs::close_tasks(session, *run_id, *count).await,
-        Change::BookUsage {
-            run_id,
-            task_id,
-            usage: used,
-        } => {
-            usage::book(session, Booked::Task, task_id.uuid(), *used).await?;
-            usage::book(session, Booked::Run, run_id.uuid(), *used).await
+        Change::ReleaseSuccessors(_) | Change::CloseTasks { .. } => Ok(()),
+        Change::BookUsage { task_id, usage, .. } => {
+            usage::book(session, Booked::Task, task_id.uuid(), *usage).await
         }
         Change::BeginEntry(entry) => table::create(session, entry).await,
         Change::UpdateEntry(entry) => journal::update(session, entry).await,

@@ -10,6 +10,7 @@ mod apply;
 mod approvals;
 mod capabilities;
 mod claim;
+mod counts;
 mod deliveries;
 mod dialect;
 mod error;

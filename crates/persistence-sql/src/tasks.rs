@@ -6,7 +6,7 @@ use fusion_core::{
 };
 use fusion_persistence::{Error, Fence, Result, TaskFilter, TaskReader};
 use sea_orm::prelude::Uuid;
-use sea_orm::sea_query::{Expr, ExprTrait, Query};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait,
     IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Statement, Value,
@@ -294,25 +294,26 @@ fn edges(task: &Task) -> impl Iterator<Item = edge::ActiveModel> {
     })
 }
 
-/// One dependency less for each task that waits for `ended`: one statement whatever their number.
+/// One dependency less for each task that waits for one of `ended`, for each that it waits for: one
+/// statement whatever their number.
 pub(crate) async fn release_successors(
     session: &mut impl Session,
-    ended: TaskId,
+    ended: &[TaskId],
 ) -> failure::Result<()> {
-    let waiting = Query::select()
-        .column(edge::Column::TaskId)
-        .from(edge::Entity)
-        .and_where(edge::Column::DependsOn.eq(ended.uuid()))
-        .to_owned();
-    let release = table::Entity::update_many()
-        .col_expr(
-            table::Column::UnmetDependencies,
-            Expr::col(table::Column::UnmetDependencies).sub(1),
-        )
-        .filter(table::Column::Id.in_subquery(waiting))
-        .build(session.backend());
+    let places: Vec<String> = (1..=ended.len())
+        .map(|number| format!("${number}"))
+        .collect();
+    let sql = format!(
+        "UPDATE tasks SET unmet_dependencies = unmet_dependencies - met.count
+         FROM (SELECT task_id, count(*) AS count FROM task_dependencies
+               WHERE depends_on IN ({}) GROUP BY task_id) AS met
+         WHERE id = met.task_id",
+        places.join(", ")
+    );
+    let values = ended.iter().map(|task| Value::from(task.uuid()));
+    let release = Statement::from_sql_and_values(session.backend(), sql, values);
     session
-        .execute("release a task's successors", release)
+        .execute("release the successors of tasks", release)
         .await?;
     Ok(())
 }

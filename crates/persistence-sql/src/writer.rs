@@ -10,7 +10,6 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use fusion_core::{AgentId, Change, Decision, NewEvent, NewOutboxEntry};
 use fusion_persistence::{Batch, Claim, Claimed, Committed, Error, Lease, Prune, Result};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
@@ -19,15 +18,22 @@ use crate::failure::Failure;
 use crate::session::{Outcome, Session};
 use crate::words;
 
+mod job;
 mod transaction;
 
+use job::{Done, Work, Written};
 use transaction::{Ran, claimants, finish, part};
+
+pub(crate) use job::Job;
 
 /// Jobs in one transaction at most.
 const GROUP: usize = 64;
 
 /// How long a transaction waits for the callers of the last one to come back.
 const GATHER_FOR: Duration = Duration::from_micros(100);
+
+/// How long the writer stays awake for the next caller.
+const AWAKE_FOR: Duration = Duration::from_micros(50);
 
 /// Jobs waiting for the writer before callers wait too.
 const QUEUE: usize = 1_024;
@@ -58,75 +64,6 @@ const LOOK_FOR: Duration = Duration::from_secs(180);
 #[derive(Debug, Clone)]
 pub(crate) struct Writer {
     jobs: mpsc::Sender<Job>,
-}
-
-/// What a caller wants, and where the answer goes.
-#[derive(Debug)]
-pub(crate) struct Job {
-    work: Work,
-    answer: oneshot::Sender<Result<Done>>,
-}
-
-#[derive(Debug)]
-enum Work {
-    Commit(Box<Batch>),
-    Claim(Box<Claim>),
-    Extend(Lease),
-    Prune(Prune),
-}
-
-impl Work {
-    /// The agent of a claim.
-    fn claimant(&self) -> Option<AgentId> {
-        match self {
-            Self::Claim(claim) => Some(claim.agent),
-            Self::Commit(_) | Self::Extend(_) | Self::Prune(_) => None,
-        }
-    }
-}
-
-#[derive(Debug)]
-enum Done {
-    Committed(Committed),
-    Claimed(Option<Box<Claimed>>),
-    Count(u64),
-}
-
-/// A job whose rows are written in the open transaction.
-struct Written {
-    job: Job,
-    done: Done,
-    /// What is told beside the events in the job: a claim, deliveries that ended.
-    told: Vec<NewEvent>,
-}
-
-impl Written {
-    fn decision(&self) -> Option<&Decision> {
-        match &self.job.work {
-            Work::Commit(batch) => Some(&batch.decision),
-            Work::Claim(_) | Work::Extend(_) | Work::Prune(_) => None,
-        }
-    }
-
-    fn events(&self) -> impl Iterator<Item = &NewEvent> {
-        let own = self.decision().map_or(&[][..], |decision| &decision.events);
-        own.iter().chain(&self.told)
-    }
-
-    /// Whether nothing was written: a claim that found nothing, for example.
-    fn is_nothing(&self) -> bool {
-        matches!(self.done, Done::Claimed(None) | Done::Count(0))
-    }
-
-    fn changes(&self) -> &[Change] {
-        self.decision()
-            .map_or(&[], |decision| decision.changes.as_slice())
-    }
-
-    fn outbox(&self) -> &[NewOutboxEntry] {
-        self.decision()
-            .map_or(&[], |decision| decision.outbox.as_slice())
-    }
 }
 
 /// The writer's end of the queue.
@@ -198,19 +135,29 @@ pub(crate) async fn work<S: Session>(mut session: S, mut queue: Jobs) {
         careful_groups: 0,
     };
     let mut callers = 0;
-    while queue.recv_many(&mut group, GROUP).await > 0 {
+    while receive(&mut group, &mut queue).await > 0 {
         gather(&mut group, callers, &mut queue);
         callers = group.len();
         write(&mut open, std::mem::take(&mut group), &mut queue).await;
     }
 }
 
+/// Takes the jobs that wait, at least one; 0 when every hand on the writer is gone. The caller who was
+/// just answered is often back at once: finding the writer awake saves the time to wake it.
+async fn receive(group: &mut Vec<Job>, queue: &mut Jobs) -> usize {
+    let sleep_at = std::time::Instant::now() + AWAKE_FOR;
+    while queue.is_empty() && !queue.is_closed() && std::time::Instant::now() < sleep_at {
+        std::thread::yield_now();
+    }
+    queue.recv_many(group, GROUP).await
+}
+
 /// Waits a moment for as many callers as shared the last transaction: they were answered just now,
 /// and each that comes back in time saves a transaction of its own. One caller alone never waits.
-/// The writer has its thread to itself.
+/// The writer has its thread to itself, and real time counts, in tests with a paused clock too.
 fn gather(group: &mut Vec<Job>, callers: usize, queue: &mut Jobs) {
-    let give_up = Instant::now() + GATHER_FOR;
-    while group.len() < callers && Instant::now() < give_up {
+    let give_up = std::time::Instant::now() + GATHER_FOR;
+    while group.len() < callers && std::time::Instant::now() < give_up {
         match queue.try_recv() {
             Ok(job) => group.push(job),
             Err(_) => std::thread::yield_now(),

@@ -72,6 +72,7 @@ macro_rules! store_conformance {
             events_are_dense_and_in_order_of_the_commits,
             usage_booked_by_many_adds_up,
             releasing_a_task_readies_its_successors,
+            what_many_commits_count_adds_up,
             a_journal_entry_gets_one_outcome,
             the_newest_version_of_a_workflow_is_found_by_name,
             a_missing_row_is_named,

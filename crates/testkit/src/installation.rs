@@ -1,4 +1,4 @@
-//! Where PostgreSQL is: the server that all tests share, and the binaries.
+//! Where PostgreSQL and Redis are: the server that all tests share, and the binaries.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,17 @@ pub const BIN_VARIABLE: &str = "FUSION_TEST_POSTGRES_BIN";
 
 /// Installs PostgreSQL on Debian and its relatives, as root.
 pub const INSTALL: &str = "apt-get update && apt-get install -y --no-install-recommends postgresql";
+
+/// Holds the folder of the binaries of Redis.
+pub const REDIS_BIN_VARIABLE: &str = "FUSION_TEST_REDIS_BIN";
+
+/// Installs Redis on Debian and its relatives, as root. The package may start a server of its own,
+/// which the tests leave alone.
+pub const INSTALL_REDIS: &str =
+    "apt-get update && apt-get install -y --no-install-recommends redis-server";
+
+/// Where packages and people put Redis.
+const REDIS_FOLDERS: [&str; 2] = ["/usr/bin", "/usr/local/bin"];
 
 /// Where Debian has a folder for each major version.
 const MAJORS: &str = "/usr/lib/postgresql";
@@ -56,6 +67,36 @@ pub fn postgres_binaries() -> Result<PathBuf> {
         bail!(
             "there is no PostgreSQL {OLDEST} or newer in {MAJORS}: run `{INSTALL}` as root, \
              or set {BIN_VARIABLE} to the folder of its binaries"
+        );
+    };
+    Ok(folder)
+}
+
+/// The folder of `redis-server` (6 or newer) and `redis-benchmark`: what `FUSION_TEST_REDIS_BIN` says,
+/// else where packages put them.
+///
+/// # Errors
+/// When there is none; the message tells how to get it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "xtask and developers hand it to the tests"
+)]
+pub fn redis_binaries() -> Result<PathBuf> {
+    let has_redis = |folder: &Path| folder.join("redis-server").is_file();
+    if let Some(folder) = std::env::var_os(REDIS_BIN_VARIABLE).map(PathBuf::from) {
+        ensure!(
+            has_redis(&folder),
+            "{REDIS_BIN_VARIABLE} says {}, where no redis-server is",
+            folder.display()
+        );
+        return Ok(folder);
+    }
+    let mut folders = REDIS_FOLDERS.map(PathBuf::from).into_iter();
+    let Some(folder) = folders.find(|folder| has_redis(folder)) else {
+        bail!(
+            "there is no redis-server in {}: run `{INSTALL_REDIS}` as root, \
+             or set {REDIS_BIN_VARIABLE} to the folder of its binaries",
+            REDIS_FOLDERS.join(" or ")
         );
     };
     Ok(folder)

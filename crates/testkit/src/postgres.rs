@@ -1,28 +1,15 @@
 //! A PostgreSQL server of one's own.
 
-mod keeper;
-
-use std::fs::File;
-use std::io::Read;
-use std::net::TcpListener;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
-use keeper::Keeper;
+use crate::keeper::{Keeper, Kept};
+use crate::server::{DEATH, TRIES, free_port, random_text, signal};
 
-/// Below the ports that the kernel gives to outgoing connections, so that a server which is down
-/// finds its port free when it comes back.
-const PORTS: std::ops::Range<u16> = 12_000..32_000;
-
-/// How often another port is tried when somebody else took the one that was free.
-const TRIES: u32 = 3;
-
-/// How long the kernel may take to end killed processes.
-const DEATH: Duration = Duration::from_secs(30);
+const SCRIPT: &str = include_str!("postgres/keeper.sh");
 
 /// A PostgreSQL server with data, port and password of its own, on 127.0.0.1 only.
 ///
@@ -45,7 +32,13 @@ impl Postgres {
     /// When it can't be created or started, with the server's log.
     pub fn start(binaries: &Path) -> Result<Self> {
         let password = random_text()?;
-        let keeper = Keeper::start(binaries, &password)?;
+        let kept = Kept {
+            name: "PostgreSQL",
+            script: SCRIPT,
+            users: &["postgres", "nobody"],
+            binaries,
+        };
+        let keeper = Keeper::start(&kept, &password)?;
         let mut server = Self {
             keeper,
             password,
@@ -173,45 +166,6 @@ fn parent(process: Pid) -> Option<Pid> {
     let line = std::fs::read_to_string(path).ok()?;
     let (_, fields) = line.rsplit_once(')')?;
     Pid::from_raw(fields.split_whitespace().nth(1)?.parse().ok()?)
-}
-
-/// Processes that have ended meanwhile are no fault.
-fn signal(processes: &[Pid], signal: Signal) -> Result<()> {
-    for process in processes {
-        match kill_process(*process, signal) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-            Err(error) => {
-                return Err(error).with_context(|| {
-                    format!("could not send {signal:?} to {}", process.as_raw_pid())
-                });
-            }
-        }
-    }
-    Ok(())
-}
-
-fn random_text() -> Result<String> {
-    Ok(format!("{:032x}", u128::from_ne_bytes(random()?)))
-}
-
-/// A port that nobody listens on, at this moment.
-fn free_port() -> Result<u16> {
-    let width = PORTS.end - PORTS.start;
-    for _ in 0..width {
-        let port = PORTS.start + u16::from_ne_bytes(random()?) % width;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return Ok(port);
-        }
-    }
-    anyhow::bail!("no port of {PORTS:?} is free on 127.0.0.1")
-}
-
-fn random<const N: usize>() -> Result<[u8; N]> {
-    let mut bytes = [0; N];
-    File::open("/dev/urandom")
-        .and_then(|mut source| source.read_exact(&mut bytes))
-        .context("could not read /dev/urandom")?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

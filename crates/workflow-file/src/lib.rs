@@ -6,12 +6,14 @@
 //! evaluate them when a run has the values.
 
 mod check;
+mod choice;
 mod expression;
 mod fault;
 mod place;
 mod read;
 mod tree;
 
+pub use choice::{Choice, ChoiceError, ChoicePart, chosen_models};
 pub use expression::{
     ExpressionError, condition, render, render_text, steps_named_in, steps_named_in_condition,
 };

@@ -1,16 +1,34 @@
 //! Finding a value again, for faults that only show when a file is put to use.
 
-use crate::Position;
 use crate::fault::{Faults, RawFault};
 use crate::tree::{self, Kind, Node};
+use crate::{Choice, ChoicePart, Position};
 
-/// Where the value of a key such as `model` of an agent stands in the text of a workflow file.
-/// `None` when the text has no such agent or the agent no such key.
+/// Where a workflow file names a provider or a model of an agent. `None` when the text has no such
+/// agent or the agent no such model.
 #[must_use]
-pub fn place_in_agent(text: &str, agent: &str, key: &str) -> Option<Position> {
+pub fn place_in_agent(text: &str, agent: &str, choice: Choice) -> Option<Position> {
     let root = tree::grow(text, &mut Faults::default())?;
-    let value = member(member(member(&root, "agents")?, agent)?, key)?;
+    let agent = member(member(&root, "agents")?, agent)?;
+    let value = match choice.number.checked_sub(1) {
+        None => member(agent, choice.part.key())?,
+        Some(index) => fallback(agent, index, choice.part)?,
+    };
     Some(RawFault::new("", &value.span).located(text).position)
+}
+
+/// A fallback model is a map, or the name of a model of the agent's own provider.
+fn fallback<'n, 't>(agent: &'n Node<'t>, index: usize, part: ChoicePart) -> Option<&'n Node<'t>> {
+    let models = member(agent, "fallback_models")?;
+    let model = match &models.kind {
+        Kind::List(models) => models.get(index)?,
+        Kind::Map(_) | Kind::Text(_) | Kind::Number(_) | Kind::Boolean(_) | Kind::Null => models,
+    };
+    match (&model.kind, part) {
+        (Kind::Map(_), _) => member(model, part.key()).or_else(|| member(agent, part.key())),
+        (_, ChoicePart::Provider) => member(agent, part.key()),
+        (_, ChoicePart::Model) => Some(model),
+    }
 }
 
 fn member<'n, 't>(node: &'n Node<'t>, name: &str) -> Option<&'n Node<'t>> {
@@ -26,7 +44,14 @@ fn member<'n, 't>(node: &'n Node<'t>, name: &str) -> Option<&'n Node<'t>> {
 #[cfg(test)]
 mod tests {
     use super::place_in_agent;
-    use crate::Position;
+    use crate::{Choice, ChoicePart, Position};
+
+    const PROVIDER: Choice = own(ChoicePart::Provider);
+    const MODEL: Choice = own(ChoicePart::Model);
+
+    const fn own(part: ChoicePart) -> Choice {
+        Choice { number: 0, part }
+    }
 
     #[test]
     fn a_value_of_an_agent_is_found_where_it_stands() {
@@ -39,11 +64,27 @@ mod tests {
                 length,
             })
         };
-        assert_eq!(place_in_agent(text, "a", "model"), place(3, 15, 30, 1));
-        assert_eq!(place_in_agent(text, "é", "model"), place(5, 12, 51, 5));
-        assert_eq!(place_in_agent(text, "a", "provider"), None);
-        assert_eq!(place_in_agent(text, "b", "model"), None);
-        assert_eq!(place_in_agent("agents: [a]", "a", "model"), None);
-        assert_eq!(place_in_agent(": [", "a", "model"), None);
+        assert_eq!(place_in_agent(text, "a", MODEL), place(3, 15, 30, 1));
+        assert_eq!(place_in_agent(text, "é", MODEL), place(5, 12, 51, 5));
+        assert_eq!(place_in_agent(text, "a", PROVIDER), None);
+        assert_eq!(place_in_agent(text, "b", MODEL), None);
+        assert_eq!(place_in_agent("agents: [a]", "a", MODEL), None);
+        assert_eq!(place_in_agent(": [", "a", MODEL), None);
+    }
+
+    #[test]
+    fn a_fallback_without_a_provider_has_the_one_of_its_agent() {
+        let text = "agents:\n  a:\n    provider: p\n    model: m\n    fallback_models:\n      - f\n      - { provider: q, model: g }\n      - { model: h }\n";
+        let at = |number, part| {
+            let place = place_in_agent(text, "a", Choice { number, part })?;
+            Some((place.line, place.column))
+        };
+        let (provider, model) = (ChoicePart::Provider, ChoicePart::Model);
+        assert_eq!(at(1, model), Some((6, 9)));
+        assert_eq!(at(1, provider), Some((3, 15)));
+        assert_eq!(at(2, provider), Some((7, 21)));
+        assert_eq!(at(2, model), Some((7, 31)));
+        assert_eq!(at(3, provider), Some((3, 15)));
+        assert_eq!(at(4, model), None);
     }
 }

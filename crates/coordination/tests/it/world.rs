@@ -95,14 +95,15 @@ impl World {
     pub(crate) async fn create(&self, workflow: &str) -> RunId {
         let definition = fusion_workflow_file::parse(workflow).unwrap();
         let base_dir = self.folder.path();
-        let models = check_models(&self.registry, &definition, base_dir)
+        let inputs = serde_json::Map::new();
+        let models = check_models(&self.registry, &definition, &inputs, base_dir)
             .await
             .unwrap();
         let new = NewRun {
             definition,
             source: workflow.to_owned(),
             base_dir: base_dir.display().to_string(),
-            inputs: serde_json::Map::new(),
+            inputs,
             models,
         };
         self.coordinator.create_run(new).await.unwrap()

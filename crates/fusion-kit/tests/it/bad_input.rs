@@ -333,3 +333,54 @@ async fn wrong_usage_says_how_to_use_it() {
     }
     assert_eq!(project.contents(), before);
 }
+
+const CHOOSING: &str = r#"version: 1
+name: flow
+inputs:
+  who: { type: string, default: scripted }
+  model: { type: string, required: false }
+agents:
+  writer:
+    provider: ${{ inputs.who }}
+    model: ${{ inputs.model }}
+    fallback_models: ["${{ inputs.model }}"]
+steps:
+  - { id: draft, agent: writer, prompt: Write. }
+"#;
+
+#[tokio::test]
+async fn a_provider_or_model_that_an_input_chooses_wrongly_is_told_with_its_expression() {
+    let project = Project::with(CHOOSING, SCRIPT);
+    project
+        .run(["workflow", "validate", "flow.yaml"])
+        .await
+        .expect(0);
+    let unknown = [
+        "there is no provider 'scriptd'",
+        "flow.yaml:8:15",
+        "${{ inputs.who }}",
+        "help: did you mean 'scripted'?",
+    ];
+    let chosen = ["-i", "who=scriptd", "-i", "model=script.yaml"];
+    refused_with(&project, &chosen, &[], 2, &unknown).await;
+    let empty = [
+        "`model` names nothing: can't evaluate `${{ inputs.model }}`: it is empty",
+        "flow.yaml:9:12",
+        "help: an input chooses it: give that input with -i NAME=VALUE",
+    ];
+    refused(&project, 2, &empty).await;
+    let missing = ["flow.yaml:9:12", "other.yaml"];
+    refused_with(&project, &["-i", "model=other.yaml"], &[], 2, &missing).await;
+}
+
+#[tokio::test]
+async fn an_expression_that_needs_a_run_can_not_choose_a_model() {
+    let text = CHOOSING.replace("inputs.who", "steps.draft.outputs.text");
+    let project = Project::with(&text, SCRIPT);
+    let says = [
+        "providers and models are chosen before the run starts",
+        "flow.yaml:8:19",
+        "help: use an input, for example `inputs.model`",
+    ];
+    refused(&project, 2, &says).await;
+}

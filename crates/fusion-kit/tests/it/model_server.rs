@@ -303,3 +303,39 @@ async fn keys_turn_up_nowhere_but_at_the_server() {
         }
     }
 }
+
+const CHOOSING: &str = "
+version: 1
+name: flow
+inputs:
+  who: { type: string }
+  model: { type: string }
+agents:
+  worker:
+    provider: ${{ inputs.who }}
+    model: ${{ inputs.model }}
+    fallback_models: [\"${{ inputs.model }}-2\"]
+steps:
+  - { id: work, agent: worker, prompt: Work. }
+";
+
+#[tokio::test]
+async fn inputs_choose_the_provider_and_the_model_and_a_resumed_run_keeps_them() {
+    let refused = ResponseTemplate::new(401).set_body_json(json!({ "error": "no" }));
+    let server = server("tiny", InTurn::new([refused, text("done")])).await;
+    let mut project = Project::with(CHOOSING, "");
+    project.set("FUSION_BASE_URL", format!("{}/v1", server.uri()));
+    let chosen = ["-i", "who=openai-compatible", "-i", "model=tiny"];
+    let run = [&["run", "flow.yaml"], chosen.as_slice()].concat();
+    project.run(run).await.expect(1);
+    let run = project.run(["resume", "--json"]).await.expect(0).json();
+    assert_eq!(step(&run, "work")["outputs"], json!({ "text": "done" }));
+    let agent = &run["agents"][0];
+    assert_eq!(
+        (&agent["provider"], &agent["model"]),
+        (&json!("openai-compatible"), &json!("tiny"))
+    );
+    let asked: Vec<Value> = turns_asked(&server).await;
+    let models: Vec<&Value> = asked.iter().map(|turn| &turn["model"]).collect();
+    assert_eq!(models, ["tiny", "tiny"]);
+}

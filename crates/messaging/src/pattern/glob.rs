@@ -95,17 +95,30 @@ impl Glob {
 
     /// The bytes, if the pattern holds nothing else.
     pub(super) fn literal(&self) -> Option<Box<[u8]>> {
-        self.tokens
-            .iter()
-            .map(|token| match token {
-                Token::Byte(byte) => Some(*byte),
-                Token::Star | Token::Any | Token::Class { .. } => None,
-            })
-            .collect()
+        self.tokens.iter().map(Token::byte).collect()
+    }
+
+    /// The bytes that every text it matches begins with.
+    pub(super) fn start(&self) -> Box<[u8]> {
+        self.tokens.iter().map_while(Token::byte).collect()
+    }
+
+    /// The bytes that every text it matches ends with.
+    pub(super) fn end(&self) -> Box<[u8]> {
+        let mut end: Box<[u8]> = self.tokens.iter().rev().map_while(Token::byte).collect();
+        end.reverse();
+        end
     }
 }
 
 impl Token {
+    const fn byte(&self) -> Option<u8> {
+        match self {
+            Self::Byte(byte) => Some(*byte),
+            Self::Star | Self::Any | Self::Class { .. } => None,
+        }
+    }
+
     fn takes(&self, byte: u8) -> bool {
         match self {
             Self::Star => false,

@@ -240,6 +240,7 @@ impl Load {
                 steps: vec![],
                 outputs: [].into(),
                 budget: fusion_core::Budget::default(),
+                message_flow: None,
             },
             source: String::new(),
             base_dir: String::new(),

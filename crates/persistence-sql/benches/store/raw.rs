@@ -13,8 +13,11 @@ use uuid::Uuid;
 const TAKE: &str =
     "UPDATE event_streams SET last_seq = last_seq + 1 WHERE name = 'main' RETURNING last_seq";
 
-const INSERT: &str = "INSERT INTO events (seq, id, timestamp, event_type, severity, source_component, run_id, data, message)
-  VALUES (?, ?, '2026-11-23T12:00:00.000001+00:00', 'system.error', 'info', 'coordination', ?, '{}', ?)";
+const INSERT: &str = "INSERT INTO events (seq, id, timestamp, event_type, severity, source_component, run_id, data, message, message_queue_topic)
+  VALUES (?, ?, '2026-11-23T12:00:00.000001+00:00', 'system.error', 'info', 'coordination', ?, '{}', ?, ?)";
+
+/// As long as the topic of an event of a run.
+const TOPIC: &str = "workflow.00000000-0000-0000-0000-000000000007.events";
 
 /// A bare connection with the settings of the store's writer.
 pub(crate) struct Sqlite {
@@ -52,7 +55,8 @@ impl Sqlite {
                 seq,
                 id.as_bytes(),
                 run.as_bytes(),
-                "a message of usual length"
+                "a message of usual length",
+                TOPIC
             ])
             .unwrap();
     }
@@ -96,6 +100,7 @@ impl Sqlite {
 /// A bare connection to a server.
 pub(crate) struct Server {
     pub(crate) connection: DatabaseConnection,
+    number: u128,
 }
 
 impl Server {
@@ -108,12 +113,13 @@ impl Server {
             .max_lifetime(None);
         Self {
             connection: Database::connect(options).await.unwrap(),
+            number: 1 << 100,
         }
     }
 
-    pub(crate) async fn single_commits(&self, count: usize) -> Vec<Duration> {
+    pub(crate) async fn single_commits(&mut self, count: usize) -> Vec<Duration> {
         let mut times = Vec::with_capacity(count);
-        for number in 0..count {
+        for _ in 0..count {
             let start = Instant::now();
             let transaction = self.connection.begin().await.unwrap();
             let take = Statement::from_string(DbBackend::Postgres, TAKE);
@@ -124,12 +130,13 @@ impl Server {
                 .unwrap()
                 .try_get_by_index(0)
                 .unwrap();
-            let id = Uuid::from_u128((1 << 100) + number as u128);
+            self.number += 1;
+            let id = Uuid::from_u128(self.number);
             let insert = Statement::from_sql_and_values(
                 DbBackend::Postgres,
-                "INSERT INTO events (seq, id, timestamp, event_type, severity, source_component, run_id, data, message)
-                 VALUES ($1, $2, clock_timestamp(), 'system.error', 'info', 'coordination', $3, '{}', $4)",
-                [seq.into(), id.into(), Uuid::from_u128(7).into(), "a message of usual length".into()],
+                "INSERT INTO events (seq, id, timestamp, event_type, severity, source_component, run_id, data, message, message_queue_topic)
+                 VALUES ($1, $2, clock_timestamp(), 'system.error', 'info', 'coordination', $3, '{}', $4, $5)",
+                [seq.into(), id.into(), Uuid::from_u128(7).into(), "a message of usual length".into(), TOPIC.into()],
             );
             transaction.execute_raw(insert).await.unwrap();
             transaction.commit().await.unwrap();

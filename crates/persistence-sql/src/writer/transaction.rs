@@ -3,8 +3,10 @@
 use fusion_core::{AgentId, Change, NewEvent, NewOutboxEntry};
 use fusion_persistence::{Committed, Error};
 
-use super::{Care, Done, Job, Open, Work, Written};
+use super::job::{Done, Job, Work, Written};
+use super::{Care, Open};
 use crate::claim::IdleAgents;
+use crate::counts::Counts;
 use crate::failure::{self, Failure};
 use crate::session::{Outcome, Session};
 use crate::{apply, claim, events, mail, outbox, prune, words};
@@ -16,7 +18,7 @@ pub(super) enum Ran {
     Again(Error),
 }
 
-/// Appends what the jobs tell, and commits.
+/// Writes what the jobs count together, appends what they tell, and commits.
 pub(super) async fn finish<S: Session>(
     open: &mut Open<'_, S>,
     written: &mut [Written],
@@ -25,6 +27,7 @@ pub(super) async fn finish<S: Session>(
         open.session.roll_back().await;
         return Ok(Outcome::Done);
     }
+    count(open.session, written).await?;
     let new = append(open.session, written).await?;
     let unindexed = if open.unindexed + new >= words::DUE_AFTER {
         index_words(open.session).await?
@@ -61,6 +64,15 @@ async fn index_words<S: Session>(session: &mut S) -> failure::Result<usize> {
             0
         }
     })
+}
+
+/// Writes what the jobs count together.
+async fn count(session: &mut impl Session, written: &[Written]) -> failure::Result<()> {
+    let mut counts = Counts::default();
+    for job in written {
+        counts.add(job.changes());
+    }
+    counts.write(session).await
 }
 
 /// Appends the outbox entries, the mail and the events of all jobs, in their order; says how many

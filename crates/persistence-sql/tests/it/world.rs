@@ -115,6 +115,7 @@ fn workflow(ids: &Ids, project: &Project) -> Workflow {
             steps: vec![],
             outputs: BTreeMap::new(),
             budget: fusion_core::Budget::default(),
+            message_flow: None,
         },
         source: ODD.to_owned(),
         base_dir: "/tmp".to_owned(),

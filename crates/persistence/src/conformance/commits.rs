@@ -346,6 +346,41 @@ pub async fn releasing_a_task_readies_its_successors(store: &dyn Store) {
     );
 }
 
+/// Commits at once that count for the same rows: each counts once, one that counts for a missing
+/// run is refused alone, and a task that waits for many is ready when the last of them ended.
+pub async fn what_many_commits_count_adds_up(store: &dyn Store) {
+    let names: Vec<String> = (0..20).map(|number| format!("s{number}")).collect();
+    let needs: Vec<&str> = names.iter().map(String::as_str).collect();
+    let steps = names
+        .iter()
+        .map(|name| step(name, agent_named("a"), &[], 0))
+        .chain([step("last", agent_named("b"), &needs, 0)]);
+    let sample = Sample::store(store, steps.collect()).await;
+    let nowhere = RunId::from_uuid(sample.ids.uuid());
+    let ends = |name: &String, run_id| {
+        Decision::default()
+            .with(Change::ReleaseSuccessors(sample.tasks[name].id))
+            .with(Change::CloseTasks { run_id, count: 1 })
+    };
+    let commits = names.iter().enumerate().map(|(number, name)| {
+        let run = if number == 7 { nowhere } else { sample.run.id };
+        store.commit(Batch::free(ends(name, run)))
+    });
+    for (number, result) in join_all(commits).await.into_iter().enumerate() {
+        match result {
+            Ok(_) => assert_ne!(number, 7),
+            Err(Error::Conflict { id, .. }) => assert_eq!((number, id), (7, nowhere.to_string())),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    let last = store.get(sample.tasks["last"].id).await.unwrap();
+    assert_eq!(last.unmet_dependencies, 1);
+    let missing = ends(&names[7], sample.run.id);
+    store.commit(Batch::free(missing)).await.unwrap();
+    assert!(store.get(last.id).await.unwrap().is_ready());
+    assert_eq!(store.get(sample.run.id).await.unwrap().open_tasks, 1);
+}
+
 /// Intent first, then one outcome; a second outcome is refused.
 pub async fn a_journal_entry_gets_one_outcome(store: &dyn Store) {
     let sample = two_steps(store).await;

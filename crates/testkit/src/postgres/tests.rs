@@ -119,7 +119,7 @@ fn a_cluster_that_can_not_be_created_says_why_and_leaves_nothing() {
     let error = Postgres::start(Path::new("/nowhere")).unwrap_err();
     let told = format!("{error:#}");
     assert!(
-        told.starts_with("PostgreSQL could not create a cluster: "),
+        told.starts_with("PostgreSQL could not create its files: "),
         "{told}"
     );
     assert!(told.contains("/nowhere/initdb: not found"), "{told}");

@@ -11,6 +11,8 @@ use crate::tree::Span;
 
 /// What an expression may start with.
 const ROOTS: [&str; 4] = ["inputs", "run", "steps", "workflow"];
+/// What one may start with that is evaluated before the run is there.
+const EARLY_ROOTS: [&str; 2] = ["inputs", "workflow"];
 /// What a step has for expressions.
 const STEP_FIELDS: [&str; 3] = ["artifacts", "outputs", "status"];
 
@@ -25,8 +27,18 @@ pub(super) struct Checker<'c, 'n> {
 /// Where an expression stands and who may see what from there.
 struct Site<'s> {
     template: &'s Template<'s>,
-    /// The step it belongs to; the workflow's outputs see all steps.
-    step: Option<usize>,
+    sees: Sees,
+}
+
+/// What an expression can know when it is evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sees {
+    /// What is there before a run: an agent's provider and models.
+    Inputs,
+    /// The results of the steps before this one.
+    Before(usize),
+    /// All steps: the workflow's outputs.
+    All,
 }
 
 impl Checker<'_, '_> {
@@ -34,13 +46,17 @@ impl Checker<'_, '_> {
         let engine = Engine::new();
         for (number, step) in self.draft.steps.iter().enumerate() {
             for template in &step.templates {
-                let step = Some(number);
-                self.check_template(&Site { template, step }, &engine, faults);
+                let sees = Sees::Before(number);
+                self.check_template(&Site { template, sees }, &engine, faults);
             }
         }
-        for template in &self.draft.outputs {
-            let step = None;
-            self.check_template(&Site { template, step }, &engine, faults);
+        for (templates, sees) in [
+            (&self.draft.outputs, Sees::All),
+            (&self.draft.choices, Sees::Inputs),
+        ] {
+            for template in templates {
+                self.check_template(&Site { template, sees }, &engine, faults);
+            }
         }
     }
 
@@ -95,6 +111,11 @@ impl Checker<'_, '_> {
 
     fn check_path(&self, path: &[Name<'_>], site: &Site<'_>, faults: &Faults) -> Option<Wrong> {
         let (root, rest) = path.split_first()?;
+        if site.sees == Sees::Inputs
+            && let Some(wrong) = too_early(root, faults)
+        {
+            return Some(wrong);
+        }
         match (root.text, rest) {
             ("inputs", [name, ..]) => {
                 let inputs = &self.draft.workflow().inputs;
@@ -133,7 +154,7 @@ impl Checker<'_, '_> {
             let message = format!("there is no step '{}'", id.text);
             return Some(Wrong::at(id, message, faults.hint(id.text, "steps", ids)));
         };
-        if let Some(step) = site.step
+        if let Sees::Before(step) = site.sees
             && let Some(wrong) = self.check_order(step, number, id)
         {
             return Some(wrong);
@@ -203,6 +224,29 @@ impl Checker<'_, '_> {
             start..start + OPEN.len()
         }
     }
+}
+
+/// What is not known yet where an agent's provider and models are chosen.
+fn too_early(root: &Name<'_>, faults: &Faults) -> Option<Wrong> {
+    if EARLY_ROOTS.contains(&root.text) {
+        return None;
+    }
+    let (message, help) = match root.text {
+        "steps" => (
+            "providers and models are chosen before the run starts: no step has a result yet"
+                .to_owned(),
+            "use an input, for example `inputs.model`".to_owned(),
+        ),
+        "run" => (
+            "providers and models are chosen before there is a run".to_owned(),
+            "use an input, for example `inputs.model`".to_owned(),
+        ),
+        unknown => (
+            format!("unknown variable `{unknown}`"),
+            faults.hint(unknown, "variables", EARLY_ROOTS.into_iter()),
+        ),
+    };
+    Some(Wrong::at(root, message, help))
 }
 
 /// A name in an expression that is wrong, with its place in the expression.

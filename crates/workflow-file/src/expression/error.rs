@@ -26,6 +26,11 @@ impl Coded for ExpressionError {
 }
 
 impl ExpressionError {
+    /// Something wrong with what a whole template gives.
+    pub(crate) fn whole(template: &str, problem: String) -> Self {
+        Self::new(template, problem, 0)
+    }
+
     pub(super) fn new(expression: &str, problem: impl Into<String>, offset: usize) -> Self {
         Self {
             expression: expression.trim().chars().take(MAX_SHOWN).collect(),

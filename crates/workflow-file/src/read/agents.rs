@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use fusion_core::{AgentSpec, Budget, CapabilitySet, ToolGroup};
 use serde_json::Map;
 
+use crate::choice::MAX_NAME;
 use crate::fault::{Faults, RawFault};
 use crate::read::section::{Keys, Section, named};
-use crate::read::{Marked, budget, models, name, value};
+use crate::read::{Marked, budget, messages, models, name, value};
 use crate::tree::{Kind, Node};
 
 const MAX_AGENTS: usize = 1_000;
@@ -28,6 +29,7 @@ const AGENT: Keys = Keys {
         "fallback_models",
         "provider_options",
         "budget",
+        "subscriptions",
     ],
     later: &[],
 };
@@ -87,6 +89,9 @@ fn read_one(name: &str, node: &Node<'_>, faults: &mut Faults) -> AgentSpec {
         agent.provider_options = models::options(node, faults);
     }
     agent.budget = budget::read(&section, faults);
+    if let Some(node) = section.get("subscriptions", faults) {
+        agent.subscriptions = messages::patterns(node, "subscriptions", faults);
+    }
     agent
 }
 
@@ -103,15 +108,16 @@ fn empty() -> AgentSpec {
         fallback_models: Vec::new(),
         provider_options: Map::new(),
         budget: Budget::default(),
+        subscriptions: Vec::new(),
     }
 }
 
 /// A name in somebody else's spelling.
 pub(super) fn label(node: &Node<'_>, key: &str, faults: &mut Faults) -> String {
     match value::text(node, key, faults) {
-        Some(name) if name.text.chars().count() <= 255 => name.text.to_owned(),
+        Some(name) if name.text.chars().count() <= MAX_NAME => name.text.to_owned(),
         Some(name) => {
-            let message = format!("`{key}` has more than 255 characters");
+            let message = format!("`{key}` has more than {MAX_NAME} characters");
             faults.add(RawFault::new(message, &name.span));
             String::new()
         }

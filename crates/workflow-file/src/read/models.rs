@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 use crate::fault::{Faults, RawFault};
 use crate::read::agents::label;
 use crate::read::section::{Keys, Section};
-use crate::tree::{Kind, Node};
+use crate::read::{Template, TemplateKind};
+use crate::tree::{Key, Kind, Node};
 
 const FALLBACK: Keys = Keys {
     known: &["provider", "model"],
@@ -73,6 +74,53 @@ fn fallback(node: &Node<'_>, own_provider: &str, faults: &mut Faults) -> Option<
         ),
         model: label(model, "model", faults),
     })
+}
+
+/// Every text that names a provider or a model of an agent.
+pub(super) fn choices<'n>(agents: &'n Node<'n>) -> Vec<Template<'n>> {
+    let mut found = Vec::new();
+    for (_, agent) in entries(agents) {
+        for (key, node) in entries(agent) {
+            match key.name.as_ref() {
+                "provider" | "model" => found.extend(template(node)),
+                "fallback_models" => add_fallbacks(node, &mut found),
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+fn add_fallbacks<'n>(node: &'n Node<'n>, found: &mut Vec<Template<'n>>) {
+    let nodes = match &node.kind {
+        Kind::List(nodes) => nodes.as_slice(),
+        Kind::Map(_) | Kind::Text(_) | Kind::Number(_) | Kind::Boolean(_) | Kind::Null => {
+            std::slice::from_ref(node)
+        }
+    };
+    for node in nodes {
+        found.extend(template(node));
+        found.extend(entries(node).iter().filter_map(|(_, node)| template(node)));
+    }
+}
+
+/// The entries of a map; none of anything else.
+fn entries<'n>(node: &'n Node<'n>) -> &'n [(Key<'n>, Node<'n>)] {
+    match &node.kind {
+        Kind::Map(entries) => entries,
+        Kind::List(_) | Kind::Text(_) | Kind::Number(_) | Kind::Boolean(_) | Kind::Null => &[],
+    }
+}
+
+fn template<'n>(node: &'n Node<'n>) -> Option<Template<'n>> {
+    match &node.kind {
+        Kind::Text(text) => Some(Template {
+            text: text.as_ref(),
+            written: &node.written,
+            kind: TemplateKind::Text,
+        }),
+        Kind::Map(_) | Kind::List(_) | Kind::Number(_) | Kind::Boolean(_) | Kind::Null => None,
+    }
 }
 
 /// Fields that are sent to the provider as they are.

@@ -18,7 +18,7 @@ fn check(text: &str, expected: &[&str]) {
 }
 
 const WORKFLOW_KEYS: &str = "1:1 the workflow must be a map [its keys are: version, name, \
-     description, inputs, defaults, agents, steps, outputs, budget]";
+     description, inputs, defaults, agents, steps, outputs, budget, message_flow]";
 
 #[test]
 fn a_fault_is_a_message_a_way_out_and_a_place_in_characters_and_bytes() {
@@ -168,7 +168,7 @@ steps:
             "13:72 `max_tokens` must be a whole number from 1 to 4294967295",
             "13:90 `temperature` must be a number from 0 to 2",
             "13:107 `capabilities` must be a list of capability names",
-            "14:6 agent 'c' must be a map [its keys are: provider, model, capabilities, instructions, tools, max_turns, max_tokens, temperature, fallback_models, provider_options, budget]",
+            "14:6 agent 'c' must be a map [its keys are: provider, model, capabilities, instructions, tools, max_turns, max_tokens, temperature, fallback_models, provider_options, budget, subscriptions]",
         ],
     );
 }
@@ -198,6 +198,39 @@ steps:
             "6:92 the `budget` of agent 'c' must be a map [its keys are: usd, tokens]",
             "7:44 `usd` must be an amount of US dollars [write a number above 0, such as 2.50]",
             "7:49 `tokens` of the `budget` of agent 'd' has no value [write a value or leave the key out]",
+        ],
+    );
+}
+
+#[test]
+fn subscriptions_and_the_message_flow_are_checked_key_by_key() {
+    check(
+        r#"version: 1
+name: w
+agents:
+  writer: {provider: p, model: m, subscriptions: ["workflow.{id}.events", "task.*", "task.*", "[a-é]", 7]}
+  reviewer: {provider: p, model: m, subscriptions: {a: b}}
+message_flow:
+- {from: writr, to: [reviewer, nobody], topics: ["${{ run.id }}"]}
+- {from: [], too: reviewer}
+- {to: writer}
+- writer
+steps:
+- {id: s, agent: writer, prompt: p}
+"#,
+        &[
+            "4:51 the pattern `workflow.{id}.events` has a placeholder [write `*` in its place, such as `workflow.*.events`: only what belongs to the run is heard]",
+            "4:85 `task.*` is named twice in `subscriptions`",
+            "4:95 pattern \"[a-é]\" has a range that ends outside ASCII: list the characters one by one",
+            "4:104 `subscriptions` must be a list of topic patterns [this entry is not one]",
+            "5:52 `subscriptions` must be a list of topic patterns",
+            "7:10 there is no agent 'writr' [did you mean `writer`?]",
+            "7:32 there is no agent 'nobody' [the agents are: reviewer, writer]",
+            "7:50 the pattern `${{ run.id }}` has a placeholder [write `*` in its place, such as `workflow.*.events`: only what belongs to the run is heard]",
+            "8:10 `from` of a rule of `message_flow` names no agent [leave a rule out that allows nothing]",
+            "8:14 unknown key `too` in a rule of `message_flow` [did you mean `to`?]",
+            "9:4 a rule of `message_flow` has no `from`",
+            "10:3 a rule of `message_flow` must be a map [its keys are: from, to, topics]",
         ],
     );
 }
@@ -438,6 +471,34 @@ outputs:
             "9:16 there is no step 'nope' [the steps are: plan]",
             "10:29 step 'plan' has no output 'nope' [the outputs are: text]",
             "11:6 `outputs.z` must be a text [put it in quotes]",
+        ],
+    );
+}
+
+#[test]
+fn providers_and_models_are_chosen_by_what_is_known_before_a_run() {
+    let text = "version: 1
+name: n
+inputs: { model: { type: string } }
+agents:
+  a:
+    provider: ${{ inputs.modle }}
+    model: \"x/${{ steps.s.outputs.text }}\"
+    fallback_models: [\"${{ run.id }}\", { provider: \"${{ input.x }}\", model: \"${{ inputs.model | uper }}\" }]
+  b: { provider: p, model: \"${{ inputs.model\" }
+steps: [{ id: s, agent: a, prompt: hi }]
+";
+    check(
+        text,
+        &[
+            "6:26 the workflow has no input 'modle' [did you mean `model`?]",
+            "7:19 providers and models are chosen before the run starts: no step has a result yet \
+             [use an input, for example `inputs.model`]",
+            "8:28 providers and models are chosen before there is a run \
+             [use an input, for example `inputs.model`]",
+            "8:57 unknown variable `input` [did you mean `inputs`?]",
+            "8:97 unknown filter `uper` [did you mean `upper`?]",
+            "9:29 `${{` is never closed with `}}`",
         ],
     );
 }

@@ -1,4 +1,4 @@
-//! The process between the server and its owner, which outlives the owner and cleans up.
+//! The process between a server and its owner, which outlives the owner and cleans up.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,40 +11,48 @@ use anyhow::{Context, Result, bail};
 use rustix::process::Pid;
 use rustix::process::geteuid;
 
-/// Everything that is done to the server's files and to its first process is done in here, by the
-/// user that the server runs as.
-const SCRIPT: &str = include_str!("keeper.sh");
-
-/// Whom root takes, the first that exists.
-const USERS: [&str; 2] = ["postgres", "nobody"];
-
-/// A shell that runs [`SCRIPT`]. Dropped, or with the end of this process, it ends the server.
+/// What is kept, and how.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(crate) struct Kept<'a> {
+    /// For messages.
+    pub(crate) name: &'static str,
+    /// A script of sh: everything that is done to the server's files and to its first process is
+    /// done in here, by the user that the server runs as. It is given `binaries` and the folder for
+    /// temporary files, and reads orders from its input.
+    pub(crate) script: &'static str,
+    /// Whom root takes, the first that exists.
+    pub(crate) users: &'static [&'static str],
+    /// The folder of the server's programs.
+    pub(crate) binaries: &'a Path,
+}
+
+/// A shell that runs the script. Dropped, or with the end of this process, it ends the server.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    name: &'static str,
     process: Child,
     answers: BufReader<ChildStdout>,
     /// Holds all files of the server.
-    pub(super) folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 impl Keeper {
-    /// Creates a cluster with this password, and starts nothing yet.
+    /// Creates the files of a server with this password, and starts nothing yet.
     ///
     /// # Errors
-    /// When the cluster can't be created, with what `initdb` said.
-    pub(super) fn start(binaries: &Path, password: &str) -> Result<Self> {
-        let mut process = command(binaries)?
-            .spawn()
-            .context("could not start a shell")?;
+    /// When they can't be created, with the reason.
+    pub(crate) fn start(kept: &Kept<'_>, password: &str) -> Result<Self> {
+        let mut process = command(kept)?.spawn().context("could not start a shell")?;
         let answers = process.stdout.take().context("the shell has no output")?;
         let mut keeper = Self {
+            name: kept.name,
             process,
             answers: BufReader::new(answers),
             folder: PathBuf::new(),
         };
         let folder = keeper
             .order(password)
-            .context("PostgreSQL could not create a cluster")?;
+            .with_context(|| format!("{} could not create its files", kept.name))?;
         keeper.folder = PathBuf::from(folder);
         Ok(keeper)
     }
@@ -53,12 +61,13 @@ impl Keeper {
     ///
     /// # Errors
     /// When it failed, with the reason, or the keeper is gone.
-    pub(super) fn order(&mut self, line: &str) -> Result<String> {
+    pub(crate) fn order(&mut self, line: &str) -> Result<String> {
         let orders = self.process.stdin.as_mut().context("it has no input")?;
-        writeln!(orders, "{line}").context("the keeper of PostgreSQL is gone")?;
+        let name = self.name;
+        writeln!(orders, "{line}").with_context(|| format!("the keeper of {name} is gone"))?;
         let mut said = Vec::new();
         for line in self.answers.by_ref().lines() {
-            let line = line.context("could not read the keeper of PostgreSQL")?;
+            let line = line.with_context(|| format!("could not read the keeper of {name}"))?;
             match line.split_once(' ').unwrap_or((&line, "")) {
                 ("ok", gave) => return Ok(gave.to_owned()),
                 ("failed", _) => break,
@@ -71,7 +80,7 @@ impl Keeper {
 
 #[cfg(test)]
 impl Keeper {
-    pub(super) fn id(&self) -> Pid {
+    pub(crate) fn id(&self) -> Pid {
         Pid::from_child(&self.process)
     }
 }
@@ -87,11 +96,11 @@ impl Drop for Keeper {
     clippy::disallowed_methods,
     reason = "the server of a test; nothing of an agent runs here"
 )]
-fn command(binaries: &Path) -> Result<Command> {
+fn command(kept: &Kept<'_>) -> Result<Command> {
     let mut command = Command::new("/bin/sh");
     command
-        .args(["-c", SCRIPT, "keeper"])
-        .args([binaries, &std::env::temp_dir()])
+        .args(["-c", kept.script, "keeper"])
+        .args([kept.binaries, &std::env::temp_dir()])
         .env_clear()
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
         .current_dir("/")
@@ -101,17 +110,18 @@ fn command(binaries: &Path) -> Result<Command> {
         .stdout(Stdio::piped())
         .stderr(Stdio::null());
     if geteuid().is_root() {
-        let (user, group) = unprivileged()?;
+        let (user, group) = unprivileged(kept)?;
         command.uid(user).gid(group);
     }
     Ok(command)
 }
 
-fn unprivileged() -> Result<(u32, u32)> {
+fn unprivileged(kept: &Kept<'_>) -> Result<(u32, u32)> {
     let accounts = fs::read_to_string("/etc/passwd").context("could not read /etc/passwd")?;
-    let found = USERS.iter().find_map(|user| ids(&accounts, user));
+    let Kept { name, users, .. } = kept;
+    let found = users.iter().find_map(|user| ids(&accounts, user));
     found.with_context(|| {
-        format!("root can't run PostgreSQL, and there is no user of the names {USERS:?}")
+        format!("root does not run {name}, and there is no user of the names {users:?}")
     })
 }
 

@@ -1,0 +1,63 @@
+//! What the jobs of a transaction count together: with one statement for all of them. Each statement
+//! is a round trip on PostgreSQL, and all agents of a run write its one row.
+
+use std::collections::BTreeMap;
+
+use fusion_core::{Change, RunId, TaskId, Usage};
+
+use crate::failure::Result;
+use crate::session::Session;
+use crate::usage::{self, Booked};
+use crate::{runs, tasks};
+
+/// Tasks in one statement: far below SQLite's 32,766 bound values.
+const TASKS_PER_UPDATE: usize = 500;
+
+/// Sums by run, in an order that is the same in every process: so they can't deadlock.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    /// Tasks that are not open any more.
+    closed: BTreeMap<RunId, u32>,
+    used: BTreeMap<RunId, Usage>,
+    /// Tasks whose successors wait for one task less.
+    ended: Vec<TaskId>,
+}
+
+impl Counts {
+    /// Adds what the changes of one job count.
+    pub(crate) fn add(&mut self, changes: &[Change]) {
+        for change in changes {
+            match change {
+                Change::CloseTasks { run_id, count } => {
+                    let closed = self.closed.entry(*run_id).or_default();
+                    *closed = closed.saturating_add(*count);
+                }
+                Change::BookUsage { run_id, usage, .. } => {
+                    *self.used.entry(*run_id).or_default() += *usage;
+                }
+                Change::ReleaseSuccessors(task) => self.ended.push(*task),
+                Change::Create(_)
+                | Change::Update(_)
+                | Change::Delete { .. }
+                | Change::BeginEntry(_)
+                | Change::UpdateEntry(_)
+                | Change::SendMessage(_)
+                | Change::SettleDeliveries(_) => {}
+            }
+        }
+    }
+
+    /// Writes the sums.
+    pub(crate) async fn write(&self, session: &mut impl Session) -> Result<()> {
+        for ended in self.ended.chunks(TASKS_PER_UPDATE) {
+            tasks::release_successors(session, ended).await?;
+        }
+        for (run, count) in &self.closed {
+            runs::close_tasks(session, *run, *count).await?;
+        }
+        for (run, used) in &self.used {
+            usage::book(session, Booked::Run, run.uuid(), *used).await?;
+        }
+        Ok(())
+    }
+}

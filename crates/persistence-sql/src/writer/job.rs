@@ -1,0 +1,74 @@
+//! A job of the writer: what a caller wants, and what came of it.
+
+use fusion_core::{AgentId, Change, Decision, NewEvent, NewOutboxEntry};
+use fusion_persistence::{Batch, Claim, Claimed, Committed, Lease, Prune, Result};
+use tokio::sync::oneshot;
+
+/// What a caller wants, and where the answer goes.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(super) work: Work,
+    pub(super) answer: oneshot::Sender<Result<Done>>,
+}
+
+#[derive(Debug)]
+pub(super) enum Work {
+    Commit(Box<Batch>),
+    Claim(Box<Claim>),
+    Extend(Lease),
+    Prune(Prune),
+}
+
+impl Work {
+    /// The agent of a claim.
+    pub(super) fn claimant(&self) -> Option<AgentId> {
+        match self {
+            Self::Claim(claim) => Some(claim.agent),
+            Self::Commit(_) | Self::Extend(_) | Self::Prune(_) => None,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) enum Done {
+    Committed(Committed),
+    Claimed(Option<Box<Claimed>>),
+    Count(u64),
+}
+
+/// A job whose rows are written in the open transaction.
+pub(super) struct Written {
+    pub(super) job: Job,
+    pub(super) done: Done,
+    /// What is told beside the events in the job: a claim, deliveries that ended.
+    pub(super) told: Vec<NewEvent>,
+}
+
+impl Written {
+    fn decision(&self) -> Option<&Decision> {
+        match &self.job.work {
+            Work::Commit(batch) => Some(&batch.decision),
+            Work::Claim(_) | Work::Extend(_) | Work::Prune(_) => None,
+        }
+    }
+
+    pub(super) fn events(&self) -> impl Iterator<Item = &NewEvent> {
+        let own = self.decision().map_or(&[][..], |decision| &decision.events);
+        own.iter().chain(&self.told)
+    }
+
+    /// Whether nothing was written: a claim that found nothing, for example.
+    pub(super) fn is_nothing(&self) -> bool {
+        matches!(self.done, Done::Claimed(None) | Done::Count(0))
+    }
+
+    pub(super) fn changes(&self) -> &[Change] {
+        self.decision()
+            .map_or(&[], |decision| decision.changes.as_slice())
+    }
+
+    pub(super) fn outbox(&self) -> &[NewOutboxEntry] {
+        self.decision()
+            .map_or(&[], |decision| decision.outbox.as_slice())
+    }
+}
