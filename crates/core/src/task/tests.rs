@@ -102,8 +102,6 @@ fn apply(tasks: &mut BTreeMap<TaskId, Task>, open: &mut i64, decision: &Decision
             Change::Create(_)
             | Change::Update(_)
             | Change::Delete { .. }
-            | Change::SendMessage(_)
-            | Change::SettleDeliveries(_)
             | Change::BookUsage { .. }
             | Change::BeginEntry(_)
             | Change::UpdateEntry(_)
