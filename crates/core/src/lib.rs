@@ -59,7 +59,7 @@ pub use provider::{AuthType, ProviderConfig, RateLimits};
 pub use row::{Row, RowKind};
 pub use run::{Run, RunPlan};
 pub use sealed::Sealed;
-pub use task::{CancelReason, Task, TaskState};
+pub use task::{CancelReason, Task, TaskState, TaskWait};
 pub use token::{ApiToken, TokenScope};
 pub use transition::{IllegalTransition, StateMachine};
 pub use usage::{Cost, CostFault, Usage};

@@ -85,6 +85,17 @@ async fn apply_change(session: &mut impl Session, change: &Change) -> Result<()>
             usage::book(session, Booked::Task, task_id.uuid(), *used).await?;
             usage::book(session, Booked::Run, run_id.uuid(), *used).await
         }
+        Change::Postpone {
+            task_id,
+            wait,
+            reason,
+        } => tasks::waits::postpone(session, *task_id, *wait, reason).await,
+        Change::Wake { run_id, early } => tasks::waits::wake(session, *run_id, *early).await,
+        Change::Watch {
+            run_id,
+            owner,
+            lease,
+        } => tasks::waits::watch(session, *run_id, *owner, *lease).await,
         Change::BeginEntry(entry) => table::create(session, entry).await,
         Change::UpdateEntry(entry) => journal::update(session, entry).await,
     }

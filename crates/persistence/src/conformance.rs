@@ -33,6 +33,7 @@ mod references;
 mod requests;
 mod sample;
 mod search;
+mod waits;
 mod world;
 
 pub use claims::*;
@@ -46,6 +47,7 @@ pub use queue::*;
 pub use references::*;
 pub use requests::*;
 pub use search::*;
+pub use waits::*;
 
 /// Makes one `#[tokio::test]` for each rule of the contract.
 ///
@@ -149,6 +151,11 @@ macro_rules! store_conformance {
             capabilities_with_odd_names_are_matched,
             a_refused_release_leaves_the_task_with_its_worker,
             a_join_of_fifty_is_ready_exactly_once,
+            a_postponed_task_is_claimed_by_nobody_before_its_time,
+            a_task_whose_time_has_come_is_claimed_once_it_is_woken,
+            a_task_may_be_woken_early,
+            only_a_queued_task_is_postponed,
+            an_update_leaves_a_wait_as_it_is,
         }
     };
     (@rules $make:path, $($rule:ident,)*) => {$(

@@ -26,7 +26,7 @@ pub use filter::{
 };
 pub use patient::{Patience, Patient};
 pub use reader::{
-    AgentReader, EventPlace, EventReader, Find, JournalReader, OutboxReader, Page, Reader,
+    AgentReader, EventPlace, EventReader, Find, JournalReader, OutboxReader, Page, Queue, Reader,
     TaskReader, WorkflowReader,
 };
 pub use repository::{Repository, WriteRepository};

@@ -9,4 +9,6 @@ mod lost_calls;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
+mod waits;
+#[cfg(test)]
 mod world;

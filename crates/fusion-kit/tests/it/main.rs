@@ -48,3 +48,5 @@ mod shared_data;
 mod support;
 #[cfg(test)]
 mod terminal;
+#[cfg(test)]
+mod waits;
