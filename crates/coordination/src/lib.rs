@@ -24,6 +24,7 @@ mod recovery;
 mod retention;
 mod scheduler;
 mod spawn;
+mod unserved;
 mod worker;
 
 pub use budgets::Raised;

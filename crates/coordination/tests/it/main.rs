@@ -13,4 +13,6 @@ mod models;
 #[cfg(test)]
 mod talk;
 #[cfg(test)]
+mod waits;
+#[cfg(test)]
 mod world;

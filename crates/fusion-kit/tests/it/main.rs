@@ -50,3 +50,5 @@ mod shared_data;
 mod support;
 #[cfg(test)]
 mod terminal;
+#[cfg(test)]
+mod waits;
