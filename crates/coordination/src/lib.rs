@@ -16,6 +16,7 @@ mod error;
 mod expression_context;
 mod finish;
 mod journal;
+mod listeners;
 mod mailbox;
 mod models;
 mod notices;

@@ -1,6 +1,7 @@
 //! What a run needs at every step and what never changes while it runs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub(crate) struct Plan {
     pub(crate) workflow: Workflow,
     pub(crate) workspaces: BTreeMap<AgentId, Workspace>,
     names: BTreeMap<AgentId, String>,
+    /// Whether an agent subscribed to something, as far as this process knows.
+    listeners: AtomicBool,
     /// The distinct sets that steps without an agent of their own need.
     required: BTreeSet<CapabilitySet>,
     pub(crate) budgets: Budgets,
@@ -62,6 +65,8 @@ impl Plan {
                 Assignee::Capabilities(set) => Some(set.clone()),
             })
             .collect();
+        let listens = |(agent, _): &(Agent, _)| !agent.message_subscriptions.is_empty();
+        let listeners = AtomicBool::new(agents.iter().any(listens));
         let names = agents
             .iter()
             .map(|(agent, _)| (agent.id, agent.name.clone()))
@@ -75,6 +80,7 @@ impl Plan {
             workflow,
             workspaces,
             names,
+            listeners,
             required,
             budgets,
             unserved: Mutex::default(),
@@ -113,6 +119,16 @@ impl Plan {
         self.workspaces
             .get(&agent)
             .ok_or_else(|| Error::Broken(format!("agent {agent} has no workspace")))
+    }
+
+    /// Whether an agent may have subscribed to something.
+    pub(crate) fn has_listeners(&self) -> bool {
+        self.listeners.load(Ordering::Relaxed)
+    }
+
+    /// An agent is about to subscribe to something.
+    pub(crate) fn expect_listeners(&self) {
+        self.listeners.store(true, Ordering::Relaxed);
     }
 
     /// The name of an agent of the run; of another agent, its id.

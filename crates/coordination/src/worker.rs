@@ -266,7 +266,8 @@ impl Coordinator {
                 .clone()
                 .complete(journal.agent(), made, self.moment())?,
         );
-        self.commit(Batch::fenced(job.fence, decision)).await
+        self.commit_end(job.plan, job.agent.id, job.fence, decision)
+            .await
     }
 
     async fn fail(
@@ -322,8 +323,9 @@ impl Coordinator {
         let mut tries = 0;
         loop {
             let siblings = self.parts.store.tasks_of_run(job.task.run_id).await?;
+            let decision = decide(&siblings)?;
             match self
-                .commit(Batch::fenced(job.fence, decide(&siblings)?))
+                .commit_end(job.plan, job.agent.id, job.fence, decision)
                 .await
             {
                 Err(error) if error.is_conflict() && tries < CONFLICT_TRIES => tries += 1,

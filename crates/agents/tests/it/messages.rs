@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusion_agents::{Ending, Incoming, JournalRefused, Record};
-use fusion_core::{EntryKind, EntryState, JournalEntry, MessageId};
+use fusion_agents::{Ending, Incoming, JournalRefused, Record, TaskBrief};
+use fusion_core::{EntryKind, EntryState, JournalEntry, MessageId, ToolGroup};
 use fusion_providers::Message;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -75,6 +75,33 @@ async fn what_arrived_is_put_before_the_model_and_acknowledged_in_one_write_with
     );
     assert_eq!((turn.kind, turn.seq), (EntryKind::Turn, 2));
     assert_eq!(*read, ids(&arrived));
+}
+
+#[tokio::test]
+async fn an_agent_that_can_talk_is_told_with_whom_and_another_is_not() {
+    let place = Place::new(&json!([done()]));
+    let system = async |tools: &[ToolGroup], peers: &[&str]| {
+        let brief = TaskBrief {
+            tools: tools.to_vec(),
+            peers: peers.iter().map(|&name| name.to_owned()).collect(),
+            ..place.brief()
+        };
+        place.finish(&brief).await.model.sent()[0].system.clone()
+    };
+    let talk = [ToolGroup::Messages];
+    let told = system(&talk, &["lead", "reviewer"]).await;
+    assert!(
+        told.contains("The other agents of this run are: lead, reviewer."),
+        "{told}"
+    );
+    assert!(!told.contains("workspace"), "{told}");
+    let told = system(&talk, &[]).await;
+    assert!(
+        told.contains("There are no other agents in this run."),
+        "{told}"
+    );
+    let told = system(&[ToolGroup::Files], &["lead"]).await;
+    assert!(!told.contains("lead"), "{told}");
 }
 
 /// Sends a question, waits for the answer and reads the rest.

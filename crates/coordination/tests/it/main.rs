@@ -1,6 +1,8 @@
 //! The whole engine on a real SQLite file, with models that misbehave.
 
 #[cfg(test)]
+mod conversation;
+#[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
 mod failing_models;

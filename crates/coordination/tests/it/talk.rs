@@ -1,181 +1,19 @@
 //! Agents that talk, over the real store.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use fusion_coordination::Driven;
 use fusion_core::{
-    Agent, Audience, DeliveryStatus, Draft, EntryKind, EntryState, EventType, IdSource,
-    JournalEntry, Message, MessageLimits, Moment, RunId, Task, Timestamp, WorkflowState,
-    inbox_subject,
+    DeliveryStatus, EntryState, EventType, JournalEntry, Message, MessageLimits, inbox_subject,
 };
 use fusion_messaging::{Bus, InProcessBus, Pattern, QueueLimits, Subject, Subscription};
-use fusion_persistence::{
-    AgentReader, Batch, EventFilter, EventReader, MessageFilter, MessageReader, Store,
-};
-use fusion_providers::Scripted;
+use fusion_persistence::{EventFilter, EventReader};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
+use crate::conversation::{PATIENCE, Talk, calls, end, send, step, wait};
 use crate::world::World;
-
-/// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// A run of agents with scripted answers.
-struct Talk {
-    world: World,
-    run: RunId,
-}
-
-impl Talk {
-    /// `agents` gives each agent's name and what is added to it; `steps` each step's agent and what
-    /// it needs, and what it answers turn by turn. A step is named like its agent.
-    async fn new(agents: &Value, steps: &Value, script: &Value, more: &Value) -> Self {
-        Self::on(World::new().await, [agents, steps, script, more]).await
-    }
-
-    async fn on(world: World, [agents, steps, script, more]: [&Value; 4]) -> Self {
-        world.register("scripted", Scripted::default());
-        let script = json!({ "version": 1, "steps": script });
-        world.write("script.yaml", &script.to_string());
-        let mut spec = agents.clone();
-        for agent in spec.as_object_mut().unwrap().values_mut() {
-            agent["provider"] = json!("scripted");
-            agent["model"] = json!("script.yaml");
-            agent["tools"] = json!("messages");
-        }
-        let mut workflow = json!({
-            "version": 1, "name": "talk", "agents": spec, "steps": steps,
-        });
-        for (key, value) in more.as_object().unwrap() {
-            workflow[key] = value.clone();
-        }
-        let run = world.create(&workflow.to_string()).await;
-        Self { world, run }
-    }
-
-    async fn finish(&self) {
-        let driven = tokio::time::timeout(PATIENCE, self.world.drive(self.run)).await;
-        let ended = Driven::Ended(WorkflowState::Completed);
-        assert_eq!(driven.unwrap().unwrap(), ended);
-    }
-
-    async fn task(&self, step: &str) -> Task {
-        let tasks = self.world.tasks(self.run).await;
-        tasks.into_iter().find(|task| task.name == step).unwrap()
-    }
-
-    async fn journal(&self, step: &str) -> Vec<JournalEntry> {
-        self.world.journal(&self.task(step).await).await
-    }
-
-    /// What the agent of a step read of its tool calls.
-    async fn told(&self, step: &str) -> Vec<String> {
-        let journal = self.journal(step).await;
-        let calls = journal.iter().filter(|entry| entry.kind == EntryKind::Tool);
-        let content = |entry: &JournalEntry| entry.outcome.as_ref().unwrap()["content"].clone();
-        calls
-            .map(|entry| content(entry).as_str().unwrap().to_owned())
-            .collect()
-    }
-
-    /// The texts that were put before the agent of a step between its turns.
-    async fn heard(&self, step: &str) -> Vec<String> {
-        let journal = self.journal(step).await;
-        let inboxes = journal
-            .iter()
-            .filter(|entry| entry.kind == EntryKind::Inbox);
-        let messages = inboxes.flat_map(|entry| {
-            let messages = &entry.outcome.as_ref().unwrap()["messages"];
-            messages.as_array().unwrap().clone()
-        });
-        messages
-            .map(|message| message["text"].as_str().unwrap().to_owned())
-            .collect()
-    }
-
-    async fn messages(&self) -> Vec<Message> {
-        let every = MessageFilter::default();
-        self.world
-            .store
-            .messages_after(&every, 0, 2_000)
-            .await
-            .unwrap()
-    }
-
-    async fn agent(&self, name: &str) -> Agent {
-        let agents = self.world.store.agents_of_run(self.run).await.unwrap();
-        let found = agents.into_iter().find(|(agent, _)| agent.name == name);
-        found.unwrap().0
-    }
-
-    /// A person sends this text to an agent, so many times.
-    async fn person_sends(&self, to: &str, text: &str, count: usize) {
-        let to = self.agent(to).await;
-        let moment = Moment {
-            now: Timestamp::from_timestamp_millis(1_700_000_000_000).unwrap(),
-            ids: &Far::default(),
-        };
-        let mut decision = fusion_core::Decision::default();
-        for _ in 0..count {
-            let draft = Draft {
-                sender: None,
-                run_id: Some(self.run),
-                audience: Audience::Agents(vec![to.id]),
-                topic: inbox_subject(to.id),
-                message_type: "note".into(),
-                payload: text.into(),
-                reply_to: None,
-                expiry_at: None,
-            };
-            decision.merge(draft.send(MessageLimits::default(), moment).unwrap().1);
-        }
-        self.world
-            .store
-            .commit(Batch::free(decision))
-            .await
-            .unwrap();
-    }
-}
-
-/// Ids that the engine does not give.
-#[derive(Debug, Default)]
-struct Far(AtomicU64);
-
-impl IdSource for Far {
-    fn uuid(&self) -> Uuid {
-        Uuid::from_u128((1 << 64) + u128::from(self.0.fetch_add(1, Ordering::Relaxed)))
-    }
-}
-
-fn calls(calls: &[(&str, Value)]) -> Value {
-    let calls = calls
-        .iter()
-        .map(|(name, arguments)| json!({ "name": name, "arguments": arguments }));
-    json!({ "tool_calls": calls.collect::<Vec<_>>() })
-}
-
-fn send(to: &str, text: &str) -> (&'static str, Value) {
-    ("send_message", json!({ "to": to, "text": text }))
-}
-
-fn wait(what: &Value) -> (&'static str, Value) {
-    let mut arguments = what.clone();
-    arguments["timeout_seconds"] = json!(100);
-    ("wait_for_message", arguments)
-}
-
-fn end() -> Value {
-    json!({ "text": "Done." })
-}
-
-fn step(agent: &str, needs: &[&str]) -> Value {
-    json!({ "id": agent, "agent": agent, "needs": needs, "prompt": "Talk." })
-}
 
 /// Two agents at work at once: one asks, the other answers.
 fn question() -> [Value; 4] {
@@ -404,6 +242,68 @@ async fn an_agent_hears_what_it_subscribed_to_while_the_run_goes_on() {
             "pattern \"[a-é]\" has a range that ends outside ASCII: list the characters one by one",
         ]
     );
+}
+
+#[tokio::test]
+async fn how_a_step_ends_is_told_to_who_listens_and_to_nobody_else() {
+    let listen = calls(&[("subscribe", json!({ "pattern": "task.*" }))]);
+    let talk = Talk::new(
+        &json!({
+            "worker": { "subscriptions": "task.completed.*" },
+            "watcher": { "subscriptions": "task.completed.*" },
+            "late": {}, "deaf": {},
+        }),
+        &json!([
+            step("late", &[]),
+            step("worker", &["late"]),
+            { "id": "never", "agent": "worker", "needs": "worker", "if": "false", "prompt": "No." },
+            { "id": "watcher", "agent": "watcher", "needs": "worker", "prompt": "Look." },
+            { "id": "again", "agent": "late", "needs": "watcher", "prompt": "Look." },
+            { "id": "deaf", "agent": "deaf", "needs": "again", "prompt": "Look." },
+        ]),
+        &json!({
+            "late": [listen, end()], "worker": [end()], "never": [end()], "watcher": [end()], "again": [end()],
+            "deaf": [end()],
+        }),
+        &json!({}),
+    )
+    .await;
+    talk.finish().await;
+    let done = |step: &str| format!("The step '{step}' is completed.");
+    assert_eq!(talk.heard("worker").await, [done("late")]);
+    assert_eq!(talk.heard("watcher").await, [done("late"), done("worker")]);
+    let mut heard = talk.heard("again").await;
+    heard.sort_unstable();
+    assert_eq!(
+        heard,
+        [
+            "The step 'never' is cancelled.".to_owned(),
+            done("watcher"),
+            done("worker")
+        ]
+    );
+    assert_eq!(talk.heard("deaf").await, Vec::<String>::new());
+    let inbox = &talk.journal("worker").await[0].outcome.clone().unwrap()["messages"][0];
+    let topic = format!("task.completed.{}", talk.task("late").await.id);
+    assert_eq!(
+        (&inbox["sender"], &inbox["message_type"], &inbox["topic"]),
+        (&json!("system"), &json!("task.completed"), &json!(topic))
+    );
+}
+
+#[tokio::test]
+async fn a_full_inbox_keeps_no_step_from_ending() {
+    let limit = usize::try_from(MessageLimits::default().inbox).unwrap();
+    let talk = Talk::new(
+        &json!({ "worker": {}, "watcher": { "subscriptions": "task.*" } }),
+        &json!([step("worker", &[])]),
+        &json!({ "worker": [end()] }),
+        &json!({}),
+    )
+    .await;
+    talk.person_sends("watcher", "Hello.", limit).await;
+    talk.finish().await;
+    assert_eq!(talk.messages().await.len(), limit);
 }
 
 #[tokio::test]

@@ -49,6 +49,8 @@ mod shared_data;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod talk;
+#[cfg(test)]
 mod terminal;
 #[cfg(test)]
 mod waits;

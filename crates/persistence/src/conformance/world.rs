@@ -3,9 +3,8 @@
 use fusion_core::{
     Agent, AgentState, ApiToken, Approval, ApprovalState, AuthType, CancelReason, Capability,
     CapabilitySet, Cost, DeliveryStatus, IdSource, Letter, Message, Project, ProviderConfig,
-    RateLimits, ResourceMetrics, Row, Run, Sealed, Task, TaskState, TaskWait, Timestamp, TokenScope,
-    Usage,
-    Workflow, WorkflowState, Workspace,
+    RateLimits, ResourceMetrics, Row, Run, Sealed, Task, TaskState, TaskWait, Timestamp,
+    TokenScope, Usage, Workflow, WorkflowState, Workspace,
 };
 use serde_json::{Map, Value, json};
 use uuid::Uuid;

@@ -104,7 +104,7 @@ fn fault_of(pattern: &Marked<'_>) -> Option<RawFault> {
         let message = format!("the pattern `{}` has a placeholder", pattern.text);
         let fault = RawFault::new(message, &pattern.span);
         return Some(fault.help(
-            "write `*` in its place, such as `workflow.*.events`: only what belongs to the run is heard",
+            "write `*` in its place, such as `task.completed.*`: only what belongs to the run is heard",
         ));
     }
     let error = pattern.text.parse::<Pattern>().err()?;

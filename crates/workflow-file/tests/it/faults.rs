@@ -219,14 +219,14 @@ steps:
 - {id: s, agent: writer, prompt: p}
 "#,
         &[
-            "4:51 the pattern `workflow.{id}.events` has a placeholder [write `*` in its place, such as `workflow.*.events`: only what belongs to the run is heard]",
+            "4:51 the pattern `workflow.{id}.events` has a placeholder [write `*` in its place, such as `task.completed.*`: only what belongs to the run is heard]",
             "4:85 `task.*` is named twice in `subscriptions`",
             "4:95 pattern \"[a-é]\" has a range that ends outside ASCII: list the characters one by one",
             "4:104 `subscriptions` must be a list of topic patterns [this entry is not one]",
             "5:52 `subscriptions` must be a list of topic patterns",
             "7:10 there is no agent 'writr' [did you mean `writer`?]",
             "7:32 there is no agent 'nobody' [the agents are: reviewer, writer]",
-            "7:50 the pattern `${{ run.id }}` has a placeholder [write `*` in its place, such as `workflow.*.events`: only what belongs to the run is heard]",
+            "7:50 the pattern `${{ run.id }}` has a placeholder [write `*` in its place, such as `task.completed.*`: only what belongs to the run is heard]",
             "8:10 `from` of a rule of `message_flow` names no agent [leave a rule out that allows nothing]",
             "8:14 unknown key `too` in a rule of `message_flow` [did you mean `to`?]",
             "9:4 a rule of `message_flow` has no `from`",
