@@ -7,6 +7,8 @@ mod fallback_models;
 #[cfg(test)]
 mod lost_calls;
 #[cfg(test)]
+mod lost_hints;
+#[cfg(test)]
 mod models;
 #[cfg(test)]
 mod world;

@@ -10,7 +10,7 @@ use fusion_coordination::{
     Coordinator, Driven, Error, NewRun, Notices, Options, Parts, Raised, check_models,
 };
 use fusion_core::{AgentId, Clock, EventType, IdSource, JournalEntry, Run, RunId, Task, Timestamp};
-use fusion_messaging::{InProcessBus, QueueLimits};
+use fusion_messaging::{Bus, InProcessBus, QueueLimits};
 use fusion_persistence::{EventFilter, EventReader, JournalReader, Repository, TaskReader};
 use fusion_persistence_sql::{Durability, Location, SqlStore};
 use fusion_providers::{LayerOptions, Layered, Observer, Provider, Registry, RetryOptions};
@@ -32,6 +32,10 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::on_bus(Arc::new(InProcessBus::new(QueueLimits::default()))).await
+    }
+
+    pub(crate) async fn on_bus(bus: Arc<dyn Bus>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // As root, agents have users of their own, who must get through to their workspaces.
         fs::set_permissions(folder.path(), Permissions::from_mode(0o711)).unwrap();
@@ -52,7 +56,7 @@ impl World {
         let registry = Arc::<Registry>::default();
         let parts = Parts {
             store: Arc::<SqlStore>::clone(&store),
-            bus: Arc::new(InProcessBus::new(QueueLimits::default())),
+            bus,
             providers: Arc::clone(&registry),
             notices: Arc::clone(&notices),
             launcher: Launcher::new(vec!["/bin/false".into()]),
@@ -163,7 +167,14 @@ impl Clock for Ticking {
 }
 
 #[derive(Debug, Default)]
-struct Ids(AtomicU64);
+pub(crate) struct Ids(AtomicU64);
+
+impl Ids {
+    /// Ids from this number on.
+    pub(crate) const fn from(first: u64) -> Self {
+        Self(AtomicU64::new(first))
+    }
+}
 
 impl IdSource for Ids {
     fn uuid(&self) -> Uuid {
