@@ -7,7 +7,7 @@ use fusion_agents::{Ending, Failure, JournalRefused, Ports, Record, Runtime, Tas
 use fusion_core::{
     Agent, Decision, EntryState, ErrorCode, Moment, StepSpec, Task, Timestamp, error_chain,
 };
-use fusion_persistence::{Batch, Claimed, Fence};
+use fusion_persistence::{Claimed, Fence};
 use fusion_providers::Observer;
 use fusion_workspaces::WorkspaceDir;
 use serde_json::{Value, json};

@@ -11,6 +11,8 @@ mod fallback_models;
 #[cfg(test)]
 mod lost_calls;
 #[cfg(test)]
+mod lost_hints;
+#[cfg(test)]
 mod models;
 #[cfg(test)]
 mod talk;

@@ -194,7 +194,14 @@ impl Clock for Ticking {
 }
 
 #[derive(Debug, Default)]
-struct Ids(AtomicU64);
+pub(crate) struct Ids(AtomicU64);
+
+impl Ids {
+    /// Ids from this number on.
+    pub(crate) const fn from(first: u64) -> Self {
+        Self(AtomicU64::new(first))
+    }
+}
 
 impl IdSource for Ids {
     fn uuid(&self) -> Uuid {

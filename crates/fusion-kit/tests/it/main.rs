@@ -5,6 +5,8 @@ mod bad_input;
 #[cfg(test)]
 mod budgets;
 #[cfg(test)]
+mod bus;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod database;
