@@ -1,6 +1,7 @@
 //! Carries out what the session says: one effect at a time, between two writes to the journal.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fusion_core::{Clock, Coded, EntryState, ErrorCode, IdSource, JournalEntry, error_chain};
 use fusion_providers::{Provider, TurnPlace, TurnRequest};
@@ -159,8 +160,9 @@ impl Work<'_> {
                 }),
                 unrecorded,
             },
-            Halt::Unserved(failure) => Ending::Unserved {
+            Halt::Unserved(failure, retry_after) => Ending::Unserved {
                 failure,
+                retry_after,
                 lost,
                 unrecorded,
             },
@@ -334,8 +336,8 @@ struct Done {
 enum Halt {
     /// The caller asked to stop.
     Stopped,
-    /// The provider can't serve the turn now.
-    Unserved(Failure),
+    /// The provider can't serve the turn now, and when a limit is over that keeps it from that.
+    Unserved(Failure, Option<Duration>),
 }
 
 impl From<Stopped> for Halt {
@@ -349,11 +351,13 @@ fn unanswered(error: &fusion_providers::Error) -> Result<TurnOutcome, Halt> {
     let (code, message, help) = (error.code(), error_chain(error), error.help());
     match code {
         ErrorCode::Denied | ErrorCode::Limited | ErrorCode::Unavailable | ErrorCode::Timeout => {
-            Err(Halt::Unserved(Failure {
+            let retry_after = error.retry_after().filter(|_| code == ErrorCode::Limited);
+            let failure = Failure {
                 code,
                 message,
                 help,
-            }))
+            };
+            Err(Halt::Unserved(failure, retry_after))
         }
         ErrorCode::InvalidInput
         | ErrorCode::NotFound

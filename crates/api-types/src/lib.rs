@@ -22,6 +22,8 @@ pub use provider::{
     DetectReport, FoundServer, ModelList, ModelView, ProviderAdded, ProviderList, ProviderRemoved,
     ProviderTest, ProviderView, QuotaReport, QuotaView,
 };
-pub use run::{AgentView, JournalView, RunDetail, RunList, RunSummary, StepView, UsageView};
+pub use run::{
+    AgentView, JournalView, RunDetail, RunList, RunSummary, StepView, UsageView, WaitView,
+};
 pub use tool::{ToolAnswer, ToolList, ToolView};
 pub use workflow::{InputView, WorkflowSummary};

@@ -238,6 +238,10 @@ pub struct ResumeArgs {
     /// Raise the budget of this agent instead of the run's.
     #[arg(long, value_name = "AGENT")]
     pub budget_of: Option<String>,
+
+    /// Try steps again at once that wait for a provider's limit: it was raised, say.
+    #[arg(long)]
+    pub now: bool,
 }
 
 /// `workflow`.

@@ -37,6 +37,8 @@ pub struct ResumeRequest {
     pub budget_tokens: Option<u64>,
     /// The agent whose budget is meant; the run's without it.
     pub budget_of: Option<String>,
+    /// Whether steps that wait for a provider's limit are tried again at once.
+    pub now: bool,
 }
 
 /// Does the work of the commands.

@@ -72,6 +72,7 @@ impl Look {
             ("cancelled", Some("condition_false" | "dependency_skipped")) => {
                 Self::new("-", "skipped", Tone::Quiet)
             }
+            ("queued", _) if step.waiting.is_some() => Self::new("·", "waiting", Tone::Warn),
             (state, _) => Self::of_state(state),
         }
     }

@@ -25,6 +25,7 @@ mod recovery;
 mod retention;
 mod scheduler;
 mod spawn;
+mod unserved;
 mod worker;
 
 pub use budgets::Raised;

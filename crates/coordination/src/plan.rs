@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use fusion_core::{
     Agent, AgentId, Assignee, CapabilitySet, ErrorCode, Run, StepSpec, TaskId, Workflow, Workspace,
@@ -30,6 +31,23 @@ pub(crate) struct Plan {
 /// How often a task may find its provider unavailable, all repeats of a call done, before the run
 /// stops.
 const UNSERVED: u32 = 3;
+
+/// Added to each wait: clocks differ, and who comes a moment too early waits once more.
+const MARGIN: Duration = Duration::from_millis(100);
+
+/// A limit that lasts longer is asked about again after a day: it may have been raised.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What becomes of a task that was not served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// It is handed out again.
+    Again,
+    /// It is handed out again after this time.
+    Later(Duration),
+    /// The run stops.
+    Stop,
+}
 
 impl Plan {
     pub(crate) fn new(
@@ -69,17 +87,25 @@ impl Plan {
         }
     }
 
-    /// Whether a task that was not served is handed out again at once: its provider did not answer
-    /// right, which may pass, and that did not happen to it too often yet.
-    pub(crate) fn tries_again(&self, task: TaskId, code: ErrorCode) -> bool {
+    /// What becomes of a task that was not served. It is handed out again at once when its provider
+    /// did not answer right, which may pass, and that did not happen to it too often yet; and when a
+    /// limit is over that names its end.
+    pub(crate) fn next(&self, task: TaskId, code: ErrorCode, limited: Option<Duration>) -> Next {
+        if let (ErrorCode::Limited, Some(wait)) = (code, limited) {
+            return Next::Later(wait.min(LONGEST_WAIT) + MARGIN);
+        }
         if !matches!(code, ErrorCode::Unavailable | ErrorCode::Timeout) {
-            return false;
+            return Next::Stop;
         }
         // A poisoned lock still holds whole counts.
         let mut unserved = self.unserved.lock().unwrap_or_else(PoisonError::into_inner);
         let count = unserved.entry(task).or_default();
         *count = count.saturating_add(1);
-        *count < UNSERVED
+        if *count < UNSERVED {
+            Next::Again
+        } else {
+            Next::Stop
+        }
     }
 
     pub(crate) fn step(&self, id: &str) -> Result<&StepSpec> {

@@ -67,7 +67,7 @@ pub use row::{Row, RowKind};
 pub use run::{Run, RunPlan};
 pub use sealed::Sealed;
 pub use subject::{MAX_SUBJECT_BYTES, SubjectFault, check_subject};
-pub use task::{CancelReason, Task, TaskState};
+pub use task::{CancelReason, Task, TaskState, TaskWait};
 pub use token::{ApiToken, TokenScope};
 pub use transition::{IllegalTransition, StateMachine};
 pub use usage::{Cost, CostFault, Usage};

@@ -279,7 +279,7 @@ impl Backend for LocalBackend {
                     run: found.id,
                     raised,
                 };
-                match check_again(&registry, &driving, &found).await {
+                match make_ready(&registry, &driving, &found, request.now).await {
                     Ok(()) => self.drive(driving, progress).await,
                     Err(problem) => Err(problem),
                 }
@@ -361,6 +361,21 @@ impl LocalBackend {
             Some(_) => left.this(find(engine.store(), data_dir, run).await?).await,
         }
     }
+}
+
+/// Checks what a run needs again, then wakes what waits for a limit, where that is asked for.
+async fn make_ready(
+    registry: &Registry,
+    driving: &Driving<'_>,
+    run: &Run,
+    wakes: bool,
+) -> Result<(), Problem> {
+    check_again(registry, driving, run).await?;
+    if !wakes {
+        return Ok(());
+    }
+    let woken = driving.engine.coordinator().wake(run.id, true).await;
+    woken.map_err(|error| problems::of_engine(&error))
 }
 
 /// Checks the models again before anything moves (a missing key must not fail the tasks), and that

@@ -43,7 +43,7 @@ pub(crate) async fn find(
         .map_err(read)?;
     let matching = all.iter().map(|run| run.id);
     let matching = matching.filter(|id| id.to_string().starts_with(&text.to_lowercase()));
-    let only = only_one(matching.collect(), "runs", text)?;
+    let only = only_one(&matching.collect::<Vec<_>>(), "runs", text)?;
     let found = all.into_iter().find(|run| Some(run.id) == only);
     found.ok_or_else(|| no_such_run(data_dir, text))
 }
@@ -58,7 +58,7 @@ pub(crate) async fn find_message(
     let id = match beginning(text) {
         Some((first, last)) => {
             let ids = store.message_ids(first, last, LISTED + 1).await;
-            only_one(ids.map_err(read)?, "messages", text)?
+            only_one(&ids.map_err(read)?, "messages", text)?
         }
         None => None,
     };
@@ -89,8 +89,8 @@ fn beginning(text: &str) -> Option<(MessageId, MessageId)> {
 }
 
 /// The only one of the ids that begin as was asked; `None` when none does.
-fn only_one<T: Copy + Display>(ids: Vec<T>, what: &str, text: &str) -> Result<Option<T>, Problem> {
-    match ids.as_slice() {
+fn only_one<T: Copy + Display>(ids: &[T], what: &str, text: &str) -> Result<Option<T>, Problem> {
+    match ids {
         [] => Ok(None),
         [only] => Ok(Some(*only)),
         several => {

@@ -48,7 +48,7 @@ impl Messages for LocalBackend {
         let filter = look::filter(query, &reading, SystemClock.now()).await?;
         let store = reading.store();
         let found = store.list(&filter, Page::first(query.limit)).await;
-        let found = found.map_err(|error| problems::of_store(&error))?;
+        let found = found.map_err(read)?;
         let mut names = Names::default();
         let mut views = Vec::with_capacity(found.len());
         for message in &found {
@@ -143,6 +143,7 @@ async fn resend(
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape of map_err")]
 fn read(error: StoreError) -> Problem {
     problems::of_store(&error)
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use fusion_api_types::{
-    AgentView, InputView, JournalView, RunDetail, RunSummary, StepView, UsageView, WorkflowSummary,
+    AgentView, InputView, JournalView, RunDetail, RunSummary, StepView, UsageView, WaitView,
+    WorkflowSummary,
 };
 use fusion_core::{
     Agent, AgentId, EntryKind, JournalEntry, Run, StepSpec, Task, TaskGraph, TaskId, TaskState,
-    Usage, Workflow, WorkflowDefinition, Workspace,
+    TaskWait, Usage, Workflow, WorkflowDefinition, Workspace,
 };
 use serde_json::Value;
 
@@ -79,6 +80,7 @@ impl Snapshot {
             needs: step.needs.clone(),
             agent: agent.map(|agent| agent.name.clone()),
             attempts: task.attempts,
+            waiting: task.waiting.as_ref().map(wait_view),
             started_at: task.started_at,
             completed_at: task.completed_at,
             usage: usage_view(task.usage),
@@ -107,6 +109,13 @@ impl Snapshot {
             .iter()
             .map(|(agent, _)| agent)
             .find(|agent| agent.id == id)
+    }
+}
+
+fn wait_view(wait: &TaskWait) -> WaitView {
+    WaitView {
+        until: wait.until,
+        reason: wait.reason.clone(),
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     AgentReader, Batch, Claim, Claimed, Committed, Entity, Error, EventFilter, EventPlace,
     EventReader, Find, JournalReader, Lease, MessageFilter, MessageReader, OutboxReader, Page,
-    Prune, Remembered, Result, Store, TaskReader, WorkflowReader,
+    Prune, Queue, Remembered, Result, Store, TaskReader, WorkflowReader,
 };
 
 /// How long to wait for a store that is away.
@@ -123,7 +123,7 @@ forward! { AgentReader {
 forward! { TaskReader {
     fn tasks_of_run(run: RunId) -> Vec<Task>;
     fn tasks_named(run: RunId, names: &[String]) -> Vec<Task>;
-    fn has_ready_task(run: RunId) -> bool;
+    fn queue_of(run: RunId) -> Queue;
     fn is_worked_on(run: RunId) -> bool;
     fn expired_leases(limit: u32) -> Vec<Task>;
 } }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// The documents with commands in them, from the root of the repository.
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "docs/commands.md",
     "docs/howto/add-a-provider.md",

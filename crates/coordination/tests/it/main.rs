@@ -11,8 +11,12 @@ mod fallback_models;
 #[cfg(test)]
 mod lost_calls;
 #[cfg(test)]
+mod lost_hints;
+#[cfg(test)]
 mod models;
 #[cfg(test)]
 mod talk;
+#[cfg(test)]
+mod waits;
 #[cfg(test)]
 mod world;

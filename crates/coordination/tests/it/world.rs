@@ -13,7 +13,9 @@ use fusion_core::{AgentId, Clock, EventType, IdSource, JournalEntry, Run, RunId,
 use fusion_messaging::{Bus, InProcessBus, QueueLimits};
 use fusion_persistence::{EventFilter, EventReader, JournalReader, Repository, TaskReader};
 use fusion_persistence_sql::{Durability, Location, SqlStore};
-use fusion_providers::{LayerOptions, Layered, Observer, Provider, Registry, RetryOptions};
+use fusion_providers::{
+    LayerOptions, Layered, Observer, Provider, QuotaGateOptions, Registry, RetryOptions,
+};
 use fusion_workspaces::{Launcher, Owners, Workspaces};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -101,6 +103,25 @@ impl World {
         self.registry.register(name, Arc::new(layered));
     }
 
+    /// Registers a provider whose callers never wait for a limit themselves.
+    pub(crate) fn register_hasty(&self, name: &str, provider: impl Provider + 'static) {
+        let quota = QuotaGateOptions {
+            max_wait: Duration::ZERO,
+            ..QuotaGateOptions::default()
+        };
+        let options = LayerOptions {
+            quota,
+            ..LayerOptions::default()
+        };
+        let layered = Layered::new(provider, name, options, &self.observer);
+        self.registry.register(name, Arc::new(layered));
+    }
+
+    /// Lets the steps of a run go on at once that wait for a limit.
+    pub(crate) async fn wake(&self, run: RunId) {
+        self.coordinator.wake(run, true).await.unwrap();
+    }
+
     /// Stores a run of this workflow.
     pub(crate) async fn create(&self, workflow: &str) -> RunId {
         let definition = fusion_workflow_file::parse(workflow).unwrap();
@@ -173,7 +194,14 @@ impl Clock for Ticking {
 }
 
 #[derive(Debug, Default)]
-struct Ids(AtomicU64);
+pub(crate) struct Ids(AtomicU64);
+
+impl Ids {
+    /// Ids from this number on.
+    pub(crate) const fn from(first: u64) -> Self {
+        Self(AtomicU64::new(first))
+    }
+}
 
 impl IdSource for Ids {
     fn uuid(&self) -> Uuid {

@@ -5,6 +5,8 @@ mod bad_input;
 #[cfg(test)]
 mod budgets;
 #[cfg(test)]
+mod bus;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod database;
@@ -52,3 +54,5 @@ mod support;
 mod talk;
 #[cfg(test)]
 mod terminal;
+#[cfg(test)]
+mod waits;

@@ -317,6 +317,7 @@ impl Load {
             run_id,
             fence: 0,
             attempts: 0,
+            waiting: None,
             usage: Usage::default(),
             version: 1,
         }

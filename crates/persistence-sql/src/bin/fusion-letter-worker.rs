@@ -204,7 +204,11 @@ impl Worker {
     }
 
     fn draft(&self, sender: u64, number: u64) -> Result<Batch, Fault> {
-        let recipients = if number % WIDE == 0 { RECIPIENTS } else { 1 };
+        let recipients = if number.is_multiple_of(WIDE) {
+            RECIPIENTS
+        } else {
+            1
+        };
         let mut audience = Vec::new();
         for next in 0..recipients {
             audience.push(self.agent(sender + number + 1 + next)?.id);

@@ -208,6 +208,7 @@ fn task(ids: &Ids, name: &str, run: &Run, agent: &Agent, needs: &[&Task]) -> Tas
         run_id: run.id,
         fence: 0,
         attempts: 0,
+        waiting: None,
         usage: Usage::default(),
         version: 1,
     }

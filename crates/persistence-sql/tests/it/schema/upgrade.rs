@@ -186,6 +186,27 @@ async fn keeps_messages(place: Place, spelled: impl Fn(&str) -> String) {
     }
     let open = place.open().await.unwrap();
     let everything = Everything::of(&open.store).await;
+    let [first, second] = old_messages(&everything);
+    let all = MessageFilter::default();
+    let log = open.store.messages_after(&all, 0, 10).await.unwrap();
+    assert_eq!(log, [first.clone(), second.clone()]);
+    for agent in &everything.agents {
+        let inbox = open.store.inbox(agent.id, 0, 10).await.unwrap();
+        assert_eq!(inbox, std::slice::from_ref(&first));
+    }
+    let read = open.store.deliveries(second.id).await.unwrap();
+    assert_eq!(read.len(), everything.agents.len());
+    let expected = (2, DeliveryStatus::Delivered, second.delivered_at);
+    let mut settled = read.iter().map(|d| (d.seq, d.status, d.settled_at));
+    assert!(settled.all(|found| found == expected), "{read:?}");
+    let checks = check(&place.location).await.unwrap();
+    let faults = checks.into_iter().filter_map(|check| check.fault);
+    assert_eq!(faults.collect::<Vec<_>>(), Vec::<String>::new());
+    open.close().await;
+}
+
+/// [`MESSAGES`] as they are read now.
+fn old_messages(everything: &Everything) -> [Message; 2] {
     let sender = everything.agents.iter().find(|a| a.name == "implementer");
     let time = |text: &str| Some(text.parse::<Timestamp>().unwrap());
     let first = Message {
@@ -215,27 +236,7 @@ async fn keeps_messages(place: Place, spelled: impl Fn(&str) -> String) {
         expiry_at: None,
         ..first.clone()
     };
-    let all = MessageFilter::default();
-    let log = open.store.messages_after(&all, 0, 10).await.unwrap();
-    assert_eq!(log, [first.clone(), second.clone()]);
-    for agent in &everything.agents {
-        let inbox = open.store.inbox(agent.id, 0, 10).await.unwrap();
-        assert_eq!(inbox, std::slice::from_ref(&first));
-    }
-    let read = open.store.deliveries(second.id).await.unwrap();
-    assert_eq!(read.len(), everything.agents.len());
-    for delivery in read {
-        assert_eq!(
-            (delivery.seq, delivery.status, delivery.settled_at),
-            (2, DeliveryStatus::Delivered, second.delivered_at)
-        );
-    }
-    let checks = check(&place.location).await.unwrap();
-    assert!(
-        checks.iter().all(|check| check.fault.is_none()),
-        "{checks:?}"
-    );
-    open.close().await;
+    [first, second]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
