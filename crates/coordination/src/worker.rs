@@ -136,7 +136,7 @@ impl Coordinator {
         let input = json!({ "prompt": brief.prompt });
         let (job, opening) = job.begin(input, self.moment())?;
         let journal = TaskJournal::new(self, &job.task, job.fence, opening);
-        let runtime = self.runtime(job.plan, &job.agent, Arc::clone(&workspace))?;
+        let runtime = self.runtime(&job, Arc::clone(&workspace))?;
         let within = job.stop.child_token();
         let mut work = Box::pin(runtime.run(&brief, past, &journal, &within));
         let ending = tokio::select! {
@@ -152,7 +152,8 @@ impl Coordinator {
         }
     }
 
-    fn runtime(&self, plan: &Plan, agent: &Agent, workspace: Arc<WorkspaceDir>) -> Result<Runtime> {
+    fn runtime(&self, job: &Job<'_>, workspace: Arc<WorkspaceDir>) -> Result<Runtime> {
+        let Job { plan, agent, .. } = job;
         let observer: Arc<dyn Observer> = Arc::<Notices>::clone(&self.parts.notices);
         let allowances = plan.budgets.of(agent.id);
         let provider = serving(&self.parts.providers, agent, &allowances, &observer);
@@ -166,6 +167,7 @@ impl Coordinator {
             launcher: self.parts.launcher.clone(),
             clock: Arc::clone(&self.parts.clock),
             ids: Arc::clone(&self.parts.ids),
+            ends: job.stop.clone(),
         })
     }
 

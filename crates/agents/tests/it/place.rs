@@ -106,6 +106,7 @@ impl Place {
             launcher: Launcher::new(helper),
             clock: Arc::new(Midnight),
             ids: Arc::<Ids>::clone(&self.ids),
+            ends: cancel.clone(),
         };
         runtime.run(brief, journal.entries(), journal, cancel).await
     }
