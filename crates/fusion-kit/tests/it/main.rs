@@ -15,6 +15,8 @@ mod failing_runs;
 #[cfg(test)]
 mod first_steps;
 #[cfg(test)]
+mod held_commands;
+#[cfg(test)]
 mod howto;
 #[cfg(test)]
 mod interruption;
