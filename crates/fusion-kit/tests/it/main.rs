@@ -19,6 +19,8 @@ mod first_steps;
 #[cfg(test)]
 mod generations;
 #[cfg(test)]
+mod held_commands;
+#[cfg(test)]
 mod howto;
 #[cfg(test)]
 mod interruption;
