@@ -47,11 +47,9 @@ fn shown(run: &Value) -> BTreeMap<String, usize> {
                 _ => None,
             });
         for text in texts.flatten() {
-            let id = match &text {
-                Value::String(text) => text
-                    .split_once("\n\nMessage ")
-                    .map(|(_, rest)| rest[..36].to_owned()),
-                message => Some(message["id"].as_str().unwrap().to_owned()),
+            let id = match text.as_str() {
+                Some(text) => told_id(text),
+                None => text["id"].as_str().map(str::to_owned),
             };
             if let Some(id) = id {
                 *shown.entry(id).or_default() += 1;
@@ -59,6 +57,12 @@ fn shown(run: &Value) -> BTreeMap<String, usize> {
         }
     }
     shown
+}
+
+/// The id of the message that a call of a tool gave.
+fn told_id(content: &str) -> Option<String> {
+    let (_, message) = content.split_once("\n\nMessage ")?;
+    message.split_whitespace().next().map(str::to_owned)
 }
 
 /// The run ended as it should, and each message was stored, read and shown once.
