@@ -10,9 +10,6 @@ use serde_json::{Value, json};
 use crate::crash::{die_at, go_on};
 use crate::support::{Project, examples, states};
 
-/// Characters of an id.
-const ID_LENGTH: usize = 36;
-
 const EXAMPLE: &str = "talk.yaml";
 
 /// More commits than a run of the example has.
@@ -50,10 +47,8 @@ fn shown(run: &Value) -> BTreeMap<String, usize> {
                 _ => None,
             });
         for text in texts.flatten() {
-            let id: Option<String> = match text.as_str() {
-                Some(text) => text
-                    .split_once("\n\nMessage ")
-                    .map(|(_, rest)| rest.chars().take(ID_LENGTH).collect()),
+            let id = match text.as_str() {
+                Some(text) => told_id(text),
                 None => text["id"].as_str().map(str::to_owned),
             };
             if let Some(id) = id {
@@ -62,6 +57,12 @@ fn shown(run: &Value) -> BTreeMap<String, usize> {
         }
     }
     shown
+}
+
+/// The id of the message that a call of a tool gave.
+fn told_id(content: &str) -> Option<String> {
+    let (_, message) = content.split_once("\n\nMessage ")?;
+    message.split_whitespace().next().map(str::to_owned)
 }
 
 /// The run ended as it should, and each message was stored, read and shown once.
