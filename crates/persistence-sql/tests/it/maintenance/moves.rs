@@ -244,7 +244,12 @@ async fn an_older_backup_is_upgraded_in_a_copy() {
         let restored = restore(&target.location, &file, false).await.unwrap();
         assert_eq!(
             restored.upgraded,
-            ["m0002_store", "m0003_event_indexes", "m0005_waits"]
+            [
+                "m0002_store",
+                "m0003_event_indexes",
+                "m0004_deliveries",
+                "m0005_waits"
+            ]
         );
         assert_eq!(std::fs::read(&file).unwrap(), bytes);
         assert_eq!(old.files(), ["fusion.db"]);
@@ -263,7 +268,12 @@ async fn a_backup_of_an_older_sqlite_database_has_the_newest_schema() {
     let source = status(&old.location).await.unwrap().unwrap();
     assert_eq!(
         source.schema.missing,
-        ["m0002_store", "m0003_event_indexes", "m0005_waits"]
+        [
+            "m0002_store",
+            "m0003_event_indexes",
+            "m0004_deliveries",
+            "m0005_waits"
+        ]
     );
     assert_eq!(found.rows["events"], source.rows["events"]);
 }

@@ -61,7 +61,12 @@ async fn the_status_of_an_older_and_of_a_newer_database_is_told() {
             old.schema,
             SchemaState {
                 applied: steps(&["m0001_runs"]),
-                missing: steps(&["m0002_store", "m0003_event_indexes", "m0005_waits"]),
+                missing: steps(&[
+                    "m0002_store",
+                    "m0003_event_indexes",
+                    "m0004_deliveries",
+                    "m0005_waits"
+                ]),
             }
         );
         assert!(old.rows.contains_key("tasks"));
@@ -82,13 +87,19 @@ async fn a_migration_tells_what_it_applied() {
                 "m0001_runs",
                 "m0002_store",
                 "m0003_event_indexes",
+                "m0004_deliveries",
                 "m0005_waits",
             ]),
             missing: vec![],
         };
         migrate_some_steps(&place.location, 1).await.unwrap();
         for applied_now in [
-            steps(&["m0002_store", "m0003_event_indexes", "m0005_waits"]),
+            steps(&[
+                "m0002_store",
+                "m0003_event_indexes",
+                "m0004_deliveries",
+                "m0005_waits",
+            ]),
             vec![],
         ] {
             let expected = Migrated {
