@@ -25,6 +25,28 @@ pub(crate) enum TurnOutcome {
     },
 }
 
+/// What is known of a turn that is under way; it stands where the outcome will.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TurnUnderWay {
+    /// The provider's names of answers that were begun and whose cost is not booked.
+    pub(crate) generations: Vec<String>,
+}
+
+impl TurnUnderWay {
+    /// What an entry without an outcome says.
+    pub(crate) fn of(entry: &JournalEntry) -> Self {
+        let known = entry.outcome.clone();
+        known
+            .and_then(|known| serde_json::from_value(known).ok())
+            .unwrap_or_default()
+    }
+
+    /// As it stands in the entry.
+    pub(crate) fn into_outcome(self) -> Option<Value> {
+        (!self.generations.is_empty()).then(|| json!(self))
+    }
+}
+
 /// The outcome of a tool call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ToolOutcome {

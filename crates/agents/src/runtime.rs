@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::{CONTEXT_LIMIT, size, system_prompt, within_limit};
-use crate::entry::{InboxOutcome, Intent, ToolOutcome, TurnOutcome};
+use crate::entry::{InboxOutcome, Intent, ToolOutcome, TurnOutcome, TurnUnderWay};
 use crate::incoming::{INCOMING_LIMIT, ids, within_limits};
 use crate::lost_calls::LostCalls;
 use crate::session::{Action, Session};
@@ -30,6 +30,8 @@ pub struct Runtime {
     pub clock: Arc<dyn Clock>,
     /// Makes the ids of journal entries.
     pub ids: Arc<dyn IdSource>,
+    /// Everything ends: what a cancelled call cost is asked for a moment only.
+    pub ends: CancellationToken,
 }
 
 /// What a task is written to, and how its agent talks to others.
@@ -40,6 +42,12 @@ pub struct Ports<'a> {
     /// Carries the agent's messages.
     pub mailbox: &'a dyn Mailbox,
 }
+
+/// How long the cost of a cancelled call is asked for, and that of one whose process died.
+const ASKING: Duration = Duration::from_secs(10);
+
+/// The same when everything ends. What is not known by then is asked for when the work goes on.
+const ASKING_AT_THE_END: Duration = Duration::from_secs(1);
 
 impl Runtime {
     /// Works on a task until it ends, is cancelled, or its journal refuses a write.
@@ -136,22 +144,58 @@ impl Work<'_> {
                 return Ok(self.halted(Halt::Stopped, None));
             }
             let entry = self.begin(intent, ports.journal).await?;
-            match self.carry_out(action, entry.clone()).await {
+            self.lost_calls.begin(TurnUnderWay::of(&entry).generations);
+            match self.carry_out(action, entry.clone(), ports.journal).await {
                 Ok(done) => {
                     fail::fail_point!("agents::after_effect", |_| std::process::abort());
                     let entry = self.settle(done).await?;
                     self.session.apply(&entry);
                 }
-                Err(halt) => return Ok(self.halted(halt, Some(entry))),
+                Err(Halt::Refused) => return Err(JournalRefused),
+                Err(halt) => {
+                    self.ask_for_costs().await;
+                    let entry = self.left(entry);
+                    return Ok(self.halted(halt, Some(entry)));
+                }
             }
         }
+    }
+
+    /// Asks what the calls cost whose end nobody heard.
+    async fn ask_for_costs(&self) {
+        let limit = if self.runtime.ends.is_cancelled() {
+            ASKING_AT_THE_END
+        } else {
+            ASKING
+        };
+        let asked = async {
+            for generation in self.lost_calls.open() {
+                let asked = self.runtime.provider.get_generation(&generation).await;
+                if let Ok(Some(cost)) = asked {
+                    self.lost_calls.settle(&generation, cost);
+                }
+            }
+        };
+        // What nobody tells in time stays in the journal.
+        tokio::time::timeout(limit, asked).await.ok();
+    }
+
+    /// The entry of a turn that has no outcome. It keeps the names of the calls whose cost is not
+    /// booked, and of no others: those are booked with what is written next.
+    fn left(&mut self, mut entry: JournalEntry) -> JournalEntry {
+        if self.lost_calls.has_names() {
+            let generations = self.lost_calls.open();
+            entry.outcome = TurnUnderWay { generations }.into_outcome();
+            self.unrecorded.push(Record::Update(entry.clone()));
+        }
+        entry
     }
 
     fn halted(self, halt: Halt, entry: Option<JournalEntry>) -> Ending {
         let lost = self.lost_calls.take_cost();
         let unrecorded = self.unrecorded;
         match halt {
-            Halt::Stopped => Ending::Interrupted {
+            Halt::Stopped | Halt::Refused => Ending::Interrupted {
                 cut_off: entry.map(|entry| {
                     Box::new(JournalEntry {
                         usage: lost,
@@ -258,11 +302,16 @@ impl Work<'_> {
     }
 
     /// Does it; gives the entry with its outcome.
-    async fn carry_out(&mut self, action: Action, mut entry: JournalEntry) -> Result<Done, Halt> {
+    async fn carry_out(
+        &mut self,
+        action: Action,
+        mut entry: JournalEntry,
+        journal: &dyn Journal,
+    ) -> Result<Done, Halt> {
         let mut with = Vec::new();
         let outcome = match action {
             Action::Turn => {
-                let outcome = self.turn(&entry).await?;
+                let outcome = self.turn(&entry, journal).await?;
                 entry.usage = self.lost_calls.take_cost();
                 if let TurnOutcome::Answer(turn) = &outcome {
                     entry.usage += turn.usage;
@@ -284,7 +333,7 @@ impl Work<'_> {
         Ok(Done { entry, with })
     }
 
-    async fn turn(&self, entry: &JournalEntry) -> Result<TurnOutcome, Halt> {
+    async fn turn(&self, entry: &JournalEntry, journal: &dyn Journal) -> Result<TurnOutcome, Halt> {
         let messages = match within_limit(self.session.messages(), CONTEXT_LIMIT) {
             Ok(messages) => messages,
             Err(message) => {
@@ -315,13 +364,38 @@ impl Work<'_> {
                 key: &key,
             },
         };
-        tokio::select! {
-            biased;
-            () = self.place.cancel.cancelled() => Err(Halt::Stopped),
-            answer = self.runtime.provider.send_message(&request, &self.lost_calls) => answer
-                .map(TurnOutcome::Answer)
-                .or_else(|error| unanswered(&error)),
+        // Calls of a process that died.
+        self.ask_for_costs().await;
+        let call = self
+            .runtime
+            .provider
+            .send_message(&request, &self.lost_calls);
+        tokio::pin!(call);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.place.cancel.cancelled() => return Err(Halt::Stopped),
+                answer = &mut call => {
+                    return answer
+                        .map(TurnOutcome::Answer)
+                        .or_else(|error| unanswered(&error));
+                }
+                () = self.lost_calls.another() => self.remember(entry, journal).await?,
+            }
         }
+    }
+
+    /// Writes which calls are under way, so that what they cost can be asked for after a crash.
+    async fn remember(&self, entry: &JournalEntry, journal: &dyn Journal) -> Result<(), Halt> {
+        let generations = self.lost_calls.open();
+        let entry = JournalEntry {
+            outcome: TurnUnderWay { generations }.into_outcome(),
+            ..entry.clone()
+        };
+        journal
+            .record(vec![Record::Update(entry)])
+            .await
+            .map_err(|JournalRefused| Halt::Refused)
     }
 }
 
@@ -336,6 +410,8 @@ struct Done {
 enum Halt {
     /// The caller asked to stop.
     Stopped,
+    /// The journal refused a write.
+    Refused,
     /// The provider can't serve the turn now, and when a limit is over that keeps it from that.
     Unserved(Failure, Option<Duration>),
 }

@@ -191,8 +191,8 @@ impl Mailbox for TaskMailbox<'_> {
             sender: Some(&own),
             run_id: Some(self.plan.run.id),
             audience: match target {
-                Target::Agent(_) | Target::All => Audience::Agents(ids),
-                Target::Topic(_) => Audience::Listeners(ids),
+                Target::Agent(_) => Audience::Agents(ids),
+                Target::Topic(_) | Target::All => Audience::Listeners(ids),
             },
             topic: target.topic(),
             message_type: outgoing.message_type.unwrap_or_else(default_type),

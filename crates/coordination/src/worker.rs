@@ -142,7 +142,7 @@ impl Coordinator {
             journal: &journal,
             mailbox: &mailbox,
         };
-        let runtime = self.runtime(job.plan, &job.agent, Arc::clone(&workspace))?;
+        let runtime = self.runtime(&job, Arc::clone(&workspace))?;
         let within = job.stop.child_token();
         let mut work = Box::pin(runtime.run(&brief, past, ports, &within));
         let ending = tokio::select! {
@@ -158,7 +158,8 @@ impl Coordinator {
         }
     }
 
-    fn runtime(&self, plan: &Plan, agent: &Agent, workspace: Arc<WorkspaceDir>) -> Result<Runtime> {
+    fn runtime(&self, job: &Job<'_>, workspace: Arc<WorkspaceDir>) -> Result<Runtime> {
+        let Job { plan, agent, .. } = job;
         let observer: Arc<dyn Observer> = Arc::<Notices>::clone(&self.parts.notices);
         let allowances = plan.budgets.of(agent.id);
         let provider = serving(&self.parts.providers, agent, &allowances, &observer);
@@ -172,6 +173,7 @@ impl Coordinator {
             launcher: self.parts.launcher.clone(),
             clock: Arc::clone(&self.parts.clock),
             ids: Arc::clone(&self.parts.ids),
+            ends: job.stop.clone(),
         })
     }
 

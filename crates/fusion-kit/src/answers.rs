@@ -127,6 +127,10 @@ impl DeltaSink for Hearing<'_> {
         answers.entry(self.step.to_owned()).or_default().take(delta);
     }
 
+    fn began(&self, generation: &str) {
+        self.also.began(generation);
+    }
+
     fn lost(&self, cost: Option<Usage>) -> bool {
         self.also.lost(cost)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use fusion_persistence::{Error, Result};
 use sea_orm::sqlx::{self, Connection};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr,
     TransactionTrait,
 };
 use tokio::runtime;
@@ -33,6 +33,13 @@ const RETURN_WITHIN: Duration = Duration::from_secs(1);
 
 /// How long opening a connection may take before callers are told that the server is away.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A server that says nothing for so long is taken for gone. Longer than it waits for a lock.
+const ANSWER_WITHIN: Duration = Duration::from_secs(8);
+
+/// How long a process waits for its turn to migrate, by the server's count and by ours.
+const TURN_WITHIN: &str = "60s";
+const TURN_HEARD_WITHIN: Duration = Duration::from_secs(70);
 
 /// The oldest server whose SQL we have run.
 const OLDEST_SERVER: i32 = 150_000;
@@ -187,14 +194,10 @@ async fn check_server(connection: &DatabaseConnection) -> Result<()> {
         sea_orm::DbBackend::Postgres,
         "SELECT current_setting('server_version_num')::int4, current_setting('server_encoding')",
     );
-    let row = connection
-        .query_one_raw(ask)
-        .await
-        .map_err(trying("ask the server for its version"))?;
+    const ACTION: &str = "ask the server for its version";
+    let row = answered(ANSWER_WITHIN, ACTION, connection.query_one_raw(ask)).await?;
     let Some(row) = row else { return Ok(()) };
-    let (version, encoding): (i32, String) = row
-        .try_get_many_by_index()
-        .map_err(trying("ask the server for its version"))?;
+    let (version, encoding): (i32, String) = row.try_get_many_by_index().map_err(trying(ACTION))?;
     if version < OLDEST_SERVER {
         return Err(Error::Unusable {
             reason: format!(
@@ -224,18 +227,32 @@ async fn migrate(connection: &DatabaseConnection) -> Result<()> {
 /// Begins a transaction that may take long, while other processes that start wait their turn.
 pub(crate) async fn begin_alone(connection: &DatabaseConnection) -> Result<DatabaseTransaction> {
     const ACTION: &str = "bring the schema up to date";
-    let transaction = connection.begin().await.map_err(trying(ACTION))?;
-    for statement in [
-        "SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = 0;
-         SET LOCAL idle_in_transaction_session_timeout = 0",
-        TAKE_TURNS,
-    ] {
-        transaction
-            .execute_unprepared(statement)
-            .await
-            .map_err(trying(ACTION))?;
+    let transaction = answered(ANSWER_WITHIN, ACTION, connection.begin()).await?;
+    let settings = format!(
+        "SET LOCAL lock_timeout = '{TURN_WITHIN}'; SET LOCAL statement_timeout = 0;
+         SET LOCAL idle_in_transaction_session_timeout = 0"
+    );
+    for statement in [&settings, TAKE_TURNS] {
+        let done = transaction.execute_unprepared(statement);
+        answered(TURN_HEARD_WITHIN, ACTION, done).await?;
     }
     Ok(transaction)
+}
+
+/// What the server answers, unless it says nothing: a connection to a server that is mute does not
+/// break.
+async fn answered<T>(
+    within: Duration,
+    action: &'static str,
+    answer: impl Future<Output = std::result::Result<T, DbErr>>,
+) -> Result<T> {
+    match timeout(within, answer).await {
+        Ok(answer) => answer.map_err(trying(action)),
+        Err(silence) => Err(Error::Unavailable {
+            action,
+            source: Box::new(silence),
+        }),
+    }
 }
 
 #[cfg(test)]

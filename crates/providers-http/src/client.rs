@@ -154,6 +154,9 @@ impl HttpProvider {
             let error = self.fault(response, Some(request.model)).await;
             return Err(error.of_generation(id));
         }
+        if let (Some(id), Account::OpenRouter) = (&id, self.quirks.account) {
+            deltas.began(id);
+        }
         let incoming = Incoming::new(self.wire, deltas, pace);
         match incoming.read(&self.connection.origin, response).await {
             Ok(Outcome::Answer(answer)) => Ok(self.turn(answer, request, id)),

@@ -98,6 +98,11 @@ impl Details {
             || self.is_about_a_budget()
     }
 
+    /// Whether the limit is over with the month (Anthropic).
+    fn is_monthly(&self) -> bool {
+        self.has_word("enforced_spend_limit")
+    }
+
     fn money(&self) -> Meaning {
         if self.has_word("in_flight") {
             // A budget that running requests have taken and give back.
@@ -105,7 +110,7 @@ impl Details {
         } else if self.has_word("weight_exceeds_budget") {
             // It would cost more than there is, now and later.
             Meaning::Impossible
-        } else if self.is_about_a_budget() && self.resets_at.is_some() {
+        } else if self.is_about_a_budget() && (self.resets_at.is_some() || self.is_monthly()) {
             Meaning::Limited
         } else {
             Meaning::Unpaid
@@ -219,6 +224,11 @@ impl Origin {
         let is_loading = status == 503 && details.says("Loading model");
         wait::demanded(headers, &details.hints)
             .or_else(|| wait::until_reset(headers, details.resets_at?))
+            .or_else(|| {
+                details
+                    .is_monthly()
+                    .then(|| wait::until_next_month(headers))
+            })
             .or_else(|| (status == OVERLOADED || is_loading).then_some(LONGER_WAIT))
     }
 }

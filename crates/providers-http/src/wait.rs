@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Months, NaiveTime, Utc};
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
 /// A longer one is not believed.
@@ -49,6 +49,16 @@ pub(crate) fn until_reset(headers: &HeaderMap, moment: DateTime<Utc>) -> Option<
     Duration::try_from_secs_f64(seconds)
         .ok()
         .map(|wait| wait.min(LONGEST))
+}
+
+/// The time until the first of the next month, 00:00 UTC, or until somebody asks again before that.
+pub(crate) fn until_next_month(headers: &HeaderMap) -> Duration {
+    let next_month = || {
+        let today = date(headers, DATE.as_str())?.date_naive();
+        let first = today.with_day(1)?.checked_add_months(Months::new(1))?;
+        until_reset(headers, first.and_time(NaiveTime::MIN).and_utc())
+    };
+    next_month().unwrap_or(LONGEST)
 }
 
 /// Seconds until a reset given in Unix milliseconds, Unix seconds or seconds from now: their

@@ -145,6 +145,10 @@ impl DeltaSink for Booked<'_> {
         self.deltas.take(delta);
     }
 
+    fn began(&self, generation: &str) {
+        self.deltas.began(generation);
+    }
+
     fn lost(&self, cost: Option<Usage>) -> bool {
         let mut has_room = self.deltas.lost(cost);
         for hold in &self.holds {

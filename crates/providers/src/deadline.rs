@@ -97,6 +97,10 @@ impl DeltaSink for Watched<'_> {
         self.deltas.take(delta);
     }
 
+    fn began(&self, generation: &str) {
+        self.deltas.began(generation);
+    }
+
     fn lost(&self, cost: Option<Usage>) -> bool {
         self.deltas.lost(cost)
     }

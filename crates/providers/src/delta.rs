@@ -30,6 +30,10 @@ pub trait DeltaSink: Send + Sync {
     /// Takes a delta.
     fn take(&self, delta: Delta<'_>);
 
+    /// A call for the turn is under way, and this is the provider's name for its answer: what it costs
+    /// can be asked for by that name, should nobody hear its end. Passed on like [`lost`](Self::lost).
+    fn began(&self, _generation: &str) {}
+
     /// A call for the turn was lost on its way and may be billed all the same. It cost this, without a
     /// turn; `None` where nobody can say. Not for eyes only: a sink that passes deltas on passes this
     /// on too. Tells whether another call may be made for the turn.

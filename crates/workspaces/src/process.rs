@@ -6,39 +6,31 @@
 //! that came of the command before it reports. So nothing survives a timeout, a cancellation,
 //! a dropped future, or the death of this process.
 
+mod held;
 mod output;
 pub(crate) mod wire;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio_util::sync::CancellationToken;
 
 use crate::sandbox::Policy;
 use crate::{Error, Grants, Limits, Resource, Result, Sandbox, SandboxReport, WorkspaceDir};
+use held::{Ended, Helper, Lifeline};
 use output::Output;
-use wire::{Answer, Report, Request};
+use wire::{Report, Request};
 
 /// Where commands look for programs.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// How long the helper may take to kill everything.
-const KILL_LIMIT: Duration = Duration::from_secs(5);
-/// How long output is still read after the helper is gone. Only a descriptor that the command
-/// handed to a process of another command can keep the stream open that long.
-const DRAIN_LIMIT: Duration = Duration::from_secs(1);
-/// No report is longer, in bytes.
-const REPORT_LIMIT: u64 = 64 * 1024;
 /// How long the sandbox's own test may take.
 const LOOK_LIMIT: Duration = Duration::from_secs(30);
 /// What runs the scripts of commands.
@@ -192,11 +184,12 @@ impl Launcher {
     /// holds. A promise that is broken is in the report.
     ///
     /// # Errors
-    /// The helper can't be started or was killed.
+    /// There is no room for a file to try it on, the helper can't be started or was killed.
     pub async fn look(&self, dir: &WorkspaceDir, grants: &Grants) -> Result<SandboxReport> {
         if self.sandbox == Sandbox::Off {
             return Ok(SandboxReport::nothing(Sandbox::Off, "switched off"));
         }
+        let canary = canary().map_err(Error::io("make a file in", std::env::temp_dir()))?;
         let command = Command {
             program: Program::Argv(Vec::new()),
             env: BTreeMap::new(),
@@ -204,8 +197,13 @@ impl Launcher {
             timeout: LOOK_LIMIT,
             output_limit: 0,
         };
-        let cancel = CancellationToken::new();
-        let (ended, _) = self.attempt(dir, &command, None, &cancel).await?;
+        let attempt = Attempt {
+            dir,
+            command: &command,
+            streams: None,
+            canary: Some(canary.path()),
+        };
+        let (ended, _) = self.attempt(&attempt, &CancellationToken::new()).await?;
         match ended {
             Ended::Reported(Some(answer)) => Ok(answer.sandbox),
             Ended::Reported(None) | Ended::Stopped(_) | Ended::Stuck => Err(Error::HelperLost {
@@ -234,7 +232,13 @@ impl Launcher {
             let output = Output::new(0, u64::MAX);
             (Ended::Stopped(Exit::Cancelled), output)
         } else {
-            self.attempt(dir, command, streams, cancel).await?
+            let attempt = Attempt {
+                dir,
+                command,
+                streams,
+                canary: None,
+            };
+            self.attempt(&attempt, cancel).await?
         };
         let (exit, sandbox) = exit_of(ended, program)?;
         Ok(Finished {
@@ -248,11 +252,15 @@ impl Launcher {
     /// Tries once, and once more without namespaces where this machine turns out to have none.
     async fn attempt(
         &self,
-        dir: &WorkspaceDir,
-        command: &Command,
-        streams: Option<&[OwnedFd; 3]>,
+        attempt: &Attempt<'_>,
         cancel: &CancellationToken,
     ) -> Result<(Ended, Output)> {
+        let Attempt {
+            dir,
+            command,
+            streams,
+            ..
+        } = *attempt;
         loop {
             let flood = if streams.is_some() {
                 u64::MAX
@@ -270,7 +278,7 @@ impl Launcher {
                 }
             };
             let failed = |source| Error::Helper { source };
-            let request = wire::encode(&self.request(dir, command)).map_err(failed)?;
+            let request = wire::encode(&self.request(attempt)).map_err(failed)?;
             let helper = self.start(dir, streams).map_err(failed)?;
             let ended = helper.hold(request, stop, &mut output).await;
             if let Ended::Reported(Some(answer)) = &ended
@@ -284,7 +292,8 @@ impl Launcher {
         }
     }
 
-    fn request(&self, dir: &WorkspaceDir, command: &Command) -> Request {
+    fn request(&self, attempt: &Attempt<'_>) -> Request {
+        let Attempt { dir, command, .. } = *attempt;
         let argv = match &command.program {
             Program::Shell(script) => vec![SHELL.to_owned(), "-c".to_owned(), script.clone()],
             Program::Argv(argv) => argv.clone(),
@@ -293,6 +302,7 @@ impl Launcher {
         hidden.extend(dir.path().parent().map(ToOwned::to_owned));
         Request {
             argv,
+            canary: attempt.canary.map(Path::to_owned),
             env: environment(dir, command),
             uid: dir.uid(),
             workspace: dir.path().to_owned(),
@@ -350,117 +360,21 @@ impl Launcher {
     }
 }
 
-/// How holding a helper ended.
-enum Ended {
-    /// By itself, with its report if it left one.
-    Reported(Option<Answer>),
-    /// We stopped it, and everything is dead.
-    Stopped(Exit),
-    /// We stopped it, and it did not end.
-    Stuck,
+/// One start of a helper.
+struct Attempt<'a> {
+    dir: &'a WorkspaceDir,
+    command: &'a Command,
+    streams: Option<&'a [OwnedFd; 3]>,
+    canary: Option<&'a Path>,
 }
 
-/// The request goes in here; closing it ends everything.
-enum Lifeline {
-    Pipe(ChildStdin),
-    /// Has carried the streams of the command before.
-    Socket(UnixStream),
-}
-
-impl Lifeline {
-    /// Hands the request over; the line stays open with what is given back.
-    async fn send(self, request: Vec<u8>) -> io::Result<Self> {
-        match self {
-            Self::Pipe(mut pipe) => {
-                pipe.write_all(&request).await?;
-                Ok(Self::Pipe(pipe))
-            }
-            Self::Socket(mut socket) => tokio::task::spawn_blocking(move || {
-                io::Write::write_all(&mut socket, &request)?;
-                Ok(Self::Socket(socket))
-            })
-            .await
-            .map_err(io::Error::other)?,
-        }
-    }
-}
-
-/// A running helper and the three pipes to it.
-struct Helper {
-    child: Child,
-    lifeline: Lifeline,
-    /// The report comes from here. The command does not have it.
-    control: ChildStdout,
-    /// What the command writes.
-    stream: ChildStderr,
-}
-
-impl Helper {
-    async fn hold(
-        self,
-        request: Vec<u8>,
-        stop: impl Future<Output = Exit>,
-        output: &mut Output,
-    ) -> Ended {
-        let Self {
-            child,
-            lifeline,
-            control,
-            stream,
-        } = self;
-        let gone = CancellationToken::new();
-        let read = async {
-            tokio::select! {
-                biased;
-                () = output.fill(stream) => {}
-                () = async { gone.cancelled().await; tokio::time::sleep(DRAIN_LIMIT).await } => {}
-            }
-        };
-        let attend = async {
-            // Whichever is first; the life line goes with `talk`.
-            let ended = tokio::select! {
-                biased;
-                report = talk(lifeline, control, request) => Ended::Reported(report),
-                exit = stop => Ended::Stopped(exit),
-            };
-            let ended = bury(child, ended).await;
-            gone.cancel();
-            ended
-        };
-        let ((), ended) = tokio::join!(read, attend);
-        ended
-    }
-}
-
-/// Gives the helper its request and waits for its answer. The life line is closed at the end.
-async fn talk(lifeline: Lifeline, control: ChildStdout, request: Vec<u8>) -> Option<Answer> {
-    let _lifeline = lifeline.send(request).await.ok()?;
-    let mut answer = Vec::new();
-    let read = control.take(REPORT_LIMIT).read_to_end(&mut answer).await;
-    read.ok()?;
-    serde_json::from_slice(&answer).ok()
-}
-
-/// Waits until the helper is gone; it goes only after everything it held.
-async fn bury(mut child: Child, ended: Ended) -> Ended {
-    if tokio::time::timeout(KILL_LIMIT, child.wait()).await.is_ok() {
-        return ended;
-    }
-    let killed = kill_group(&child);
-    if let Err(error) = child.start_kill().and(killed) {
-        tracing::warn!(%error, "can't kill a helper process");
-    }
-    Ended::Stuck
-}
-
-/// Kills the helper's process group, which the helper leads. It is not reaped yet, so its id is
-/// still its own.
-fn kill_group(child: &Child) -> io::Result<()> {
-    let leader = child
-        .id()
-        .and_then(|id| i32::try_from(id).ok())
-        .and_then(Pid::from_raw);
-    leader.map_or(Ok(()), |group| Ok(kill_process_group(group, Signal::KILL)?))
+/// A file that every user may read and write; it goes with what is given back.
+fn canary() -> io::Result<tempfile::NamedTempFile> {
+    let rights = std::fs::Permissions::from_mode(0o666);
+    tempfile::Builder::new()
+        .prefix("fusion-canary-")
+        .permissions(rights)
+        .tempfile()
 }
 
 fn exit_of(ended: Ended, program: String) -> Result<(Exit, Option<SandboxReport>)> {

@@ -107,6 +107,7 @@ impl Place {
             launcher: Launcher::new(helper),
             clock: Arc::new(Midnight),
             ids: Arc::<Ids>::clone(&self.ids),
+            ends: cancel.clone(),
         };
         let ports = Ports {
             journal,

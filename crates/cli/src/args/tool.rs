@@ -58,7 +58,7 @@ pub struct SandboxRunArgs {
     after_long_help = "\
 Examples:
   fusion-kit tool list
-  fusion-kit tool call run_command --workspace . --input '{\"command\": \"id\"}'"
+  fusion-kit tool call run_command --workspace . --input '{\"command\":\"id\"}'"
 )]
 pub struct ToolArgs {
     /// What to do with them.
@@ -89,8 +89,8 @@ With --lines, each line of stdin is a request such as {\"name\": \"read_file\", 
 
 Examples:
   fusion-kit tool call list_files --workspace ./project
-  fusion-kit tool call read_file --workspace ./project --input '{\"path\": \"notes.md\"}'
-  fusion-kit tool call --lines --workspace ./project < requests.jsonl")]
+  fusion-kit tool call read_file --workspace ./project --input '{\"path\":\"notes.md\"}'
+  fusion-kit tool call --lines --workspace ./project     requests come from stdin")]
 pub struct ToolCallArgs {
     /// The tool; `tool list` names them.
     #[arg(required_unless_present = "lines", conflicts_with = "lines")]

@@ -1,5 +1,7 @@
 //! What lost calls cost is in the totals of the run, whatever becomes of the turn.
 
+use std::time::Duration;
+
 use fusion_coordination::Driven;
 use fusion_core::{Cost, EntryKind, TaskState, Usage};
 use tokio_util::sync::CancellationToken;
@@ -146,4 +148,70 @@ async fn cut_streams_of_unknown_cost_stop_a_run_at_its_budget() {
         "{stopped}"
     );
     assert_eq!(world.run(run).await.usage, Usage::default());
+}
+
+#[tokio::test]
+async fn row_63_a_cancelled_call_is_asked_for_and_counts_once() {
+    let world = World::new().await;
+    let cancel = CancellationToken::new();
+    let model = Model::good().naming().billing(BILL);
+    world.register("p", model.hanging_at(1, cancel.clone()));
+    let run = world.create(&one_step("")).await;
+    let driven = world.drive_until(run, &cancel).await.unwrap();
+    assert_eq!(driven, Driven::Interrupted);
+    assert_eq!(world.run(run).await.usage, BILL);
+    let task = world.tasks(run).await.remove(0);
+    assert_eq!(world.journal(&task).await[0].outcome, None);
+    world.drive(run).await.unwrap();
+    assert_eq!(world.run(run).await.usage, after(1));
+}
+
+#[tokio::test]
+async fn row_63_a_call_that_is_cut_off_by_the_timeout_of_its_step_is_asked_for() {
+    let world = World::new().await;
+    let model = Model::good().naming().billing(BILL);
+    world.register("p", model.hanging_at(1, CancellationToken::new()));
+    let file = one_step("").replace("prompt: Do it.", "prompt: Do it., timeout: 1s");
+    let run = world.create(&file).await;
+    world.drive(run).await.unwrap();
+    let task = world.tasks(run).await.remove(0);
+    assert_eq!((task.state, task.usage), (TaskState::Failed, BILL));
+    assert_eq!(world.run(run).await.usage, BILL);
+}
+
+#[tokio::test]
+async fn row_64_a_call_under_way_is_named_in_the_journal_and_counts_once_when_its_cost_is_known() {
+    let world = World::new().await;
+    // Nobody tells what it cost yet.
+    let model = Model::good().naming();
+    world.register("p", model.hanging_at(1, CancellationToken::new()));
+    let run = world.create(&one_step("")).await;
+    let stop = CancellationToken::new();
+    let named = Some(serde_json::json!({ "generations": ["gen-1"] }));
+    let is_named = async {
+        let task = world.tasks(run).await.remove(0);
+        loop {
+            let journal = world.journal(&task).await;
+            if journal.first().is_some_and(|turn| turn.outcome == named) {
+                return stop.cancel();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let is_named = tokio::time::timeout(Duration::from_secs(60), is_named);
+    let (driven, seen) = tokio::join!(world.drive_until(run, &stop), is_named);
+    seen.unwrap();
+    assert_eq!(driven.unwrap(), Driven::Interrupted);
+    assert_eq!(world.run(run).await.usage, Usage::default());
+    let task = world.tasks(run).await.remove(0);
+    assert_eq!(world.journal(&task).await[0].outcome, named);
+    // As in the process after it.
+    world.register("p", Model::good().billing(BILL));
+    world.drive(run).await.unwrap();
+    let all = Usage {
+        // Nobody looked the second one's prices up.
+        cost: BILL.cost,
+        ..after(1)
+    };
+    assert_eq!(world.run(run).await.usage, all);
 }

@@ -20,6 +20,8 @@ pub(crate) struct Model {
     failing: Failing,
     /// What each lost answer cost.
     bill: Option<Usage>,
+    /// Names each answer when it begins.
+    is_named: bool,
     /// Cancels at this call, and never answers it.
     hangs_at: Option<(u64, CancellationToken)>,
     gone: bool,
@@ -31,6 +33,7 @@ impl Model {
             calls: Mutex::default(),
             failing: Box::new(failing),
             bill: None,
+            is_named: false,
             hangs_at: None,
             gone: false,
         }
@@ -44,6 +47,14 @@ impl Model {
     pub(crate) fn billing(self, bill: Usage) -> Self {
         Self {
             bill: Some(bill),
+            ..self
+        }
+    }
+
+    /// The same, and it tells how each answer is called: `gen-1`, `gen-2`.
+    pub(crate) fn naming(self) -> Self {
+        Self {
+            is_named: true,
             ..self
         }
     }
@@ -124,12 +135,19 @@ impl Provider for Model {
         })
     }
 
-    async fn send_message(&self, request: &TurnRequest<'_>, _: &dyn DeltaSink) -> Result<Turn> {
+    async fn send_message(
+        &self,
+        request: &TurnRequest<'_>,
+        deltas: &dyn DeltaSink,
+    ) -> Result<Turn> {
         let call = {
             let mut calls = self.calls.lock().unwrap();
             *calls += 1;
             *calls
         };
+        if self.is_named {
+            deltas.began(&format!("gen-{call}"));
+        }
         if let Some((at, cancel)) = &self.hangs_at
             && *at == call
         {

@@ -1,5 +1,6 @@
 //! Ctrl-C and SIGTERM in the middle of the work, and going on afterwards.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -93,35 +94,26 @@ async fn sigterm_stops_a_model_call_at_once_and_resume_goes_on() {
 /// stop. Its arguments name the project, so that what is left of it can be found.
 async fn working_on_a_stubborn_command(project: &Project) -> Running {
     let here = project.path().display();
-    project.write(
-        "up.sh",
-        "trap \"\" INT TERM HUP; cd /; touch \"$1\"; while :; do sleep 1000; done",
-    );
-    // The agent may be another user, so what it runs and where it writes is open to all.
-    let up = project.path().join("up");
-    std::fs::create_dir(&up).unwrap();
-    open(&up, 0o777);
-    open(&project.path().join("up.sh"), 0o644);
-    let stay = format!("sh {here}/up.sh {here}/up");
-    project.write(
-        "script.yaml",
-        script("0ms", &format!("(setsid {stay}/orphan &) ; {stay}/child")),
-    );
+    let stay = r#"export W="$PWD/projects"; S="trap : INT TERM HUP; cd /; touch \$W/\$1; while :; do sleep 1000; done""#;
+    let command =
+        format!(r#"{stay}; (setsid sh -c "$S" {here} orphan &) ; sh -c "$S" {here} child"#);
+    project.write("script.yaml", script("0ms", &command));
     let running = project.fusion_kit(["run", "flow.yaml"]).start();
     wait_for("both processes of the command", || {
-        ["orphan", "child"]
-            .iter()
-            .all(|name| up.join(name).exists())
-            .then_some(())
+        let workspaces = fs::read_dir(project.data_dir().join("workspaces")).ok()?;
+        let projects = workspaces
+            .flatten()
+            .map(|entry| entry.path().join("projects"));
+        let is_up = |folder: PathBuf| {
+            ["orphan", "child"]
+                .iter()
+                .all(|name| folder.join(name).exists())
+        };
+        projects.into_iter().any(is_up).then_some(())
     })
     .await;
     assert!(project.processes().len() >= 3, "{:?}", project.processes());
     running
-}
-
-fn open(path: &PathBuf, mode: u32) {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
 async fn a_command_is_stopped_by(signal: Signal) {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use fusion_persistence::AgentReader;
 use serde_json::Value;
 
 use crate::support::{BINARY, Finished, Project, is_root, program, step};
@@ -58,24 +59,83 @@ async fn as_root_a_command_reaches_neither_other_workspaces_nor_the_data() {
     let lines: Vec<&str> = reached.lines().collect();
     let uid: u32 = lines[0].parse().unwrap();
     assert!((50_000..=59_999).contains(&uid), "{reached}");
-    let denied = lines
-        .iter()
-        .filter(|line| line.ends_with("Permission denied"));
-    assert_eq!(denied.count(), 7, "{reached}");
+    // The three files and the two new ones; where there are namespaces, the folders themselves
+    // show the way to the own workspace and nothing else.
+    let denied = lines.iter().filter(|line| is_denied(line)).count();
+    assert!((5..=7).contains(&denied), "{reached}");
+    let listed = lines.iter().take(3).filter(|line| !is_denied(line)).count() - 1;
+    assert_eq!(denied + listed, 7, "{reached}");
+    assert!(!project.data_dir().join("x").exists());
 
     let project = Project::new();
     run_command(&project, "echo a secret > projects/note").await;
     let own = workspace_of_newest_run(&project).await;
     let reached = run_command(
         &project,
-        &format!("ls {own}; cat {own}/projects/note; echo x > {own}/projects/note; ls -d {other}"),
+        &format!("ls {own}; cat {own}/projects/note; echo x > {own}/projects/note; ls {other}"),
     )
     .await;
-    let denied = reached
-        .lines()
-        .filter(|line| line.ends_with("Permission denied"));
-    assert_eq!(denied.count(), 3, "{reached}");
     assert!(!reached.contains("a secret"), "{reached}");
+    let note = std::fs::read_to_string(Path::new(&own).join("projects/note")).unwrap();
+    assert_eq!(note, "a secret\n", "{reached}");
+}
+
+fn is_denied(line: &str) -> bool {
+    ["Permission denied", "No such file or directory"]
+        .iter()
+        .any(|why| line.ends_with(why))
+}
+
+#[tokio::test]
+async fn the_record_of_an_agent_says_what_holds_its_commands() {
+    let project = Project::new();
+    run_command(&project, "true").await;
+    let (store, run) = project.store().await;
+    let agents = store.agents_of_run(run).await.unwrap();
+    let record = &agents[0].0.metadata["sandbox"];
+    assert_eq!(record["sandbox"], "on");
+    let layers = record["layers"].as_array().unwrap();
+    let in_force: Vec<&str> = layers
+        .iter()
+        .filter(|layer| layer["in_force"] == true)
+        .filter_map(|layer| layer["name"].as_str())
+        .collect();
+    for promised in ["no-new-privileges", "landlock", "seccomp", "limits"] {
+        assert!(in_force.contains(&promised), "{record:#}");
+    }
+    let shown = project.shown().await;
+    let outcome = &step(&shown, "work")["journal"][1]["outcome"];
+    assert_eq!(outcome.get("unsandboxed"), None, "{outcome:#}");
+}
+
+#[tokio::test]
+async fn without_a_sandbox_everything_says_so() {
+    let mut project = Project::new();
+    project.set("FUSION_KIT_SANDBOX", "off");
+    let told = "the sandbox is switched off (FUSION_KIT_SANDBOX=off)";
+    run_command(&project, "true").await;
+    let ran = project.run(["run", "flow.yaml"]).await.expect(0);
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    let (store, run) = project.store().await;
+    let agents = store.agents_of_run(run).await.unwrap();
+    assert_eq!(agents[0].0.metadata["sandbox"]["sandbox"], "off");
+    let shown = project.shown().await;
+    let outcome = &step(&shown, "work")["journal"][1]["outcome"];
+    assert_eq!(outcome["unsandboxed"], true, "{outcome:#}");
+    let verified = project.run(["verify"]).await.expect(1);
+    assert!(verified.stdout.contains(told), "{}", verified.stdout);
+    let held = project.run(["sandbox", "run", "true"]).await.expect(0);
+    assert!(held.stderr.contains(told), "{}", held.stderr);
+}
+
+#[tokio::test]
+async fn a_wrong_setting_of_the_sandbox_refuses_the_run() {
+    let mut project = Project::of_examples();
+    project.set("FUSION_KIT_SANDBOX", "false");
+    let before = project.contents();
+    let refused = project.run(["run", "hello.yaml"]).await.expect(2);
+    refused.says(&["FUSION_KIT_SANDBOX is 'false'", "help: write on or off"]);
+    assert_eq!(project.contents(), before);
 }
 
 #[tokio::test]

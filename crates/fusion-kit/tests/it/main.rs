@@ -17,6 +17,10 @@ mod failing_runs;
 #[cfg(test)]
 mod first_steps;
 #[cfg(test)]
+mod generations;
+#[cfg(test)]
+mod held_commands;
+#[cfg(test)]
 mod howto;
 #[cfg(test)]
 mod interruption;

@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 use crate::crash::{die_at, go_on};
 use crate::support::{Project, examples, states};
 
+/// Characters of an id.
+const ID_LENGTH: usize = 36;
+
 const EXAMPLE: &str = "talk.yaml";
 
 /// More commits than a run of the example has.
@@ -47,11 +50,11 @@ fn shown(run: &Value) -> BTreeMap<String, usize> {
                 _ => None,
             });
         for text in texts.flatten() {
-            let id = match &text {
-                Value::String(text) => text
+            let id: Option<String> = match text.as_str() {
+                Some(text) => text
                     .split_once("\n\nMessage ")
-                    .map(|(_, rest)| rest[..36].to_owned()),
-                message => Some(message["id"].as_str().unwrap().to_owned()),
+                    .map(|(_, rest)| rest.chars().take(ID_LENGTH).collect()),
+                None => text["id"].as_str().map(str::to_owned),
             };
             if let Some(id) = id {
                 *shown.entry(id).or_default() += 1;

@@ -1,7 +1,5 @@
 //! The writing connection to PostgreSQL.
 
-use std::time::Duration;
-
 use fusion_persistence::Error;
 use sea_orm::prelude::Uuid;
 use sea_orm::{
@@ -11,14 +9,12 @@ use sea_orm::{
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
+use super::{ANSWER_WITHIN, answered};
 use crate::error::corrupt;
 use crate::failure::{Failure, Result, of_postgres};
 use crate::fault;
 use crate::location::ServerUrl;
 use crate::session::{Outcome, Readable, Session};
-
-/// A server that says nothing for so long is taken for gone. Longer than it waits for a lock.
-const ANSWER_WITHIN: Duration = Duration::from_secs(8);
 
 const REGISTER: &str = "INSERT INTO writers (id, last_commit, started_at)
   VALUES (gen_random_uuid(), 0, clock_timestamp()) RETURNING id";
@@ -46,10 +42,13 @@ pub(crate) struct PostgresSession {
 impl PostgresSession {
     /// Registers a writer.
     pub(crate) async fn open(url: &ServerUrl, pool: DatabaseConnection) -> Result<Self> {
-        let failed = |error| of_postgres("register with the database", error);
-        let row = pool.query_one_raw(statement(REGISTER, [])).await;
-        let row = row.map_err(failed)?.ok_or_else(|| corrupt("writer"))?;
-        let id = row.try_get_by_index(0).map_err(failed)?;
+        const ACTION: &str = "register with the database";
+        let asked = pool.query_one_raw(statement(REGISTER, []));
+        let row = answered(ANSWER_WITHIN, ACTION, asked).await?;
+        let row = row.ok_or_else(|| corrupt("writer"))?;
+        let id = row
+            .try_get_by_index(0)
+            .map_err(|error| of_postgres(ACTION, error))?;
         Ok(Self {
             url: url.clone(),
             pool,

@@ -200,10 +200,14 @@ async fn a_vendor_without_such_an_account_is_not_asked() {
 }
 
 #[derive(Default)]
-struct Told(Mutex<Vec<Option<Usage>>>);
+struct Told(Mutex<Vec<Option<Usage>>>, Mutex<Vec<String>>);
 
 impl DeltaSink for Told {
     fn take(&self, _: Delta<'_>) {}
+
+    fn began(&self, generation: &str) {
+        self.1.lock().unwrap().push(generation.to_owned());
+    }
 
     fn lost(&self, cost: Option<Usage>) -> bool {
         self.0.lock().unwrap().push(cost);
@@ -241,6 +245,7 @@ async fn a_turn_that_came_at_the_second_try_tells_what_the_first_one_cost() {
     let half = Cost::from_usd("0.5".parse().unwrap()).unwrap();
     assert_eq!((turn.usage.turns, turn.usage.cost), (1, half));
     assert_eq!(told.0.into_inner().unwrap(), [Some(billed())]);
+    assert_eq!(told.1.into_inner().unwrap(), ["gen-1"]);
     let mut all = turn.usage;
     all += billed();
     assert_eq!(layered.figures().usage, all);

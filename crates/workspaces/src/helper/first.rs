@@ -78,7 +78,7 @@ fn run() -> io::Result<()> {
     say(&mut words, &Word::Sandbox(report))?;
     let end = if !is_kept {
         Report::Refused
-    } else if request.argv.is_empty() {
+    } else if request.canary.is_some() {
         Report::Exited { code: 0 }
     } else if first.is_alone() {
         first.watch_over(streams)?
@@ -151,9 +151,9 @@ impl First<'_> {
         );
         let covered = self.restrict_files(&mut report)?;
         report.set(LayerName::Seccomp, filter::put_on(self.open(covered)));
-        if self.request.argv.is_empty() {
+        if let Some(outside) = &self.request.canary {
             let network = self.policy.grants.network;
-            canary::correct(&mut report, &self.request.workspace, network);
+            canary::correct(&mut report, outside, &self.request.workspace, network);
         }
         Ok(Ok(report))
     }

@@ -26,8 +26,10 @@ const STREAMS: usize = 3;
 /// What the helper shall start. The working directory is inherited.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Request {
-    /// The program and its arguments; nothing only looks at the sandbox.
+    /// The program and its arguments.
     pub(crate) argv: Vec<String>,
+    /// Nothing is started; the sandbox is tried out on this file, which every user may write.
+    pub(crate) canary: Option<PathBuf>,
     /// The whole environment.
     pub(crate) env: BTreeMap<String, String>,
     /// The user and group to become; `None` means to stay the same user, who is not root.

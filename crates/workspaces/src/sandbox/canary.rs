@@ -1,8 +1,7 @@
 //! Tries, from inside, what a command must not be able to do. A layer that says it is in force
 //! and lets one of these through is not.
 
-use std::fs::{self, OpenOptions};
-use std::io;
+use std::fs::{self, File, OpenOptions};
 use std::path::Path;
 
 use rustix::io::Errno;
@@ -13,10 +12,11 @@ use rustix::thread::no_new_privs;
 use super::{LayerName, SandboxReport};
 
 /// Takes layers that do not hold out of the report.
-pub(crate) fn correct(report: &mut SandboxReport, workspace: &Path, network: bool) {
+/// `outside` is a file that every user of the machine may write.
+pub(crate) fn correct(report: &mut SandboxReport, outside: &Path, workspace: &Path, network: bool) {
     for (name, held) in [
         (LayerName::NoNewPrivileges, no_new_privs().unwrap_or(false)),
-        (LayerName::Landlock, holds_files(workspace)),
+        (LayerName::Landlock, holds_files(outside, workspace)),
         (LayerName::Seccomp, holds_calls(network)),
         (
             LayerName::Limits,
@@ -30,22 +30,15 @@ pub(crate) fn correct(report: &mut SandboxReport, workspace: &Path, network: boo
     }
 }
 
-/// The folder beside the workspace can't be written, and the workspace can.
-fn holds_files(workspace: &Path) -> bool {
-    let attempt = |folder: &Path| {
-        let file = folder.join(".fusion-canary");
-        let made = OpenOptions::new().write(true).create_new(true).open(&file);
-        fs::remove_file(file).ok();
-        made.map(|_| ()).map_err(|error| error.kind())
-    };
-    let outside = workspace.parent().map(attempt);
-    let denied = matches!(
-        outside,
-        None | Some(Err(
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
-        ))
-    );
-    denied && attempt(workspace).is_ok()
+/// The file outside can be neither read nor written, though its rights allow both, and the
+/// workspace can be written.
+fn holds_files(outside: &Path, workspace: &Path) -> bool {
+    let inside = workspace.join(".fusion-canary");
+    let written = fs::write(&inside, "").is_ok();
+    fs::remove_file(inside).ok();
+    let reached =
+        File::open(outside).is_ok() || OpenOptions::new().append(true).open(outside).is_ok();
+    written && !reached
 }
 
 fn holds_calls(network: bool) -> bool {

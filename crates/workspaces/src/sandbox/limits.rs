@@ -66,9 +66,9 @@ pub(crate) enum Counted {
 
 /// Puts the limits on this process and all that it starts; says them.
 pub(crate) fn put_on(limits: &Limits, counted: Counted) -> rustix::io::Result<String> {
-    let processes = match counted {
-        Counted::Own => limits.processes,
-        Counted::OfUser => limits.processes.saturating_add(tasks_of_user()),
+    let (processes, more) = match counted {
+        Counted::Own => (limits.processes, ""),
+        Counted::OfUser => (limits.processes.saturating_add(tasks_of_user()), " more"),
     };
     let wanted = [
         (Rlim::Core, 0),
@@ -92,8 +92,9 @@ pub(crate) fn put_on(limits: &Limits, counted: Counted) -> rustix::io::Result<St
         setrlimit(resource, limit)?;
     }
     Ok(format!(
-        "{} MiB of memory, {processes} processes, files of {} MiB, {} open files, no core dumps",
+        "{} MiB of memory, {}{more} processes, files of {} MiB, {} open files, no core dumps",
         limits.memory / MIB,
+        limits.processes,
         limits.file_size / MIB,
         limits.open_files,
     ))

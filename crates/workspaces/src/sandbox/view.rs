@@ -23,6 +23,8 @@ use crate::descriptor::open_dir;
 
 /// Where the view is put together; what is there is hidden from the command.
 const SCAFFOLDS: [&str; 3] = ["/tmp", "/run", "/mnt"];
+/// Where programs put files when they don't ask for `TMPDIR`.
+const TEMPORARY: &str = "/tmp";
 /// What root's own `/proc` tells and a command has no use for.
 const MASKED: [&str; 7] = [
     "kallsyms",
@@ -42,6 +44,15 @@ pub(crate) struct Wanted<'a> {
     pub(crate) grants: &'a Grants,
     /// What is not shown, though it may be below a folder of programs.
     pub(crate) hidden: &'a [PathBuf],
+}
+
+impl Wanted<'_> {
+    /// Whether something that is shown is below this folder.
+    fn is_below(&self, folder: &str) -> bool {
+        let granted = self.grants.read.iter().chain(&self.grants.write);
+        self.workspace.starts_with(folder)
+            || granted.into_iter().any(|path| path.starts_with(folder))
+    }
 }
 
 /// Makes the view and moves this process into it, to the workspace. Says what failed; then this
@@ -69,10 +80,13 @@ pub(crate) fn make(wanted: &Wanted<'_>) -> Result<(), String> {
     }
     view.devices()?;
     view.processes()?;
-    view.folder(Path::new("/tmp"))?;
+    view.folder(Path::new(TEMPORARY))?;
     match temporary {
-        Ok(folder) => view.show(&folder, Path::new("/tmp"), Access::Write)?,
-        Err(_) => view.memory(Path::new("/tmp"), c"mode=0700,size=64m")?,
+        Ok(folder) if !wanted.is_below(TEMPORARY) => {
+            view.show(&folder, Path::new(TEMPORARY), Access::Write)?
+        }
+        // The way to what is below would be made in the agent's own folder.
+        Ok(_) | Err(_) => view.memory(Path::new(TEMPORARY), c"mode=1777,size=64m")?,
     }
     for grant in &grants {
         view.show(&grant.folder, &grant.path, grant.access)?;

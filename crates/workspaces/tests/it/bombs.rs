@@ -46,7 +46,8 @@ async fn open(agent: &WorkspaceDir, script: &str) -> Finished {
 #[tokio::test]
 async fn a_fork_bomb_is_bounded_and_gone_and_others_go_on() {
     let place = Place::new();
-    let (bomber, other) = (place.agent(1), place.agent(2));
+    // As root, processes are counted by user: other tests have users of their own.
+    let (bomber, other) = (place.agent(50), place.agent(51));
     let bomb = Command {
         timeout: Duration::from_secs(2),
         ..shell("f() { f & f & sleep 1; }; f; while :; do f; done")
@@ -75,7 +76,7 @@ async fn a_fork_bomb_is_bounded_and_gone_and_others_go_on() {
 #[tokio::test]
 async fn a_process_that_takes_too_much_memory_gets_none() {
     let place = Place::new();
-    let agent = place.agent(1);
+    let agent = place.agent(53);
     let script = "perl -e '$x = \"a\" x (400 << 20); print length $x'";
     for launcher in levels() {
         let finished = run(&launcher, &agent, &shell(script)).await;
@@ -91,7 +92,7 @@ async fn a_process_that_takes_too_much_memory_gets_none() {
 #[tokio::test]
 async fn processes_that_take_too_much_memory_together_are_ended() {
     let place = Place::new();
-    let agent = place.agent(1);
+    let agent = place.agent(53);
     let script = "for i in 1 2 3 4 5 6; do
         perl -e '$x = \"a\" x (30 << 20); $x .= \"b\" x (30 << 20); sleep 1 while !-e \"projects/over\"' &
     done; wait; echo done";
@@ -115,7 +116,7 @@ async fn processes_that_take_too_much_memory_together_are_ended() {
 #[tokio::test]
 async fn a_file_that_grows_without_end_does_not() {
     let place = Place::new();
-    let agent = place.agent(1);
+    let agent = place.agent(53);
     let script = "head -c 8000000 /dev/zero > projects/big";
     let size = || {
         fs::metadata(agent.projects_path().join("big"))
@@ -134,7 +135,7 @@ async fn a_file_that_grows_without_end_does_not() {
 #[tokio::test]
 async fn a_process_has_so_many_open_files_and_no_more() {
     let place = Place::new();
-    let agent = place.agent(1);
+    let agent = place.agent(52);
     let script =
         "perl -e 'while ($n < 100 and open $f[$n], \"<\", \"/dev/null\") { $n++ } print $n'";
     for launcher in levels() {
@@ -147,7 +148,7 @@ async fn a_process_has_so_many_open_files_and_no_more() {
 #[tokio::test]
 async fn a_flood_of_output_ends_its_command() {
     let place = Place::new();
-    let agent = place.agent(1);
+    let agent = place.agent(53);
     for launcher in levels() {
         let finished = run(&launcher, &agent, &shell("echo head; yes")).await;
         assert_eq!(finished.exit, Exit::OverLimit(Resource::Output));

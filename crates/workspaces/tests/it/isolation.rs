@@ -15,6 +15,7 @@ mod writes;
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
+use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use fusion_workspaces::{Exit, LayerName, Sandbox};
@@ -22,6 +23,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::place::{HELPER, Place, base, is_root, launcher, shell};
 use world::World;
+
+/// How long the success of an attempt may take to show.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whether an attempt came to something; looked at from outside where that can be.
 type Judge = fn(&World, &str) -> bool;
@@ -79,15 +83,21 @@ async fn check(attempts: &[Attempt]) {
             if level == "namespaces" && !namespaces {
                 continue;
             }
-            let mut world = World::new();
+            let world = World::new();
             let script = world.filled(attempt.script);
             let cancel = CancellationToken::new();
             let finished = launcher
                 .run(world.agent(), &shell(&script), &cancel)
                 .await
                 .unwrap();
-            world.settle().await;
-            if (attempt.judge)(&world, &finished.output) != expected {
+            let succeeded = || (attempt.judge)(&world, &finished.output);
+            // What was done to another process shows a moment later.
+            let came = if expected {
+                within(PATIENCE, succeeded).await
+            } else {
+                succeeded()
+            };
+            if came != expected {
                 wrong.push(format!(
                     "{} ({level}): expected success to be {expected}: {:?} {}",
                     attempt.name, finished.exit, finished.output
@@ -96,6 +106,18 @@ async fn check(attempts: &[Attempt]) {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Looks until something holds, or the time is over.
+async fn within(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
+    let began = Instant::now();
+    while began.elapsed() < limit {
+        if holds() {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    holds()
 }
 
 /// A sandbox in which nothing works holds everything.

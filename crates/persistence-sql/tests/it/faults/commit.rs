@@ -6,8 +6,9 @@ use fusion_core::{AgentId, AgentState, Change, Coded, Decision, Project, Project
 use fusion_persistence::{
     AgentReader, Batch, Error, Patience, Patient, Repository, Store, TaskFilter,
 };
-use fusion_persistence_sql::SqlStore;
+use fusion_persistence_sql::{Durability, Location, SqlStore};
 use serde_json::json;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::load::LONGEST_WAIT;
@@ -243,4 +244,16 @@ async fn a_connection_that_is_mute_for_ever_is_given_up_for_a_new_one() {
     }
     let stored = messages(&far.store).await;
     assert_eq!(stored, ["before", "through a new one"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn opening_gives_up_on_a_server_that_is_mute() {
+    let url = crate::postgres::empty_database().await;
+    let proxy = Proxy::before(&url).await;
+    proxy.set(Way::Held);
+    let location = Location::from_url(&proxy.url(&url), Durability::Full).unwrap();
+    let begun = Instant::now();
+    let opened = SqlStore::open(&location, &TaskTracker::new()).await;
+    assert!(matches!(opened, Err(Error::Unavailable { .. })));
+    assert!(begun.elapsed() < LONGEST_WAIT, "{:?}", begun.elapsed());
 }

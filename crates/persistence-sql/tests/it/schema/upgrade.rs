@@ -185,24 +185,28 @@ async fn keeps_messages(place: Place, spelled: impl Fn(&str) -> String) {
         execute(&place, &spelled(sql)).await;
     }
     let open = place.open().await.unwrap();
-    let everything = Everything::of(&open.store).await;
-    let [first, second] = old_messages(&everything);
-    let all = MessageFilter::default();
-    let log = open.store.messages_after(&all, 0, 10).await.unwrap();
-    assert_eq!(log, [first.clone(), second.clone()]);
-    for agent in &everything.agents {
-        let inbox = open.store.inbox(agent.id, 0, 10).await.unwrap();
-        assert_eq!(inbox, std::slice::from_ref(&first));
-    }
-    let read = open.store.deliveries(second.id).await.unwrap();
-    assert_eq!(read.len(), everything.agents.len());
-    let expected = (2, DeliveryStatus::Delivered, second.delivered_at);
-    let mut settled = read.iter().map(|d| (d.seq, d.status, d.settled_at));
-    assert!(settled.all(|found| found == expected), "{read:?}");
+    has_old_messages(&open.store).await;
     let checks = check(&place.location).await.unwrap();
     let faults = checks.into_iter().filter_map(|check| check.fault);
     assert_eq!(faults.collect::<Vec<_>>(), Vec::<String>::new());
     open.close().await;
+}
+
+async fn has_old_messages(store: &SqlStore) {
+    let everything = Everything::of(store).await;
+    let [first, second] = old_messages(&everything);
+    let all = MessageFilter::default();
+    let log = store.messages_after(&all, 0, 10).await.unwrap();
+    assert_eq!(log, [first.clone(), second.clone()]);
+    for agent in &everything.agents {
+        let inbox = store.inbox(agent.id, 0, 10).await.unwrap();
+        assert_eq!(inbox, std::slice::from_ref(&first));
+    }
+    let read = store.deliveries(second.id).await.unwrap();
+    assert_eq!(read.len(), everything.agents.len());
+    let expected = (2, DeliveryStatus::Delivered, second.delivered_at);
+    let mut settled = read.iter().map(|d| (d.seq, d.status, d.settled_at));
+    assert!(settled.all(|found| found == expected), "{read:?}");
 }
 
 /// [`MESSAGES`] as they are read now.

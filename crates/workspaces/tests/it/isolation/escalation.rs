@@ -57,7 +57,6 @@ async fn doors_of_the_kernel_are_closed() {
         call("k-keyctl", "250, 0, -1, 0"),
         call("k-add-key", "248, 0, 0, 0, 0, 0"),
         call("k-name-to-handle", "303, -1, 0, 0, 0, 0"),
-        call("k-fsopen", "430, 0, 0"),
         call("k-mount-setattr", "442, -1, 0, 0, 0, 0"),
         call("d-tiocsti", "16, -1, 0x5412, 0"),
         call("d-tioclinux", "16, -1, 0x541C, 0"),

@@ -12,19 +12,19 @@ async fn no_process_outside_is_touched() {
         }),
         held(
             "p-priority",
-            "perl -e 'setpriority(0, @VICTIM@, 7)'",
-            |w, _| nice(&w.victim("stat")) == Some(7),
+            "perl -e 'setpriority(0, @VICTIM@, 3 + getpriority(0, 0))'",
+            |w, _| w.victim_is_slowed(),
         ),
         held(
             "p-priority-user",
-            "perl -e 'setpriority(2, $<, 7)'",
-            |w, _| nice(&w.victim("stat")) == Some(7),
+            "perl -e 'setpriority(2, $<, 3 + getpriority(0, 0))'",
+            |w, _| w.victim_is_slowed(),
         ),
         #[cfg(target_arch = "x86_64")]
         held(
             "p-prlimit",
             // RLIMIT_NOFILE 3 for the victim.
-            "perl -e 'syscall(302, @VICTIM@, 7, pack(\"QQ\", 3, 3), 0)'",
+            "perl -e '$l = pack(\"QQ\", 3, 3); syscall(302, @VICTIM@, 7, $l, 0)'",
             |w, _| {
                 w.victim("limits")
                     .lines()
@@ -62,10 +62,4 @@ fn call(name: &'static str, arguments: &'static str) -> Attempt {
         "perl -e '$! = 0; $r = syscall({arguments}); print $r >= 0 || ($! != 1 && $! != 38) ? \"reached\" : \"closed\"'"
     );
     held(name, script.leak(), reached)
-}
-
-/// The nice value in a line of `/proc/PID/stat`.
-fn nice(stat: &str) -> Option<i32> {
-    let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_ascii_whitespace().nth(16)?.parse().ok()
 }

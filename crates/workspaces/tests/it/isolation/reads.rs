@@ -55,7 +55,7 @@ async fn nothing_is_read_through_another_process() {
         held("r-proc-pid-fd", "cat /proc/@VICTIM@/fd/9", |w, o| w.stolen(o)),
         held("r-proc-environ", "cat /proc/@VICTIM@/environ", |w, o| w.stolen(o)),
         held_by_namespaces("r-proc-cmdline", "cat /proc/@VICTIM@/cmdline", |w, o| w.stolen(o)),
-        held_by_namespaces("p-ps", "grep -l . /proc/[0-9]*/comm | grep -c /@VICTIM@/", |_, o| o == "1\n"),
+        held_by_namespaces("p-ps", "ls /proc | grep -cx @VICTIM@", |_, o| o == "1\n"),
         held(
             "r-sysv-shm",
             "perl -e '$id = shmget(@VICTIM@, 64, 0) // die $!; shmread($id, $b, 0, 64) or die $!; print $b'",

@@ -9,7 +9,6 @@ use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::time::Duration;
 
 use fusion_workspaces::{LayerName, WorkspaceDir};
 use tokio::sync::OnceCell;
@@ -37,12 +36,19 @@ pub(super) struct World {
     agent: WorkspaceDir,
     /// A process of the same user that runs no command of an agent.
     victim: Child,
+    /// The victim's priority at the start: these tests lower their own, too.
+    nice: Option<i32>,
+    sockets: Sockets,
+    token: String,
+}
+
+/// Who waits to be talked to.
+struct Sockets {
     tcp: [Option<TcpListener>; 2],
     udp: UdpSocket,
     unix: UnixListener,
     datagrams: UnixDatagram,
     hidden: UnixListener,
-    token: String,
 }
 
 impl World {
@@ -73,38 +79,17 @@ impl World {
         ] {
             fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();
         }
-        fs::set_permissions(place.root(), Permissions::from_mode(0o755)).unwrap();
+        for folder in [place.root().as_path(), place.folder.path()] {
+            fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+        }
         let victim = victim(&out, &token);
-        let open_to_all =
-            |path: &Path| fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();
-        let unix = UnixListener::bind(out.join("socket")).unwrap();
-        let datagrams = UnixDatagram::bind(out.join("datagrams")).unwrap();
-        open_to_all(&out.join("socket"));
-        open_to_all(&out.join("datagrams"));
-        let address = SocketAddr::from_abstract_name(&token).unwrap();
-        let hidden = UnixListener::bind_addr(&address).unwrap();
-        for listener in [&unix, &hidden] {
-            listener.set_nonblocking(true).unwrap();
-        }
-        datagrams.set_nonblocking(true).unwrap();
-        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        udp.set_nonblocking(true).unwrap();
-        let tcp = [
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok(),
-            TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).ok(),
-        ];
-        for listener in tcp.iter().flatten() {
-            listener.set_nonblocking(true).unwrap();
-        }
+        let sockets = Sockets::new(&out, &token);
         Self {
             place,
             agent,
+            nice: nice_of(victim.id()),
             victim,
-            tcp,
-            udp,
-            unix,
-            datagrams,
-            hidden,
+            sockets,
             token,
         }
     }
@@ -131,8 +116,8 @@ impl World {
                 .map_or(0, |listener| listener.local_addr().unwrap().port())
                 .to_string()
         };
-        let [tcp, tcp6] = &self.tcp;
-        let udp = self.udp.local_addr().unwrap().port().to_string();
+        let [tcp, tcp6] = &self.sockets.tcp;
+        let udp = self.sockets.udp.local_addr().unwrap().port().to_string();
         let from_root: PathBuf = self.out().components().skip(1).collect();
         script
             .replace("@OUT@", self.out().to_str().unwrap())
@@ -143,11 +128,6 @@ impl World {
             .replace("@TCP@", &port(tcp.as_ref()))
             .replace("@TCP6@", &port(tcp6.as_ref()))
             .replace("@UDP@", &udp)
-    }
-
-    /// Waits until the end of a victim that was killed can be seen.
-    pub(super) async fn settle(&mut self) {
-        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 
     /// Whether the output holds what was to be kept.
@@ -161,17 +141,20 @@ impl World {
     }
 
     pub(super) fn was_connected(&self) -> bool {
-        let tcp = self
-            .tcp
+        let Sockets {
+            tcp, unix, hidden, ..
+        } = &self.sockets;
+        let tcp = tcp
             .iter()
             .flatten()
             .any(|listener| listener.accept().is_ok());
-        tcp || self.unix.accept().is_ok() || self.hidden.accept().is_ok()
+        tcp || unix.accept().is_ok() || hidden.accept().is_ok()
     }
 
     pub(super) fn was_sent_a_datagram(&self) -> bool {
+        let Sockets { udp, datagrams, .. } = &self.sockets;
         let mut byte = [0; 16];
-        self.udp.recv(&mut byte).is_ok() || self.datagrams.recv(&mut byte).is_ok()
+        udp.recv(&mut byte).is_ok() || datagrams.recv(&mut byte).is_ok()
     }
 
     /// What the kernel says of the victim, by the name of a file of its folder in `/proc`.
@@ -179,10 +162,47 @@ impl World {
         fs::read_to_string(format!("/proc/{}/{file}", self.victim.id())).unwrap_or_default()
     }
 
+    pub(super) fn victim_is_slowed(&self) -> bool {
+        nice_of(self.victim.id()) != self.nice
+    }
+
     pub(super) fn victim_lives(&self) -> bool {
         self.victim("stat")
             .rsplit_once(") ")
             .is_some_and(|(_, rest)| !rest.starts_with('Z'))
+    }
+}
+
+impl Sockets {
+    fn new(out: &Path, token: &str) -> Self {
+        let open_to_all =
+            |path: &Path| fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();
+        let unix = UnixListener::bind(out.join("socket")).unwrap();
+        let datagrams = UnixDatagram::bind(out.join("datagrams")).unwrap();
+        open_to_all(&out.join("socket"));
+        open_to_all(&out.join("datagrams"));
+        let address = SocketAddr::from_abstract_name(token).unwrap();
+        let hidden = UnixListener::bind_addr(&address).unwrap();
+        for listener in [&unix, &hidden] {
+            listener.set_nonblocking(true).unwrap();
+        }
+        datagrams.set_nonblocking(true).unwrap();
+        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        udp.set_nonblocking(true).unwrap();
+        let tcp = [
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok(),
+            TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).ok(),
+        ];
+        for listener in tcp.iter().flatten() {
+            listener.set_nonblocking(true).unwrap();
+        }
+        Self {
+            tcp,
+            udp,
+            unix,
+            datagrams,
+            hidden,
+        }
     }
 }
 
@@ -231,4 +251,11 @@ fn token_number() -> String {
         .unwrap()
         .to_string_lossy()
         .into_owned()
+}
+
+/// The nice value of a process.
+fn nice_of(pid: u32) -> Option<i32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_ascii_whitespace().nth(16)?.parse().ok()
 }

@@ -1,0 +1,199 @@
+//! `sandbox run` and `tool`: what a person runs as an agent would.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+
+use crate::support::{Finished, Project, wait_for};
+
+#[tokio::test]
+async fn streams_and_exit_codes_pass_through() {
+    let project = Project::new();
+    let script = "cat; echo out; echo err >&2; exit 7";
+    let mut command = project
+        .fusion_kit(["sandbox", "run", "--", "sh", "-c", script])
+        .into_command();
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"in\n").await.unwrap();
+    drop(stdin);
+    let ended: Finished = child.wait_with_output().await.unwrap().into();
+    assert_eq!(
+        (ended.code, ended.stdout.as_str(), ended.stderr.as_str()),
+        (Some(7), "in\nout\n", "err\n")
+    );
+    for (argv, code) in [
+        (vec!["sh", "-c", "kill -TERM $$"], 143),
+        (vec!["sh", "-c", "kill -SEGV $$"], 139),
+        (vec!["no-such-program"], 127),
+        (vec!["/etc/passwd"], 126),
+        (vec!["true"], 0),
+    ] {
+        let arguments = ["sandbox", "run", "--"].into_iter().chain(argv.clone());
+        assert_eq!(project.run(arguments).await.code, Some(code), "{argv:?}");
+    }
+    assert!(!project.data_dir().exists());
+}
+
+#[tokio::test]
+async fn a_command_writes_its_workspace_and_nothing_beside_it() {
+    let project = Project::new();
+    let workspace = project.path().join("project");
+    fs::create_dir(&workspace).unwrap();
+    fs::write(workspace.join("mine"), "mine").unwrap();
+    fs::write(project.path().join("secret"), "secret").unwrap();
+    for (name, mode) in [
+        ("secret", 0o666),
+        ("project/mine", 0o666),
+        ("project", 0o777),
+        ("", 0o777),
+    ] {
+        fs::set_permissions(project.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let script = "cat mine; echo made > made; cat ../secret; echo x > ../secret; echo x > ../new";
+    let arguments = [
+        "sandbox",
+        "run",
+        "--workspace",
+        "project",
+        "--",
+        "sh",
+        "-c",
+        script,
+    ];
+    let ended = project.run(arguments).await;
+    assert_eq!(ended.stdout, "mine");
+    assert_eq!(
+        fs::read_to_string(workspace.join("made")).unwrap(),
+        "made\n"
+    );
+    assert_eq!(
+        fs::read_to_string(project.path().join("secret")).unwrap(),
+        "secret"
+    );
+    assert!(!project.path().join("new").exists());
+}
+
+#[tokio::test]
+async fn a_workspace_that_can_not_be_one_is_refused() {
+    let project = Project::new();
+    for folder in ["/usr", "/etc", "none"] {
+        let ended = project
+            .run(["sandbox", "run", "--workspace", folder, "true"])
+            .await;
+        assert_eq!(ended.code, Some(125), "{ended:?}");
+        assert!(ended.stderr.starts_with("error: "), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_signal_stops_the_command_with_all_that_came_of_it() {
+    let project = Project::new();
+    let here = project.path().display();
+    let script = format!("(setsid sh -c 'sleep 1000' {here} &); echo up; sleep 1000");
+    let mut command = project
+        .fusion_kit(["sandbox", "run", "--", "sh", "-c", &script])
+        .into_command();
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("up"));
+    let pid = i32::try_from(child.id().unwrap()).unwrap();
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    assert_eq!(child.wait().await.unwrap().code(), Some(130));
+    wait_for("their end", || project.processes().is_empty().then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_tool_answers_a_person_as_it_answers_an_agent() {
+    let project = Project::new();
+    let workspace = project.path().join("project");
+    fs::create_dir(&workspace).unwrap();
+    let requests = [
+        json!({ "id": 1, "name": "write_file", "input": { "path": "a", "content": "text" } }),
+        json!({ "id": 2, "name": "read_file", "input": { "path": "a" } }),
+        json!({ "id": 3, "name": "read_file", "input": { "path": "../secret" } }),
+        json!({ "id": 4, "name": "run_command", "input": { "command": "cat a; exit 3" } }),
+        json!({ "id": 5, "name": "no_such_tool" }),
+    ];
+    let mut command = project
+        .fusion_kit(["tool", "call", "--lines", "--workspace", "project"])
+        .into_command();
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    for request in &requests {
+        stdin
+            .write_all(format!("{request}\n").as_bytes())
+            .await
+            .unwrap();
+    }
+    drop(stdin);
+    let ended: Finished = child.wait_with_output().await.unwrap().into();
+    let answers: Vec<Value> = ended
+        .expect(0)
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let told: Vec<(&Value, &Value, &Value)> = answers
+        .iter()
+        .map(|answer| (&answer["id"], &answer["ok"], &answer["exit_code"]))
+        .collect();
+    let (yes, no, none) = (json!(true), json!(false), Value::Null);
+    let ids: Vec<Value> = (1..=5).map(|id| json!(id)).collect();
+    assert_eq!(
+        told,
+        [
+            (&ids[0], &yes, &none),
+            (&ids[1], &yes, &none),
+            (&ids[2], &no, &none),
+            (&ids[3], &no, &json!(3)),
+            (&ids[4], &no, &none),
+        ]
+    );
+    assert_eq!(answers[1]["content"], "text");
+    assert_eq!(answers[3]["content"], "text\n[exit code 3]");
+}
+
+#[tokio::test]
+async fn every_tool_is_listed() {
+    let project = Project::new();
+    let listed = project
+        .run(["tool", "list", "--json"])
+        .await
+        .expect(0)
+        .json();
+    let names: Vec<&str> = listed["tools"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|tool| tool["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        names[..4],
+        ["read_file", "write_file", "list_files", "run_command"]
+    );
+}
+
+#[tokio::test]
+async fn verify_tells_what_holds_commands() {
+    let mut project = Project::new();
+    let key = project.path().join("key").display().to_string();
+    project.set("FUSION_MASTER_KEY_FILE", key);
+    let verified = project.run(["verify", "--json"]).await.expect(0).json();
+    let checks = verified["checks"].as_array().unwrap();
+    let check = checks
+        .iter()
+        .find(|check| check["name"] == "sandbox")
+        .unwrap();
+    let note = check["note"].as_str().unwrap();
+    assert!(
+        note.starts_with("no-new-privileges, landlock, seccomp, limits"),
+        "{note}"
+    );
+    assert!(!project.data_dir().exists());
+}
