@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use redis::{ConnectionInfo, PushInfo, PushKind};
+use redis::{ConnectionInfo, PushInfo, PushKind, Value};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
@@ -20,7 +20,7 @@ pub async fn probe(address: &Address, namespace: &Namespace, id: Uuid) -> Result
         fault: "a host is missing".to_owned(),
     });
     for (node, place) in address.nodes() {
-        result = probe_node(node, &place, &namespace.channel(&format!("verify.{id}"))).await;
+        result = probe_node(node, &place, namespace, &format!("verify.{id}")).await;
         if result.is_ok() {
             break;
         }
@@ -28,20 +28,30 @@ pub async fn probe(address: &Address, namespace: &Namespace, id: Uuid) -> Result
     result
 }
 
-async fn probe_node(node: &ConnectionInfo, place: &str, channel: &str) -> Result<Duration> {
+/// Listens as the bus does: a user may be allowed exactly that.
+async fn probe_node(
+    node: &ConnectionInfo,
+    place: &str,
+    namespace: &Namespace,
+    subject: &str,
+) -> Result<Duration> {
+    let channel = namespace.channel(subject);
     let (sender, mut heard) = mpsc::channel(1);
-    let hear = move |push: PushInfo| {
-        let tells = matches!(push.kind, PushKind::PMessage | PushKind::Disconnection);
-        if tells {
-            sender.try_send(push.kind)
-        } else {
-            Ok(())
+    let hear = {
+        let own = Value::BulkString(channel.clone().into_bytes());
+        move |push: PushInfo| {
+            let is_own = push.kind == PushKind::PMessage && push.data.get(1) == Some(&own);
+            if is_own || push.kind == PushKind::Disconnection {
+                sender.try_send(push.kind)
+            } else {
+                Ok(())
+            }
         }
     };
-    let mut connection = connect(node, place, hear, channel).await?;
+    let mut connection = connect(node, place, hear, &namespace.everything()).await?;
     let begun = Instant::now();
     let mut publish = redis::cmd("PUBLISH");
-    publish.arg(channel).arg("");
+    publish.arg(&channel).arg("");
     let exchange = async {
         publish.exec_async(&mut connection).await?;
         Ok(heard.recv().await)

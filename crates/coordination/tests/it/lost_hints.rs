@@ -1,53 +1,24 @@
 //! A bus that loses everything costs time only.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use fusion_coordination::Driven;
 use fusion_core::{
     CapabilitySet, EventType, Moment, NewEvent, NodeId, RunId, TaskState, Timestamp, WorkflowState,
 };
-use fusion_messaging::{Bus, Feed, Pattern, QueueLimits, Subject, Subscription, subscription};
 use fusion_persistence::{AgentReader, Batch, Claim, Claimed, Fence, Lease, Store};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::models::Model;
-use crate::world::{Ids, World};
-
-/// Takes every message and delivers none.
-#[derive(Debug, Default)]
-struct LosesAll {
-    lost: AtomicU64,
-    /// Kept, so that nobody is told that the bus is gone.
-    feeds: Mutex<Vec<Feed>>,
-}
-
-#[async_trait]
-impl Bus for LosesAll {
-    fn publish(&self, _: &Subject, _: Arc<[u8]>) {
-        self.lost.fetch_add(1, Ordering::Relaxed);
-    }
-
-    async fn subscribe(&self, _: &Pattern) -> Subscription {
-        let (feed, reader) = subscription(QueueLimits::default(), || {});
-        self.feeds().push(feed);
-        reader
-    }
-}
-
-impl LosesAll {
-    fn feeds(&self) -> std::sync::MutexGuard<'_, Vec<Feed>> {
-        self.feeds.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+use crate::world::{Deaf, Ids, World};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn losing_every_hint_leaves_no_step_of_a_run_behind() {
-    let bus = Arc::new(LosesAll::default());
-    let world = World::on(Arc::<LosesAll>::clone(&bus)).await;
+    let bus = Arc::new(Deaf::new());
+    let world = World::on(Arc::<Deaf>::clone(&bus)).await;
     world.register("good", Model::good());
     let mut file = "version: 1\nname: deaf\nagents:\n  \
          a: { provider: good, model: m }\n  b: { provider: good, model: m }\nsteps:\n  \
@@ -105,8 +76,8 @@ async fn complete(world: &World, claimed: Claimed, moment: Moment<'_>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_another_process_did_is_seen_without_a_hint() {
-    let bus = Arc::new(LosesAll::default());
-    let world = World::on(Arc::<LosesAll>::clone(&bus)).await;
+    let bus = Arc::new(Deaf::new());
+    let world = World::on(Arc::<Deaf>::clone(&bus)).await;
     world.register("good", Model::good());
     let file = "version: 1\nname: one\nagents:\n  a: { provider: good, model: m }\n\
                 steps:\n  - { id: s, agent: a, prompt: Do it. }\n";
@@ -116,7 +87,6 @@ async fn what_another_process_did_is_seen_without_a_hint() {
     stopped.cancel();
     let driven = world.drive_until(run, &stopped).await.unwrap();
     assert_eq!(driven, Driven::Interrupted);
-    let listening = bus.feeds().len();
 
     let ids = Ids::from(1 << 40);
     let moment = Moment {
@@ -126,7 +96,7 @@ async fn what_another_process_did_is_seen_without_a_hint() {
     let claimed = claim_elsewhere(&world, run, moment).await;
     let elsewhere = async {
         // The scheduler listens, so it has had its first look or is about to.
-        while bus.feeds().len() == listening {
+        while bus.readers.subscriptions() == 0 {
             tokio::task::yield_now().await;
         }
         complete(&world, claimed, moment).await;

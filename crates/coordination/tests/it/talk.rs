@@ -2,18 +2,16 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use fusion_coordination::Driven;
 use fusion_core::{
     DeliveryStatus, EntryState, EventType, JournalEntry, Message, MessageLimits, inbox_subject,
 };
-use fusion_messaging::{Bus, InProcessBus, Pattern, QueueLimits, Subject, Subscription};
 use fusion_persistence::{EventFilter, EventReader};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::conversation::{PATIENCE, Talk, calls, end, send, step, wait};
-use crate::world::World;
+use crate::world::{Deaf, World};
 
 /// Two agents at work at once: one asks, the other answers.
 fn question() -> [Value; 4] {
@@ -66,23 +64,9 @@ async fn a_question_is_answered_and_both_messages_are_delivered() {
     }
 }
 
-/// A bus that loses all that is said on it.
-#[derive(Debug)]
-struct Deaf(InProcessBus);
-
-#[async_trait]
-impl Bus for Deaf {
-    fn publish(&self, _: &Subject, _: Arc<[u8]>) {}
-
-    async fn subscribe(&self, pattern: &Pattern) -> Subscription {
-        self.0.subscribe(pattern).await
-    }
-}
-
 #[tokio::test]
 async fn agents_talk_also_when_every_hint_is_lost() {
-    let bus = Deaf(InProcessBus::new(QueueLimits::default()));
-    let world = World::on(Arc::new(bus)).await;
+    let world = World::on(Arc::new(Deaf::new())).await;
     let [agents, steps, script, more] = &question();
     let talk = Talk::on(world, [agents, steps, script, more]).await;
     talk.finish().await;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use fusion_coordination::{
     Coordinator, Driven, Error, NewRun, Notices, Options, Parts, Raised, check_models,
 };
 use fusion_core::{AgentId, Clock, EventType, IdSource, JournalEntry, Run, RunId, Task, Timestamp};
-use fusion_messaging::{Bus, InProcessBus, QueueLimits};
+use fusion_messaging::{Bus, InProcessBus, Pattern, QueueLimits, Subject, Subscription};
 use fusion_persistence::{EventFilter, EventReader, JournalReader, Repository, TaskReader};
 use fusion_persistence_sql::{Durability, Location, SqlStore};
 use fusion_providers::{
@@ -179,6 +180,33 @@ impl World {
             .into_iter()
             .map(|event| event.event.source_agent_id)
             .collect()
+    }
+}
+
+/// A bus that loses all that is said on it, and counts.
+#[derive(Debug)]
+pub(crate) struct Deaf {
+    pub(crate) readers: InProcessBus,
+    pub(crate) lost: AtomicU64,
+}
+
+impl Deaf {
+    pub(crate) fn new() -> Self {
+        Self {
+            readers: InProcessBus::new(QueueLimits::default()),
+            lost: AtomicU64::new(0),
+        }
+    }
+}
+
+#[async_trait]
+impl Bus for Deaf {
+    fn publish(&self, _: &Subject, _: Arc<[u8]>) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
+    }
+
+    async fn subscribe(&self, pattern: &Pattern) -> Subscription {
+        self.readers.subscribe(pattern).await
     }
 }
 

@@ -18,7 +18,8 @@ use tokio_util::task::TaskTracker;
 use super::{look, read, views};
 use crate::backend::{LocalBackend, Reading};
 use crate::find::{find, find_message};
-use crate::system::SystemClock;
+use crate::system::{SystemClock, SystemIds};
+use crate::wiring::BusPlace;
 use crate::{problems, wiring};
 
 /// The topic of what goes to all.
@@ -189,13 +190,17 @@ pub(super) async fn commit(
     decision: Decision,
 ) -> Result<MessageDetail, Problem> {
     let place = backend.place()?;
+    let bus = BusPlace::of(backend.config())?;
+    let subjects = decision.subjects();
     let location = place.location();
     let work = Box::pin(write(location, id, decision));
     let written = match location {
         Location::Server(_) => work.await,
         Location::File(..) | Location::Memory => place.alone(work).await?,
     };
-    written.map_err(|error| problems::of_store(&error))
+    let sent = written.map_err(|error| problems::of_store(&error))?;
+    bus.tell(subjects, &SystemIds::new()).await;
+    Ok(sent)
 }
 
 async fn write(

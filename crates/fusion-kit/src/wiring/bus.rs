@@ -1,5 +1,6 @@
 //! Which bus carries the messages.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,6 +62,22 @@ impl BusPlace {
                 }
             }
         }
+    }
+
+    /// Tells other processes what a command has committed, where they share a bus. It waits for the
+    /// server for a second or two at most; what is lost is seen at the next look.
+    pub(crate) async fn tell(self, subjects: BTreeSet<String>, ids: &dyn IdSource) {
+        if matches!(self, Self::InProcess) {
+            return;
+        }
+        let open = self.open(ids);
+        for subject in &subjects {
+            match subject.parse() {
+                Ok(subject) => open.bus.publish(&subject, Arc::default()),
+                Err(error) => tracing::warn!(%error, "a topic is not a subject"),
+            }
+        }
+        open.close().await;
     }
 
     /// Whether messages get through, for `verify`.

@@ -28,25 +28,37 @@ steps:
 outputs: { text: \"${{ steps.second.outputs.text }}\" }
 ";
 
-/// The second step takes as long as the file `go` in the project is missing.
-fn project() -> Project {
-    let mut project = Project::new();
-    let go = project.path().join("go").display().to_string();
-    let script = format!(
-        "
+const QUICK: &str = "version: 1\nsteps:\n  first: [{ text: one }]\n  second: [{ text: two }]\n";
+
+/// The second step takes as long as its workspace has no file `go`.
+const GATED: &str = "
 version: 1
 steps:
-  first: [{{ text: one }}]
+  first: [{ text: one }]
   second:
-    - tool_calls: [{{ name: run_command, arguments: {{ command: 'until test -e {go}; do sleep 0.1; done' }} }}]
+    - tool_calls: [{ name: run_command, arguments: { command: 'until test -e go; do sleep 0.1; done' } }]
     - text: two
-"
-    );
+";
+
+fn project(script: &str) -> Project {
+    let mut project = Project::new();
     project.write("flow.yaml", WORKFLOW);
     project.write("script.yaml", script);
     let key = project.path().join("master.key").display().to_string();
     project.set("FUSION_MASTER_KEY_FILE", key);
+    let workspaces = project.path().join("workspaces").display().to_string();
+    project.set("WORKSPACES_ROOT", workspaces);
     project
+}
+
+/// Lets the second step go on: a command begins in its workspace or in the folder of its projects.
+fn open_the_gate(project: &Project) {
+    for workspace in fs::read_dir(project.path().join("workspaces")).unwrap() {
+        let workspace = workspace.unwrap().path();
+        for folder in [workspace.clone(), workspace.join("projects")] {
+            fs::write(folder.join("go"), "").unwrap();
+        }
+    }
 }
 
 fn server() -> Redis {
@@ -81,16 +93,26 @@ async fn a_process_hears_the_run_of_another_that_shares_redis_and_postgresql() {
         server(),
         Postgres::start(&postgres_binaries().unwrap()).unwrap(),
     );
-    let mut project = project();
+    let mut project = project(GATED);
     project.set("REDIS_URL", redis.url());
     project.set("DATABASE_URL", postgres.url());
-    let (_bus, mut reader) = listen(&redis, "task.completed.*").await;
+    let (bus, mut reader) = listen(&redis, "task.completed.*").await;
+    let mut inboxes = bus.subscribe(&"agent.*.inbox".parse().unwrap()).await;
     let running = project.fusion_kit(["run", "flow.yaml", "--json"]).start();
     let mut heard = vec![next_subject(&mut reader).await];
     // The other one is at work: it told while it runs, and what it told is committed.
     let shown = project.shown().await;
     assert_eq!(states(&shown)[0], ("first", "completed"));
-    project.write("go", "");
+    // What a third one sends is heard at once too.
+    let sending = ["message", "send", "--to", "a", "hello", "--json"];
+    let sent = project.run(sending).await.expect(0).json();
+    let told = next_subject(&mut inboxes).await;
+    assert!(sent.to_string().contains("hello"), "{sent}");
+    assert!(
+        told.starts_with("agent.") && told.ends_with(".inbox"),
+        "{told}"
+    );
+    open_the_gate(&project);
     heard.push(next_subject(&mut reader).await);
     let ended = running.finish().await.expect(0).json();
     let expected: Vec<String> = ended["steps"]
@@ -107,8 +129,7 @@ async fn a_process_hears_the_run_of_another_that_shares_redis_and_postgresql() {
 #[tokio::test]
 async fn name_spaces_keep_two_installations_apart() {
     let redis = server();
-    let mut project = project();
-    project.write("go", "");
+    let mut project = project(QUICK);
     project.set("REDIS_URL", redis.url());
     project.set("FUSION_REDIS_NAMESPACE", "team-a:");
     let (ours, mut reader) = listen(&redis, "*").await;
@@ -124,7 +145,7 @@ async fn name_spaces_keep_two_installations_apart() {
 #[tokio::test]
 async fn verify_says_how_it_is_with_the_bus_and_the_way_out() {
     let mut redis = server();
-    let mut project = project();
+    let mut project = project(QUICK);
     let alone = bus_check(&project.run(["verify", "--json"]).await.expect(0));
     assert_eq!(
         alone["note"],
@@ -168,7 +189,7 @@ async fn verify_says_how_it_is_with_the_bus_and_the_way_out() {
 
 #[tokio::test]
 async fn a_url_that_is_none_is_refused_before_anything_is_made_and_not_repeated() {
-    let mut project = project();
+    let mut project = project(QUICK);
     for url in ["http://me:canary@h", "canary", "redis://me:canary@a,b"] {
         project.set("REDIS_URL", url);
         let before = project.contents();
@@ -184,9 +205,8 @@ async fn a_url_that_is_none_is_refused_before_anything_is_made_and_not_repeated(
 #[tokio::test]
 async fn a_run_needs_no_redis_and_says_that_it_is_away() {
     let mut redis = server();
-    let mut project = project();
+    let mut project = project(QUICK);
     project.set("REDIS_URL", redis.url());
-    project.write("go", "");
     redis.kill().unwrap();
     let ended = project.run(["run", "flow.yaml", "--json"]).await.expect(0);
     assert_eq!(ended.json()["outputs"], json!({ "text": "two" }));
@@ -197,7 +217,7 @@ async fn a_run_needs_no_redis_and_says_that_it_is_away() {
 #[tokio::test]
 async fn a_run_goes_on_whatever_happens_to_redis_meanwhile() {
     let mut redis = server();
-    let mut project = project();
+    let mut project = project(GATED);
     project.set("REDIS_URL", redis.url());
     let running = project.fusion_kit(["run", "flow.yaml", "--json"]).start();
     let at_second = |run: &Value| states(run)[1] == ("second", "running");
@@ -205,7 +225,7 @@ async fn a_run_goes_on_whatever_happens_to_redis_meanwhile() {
     redis.kill().unwrap();
     redis.start_again().unwrap();
     redis.pause().unwrap();
-    project.write("go", "");
+    open_the_gate(&project);
     let ended = running.finish().await.expect(0).json();
     assert_eq!(ended["outputs"], json!({ "text": "two" }));
 }
@@ -238,7 +258,7 @@ async fn a_server_behind_tls_is_used_when_its_certificate_is_trusted() {
     ];
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let redis = Redis::start_with(&redis_binaries().unwrap(), &lines).unwrap();
-    let mut project = project();
+    let mut project = project(QUICK);
     project.set("REDIS_URL", redis.url().replace("redis://", "rediss://"));
     let unknown = bus_check(&project.run(["verify", "--json"]).await.expect(1));
     let fault = unknown["fault"].as_str().unwrap();
