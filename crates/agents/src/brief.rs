@@ -26,6 +26,8 @@ pub struct TaskBrief {
     pub model: String,
     /// The rendered prompt.
     pub prompt: String,
+    /// The names of the run's other agents.
+    pub peers: Vec<String>,
     /// What the agent may use.
     pub tools: Vec<ToolGroup>,
     /// Model calls before the task fails.

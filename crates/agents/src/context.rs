@@ -1,5 +1,6 @@
 //! What a model gets to read, within limits.
 
+use fusion_core::ToolGroup;
 use fusion_providers::Message;
 use serde_json::{Map, Value};
 
@@ -16,6 +17,9 @@ pub(crate) const RESULT_LIMIT: usize = 32 * 1024;
 /// says about it.
 pub(crate) const CONTENT_LIMIT: usize = RESULT_LIMIT - 256;
 
+/// Other agents that an agent is told of by name.
+const PEERS_TOLD: usize = 50;
+
 /// The system prompt: the agent's own instructions and the rules of the place it works in.
 pub(crate) fn system_prompt(brief: &TaskBrief) -> String {
     let mut text = brief.instructions.trim().to_owned();
@@ -26,11 +30,15 @@ pub(crate) fn system_prompt(brief: &TaskBrief) -> String {
         "You are the agent '{}' and work on the step '{}' of the workflow '{}'.",
         brief.agent, brief.step, brief.workflow
     ));
-    if !brief.tools.is_empty() {
+    let has = |group| brief.tools.contains(&group);
+    if has(ToolGroup::Files) || has(ToolGroup::Shell) {
         text.push_str(
             " You have a workspace of your own: every path is relative to it, and nothing outside of it \
              can be reached. Put what you make under projects/.",
         );
+    }
+    if has(ToolGroup::Messages) {
+        text.push_str(&talk(brief));
     }
     if brief.answers_with_outputs() {
         text.push_str(
@@ -45,15 +53,38 @@ pub(crate) fn system_prompt(brief: &TaskBrief) -> String {
     text
 }
 
-/// The messages to send: all of them, or with the oldest tool results and the long arguments of
-/// the oldest calls left out when they are too many. What was left out is said in its place.
+/// With whom the agent can talk.
+fn talk(brief: &TaskBrief) -> String {
+    let mut names: Vec<&str> = brief
+        .peers
+        .iter()
+        .take(PEERS_TOLD)
+        .map(String::as_str)
+        .collect();
+    if brief.peers.len() > PEERS_TOLD {
+        names.push("...");
+    }
+    let peers = match names.as_slice() {
+        [] => "There are no other agents in this run".to_owned(),
+        names => format!("The other agents of this run are: {}", names.join(", ")),
+    };
+    format!(
+        " {peers}. Your messages reach an agent at its next turn while it works on a step, and its \
+         messages reach you in the same way."
+    )
+}
+
+/// The messages to send: all of them, or with the oldest tool results, the long arguments of the
+/// oldest calls and what was said to the agent after its prompt left out when they are too many.
+/// What was left out is said in its place.
 ///
 /// # Errors
 /// Even without these it is too much; the text says how much.
 pub(crate) fn within_limit(messages: &[Message], limit: usize) -> Result<Vec<Message>, String> {
     let mut kept = messages.to_vec();
     let mut total: usize = kept.iter().map(size).sum();
-    for message in &mut kept {
+    // The first one is the prompt: without it there is no task.
+    for message in kept.iter_mut().skip(1) {
         if total <= limit {
             break;
         }
@@ -71,7 +102,7 @@ pub(crate) fn within_limit(messages: &[Message], limit: usize) -> Result<Vec<Mes
 
 fn leave_out(message: &mut Message) {
     match message {
-        Message::User { .. } => {}
+        Message::User { text } => replace(text, "an earlier message"),
         Message::Assistant { tool_calls, .. } => {
             for call in tool_calls {
                 for argument in call
@@ -165,6 +196,15 @@ mod tests {
     }
 
     #[test]
+    fn what_was_said_after_the_prompt_is_left_out_and_the_prompt_is_not() {
+        let said = |text: String| Message::User { text };
+        let prompt = || said("p".repeat(200));
+        let kept = within_limit(&[prompt(), said("x".repeat(500))], 400).unwrap();
+        let note = "[500 bytes of an earlier message were left out to fit the context]";
+        assert_eq!(kept, [prompt(), said(note.to_owned())]);
+    }
+
+    #[test]
     fn a_long_argument_of_an_old_call_is_left_out_and_the_short_ones_stay() {
         let call = |content: &str| Message::Assistant {
             text: String::new(),
@@ -175,9 +215,13 @@ mod tests {
             }],
             reasoning: None,
         };
-        let kept = within_limit(&[call(&"x".repeat(500)), call("short")], 300).unwrap();
+        let prompt = Message::User { text: "go".into() };
+        let told = [prompt.clone(), call(&"x".repeat(500)), call("short")];
         let note = "[500 bytes of an argument of write_file were left out to fit the context]";
-        assert_eq!(kept, [call(note), call("short")]);
+        assert_eq!(
+            within_limit(&told, 300).unwrap(),
+            [prompt, call(note), call("short")]
+        );
     }
 
     #[test]

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use fusion_core::{EffectClass, ToolGroup};
 use fusion_providers::{ToolCall, ToolSpec};
 use fusion_workspaces::{Launcher, WorkspaceDir};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::toolbox::{Place, Stopped, Toolbox};
+use crate::toolbox::{Correspondence, Place, Stopped, Toolbox};
+use crate::{Addressed, Incoming, JournalRefused, Mailbox, Outgoing, Record, Refusal};
 
 /// A tool that agents can be given.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,6 +67,9 @@ pub async fn call_tool(
         launcher,
         command_timeout: LONGEST,
         cancel: cancel.clone(),
+        mailbox: &OutOfRun,
+        peers: &[],
+        correspondence: Correspondence::default(),
     };
     let call = ToolCall {
         id: "direct".to_owned(),
@@ -86,3 +91,39 @@ pub async fn call_tool(
 
 /// The longest that one command may take: the default of a step.
 const LONGEST: Duration = Duration::from_mins(30);
+
+/// The mailbox of nobody: agents talk to each other within a run.
+#[derive(Debug)]
+struct OutOfRun;
+
+impl OutOfRun {
+    fn refusal<T>() -> Result<T, Refusal> {
+        let told = "there is no other agent here: messages go between the agents of a run";
+        Err(Refusal(told.to_owned()))
+    }
+}
+
+#[async_trait]
+impl Mailbox for OutOfRun {
+    async fn unread(&self, _after: u64, _limit: u32) -> Result<Vec<Incoming>, Refusal> {
+        Self::refusal()
+    }
+
+    async fn changed(&self) {}
+
+    async fn address(&self, _outgoing: Outgoing) -> Result<Addressed, Refusal> {
+        Self::refusal()
+    }
+
+    async fn with_pattern(&self, _pattern: &str) -> Result<Vec<String>, Refusal> {
+        Self::refusal()
+    }
+
+    async fn without_pattern(&self, _pattern: &str) -> Result<Vec<String>, Refusal> {
+        Self::refusal()
+    }
+
+    async fn post(&self, _records: Vec<Record>) -> Result<Result<(), Refusal>, JournalRefused> {
+        Ok(Self::refusal())
+    }
+}

@@ -1,5 +1,7 @@
 //! How work on a task ends.
 
+use std::time::Duration;
+
 use fusion_core::{ErrorCode, JournalEntry, Usage};
 use serde_json::Value;
 
@@ -39,6 +41,8 @@ pub enum Ending {
     Unserved {
         /// Why.
         failure: Failure,
+        /// When the same call may be served, where a limit says so: waiting is enough then.
+        retry_after: Option<Duration>,
         /// What its calls cost all the same; in no record.
         lost: Usage,
         /// The last outcomes.

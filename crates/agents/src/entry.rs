@@ -1,13 +1,14 @@
 //! What the runtime keeps inside a journal entry.
 
 use fusion_core::{
-    EffectClass, EntryKind, EntryState, IdSource, JournalEntry, JournalEntryId, Timestamp, Usage,
+    EffectClass, EntryKind, EntryState, IdSource, JournalEntry, JournalEntryId, MessageId,
+    Timestamp, Usage,
 };
 use fusion_providers::{ToolCall, Turn};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::TaskBrief;
+use crate::{Incoming, Record, TaskBrief};
 
 /// The outcome of a turn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,9 +35,49 @@ pub(crate) struct ToolOutcome {
     /// Exit code, for commands that ended by themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) exit_code: Option<i32>,
+    /// The message that it sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sent: Option<MessageId>,
+    /// The messages that it read, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) read: Vec<MessageId>,
     /// A command ran that nothing held: the operator switched the sandbox off.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) unsandboxed: bool,
+    /// What is committed with it, or it was not done.
+    #[serde(skip)]
+    pub(crate) with: Vec<Record>,
+}
+
+impl ToolOutcome {
+    /// A call that did what was asked, as its text says.
+    pub(crate) const fn done(content: String) -> Self {
+        Self::new(content, true)
+    }
+
+    /// A call that did not; its text says why.
+    pub(crate) const fn refused(content: String) -> Self {
+        Self::new(content, false)
+    }
+
+    const fn new(content: String, ok: bool) -> Self {
+        Self {
+            content,
+            ok,
+            exit_code: None,
+            unsandboxed: false,
+            sent: None,
+            read: Vec::new(),
+            with: Vec::new(),
+        }
+    }
+}
+
+/// Messages that were put before the model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct InboxOutcome {
+    /// As the model read them.
+    pub(crate) messages: Vec<Incoming>,
 }
 
 /// The outcome of the `verify` commands.
@@ -82,6 +123,16 @@ impl Intent {
             name: "verify".to_owned(),
             effect: EffectClass::Read,
             request: json!({ "commands": commands }),
+        }
+    }
+
+    /// Messages that are about to be put before the model.
+    pub(crate) fn inbox(messages: &[Incoming]) -> Self {
+        Self {
+            kind: EntryKind::Inbox,
+            name: "messages".to_owned(),
+            effect: EffectClass::Committed,
+            request: json!({ "messages": messages.len() }),
         }
     }
 

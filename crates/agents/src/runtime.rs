@@ -1,19 +1,21 @@
 //! Carries out what the session says: one effect at a time, between two writes to the journal.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fusion_core::{Clock, Coded, EntryState, ErrorCode, IdSource, JournalEntry, error_chain};
-use fusion_providers::{Provider, ToolCall, TurnPlace, TurnRequest};
+use fusion_providers::{Provider, TurnPlace, TurnRequest};
 use fusion_workspaces::{Launcher, WorkspaceDir};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::{CONTEXT_LIMIT, size, system_prompt, within_limit};
-use crate::entry::{Intent, TurnOutcome};
+use crate::entry::{InboxOutcome, Intent, ToolOutcome, TurnOutcome};
+use crate::incoming::{INCOMING_LIMIT, ids, within_limits};
 use crate::lost_calls::LostCalls;
 use crate::session::{Action, Session};
-use crate::toolbox::{Place, Stopped, Toolbox, verify};
-use crate::{Ending, Failure, Journal, JournalRefused, Record, TaskBrief};
+use crate::toolbox::{Correspondence, Place, Stopped, Toolbox, verify};
+use crate::{Ending, Failure, Journal, JournalRefused, Mailbox, Record, Refusal, TaskBrief};
 
 /// Everything one agent works with.
 #[derive(Debug, Clone)]
@@ -30,6 +32,15 @@ pub struct Runtime {
     pub ids: Arc<dyn IdSource>,
 }
 
+/// What a task is written to, and how its agent talks to others.
+#[derive(Debug, Clone, Copy)]
+pub struct Ports<'a> {
+    /// Keeps the task's journal.
+    pub journal: &'a dyn Journal,
+    /// Carries the agent's messages.
+    pub mailbox: &'a dyn Mailbox,
+}
+
 impl Runtime {
     /// Works on a task until it ends, is cancelled, or its journal refuses a write.
     ///
@@ -43,7 +54,7 @@ impl Runtime {
         &self,
         brief: &TaskBrief,
         past: Vec<JournalEntry>,
-        journal: &dyn Journal,
+        ports: Ports<'_>,
         cancel: &CancellationToken,
     ) -> Result<Ending, JournalRefused> {
         let place = Place {
@@ -51,6 +62,9 @@ impl Runtime {
             launcher: self.launcher.clone(),
             command_timeout: brief.command_timeout,
             cancel: cancel.clone(),
+            mailbox: ports.mailbox,
+            peers: &brief.peers,
+            correspondence: Correspondence::default(),
         };
         Work {
             runtime: self,
@@ -64,7 +78,7 @@ impl Runtime {
             unrecorded: Vec::new(),
             lost_calls: LostCalls::default(),
         }
-        .finish(past, journal)
+        .finish(past, ports)
         .await
     }
 }
@@ -75,7 +89,7 @@ struct Work<'a> {
     brief: &'a TaskBrief,
     system: String,
     toolbox: Toolbox,
-    place: Place,
+    place: Place<'a>,
     session: Session<'a>,
     /// The last number used in the journal.
     seq: u32,
@@ -90,11 +104,14 @@ impl Work<'_> {
     async fn finish(
         mut self,
         past: Vec<JournalEntry>,
-        journal: &dyn Journal,
+        ports: Ports<'_>,
     ) -> Result<Ending, JournalRefused> {
         self.replay(past);
         loop {
             let action = self.session.next();
+            if action == Action::Turn {
+                self.take_in_messages().await;
+            }
             let intent = match &action {
                 Action::Complete(outputs) => {
                     return Ok(Ending::Completed {
@@ -118,12 +135,12 @@ impl Work<'_> {
             if self.place.cancel.is_cancelled() {
                 return Ok(self.halted(Halt::Stopped, None));
             }
-            let entry = self.begin(intent, journal).await?;
+            let entry = self.begin(intent, ports.journal).await?;
             match self.carry_out(action, entry.clone()).await {
-                Ok(entry) => {
+                Ok(done) => {
                     fail::fail_point!("agents::after_effect", |_| std::process::abort());
+                    let entry = self.settle(done).await?;
                     self.session.apply(&entry);
-                    self.unrecorded.push(Record::Update(entry));
                 }
                 Err(halt) => return Ok(self.halted(halt, Some(entry))),
             }
@@ -143,8 +160,9 @@ impl Work<'_> {
                 }),
                 unrecorded,
             },
-            Halt::Unserved(failure) => Ending::Unserved {
+            Halt::Unserved(failure, retry_after) => Ending::Unserved {
                 failure,
+                retry_after,
                 lost,
                 unrecorded,
             },
@@ -166,6 +184,53 @@ impl Work<'_> {
                 self.unrecorded.push(Record::Update(entry));
             }
         }
+    }
+
+    /// Puts what arrived before the model. It is written with the intent of the turn that reads it.
+    async fn take_in_messages(&mut self) {
+        // A lost turn is repeated as it was.
+        if self.lost.is_some() || self.place.cancel.is_cancelled() {
+            return;
+        }
+        // What can't be read now is read at the next turn.
+        let unread = self.place.mailbox.unread(0, INCOMING_LIMIT).await;
+        let messages = within_limits(unread.unwrap_or_default());
+        if messages.is_empty() {
+            return;
+        }
+        self.seq += 1;
+        let (now, read) = (self.runtime.clock.now(), ids(&messages));
+        let intent = Intent::inbox(&messages);
+        let mut entry = intent.begin(self.brief, self.seq, self.runtime.ids.as_ref(), now);
+        entry.outcome = Some(serde_json::to_value(InboxOutcome { messages }).unwrap_or_default());
+        entry.state = EntryState::Finished;
+        entry.finished_at = Some(now);
+        self.session.apply(&entry);
+        self.unrecorded.push(Record::Begin(entry));
+        self.unrecorded.push(Record::Acknowledge(read));
+    }
+
+    /// Keeps an outcome for the next write; one that other records belong to is written at once, or
+    /// becomes a refusal when they can't be.
+    async fn settle(&mut self, done: Done) -> Result<JournalEntry, JournalRefused> {
+        let Done { mut entry, with } = done;
+        if !with.is_empty() {
+            let mut records = self.unrecorded.clone();
+            records.push(Record::Update(entry.clone()));
+            records.extend(with);
+            match self.place.mailbox.post(records).await? {
+                Ok(()) => {
+                    self.unrecorded.clear();
+                    return Ok(entry);
+                }
+                Err(Refusal(why)) => {
+                    let outcome = serde_json::to_value(ToolOutcome::refused(why));
+                    entry.outcome = Some(outcome.unwrap_or_default());
+                }
+            }
+        }
+        self.unrecorded.push(Record::Update(entry.clone()));
+        Ok(entry)
     }
 
     /// Writes the intent of the next effect, with the outcomes that wait.
@@ -193,11 +258,8 @@ impl Work<'_> {
     }
 
     /// Does it; gives the entry with its outcome.
-    async fn carry_out(
-        &self,
-        action: Action,
-        mut entry: JournalEntry,
-    ) -> Result<JournalEntry, Halt> {
+    async fn carry_out(&mut self, action: Action, mut entry: JournalEntry) -> Result<Done, Halt> {
+        let mut with = Vec::new();
         let outcome = match action {
             Action::Turn => {
                 let outcome = self.turn(&entry).await?;
@@ -207,14 +269,19 @@ impl Work<'_> {
                 }
                 serde_json::to_value(outcome)
             }
-            Action::Tool(call) => serde_json::to_value(self.tool(call).await?),
+            Action::Tool(call) => {
+                self.place.correspondence = self.session.correspondence();
+                let mut outcome = self.toolbox.call(call, &self.place).await?;
+                with = std::mem::take(&mut outcome.with);
+                serde_json::to_value(outcome)
+            }
             Action::Check => serde_json::to_value(verify(&self.brief.verify, &self.place).await?),
             Action::Complete(_) | Action::Fail(_) => Ok(Value::Null),
         };
         entry.outcome = Some(outcome.unwrap_or_default());
         entry.state = EntryState::Finished;
         entry.finished_at = Some(self.runtime.clock.now());
-        Ok(entry)
+        Ok(Done { entry, with })
     }
 
     async fn turn(&self, entry: &JournalEntry) -> Result<TurnOutcome, Halt> {
@@ -256,18 +323,21 @@ impl Work<'_> {
                 .or_else(|error| unanswered(&error)),
         }
     }
+}
 
-    async fn tool(&self, call: ToolCall) -> Result<crate::entry::ToolOutcome, Stopped> {
-        self.toolbox.call(call, &self.place).await
-    }
+/// An effect that has its outcome.
+struct Done {
+    entry: JournalEntry,
+    /// What belongs to it and is not written yet.
+    with: Vec<Record>,
 }
 
 /// Why an effect has no outcome.
 enum Halt {
     /// The caller asked to stop.
     Stopped,
-    /// The provider can't serve the turn now.
-    Unserved(Failure),
+    /// The provider can't serve the turn now, and when a limit is over that keeps it from that.
+    Unserved(Failure, Option<Duration>),
 }
 
 impl From<Stopped> for Halt {
@@ -281,11 +351,13 @@ fn unanswered(error: &fusion_providers::Error) -> Result<TurnOutcome, Halt> {
     let (code, message, help) = (error.code(), error_chain(error), error.help());
     match code {
         ErrorCode::Denied | ErrorCode::Limited | ErrorCode::Unavailable | ErrorCode::Timeout => {
-            Err(Halt::Unserved(Failure {
+            let retry_after = error.retry_after().filter(|_| code == ErrorCode::Limited);
+            let failure = Failure {
                 code,
                 message,
                 help,
-            }))
+            };
+            Err(Halt::Unserved(failure, retry_after))
         }
         ErrorCode::InvalidInput
         | ErrorCode::NotFound

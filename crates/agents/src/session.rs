@@ -11,10 +11,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::context::shorten;
-use crate::entry::{CheckOutcome, ToolOutcome, TurnOutcome};
+use crate::entry::{CheckOutcome, InboxOutcome, ToolOutcome, TurnOutcome};
+use crate::incoming::told;
 use crate::outputs::{OutputSchema, json_in};
-use crate::toolbox::FINISH;
-use crate::{Failure, TaskBrief};
+use crate::toolbox::{Correspondence, FINISH};
+use crate::{Failure, Incoming, TaskBrief};
 
 /// How much of a refusal is told, in bytes.
 const REFUSAL_LIMIT: usize = 500;
@@ -57,6 +58,9 @@ pub(crate) struct Session<'a> {
     proposal: Option<Proposal>,
     /// The command that failed in the last check.
     failed_check: Option<String>,
+    correspondence: Correspondence,
+    /// What arrived before the turn that comes next.
+    arrived: Vec<Incoming>,
     ending: Option<Result<Value, Failure>>,
 }
 
@@ -75,6 +79,8 @@ impl<'a> Session<'a> {
             pending: VecDeque::new(),
             proposal: None,
             failed_check: None,
+            correspondence: Correspondence::default(),
+            arrived: Vec::new(),
             ending: None,
         };
         match brief
@@ -97,6 +103,11 @@ impl<'a> Session<'a> {
     /// The number of the next turn, from 1.
     pub(crate) const fn next_turn(&self) -> u32 {
         self.turns + 1
+    }
+
+    /// What the agent read and sent.
+    pub(crate) fn correspondence(&self) -> Correspondence {
+        self.correspondence.clone()
     }
 
     /// What comes next.
@@ -141,8 +152,10 @@ impl<'a> Session<'a> {
         let taken = match (self.next(), entry.kind) {
             (Action::Complete(_) | Action::Fail(_), _) => return,
             (Action::Turn, EntryKind::Turn) => outcome(entry).map(|turn| self.apply_turn(turn)),
+            // Whoever has the word next can read what arrived.
+            (Action::Turn, EntryKind::Inbox) => outcome(entry).map(|inbox| self.hear(inbox)),
             (Action::Tool(call), EntryKind::Tool) if call.name == entry.name => {
-                result(entry).map(|content| self.answer_call(content))
+                result(entry).map(|outcome| self.answer_call(outcome))
             }
             (Action::Check, EntryKind::Check) => {
                 outcome(entry).map(|check| self.apply_check(&check))
@@ -162,6 +175,7 @@ impl<'a> Session<'a> {
 
     fn apply_turn(&mut self, outcome: TurnOutcome) {
         self.turns += 1;
+        self.correspondence.heard = std::mem::take(&mut self.arrived);
         match outcome {
             TurnOutcome::Error { message, help } => {
                 self.ending = Some(Err(Failure {
@@ -287,9 +301,22 @@ impl<'a> Session<'a> {
         });
     }
 
-    fn answer_call(&mut self, content: String) {
+    fn answer_call(&mut self, outcome: ToolOutcome) {
+        self.correspondence.read = outcome.read.last().copied().or(self.correspondence.read);
+        self.correspondence.sent = outcome.sent.or(self.correspondence.sent);
+        self.correspondence
+            .heard
+            .retain(|message| !outcome.read.contains(&message.id));
         let call = self.pending.pop_front();
-        self.tell(content, call);
+        self.tell(outcome.content, call);
+    }
+
+    /// Messages of others arrived between two turns.
+    fn hear(&mut self, inbox: InboxOutcome) {
+        let last = inbox.messages.last().map(|message| message.id);
+        self.correspondence.read = last.or(self.correspondence.read);
+        self.tell(told(&inbox.messages), None);
+        self.arrived.extend(inbox.messages);
     }
 
     /// Handles `finish` calls that are next in line: they have no effect of their own.
@@ -319,13 +346,11 @@ fn outcome<T: DeserializeOwned>(entry: &JournalEntry) -> Result<T, String> {
         .map_err(|error| format!("can't be read: {error}"))
 }
 
-/// What the model reads about a call.
-fn result(entry: &JournalEntry) -> Result<String, String> {
+/// What came of a call.
+fn result(entry: &JournalEntry) -> Result<ToolOutcome, String> {
     match entry.state {
-        EntryState::Unknown => Ok(unknown_outcome(&entry.name)),
-        EntryState::Started | EntryState::Finished => {
-            outcome(entry).map(|outcome: ToolOutcome| outcome.content)
-        }
+        EntryState::Unknown => Ok(ToolOutcome::refused(unknown_outcome(&entry.name))),
+        EntryState::Started | EntryState::Finished => outcome(entry),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The tools: what an agent can do besides talking.
 
 mod files;
+mod messages;
 mod shell;
 
 use std::sync::Arc;
@@ -14,18 +15,18 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::TaskBrief;
 use crate::context::{RESULT_LIMIT, shorten};
 use crate::entry::ToolOutcome;
+use crate::{Mailbox, TaskBrief};
 
+pub(crate) use messages::Correspondence;
 pub(crate) use shell::verify;
 
 /// The tool that hands in a step's outputs. It has no effect, so it is no [`Tool`].
 pub(crate) const FINISH: &str = "finish";
 
 /// Where a tool works.
-#[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct Place<'a> {
     /// The agent's workspace.
     pub(crate) workspace: Arc<WorkspaceDir>,
     /// Starts processes in it.
@@ -34,6 +35,12 @@ pub(crate) struct Place {
     pub(crate) command_timeout: Duration,
     /// Stops what runs.
     pub(crate) cancel: CancellationToken,
+    /// Carries its messages.
+    pub(crate) mailbox: &'a dyn Mailbox,
+    /// The names of the run's other agents.
+    pub(crate) peers: &'a [String],
+    /// What it read and sent.
+    pub(crate) correspondence: Correspondence,
 }
 
 /// A tool call was stopped by the caller: it has no outcome.
@@ -48,7 +55,7 @@ pub(crate) trait Tool: Send + Sync {
     /// What a repeat would do.
     fn effect(&self) -> EffectClass;
     /// Does it.
-    async fn call(&self, arguments: Value, place: &Place) -> Result<ToolOutcome, Stopped>;
+    async fn call(&self, arguments: Value, place: &Place<'_>) -> Result<ToolOutcome, Stopped>;
 }
 
 /// The tools of one task.
@@ -80,6 +87,7 @@ impl Toolbox {
             match group {
                 ToolGroup::Files => tools.extend(files::tools()),
                 ToolGroup::Shell => tools.push(Box::new(shell::RunCommand)),
+                ToolGroup::Messages => tools.extend(messages::tools()),
             }
         }
         Self {
@@ -104,10 +112,14 @@ impl Toolbox {
     }
 
     /// Runs a call; its result is cut to what fits a context.
-    pub(crate) async fn call(&self, call: ToolCall, place: &Place) -> Result<ToolOutcome, Stopped> {
+    pub(crate) async fn call(
+        &self,
+        call: ToolCall,
+        place: &Place<'_>,
+    ) -> Result<ToolOutcome, Stopped> {
         let Some(tool) = self.find(&call.name) else {
             let names: Vec<String> = self.specs().into_iter().map(|spec| spec.name).collect();
-            return Ok(refused(format!(
+            return Ok(ToolOutcome::refused(format!(
                 "there is no tool '{}'; there are: {}",
                 call.name,
                 names.join(", ")
@@ -126,37 +138,18 @@ impl Toolbox {
     }
 }
 
-/// A call that did not do what was asked.
-pub(crate) const fn refused(content: String) -> ToolOutcome {
-    ToolOutcome {
-        content,
-        ok: false,
-        exit_code: None,
-        unsandboxed: false,
-    }
-}
-
-/// A call that did.
-pub(crate) const fn done(content: String) -> ToolOutcome {
-    ToolOutcome {
-        content,
-        ok: true,
-        exit_code: None,
-        unsandboxed: false,
-    }
-}
-
 /// Reads a tool's arguments; `Err` tells the model what is wrong with them.
 pub(crate) fn arguments<T: DeserializeOwned>(tool: &str, value: Value) -> Result<T, ToolOutcome> {
     if !value.is_object() {
         let raw = value
             .as_str()
             .map_or_else(|| value.to_string(), str::to_owned);
-        return Err(refused(format!(
+        return Err(ToolOutcome::refused(format!(
             "the arguments of {tool} are not a JSON object: {}",
             shorten(&raw, 200)
         )));
     }
-    serde_json::from_value(value)
-        .map_err(|error| refused(format!("the arguments of {tool} do not fit: {error}")))
+    serde_json::from_value(value).map_err(|error| {
+        ToolOutcome::refused(format!("the arguments of {tool} do not fit: {error}"))
+    })
 }

@@ -5,6 +5,7 @@
 //! plain text. States are text too, so that an older reader survives a newer state.
 
 mod database;
+mod message;
 mod problem;
 mod provider;
 mod run;
@@ -15,11 +16,14 @@ pub use database::{
     BackupReport, CheckView, DatabaseStatus, DatabaseView, MigrationReport, RekeyReport,
     RestoreReport, SchemaView, VerifyReport,
 };
+pub use message::{AgentName, DeliveryView, MessageDetail, MessageList, MessageView};
 pub use problem::{FaultView, FileText, Problem, ProblemKind};
 pub use provider::{
     DetectReport, FoundServer, ModelList, ModelView, ProviderAdded, ProviderList, ProviderRemoved,
     ProviderTest, ProviderView, QuotaReport, QuotaView,
 };
-pub use run::{AgentView, JournalView, RunDetail, RunList, RunSummary, StepView, UsageView};
+pub use run::{
+    AgentView, JournalView, RunDetail, RunList, RunSummary, StepView, UsageView, WaitView,
+};
 pub use tool::{ToolAnswer, ToolList, ToolView};
 pub use workflow::{InputView, WorkflowSummary};

@@ -136,6 +136,9 @@ pub struct StepView {
     pub agent: Option<String>,
     /// How often it was begun.
     pub attempts: u32,
+    /// What a queued step waits for, where it is a limit that ends by itself.
+    #[serde(default)]
+    pub waiting: Option<WaitView>,
     /// When an agent first began it.
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
@@ -153,6 +156,15 @@ pub struct StepView {
     /// What happened inside it, oldest first; only where a single run is shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub journal: Vec<JournalView>,
+}
+
+/// Why a step is not handed out yet, although its turn has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitView {
+    /// When it is tried again.
+    pub until: DateTime<Utc>,
+    /// What is waited for, in the provider's words.
+    pub reason: String,
 }
 
 /// One effect of a step: a model call, a tool call or a check.

@@ -1,5 +1,6 @@
 //! The command line: a pure reading of arguments, nothing is looked up.
 
+mod message;
 mod provider;
 mod tool;
 
@@ -10,6 +11,10 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+pub use message::{
+    MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs, MessageName, MessageStatus,
+    SendArgs, TailArgs,
+};
 pub use provider::{
     AddArgs, DetectArgs, ModelsArgs, ProviderArgs, ProviderCommand, ProviderName, RemoveArgs,
     TestArgs,
@@ -94,6 +99,8 @@ pub enum Command {
     Workflow(WorkflowArgs),
     /// Write a first workflow to start from.
     Init(InitArgs),
+    /// Send messages to agents and look at what they send each other.
+    Message(MessageArgs),
     /// Look after model providers: add, test, look at models and quotas.
     Provider(ProviderArgs),
     /// Look after the database: its schema, copies of it, its master key.
@@ -231,6 +238,10 @@ pub struct ResumeArgs {
     /// Raise the budget of this agent instead of the run's.
     #[arg(long, value_name = "AGENT")]
     pub budget_of: Option<String>,
+
+    /// Try steps again at once that wait for a provider's limit: it was raised, say.
+    #[arg(long)]
+    pub now: bool,
 }
 
 /// `workflow`.
@@ -407,6 +418,7 @@ where
         | Command::Resume(_)
         | Command::Workflow(_)
         | Command::Init(_)
+        | Command::Message(_)
         | Command::Provider(_)
         | Command::Db(_)
         | Command::Sandbox(_)

@@ -1,5 +1,6 @@
 //! The port behind the commands.
 
+mod messages;
 mod providers;
 mod tools;
 
@@ -12,6 +13,7 @@ use fusion_api_types::{
     RunSummary, VerifyReport, WorkflowSummary,
 };
 
+pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
 pub use providers::{AskKey, NewProvider, Providers};
 pub use tools::{HeldCommand, NotRun, Tools};
 
@@ -35,6 +37,8 @@ pub struct ResumeRequest {
     pub budget_tokens: Option<u64>,
     /// The agent whose budget is meant; the run's without it.
     pub budget_of: Option<String>,
+    /// Whether steps that wait for a provider's limit are tried again at once.
+    pub now: bool,
 }
 
 /// Does the work of the commands.
@@ -42,7 +46,7 @@ pub struct ResumeRequest {
 /// A failed or interrupted run is not an error: it is a `RunDetail` that says so. A `Problem`
 /// means that the request itself could not be done; then nothing is left behind.
 #[async_trait]
-pub trait Backend: Upkeep + Providers + Tools + Send + Sync {
+pub trait Backend: Upkeep + Providers + Messages + Tools + Send + Sync {
     /// Reads and checks a workflow file; changes nothing.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 pub(crate) mod db;
 pub(crate) mod init;
+pub(crate) mod message;
 pub(crate) mod provider;
 pub(crate) mod run;
 pub(crate) mod tool;

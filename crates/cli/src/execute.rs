@@ -66,6 +66,9 @@ async fn dispatch(
             }
         },
         Command::Init(init) => commands::init::init(&init, session),
+        Command::Message(message) => {
+            commands::message::message(&message.command, backend, session).await
+        }
         Command::Provider(provider) => {
             commands::provider::provider(&provider.command, backend, session).await
         }

@@ -21,14 +21,15 @@ mod text;
 
 pub use args::{
     AddArgs, BackupArgs, Cli, ColorChoice, Command, DbArgs, DbCommand, DetectArgs, Global,
-    InitArgs, InputArg, ListArgs, ModelsArgs, ProviderArgs, ProviderCommand, ProviderName,
-    RekeyArgs, RemoveArgs, RestoreArgs, ResumeArgs, RunArgs, RunCommand, SandboxArgs,
-    SandboxCommand, SandboxRunArgs, ShowArgs, StartArgs, Template, TestArgs, ToolArgs,
+    InitArgs, InputArg, ListArgs, MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs,
+    MessageName, MessageStatus, ModelsArgs, ProviderArgs, ProviderCommand, ProviderName, RekeyArgs,
+    RemoveArgs, RestoreArgs, ResumeArgs, RunArgs, RunCommand, SandboxArgs, SandboxCommand,
+    SandboxRunArgs, SendArgs, ShowArgs, StartArgs, TailArgs, Template, TestArgs, ToolArgs,
     ToolCallArgs, ToolCommand, ValidateArgs, VerifyArgs, WorkflowArgs, WorkflowCommand, parse,
 };
 pub use backend::{
-    AskKey, Backend, HeldCommand, NewProvider, NotRun, Progress, Providers, ResumeRequest,
-    RunRequest, Tools, Upkeep,
+    AskKey, Backend, Content, HeldCommand, MessageQuery, Messages, NewMessage, NewProvider, NotRun,
+    Progress, Providers, ResumeRequest, RunRequest, Tail, To, Tools, Upkeep,
 };
 pub use execute::{execute, refuse};
 pub use exit::Exit;

@@ -2,12 +2,13 @@
 
 pub(crate) mod database;
 mod detail;
+pub(crate) mod message;
 pub(crate) mod provider;
 
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use fusion_api_types::{RunDetail, RunSummary, StepView, UsageView};
+use fusion_api_types::{RunDetail, RunSummary, StepView, UsageView, WaitView};
 use serde_json::Value;
 
 use crate::session::Session;
@@ -239,6 +240,12 @@ fn look_closer(run: &RunSummary, session: &Session<'_>) -> String {
 
 fn cost(usage: &UsageView) -> String {
     format!("${}", clean_line(&usage.cost_usd))
+}
+
+/// `until 2026-11-23 16:21:19: openrouter limits the requests: daily quota`
+pub(crate) fn waiting(wait: &WaitView, session: &Session<'_>) -> String {
+    let until = local(wait.until, session);
+    format!("until {until}: {}", clean_line(&wait.reason))
 }
 
 fn local(time: DateTime<Utc>, session: &Session<'_>) -> String {

@@ -1,6 +1,7 @@
 //! One command at work: its options, its streams, its colours.
 
 use std::io::ErrorKind;
+use std::ops::ControlFlow;
 
 use fusion_api_types::{Problem, ProblemKind};
 use serde::Serialize;
@@ -38,9 +39,14 @@ impl<'a> Session<'a> {
 
     /// Writes a result. A reader that went away has all it wanted.
     pub(crate) fn print(&self, text: &str) -> Result<(), Problem> {
+        self.stream(text).map(|_| ())
+    }
+
+    /// Writes a part of a result; says whether the reader still wants more.
+    pub(crate) fn stream(&self, text: &str) -> Result<ControlFlow<()>, Problem> {
         match self.terminal.stdout.write(text) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            Ok(()) => Ok(ControlFlow::Continue(())),
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
             Err(error) => Err(Problem::new(
                 ProblemKind::Unavailable,
                 format!("the result could not be written to stdout: {error}"),
@@ -50,13 +56,18 @@ impl<'a> Session<'a> {
 
     /// Writes a result as one line of JSON.
     pub(crate) fn print_json(&self, result: &impl Serialize) -> Result<(), Problem> {
+        self.stream_json(result).map(|_| ())
+    }
+
+    /// Writes a part of a result as one line of JSON; says whether the reader still wants more.
+    pub(crate) fn stream_json(&self, result: &impl Serialize) -> Result<ControlFlow<()>, Problem> {
         let json = serde_json::to_string(result).map_err(|error| {
             Problem::new(
                 ProblemKind::Internal,
                 format!("the result could not be written as JSON: {error}"),
             )
         })?;
-        self.print(&format!("{}\n", clean_json(&json)))
+        self.stream(&format!("{}\n", clean_json(&json)))
     }
 
     /// Writes for a person; where stderr can't be written, nobody could be told.

@@ -72,6 +72,7 @@ impl Look {
             ("cancelled", Some("condition_false" | "dependency_skipped")) => {
                 Self::new("-", "skipped", Tone::Quiet)
             }
+            ("queued", _) if step.waiting.is_some() => Self::new("·", "waiting", Tone::Warn),
             (state, _) => Self::of_state(state),
         }
     }
@@ -82,6 +83,17 @@ impl Look {
             Self::new("!", "interrupted", Tone::Warn)
         } else {
             Self::of_state(&run.state)
+        }
+    }
+
+    /// Of a message or of one of its deliveries.
+    pub(crate) fn of_message(status: &str) -> Self {
+        match status {
+            "delivered" => Self::new("✓", status, Tone::Good),
+            "failed" => Self::new("✗", status, Tone::Bad),
+            "expired" => Self::new("!", status, Tone::Warn),
+            "pending" => Self::new("·", status, Tone::Quiet),
+            other => Self::new("?", &clean_line(other), Tone::Quiet),
         }
     }
 

@@ -1,60 +1,132 @@
 //! The journal of a task, kept in the store under the task's fence.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use fusion_agents::{Journal, JournalRefused, Record};
 use fusion_core::{
-    Change, Decision, EntryKind, EntryState, EventType, JournalEntry, Severity, Task, Usage,
+    Agent, Change, Decision, EntryKind, EntryState, EventType, JournalEntry, Message, MessageId,
+    Severity, Task, Usage, deliver,
 };
 use fusion_persistence::{Batch, Fence};
 use serde_json::{Value, json};
 
-use crate::{Coordinator, Error};
+use crate::{Coordinator, Error, Result};
 
 /// Writes the records of one task. The decision that began the task goes with the first.
 #[derive(Debug)]
 pub(crate) struct TaskJournal<'a> {
     coordinator: &'a Coordinator,
     task: &'a Task,
-    fence: Fence,
+    /// The agent at work, as it will be once everything decided so far is written.
+    agent: Mutex<Agent>,
     opening: Mutex<Option<Decision>>,
     refusal: Mutex<Option<Error>>,
+    /// The messages that wait for the agent, as far as it looked, without their content.
+    known: Mutex<BTreeMap<MessageId, Message>>,
 }
 
 impl<'a> TaskJournal<'a> {
     pub(crate) fn new(
         coordinator: &'a Coordinator,
         task: &'a Task,
-        fence: Fence,
+        agent: &Agent,
         opening: Decision,
     ) -> Self {
         Self {
             coordinator,
             task,
-            fence,
+            agent: Mutex::new(agent.clone()),
             opening: Mutex::new(Some(opening)),
             refusal: Mutex::new(None),
+            known: Mutex::default(),
         }
+    }
+
+    /// The right by which it writes.
+    pub(crate) const fn fence(&self) -> Fence {
+        Fence {
+            task: self.task.id,
+            number: self.task.fence,
+        }
+    }
+
+    /// The agent at work.
+    pub(crate) fn agent(&self) -> Agent {
+        locked(&self.agent).clone()
+    }
+
+    /// Keeps what must be known of messages to write that they were read.
+    pub(crate) fn remember(&self, messages: Vec<Message>) {
+        let known = messages.into_iter().map(|message| {
+            let without_content = Message {
+                payload: Value::Null,
+                ..message
+            };
+            (without_content.id, without_content)
+        });
+        locked(&self.known).extend(known);
     }
 
     /// What the records mean for the store, after whatever has not been written yet.
     pub(crate) fn decide(&self, records: Vec<Record>) -> Decision {
         let mut decision = self.take_opening().unwrap_or_default();
         for record in records {
-            let (entry, change) = match record {
-                Record::Begin(entry) => (entry.clone(), Change::BeginEntry(entry)),
-                Record::Update(entry) => (entry.clone(), Change::UpdateEntry(entry)),
-            };
-            decision.changes.push(change);
-            if entry.state != EntryState::Started {
-                decision.changes.extend(self.booking(entry.usage));
-            }
-            if entry.kind != EntryKind::Turn {
-                decision = decision.telling(self.tool_event(&entry));
+            match record {
+                Record::Begin(entry) => {
+                    let change = Change::BeginEntry(entry.clone());
+                    self.decide_entry(&entry, change, &mut decision);
+                }
+                Record::Update(entry) => {
+                    let change = Change::UpdateEntry(entry.clone());
+                    self.decide_entry(&entry, change, &mut decision);
+                }
+                Record::Send(sending) => decision.merge(*sending),
+                Record::Acknowledge(read) => decision.merge(self.delivered(&read)),
+                Record::Subscriptions(patterns) => decision.changes.push(self.listen(patterns)),
             }
         }
         decision
+    }
+
+    fn decide_entry(&self, entry: &JournalEntry, change: Change, decision: &mut Decision) {
+        decision.changes.push(change);
+        if entry.state != EntryState::Started {
+            decision.changes.extend(self.booking(entry.usage));
+        }
+        match entry.kind {
+            EntryKind::Tool | EntryKind::Check => decision.events.push(self.tool_event(entry)),
+            // A turn is in the journal alone; that messages were read is told of each of them.
+            EntryKind::Turn | EntryKind::Inbox => {}
+        }
+    }
+
+    fn delivered(&self, read: &[MessageId]) -> Decision {
+        let mut known = locked(&self.known);
+        let messages: Vec<Message> = read.iter().filter_map(|id| known.remove(id)).collect();
+        deliver(&locked(&self.agent), &messages, self.coordinator.moment())
+    }
+
+    fn listen(&self, patterns: Vec<String>) -> Change {
+        let mut agent = locked(&self.agent);
+        agent.message_subscriptions = patterns;
+        agent.updated_at = self.coordinator.moment().now;
+        let change = Change::update(agent.clone());
+        agent.version += 1;
+        change
+    }
+
+    /// Commits records under the task's fence.
+    pub(crate) async fn write(&self, records: Vec<Record>) -> Result<()> {
+        let batch = Batch::fenced(self.fence(), self.decide(records));
+        self.coordinator.commit(batch).await
+    }
+
+    /// Keeps the reason of a refusal for [`refusal`](Self::refusal).
+    pub(crate) fn refuse(&self, error: Error) -> JournalRefused {
+        *locked(&self.refusal) = Some(error);
+        JournalRefused
     }
 
     /// Adds what a turn used to its run and its task.
@@ -68,11 +140,7 @@ impl<'a> TaskJournal<'a> {
 
     /// Why the last write was refused.
     pub(crate) fn refusal(&self) -> Error {
-        let refusal = self
-            .refusal
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let refusal = locked(&self.refusal).take();
         refusal.unwrap_or_else(|| {
             Error::Broken("a journal refused a write and did not say why".to_owned())
         })
@@ -84,11 +152,7 @@ impl<'a> TaskJournal<'a> {
     }
 
     fn take_opening(&self) -> Option<Decision> {
-        // A poisoned lock still holds the decision: nothing can be half done inside it.
-        self.opening
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        locked(&self.opening).take()
     }
 
     fn tool_event(&self, entry: &JournalEntry) -> fusion_core::NewEvent {
@@ -131,11 +195,14 @@ impl<'a> TaskJournal<'a> {
 
 #[async_trait]
 impl Journal for TaskJournal<'_> {
-    async fn record(&self, records: Vec<Record>) -> Result<(), JournalRefused> {
-        let batch = Batch::fenced(self.fence, self.decide(records));
-        self.coordinator.commit(batch).await.map_err(|error| {
-            *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-            JournalRefused
-        })
+    async fn record(&self, records: Vec<Record>) -> std::result::Result<(), JournalRefused> {
+        self.write(records)
+            .await
+            .map_err(|error| self.refuse(error))
     }
+}
+
+/// Every change under these locks is done in one step, so a poisoned one holds whole values.
+fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }

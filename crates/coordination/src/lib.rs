@@ -6,14 +6,18 @@
 //! after a crash: [`Coordinator::recover`] takes back what a dead process held, and
 //! [`Coordinator::resume_run`] works from the store alone. Starting a run is resuming a new one.
 
+mod audience;
 mod budgets;
 mod candidates;
 mod coordinator;
 pub mod credentials;
+mod dead_letters;
 mod error;
 mod expression_context;
 mod finish;
 mod journal;
+mod listeners;
+mod mailbox;
 mod models;
 mod notices;
 mod plan;
@@ -21,6 +25,7 @@ mod recovery;
 mod retention;
 mod scheduler;
 mod spawn;
+mod unserved;
 mod worker;
 
 pub use budgets::Raised;

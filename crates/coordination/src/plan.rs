@@ -1,7 +1,9 @@
 //! What a run needs at every step and what never changes while it runs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use fusion_core::{
     Agent, AgentId, Assignee, CapabilitySet, ErrorCode, Run, StepSpec, TaskId, Workflow, Workspace,
@@ -16,6 +18,9 @@ pub(crate) struct Plan {
     pub(crate) run: Run,
     pub(crate) workflow: Workflow,
     pub(crate) workspaces: BTreeMap<AgentId, Workspace>,
+    names: BTreeMap<AgentId, String>,
+    /// Whether an agent subscribed to something, as far as this process knows.
+    listeners: AtomicBool,
     /// The distinct sets that steps without an agent of their own need.
     required: BTreeSet<CapabilitySet>,
     pub(crate) budgets: Budgets,
@@ -26,6 +31,23 @@ pub(crate) struct Plan {
 /// How often a task may find its provider unavailable, all repeats of a call done, before the run
 /// stops.
 const UNSERVED: u32 = 3;
+
+/// Added to each wait: clocks differ, and who comes a moment too early waits once more.
+const MARGIN: Duration = Duration::from_millis(100);
+
+/// A limit that lasts longer is asked about again after a day: it may have been raised.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What becomes of a task that was not served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// It is handed out again.
+    Again,
+    /// It is handed out again after this time.
+    Later(Duration),
+    /// The run stops.
+    Stop,
+}
 
 impl Plan {
     pub(crate) fn new(
@@ -43,6 +65,12 @@ impl Plan {
                 Assignee::Capabilities(set) => Some(set.clone()),
             })
             .collect();
+        let listens = |(agent, _): &(Agent, _)| !agent.message_subscriptions.is_empty();
+        let listeners = AtomicBool::new(agents.iter().any(listens));
+        let names = agents
+            .iter()
+            .map(|(agent, _)| (agent.id, agent.name.clone()))
+            .collect();
         let workspaces = agents
             .into_iter()
             .map(|(agent, workspace)| (agent.id, workspace))
@@ -51,23 +79,33 @@ impl Plan {
             run,
             workflow,
             workspaces,
+            names,
+            listeners,
             required,
             budgets,
             unserved: Mutex::default(),
         }
     }
 
-    /// Whether a task that was not served is handed out again at once: its provider did not answer
-    /// right, which may pass, and that did not happen to it too often yet.
-    pub(crate) fn tries_again(&self, task: TaskId, code: ErrorCode) -> bool {
+    /// What becomes of a task that was not served. It is handed out again at once when its provider
+    /// did not answer right, which may pass, and that did not happen to it too often yet; and when a
+    /// limit is over that names its end.
+    pub(crate) fn next(&self, task: TaskId, code: ErrorCode, limited: Option<Duration>) -> Next {
+        if let (ErrorCode::Limited, Some(wait)) = (code, limited) {
+            return Next::Later(wait.min(LONGEST_WAIT) + MARGIN);
+        }
         if !matches!(code, ErrorCode::Unavailable | ErrorCode::Timeout) {
-            return false;
+            return Next::Stop;
         }
         // A poisoned lock still holds whole counts.
         let mut unserved = self.unserved.lock().unwrap_or_else(PoisonError::into_inner);
         let count = unserved.entry(task).or_default();
         *count = count.saturating_add(1);
-        *count < UNSERVED
+        if *count < UNSERVED {
+            Next::Again
+        } else {
+            Next::Stop
+        }
     }
 
     pub(crate) fn step(&self, id: &str) -> Result<&StepSpec> {
@@ -81,6 +119,30 @@ impl Plan {
         self.workspaces
             .get(&agent)
             .ok_or_else(|| Error::Broken(format!("agent {agent} has no workspace")))
+    }
+
+    /// Whether an agent may have subscribed to something.
+    pub(crate) fn has_listeners(&self) -> bool {
+        self.listeners.load(Ordering::Relaxed)
+    }
+
+    /// An agent is about to subscribe to something.
+    pub(crate) fn expect_listeners(&self) {
+        self.listeners.store(true, Ordering::Relaxed);
+    }
+
+    /// The name of an agent of the run; of another agent, its id.
+    pub(crate) fn name_of(&self, agent: AgentId) -> String {
+        let name = self.names.get(&agent).cloned();
+        name.unwrap_or_else(|| agent.to_string())
+    }
+
+    /// The names of the run's other agents, sorted.
+    pub(crate) fn peers_of(&self, agent: AgentId) -> Vec<String> {
+        let others = self.names.iter().filter(|(id, _)| **id != agent);
+        let mut names: Vec<String> = others.map(|(_, name)| name.clone()).collect();
+        names.sort_unstable();
+        names
     }
 
     /// The keys of the required sets that an agent satisfies.

@@ -1,10 +1,11 @@
 //! Drives a run: hands ready tasks to idle agents until nothing is left to do.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use fusion_core::{Agent, AgentState, EventType, NewEvent, RunId, WorkflowState};
+use fusion_core::{Agent, AgentState, Change, Decision, EventType, NewEvent, RunId, WorkflowState};
 use fusion_messaging::{Pattern, Subscription};
-use fusion_persistence::{Claim, Repository};
+use fusion_persistence::{Batch, Claim, Queue, Repository};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,8 @@ struct Alarms {
     /// Says that a task moved. Listened to before the first look, so that none is missed.
     hints: Subscription,
     heartbeat: Interval,
+    /// Until the first task that waits for a limit can be handed out again.
+    due_in: Option<Duration>,
 }
 
 impl Alarms {
@@ -42,6 +45,7 @@ impl Alarms {
         Ok(Self {
             hints: coordinator.parts.bus.subscribe(&pattern).await,
             heartbeat,
+            due_in: None,
         })
     }
 }
@@ -96,6 +100,7 @@ impl Coordinator {
             failed = failed.or_else(|| joined(ended).err());
         }
         self.write_notices().await;
+        self.clear_mail().await;
         match (driven, failed) {
             (Ok(driven), None) => Ok(driven),
             (Err(error), _) | (Ok(_), Some(error)) => Err(error),
@@ -121,8 +126,12 @@ impl Coordinator {
             if run.open_tasks == 0 {
                 self.finish(&plan, run).await?;
             } else {
-                self.hand_out(&plan, stop, workers).await?;
-                self.wait(&mut alarms, stop, workers).await?;
+                let due_in = self.hand_out(&plan, stop, workers).await?;
+                if due_in.is_some() && alarms.due_in.is_none() {
+                    self.watch(id).await?;
+                }
+                alarms.due_in = due_in;
+                self.wait(id, &mut alarms, stop, workers).await?;
             }
         }
     }
@@ -141,41 +150,51 @@ impl Coordinator {
     /// Waits until there may be something to do: a worker ended, a hint came, or the sweep.
     async fn wait(
         &self,
+        run: RunId,
         alarms: &mut Alarms,
         stop: &CancellationToken,
         workers: &mut Workers,
     ) -> Result<()> {
-        let sweep = tokio::time::sleep(self.options.sweep);
+        let sweep = self.options.sweep;
+        let sweep = tokio::time::sleep(alarms.due_in.map_or(sweep, |due_in| due_in.min(sweep)));
         tokio::pin!(sweep);
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 Some(ended) = workers.join_next() => return joined(ended),
-                _ = alarms.heartbeat.tick() => self.beat().await?,
+                _ = alarms.heartbeat.tick() => self.beat(run, alarms.due_in.is_some()).await?,
                 _ = alarms.hints.recv() => return Ok(()),
                 () = &mut sweep => return Ok(()),
             }
         }
     }
 
-    /// Keeps the leases of this process, then takes back those that others let run out. In this
-    /// order: after a time without the store its own may have run out too.
-    async fn beat(&self) -> Result<()> {
+    /// Keeps the leases of this process, then takes back those that others let run out, and gives up
+    /// messages that nobody will read. In this order: after a time without the store its own may
+    /// have run out too. `watches` says that tasks of the run wait for a limit: that somebody looks
+    /// after them is kept up too.
+    async fn beat(&self, run: RunId, watches: bool) -> Result<()> {
         self.parts.store.extend_leases(self.lease()).await?;
+        if watches {
+            self.watch(run).await?;
+        }
         self.write_notices().await;
+        self.give_up_mail().await?;
         self.recover().await.map(|_| ())
     }
 
-    /// One claim for each idle agent, when there is anything to claim.
+    /// One claim for each idle agent, when there is anything to claim. Says when a task that waits
+    /// for a limit can be handed out.
     async fn hand_out(
         &self,
         plan: &Arc<Plan>,
         stop: &CancellationToken,
         workers: &mut Workers,
-    ) -> Result<()> {
-        if !self.parts.store.has_ready_task(plan.run.id).await? {
-            return Ok(());
+    ) -> Result<Option<Duration>> {
+        let queue = self.queue(plan.run.id).await?;
+        if !queue.has_ready {
+            return Ok(queue.due_in);
         }
         let agents = self.parts.store.agents_of_run(plan.run.id).await?;
         for (agent, _) in agents {
@@ -196,7 +215,39 @@ impl Coordinator {
                 workers.spawn(async move { coordinator.work(&plan, claimed, &stop).await });
             }
         }
-        Ok(())
+        Ok(queue.due_in)
+    }
+
+    /// What waits in the queue, once the tasks are awake whose time has come.
+    async fn queue(&self, run_id: RunId) -> Result<Queue> {
+        let queue = self.parts.store.queue_of(run_id).await?;
+        if queue.due_in != Some(Duration::ZERO) {
+            return Ok(queue);
+        }
+        self.wake(run_id, false).await?;
+        Ok(self.parts.store.queue_of(run_id).await?)
+    }
+
+    /// Says in the store that this process looks after the waiting tasks of a run.
+    async fn watch(&self, run_id: RunId) -> Result<()> {
+        let lease = self.lease();
+        let watch = Change::Watch {
+            run_id,
+            owner: lease.owner,
+            lease: lease.duration,
+        };
+        self.commit(Batch::free(Decision::default().with(watch)))
+            .await
+    }
+
+    /// Lets the tasks of a run go on whose wait for a limit is over; with `early` all that wait.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn wake(&self, run_id: RunId, early: bool) -> Result<()> {
+        let wake = Change::Wake { run_id, early };
+        self.commit(Batch::free(Decision::default().with(wake)))
+            .await
     }
 }
 

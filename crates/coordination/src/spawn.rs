@@ -140,7 +140,7 @@ impl Coordinator {
             model_name: first.model.clone(),
             capabilities: spec.capabilities.clone(),
             metadata: metadata(models),
-            message_subscriptions: Vec::new(),
+            message_subscriptions: spec.subscriptions.clone(),
             project_id: None,
             run_id: Some(run_id),
             version: 1,

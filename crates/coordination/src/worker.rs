@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusion_agents::{Ending, Failure, JournalRefused, Record, Runtime, TaskBrief};
+use fusion_agents::{Ending, Failure, JournalRefused, Ports, Record, Runtime, TaskBrief};
 use fusion_core::{
-    Agent, Decision, EntryState, ErrorCode, Moment, StepSpec, Task, Timestamp, Usage, error_chain,
+    Agent, Decision, EntryState, ErrorCode, Moment, StepSpec, Task, Timestamp, error_chain,
 };
-use fusion_persistence::{Batch, Claimed, Fence};
+use fusion_persistence::{Claimed, Fence};
 use fusion_providers::Observer;
 use fusion_workspaces::WorkspaceDir;
 use serde_json::{Value, json};
@@ -17,7 +17,9 @@ use crate::candidates::serving;
 use crate::coordinator::off_runtime;
 use crate::expression_context::expression_context;
 use crate::journal::TaskJournal;
+use crate::mailbox::TaskMailbox;
 use crate::plan::Plan;
+use crate::unserved::Unfinished;
 use crate::{Coordinator, Error, Notices, Result};
 
 /// A prompt after its expressions were put in, in bytes.
@@ -27,12 +29,14 @@ const PROMPT_LIMIT: usize = 256 * 1024;
 const CONFLICT_TRIES: usize = 20;
 
 /// A claimed task and what was read for it.
-struct Job<'a> {
-    plan: &'a Plan,
-    step: &'a StepSpec,
-    task: Task,
-    agent: Agent,
-    fence: Fence,
+pub(crate) struct Job<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) step: &'a StepSpec,
+    pub(crate) task: Task,
+    pub(crate) agent: Agent,
+    pub(crate) fence: Fence,
+    /// Stops the run.
+    pub(crate) stop: &'a CancellationToken,
 }
 
 impl Job<'_> {
@@ -74,16 +78,14 @@ impl Coordinator {
         };
         let step = plan.step(&task.name)?;
         match self
-            .execute(
-                Job {
-                    plan,
-                    step,
-                    task,
-                    agent,
-                    fence,
-                },
+            .execute(Job {
+                plan,
+                step,
+                task,
+                agent,
+                fence,
                 stop,
-            )
+            })
             .await
         {
             Err(error) if error.is_fenced() => {
@@ -94,7 +96,7 @@ impl Coordinator {
         }
     }
 
-    async fn execute(&self, job: Job<'_>, stop: &CancellationToken) -> Result<()> {
+    async fn execute(&self, job: Job<'_>) -> Result<()> {
         let context = self.context_of(&job).await?;
         if let Some(condition) = &job.step.condition {
             match fusion_workflow_file::condition(condition, &context) {
@@ -121,7 +123,7 @@ impl Coordinator {
                 return self.fail_unstarted(job, error_chain(&error)).await;
             }
         };
-        self.run_agent(job, prompt, workspace, stop).await
+        self.run_agent(job, prompt, workspace).await
     }
 
     async fn run_agent(
@@ -129,16 +131,20 @@ impl Coordinator {
         job: Job<'_>,
         prompt: String,
         workspace: Arc<WorkspaceDir>,
-        stop: &CancellationToken,
     ) -> Result<()> {
         let brief = brief(&job, prompt)?;
         let past = self.parts.store.journal(job.task.id).await?;
         let input = json!({ "prompt": brief.prompt });
         let (job, opening) = job.begin(input, self.moment())?;
-        let journal = TaskJournal::new(self, &job.task, job.fence, opening);
+        let journal = TaskJournal::new(self, &job.task, &job.agent, opening);
+        let mailbox = TaskMailbox::new(self, job.plan, &journal);
+        let ports = Ports {
+            journal: &journal,
+            mailbox: &mailbox,
+        };
         let runtime = self.runtime(job.plan, &job.agent, Arc::clone(&workspace))?;
-        let within = stop.child_token();
-        let mut work = Box::pin(runtime.run(&brief, past, &journal, &within));
+        let within = job.stop.child_token();
+        let mut work = Box::pin(runtime.run(&brief, past, ports, &within));
         let ending = tokio::select! {
             ending = &mut work => ending,
             () = tokio::time::sleep(Duration::from_secs(job.step.timeout_seconds)) => {
@@ -146,21 +152,9 @@ impl Coordinator {
                 work.await.map(|ending| late(ending, job.step, self.moment().now))
             }
         };
-        let mut tries_again = false;
-        if let Ok(Ending::Unserved { failure, .. }) = &ending {
-            tries_again = job.plan.tries_again(job.task.id, failure.code);
-            if !tries_again {
-                // Before the task is back in the queue: nobody is to ask the provider again.
-                stop.cancel();
-            }
-        }
-        let concluded = match ending {
+        match ending {
             Err(JournalRefused) => Err(journal.refusal()),
             Ok(ending) => self.conclude(&job, &journal, ending, workspace).await,
-        };
-        match concluded {
-            Err(Error::Unserved { .. }) if tries_again => Ok(()),
-            other => other,
         }
     }
 
@@ -194,30 +188,26 @@ impl Coordinator {
                 cut_off,
                 unrecorded,
             } => {
-                let lost = cut_off.map(|entry| entry.usage).unwrap_or_default();
-                let unfinished = Unfinished { unrecorded, lost };
+                let unfinished = Unfinished {
+                    unrecorded,
+                    lost: cut_off.map(|entry| entry.usage).unwrap_or_default(),
+                    wait: None,
+                };
                 self.give_back(job, journal, unfinished, "it was interrupted")
                     .await
             }
             Ending::Unserved {
                 failure,
+                retry_after,
                 lost,
                 unrecorded,
             } => {
-                let unfinished = Unfinished { unrecorded, lost };
-                self.give_back(job, journal, unfinished, &failure.message)
-                    .await?;
-                let Failure {
-                    code,
-                    message,
-                    help,
-                } = failure;
-                Err(Error::Unserved {
-                    step: job.step.id.clone(),
-                    code,
-                    message,
-                    help,
-                })
+                let unfinished = Unfinished {
+                    unrecorded,
+                    lost,
+                    wait: retry_after,
+                };
+                self.unserved(job, journal, failure, unfinished).await
             }
             Ending::Failed {
                 failure,
@@ -274,9 +264,10 @@ impl Coordinator {
         decision.merge(
             job.task
                 .clone()
-                .complete(job.agent.clone(), made, self.moment())?,
+                .complete(journal.agent(), made, self.moment())?,
         );
-        self.commit(Batch::fenced(job.fence, decision)).await
+        self.commit_end(job.plan, job.agent.id, job.fence, decision)
+            .await
     }
 
     async fn fail(
@@ -294,7 +285,7 @@ impl Coordinator {
         self.commit_with_siblings(job, |siblings| {
             let mut decision = last_words.clone();
             decision.merge(job.task.clone().fail(
-                job.agent.clone(),
+                journal.agent(),
                 error.clone(),
                 siblings,
                 self.moment(),
@@ -307,7 +298,7 @@ impl Coordinator {
     /// A task fails before its agent could begin.
     async fn fail_unstarted(&self, job: Job<'_>, message: String) -> Result<()> {
         let (job, opening) = job.begin(json!({}), self.moment())?;
-        let journal = TaskJournal::new(self, &job.task, job.fence, opening);
+        let journal = TaskJournal::new(self, &job.task, &job.agent, opening);
         let failure = Failure {
             code: ErrorCode::InvalidInput,
             message,
@@ -323,21 +314,6 @@ impl Coordinator {
         .await
     }
 
-    async fn give_back(
-        &self,
-        job: &Job<'_>,
-        journal: &TaskJournal<'_>,
-        unfinished: Unfinished,
-        why: &str,
-    ) -> Result<()> {
-        // A task that was not begun yet has an agent that never left `idle`.
-        let agent = (!journal.discard_opening()).then(|| job.agent.clone());
-        let mut decision = journal.decide(unfinished.unrecorded);
-        decision.changes.extend(journal.booking(unfinished.lost));
-        decision.merge(job.task.take_back(agent, why, self.moment())?);
-        self.commit(Batch::release(job.fence, decision)).await
-    }
-
     /// Commits a decision about a task and its siblings; decides again when one of them moved.
     async fn commit_with_siblings(
         &self,
@@ -347,8 +323,9 @@ impl Coordinator {
         let mut tries = 0;
         loop {
             let siblings = self.parts.store.tasks_of_run(job.task.run_id).await?;
+            let decision = decide(&siblings)?;
             match self
-                .commit(Batch::fenced(job.fence, decide(&siblings)?))
+                .commit_end(job.plan, job.agent.id, job.fence, decision)
                 .await
             {
                 Err(error) if error.is_conflict() && tries < CONFLICT_TRIES => tries += 1,
@@ -396,6 +373,7 @@ fn brief(job: &Job<'_>, prompt: String) -> Result<TaskBrief> {
         instructions: spec.instructions.clone(),
         model: agent.model_name.clone(),
         prompt,
+        peers: plan.peers_of(agent.id),
         tools: spec.tools.clone(),
         max_turns: spec.max_turns,
         max_tokens: spec.max_tokens,
@@ -405,14 +383,6 @@ fn brief(job: &Job<'_>, prompt: String) -> Result<TaskBrief> {
         verify: step.verify.clone(),
         command_timeout: Duration::from_secs(step.timeout_seconds),
     })
-}
-
-/// What is written of work that is given back.
-struct Unfinished {
-    /// The last outcomes.
-    unrecorded: Vec<Record>,
-    /// What calls cost that gave no turn.
-    lost: Usage,
 }
 
 /// A step whose time was up: it failed, unless it was done just then. What was under way ends

@@ -1,12 +1,13 @@
 //! What a rule decides: rows to write and events to append, all or nothing.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use uuid::Uuid;
 
 use crate::{
-    AgentId, EventId, EventType, JournalEntry, Letter, Moment, NewEvent, NewOutboxEntry, Row,
-    RowKind, RunId, Settlement, Severity, TaskId, Usage, inbox_subject,
+    AgentId, EventId, EventType, JournalEntry, Letter, Moment, NewEvent, NewOutboxEntry, NodeId,
+    Row, RowKind, RunId, Settlement, Severity, TaskId, Usage, inbox_subject,
 };
 
 /// One change of the store.
@@ -18,7 +19,7 @@ pub enum Change {
     /// A new row.
     Create(Row),
     /// A row as it is now. What other changes count is not written: a run's usage and open tasks;
-    /// a task's usage, lease, fence and unmet dependencies.
+    /// a task's usage, lease, fence, wait and unmet dependencies.
     Update(Row),
     /// A row that goes away. Refused while another row refers to it.
     Delete {
@@ -46,6 +47,31 @@ pub enum Change {
         task_id: TaskId,
         /// What was used.
         usage: Usage,
+    },
+    /// Let nobody claim a queued task before `wait` is over, by the clock of the database.
+    Postpone {
+        /// The task.
+        task_id: TaskId,
+        /// From the commit on.
+        wait: Duration,
+        /// What is waited for.
+        reason: String,
+    },
+    /// Let the tasks of a run be claimed whose wait is over.
+    Wake {
+        /// The run.
+        run_id: RunId,
+        /// Also those whose wait is not over.
+        early: bool,
+    },
+    /// Says that a process lives that looks after the waiting tasks of a run.
+    Watch {
+        /// The run.
+        run_id: RunId,
+        /// Who looks after them.
+        owner: NodeId,
+        /// For how long, from the commit on, by the clock of the database.
+        lease: Duration,
     },
     /// The intent of an effect, before it is started.
     BeginEntry(JournalEntry),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::transition::text_enum;
-use crate::{Budget, CapabilitySet, nearest};
+use crate::{Budget, CapabilitySet, FlowRule, nearest};
 
 /// A workflow: inputs, agents, steps and outputs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub struct WorkflowDefinition {
     /// What the model calls of a run may use in all.
     #[serde(default, skip_serializing_if = "Budget::is_empty")]
     pub budget: Budget,
+    /// Which messages between its agents are allowed; `None` allows all, no rule allows none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_flow: Option<Vec<FlowRule>>,
 }
 
 impl WorkflowDefinition {
@@ -159,6 +162,8 @@ text_enum! {
         Files = "files",
         /// `run_command`.
         Shell = "shell",
+        /// `send_message`, `read_messages`, `wait_for_message`, `subscribe`, `unsubscribe`.
+        Messages = "messages",
     }
 }
 
@@ -190,6 +195,9 @@ pub struct AgentSpec {
     /// What its model calls may use in all.
     #[serde(default, skip_serializing_if = "Budget::is_empty")]
     pub budget: Budget,
+    /// Patterns of the topics that it hears from its first turn on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subscriptions: Vec<String>,
 }
 
 impl AgentSpec {
@@ -294,6 +302,7 @@ mod tests {
             steps: vec![],
             outputs: [].into(),
             budget: Budget::default(),
+            message_flow: None,
         }
     }
 

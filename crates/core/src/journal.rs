@@ -1,6 +1,8 @@
-//! The journal of a task: every model turn, tool call and check, in order.
+//! The journal of a task: every model turn, tool call and check, and the messages read on the way,
+//! in order.
 //!
-//! An entry is written twice: its intent before the effect is started, its outcome after.
+//! An entry is written twice: its intent before the effect is started, its outcome after. What has
+//! no effect of its own, [`EntryKind::Inbox`], is written once, with its outcome.
 //! A crash leaves at most one entry per task without outcome; its [`EffectClass`] says
 //! what recovery may do with it.
 
@@ -19,6 +21,8 @@ text_enum! {
         Tool = "tool",
         /// The `verify` commands of a step, run on its finished work.
         Check = "check",
+        /// Messages that arrived and were put before the model.
+        Inbox = "inbox",
     }
 }
 
@@ -43,6 +47,9 @@ text_enum! {
         ModelTurn = "model_turn",
         /// Writes a given content to a given place in the workspace: a repeat ends the same.
         ConfinedWrite = "confined_write",
+        /// Is committed in one piece with its outcome, so that without an outcome it did not happen:
+        /// repeat freely.
+        Committed = "committed",
         /// May do anything: never repeated by itself, reported as unknown.
         Once = "once",
     }
@@ -53,7 +60,7 @@ impl EffectClass {
     #[must_use]
     pub const fn may_repeat(self) -> bool {
         match self {
-            Self::Read | Self::ModelTurn | Self::ConfinedWrite => true,
+            Self::Read | Self::ModelTurn | Self::ConfinedWrite | Self::Committed => true,
             Self::Once => false,
         }
     }
@@ -72,7 +79,7 @@ pub struct JournalEntry {
     pub seq: u32,
     /// What it records.
     pub kind: EntryKind,
-    /// The model, the tool, or `verify`.
+    /// The model, the tool, `verify` or `messages`.
     pub name: String,
     /// What a repeat would do.
     pub effect: EffectClass,

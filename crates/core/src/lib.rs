@@ -13,6 +13,7 @@ mod code;
 mod decision;
 mod definition;
 mod event;
+mod flow;
 mod graph;
 mod id;
 mod journal;
@@ -45,6 +46,7 @@ pub use definition::{
     WorkflowDefinition,
 };
 pub use event::{Event, EventType, NewEvent, Severity};
+pub use flow::FlowRule;
 pub use graph::{GraphFault, TaskGraph};
 pub use id::{
     AgentId, ApiTokenId, ApprovalId, CapabilityId, EventId, IdFault, JournalEntryId, MessageId,
@@ -65,7 +67,7 @@ pub use row::{Row, RowKind};
 pub use run::{Run, RunPlan};
 pub use sealed::Sealed;
 pub use subject::{MAX_SUBJECT_BYTES, SubjectFault, check_subject};
-pub use task::{CancelReason, Task, TaskState};
+pub use task::{CancelReason, Task, TaskState, TaskWait};
 pub use token::{ApiToken, TokenScope};
 pub use transition::{IllegalTransition, StateMachine};
 pub use usage::{Cost, CostFault, Usage};

@@ -147,6 +147,7 @@ impl RunPlan<'_> {
             run_id: self.run_id,
             fence: 0,
             attempts: 0,
+            waiting: None,
             usage: Usage::default(),
             version: 1,
         }

@@ -12,6 +12,10 @@ use crate::{
     Moment, NewEvent, RunId, Severity, TaskId, Timestamp, Usage, WorkflowId,
 };
 
+mod wait;
+
+pub use wait::TaskWait;
+
 text_enum! {
     /// Where a task is in its life.
     TaskState {
@@ -90,6 +94,9 @@ pub struct Task {
     pub description: String,
     /// Who does it: given beforehand, or set by the claim.
     pub agent_id: Option<AgentId>,
+    /// Until when nobody claims it; only while it is queued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<TaskWait>,
     /// Higher first; of equals the oldest.
     pub priority: i32,
     /// What an agent must be able to do.
@@ -134,7 +141,7 @@ impl Task {
     /// Whether an agent may begin it now.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.state == TaskState::Queued && self.unmet_dependencies == 0
+        self.state == TaskState::Queued && self.unmet_dependencies == 0 && self.waiting.is_none()
     }
 
     /// The order of the queue: priority first, then age, then id.

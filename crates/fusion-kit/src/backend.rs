@@ -105,6 +105,9 @@ impl LocalBackend {
             raised,
         } = driving;
         let read = |error: fusion_persistence::Error| problems::of_store(&error);
+        if let Some(notice) = engine.notice().await {
+            progress.notice(&notice);
+        }
         let answers = Arc::clone(&self.answers);
         let watched = Watched::new(engine.store(), run, answers)
             .await
@@ -147,7 +150,7 @@ impl LocalBackend {
     }
 
     /// The store of this data directory for reading; `None` when there is no data yet.
-    async fn reading(&self) -> Result<Option<Reading>, Problem> {
+    pub(crate) async fn reading(&self) -> Result<Option<Reading>, Problem> {
         let data_dir = self.data_dir()?;
         let location = wiring::location(&self.config, &data_dir)?;
         let Some(store) = wiring::open_to_read(&location).await? else {
@@ -166,12 +169,20 @@ struct Driving<'a> {
 }
 
 /// A store opened to look at it.
-struct Reading {
+pub(crate) struct Reading {
     store: SqlStore,
     data_dir: DataDir,
 }
 
 impl Reading {
+    pub(crate) const fn store(&self) -> &SqlStore {
+        &self.store
+    }
+
+    pub(crate) const fn data_dir(&self) -> &DataDir {
+        &self.data_dir
+    }
+
     /// A run that was read, and whether a process works on it. When none does, the run is read
     /// again: it may have ended between the two looks, and then it was not left.
     async fn looked_at(&self, run: Run) -> fusion_persistence::Result<(Run, Shown)> {
@@ -268,7 +279,7 @@ impl Backend for LocalBackend {
                     run: found.id,
                     raised,
                 };
-                match check_again(&registry, &driving, &found).await {
+                match make_ready(&registry, &driving, &found, request.now).await {
                     Ok(()) => self.drive(driving, progress).await,
                     Err(problem) => Err(problem),
                 }
@@ -350,6 +361,21 @@ impl LocalBackend {
             Some(_) => left.this(find(engine.store(), data_dir, run).await?).await,
         }
     }
+}
+
+/// Checks what a run needs again, then wakes what waits for a limit, where that is asked for.
+async fn make_ready(
+    registry: &Registry,
+    driving: &Driving<'_>,
+    run: &Run,
+    wakes: bool,
+) -> Result<(), Problem> {
+    check_again(registry, driving, run).await?;
+    if !wakes {
+        return Ok(());
+    }
+    let woken = driving.engine.coordinator().wake(run.id, true).await;
+    woken.map_err(|error| problems::of_engine(&error))
 }
 
 /// Checks the models again before anything moves (a missing key must not fail the tasks), and that

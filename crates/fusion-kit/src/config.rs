@@ -17,6 +17,10 @@ pub(crate) struct Config {
     pub(crate) base_url_key: Option<SecretString>,
     /// `DATABASE_URL`: where everything is stored when not in the data directory.
     pub(crate) database_url: Option<SecretString>,
+    /// `REDIS_URL`: the server that carries messages among processes, when there is one.
+    pub(crate) redis_url: Option<SecretString>,
+    /// `FUSION_REDIS_NAMESPACE`: what the names of its channels begin with.
+    pub(crate) redis_namespace: Option<String>,
     /// `FUSION_MASTER_KEY`: what credentials are sealed with, instead of a key file.
     pub(crate) master_key: Option<SecretString>,
     /// `FUSION_MASTER_KEY_OLD`: the key before it, during a rekey.
@@ -78,6 +82,8 @@ impl Config {
             base_url: get("FUSION_BASE_URL"),
             base_url_key: get("FUSION_API_KEY").map(SecretString::from),
             database_url: get("DATABASE_URL").map(SecretString::from),
+            redis_url: get("REDIS_URL").map(SecretString::from),
+            redis_namespace: get("FUSION_REDIS_NAMESPACE"),
             master_key: get("FUSION_MASTER_KEY").map(SecretString::from),
             master_key_old: get("FUSION_MASTER_KEY_OLD").map(SecretString::from),
             master_key_file: get("FUSION_MASTER_KEY_FILE")
@@ -220,12 +226,13 @@ mod tests {
             "OPENROUTER_API_KEY",
             "FUSION_API_KEY",
             "DATABASE_URL",
+            "REDIS_URL",
             "FUSION_MASTER_KEY",
             "FUSION_MASTER_KEY_OLD",
         ];
         let environment = |name: &str| secrets.contains(&name).then(|| "canary".to_owned());
         let config = Config::read(environment, Path::new("/nowhere/.env"));
-        assert!(config.database_url.is_some() && config.master_key_old.is_some());
+        assert!(config.database_url.is_some() && config.redis_url.is_some());
         assert!(!format!("{config:?}").contains("canary"));
     }
 

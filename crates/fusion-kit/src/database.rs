@@ -18,6 +18,8 @@ use tokio_util::task::TaskTracker;
 use crate::backend::LocalBackend;
 use crate::data_dir::DataDir;
 use crate::master_key::{self, KeySource, Rekeyed};
+use crate::system::SystemIds;
+use crate::wiring::BusPlace;
 use crate::{problems, wiring};
 
 #[async_trait]
@@ -101,6 +103,10 @@ impl Upkeep for LocalBackend {
         checks.push(match KeySource::of(self.config()) {
             Ok(source) => source.check(stored.as_deref()),
             Err(problem) => fault("master key", &problem),
+        });
+        checks.push(match BusPlace::of(self.config()) {
+            Ok(bus) => bus.check(&SystemIds::new()).await,
+            Err(problem) => fault("bus", &problem),
         });
         checks.push(self.check_sandbox().await);
         for row in stored.iter().flatten().filter(|row| row.enabled) {

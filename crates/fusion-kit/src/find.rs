@@ -1,14 +1,20 @@
-//! Finds the run that a command means.
+//! Finds the run or the message that a command means.
+
+use std::fmt::Display;
 
 use fusion_api_types::{Problem, ProblemKind};
-use fusion_core::{Coded, ErrorCode, Run, RunId};
+use fusion_core::{Coded, ErrorCode, Message, MessageId, Run, RunId};
 use fusion_persistence::{Page, Reader, Repository, RunFilter};
+use uuid::Uuid;
 
 use crate::data_dir::DataDir;
 use crate::problems;
 
 /// Runs that a prefix is compared with: the newest ones.
 const PREFIX_SEARCH: u32 = 10_000;
+
+/// Ids that a refusal lists.
+const LISTED: u32 = 5;
 
 /// A run by its id or a unique prefix of it; without one the newest.
 pub(crate) async fn find(
@@ -35,26 +41,73 @@ pub(crate) async fn find(
         .list(&RunFilter::default(), Page::first(PREFIX_SEARCH))
         .await
         .map_err(read)?;
-    let mut matching: Vec<Run> = all
-        .into_iter()
-        .filter(|run| run.id.to_string().starts_with(&text.to_lowercase()))
-        .collect();
-    match (matching.pop(), matching.is_empty()) {
-        (Some(only), true) => Ok(only),
-        (Some(other), false) => {
-            matching.push(other);
-            let ids: Vec<String> = matching
+    let matching = all.iter().map(|run| run.id);
+    let matching = matching.filter(|id| id.to_string().starts_with(&text.to_lowercase()));
+    let only = only_one(&matching.collect::<Vec<_>>(), "runs", text)?;
+    let found = all.into_iter().find(|run| Some(run.id) == only);
+    found.ok_or_else(|| no_such_run(data_dir, text))
+}
+
+/// A message by its id or a unique prefix of it.
+pub(crate) async fn find_message(
+    store: &dyn Reader,
+    data_dir: &DataDir,
+    text: &str,
+) -> Result<Message, Problem> {
+    let read = |error: fusion_persistence::Error| problems::of_store(&error);
+    let id = match beginning(text) {
+        Some((first, last)) => {
+            let ids = store.message_ids(first, last, LISTED + 1).await;
+            only_one(&ids.map_err(read)?, "messages", text)?
+        }
+        None => None,
+    };
+    let found = match id {
+        Some(id) => store.find(id).await.map_err(read)?,
+        None => None,
+    };
+    found.ok_or_else(|| {
+        let place = data_dir.path().display();
+        let message = format!("there is no message '{text}' in {place}");
+        let list = data_dir.command("message list");
+        Problem::new(ProblemKind::NotFound, message)
+            .with_help(format!("see the newest messages with: {list}"))
+    })
+}
+
+/// The first and the last id that begin so; `None` for what no id begins with.
+fn beginning(text: &str) -> Option<(MessageId, MessageId)> {
+    let digits = text.replace('-', "");
+    if digits.is_empty() || digits.len() > 32 {
+        return None;
+    }
+    let filled = |with: &str| {
+        let rest = with.repeat(32_usize.saturating_sub(digits.len()));
+        Uuid::parse_str(&format!("{digits}{rest}")).ok()
+    };
+    Some((filled("0")?.into(), filled("f")?.into()))
+}
+
+/// The only one of the ids that begin as was asked; `None` when none does.
+fn only_one<T: Copy + Display>(ids: &[T], what: &str, text: &str) -> Result<Option<T>, Problem> {
+    match ids {
+        [] => Ok(None),
+        [only] => Ok(Some(*only)),
+        several => {
+            let listed: Vec<String> = several
                 .iter()
-                .take(5)
-                .map(|run| run.id.to_string())
+                .take(LISTED as usize)
+                .map(T::to_string)
                 .collect();
             Err(Problem::new(
                 ProblemKind::InvalidInput,
-                format!("{} runs begin with '{text}'", matching.len()),
+                format!("several {what} begin with '{text}'"),
             )
-            .with_help(format!("write more of the id, such as: {}", ids.join(", "))))
+            .with_help(format!(
+                "write more of the id, such as: {}",
+                listed.join(", ")
+            )))
         }
-        (None, _) => Err(no_such_run(data_dir, text)),
     }
 }
 

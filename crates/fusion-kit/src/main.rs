@@ -10,6 +10,7 @@ mod files;
 mod find;
 mod held;
 mod master_key;
+mod messages;
 mod problems;
 mod providers;
 mod sandbox;

@@ -6,6 +6,7 @@ use std::path::Path;
 use fusion_api_types::{FaultView, FileText, Problem, ProblemKind};
 use fusion_coordination::Error;
 use fusion_core::{Coded, ErrorCode, InputFault, ProviderConfig, error_chain};
+use fusion_messaging_redis::Error as BusError;
 use fusion_persistence::Error as StoreError;
 use fusion_providers::Error as ModelError;
 use fusion_workflow_file::{Choice, ChoicePart, Fault, Position, place_in_agent};
@@ -65,6 +66,23 @@ pub(crate) fn of_store(error: &StoreError) -> Problem {
         | StoreError::Fenced { .. }
         | StoreError::Unusable { .. }
         | StoreError::Failed { .. } => return of_error(error),
+    };
+    of_error(error).with_help(help)
+}
+
+/// A problem of the bus over Redis.
+pub(crate) fn of_bus(error: &BusError) -> Problem {
+    let help = match error {
+        BusError::Unreachable { .. } | BusError::TooSlow { .. } => {
+            "does the server that REDIS_URL names run, and is its port open? runs go on without it"
+        }
+        BusError::LetsNotIn { .. } => "check the user and the password in REDIS_URL",
+        BusError::Refuses { .. } => {
+            "it needs Redis 6 or newer, and a user who may PUBLISH and PSUBSCRIBE on the channels of \
+             FUSION_REDIS_NAMESPACE"
+        }
+        BusError::Url { .. } => "correct REDIS_URL, or leave it out to work without Redis",
+        BusError::Namespace { .. } => "correct FUSION_REDIS_NAMESPACE, or leave it out",
     };
     of_error(error).with_help(help)
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use fusion_api_types::{
-    AgentView, InputView, JournalView, RunDetail, RunSummary, StepView, UsageView, WorkflowSummary,
+    AgentView, InputView, JournalView, RunDetail, RunSummary, StepView, UsageView, WaitView,
+    WorkflowSummary,
 };
 use fusion_core::{
     Agent, AgentId, EntryKind, JournalEntry, Run, StepSpec, Task, TaskGraph, TaskId, TaskState,
-    Usage, Workflow, WorkflowDefinition, Workspace,
+    TaskWait, Usage, Workflow, WorkflowDefinition, Workspace,
 };
 use serde_json::Value;
 
@@ -79,6 +80,7 @@ impl Snapshot {
             needs: step.needs.clone(),
             agent: agent.map(|agent| agent.name.clone()),
             attempts: task.attempts,
+            waiting: task.waiting.as_ref().map(wait_view),
             started_at: task.started_at,
             completed_at: task.completed_at,
             usage: usage_view(task.usage),
@@ -110,11 +112,18 @@ impl Snapshot {
     }
 }
 
+fn wait_view(wait: &TaskWait) -> WaitView {
+    WaitView {
+        until: wait.until,
+        reason: wait.reason.clone(),
+    }
+}
+
 /// What a running task does now.
 fn activity(entry: &JournalEntry, task: &Task) -> String {
     match entry.kind {
         EntryKind::Turn => format!("turn {}", task.usage.turns.saturating_add(1)),
-        EntryKind::Tool | EntryKind::Check => entry.name.clone(),
+        EntryKind::Tool | EntryKind::Check | EntryKind::Inbox => entry.name.clone(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Puts the parts together: the one place that picks variants.
 
+mod bus;
 mod commands;
 mod registry;
 
@@ -10,7 +11,7 @@ use std::time::Duration;
 use fusion_api_types::{Problem, ProblemKind};
 use fusion_coordination::{Coordinator, Notices, Options, Parts};
 use fusion_core::RunId;
-use fusion_messaging::{Bus, InProcessBus, Pattern, QueueLimits, Subscription};
+use fusion_messaging::{Pattern, Subscription};
 use fusion_persistence::{Patience, Patient, Store};
 use fusion_persistence_sql::{Durability, Location, SqlStore};
 use fusion_providers::Registry;
@@ -20,11 +21,14 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use bus::OpenBus;
+
 use crate::config::Config;
 use crate::data_dir::{DataDir, Owned};
 use crate::problems;
 use crate::system::{SystemClock, SystemIds};
 
+pub(crate) use bus::BusPlace;
 pub(crate) use commands::{launcher, sandbox};
 pub(crate) use registry::{
     OPENAI_COMPATIBLE, OPENROUTER, SCRIPTED, Told, of_environment, registry, stored_provider,
@@ -66,7 +70,7 @@ struct Opened {
     store: Patient<SqlStore>,
     /// The store's own tasks.
     writing: TaskTracker,
-    bus: Arc<dyn Bus>,
+    bus: OpenBus,
     prepared: Prepared,
 }
 
@@ -96,9 +100,14 @@ impl Engine {
         }
     }
 
-    /// Gives back what dead processes held.
+    /// Gives back what dead processes held, and gives up the messages that nobody will read.
     async fn recovered(self) -> Result<Self, Problem> {
-        match self.opened.coordinator.recover().await {
+        let coordinator = &self.opened.coordinator;
+        let recovered = async {
+            coordinator.recover().await?;
+            coordinator.give_up_mail().await
+        };
+        match recovered.await {
             Ok(_) => {
                 let (coordinator, closing) =
                     (self.opened.coordinator.clone(), self.closing.clone());
@@ -121,6 +130,7 @@ impl Engine {
         let owners = owners(config)?;
         let launcher = launcher(config, data_dir)?;
         let location = location(config, data_dir)?;
+        let bus_place = BusPlace::of(config)?;
         let retention = retention(config)?;
         let (root, prepared) = prepare_workspaces(config, data_dir, &owners)?;
         let writing = TaskTracker::new();
@@ -131,15 +141,16 @@ impl Engine {
                 return Err(problems::of_store(&error));
             }
         };
-        let bus: Arc<dyn Bus> = Arc::new(InProcessBus::new(QueueLimits::default()));
+        let ids = SystemIds::new();
+        let bus = bus_place.open(&ids);
         let parts = Parts {
             store: Arc::new(store.clone()) as Arc<dyn Store>,
-            bus: Arc::clone(&bus),
+            bus: Arc::clone(bus.bus()),
             providers: registry,
             notices,
             launcher,
             clock: Arc::new(SystemClock),
-            ids: Arc::new(SystemIds::new()),
+            ids: Arc::new(ids),
         };
         let options = Options {
             owners,
@@ -180,7 +191,12 @@ impl Engine {
         let pattern: Pattern = format!("workflow.{run}.*")
             .parse()
             .map_err(|error| Problem::new(ProblemKind::Internal, format!("{error}")))?;
-        Ok(self.opened.bus.subscribe(&pattern).await)
+        Ok(self.opened.bus.bus().subscribe(&pattern).await)
+    }
+
+    /// What a person should know of the bus.
+    pub(crate) async fn notice(&self) -> Option<String> {
+        self.opened.bus.notice().await
     }
 
     /// Takes away everything that opening made: nothing came of it.
@@ -201,12 +217,13 @@ impl Engine {
             coordinator,
             store,
             writing,
-            bus: _,
+            bus,
             prepared,
         } = self.opened;
         self.closing.cancel();
         self.tracker.close();
         drop(coordinator);
+        bus.close().await;
         close(store.into_inner(), &writing).await;
         (prepared, self.owned)
     }

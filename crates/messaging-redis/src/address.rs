@@ -101,11 +101,12 @@ impl<'a> Parts<'a> {
         let node = url
             .into_connection_info()
             .map_err(|_| refused(&format!("a part of it can't be read: {FORMS}")))?;
-        // With the third version of the protocol, one connection can publish and listen.
+        // With the third version of the protocol, one connection can publish and listen. Saying the
+        // library's name would be one more thing that a user has to be allowed.
         let settings = node.redis_settings().clone();
         let settings = settings
             .set_protocol(ProtocolVersion::RESP3)
-            .set_lib_name("fusion-kit", env!("CARGO_PKG_VERSION"));
+            .set_skip_set_lib_name();
         Ok(node.set_redis_settings(settings))
     }
 }

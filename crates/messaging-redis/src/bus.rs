@@ -9,7 +9,7 @@ use fusion_messaging::{
     Bus, InProcessBus, MAX_PAYLOAD_BYTES, Pattern, QueueLimits, Subject, Subscription,
 };
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -19,7 +19,7 @@ use crate::link::{Link, State};
 use crate::outbox::Outbox;
 use crate::{Address, Backoff, Error, Namespace};
 
-/// How long a caller waits for the server where it waits at all.
+/// How long callers wait for the server after the bus was opened, and for it to take what was said.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How a bus behaves.
@@ -63,6 +63,8 @@ pub struct RedisBus {
     readers: Arc<InProcessBus>,
     outbox: Arc<Outbox>,
     state: watch::Receiver<State>,
+    /// When callers no longer wait for the first attempt.
+    patient_until: Instant,
     place: String,
     _closing: DropGuard,
 }
@@ -97,13 +99,14 @@ impl RedisBus {
             readers,
             outbox,
             state,
+            patient_until: Instant::now() + PATIENCE,
             place,
             _closing: closing.drop_guard(),
         }
     }
 
-    /// What is wrong with the server, if anything is. Waits for the first attempt to reach it, for a
-    /// second at most.
+    /// What is wrong with the server, if anything is. Waits for the first attempt to reach it, until a
+    /// second after the bus was opened at most.
     pub async fn fault(&self) -> Option<Error> {
         self.first_attempt().await;
         match &*self.state.borrow() {
@@ -120,7 +123,7 @@ impl RedisBus {
         let mut state = self.state.clone();
         let known = state.wait_for(|state| *state != State::Connecting);
         // Too slow or gone with the runtime: whoever asks goes on without it.
-        timeout(PATIENCE, known).await.ok();
+        timeout_at(self.patient_until, known).await.ok();
     }
 }
 

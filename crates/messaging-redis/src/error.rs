@@ -7,7 +7,6 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// What was refused, or what a server that was probed did not do. No text of it holds a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
     /// A text that is no URL of a Redis server.
     #[error("this is no URL of a Redis server: {fault}")]

@@ -1,6 +1,6 @@
 //! What can be wrong with a subject or a pattern.
 
-use fusion_core::{Coded, ErrorCode};
+use fusion_core::{Coded, ErrorCode, SubjectFault};
 
 /// The result of everything here that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -9,30 +9,12 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The subject has no bytes, or a part between two dots has none.
-    #[error(
-        "subject {subject:?} has an empty part: write names joined by single dots, such as task.completed.42"
-    )]
-    EmptyPart {
-        /// The refused text.
-        subject: String,
-    },
-    /// A character that a subject may not hold: a blank, a control character, or one that means
-    /// something in a pattern.
-    #[error(
-        "subject {subject:?} has {character:?}: blanks, control characters and * ? [ ] \\ are not allowed in a subject"
-    )]
-    ForbiddenCharacter {
-        /// The refused text.
-        subject: String,
-        /// The first character that is not allowed.
-        character: char,
-    },
-    /// Longer than a subject or a pattern may be.
-    #[error("a {kind} of {bytes} bytes is too long: {limit} bytes are allowed")]
+    /// The text is no subject.
+    #[error(transparent)]
+    Subject(#[from] SubjectFault),
+    /// Longer than a pattern may be.
+    #[error("a pattern of {bytes} bytes is too long: {limit} bytes are allowed")]
     TooLong {
-        /// `subject` or `pattern`.
-        kind: &'static str,
         /// The length of the refused text.
         bytes: usize,
         /// The longest length that is allowed.
@@ -55,8 +37,7 @@ pub enum Error {
 impl Coded for Error {
     fn code(&self) -> ErrorCode {
         match self {
-            Self::EmptyPart { .. }
-            | Self::ForbiddenCharacter { .. }
+            Self::Subject(_)
             | Self::TooLong { .. }
             | Self::EmptyPattern
             | Self::RangeOutsideAscii { .. } => ErrorCode::InvalidInput,

@@ -18,5 +18,5 @@ pub use bus::{Bus, MAX_PAYLOAD_BYTES};
 pub use error::{Error, Result};
 pub use in_process::InProcessBus;
 pub use pattern::{MAX_PATTERN_BYTES, Pattern};
-pub use subject::{MAX_SUBJECT_BYTES, Subject};
+pub use subject::Subject;
 pub use subscription::{Feed, QueueLimits, Received, Subscription, subscription};

@@ -71,7 +71,6 @@ impl FromStr for Pattern {
         }
         if text.len() > MAX_PATTERN_BYTES {
             return Err(Error::TooLong {
-                kind: "pattern",
                 bytes: text.len(),
                 limit: MAX_PATTERN_BYTES,
             });

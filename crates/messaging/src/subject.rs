@@ -4,16 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use fusion_core::check_subject;
+
 use crate::{Error, Result};
 
-/// The longest subject, in bytes.
-pub const MAX_SUBJECT_BYTES: usize = 255;
-
-/// The characters that mean something in a [`Pattern`](crate::Pattern). A subject without them is,
-/// read as a pattern, a pattern for itself alone.
-const GLOB_CHARACTERS: [char; 5] = ['*', '?', '[', ']', '\\'];
-
-/// Names joined by dots, such as `agent.019ab3c4.inbox`: 1 to [`MAX_SUBJECT_BYTES`] bytes, no empty
+/// Names joined by dots, such as `agent.019ab3c4.inbox`: 1 to
+/// [`MAX_SUBJECT_BYTES`](fusion_core::MAX_SUBJECT_BYTES) bytes, no empty
 /// name, no blank or control character, none of `*`, `?`, `[`, `]`, `\`. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject(Arc<str>);
@@ -30,24 +26,7 @@ impl FromStr for Subject {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        if text.len() > MAX_SUBJECT_BYTES {
-            return Err(Error::TooLong {
-                kind: "subject",
-                bytes: text.len(),
-                limit: MAX_SUBJECT_BYTES,
-            });
-        }
-        if let Some(character) = text.chars().find(|&character| is_forbidden(character)) {
-            return Err(Error::ForbiddenCharacter {
-                subject: text.to_owned(),
-                character,
-            });
-        }
-        if text.split('.').any(str::is_empty) {
-            return Err(Error::EmptyPart {
-                subject: text.to_owned(),
-            });
-        }
+        check_subject(text)?;
         Ok(Self(text.into()))
     }
 }
@@ -64,18 +43,18 @@ impl fmt::Debug for Subject {
     }
 }
 
-fn is_forbidden(character: char) -> bool {
-    character.is_whitespace() || character.is_control() || GLOB_CHARACTERS.contains(&character)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{MAX_SUBJECT_BYTES, Subject};
+    use super::Subject;
     use crate::{Error, Pattern};
+    use fusion_core::{MAX_SUBJECT_BYTES, SubjectFault};
     use proptest::prelude::*;
 
-    fn refused(text: &str) -> Error {
-        text.parse::<Subject>().unwrap_err()
+    fn refused(text: &str) -> SubjectFault {
+        match text.parse::<Subject>() {
+            Err(Error::Subject(fault)) => fault,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -95,7 +74,7 @@ mod tests {
         for text in ["", ".", "a.", ".a", "a..b"] {
             assert_eq!(
                 refused(text),
-                Error::EmptyPart {
+                SubjectFault::EmptyPart {
                     subject: text.to_owned()
                 }
             );
@@ -110,7 +89,7 @@ mod tests {
             let subject = format!("task.{character}x");
             assert_eq!(
                 refused(&subject),
-                Error::ForbiddenCharacter { subject, character }
+                SubjectFault::ForbiddenCharacter { subject, character }
             );
         }
     }
@@ -120,11 +99,7 @@ mod tests {
         assert!("x".repeat(MAX_SUBJECT_BYTES).parse::<Subject>().is_ok());
         assert_eq!(
             refused(&"x".repeat(MAX_SUBJECT_BYTES + 1)),
-            Error::TooLong {
-                kind: "subject",
-                bytes: 256,
-                limit: 255
-            }
+            SubjectFault::TooLong { bytes: 256 }
         );
     }
 

@@ -79,6 +79,17 @@ async fn apply_change(session: &mut impl Session, change: &Change) -> Result<()>
         Change::BookUsage { task_id, usage, .. } => {
             usage::book(session, Booked::Task, task_id.uuid(), *usage).await
         }
+        Change::Postpone {
+            task_id,
+            wait,
+            reason,
+        } => tasks::waits::postpone(session, *task_id, *wait, reason).await,
+        Change::Wake { run_id, early } => tasks::waits::wake(session, *run_id, *early).await,
+        Change::Watch {
+            run_id,
+            owner,
+            lease,
+        } => tasks::waits::watch(session, *run_id, *owner, *lease).await,
         Change::BeginEntry(entry) => table::create(session, entry).await,
         Change::UpdateEntry(entry) => journal::update(session, entry).await,
         Change::SendMessage(letter) => mail::look_for_room(session, letter).await,

@@ -18,7 +18,7 @@ use crate::table::Stored;
 use crate::{agents, json, table, tasks};
 
 /// Ready tasks, as the indexes `tasks_pooled` and `tasks_own` hold them.
-const READY: &str = "state = 'queued' AND unmet_dependencies = 0";
+pub(crate) const READY: &str = "state = 'queued' AND unmet_dependencies = 0 AND not_before IS NULL";
 
 /// Leases the first ready task that fits, in one statement; gives the event that tells it too. Each
 /// set of capabilities, and the agent's own queue, is looked up in an index by its first row only: a
@@ -177,4 +177,74 @@ pub(crate) async fn extend(session: &mut impl Session, lease: Lease) -> Result<u
 
 fn millis(lease: Lease) -> fusion_persistence::Result<i64> {
     i64::try_from(lease.duration.as_millis()).map_err(|_| corrupt("lease"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use fusion_core::{EventType, IdSource, Moment, NodeId, RunId, Timestamp};
+    use sea_orm::{ConnectionTrait, Database};
+    use uuid::Uuid;
+
+    use super::{AgentId, Claim, DbBackend, Lease, NewEvent, Statement, lease_first};
+    use crate::migrations::Migrator;
+
+    #[derive(Debug)]
+    struct SameId;
+
+    impl IdSource for SameId {
+        fn uuid(&self) -> Uuid {
+            Uuid::nil()
+        }
+    }
+
+    fn claim() -> Claim {
+        let moment = Moment {
+            now: Timestamp::UNIX_EPOCH,
+            ids: &SameId,
+        };
+        let run = RunId::from_uuid(Uuid::nil());
+        Claim {
+            agent: AgentId::from_uuid(Uuid::nil()),
+            run,
+            capability_sets: vec!["x".to_owned()],
+            lease: Lease {
+                owner: NodeId::from_uuid(Uuid::nil()),
+                duration: Duration::from_secs(1),
+            },
+            event: NewEvent::of_run(moment, EventType::TaskAssigned, run, String::new()),
+        }
+    }
+
+    /// A claim that reads the rows of the queue one by one gets slower with each task that waits.
+    #[tokio::test]
+    async fn a_claim_looks_its_task_up_in_the_indexes_of_ready_tasks() {
+        use sea_orm_migration::MigratorTrait;
+
+        let conn = Database::connect("sqlite::memory:").await.unwrap();
+        Migrator::up(&conn, None).await.unwrap();
+        let mut explain = lease_first(DbBackend::Sqlite, &claim()).unwrap();
+        explain.sql.insert_str(0, "EXPLAIN QUERY PLAN ");
+        let steps = conn.query_all_raw(Statement { ..explain }).await.unwrap();
+        let plan: Vec<String> = steps
+            .iter()
+            .map(|step| step.try_get::<String>("", "detail").unwrap())
+            .filter(|step| step.contains(" tasks"))
+            .collect();
+        let has = |index: &str| plan.iter().any(|step| step.contains(index));
+        assert!(
+            has("SEARCH tasks USING") && has("tasks_own (agent_id=?)"),
+            "{plan:?}"
+        );
+        assert!(
+            has("tasks_pooled (run_id=? AND capability_key=?)"),
+            "{plan:?}"
+        );
+        assert!(!has("SCAN tasks"), "{plan:?}");
+        assert!(
+            !plan.iter().any(|step| step.contains("TEMP B-TREE")),
+            "{plan:?}"
+        );
+    }
 }

@@ -41,6 +41,9 @@ impl Counts {
                 | Change::Delete { .. }
                 | Change::BeginEntry(_)
                 | Change::UpdateEntry(_)
+                | Change::Postpone { .. }
+                | Change::Wake { .. }
+                | Change::Watch { .. }
                 | Change::SendMessage(_)
                 | Change::SettleDeliveries(_) => {}
             }

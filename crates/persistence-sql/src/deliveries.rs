@@ -96,9 +96,10 @@ pub(crate) async fn settle(
     settlement: &Settlement,
 ) -> failure::Result<Vec<Uuid>> {
     let status = settlement.outcome.status();
+    let again = is_guard_off();
     let before: Vec<String> = DeliveryStatus::ALL
         .iter()
-        .filter(|from| from.allows(status))
+        .filter(|from| again || from.allows(status))
         .map(|from| format!("'{from}'"))
         .collect();
     let mut settled = Vec::new();
@@ -125,6 +126,12 @@ pub(crate) async fn settle(
         settled.extend(rows.into_iter().map(|row| row.message_id));
     }
     Ok(settled)
+}
+
+/// For the control of the storm of messages only: a test that passes without the guard proves nothing.
+fn is_guard_off() -> bool {
+    fail::fail_point!("persistence_sql::settle_again", |_| true);
+    false
 }
 
 /// Names for `count` values of a statement, from `first` on: `$5, $6`.

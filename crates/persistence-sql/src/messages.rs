@@ -326,6 +326,25 @@ impl MessageReader for SqlStore {
             .collect()
     }
 
+    async fn message_ids(
+        &self,
+        first: MessageId,
+        last: MessageId,
+        limit: u32,
+    ) -> Result<Vec<MessageId>> {
+        let ids: Vec<Uuid> = table::Entity::find()
+            .select_only()
+            .column(table::Column::Id)
+            .filter(table::Column::Id.between(first.uuid(), last.uuid()))
+            .order_by_asc(table::Column::Id)
+            .limit(u64::from(limit))
+            .into_tuple()
+            .all(self.reader())
+            .await
+            .map_err(trying("list messages"))?;
+        Ok(ids.into_iter().map(MessageId::from_uuid).collect())
+    }
+
     async fn last_message(&self) -> Result<u64> {
         let newest: Option<Option<i64>> = table::Entity::find()
             .select_only()

@@ -4,6 +4,7 @@ mod m0001_runs;
 mod m0002_store;
 mod m0003_event_indexes;
 mod m0004_deliveries;
+mod m0005_waits;
 
 use std::collections::BTreeSet;
 
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_store::Migration),
             Box::new(m0003_event_indexes::Migration),
             Box::new(m0004_deliveries::Migration),
+            Box::new(m0005_waits::Migration),
         ]
     }
 }

@@ -1,10 +1,12 @@
 //! Tasks, their edges and their leases.
 
+pub(crate) mod waits;
+
 use async_trait::async_trait;
 use fusion_core::{
     AgentId, CancelReason, RunId, StateMachine, Task, TaskId, TaskState, WorkflowId,
 };
-use fusion_persistence::{Error, Fence, Result, TaskFilter, TaskReader};
+use fusion_persistence::{Error, Fence, Queue, Result, TaskFilter, TaskReader};
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -64,6 +66,9 @@ pub(crate) mod table {
         pub lease_owner: Option<Uuid>,
         pub lease_until: Option<i64>,
         pub attempts: i32,
+        pub not_before: Option<i64>,
+        #[sea_orm(column_type = "Text", nullable)]
+        pub wait_reason: Option<String>,
         pub turns: i64,
         pub input_tokens: i64,
         pub output_tokens: i64,
@@ -99,7 +104,7 @@ pub(crate) mod edge {
 /// Edges in one insert: far below SQLite's 32,766 bound values.
 const EDGES_PER_INSERT: usize = 500;
 
-/// Tasks in one insert: 29 values each, far below SQLite's 32,766 bound values.
+/// Tasks in one insert: 31 values each, far below SQLite's 32,766 bound values.
 const TASKS_PER_INSERT: usize = 200;
 
 /// Names in one query: far below SQLite's 32,766 bound values.
@@ -123,6 +128,8 @@ impl Stored for Task {
         table::Column::Fence,
         table::Column::LeaseOwner,
         table::Column::LeaseUntil,
+        table::Column::NotBefore,
+        table::Column::WaitReason,
         table::Column::Turns,
         table::Column::InputTokens,
         table::Column::OutputTokens,
@@ -156,6 +163,8 @@ impl Stored for Task {
             lease_owner: None,
             lease_until: None,
             attempts: i32::try_from(self.attempts).map_err(|_| corrupt("task attempts"))?,
+            not_before: self.waiting.as_ref().map(|it| it.until.timestamp_millis()),
+            wait_reason: self.waiting.as_ref().map(|it| it.reason.clone()),
             turns: signed(self.usage.turns),
             input_tokens: signed(self.usage.input_tokens),
             output_tokens: signed(self.usage.output_tokens),
@@ -204,6 +213,7 @@ impl Stored for Task {
             run_id: RunId::from_uuid(row.run_id),
             fence: unsigned(row.fence, "task fence")?,
             attempts: u32::try_from(row.attempts).map_err(|_| corrupt("task attempts"))?,
+            waiting: waits::of_row(row.not_before, row.wait_reason)?,
             usage: usage.usage("task usage")?,
             version: unsigned(row.version, "task row version")?,
         })
@@ -424,19 +434,8 @@ impl TaskReader for SqlStore {
         Ok(found)
     }
 
-    async fn has_ready_task(&self, run: RunId) -> Result<bool> {
-        let ready: Option<i64> = table::Entity::find()
-            .select_only()
-            .column(table::Column::Fence)
-            .filter(table::Column::RunId.eq(run.uuid()))
-            .filter(table::Column::State.eq(TaskState::Queued.as_str()))
-            .filter(table::Column::UnmetDependencies.eq(0))
-            .limit(1)
-            .into_tuple()
-            .one(self.reader())
-            .await
-            .map_err(trying("look for ready tasks"))?;
-        Ok(ready.is_some())
+    async fn queue_of(&self, run: RunId) -> Result<Queue> {
+        waits::queue_of(self.reader(), run).await
     }
 
     async fn is_worked_on(&self, run: RunId) -> Result<bool> {
@@ -449,7 +448,8 @@ impl TaskReader for SqlStore {
             .column(table::Column::Fence)
             .filter(table::Column::RunId.eq(run.uuid()))
             .filter(Expr::cust(format!(
-                "state IN ('assigned', 'running') AND lease_until >= {now}"
+                "(state IN ('assigned', 'running') OR {}) AND lease_until >= {now}",
+                waits::WAITING
             )))
             .limit(1)
             .into_tuple()

@@ -35,6 +35,7 @@ mod references;
 mod requests;
 mod sample;
 mod search;
+mod waits;
 mod world;
 
 pub use claims::*;
@@ -50,6 +51,7 @@ pub use queue::*;
 pub use references::*;
 pub use requests::*;
 pub use search::*;
+pub use waits::*;
 
 /// Makes one `#[tokio::test]` for each rule of the contract.
 ///
@@ -156,6 +158,7 @@ macro_rules! store_conformance {
             a_message_refers_to_rows_that_are_there,
             messages_are_dense_and_in_order_of_the_commits,
             messages_are_selected_by_their_filter,
+            messages_are_found_by_place_and_by_id,
             an_inbox_is_read_in_the_order_of_the_log,
             an_expired_message_is_not_read_and_is_found,
             what_waits_for_an_ended_agent_is_found,
@@ -167,6 +170,11 @@ macro_rules! store_conformance {
             senders_at_once_do_not_overfill_an_inbox,
             old_messages_go_unless_somebody_has_to_read_them,
             the_outbox_is_pruned_by_age,
+            a_postponed_task_is_claimed_by_nobody_before_its_time,
+            a_task_whose_time_has_come_is_claimed_once_it_is_woken,
+            a_task_may_be_woken_early,
+            only_a_queued_task_is_postponed,
+            an_update_leaves_a_wait_as_it_is,
         }
     };
     (@rules $make:path, $($rule:ident,)*) => {$(

@@ -27,7 +27,7 @@ pub use filter::{
 pub use patient::{Patience, Patient};
 pub use reader::{
     AgentReader, EventPlace, EventReader, Find, JournalReader, MessageReader, OutboxReader, Page,
-    Reader, TaskReader, WorkflowReader,
+    Queue, Reader, TaskReader, WorkflowReader,
 };
 pub use repository::{Repository, WriteRepository};
 pub use store::{

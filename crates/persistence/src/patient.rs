@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     AgentReader, Batch, Claim, Claimed, Committed, Entity, Error, EventFilter, EventPlace,
     EventReader, Find, JournalReader, Lease, MessageFilter, MessageReader, OutboxReader, Page,
-    Prune, Remembered, Result, Store, TaskReader, WorkflowReader,
+    Prune, Queue, Remembered, Result, Store, TaskReader, WorkflowReader,
 };
 
 /// How long to wait for a store that is away.
@@ -123,7 +123,7 @@ forward! { AgentReader {
 forward! { TaskReader {
     fn tasks_of_run(run: RunId) -> Vec<Task>;
     fn tasks_named(run: RunId, names: &[String]) -> Vec<Task>;
-    fn has_ready_task(run: RunId) -> bool;
+    fn queue_of(run: RunId) -> Queue;
     fn is_worked_on(run: RunId) -> bool;
     fn expired_leases(limit: u32) -> Vec<Task>;
 } }
@@ -143,6 +143,7 @@ forward! { MessageReader {
     fn inbox(agent: AgentId, after: u64, limit: u32) -> Vec<Message>;
     fn deliveries(message: MessageId) -> Vec<Delivery>;
     fn messages_after(filter: &MessageFilter, after: u64, limit: u32) -> Vec<Message>;
+    fn message_ids(first: MessageId, last: MessageId, limit: u32) -> Vec<MessageId>;
     fn last_message() -> u64;
     fn overdue_deliveries(limit: u32) -> Vec<Undelivered>;
     fn stranded_deliveries(limit: u32) -> Vec<Undelivered>;

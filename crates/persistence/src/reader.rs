@@ -3,6 +3,7 @@
 //! Every read sees one committed state: never half a batch.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use fusion_core::{
@@ -81,6 +82,16 @@ pub trait AgentReader {
     async fn used_process_uids(&self) -> Result<BTreeSet<u32>>;
 }
 
+/// The queue of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Queue {
+    /// There is a task that some agent could claim now.
+    pub has_ready: bool,
+    /// Until the first wait of a task is over, by the clock of the database; zero when it is over and
+    /// nobody has woken the task yet.
+    pub due_in: Option<Duration>,
+}
+
 /// Reads tasks as the engine needs them.
 #[async_trait]
 pub trait TaskReader {
@@ -96,14 +107,15 @@ pub trait TaskReader {
     /// The store fails.
     async fn tasks_named(&self, run: RunId, names: &[String]) -> Result<Vec<Task>>;
 
-    /// Whether a run has a task that some agent could claim now.
+    /// What waits in the queue of a run.
     ///
     /// # Errors
     /// The store fails.
-    async fn has_ready_task(&self, run: RunId) -> Result<bool>;
+    async fn queue_of(&self, run: RunId) -> Result<Queue>;
 
     /// Whether a process may be at work on a run: one owns the database, or, where many may write,
-    /// a task of the run is under a lease that has not run out by the clock of the database.
+    /// a task of the run is under a lease, or is watched while it waits, and that has not run out by
+    /// the clock of the database.
     ///
     /// # Errors
     /// The store fails.
@@ -204,6 +216,18 @@ pub trait MessageReader {
         after: u64,
         limit: u32,
     ) -> Result<Vec<Message>>;
+
+    /// The first ids of messages from one to another, both with them, in rising order: for who knows
+    /// how an id begins.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn message_ids(
+        &self,
+        first: MessageId,
+        last: MessageId,
+        limit: u32,
+    ) -> Result<Vec<MessageId>>;
 
     /// The place of the newest message in the log; 0 when none was ever sent.
     ///

@@ -184,7 +184,8 @@ pub struct Prune {
 /// - A batch that fails does not disturb those that are committed at the same time.
 /// - `claim_task` gives one task to one agent only, however many ask at once; the claimed
 ///   task has a fence one higher than before. Order: priority, then age, then id. An agent that
-///   is not idle, or holds a task already, is given none.
+///   is not idle, or holds a task already, is given none. A postponed task is given to nobody until
+///   its time has come and it was woken.
 #[async_trait]
 pub trait Store: Reader + Debug {
     /// Writes a batch.

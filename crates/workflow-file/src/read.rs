@@ -7,6 +7,7 @@ mod agents;
 mod budget;
 mod duration;
 mod inputs;
+mod messages;
 mod models;
 mod name;
 mod section;
@@ -38,6 +39,7 @@ const WORKFLOW: Keys = Keys {
         "steps",
         "outputs",
         "budget",
+        "message_flow",
     ],
     later: &["providers"],
 };
@@ -54,6 +56,8 @@ pub(crate) struct Draft<'n> {
     pub(crate) steps: Vec<StepDraft<'n>>,
     /// The templates of the workflow's outputs.
     pub(crate) outputs: Vec<Template<'n>>,
+    /// The agents that its message flow names.
+    pub(crate) flow: Vec<Marked<'n>>,
     /// The providers and models of the agents: their expressions see what is known before a run.
     pub(crate) choices: Vec<Template<'n>>,
 }
@@ -129,6 +133,10 @@ pub(crate) fn workflow<'n>(root: &'n Node<'n>, faults: &mut Faults) -> Option<Dr
         .get("defaults", faults)
         .and_then(|node| read_default_timeout(node, faults))
         .unwrap_or(DEFAULT_TIMEOUT_SECONDS);
+    let flow = section
+        .get("message_flow", faults)
+        .map(|node| messages::flow(node, faults));
+    let (message_flow, flow) = flow.map(|flow| (flow.rules, flow.agents)).unzip();
     Some(Draft {
         workflow: WorkflowDefinition {
             name: name.unwrap_or_default().to_owned(),
@@ -142,12 +150,14 @@ pub(crate) fn workflow<'n>(root: &'n Node<'n>, faults: &mut Faults) -> Option<Dr
             steps: Vec::new(),
             outputs,
             budget: budget::read(&section, faults),
+            message_flow,
         },
         steps: section
             .required("steps", faults)
             .map(|node| steps::read(node, timeout, faults))
             .unwrap_or_default(),
         outputs: output_templates,
+        flow: flow.unwrap_or_default(),
         choices: agents.map(models::choices).unwrap_or_default(),
     })
 }

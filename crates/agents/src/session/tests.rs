@@ -2,20 +2,21 @@
 
 mod answers;
 mod fold;
+mod talk;
 
 use std::time::Duration;
 
 use fusion_core::{
-    AgentId, EffectClass, EntryKind, EntryState, ErrorCode, JournalEntry, JournalEntryId, RunId,
-    TaskId, Timestamp, ToolGroup, Usage,
+    AgentId, EffectClass, EntryKind, EntryState, ErrorCode, JournalEntry, JournalEntryId,
+    MessageId, RunId, TaskId, Timestamp, ToolGroup, Usage,
 };
 use fusion_providers::{CostSource, FinishReason, Message, ToolCall, Turn};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{Action, Session};
-use crate::entry::{CheckOutcome, ToolOutcome, TurnOutcome};
-use crate::{Failure, TaskBrief};
+use crate::entry::{CheckOutcome, InboxOutcome, ToolOutcome, TurnOutcome};
+use crate::{Failure, Incoming, Sender, TaskBrief};
 
 /// A step whose output is its text.
 fn text_step() -> TaskBrief {
@@ -29,6 +30,7 @@ fn text_step() -> TaskBrief {
         instructions: String::new(),
         model: "m".into(),
         prompt: "Write.".into(),
+        peers: vec!["reviewer".into()],
         tools: Vec::new(),
         max_turns: 5,
         max_tokens: None,
@@ -130,18 +132,27 @@ fn calls(calls: Vec<ToolCall>) -> JournalEntry {
 }
 
 fn result(content: &str) -> JournalEntry {
-    let outcome = ToolOutcome {
-        content: content.into(),
-        ok: true,
-        exit_code: None,
-        unsandboxed: false,
-    };
-    finished(2, EntryKind::Tool, outcome)
+    finished(2, EntryKind::Tool, ToolOutcome::done(content.into()))
 }
 
 fn check(passed: bool, report: &str) -> JournalEntry {
     let report = report.into();
     finished(3, EntryKind::Check, CheckOutcome { passed, report })
+}
+
+/// Messages of the reviewer, by number and text.
+fn inbox(messages: &[(u128, &str)]) -> JournalEntry {
+    let messages = messages.iter().map(|(number, text)| Incoming {
+        id: MessageId::from_uuid(Uuid::from_u128(*number)),
+        seq: u64::try_from(*number).unwrap(),
+        sender: Sender::Agent("reviewer".into()),
+        topic: "review.draft".into(),
+        message_type: "question".into(),
+        text: (*text).into(),
+        reply_to: None,
+    });
+    let messages = messages.collect();
+    finished(4, EntryKind::Inbox, InboxOutcome { messages })
 }
 
 /// A session after these entries.
@@ -306,6 +317,7 @@ fn an_outcome_of_something_else_than_what_came_next_fails_the_task() {
         vec![asked(), result("x")],
         vec![asked(), check(true, "")],
         vec![asked(), text("More.")],
+        vec![asked(), inbox(&[(1, "Hello.")])],
     ] {
         let message = format!("journal entry {} is out of place", past[past.len() - 1].seq);
         assert_eq!(next(&brief, &past), failure(ErrorCode::Internal, &message));

@@ -9,7 +9,7 @@ use fusion_workspaces::{EntryKind, FileEntry, WorkspaceDir};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Place, Stopped, Tool, arguments, done, refused};
+use super::{Place, Stopped, Tool, arguments};
 use crate::context::CONTENT_LIMIT;
 use crate::entry::ToolOutcome;
 
@@ -25,14 +25,14 @@ pub(super) fn tools() -> Vec<Box<dyn Tool>> {
 
 /// Runs blocking file work off the runtime's threads.
 async fn in_workspace(
-    place: &Place,
+    place: &Place<'_>,
     work: impl FnOnce(&WorkspaceDir) -> Result<String, fusion_workspaces::Error> + Send + 'static,
 ) -> ToolOutcome {
     let workspace = Arc::clone(&place.workspace);
     match tokio::task::spawn_blocking(move || work(&workspace)).await {
-        Ok(Ok(content)) => done(content),
-        Ok(Err(error)) => refused(error_chain(&error)),
-        Err(error) => refused(format!("the file operation broke off: {error}")),
+        Ok(Ok(content)) => ToolOutcome::done(content),
+        Ok(Err(error)) => ToolOutcome::refused(error_chain(&error)),
+        Err(error) => ToolOutcome::refused(format!("the file operation broke off: {error}")),
     }
 }
 
@@ -65,7 +65,7 @@ impl Tool for ReadFile {
         EffectClass::Read
     }
 
-    async fn call(&self, value: Value, place: &Place) -> Result<ToolOutcome, Stopped> {
+    async fn call(&self, value: Value, place: &Place<'_>) -> Result<ToolOutcome, Stopped> {
         let ReadArguments { path } = match arguments("read_file", value) {
             Ok(given) => given,
             Err(refused) => return Ok(refused),
@@ -118,14 +118,14 @@ impl Tool for WriteFile {
         EffectClass::ConfinedWrite
     }
 
-    async fn call(&self, value: Value, place: &Place) -> Result<ToolOutcome, Stopped> {
+    async fn call(&self, value: Value, place: &Place<'_>) -> Result<ToolOutcome, Stopped> {
         let WriteArguments { path, content } = match arguments("write_file", value) {
             Ok(given) => given,
             Err(refused) => return Ok(refused),
         };
         if content.len() > CONTENT_MAX {
             let size = content.len();
-            return Ok(refused(format!(
+            return Ok(ToolOutcome::refused(format!(
                 "the content has {size} bytes and the limit is {CONTENT_MAX}: write it in parts"
             )));
         }
@@ -169,7 +169,7 @@ impl Tool for ListFiles {
         EffectClass::Read
     }
 
-    async fn call(&self, value: Value, place: &Place) -> Result<ToolOutcome, Stopped> {
+    async fn call(&self, value: Value, place: &Place<'_>) -> Result<ToolOutcome, Stopped> {
         let ListArguments { path } = match arguments("list_files", value) {
             Ok(given) => given,
             Err(refused) => return Ok(refused),

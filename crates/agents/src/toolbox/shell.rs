@@ -10,7 +10,7 @@ use fusion_workspaces::{Command, Exit, Finished, Grants, Program, Sandbox};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Place, Stopped, Tool, arguments, refused};
+use super::{Place, Stopped, Tool, arguments};
 use crate::context::CONTENT_LIMIT;
 use crate::entry::{CheckOutcome, ToolOutcome};
 
@@ -55,7 +55,7 @@ impl Tool for RunCommand {
         EffectClass::Once
     }
 
-    async fn call(&self, value: Value, place: &Place) -> Result<ToolOutcome, Stopped> {
+    async fn call(&self, value: Value, place: &Place<'_>) -> Result<ToolOutcome, Stopped> {
         let RunArguments {
             command,
             timeout_seconds,
@@ -70,7 +70,7 @@ impl Tool for RunCommand {
                 ..
             }) => Err(Stopped),
             Ok(finished) => Ok(outcome(&finished)),
-            Err(error) => Ok(refused(error_chain(&error))),
+            Err(error) => Ok(ToolOutcome::refused(error_chain(&error))),
         }
     }
 }
@@ -78,7 +78,7 @@ impl Tool for RunCommand {
 async fn run(
     script: String,
     timeout: Duration,
-    place: &Place,
+    place: &Place<'_>,
 ) -> fusion_workspaces::Result<Finished> {
     let command = Command {
         program: Program::Shell(script),
@@ -98,14 +98,20 @@ fn outcome(finished: &Finished) -> ToolOutcome {
         Exit::Code(code) => Some(code),
         Exit::Signal(_) | Exit::TimedOut | Exit::Cancelled | Exit::OverLimit(_) => None,
     };
+    let content = format!("{}\n[{}]", finished.output.trim_end(), ending(finished));
+    let outcome = match finished.exit {
+        Exit::Code(0) => ToolOutcome::done(content),
+        Exit::Code(_) | Exit::Signal(_) | Exit::TimedOut | Exit::Cancelled | Exit::OverLimit(_) => {
+            ToolOutcome::refused(content)
+        }
+    };
     ToolOutcome {
-        content: format!("{}\n[{}]", finished.output.trim_end(), ending(finished)),
-        ok: finished.exit == Exit::Code(0),
         exit_code,
         unsandboxed: finished
             .sandbox
             .as_ref()
             .is_some_and(|report| report.sandbox == Sandbox::Off),
+        ..outcome
     }
 }
 
@@ -123,7 +129,10 @@ fn ending(finished: &Finished) -> String {
 }
 
 /// Runs the `verify` commands of a step until one does not pass.
-pub(crate) async fn verify(commands: &[String], place: &Place) -> Result<CheckOutcome, Stopped> {
+pub(crate) async fn verify(
+    commands: &[String],
+    place: &Place<'_>,
+) -> Result<CheckOutcome, Stopped> {
     for command in commands {
         let report = match run(command.clone(), place.command_timeout, place).await {
             Ok(Finished {

@@ -100,7 +100,7 @@ fn comparable(journal: &[JournalEntry]) -> Vec<JournalEntry> {
         entry.id = JournalEntryId::from_uuid(Uuid::nil());
         entry.name = match entry.kind {
             EntryKind::Turn => "turn".to_owned(),
-            EntryKind::Tool | EntryKind::Check => entry.name.clone(),
+            EntryKind::Tool | EntryKind::Check | EntryKind::Inbox => entry.name.clone(),
         };
         if let Some(Value::Object(answer)) =
             entry.outcome.as_mut().and_then(|it| it.get_mut("answer"))

@@ -1,10 +1,12 @@
-//! A journal in memory that keeps the contract of a real one and can fail where a test wants.
+//! A journal in memory that keeps the contract of a real one and can fail where a test wants; the
+//! agent's mailbox goes with it (`mailbox.rs`).
 
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use fusion_agents::{Journal, JournalRefused, Record};
-use fusion_core::{EntryState, JournalEntry};
+use fusion_agents::{Incoming, Journal, JournalRefused, Record};
+use fusion_core::{EntryKind, EntryState, JournalEntry, MessageId};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// What happens at the n-th write, counted from 1.
@@ -21,13 +23,26 @@ pub(crate) enum Fault {
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     fault: Option<Fault>,
-    state: Mutex<State>,
+    pub(crate) state: Mutex<State>,
+    /// Rings when something arrives.
+    pub(crate) bell: Notify,
 }
 
-#[derive(Debug, Default)]
-struct State {
+#[derive(Debug, Clone, Default)]
+pub(crate) struct State {
     entries: Vec<JournalEntry>,
     writes: Vec<Vec<Record>>,
+    /// Everything that ever arrived.
+    pub(crate) arrived: Vec<Incoming>,
+    /// What arrives as soon as the agent has sent something.
+    pub(crate) answers: Vec<Incoming>,
+    /// What was read, once for each time.
+    pub(crate) read: Vec<MessageId>,
+    /// The messages that were sent.
+    pub(crate) sent: Vec<MessageId>,
+    pub(crate) subscriptions: Vec<String>,
+    /// Why nothing can be delivered.
+    pub(crate) full: Option<String>,
 }
 
 impl Memory {
@@ -44,10 +59,26 @@ impl Memory {
         self
     }
 
+    pub(crate) fn with_fault(mut self, fault: Fault) -> Self {
+        self.fault = Some(fault);
+        self
+    }
+
     pub(crate) fn with(entries: Vec<JournalEntry>) -> Self {
         let memory = Self::default();
         memory.state.lock().unwrap().entries = entries;
         memory
+    }
+
+    /// What is left after a death: all that was written.
+    pub(crate) fn revived(&self) -> Self {
+        Self {
+            state: Mutex::new(State {
+                writes: Vec::new(),
+                ..self.state.lock().unwrap().clone()
+            }),
+            ..Self::default()
+        }
     }
 
     pub(crate) fn entries(&self) -> Vec<JournalEntry> {
@@ -62,7 +93,7 @@ impl Memory {
     pub(crate) fn closed(&self, unrecorded: &[Record]) -> Vec<JournalEntry> {
         let mut entries = self.entries();
         for record in unrecorded {
-            take(&mut entries, record);
+            take_entry(&mut entries, record);
         }
         entries
     }
@@ -77,7 +108,7 @@ impl Journal for Memory {
             return Err(JournalRefused);
         }
         for record in &records {
-            take(&mut state.entries, record);
+            state.take(record);
         }
         state.writes.push(records);
         match &self.fault {
@@ -91,11 +122,29 @@ impl Journal for Memory {
     }
 }
 
-fn take(entries: &mut Vec<JournalEntry>, record: &Record) {
+impl State {
+    fn take(&mut self, record: &Record) {
+        match record {
+            Record::Begin(_) | Record::Update(_) => take_entry(&mut self.entries, record),
+            Record::Send(sending) => {
+                let data = &sending.events[0].data;
+                let id = data["message_id"].as_str().unwrap();
+                self.sent.push(id.parse().unwrap());
+                self.arrived.append(&mut self.answers);
+            }
+            Record::Acknowledge(read) => self.read.extend(read),
+            Record::Subscriptions(patterns) => self.subscriptions.clone_from(patterns),
+        }
+    }
+}
+
+fn take_entry(entries: &mut Vec<JournalEntry>, record: &Record) {
     match record {
         Record::Begin(entry) => {
             assert_eq!(usize::try_from(entry.seq).unwrap(), entries.len() + 1);
-            assert_eq!((entry.state, &entry.outcome), (EntryState::Started, &None));
+            let begun = entry.state == EntryState::Started && entry.outcome.is_none();
+            let heard = entry.state == EntryState::Finished && entry.kind == EntryKind::Inbox;
+            assert!(begun || heard, "{entry:?}");
             let open = |entry: &JournalEntry| entry.state == EntryState::Started;
             assert!(!entries.iter().any(open), "two effects at once");
             entries.push(entry.clone());
@@ -106,5 +155,6 @@ fn take(entries: &mut Vec<JournalEntry>, record: &Record) {
             assert_eq!(last.state, EntryState::Started, "an outcome was replaced");
             *last = entry.clone();
         }
+        Record::Send(_) | Record::Acknowledge(_) | Record::Subscriptions(_) => {}
     }
 }

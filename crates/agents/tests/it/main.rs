@@ -9,6 +9,10 @@ mod journal;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod mailbox;
+#[cfg(test)]
+mod messages;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod place;

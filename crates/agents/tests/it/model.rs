@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Sent {
     pub(crate) turn: u32,
     pub(crate) key: String,
+    pub(crate) system: String,
     pub(crate) messages: Vec<Message>,
     pub(crate) tools: Vec<ToolSpec>,
     pub(crate) output_schema: Option<Value>,
@@ -74,6 +75,7 @@ impl Provider for Model {
         self.sent.lock().unwrap().push(Sent {
             turn: request.place.turn,
             key: request.place.key.to_owned(),
+            system: request.system.to_owned(),
             messages: request.messages.to_vec(),
             tools: request.tools.to_vec(),
             output_schema: request.output_schema.cloned(),

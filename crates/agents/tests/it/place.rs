@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use fusion_agents::{Ending, JournalRefused, Runtime, TaskBrief};
+use fusion_agents::{Ending, JournalRefused, Ports, Runtime, TaskBrief};
 use fusion_core::{AgentId, Clock, IdSource, JournalEntry, RunId, TaskId, Timestamp, ToolGroup};
 use fusion_workspaces::{Launcher, Options, Owners, WorkspaceDir, Workspaces};
 use serde_json::{Map, Value, json};
@@ -75,6 +75,7 @@ impl Place {
             instructions: "You write.".into(),
             model: model.join("model.yaml").to_str().unwrap().to_owned(),
             prompt: "Write.".into(),
+            peers: vec!["reviewer".into()],
             tools: ToolGroup::ALL.to_vec(),
             max_turns: 5,
             max_tokens: None,
@@ -107,7 +108,11 @@ impl Place {
             clock: Arc::new(Midnight),
             ids: Arc::<Ids>::clone(&self.ids),
         };
-        runtime.run(brief, journal.entries(), journal, cancel).await
+        let ports = Ports {
+            journal,
+            mailbox: journal,
+        };
+        runtime.run(brief, journal.entries(), ports, cancel).await
     }
 
     /// Runs a step from its beginning to its end.

@@ -52,11 +52,32 @@ async fn an_agent_is_offered_the_tools_of_its_groups_and_beside_these_finish_for
         json!(["list_files", ["path"], null]),
     ];
     let command = json!(["run_command", ["command", "timeout_seconds"], ["command"]]);
+    let messages = [
+        json!([
+            "send_message",
+            [
+                "data",
+                "expires_in_seconds",
+                "reply_to",
+                "text",
+                "to",
+                "type"
+            ],
+            ["to", "text"]
+        ]),
+        json!(["read_messages", ["limit"], null]),
+        json!([
+            "wait_for_message",
+            ["from", "reply_to", "timeout_seconds"],
+            null
+        ]),
+        json!(["subscribe", ["pattern"], ["pattern"]]),
+        json!(["unsubscribe", ["pattern"], ["pattern"]]),
+    ];
     let finish = json!(["finish", ["summary"], ["summary"]]);
-    let [read, write, list] = &files;
     assert_eq!(
         offered(ToolGroup::ALL, true).await,
-        json!([read, write, list, command, finish])
+        json!([&files[..], &[command], &messages, &[finish]].concat())
     );
     assert_eq!(offered(&[ToolGroup::Files], false).await, json!(files));
     for outputs in [true, false] {
@@ -93,7 +114,8 @@ async fn a_written_file_is_listed_and_read() {
 async fn a_tool_that_is_not_there_is_told_with_those_that_are() {
     assert_eq!(
         refusal("fetch", json!({})).await,
-        "there is no tool 'fetch'; there are: read_file, write_file, list_files, run_command, finish"
+        "there is no tool 'fetch'; there are: read_file, write_file, list_files, run_command, \
+         send_message, read_messages, wait_for_message, subscribe, unsubscribe, finish"
     );
 }
 

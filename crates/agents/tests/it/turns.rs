@@ -59,7 +59,9 @@ async fn what_a_turn_used_is_in_its_entry_and_in_no_other() {
                 assert_eq!(entry.usage.turns, 1);
                 assert!(entry.usage.input_tokens > 0 && entry.usage.output_tokens > 0);
             }
-            EntryKind::Tool | EntryKind::Check => assert_eq!(entry.usage, Usage::default()),
+            EntryKind::Tool | EntryKind::Check | EntryKind::Inbox => {
+                assert_eq!(entry.usage, Usage::default());
+            }
         }
     }
 }

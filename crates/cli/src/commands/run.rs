@@ -40,6 +40,7 @@ pub(crate) async fn resume(
         budget_usd: resume.budget_usd.clone(),
         budget_tokens: resume.budget_tokens,
         budget_of: resume.budget_of.clone(),
+        now: resume.now,
     };
     let mut display = Display::new(session, Begun::Before);
     let ended = backend.resume(&request, &mut display).await;

@@ -9,7 +9,7 @@ use fusion_api_types::{RunDetail, StepView};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 use super::{Begun, opening};
-use crate::report::{took, totals};
+use crate::report::{took, totals, waiting};
 use crate::session::Session;
 use crate::style::{Look, Palette, Tone};
 use crate::terminal::{Output, Size};
@@ -63,6 +63,7 @@ impl<'a> Live<'a> {
             spinner: SPINNER.get(self.frame % SPINNER.len()).copied(),
             now: (self.session.terminal.now)().to_utc(),
             palette: self.session.err,
+            session: self.session,
         };
         self.bar.set_message(frame.lines(size).join("\n"));
         self.frame += 1;
@@ -91,6 +92,7 @@ struct Frame<'a> {
     spinner: Option<&'static str>,
     now: DateTime<Utc>,
     palette: Palette,
+    session: &'a Session<'a>,
 }
 
 impl Frame<'_> {
@@ -125,12 +127,13 @@ impl Frame<'_> {
             .collect()
     }
 
-    /// The steps that fit: those at work, then failed, then waiting, then the latest that ended.
+    /// The steps that fit: those at work, then failed or held up, then waiting, then the latest that ended.
     fn most_telling(&self, room: usize) -> Vec<&StepView> {
         let mut places: Vec<(usize, &StepView)> = self.run.steps.iter().enumerate().collect();
         places.sort_by_key(|(place, step)| match step.state.as_str() {
             "running" => (0, *place),
             "failed" => (1, *place),
+            "queued" if step.waiting.is_some() => (1, *place),
             "completed" | "cancelled" => (3, usize::MAX - place),
             _ => (2, *place),
         });
@@ -167,10 +170,11 @@ impl Frame<'_> {
     }
 
     fn doing(&self, step: &StepView, runs: bool) -> String {
-        let activity = match (&step.error, &step.activity) {
-            (Some(error), _) => clean_line(error),
-            (None, Some(activity)) if runs => clean_line(activity),
-            (None, _) => String::new(),
+        let activity = match (&step.error, &step.activity, &step.waiting) {
+            (Some(error), ..) => clean_line(error),
+            (None, Some(activity), _) if runs => clean_line(activity),
+            (None, _, Some(wait)) => waiting(wait, self.session),
+            (None, ..) => String::new(),
         };
         if step.attempts > 1 && runs {
             return format!(

@@ -6,6 +6,7 @@ use chrono::{DateTime, FixedOffset, Utc};
 use fusion_api_types::{RunDetail, StepView};
 
 use super::{Begun, figures, opening};
+use crate::report::waiting;
 use crate::session::Session;
 use crate::style::Look;
 use crate::text::{clean_line, shorten};
@@ -28,6 +29,8 @@ pub(crate) struct Plain<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Seen {
     Waiting,
+    /// For a limit that ends then.
+    HeldUp(DateTime<Utc>),
     /// In this attempt.
     Running(u32),
     Ended,
@@ -38,7 +41,10 @@ impl Seen {
         match step.state.as_str() {
             "running" => Self::Running(step.attempts),
             "completed" | "failed" | "cancelled" => Self::Ended,
-            _ => Self::Waiting,
+            _ => match &step.waiting {
+                Some(wait) => Self::HeldUp(wait.until),
+                None => Self::Waiting,
+            },
         }
     }
 }
@@ -114,6 +120,13 @@ impl<'a> Plain<'a> {
                 (None, step.state.clone(), rest)
             }
             Seen::Running(_) => (step.started_at, step.state.clone(), who(run, step)),
+            Seen::HeldUp(_) => {
+                let wait = step.waiting.as_ref();
+                let rest = wait.map(|wait| waiting(wait, self.session));
+                let label = Look::of_step(step).label;
+                let rest = shorten(&rest.unwrap_or_default(), WIDEST_ERROR);
+                (None, label, rest)
+            }
             Seen::Waiting => (None, "queued".to_owned(), "again".to_owned()),
         };
         let width = run.steps.iter().map(|step| step.id.chars().count()).max();

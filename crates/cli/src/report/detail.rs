@@ -3,7 +3,7 @@
 use fusion_api_types::{AgentView, JournalView, RunDetail, StepView};
 use serde_json::Value;
 
-use super::{headline, local, scripted, steps, took, totals, value_text, values};
+use super::{headline, local, scripted, steps, took, totals, value_text, values, waiting};
 use crate::session::Session;
 use crate::style::Tone;
 use crate::table::{Align, Table};
@@ -90,6 +90,9 @@ fn step(step: &StepView, session: &Session<'_>) -> String {
     }
     if let Some(reason) = &step.cancel_reason {
         text.push_str(&format!("cancelled: {}\n", why_cancelled(reason)));
+    }
+    if let Some(wait) = &step.waiting {
+        text.push_str(&format!("waits {}\n", waiting(wait, session)));
     }
     if let Some(error) = &step.error {
         let label = session.out.paint(Tone::Bad, "error:");

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::Path;
 
 /// The documents with commands in them, from the root of the repository.
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "docs/commands.md",
     "docs/howto/add-a-provider.md",
+    "docs/messages.md",
     "docs/providers.md",
     "docs/recovery.md",
     "docs/sandbox.md",

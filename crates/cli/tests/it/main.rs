@@ -11,6 +11,8 @@ mod init;
 #[cfg(test)]
 mod live;
 #[cfg(test)]
+mod messages;
+#[cfg(test)]
 mod problems;
 #[cfg(test)]
 mod progress;

@@ -1,9 +1,9 @@
 //! Progress as lines.
 
-use fusion_api_types::RunDetail;
+use fusion_api_types::{RunDetail, WaitView};
 
 use crate::support::{
-    Fake, RUN_ID, agent, completed, completed_run, failed, fusion_kit, queued, run, running,
+    Fake, RUN_ID, agent, at, completed, completed_run, failed, fusion_kit, queued, run, running,
     three_steps,
 };
 
@@ -150,4 +150,29 @@ async fn the_options_take_progress_and_notices_away() {
     ] {
         assert_eq!(fusion_kit(line, &backend).await.err, expected, "{line}");
     }
+}
+
+#[tokio::test]
+async fn a_step_that_waits_for_a_limit_says_until_when_and_why() {
+    let step = queued("plan", "planner", &[]);
+    let mut waits = step.clone();
+    waits.waiting = Some(WaitView {
+        until: at(90, 0),
+        reason: "openrouter limits\nthe requests".to_owned(),
+    });
+    let snapshots = vec![
+        run([running(step.clone(), 0)]),
+        run([waits.clone()]),
+        run([waits]),
+        run([running(step, 0)]),
+    ];
+    let said = said("run a.yaml", snapshots).await;
+    assert_eq!(
+        said[1..],
+        [
+            "13:00:00 plan  running    planner (openrouter)",
+            "13:00:05 plan  waiting    until 2026-11-23 13:01:30: openrouter limits the requests",
+            "13:00:00 plan  running    planner (openrouter)",
+        ]
+    );
 }

@@ -1,5 +1,6 @@
 //! A backend that answers from memory, streams that are buffers, and sample runs.
 
+mod messages;
 mod providers;
 mod tools;
 
@@ -292,6 +293,7 @@ pub(crate) fn queued(id: &str, agent: &str, needs: &[&str]) -> StepView {
         needs: needs.iter().map(|need| (*need).to_owned()).collect(),
         agent: Some(agent.to_owned()),
         attempts: 0,
+        waiting: None,
         started_at: None,
         completed_at: None,
         usage: UsageView::default(),

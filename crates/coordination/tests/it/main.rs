@@ -1,12 +1,22 @@
 //! The whole engine on a real SQLite file, with models that misbehave.
 
 #[cfg(test)]
+mod conversation;
+#[cfg(test)]
+mod dead_letters;
+#[cfg(test)]
 mod failing_models;
 #[cfg(test)]
 mod fallback_models;
 #[cfg(test)]
 mod lost_calls;
 #[cfg(test)]
+mod lost_hints;
+#[cfg(test)]
 mod models;
+#[cfg(test)]
+mod talk;
+#[cfg(test)]
+mod waits;
 #[cfg(test)]
 mod world;

@@ -1,6 +1,7 @@
 //! A model that fails as it is told, and counts.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use fusion_core::{Cost, Usage};
@@ -77,6 +78,15 @@ pub(crate) fn server(status: u16) -> Error {
         message: "down".into(),
         retry_after: None,
         generation_id: None,
+    }
+}
+
+/// A limit, and when it is over.
+pub(crate) fn limited(wait: Option<Duration>) -> Error {
+    Error::Limited {
+        provider: "p".into(),
+        message: "no quota".into(),
+        retry_after: wait,
     }
 }
 

@@ -10,10 +10,12 @@ use fusion_coordination::{
     Coordinator, Driven, Error, NewRun, Notices, Options, Parts, Raised, check_models,
 };
 use fusion_core::{AgentId, Clock, EventType, IdSource, JournalEntry, Run, RunId, Task, Timestamp};
-use fusion_messaging::{InProcessBus, QueueLimits};
+use fusion_messaging::{Bus, InProcessBus, QueueLimits};
 use fusion_persistence::{EventFilter, EventReader, JournalReader, Repository, TaskReader};
 use fusion_persistence_sql::{Durability, Location, SqlStore};
-use fusion_providers::{LayerOptions, Layered, Observer, Provider, Registry, RetryOptions};
+use fusion_providers::{
+    LayerOptions, Layered, Observer, Provider, QuotaGateOptions, Registry, RetryOptions,
+};
 use fusion_workspaces::{Launcher, Owners, Workspaces};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +34,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::on(Arc::new(InProcessBus::new(QueueLimits::default()))).await
+    }
+
+    /// The same, on another bus.
+    pub(crate) async fn on(bus: Arc<dyn Bus>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // As root, agents have users of their own, who must get through to their workspaces.
         fs::set_permissions(folder.path(), Permissions::from_mode(0o711)).unwrap();
@@ -52,7 +59,7 @@ impl World {
         let registry = Arc::<Registry>::default();
         let parts = Parts {
             store: Arc::<SqlStore>::clone(&store),
-            bus: Arc::new(InProcessBus::new(QueueLimits::default())),
+            bus,
             providers: Arc::clone(&registry),
             notices: Arc::clone(&notices),
             launcher: Launcher::new(vec!["/bin/false".into()]),
@@ -76,6 +83,11 @@ impl World {
         }
     }
 
+    /// Writes a file where workflows look for theirs.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
     /// Registers a provider behind its layers, which wait for a moment only.
     pub(crate) fn register(&self, name: &str, provider: impl Provider + 'static) {
         let retry = RetryOptions {
@@ -89,6 +101,25 @@ impl World {
         };
         let layered = Layered::new(provider, name, options, &self.observer);
         self.registry.register(name, Arc::new(layered));
+    }
+
+    /// Registers a provider whose callers never wait for a limit themselves.
+    pub(crate) fn register_hasty(&self, name: &str, provider: impl Provider + 'static) {
+        let quota = QuotaGateOptions {
+            max_wait: Duration::ZERO,
+            ..QuotaGateOptions::default()
+        };
+        let options = LayerOptions {
+            quota,
+            ..LayerOptions::default()
+        };
+        let layered = Layered::new(provider, name, options, &self.observer);
+        self.registry.register(name, Arc::new(layered));
+    }
+
+    /// Lets the steps of a run go on at once that wait for a limit.
+    pub(crate) async fn wake(&self, run: RunId) {
+        self.coordinator.wake(run, true).await.unwrap();
     }
 
     /// Stores a run of this workflow.
@@ -163,7 +194,14 @@ impl Clock for Ticking {
 }
 
 #[derive(Debug, Default)]
-struct Ids(AtomicU64);
+pub(crate) struct Ids(AtomicU64);
+
+impl Ids {
+    /// Ids from this number on.
+    pub(crate) const fn from(first: u64) -> Self {
+        Self(AtomicU64::new(first))
+    }
+}
 
 impl IdSource for Ids {
     fn uuid(&self) -> Uuid {

@@ -17,11 +17,10 @@ pub const MAX_PAYLOAD_DEPTH: usize = 64;
 #[derive(Debug, thiserror::Error)]
 pub enum PayloadFault {
     /// Longer than [`MAX_PAYLOAD_BYTES`].
-    #[error("the content has {bytes} bytes as JSON: {MAX_PAYLOAD_BYTES} bytes (1 MiB) are allowed")]
-    TooLong {
-        /// Its length; of a text that was not read to its end, what was read.
-        bytes: usize,
-    },
+    #[error(
+        "the content has more than {MAX_PAYLOAD_BYTES} bytes (1 MiB) as JSON, which is the limit"
+    )]
+    TooLong,
     /// Deeper than [`MAX_PAYLOAD_DEPTH`].
     #[error("the content is nested deeper than {MAX_PAYLOAD_DEPTH} levels, which is the limit")]
     TooDeep,
@@ -45,7 +44,7 @@ impl Coded for PayloadFault {
 /// It is no JSON text, or beyond a limit.
 pub fn payload_from_json(text: &[u8]) -> Result<Value, PayloadFault> {
     if text.len() > MAX_PAYLOAD_BYTES {
-        return Err(PayloadFault::TooLong { bytes: text.len() });
+        return Err(PayloadFault::TooLong);
     }
     let text = std::str::from_utf8(text).map_err(PayloadFault::NotText)?;
     if depth_of_text(text) > MAX_PAYLOAD_DEPTH {
@@ -63,10 +62,10 @@ pub(super) fn check(payload: &Value) -> Result<(), PayloadFault> {
     }
     let mut counted = Counted(0);
     serde_json::to_writer(&mut counted, payload).map_err(PayloadFault::NotJson)?;
-    match counted.0 {
-        0..=MAX_PAYLOAD_BYTES => Ok(()),
-        bytes => Err(PayloadFault::TooLong { bytes }),
+    if counted.0 > MAX_PAYLOAD_BYTES {
+        return Err(PayloadFault::TooLong);
     }
+    Ok(())
 }
 
 /// Whether lists and objects lie deeper in one another than `levels`. Looks no deeper than that.

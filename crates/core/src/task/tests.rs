@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use chrono::DateTime;
 use proptest::prelude::*;
@@ -50,6 +51,7 @@ fn task(number: usize, state: TaskState, needs: &[usize]) -> Task {
         run_id: RunId::from_uuid(Uuid::nil()),
         fence: 1,
         attempts: 0,
+        waiting: None,
         usage: Usage::default(),
         version: 1,
     }
@@ -104,6 +106,9 @@ fn apply(tasks: &mut BTreeMap<TaskId, Task>, open: &mut i64, decision: &Decision
             | Change::Delete { .. }
             | Change::BookUsage { .. }
             | Change::BeginEntry(_)
+            | Change::Postpone { .. }
+            | Change::Wake { .. }
+            | Change::Watch { .. }
             | Change::UpdateEntry(_)
             | Change::SendMessage(_)
             | Change::SettleDeliveries(_) => {}
@@ -304,4 +309,35 @@ fn a_failure_says_which_step_it_came_from() {
             None
         ]
     );
+}
+
+#[test]
+fn a_postponed_task_is_told_with_its_wait_and_leaves_its_agent_idle() {
+    let ids = Ids::default();
+    let moment = Moment {
+        now: now(),
+        ids: &ids,
+    };
+    let task = task(0, TaskState::Running, &[]);
+    let wait = Duration::from_millis(61_200);
+    let decision = task.postpone(Some(agent(AgentState::Working)), wait, "no quota", moment);
+    let decision = decision.unwrap();
+    let [Change::Update(Row::Agent(agent)), postpone] = decision.changes.as_slice() else {
+        panic!("{decision:?}");
+    };
+    assert_eq!(agent.state, AgentState::Idle);
+    let expected = Change::Postpone {
+        task_id: task.id,
+        wait,
+        reason: "no quota".to_owned(),
+    };
+    assert_eq!(postpone, &expected);
+    let told = &decision.events[0];
+    assert_eq!(told.message, "s0 waits 62 s: no quota");
+    assert_eq!(told.data["wait_s"], 62);
+    let queued = Task {
+        state: TaskState::Queued,
+        ..task
+    };
+    queued.postpone(None, wait, "x", moment).unwrap_err();
 }

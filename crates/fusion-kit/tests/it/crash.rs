@@ -188,7 +188,7 @@ pub(crate) async fn die_at(
 }
 
 /// Goes on until the run has ended; starts it when the death came before it was stored.
-async fn go_on(project: &Project, file: &str) {
+pub(crate) async fn go_on(project: &Project, file: &str) {
     let listed = project
         .run(["run", "list", "--json"])
         .await

@@ -31,6 +31,7 @@ async fn every_example_is_valid() {
         "local-model",
         "openrouter",
         "plan-implement-review",
+        "talk",
     ];
     assert_eq!(checked, all.map(|name| format!("{name}.yaml")).into());
 }

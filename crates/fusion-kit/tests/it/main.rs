@@ -5,6 +5,8 @@ mod bad_input;
 #[cfg(test)]
 mod budgets;
 #[cfg(test)]
+mod bus;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod database;
@@ -24,6 +26,8 @@ mod interruption;
 mod isolation;
 #[cfg(test)]
 mod live_answers;
+#[cfg(test)]
+mod messages;
 #[cfg(test)]
 mod model_server;
 #[cfg(test)]
@@ -49,4 +53,8 @@ mod shared_data;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod talk;
+#[cfg(test)]
 mod terminal;
+#[cfg(test)]
+mod waits;

@@ -126,8 +126,8 @@ async fn a_stored_provider_wins_over_that_of_the_environment() {
 
 #[tokio::test]
 async fn another_process_resumes_with_the_stored_provider_which_can_not_be_removed_before() {
-    let limited = wiremock::ResponseTemplate::new(429).insert_header("retry-after", "3600");
-    let (_server, url) = answering([limited, text("at last")]).await;
+    let refused = wiremock::ResponseTemplate::new(401);
+    let (_server, url) = answering([refused, text("at last")]).await;
     let project = project();
     project.write("flow.yaml", flow("mine"));
     add(&project, "mine", &url, &[]).await.expect(0);

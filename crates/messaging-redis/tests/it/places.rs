@@ -119,6 +119,27 @@ async fn a_server_that_forbids_publishing_is_named_and_costs_the_others_only() {
     assert_eq!(heard(&mut far).await, ("sent".to_owned(), 0));
 }
 
+/// The line of docs/bus.md.
+const LEAST: &str = "ACL SETUSER fusion on >PASSWORD resetchannels &fusion:* -@all \
+                     +hello +ping +publish +psubscribe";
+
+#[tokio::test]
+async fn the_user_of_the_documents_may_do_all_that_is_needed() {
+    let documents = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/bus.md");
+    assert!(std::fs::read_to_string(documents).unwrap().contains(LEAST));
+    let server = server();
+    server.ask(LEAST).unwrap();
+    let url = format!("redis://fusion:PASSWORD@127.0.0.1:{}", server.port());
+    probed(&url).await.unwrap();
+    let (least, other) = (bus_at(&url, settings(), 1), bus(&server, 2));
+    let (mut near, mut far) = (listen(&least, "*").await, listen(&other, "*").await);
+    say(&least, "task.done", "there");
+    assert_eq!(heard(&mut far).await, ("there".to_owned(), 0));
+    assert_eq!(heard(&mut near).await, ("there".to_owned(), 0));
+    say(&other, "task.done", "and back");
+    assert_eq!(heard(&mut near).await, ("and back".to_owned(), 0));
+}
+
 #[tokio::test]
 async fn any_node_of_a_cluster_will_do() {
     let binaries = redis_binaries().unwrap();

@@ -1,6 +1,7 @@
 //! Which readers a subject concerns, found without trying every pattern.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::{Feed, Pattern, Subject};
 
@@ -19,12 +20,46 @@ pub(super) struct Index {
 
 type Feeds = BTreeMap<u64, Feed>;
 
-/// Patterns by the literal text at one of their ends. A pattern without any is under the empty text.
+/// Patterns by the literal text at one of their ends: first by its length, since a subject can have
+/// one text of each, then by the [`Sum`] of its bytes. A pattern without such a text is under length 0.
+/// Sums may be the same by chance; the pattern itself decides.
 #[derive(Default)]
 struct Anchored {
-    by_text: HashMap<Box<[u8]>, HashMap<Pattern, Feeds>>,
-    /// How many texts there are of each length: other lengths need no look.
-    lengths: BTreeMap<usize, usize>,
+    by_length: BTreeMap<usize, HashMap<u64, HashMap<Pattern, Feeds>, Unchanged>>,
+}
+
+/// FNV-1a over the bytes so far (<http://www.isthe.com/chongo/tech/comp/fnv/>): one pass over a
+/// subject gives the sums of all its beginnings.
+#[derive(Clone, Copy)]
+struct Sum(u64);
+
+impl Sum {
+    const START: Self = Self(0xcbf2_9ce4_8422_2325);
+
+    const fn with(self, byte: u8) -> Self {
+        Self((self.0 ^ byte as u64).wrapping_mul(0x0100_0000_01b3))
+    }
+}
+
+/// Takes a sum for its own hash.
+type Unchanged = BuildHasherDefault<Identity>;
+
+#[derive(Default)]
+struct Identity(u64);
+
+impl Hasher for Identity {
+    fn write(&mut self, bytes: &[u8]) {
+        let sum = bytes.iter().fold(Sum(self.0), |sum, byte| sum.with(*byte));
+        self.0 = sum.0;
+    }
+
+    fn write_u64(&mut self, sum: u64) {
+        self.0 = sum;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Index {
@@ -47,8 +82,13 @@ impl Index {
                 .insert(number, feed);
             return;
         }
-        let (anchored, text) = self.place(pattern);
-        anchored.add(number, text, pattern, feed);
+        let (anchored, place) = self.place(pattern);
+        let patterns = anchored.by_length.entry(place.length).or_default();
+        let patterns = patterns.entry(place.sum).or_default();
+        patterns
+            .entry(pattern.clone())
+            .or_default()
+            .insert(number, feed);
     }
 
     pub(super) fn remove(&mut self, number: u64, pattern: &Pattern) {
@@ -61,16 +101,16 @@ impl Index {
             }
             return;
         }
-        let (anchored, text) = self.place(pattern);
-        anchored.remove(number, &text, pattern);
+        let (anchored, place) = self.place(pattern);
+        anchored.remove(number, place, pattern);
     }
 
-    fn place(&mut self, pattern: &Pattern) -> (&mut Anchored, Box<[u8]>) {
+    fn place(&mut self, pattern: &Pattern) -> (&mut Anchored, Place) {
         let (start, end) = (pattern.start(), pattern.end());
         if start.len() >= end.len() {
-            (&mut self.by_start, start)
+            (&mut self.by_start, Place::of(start.iter().copied()))
         } else {
-            (&mut self.by_end, end)
+            (&mut self.by_end, Place::of(end.iter().rev().copied()))
         }
     }
 
@@ -80,26 +120,18 @@ impl Index {
         if let Some(feeds) = self.by_subject.get(text) {
             feeds.values().for_each(&mut act);
         }
-        for length in self.by_start.lengths.keys() {
-            let Some((start, _)) = text.split_at_checked(*length) else {
-                break;
-            };
-            self.by_start.for_each(start, subject, &mut act);
-        }
-        for length in self.by_end.lengths.keys() {
-            let Some(from) = text.len().checked_sub(*length) else {
-                break;
-            };
-            let (_, end) = text.split_at(from);
-            self.by_end.for_each(end, subject, &mut act);
-        }
+        self.by_start
+            .for_each(text.iter().copied(), subject, &mut act);
+        self.by_end
+            .for_each(text.iter().rev().copied(), subject, &mut act);
     }
 
     /// Does something with every feed.
     pub(super) fn for_all(&self, act: impl FnMut(&Feed)) {
         let anchored = [&self.by_start, &self.by_end]
             .into_iter()
-            .flat_map(|anchored| anchored.by_text.values())
+            .flat_map(|anchored| anchored.by_length.values())
+            .flat_map(HashMap::values)
             .flat_map(HashMap::values);
         self.by_subject
             .values()
@@ -109,45 +141,64 @@ impl Index {
     }
 }
 
-impl Anchored {
-    fn add(&mut self, number: u64, text: Box<[u8]>, pattern: &Pattern, feed: Feed) {
-        let length = text.len();
-        let patterns = self.by_text.entry(text).or_default();
-        if patterns.is_empty() {
-            *self.lengths.entry(length).or_default() += 1;
-        }
-        patterns
-            .entry(pattern.clone())
-            .or_default()
-            .insert(number, feed);
-    }
+/// Where a pattern is kept.
+#[derive(Clone, Copy)]
+struct Place {
+    length: usize,
+    sum: u64,
+}
 
-    fn remove(&mut self, number: u64, text: &[u8], pattern: &Pattern) {
-        let Some(patterns) = self.by_text.get_mut(text) else {
+impl Place {
+    /// By the bytes at an end of the pattern, the outermost first.
+    fn of(bytes: impl ExactSizeIterator<Item = u8>) -> Self {
+        Self {
+            length: bytes.len(),
+            sum: bytes.fold(Sum::START, Sum::with).0,
+        }
+    }
+}
+
+impl Anchored {
+    fn remove(&mut self, number: u64, place: Place, pattern: &Pattern) {
+        let Some(sums) = self.by_length.get_mut(&place.length) else {
             return;
         };
-        if let Some(feeds) = patterns.get_mut(pattern) {
-            feeds.remove(&number);
-            if feeds.is_empty() {
-                patterns.remove(pattern);
+        if let Some(patterns) = sums.get_mut(&place.sum) {
+            if let Some(feeds) = patterns.get_mut(pattern) {
+                feeds.remove(&number);
+                if feeds.is_empty() {
+                    patterns.remove(pattern);
+                }
+            }
+            if patterns.is_empty() {
+                sums.remove(&place.sum);
             }
         }
-        if !patterns.is_empty() {
-            return;
-        }
-        self.by_text.remove(text);
-        if let Some(texts) = self.lengths.get_mut(&text.len()) {
-            *texts -= 1;
-            if *texts == 0 {
-                self.lengths.remove(&text.len());
-            }
+        if sums.is_empty() {
+            self.by_length.remove(&place.length);
         }
     }
 
-    fn for_each(&self, text: &[u8], subject: &Subject, act: &mut impl FnMut(&Feed)) {
-        for (pattern, feeds) in self.by_text.get(text).into_iter().flatten() {
-            if pattern.matches(subject) {
-                feeds.values().for_each(&mut *act);
+    /// `bytes` are those of the subject, from the end in question.
+    fn for_each(
+        &self,
+        mut bytes: impl Iterator<Item = u8>,
+        subject: &Subject,
+        act: &mut impl FnMut(&Feed),
+    ) {
+        let (mut sum, mut taken) = (Sum::START, 0);
+        for (length, sums) in &self.by_length {
+            while taken < *length {
+                let Some(byte) = bytes.next() else {
+                    return;
+                };
+                sum = sum.with(byte);
+                taken += 1;
+            }
+            for (pattern, feeds) in sums.get(&sum.0).into_iter().flatten() {
+                if pattern.matches(subject) {
+                    feeds.values().for_each(&mut *act);
+                }
             }
         }
     }
@@ -195,7 +246,7 @@ mod tests {
         }
         assert!(index.by_subject.is_empty());
         for anchored in [&index.by_start, &index.by_end] {
-            assert!(anchored.by_text.is_empty() && anchored.lengths.is_empty());
+            assert!(anchored.by_length.is_empty());
         }
     }
 

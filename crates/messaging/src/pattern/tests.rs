@@ -77,7 +77,6 @@ fn an_empty_pattern_and_one_over_255_bytes_are_refused() {
     assert_eq!(
         "x".repeat(MAX_PATTERN_BYTES + 1).parse::<Pattern>(),
         Err(Error::TooLong {
-            kind: "pattern",
             bytes: 256,
             limit: 255
         })

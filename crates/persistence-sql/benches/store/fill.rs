@@ -1,4 +1,5 @@
-//! A million ready tasks with a hundred thousand failed ones in front, and a million events.
+//! A million ready tasks with a hundred thousand failed and as many waiting ones in front, and a
+//! million events.
 
 use std::path::Path;
 
@@ -21,10 +22,10 @@ pub(crate) fn early() -> Timestamp {
 
 const TASKS: &str = "INSERT INTO tasks (id, name, description, priority, required_capabilities, capability_key, state,
     queued_at, dependencies, unmet_dependencies, input_artifacts, communication_channels, run_id,
-    fence, attempts, turns, input_tokens, output_tokens, cost_picos, version)
-  SELECT {id}, 't' || n, 'do it', CASE WHEN n <= 100000 THEN 9 ELSE n % 5 END, '[\"x\"]', 'x',
+    fence, not_before, attempts, turns, input_tokens, output_tokens, cost_picos, version)
+  SELECT {id}, 't' || n, 'do it', CASE WHEN n <= 200000 THEN 9 ELSE n % 5 END, '[\"x\"]', 'x',
     CASE WHEN n <= 100000 THEN 'failed' ELSE 'queued' END, {time}, '[]', 0, '{}', '[]', {run},
-    0, 0, 0, 0, 0, 0, 1
+    0, CASE WHEN n BETWEEN 100001 AND 200000 THEN 4000000000000 END, 0, 0, 0, 0, 0, 1
   FROM {numbers}";
 
 const EVENTS: &str = "INSERT INTO events (seq, id, timestamp, event_type, severity, source_agent_id, source_component, run_id, data, message)
@@ -64,9 +65,9 @@ pub(crate) fn sqlite(path: &Path) {
              INSERT INTO event_words (rowid, message) SELECT seq, message FROM events
                WHERE seq > (SELECT last_seq FROM event_streams WHERE name = 'words');
              UPDATE event_streams SET last_seq = {base} + 1000000 WHERE name = 'words';
-             INSERT INTO runs SELECT {}, workflow_id, workflow_name, 'running', inputs, NULL, NULL, 1100000, 1000000, 0, 0, 0, 0,
+             INSERT INTO runs SELECT {}, workflow_id, workflow_name, 'running', inputs, NULL, NULL, 1200000, 1100000, 0, 0, 0, 0,
                created_at, started_at, NULL, 1 FROM runs LIMIT 1; COMMIT",
-            fill(TASKS, 1_100_000),
+            fill(TASKS, 1_200_000),
             fill(EVENTS, 1_000_000),
             hex(RUN.uuid()),
         ))
@@ -88,12 +89,12 @@ pub(crate) async fn postgres(server: &Server) {
     };
     server
         .run(&format!(
-            "INSERT INTO runs SELECT {}, workflow_id, workflow_name, 'running', inputs, NULL, NULL, 1100000, 1000000, 0, 0, 0, 0,
+            "INSERT INTO runs SELECT {}, workflow_id, workflow_name, 'running', inputs, NULL, NULL, 1200000, 1100000, 0, 0, 0, 0,
                created_at, started_at, NULL, 1 FROM runs LIMIT 1",
             text(RUN.uuid())
         ))
         .await;
-    server.run(&fill(TASKS, 1_100_000)).await;
+    server.run(&fill(TASKS, 1_200_000)).await;
     server.run(&fill(EVENTS, 1_000_000)).await;
     server
         .run("UPDATE event_streams SET last_seq = last_seq + 1000000 WHERE name = 'main'")

@@ -240,6 +240,7 @@ impl Load {
                 steps: vec![],
                 outputs: [].into(),
                 budget: fusion_core::Budget::default(),
+                message_flow: None,
             },
             source: String::new(),
             base_dir: String::new(),
@@ -316,6 +317,7 @@ impl Load {
             run_id,
             fence: 0,
             attempts: 0,
+            waiting: None,
             usage: Usage::default(),
             version: 1,
         }

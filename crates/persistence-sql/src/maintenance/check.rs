@@ -85,6 +85,21 @@ const RULES: [Rule; 4] = [
     },
 ];
 
+/// Of the newest schema only.
+const MESSAGES: Rule = Rule {
+    name: "messages",
+    wrong: "messages have another status than follows from their deliveries",
+    sql: "SELECT messages.id FROM messages JOIN (
+            SELECT message_id,
+              max(CASE status WHEN 'pending' THEN 3 WHEN 'failed' THEN 2
+                              WHEN 'expired' THEN 1 ELSE 0 END) AS gravest
+            FROM message_recipients GROUP BY message_id) AS counted
+          ON counted.message_id = messages.id
+          WHERE gravest <> CASE delivery_status WHEN 'pending' THEN 3 WHEN 'failed' THEN 2
+                                                WHEN 'expired' THEN 1 ELSE 0 END LIMIT 6",
+    help: RESTORE,
+};
+
 /// Checks a database from end to end, beside the processes that work with it: its pages, its schema
 /// and what its tables must agree on. Each check sees one moment. It reads everything: a million
 /// rows take some seconds. A database that can't be read at all gives one check with that fault.
@@ -129,7 +144,8 @@ async fn look_at_all(
     if steps.newer.is_empty() {
         let numbers = fault_of(event_numbers(snapshot).await)?;
         found.push(Check::new("event numbers", RESTORE, numbers));
-        for rule in &RULES {
+        let is_newest = steps.state.missing.is_empty();
+        for rule in RULES.iter().chain(is_newest.then_some(&MESSAGES)) {
             let fault = fault_of(broken(snapshot, rule).await)?;
             found.push(Check::new(rule.name, rule.help, fault));
         }

@@ -10,6 +10,9 @@ mod faults;
 mod file;
 #[cfg(test)]
 #[cfg(feature = "failpoints")]
+mod letters;
+#[cfg(test)]
+#[cfg(feature = "failpoints")]
 mod maintenance;
 #[cfg(test)]
 mod memory;

@@ -115,6 +115,7 @@ fn workflow(ids: &Ids, project: &Project) -> Workflow {
             steps: vec![],
             outputs: BTreeMap::new(),
             budget: fusion_core::Budget::default(),
+            message_flow: None,
         },
         source: ODD.to_owned(),
         base_dir: "/tmp".to_owned(),
@@ -207,6 +208,7 @@ fn task(ids: &Ids, name: &str, run: &Run, agent: &Agent, needs: &[&Task]) -> Tas
         run_id: run.id,
         fence: 0,
         attempts: 0,
+        waiting: None,
         usage: Usage::default(),
         version: 1,
     }

@@ -60,10 +60,10 @@ pub async fn an_agent_that_holds_a_task_is_given_no_other(store: &dyn Store) {
     let first = ask().await.unwrap().unwrap();
     assert_eq!(first.agent, sample.agents["a"]);
     assert_eq!(ask().await.unwrap(), None);
-    assert!(store.has_ready_task(sample.run.id).await.unwrap());
+    assert!(store.queue_of(sample.run.id).await.unwrap().has_ready);
     sample.skip(store, first.task).await;
     assert_eq!(ask().await.unwrap().unwrap().task.name, "two");
-    assert!(!store.has_ready_task(sample.run.id).await.unwrap());
+    assert!(!store.queue_of(sample.run.id).await.unwrap().has_ready);
 }
 
 /// The queue's order is the one of `Task::queue_order`.

@@ -148,10 +148,9 @@ pub async fn messages_are_dense_and_in_order_of_the_commits(store: &dyn Store) {
     assert_eq!(store.last_message().await.unwrap(), 40);
 }
 
-/// Messages: by sender, recipient, topic, run, status and time, the end of which is not in it.
-pub async fn messages_are_selected_by_their_filter(store: &dyn Store) {
-    let world = World::store(store).await;
-    assert_eq!(store.last_message().await.unwrap(), 0);
+/// From `a` to `b` on `x`, pending; from `a` to itself on `x.y` without a run, read; from a person to
+/// both on `x`, read by `a` and failed at `b`.
+async fn three(store: &dyn Store, world: &World) -> [Message; 3] {
     let (a, b) = (world.sample.agents["a"].id, world.sample.agents["b"].id);
     let letter = |sender, recipients: Vec<AgentId>, topic: &str, seconds| Letter {
         message: Message {
@@ -169,15 +168,21 @@ pub async fn messages_are_selected_by_their_filter(store: &dyn Store) {
     let two = sent(store, two).await;
     let three = sent(store, letter(None, vec![a, b], "x", 30)).await;
     let failed = Outcome::Failed("gone".to_owned());
-    settle(store, &world, b, &[three.id], failed).await;
-    settle(store, &world, a, &[three.id, two.id], Outcome::Delivered).await;
-    let [one, two, three] = [
-        store.get(one.id).await.unwrap(),
+    settle(store, world, b, &[three.id], failed).await;
+    let read = [three.id, two.id];
+    settle(store, world, a, &read, Outcome::Delivered).await;
+    [
+        one,
         store.get(two.id).await.unwrap(),
         store.get(three.id).await.unwrap(),
-    ];
-    let status = |status| vec![status];
-    let failed = status(DeliveryStatus::Failed);
+    ]
+}
+
+/// Messages: by sender, recipient, topic, run, status and time, the end of which is not in it.
+pub async fn messages_are_selected_by_their_filter(store: &dyn Store) {
+    let world = World::store(store).await;
+    let (a, b) = (world.sample.agents["a"].id, world.sample.agents["b"].id);
+    let [one, two, three] = three(store, &world).await;
     selects(store, MessageFilter::default(), &[&one, &two, &three]).await;
     selects(store, only!(MessageFilter, sender: Some(a)), &[&one, &two]).await;
     let to_b = only!(MessageFilter, recipient: Some(b));
@@ -189,13 +194,13 @@ pub async fn messages_are_selected_by_their_filter(store: &dyn Store) {
     let statuses = vec![DeliveryStatus::Failed, DeliveryStatus::Delivered];
     selects(store, only!(MessageFilter, statuses), &[&two, &three]).await;
     // Of a recipient, it is the status of its own delivery that counts.
-    for (agent, statuses, wanted) in [
-        (a, failed.clone(), vec![]),
-        (a, status(DeliveryStatus::Delivered), vec![&two, &three]),
-        (b, failed, vec![&three]),
-        (b, status(DeliveryStatus::Pending), vec![&one]),
+    for (agent, status, wanted) in [
+        (a, DeliveryStatus::Failed, vec![]),
+        (a, DeliveryStatus::Delivered, vec![&two, &three]),
+        (b, DeliveryStatus::Failed, vec![&three]),
+        (b, DeliveryStatus::Pending, vec![&one]),
     ] {
-        let recipient = Some(agent);
+        let (recipient, statuses) = (Some(agent), vec![status]);
         selects(store, only!(MessageFilter, recipient, statuses), &wanted).await;
     }
     let (since, until) = (Some(at(20)), Some(at(30)));
@@ -203,14 +208,35 @@ pub async fn messages_are_selected_by_their_filter(store: &dyn Store) {
     selects(store, only!(MessageFilter, until), &[&one, &two]).await;
     selects(store, only!(MessageFilter, since, until), &[&two]).await;
     selects(store, MessageFilter { since, ..to_b }, &[&three]).await;
-    let to_a = only!(MessageFilter, recipient: Some(a));
-    assert_eq!(places_after(store, &to_a, 0).await, [2, 3]);
-    assert_eq!(places_after(store, &MessageFilter::default(), 2).await, [3]);
 }
 
-async fn places_after(store: &dyn Store, filter: &MessageFilter, seq: u64) -> Vec<u64> {
-    let found = store.messages_after(filter, seq, 10).await.unwrap();
-    found.into_iter().map(|message| message.seq).collect()
+/// The log is read onwards through a filter, and ids are found by how they begin.
+pub async fn messages_are_found_by_place_and_by_id(store: &dyn Store) {
+    let world = World::store(store).await;
+    assert_eq!(store.last_message().await.unwrap(), 0);
+    let a = world.sample.agents["a"].id;
+    let [one, two, three] = three(store, &world).await;
+    assert_eq!(store.last_message().await.unwrap(), 3);
+    for (filter, after, wanted) in [
+        (
+            only!(MessageFilter, recipient: Some(a)),
+            0,
+            vec![&two, &three],
+        ),
+        (MessageFilter::default(), 2, vec![&three]),
+    ] {
+        let found = store.messages_after(&filter, after, 10).await.unwrap();
+        assert_eq!(found.iter().collect::<Vec<_>>(), wanted);
+    }
+    for (first, last, limit, wanted) in [
+        (one.id, three.id, 10, vec![one.id, two.id, three.id]),
+        (one.id, two.id, 10, vec![one.id, two.id]),
+        (two.id, three.id, 1, vec![two.id]),
+        (three.id, one.id, 10, vec![]),
+    ] {
+        let found = store.message_ids(first, last, limit).await.unwrap();
+        assert_eq!(found, wanted);
+    }
 }
 
 /// Messages go by their age in small batches, with their deliveries; not while somebody has to read

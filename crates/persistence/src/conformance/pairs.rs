@@ -62,7 +62,7 @@ async fn work_off(store: &dyn Store, sample: &Sample, name: &str) -> Vec<TaskId>
                 done.push(claimed.task.id);
                 complete(store, sample, claimed).await;
             }
-            None if store.has_ready_task(sample.run.id).await.unwrap() => {}
+            None if store.queue_of(sample.run.id).await.unwrap().has_ready => {}
             None => return done,
         }
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use fusion_core::{
     Agent, AgentId, AgentSpec, AgentState, Assignee, Budget, CapabilitySet, Cost, Decision,
-    EventType, IdSource, ModelChoice, Moment, NewEvent, NodeId, Run, RunId, RunPlan, StepSpec,
-    Task, Timestamp, Workflow, WorkflowDefinition, WorkflowId, WorkflowState, Workspace,
+    EventType, FlowRule, IdSource, ModelChoice, Moment, NewEvent, NodeId, Run, RunId, RunPlan,
+    StepSpec, Task, Timestamp, Workflow, WorkflowDefinition, WorkflowId, WorkflowState, Workspace,
     WorkspaceId,
 };
 use serde_json::{Map, Value, json};
@@ -203,6 +203,7 @@ pub(super) fn workflow(
             usd: Some(Cost::from_picos(1)),
             tokens: None,
         },
+        subscriptions: vec!["task.*".to_owned()],
     };
     Workflow {
         id: WorkflowId::from_uuid(ids.uuid()),
@@ -219,6 +220,11 @@ pub(super) fn workflow(
                 usd: None,
                 tokens: Some(u64::MAX),
             },
+            message_flow: Some(vec![FlowRule {
+                from: vec!["a".to_owned()],
+                to: vec![],
+                topics: vec!["b.*".to_owned()],
+            }]),
         },
         source: "name: sample".to_owned(),
         base_dir: "/tmp".to_owned(),

@@ -3,8 +3,8 @@
 use fusion_core::{
     Agent, AgentState, ApiToken, Approval, ApprovalState, AuthType, CancelReason, Capability,
     CapabilitySet, Cost, DeliveryStatus, IdSource, Letter, Message, Project, ProviderConfig,
-    RateLimits, ResourceMetrics, Row, Run, Sealed, Task, TaskState, Timestamp, TokenScope, Usage,
-    Workflow, WorkflowState, Workspace,
+    RateLimits, ResourceMetrics, Row, Run, Sealed, Task, TaskState, TaskWait, Timestamp,
+    TokenScope, Usage, Workflow, WorkflowState, Workspace,
 };
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -182,6 +182,10 @@ impl World {
             run_id: run.id,
             fence: 0,
             attempts: i32::MAX.unsigned_abs(),
+            waiting: Some(TaskWait {
+                until: Timestamp::from_timestamp_millis(9_123).unwrap(),
+                reason: ODD.to_owned(),
+            }),
             usage: usage(MOST),
             version: 1,
         }
@@ -210,6 +214,7 @@ impl World {
             run_id: self.sample.run.id,
             fence: 0,
             attempts: 0,
+            waiting: None,
             usage: Usage::default(),
             version: 1,
         }

@@ -1,4 +1,4 @@
-//! Who runs each step: the agents and capabilities that steps name.
+//! Who runs each step and who may talk: the agents and capabilities that are named.
 
 use std::collections::BTreeSet;
 
@@ -13,15 +13,23 @@ pub(super) fn check(draft: &Draft<'_>, faults: &mut Faults) {
         .values()
         .flat_map(|agent| agent.capabilities.iter())
         .collect();
+    for agent in &draft.flow {
+        check_agent(agent, draft, faults);
+    }
     for step in &draft.steps {
-        if let Some(agent) = &step.agent
-            && !agents.contains_key(agent.text)
-        {
-            let help = faults.hint(agent.text, "agents", agents.keys().map(String::as_str));
-            let message = format!("there is no agent '{}'", agent.text);
-            faults.add(RawFault::new(message, &agent.span).help(help));
+        if let Some(agent) = &step.agent {
+            check_agent(agent, draft, faults);
         }
         check_capabilities(step, draft, &offered, faults);
+    }
+}
+
+fn check_agent(agent: &Marked<'_>, draft: &Draft<'_>, faults: &mut Faults) {
+    let agents = &draft.workflow().agents;
+    if !agents.contains_key(agent.text) {
+        let help = faults.hint(agent.text, "agents", agents.keys().map(String::as_str));
+        let message = format!("there is no agent '{}'", agent.text);
+        faults.add(RawFault::new(message, &agent.span).help(help));
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::Map;
 use crate::choice::MAX_NAME;
 use crate::fault::{Faults, RawFault};
 use crate::read::section::{Keys, Section, named};
-use crate::read::{Marked, budget, models, name, value};
+use crate::read::{Marked, budget, messages, models, name, value};
 use crate::tree::{Kind, Node};
 
 const MAX_AGENTS: usize = 1_000;
@@ -29,6 +29,7 @@ const AGENT: Keys = Keys {
         "fallback_models",
         "provider_options",
         "budget",
+        "subscriptions",
     ],
     later: &[],
 };
@@ -88,6 +89,9 @@ fn read_one(name: &str, node: &Node<'_>, faults: &mut Faults) -> AgentSpec {
         agent.provider_options = models::options(node, faults);
     }
     agent.budget = budget::read(&section, faults);
+    if let Some(node) = section.get("subscriptions", faults) {
+        agent.subscriptions = messages::patterns(node, "subscriptions", faults);
+    }
     agent
 }
 
@@ -104,6 +108,7 @@ fn empty() -> AgentSpec {
         fallback_models: Vec::new(),
         provider_options: Map::new(),
         budget: Budget::default(),
+        subscriptions: Vec::new(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use fusion_workflow_file::{Fault, Position, parse};
 
-fn check(text: &str, expected: &[&str]) {
+pub(crate) fn check(text: &str, expected: &[&str]) {
     let told: Vec<String> = parse(text)
         .unwrap_err()
         .into_iter()
@@ -18,7 +18,7 @@ fn check(text: &str, expected: &[&str]) {
 }
 
 const WORKFLOW_KEYS: &str = "1:1 the workflow must be a map [its keys are: version, name, \
-     description, inputs, defaults, agents, steps, outputs, budget]";
+     description, inputs, defaults, agents, steps, outputs, budget, message_flow]";
 
 #[test]
 fn a_fault_is_a_message_a_way_out_and_a_place_in_characters_and_bytes() {
@@ -168,7 +168,7 @@ steps:
             "13:72 `max_tokens` must be a whole number from 1 to 4294967295",
             "13:90 `temperature` must be a number from 0 to 2",
             "13:107 `capabilities` must be a list of capability names",
-            "14:6 agent 'c' must be a map [its keys are: provider, model, capabilities, instructions, tools, max_turns, max_tokens, temperature, fallback_models, provider_options, budget]",
+            "14:6 agent 'c' must be a map [its keys are: provider, model, capabilities, instructions, tools, max_turns, max_tokens, temperature, fallback_models, provider_options, budget, subscriptions]",
         ],
     );
 }

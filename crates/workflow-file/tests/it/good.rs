@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fusion_core::{
-    AgentSpec, Assignee, Budget, InputSpec, InputType, ModelChoice, StepSpec, ToolGroup,
+    AgentSpec, Assignee, Budget, FlowRule, InputSpec, InputType, ModelChoice, StepSpec, ToolGroup,
     WorkflowDefinition,
 };
 use fusion_workflow_file::{parse, render};
@@ -33,6 +33,7 @@ fn agent(model: &str, capability: &str) -> AgentSpec {
         fallback_models: vec![],
         provider_options: Map::new(),
         budget: Budget::default(),
+        subscriptions: vec![],
     }
 }
 
@@ -47,6 +48,15 @@ fn budget(usd: Option<&str>, tokens: Option<u64>) -> Budget {
     Budget {
         usd: usd.map(|usd| usd.parse().unwrap()),
         tokens,
+    }
+}
+
+fn rule(from: &[&str], to: &[&str], topics: &[&str]) -> FlowRule {
+    let texts = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect();
+    FlowRule {
+        from: texts(from),
+        to: texts(to),
+        topics: texts(topics),
     }
 }
 
@@ -83,6 +93,7 @@ fn critic() -> AgentSpec {
             "top_p": 0.9,
         })),
         budget: budget(None, Some(50_000)),
+        subscriptions: vec!["review.*".into(), "broadcast.all".into()],
         ..agent("openai/gpt-5-mini", "review")
     }
 }
@@ -163,6 +174,10 @@ fn feature() -> WorkflowDefinition {
         ]
         .into(),
         budget: budget(Some("2.5"), Some(2_000_000)),
+        message_flow: Some(vec![
+            rule(&["planner", "coder"], &["critic"], &["review.*"]),
+            rule(&["critic"], &[], &[]),
+        ]),
     }
 }
 
@@ -213,6 +228,7 @@ fn the_same_file_as_json_gives_the_same_definition() {
         steps: vec![first, second],
         outputs: [].into(),
         budget: Budget::default(),
+        message_flow: None,
     };
     assert_eq!(parse(&text.to_string()), Ok(expected.clone()));
     assert_eq!(parse(&format!("{text:#}")), Ok(expected));

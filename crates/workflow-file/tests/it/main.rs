@@ -6,3 +6,5 @@ mod faults;
 mod good;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod talk;

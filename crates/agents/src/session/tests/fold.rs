@@ -7,7 +7,9 @@ use fusion_providers::{Message, ToolCall, Turn};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{after, answer, call, check, entry, result, summary, text_step, turn, verified_step};
+use super::{
+    after, answer, call, check, entry, inbox, result, summary, text_step, turn, verified_step,
+};
 use crate::TaskBrief;
 use crate::session::{Action, Session};
 
@@ -18,6 +20,8 @@ struct World {
     /// `None` is an outcome that a crash took.
     results: Vec<Option<String>>,
     checks: Vec<bool>,
+    /// What arrives before the n-th turn.
+    arrivals: Vec<Option<String>>,
 }
 
 impl World {
@@ -34,7 +38,11 @@ impl World {
                     assert_valid(session.messages());
                     let done = count(&journal, EntryKind::Turn);
                     assert_eq!(usize::try_from(session.next_turn()).unwrap(), done + 1);
-                    turn(self.turns[done].clone())
+                    let heard = |entry: &JournalEntry| entry.kind == EntryKind::Inbox;
+                    match &self.arrivals[done] {
+                        Some(text) if !journal.last().is_some_and(heard) => inbox(&[(9, text)]),
+                        Some(_) | None => turn(self.turns[done].clone()),
+                    }
                 }
                 Action::Tool(call) => JournalEntry {
                     name: call.name,
@@ -112,10 +120,13 @@ fn world() -> impl Strategy<Value = World> {
     let turns = prop::collection::vec(turn, 5);
     let results = prop::collection::vec(prop::option::weighted(0.8, "[a-z]{0,9}"), 20);
     let checks = prop::collection::vec(any::<bool>(), 20);
-    (turns, results, checks).prop_map(|(turns, results, checks)| World {
+    let arrivals = prop::collection::vec(prop::option::weighted(0.3, "[a-z\n]{0,9}"), 5);
+    let parts = (turns, results, checks, arrivals);
+    parts.prop_map(|(turns, results, checks, arrivals)| World {
         turns,
         results,
         checks,
+        arrivals,
     })
 }
 

@@ -158,6 +158,7 @@ fn workflow(ids: &Ids, steps: Vec<StepSpec>) -> Workflow {
             steps,
             outputs: BTreeMap::new(),
             budget: fusion_core::Budget::default(),
+            message_flow: None,
         },
         source: "name: sample".to_owned(),
         base_dir: "/".to_owned(),

@@ -242,7 +242,10 @@ async fn an_older_backup_is_upgraded_in_a_copy() {
         let file = old.dir.path().join("fusion.db");
         let bytes = std::fs::read(&file).unwrap();
         let restored = restore(&target.location, &file, false).await.unwrap();
-        assert_eq!(restored.upgraded, ["m0002_store", "m0003_event_indexes"]);
+        assert_eq!(
+            restored.upgraded,
+            ["m0002_store", "m0003_event_indexes", "m0005_waits"]
+        );
         assert_eq!(std::fs::read(&file).unwrap(), bytes);
         assert_eq!(old.files(), ["fusion.db"]);
         assert_eq!(everything(&target).await, everything(&old).await);
@@ -260,7 +263,7 @@ async fn a_backup_of_an_older_sqlite_database_has_the_newest_schema() {
     let source = status(&old.location).await.unwrap().unwrap();
     assert_eq!(
         source.schema.missing,
-        ["m0002_store", "m0003_event_indexes"]
+        ["m0002_store", "m0003_event_indexes", "m0005_waits"]
     );
     assert_eq!(found.rows["events"], source.rows["events"]);
 }

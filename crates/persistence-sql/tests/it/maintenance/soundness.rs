@@ -96,6 +96,12 @@ async fn a_workspace_without_its_agent_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_with_another_status_than_its_deliveries_is_found() {
+    let wrong = "UPDATE messages SET delivery_status = 'delivered'";
+    assert_eq!(names_after(wrong).await, ["messages"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reference_to_nothing_is_found() {
     let [sqlite, postgres] = found_after("DELETE FROM provider_configs").await;
     let expected = "rows refer to others that are gone: ";
@@ -121,7 +127,7 @@ async fn an_older_and_a_newer_schema_are_found() {
         };
         assert_eq!(
             first.fault.as_deref(),
-            Some("it lacks m0002_store, m0003_event_indexes")
+            Some("it lacks m0002_store, m0003_event_indexes, m0004_deliveries, m0005_waits")
         );
         assert!(rest.iter().all(|check| check.fault.is_none()), "{rest:?}");
         place

@@ -61,7 +61,7 @@ async fn the_status_of_an_older_and_of_a_newer_database_is_told() {
             old.schema,
             SchemaState {
                 applied: steps(&["m0001_runs"]),
-                missing: steps(&["m0002_store", "m0003_event_indexes"]),
+                missing: steps(&["m0002_store", "m0003_event_indexes", "m0005_waits"]),
             }
         );
         assert!(old.rows.contains_key("tasks"));
@@ -78,11 +78,19 @@ async fn the_status_of_an_older_and_of_a_newer_database_is_told() {
 async fn a_migration_tells_what_it_applied() {
     for place in [Place::file(), Place::server().await] {
         let schema = SchemaState {
-            applied: steps(&["m0001_runs", "m0002_store", "m0003_event_indexes"]),
+            applied: steps(&[
+                "m0001_runs",
+                "m0002_store",
+                "m0003_event_indexes",
+                "m0005_waits",
+            ]),
             missing: vec![],
         };
         migrate_some_steps(&place.location, 1).await.unwrap();
-        for applied_now in [steps(&["m0002_store", "m0003_event_indexes"]), vec![]] {
+        for applied_now in [
+            steps(&["m0002_store", "m0003_event_indexes", "m0005_waits"]),
+            vec![],
+        ] {
             let expected = Migrated {
                 applied_now,
                 schema: schema.clone(),

@@ -2,8 +2,14 @@
 
 use std::time::Duration;
 
-use fusion_core::{Agent, Decision, EventType, NewEvent, NodeId, Task, TaskState};
-use fusion_persistence::{Batch, Claim, EventFilter, EventReader, Fence, Lease, Store, TaskReader};
+use fusion_core::{
+    Agent, Decision, DeliveryStatus, EventType, Message, MessageId, NewEvent, NodeId, Task,
+    TaskState, Timestamp,
+};
+use fusion_persistence::{
+    Batch, Claim, EventFilter, EventReader, Fence, Lease, MessageFilter, MessageReader, Store,
+    TaskReader,
+};
 use fusion_persistence_sql::SqlStore;
 use fusion_persistence_sql::maintenance::{check, migrate_some_steps};
 use sea_orm::ConnectionTrait;
@@ -158,4 +164,87 @@ async fn an_old_sqlite_database_keeps_its_rows_and_goes_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_old_postgres_database_keeps_its_rows_and_goes_on() {
     goes_on(old_server().await).await;
+}
+
+/// Two messages of the third step to every agent: one pending, one read.
+const MESSAGES: [&str; 3] = [
+    "INSERT INTO messages SELECT X'00000000000000000000000000000002', '2026-11-20T10:00:00+00:00', id,
+       NULL, 'a.b', '\"first\"', 'note', 'pending', NULL, '2999-01-01T00:00:00.5+00:00', 7
+     FROM agents WHERE name = 'implementer'",
+    "INSERT INTO messages SELECT X'00000000000000000000000000000001', '2026-11-20T11:00:00+00:00', id,
+       NULL, 'a.b', '\"second\"', 'note', 'delivered', '2026-11-20T12:00:00+00:00', NULL, 2
+     FROM agents WHERE name = 'implementer'",
+    "INSERT INTO message_recipients SELECT agents.id, messages.id FROM agents CROSS JOIN messages",
+];
+
+/// Old messages have places in the log by their time, and deliveries with their status.
+async fn keeps_messages(place: Place, spelled: impl Fn(&str) -> String) {
+    let migrated = migrate_some_steps(&place.location, 2).await.unwrap();
+    assert_eq!(migrated.applied_now, ["m0002_store", "m0003_event_indexes"]);
+    for sql in MESSAGES {
+        execute(&place, &spelled(sql)).await;
+    }
+    let open = place.open().await.unwrap();
+    let everything = Everything::of(&open.store).await;
+    let [first, second] = old_messages(&everything);
+    let all = MessageFilter::default();
+    let log = open.store.messages_after(&all, 0, 10).await.unwrap();
+    assert_eq!(log, [first.clone(), second.clone()]);
+    for agent in &everything.agents {
+        let inbox = open.store.inbox(agent.id, 0, 10).await.unwrap();
+        assert_eq!(inbox, std::slice::from_ref(&first));
+    }
+    let read = open.store.deliveries(second.id).await.unwrap();
+    assert_eq!(read.len(), everything.agents.len());
+    let expected = (2, DeliveryStatus::Delivered, second.delivered_at);
+    let mut settled = read.iter().map(|d| (d.seq, d.status, d.settled_at));
+    assert!(settled.all(|found| found == expected), "{read:?}");
+    let checks = check(&place.location).await.unwrap();
+    let faults = checks.into_iter().filter_map(|check| check.fault);
+    assert_eq!(faults.collect::<Vec<_>>(), Vec::<String>::new());
+    open.close().await;
+}
+
+/// [`MESSAGES`] as they are read now.
+fn old_messages(everything: &Everything) -> [Message; 2] {
+    let sender = everything.agents.iter().find(|a| a.name == "implementer");
+    let time = |text: &str| Some(text.parse::<Timestamp>().unwrap());
+    let first = Message {
+        id: MessageId::from_uuid(Uuid::from_u128(2)),
+        seq: 1,
+        timestamp: time("2026-11-20T10:00:00Z").unwrap(),
+        sender_agent_id: sender.map(|agent| agent.id),
+        recipient_agent_ids: None,
+        topic: "a.b".to_owned(),
+        payload: json!("first"),
+        message_type: "note".to_owned(),
+        run_id: None,
+        reply_to: None,
+        resends: None,
+        hops: 0,
+        delivery_status: DeliveryStatus::Pending,
+        delivered_at: None,
+        expiry_at: time("2999-01-01T00:00:00.5Z"),
+    };
+    let second = Message {
+        id: MessageId::from_uuid(Uuid::from_u128(1)),
+        seq: 2,
+        timestamp: time("2026-11-20T11:00:00Z").unwrap(),
+        payload: json!("second"),
+        delivery_status: DeliveryStatus::Delivered,
+        delivered_at: time("2026-11-20T12:00:00Z"),
+        expiry_at: None,
+        ..first.clone()
+    };
+    [first, second]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_of_an_old_sqlite_database_are_kept() {
+    keeps_messages(old_file().await, str::to_owned).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_of_an_old_postgres_database_are_kept() {
+    keeps_messages(old_server().await, |sql| sql.replace("X'", "'")).await;
 }

@@ -1,0 +1,105 @@
+//! How steps end, told to the agents that subscribed to it.
+
+use std::collections::BTreeSet;
+
+use fusion_core::{
+    Agent, AgentId, AgentState, Audience, Decision, Draft, MessageLimits, NewEvent, error_chain,
+};
+use fusion_messaging::{Pattern, Subject};
+use fusion_persistence::{Batch, Fence};
+
+use crate::plan::Plan;
+use crate::{Coordinator, Error, Result};
+
+impl Coordinator {
+    /// Commits how a task ended, and in the same commit a message for those of the run's other agents
+    /// that listen to it. An agent with a full inbox misses it: nobody can hold a step up.
+    pub(crate) async fn commit_end(
+        &self,
+        plan: &Plan,
+        by: AgentId,
+        fence: Fence,
+        decision: Decision,
+    ) -> Result<()> {
+        let others = if plan.has_listeners() {
+            self.others(plan, by).await?
+        } else {
+            Vec::new()
+        };
+        let mut full = BTreeSet::new();
+        loop {
+            let mut whole = decision.clone();
+            for event in &decision.events {
+                if let Some(told) = self.told(event, &others, &full) {
+                    whole.merge(told);
+                }
+            }
+            match self.commit(Batch::fenced(fence, whole)).await {
+                Err(Error::Store(fusion_persistence::Error::InboxFull { agent, .. }))
+                    if full.insert(agent) =>
+                {
+                    tracing::warn!(agent.id = %agent, "an event was not told: the inbox is full");
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn others(&self, plan: &Plan, own: AgentId) -> Result<Vec<Agent>> {
+        let agents = self.parts.store.agents_of_run(plan.run.id).await?;
+        let others = agents.into_iter().map(|(agent, _)| agent);
+        Ok(others
+            .filter(|agent| agent.id != own && agent.state != AgentState::Terminated)
+            .collect())
+    }
+
+    /// The message that tells of an event, when somebody listens to it.
+    fn told(
+        &self,
+        event: &NewEvent,
+        others: &[Agent],
+        full: &BTreeSet<AgentId>,
+    ) -> Option<Decision> {
+        let topic = event.message_queue_topic.as_deref()?;
+        let (_, state) = event.event_type.as_str().split_once("task.")?;
+        let subject: Subject = topic.parse().ok()?;
+        let names = |pattern: &String| {
+            let pattern = pattern.parse::<Pattern>();
+            pattern.is_ok_and(|pattern| pattern.matches(&subject))
+        };
+        let listeners: Vec<AgentId> = others
+            .iter()
+            .filter(|agent| agent.message_subscriptions.iter().any(names))
+            .map(|agent| agent.id)
+            .filter(|id| !full.contains(id))
+            .collect();
+        if listeners.is_empty() {
+            return None;
+        }
+        let step = event.data.get("step").and_then(|step| step.as_str());
+        // Without the reason of a failure: that may be words of a model.
+        let text = format!("The step '{}' is {state}.", step.unwrap_or_default());
+        let draft = Draft {
+            sender: None,
+            run_id: event.run_id,
+            audience: Audience::Listeners(listeners),
+            topic: topic.to_owned(),
+            message_type: event.event_type.as_str().to_owned(),
+            payload: text.into(),
+            reply_to: None,
+            expiry_at: None,
+        };
+        match draft.send(MessageLimits::default(), self.moment()) {
+            Ok((_, mut sending)) => {
+                for sent in &mut sending.events {
+                    sent.message = format!("who listens was told: {}", event.message);
+                }
+                Some(sending)
+            }
+            Err(fault) => {
+                tracing::warn!(error = error_chain(&fault), topic, "an event was not told");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Tasks that go back to the queue unfinished: tried again, postponed, or until the run is resumed.
+
+use std::time::Duration;
+
+use fusion_agents::{Failure, Record};
+use fusion_core::Usage;
+use fusion_persistence::Batch;
+
+use crate::journal::TaskJournal;
+use crate::plan::Next;
+use crate::worker::Job;
+use crate::{Coordinator, Error, Result};
+
+/// What is written of work that is given back.
+pub(crate) struct Unfinished {
+    /// The last outcomes.
+    pub(crate) unrecorded: Vec<Record>,
+    /// What calls cost that gave no turn.
+    pub(crate) lost: Usage,
+    /// How long nobody is to take it up.
+    pub(crate) wait: Option<Duration>,
+}
+
+impl Coordinator {
+    /// A task that its provider did not serve: where a limit is over by itself it waits for that, and
+    /// the run goes on with what else there is.
+    ///
+    /// # Errors
+    /// [`Error::Unserved`] when the run has to stop; else as a commit.
+    pub(crate) async fn unserved(
+        &self,
+        job: &Job<'_>,
+        journal: &TaskJournal<'_>,
+        failure: Failure,
+        unfinished: Unfinished,
+    ) -> Result<()> {
+        let next = job.plan.next(job.task.id, failure.code, unfinished.wait);
+        if next == Next::Stop {
+            // Before the task is back in the queue: nobody is to ask the provider again.
+            job.stop.cancel();
+        }
+        let wait = match next {
+            Next::Later(wait) => Some(wait),
+            Next::Again | Next::Stop => None,
+        };
+        let unfinished = Unfinished { wait, ..unfinished };
+        self.give_back(job, journal, unfinished, &failure.message)
+            .await?;
+        match next {
+            Next::Again | Next::Later(_) => Ok(()),
+            Next::Stop => Err(Error::Unserved {
+                step: job.step.id.clone(),
+                code: failure.code,
+                message: failure.message,
+                help: failure.help,
+            }),
+        }
+    }
+
+    /// Commits that a task goes back to the queue.
+    pub(crate) async fn give_back(
+        &self,
+        job: &Job<'_>,
+        journal: &TaskJournal<'_>,
+        unfinished: Unfinished,
+        why: &str,
+    ) -> Result<()> {
+        // A task that was not begun yet has an agent that never left `idle`.
+        let began = !journal.discard_opening();
+        let mut decision = journal.decide(unfinished.unrecorded);
+        let agent = began.then(|| journal.agent());
+        decision.changes.extend(journal.booking(unfinished.lost));
+        decision.merge(match unfinished.wait {
+            None => job.task.take_back(agent, why, self.moment())?,
+            Some(wait) => job.task.postpone(agent, wait, why, self.moment())?,
+        });
+        self.commit(Batch::release(job.fence, decision)).await
+    }
+}

@@ -1,0 +1,214 @@
+//! A message from a person to the agents of a run.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+use fusion_api_types::{MessageDetail, Problem, ProblemKind};
+use fusion_cli::{Content, NewMessage, To};
+use fusion_core::{
+    Agent, AgentState, Audience, Clock, Decision, Draft, MAX_PAYLOAD_BYTES, Message, MessageId,
+    Run, Timestamp, inbox_subject, payload_from_json,
+};
+use fusion_messaging::{Pattern, Subject};
+use fusion_persistence::{Batch, Error as StoreError, Page, Repository, RunFilter, Store};
+use fusion_persistence_sql::{Location, SqlStore};
+use serde_json::Value;
+use tokio_util::task::TaskTracker;
+
+use super::{look, read, views};
+use crate::backend::{LocalBackend, Reading};
+use crate::find::{find, find_message};
+use crate::system::SystemClock;
+use crate::{problems, wiring};
+
+/// The topic of what goes to all.
+const EVERYONE: &str = "broadcast.all";
+
+/// The content, checked before anything else is looked at.
+pub(super) fn payload(content: &Content) -> Result<Value, Problem> {
+    let text = match content {
+        Content::Text(text) => return Ok(Value::String(text.clone())),
+        Content::File(path) => {
+            let shown = path.display();
+            let file = File::open(path).and_then(bounded);
+            file.map_err(|error| unreadable(&format!("the file '{shown}'"), &error))?
+        }
+        Content::Stdin => {
+            bounded(io::stdin()).map_err(|error| unreadable("standard input", &error))?
+        }
+    };
+    payload_from_json(&text).map_err(|fault| problems::of_error(&fault))
+}
+
+/// Reads a little more than is allowed at most, so that the limit is told and memory is not filled.
+fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let most = u64::try_from(MAX_PAYLOAD_BYTES).unwrap_or(u64::MAX);
+    from.take(most.saturating_add(1)).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+fn unreadable(what: &str, error: &io::Error) -> Problem {
+    Problem::new(
+        ProblemKind::InvalidInput,
+        format!("can't read {what}: {error}"),
+    )
+}
+
+/// What was typed, with what it names.
+pub(super) struct Typed {
+    run: Run,
+    audience: Audience,
+    topic: String,
+    message_type: String,
+    payload: Value,
+    reply_to: Option<Message>,
+    expiry_at: Option<Timestamp>,
+}
+
+impl Typed {
+    pub(super) async fn of(
+        new: &NewMessage,
+        payload: Value,
+        reading: &Reading,
+    ) -> Result<Self, Problem> {
+        let (store, data_dir) = (reading.store(), reading.data_dir());
+        let reply_to = match &new.reply_to {
+            Some(id) => Some(find_message(store, data_dir, id).await?),
+            None => None,
+        };
+        let run = run(new, reply_to.as_ref(), reading).await?;
+        let agents = look::agents(reading, &run).await?;
+        let (audience, topic) = audience(&new.to, &agents, &run)?;
+        let expiry_at = new.expires_in.and_then(|time| {
+            let time = chrono::Duration::from_std(time).ok()?;
+            SystemClock.now().checked_add_signed(time)
+        });
+        Ok(Self {
+            run,
+            audience,
+            topic,
+            message_type: new.message_type.clone(),
+            payload,
+            reply_to,
+            expiry_at,
+        })
+    }
+
+    pub(super) fn draft(&self) -> Draft<'_> {
+        Draft {
+            sender: None,
+            run_id: Some(self.run.id),
+            audience: self.audience.clone(),
+            topic: self.topic.clone(),
+            message_type: self.message_type.clone(),
+            payload: self.payload.clone(),
+            reply_to: self.reply_to.as_ref(),
+            expiry_at: self.expiry_at,
+        }
+    }
+}
+
+/// The run that is meant: named, that of the message that is answered, or the newest unfinished one.
+async fn run(
+    new: &NewMessage,
+    answered: Option<&Message>,
+    reading: &Reading,
+) -> Result<Run, Problem> {
+    let store = reading.store();
+    let of_answered = answered.and_then(|message| message.run_id);
+    let run = match (&new.run, of_answered) {
+        (Some(text), _) => find(store, reading.data_dir(), Some(text)).await?,
+        (None, Some(run)) => store.get(run).await.map_err(read)?,
+        (None, None) => {
+            let unfinished = store.list(&RunFilter::unfinished(), Page::first(1)).await;
+            let newest = unfinished.map_err(read)?.into_iter().next();
+            newest.ok_or_else(|| {
+                Problem::new(
+                    ProblemKind::NotFound,
+                    "no run is under way, so nobody would read it",
+                )
+                .with_help("start one with: fusion-kit run FILE")
+            })?
+        }
+    };
+    if run.state.is_final() {
+        let text = format!(
+            "run {} is {} already: nobody would read it",
+            run.id, run.state
+        );
+        return Err(Problem::new(ProblemKind::Conflict, text));
+    }
+    if let Some(other) = of_answered.filter(|other| *other != run.id) {
+        let text = format!(
+            "the message that is answered belongs to run {other}, not to {}",
+            run.id
+        );
+        return Err(Problem::new(ProblemKind::InvalidInput, text));
+    }
+    Ok(run)
+}
+
+/// Who gets it, and on which topic.
+fn audience(to: &To, agents: &[Agent], run: &Run) -> Result<(Audience, String), Problem> {
+    let living = || {
+        let agents = agents.iter();
+        agents.filter(|agent| agent.state != AgentState::Terminated)
+    };
+    match to {
+        To::Agent(text) => {
+            let agent = look::named(agents, run, text)?;
+            if agent.state == AgentState::Terminated {
+                let text = format!("the agent '{}' has ended: it reads no more", agent.name);
+                return Err(Problem::new(ProblemKind::Conflict, text));
+            }
+            Ok((Audience::Agents(vec![agent.id]), inbox_subject(agent.id)))
+        }
+        To::Topic(topic) => {
+            let subject: Subject = topic.parse().map_err(|error| problems::of_error(&error))?;
+            let listens = |agent: &&Agent| {
+                let patterns = agent.message_subscriptions.iter();
+                let mut patterns = patterns.filter_map(|text| text.parse::<Pattern>().ok());
+                patterns.any(|pattern| pattern.matches(&subject))
+            };
+            let listeners = living().filter(listens).map(|agent| agent.id).collect();
+            Ok((Audience::Listeners(listeners), topic.clone()))
+        }
+        To::Everyone => {
+            let all = living().map(|agent| agent.id).collect();
+            Ok((Audience::Listeners(all), EVERYONE.to_owned()))
+        }
+    }
+}
+
+/// Commits what was decided; gives the message as it is stored. On a server other processes may be
+/// at work, a file belongs to one.
+pub(super) async fn commit(
+    backend: &LocalBackend,
+    id: MessageId,
+    decision: Decision,
+) -> Result<MessageDetail, Problem> {
+    let place = backend.place()?;
+    let location = place.location();
+    let work = Box::pin(write(location, id, decision));
+    let written = match location {
+        Location::Server(_) => work.await,
+        Location::File(..) | Location::Memory => place.alone(work).await?,
+    };
+    written.map_err(|error| problems::of_store(&error))
+}
+
+async fn write(
+    location: &Location,
+    id: MessageId,
+    decision: Decision,
+) -> Result<MessageDetail, StoreError> {
+    let writing = TaskTracker::new();
+    let store = SqlStore::open(location, &writing).await?;
+    let sent = match store.commit(Batch::free(decision)).await {
+        Ok(_) => views::detail(&store, id).await,
+        Err(error) => Err(error),
+    };
+    wiring::close(store, &writing).await;
+    sent
+}
