@@ -53,7 +53,7 @@ impl Coordinator {
             .collect())
     }
 
-    /// The message that tells of an event, when somebody listens to it.
+    /// The message that tells of an event, when somebody listens to it, or to the events of the run.
     fn told(
         &self,
         event: &NewEvent,
@@ -62,10 +62,12 @@ impl Coordinator {
     ) -> Option<Decision> {
         let topic = event.message_queue_topic.as_deref()?;
         let (_, state) = event.event_type.as_str().split_once("task.")?;
-        let subject: Subject = topic.parse().ok()?;
+        let of_run = event.run_id.map(|run| format!("workflow.{run}.events"));
+        let topics = [Some(topic), of_run.as_deref()];
+        let subjects: Vec<Subject> = topics.iter().flatten().flat_map(|it| it.parse()).collect();
         let names = |pattern: &String| {
             let pattern = pattern.parse::<Pattern>();
-            pattern.is_ok_and(|pattern| pattern.matches(&subject))
+            pattern.is_ok_and(|pattern| subjects.iter().any(|subject| pattern.matches(subject)))
         };
         let listeners: Vec<AgentId> = others
             .iter()

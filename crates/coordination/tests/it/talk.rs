@@ -236,6 +236,7 @@ async fn how_a_step_ends_is_told_to_who_listens_and_to_nobody_else() {
             "worker": { "subscriptions": "task.completed.*" },
             "watcher": { "subscriptions": "task.completed.*" },
             "late": {}, "deaf": {},
+            "chronicler": { "subscriptions": ["workflow.*.events", "task.failed.*"] },
         }),
         &json!([
             step("late", &[]),
@@ -244,10 +245,11 @@ async fn how_a_step_ends_is_told_to_who_listens_and_to_nobody_else() {
             { "id": "watcher", "agent": "watcher", "needs": "worker", "prompt": "Look." },
             { "id": "again", "agent": "late", "needs": "watcher", "prompt": "Look." },
             { "id": "deaf", "agent": "deaf", "needs": "again", "prompt": "Look." },
+            { "id": "chronicler", "agent": "chronicler", "needs": "deaf", "prompt": "Look." },
         ]),
         &json!({
             "late": [listen, end()], "worker": [end()], "never": [end()], "watcher": [end()], "again": [end()],
-            "deaf": [end()],
+            "deaf": [end()], "chronicler": [end()],
         }),
         &json!({}),
     )
@@ -256,6 +258,19 @@ async fn how_a_step_ends_is_told_to_who_listens_and_to_nobody_else() {
     let done = |step: &str| format!("The step '{step}' is completed.");
     assert_eq!(talk.heard("worker").await, [done("late")]);
     assert_eq!(talk.heard("watcher").await, [done("late"), done("worker")]);
+    let mut heard = talk.heard("chronicler").await;
+    heard.sort_unstable();
+    assert_eq!(
+        heard,
+        [
+            "The step 'never' is cancelled.".to_owned(),
+            done("again"),
+            done("deaf"),
+            done("late"),
+            done("watcher"),
+            done("worker"),
+        ]
+    );
     let mut heard = talk.heard("again").await;
     heard.sort_unstable();
     assert_eq!(

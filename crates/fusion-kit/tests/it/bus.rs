@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::support::{Finished, Project, states};
+use crate::support::{Finished, Project, gated_script, states};
 
 /// Far more than a message takes.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -30,35 +30,13 @@ outputs: { text: \"${{ steps.second.outputs.text }}\" }
 
 const QUICK: &str = "version: 1\nsteps:\n  first: [{ text: one }]\n  second: [{ text: two }]\n";
 
-/// The second step takes as long as its workspace has no file `go`.
-const GATED: &str = "
-version: 1
-steps:
-  first: [{ text: one }]
-  second:
-    - tool_calls: [{ name: run_command, arguments: { command: 'until test -e go; do sleep 0.1; done' } }]
-    - text: two
-";
-
 fn project(script: &str) -> Project {
     let mut project = Project::new();
     project.write("flow.yaml", WORKFLOW);
     project.write("script.yaml", script);
     let key = project.path().join("master.key").display().to_string();
     project.set("FUSION_MASTER_KEY_FILE", key);
-    let workspaces = project.path().join("workspaces").display().to_string();
-    project.set("WORKSPACES_ROOT", workspaces);
     project
-}
-
-/// Lets the second step go on: a command begins in its workspace or in the folder of its projects.
-fn open_the_gate(project: &Project) {
-    for workspace in fs::read_dir(project.path().join("workspaces")).unwrap() {
-        let workspace = workspace.unwrap().path();
-        for folder in [workspace.clone(), workspace.join("projects")] {
-            fs::write(folder.join("go"), "").unwrap();
-        }
-    }
 }
 
 fn server() -> Redis {
@@ -93,7 +71,7 @@ async fn a_process_hears_the_run_of_another_that_shares_redis_and_postgresql() {
         server(),
         Postgres::start(&postgres_binaries().unwrap()).unwrap(),
     );
-    let mut project = project(GATED);
+    let mut project = project(&gated_script());
     project.set("REDIS_URL", redis.url());
     project.set("DATABASE_URL", postgres.url());
     let (bus, mut reader) = listen(&redis, "task.completed.*").await;
@@ -112,7 +90,7 @@ async fn a_process_hears_the_run_of_another_that_shares_redis_and_postgresql() {
         told.starts_with("agent.") && told.ends_with(".inbox"),
         "{told}"
     );
-    open_the_gate(&project);
+    project.open_the_gate();
     heard.push(next_subject(&mut reader).await);
     let ended = running.finish().await.expect(0).json();
     let expected: Vec<String> = ended["steps"]
@@ -217,7 +195,7 @@ async fn a_run_needs_no_redis_and_says_that_it_is_away() {
 #[tokio::test]
 async fn a_run_goes_on_whatever_happens_to_redis_meanwhile() {
     let mut redis = server();
-    let mut project = project(GATED);
+    let mut project = project(&gated_script());
     project.set("REDIS_URL", redis.url());
     let running = project.fusion_kit(["run", "flow.yaml", "--json"]).start();
     let at_second = |run: &Value| states(run)[1] == ("second", "running");
@@ -225,7 +203,7 @@ async fn a_run_goes_on_whatever_happens_to_redis_meanwhile() {
     redis.kill().unwrap();
     redis.start_again().unwrap();
     redis.pause().unwrap();
-    open_the_gate(&project);
+    project.open_the_gate();
     let ended = running.finish().await.expect(0).json();
     assert_eq!(ended["outputs"], json!({ "text": "two" }));
 }

@@ -6,12 +6,12 @@ use fusion_testkit::{Postgres, postgres_binaries};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{Project, Running, step};
+use crate::support::{GATE, Project, Running, step};
 
 /// The heartbeat of a run is far shorter.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The step takes as long as the file `go` in the project is missing; the reviewer has none.
+/// The step takes as long as the gate is closed; the reviewer has none.
 const WORKFLOW: &str = "
 version: 1
 name: flow
@@ -23,13 +23,12 @@ steps: [{ id: work, agent: worker, prompt: x }]
 
 fn project() -> Project {
     let project = Project::new();
-    let go = project.path().join("go").display().to_string();
     let script = format!(
         "
 version: 1
 steps:
   work:
-    - tool_calls: [{{ name: run_command, arguments: {{ command: 'until test -e {go}; do sleep 0.1; done' }} }}]
+    - tool_calls: [{{ name: run_command, arguments: {{ command: '{GATE}' }} }}]
     - text: done
 "
     );
@@ -87,7 +86,7 @@ async fn a_message_that_nobody_reads_becomes_a_dead_letter() {
     let tail = project.run(["message", "tail", "--json"]).await.expect(0);
     assert_eq!(tail.json(), listed[0]);
 
-    project.write("go", "");
+    project.open_the_gate();
     project.run(["resume", "--quiet"]).await.expect(0);
     let dead = list(&project, &["--status", "failed,expired"]).await;
     assert_eq!(dead.len(), 1);
@@ -195,6 +194,6 @@ async fn with_a_server_a_message_reaches_a_run_of_another_process() {
         .expect(0)
         .json();
     assert_eq!(again["resends"], id);
-    project.write("go", "");
+    project.open_the_gate();
     running.finish().await.expect(0);
 }

@@ -6,7 +6,7 @@ use fusion_testkit::{Postgres, postgres_binaries};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{Finished, Project, examples, states, step};
+use crate::support::{Finished, Project, examples, gated_script, states, step};
 
 const EXAMPLE: &str = "plan-implement-review.yaml";
 
@@ -20,21 +20,6 @@ steps:
   - { id: second, agent: a, prompt: x, needs: [first] }
 outputs: { text: \"${{ steps.second.outputs.text }}\" }
 ";
-
-/// The second step takes as long as the file `go` in the project is missing.
-fn script(project: &Project) -> String {
-    let go = project.path().join("go").display().to_string();
-    format!(
-        "
-version: 1
-steps:
-  first: [{{ text: one }}]
-  second:
-    - tool_calls: [{{ name: run_command, arguments: {{ command: 'until test -e {go}; do sleep 0.1; done' }} }}]
-    - text: two
-"
-    )
-}
 
 fn start_server() -> Postgres {
     Postgres::start(&postgres_binaries().unwrap()).unwrap()
@@ -51,7 +36,7 @@ fn settled(mut project: Project, url: &str) -> Project {
 fn project(url: &str) -> Project {
     let project = settled(Project::new(), url);
     project.write("flow.yaml", WORKFLOW);
-    project.write("script.yaml", script(&project));
+    project.write("script.yaml", gated_script());
     project
 }
 
@@ -139,7 +124,7 @@ async fn a_killed_run_goes_on_once_its_leases_have_run_out() {
     assert_eq!(shown["state"], "running");
     assert_eq!(shown["interrupted"], false);
 
-    project.write("go", "");
+    project.open_the_gate();
     let resumed = project.run(["resume"]).await.expect(0);
     assert!(resumed.stdout.contains("text: two"), "{resumed:?}");
     let resumed = resumed.says(&["moments ago: waiting up to 12 s"]);
@@ -199,7 +184,7 @@ async fn processes_with_data_directories_of_their_own_share_a_server() {
     let refused = third.run(["resume"]).await.expect(1);
     refused.says(&["another process works on run"]);
     for (project, running) in projects.iter().zip(running) {
-        project.write("go", "");
+        project.open_the_gate();
         let ended = running.finish().await.expect(0);
         assert!(ended.stdout.contains("text: two"), "{ended:?}");
     }

@@ -22,6 +22,23 @@ pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_fusion-kit");
 /// No command and no condition takes longer.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// A shell command that lasts until [`Project::open_the_gate`].
+pub(crate) const GATE: &str = "until test -e go; do sleep 0.1; done";
+
+/// The answers for a step `first` and a step `second`, which lasts until the gate is open.
+pub(crate) fn gated_script() -> String {
+    format!(
+        "
+version: 1
+steps:
+  first: [{{ text: one }}]
+  second:
+    - tool_calls: [{{ name: run_command, arguments: {{ command: '{GATE}' }} }}]
+    - text: two
+"
+    )
+}
+
 /// A folder with workflow files, of its own for each test.
 #[derive(Debug)]
 pub(crate) struct Project {
@@ -73,6 +90,16 @@ impl Project {
 
     pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         fs::write(self.path().join(name), content).unwrap();
+    }
+
+    /// Lets the commands [`GATE`] end: each begins in its workspace or in the folder of its projects.
+    pub(crate) fn open_the_gate(&self) {
+        for workspace in fs::read_dir(self.data_dir().join("workspaces")).unwrap() {
+            let workspace = workspace.unwrap().path();
+            for folder in [workspace.clone(), workspace.join("projects")] {
+                fs::write(folder.join("go"), "").unwrap();
+            }
+        }
     }
 
     /// The binary with these arguments, in this folder, with nothing of ours in its environment but
