@@ -297,7 +297,7 @@ async fn a_failure_that_cancels_more_than_fits_an_inbox_is_told() {
     let mut steps = vec![step("bad", &[])];
     let mut script = json!({ "bad": [calls(&[wait(&json!({ "timeout_seconds": 1 }))])] });
     for number in 0..=limit {
-        let id = format!("after-{number}");
+        let id = format!("after{number}");
         script[&id] = json!([end()]);
         steps.push(json!({ "id": id, "agent": "worker", "needs": "bad", "prompt": "Go on." }));
     }
