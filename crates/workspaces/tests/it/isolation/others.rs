@@ -42,7 +42,7 @@ async fn no_process_outside_is_touched() {
     .await;
 }
 
-/// The line of `/proc/PID/sched` that says SCHED_IDLE.
+/// The line of `/proc/PID/sched` that says `SCHED_IDLE`.
 #[cfg(target_arch = "x86_64")]
 fn is_idle(line: &str) -> bool {
     let policy = line.strip_prefix("policy").map(str::trim_end);
