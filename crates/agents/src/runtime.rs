@@ -237,7 +237,15 @@ impl Work<'_> {
             return;
         }
         // What can't be read now is read at the next turn.
-        let unread = self.place.mailbox.unread(0, INCOMING_LIMIT).await;
+        let unread = tokio::select! {
+            biased;
+            () = self.place.cancel.cancelled() => return,
+            unread = self.place.mailbox.unread(0, INCOMING_LIMIT) => unread,
+        };
+        // What no turn will take in stays unread.
+        if self.place.cancel.is_cancelled() {
+            return;
+        }
         let messages = within_limits(unread.unwrap_or_default());
         if messages.is_empty() {
             return;

@@ -24,7 +24,7 @@ pub struct MessageView {
     pub sent_at: DateTime<Utc>,
     /// UUID of its run; `null` when it belongs to none.
     pub run: Option<String>,
-    /// Who sent it; `null` is a person.
+    /// Who sent it; `null` is the engine on a topic that begins with `task.`, else a person.
     pub sender: Option<AgentName>,
     /// For whom; `null` means everyone who listened to the topic: `message show` tells who that was.
     pub recipients: Option<Vec<AgentName>>,

@@ -1,6 +1,6 @@
 //! To whom a message goes: from what its sender wrote to the agents that get it.
 
-use fusion_core::{Agent, WorkflowDefinition, inbox_subject, nearest};
+use fusion_core::{Agent, WorkflowDefinition, inbox_subject, nearest, reserved_part};
 use fusion_messaging::{Pattern, Subject};
 
 /// The name that means every agent of the run.
@@ -8,9 +8,6 @@ const ALL: &str = "all";
 
 /// The topic of what is sent to all.
 const TOPIC_OF_ALL: &str = "broadcast.all";
-
-/// First parts of the topics that the engine itself speaks on.
-const RESERVED: [&str; 4] = ["agent", "system", "task", "workflow"];
 
 /// Names that a refusal lists.
 const LISTED: usize = 20;
@@ -47,8 +44,7 @@ impl<'a> Target<'a> {
         let subject: Subject = to
             .parse()
             .map_err(|error: fusion_messaging::Error| error.to_string())?;
-        let first = to.split('.').next().unwrap_or_default();
-        if RESERVED.contains(&first) {
+        if let Some(first) = reserved_part(to) {
             return Err(format!(
                 "the topics that begin with `{first}.` belong to the engine: take a name of your own, or \
                  `broadcast.NAME`; to reach one agent, write its name"
@@ -129,7 +125,7 @@ pub(crate) fn recipients<'a>(
         return Ok(Recipients { agents, kept_from });
     }
     let why = if kept_from.is_empty() {
-        nobody(&topic, others)
+        nobody(&topic, definition, others)
     } else {
         format!(
             "the message flow of this workflow does not let you send to {} on '{topic}'",
@@ -143,26 +139,28 @@ pub(crate) fn recipients<'a>(
     })
 }
 
-fn nobody(topic: &str, others: &[Agent]) -> String {
+/// Only patterns of the file are told: what an agent subscribed to by itself are words of a model,
+/// which reach another agent as a quoted message or not at all.
+fn nobody(topic: &str, definition: &WorkflowDefinition, others: &[Agent]) -> String {
     if others.is_empty() {
         return "there is no other agent in this run".to_owned();
     }
     let listening: Vec<String> = others
         .iter()
-        .filter(|agent| !agent.message_subscriptions.is_empty())
-        .take(LISTED)
-        .map(|agent| {
-            format!(
-                "{} to {}",
-                agent.name,
-                agent.message_subscriptions.join(" ")
-            )
+        .filter_map(|agent| {
+            let of_file = &definition.agents.get(&agent.name)?.subscriptions;
+            let patterns: Vec<&str> = agent
+                .message_subscriptions
+                .iter()
+                .filter(|pattern| of_file.contains(pattern))
+                .map(String::as_str)
+                .collect();
+            (!patterns.is_empty()).then(|| format!("{} to {}", agent.name, patterns.join(" ")))
         })
+        .take(LISTED)
         .collect();
     if listening.is_empty() {
-        return format!(
-            "nobody listens to '{topic}', nor to any other topic: write an agent's name"
-        );
+        return format!("nobody listens to '{topic}': write an agent's name");
     }
     format!(
         "nobody listens to '{topic}': {} listens. Write such a topic, or an agent's name",

@@ -18,19 +18,27 @@ impl Coordinator {
     /// # Errors
     /// The store fails; what is left is given up the next time.
     pub async fn give_up_mail(&self) -> Result<usize> {
-        let store = &self.parts.store;
         let mut given_up = 0;
         loop {
-            let overdue = store.overdue_deliveries(AT_ONCE).await?;
-            let stranded = store.stranded_deliveries(AT_ONCE).await?;
-            if overdue.is_empty() && stranded.is_empty() {
-                return Ok(given_up);
+            match self.give_up_some_mail().await? {
+                0 => return Ok(given_up),
+                some => given_up += some,
             }
-            given_up += overdue.len() + stranded.len();
-            let ended = Outcome::Failed(ENDED.to_owned());
-            self.settle(&overdue, &Outcome::Expired).await?;
-            self.settle(&stranded, &ended).await?;
         }
+    }
+
+    /// The same for a few of them: a heartbeat must not wait for all, its leases would run out.
+    ///
+    /// # Errors
+    /// As [`give_up_mail`](Self::give_up_mail).
+    pub(crate) async fn give_up_some_mail(&self) -> Result<usize> {
+        let store = &self.parts.store;
+        let overdue = store.overdue_deliveries(AT_ONCE).await?;
+        self.settle(&overdue, &Outcome::Expired).await?;
+        let stranded = store.stranded_deliveries(AT_ONCE).await?;
+        let ended = Outcome::Failed(ENDED.to_owned());
+        self.settle(&stranded, &ended).await?;
+        Ok(overdue.len() + stranded.len())
     }
 
     async fn settle(&self, undelivered: &[Undelivered], outcome: &Outcome) -> Result<()> {

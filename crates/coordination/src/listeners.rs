@@ -1,19 +1,30 @@
 //! How steps end, told to the agents that subscribed to it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use fusion_core::{
     Agent, AgentId, AgentState, Audience, Decision, Draft, MessageLimits, NewEvent, error_chain,
 };
 use fusion_messaging::{Pattern, Subject};
 use fusion_persistence::{Batch, Fence};
+use serde_json::json;
 
 use crate::plan::Plan;
 use crate::{Coordinator, Error, Result};
 
+/// What still fits into an inbox that was found full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    /// How the step itself ended.
+    ForTheEnd,
+    /// Nothing.
+    None,
+}
+
 impl Coordinator {
     /// Commits how a task ended, and in the same commit a message for those of the run's other agents
-    /// that listen to it. An agent with a full inbox misses it: nobody can hold a step up.
+    /// that listen to it. An agent with a full inbox misses it: nobody can hold a step up. One that has
+    /// no room for all that the end brings with it (what is cancelled) hears of the end alone.
     pub(crate) async fn commit_end(
         &self,
         plan: &Plan,
@@ -26,19 +37,25 @@ impl Coordinator {
         } else {
             Vec::new()
         };
-        let mut full = BTreeSet::new();
+        let mut room = BTreeMap::new();
         loop {
             let mut whole = decision.clone();
             for event in &decision.events {
-                if let Some(told) = self.told(event, &others, &full) {
+                let is_own = event.data.get("task_id") == Some(&json!(fence.task));
+                if let Some(told) = self.told(event, is_own, &others, &room) {
                     whole.merge(told);
                 }
             }
             match self.commit(Batch::fenced(fence, whole)).await {
                 Err(Error::Store(fusion_persistence::Error::InboxFull { agent, .. }))
-                    if full.insert(agent) =>
+                    if room.get(&agent) != Some(&Room::None) =>
                 {
-                    tracing::warn!(agent.id = %agent, "an event was not told: the inbox is full");
+                    let less = match room.get(&agent) {
+                        None => Room::ForTheEnd,
+                        Some(_) => Room::None,
+                    };
+                    room.insert(agent, less);
+                    tracing::warn!(agent.id = %agent, "events were not told: the inbox is full");
                 }
                 other => return other,
             }
@@ -57,8 +74,9 @@ impl Coordinator {
     fn told(
         &self,
         event: &NewEvent,
+        is_own: bool,
         others: &[Agent],
-        full: &BTreeSet<AgentId>,
+        room: &BTreeMap<AgentId, Room>,
     ) -> Option<Decision> {
         let topic = event.message_queue_topic.as_deref()?;
         let (_, state) = event.event_type.as_str().split_once("task.")?;
@@ -73,7 +91,11 @@ impl Coordinator {
             .iter()
             .filter(|agent| agent.message_subscriptions.iter().any(names))
             .map(|agent| agent.id)
-            .filter(|id| !full.contains(id))
+            .filter(|id| match room.get(id) {
+                None => true,
+                Some(Room::ForTheEnd) => is_own,
+                Some(Room::None) => false,
+            })
             .collect();
         if listeners.is_empty() {
             return None;

@@ -180,7 +180,7 @@ impl Coordinator {
             self.watch(run).await?;
         }
         self.write_notices().await;
-        self.give_up_mail().await?;
+        self.give_up_some_mail().await?;
         self.recover().await.map(|_| ())
     }
 

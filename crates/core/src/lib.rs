@@ -66,7 +66,7 @@ pub use provider::{AuthType, ProviderConfig, RateLimits};
 pub use row::{Row, RowKind};
 pub use run::{Run, RunPlan};
 pub use sealed::Sealed;
-pub use subject::{MAX_SUBJECT_BYTES, SubjectFault, check_subject};
+pub use subject::{MAX_SUBJECT_BYTES, SubjectFault, check_subject, reserved_part};
 pub use task::{CancelReason, Task, TaskState, TaskWait};
 pub use token::{ApiToken, TokenScope};
 pub use transition::{IllegalTransition, StateMachine};

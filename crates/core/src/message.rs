@@ -76,7 +76,7 @@ pub struct Message {
     pub seq: u64,
     /// When it was sent.
     pub timestamp: Timestamp,
-    /// Who sent it; `None` is a person at the command line.
+    /// Who sent it; `None` is the engine on a topic that begins with `task.`, else a person.
     pub sender_agent_id: Option<AgentId>,
     /// For whom; `None` means everyone who listened to the topic when it was sent: its deliveries
     /// tell who that was.

@@ -60,6 +60,16 @@ pub fn check_subject(text: &str) -> Result<(), SubjectFault> {
     Ok(())
 }
 
+/// First parts of the subjects that the engine itself speaks on: nobody else may send to them.
+const OF_ENGINE: [&str; 4] = ["agent", "system", "task", "workflow"];
+
+/// The first part of a subject, when it is one that the engine itself speaks on.
+#[must_use]
+pub fn reserved_part(subject: &str) -> Option<&str> {
+    let first = subject.split('.').next()?;
+    OF_ENGINE.contains(&first).then_some(first)
+}
+
 fn is_forbidden(character: char) -> bool {
     character.is_whitespace() || character.is_control() || GLOB_CHARACTERS.contains(&character)
 }

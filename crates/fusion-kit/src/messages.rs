@@ -93,11 +93,16 @@ impl Messages for LocalBackend {
                 return Ok(());
             }
             ticks.tick().await;
+            // Before the look: what comes meanwhile is found by the next one.
+            let end = store.last_message().await.map_err(read)?;
             newest = store
                 .messages_after(&filter, last, AT_ONCE)
                 .await
                 .map_err(read)?;
             last = newest.last().map_or(last, |message| message.seq);
+            if newest.len() < AT_ONCE as usize {
+                last = last.max(end);
+            }
         }
     }
 

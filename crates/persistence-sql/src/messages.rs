@@ -243,7 +243,7 @@ impl From<Pending> for Undelivered {
 }
 
 impl SqlStore {
-    /// Pending deliveries for which a condition holds, the oldest message first.
+    /// Pending deliveries for which a condition holds, in no order.
     async fn undelivered(
         &self,
         joined: &str,

@@ -43,6 +43,8 @@ pub(crate) struct State {
     pub(crate) subscriptions: Vec<String>,
     /// Why nothing can be delivered.
     pub(crate) full: Option<String>,
+    /// Stops the task when its inbox is looked at.
+    pub(crate) stops: Option<CancellationToken>,
 }
 
 impl Memory {

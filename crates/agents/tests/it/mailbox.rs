@@ -6,6 +6,7 @@ use fusion_agents::{
 };
 use fusion_core::{Decision, EventId, EventType, MessageId, NewEvent, RunId, Severity, Timestamp};
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::journal::Memory;
@@ -50,6 +51,11 @@ impl Memory {
         self.state.lock().unwrap().full = Some(why.to_owned());
     }
 
+    /// The task is stopped when its inbox is looked at.
+    pub(crate) fn stopping(&self, stop: CancellationToken) {
+        self.state.lock().unwrap().stops = Some(stop);
+    }
+
     pub(crate) fn read(&self) -> Vec<MessageId> {
         self.state.lock().unwrap().read.clone()
     }
@@ -67,6 +73,9 @@ impl Memory {
 impl Mailbox for Memory {
     async fn unread(&self, after: u64, limit: u32) -> Result<Vec<Incoming>, Refusal> {
         let state = self.state.lock().unwrap();
+        if let Some(stop) = &state.stops {
+            stop.cancel();
+        }
         let waits = |message: &&Incoming| message.seq > after && !state.read.contains(&message.id);
         let unread = state.arrived.iter().filter(waits).cloned();
         Ok(unread.take(usize::try_from(limit).unwrap()).collect())

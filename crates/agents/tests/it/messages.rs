@@ -395,3 +395,17 @@ async fn an_agent_changes_what_it_listens_to() {
     );
     assert_eq!(journal.subscriptions(), ["broadcast.*"]);
 }
+
+#[tokio::test]
+async fn what_no_turn_takes_in_stays_unread() {
+    let place = Place::new(&json!([done()]));
+    let (journal, model) = (Memory::default(), Arc::<Model>::default());
+    let stop = CancellationToken::new();
+    journal.arrive(incoming(1, "Stop at once."));
+    journal.stopping(stop.clone());
+    let ending = place.run(&place.brief(), &model, &journal, &stop).await;
+    let Ok(Ending::Interrupted { unrecorded, .. }) = ending else {
+        panic!("{ending:?}");
+    };
+    assert_eq!((unrecorded, model.sent().len()), (vec![], 0));
+}

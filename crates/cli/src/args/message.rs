@@ -172,8 +172,9 @@ pub struct TailArgs {
     /// Begin with this many that were sent already.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = value_parser!(u32).range(0..=1000))]
     pub limit: u32,
-    /// Go on with those that are sent from now on, until it is stopped.
-    #[arg(short, long)]
+    /// Go on with those that are sent from now on, until it is stopped. A new message is pending: not
+    /// with --status.
+    #[arg(short, long, conflicts_with = "status")]
     pub follow: bool,
 }
 

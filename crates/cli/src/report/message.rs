@@ -134,6 +134,8 @@ fn deliveries(deliveries: &[DeliveryView], session: &Session<'_>) -> String {
 fn sender(message: &MessageView) -> String {
     match &message.sender {
         Some(agent) => clean_line(&agent.name),
+        // People can't send to these.
+        None if message.topic.starts_with("task.") => "(the engine)".to_owned(),
         None => "(a person)".to_owned(),
     }
 }

@@ -7,7 +7,7 @@ use fusion_api_types::{MessageDetail, Problem, ProblemKind};
 use fusion_cli::{Content, NewMessage, To};
 use fusion_core::{
     Agent, AgentState, Audience, Clock, Decision, Draft, MAX_PAYLOAD_BYTES, Message, MessageId,
-    Run, Timestamp, inbox_subject, payload_from_json,
+    Run, Timestamp, inbox_subject, payload_from_json, reserved_part,
 };
 use fusion_messaging::{Pattern, Subject};
 use fusion_persistence::{Batch, Error as StoreError, Page, Repository, RunFilter, Store};
@@ -167,6 +167,12 @@ fn audience(to: &To, agents: &[Agent], run: &Run) -> Result<(Audience, String), 
         }
         To::Topic(topic) => {
             let subject: Subject = topic.parse().map_err(|error| problems::of_error(&error))?;
+            if let Some(first) = reserved_part(topic) {
+                let text = format!("the topics that begin with `{first}.` belong to the engine");
+                return Err(Problem::new(ProblemKind::InvalidInput, text).with_help(
+                    "take a name of your own, or `broadcast.NAME`; --to reaches one agent",
+                ));
+            }
             let listens = |agent: &&Agent| {
                 let patterns = agent.message_subscriptions.iter();
                 let mut patterns = patterns.filter_map(|text| text.parse::<Pattern>().ok());

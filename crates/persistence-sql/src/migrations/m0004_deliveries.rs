@@ -41,7 +41,7 @@ const INDEXES: [&str; 8] = [
     "CREATE INDEX messages_by_run ON messages (run_id)",
     "CREATE INDEX message_recipients_by_message ON message_recipients (message_id, status)",
     // An agent's inbox is a range of this one.
-    "CREATE INDEX message_recipients_waiting ON message_recipients (agent_id, seq)
+    "CREATE INDEX message_recipients_waiting ON message_recipients (agent_id, seq, expiry_ms)
        WHERE status = 'pending'",
     "CREATE INDEX message_recipients_by_expiry ON message_recipients (expiry_ms)
        WHERE status = 'pending' AND expiry_ms IS NOT NULL",
