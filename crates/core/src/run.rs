@@ -222,7 +222,8 @@ impl Run {
         self.end(error, agents, moment)
     }
 
-    /// Ends the run: well, or badly for the given reason.
+    /// Ends the run: well, or badly for the given reason. A run or an agent that has not begun
+    /// takes two moves, each a change of its own: the store knows no shorter way.
     ///
     /// # Errors
     /// The run has ended already, or an agent still works.
@@ -235,6 +236,8 @@ impl Run {
         let mut decision = Decision::default();
         if self.state == WorkflowState::Ready {
             self.state = self.state.step(WorkflowState::Running)?;
+            decision.changes.push(Change::update(self.clone()));
+            self.version += 1;
         }
         let event = if let Some(why) = &error {
             self.state = self.state.step(WorkflowState::Failed)?;
@@ -257,6 +260,8 @@ impl Run {
         for mut agent in agents {
             if agent.state == AgentState::Spawning {
                 agent.transition(AgentState::Error, moment.now)?;
+                decision.changes.push(Change::update(agent.clone()));
+                agent.version += 1;
             }
             agent.transition(AgentState::Terminated, moment.now)?;
             decision.events.push(self.agent_event(moment, &agent));

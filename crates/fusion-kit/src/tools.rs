@@ -130,6 +130,7 @@ impl LocalBackend {
     }
 
     fn adopt(&self, path: &Path) -> Result<WorkspaceDir, Problem> {
+        wiring::check_folder(path, self.config(), &self.data_dir()?)?;
         let owners = wiring::owners(self.config())?;
         WorkspaceDir::adopt(path, &owners, SystemIds::new().seed())
             .map_err(|error| problems::of_workspaces(&error))

@@ -29,7 +29,7 @@ use crate::problems;
 use crate::system::{SystemClock, SystemIds};
 
 pub(crate) use bus::BusPlace;
-pub(crate) use commands::{launcher, sandbox};
+pub(crate) use commands::{check_folder, launcher, sandbox};
 pub(crate) use registry::{
     OPENAI_COMPATIBLE, OPENROUTER, SCRIPTED, Told, of_environment, registry, stored_provider,
 };

@@ -29,6 +29,17 @@ pub(crate) fn make_dir(
     name: &str,
     uid: Option<u32>,
 ) -> io::Result<(OwnedFd, bool)> {
+    let (dir, made) = enter_dir(parent, name, uid)?;
+    give(&dir, uid)?;
+    Ok((dir, made))
+}
+
+/// The same, but a folder that was there stays whose it is.
+pub(crate) fn enter_dir(
+    parent: impl AsFd,
+    name: &str,
+    uid: Option<u32>,
+) -> io::Result<(OwnedFd, bool)> {
     let made = match mkdirat(&parent, name, Mode::RWXU) {
         Ok(()) => true,
         Err(Errno::EXIST) => false,
@@ -38,8 +49,8 @@ pub(crate) fn make_dir(
     if made {
         // The umask may have taken rights away.
         fchmod(&dir, Mode::RWXU)?;
+        give(&dir, uid)?;
     }
-    give(&dir, uid)?;
     Ok((dir, made))
 }
 

@@ -14,7 +14,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, statat};
 use rustix::io::Errno;
 
-use crate::descriptor::{Draft, make_dir, open_dir};
+use crate::descriptor::{Draft, enter_dir, open_dir};
 use crate::workspace::make_drafts;
 use crate::{Error, Result, WorkspaceDir};
 use guard::RelativePath;
@@ -178,7 +178,7 @@ impl WorkspaceDir {
     fn make_folders(&self, target: &RelativePath, folders: &[String]) -> Result<OwnedFd> {
         let mut parent = open_dir(self.dir(), ".").map_err(target.failed("write"))?;
         for folder in folders {
-            parent = match make_dir(&parent, folder, self.uid()) {
+            parent = match enter_dir(&parent, folder, self.uid()) {
                 Ok((dir, _)) => dir,
                 Err(error) => {
                     let kind = statat(&parent, folder.as_str(), AtFlags::SYMLINK_NOFOLLOW)

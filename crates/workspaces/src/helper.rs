@@ -28,7 +28,8 @@ use rustix::process::{
 use rustix::thread::set_no_new_privs;
 
 use crate::process::wire::{self, Answer, Report, Request, Word};
-use crate::sandbox::{Limits, Policy, Resource, Sandbox, SandboxReport, namespaces};
+use crate::sandbox::namespaces::{self, Missing};
+use crate::sandbox::{Limits, Policy, Resource, Sandbox, SandboxReport};
 
 /// How often dead orphans are collected, and memory is looked at, while the command runs.
 const LOOK_EVERY: Timespec = Timespec {
@@ -119,11 +120,11 @@ fn sandboxed(
 ) -> io::Result<Answer> {
     let nothing = || SandboxReport::nothing(Sandbox::On, "it was not reached");
     if policy.no_namespaces.is_none()
-        && let Err(why) = namespaces::enter()
+        && let Err(missing) = namespaces::enter()
     {
         return Ok(Answer {
             sandbox: nothing(),
-            report: Report::NoNamespaces { why },
+            report: without_namespaces(missing),
         });
     }
     hide()?;
@@ -133,23 +134,50 @@ fn sandboxed(
     let words = first.stdout.take();
     let told = tell(&ours, request, &streams);
     drop(streams);
-    // With namespaces the first process itself watches over what came of it.
-    let limits = policy.no_namespaces.as_ref().map(|_| &policy.limits);
-    let ended = watch(pid, lifeline, limits)?;
+    // In namespaces the first process looks too, but the command has its user and may starve it.
+    let ended = watch(pid, lifeline, Some(&policy.limits))?;
     // Else its words have no end.
     kill_all()?;
-    let (sandbox, end) = heard(words)?;
-    let report = match (told, ended, end) {
-        (_, Report::Stopped, _) => Report::Stopped,
-        (_, ended @ Report::OverLimit { .. }, _) => ended,
-        (_, _, Some(end)) => end,
-        (Err(error), ..) => not_started(&error),
-        (Ok(()), ended, None) => ended,
+    let heard = heard(words)?;
+    let report = match (told, ended) {
+        (_, ended @ (Report::Stopped | Report::OverLimit { .. })) => ended,
+        (Err(error), _) if heard.end.is_none() => not_started(&error),
+        (_, ended) => outcome(ended, &heard, policy.no_namespaces.is_none()),
     };
     Ok(Answer {
-        sandbox: sandbox.unwrap_or_else(nothing),
+        sandbox: heard.sandbox.unwrap_or_else(nothing),
         report,
     })
+}
+
+/// What became of the command whose first process ended like this.
+fn outcome(ended: Report, heard: &Heard, is_alone: bool) -> Report {
+    let not_started = |message: &str| Report::NotStarted {
+        errno: None,
+        message: message.to_owned(),
+    };
+    match (&heard.end, &heard.sandbox) {
+        (Some(end), _) => end.clone(),
+        (None, None) => not_started("the process that puts the sandbox on failed at it"),
+        (None, Some(report)) if report.broken_promise().is_some() => Report::Refused,
+        // Only without namespaces does it become the command, whose end is its own.
+        (None, Some(_)) if is_alone && matches!(ended, Report::Exited { .. }) => {
+            not_started("the process that watches over the command failed at it")
+        }
+        (None, Some(_)) => ended,
+    }
+}
+
+/// Whether the command is tried again at the level below, or failed.
+fn without_namespaces(missing: Missing) -> Report {
+    if missing.is_of_machine {
+        Report::NoNamespaces { why: missing.why }
+    } else {
+        Report::NotStarted {
+            errno: None,
+            message: missing.why,
+        }
+    }
 }
 
 /// Processes of the same user must not reach our descriptors through /proc, or trace us.
@@ -163,19 +191,25 @@ fn tell(to: &UnixStream, request: &Request, streams: &Streams) -> io::Result<()>
 }
 
 /// The last word of each kind that the first process said.
-fn heard(words: Option<impl Read>) -> io::Result<(Option<SandboxReport>, Option<Report>)> {
+#[derive(Default)]
+struct Heard {
+    sandbox: Option<SandboxReport>,
+    end: Option<Report>,
+}
+
+fn heard(words: Option<impl Read>) -> io::Result<Heard> {
     let mut text = String::new();
     if let Some(words) = words {
         words.take(WORDS_LIMIT).read_to_string(&mut text)?;
     }
-    let (mut sandbox, mut end) = (None, None);
+    let mut heard = Heard::default();
     for line in text.lines() {
         match serde_json::from_str(line)? {
-            Word::Sandbox(report) => sandbox = Some(report),
-            Word::End(report) => end = Some(report),
+            Word::Sandbox(report) => heard.sandbox = Some(report),
+            Word::End(report) => heard.end = Some(report),
         }
     }
-    Ok((sandbox, end))
+    Ok(heard)
 }
 
 /// Starts the command without a sandbox.
@@ -333,5 +367,52 @@ fn reap() -> io::Result<Reaped> {
         Ok(None) | Err(Errno::INTR) => Ok(Reaped::NotYet),
         Err(Errno::CHILD) => Ok(Reaped::NoneLeft),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::LayerName;
+
+    fn held() -> SandboxReport {
+        let mut report = SandboxReport::nothing(Sandbox::On, "not tried");
+        for name in LayerName::ALL {
+            report.set(name, Ok("yes".to_owned()));
+        }
+        report
+    }
+
+    fn after(ended: Report, sandbox: Option<SandboxReport>, is_alone: bool) -> Report {
+        let end = None;
+        outcome(ended, &Heard { sandbox, end }, is_alone)
+    }
+
+    #[test]
+    fn an_end_of_the_first_process_is_the_commands_only_when_it_became_the_command() {
+        let ok = || Report::Exited { code: 0 };
+        let killed = || Report::Signalled { signal: 9 };
+        for is_alone in [true, false] {
+            for ended in [ok(), killed()] {
+                let report = after(ended, None, is_alone);
+                assert!(matches!(report, Report::NotStarted { .. }), "{report:?}");
+            }
+            let broken = SandboxReport::nothing(Sandbox::On, "not there");
+            assert_eq!(after(ok(), Some(broken), is_alone), Report::Refused);
+            assert_eq!(after(killed(), Some(held()), is_alone), killed());
+        }
+        let alone = after(ok(), Some(held()), true);
+        assert!(matches!(alone, Report::NotStarted { .. }), "{alone:?}");
+        assert_eq!(after(ok(), Some(held()), false), ok());
+    }
+
+    #[test]
+    fn what_the_first_process_said_of_the_command_counts() {
+        let heard = Heard {
+            sandbox: Some(held()),
+            end: Some(Report::Exited { code: 3 }),
+        };
+        let said = outcome(Report::Exited { code: 0 }, &heard, true);
+        assert_eq!(said, Report::Exited { code: 3 });
     }
 }

@@ -204,11 +204,20 @@ impl Launcher {
             canary: Some(canary.path()),
         };
         let (ended, _) = self.attempt(&attempt, &CancellationToken::new()).await?;
+        let program = "the sandbox's own test".to_owned();
         match ended {
-            Ended::Reported(Some(answer)) => Ok(answer.sandbox),
-            Ended::Reported(None) | Ended::Stopped(_) | Ended::Stuck => Err(Error::HelperLost {
-                program: "the sandbox's own test".to_owned(),
-            }),
+            Ended::Reported(Some(answer)) => match answer.report {
+                Report::NotStarted { errno, message } => Err(not_started(program, errno, message)),
+                Report::Exited { .. }
+                | Report::Signalled { .. }
+                | Report::Refused
+                | Report::NoNamespaces { .. }
+                | Report::OverLimit { .. }
+                | Report::Stopped => Ok(answer.sandbox),
+            },
+            Ended::Reported(None) | Ended::Stopped(_) | Ended::Stuck => {
+                Err(Error::HelperLost { program })
+            }
         }
     }
 
@@ -278,21 +287,27 @@ impl Launcher {
                 }
             };
             let failed = |source| Error::Helper { source };
-            let request = wire::encode(&self.request(attempt)).map_err(failed)?;
+            // Another command may find it out in the meantime.
+            let no_namespaces = self.no_namespaces.get().cloned();
+            let has_tried = no_namespaces.is_none();
+            let request = self.request(attempt, no_namespaces);
+            let request = wire::encode(&request).map_err(failed)?;
             let helper = self.start(dir, streams).map_err(failed)?;
             let ended = helper.hold(request, stop, &mut output).await;
             if let Ended::Reported(Some(answer)) = &ended
                 && let Report::NoNamespaces { why } = &answer.report
-                && self.no_namespaces.set(why.clone()).is_ok()
+                && has_tried
             {
-                tracing::info!(why, "commands are held without namespaces");
+                if self.no_namespaces.set(why.clone()).is_ok() {
+                    tracing::info!(why, "commands are held without namespaces");
+                }
                 continue;
             }
             return Ok((ended, output));
         }
     }
 
-    fn request(&self, attempt: &Attempt<'_>) -> Request {
+    fn request(&self, attempt: &Attempt<'_>, no_namespaces: Option<String>) -> Request {
         let Attempt { dir, command, .. } = *attempt;
         let argv = match &command.program {
             Program::Shell(script) => vec![SHELL.to_owned(), "-c".to_owned(), script.clone()],
@@ -310,7 +325,7 @@ impl Launcher {
             policy: (self.sandbox == Sandbox::On).then(|| Policy {
                 grants: command.grants.clone(),
                 limits: self.limits.clone(),
-                no_namespaces: self.no_namespaces.get().cloned(),
+                no_namespaces,
             }),
         }
     }
@@ -388,17 +403,18 @@ fn exit_of(ended: Ended, program: String) -> Result<(Exit, Option<SandboxReport>
         Report::Exited { code } => Exit::Code(code),
         Report::Signalled { signal } => Exit::Signal(signal),
         Report::OverLimit { resource } => Exit::OverLimit(resource),
-        Report::NotStarted { errno, message } => {
-            let source =
-                errno.map_or_else(|| io::Error::other(message), io::Error::from_raw_os_error);
-            return Err(Error::NotStarted { program, source });
-        }
+        Report::NotStarted { errno, message } => return Err(not_started(program, errno, message)),
         Report::Refused | Report::Stopped | Report::NoNamespaces { .. } => {
             answer.sandbox.check()?;
             return Err(Error::HelperLost { program });
         }
     };
     Ok((exit, Some(answer.sandbox)))
+}
+
+fn not_started(program: String, errno: Option<i32>, message: String) -> Error {
+    let source = errno.map_or_else(|| io::Error::other(message), io::Error::from_raw_os_error);
+    Error::NotStarted { program, source }
 }
 
 fn environment(dir: &WorkspaceDir, command: &Command) -> BTreeMap<String, String> {

@@ -9,6 +9,8 @@ mod failing_models;
 #[cfg(test)]
 mod fallback_models;
 #[cfg(test)]
+mod launches;
+#[cfg(test)]
 mod lost_calls;
 #[cfg(test)]
 mod lost_hints;

@@ -91,6 +91,33 @@ async fn a_workspace_that_can_not_be_one_is_refused() {
 }
 
 #[tokio::test]
+async fn a_workspace_around_or_in_the_records_or_around_the_key_is_refused_untouched() {
+    let project = Project::new();
+    let (data, keys) = (project.data_dir(), project.path().join("keys"));
+    for folder in [&data.join("workspaces"), &keys.join("inner")] {
+        fs::create_dir_all(folder).unwrap();
+    }
+    fs::write(keys.join("key"), "none").unwrap();
+    let inside = data.join("workspaces");
+    let above = data.parent().unwrap();
+    for folder in [inside.as_path(), &data, above, &keys] {
+        let folder = folder.to_str().unwrap();
+        let called = ["tool", "call", "list_files", "--workspace", folder];
+        let held = ["sandbox", "run", "--workspace", folder, "true"];
+        for arguments in [called.as_slice(), &held] {
+            let mut command = project.fusion_kit(arguments.iter().copied());
+            command = command.env("FUSION_MASTER_KEY_FILE", keys.join("key"));
+            let ended: Finished = command.into_command().output().await.unwrap().into();
+            assert!(
+                ended.stderr.contains("can't be a workspace: the "),
+                "{folder}: {ended:?}"
+            );
+            assert!(!std::path::Path::new(folder).join(".agent").exists());
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_signal_stops_the_command_with_all_that_came_of_it() {
     let project = Project::new();
     let here = project.path().display();

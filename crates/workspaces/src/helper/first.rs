@@ -15,16 +15,19 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, openat};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, pidfd_open, set_parent_process_death_signal, setsid,
+    Pid, PidfdFlags, Signal, pidfd_open, set_parent_process_death_signal, setsid, umask,
 };
 use rustix::thread::{
     no_new_privs, set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 
-use super::{LOOK_EVERY, Streams, command_of, hide, not_started, reap_until, tree};
+use super::{
+    LOOK_EVERY, Streams, command_of, hide, not_started, reap_until, tree, without_namespaces,
+};
 use crate::process::wire::{self, Report, Request, Word};
 use crate::sandbox::filter::Open;
 use crate::sandbox::limits::Counted;
+use crate::sandbox::namespaces::Missing;
 use crate::sandbox::rules::{Allowed, Covered, Tree};
 use crate::sandbox::{
     LayerName, Policy, Resource, Sandbox, SandboxReport, canary, filter, limits, namespaces, rules,
@@ -120,13 +123,13 @@ impl First<'_> {
     }
 
     /// Puts every layer on. What it can't do without is an error; a missing layer is in the
-    /// report; without namespaces that were wanted, somebody has to begin again.
+    /// report; without namespaces that the machine does not have, somebody has to begin again.
     fn put_on(&self, line: &File) -> io::Result<Result<SandboxReport, Report>> {
         let mut report = SandboxReport::nothing(Sandbox::On, "it was not reached");
         if self.is_alone()
-            && let Err(why) = self.separate()
+            && let Err(missing) = self.separate()
         {
-            return Ok(Err(Report::NoNamespaces { why }));
+            return Ok(Err(without_namespaces(missing)));
         }
         report.set(LayerName::Namespaces, self.alone());
         namespaces::bound()?;
@@ -158,13 +161,17 @@ impl First<'_> {
         Ok(Ok(report))
     }
 
-    fn separate(&self) -> Result<(), String> {
+    fn separate(&self) -> Result<(), Missing> {
         namespaces::separate(self.policy.grants.network)?;
-        view::make(&view::Wanted {
+        // Whatever the operator's is, the command's user must find the way in.
+        let usual = umask(Mode::WGRP | Mode::WOTH);
+        let made = view::make(&view::Wanted {
             workspace: &self.request.workspace,
             grants: &self.policy.grants,
             hidden: &self.request.hidden,
-        })
+        });
+        umask(usual);
+        made
     }
 
     fn alone(&self) -> Result<String, String> {

@@ -52,7 +52,7 @@ pub(crate) struct Answer {
 }
 
 /// What became of a command.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Report {
     /// It ended by itself.
     Exited {

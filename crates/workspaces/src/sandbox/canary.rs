@@ -14,15 +14,17 @@ use super::{LayerName, SandboxReport};
 /// Takes layers that do not hold out of the report.
 /// `outside` is a file that every user of the machine may write.
 pub(crate) fn correct(report: &mut SandboxReport, outside: &Path, workspace: &Path, network: bool) {
+    let files = holds_files(outside, workspace);
     for (name, held) in [
         (LayerName::NoNewPrivileges, no_new_privs().unwrap_or(false)),
-        (LayerName::Landlock, holds_files(outside, workspace)),
+        (LayerName::Landlock, files),
         (LayerName::Seccomp, holds_calls(network)),
         (
             LayerName::Limits,
             getrlimit(Resource::Core).maximum == Some(0),
         ),
-        (LayerName::Namespaces, is_alone(network)),
+        // Where it stands in for Landlock nothing else holds files back.
+        (LayerName::Namespaces, is_alone(network) && files),
     ] {
         if report.has(name) && !held {
             report.set(name, Err("it is in force and does not hold".to_owned()));

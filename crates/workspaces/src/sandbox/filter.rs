@@ -101,7 +101,7 @@ const OF_PROCESSOR: [c_long; 4] = [
 #[cfg(not(target_arch = "x86_64"))]
 const OF_PROCESSOR: [c_long; 0] = [];
 
-const IPC: [c_long; 12] = [
+const IPC: [c_long; 14] = [
     libc::SYS_shmget,
     libc::SYS_shmat,
     libc::SYS_shmctl,
@@ -111,6 +111,8 @@ const IPC: [c_long; 12] = [
     libc::SYS_semctl,
     libc::SYS_semtimedop,
     libc::SYS_msgget,
+    libc::SYS_msgsnd,
+    libc::SYS_msgrcv,
     libc::SYS_msgctl,
     libc::SYS_mq_open,
     libc::SYS_mq_unlink,
@@ -127,6 +129,16 @@ const NAMESPACES: [i32; 7] = [
     libc::CLONE_NEWUTS,
     libc::CLONE_NEWCGROUP,
 ];
+
+/// How the processor is shared out; 0 is the caller itself.
+const SCHEDULING: [c_long; 3] = [
+    libc::SYS_sched_setscheduler,
+    libc::SYS_sched_setparam,
+    libc::SYS_sched_setattr,
+];
+
+/// All processes of a user, in `ioprio_set`: `IOPRIO_WHO_USER`.
+const IO_OF_USER: u64 = 3;
 
 /// Requests on a terminal that type into it: `TIOCSTI` and `TIOCLINUX`.
 const TYPING: [u64; 2] = [0x5412, 0x541C];
@@ -182,6 +194,11 @@ fn rules(open: Open) -> Compiled<Rules> {
         libc::SYS_setpriority,
         vec![argument(0, Eq, u64::from(libc::PRIO_USER))?],
     )?;
+    for scheduling in SCHEDULING {
+        when(scheduling, vec![argument(0, Ne, 0)?])?;
+    }
+    when(libc::SYS_ioprio_set, vec![argument(1, Ne, 0)?])?;
+    when(libc::SYS_ioprio_set, vec![argument(0, Eq, IO_OF_USER)?])?;
     let families = allowed_families(open);
     let other = families.iter().map(|family| argument(0, Ne, bits(*family)));
     let other = other.collect::<Compiled<Vec<_>>>()?;
@@ -286,8 +303,9 @@ mod tests {
             ),
         ] {
             let rules = rules(open).unwrap();
-            // Beside the lists: clone, ioctl, prlimit64, setpriority, socket.
-            assert_eq!(rules.len(), ALWAYS.len() + OF_PROCESSOR.len() + 5 + more);
+            // Beside the lists: clone, ioctl, prlimit64, setpriority, ioprio_set, socket.
+            let lists = ALWAYS.len() + OF_PROCESSOR.len() + SCHEDULING.len();
+            assert_eq!(rules.len(), lists + 6 + more);
             assert!(!compile(rules).unwrap().is_empty());
         }
     }

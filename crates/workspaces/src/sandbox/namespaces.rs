@@ -7,6 +7,7 @@
 use std::fs;
 use std::io;
 
+use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use rustix::process::{getegid, geteuid};
 use rustix::thread::{
@@ -14,23 +15,52 @@ use rustix::thread::{
     remove_capability_from_bounding_set, set_capabilities,
 };
 
+/// What `unshare` says where a machine has no namespaces, allows none, or no more of them.
+const NONE_HERE: [Errno; 4] = [Errno::EPERM, Errno::ENOSYS, Errno::EINVAL, Errno::ENOSPC];
+
+/// Namespaces that can't be had.
+#[derive(Debug)]
+pub(crate) struct Missing {
+    pub(crate) why: String,
+    /// Whether no command can have them here; else this one failed.
+    pub(crate) is_of_machine: bool,
+}
+
+impl Missing {
+    fn unshare(what: &str, error: Errno) -> Self {
+        Self {
+            why: format!("{what}: {error}"),
+            is_of_machine: NONE_HERE.contains(&error),
+        }
+    }
+
+    /// A step after `unshare`. Where the kernel lets users have namespaces and gives them no
+    /// rights in there, or a container covers parts of `/proc`, it says "not permitted".
+    pub(crate) fn step(what: &str, error: &io::Error) -> Self {
+        Self {
+            why: format!("{what}: {error}"),
+            is_of_machine: error.raw_os_error() == Some(nix::libc::EPERM),
+        }
+    }
+}
+
 /// What the command's first process needs for [`super::view::make`], and gives up after it.
 const NEEDED: [CapabilitySet; 2] = [CapabilitySet::SYS_ADMIN, CapabilitySet::SETPCAP];
 
 /// Puts every child of this process into a process namespace of its own; says why it can't.
 /// Without root that takes a user namespace, in which the user keeps its number. This process
 /// must have one thread.
-pub(crate) fn enter() -> Result<(), String> {
+pub(crate) fn enter() -> Result<(), Missing> {
     if geteuid().is_root() {
         return unshare(CloneFlags::CLONE_NEWPID)
-            .map_err(|error| format!("root may not make namespaces here: {error}"));
+            .map_err(|error| Missing::unshare("root may not make namespaces here", error));
     }
     let (user, group) = (geteuid().as_raw(), getegid().as_raw());
     unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID)
-        .map_err(|error| format!("ordinary users may not make namespaces here: {error}"))?;
+        .map_err(|error| Missing::unshare("ordinary users may not make namespaces here", error))?;
     keep_number(user, group)
         .and_then(|()| hand_on())
-        .map_err(|error| format!("the user can't keep its number in a namespace: {error}"))
+        .map_err(|error| Missing::step("the user can't keep its number in a namespace", &error))
 }
 
 fn keep_number(user: u32, group: u32) -> io::Result<()> {
@@ -58,13 +88,13 @@ fn hand_on() -> io::Result<()> {
 
 /// Gives this process a network (unless it may use the machine's), IPC, host name, tree of
 /// cgroups and table of mounts of its own.
-pub(crate) fn separate(network: bool) -> Result<(), String> {
+pub(crate) fn separate(network: bool) -> Result<(), Missing> {
     let mut flags = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWUTS
         | CloneFlags::CLONE_NEWCGROUP;
     flags.set(CloneFlags::CLONE_NEWNET, !network);
-    unshare(flags).map_err(|error| format!("can't make namespaces: {error}"))
+    unshare(flags).map_err(|error| Missing::unshare("can't make namespaces", error))
 }
 
 /// Makes sure that no program this process starts can ever get a capability back.

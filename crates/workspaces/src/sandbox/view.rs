@@ -18,6 +18,7 @@ use rustix::mount::{
 };
 use rustix::process::{chdir, pivot_root};
 
+use super::namespaces::Missing;
 use super::{Grants, system};
 use crate::descriptor::open_dir;
 
@@ -57,7 +58,7 @@ impl Wanted<'_> {
 
 /// Makes the view and moves this process into it, to the workspace. Says what failed; then this
 /// process is of no use any more.
-pub(crate) fn make(wanted: &Wanted<'_>) -> Result<(), String> {
+pub(crate) fn make(wanted: &Wanted<'_>) -> Result<(), Missing> {
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     step("/", mount_change("/", private))?;
     // Opened before anything is covered, and after these mounts became our own.
@@ -68,7 +69,10 @@ pub(crate) fn make(wanted: &Wanted<'_>) -> Result<(), String> {
         .map(Path::new)
         .into_iter()
         .find(|path| path.is_dir());
-    let root = scaffold.ok_or_else(|| "there is no /tmp to make a view in".to_owned())?;
+    let root = scaffold.ok_or_else(|| Missing {
+        why: "there is no /tmp to make a view in".to_owned(),
+        is_of_machine: true,
+    })?;
     let view = View { root };
     view.memory(Path::new(""), c"mode=0755,size=4m")?;
     for path in system::programs_but(wanted.hidden) {
@@ -109,7 +113,7 @@ struct Opened {
 }
 
 impl Opened {
-    fn all(grants: &Grants) -> Result<Vec<Self>, String> {
+    fn all(grants: &Grants) -> Result<Vec<Self>, Missing> {
         let read = grants.read.iter().map(|path| (path, Access::Read));
         let write = grants.write.iter().map(|path| (path, Access::Write));
         read.chain(write)
@@ -135,13 +139,13 @@ impl View<'_> {
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
-    fn folder(&self, path: &Path) -> Result<(), String> {
+    fn folder(&self, path: &Path) -> Result<(), Missing> {
         let place = self.place(path);
         let mut builder = DirBuilder::new();
         step(path, builder.recursive(true).mode(0o755).create(place))
     }
 
-    fn memory(&self, path: &Path, options: &std::ffi::CStr) -> Result<(), String> {
+    fn memory(&self, path: &Path, options: &std::ffi::CStr) -> Result<(), Missing> {
         let flags = MountFlags::NOSUID | MountFlags::NODEV;
         step(
             path,
@@ -150,7 +154,7 @@ impl View<'_> {
     }
 
     /// Shows a part of the machine as it is, to read.
-    fn mirror(&self, path: &Path) -> Result<(), String> {
+    fn mirror(&self, path: &Path) -> Result<(), Missing> {
         if !path.is_symlink() {
             return self.mirror_target(path);
         }
@@ -160,17 +164,17 @@ impl View<'_> {
     }
 
     /// Shows what a path leads to under the path's own name, to read.
-    fn mirror_target(&self, path: &Path) -> Result<(), String> {
+    fn mirror_target(&self, path: &Path) -> Result<(), Missing> {
         let target = step(path, path_to(path))?;
         self.show(&target, path, Access::Read)
     }
 
-    fn parent(&self, path: &Path) -> Result<(), String> {
+    fn parent(&self, path: &Path) -> Result<(), Missing> {
         path.parent().map_or(Ok(()), |parent| self.folder(parent))
     }
 
     /// Shows what is open as `path`.
-    fn show(&self, open: &OwnedFd, path: &Path, access: Access) -> Result<(), String> {
+    fn show(&self, open: &OwnedFd, path: &Path, access: Access) -> Result<(), Missing> {
         let source = format!("/proc/self/fd/{}", open.as_raw_fd());
         let place = self.place(path);
         if step(path, fs::metadata(&source))?.is_dir() {
@@ -182,10 +186,12 @@ impl View<'_> {
         step(path, mount_bind_recursive(source, &place))?;
         let mut flags = MountFlags::BIND | MountFlags::NOSUID | kept(&place);
         flags.set(MountFlags::RDONLY, access == Access::Read);
+        // Programs have no device of their own anywhere; the known ones are shown by themselves.
+        flags |= MountFlags::NODEV;
         step(path, mount_remount(&place, flags, ""))
     }
 
-    fn devices(&self) -> Result<(), String> {
+    fn devices(&self) -> Result<(), Missing> {
         self.folder(Path::new("/dev/shm"))?;
         self.memory(Path::new("/dev/shm"), c"mode=1777,size=64m")?;
         for name in system::DEVICES {
@@ -207,7 +213,7 @@ impl View<'_> {
     }
 
     /// A `/proc` of this command's own processes.
-    fn processes(&self) -> Result<(), String> {
+    fn processes(&self) -> Result<(), Missing> {
         let proc = Path::new("/proc");
         self.folder(proc)?;
         let place = self.place(proc);
@@ -223,7 +229,7 @@ impl View<'_> {
     }
 
     /// Makes the view the root, lets the machine's go, and goes to the workspace.
-    fn enter(&self, workspace: &Path) -> Result<(), String> {
+    fn enter(&self, workspace: &Path) -> Result<(), Missing> {
         step(self.root, chdir(self.root))?;
         // The old root ends up on top of the new one, from where it can be taken away.
         step(self.root, pivot_root(".", "."))?;
@@ -263,12 +269,12 @@ fn path_to(path: impl AsRef<Path>) -> rustix::io::Result<OwnedFd> {
 }
 
 /// Names the place where a step failed.
-fn step<T, E: Into<io::Error>>(place: impl AsRef<Path>, result: Result<T, E>) -> Result<T, String> {
+fn step<T, E: Into<io::Error>>(
+    place: impl AsRef<Path>,
+    result: Result<T, E>,
+) -> Result<T, Missing> {
     result.map_err(|error| {
-        let error: io::Error = error.into();
-        format!(
-            "can't show {} to the command: {error}",
-            place.as_ref().display()
-        )
+        let what = format!("can't show {} to the command", place.as_ref().display());
+        Missing::step(&what, &error.into())
     })
 }

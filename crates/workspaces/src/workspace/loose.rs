@@ -6,12 +6,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid, chownat, fstat, openat, statat};
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, Statx, StatxFlags, Uid, chownat, fstat, openat, statx,
+};
 use rustix::process::geteuid;
 use tempfile::TempDir;
 
 use super::{WorkspaceDir, remove};
-use crate::descriptor::{give, make_dir, names_in, open_dir};
+use crate::descriptor::{enter_dir, give, make_dir, names_in, open_dir};
+use crate::sandbox::system;
 use crate::{Error, Owners, Result, choose_uid};
 
 /// What a folder must be below to be given to an agent: never one of these itself.
@@ -122,13 +125,14 @@ fn user(owners: &Owners, seed: u128) -> Result<Option<u32>> {
 /// Folders of the machine and of root are never given to anybody.
 fn check_given(path: &Path) -> Result<()> {
     let of_machine = [
-        "/bin", "/boot", "/dev", "/etc", "/lib", "/proc", "/root", "/run", "/sbin", "/sys", "/usr",
+        "/boot", "/dev", "/etc", "/gnu", "/nix", "/proc", "/root", "/run", "/snap", "/srv", "/sys",
         "/var",
     ];
     let is_shallow = path.components().count() < NEVER_GIVEN;
     let holds_temporary = path == Path::new("/var/tmp");
     let below_temporary = path.starts_with("/var/tmp") && !holds_temporary;
-    let is_machine = of_machine.iter().any(|folder| path.starts_with(folder)) && !below_temporary;
+    let mut of_machine = of_machine.iter().chain(&system::PROGRAMS);
+    let is_machine = of_machine.any(|folder| path.starts_with(folder)) && !below_temporary;
     if is_shallow || is_machine {
         return Err(Error::NeverGiven {
             path: path.to_owned(),
@@ -137,45 +141,88 @@ fn check_given(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Gives away whatever belongs to root in a folder, and the folder. Links are given, not followed;
-/// files with several names, and other file systems, stay as they are.
+/// Gives away whatever file, link or folder belongs to root in a folder, and the folder. Links are
+/// given, not followed; files with several names, devices, pipes, sockets, and what is mounted,
+/// stay as they are.
 fn give_tree(top: &OwnedFd, uid: u32) -> io::Result<()> {
-    let device = fstat(top)?.st_dev;
+    let mount = mount_of(&look(top)?);
     let mut pending = vec![top.try_clone()?];
     while let Some(folder) = pending.pop() {
         for name in names_in(&folder)? {
-            let stat = statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW)?;
-            let is_folder = rustix::fs::FileType::from_raw_mode(stat.st_mode)
-                == rustix::fs::FileType::Directory;
-            if stat.st_dev != device || (!is_folder && stat.st_nlink > 1) {
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let entry = openat(&folder, &name, flags, Mode::empty())?;
+            let found = look(&entry)?;
+            if mount_of(&found) != mount {
                 continue;
             }
-            if is_folder {
-                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                pending.push(openat(&folder, &name, flags, Mode::empty())?);
-            } else if stat.st_uid == 0 {
+            let kind = FileType::from_raw_mode(found.stx_mode.into());
+            if kind == FileType::Directory {
+                pending.push(open_dir(&entry, ".")?);
+            } else if matches!(kind, FileType::RegularFile | FileType::Symlink)
+                && (found.stx_nlink, found.stx_uid) == (1, 0)
+            {
                 let (user, group) = (Uid::from_raw(uid), Gid::from_raw(uid));
-                chownat(
-                    &folder,
-                    &name,
-                    Some(user),
-                    Some(group),
-                    AtFlags::SYMLINK_NOFOLLOW,
-                )?;
+                chownat(&entry, "", Some(user), Some(group), AtFlags::EMPTY_PATH)?;
             }
         }
-        if fstat(&folder)?.st_uid == 0 {
+        if look(&folder)?.stx_uid == 0 {
             give(&folder, Some(uid))?;
         }
     }
     Ok(())
 }
 
+/// What is open, not what has its name by now.
+fn look(open: &OwnedFd) -> io::Result<Statx> {
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
+    Ok(statx(open, "", AtFlags::EMPTY_PATH, wanted)?)
+}
+
+/// Tells mounts apart, also those of one file system, where the kernel can (Linux 5.8).
+const fn mount_of(found: &Statx) -> (u64, u32, u32) {
+    (found.stx_mnt_id, found.stx_dev_major, found.stx_dev_minor)
+}
+
 /// Makes what commands need: a home and a folder for temporary files.
 fn complete(top: &OwnedFd, uid: Option<u32>) -> io::Result<()> {
-    let (agent, _) = make_dir(top, ".agent", uid)?;
+    let (agent, _) = enter_dir(top, ".agent", uid)?;
     for name in ["home", "tmp"] {
-        make_dir(&agent, name, uid)?;
+        enter_dir(&agent, name, uid)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_of_the_machine_and_of_programs_are_never_given() {
+        let given = |path: &&str| check_given(Path::new(path)).is_ok();
+        let refused = [
+            "/",
+            "/home",
+            "/mnt",
+            "/opt",
+            "/opt/tool",
+            "/srv/www",
+            "/nix/store",
+            "/gnu/store/x",
+            "/usr/local/src",
+            "/lib64/x",
+            "/etc/x",
+            "/root/x",
+            "/var/tmp",
+            "/var/lib/x",
+        ];
+        assert_eq!(refused.iter().find(|path| given(path)), None);
+        for path in [
+            "/home/ann",
+            "/tmp/project",
+            "/var/tmp/project",
+            "/work/project",
+        ] {
+            assert!(given(&path), "{path}");
+        }
+    }
 }

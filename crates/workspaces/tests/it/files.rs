@@ -424,3 +424,19 @@ fn more_files_than_a_list_takes_bound_the_list_and_fail_the_search() {
         "there are more than 10000 files: choose narrower patterns, or remove what is not needed"
     );
 }
+
+#[test]
+fn a_write_takes_no_folder_of_somebody_else() {
+    let place = Place::new();
+    let agent = place.agent(1);
+    let folder = agent.projects_path().join("foreign");
+    fs::create_dir(&folder).unwrap();
+    let owner = || fs::metadata(&folder).unwrap().uid();
+    let before = owner();
+    agent
+        .write_file("projects/foreign/made/file", b"text")
+        .unwrap();
+    assert_eq!(owner(), before);
+    let made = fs::metadata(folder.join("made")).unwrap().uid();
+    assert_eq!(made, uid(1).unwrap_or(before));
+}

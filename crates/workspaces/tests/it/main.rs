@@ -11,6 +11,8 @@ mod isolation;
 #[cfg(test)]
 mod kill;
 #[cfg(test)]
+mod loose;
+#[cfg(test)]
 mod place;
 #[cfg(test)]
 mod run;

@@ -233,3 +233,40 @@ async fn what_a_command_wrote_before_its_time_was_over_is_kept() {
     assert_eq!((finished.exit, finished.output.as_str()), expected);
     assert!(finished.duration >= command.timeout, "{finished:?}");
 }
+
+#[tokio::test]
+async fn a_command_finds_its_way_whatever_the_umask_of_the_operator_is() {
+    let place = Place::new();
+    let agent = place.agent(1);
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let (exit, output) = sh(&agent, "cat /etc/passwd > /dev/null && pwd && umask").await;
+    let expected = format!("{}\n0077\n", agent.path().display());
+    assert_eq!((exit, output), (Exit::Code(0), expected));
+}
+
+/// The helpers here answer only when both have begun.
+#[tokio::test]
+async fn every_command_that_finds_no_namespaces_is_tried_without() {
+    let place = Place::new();
+    let agent = place.agent(1);
+    let script = r#"
+        $| = 1;
+        read(STDIN, $n, 4) == 4 or die;
+        read(STDIN, $request, unpack("V", $n)) or die;
+        my $report = "{\"Exited\":{\"code\":0}}";
+        if ($request =~ /"no_namespaces":null/) {
+            open(my $mark, ">", "began.$$") or die;
+            select(undef, undef, undef, 0.005) until (() = glob("began.*")) == 2;
+            $report = "{\"NoNamespaces\":{\"why\":\"none here\"}}";
+        }
+        print "{\"sandbox\":{\"sandbox\":\"on\",\"layers\":[]},\"report\":$report}";
+    "#;
+    let launcher = Launcher::new(vec!["/usr/bin/perl".into(), "-e".into(), script.into()]);
+    let (command, cancel) = (shell("true"), CancellationToken::new());
+    let (one, other) = tokio::join!(
+        launcher.run(&agent, &command, &cancel),
+        launcher.run(&agent, &command, &cancel)
+    );
+    let exits = [one.unwrap().exit, other.unwrap().exit];
+    assert_eq!(exits, [Exit::Code(0); 2]);
+}

@@ -22,6 +22,13 @@ async fn no_process_outside_is_touched() {
         ),
         #[cfg(target_arch = "x86_64")]
         held(
+            "p-scheduler",
+            // SCHED_IDLE for the victim.
+            "perl -e '$p = pack(\"i\", 0); syscall(144, @VICTIM@, 5, $p)'",
+            |w, _| w.victim("sched").lines().any(is_idle),
+        ),
+        #[cfg(target_arch = "x86_64")]
+        held(
             "p-prlimit",
             // RLIMIT_NOFILE 3 for the victim.
             "perl -e '$l = pack(\"QQ\", 3, 3); syscall(302, @VICTIM@, 7, $l, 0)'",
@@ -33,6 +40,13 @@ async fn no_process_outside_is_touched() {
         ),
     ])
     .await;
+}
+
+/// The line of `/proc/PID/sched` that says `SCHED_IDLE`.
+#[cfg(target_arch = "x86_64")]
+fn is_idle(line: &str) -> bool {
+    let policy = line.strip_prefix("policy").map(str::trim_end);
+    policy.is_some_and(|line| line.ends_with(" 5"))
 }
 
 /// Calls that end in the kernel with any other answer than "not permitted" and "no such call".
