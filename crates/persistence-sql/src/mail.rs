@@ -38,7 +38,7 @@ mod waiting {
 }
 
 /// Refuses a letter to an inbox that is seen to be full, before the others of its transaction are
-/// touched. Only [`write`] decides, once nobody else can add one.
+/// touched. Only [`write()`] decides, once nobody else can add one.
 pub(crate) async fn look_for_room(session: &mut impl Session, letter: &Letter) -> Result<()> {
     make_sure_of_room(session, &[letter]).await
 }

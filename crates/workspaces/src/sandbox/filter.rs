@@ -1,7 +1,7 @@
 //! The filter on system calls.
 //!
 //! Two filters work together; the kernel takes the stricter answer. One names what is denied
-//! ([`denied`]). The other says "no such call" to every number above the last one that this code
+//! (the lists below). The other says "no such call" to every number above the last one that this code
 //! knows, so that calls of newer kernels, and those of the x32 interface, are closed until
 //! somebody has looked at them. Another processor's calls (32-bit programs) end the process.
 

@@ -1,7 +1,7 @@
 //! Something to steal, to break and to talk to, outside of an agent's workspace.
 
 use std::fs::{self, Permissions};
-use std::io::Read;
+use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -36,6 +36,8 @@ pub(super) struct World {
     agent: WorkspaceDir,
     /// A process of the same user that runs no command of an agent.
     victim: Child,
+    /// The id of its System V segment.
+    segment: String,
     /// The victim's priority at the start: these tests lower their own, too.
     nice: Option<i32>,
     sockets: Sockets,
@@ -82,13 +84,14 @@ impl World {
         for folder in [place.root().as_path(), place.folder.path()] {
             fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
         }
-        let victim = victim(&out, &token);
+        let (victim, segment) = victim(&out, &token);
         let sockets = Sockets::new(&out, &token);
         Self {
             place,
             agent,
             nice: nice_of(victim.id()),
             victim,
+            segment,
             sockets,
             token,
         }
@@ -207,9 +210,19 @@ impl Sockets {
 }
 
 impl Drop for World {
+    /// Its segment outlives a process that was killed.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "stands for a process of the operator"
+    )]
     fn drop(&mut self) {
         self.victim.kill().ok();
         self.victim.wait().ok();
+        let remove = format!("shmctl({}, 0, 0)", self.segment);
+        std::process::Command::new("perl")
+            .args(["-e", &remove])
+            .status()
+            .ok();
     }
 }
 
@@ -219,10 +232,10 @@ impl Drop for World {
     clippy::disallowed_methods,
     reason = "stands for a process of the operator"
 )]
-fn victim(out: &Path, token: &str) -> Child {
+fn victim(out: &Path, token: &str) -> (Child, String) {
     let script = "exec 9< secret; exec perl -e '
         $| = 1; $k = $$; $id = shmget($k, 64, 0666 | 01000); shmwrite($id, $ARGV[0], 0, 64);
-        $SIG{TERM} = sub { shmctl($id, 0, 0); exit }; print \"up\\n\"; sleep 1 while 1' \"$0\"";
+        print \"$id\\n\"; sleep 1 while 1' \"$0\"";
     let mut command = std::process::Command::new("/bin/sh");
     command
         .args(["-c", script, token])
@@ -235,9 +248,10 @@ fn victim(out: &Path, token: &str) -> Child {
         command.uid(uid).gid(uid);
     }
     let mut child = command.spawn().unwrap();
-    let mut up = [0; 3];
-    child.stdout.as_mut().unwrap().read_exact(&mut up).unwrap();
-    child
+    let mut segment = String::new();
+    let up = child.stdout.take().unwrap();
+    BufReader::new(up).read_line(&mut segment).unwrap();
+    (child, segment.trim().to_owned())
 }
 
 fn token_number() -> String {
