@@ -220,7 +220,7 @@ mod tests {
             "/home/ann",
             "/tmp/project",
             "/var/tmp/project",
-            "/work/project",
+            "/projects/site",
         ] {
             assert!(given(&path), "{path}");
         }
