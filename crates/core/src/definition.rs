@@ -200,7 +200,29 @@ pub struct AgentSpec {
     pub subscriptions: Vec<String>,
 }
 
+/// Model calls in one step when nobody says otherwise.
+pub const DEFAULT_MAX_TURNS: u32 = 20;
+
 impl AgentSpec {
+    /// One that only has a model.
+    #[must_use]
+    pub fn new(provider: impl Into<String>, model: impl Into<String>) -> Self {
+        Self {
+            provider: provider.into(),
+            model: model.into(),
+            capabilities: CapabilitySet::default(),
+            instructions: String::new(),
+            tools: Vec::new(),
+            max_turns: DEFAULT_MAX_TURNS,
+            max_tokens: None,
+            temperature: None,
+            fallback_models: Vec::new(),
+            provider_options: Map::new(),
+            budget: Budget::default(),
+            subscriptions: Vec::new(),
+        }
+    }
+
     /// The models that may serve it as they are written, in order: its own first.
     pub fn models(&self) -> impl Iterator<Item = ModelChoice> {
         let own = ModelChoice {

@@ -1,5 +1,6 @@
 //! A directory per agent: made, opened and removed.
 
+mod archive;
 mod loose;
 mod remove;
 mod root;

@@ -9,6 +9,8 @@ mod failing_models;
 #[cfg(test)]
 mod fallback_models;
 #[cfg(test)]
+mod gate;
+#[cfg(test)]
 mod launches;
 #[cfg(test)]
 mod lost_calls;
@@ -16,6 +18,8 @@ mod lost_calls;
 mod lost_hints;
 #[cfg(test)]
 mod models;
+#[cfg(test)]
+mod standing;
 #[cfg(test)]
 mod talk;
 #[cfg(test)]

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fusion_core::{AgentSpec, Budget, CapabilitySet, ToolGroup};
-use serde_json::Map;
+use fusion_core::{AgentSpec, DEFAULT_MAX_TURNS, ToolGroup};
 
 use crate::choice::MAX_NAME;
 use crate::fault::{Faults, RawFault};
@@ -12,8 +11,6 @@ use crate::read::{Marked, budget, messages, models, name, value};
 use crate::tree::{Kind, Node};
 
 const MAX_AGENTS: usize = 1_000;
-/// Model calls in one step when the file does not say.
-const DEFAULT_MAX_TURNS: u32 = 20;
 const MAX_TURNS: u32 = 200;
 
 const AGENT: Keys = Keys {
@@ -96,20 +93,7 @@ fn read_one(name: &str, node: &Node<'_>, faults: &mut Faults) -> AgentSpec {
 }
 
 fn empty() -> AgentSpec {
-    AgentSpec {
-        provider: String::new(),
-        model: String::new(),
-        capabilities: CapabilitySet::default(),
-        instructions: String::new(),
-        tools: Vec::new(),
-        max_turns: DEFAULT_MAX_TURNS,
-        max_tokens: None,
-        temperature: None,
-        fallback_models: Vec::new(),
-        provider_options: Map::new(),
-        budget: Budget::default(),
-        subscriptions: Vec::new(),
-    }
+    AgentSpec::new("", "")
 }
 
 /// A name in somebody else's spelling.
