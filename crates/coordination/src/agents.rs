@@ -17,7 +17,7 @@ use fusion_core::{
     Agent, AgentSpec, AgentState, CapabilitySet, IllegalTransition, MessageId, ProjectId, RunId,
     Task, TaskState, ToolGroup,
 };
-use fusion_persistence::{Page, Repository, TaskFilter};
+use fusion_persistence::{Batch, Page, Repository, TaskFilter};
 use serde_json::{Map, Value};
 
 pub use describe::{Fault, MAX_AGENTS};
@@ -99,20 +99,15 @@ impl Coordinator {
             .await?)
     }
 
-    /// Reads an agent, decides about it and commits, again when another writer was first.
-    async fn decide_on<T>(
-        &self,
-        id: fusion_core::AgentId,
-        decide: impl AsyncFn(Agent) -> Result<(T, fusion_persistence::Batch)>,
-    ) -> Result<T> {
-        let mut tries = 0;
-        loop {
-            let agent = self.parts.store.get(id).await?;
-            let (answer, batch) = decide(agent).await?;
-            match self.commit(batch).await {
-                Err(error) if error.lost_a_race() && tries < CONFLICT_TRIES => tries += 1,
-                other => return other.map(|()| answer),
+    /// Commits what was decided about an agent; says whether that was done, or another writer was
+    /// first, so that it is to be decided again on what he left.
+    async fn try_to_commit(&self, batch: Batch, tries: &mut usize) -> Result<bool> {
+        match self.commit(batch).await {
+            Err(error) if error.lost_a_race() && *tries < CONFLICT_TRIES => {
+                *tries += 1;
+                Ok(false)
             }
+            other => other.map(|()| true),
         }
     }
 }

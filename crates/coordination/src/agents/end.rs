@@ -46,7 +46,9 @@ impl Coordinator {
     /// Settles what an agent works on and holds or ends it, in one commit; says which runs that
     /// touched.
     async fn end_work(&self, id: AgentId, disposal: Disposal) -> Result<(Agent, BTreeSet<RunId>)> {
-        self.decide_on(id, async |agent: Agent| {
+        let mut tries = 0;
+        loop {
+            let agent: Agent = self.parts.store.get(id).await?;
             let open = self.open_tasks(&agent).await?;
             let mut runs: BTreeSet<RunId> = open.iter().map(|task| task.run_id).collect();
             runs.extend(agent.run_id);
@@ -54,27 +56,38 @@ impl Coordinator {
             for run in &runs {
                 let (settled, held) = self.orphaned(&agent, *run).await?;
                 decision.merge(settled);
-                if let Some(fence) = held {
-                    guard = Guard::Held(fence);
-                }
+                guard = held.map_or(guard, Guard::Held);
             }
-            let (refused, moment) = (refused(&agent), self.moment());
-            let agent = match disposal {
-                Disposal::Keep => {
-                    let run = open.first().map(|task| task.run_id);
-                    let (agent, ended) = agent.terminate(run, moment).map_err(refused)?;
-                    decision.merge(ended);
-                    agent
-                }
-                Disposal::Archive | Disposal::Remove => {
-                    let (agent, change) = agent.begin_ending(disposal, moment).map_err(refused)?;
-                    decision.changes.push(change);
-                    agent
-                }
-            };
-            Ok(((agent, runs), Batch::new(guard, decision)))
-        })
-        .await
+            let agent = self.ending(agent, &open, disposal, &mut decision)?;
+            let batch = Batch::new(guard, decision);
+            if self.try_to_commit(batch, &mut tries).await? {
+                return Ok((agent, runs));
+            }
+        }
+    }
+
+    /// Ends an agent, or holds it until its workspace is dealt with.
+    fn ending(
+        &self,
+        agent: Agent,
+        open: &[Task],
+        disposal: Disposal,
+        decision: &mut Decision,
+    ) -> Result<Agent> {
+        let (refused, moment) = (refused(&agent), self.moment());
+        match disposal {
+            Disposal::Keep => {
+                let run = open.first().map(|task| task.run_id);
+                let (agent, ended) = agent.terminate(run, moment).map_err(refused)?;
+                decision.merge(ended);
+                Ok(agent)
+            }
+            Disposal::Archive | Disposal::Remove => {
+                let (agent, change) = agent.begin_ending(disposal, moment).map_err(refused)?;
+                decision.changes.push(change);
+                Ok(agent)
+            }
+        }
     }
 
     async fn orphaned(&self, agent: &Agent, run: RunId) -> Result<(Decision, Option<Fence>)> {
@@ -127,14 +140,20 @@ impl Coordinator {
             let removed = off_runtime(move || workspaces.remove(&name)).await?;
             removed.map_err(|source| of_workspace(&agent, source))?;
         }
-        self.decide_on(id, async |agent: Agent| {
+        let mut tries = 0;
+        loop {
+            let agent: Agent = self.parts.store.get(id).await?;
             let refused = refused(&agent);
             let (agent, mut decision) = agent.terminate(None, self.moment()).map_err(refused)?;
             let gone = gone(workspace.clone(), archive.as_ref());
             decision.changes.push(Change::update(gone));
-            Ok((agent, Batch::free(decision)))
-        })
-        .await
+            if self
+                .try_to_commit(Batch::free(decision), &mut tries)
+                .await?
+            {
+                return Ok(agent);
+            }
+        }
     }
 
     /// Packs a workspace; says where to.

@@ -1,7 +1,7 @@
 //! Holding agents and letting them go on, and changing what they work with.
 
 use fusion_core::{Agent, AgentId, PauseAt, RunId, Task, TaskState, run_subject};
-use fusion_persistence::Batch;
+use fusion_persistence::{Batch, Repository};
 
 use super::{AgentUpdate, held, refused};
 use crate::{Coordinator, Result};
@@ -14,16 +14,20 @@ impl Coordinator {
     /// # Errors
     /// There is no such agent, or it neither waits for work nor works.
     pub async fn pause_agent(&self, id: AgentId, at: PauseAt) -> Result<Agent> {
-        let paused = self
-            .decide_on(id, async |agent: Agent| {
-                let tasks = self.open_tasks(&agent).await?;
-                let refused = refused(&agent);
-                let (agent, decision) = agent
-                    .pause(at, run_of(&tasks), self.moment())
-                    .map_err(refused)?;
-                Ok((agent, Batch::free(decision)))
-            })
-            .await?;
+        let mut tries = 0;
+        let paused = loop {
+            let agent: Agent = self.parts.store.get(id).await?;
+            let tasks = self.open_tasks(&agent).await?;
+            let refused = refused(&agent);
+            let paused = agent.pause(at, run_of(&tasks), self.moment());
+            let (agent, decision) = paused.map_err(refused)?;
+            if self
+                .try_to_commit(Batch::free(decision), &mut tries)
+                .await?
+            {
+                break agent;
+            }
+        };
         self.crew.stop(id, at);
         Ok(paused)
     }
@@ -33,17 +37,21 @@ impl Coordinator {
     /// # Errors
     /// There is no such agent, or it is not paused.
     pub async fn resume_agent(&self, id: AgentId) -> Result<Agent> {
-        let resumed = self
-            .decide_on(id, async |agent: Agent| {
-                let tasks = self.open_tasks(&agent).await?;
-                let is_at_work = held(&tasks).is_some_and(|task| task.state == TaskState::Running);
-                let refused = refused(&agent);
-                let (agent, decision) = agent
-                    .resume(is_at_work, run_of(&tasks), self.moment())
-                    .map_err(refused)?;
-                Ok((agent, Batch::free(decision)))
-            })
-            .await?;
+        let mut tries = 0;
+        let resumed = loop {
+            let agent: Agent = self.parts.store.get(id).await?;
+            let tasks = self.open_tasks(&agent).await?;
+            let is_at_work = held(&tasks).is_some_and(|task| task.state == TaskState::Running);
+            let refused = refused(&agent);
+            let resumed = agent.resume(is_at_work, run_of(&tasks), self.moment());
+            let (agent, decision) = resumed.map_err(refused)?;
+            if self
+                .try_to_commit(Batch::free(decision), &mut tries)
+                .await?
+            {
+                break agent;
+            }
+        };
         if resumed.is_standing() {
             self.take_up_mail(id).await?;
         }
@@ -56,13 +64,19 @@ impl Coordinator {
     /// # Errors
     /// There is no such agent, it belongs to a run, what is asked for can't be had, or it has ended.
     pub async fn update_agent(&self, id: AgentId, update: AgentUpdate) -> Result<Agent> {
-        self.decide_on(id, async |agent: Agent| {
+        let mut tries = 0;
+        loop {
+            let agent = self.parts.store.get(id).await?;
             let mut changed = self.changed(agent, &update).await?;
             let decision = changed.clone().configure(self.moment());
-            changed.version += 1;
-            Ok((changed, Batch::free(decision)))
-        })
-        .await
+            if self
+                .try_to_commit(Batch::free(decision), &mut tries)
+                .await?
+            {
+                changed.version += 1;
+                return Ok(changed);
+            }
+        }
     }
 
     /// Says that there may be something to do for a run.

@@ -99,8 +99,12 @@ impl Coordinator {
         Ok(None)
     }
 
-    /// Begins a run for the first message that waits for a standing agent with nothing to do.
-    pub(crate) async fn take_up_mail(&self, id: AgentId) -> Result<Option<(MessageId, RunId)>> {
+    /// Begins a run for the first message that waits for a standing agent with nothing to do; says
+    /// which.
+    ///
+    /// # Errors
+    /// There is no such agent, or the store fails.
+    pub async fn take_up_mail(&self, id: AgentId) -> Result<Option<(MessageId, RunId)>> {
         let mut tries = 0;
         loop {
             let agent: Agent = self.parts.store.get(id).await?;
