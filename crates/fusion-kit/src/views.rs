@@ -156,7 +156,7 @@ fn agent_view(agent: &Agent) -> AgentView {
     }
 }
 
-fn usage_view(usage: Usage) -> UsageView {
+pub(crate) fn usage_view(usage: Usage) -> UsageView {
     UsageView {
         turns: usage.turns,
         input_tokens: usage.input_tokens,
@@ -165,7 +165,7 @@ fn usage_view(usage: Usage) -> UsageView {
     }
 }
 
-fn journal_view(entry: &JournalEntry) -> JournalView {
+pub(crate) fn journal_view(entry: &JournalEntry) -> JournalView {
     JournalView {
         seq: entry.seq,
         kind: entry.kind.as_str().to_owned(),

@@ -100,11 +100,12 @@ impl Engine {
         }
     }
 
-    /// Gives back what dead processes held, and gives up the messages that nobody will read.
+    /// Gives back what dead processes held, clears what they left half done, and gives up the messages that nobody will read.
     async fn recovered(self) -> Result<Self, Problem> {
         let coordinator = &self.opened.coordinator;
         let recovered = async {
             coordinator.recover().await?;
+            coordinator.clear_remains().await?;
             coordinator.give_up_mail().await
         };
         match recovered.await {

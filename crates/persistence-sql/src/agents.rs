@@ -13,7 +13,7 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder};
 
 use crate::error::{corrupt, trying};
 use crate::store::{SqlStore, unsigned};
-use crate::table::{Col, Stored, Versioned, any_of, exactly};
+use crate::table::{Col, Stored, Versioned, any_of, exactly, stored_as};
 use crate::{json, projects, tasks, workspaces};
 
 pub(crate) mod table {
@@ -120,6 +120,16 @@ impl Stored for Agent {
         let project = filter.project.map(ProjectId::uuid);
         let condition = exactly(condition, table::Column::ProjectId, project);
         let condition = exactly(condition, table::Column::RunId, filter.run.map(RunId::uuid));
+        let condition = exactly(
+            condition,
+            table::Column::Name,
+            filter.name.as_deref().map(stored_as),
+        );
+        let condition = if filter.standing {
+            condition.add(table::Column::RunId.is_null())
+        } else {
+            condition
+        };
         let provider = filter.provider.map(ProviderId::uuid);
         exactly(condition, table::Column::ProviderId, provider)
     }

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod conversation;
 #[cfg(test)]
+mod cycles;
+#[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
 mod failing_models;
