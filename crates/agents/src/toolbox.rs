@@ -34,6 +34,8 @@ pub(crate) struct Place<'a> {
     pub(crate) launcher: Launcher,
     /// The longest that one command may take.
     pub(crate) command_timeout: Duration,
+    /// Where in `logs/` a long output of this call is put, whole.
+    pub(crate) output_file: Option<String>,
     /// Stops what runs.
     pub(crate) cancel: CancellationToken,
     /// Carries its messages.

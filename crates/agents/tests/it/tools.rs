@@ -70,7 +70,11 @@ async fn an_agent_is_offered_the_tools_of_its_groups_and_beside_these_finish_for
             ["pattern"]
         ]),
     ];
-    let command = json!(["run_command", ["command", "timeout_seconds"], ["command"]]);
+    let command = json!([
+        "run_command",
+        ["argv", "command", "stdin", "timeout_seconds"],
+        null
+    ]);
     let messages = [
         json!([
             "send_message",
@@ -296,5 +300,22 @@ async fn a_long_file_is_read_in_parts() {
         told[4].ends_with("\n[lines 1 to 2955 of 5000]"),
         "{}",
         told[4]
+    );
+}
+
+#[tokio::test]
+async fn a_command_is_given_as_a_line_or_as_words_and_not_as_both() {
+    let told =
+        "give either `command`, a line for the shell, or `argv`, a program and its arguments";
+    for arguments in [json!({}), json!({ "command": "make", "argv": ["make"] })] {
+        assert_eq!(refusal("run_command", arguments).await, told);
+    }
+    let words = json!({ "argv": ["make", "all"], "stdin": "yes" });
+    let ran = outcome("run_command", words).await;
+    assert_eq!(ran, ("the command says 1\n[exit code 1]".to_owned(), false));
+    let none = refusal("run_command", json!({ "argv": [] })).await;
+    assert!(
+        none.starts_with("run_command was not called: argument 'argv' does not fit"),
+        "{none}"
     );
 }
