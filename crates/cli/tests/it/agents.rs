@@ -68,7 +68,11 @@ async fn agents_are_asked_for_as_they_were_typed() {
         ),
         ("agent get w", detail(), "show w"),
         ("agent pause w", agent("w", "paused"), "pause w next_step"),
-        ("agent pause w --at now", agent("w", "paused"), "pause w now"),
+        (
+            "agent pause w --at now",
+            agent("w", "paused"),
+            "pause w now",
+        ),
         ("agent resume w", agent("w", "idle"), "resume w"),
         (
             "agent terminate a b --workspace archive",
@@ -103,12 +107,18 @@ async fn agents_are_asked_for_as_they_were_typed() {
 async fn what_is_not_one_wish_is_refused() {
     for (line, told) in [
         ("agent spawn --name w", "were not provided"),
-        ("agent spawn --name w --model m --count 0", "is not in 1..=1000"),
+        (
+            "agent spawn --name w --model m --count 0",
+            "is not in 1..=1000",
+        ),
         ("agent terminate", "were not provided"),
         ("agent terminate --all w", "cannot be used with"),
         ("agent update w", "were not provided"),
         ("agent send w", "were not provided"),
-        ("agent list --state lost", "[possible values: spawning, idle"),
+        (
+            "agent list --state lost",
+            "[possible values: spawning, idle",
+        ),
     ] {
         let said = fusion_kit(line, &Fake::default()).await;
         assert_eq!((said.code, said.out.as_str()), (2, ""), "{line}");
@@ -129,13 +139,18 @@ async fn agents_are_shown_with_their_true_state() {
     check_snapshot("agent-get.txt", &said.out);
     let said = fusion_kit("agent get writer --json", &answering(detail())).await;
     assert_eq!(serde_json::from_str::<Value>(&said.out).unwrap(), detail());
-    let none = fusion_kit("agent list --data-dir d", &answering(json!({ "agents": [] }))).await;
+    let none = fusion_kit(
+        "agent list --data-dir d",
+        &answering(json!({ "agents": [] })),
+    )
+    .await;
     let wanted = Ended {
         code: 0,
         out: String::new(),
-        err: "no such agents; make one with: fusion-kit agent spawn --name NAME --provider PROVIDER \
+        err:
+            "no such agents; make one with: fusion-kit agent spawn --name NAME --provider PROVIDER \
               --model MODEL --data-dir d\n"
-            .to_owned(),
+                .to_owned(),
     };
     assert_eq!(none, wanted);
 }
@@ -166,13 +181,18 @@ async fn what_an_agent_did_is_a_line_for_each_effect() {
             "state": "finished", "effect": "read", "attempts": 1, "request": request,
             "outcome": outcome, "usage": { "turns": 0, "input_tokens": 0, "output_tokens": 0,
             "cost_usd": "0" }, "started_at": "2026-11-23T12:00:00Z",
-            "finished_at": "2026-11-23T12:00:00.5Z",
+            "finished_at": "2026-11-23T12:00:00.500Z",
         })
     };
     let answer = json!({ "answer": { "text": "Let me\nlook." } });
     let entries = json!([
         entry("turn", "some/model", json!({}), answer),
-        entry("tool", "list_files", json!({ "path": "." }), json!({ "ok": true })),
+        entry(
+            "tool",
+            "list_files",
+            json!({ "path": "." }),
+            json!({ "ok": true })
+        ),
     ]);
     let log = json!({ "entries": entries });
     let said = fusion_kit("agent logs w", &answering(log.clone())).await;
@@ -215,8 +235,16 @@ async fn who_waits_for_an_agent_gets_its_result_and_its_exit_code() {
         let report = sent(serde_json::to_value(&run).unwrap());
         let said = fusion_kit("agent send writer Go. --wait", &answering(report.clone())).await;
         assert_eq!(said.code, code);
-        assert!(said.out.contains("look closer: fusion-kit run show"), "{}", said.out);
-        let said = fusion_kit("agent send writer Go. --wait --json", &answering(report.clone())).await;
+        assert!(
+            said.out.contains("look closer: fusion-kit run show"),
+            "{}",
+            said.out
+        );
+        let said = fusion_kit(
+            "agent send writer Go. --wait --json",
+            &answering(report.clone()),
+        )
+        .await;
         assert_eq!(said.code, code);
         assert_eq!(serde_json::from_str::<Value>(&said.out).unwrap(), report);
     }

@@ -65,7 +65,7 @@ fn open_files() -> usize {
 }
 
 async fn many(engine: &Coordinator, count: u32) {
-    let mut going = JoinSet::new();
+    let mut going: JoinSet<Result<(), Error>> = JoinSet::new();
     for number in 0..count {
         if number >= AT_ONCE {
             going.join_next().await.unwrap().unwrap().unwrap();
@@ -99,7 +99,10 @@ async fn cycles_of_life_never_fail_and_leave_nothing() {
         let before = open_files();
         many(world.engine(), cycles).await;
         let after = open_files();
-        assert!(after <= before + 8, "{before} files were open, then {after}");
+        assert!(
+            after <= before + 8,
+            "{before} files were open, then {after}"
+        );
     })
     .await;
     let folder = world.folder().join("workspaces");
@@ -107,18 +110,28 @@ async fn cycles_of_life_never_fail_and_leave_nothing() {
     let mut page = Page::first(ALL);
     let mut agents = 0;
     loop {
-        let some: Vec<Agent> = world.store.list(&AgentFilter::default(), page).await.unwrap();
+        let some: Vec<Agent> = world
+            .store
+            .list(&AgentFilter::default(), page)
+            .await
+            .unwrap();
         let Some(last) = some.last() else { break };
         page.after = Some(last.id);
         agents += some.len();
-        assert!(some.iter().all(|agent| agent.state == AgentState::Terminated));
+        assert!(
+            some.iter()
+                .all(|agent| agent.state == AgentState::Terminated)
+        );
     }
     assert_eq!(agents, (cycles + 8) as usize);
     let left = TaskFilter {
         states: vec![TaskState::Queued, TaskState::Assigned, TaskState::Running],
         ..TaskFilter::default()
     };
-    assert_eq!(world.store.list(&left, Page::first(9)).await.unwrap(), [] as [Task; 0]);
+    assert_eq!(
+        world.store.list(&left, Page::first(9)).await.unwrap(),
+        [] as [Task; 0]
+    );
     let mut page = Page::first(ALL);
     loop {
         let filter = WorkspaceFilter::default();

@@ -16,7 +16,15 @@ steps:
 "#;
 
 const SPAWN: [&str; 10] = [
-    "agent", "spawn", "--name", "w", "--provider", "scripted", "--model", "script.yaml", "--tools",
+    "agent",
+    "spawn",
+    "--name",
+    "w",
+    "--provider",
+    "scripted",
+    "--model",
+    "script.yaml",
+    "--tools",
     "files",
 ];
 
@@ -42,7 +50,10 @@ async fn said(project: &Project, line: &str) -> Finished {
 }
 
 async fn agents(project: &Project) -> Vec<Value> {
-    let listed = said(project, "agent list --all --json").await.expect(0).json();
+    let listed = said(project, "agent list --all --json")
+        .await
+        .expect(0)
+        .json();
     listed["agents"].as_array().unwrap().clone()
 }
 
@@ -50,7 +61,9 @@ async fn agents(project: &Project) -> Vec<Value> {
 async fn states(project: &Project) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let agents = agents(project).await;
-    let states = agents.iter().map(|it| (text(&it["name"]), text(&it["state"])));
+    let states = agents
+        .iter()
+        .map(|it| (text(&it["name"]), text(&it["state"])));
     let mut states: Vec<_> = states.collect();
     states.sort();
     states
@@ -71,32 +84,55 @@ async fn an_agent_is_spawned_given_work_held_let_go_on_and_ended() {
     let shown = said(&project, "agent get w --json").await.expect(0).json();
     let done = (&shown["state"], &shown["tasks_completed"], &shown["inbox"]);
     assert_eq!(done, (&json!("idle"), &json!(1), &json!(0)));
-    let poem = format!("{}/projects/poem.txt", shown["workspace"]["path"].as_str().unwrap());
+    let poem = format!(
+        "{}/projects/poem.txt",
+        shown["workspace"]["path"].as_str().unwrap()
+    );
     assert_eq!(fs::read_to_string(poem).unwrap(), "bees");
     let logs = said(&project, "agent logs w --json").await.expect(0).json();
-    let kinds = logs["entries"].as_array().unwrap().iter().map(|it| it["kind"].clone());
+    let kinds = logs["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["kind"].clone());
     assert_eq!(kinds.collect::<Vec<_>>(), ["turn", "tool", "turn"]);
 
     said(&project, "agent pause w").await.expect(0);
     let waits = said(&project, "agent send w More. --wait").await.expect(1);
     assert!(waits.stderr.contains("agent resume w"), "{}", waits.stderr);
     let again = said(&project, "agent pause w").await.expect(1);
-    assert!(again.stderr.contains("a paused agent can't become paused"), "{}", again.stderr);
+    assert!(
+        again.stderr.contains("a paused agent can't become paused"),
+        "{}",
+        again.stderr
+    );
     said(&project, "agent resume w").await.expect(0);
-    // What was sent to it meanwhile is done first.
-    let sent = said(&project, "agent send w Last. --wait --json").await.expect(0).json();
-    assert_eq!(sent["result"]["inputs"]["message"], "Last.");
+    // It reads this in the first turn of what was sent to it meanwhile.
+    let sent = said(&project, "agent send w Last. --wait --json").await;
+    let sent = sent.expect(0).json();
+    assert_eq!(sent["result"]["inputs"]["message"], "More.");
     let shown = said(&project, "agent get w --json").await.expect(0).json();
-    assert_eq!(shown["tasks_completed"], 3);
+    let done = (&shown["tasks_completed"], &shown["inbox"]);
+    assert_eq!(done, (&json!(2), &json!(0)));
 
-    let ended = said(&project, "agent terminate w --workspace archive").await.expect(0);
-    assert_eq!(ended.stdout, "w is - terminated; its workspace is archived\n");
+    let ended = said(&project, "agent terminate w --workspace archive")
+        .await
+        .expect(0);
+    assert_eq!(
+        ended.stdout,
+        "w is - terminated; its workspace is archived\n"
+    );
     assert_eq!(workspaces(&project), 0);
     let shown = said(&project, "agent get w --json").await.expect(0).json();
     let archive = fs::read(shown["workspace"]["archive"].as_str().unwrap()).unwrap();
     assert!(String::from_utf8_lossy(&archive).contains("projects/poem.txt"));
     let gone = said(&project, "agent send w More.").await.expect(1);
-    assert!(gone.stderr.contains("a terminated agent can't become working"), "{}", gone.stderr);
+    assert!(
+        gone.stderr
+            .contains("a terminated agent can't become working"),
+        "{}",
+        gone.stderr
+    );
 }
 
 #[tokio::test]
@@ -105,13 +141,25 @@ async fn a_spawn_that_is_refused_leaves_nothing_behind() {
     let mut wrong = SPAWN;
     wrong[7] = "nowhere.yaml";
     let refused = project.run(wrong).await.expect(2);
-    assert!(refused.stderr.contains("nowhere.yaml"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("nowhere.yaml"),
+        "{}",
+        refused.stderr
+    );
     assert!(!project.data_dir().exists());
     let unknown = said(&project, "agent get w").await.expect(1);
-    assert!(unknown.stderr.contains("there are no agents yet"), "{}", unknown.stderr);
+    assert!(
+        unknown.stderr.contains("there are no agents yet"),
+        "{}",
+        unknown.stderr
+    );
     spawned(&project).await;
     let unknown = said(&project, "agent get ww").await.expect(1);
-    assert!(unknown.stderr.contains("did you mean 'w'?"), "{}", unknown.stderr);
+    assert!(
+        unknown.stderr.contains("did you mean 'w'?"),
+        "{}",
+        unknown.stderr
+    );
 }
 
 /// Any command that opens the engine clears what a death left.
@@ -135,7 +183,10 @@ async fn a_death_at_any_commit_of_a_spawn_leaves_all_of_it_or_nothing() {
             let living = states.iter().filter(|(_, state)| state == "idle").count();
             assert!([0, 3].contains(&living), "{point} {passing}: {states:?}");
             let settled = |state: &str| matches!(state, "idle" | "terminated");
-            assert!(states.iter().all(|(_, it)| settled(it)), "{point} {passing}: {states:?}");
+            assert!(
+                states.iter().all(|(_, it)| settled(it)),
+                "{point} {passing}: {states:?}"
+            );
             assert_eq!(workspaces(&project), living, "{point} {passing}");
         }
         assert!((2..LIMIT).contains(&deaths), "{point}: {deaths}");
@@ -149,7 +200,9 @@ async fn dies_while_ending(policy: &str) {
         for passing in 0..LIMIT {
             let project = project();
             spawned(&project).await;
-            said(&project, "agent send w Write. --wait --quiet").await.expect(0);
+            said(&project, "agent send w Write. --wait --quiet")
+                .await
+                .expect(0);
             if die_at(&project, &command, point, passing).await.is_none() {
                 break;
             }
@@ -199,14 +252,19 @@ async fn a_death_at_any_commit_of_a_pause_or_a_message_loses_nothing() {
             if is_held {
                 said(&project, "agent resume w").await.expect(0);
             }
-            let last = said(&project, "agent send w Last. --wait --json").await.expect(0).json();
+            let last = said(&project, "agent send w Last. --wait --json")
+                .await
+                .expect(0)
+                .json();
             assert_eq!(last["result"]["state"], "completed", "{point} {passing}");
-            let shown = said(&project, "agent get w --json").await.expect(0).json();
-            let done = shown["tasks_completed"].as_u64().unwrap();
-            // One that was not acknowledged may be there or not, but once; others are there.
+            let listed = said(&project, "message list --json").await.expect(0).json();
+            let messages = listed["messages"].as_array().unwrap();
+            let is_read = |message: &Value| message["status"] == "delivered";
+            assert!(messages.iter().all(is_read), "{point} {passing}: {listed}");
+            // One that was not acknowledged may be there or not, but once.
             let least = if sent.is_none() { 2 } else { 1 };
-            assert!((least..=2).contains(&done), "{point} {passing}: {shown}");
-            assert_eq!(shown["inbox"], 0);
+            let count = messages.len();
+            assert!((least..=2).contains(&count), "{point} {passing}: {listed}");
             if paused.is_none() && sent.is_none() {
                 break;
             }
