@@ -13,6 +13,7 @@ mod name;
 mod section;
 mod steps;
 mod value;
+mod web;
 
 use std::collections::BTreeMap;
 

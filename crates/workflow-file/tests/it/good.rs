@@ -35,6 +35,7 @@ fn agent(model: &str, capability: &str) -> AgentSpec {
         fallback_models: vec![],
         provider_options: Map::new(),
         budget: Budget::default(),
+        web_hosts: vec![],
         subscriptions: vec![],
     }
 }
