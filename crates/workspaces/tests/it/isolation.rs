@@ -218,7 +218,7 @@ fn as_an_ordinary_user() {
     let user = 209_999;
     std::os::unix::fs::chown(&temporary, Some(user), Some(user)).unwrap();
     let ended = std::process::Command::new(&tests)
-        .args(["isolation::", "bombs::", "run::", "kill::"])
+        .args(["isolation::", "bombs::", "run::", "kill::", "archive::"])
         .args(["--test-threads", "2", "--skip", "kill_9_of_the_launching"])
         .env_clear()
         .env("PATH", "/usr/bin:/bin")

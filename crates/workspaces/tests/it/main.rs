@@ -1,6 +1,8 @@
 //! Workspaces with real directories, real processes and, as root, real other users.
 
 #[cfg(test)]
+mod archive;
+#[cfg(test)]
 mod bombs;
 #[cfg(test)]
 mod create;
