@@ -18,7 +18,7 @@ use crate::descriptor::{Draft, names_in, open_dir};
 use crate::{Error, Result};
 
 /// How deep folders in folders are followed: each is opened from the top, step by step.
-const DEPTH_LIMIT: usize = 4_000;
+const DEPTH_LIMIT: usize = 2_000;
 /// How many archives of one workspace there may be.
 const COPIES: u32 = 1_000;
 /// How many names of what was left out are told.
@@ -127,14 +127,14 @@ impl Packing {
     /// One folder is open at a time, so the number of descriptors is no limit to the depth.
     fn everything(&mut self, top: &OwnedFd) -> io::Result<()> {
         let drafts = Path::new(".agent").join(DRAFTS);
-        let mut pending = vec![PathBuf::new()];
+        let mut pending = vec![(PathBuf::new(), 0)];
         let mut last: Option<(PathBuf, OwnedFd)> = None;
-        while let Some(path) = pending.pop() {
+        while let Some((path, depth)) = pending.pop() {
             let folder = match &last {
-                Some((above, folder)) if path.parent() == Some(above) => step(folder, &path)?,
+                Some((above, folder)) if is_in(&path, above) => step(folder, &path)?,
                 Some(_) | None => descend(top, &path)?,
             };
-            if path.components().count() > DEPTH_LIMIT {
+            if depth > DEPTH_LIMIT {
                 let what = format!("folders are more than {DEPTH_LIMIT} deep");
                 return Err(io::Error::other(what));
             }
@@ -145,7 +145,7 @@ impl Packing {
                 let stat = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
                 let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
                 if is_folder && inner != drafts {
-                    pending.push(inner);
+                    pending.push((inner, depth + 1));
                 }
             }
             for name in &names {
@@ -256,6 +256,17 @@ fn descend(top: &OwnedFd, path: &Path) -> io::Result<OwnedFd> {
     Ok(folder)
 }
 
+/// Whether a path is directly in this folder. By their bytes: neither has a part that says nothing.
+fn is_in(path: &Path, folder: &Path) -> bool {
+    let (path, folder) = (path.as_os_str().as_bytes(), folder.as_os_str().as_bytes());
+    let name = match path.strip_prefix(folder) {
+        Some(name) if folder.is_empty() => Some(name),
+        Some(name) => name.strip_prefix(b"/"),
+        None => None,
+    };
+    name.is_some_and(|name| !name.is_empty() && !name.contains(&b'/'))
+}
+
 /// Opens the folder that a path ends with, in the one above it.
 fn step(above: &OwnedFd, path: &Path) -> io::Result<OwnedFd> {
     let name = path.file_name().unwrap_or_default();
@@ -300,6 +311,13 @@ fn open_though_closed(folder: &OwnedFd, name: &OsStr, flags: OFlags) -> io::Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_in_the_folder_directly_above_it_only() {
+        let is_in = |path, folder| is_in(Path::new(path), Path::new(folder));
+        assert!(is_in("a", "") && is_in("a/b", "a"));
+        assert!(!is_in("a/b", "") && !is_in("a/b/c", "a") && !is_in("ab/c", "a") && !is_in("", ""));
+    }
 
     #[test]
     fn a_file_that_became_shorter_is_an_error_and_one_that_grew_is_cut() {

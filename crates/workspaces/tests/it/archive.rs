@@ -181,6 +181,7 @@ fn folders_that_their_own_user_closed_and_deep_ones_are_packed() {
     let packed = fs::read(&archive.path).unwrap();
     assert!(packed.windows(4).any(|bytes| bytes == b"kept"));
     assert_eq!(fs::metadata(&closed).unwrap().mode() & 0o777, 0);
+    place.workspaces.remove(&name(1)).unwrap();
 }
 
 #[test]
@@ -193,12 +194,13 @@ fn a_refused_archive_leaves_no_file() {
     assert!(matches!(inside, Err(Error::Io { .. })), "{inside:?}");
     assert_eq!(fs::read_dir(agent.projects_path()).unwrap().count(), 0);
 
-    crate::place::dig(&agent.projects_path(), 4_100);
+    crate::place::dig(&agent.projects_path(), 2_100);
     let into = place.folder.path().join("archives");
     let too_deep = place.workspaces.archive(&name(1), uid(1), &into);
     assert!(too_deep.is_err(), "{too_deep:?}");
     assert_eq!(fs::read_dir(&into).unwrap().count(), 0);
 
+    place.workspaces.remove(&name(1)).unwrap();
     let missing = place.workspaces.archive(&name(2), uid(2), &into);
     assert_eq!(missing.unwrap_err().code(), ErrorCode::NotFound);
 }
