@@ -21,6 +21,7 @@ use std::process::Stdio;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use tokio_util::sync::CancellationToken;
 
 use crate::sandbox::Policy;
@@ -401,6 +402,9 @@ fn exit_of(ended: Ended, program: String) -> Result<(Exit, Option<SandboxReport>
     };
     let exit = match answer.report {
         Report::Exited { code } => Exit::Code(code),
+        Report::Signalled { signal } if signal == Signal::XCPU.as_raw() => {
+            Exit::OverLimit(Resource::Cpu)
+        }
         Report::Signalled { signal } => Exit::Signal(signal),
         Report::OverLimit { resource } => Exit::OverLimit(resource),
         Report::NotStarted { errno, message } => return Err(not_started(program, errno, message)),

@@ -128,7 +128,7 @@ impl Packing {
     fn everything(&mut self, top: &OwnedFd) -> io::Result<()> {
         let drafts = Path::new(".agent").join(DRAFTS);
         let mut pending = vec![(PathBuf::new(), 0)];
-        let mut last: Option<(PathBuf, OwnedFd)> = None;
+        let mut last: Option<(PathBuf, Folder)> = None;
         while let Some((path, depth)) = pending.pop() {
             let folder = match &last {
                 Some((above, folder)) if is_in(&path, above) => step(folder, &path)?,
@@ -138,11 +138,11 @@ impl Packing {
                 let what = format!("folders are more than {DEPTH_LIMIT} deep");
                 return Err(io::Error::other(what));
             }
-            let mut names = names_in(&folder)?;
+            let mut names = names_in(&folder.open)?;
             names.sort();
             for name in names.iter().rev() {
                 let inner = path.join(OsStr::from_bytes(name.to_bytes()));
-                let stat = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                let stat = statat(&folder.open, name, AtFlags::SYMLINK_NOFOLLOW)?;
                 let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
                 if is_folder && inner != drafts {
                     pending.push((inner, depth + 1));
@@ -151,7 +151,7 @@ impl Packing {
             for name in &names {
                 let inner = path.join(OsStr::from_bytes(name.to_bytes()));
                 if inner != drafts {
-                    self.entry(&folder, name, inner)?;
+                    self.entry(&folder.open, name, inner)?;
                 }
             }
             last = Some((path, folder));
@@ -247,13 +247,33 @@ fn header_of(stat: &Stat, kind: EntryType, size: u64) -> io::Result<Header> {
     Ok(header)
 }
 
+/// An open folder. One that its own user had closed is closed again with this value.
+struct Folder {
+    open: OwnedFd,
+    _closed: Option<Closed>,
+}
+
 /// Opens a folder below the top, a step at a time and without following links.
-fn descend(top: &OwnedFd, path: &Path) -> io::Result<OwnedFd> {
-    let mut folder = open_dir(top, ".")?;
+fn descend(top: &OwnedFd, path: &Path) -> io::Result<Folder> {
+    let mut folder = Folder {
+        open: open_dir(top, ".")?,
+        _closed: None,
+    };
     for name in path.components() {
         folder = step(&folder, Path::new(&name))?;
     }
     Ok(folder)
+}
+
+/// Opens the folder that a path ends with, in the one above it.
+fn step(above: &Folder, path: &Path) -> io::Result<Folder> {
+    let name = path.file_name().unwrap_or_default();
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let (open, closed) = open_though_closed(&above.open, name, flags)?;
+    Ok(Folder {
+        open,
+        _closed: closed,
+    })
 }
 
 /// Whether a path is directly in this folder. By their bytes: neither has a part that says nothing.
@@ -267,17 +287,11 @@ fn is_in(path: &Path, folder: &Path) -> bool {
     name.is_some_and(|name| !name.is_empty() && !name.contains(&b'/'))
 }
 
-/// Opens the folder that a path ends with, in the one above it.
-fn step(above: &OwnedFd, path: &Path) -> io::Result<OwnedFd> {
-    let name = path.file_name().unwrap_or_default();
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    open_though_closed(above, name, flags)
-}
-
 /// Opens what was a regular file a moment ago.
 fn open_file(folder: &OwnedFd, name: &CStr) -> io::Result<(File, Stat)> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = open_though_closed(folder, OsStr::from_bytes(name.to_bytes()), flags)?;
+    let (file, closed) = open_though_closed(folder, OsStr::from_bytes(name.to_bytes()), flags)?;
+    drop(closed);
     let stat = fstat(&file)?;
     if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
         Ok((file.into(), stat))
@@ -286,26 +300,46 @@ fn open_file(folder: &OwnedFd, name: &CStr) -> io::Result<(File, Stat)> {
     }
 }
 
-/// Opens an entry of our own user whose rights leave even that user out; they are as before
-/// afterwards.
-fn open_though_closed(folder: &OwnedFd, name: &OsStr, flags: OFlags) -> io::Result<OwnedFd> {
+/// An entry whose rights left its own user out; they are as before when this is dropped.
+struct Closed {
+    handle: OwnedFd,
+    usual: Mode,
+}
+
+impl Closed {
+    fn open(handle: OwnedFd) -> io::Result<Self> {
+        let usual = Mode::from_raw_mode(fstat(&handle)?.st_mode);
+        chmod(number(&handle), Mode::RWXU)?;
+        Ok(Self { handle, usual })
+    }
+}
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        if let Err(error) = chmod(number(&self.handle), self.usual) {
+            tracing::warn!(%error, "can't close an archived file or folder again");
+        }
+    }
+}
+
+/// A descriptor as a name: another name could have become a link since.
+fn number(handle: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", handle.as_raw_fd())
+}
+
+/// Opens an entry of our own user, also one whose rights leave even that user out.
+fn open_though_closed(
+    folder: &OwnedFd,
+    name: &OsStr,
+    flags: OFlags,
+) -> io::Result<(OwnedFd, Option<Closed>)> {
     match openat(folder, name, flags, Mode::empty()) {
         Err(Errno::ACCESS) => {}
-        outcome => return Ok(outcome?),
+        outcome => return Ok((outcome?, None)),
     }
-    let handle = openat(
-        folder,
-        name,
-        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
-    let usual = Mode::from_raw_mode(fstat(&handle)?.st_mode);
-    // The descriptor by its number: a name could have become a link since.
-    let this = format!("/proc/self/fd/{}", handle.as_raw_fd());
-    chmod(&this, Mode::RWXU)?;
-    let opened = openat(folder, name, flags, Mode::empty());
-    chmod(&this, usual)?;
-    Ok(opened?)
+    let handle = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let closed = Closed::open(openat(folder, name, handle, Mode::empty())?)?;
+    Ok((openat(folder, name, flags, Mode::empty())?, Some(closed)))
 }
 
 #[cfg(test)]
