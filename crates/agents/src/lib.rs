@@ -15,8 +15,8 @@ mod incoming;
 mod journal;
 mod lost_calls;
 mod mailbox;
-mod outputs;
 mod runtime;
+mod schema;
 mod session;
 mod toolbox;
 

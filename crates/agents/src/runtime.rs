@@ -69,6 +69,7 @@ impl Runtime {
             workspace: Arc::clone(&self.workspace),
             launcher: self.launcher.clone(),
             command_timeout: brief.command_timeout,
+            output_file: None,
             cancel: cancel.clone(),
             mailbox: ports.mailbox,
             peers: &brief.peers,
@@ -328,6 +329,7 @@ impl Work<'_> {
             }
             Action::Tool(call) => {
                 self.place.correspondence = self.session.correspondence();
+                self.place.output_file = Some(format!("output-{}.txt", entry.id));
                 let mut outcome = self.toolbox.call(call, &self.place).await?;
                 with = std::mem::take(&mut outcome.with);
                 serde_json::to_value(outcome)

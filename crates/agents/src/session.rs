@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::context::shorten;
 use crate::entry::{CheckOutcome, InboxOutcome, ToolOutcome, TurnOutcome};
 use crate::incoming::told;
-use crate::outputs::{OutputSchema, json_in};
+use crate::schema::{Schema, json_in};
 use crate::toolbox::{Correspondence, FINISH};
 use crate::{Failure, Incoming, TaskBrief};
 
@@ -47,7 +47,7 @@ struct Proposal {
 #[derive(Debug)]
 pub(crate) struct Session<'a> {
     brief: &'a TaskBrief,
-    schema: Option<OutputSchema>,
+    schema: Option<Schema>,
     messages: Vec<Message>,
     turns: u32,
     /// The turn whose answer did not fit, and why: the agent has its repair turn after it.
@@ -86,7 +86,7 @@ impl<'a> Session<'a> {
         match brief
             .output_schema
             .as_ref()
-            .map(OutputSchema::new)
+            .map(Schema::of_outputs)
             .transpose()
         {
             Ok(schema) => session.schema = schema,

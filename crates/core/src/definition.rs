@@ -158,7 +158,7 @@ pub struct InputSpec {
 text_enum! {
     /// A group of tools that an agent may be given.
     ToolGroup {
-        /// `read_file`, `write_file`, `list_files`.
+        /// `read_file`, `write_file`, `edit_file`, `list_files`, `glob`, `grep`.
         Files = "files",
         /// `run_command`.
         Shell = "shell",

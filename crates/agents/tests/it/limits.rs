@@ -29,9 +29,10 @@ async fn a_long_file_is_given_from_its_beginning_without_a_hole() {
     let finished = place.finish(&place.brief()).await;
     let content = finished.content(2);
     assert!(content.len() <= RESULT_LIMIT, "{}", content.len());
-    let (text, note) = content.rsplit_once("\n[... ").unwrap();
+    let (text, note) = content.rsplit_once('[').unwrap();
     assert!(text.len() > RESULT_LIMIT - 500 && big().starts_with(text));
-    assert_eq!(note, format!("{} more bytes]", big().len() - text.len()));
+    let lines = text.lines().count();
+    assert_eq!(note, format!("lines 1 to {lines} of 20000]"));
 }
 
 #[tokio::test]
@@ -58,7 +59,7 @@ async fn a_long_result_keeps_its_head_and_its_tail() {
 }
 
 #[tokio::test]
-async fn a_long_output_of_a_command_says_how_much_is_missing_in_all() {
+async fn a_long_output_of_a_command_says_how_much_is_missing_in_all_and_where_it_is() {
     let command = ("run_command", json!({ "command": "make" }));
     let place = Place::new(&json!([calls(&[command]), done()]));
     place
@@ -69,12 +70,15 @@ async fn a_long_output_of_a_command_says_how_much_is_missing_in_all() {
     let content = finished.content(2);
     assert!(content.len() <= RESULT_LIMIT, "{}", content.len());
     let (head, rest) = content.split_once("\n[... ").unwrap();
-    let (missing, tail) = rest.split_once(" bytes left out ...]\n").unwrap();
+    let (missing, rest) = rest.split_once(" bytes left out; the whole is in ").unwrap();
+    let (path, tail) = rest.split_once(" ...]\n").unwrap();
     let tail = tail.strip_suffix("\n[exit code 1]").unwrap();
     let all = big() + "the command says 1";
     assert!(all.starts_with(head) && all.ends_with(tail), "{content}");
     let kept = head.len() + tail.len() + 1;
     assert_eq!(missing, (all.len() + 1 - kept).to_string());
+    let whole = place.workspace.read_file(path, usize::MAX).unwrap();
+    assert_eq!(whole.text, all + "\n");
 }
 
 #[tokio::test]
