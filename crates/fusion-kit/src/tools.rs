@@ -10,9 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fusion_api_types::{Problem, ProblemKind, ToolAnswer, ToolList, ToolView};
 use fusion_cli::{HeldCommand, NotRun, Tools};
-use fusion_workspaces::{
-    Command, Error, Exit, Grants, Launcher, Program, Sandbox, Scratch, WorkspaceDir,
-};
+use fusion_workspaces::{Command, Error, Exit, Launcher, Program, Sandbox, Scratch, WorkspaceDir};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -54,7 +52,6 @@ impl Tools for LocalBackend {
             program: Program::Argv(command.argv.clone()),
             env: BTreeMap::new(),
             stdin: String::new(),
-            grants: Grants::default(),
             timeout: Duration::MAX,
             output_limit: 0,
             output_file: None,

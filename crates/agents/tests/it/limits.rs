@@ -70,7 +70,9 @@ async fn a_long_output_of_a_command_says_how_much_is_missing_in_all_and_where_it
     let content = finished.content(2);
     assert!(content.len() <= RESULT_LIMIT, "{}", content.len());
     let (head, rest) = content.split_once("\n[... ").unwrap();
-    let (missing, rest) = rest.split_once(" bytes left out; the whole is in ").unwrap();
+    let (missing, rest) = rest
+        .split_once(" bytes left out; the whole is in ")
+        .unwrap();
     let (path, tail) = rest.split_once(" ...]\n").unwrap();
     let tail = tail.strip_suffix("\n[exit code 1]").unwrap();
     let all = big() + "the command says 1";

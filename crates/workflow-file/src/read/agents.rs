@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use fusion_core::{AgentSpec, Budget, CapabilitySet, ToolGroup};
+use fusion_core::{AgentSpec, Budget, CapabilitySet, SandboxSpec, ToolGroup};
 use serde_json::Map;
 
 use crate::choice::MAX_NAME;
 use crate::fault::{Faults, RawFault};
 use crate::read::section::{Keys, Section, named};
-use crate::read::{Marked, budget, messages, models, name, value};
+use crate::read::{Marked, budget, messages, models, name, sandbox, value};
 use crate::tree::{Kind, Node};
 
 const MAX_AGENTS: usize = 1_000;
@@ -30,6 +30,7 @@ const AGENT: Keys = Keys {
         "provider_options",
         "budget",
         "subscriptions",
+        "sandbox",
     ],
     later: &[],
 };
@@ -92,6 +93,9 @@ fn read_one(name: &str, node: &Node<'_>, faults: &mut Faults) -> AgentSpec {
     if let Some(node) = section.get("subscriptions", faults) {
         agent.subscriptions = messages::patterns(node, "subscriptions", faults);
     }
+    if let Some(node) = section.get("sandbox", faults) {
+        agent.sandbox = sandbox::read(node, name, faults);
+    }
     agent
 }
 
@@ -109,6 +113,7 @@ fn empty() -> AgentSpec {
         provider_options: Map::new(),
         budget: Budget::default(),
         subscriptions: Vec::new(),
+        sandbox: SandboxSpec::default(),
     }
 }
 

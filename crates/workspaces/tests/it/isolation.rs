@@ -259,7 +259,7 @@ async fn a_look_from_inside_finds_the_same_layers() {
     let place = Place::new();
     let agent = place.agent(1);
     for launcher in [launcher(), base()] {
-        let looked = launcher.look(&agent, &Default::default()).await.unwrap();
+        let looked = launcher.look(&agent).await.unwrap();
         looked.check().unwrap();
         let ran = launcher
             .run(&agent, &shell("true"), &CancellationToken::new())
@@ -290,7 +290,14 @@ fn as_an_ordinary_user() {
     let user = 209_999;
     std::os::unix::fs::chown(&temporary, Some(user), Some(user)).unwrap();
     let ended = std::process::Command::new(&tests)
-        .args(["isolation::", "bombs::", "run::", "kill::", "archive::"])
+        .args([
+            "isolation::",
+            "bombs::",
+            "run::",
+            "kill::",
+            "archive::",
+            "grants::",
+        ])
         .args(["--test-threads", "2", "--skip", "kill_9_of_the_launching"])
         .env_clear()
         .env("PATH", "/usr/bin:/bin")

@@ -9,6 +9,8 @@ mod create;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod grants;
+#[cfg(test)]
 mod isolation;
 #[cfg(test)]
 mod kill;

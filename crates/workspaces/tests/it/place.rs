@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fusion_workspaces::{
-    Command, Exit, Finished, Grants, Launcher, Options, Owners, Program, Result, WorkspaceDir,
-    Workspaces,
+    Command, Exit, Finished, Launcher, Options, Owners, Program, Result, WorkspaceDir, Workspaces,
 };
 use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use serde_json::json;
@@ -77,7 +76,6 @@ pub(crate) fn shell(script: &str) -> Command {
         program: Program::Shell(script.to_owned()),
         env: BTreeMap::new(),
         stdin: String::new(),
-        grants: Grants::default(),
         timeout: Duration::from_secs(60),
         output_limit: 10_000,
         output_file: None,

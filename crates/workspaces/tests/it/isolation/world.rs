@@ -26,7 +26,7 @@ pub(super) async fn has_namespaces() -> bool {
     *FOUND
         .get_or_init(|| async {
             let place = Place::new();
-            let looked = launcher().look(&place.agent(1), &Default::default()).await;
+            let looked = launcher().look(&place.agent(1)).await;
             let has = looked.unwrap().has(LayerName::Namespaces);
             if !has {
                 assert!(!is_required(), "this machine allows no namespaces");
