@@ -18,7 +18,9 @@ mod mailbox;
 mod runtime;
 mod schema;
 mod session;
+mod stall;
 mod toolbox;
+mod window;
 
 pub use brief::TaskBrief;
 pub use direct::{ToolInfo, ToolResult, call_tool, tools};

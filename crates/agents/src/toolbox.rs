@@ -109,6 +109,14 @@ impl Toolbox {
             .collect()
     }
 
+    /// Bytes of what the model is told.
+    pub(crate) fn size(&self) -> usize {
+        let size = |spec: &ToolSpec| {
+            spec.name.len() + spec.description.len() + spec.parameters.to_string().len()
+        };
+        self.specs().iter().map(size).sum()
+    }
+
     /// What a repeat of a call would do. A call of a tool that is not there has no effect.
     pub(crate) fn effect(&self, name: &str) -> EffectClass {
         self.find(name).map_or(EffectClass::Read, Tool::effect)

@@ -91,7 +91,9 @@ async fn the_oldest_results_are_left_out_when_the_conversation_grows_too_long() 
         .workspace
         .write_file("projects/big", big().as_bytes())
         .unwrap();
-    let finished = place.finish(&place.brief()).await;
+    let mut brief = place.brief();
+    brief.max_repeats = 100;
+    let finished = place.finish(&brief).await;
     assert_eq!(finished.ending, Ok(json!({ "summary": "Done." })));
     let told: Vec<String> = finished
         .model
@@ -119,8 +121,50 @@ async fn a_prompt_beyond_the_context_fails_before_the_model_is_asked() {
     let mut brief = place.brief();
     brief.prompt = "x".repeat(CONTEXT_LIMIT + 1);
     let finished = place.finish(&brief).await;
-    let message = "the conversation has 409601 bytes and the limit is 409600".to_owned();
-    let help = Some("ask for less in one step, or give smaller inputs".to_owned());
-    assert_eq!(finished.ending, Err((message, help)));
+    let (message, help) = finished.ending.unwrap_err();
+    let limit = message
+        .strip_prefix("the conversation has 409601 bytes and the limit is ")
+        .unwrap();
+    // What the system prompt and the tools take is not there for the conversation.
+    let limit: usize = limit.parse().unwrap();
+    assert!(
+        (CONTEXT_LIMIT - 16 * 1024..CONTEXT_LIMIT).contains(&limit),
+        "{limit}"
+    );
+    assert_eq!(
+        help.unwrap(),
+        "ask for less in one step, give smaller inputs, or give the agent 'writer' a model that reads more \
+         and `context_tokens` for it"
+    );
     assert_eq!(finished.model.sent(), []);
+}
+
+#[tokio::test]
+async fn the_conversation_fits_the_model_and_the_journal_says_what_was_left_out() {
+    let reads = vec![read_big(); 2];
+    let place = Place::new(&json!([calls(&reads), done()]));
+    place
+        .workspace
+        .write_file("projects/big", big().as_bytes())
+        .unwrap();
+    let mut brief = place.brief();
+    brief.context_tokens = 16_000;
+    let finished = place.finish(&brief).await;
+    let whole = finished.content(2).len();
+    let note =
+        format!("[{whole} bytes of the result of read_file were left out to fit the context]");
+    let told = finished.model.told_at(2);
+    let contents: Vec<&str> = told
+        .iter()
+        .map(|message| match message {
+            Message::Tool { content, .. } => content.as_str(),
+            Message::User { .. } | Message::Assistant { .. } => panic!("{message:?}"),
+        })
+        .collect();
+    assert_eq!(contents, [note.as_str(), finished.content(3)]);
+    let sizes = [1, 4].map(|effect| {
+        let request = &finished.journal[effect - 1].request;
+        request["left_out_bytes"].as_u64()
+    });
+    assert_eq!(sizes, [None, u64::try_from(whole - note.len()).ok()]);
 }
