@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::transition::text_enum;
-use crate::{Budget, CapabilitySet, FlowRule, nearest};
+use crate::{Budget, CapabilitySet, FlowRule, SandboxSpec, nearest};
 
 /// A workflow: inputs, agents, steps and outputs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -210,6 +210,9 @@ pub struct AgentSpec {
     /// Patterns of the topics that it hears from its first turn on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subscriptions: Vec<String>,
+    /// What its commands may do beyond its workspace.
+    #[serde(default, skip_serializing_if = "SandboxSpec::is_empty")]
+    pub sandbox: SandboxSpec,
 }
 
 impl AgentSpec {

@@ -12,9 +12,7 @@ use fusion_agents::ToolPlace;
 use fusion_api_types::{Problem, ProblemKind, ToolAnswer, ToolList, ToolView};
 use fusion_cli::{HeldCommand, NotRun, ToolFolder, Tools};
 use fusion_web::Hosts;
-use fusion_workspaces::{
-    Command, Error, Exit, Grants, Launcher, Program, Sandbox, Scratch, WorkspaceDir,
-};
+use fusion_workspaces::{Command, Error, Exit, Launcher, Program, Sandbox, Scratch, WorkspaceDir};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -56,7 +54,6 @@ impl Tools for LocalBackend {
             program: Program::Argv(command.argv.clone()),
             env: BTreeMap::new(),
             stdin: String::new(),
-            grants: Grants::default(),
             timeout: Duration::MAX,
             output_limit: 0,
             output_file: None,

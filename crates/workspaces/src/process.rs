@@ -6,6 +6,7 @@
 //! that came of the command before it reports. So nothing survives a timeout, a cancellation,
 //! a dropped future, or the death of this process.
 
+mod granted;
 mod held;
 mod output;
 pub(crate) mod wire;
@@ -21,10 +22,13 @@ use std::process::Stdio;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use tokio_util::sync::CancellationToken;
 
 use crate::sandbox::Policy;
+use crate::sandbox::folders::Withheld;
 use crate::{Error, Grants, Limits, Resource, Result, Sandbox, SandboxReport, WorkspaceDir};
+use granted::Variables;
 use held::{Ended, Helper, Lifeline};
 use output::Output;
 use wire::{Report, Request};
@@ -55,8 +59,6 @@ pub struct Command {
     pub env: BTreeMap<String, String>,
     /// What it reads from its stdin; with streams of its own it has that instead.
     pub stdin: String,
-    /// What it may do beyond its workspace.
-    pub grants: Grants,
     /// After this long everything of the command is killed.
     pub timeout: Duration,
     /// How many bytes of output are kept: the first and the last half of it each.
@@ -100,7 +102,9 @@ pub struct Launcher {
     helper: Vec<OsString>,
     sandbox: Sandbox,
     limits: Limits,
-    hidden: Vec<PathBuf>,
+    grants: Grants,
+    withheld: Withheld,
+    variables: Variables,
     /// Why this machine has no namespaces, once that was found out.
     no_namespaces: Arc<OnceLock<String>>,
 }
@@ -114,7 +118,9 @@ impl Launcher {
             helper,
             sandbox: Sandbox::On,
             limits: Limits::default(),
-            hidden: Vec::new(),
+            grants: Grants::default(),
+            withheld: Withheld::default(),
+            variables: Variables::none(),
             no_namespaces: Arc::default(),
         }
     }
@@ -136,7 +142,24 @@ impl Launcher {
     /// Keeps these from every command, though they may be below a folder of programs.
     #[must_use]
     pub fn hiding(mut self, paths: impl IntoIterator<Item = PathBuf>) -> Self {
-        self.hidden.extend(paths);
+        self.withheld.whole.extend(paths);
+        self
+    }
+
+    /// Neither these folders nor those around them are given to any command; folders in them may be.
+    #[must_use]
+    pub fn withholding(mut self, paths: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.withheld.around.extend(paths);
+        self
+    }
+
+    /// Where the values of granted variables come from.
+    #[must_use]
+    pub fn with_variables(
+        mut self,
+        find: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.variables = Variables(Arc::new(find));
         self
     }
 
@@ -189,7 +212,7 @@ impl Launcher {
     ///
     /// # Errors
     /// There is no room for a file to try it on, the helper can't be started or was killed.
-    pub async fn look(&self, dir: &WorkspaceDir, grants: &Grants) -> Result<SandboxReport> {
+    pub async fn look(&self, dir: &WorkspaceDir) -> Result<SandboxReport> {
         if self.sandbox == Sandbox::Off {
             return Ok(SandboxReport::nothing(Sandbox::Off, "switched off"));
         }
@@ -198,7 +221,6 @@ impl Launcher {
             program: Program::Argv(Vec::new()),
             env: BTreeMap::new(),
             stdin: String::new(),
-            grants: grants.clone(),
             timeout: LOOK_LIMIT,
             output_limit: 0,
             output_file: None,
@@ -323,18 +345,18 @@ impl Launcher {
             Program::Shell(script) => vec![SHELL.to_owned(), "-c".to_owned(), script.clone()],
             Program::Argv(argv) => argv.clone(),
         };
-        let mut hidden = self.hidden.clone();
+        let mut hidden = self.withheld.whole.clone();
         hidden.extend(dir.path().parent().map(ToOwned::to_owned));
         Request {
             argv,
             canary: attempt.canary.map(Path::to_owned),
-            env: environment(dir, command),
+            env: environment(dir, &self.grants, command),
             stdin: command.stdin.clone(),
             uid: dir.uid(),
             workspace: dir.path().to_owned(),
             hidden,
             policy: (self.sandbox == Sandbox::On).then(|| Policy {
-                grants: command.grants.clone(),
+                grants: self.grants.clone(),
                 limits: self.limits.clone(),
                 no_namespaces,
             }),
@@ -425,6 +447,9 @@ fn exit_of(ended: Ended, program: String) -> Result<(Exit, Option<SandboxReport>
     };
     let exit = match answer.report {
         Report::Exited { code } => Exit::Code(code),
+        Report::Signalled { signal } if signal == Signal::XCPU.as_raw() => {
+            Exit::OverLimit(Resource::Cpu)
+        }
         Report::Signalled { signal } => Exit::Signal(signal),
         Report::OverLimit { resource } => Exit::OverLimit(resource),
         Report::NotStarted { errno, message } => return Err(not_started(program, errno, message)),
@@ -441,7 +466,7 @@ fn not_started(program: String, errno: Option<i32>, message: String) -> Error {
     Error::NotStarted { program, source }
 }
 
-fn environment(dir: &WorkspaceDir, command: &Command) -> BTreeMap<String, String> {
+fn environment(dir: &WorkspaceDir, grants: &Grants, command: &Command) -> BTreeMap<String, String> {
     let agent = dir.path().join(".agent");
     let folder = |name: &str| agent.join(name).to_string_lossy().into_owned();
     let mut env = BTreeMap::from([
@@ -452,7 +477,7 @@ fn environment(dir: &WorkspaceDir, command: &Command) -> BTreeMap<String, String
         ("TERM".to_owned(), "dumb".to_owned()),
         ("GIT_CONFIG_NOSYSTEM".to_owned(), "1".to_owned()),
     ]);
-    env.extend(command.grants.env.clone());
+    env.extend(grants.env.clone());
     env.extend(command.env.clone());
     env
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use fusion_core::{AgentSpec, Budget, CapabilitySet, ToolGroup};
+use fusion_core::{AgentSpec, Budget, CapabilitySet, SandboxSpec, ToolGroup};
 use serde_json::Map;
 
 use crate::choice::MAX_NAME;
 use crate::fault::{Faults, RawFault};
 use crate::read::section::{Keys, Section, named};
-use crate::read::{Marked, budget, messages, models, name, value, web};
+use crate::read::{Marked, budget, messages, models, name, sandbox, value, web};
 use crate::tree::{Kind, Node};
 
 const MAX_AGENTS: usize = 1_000;
@@ -38,6 +38,7 @@ const AGENT: Keys = Keys {
         "budget",
         "subscriptions",
         "web",
+        "sandbox",
     ],
     later: &[],
 };
@@ -108,6 +109,9 @@ fn read_one(name: &str, node: &Node<'_>, faults: &mut Faults) -> AgentSpec {
     if let Some(node) = section.get("subscriptions", faults) {
         agent.subscriptions = messages::patterns(node, "subscriptions", faults);
     }
+    if let Some(node) = section.get("sandbox", faults) {
+        agent.sandbox = sandbox::read(node, name, faults);
+    }
     agent
 }
 
@@ -128,6 +132,7 @@ fn empty() -> AgentSpec {
         budget: Budget::default(),
         web_hosts: Vec::new(),
         subscriptions: Vec::new(),
+        sandbox: SandboxSpec::default(),
     }
 }
 
