@@ -3,11 +3,15 @@
 #[cfg(test)]
 mod conversation;
 #[cfg(test)]
+mod cycles;
+#[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
 mod failing_models;
 #[cfg(test)]
 mod fallback_models;
+#[cfg(test)]
+mod gate;
 #[cfg(test)]
 mod launches;
 #[cfg(test)]
@@ -16,6 +20,8 @@ mod lost_calls;
 mod lost_hints;
 #[cfg(test)]
 mod models;
+#[cfg(test)]
+mod standing;
 #[cfg(test)]
 mod talk;
 #[cfg(test)]
