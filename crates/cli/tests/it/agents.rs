@@ -181,7 +181,7 @@ async fn what_an_agent_did_is_a_line_for_each_effect() {
             "state": "finished", "effect": "read", "attempts": 1, "request": request,
             "outcome": outcome, "usage": { "turns": 0, "input_tokens": 0, "output_tokens": 0,
             "cost_usd": "0" }, "started_at": "2026-11-23T12:00:00Z",
-            "finished_at": "2026-11-23T12:00:00.5Z",
+            "finished_at": "2026-11-23T12:00:00.500Z",
         })
     };
     let answer = json!({ "answer": { "text": "Let me\nlook." } });

@@ -65,7 +65,7 @@ fn open_files() -> usize {
 }
 
 async fn many(engine: &Coordinator, count: u32) {
-    let mut going = JoinSet::<Result<(), Error>>::new();
+    let mut going: JoinSet<Result<(), Error>> = JoinSet::new();
     for number in 0..count {
         if number >= AT_ONCE {
             going.join_next().await.unwrap().unwrap().unwrap();
