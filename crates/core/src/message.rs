@@ -11,8 +11,8 @@ use crate::{AgentId, MessageId, NewEvent, RunId, Timestamp};
 
 pub use payload::{MAX_PAYLOAD_BYTES, MAX_PAYLOAD_DEPTH, PayloadFault, payload_from_json};
 pub use rules::{
-    Audience, Draft, MAX_MESSAGE_TYPE_BYTES, MAX_RECIPIENTS, MessageFault, deliver, inbox_subject,
-    settle_undelivered,
+    Audience, Draft, EVERYONE, MAX_MESSAGE_TYPE_BYTES, MAX_RECIPIENTS, MessageFault,
+    TOPIC_OF_EVERYONE, deliver, inbox_subject, settle_undelivered,
 };
 
 text_enum! {

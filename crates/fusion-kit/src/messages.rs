@@ -1,5 +1,6 @@
 //! The work of `message`: what agents and people send, and what became of it.
 
+mod limits;
 mod look;
 mod send;
 mod views;
@@ -19,6 +20,7 @@ use crate::find::{find_message, no_runs};
 use crate::problems;
 use crate::system::{SystemClock, SystemIds};
 
+pub(crate) use limits::limits;
 use views::Names;
 
 /// How often `tail` looks for new messages.
@@ -36,7 +38,7 @@ impl Messages for LocalBackend {
         let ids = SystemIds::new();
         let (message, decision) = draft
             .draft()
-            .send(MessageLimits::default(), moment(&ids))
+            .send(limits(self.config())?, moment(&ids))
             .map_err(|fault| problems::of_error(&fault))?;
         send::commit(self, message.id, decision).await
     }
@@ -110,7 +112,8 @@ impl Messages for LocalBackend {
         let reading = self.reading().await?.ok_or_else(no_runs)?;
         let message = find_message(reading.store(), reading.data_dir(), id).await?;
         let ids = SystemIds::new();
-        let (sent, decision) = resend(&reading, &message, moment(&ids)).await?;
+        let limits = limits(self.config())?;
+        let (sent, decision) = resend(&reading, &message, limits, moment(&ids)).await?;
         send::commit(self, sent, decision).await
     }
 }
@@ -118,6 +121,7 @@ impl Messages for LocalBackend {
 async fn resend(
     reading: &crate::backend::Reading,
     message: &Message,
+    limits: MessageLimits,
     moment: Moment<'_>,
 ) -> Result<(MessageId, fusion_core::Decision), Problem> {
     let store = reading.store();
@@ -130,10 +134,10 @@ async fn resend(
         }
     }
     let has_ended = |id| ended.iter().any(|agent| agent.id == id);
-    let undelivered = message.resend(&deliveries, MessageLimits::default(), moment);
+    let undelivered = message.resend(&deliveries, limits, moment);
     undelivered.map_err(|fault| problems::of_error(&fault))?;
     deliveries.retain(|delivery| !has_ended(delivery.agent_id));
-    match message.resend(&deliveries, MessageLimits::default(), moment) {
+    match message.resend(&deliveries, limits, moment) {
         Ok((sent, decision)) => Ok((sent.id, decision)),
         Err(_) => {
             let names: Vec<&str> = ended.iter().map(|agent| agent.name.as_str()).collect();

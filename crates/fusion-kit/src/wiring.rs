@@ -25,6 +25,7 @@ use bus::OpenBus;
 
 use crate::config::Config;
 use crate::data_dir::{DataDir, Owned};
+use crate::messages;
 use crate::problems;
 use crate::system::{SystemClock, SystemIds};
 
@@ -132,6 +133,7 @@ impl Engine {
         let location = location(config, data_dir)?;
         let bus_place = BusPlace::of(config)?;
         let retention = retention(config)?;
+        let messages = messages::limits(config)?;
         let (root, prepared) = prepare_workspaces(config, data_dir, &owners)?;
         let writing = TaskTracker::new();
         let store = match SqlStore::open(&location, &writing).await {
@@ -159,6 +161,7 @@ impl Engine {
             heartbeat: Duration::from_secs(3),
             sweep: Duration::from_secs(1),
             retention,
+            messages,
         };
         Ok(Opened {
             coordinator: Coordinator::new(parts, options),

@@ -9,7 +9,11 @@ mod failing_models;
 #[cfg(test)]
 mod fallback_models;
 #[cfg(test)]
+mod hops;
+#[cfg(test)]
 mod launches;
+#[cfg(test)]
+mod listening;
 #[cfg(test)]
 mod lost_calls;
 #[cfg(test)]

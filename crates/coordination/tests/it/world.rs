@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use fusion_coordination::{
     Coordinator, Driven, Error, NewRun, Notices, Options, Parts, Raised, check_models,
 };
-use fusion_core::{AgentId, Clock, EventType, IdSource, JournalEntry, Run, RunId, Task, Timestamp};
+use fusion_core::{
+    AgentId, Clock, EventType, IdSource, JournalEntry, MessageLimits, Run, RunId, Task, Timestamp,
+};
 use fusion_messaging::{Bus, InProcessBus, Pattern, QueueLimits, Subject, Subscription};
 use fusion_persistence::{EventFilter, EventReader, JournalReader, Repository, TaskReader};
 use fusion_persistence_sql::{Durability, Location, SqlStore};
@@ -74,6 +76,7 @@ impl World {
             heartbeat: Duration::from_secs(1),
             sweep: Duration::from_millis(200),
             retention: None,
+            messages: MessageLimits::default(),
         };
         Self {
             folder,
