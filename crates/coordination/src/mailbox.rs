@@ -56,7 +56,7 @@ impl<'a> TaskMailbox<'a> {
     fn incoming(&self, message: &Message) -> Incoming {
         let sender = match message.sender_agent_id {
             Some(id) => Sender::Agent(self.plan.name_of(id)),
-            None if is_of_engine(&message.topic) => Sender::System,
+            None if message.is_of_engine() => Sender::System,
             None => Sender::Person,
         };
         Incoming {
@@ -277,11 +277,6 @@ impl Mailbox for TaskMailbox<'_> {
             Err(error) => Err(self.journal.refuse(error)),
         }
     }
-}
-
-/// Whether the engine tells of something on this topic.
-fn is_of_engine(topic: &str) -> bool {
-    topic.starts_with("task.")
 }
 
 fn unreadable(error: &fusion_persistence::Error) -> Refusal {

@@ -104,6 +104,14 @@ pub struct Message {
     pub expiry_at: Option<Timestamp>,
 }
 
+impl Message {
+    /// Whether the engine tells of something with it: nobody else can send to such a topic.
+    #[must_use]
+    pub fn is_of_engine(&self) -> bool {
+        self.sender_agent_id.is_none() && self.topic.starts_with("task.")
+    }
+}
+
 /// What became of a message at one of its recipients.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {

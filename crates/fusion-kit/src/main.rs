@@ -18,6 +18,7 @@ mod signals;
 mod system;
 mod tools;
 mod views;
+mod watch;
 mod wiring;
 
 use std::process::ExitCode;

@@ -4,15 +4,16 @@ mod limits;
 mod look;
 mod send;
 mod views;
+mod watch;
 
 use std::ops::ControlFlow;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fusion_api_types::{MessageDetail, MessageView, Problem, ProblemKind};
+use fusion_api_types::{MessageDetail, MessageList, Problem, ProblemKind};
 use fusion_cli::{MessageQuery, Messages, NewMessage, Tail};
 use fusion_core::{AgentState, Clock, Message, MessageId, MessageLimits, Moment};
-use fusion_persistence::{Error as StoreError, MessageReader, Page, Repository};
+use fusion_persistence::{Error as StoreError, MessageReader, Repository};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::backend::LocalBackend;
@@ -22,12 +23,13 @@ use crate::system::{SystemClock, SystemIds};
 
 pub(crate) use limits::limits;
 use views::Names;
+pub(crate) use watch::Sent;
 
 /// How often `tail` looks for new messages.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Messages that `tail` reads at once.
-const AT_ONCE: u32 = 100;
+/// Messages that are read at once: each may have a megabyte.
+const AT_ONCE: u32 = 16;
 
 #[async_trait]
 impl Messages for LocalBackend {
@@ -43,20 +45,26 @@ impl Messages for LocalBackend {
         send::commit(self, message.id, decision).await
     }
 
-    async fn list_messages(&self, query: &MessageQuery) -> Result<Vec<MessageView>, Problem> {
+    async fn list_messages(&self, query: &MessageQuery) -> Result<MessageList, Problem> {
+        let mut list = MessageList {
+            messages: Vec::new(),
+            cut: false,
+        };
         let Some(reading) = self.reading().await? else {
-            return Ok(Vec::new());
+            return Ok(list);
         };
         let filter = look::filter(query, &reading, SystemClock.now()).await?;
         let store = reading.store();
-        let found = store.list(&filter, Page::first(query.limit)).await;
-        let found = found.map_err(read)?;
+        let newest = look::newest(store, &filter, query.limit)
+            .await
+            .map_err(read)?;
+        list.cut = newest.cut;
         let mut names = Names::default();
-        let mut views = Vec::with_capacity(found.len());
-        for message in &found {
-            views.push(names.message(store, message).await.map_err(read)?);
+        for message in &newest.messages {
+            let view = names.message(store, message).await.map_err(read)?;
+            list.messages.push(view);
         }
-        Ok(views)
+        Ok(list)
     }
 
     async fn show_message(&self, id: &str) -> Result<MessageDetail, Problem> {
@@ -77,8 +85,8 @@ impl Messages for LocalBackend {
         let filter = look::filter(query, &reading, SystemClock.now()).await?;
         let store = reading.store();
         let mut last = store.last_message().await.map_err(read)?;
-        let newest = store.list(&filter, Page::first(query.limit)).await;
-        let mut newest = newest.map_err(read)?;
+        let newest = look::newest(store, &filter, query.limit).await;
+        let mut newest = newest.map_err(read)?.messages;
         newest.retain(|message| message.seq <= last);
         newest.sort_by_key(|message| message.seq);
         let mut names = Names::default();

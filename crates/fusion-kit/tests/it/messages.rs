@@ -164,6 +164,45 @@ async fn what_can_not_be_sent_is_refused_with_the_limit() {
 }
 
 #[tokio::test]
+async fn a_list_holds_no_more_content_than_it_may_and_says_so() {
+    let project = project();
+    running(&project).await.stop(Signal::INT).await.expect(130);
+    let content = format!("\"{}\"", "x".repeat(1_000_000));
+    project.write("payload", content);
+    let send = [
+        "message",
+        "send",
+        "--to",
+        "reviewer",
+        "--payload",
+        "payload",
+    ];
+    for _ in 0..18 {
+        project.run(send).await.expect(0);
+    }
+    let listed = project.run(["message", "list", "--json"]).await.expect(0);
+    let all = listed.json();
+    let places: Vec<u64> = all["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|message| message["seq"].as_u64().unwrap())
+        .collect();
+    assert_eq!(places, (3..=18).rev().collect::<Vec<_>>());
+    assert_eq!(all["cut"], true);
+    listed.says(&["older messages were left out"]);
+    let few = ["message", "list", "--limit", "16", "--json"];
+    let few = project.run(few).await.expect(0);
+    assert_eq!(
+        (few.json()["cut"].clone(), few.stderr.as_str()),
+        (false.into(), "")
+    );
+    let tail = ["message", "tail", "--limit", "18", "--json"];
+    let tail = project.run(tail).await.expect(0);
+    assert_eq!(tail.stdout.lines().count(), 16);
+}
+
+#[tokio::test]
 async fn limits_are_settings_and_a_full_inbox_is_told_by_its_name() {
     let mut project = project();
     running(&project).await.stop(Signal::INT).await.expect(130);
