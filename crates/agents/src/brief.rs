@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fusion_core::{AgentId, RunId, TaskId, ToolGroup};
+use fusion_web::Hosts;
 use serde_json::{Map, Value};
 
 /// One task, ready to be worked on.
@@ -30,8 +31,15 @@ pub struct TaskBrief {
     pub peers: Vec<String>,
     /// What the agent may use.
     pub tools: Vec<ToolGroup>,
+    /// The hosts that it may fetch pages from.
+    pub hosts: Hosts,
     /// Model calls before the task fails.
     pub max_turns: u32,
+    /// The same call of a tool with the same outcome, so often in a row, fails the task; at half of it
+    /// the agent is told.
+    pub max_repeats: u32,
+    /// What the model may be given to read at one turn, in tokens.
+    pub context_tokens: u64,
     /// Upper bound of one answer, in tokens.
     pub max_tokens: Option<u32>,
     /// Sampling temperature.

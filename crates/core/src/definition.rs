@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::transition::text_enum;
-use crate::{Budget, CapabilitySet, FlowRule, nearest};
+use crate::{Budget, CapabilitySet, FlowRule, SandboxSpec, nearest};
 
 /// A workflow: inputs, agents, steps and outputs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -158,12 +158,14 @@ pub struct InputSpec {
 text_enum! {
     /// A group of tools that an agent may be given.
     ToolGroup {
-        /// `read_file`, `write_file`, `list_files`.
+        /// `read_file`, `write_file`, `edit_file`, `list_files`, `glob`, `grep`.
         Files = "files",
         /// `run_command`.
         Shell = "shell",
         /// `send_message`, `read_messages`, `wait_for_message`, `subscribe`, `unsubscribe`.
         Messages = "messages",
+        /// `fetch_url`.
+        Web = "web",
     }
 }
 
@@ -182,6 +184,13 @@ pub struct AgentSpec {
     pub tools: Vec<ToolGroup>,
     /// Model calls in one step before the step fails.
     pub max_turns: u32,
+    /// The same tool call with the same outcome, so often in a row, fails the step.
+    #[serde(default = "AgentSpec::default_max_repeats")]
+    pub max_repeats: u32,
+    /// What its model is given to read at one turn, in tokens; `None` leaves it to what is known of
+    /// the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_tokens: Option<u32>,
     /// Upper bound of one answer, in tokens; `None` leaves it to the provider.
     pub max_tokens: Option<u32>,
     /// Sampling temperature, 0 to 2; `None` leaves it to the provider.
@@ -195,12 +204,24 @@ pub struct AgentSpec {
     /// What its model calls may use in all.
     #[serde(default, skip_serializing_if = "Budget::is_empty")]
     pub budget: Budget,
+    /// The hosts that it may fetch pages from, as the file has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub web_hosts: Vec<String>,
     /// Patterns of the topics that it hears from its first turn on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subscriptions: Vec<String>,
+    /// What its commands may do beyond its workspace.
+    #[serde(default, skip_serializing_if = "SandboxSpec::is_empty")]
+    pub sandbox: SandboxSpec,
 }
 
 impl AgentSpec {
+    /// How often a call may be repeated when nobody says.
+    #[must_use]
+    pub const fn default_max_repeats() -> u32 {
+        6
+    }
+
     /// The models that may serve it as they are written, in order: its own first.
     pub fn models(&self) -> impl Iterator<Item = ModelChoice> {
         let own = ModelChoice {

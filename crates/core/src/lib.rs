@@ -4,6 +4,7 @@
 //! Time and ids come in as arguments, so that a rule gives the same answer in a test, in a
 //! simulation and in a replay of the event log.
 
+mod address;
 mod agent;
 mod approval;
 mod budget;
@@ -25,6 +26,7 @@ mod project;
 mod provider;
 mod row;
 mod run;
+mod sandbox;
 mod sealed;
 mod subject;
 mod task;
@@ -34,6 +36,7 @@ mod usage;
 mod workflow;
 mod workspace;
 
+pub use address::is_public;
 pub use agent::{Agent, AgentState};
 pub use approval::{Approval, ApprovalState};
 pub use budget::{Budget, Fit, Held, WorstCase};
@@ -66,6 +69,7 @@ pub use project::Project;
 pub use provider::{AuthType, ProviderConfig, RateLimits};
 pub use row::{Row, RowKind};
 pub use run::{Run, RunPlan};
+pub use sandbox::{LimitsSpec, NetworkAccess, SandboxSpec};
 pub use sealed::Sealed;
 pub use subject::{MAX_SUBJECT_BYTES, SubjectFault, check_subject, reserved_part};
 pub use task::{CancelReason, Task, TaskState, TaskWait};

@@ -221,6 +221,7 @@ impl Backend for LocalBackend {
             .await
             .map_err(|error| problems::of_models(&request.file, &file.source, &error, &data_dir))?;
         let engine = self.engine(&data_dir, registry).await?;
+        let source = file.source.clone();
         let new = NewRun {
             definition: file.definition,
             source: file.source,
@@ -232,7 +233,7 @@ impl Backend for LocalBackend {
             Ok(run) => run,
             Err(error) => {
                 engine.undo().await;
-                return Err(problems::of_engine(&error));
+                return Err(problems::of_grants(&request.file, &source, &error));
             }
         };
         let driving = Driving {

@@ -40,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) workspaces_root: Option<PathBuf>,
     /// `FUSION_KIT_AGENT_UIDS`, as written: the user ids of agents when started as root.
     pub(crate) agent_uids: Option<String>,
+    /// `HOME`: the folder of the operator.
+    pub(crate) home: Option<PathBuf>,
     /// `FUSION_KIT_SANDBOX`, as written: `off` gives the sandbox up. Only the environment itself
     /// counts: a `.env` may have come with somebody else's files.
     pub(crate) sandbox: Option<String>,
@@ -99,6 +101,7 @@ impl Config {
             data_dir: get("FUSION_KIT_DATA_DIR").map(PathBuf::from),
             workspaces_root: get("WORKSPACES_ROOT").map(PathBuf::from),
             agent_uids: get("FUSION_KIT_AGENT_UIDS"),
+            home: environment("HOME").map(PathBuf::from),
             sandbox: environment("FUSION_KIT_SANDBOX").filter(|value| !value.is_empty()),
             log: get("FUSION_KIT_LOG"),
             no_color: get("NO_COLOR").is_some(),

@@ -3,12 +3,12 @@
 
 use std::ffi::CString;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
-    AtFlags, Dir, Gid, Mode, OFlags, Uid, fchmod, fchown, fstat, fsync, mkdirat, openat, renameat,
-    unlinkat,
+    AtFlags, Dir, Gid, Mode, OFlags, RenameFlags, Uid, fchmod, fchown, fstat, fsync, mkdirat,
+    openat, renameat, renameat_with, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::path::Arg;
@@ -85,8 +85,18 @@ impl<'a> Draft<'a> {
         mode: Mode,
         uid: Option<u32>,
     ) -> io::Result<Self> {
+        Self::copy(folder, &mut &*bytes, mode, uid)
+    }
+
+    /// Writes what `from` gives to a new file in `folder`.
+    pub(crate) fn copy(
+        folder: BorrowedFd<'a>,
+        from: &mut impl Read,
+        mode: Mode,
+        uid: Option<u32>,
+    ) -> io::Result<Self> {
         let mut draft = Self::create(folder)?;
-        draft.file.write_all(bytes)?;
+        io::copy(from, &mut draft.file)?;
         fchmod(&draft.file, mode)?;
         give(&draft.file, uid)?;
         Ok(draft)
@@ -107,7 +117,34 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn create(folder: BorrowedFd<'a>) -> io::Result<Self> {
+    /// The file, for what is too long to be held in memory.
+    pub(crate) const fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Gives the file a name that nothing has yet, else fails with `AlreadyExists` and gives the
+    /// draft back. When this returns well both are on the disk.
+    pub(crate) fn place_new(
+        mut self,
+        parent: BorrowedFd<'_>,
+        name: &str,
+    ) -> Result<(), (Self, io::Error)> {
+        let renamed = self.file.sync_all().and_then(|()| {
+            let flags = RenameFlags::NOREPLACE;
+            Ok(renameat_with(self.folder, &self.name, parent, name, flags)?)
+        });
+        match renamed {
+            Ok(()) => self.placed = true,
+            Err(error) => return Err((self, error)),
+        }
+        match fsync(parent) {
+            Ok(()) => Ok(()),
+            Err(error) => Err((self, error.into())),
+        }
+    }
+
+    /// An empty file in `folder`, open to its owner only.
+    pub(crate) fn create(folder: BorrowedFd<'a>) -> io::Result<Self> {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         for number in 0..DRAFT_NAMES {

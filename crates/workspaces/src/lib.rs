@@ -24,9 +24,12 @@ mod sandbox;
 mod workspace;
 
 pub use error::{Error, Result};
-pub use files::{EntryKind, FileEntry, FileText, LIST_LIMIT, READ_LIMIT, Refusal, WRITE_LIMIT};
+pub use files::{
+    EntryKind, FileEntry, FileMatches, FileText, LIST_LIMIT, MatchedLine, Matches, READ_LIMIT,
+    Refusal, TextQuery, WRITE_LIMIT,
+};
 pub use helper::helper_main;
 pub use owners::{Owners, choose_uid};
 pub use process::{Command, Exit, Finished, Launcher, Program};
 pub use sandbox::{Grants, Layer, LayerName, Limits, Resource, Sandbox, SandboxReport};
-pub use workspace::{Options, Prepared, Scratch, WorkspaceDir, Workspaces};
+pub use workspace::{Archive, Options, Prepared, Scratch, WorkspaceDir, Workspaces};

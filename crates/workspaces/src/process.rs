@@ -6,6 +6,7 @@
 //! that came of the command before it reports. So nothing survives a timeout, a cancellation,
 //! a dropped future, or the death of this process.
 
+mod granted;
 mod held;
 mod output;
 pub(crate) mod wire;
@@ -21,10 +22,13 @@ use std::process::Stdio;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use tokio_util::sync::CancellationToken;
 
 use crate::sandbox::Policy;
+use crate::sandbox::folders::Withheld;
 use crate::{Error, Grants, Limits, Resource, Result, Sandbox, SandboxReport, WorkspaceDir};
+use granted::Variables;
 use held::{Ended, Helper, Lifeline};
 use output::Output;
 use wire::{Report, Request};
@@ -53,12 +57,14 @@ pub struct Command {
     /// Variables on top of the fixed ones (`PATH`, `HOME`, `TMPDIR`, `LANG`, `TERM`,
     /// `GIT_CONFIG_NOSYSTEM`), which they may replace. Nothing else is in the environment.
     pub env: BTreeMap<String, String>,
-    /// What it may do beyond its workspace.
-    pub grants: Grants,
+    /// What it reads from its stdin; with streams of its own it has that instead.
+    pub stdin: String,
     /// After this long everything of the command is killed.
     pub timeout: Duration,
     /// How many bytes of output are kept: the first and the last half of it each.
     pub output_limit: usize,
+    /// Where in `logs/` of the workspace the whole output is put when it does not fit: a file name.
+    pub output_file: Option<String>,
 }
 
 /// How a command ended.
@@ -96,7 +102,9 @@ pub struct Launcher {
     helper: Vec<OsString>,
     sandbox: Sandbox,
     limits: Limits,
-    hidden: Vec<PathBuf>,
+    grants: Grants,
+    withheld: Withheld,
+    variables: Variables,
     /// Why this machine has no namespaces, once that was found out.
     no_namespaces: Arc<OnceLock<String>>,
 }
@@ -110,7 +118,9 @@ impl Launcher {
             helper,
             sandbox: Sandbox::On,
             limits: Limits::default(),
-            hidden: Vec::new(),
+            grants: Grants::default(),
+            withheld: Withheld::default(),
+            variables: Variables::none(),
             no_namespaces: Arc::default(),
         }
     }
@@ -132,7 +142,24 @@ impl Launcher {
     /// Keeps these from every command, though they may be below a folder of programs.
     #[must_use]
     pub fn hiding(mut self, paths: impl IntoIterator<Item = PathBuf>) -> Self {
-        self.hidden.extend(paths);
+        self.withheld.whole.extend(paths);
+        self
+    }
+
+    /// Neither these folders nor those around them are given to any command; folders in them may be.
+    #[must_use]
+    pub fn withholding(mut self, paths: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.withheld.around.extend(paths);
+        self
+    }
+
+    /// Where the values of granted variables come from.
+    #[must_use]
+    pub fn with_variables(
+        mut self,
+        find: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.variables = Variables(Arc::new(find));
         self
     }
 
@@ -185,7 +212,7 @@ impl Launcher {
     ///
     /// # Errors
     /// There is no room for a file to try it on, the helper can't be started or was killed.
-    pub async fn look(&self, dir: &WorkspaceDir, grants: &Grants) -> Result<SandboxReport> {
+    pub async fn look(&self, dir: &WorkspaceDir) -> Result<SandboxReport> {
         if self.sandbox == Sandbox::Off {
             return Ok(SandboxReport::nothing(Sandbox::Off, "switched off"));
         }
@@ -193,9 +220,10 @@ impl Launcher {
         let command = Command {
             program: Program::Argv(Vec::new()),
             env: BTreeMap::new(),
-            grants: grants.clone(),
+            stdin: String::new(),
             timeout: LOOK_LIMIT,
             output_limit: 0,
+            output_file: None,
         };
         let attempt = Attempt {
             dir,
@@ -237,7 +265,7 @@ impl Launcher {
             let source = io::Error::new(io::ErrorKind::InvalidInput, "no program is given");
             return Err(Error::NotStarted { program, source });
         }
-        let (ended, output) = if cancel.is_cancelled() {
+        let (ended, mut output) = if cancel.is_cancelled() {
             let output = Output::new(0, u64::MAX);
             (Ended::Stopped(Exit::Cancelled), output)
         } else {
@@ -250,9 +278,10 @@ impl Launcher {
             self.attempt(&attempt, cancel).await?
         };
         let (exit, sandbox) = exit_of(ended, program)?;
+        let whole = keep_whole(dir, command, &mut output).await;
         Ok(Finished {
             exit,
-            output: output.into_text(),
+            output: output.into_text(whole.as_deref()),
             duration: began.elapsed(),
             sandbox,
         })
@@ -277,6 +306,9 @@ impl Launcher {
                 self.limits.output
             };
             let mut output = Output::new(command.output_limit, flood);
+            if command.output_file.is_some() {
+                output = output.spooled();
+            }
             let flooded = output.flooded();
             let stop = async {
                 tokio::select! {
@@ -313,17 +345,18 @@ impl Launcher {
             Program::Shell(script) => vec![SHELL.to_owned(), "-c".to_owned(), script.clone()],
             Program::Argv(argv) => argv.clone(),
         };
-        let mut hidden = self.hidden.clone();
+        let mut hidden = self.withheld.whole.clone();
         hidden.extend(dir.path().parent().map(ToOwned::to_owned));
         Request {
             argv,
             canary: attempt.canary.map(Path::to_owned),
-            env: environment(dir, command),
+            env: environment(dir, &self.grants, command),
+            stdin: command.stdin.clone(),
             uid: dir.uid(),
             workspace: dir.path().to_owned(),
             hidden,
             policy: (self.sandbox == Sandbox::On).then(|| Policy {
-                grants: command.grants.clone(),
+                grants: self.grants.clone(),
                 limits: self.limits.clone(),
                 no_namespaces,
             }),
@@ -383,6 +416,19 @@ struct Attempt<'a> {
     canary: Option<&'a Path>,
 }
 
+/// Puts the whole of a long output where the command asked for it, and says where that is. It is a
+/// help only: without it the output has its beginning and its end.
+async fn keep_whole(dir: &WorkspaceDir, command: &Command, output: &mut Output) -> Option<String> {
+    let name = command.output_file.clone()?;
+    let kept = match output.take_whole().await {
+        Ok(None) => return None,
+        Ok(Some(whole)) => dir.keep_log(name, whole).await,
+        Err(error) => Err(error),
+    };
+    kept.inspect_err(|error| tracing::warn!(%error, "the whole output of a command can't be kept"))
+        .ok()
+}
+
 /// A file that every user may read and write; it goes with what is given back.
 fn canary() -> io::Result<tempfile::NamedTempFile> {
     let rights = std::fs::Permissions::from_mode(0o666);
@@ -401,6 +447,9 @@ fn exit_of(ended: Ended, program: String) -> Result<(Exit, Option<SandboxReport>
     };
     let exit = match answer.report {
         Report::Exited { code } => Exit::Code(code),
+        Report::Signalled { signal } if signal == Signal::XCPU.as_raw() => {
+            Exit::OverLimit(Resource::Cpu)
+        }
         Report::Signalled { signal } => Exit::Signal(signal),
         Report::OverLimit { resource } => Exit::OverLimit(resource),
         Report::NotStarted { errno, message } => return Err(not_started(program, errno, message)),
@@ -417,7 +466,7 @@ fn not_started(program: String, errno: Option<i32>, message: String) -> Error {
     Error::NotStarted { program, source }
 }
 
-fn environment(dir: &WorkspaceDir, command: &Command) -> BTreeMap<String, String> {
+fn environment(dir: &WorkspaceDir, grants: &Grants, command: &Command) -> BTreeMap<String, String> {
     let agent = dir.path().join(".agent");
     let folder = |name: &str| agent.join(name).to_string_lossy().into_owned();
     let mut env = BTreeMap::from([
@@ -428,7 +477,7 @@ fn environment(dir: &WorkspaceDir, command: &Command) -> BTreeMap<String, String
         ("TERM".to_owned(), "dumb".to_owned()),
         ("GIT_CONFIG_NOSYSTEM".to_owned(), "1".to_owned()),
     ]);
-    env.extend(command.grants.env.clone());
+    env.extend(grants.env.clone());
     env.extend(command.env.clone());
     env
 }

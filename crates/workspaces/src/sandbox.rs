@@ -6,6 +6,7 @@
 
 pub(crate) mod canary;
 pub(crate) mod filter;
+pub(crate) mod folders;
 pub(crate) mod limits;
 pub(crate) mod namespaces;
 pub(crate) mod rules;

@@ -1,5 +1,6 @@
 //! A directory per agent: made, opened and removed.
 
+mod archive;
 mod loose;
 mod remove;
 mod root;
@@ -20,6 +21,7 @@ use serde_json::Value;
 use crate::descriptor::{Draft, give, make_dir, open_dir};
 use crate::{Error, Owners, Result};
 
+pub use archive::Archive;
 pub use loose::Scratch;
 pub use root::Prepared;
 

@@ -2,6 +2,7 @@
 
 mod answers;
 mod fold;
+mod stall;
 mod talk;
 
 use std::time::Duration;
@@ -11,6 +12,7 @@ use fusion_core::{
     MessageId, RunId, TaskId, Timestamp, ToolGroup, Usage,
 };
 use fusion_providers::{CostSource, FinishReason, Message, ToolCall, Turn};
+use fusion_web::Hosts;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -32,7 +34,10 @@ fn text_step() -> TaskBrief {
         prompt: "Write.".into(),
         peers: vec!["reviewer".into()],
         tools: Vec::new(),
+        hosts: Hosts::default(),
         max_turns: 5,
+        max_repeats: 6,
+        context_tokens: 128_000,
         max_tokens: None,
         temperature: None,
         provider_options: Map::new(),

@@ -457,6 +457,7 @@ pub(crate) fn agent(name: &str, provider: &str, model: &str) -> AgentView {
         model: model.to_owned(),
         capabilities: vec!["coding".to_owned(), "review".to_owned()],
         workspace_path: format!("/data/agents/{name}"),
+        grants: None,
     }
 }
 

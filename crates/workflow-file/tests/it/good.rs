@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use fusion_core::{
-    AgentSpec, Assignee, Budget, FlowRule, InputSpec, InputType, ModelChoice, StepSpec, ToolGroup,
-    WorkflowDefinition,
+    AgentSpec, Assignee, Budget, FlowRule, InputSpec, InputType, ModelChoice, SandboxSpec,
+    StepSpec, ToolGroup, WorkflowDefinition,
 };
 use fusion_workflow_file::{parse, render};
 use serde_json::{Map, Value, json};
@@ -28,11 +28,15 @@ fn agent(model: &str, capability: &str) -> AgentSpec {
         instructions: String::new(),
         tools: vec![],
         max_turns: 20,
+        max_repeats: 6,
+        context_tokens: None,
         max_tokens: None,
         temperature: None,
         fallback_models: vec![],
         provider_options: Map::new(),
+        sandbox: SandboxSpec::default(),
         budget: Budget::default(),
+        web_hosts: vec![],
         subscriptions: vec![],
     }
 }

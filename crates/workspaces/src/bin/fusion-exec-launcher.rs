@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use fusion_workspaces::{Command, Grants, Launcher, Options, Owners, Program, Workspaces};
+use fusion_workspaces::{Command, Launcher, Options, Owners, Program, Workspaces};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
@@ -28,9 +28,10 @@ async fn main() -> ExitCode {
     let command = Command {
         program: Program::Shell(script.clone()),
         env: BTreeMap::new(),
-        grants: Grants::default(),
+        stdin: String::new(),
         timeout: Duration::from_secs(600),
         output_limit: 1024,
+        output_file: None,
     };
     let launcher = Launcher::new(vec![helper.into()]);
     match launcher
