@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusion_core::{Clock, IdSource, Moment, NodeId, Workspace};
+use fusion_core::{Clock, IdSource, MessageLimits, Moment, NodeId, Workspace};
 use fusion_messaging::{Bus, Subject};
 use fusion_persistence::{Batch, Lease, Store};
 use fusion_providers::Registry;
@@ -55,6 +55,8 @@ pub struct Options {
     pub grace: Duration,
     /// How long events and metrics are kept; `None` keeps them for ever.
     pub retention: Option<Duration>,
+    /// What bounds the messages of agents and of the engine.
+    pub messages: MessageLimits,
 }
 
 /// The engine. Clones share everything.

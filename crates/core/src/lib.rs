@@ -59,9 +59,10 @@ pub use id::{
 pub use journal::{EffectClass, EntryKind, EntryState, JournalEntry};
 pub use label::{MAX_LABEL, is_label};
 pub use message::{
-    Audience, Delivery, DeliveryStatus, Draft, Letter, MAX_MESSAGE_TYPE_BYTES, MAX_PAYLOAD_BYTES,
-    MAX_PAYLOAD_DEPTH, MAX_RECIPIENTS, Message, MessageFault, MessageLimits, Outcome, PayloadFault,
-    Settlement, Undelivered, deliver, inbox_subject, payload_from_json, settle_undelivered,
+    Audience, Delivery, DeliveryStatus, Draft, EVERYONE, Letter, MAX_MESSAGE_TYPE_BYTES,
+    MAX_PAYLOAD_BYTES, MAX_PAYLOAD_DEPTH, MAX_RECIPIENTS, Message, MessageFault, MessageLimits,
+    Outcome, PayloadFault, Settlement, TOPIC_OF_EVERYONE, Undelivered, deliver, inbox_subject,
+    payload_from_json, settle_undelivered,
 };
 pub use metrics::ResourceMetrics;
 pub use nearest::nearest;

@@ -59,6 +59,7 @@ pub(crate) fn of_store(error: &StoreError) -> Problem {
         | StoreError::Exists { .. }
         | StoreError::Missing { .. }
         | StoreError::InUse { .. }
+        | StoreError::Heard { .. }
         | StoreError::Refused { .. }
         | StoreError::Repeated(_)
         | StoreError::KeyReused { .. }

@@ -27,6 +27,7 @@ use bus::OpenBus;
 
 use crate::config::Config;
 use crate::data_dir::{DataDir, Owned};
+use crate::messages;
 use crate::problems;
 use crate::system::{SystemClock, SystemIds};
 
@@ -135,6 +136,7 @@ impl Engine {
         let location = location(config, data_dir)?;
         let bus_place = BusPlace::of(config)?;
         let retention = retention(config)?;
+        let messages = messages::limits(config)?;
         let (root, prepared) = prepare_workspaces(config, data_dir, &owners)?;
         let writing = TaskTracker::new();
         let store = match SqlStore::open(&location, &writing).await {
@@ -165,6 +167,7 @@ impl Engine {
             sweep: Duration::from_secs(1),
             grace: grace(&location),
             retention,
+            messages,
         };
         Ok(Opened {
             coordinator: Coordinator::new(parts, options),

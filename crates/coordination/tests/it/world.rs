@@ -11,7 +11,9 @@ use async_trait::async_trait;
 use fusion_coordination::{
     Coordinator, Driven, Error, NewRun, Notices, Options, Parts, Raised, check_models,
 };
-use fusion_core::{AgentId, Clock, EventType, IdSource, JournalEntry, Run, RunId, Task, Timestamp};
+use fusion_core::{
+    AgentId, Clock, EventType, IdSource, JournalEntry, MessageLimits, Run, RunId, Task, Timestamp,
+};
 use fusion_messaging::{Bus, InProcessBus, Pattern, QueueLimits, Subject, Subscription};
 use fusion_persistence::{EventFilter, EventReader, JournalReader, Repository, TaskReader};
 use fusion_persistence_sql::{Durability, Location, SqlStore};
@@ -79,6 +81,7 @@ impl World {
             sweep: Duration::from_millis(200),
             grace: Duration::ZERO,
             retention: None,
+            messages: MessageLimits::default(),
         };
         Self {
             folder,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use fusion_core::{AgentSpec, DEFAULT_MAX_TURNS, ToolGroup};
+use fusion_core::{AgentSpec, DEFAULT_MAX_TURNS, EVERYONE, ToolGroup};
 
 use crate::choice::MAX_NAME;
 use crate::fault::{Faults, RawFault};
@@ -48,6 +48,11 @@ pub(super) fn read(node: &Node<'_>, faults: &mut Faults) -> BTreeMap<String, Age
         faults.add(RawFault::new(message, &node.span));
     }
     for (key, node) in entries.into_iter().take(MAX_AGENTS) {
+        if key.text == EVERYONE {
+            let message = format!("no agent can be called `{EVERYONE}`");
+            let fault = RawFault::new(message, &key.span);
+            faults.add(fault.help("agents write it to send a message to every other agent"));
+        }
         name::label(&key, "an agent's name", faults);
         agents.insert(key.text.to_owned(), read_one(key.text, node, faults));
     }
