@@ -27,6 +27,7 @@ mod retention;
 mod scheduler;
 mod spawn;
 mod unserved;
+mod usage;
 mod worker;
 
 pub use budgets::Raised;
