@@ -31,6 +31,7 @@ mod retention;
 mod scheduler;
 mod spawn;
 mod unserved;
+mod usage;
 mod worker;
 
 pub use agents::{AgentUpdate, Fault, MAX_AGENTS, NewAgent, STEP, Sent};

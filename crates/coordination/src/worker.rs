@@ -171,6 +171,7 @@ impl Coordinator {
                 work.await.map(|ending| late(ending, job.step, self.moment().now))
             }
         };
+        self.note_usage(&job, &workspace).await?;
         match ending {
             Err(JournalRefused) => match journal.refusal() {
                 error if error.is_held() => self.give_back_unbegun(&job).await,
@@ -297,7 +298,7 @@ impl Coordinator {
         let (workspaces, uid) = (self.workspaces_of(workspace), workspace.process_uid);
         let name = job.agent.id.to_string();
         let opened = off_runtime(move || workspaces.open(&name, uid)).await?;
-        Ok(opened.map(Arc::new))
+        Ok(opened.map(|workspace| Arc::new(grants::bounded(workspace, &job.agent))))
     }
 
     async fn complete(

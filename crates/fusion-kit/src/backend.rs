@@ -397,6 +397,3 @@ async fn check_again(registry: &Registry, driving: &Driving<'_>, run: &Run) -> R
     .map(|_| ())
     .map_err(|error| problems::left_over(&error, driving.data_dir, run.id))
 }
-
-    }
-}

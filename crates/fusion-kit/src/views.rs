@@ -165,6 +165,8 @@ fn grants_view(granted: &SandboxSpec) -> Option<GrantsView> {
         ("processes", limits.processes),
         ("cpu", limits.cpu_seconds),
         ("file_size", limits.file_size),
+        ("disk", limits.disk),
+        ("files", limits.files),
     ];
     let named = limits.into_iter();
     let view = GrantsView {

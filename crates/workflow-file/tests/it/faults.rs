@@ -215,7 +215,7 @@ agents:
   a: {provider: p, model: m, sandbox: []}
   b: {provider: p, model: m, sandbox: {network: ful, hosts: [x], read: [/, ~/x, /a, /a], write: 5}}
   c: {provider: p, model: m, sandbox: {env: [HOME, A-B, FUSION_MASTER_KEY, DATABASE_URL, OK]}}
-  d: {provider: p, model: m, sandbox: {limits: {memory: 1MiB, processes: 0, cpu: 5, file_size: 5MB, x: 1}}}
+  d: {provider: p, model: m, sandbox: {limits: {memory: 1MiB, processes: 0, cpu: 5, file_size: 5MB, x: 1, disk: 5KiB, files: 2}}}
   e: {provider: p, model: m, sandbox: {read: ["${{ inputs.d }}", "${{ inputs.e }}"], write: "${{ steps.s.outputs.text }}"}}
 steps:
 - {id: s, agent: a, prompt: p}
@@ -236,7 +236,9 @@ steps:
             "9:74 `processes` must be a whole number from 1 to 100000",
             "9:82 `cpu` must be a time such as 90s, 20m or 2h [write 5s for seconds]",
             "9:96 `file_size` must be a size such as 512MiB or 2GiB",
-            "9:101 unknown key `x` in the `limits` of agent 'd' [the keys are: memory, processes, cpu, file_size]",
+            "9:101 unknown key `x` in the `limits` of agent 'd' [the keys are: memory, processes, cpu, file_size, disk, files]",
+            "9:113 `disk` must be from 1MiB to 1024GiB",
+            "9:126 `files` must be a whole number from 100 to 100000000",
             "10:78 the workflow has no input 'e' [the inputs are: d]",
             "10:98 providers, models and granted folders are chosen before the run starts: no step has a result yet [use an input, for example `inputs.model`]",
         ],

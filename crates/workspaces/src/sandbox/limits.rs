@@ -49,6 +49,10 @@ pub enum Resource {
     Cpu,
     /// Output.
     Output,
+    /// Room on the disk of its workspace.
+    Disk,
+    /// Files in its workspace.
+    Files,
 }
 
 impl fmt::Display for Resource {
@@ -57,6 +61,14 @@ impl fmt::Display for Resource {
             Self::Memory => "memory",
             Self::Cpu => "processor time",
             Self::Output => "output",
+            Self::Disk => {
+                "room on the disk (the limit of the workspace is reached: remove what is not needed, \
+                 or write less)"
+            }
+            Self::Files => {
+                "files (the limit of the workspace is reached: remove those that are not needed, or \
+                 make fewer)"
+            }
         })
     }
 }

@@ -137,6 +137,7 @@ async fn limits_of_an_agent_take_the_place_of_the_usual_ones() {
             processes: Some(2000),
             cpu_seconds: Some(1),
             file_size: Some(4096),
+            ..LimitsSpec::default()
         },
         ..SandboxSpec::default()
     };
