@@ -28,7 +28,8 @@ pub use provider::{
     ProviderTest, ProviderView, QuotaReport, QuotaView,
 };
 pub use run::{
-    AgentView, JournalView, RunDetail, RunList, RunSummary, StepView, UsageView, WaitView,
+    AgentView, GrantsView, JournalView, RunDetail, RunList, RunSummary, StepView, UsageView,
+    WaitView,
 };
 pub use tool::{ToolAnswer, ToolList, ToolView};
 pub use workflow::{InputView, WorkflowSummary};

@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use fusion_api_types::{
-    BackupReport, DatabaseStatus, MigrationReport, Problem, RekeyReport, RestoreReport, RunDetail,
-    RunSummary, VerifyReport, WorkflowSummary,
+    BackupReport, DatabaseStatus, MessageView, MigrationReport, Problem, RekeyReport,
+    RestoreReport, RunDetail, RunSummary, VerifyReport, WorkflowSummary,
 };
 
 pub use agents::{AgentChanges, AgentQuery, Agents, Log, NewAgents};
 pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
 pub use providers::{AskKey, NewProvider, Providers};
-pub use tools::{HeldCommand, NotRun, Tools};
+pub use tools::{HeldCommand, NotRun, ToolFolder, Tools};
 
 /// What a run is started with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,6 +138,9 @@ pub trait Progress: Send {
 
     /// Whether anybody sees the updates: reading them costs.
     fn is_shown(&self) -> bool;
+
+    /// A message that was sent in the run, once each, in their order.
+    fn message(&mut self, message: &MessageView);
 
     /// Something a person should know that no field of the run says.
     fn notice(&mut self, text: &str);

@@ -32,7 +32,7 @@ pub use args::{
 pub use backend::{
     AgentChanges, AgentQuery, Agents, AskKey, Backend, Content, HeldCommand, Log, MessageQuery,
     Messages, NewAgents, NewMessage, NewProvider, NotRun, Progress, Providers, ResumeRequest,
-    RunRequest, Tail, To, Tools, Upkeep,
+    RunRequest, Tail, To, ToolFolder, Tools, Upkeep,
 };
 pub use execute::{execute, refuse};
 pub use exit::Exit;

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusion_core::{Clock, IdSource, Moment, NodeId, Workspace};
+use fusion_core::{Clock, IdSource, MessageLimits, Moment, NodeId, Workspace};
 use fusion_messaging::{Bus, Subject};
 use fusion_persistence::{Batch, Lease, Store};
 use fusion_providers::Registry;
+use fusion_web::Web;
 use fusion_workspaces::{Launcher, Owners, Workspaces};
 
 use crate::crew::{Crew, InHand};
@@ -26,6 +27,8 @@ pub struct Parts {
     pub notices: Arc<Notices>,
     /// Starts agents' processes.
     pub launcher: Launcher,
+    /// Fetches pages for agents.
+    pub web: Arc<dyn Web>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Makes ids.
@@ -52,6 +55,8 @@ pub struct Options {
     pub grace: Duration,
     /// How long events and metrics are kept; `None` keeps them for ever.
     pub retention: Option<Duration>,
+    /// What bounds the messages of agents and of the engine.
+    pub messages: MessageLimits,
 }
 
 /// The engine. Clones share everything.

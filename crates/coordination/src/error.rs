@@ -27,6 +27,16 @@ pub enum Error {
         #[source]
         source: fusion_workflow_file::ChoiceError,
     },
+    /// An agent can't be granted what its file says.
+    #[error("the agent '{agent}' can't be spawned: {why}")]
+    Grant {
+        /// The agent's name in the workflow file.
+        agent: String,
+        /// Which entry of its `sandbox`.
+        granted: fusion_workflow_file::Granted,
+        /// Why not.
+        why: String,
+    },
     /// A model's provider can't serve a step now, or wants a person first. The step waits; the
     /// run can be resumed.
     #[error("step '{step}' has to wait: {message}")]
@@ -153,7 +163,7 @@ impl Coded for Error {
     fn code(&self) -> ErrorCode {
         match self {
             Self::Model { source, .. } => source.code(),
-            Self::Choice { .. } => ErrorCode::InvalidInput,
+            Self::Choice { .. } | Self::Grant { .. } => ErrorCode::InvalidInput,
             Self::Workspace { source, .. } => source.code(),
             Self::Store(source) => source.code(),
             Self::Unserved { code, .. } => *code,

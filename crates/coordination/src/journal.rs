@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use fusion_agents::{Journal, JournalRefused, Record};
 use fusion_core::{
     Agent, AgentState, Change, Decision, EntryKind, EntryState, EventType, JournalEntry, Message,
-    MessageId, Row, Severity, Task, Usage, deliver,
+    MessageId, NewEvent, Row, Severity, Task, Timestamp, Usage, deliver,
 };
 use fusion_persistence::{Batch, Fence, Repository};
 use serde_json::{Value, json};
@@ -26,6 +26,8 @@ pub(crate) struct TaskJournal<'a> {
     agent: Mutex<Agent>,
     opening: Mutex<Option<Decision>>,
     refusal: Mutex<Option<Error>>,
+    /// What else is told with the next write.
+    told: Mutex<Vec<NewEvent>>,
     /// The messages that wait for the agent, as far as it looked, without their content.
     known: Mutex<BTreeMap<MessageId, Message>>,
 }
@@ -43,6 +45,7 @@ impl<'a> TaskJournal<'a> {
             agent: Mutex::new(agent.clone()),
             opening: Mutex::new(Some(opening)),
             refusal: Mutex::new(None),
+            told: Mutex::default(),
             known: Mutex::default(),
         }
     }
@@ -55,9 +58,19 @@ impl<'a> TaskJournal<'a> {
         }
     }
 
+    /// When the agent began, also if it was cut off and went on since.
+    pub(crate) fn begun_at(&self) -> Timestamp {
+        self.task.started_at.unwrap_or_default()
+    }
+
     /// The agent at work.
     pub(crate) fn agent(&self) -> Agent {
         locked(&self.agent).clone()
+    }
+
+    /// Tells an event together with the outcome that is written next.
+    pub(crate) fn tell(&self, event: NewEvent) {
+        locked(&self.told).push(event);
     }
 
     /// Keeps what must be known of messages to write that they were read.
@@ -75,6 +88,7 @@ impl<'a> TaskJournal<'a> {
     /// What the records mean for the store, after whatever has not been written yet.
     pub(crate) fn decide(&self, records: Vec<Record>) -> Decision {
         let mut decision = self.take_opening().unwrap_or_default();
+        decision.events.append(&mut locked(&self.told));
         for record in records {
             match record {
                 Record::Begin(entry) => {
@@ -213,7 +227,7 @@ impl<'a> TaskJournal<'a> {
         locked(&self.opening).take()
     }
 
-    fn tool_event(&self, entry: &JournalEntry) -> fusion_core::NewEvent {
+    fn tool_event(&self, entry: &JournalEntry) -> NewEvent {
         let moment = self.coordinator.moment();
         let (event_type, told) = match entry.state {
             EntryState::Started => (EventType::ToolCalled, "called"),

@@ -8,11 +8,12 @@ use fusion_core::{
     WorkflowDefinition, WorkflowId, WorkflowState, Workspace, WorkspaceId, error_chain,
 };
 use fusion_persistence::{Batch, Repository};
-use fusion_workspaces::{Grants, Owners, SandboxReport, choose_uid};
+use fusion_workspaces::{Owners, SandboxReport, choose_uid};
 use serde_json::{Map, Value, json};
 
 use crate::candidates::metadata;
 use crate::coordinator::off_runtime;
+use crate::grants::{self, Grants};
 use crate::{Coordinator, Error, Models, Result};
 
 /// A run that was asked for and checked.
@@ -47,11 +48,13 @@ impl Coordinator {
     /// this process or, after a crash, in another.
     ///
     /// # Errors
-    /// The store fails, or the user ids for agents are used up; nothing was stored.
+    /// An agent can't be granted what its file says, the store fails, or the user ids for agents
+    /// are used up; nothing was stored.
     pub async fn create_run(&self, new: NewRun) -> Result<RunId> {
+        let grants = self.check_grants(&new)?;
         let mut tries = 0;
         loop {
-            match self.try_to_create_run(&new).await {
+            match self.try_to_create_run(&new, &grants).await {
                 // Another process stored the same new version of the workflow: it is there now.
                 Err(error) if error.is_taken() && tries < VERSION_TRIES => tries += 1,
                 other => return other,
@@ -59,7 +62,7 @@ impl Coordinator {
         }
     }
 
-    async fn try_to_create_run(&self, new: &NewRun) -> Result<RunId> {
+    async fn try_to_create_run(&self, new: &NewRun, grants: &Grants) -> Result<RunId> {
         let store = &self.parts.store;
         let run_id = RunId::from_uuid(self.parts.ids.uuid());
         let latest = store.latest_workflow(&new.definition.name).await?;
@@ -75,7 +78,8 @@ impl Coordinator {
         for name in new.definition.agents.keys() {
             let id = AgentId::from_uuid(self.parts.ids.uuid());
             let uid = self.choose_uid(name, id, &mut used)?;
-            let agent = self.agent(new, name, id, run_id)?;
+            let mut agent = self.agent(new, name, id, run_id)?;
+            grants::note(&mut agent.metadata, grants.get(name));
             agents.insert(name.clone(), (agent, self.workspace(id, uid)));
         }
         let plan = RunPlan {
@@ -240,7 +244,7 @@ impl Coordinator {
             if !runs_commands(&definition, agent) {
                 continue;
             }
-            match self.look(workspace).await? {
+            match self.look(agent, workspace).await? {
                 Ok(report) => note(agent, &report),
                 Err(source) => return Ok(Err(of_workspace(agent, source))),
             }
@@ -250,6 +254,7 @@ impl Coordinator {
 
     pub(crate) async fn look(
         &self,
+        agent: &Agent,
         workspace: &Workspace,
     ) -> Result<fusion_workspaces::Result<SandboxReport>> {
         let workspaces = self.workspaces_of(workspace);
@@ -258,7 +263,11 @@ impl Coordinator {
             Ok(dir) => dir,
             Err(error) => return Ok(Err(error)),
         };
-        let looked = self.parts.launcher.look(&dir, &Grants::default()).await;
+        let launcher = match self.launcher_of(agent) {
+            Ok(launcher) => launcher,
+            Err(error) => return Ok(Err(error)),
+        };
+        let looked = launcher.look(&dir).await;
         Ok(looked.and_then(|report| report.check().map(|()| report)))
     }
 

@@ -9,7 +9,8 @@ use fusion_core::{
 };
 use fusion_persistence::{Batch, Claimed, Fence};
 use fusion_providers::Observer;
-use fusion_workspaces::WorkspaceDir;
+use fusion_web::Hosts;
+use fusion_workspaces::{Launcher, WorkspaceDir};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +18,7 @@ use crate::candidates::{context_tokens, serving};
 use crate::coordinator::off_runtime;
 use crate::crew::Hand;
 use crate::expression_context::expression_context;
+use crate::grants;
 use crate::journal::TaskJournal;
 use crate::mailbox::TaskMailbox;
 use crate::plan::Plan;
@@ -131,7 +133,11 @@ impl Coordinator {
                 return self.fail_unstarted(job, error_chain(&error)).await;
             }
         };
-        self.run_agent(job, prompt, workspace).await
+        let launcher = match self.launcher_of(&job.agent) {
+            Ok(launcher) => launcher,
+            Err(error) => return self.fail_unstarted(job, error_chain(&error)).await,
+        };
+        self.run_agent(job, prompt, workspace, launcher).await
     }
 
     async fn run_agent(
@@ -139,6 +145,7 @@ impl Coordinator {
         job: Job<'_>,
         prompt: String,
         workspace: Arc<WorkspaceDir>,
+        launcher: Launcher,
     ) -> Result<()> {
         let brief = brief(&job, prompt)?;
         let past = self.parts.store.journal(job.task.id).await?;
@@ -150,7 +157,7 @@ impl Coordinator {
             journal: &journal,
             mailbox: &mailbox,
         };
-        let runtime = self.runtime(&job, Arc::clone(&workspace))?;
+        let runtime = self.runtime(&job, Arc::clone(&workspace), launcher)?;
         let within = job.stop.child_token();
         let mut work = Box::pin(runtime.run(&brief, past, ports, &within));
         let ending = tokio::select! {
@@ -164,6 +171,7 @@ impl Coordinator {
                 work.await.map(|ending| late(ending, job.step, self.moment().now))
             }
         };
+        self.note_usage(&job, &workspace).await?;
         match ending {
             Err(JournalRefused) => match journal.refusal() {
                 error if error.is_held() => self.give_back_unbegun(&job).await,
@@ -179,7 +187,12 @@ impl Coordinator {
         self.commit(Batch::release(job.fence, decision)).await
     }
 
-    fn runtime(&self, job: &Job<'_>, workspace: Arc<WorkspaceDir>) -> Result<Runtime> {
+    fn runtime(
+        &self,
+        job: &Job<'_>,
+        workspace: Arc<WorkspaceDir>,
+        launcher: Launcher,
+    ) -> Result<Runtime> {
         let Job { plan, agent, .. } = job;
         let observer: Arc<dyn Observer> = Arc::<Notices>::clone(&self.parts.notices);
         let allowances = plan.budgets.of(agent.id);
@@ -191,7 +204,8 @@ impl Coordinator {
                 source: Box::new(source),
             })?,
             workspace,
-            launcher: self.parts.launcher.clone(),
+            launcher,
+            web: Arc::clone(&self.parts.web),
             clock: Arc::clone(&self.parts.clock),
             ids: Arc::clone(&self.parts.ids),
             ends: job.stop.clone(),
@@ -284,7 +298,7 @@ impl Coordinator {
         let (workspaces, uid) = (self.workspaces_of(workspace), workspace.process_uid);
         let name = job.agent.id.to_string();
         let opened = off_runtime(move || workspaces.open(&name, uid)).await?;
-        Ok(opened.map(Arc::new))
+        Ok(opened.map(|workspace| Arc::new(grants::bounded(workspace, &job.agent))))
     }
 
     async fn complete(
@@ -403,6 +417,8 @@ fn brief(job: &Job<'_>, prompt: String) -> Result<TaskBrief> {
         .ok_or_else(|| {
             Error::Broken(format!("the stored workflow has no agent '{}'", agent.name))
         })?;
+    let hosts = Hosts::try_from(spec.web_hosts.clone())
+        .map_err(|error| Error::Broken(format!("the stored workflow: {error}")))?;
     Ok(TaskBrief {
         task_id: task.id,
         run_id: task.run_id,
@@ -410,11 +426,12 @@ fn brief(job: &Job<'_>, prompt: String) -> Result<TaskBrief> {
         step: step.id.clone(),
         workflow: plan.workflow.name.clone(),
         agent: agent.name.clone(),
-        instructions: spec.instructions.clone(),
+        instructions: grants::told(&spec.instructions, agent),
         model: agent.model_name.clone(),
         prompt,
         peers: plan.peers_of(agent.id),
         tools: spec.tools.clone(),
+        hosts,
         max_turns: spec.max_turns,
         max_repeats: spec.max_repeats,
         context_tokens: context_tokens(agent, spec),

@@ -4,6 +4,7 @@
 //! Time and ids come in as arguments, so that a rule gives the same answer in a test, in a
 //! simulation and in a replay of the event log.
 
+mod address;
 mod agent;
 mod approval;
 mod budget;
@@ -26,6 +27,7 @@ mod project;
 mod provider;
 mod row;
 mod run;
+mod sandbox;
 mod sealed;
 mod subject;
 mod task;
@@ -35,6 +37,7 @@ mod usage;
 mod workflow;
 mod workspace;
 
+pub use address::is_public;
 pub use agent::{Agent, AgentState, PauseAt};
 pub use approval::{Approval, ApprovalState};
 pub use budget::{Budget, Fit, Held, WorstCase};
@@ -56,9 +59,10 @@ pub use id::{
 pub use journal::{EffectClass, EntryKind, EntryState, JournalEntry};
 pub use label::{MAX_LABEL, is_label};
 pub use message::{
-    Audience, Delivery, DeliveryStatus, Draft, Letter, MAX_MESSAGE_TYPE_BYTES, MAX_PAYLOAD_BYTES,
-    MAX_PAYLOAD_DEPTH, MAX_RECIPIENTS, Message, MessageFault, MessageLimits, Outcome, PayloadFault,
-    Settlement, Undelivered, deliver, inbox_subject, payload_from_json, settle_undelivered,
+    Audience, Delivery, DeliveryStatus, Draft, EVERYONE, Letter, MAX_MESSAGE_TYPE_BYTES,
+    MAX_PAYLOAD_BYTES, MAX_PAYLOAD_DEPTH, MAX_RECIPIENTS, Message, MessageFault, MessageLimits,
+    Outcome, PayloadFault, Settlement, TOPIC_OF_EVERYONE, Undelivered, deliver, inbox_subject,
+    payload_from_json, settle_undelivered,
 };
 pub use metrics::ResourceMetrics;
 pub use nearest::nearest;
@@ -67,6 +71,7 @@ pub use project::Project;
 pub use provider::{AuthType, ProviderConfig, RateLimits};
 pub use row::{Row, RowKind};
 pub use run::{Run, RunPlan};
+pub use sandbox::{LimitsSpec, NetworkAccess, SandboxSpec};
 pub use sealed::Sealed;
 pub use subject::{MAX_SUBJECT_BYTES, SubjectFault, check_subject, reserved_part};
 pub use task::{CancelReason, Orphans, Task, TaskState, TaskWait};

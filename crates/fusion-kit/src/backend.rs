@@ -3,18 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use fusion_api_types::{Problem, ProblemKind, RunDetail, RunSummary, WorkflowSummary};
 use fusion_cli::{Backend, Progress, ResumeRequest, RunRequest};
 use fusion_coordination::{Driven, NewRun, Notices, Raised, check_models};
-use fusion_core::{AgentSpec, ProviderConfig, Run, RunId, TaskState, Workflow, WorkflowDefinition};
-use fusion_persistence::{JournalReader, Page, Reader, Repository, RunFilter, TaskReader};
+use fusion_core::{AgentSpec, ProviderConfig, Run, RunId, TaskState, WorkflowDefinition};
+use fusion_persistence::{JournalReader, Page, Repository, RunFilter, TaskReader};
 use fusion_persistence_sql::{Location, SqlStore};
 use fusion_providers::Registry;
 use fusion_workspaces::Sandbox;
-use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::answers::Answers;
@@ -27,14 +25,9 @@ use crate::held::Left;
 use crate::problems;
 use crate::sandbox;
 use crate::signals::stop_on_signal;
-use crate::views::{Snapshot, summary, workflow_summary};
+use crate::views::{summary, workflow_summary};
+use crate::watch::{Watched, snapshot};
 use crate::wiring::{self, Engine, SCRIPTED, Told};
-
-/// How often progress is told when nothing happens.
-const TICK: Duration = Duration::from_millis(250);
-
-/// Progress is told at most this often.
-const QUIET: Duration = Duration::from_millis(50);
 
 /// Works on a data directory of this machine.
 #[derive(Debug)]
@@ -113,7 +106,7 @@ impl LocalBackend {
             progress.notice(&notice);
         }
         let answers = Arc::clone(&self.answers);
-        let watched = Watched::new(engine.store(), run, answers)
+        let mut watched = Watched::new(engine.store(), run, answers)
             .await
             .map_err(read)?;
         let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
@@ -127,7 +120,7 @@ impl LocalBackend {
                 driven
             })
         };
-        let told = tell(engine, data_dir, &watched, &ended, progress).await;
+        let told = watched.tell(engine, data_dir, &ended, progress).await;
         if told.is_err() {
             stop.cancel();
         }
@@ -145,12 +138,10 @@ impl LocalBackend {
             Driven::Ended(_) => Shown::Live,
             Driven::Interrupted => Shown::Left,
         };
-        let last = watched
-            .detail(engine.store(), data_dir, shown)
+        watched
+            .last(engine, data_dir, shown, progress)
             .await
-            .map_err(read)?;
-        progress.update(&last);
-        Ok(last)
+            .map_err(read)
     }
 
     /// The store of this data directory for reading; `None` when there is no data yet.
@@ -205,7 +196,7 @@ impl Reading {
 
 /// Whether a process works on the runs that are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shown {
+pub(crate) enum Shown {
     Live,
     Left,
 }
@@ -234,6 +225,7 @@ impl Backend for LocalBackend {
             .await
             .map_err(|error| problems::of_models(&request.file, &file.source, &error, &data_dir))?;
         let engine = self.engine(&data_dir, registry).await?;
+        let source = file.source.clone();
         let new = NewRun {
             definition: file.definition,
             source: file.source,
@@ -245,7 +237,7 @@ impl Backend for LocalBackend {
             Ok(run) => run,
             Err(error) => {
                 engine.undo().await;
-                return Err(problems::of_engine(&error));
+                return Err(problems::of_grants(&request.file, &source, &error));
             }
         };
         let driving = Driving {
@@ -404,81 +396,4 @@ async fn check_again(registry: &Registry, driving: &Driving<'_>, run: &Run) -> R
     .await
     .map(|_| ())
     .map_err(|error| problems::left_over(&error, driving.data_dir, run.id))
-}
-
-async fn snapshot(store: &dyn Reader, run: RunId) -> fusion_persistence::Result<Snapshot> {
-    Ok(Snapshot {
-        run: store.get(run).await?,
-        agents: store.agents_of_run(run).await?,
-        tasks: store.tasks_of_run(run).await?,
-        activity: store.activity(run).await?,
-        journals: BTreeMap::new(),
-    })
-}
-
-/// A run that is shown again and again: what never changes is read once.
-struct Watched {
-    run: RunId,
-    workflow: Workflow,
-    answers: Arc<Answers>,
-}
-
-impl Watched {
-    async fn new(
-        store: &dyn Reader,
-        run: RunId,
-        answers: Arc<Answers>,
-    ) -> fusion_persistence::Result<Self> {
-        let workflow = store.get(store.get(run).await?.workflow_id).await?;
-        Ok(Self {
-            run,
-            workflow,
-            answers,
-        })
-    }
-
-    async fn detail(
-        &self,
-        store: &dyn Reader,
-        data_dir: &DataDir,
-        shown: Shown,
-    ) -> fusion_persistence::Result<RunDetail> {
-        let snapshot = snapshot(store, self.run).await?;
-        Ok(snapshot.detail(&self.workflow, data_dir.path(), shown == Shown::Live))
-    }
-}
-
-/// Tells how a run goes until the engine is done with it.
-async fn tell(
-    engine: &Engine,
-    data_dir: &DataDir,
-    watched: &Watched,
-    ended: &CancellationToken,
-    progress: &mut dyn Progress,
-) -> Result<(), Problem> {
-    if !progress.is_shown() {
-        return Ok(());
-    }
-    let read = |error: fusion_persistence::Error| problems::of_store(&error);
-    let mut hints = engine.hints(watched.run).await?;
-    let mut ticks = interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut told = None;
-    loop {
-        tokio::select! {
-            biased;
-            () = ended.cancelled() => return Ok(()),
-            _ = ticks.tick() => {}
-            Some(_) = hints.recv() => {
-                if told.is_some_and(|told: Instant| told.elapsed() < QUIET) {
-                    continue;
-                }
-            }
-        }
-        let detail = watched.detail(engine.store(), data_dir, Shown::Live).await;
-        let mut detail = detail.map_err(read)?;
-        watched.answers.add_to(&mut detail);
-        progress.update(&detail);
-        told = Some(Instant::now());
-    }
 }

@@ -19,6 +19,7 @@ mod signals;
 mod system;
 mod tools;
 mod views;
+mod watch;
 mod wiring;
 
 use std::process::ExitCode;

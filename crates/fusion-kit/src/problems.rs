@@ -9,7 +9,9 @@ use fusion_core::{Coded, ErrorCode, InputFault, ProviderConfig, RunId, error_cha
 use fusion_messaging_redis::Error as BusError;
 use fusion_persistence::Error as StoreError;
 use fusion_providers::Error as ModelError;
-use fusion_workflow_file::{Choice, ChoicePart, Fault, Position, place_in_agent};
+use fusion_workflow_file::{
+    Choice, ChoicePart, Fault, GrantList, Position, place_in_agent, place_of_grant,
+};
 
 use crate::data_dir::DataDir;
 
@@ -57,6 +59,7 @@ pub(crate) fn of_store(error: &StoreError) -> Problem {
         | StoreError::Exists { .. }
         | StoreError::Missing { .. }
         | StoreError::InUse { .. }
+        | StoreError::Heard { .. }
         | StoreError::Refused { .. }
         | StoreError::Repeated(_)
         | StoreError::KeyReused { .. }
@@ -147,6 +150,7 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
         Error::Unserved { help, .. } => with_help(problem, help.clone()),
         Error::Store(error) => of_store(error),
         Error::Choice { .. }
+        | Error::Grant { .. }
         | Error::Ended { .. }
         | Error::Held { .. }
         | Error::Lifecycle { .. }
@@ -242,6 +246,37 @@ pub(crate) fn of_models(path: &Path, text: &str, error: &Error, data_dir: &DataD
         position: place,
     };
     in_file(agent, fault)
+}
+
+/// A run that was not stored: where the workflow file grants what can't be granted, with the place
+/// in it.
+pub(crate) fn of_grants(path: &Path, text: &str, error: &Error) -> Problem {
+    let Error::Grant {
+        agent,
+        granted,
+        why,
+    } = error
+    else {
+        return of_engine(error);
+    };
+    let Some(position) = place_of_grant(text, agent, *granted) else {
+        return of_engine(error);
+    };
+    let help = match granted.list {
+        GrantList::Read | GrantList::Write => {
+            "name a folder that is there, and holds nothing but what the agent needs"
+        }
+        GrantList::Env => "set it in the environment of fusion-kit, or leave it out",
+    };
+    let fault = Fault {
+        message: why.clone(),
+        help: Some(help.to_owned()),
+        position,
+    };
+    Problem {
+        message: format!("the agent '{agent}' can't be spawned"),
+        ..of_faults(path, text.to_owned(), vec![fault])
+    }
 }
 
 /// A known vendor is added by its name, anything else by its base URL.

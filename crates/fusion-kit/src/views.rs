@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use fusion_api_types::{
-    AgentView, InputView, JournalView, RunDetail, RunSummary, StepView, UsageView, WaitView,
-    WorkflowSummary,
+    AgentView, GrantsView, InputView, JournalView, RunDetail, RunSummary, StepView, UsageView,
+    WaitView, WorkflowSummary,
 };
+use fusion_coordination::granted_to;
 use fusion_core::{
-    Agent, AgentId, EntryKind, JournalEntry, Run, StepSpec, Task, TaskGraph, TaskId, TaskState,
-    TaskWait, Usage, Workflow, WorkflowDefinition, Workspace,
+    Agent, AgentId, EntryKind, JournalEntry, Run, SandboxSpec, StepSpec, Task, TaskGraph, TaskId,
+    TaskState, TaskWait, Usage, Workflow, WorkflowDefinition, Workspace,
 };
 use serde_json::Value;
 
@@ -153,7 +154,31 @@ fn agent_view(agent: &Agent) -> AgentView {
         model: agent.model_name.clone(),
         capabilities: agent.capabilities.iter().map(str::to_owned).collect(),
         workspace_path: agent.workspace_path.clone(),
+        grants: grants_view(&granted_to(agent)),
     }
+}
+
+fn grants_view(granted: &SandboxSpec) -> Option<GrantsView> {
+    let limits = granted.limits;
+    let limits = [
+        ("memory", limits.memory),
+        ("processes", limits.processes),
+        ("cpu", limits.cpu_seconds),
+        ("file_size", limits.file_size),
+        ("disk", limits.disk),
+        ("files", limits.files),
+    ];
+    let named = limits.into_iter();
+    let view = GrantsView {
+        network: granted.network.to_string(),
+        limits: named
+            .filter_map(|(name, limit)| Some((name.to_owned(), limit?)))
+            .collect(),
+        read: granted.read.clone(),
+        write: granted.write.clone(),
+        env: granted.env.clone(),
+    };
+    (!granted.is_empty()).then_some(view)
 }
 
 pub(crate) fn usage_view(usage: Usage) -> UsageView {

@@ -15,6 +15,8 @@ use fusion_messaging::{Pattern, Subscription};
 use fusion_persistence::{Patience, Patient, Store};
 use fusion_persistence_sql::{Durability, Location, SqlStore};
 use fusion_providers::Registry;
+use fusion_web::Web;
+use fusion_web_http::HttpWeb;
 use fusion_workspaces::{Owners, Prepared, Workspaces};
 use secrecy::ExposeSecret;
 use tokio::task::JoinHandle;
@@ -25,6 +27,7 @@ use bus::OpenBus;
 
 use crate::config::Config;
 use crate::data_dir::{DataDir, Owned};
+use crate::messages;
 use crate::problems;
 use crate::system::{SystemClock, SystemIds};
 
@@ -133,6 +136,7 @@ impl Engine {
         let location = location(config, data_dir)?;
         let bus_place = BusPlace::of(config)?;
         let retention = retention(config)?;
+        let messages = messages::limits(config)?;
         let (root, prepared) = prepare_workspaces(config, data_dir, &owners)?;
         let writing = TaskTracker::new();
         let store = match SqlStore::open(&location, &writing).await {
@@ -150,6 +154,7 @@ impl Engine {
             providers: registry,
             notices,
             launcher,
+            web: web(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(ids),
         };
@@ -162,6 +167,7 @@ impl Engine {
             sweep: Duration::from_secs(1),
             grace: grace(&location),
             retention,
+            messages,
         };
         Ok(Opened {
             coordinator: Coordinator::new(parts, options),
@@ -346,4 +352,9 @@ pub(crate) async fn open_to_read(location: &Location) -> Result<Option<SqlStore>
     SqlStore::open_to_read(location)
         .await
         .map_err(|error| problems::of_store(&error))
+}
+
+/// What fetches pages for agents.
+pub(crate) fn web() -> Arc<dyn Web> {
+    Arc::new(HttpWeb::default())
 }

@@ -6,15 +6,17 @@ use async_trait::async_trait;
 use fusion_core::{
     Agent, AgentId, AgentState, ProjectId, ProviderId, RunId, StateMachine, Workspace,
 };
-use fusion_persistence::{AgentFilter, AgentReader, Result};
+use fusion_persistence::{AgentFilter, AgentReader, Error, Result};
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::SelectStatement;
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, Statement, Value};
 
+use crate::deliveries::places;
 use crate::error::{corrupt, trying};
+use crate::session::Session;
 use crate::store::{SqlStore, unsigned};
-use crate::table::{Col, Stored, Versioned, any_of, exactly, stored_as};
-use crate::{json, projects, tasks, workspaces};
+use crate::table::{Col, Stored, Versioned, any_of, columns, exactly, stored_as};
+use crate::{failure, json, projects, tasks, workspaces};
 
 pub(crate) mod table {
     #![expect(
@@ -157,6 +159,34 @@ impl Versioned for Agent {
     fn requires(&self) -> Vec<SelectStatement> {
         projects::must_exist(self.project_id)
     }
+}
+
+/// Runs in one statement: no more than there are jobs in a transaction.
+const RUNS_PER_LOOK: usize = 64;
+
+/// Refuses to go on when an agent of one of these runs listens to something.
+pub(crate) async fn expect_no_listeners(
+    session: &mut impl Session,
+    runs: &BTreeSet<RunId>,
+) -> failure::Result<()> {
+    let runs: Vec<Value> = runs.iter().map(|run| Value::from(run.uuid())).collect();
+    for some in runs.chunks(RUNS_PER_LOOK) {
+        let sql = format!(
+            "SELECT {columns} FROM agents WHERE run_id IN ({runs})
+               AND message_subscriptions <> '[]' AND state <> 'terminated' LIMIT 1",
+            columns = columns::<table::Entity>().join(", "),
+            runs = places(1, some.len()),
+        );
+        let look = Statement::from_sql_and_values(session.backend(), sql, some.to_vec());
+        let listeners = session
+            .rows::<table::Entity>("look for listeners", look)
+            .await?;
+        if let Some(run) = listeners.into_iter().find_map(|agent| agent.run_id) {
+            let run = RunId::from_uuid(run);
+            return Err(Error::Heard { run }.into());
+        }
+    }
+    Ok(())
 }
 
 #[async_trait]

@@ -208,7 +208,7 @@ async fn what_an_agent_did_is_a_line_for_each_effect() {
     assert_eq!(Value::Array(lines.collect()), entries);
 }
 
-fn sent(result: &Value) -> Value {
+fn sent(result: impl serde::Serialize) -> Value {
     json!({
         "message": ID, "agent": ID, "name": "writer", "state": "idle", "run": "run-1",
         "result": result,
@@ -217,7 +217,7 @@ fn sent(result: &Value) -> Value {
 
 #[tokio::test]
 async fn who_waits_for_an_agent_gets_its_result_and_its_exit_code() {
-    let backend = answering(sent(&Value::Null));
+    let backend = answering(sent(Value::Null));
     let said = fusion_kit("agent send writer Write a haiku.", &backend).await;
     assert_eq!(
         *backend.asked.lock().unwrap(),
@@ -232,7 +232,7 @@ async fn who_waits_for_an_agent_gets_its_result_and_its_exit_code() {
         )
     );
     for (run, code) in [(completed_run(), 0), (failed_run(), 1)] {
-        let report = sent(&serde_json::to_value(&run).unwrap());
+        let report = sent(&run);
         let said = fusion_kit("agent send writer Go. --wait", &answering(report.clone())).await;
         assert_eq!(said.code, code);
         assert!(

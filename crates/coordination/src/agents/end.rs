@@ -156,14 +156,23 @@ impl Coordinator {
         }
     }
 
-    /// Packs a workspace; says where to.
+    /// Packs a workspace; says where to. One that is gone was packed before a crash.
     async fn archive_workspace(&self, agent: &Agent, workspace: &Workspace) -> Result<PathBuf> {
-        let to = self.options.archives_root.join(format!("{}.tar", agent.id));
+        let into = self.options.archives_root.clone();
         let (workspaces, name) = (self.workspaces_of(workspace), agent.id.to_string());
-        let archive = to.clone();
-        let packed = off_runtime(move || workspaces.archive(&name, &archive)).await?;
-        packed.map_err(|source| of_workspace(agent, source))?;
-        Ok(to)
+        let uid = workspace.process_uid;
+        let packed = off_runtime(move || {
+            let earlier = into.join(format!("{name}.tar"));
+            match workspaces.archive(&name, uid, &into) {
+                Ok(archive) => Ok(archive.path),
+                Err(fusion_workspaces::Error::NoWorkspace { .. }) if earlier.exists() => {
+                    Ok(earlier)
+                }
+                Err(error) => Err(error),
+            }
+        })
+        .await?;
+        packed.map_err(|source| of_workspace(agent, source))
     }
 }
 

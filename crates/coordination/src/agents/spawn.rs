@@ -138,7 +138,7 @@ impl Coordinator {
             made.map_err(|source| of_workspace(agent, source))?;
             let has_shell = super::spec_of(agent)?.tools.contains(&ToolGroup::Shell);
             if has_shell {
-                let report = self.look(workspace).await?;
+                let report = self.look(agent, workspace).await?;
                 note(
                     agent,
                     &report.map_err(|source| of_workspace(agent, source))?,

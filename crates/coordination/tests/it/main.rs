@@ -13,7 +13,11 @@ mod fallback_models;
 #[cfg(test)]
 mod gate;
 #[cfg(test)]
+mod hops;
+#[cfg(test)]
 mod launches;
+#[cfg(test)]
+mod listening;
 #[cfg(test)]
 mod lost_calls;
 #[cfg(test)]

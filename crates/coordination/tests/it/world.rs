@@ -11,13 +11,16 @@ use async_trait::async_trait;
 use fusion_coordination::{
     Coordinator, Driven, Error, NewRun, Notices, Options, Parts, Raised, check_models,
 };
-use fusion_core::{AgentId, Clock, EventType, IdSource, JournalEntry, Run, RunId, Task, Timestamp};
+use fusion_core::{
+    AgentId, Clock, EventType, IdSource, JournalEntry, MessageLimits, Run, RunId, Task, Timestamp,
+};
 use fusion_messaging::{Bus, InProcessBus, Pattern, QueueLimits, Subject, Subscription};
 use fusion_persistence::{EventFilter, EventReader, JournalReader, Repository, TaskReader};
 use fusion_persistence_sql::{Durability, Location, SqlStore};
 use fusion_providers::{
     LayerOptions, Layered, Observer, Provider, QuotaGateOptions, Registry, RetryOptions,
 };
+use fusion_web::NoWeb;
 use fusion_workspaces::{Launcher, Owners, Workspaces};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -65,6 +68,7 @@ impl World {
             providers: Arc::clone(&registry),
             notices: Arc::clone(&notices),
             launcher: Launcher::new(vec!["/bin/false".into()]),
+            web: Arc::new(NoWeb),
             clock: Arc::new(Ticking::default()),
             ids: Arc::new(Ids::default()),
         };
@@ -77,6 +81,7 @@ impl World {
             sweep: Duration::from_millis(200),
             grace: Duration::ZERO,
             retention: None,
+            messages: MessageLimits::default(),
         };
         Self {
             folder,

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use fusion_core::{AgentSpec, DEFAULT_MAX_TURNS, ToolGroup};
+use fusion_core::{AgentSpec, DEFAULT_MAX_TURNS, EVERYONE, ToolGroup};
 
 use crate::choice::MAX_NAME;
 use crate::fault::{Faults, RawFault};
 use crate::read::section::{Keys, Section, named};
-use crate::read::{Marked, budget, messages, models, name, value};
+use crate::read::{Marked, budget, messages, models, name, sandbox, value, web};
 use crate::tree::{Kind, Node};
 
 const MAX_AGENTS: usize = 1_000;
@@ -34,6 +34,8 @@ const AGENT: Keys = Keys {
         "provider_options",
         "budget",
         "subscriptions",
+        "web",
+        "sandbox",
     ],
     later: &[],
 };
@@ -46,6 +48,11 @@ pub(super) fn read(node: &Node<'_>, faults: &mut Faults) -> BTreeMap<String, Age
         faults.add(RawFault::new(message, &node.span));
     }
     for (key, node) in entries.into_iter().take(MAX_AGENTS) {
+        if key.text == EVERYONE {
+            let message = format!("no agent can be called `{EVERYONE}`");
+            let fault = RawFault::new(message, &key.span);
+            faults.add(fault.help("agents write it to send a message to every other agent"));
+        }
         name::label(&key, "an agent's name", faults);
         agents.insert(key.text.to_owned(), read_one(key.text, node, faults));
     }
@@ -100,8 +107,12 @@ fn read_one(name: &str, node: &Node<'_>, faults: &mut Faults) -> AgentSpec {
         agent.provider_options = models::options(node, faults);
     }
     agent.budget = budget::read(&section, faults);
+    agent.web_hosts = web::hosts(&section, &agent.tools, faults);
     if let Some(node) = section.get("subscriptions", faults) {
         agent.subscriptions = messages::patterns(node, "subscriptions", faults);
+    }
+    if let Some(node) = section.get("sandbox", faults) {
+        agent.sandbox = sandbox::read(node, name, faults);
     }
     agent
 }
