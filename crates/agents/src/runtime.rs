@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fusion_core::{Clock, Coded, EntryState, ErrorCode, IdSource, JournalEntry, error_chain};
 use fusion_providers::{Provider, TurnPlace, TurnRequest};
+use fusion_web::Web;
 use fusion_workspaces::{Launcher, WorkspaceDir};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,8 @@ pub struct Runtime {
     pub workspace: Arc<WorkspaceDir>,
     /// Starts its processes.
     pub launcher: Launcher,
+    /// Fetches pages for it.
+    pub web: Arc<dyn Web>,
     /// Tells the time of journal entries.
     pub clock: Arc<dyn Clock>,
     /// Makes the ids of journal entries.
@@ -72,6 +75,7 @@ impl Runtime {
             command_timeout: brief.command_timeout,
             output_file: None,
             cancel: cancel.clone(),
+            web: Arc::clone(&self.web),
             mailbox: ports.mailbox,
             peers: &brief.peers,
             correspondence: Correspondence::default(),

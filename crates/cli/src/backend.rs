@@ -15,7 +15,7 @@ use fusion_api_types::{
 
 pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
 pub use providers::{AskKey, NewProvider, Providers};
-pub use tools::{HeldCommand, NotRun, Tools};
+pub use tools::{HeldCommand, NotRun, ToolFolder, Tools};
 
 /// What a run is started with.
 #[derive(Debug, Clone, PartialEq, Eq)]

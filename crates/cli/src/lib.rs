@@ -29,7 +29,7 @@ pub use args::{
 };
 pub use backend::{
     AskKey, Backend, Content, HeldCommand, MessageQuery, Messages, NewMessage, NewProvider, NotRun,
-    Progress, Providers, ResumeRequest, RunRequest, Tail, To, Tools, Upkeep,
+    Progress, Providers, ResumeRequest, RunRequest, Tail, To, ToolFolder, Tools, Upkeep,
 };
 pub use execute::{execute, refuse};
 pub use exit::Exit;

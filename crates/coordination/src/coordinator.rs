@@ -8,6 +8,7 @@ use fusion_core::{Clock, IdSource, Moment, NodeId, Workspace};
 use fusion_messaging::{Bus, Subject};
 use fusion_persistence::{Batch, Lease, Store};
 use fusion_providers::Registry;
+use fusion_web::Web;
 use fusion_workspaces::{Launcher, Owners, Workspaces};
 
 use crate::{Error, Notices, Result};
@@ -25,6 +26,8 @@ pub struct Parts {
     pub notices: Arc<Notices>,
     /// Starts agents' processes.
     pub launcher: Launcher,
+    /// Fetches pages for agents.
+    pub web: Arc<dyn Web>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Makes ids.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use fusion_agents::{Journal, JournalRefused, Record};
 use fusion_core::{
     Agent, Change, Decision, EntryKind, EntryState, EventType, JournalEntry, Message, MessageId,
-    Severity, Task, Usage, deliver,
+    Severity, Task, Timestamp, Usage, deliver,
 };
 use fusion_persistence::{Batch, Fence};
 use serde_json::{Value, json};
@@ -50,6 +50,11 @@ impl<'a> TaskJournal<'a> {
             task: self.task.id,
             number: self.task.fence,
         }
+    }
+
+    /// When the agent began, also if it was cut off and went on since.
+    pub(crate) fn begun_at(&self) -> Timestamp {
+        self.task.started_at.unwrap_or_default()
     }
 
     /// The agent at work.

@@ -8,8 +8,8 @@ use fusion_agents::{
     Addressed, Incoming, JournalRefused, Mailbox, Outgoing, Record, Refusal, Sender,
 };
 use fusion_core::{
-    Agent, AgentId, AgentState, Audience, Draft, EventType, Message, MessageLimits, Severity,
-    error_chain, inbox_subject,
+    Agent, AgentId, AgentState, Audience, Delivery, DeliveryStatus, Draft, EventType, Message,
+    MessageLimits, Severity, error_chain, inbox_subject,
 };
 use fusion_messaging::{Pattern, Subscription};
 use fusion_persistence::Batch;
@@ -92,24 +92,39 @@ impl<'a> TaskMailbox<'a> {
         Ok((own, others))
     }
 
-    /// The message that is answered: one of this run.
+    /// The message that is answered: one of this run, which the agent sent or read.
     async fn answered(&self, outgoing: &Outgoing) -> Result<Option<Message>, Refusal> {
         let Some(id) = outgoing.reply_to else {
             return Ok(None);
         };
-        let found: Option<Message> = self
-            .coordinator
-            .parts
-            .store
-            .find(id)
-            .await
-            .map_err(|error| unreadable(&error))?;
-        match found.filter(|message| message.run_id == Some(self.plan.run.id)) {
-            Some(message) => Ok(Some(message)),
-            None => Err(Refusal(format!(
-                "there is no message {id} in this run to answer: take its id from the message, or write `last`"
-            ))),
+        let (store, own) = (&self.coordinator.parts.store, self.journal.agent().id);
+        let found: Option<Message> = store.find(id).await.map_err(|error| unreadable(&error))?;
+        if let Some(message) = found.filter(|message| message.run_id == Some(self.plan.run.id)) {
+            if message.sender_agent_id == Some(own) {
+                return Ok(Some(message));
+            }
+            let deliveries = store.deliveries(id).await;
+            let deliveries = deliveries.map_err(|error| unreadable(&error))?;
+            let was_read =
+                |one: &Delivery| one.agent_id == own && one.status == DeliveryStatus::Delivered;
+            if deliveries.iter().any(was_read) {
+                return Ok(Some(message));
+            }
         }
+        Err(Refusal(format!(
+            "you have neither read nor sent a message {id}: take its id from the message, or write `last`"
+        )))
+    }
+
+    /// How far the talk with these agents has come: the most hops of what the agent last read of them
+    /// in its step. What it read is committed before it can send, and its fence keeps others from
+    /// reading for it.
+    async fn heard_of(&self, agents: &[AgentId]) -> Result<Option<u32>, Refusal> {
+        let (store, own) = (&self.coordinator.parts.store, self.journal.agent().id);
+        let heard = store.hops_heard(own, self.journal.begun_at()).await;
+        let heard = heard.map_err(|error| unreadable(&error))?.into_iter();
+        let of_them = heard.filter(|(agent, _)| agents.contains(agent));
+        Ok(of_them.map(|(_, hops)| hops).max())
     }
 
     /// Writes into the event log that the message flow does not let an agent send.
@@ -184,8 +199,9 @@ impl Mailbox for TaskMailbox<'_> {
                 return Err(Refusal(refused.why));
             }
         };
-        let moment = self.coordinator.moment();
         let ids: Vec<AgentId> = found.agents.iter().map(|agent| agent.id).collect();
+        let heard = self.heard_of(&ids).await?;
+        let moment = self.coordinator.moment();
         let default_type = || DEFAULT_TYPE.to_owned();
         let draft = Draft {
             sender: Some(&own),
@@ -204,7 +220,7 @@ impl Mailbox for TaskMailbox<'_> {
             }),
         };
         let (message, sending) = draft
-            .send(MessageLimits::default(), moment)
+            .send_after(heard, MessageLimits::default(), moment)
             .map_err(|fault| Refusal(error_chain(&fault)))?;
         let mut told = format!("Sent message {} to {}.", message.id, listed(&found.agents));
         if !found.kept_from.is_empty() {

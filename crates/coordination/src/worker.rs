@@ -9,6 +9,7 @@ use fusion_core::{
 };
 use fusion_persistence::{Claimed, Fence};
 use fusion_providers::Observer;
+use fusion_web::Hosts;
 use fusion_workspaces::{Launcher, WorkspaceDir};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -183,6 +184,7 @@ impl Coordinator {
             })?,
             workspace,
             launcher,
+            web: Arc::clone(&self.parts.web),
             clock: Arc::clone(&self.parts.clock),
             ids: Arc::clone(&self.parts.ids),
             ends: job.stop.clone(),
@@ -377,6 +379,8 @@ fn brief(job: &Job<'_>, prompt: String) -> Result<TaskBrief> {
         .ok_or_else(|| {
             Error::Broken(format!("the stored workflow has no agent '{}'", agent.name))
         })?;
+    let hosts = Hosts::try_from(spec.web_hosts.clone())
+        .map_err(|error| Error::Broken(format!("the stored workflow: {error}")))?;
     Ok(TaskBrief {
         task_id: task.id,
         run_id: task.run_id,
@@ -389,6 +393,7 @@ fn brief(job: &Job<'_>, prompt: String) -> Result<TaskBrief> {
         prompt,
         peers: plan.peers_of(agent.id),
         tools: spec.tools.clone(),
+        hosts,
         max_turns: spec.max_turns,
         max_repeats: spec.max_repeats,
         context_tokens: context_tokens(agent, spec),

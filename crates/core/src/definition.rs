@@ -164,6 +164,8 @@ text_enum! {
         Shell = "shell",
         /// `send_message`, `read_messages`, `wait_for_message`, `subscribe`, `unsubscribe`.
         Messages = "messages",
+        /// `fetch_url`.
+        Web = "web",
     }
 }
 
@@ -202,6 +204,9 @@ pub struct AgentSpec {
     /// What its model calls may use in all.
     #[serde(default, skip_serializing_if = "Budget::is_empty")]
     pub budget: Budget,
+    /// The hosts that it may fetch pages from, as the file has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub web_hosts: Vec<String>,
     /// Patterns of the topics that it hears from its first turn on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subscriptions: Vec<String>,

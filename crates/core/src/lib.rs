@@ -4,6 +4,7 @@
 //! Time and ids come in as arguments, so that a rule gives the same answer in a test, in a
 //! simulation and in a replay of the event log.
 
+mod address;
 mod agent;
 mod approval;
 mod budget;
@@ -35,6 +36,7 @@ mod usage;
 mod workflow;
 mod workspace;
 
+pub use address::is_public;
 pub use agent::{Agent, AgentState};
 pub use approval::{Approval, ApprovalState};
 pub use budget::{Budget, Fit, Held, WorstCase};

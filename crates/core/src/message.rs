@@ -93,7 +93,8 @@ pub struct Message {
     pub reply_to: Option<MessageId>,
     /// The failed or expired message that it sends again.
     pub resends: Option<MessageId>,
-    /// How many replies led to it: 0 for a fresh one, and one more than what it answers.
+    /// How many messages went to and fro before it: 0 for a fresh one; one more than what it answers,
+    /// and than what its sender last took in, in its step, from an agent that it goes to.
     pub hops: u32,
     /// How far it has come, of all its deliveries: [`DeliveryStatus::of_message`].
     pub delivery_status: DeliveryStatus,
@@ -195,7 +196,7 @@ pub struct Settlement {
 pub struct MessageLimits {
     /// Messages that wait for one agent at most.
     pub inbox: u32,
-    /// Replies to replies at most.
+    /// Messages that go to and fro between agents at most.
     pub hops: u32,
 }
 

@@ -15,6 +15,8 @@ use fusion_messaging::{Pattern, Subscription};
 use fusion_persistence::{Patience, Patient, Store};
 use fusion_persistence_sql::{Durability, Location, SqlStore};
 use fusion_providers::Registry;
+use fusion_web::Web;
+use fusion_web_http::HttpWeb;
 use fusion_workspaces::{Owners, Prepared, Workspaces};
 use secrecy::ExposeSecret;
 use tokio::task::JoinHandle;
@@ -149,6 +151,7 @@ impl Engine {
             providers: registry,
             notices,
             launcher,
+            web: web(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(ids),
         };
@@ -334,4 +337,9 @@ pub(crate) async fn open_to_read(location: &Location) -> Result<Option<SqlStore>
     SqlStore::open_to_read(location)
         .await
         .map_err(|error| problems::of_store(&error))
+}
+
+/// What fetches pages for agents.
+pub(crate) fn web() -> Arc<dyn Web> {
+    Arc::new(HttpWeb::default())
 }

@@ -160,6 +160,8 @@ macro_rules! store_conformance {
             messages_are_selected_by_their_filter,
             messages_are_found_by_place_and_by_id,
             an_inbox_is_read_in_the_order_of_the_log,
+            one_look_at_an_inbox_is_bounded_in_bytes,
+            the_last_message_read_of_each_sender_tells_its_hops,
             an_expired_message_is_not_read_and_is_found,
             what_waits_for_an_ended_agent_is_found,
             a_delivery_ends_once_and_is_told_once,

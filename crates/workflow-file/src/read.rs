@@ -14,6 +14,7 @@ mod sandbox;
 mod section;
 mod steps;
 mod value;
+mod web;
 
 use std::collections::BTreeMap;
 

@@ -17,6 +17,7 @@ use fusion_persistence_sql::{Durability, Location, SqlStore};
 use fusion_providers::{
     LayerOptions, Layered, Observer, Provider, QuotaGateOptions, Registry, RetryOptions,
 };
+use fusion_web::NoWeb;
 use fusion_workspaces::{Launcher, Owners, Workspaces};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -64,6 +65,7 @@ impl World {
             providers: Arc::clone(&registry),
             notices: Arc::clone(&notices),
             launcher: Launcher::new(vec!["/bin/false".into()]),
+            web: Arc::new(NoWeb),
             clock: Arc::new(Ticking::default()),
             ids: Arc::new(Ids::default()),
         };

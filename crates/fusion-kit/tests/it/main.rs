@@ -43,6 +43,8 @@ mod provider_runs;
 #[cfg(test)]
 mod providers;
 #[cfg(test)]
+mod redis_storm;
+#[cfg(test)]
 mod rekey;
 #[cfg(test)]
 mod secrets;

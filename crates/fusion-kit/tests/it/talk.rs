@@ -35,7 +35,7 @@ async fn messages(project: &Project) -> Vec<Message> {
 }
 
 /// How often each message was put before a model, by its id.
-fn shown(run: &Value) -> BTreeMap<String, usize> {
+pub(crate) fn shown(run: &Value) -> BTreeMap<String, usize> {
     let mut shown = BTreeMap::new();
     for step in run["steps"].as_array().unwrap() {
         let journal = step["journal"].as_array().unwrap();

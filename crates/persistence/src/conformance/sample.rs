@@ -189,6 +189,7 @@ pub(super) fn workflow(
         capabilities: ["x"].into_iter().collect(),
         instructions: String::new(),
         tools: vec![],
+        web_hosts: vec!["docs.rs".to_owned()],
         max_turns: 3,
         max_repeats: 7,
         context_tokens: Some(9_000),

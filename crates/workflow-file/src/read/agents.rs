@@ -9,7 +9,7 @@ use serde_json::Map;
 use crate::choice::MAX_NAME;
 use crate::fault::{Faults, RawFault};
 use crate::read::section::{Keys, Section, named};
-use crate::read::{Marked, budget, messages, models, name, sandbox, value};
+use crate::read::{Marked, budget, messages, models, name, sandbox, value, web};
 use crate::tree::{Kind, Node};
 
 const MAX_AGENTS: usize = 1_000;
@@ -37,6 +37,7 @@ const AGENT: Keys = Keys {
         "provider_options",
         "budget",
         "subscriptions",
+        "web",
         "sandbox",
     ],
     later: &[],
@@ -104,6 +105,7 @@ fn read_one(name: &str, node: &Node<'_>, faults: &mut Faults) -> AgentSpec {
         agent.provider_options = models::options(node, faults);
     }
     agent.budget = budget::read(&section, faults);
+    agent.web_hosts = web::hosts(&section, &agent.tools, faults);
     if let Some(node) = section.get("subscriptions", faults) {
         agent.subscriptions = messages::patterns(node, "subscriptions", faults);
     }
@@ -128,6 +130,7 @@ fn empty() -> AgentSpec {
         fallback_models: Vec::new(),
         provider_options: Map::new(),
         budget: Budget::default(),
+        web_hosts: Vec::new(),
         subscriptions: Vec::new(),
         sandbox: SandboxSpec::default(),
     }

@@ -170,7 +170,7 @@ steps:
             "13:109 `max_tokens` must be a whole number from 1 to 4294967295",
             "13:127 `temperature` must be a number from 0 to 2",
             "13:144 `capabilities` must be a list of capability names",
-            "14:6 agent 'c' must be a map [its keys are: provider, model, capabilities, instructions, tools, max_turns, max_repeats, context_tokens, max_tokens, temperature, fallback_models, provider_options, budget, subscriptions, sandbox]",
+            "14:6 agent 'c' must be a map [its keys are: provider, model, capabilities, instructions, tools, max_turns, max_repeats, context_tokens, max_tokens, temperature, fallback_models, provider_options, budget, subscriptions, web, sandbox]",
         ],
     );
 }
@@ -223,7 +223,7 @@ steps:
         &[
             "6:39 the `sandbox` of agent 'a' must be a map [its keys are: network, read, write, env, limits]",
             "7:49 `network` can't be `ful` [did you mean `full`?]",
-            "7:54 `hosts` is not supported yet [leave the key out]",
+            "7:54 unknown key `hosts` in the `sandbox` of agent 'b' [the keys are: network, read, write, env, limits]",
             "7:73 `read` can't have `/`: that is the whole machine [name the folder that is needed]",
             "7:76 `read` can't have `~/x`: `~` is not taken [write the whole path]",
             "7:85 `/a` is named twice in `read`",
@@ -509,6 +509,30 @@ steps: [{ id: s, agent: a, prompt: hi }]
             "8:57 unknown variable `input` [did you mean `inputs`?]",
             "8:97 unknown filter `uper` [did you mean `upper`?]",
             "9:29 `${{` is never closed with `}}`",
+        ],
+    );
+}
+
+#[test]
+fn hosts_and_the_tools_that_reach_them_come_together() {
+    check(
+        r#"version: 1
+name: w
+agents:
+  a: {provider: p, model: m, tools: [web]}
+  b: {provider: p, model: m, web: {hosts: [docs.rs]}}
+  c: {provider: p, model: m, tools: [web], web: {hosts: ["*.com", 5, docs.rs], ports: 1}}
+  d: {provider: p, model: m, tools: [web], web: {}}
+steps:
+- {id: s, agent: a, prompt: p}
+"#,
+        &[
+            "4:30 agent 'a' has the tools `web` and no hosts for them [give it hosts: `web: { hosts: [docs.rs] }`]",
+            "5:35 agent 'b' has hosts and no tools that reach them [add `web` to its `tools`]",
+            "6:58 '*.com' is not a host: write one such as docs.rs, *.python.org, https://example.org:8443 or http://localhost:3000",
+            "6:67 `hosts` must be a list of hosts [this entry is not one]",
+            "6:80 unknown key `ports` in the `web` of agent 'c' [the keys are: hosts]",
+            "7:49 the `web` of agent 'd' has no `hosts`",
         ],
     );
 }

@@ -36,6 +36,7 @@ fn agent(model: &str, capability: &str) -> AgentSpec {
         provider_options: Map::new(),
         sandbox: SandboxSpec::default(),
         budget: Budget::default(),
+        web_hosts: vec![],
         subscriptions: vec![],
     }
 }
