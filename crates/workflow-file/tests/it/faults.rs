@@ -223,7 +223,7 @@ steps:
         &[
             "6:39 the `sandbox` of agent 'a' must be a map [its keys are: network, read, write, env, limits]",
             "7:49 `network` can't be `ful` [did you mean `full`?]",
-            "7:54 `hosts` is not supported yet [leave the key out]",
+            "7:54 unknown key `hosts` in the `sandbox` of agent 'b' [the keys are: network, read, write, env, limits]",
             "7:73 `read` can't have `/`: that is the whole machine [name the folder that is needed]",
             "7:76 `read` can't have `~/x`: `~` is not taken [write the whole path]",
             "7:85 `/a` is named twice in `read`",
