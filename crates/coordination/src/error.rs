@@ -1,6 +1,6 @@
 //! What can go wrong while runs are started and driven.
 
-use fusion_core::{Coded, ErrorCode, IllegalTransition, RunId, WorkflowState};
+use fusion_core::{Coded, ErrorCode, IllegalTransition, MessageFault, RunId, WorkflowState};
 
 /// A failure of the engine. A task's own failure is not one: it is a state of the task.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +58,9 @@ pub enum Error {
         /// How it ended.
         state: WorkflowState,
     },
+    /// A message can't be sent.
+    #[error(transparent)]
+    Message(#[from] MessageFault),
     /// A rule was asked for a move that its state machine does not have: a fault of ours.
     #[error(transparent)]
     Illegal(#[from] IllegalTransition),
@@ -104,6 +107,7 @@ impl Coded for Error {
             Self::Store(source) => source.code(),
             Self::Unserved { code, .. } => *code,
             Self::Ended { .. } => ErrorCode::Conflict,
+            Self::Message(source) => source.code(),
             Self::Illegal(_) | Self::Broken(_) => ErrorCode::Internal,
         }
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use fusion_core::{
-    Agent, AgentId, AgentState, Assignee, Run, RunId, RunPlan, StepSpec, ToolGroup, Workflow,
-    WorkflowDefinition, WorkflowId, WorkflowState, Workspace, WorkspaceId, error_chain,
+    Agent, AgentId, AgentState, Assignee, Decision, Run, RunId, RunPlan, StepSpec, ToolGroup,
+    Workflow, WorkflowDefinition, WorkflowId, WorkflowState, Workspace, WorkspaceId, error_chain,
 };
 use fusion_persistence::{Batch, Repository};
 use fusion_workspaces::{Grants, Owners, SandboxReport, choose_uid};
@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::candidates::metadata;
 use crate::coordinator::off_runtime;
-use crate::{Coordinator, Error, Models, Result};
+use crate::{Ask, Coordinator, Error, Models, Result};
 
 /// A run that was asked for and checked.
 #[derive(Debug, Clone)]
@@ -31,7 +31,7 @@ pub struct NewRun {
 }
 
 /// Tries to store a version of a workflow that other processes store too.
-const VERSION_TRIES: u32 = 20;
+pub(crate) const VERSION_TRIES: u32 = 20;
 
 impl Coordinator {
     /// Stores a run as `ready`, its agents as `spawning`, its tasks as `queued`.
@@ -44,7 +44,7 @@ impl Coordinator {
     pub async fn create_run(&self, new: NewRun) -> Result<RunId> {
         let mut tries = 0;
         loop {
-            match self.try_to_create_run(&new).await {
+            match self.try_to_create_run(&new, None, |_| Ask::default()).await {
                 // Another process stored the same new version of the workflow: it is there now.
                 Err(error) if error.is_taken() && tries < VERSION_TRIES => tries += 1,
                 other => return other,
@@ -52,11 +52,40 @@ impl Coordinator {
         }
     }
 
-    async fn try_to_create_run(&self, new: &NewRun) -> Result<RunId> {
+    /// Stores a run of a version that is stored. `ask` gets the id that the run will have.
+    ///
+    /// # Errors
+    /// As [`create_run`](Self::create_run); `Repeated` or `KeyReused` where the idempotency key of
+    /// `ask` was used before.
+    pub async fn create_run_of(
+        &self,
+        workflow: &Workflow,
+        inputs: Map<String, Value>,
+        models: Models,
+        ask: impl Fn(RunId) -> Ask + Send + Sync,
+    ) -> Result<RunId> {
+        let new = NewRun {
+            definition: workflow.definition.clone(),
+            source: workflow.source.clone(),
+            base_dir: workflow.base_dir.clone(),
+            inputs,
+            models,
+        };
+        self.try_to_create_run(&new, Some(workflow), ask).await
+    }
+
+    async fn try_to_create_run(
+        &self,
+        new: &NewRun,
+        stored: Option<&Workflow>,
+        ask: impl Fn(RunId) -> Ask + Send + Sync,
+    ) -> Result<RunId> {
         let store = &self.parts.store;
         let run_id = RunId::from_uuid(self.parts.ids.uuid());
-        let latest = store.latest_workflow(&new.definition.name).await?;
-        let (workflow, mut decision) = self.version(new, latest);
+        let (workflow, mut decision) = match stored {
+            Some(stored) => (stored.clone(), Decision::default()),
+            None => self.version(new, store.latest_workflow(&new.definition.name).await?),
+        };
         let mut used = store.used_process_uids().await?;
         let mut agents = BTreeMap::new();
         for name in new.definition.agents.keys() {
@@ -84,19 +113,20 @@ impl Coordinator {
             agents,
         };
         decision.merge(plan.create(self.moment()).1);
-        self.commit(Batch::free(decision)).await?;
+        self.commit(ask(run_id).batch("created", decision, ("run", run_id.uuid()), self.moment()))
+            .await?;
         Ok(run_id)
     }
 
     /// The stored version of this very text, or a new one.
-    fn version(&self, new: &NewRun, latest: Option<Workflow>) -> (Workflow, fusion_core::Decision) {
+    fn version(&self, new: &NewRun, latest: Option<Workflow>) -> (Workflow, Decision) {
         let next = latest
             .as_ref()
             .map_or(1, |latest| latest.definition_version.saturating_add(1));
         if let Some(latest) =
             latest.filter(|latest| latest.source == new.source && latest.base_dir == new.base_dir)
         {
-            return (latest, fusion_core::Decision::default());
+            return (latest, Decision::default());
         }
         let moment = self.moment();
         let workflow = Workflow {

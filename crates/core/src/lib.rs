@@ -6,6 +6,7 @@
 
 mod agent;
 mod approval;
+mod audit;
 mod budget;
 mod capability;
 mod clock;
@@ -36,6 +37,7 @@ mod workspace;
 
 pub use agent::{Agent, AgentState};
 pub use approval::{Approval, ApprovalState};
+pub use audit::Actor;
 pub use budget::{Budget, Fit, Held, WorstCase};
 pub use capability::{Capability, CapabilitySet};
 pub use clock::{Clock, IdSource, Moment, Timestamp};

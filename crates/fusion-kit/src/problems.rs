@@ -146,9 +146,11 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
         Error::Workspace { source, .. } => with_help(problem, source.help()),
         Error::Unserved { help, .. } => with_help(problem, help.clone()),
         Error::Store(error) => of_store(error),
-        Error::Choice { .. } | Error::Ended { .. } | Error::Illegal(_) | Error::Broken(_) => {
-            problem
-        }
+        Error::Choice { .. }
+        | Error::Ended { .. }
+        | Error::Message(_)
+        | Error::Illegal(_)
+        | Error::Broken(_) => problem,
     }
 }
 
