@@ -2,6 +2,7 @@
 
 mod message;
 mod provider;
+mod serve;
 mod tool;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ pub use provider::{
     AddArgs, DetectArgs, ModelsArgs, ProviderArgs, ProviderCommand, ProviderName, RemoveArgs,
     TestArgs,
 };
+pub use serve::ServeArgs;
 pub use tool::{SandboxArgs, SandboxCommand, SandboxRunArgs, ToolArgs, ToolCallArgs, ToolCommand};
 
 /// Runs workflows of AI agents: one file, one command, each agent in its own workspace.
@@ -109,6 +111,8 @@ pub enum Command {
     Sandbox(SandboxArgs),
     /// List agents' tools, or call one as an agent would.
     Tool(ToolArgs),
+    /// Serve the HTTP API and work on every open run.
+    Serve(ServeArgs),
     /// Check the database, the master key, the sandbox and the providers; says a way out of every fault.
     Verify(VerifyArgs),
 }
@@ -423,6 +427,7 @@ where
         | Command::Db(_)
         | Command::Sandbox(_)
         | Command::Tool(_)
+        | Command::Serve(_)
         | Command::Verify(_) => {}
     }
     Ok(cli)

@@ -24,12 +24,14 @@ pub use args::{
     InitArgs, InputArg, ListArgs, MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs,
     MessageName, MessageStatus, ModelsArgs, ProviderArgs, ProviderCommand, ProviderName, RekeyArgs,
     RemoveArgs, RestoreArgs, ResumeArgs, RunArgs, RunCommand, SandboxArgs, SandboxCommand,
-    SandboxRunArgs, SendArgs, ShowArgs, StartArgs, TailArgs, Template, TestArgs, ToolArgs,
-    ToolCallArgs, ToolCommand, ValidateArgs, VerifyArgs, WorkflowArgs, WorkflowCommand, parse,
+    SandboxRunArgs, SendArgs, ServeArgs, ShowArgs, StartArgs, TailArgs, Template, TestArgs,
+    ToolArgs, ToolCallArgs, ToolCommand, ValidateArgs, VerifyArgs, WorkflowArgs, WorkflowCommand,
+    parse,
 };
 pub use backend::{
     AskKey, Backend, Content, HeldCommand, MessageQuery, Messages, NewMessage, NewProvider, NotRun,
-    Progress, Providers, ResumeRequest, RunRequest, Tail, To, Tools, Upkeep,
+    Progress, Providers, Ready, ResumeRequest, RunRequest, ServeRequest, Server, Tail, To, Tools,
+    Upkeep,
 };
 pub use execute::{execute, refuse};
 pub use exit::Exit;

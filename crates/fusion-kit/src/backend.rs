@@ -1,16 +1,16 @@
 //! The commands' work, done in this process on a data directory of the machine.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use fusion_api::run_views::{Snapshot, summary, workflow_summary};
 use fusion_api_types::{Problem, ProblemKind, RunDetail, RunSummary, WorkflowSummary};
 use fusion_cli::{Backend, Progress, ResumeRequest, RunRequest};
 use fusion_coordination::{Driven, NewRun, Notices, Raised, check_models};
 use fusion_core::{AgentSpec, ProviderConfig, Run, RunId, TaskState, Workflow, WorkflowDefinition};
-use fusion_persistence::{JournalReader, Page, Reader, Repository, RunFilter, TaskReader};
+use fusion_persistence::{Page, Reader, Repository, RunFilter, TaskReader};
 use fusion_persistence_sql::{Location, SqlStore};
 use fusion_providers::Registry;
 use fusion_workspaces::Sandbox;
@@ -27,7 +27,6 @@ use crate::held::Left;
 use crate::problems;
 use crate::sandbox;
 use crate::signals::stop_on_signal;
-use crate::views::{Snapshot, summary, workflow_summary};
 use crate::wiring::{self, Engine, SCRIPTED, Told};
 
 /// How often progress is told when nothing happens.
@@ -37,7 +36,7 @@ const TICK: Duration = Duration::from_millis(250);
 const QUIET: Duration = Duration::from_millis(50);
 
 /// Works on a data directory of this machine.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct LocalBackend {
     config: Config,
     data_dir: Option<PathBuf>,
@@ -73,18 +72,26 @@ impl LocalBackend {
         } else {
             self.stored_providers().await?
         };
-        Ok(self.registry_of(stored))
+        Ok(self.registry_of(&stored))
     }
 
-    fn registry_of(&self, stored: Vec<ProviderConfig>) -> Arc<Registry> {
-        let told = Told {
+    pub(crate) fn registry_of(&self, stored: &[ProviderConfig]) -> Arc<Registry> {
+        Arc::new(wiring::registry(&self.config, stored, &self.told()))
+    }
+
+    /// Who hears what happens at the providers.
+    pub(crate) fn told(&self) -> Told {
+        Told {
             observer: Arc::<Notices>::clone(&self.notices),
             answers: Arc::clone(&self.answers),
-        };
-        Arc::new(wiring::registry(&self.config, stored, &told))
+        }
     }
 
-    async fn engine(&self, data_dir: &DataDir, registry: Arc<Registry>) -> Result<Engine, Problem> {
+    pub(crate) async fn engine(
+        &self,
+        data_dir: &DataDir,
+        registry: Arc<Registry>,
+    ) -> Result<Engine, Problem> {
         let notices = Arc::clone(&self.notices);
         Engine::open(&self.config, data_dir, registry, notices).await
     }
@@ -268,7 +275,7 @@ impl Backend for LocalBackend {
             return Err(nothing_to_resume(&data_dir));
         }
         // Read before the engine opens the store: which run is meant is not known yet.
-        let registry = self.registry_of(self.stored_providers().await?);
+        let registry = self.registry_of(&self.stored_providers().await?);
         let engine = self.engine(&data_dir, Arc::clone(&registry)).await?;
         let found = self.to_resume(&engine, &data_dir, run, progress).await;
         let ended = match found {
@@ -320,12 +327,10 @@ impl Backend for LocalBackend {
         let found = find(&reading.store, &reading.data_dir, run).await?;
         let read = |error: fusion_persistence::Error| problems::of_store(&error);
         let (found, shown) = reading.looked_at(found).await.map_err(read)?;
-        let mut snapshot = snapshot(&reading.store, found.id).await.map_err(read)?;
-        let mut journals = BTreeMap::new();
-        for task in &snapshot.tasks {
-            journals.insert(task.id, reading.store.journal(task.id).await.map_err(read)?);
-        }
-        snapshot.journals = journals;
+        let snapshot = Snapshot::read(&reading.store, found.id)
+            .await
+            .map_err(read)?;
+        let snapshot = snapshot.with_journals(&reading.store).await.map_err(read)?;
         let workflow = reading.store.get(found.workflow_id).await.map_err(read)?;
         Ok(snapshot.detail(&workflow, reading.data_dir.path(), shown == Shown::Live))
     }
@@ -402,16 +407,6 @@ async fn check_again(registry: &Registry, driving: &Driving<'_>, run: &Run) -> R
     .map_err(|error| left_over(&error, driving.data_dir, run.id))
 }
 
-async fn snapshot(store: &dyn Reader, run: RunId) -> fusion_persistence::Result<Snapshot> {
-    Ok(Snapshot {
-        run: store.get(run).await?,
-        agents: store.agents_of_run(run).await?,
-        tasks: store.tasks_of_run(run).await?,
-        activity: store.activity(run).await?,
-        journals: BTreeMap::new(),
-    })
-}
-
 /// A run that is shown again and again: what never changes is read once.
 struct Watched {
     run: RunId,
@@ -439,7 +434,7 @@ impl Watched {
         data_dir: &DataDir,
         shown: Shown,
     ) -> fusion_persistence::Result<RunDetail> {
-        let snapshot = snapshot(store, self.run).await?;
+        let snapshot = Snapshot::read(store, self.run).await?;
         Ok(snapshot.detail(&self.workflow, data_dir.path(), shown == Shown::Live))
     }
 }

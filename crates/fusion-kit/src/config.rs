@@ -30,6 +30,12 @@ pub(crate) struct Config {
     pub(crate) master_key_file: Option<PathBuf>,
     /// `FUSION_RETENTION_DAYS`, as written: how long events and metrics are kept.
     pub(crate) retention_days: Option<String>,
+    /// `API_HOST`: the address to serve at when `--host` does not name one.
+    pub(crate) api_host: Option<String>,
+    /// `API_PORT`, as written: the port to serve at when `--port` does not name one.
+    pub(crate) api_port: Option<String>,
+    /// `API_ALLOWED_HOSTS`: further names of the server, between commas.
+    pub(crate) api_allowed_hosts: Option<String>,
     /// `FUSION_KIT_DATA_DIR`: the data directory when `--data-dir` does not name one.
     pub(crate) data_dir: Option<PathBuf>,
     /// `WORKSPACES_ROOT`: the folder of all workspaces.
@@ -71,6 +77,17 @@ impl Config {
         value.filter(|value| !value.expose_secret().trim().is_empty())
     }
 
+    /// By which names a server may be called beside its address.
+    pub(crate) fn api_hosts(&self) -> Vec<String> {
+        let names = self
+            .api_allowed_hosts
+            .as_deref()
+            .unwrap_or_default()
+            .split(',');
+        let names = names.map(str::trim).filter(|name| !name.is_empty());
+        names.map(str::to_owned).collect()
+    }
+
     fn read(environment: impl Fn(&str) -> Option<String>, dotenv_file: &Path) -> Self {
         let (file, dotenv_fault) = dotenv(dotenv_file);
         let get = |name: &str| {
@@ -90,6 +107,9 @@ impl Config {
                 .map(PathBuf::from)
                 .or_else(|| Some(settings_folder(&environment)?.join("fusion-kit/master.key"))),
             retention_days: get("FUSION_RETENTION_DAYS"),
+            api_host: get("API_HOST"),
+            api_port: get("API_PORT"),
+            api_allowed_hosts: get("API_ALLOWED_HOSTS"),
             data_dir: get("FUSION_KIT_DATA_DIR").map(PathBuf::from),
             workspaces_root: get("WORKSPACES_ROOT").map(PathBuf::from),
             agent_uids: get("FUSION_KIT_AGENT_UIDS"),

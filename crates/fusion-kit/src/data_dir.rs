@@ -81,6 +81,16 @@ impl DataDir {
         self.path.join("workspaces")
     }
 
+    /// The file with the token of a server on this directory.
+    pub(crate) fn token(&self) -> PathBuf {
+        self.path.join("token")
+    }
+
+    /// The file that says where a server on this directory listens.
+    pub(crate) fn announcement(&self) -> PathBuf {
+        self.path.join("server.json")
+    }
+
     fn lock_file(&self) -> PathBuf {
         self.path.join("lock")
     }

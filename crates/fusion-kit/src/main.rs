@@ -14,10 +14,10 @@ mod messages;
 mod problems;
 mod providers;
 mod sandbox;
+mod serve;
 mod signals;
 mod system;
 mod tools;
-mod views;
 mod wiring;
 
 use std::process::ExitCode;

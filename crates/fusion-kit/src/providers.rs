@@ -3,6 +3,7 @@
 mod add;
 mod ask;
 mod check;
+mod desk;
 mod detect;
 mod named;
 mod needs;
@@ -26,6 +27,7 @@ use crate::system::{SystemClock, SystemIds};
 use crate::{master_key, problems, wiring};
 
 use add::Draft;
+pub(crate) use desk::Desk;
 use fusion_core::Clock;
 use named::Named;
 pub(crate) use settings::{Extra, Settings};

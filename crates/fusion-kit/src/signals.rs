@@ -10,20 +10,33 @@ use tokio_util::sync::CancellationToken;
 /// not keep the program alive.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Cancels `stop` at the first signal. At the second one, or when the program is still there
+/// Cancels `stop` at the first signal; signals are caught from this call on. At the second one, or when the program is still there
 /// some time after the run has `ended`, it ends the process.
-pub(crate) async fn stop_on_signal(stop: CancellationToken, ended: CancellationToken) {
-    let (Ok(interrupt), Ok(terminate)) = (
+pub(crate) fn stop_on_signal(
+    stop: CancellationToken,
+    ended: CancellationToken,
+) -> impl Future<Output = ()> + Send {
+    let caught = (
         signal(SignalKind::interrupt()),
         signal(SignalKind::terminate()),
-    ) else {
-        tracing::warn!("signals can't be caught: Ctrl-C will stop the program without a farewell");
-        return;
-    };
-    let mut signals = Signals {
-        interrupt,
-        terminate,
-    };
+    );
+    async move {
+        match caught {
+            (Ok(interrupt), Ok(terminate)) => {
+                let signals = Signals {
+                    interrupt,
+                    terminate,
+                };
+                stop_at(signals, stop, ended).await;
+            }
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::warn!(%error, "signals can't be caught: Ctrl-C ends without a farewell");
+            }
+        }
+    }
+}
+
+async fn stop_at(mut signals: Signals, stop: CancellationToken, ended: CancellationToken) {
     signals.next().await;
     stop.cancel();
     tokio::select! {

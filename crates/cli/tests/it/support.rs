@@ -2,6 +2,7 @@
 
 mod messages;
 mod providers;
+mod server;
 mod tools;
 
 use std::collections::VecDeque;

@@ -48,6 +48,25 @@ pub(crate) enum NewKey {
     Given(SecretString),
 }
 
+impl NewKey {
+    /// A key that somebody gave.
+    ///
+    /// # Errors
+    /// No key looks so.
+    pub(super) fn of(key: &SecretString) -> Result<Self, Problem> {
+        given(key)
+    }
+}
+
+/// There is nobody at the terminal.
+pub(super) struct NobodyToAsk;
+
+impl AskKey for NobodyToAsk {
+    fn key(&self, _: &str) -> Option<SecretString> {
+        None
+    }
+}
+
 impl<'a> Draft<'a> {
     pub(crate) fn of(new: &'a NewProvider) -> Result<Self, Problem> {
         check_name(&new.name)?;

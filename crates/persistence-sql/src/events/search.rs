@@ -157,8 +157,6 @@ impl SqlStore {
         Ok(found)
     }
 
-    /// The place of the first event that is left, or of the next one when age took all.
-
     /// One query for each value of the narrowest condition, each in the order of an index; what
     /// they find is merged here.
     async fn by_time(

@@ -1,0 +1,9 @@
+//! The API of the real binary, over real sockets.
+
+mod access;
+mod client;
+mod events;
+mod input;
+mod lifecycle;
+mod runs;
+mod writes;
