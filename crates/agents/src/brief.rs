@@ -32,6 +32,11 @@ pub struct TaskBrief {
     pub tools: Vec<ToolGroup>,
     /// Model calls before the task fails.
     pub max_turns: u32,
+    /// The same call of a tool with the same outcome, so often in a row, fails the task; at half of it
+    /// the agent is told.
+    pub max_repeats: u32,
+    /// What the model may be given to read at one turn, in tokens.
+    pub context_tokens: u64,
     /// Upper bound of one answer, in tokens.
     pub max_tokens: Option<u32>,
     /// Sampling temperature.

@@ -7,9 +7,6 @@ use serde_json::{Map, Value};
 use crate::TaskBrief;
 use crate::toolbox::FINISH;
 
-/// The whole conversation of one turn, in bytes: about 100,000 tokens.
-pub(crate) const CONTEXT_LIMIT: usize = 400 * 1024;
-
 /// One tool result, in bytes.
 pub(crate) const RESULT_LIMIT: usize = 32 * 1024;
 
@@ -74,15 +71,27 @@ fn talk(brief: &TaskBrief) -> String {
     )
 }
 
+/// What is sent of a conversation.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Sent {
+    /// The messages, some of them with a note in the place of what was left out.
+    pub(crate) messages: Vec<Message>,
+    /// Bytes of these messages.
+    pub(crate) bytes: usize,
+    /// Bytes that were left out.
+    pub(crate) left_out: usize,
+}
+
 /// The messages to send: all of them, or with the oldest tool results, the long arguments of the
 /// oldest calls and what was said to the agent after its prompt left out when they are too many.
 /// What was left out is said in its place.
 ///
 /// # Errors
 /// Even without these it is too much; the text says how much.
-pub(crate) fn within_limit(messages: &[Message], limit: usize) -> Result<Vec<Message>, String> {
+pub(crate) fn within_limit(messages: &[Message], limit: usize) -> Result<Sent, String> {
     let mut kept = messages.to_vec();
-    let mut total: usize = kept.iter().map(size).sum();
+    let all: usize = kept.iter().map(size).sum();
+    let mut total = all;
     // The first one is the prompt: without it there is no task.
     for message in kept.iter_mut().skip(1) {
         if total <= limit {
@@ -97,7 +106,11 @@ pub(crate) fn within_limit(messages: &[Message], limit: usize) -> Result<Vec<Mes
             "the conversation has {total} bytes and the limit is {limit}"
         ));
     }
-    Ok(kept)
+    Ok(Sent {
+        messages: kept,
+        bytes: total,
+        left_out: all - total,
+    })
 }
 
 fn leave_out(message: &mut Message) {
@@ -187,7 +200,7 @@ mod tests {
             result(&"a".repeat(500)),
             result(&"b".repeat(300)),
         ];
-        let kept = within_limit(&messages, 400).unwrap();
+        let kept = within_limit(&messages, 400).unwrap().messages;
         let note = "[500 bytes of the result of read_file were left out to fit the context]";
         assert_eq!(
             kept,
@@ -199,7 +212,9 @@ mod tests {
     fn what_was_said_after_the_prompt_is_left_out_and_the_prompt_is_not() {
         let said = |text: String| Message::User { text };
         let prompt = || said("p".repeat(200));
-        let kept = within_limit(&[prompt(), said("x".repeat(500))], 400).unwrap();
+        let kept = within_limit(&[prompt(), said("x".repeat(500))], 400)
+            .unwrap()
+            .messages;
         let note = "[500 bytes of an earlier message were left out to fit the context]";
         assert_eq!(kept, [prompt(), said(note.to_owned())]);
     }
@@ -219,7 +234,7 @@ mod tests {
         let told = [prompt.clone(), call(&"x".repeat(500)), call("short")];
         let note = "[500 bytes of an argument of write_file were left out to fit the context]";
         assert_eq!(
-            within_limit(&told, 300).unwrap(),
+            within_limit(&told, 300).unwrap().messages,
             [prompt, call(note), call("short")]
         );
     }

@@ -66,6 +66,7 @@ pub async fn call_tool(
         workspace,
         launcher,
         command_timeout: LONGEST,
+        output_file: None,
         cancel: cancel.clone(),
         mailbox: &OutOfRun,
         peers: &[],

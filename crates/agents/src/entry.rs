@@ -111,6 +111,25 @@ pub(crate) struct CheckOutcome {
     pub(crate) report: String,
 }
 
+/// How much is put before the model at a turn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TurnSize {
+    pub(crate) messages: usize,
+    /// Bytes of the messages.
+    pub(crate) context_bytes: usize,
+    /// Bytes of everything that is sent: the system prompt and the tools too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sent_bytes: Option<u64>,
+    /// Bytes of messages that were left out because they do not fit.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) left_out_bytes: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_zero(bytes: &usize) -> bool {
+    *bytes == 0
+}
+
 /// The parts of an entry that differ from effect to effect.
 pub(crate) struct Intent {
     pub(crate) kind: EntryKind,
@@ -120,12 +139,12 @@ pub(crate) struct Intent {
 }
 
 impl Intent {
-    pub(crate) fn turn(brief: &TaskBrief, messages: usize, bytes: usize) -> Self {
+    pub(crate) fn turn(brief: &TaskBrief, request: &TurnSize) -> Self {
         Self {
             kind: EntryKind::Turn,
             name: brief.model.clone(),
             effect: EffectClass::ModelTurn,
-            request: json!({ "messages": messages, "context_bytes": bytes }),
+            request: json!(request),
         }
     }
 

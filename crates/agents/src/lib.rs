@@ -15,10 +15,12 @@ mod incoming;
 mod journal;
 mod lost_calls;
 mod mailbox;
-mod outputs;
 mod runtime;
+mod schema;
 mod session;
+mod stall;
 mod toolbox;
+mod window;
 
 pub use brief::TaskBrief;
 pub use direct::{ToolInfo, ToolResult, call_tool, tools};

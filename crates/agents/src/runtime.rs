@@ -9,12 +9,13 @@ use fusion_workspaces::{Launcher, WorkspaceDir};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::context::{CONTEXT_LIMIT, size, system_prompt, within_limit};
-use crate::entry::{InboxOutcome, Intent, ToolOutcome, TurnOutcome, TurnUnderWay};
+use crate::context::{Sent, system_prompt, within_limit};
+use crate::entry::{InboxOutcome, Intent, ToolOutcome, TurnOutcome, TurnSize, TurnUnderWay};
 use crate::incoming::{INCOMING_LIMIT, ids, within_limits};
 use crate::lost_calls::LostCalls;
 use crate::session::{Action, Session};
 use crate::toolbox::{Correspondence, Place, Stopped, Toolbox, verify};
+use crate::window::bytes_in;
 use crate::{Ending, Failure, Journal, JournalRefused, Mailbox, Record, Refusal, TaskBrief};
 
 /// Everything one agent works with.
@@ -69,16 +70,19 @@ impl Runtime {
             workspace: Arc::clone(&self.workspace),
             launcher: self.launcher.clone(),
             command_timeout: brief.command_timeout,
+            output_file: None,
             cancel: cancel.clone(),
             mailbox: ports.mailbox,
             peers: &brief.peers,
             correspondence: Correspondence::default(),
         };
+        let (system, toolbox) = (system_prompt(brief), Toolbox::new(brief));
         Work {
             runtime: self,
             brief,
-            system: system_prompt(brief),
-            toolbox: Toolbox::new(brief),
+            overhead: system.len() + toolbox.size(),
+            system,
+            toolbox,
             place,
             session: Session::new(brief),
             seq: 0,
@@ -97,6 +101,8 @@ struct Work<'a> {
     brief: &'a TaskBrief,
     system: String,
     toolbox: Toolbox,
+    /// Bytes of the system prompt and of what is told about the tools.
+    overhead: usize,
     place: Place<'a>,
     session: Session<'a>,
     /// The last number used in the journal.
@@ -133,10 +139,7 @@ impl Work<'_> {
                         unrecorded: self.unrecorded,
                     });
                 }
-                Action::Turn => {
-                    let messages = self.session.messages();
-                    Intent::turn(self.brief, messages.len(), messages.iter().map(size).sum())
-                }
+                Action::Turn => Intent::turn(self.brief, &self.turn_size()),
                 Action::Tool(call) => Intent::tool(call, self.toolbox.effect(&call.name)),
                 Action::Check => Intent::check(&self.brief.verify),
             };
@@ -328,6 +331,7 @@ impl Work<'_> {
             }
             Action::Tool(call) => {
                 self.place.correspondence = self.session.correspondence();
+                self.place.output_file = Some(format!("output-{}.txt", entry.id));
                 let mut outcome = self.toolbox.call(call, &self.place).await?;
                 with = std::mem::take(&mut outcome.with);
                 serde_json::to_value(outcome)
@@ -341,11 +345,33 @@ impl Work<'_> {
         Ok(Done { entry, with })
     }
 
+    /// What is put before the model: what fits of the conversation.
+    fn fitting(&self) -> Result<Sent, String> {
+        let limit = bytes_in(self.brief.context_tokens, self.session.measured());
+        within_limit(self.session.messages(), limit.saturating_sub(self.overhead))
+    }
+
+    fn turn_size(&self) -> TurnSize {
+        let Ok(sent) = self.fitting() else {
+            return TurnSize::default();
+        };
+        TurnSize {
+            messages: sent.messages.len(),
+            context_bytes: sent.bytes,
+            sent_bytes: u64::try_from(sent.bytes.saturating_add(self.overhead)).ok(),
+            left_out_bytes: sent.left_out,
+        }
+    }
+
     async fn turn(&self, entry: &JournalEntry, journal: &dyn Journal) -> Result<TurnOutcome, Halt> {
-        let messages = match within_limit(self.session.messages(), CONTEXT_LIMIT) {
-            Ok(messages) => messages,
+        let messages = match self.fitting() {
+            Ok(sent) => sent.messages,
             Err(message) => {
-                let help = Some("ask for less in one step, or give smaller inputs".to_owned());
+                let agent = &self.brief.agent;
+                let help = Some(format!(
+                    "ask for less in one step, give smaller inputs, or give the agent '{agent}' a model that \
+                     reads more and `context_tokens` for it"
+                ));
                 return Ok(TurnOutcome::Error { message, help });
             }
         };

@@ -5,16 +5,18 @@
 
 use std::collections::VecDeque;
 
-use fusion_core::{EntryKind, EntryState, ErrorCode, JournalEntry};
+use fusion_core::{EffectClass, EntryKind, EntryState, ErrorCode, JournalEntry};
 use fusion_providers::{FinishReason, Message, ToolCall, Turn};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::context::shorten;
-use crate::entry::{CheckOutcome, InboxOutcome, ToolOutcome, TurnOutcome};
+use crate::entry::{CheckOutcome, InboxOutcome, ToolOutcome, TurnOutcome, TurnSize};
 use crate::incoming::told;
-use crate::outputs::{OutputSchema, json_in};
+use crate::schema::{Schema, json_in};
+use crate::stall::{Repeats, Stall};
 use crate::toolbox::{Correspondence, FINISH};
+use crate::window::Measured;
 use crate::{Failure, Incoming, TaskBrief};
 
 /// How much of a refusal is told, in bytes.
@@ -47,7 +49,7 @@ struct Proposal {
 #[derive(Debug)]
 pub(crate) struct Session<'a> {
     brief: &'a TaskBrief,
-    schema: Option<OutputSchema>,
+    schema: Option<Schema>,
     messages: Vec<Message>,
     turns: u32,
     /// The turn whose answer did not fit, and why: the agent has its repair turn after it.
@@ -59,6 +61,9 @@ pub(crate) struct Session<'a> {
     /// The command that failed in the last check.
     failed_check: Option<String>,
     correspondence: Correspondence,
+    repeats: Repeats,
+    /// What the last answered turn was measured to be.
+    measured: Option<Measured>,
     /// What arrived before the turn that comes next.
     arrived: Vec<Incoming>,
     ending: Option<Result<Value, Failure>>,
@@ -80,13 +85,15 @@ impl<'a> Session<'a> {
             proposal: None,
             failed_check: None,
             correspondence: Correspondence::default(),
+            repeats: Repeats::default(),
+            measured: None,
             arrived: Vec::new(),
             ending: None,
         };
         match brief
             .output_schema
             .as_ref()
-            .map(OutputSchema::new)
+            .map(Schema::of_outputs)
             .transpose()
         {
             Ok(schema) => session.schema = schema,
@@ -103,6 +110,11 @@ impl<'a> Session<'a> {
     /// The number of the next turn, from 1.
     pub(crate) const fn next_turn(&self) -> u32 {
         self.turns + 1
+    }
+
+    /// What the last answered turn was measured to be.
+    pub(crate) const fn measured(&self) -> Option<Measured> {
+        self.measured
     }
 
     /// What the agent read and sent.
@@ -151,11 +163,14 @@ impl<'a> Session<'a> {
     pub(crate) fn apply(&mut self, entry: &JournalEntry) {
         let taken = match (self.next(), entry.kind) {
             (Action::Complete(_) | Action::Fail(_), _) => return,
-            (Action::Turn, EntryKind::Turn) => outcome(entry).map(|turn| self.apply_turn(turn)),
+            (Action::Turn, EntryKind::Turn) => {
+                self.measure(entry);
+                outcome(entry).map(|turn| self.apply_turn(turn))
+            }
             // Whoever has the word next can read what arrived.
             (Action::Turn, EntryKind::Inbox) => outcome(entry).map(|inbox| self.hear(inbox)),
             (Action::Tool(call), EntryKind::Tool) if call.name == entry.name => {
-                result(entry).map(|outcome| self.answer_call(outcome))
+                result(entry).map(|outcome| self.answer_call(outcome, entry.effect))
             }
             (Action::Check, EntryKind::Check) => {
                 outcome(entry).map(|check| self.apply_check(&check))
@@ -301,13 +316,34 @@ impl<'a> Session<'a> {
         });
     }
 
-    fn answer_call(&mut self, outcome: ToolOutcome) {
+    /// Keeps how many tokens the model counted in what it was sent.
+    fn measure(&mut self, entry: &JournalEntry) {
+        let size: Option<TurnSize> = serde_json::from_value(entry.request.clone()).ok();
+        let turn: Result<TurnOutcome, _> = outcome(entry);
+        if let (Some(bytes), Ok(TurnOutcome::Answer(turn))) =
+            (size.and_then(|size| size.sent_bytes), turn)
+            && !turn.tokens_are_estimated
+        {
+            let tokens = turn.usage.input_tokens;
+            self.measured = Some(Measured { bytes, tokens });
+        }
+    }
+
+    fn answer_call(&mut self, mut outcome: ToolOutcome, effect: EffectClass) {
         self.correspondence.read = outcome.read.last().copied().or(self.correspondence.read);
         self.correspondence.sent = outcome.sent.or(self.correspondence.sent);
         self.correspondence
             .heard
             .retain(|message| !outcome.read.contains(&message.id));
         let call = self.pending.pop_front();
+        // Whoever waits for others may wait for a long time.
+        if let Some(call) = call.as_ref().filter(|_| effect != EffectClass::Committed) {
+            match self.repeats.count(call, &outcome.content, self.brief) {
+                Some(Stall::Told(words)) => outcome.content.push_str(&words),
+                Some(Stall::Failed(failure)) => self.ending = Some(Err(failure)),
+                None => {}
+            }
+        }
         self.tell(outcome.content, call);
     }
 

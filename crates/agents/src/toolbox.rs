@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::{RESULT_LIMIT, shorten};
 use crate::entry::ToolOutcome;
+use crate::schema::Schema;
 use crate::{Mailbox, TaskBrief};
 
 pub(crate) use messages::Correspondence;
@@ -33,6 +34,8 @@ pub(crate) struct Place<'a> {
     pub(crate) launcher: Launcher,
     /// The longest that one command may take.
     pub(crate) command_timeout: Duration,
+    /// Where in `logs/` a long output of this call is put, whole.
+    pub(crate) output_file: Option<String>,
     /// Stops what runs.
     pub(crate) cancel: CancellationToken,
     /// Carries its messages.
@@ -106,6 +109,14 @@ impl Toolbox {
             .collect()
     }
 
+    /// Bytes of what the model is told.
+    pub(crate) fn size(&self) -> usize {
+        let size = |spec: &ToolSpec| {
+            spec.name.len() + spec.description.len() + spec.parameters.to_string().len()
+        };
+        self.specs().iter().map(size).sum()
+    }
+
     /// What a repeat of a call would do. A call of a tool that is not there has no effect.
     pub(crate) fn effect(&self, name: &str) -> EffectClass {
         self.find(name).map_or(EffectClass::Read, Tool::effect)
@@ -117,7 +128,7 @@ impl Toolbox {
         call: ToolCall,
         place: &Place<'_>,
     ) -> Result<ToolOutcome, Stopped> {
-        let Some(tool) = self.find(&call.name) else {
+        let Some((spec, tool)) = self.tools.iter().find(|(spec, _)| spec.name == call.name) else {
             let names: Vec<String> = self.specs().into_iter().map(|spec| spec.name).collect();
             return Ok(ToolOutcome::refused(format!(
                 "there is no tool '{}'; there are: {}",
@@ -125,6 +136,9 @@ impl Toolbox {
                 names.join(", ")
             )));
         };
+        if let Err(fault) = fits(spec, &call.arguments) {
+            return Ok(ToolOutcome::refused(fault));
+        }
         let mut outcome = tool.call(call.arguments, place).await?;
         outcome.content = shorten(&outcome.content, RESULT_LIMIT);
         Ok(outcome)
@@ -138,17 +152,36 @@ impl Toolbox {
     }
 }
 
-/// Reads a tool's arguments; `Err` tells the model what is wrong with them.
-pub(crate) fn arguments<T: DeserializeOwned>(tool: &str, value: Value) -> Result<T, ToolOutcome> {
-    if !value.is_object() {
-        let raw = value
+/// Checks arguments against the tool's schema; `Err` tells the model what is wrong with them.
+fn fits(spec: &ToolSpec, arguments: &Value) -> Result<(), String> {
+    let tool = &spec.name;
+    if !arguments.is_object() {
+        let raw = arguments
             .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
-        return Err(ToolOutcome::refused(format!(
+            .map_or_else(|| arguments.to_string(), str::to_owned);
+        return Err(format!(
             "the arguments of {tool} are not a JSON object: {}",
             shorten(&raw, 200)
-        )));
+        ));
     }
+    Schema::of_arguments(&spec.parameters)
+        .and_then(|schema| schema.check(arguments))
+        .map_err(|fault| format!("{tool} was not called: {fault}; {}", takes(spec)))
+}
+
+/// The names of a tool's arguments.
+fn takes(spec: &ToolSpec) -> String {
+    let properties = spec.parameters.get("properties").and_then(Value::as_object);
+    let names: Vec<&str> = properties
+        .into_iter()
+        .flat_map(|properties| properties.keys().map(String::as_str))
+        .collect();
+    format!("it takes: {}", names.join(", "))
+}
+
+/// Reads arguments that fit the tool's schema; `Err` tells the model what is wrong with them all the
+/// same.
+pub(crate) fn arguments<T: DeserializeOwned>(tool: &str, value: Value) -> Result<T, ToolOutcome> {
     serde_json::from_value(value).map_err(|error| {
         ToolOutcome::refused(format!("the arguments of {tool} do not fit: {error}"))
     })

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fusion_core::{Agent, ModelChoice};
+use fusion_core::{Agent, AgentSpec, ModelChoice};
 use fusion_providers::{
     Allowance, Bounds, Budgeted, Candidate, Error, Fallbacks, ModelInfo, ModelRequest, Observer,
     Price, Provider, Registry,
@@ -27,6 +27,9 @@ pub struct CheckedModel {
     /// Tokens of one answer at most, where that was known.
     #[serde(default)]
     pub max_output_tokens: Option<u64>,
+    /// Tokens that it reads and writes at one turn at most, where that was known.
+    #[serde(default)]
+    pub context_length: Option<u64>,
 }
 
 impl CheckedModel {
@@ -41,6 +44,7 @@ impl CheckedModel {
             scripted: info.scripted,
             price,
             max_output_tokens,
+            context_length: info.context_length,
         }
     }
 
@@ -52,6 +56,7 @@ impl CheckedModel {
             scripted: false,
             price: None,
             max_output_tokens: None,
+            context_length: None,
         }
     }
 
@@ -121,6 +126,26 @@ fn of_agent(agent: &Agent) -> Vec<CheckedModel> {
                 model: agent.model_name.clone(),
             })]
         })
+}
+
+/// What an agent is given to read at one turn when nobody says, in tokens: more costs more.
+const CONTEXT_TOKENS: u64 = 128_000;
+/// Room that is kept for an answer when nobody says how long it may be, in tokens.
+const ANSWER_TOKENS: u64 = 8_192;
+
+/// What an agent may be given to read at one turn, in tokens: what its file says, within what each of
+/// its models takes beside the answer.
+pub(crate) fn context_tokens(agent: &Agent, spec: &AgentSpec) -> u64 {
+    let lengths = of_agent(agent).into_iter();
+    let room = lengths
+        .filter_map(|model| model.context_length)
+        .min()
+        .map(|length| {
+            let answer = spec.max_tokens.map_or(ANSWER_TOKENS, u64::from);
+            length.saturating_sub(answer).max(length / 2)
+        });
+    let wanted = spec.context_tokens.map_or(CONTEXT_TOKENS, u64::from);
+    room.map_or(wanted, |room| wanted.min(room))
 }
 
 /// Who serves an agent's turns: each of its models within the budgets, in their order.

@@ -13,7 +13,7 @@ use fusion_workspaces::WorkspaceDir;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::candidates::serving;
+use crate::candidates::{context_tokens, serving};
 use crate::coordinator::off_runtime;
 use crate::expression_context::expression_context;
 use crate::journal::TaskJournal;
@@ -378,6 +378,8 @@ fn brief(job: &Job<'_>, prompt: String) -> Result<TaskBrief> {
         peers: plan.peers_of(agent.id),
         tools: spec.tools.clone(),
         max_turns: spec.max_turns,
+        max_repeats: spec.max_repeats,
+        context_tokens: context_tokens(agent, spec),
         max_tokens: spec.max_tokens,
         temperature: spec.temperature,
         provider_options: spec.provider_options.clone(),

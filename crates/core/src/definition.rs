@@ -158,7 +158,7 @@ pub struct InputSpec {
 text_enum! {
     /// A group of tools that an agent may be given.
     ToolGroup {
-        /// `read_file`, `write_file`, `list_files`.
+        /// `read_file`, `write_file`, `edit_file`, `list_files`, `glob`, `grep`.
         Files = "files",
         /// `run_command`.
         Shell = "shell",
@@ -182,6 +182,13 @@ pub struct AgentSpec {
     pub tools: Vec<ToolGroup>,
     /// Model calls in one step before the step fails.
     pub max_turns: u32,
+    /// The same tool call with the same outcome, so often in a row, fails the step.
+    #[serde(default = "AgentSpec::default_max_repeats")]
+    pub max_repeats: u32,
+    /// What its model is given to read at one turn, in tokens; `None` leaves it to what is known of
+    /// the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_tokens: Option<u32>,
     /// Upper bound of one answer, in tokens; `None` leaves it to the provider.
     pub max_tokens: Option<u32>,
     /// Sampling temperature, 0 to 2; `None` leaves it to the provider.
@@ -201,6 +208,12 @@ pub struct AgentSpec {
 }
 
 impl AgentSpec {
+    /// How often a call may be repeated when nobody says.
+    #[must_use]
+    pub const fn default_max_repeats() -> u32 {
+        6
+    }
+
     /// The models that may serve it as they are written, in order: its own first.
     pub fn models(&self) -> impl Iterator<Item = ModelChoice> {
         let own = ModelChoice {

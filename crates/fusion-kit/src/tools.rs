@@ -53,9 +53,11 @@ impl Tools for LocalBackend {
         let command = Command {
             program: Program::Argv(command.argv.clone()),
             env: BTreeMap::new(),
+            stdin: String::new(),
             grants: Grants::default(),
             timeout: Duration::MAX,
             output_limit: 0,
+            output_file: None,
         };
         let streams = own_streams().map_err(|error| {
             let problem = format!("the streams can't be handed on: {error}");

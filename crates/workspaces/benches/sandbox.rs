@@ -66,9 +66,11 @@ async fn run(launcher: &Launcher, scratch: &Scratch) -> fusion_workspaces::Resul
     let command = Command {
         program: Program::Argv(vec!["/bin/true".to_owned()]),
         env: BTreeMap::new(),
+        stdin: String::new(),
         grants: Grants::default(),
         timeout: Duration::from_secs(60),
         output_limit: 1000,
+        output_file: None,
     };
     let cancel = CancellationToken::new();
     let began = Instant::now();

@@ -3,7 +3,7 @@
 
 use std::ffi::CString;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
@@ -85,8 +85,18 @@ impl<'a> Draft<'a> {
         mode: Mode,
         uid: Option<u32>,
     ) -> io::Result<Self> {
+        Self::copy(folder, &mut &*bytes, mode, uid)
+    }
+
+    /// Writes what `from` gives to a new file in `folder`.
+    pub(crate) fn copy(
+        folder: BorrowedFd<'a>,
+        from: &mut impl Read,
+        mode: Mode,
+        uid: Option<u32>,
+    ) -> io::Result<Self> {
         let mut draft = Self::create(folder)?;
-        draft.file.write_all(bytes)?;
+        io::copy(from, &mut draft.file)?;
         fchmod(&draft.file, mode)?;
         give(&draft.file, uid)?;
         Ok(draft)

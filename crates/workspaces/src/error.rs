@@ -142,6 +142,14 @@ pub enum Error {
         #[source]
         source: globset::Error,
     },
+    /// A regular expression that can't be read.
+    #[error("'{pattern}' is not a regular expression: {fault}")]
+    Expression {
+        /// The expression.
+        pattern: String,
+        /// What is wrong with it.
+        fault: String,
+    },
     /// More files than a list of results may have.
     #[error(
         "there are more than {limit} files: choose narrower patterns, or remove what is not needed"
@@ -229,6 +237,7 @@ impl Coded for Error {
             | Self::Name { .. }
             | Self::Variable { .. }
             | Self::Pattern { .. }
+            | Self::Expression { .. }
             | Self::TooManyFiles { .. } => ErrorCode::InvalidInput,
             Self::NotReachable { .. }
             | Self::AgentsAsRoot

@@ -1,6 +1,8 @@
 //! What agents' file tools do, and everything host-side that touches a workspace's files.
 
 mod guard;
+mod log;
+mod search;
 mod walk;
 
 use std::fs::File;
@@ -20,6 +22,7 @@ use crate::{Error, Result, WorkspaceDir};
 use guard::RelativePath;
 
 pub use guard::Refusal;
+pub use search::{FileMatches, MatchedLine, Matches, TextQuery};
 pub use walk::{EntryKind, FileEntry};
 
 /// The most bytes of a file that one read gives.

@@ -13,13 +13,14 @@ mod tree;
 
 use std::env::args_os;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::Errno;
 use rustix::process::{
     DumpableBehavior, Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, geteuid, getpid,
@@ -66,11 +67,12 @@ pub fn helper_main() -> ExitCode {
 fn supervise() -> io::Result<()> {
     isolate()?;
     let mut lifeline = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let streams = match wire::receive_streams(&lifeline)? {
-        Some(streams) => streams,
-        None => captured()?,
-    };
+    let streams = wire::receive_streams(&lifeline)?;
     let request = wire::decode(&mut lifeline)?;
+    let streams = match streams {
+        Some(streams) => streams,
+        None => captured(&request.stdin)?,
+    };
     let answer = hold(&request, streams, &mut lifeline);
     kill_all()?;
     let mut control = File::from(io::stdout().as_fd().try_clone_to_owned()?);
@@ -88,10 +90,24 @@ fn isolate() -> io::Result<()> {
     Ok(())
 }
 
-/// No input, and both outputs into our stderr.
-fn captured() -> io::Result<Streams> {
+/// This input, and both outputs into our stderr.
+fn captured(input: &str) -> io::Result<Streams> {
     let output = || io::stderr().as_fd().try_clone_to_owned();
-    Ok([File::open("/dev/null")?.into(), output()?, output()?])
+    Ok([stdin_of(input)?, output()?, output()?])
+}
+
+/// A file in memory that can be read and not changed: whoever reads it waits for nobody.
+fn stdin_of(input: &str) -> io::Result<OwnedFd> {
+    if input.is_empty() {
+        return Ok(File::open("/dev/null")?.into());
+    }
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let mut file = File::from(memfd_create("stdin", flags)?);
+    file.write_all(input.as_bytes())?;
+    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    fcntl_add_seals(&file, seals)?;
+    file.rewind()?;
+    Ok(file.into())
 }
 
 /// Runs the command to its end, or to the end of the life line.

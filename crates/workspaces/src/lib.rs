@@ -24,7 +24,10 @@ mod sandbox;
 mod workspace;
 
 pub use error::{Error, Result};
-pub use files::{EntryKind, FileEntry, FileText, LIST_LIMIT, READ_LIMIT, Refusal, WRITE_LIMIT};
+pub use files::{
+    EntryKind, FileEntry, FileMatches, FileText, LIST_LIMIT, MatchedLine, Matches, READ_LIMIT,
+    Refusal, TextQuery, WRITE_LIMIT,
+};
 pub use helper::helper_main;
 pub use owners::{Owners, choose_uid};
 pub use process::{Command, Exit, Finished, Launcher, Program};

@@ -53,12 +53,16 @@ pub struct Command {
     /// Variables on top of the fixed ones (`PATH`, `HOME`, `TMPDIR`, `LANG`, `TERM`,
     /// `GIT_CONFIG_NOSYSTEM`), which they may replace. Nothing else is in the environment.
     pub env: BTreeMap<String, String>,
+    /// What it reads from its stdin; with streams of its own it has that instead.
+    pub stdin: String,
     /// What it may do beyond its workspace.
     pub grants: Grants,
     /// After this long everything of the command is killed.
     pub timeout: Duration,
     /// How many bytes of output are kept: the first and the last half of it each.
     pub output_limit: usize,
+    /// Where in `logs/` of the workspace the whole output is put when it does not fit: a file name.
+    pub output_file: Option<String>,
 }
 
 /// How a command ended.
@@ -193,9 +197,11 @@ impl Launcher {
         let command = Command {
             program: Program::Argv(Vec::new()),
             env: BTreeMap::new(),
+            stdin: String::new(),
             grants: grants.clone(),
             timeout: LOOK_LIMIT,
             output_limit: 0,
+            output_file: None,
         };
         let attempt = Attempt {
             dir,
@@ -237,7 +243,7 @@ impl Launcher {
             let source = io::Error::new(io::ErrorKind::InvalidInput, "no program is given");
             return Err(Error::NotStarted { program, source });
         }
-        let (ended, output) = if cancel.is_cancelled() {
+        let (ended, mut output) = if cancel.is_cancelled() {
             let output = Output::new(0, u64::MAX);
             (Ended::Stopped(Exit::Cancelled), output)
         } else {
@@ -250,9 +256,10 @@ impl Launcher {
             self.attempt(&attempt, cancel).await?
         };
         let (exit, sandbox) = exit_of(ended, program)?;
+        let whole = keep_whole(dir, command, &mut output).await;
         Ok(Finished {
             exit,
-            output: output.into_text(),
+            output: output.into_text(whole.as_deref()),
             duration: began.elapsed(),
             sandbox,
         })
@@ -277,6 +284,9 @@ impl Launcher {
                 self.limits.output
             };
             let mut output = Output::new(command.output_limit, flood);
+            if command.output_file.is_some() {
+                output = output.spooled();
+            }
             let flooded = output.flooded();
             let stop = async {
                 tokio::select! {
@@ -319,6 +329,7 @@ impl Launcher {
             argv,
             canary: attempt.canary.map(Path::to_owned),
             env: environment(dir, command),
+            stdin: command.stdin.clone(),
             uid: dir.uid(),
             workspace: dir.path().to_owned(),
             hidden,
@@ -381,6 +392,19 @@ struct Attempt<'a> {
     command: &'a Command,
     streams: Option<&'a [OwnedFd; 3]>,
     canary: Option<&'a Path>,
+}
+
+/// Puts the whole of a long output where the command asked for it, and says where that is. It is a
+/// help only: without it the output has its beginning and its end.
+async fn keep_whole(dir: &WorkspaceDir, command: &Command, output: &mut Output) -> Option<String> {
+    let name = command.output_file.clone()?;
+    let kept = match output.take_whole().await {
+        Ok(None) => return None,
+        Ok(Some(whole)) => dir.keep_log(name, whole).await,
+        Err(error) => Err(error),
+    };
+    kept.inspect_err(|error| tracing::warn!(%error, "the whole output of a command can't be kept"))
+        .ok()
 }
 
 /// A file that every user may read and write; it goes with what is given back.

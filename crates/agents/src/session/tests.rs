@@ -2,6 +2,7 @@
 
 mod answers;
 mod fold;
+mod stall;
 mod talk;
 
 use std::time::Duration;
@@ -33,6 +34,8 @@ fn text_step() -> TaskBrief {
         peers: vec!["reviewer".into()],
         tools: Vec::new(),
         max_turns: 5,
+        max_repeats: 6,
+        context_tokens: 128_000,
         max_tokens: None,
         temperature: None,
         provider_options: Map::new(),

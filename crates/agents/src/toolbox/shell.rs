@@ -17,14 +17,36 @@ use crate::entry::{CheckOutcome, ToolOutcome};
 /// Seconds a command may take when the model names no time.
 const DEFAULT_TIMEOUT_SECONDS: u64 = 120;
 
+/// Characters of a command's input.
+const STDIN_MAX: usize = 1_000_000;
+
 pub(super) struct RunCommand;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RunArguments {
-    command: String,
+    #[serde(default)]
+    command: Option<String>,
+    #[serde(default)]
+    argv: Option<Vec<String>>,
+    #[serde(default)]
+    stdin: String,
     #[serde(default)]
     timeout_seconds: Option<u64>,
+}
+
+impl RunArguments {
+    /// What to run; `Err` tells the model what is missing.
+    fn program(&mut self) -> Result<Program, String> {
+        match (self.command.take(), self.argv.take()) {
+            (Some(script), None) => Ok(Program::Shell(script)),
+            (None, Some(argv)) => Ok(Program::Argv(argv)),
+            (None, None) | (Some(_), Some(_)) => Err(
+                "give either `command`, a line for the shell, or `argv`, a program and its arguments"
+                    .to_owned(),
+            ),
+        }
+    }
 }
 
 #[async_trait]
@@ -33,19 +55,30 @@ impl Tool for RunCommand {
         ToolSpec {
             name: "run_command".to_owned(),
             description:
-                "Runs a shell command in the workspace and gives its output and exit code. When it \
-                          ends, everything it started is ended too."
+                "Runs a command in the workspace and gives its output and exit code: `command` for the \
+                 shell, or `argv` without one. When it ends, everything it started is ended too. Of a \
+                 long output the middle is left out, and the whole is in a file that is named."
                     .to_owned(),
             parameters: json!({
                 "type": "object",
                 "properties": {
-                    "command": { "type": "string", "maxLength": 100_000, "description": "For sh -c." },
+                    "command": {
+                        "type": "string", "minLength": 1, "maxLength": 100_000, "description": "For sh -c."
+                    },
+                    "argv": {
+                        "type": "array", "minItems": 1, "maxItems": 1_000,
+                        "items": { "type": "string", "maxLength": 100_000 },
+                        "description": "A program and its arguments, taken as they are."
+                    },
+                    "stdin": {
+                        "type": "string", "maxLength": STDIN_MAX,
+                        "description": "What it reads; nothing when left out."
+                    },
                     "timeout_seconds": {
                         "type": "integer", "minimum": 1,
                         "description": format!("{DEFAULT_TIMEOUT_SECONDS} when left out.")
                     }
                 },
-                "required": ["command"],
                 "additionalProperties": false,
             }),
         }
@@ -56,15 +89,22 @@ impl Tool for RunCommand {
     }
 
     async fn call(&self, value: Value, place: &Place<'_>) -> Result<ToolOutcome, Stopped> {
-        let RunArguments {
-            command,
-            timeout_seconds,
-        } = match arguments("run_command", value) {
+        let mut given: RunArguments = match arguments("run_command", value) {
             Ok(given) => given,
             Err(refused) => return Ok(refused),
         };
-        let wanted = Duration::from_secs(timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS).max(1));
-        match run(command, wanted.min(place.command_timeout), place).await {
+        let program = match given.program() {
+            Ok(program) => program,
+            Err(told) => return Ok(ToolOutcome::refused(told)),
+        };
+        let wanted = given.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS);
+        let timeout = Duration::from_secs(wanted).min(place.command_timeout);
+        let command = Command {
+            stdin: given.stdin,
+            output_file: place.output_file.clone(),
+            ..command(program, timeout)
+        };
+        match run(&command, place).await {
             Ok(Finished {
                 exit: Exit::Cancelled,
                 ..
@@ -75,21 +115,22 @@ impl Tool for RunCommand {
     }
 }
 
-async fn run(
-    script: String,
-    timeout: Duration,
-    place: &Place<'_>,
-) -> fusion_workspaces::Result<Finished> {
-    let command = Command {
-        program: Program::Shell(script),
+fn command(program: Program, timeout: Duration) -> Command {
+    Command {
+        program,
         env: BTreeMap::new(),
+        stdin: String::new(),
         grants: Grants::default(),
         timeout,
         output_limit: CONTENT_LIMIT,
-    };
+        output_file: None,
+    }
+}
+
+async fn run(command: &Command, place: &Place<'_>) -> fusion_workspaces::Result<Finished> {
     place
         .launcher
-        .run(&place.workspace, &command, &place.cancel)
+        .run(&place.workspace, command, &place.cancel)
         .await
 }
 
@@ -133,8 +174,9 @@ pub(crate) async fn verify(
     commands: &[String],
     place: &Place<'_>,
 ) -> Result<CheckOutcome, Stopped> {
-    for command in commands {
-        let report = match run(command.clone(), place.command_timeout, place).await {
+    for script in commands {
+        let command = command(Program::Shell(script.clone()), place.command_timeout);
+        let report = match run(&command, place).await {
             Ok(Finished {
                 exit: Exit::Cancelled,
                 ..
@@ -148,7 +190,7 @@ pub(crate) async fn verify(
         };
         return Ok(CheckOutcome {
             passed: false,
-            report: format!("$ {command}\n{report}"),
+            report: format!("$ {script}\n{report}"),
         });
     }
     Ok(CheckOutcome {

@@ -78,6 +78,8 @@ impl Place {
             peers: vec!["reviewer".into()],
             tools: ToolGroup::ALL.to_vec(),
             max_turns: 5,
+            max_repeats: 6,
+            context_tokens: 128_000,
             max_tokens: None,
             temperature: None,
             provider_options: Map::new(),

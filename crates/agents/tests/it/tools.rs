@@ -47,11 +47,34 @@ async fn offered(groups: &[ToolGroup], outputs: bool) -> Value {
 #[tokio::test]
 async fn an_agent_is_offered_the_tools_of_its_groups_and_beside_these_finish_for_outputs() {
     let files = [
-        json!(["read_file", ["path"], ["path"]]),
+        json!(["read_file", ["limit", "offset", "path"], ["path"]]),
         json!(["write_file", ["content", "path"], ["path", "content"]]),
+        json!([
+            "edit_file",
+            ["new_text", "old_text", "path", "replace_all"],
+            ["path", "old_text", "new_text"]
+        ]),
         json!(["list_files", ["path"], null]),
+        json!(["glob", ["pattern"], ["pattern"]]),
+        json!([
+            "grep",
+            [
+                "context",
+                "glob",
+                "ignore_case",
+                "limit",
+                "literal",
+                "path",
+                "pattern"
+            ],
+            ["pattern"]
+        ]),
     ];
-    let command = json!(["run_command", ["command", "timeout_seconds"], ["command"]]);
+    let command = json!([
+        "run_command",
+        ["argv", "command", "stdin", "timeout_seconds"],
+        null
+    ]);
     let messages = [
         json!([
             "send_message",
@@ -114,8 +137,8 @@ async fn a_written_file_is_listed_and_read() {
 async fn a_tool_that_is_not_there_is_told_with_those_that_are() {
     assert_eq!(
         refusal("fetch", json!({})).await,
-        "there is no tool 'fetch'; there are: read_file, write_file, list_files, run_command, \
-         send_message, read_messages, wait_for_message, subscribe, unsubscribe, finish"
+        "there is no tool 'fetch'; there are: read_file, write_file, edit_file, list_files, glob, \
+         grep, run_command, send_message, read_messages, wait_for_message, subscribe, unsubscribe, finish"
     );
 }
 
@@ -135,14 +158,23 @@ async fn arguments_that_are_no_object_are_told_as_the_model_wrote_them() {
 
 #[tokio::test]
 async fn arguments_that_do_not_fit_are_told_by_name() {
-    assert_eq!(
-        refusal("read_file", json!({})).await,
-        "the arguments of read_file do not fit: missing field `path`"
-    );
-    assert_eq!(
-        refusal("list_files", json!({ "folder": "x" })).await,
-        "the arguments of list_files do not fit: unknown field `folder`, expected `path`"
-    );
+    let takes = "it takes: limit, offset, path";
+    for (arguments, fault) in [
+        (json!({}), "argument 'path' is missing"),
+        (
+            json!({ "path": "a", "folder": "x" }),
+            "argument 'folder' is not declared",
+        ),
+        (
+            json!({ "path": "a", "offset": 0 }),
+            "argument 'offset' does not fit: 0 is less than the minimum of 1",
+        ),
+    ] {
+        assert_eq!(
+            refusal("read_file", arguments).await,
+            format!("read_file was not called: {fault}; {takes}")
+        );
+    }
 }
 
 #[tokio::test]
@@ -156,5 +188,134 @@ async fn a_command_tells_its_output_and_its_exit_code() {
     assert_eq!(
         outcome("run_command", json!({ "command": "make" })).await,
         ("the command says 1\n[exit code 1]".to_owned(), false)
+    );
+}
+
+/// What the model reads after each call, in a workspace of the test.
+async fn contents(tools: &[(&str, Value)]) -> Vec<String> {
+    let place = Place::new(&json!([calls(tools), done()]));
+    let finished = place.finish(&place.brief()).await;
+    (2..2 + tools.len())
+        .map(|effect| finished.content(effect).to_owned())
+        .collect()
+}
+
+fn write(path: &str, content: &str) -> (&'static str, Value) {
+    ("write_file", json!({ "path": path, "content": content }))
+}
+
+#[tokio::test]
+async fn a_part_of_a_file_is_changed_and_what_is_not_there_changes_nothing() {
+    let edit = |old: &str, new: &str, all: bool| {
+        let path = "projects/a.txt";
+        (
+            "edit_file",
+            json!({ "path": path, "old_text": old, "new_text": new, "replace_all": all }),
+        )
+    };
+    let told = contents(&[
+        write("projects/a.txt", "one\ntwo\ntwo\n"),
+        edit("one", "three", false),
+        edit("two", "four", false),
+        edit("two", "four", true),
+        edit("fours", "x", false),
+        ("read_file", json!({ "path": "projects/a.txt" })),
+    ])
+    .await;
+    assert_eq!(
+        told[1..],
+        [
+            "changed 1 place in projects/a.txt",
+            "projects/a.txt was not changed: old_text is in the file 2 times, at the lines 2, 3: give more \
+             of the text around the one you mean, or set replace_all",
+            "changed 2 places in projects/a.txt",
+            "projects/a.txt was not changed: old_text is not in the file. What stands at line 2 is nearest \
+             to it:\nfour",
+            "three\nfour\nfour\n",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn files_are_found_by_their_paths_and_by_their_text() {
+    let told = contents(&[
+        write("projects/a/one.md", "# One\nbees hum\n"),
+        write("projects/two.md", "no insects\nBees (many)\n"),
+        ("glob", json!({ "pattern": "projects/**/*.md" })),
+        ("glob", json!({ "pattern": "*.md" })),
+        ("grep", json!({ "pattern": "b..s", "context": 1 })),
+        (
+            "grep",
+            json!({ "pattern": "bees (", "literal": true, "ignore_case": true }),
+        ),
+        (
+            "grep",
+            json!({ "pattern": "bees", "path": "projects/two.md" }),
+        ),
+        ("grep", json!({ "pattern": "(" })),
+    ])
+    .await;
+    assert_eq!(
+        told[2..7],
+        [
+            "projects/a/one.md\nprojects/two.md",
+            "[no file has such a path]",
+            "projects/a/one.md-1-# One\nprojects/a/one.md:2:bees hum",
+            "projects/two.md:2:Bees (many)",
+            "[no line matches]",
+        ]
+    );
+    assert!(
+        told[7].starts_with("'(' is not a regular expression: "),
+        "{}",
+        told[7]
+    );
+}
+
+#[tokio::test]
+async fn a_long_file_is_read_in_parts() {
+    let lines: String = (1..=5_000)
+        .map(|line| format!("line {line:05}\n"))
+        .collect();
+    let read = |arguments: Value| ("read_file", arguments);
+    let path = "projects/long.txt";
+    let told = contents(&[
+        write(path, &lines),
+        read(json!({ "path": path, "offset": 4_999 })),
+        read(json!({ "path": path, "offset": 2, "limit": 2 })),
+        read(json!({ "path": path, "offset": 5_001 })),
+        read(json!({ "path": path })),
+    ])
+    .await;
+    assert_eq!(
+        told[1..4],
+        [
+            "line 04999\nline 05000\n[lines 4999 to 5000 of 5000]",
+            "line 00002\nline 00003\n[lines 2 to 3 of 5000]",
+            "there is no line 5001: the file has 5000 lines",
+        ]
+    );
+    assert!(told[4].starts_with("line 00001\n"));
+    assert!(
+        told[4].ends_with("\n[lines 1 to 2955 of 5000]"),
+        "{}",
+        told[4]
+    );
+}
+
+#[tokio::test]
+async fn a_command_is_given_as_a_line_or_as_words_and_not_as_both() {
+    let told =
+        "give either `command`, a line for the shell, or `argv`, a program and its arguments";
+    for arguments in [json!({}), json!({ "command": "make", "argv": ["make"] })] {
+        assert_eq!(refusal("run_command", arguments).await, told);
+    }
+    let words = json!({ "argv": ["make", "all"], "stdin": "yes" });
+    let ran = outcome("run_command", words).await;
+    assert_eq!(ran, ("the command says 1\n[exit code 1]".to_owned(), false));
+    let none = refusal("run_command", json!({ "argv": [] })).await;
+    assert!(
+        none.starts_with("run_command was not called: argument 'argv' does not fit"),
+        "{none}"
     );
 }

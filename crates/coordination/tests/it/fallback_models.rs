@@ -86,7 +86,7 @@ async fn a_model_that_is_gone_is_left_out_before_the_run_begins() {
         [&json!({
             "provider": "second", "model": "spare", "scripted": false,
             "price": { "input_token": "0.000000000001", "output_token": "0.00000000001", "request": "0" },
-            "max_output_tokens": 100,
+            "context_length": 10_000, "max_output_tokens": 100,
         })]
     );
     let _same = world.store.get(agent.id).await.unwrap();

@@ -201,8 +201,16 @@ async fn every_tool_is_listed() {
         .map(|tool| tool["name"].as_str().unwrap())
         .collect();
     assert_eq!(
-        names[..4],
-        ["read_file", "write_file", "list_files", "run_command"]
+        names[..7],
+        [
+            "read_file",
+            "write_file",
+            "edit_file",
+            "list_files",
+            "glob",
+            "grep",
+            "run_command"
+        ]
     );
 }
 

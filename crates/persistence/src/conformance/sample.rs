@@ -190,6 +190,8 @@ pub(super) fn workflow(
         instructions: String::new(),
         tools: vec![],
         max_turns: 3,
+        max_repeats: 7,
+        context_tokens: Some(9_000),
         max_tokens: Some(100),
         temperature: Some(0.5),
         fallback_models: vec![ModelChoice {

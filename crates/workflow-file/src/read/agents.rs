@@ -1,6 +1,7 @@
 //! The `agents` of a workflow.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use fusion_core::{AgentSpec, Budget, CapabilitySet, ToolGroup};
 use serde_json::Map;
@@ -15,6 +16,10 @@ const MAX_AGENTS: usize = 1_000;
 /// Model calls in one step when the file does not say.
 const DEFAULT_MAX_TURNS: u32 = 20;
 const MAX_TURNS: u32 = 200;
+/// How often the same call may be made; one is no repeat.
+const REPEATS: RangeInclusive<u32> = 2..=100;
+/// Tokens that a model is given to read at once.
+const CONTEXT: RangeInclusive<u32> = 1_000..=10_000_000;
 
 const AGENT: Keys = Keys {
     known: &[
@@ -24,6 +29,8 @@ const AGENT: Keys = Keys {
         "instructions",
         "tools",
         "max_turns",
+        "max_repeats",
+        "context_tokens",
         "max_tokens",
         "temperature",
         "fallback_models",
@@ -76,6 +83,13 @@ fn read_one(name: &str, node: &Node<'_>, faults: &mut Faults) -> AgentSpec {
         let turns = value::whole_number(node, "max_turns", 1..=MAX_TURNS, faults);
         agent.max_turns = turns.unwrap_or(DEFAULT_MAX_TURNS);
     }
+    if let Some(node) = section.get("max_repeats", faults) {
+        let repeats = value::whole_number(node, "max_repeats", REPEATS, faults);
+        agent.max_repeats = repeats.unwrap_or(agent.max_repeats);
+    }
+    if let Some(node) = section.get("context_tokens", faults) {
+        agent.context_tokens = value::whole_number(node, "context_tokens", CONTEXT, faults);
+    }
     if let Some(node) = section.get("max_tokens", faults) {
         agent.max_tokens = value::whole_number(node, "max_tokens", 1..=u32::MAX, faults);
     }
@@ -103,6 +117,8 @@ fn empty() -> AgentSpec {
         instructions: String::new(),
         tools: Vec::new(),
         max_turns: DEFAULT_MAX_TURNS,
+        max_repeats: AgentSpec::default_max_repeats(),
+        context_tokens: None,
         max_tokens: None,
         temperature: None,
         fallback_models: Vec::new(),

@@ -143,7 +143,7 @@ inputs:
   f: [1]
 agents:
   'my agent': {provider: p, model: 4.1}
-  b: {model: m, tools: [file, shell, shell], max_turns: 0, max_tokens: 1.5, temperature: 3, capabilities: {a: 1}}
+  b: {model: m, tools: [file, shell, shell], max_turns: 0, max_repeats: 1, context_tokens: 999, max_tokens: 1.5, temperature: 3, capabilities: {a: 1}}
   c: p
 steps:
 - {id: a, agent: c, prompt: p}
@@ -165,10 +165,12 @@ steps:
             "13:25 unknown tool group `file` [did you mean `files`?]",
             "13:38 `shell` is named twice in `tools`",
             "13:57 `max_turns` must be a whole number from 1 to 200",
-            "13:72 `max_tokens` must be a whole number from 1 to 4294967295",
-            "13:90 `temperature` must be a number from 0 to 2",
-            "13:107 `capabilities` must be a list of capability names",
-            "14:6 agent 'c' must be a map [its keys are: provider, model, capabilities, instructions, tools, max_turns, max_tokens, temperature, fallback_models, provider_options, budget, subscriptions]",
+            "13:73 `max_repeats` must be a whole number from 2 to 100",
+            "13:92 `context_tokens` must be a whole number from 1000 to 10000000",
+            "13:109 `max_tokens` must be a whole number from 1 to 4294967295",
+            "13:127 `temperature` must be a number from 0 to 2",
+            "13:144 `capabilities` must be a list of capability names",
+            "14:6 agent 'c' must be a map [its keys are: provider, model, capabilities, instructions, tools, max_turns, max_repeats, context_tokens, max_tokens, temperature, fallback_models, provider_options, budget, subscriptions]",
         ],
     );
 }

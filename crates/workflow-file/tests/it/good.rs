@@ -28,6 +28,8 @@ fn agent(model: &str, capability: &str) -> AgentSpec {
         instructions: String::new(),
         tools: vec![],
         max_turns: 20,
+        max_repeats: 6,
+        context_tokens: None,
         max_tokens: None,
         temperature: None,
         fallback_models: vec![],

@@ -28,9 +28,11 @@ async fn main() -> ExitCode {
     let command = Command {
         program: Program::Shell(script.clone()),
         env: BTreeMap::new(),
+        stdin: String::new(),
         grants: Grants::default(),
         timeout: Duration::from_secs(600),
         output_limit: 1024,
+        output_file: None,
     };
     let launcher = Launcher::new(vec![helper.into()]);
     match launcher

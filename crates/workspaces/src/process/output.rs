@@ -1,8 +1,10 @@
 //! Output of any length in a bounded place: its beginning and its end.
 
 use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
 
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
 /// How much is read at once.
@@ -20,6 +22,17 @@ pub(super) struct Output {
     flood: u64,
     seen: u64,
     flooded: CancellationToken,
+    spool: Spool,
+}
+
+/// Where the whole of a long output goes.
+#[derive(Debug)]
+enum Spool {
+    /// Nowhere.
+    Off,
+    /// To a file without a name, once something would be left out.
+    Waiting,
+    Open(tokio::fs::File),
 }
 
 impl Output {
@@ -35,6 +48,25 @@ impl Output {
             flood,
             seen: 0,
             flooded: CancellationToken::new(),
+            spool: Spool::Off,
+        }
+    }
+
+    /// Keeps the whole too, on the disk, when some of it would be left out.
+    pub(super) fn spooled(mut self) -> Self {
+        self.spool = Spool::Waiting;
+        self
+    }
+
+    /// The whole of it, from the beginning, where that was kept and something was left out.
+    pub(super) async fn take_whole(&mut self) -> io::Result<Option<File>> {
+        match std::mem::replace(&mut self.spool, Spool::Off) {
+            Spool::Off | Spool::Waiting => Ok(None),
+            Spool::Open(mut file) => {
+                file.flush().await?;
+                file.rewind().await?;
+                Ok(Some(file.into_std().await))
+            }
         }
     }
 
@@ -47,13 +79,35 @@ impl Output {
     pub(super) async fn fill(&mut self, mut stream: impl AsyncRead + Unpin) {
         let mut chunk = Vec::with_capacity(CHUNK);
         while let Ok(1..) = stream.read_buf(&mut chunk).await {
+            if let Err(error) = self.spool(&chunk).await {
+                tracing::warn!(%error, "the whole output of a command can't be kept");
+                self.spool = Spool::Off;
+            }
             self.push(&chunk);
             chunk.clear();
         }
     }
 
-    /// The text, with a line in the place of what was left out.
-    pub(super) fn into_text(mut self) -> String {
+    /// Writes what comes next to the spool, and before it what is kept here when it is just begun.
+    async fn spool(&mut self, chunk: &[u8]) -> io::Result<()> {
+        let kept = self.head.len() + self.tail.len();
+        let is_long = kept + chunk.len() > self.head_limit + self.tail_limit;
+        if matches!(self.spool, Spool::Waiting) && is_long {
+            let mut file = tokio::fs::File::from_std(tempfile::tempfile()?);
+            let (tail, more) = self.tail.as_slices();
+            for part in [self.head.as_slice(), tail, more] {
+                file.write_all(part).await?;
+            }
+            self.spool = Spool::Open(file);
+        }
+        match &mut self.spool {
+            Spool::Off | Spool::Waiting => Ok(()),
+            Spool::Open(file) => file.write_all(chunk).await,
+        }
+    }
+
+    /// The text, with a line in the place of what was left out, which names where the `whole` is.
+    pub(super) fn into_text(mut self, whole: Option<&str>) -> String {
         if self.left_out == 0 {
             self.head.extend(self.tail);
             return String::from_utf8_lossy(&self.head).into_owned();
@@ -77,8 +131,9 @@ impl Output {
             self.left_out += u64::try_from(dropped).unwrap_or_default();
         }
         let tail = Vec::from(self.tail);
+        let place = whole.map_or_else(String::new, |path| format!("; the whole is in {path}"));
         format!(
-            "{}\n[... {} bytes left out ...]\n{}",
+            "{}\n[... {} bytes left out{place} ...]\n{}",
             String::from_utf8_lossy(&self.head),
             self.left_out,
             String::from_utf8_lossy(&tail)
@@ -109,7 +164,29 @@ mod tests {
         for chunk in chunks {
             output.push(chunk);
         }
-        output.into_text()
+        output.into_text(None)
+    }
+
+    #[tokio::test]
+    async fn the_whole_of_long_output_is_kept_from_its_first_byte() {
+        for (text, whole) in [("abcdef", None), ("abcdefg", Some("abcdefg"))] {
+            let mut output = Output::new(6, u64::MAX).spooled();
+            let (first, rest) = text.as_bytes().split_at(5);
+            output.fill(first).await;
+            output.fill(rest).await;
+            let kept = output.take_whole().await.unwrap();
+            assert_eq!(
+                kept.map(|file| io::read_to_string(file).unwrap())
+                    .as_deref(),
+                whole
+            );
+        }
+        let mut output = Output::new(2, u64::MAX);
+        output.push(b"abc");
+        assert_eq!(
+            output.into_text(Some("logs/x")),
+            "a\n[... 1 bytes left out; the whole is in logs/x ...]\nc"
+        );
     }
 
     #[test]

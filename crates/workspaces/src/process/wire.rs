@@ -32,6 +32,8 @@ pub(crate) struct Request {
     pub(crate) canary: Option<PathBuf>,
     /// The whole environment.
     pub(crate) env: BTreeMap<String, String>,
+    /// What the command reads, where it has no streams of its own.
+    pub(crate) stdin: String,
     /// The user and group to become; `None` means to stay the same user, who is not root.
     pub(crate) uid: Option<u32>,
     /// Where the working directory is.

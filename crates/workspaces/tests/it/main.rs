@@ -16,3 +16,5 @@ mod loose;
 mod place;
 #[cfg(test)]
 mod run;
+#[cfg(test)]
+mod search;

@@ -74,9 +74,11 @@ pub(crate) fn shell(script: &str) -> Command {
     Command {
         program: Program::Shell(script.to_owned()),
         env: BTreeMap::new(),
+        stdin: String::new(),
         grants: Grants::default(),
         timeout: Duration::from_secs(60),
         output_limit: 10_000,
+        output_file: None,
     }
 }
 

@@ -195,6 +195,57 @@ async fn a_flood_of_output_is_bounded_with_its_head_and_its_tail() {
 }
 
 #[tokio::test]
+async fn the_whole_of_a_long_output_is_in_a_file_of_the_agent() {
+    let place = Place::new();
+    let agent = place.agent(1);
+    let command = Command {
+        output_limit: 10,
+        output_file: Some("output-1.txt".to_owned()),
+        ..shell("seq 100000")
+    };
+    let finished = run(&agent, &command).await.unwrap();
+    let whole: String = (1..=100_000).map(|number| format!("{number}\n")).collect();
+    let left_out = whole.len() - 10;
+    assert_eq!(
+        finished.output,
+        format!(
+            "1\n2\n3\n[... {left_out} bytes left out; the whole is in logs/output-1.txt ...]\n0000\n"
+        )
+    );
+    let (_, kept) = sh(
+        &agent,
+        "cat logs/output-1.txt | cksum; stat -c %a logs/output-1.txt",
+    )
+    .await;
+    let (_, expected) = sh(&agent, "seq 100000 | cksum; echo 600").await;
+    assert_eq!(kept, expected);
+
+    let short = Command {
+        output_file: Some("output-2.txt".to_owned()),
+        ..shell("echo short")
+    };
+    assert_eq!(run(&agent, &short).await.unwrap().output, "short\n");
+    assert!(!agent.logs_path().join("output-2.txt").exists());
+}
+
+#[tokio::test]
+async fn a_command_reads_its_input_and_can_not_change_it() {
+    let place = Place::new();
+    let agent = place.agent(1);
+    for input in [String::new(), "é\n".repeat(200_000)] {
+        let command = Command {
+            stdin: input.clone(),
+            ..shell("cat | wc -c; echo x 2>/dev/null >&0 && echo written; exit 0")
+        };
+        let finished = run(&agent, &command).await.unwrap();
+        assert_eq!(
+            (finished.exit, finished.output),
+            (Exit::Code(0), format!("{}\n", input.len()))
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_command_can_not_forge_its_report() {
     let place = Place::new();
     let agent = place.agent(1);

@@ -1,21 +1,32 @@
-//! Checks what an agent hands in against the step's outputs.
+//! Checks what an agent hands in, and what it calls its tools with, against their schemas.
 
 use jsonschema::Validator;
 use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
 
-/// The schema of a step's outputs, ready to check.
+/// A JSON Schema of one object, ready to check.
 #[derive(Debug)]
-pub(crate) struct OutputSchema {
+pub(crate) struct Schema {
     validator: Validator,
+    /// What a field of the object is called.
+    field: &'static str,
 }
 
-impl OutputSchema {
-    /// Compiles a schema. `Err` says what is wrong with it.
-    pub(crate) fn new(schema: &Value) -> Result<Self, String> {
+impl Schema {
+    /// Compiles the schema of a step's outputs. `Err` says what is wrong with it.
+    pub(crate) fn of_outputs(schema: &Value) -> Result<Self, String> {
+        Self::new(schema, "output")
+    }
+
+    /// Compiles the schema of a tool's arguments. `Err` says what is wrong with it.
+    pub(crate) fn of_arguments(schema: &Value) -> Result<Self, String> {
+        Self::new(schema, "argument")
+    }
+
+    fn new(schema: &Value, field: &'static str) -> Result<Self, String> {
         jsonschema::validator_for(schema)
-            .map(|validator| Self { validator })
-            .map_err(|error| format!("the schema of the outputs is not valid: {error}"))
+            .map(|validator| Self { validator, field })
+            .map_err(|error| format!("the schema of the {field}s is not valid: {error}"))
     }
 
     /// Checks a value; `Err` names the first field that does not fit and why.
@@ -23,37 +34,38 @@ impl OutputSchema {
         self.validator
             .iter_errors(value)
             .next()
-            .map_or(Ok(()), |error| Err(describe(&error)))
+            .map_or(Ok(()), |error| Err(self.describe(&error)))
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the crate's enum: all other kinds are told by their text"
+    )]
+    fn describe(&self, error: &jsonschema::ValidationError<'_>) -> String {
+        let noun = self.field;
+        let place = error.instance_path().to_string();
+        let field = place.trim_start_matches('/').replace('/', ".");
+        match error.kind() {
+            ValidationErrorKind::Required { property } => {
+                let name = property.as_str().unwrap_or_default();
+                let full = if field.is_empty() {
+                    name.to_owned()
+                } else {
+                    format!("{field}.{name}")
+                };
+                format!("{noun} '{full}' is missing")
+            }
+            ValidationErrorKind::AdditionalProperties { unexpected } if field.is_empty() => {
+                format!("{noun} '{}' is not declared", unexpected.join("', '"))
+            }
+            _ if field.is_empty() => format!("the {noun}s do not fit: {}", words(error)),
+            _ => format!("{noun} '{field}' does not fit: {}", words(error)),
+        }
     }
 }
 
 /// The longest words of the checker that are told, in bytes: they quote the whole value.
 const WORDS_LIMIT: usize = 300;
-
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "the crate's enum: all other kinds are told by their text"
-)]
-fn describe(error: &jsonschema::ValidationError<'_>) -> String {
-    let place = error.instance_path().to_string();
-    let field = place.trim_start_matches('/').replace('/', ".");
-    match error.kind() {
-        ValidationErrorKind::Required { property } => {
-            let name = property.as_str().unwrap_or_default();
-            let full = if field.is_empty() {
-                name.to_owned()
-            } else {
-                format!("{field}.{name}")
-            };
-            format!("output '{full}' is missing")
-        }
-        ValidationErrorKind::AdditionalProperties { unexpected } if field.is_empty() => {
-            format!("output '{}' is not declared", unexpected.join("', '"))
-        }
-        _ if field.is_empty() => format!("the outputs do not fit: {}", words(error)),
-        _ => format!("output '{field}' does not fit: {}", words(error)),
-    }
-}
 
 /// The checker's words, without the value when that is long.
 fn words(error: &jsonschema::ValidationError<'_>) -> String {
@@ -80,7 +92,7 @@ pub(crate) fn json_in(text: &str) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
-    use super::{OutputSchema, json_in};
+    use super::{Schema, json_in};
     use serde_json::json;
 
     fn fault(value: &serde_json::Value) -> String {
@@ -90,7 +102,7 @@ mod tests {
             "required": ["tasks"],
             "additionalProperties": false,
         });
-        OutputSchema::new(&schema)
+        Schema::of_outputs(&schema)
             .unwrap()
             .check(value)
             .unwrap_err()
