@@ -18,7 +18,7 @@ mod workflow;
 pub use agent::{Agent, AgentLogs, AgentMetrics, AgentPage, LogEntry, MetricsSample};
 pub use event::{Event, EventPage, Frame};
 pub use health::{Check, Health, Readiness};
-pub use message::{Message, MessagePage, NewMessage};
+pub use message::{Message, MessageDetail, MessagePage, NewMessage};
 pub use problem::{Fault, ProblemBody};
 pub use project::{
     Capability, CapabilityChanges, CapabilityPage, NewCapability, NewProject, Project,

@@ -57,7 +57,7 @@ pub struct MessageList {
 }
 
 /// What became of a message at one of its recipients.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeliveryView {
     /// The recipient.
     pub agent: AgentName,

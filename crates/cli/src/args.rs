@@ -61,6 +61,10 @@ pub struct Global {
     /// `FUSION_KIT_DATA_DIR`, else `./.fusion-kit`.
     #[arg(long, global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// Ask the server at this URL instead of working in this process, with the token of
+    /// `FUSION_TOKEN`; without it that of `FUSION_SERVER`, if any.
+    #[arg(long, global = true, value_name = "URL")]
+    pub server: Option<String>,
     /// Print one JSON object on stdout and nothing else there; a problem is JSON on stderr.
     #[arg(long, global = true)]
     pub json: bool,

@@ -35,6 +35,6 @@ pub use coordinator::{Coordinator, Options, Parts};
 pub use error::{Error, Result};
 pub use models::{Models, check_models};
 pub use notices::Notices;
-pub use records::{Ask, NewDefinition, Record};
+pub use records::{Ask, NewDefinition, Record, Version};
 pub use scheduler::Driven;
 pub use spawn::NewRun;

@@ -53,6 +53,24 @@ pub struct NewDefinition {
     pub project_id: Option<ProjectId>,
 }
 
+impl NewDefinition {
+    /// Whether a stored version is this very one.
+    fn is(&self, stored: &Workflow) -> bool {
+        stored.source == self.source
+            && stored.base_dir == self.base_dir
+            && stored.project_id == self.project_id
+    }
+}
+
+/// What became of a definition that was to be stored.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Version {
+    /// It was stored.
+    New(Box<Workflow>),
+    /// It was the newest version already.
+    Same(Box<Workflow>),
+}
+
 /// A row that has no life of its own: people make it, change it and take it away.
 pub trait Record: Deletable + Into<Row> {
     /// Its id and its version.
@@ -110,8 +128,8 @@ impl Coordinator {
             .await
     }
 
-    /// Stores a checked definition as the next version of its name. `ask` gets the row that will be
-    /// stored.
+    /// Stores a checked definition as the next version of its name, unless its newest version is this
+    /// very text: then that one is given. `ask` gets the row that will be stored.
     ///
     /// # Errors
     /// `Missing` when there is no such project, or the store fails.
@@ -119,7 +137,7 @@ impl Coordinator {
         &self,
         new: NewDefinition,
         ask: impl Fn(&Workflow) -> Ask + Send + Sync,
-    ) -> Result<Workflow> {
+    ) -> Result<Version> {
         let mut tries = 0;
         loop {
             let latest = self
@@ -127,6 +145,12 @@ impl Coordinator {
                 .store
                 .latest_workflow(&new.definition.name)
                 .await?;
+            let next = latest
+                .as_ref()
+                .map_or(1, |latest| latest.definition_version + 1);
+            if let Some(same) = latest.filter(|latest| new.is(latest)) {
+                return Ok(Version::Same(Box::new(same)));
+            }
             let moment = self.moment();
             let workflow = Workflow {
                 id: WorkflowId::from_uuid(self.parts.ids.uuid()),
@@ -138,8 +162,7 @@ impl Coordinator {
                 state: WorkflowState::Ready,
                 created_at: moment.now,
                 project_id: new.project_id,
-                definition_version: latest
-                    .map_or(1, |latest| latest.definition_version.saturating_add(1)),
+                definition_version: next,
                 version: 1,
             };
             let place = ("workflow", workflow.id.uuid());
@@ -148,7 +171,7 @@ impl Coordinator {
                 // Another was quicker with the same number.
                 Err(error) if error.is_taken() && tries < VERSION_TRIES => tries += 1,
                 Err(error) => return Err(error),
-                Ok(()) => return Ok(workflow),
+                Ok(()) => return Ok(Version::New(Box::new(workflow))),
             }
         }
     }

@@ -16,6 +16,7 @@ use fusion_providers::Registry;
 use fusion_workspaces::Sandbox;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::answers::Answers;
 use crate::budget;
@@ -25,6 +26,7 @@ use crate::files::{read_file, typed_inputs};
 use crate::find::{find, no_runs, nothing_to_resume};
 use crate::held::Left;
 use crate::problems;
+use crate::remote::Remote;
 use crate::sandbox;
 use crate::signals::stop_on_signal;
 use crate::wiring::{self, Engine, SCRIPTED, Told};
@@ -40,6 +42,8 @@ const QUIET: Duration = Duration::from_millis(50);
 pub(crate) struct LocalBackend {
     config: Config,
     data_dir: Option<PathBuf>,
+    /// The server that was named.
+    server: Option<String>,
     /// What the layers around the providers tell, on its way to the event log.
     notices: Arc<Notices>,
     /// What is coming from the models, on its way to the screen.
@@ -47,10 +51,11 @@ pub(crate) struct LocalBackend {
 }
 
 impl LocalBackend {
-    pub(crate) fn new(config: Config, data_dir: Option<PathBuf>) -> Self {
+    pub(crate) fn new(config: Config, data_dir: Option<PathBuf>, server: Option<String>) -> Self {
         Self {
             config,
             data_dir,
+            server,
             notices: Arc::default(),
             answers: Arc::default(),
         }
@@ -60,7 +65,20 @@ impl LocalBackend {
         &self.config
     }
 
+    /// The server that was named, if one was.
+    pub(crate) fn named_server(&self) -> Option<&str> {
+        self.server.as_deref()
+    }
+
+    /// # Errors
+    /// It can't be, or a server was named: the command that asks works in this process only.
     pub(crate) fn data_dir(&self) -> Result<DataDir, Problem> {
+        if let Some(server) = &self.server {
+            let text = format!("this command can't go through a server yet ({server})");
+            return Err(Problem::new(ProblemKind::InvalidInput, text).with_help(
+                "leave --server and FUSION_SERVER out to work on a data directory of this machine",
+            ));
+        }
         DataDir::new(self.data_dir.clone())
     }
 
@@ -227,6 +245,9 @@ impl Backend for LocalBackend {
         if let Some(fault) = &self.config.dotenv_fault {
             progress.notice(fault);
         }
+        if let Some(remote) = self.remote()? {
+            return run_remotely(&remote, request, progress).await;
+        }
         self.tell_sandbox(progress)?;
         let file = read_file(&request.file)?;
         let inputs = typed_inputs(&file.definition, &request.inputs)
@@ -298,6 +319,9 @@ impl Backend for LocalBackend {
     }
 
     async fn list_runs(&self, limit: u32) -> Result<Vec<RunSummary>, Problem> {
+        if let Some(remote) = self.named_remote()? {
+            return remote.list_runs(limit).await;
+        }
         let Some(reading) = self.reading().await? else {
             return Ok(Vec::new());
         };
@@ -321,6 +345,9 @@ impl Backend for LocalBackend {
     }
 
     async fn show_run(&self, run: Option<&str>) -> Result<RunDetail, Problem> {
+        if let Some(remote) = self.named_remote()? {
+            return remote.show_run(run).await;
+        }
         let Some(reading) = self.reading().await? else {
             return Err(no_runs());
         };
@@ -366,6 +393,20 @@ impl LocalBackend {
             Some(_) => left.this(find(engine.store(), data_dir, run).await?).await,
         }
     }
+}
+
+/// Runs a file on a server and watches it until a signal comes.
+async fn run_remotely(
+    remote: &Remote,
+    request: &RunRequest,
+    progress: &mut dyn Progress,
+) -> Result<RunDetail, Problem> {
+    let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
+    let signals = TaskTracker::new();
+    signals.spawn(stop_on_signal(stop.clone(), ended.clone()));
+    let run = remote.run(request, progress, &stop).await;
+    ended.cancel();
+    run
 }
 
 /// Checks what a run needs again, then wakes what waits for a limit, where that is asked for.

@@ -36,6 +36,11 @@ pub(crate) struct Config {
     pub(crate) api_port: Option<String>,
     /// `API_ALLOWED_HOSTS`: further names of the server, between commas.
     pub(crate) api_allowed_hosts: Option<String>,
+    /// `FUSION_SERVER`: the server to ask when `--server` names none. Only the environment itself
+    /// counts: a `.env` may have come with somebody else's files, and the token would go there.
+    pub(crate) server_url: Option<String>,
+    /// `FUSION_TOKEN`: the token for that server.
+    pub(crate) server_token: Option<SecretString>,
     /// `FUSION_KIT_DATA_DIR`: the data directory when `--data-dir` does not name one.
     pub(crate) data_dir: Option<PathBuf>,
     /// `WORKSPACES_ROOT`: the folder of all workspaces.
@@ -110,6 +115,8 @@ impl Config {
             api_host: get("API_HOST"),
             api_port: get("API_PORT"),
             api_allowed_hosts: get("API_ALLOWED_HOSTS"),
+            server_url: environment("FUSION_SERVER").filter(|value| !value.is_empty()),
+            server_token: get("FUSION_TOKEN").map(SecretString::from),
             data_dir: get("FUSION_KIT_DATA_DIR").map(PathBuf::from),
             workspaces_root: get("WORKSPACES_ROOT").map(PathBuf::from),
             agent_uids: get("FUSION_KIT_AGENT_UIDS"),
@@ -247,6 +254,7 @@ mod tests {
             "FUSION_API_KEY",
             "DATABASE_URL",
             "REDIS_URL",
+            "FUSION_TOKEN",
             "FUSION_MASTER_KEY",
             "FUSION_MASTER_KEY_OLD",
         ];

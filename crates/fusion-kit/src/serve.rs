@@ -27,6 +27,7 @@ use crate::wiring::{self, Engine};
 
 use announcement::Announcement;
 use host::Host;
+pub(crate) use token::read as read_token;
 
 #[async_trait]
 impl Server for LocalBackend {

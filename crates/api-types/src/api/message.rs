@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::AgentName;
+use crate::{AgentName, DeliveryView};
 
 /// A message of an agent or of a person.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -44,6 +44,16 @@ pub struct Message {
     pub resends: Option<String>,
     /// How many replies led to it.
     pub hops: u32,
+}
+
+/// A message, and what became of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MessageDetail {
+    /// The same fields as in a list, beside the one below.
+    #[serde(flatten)]
+    pub message: Message,
+    /// One for each recipient.
+    pub deliveries: Vec<DeliveryView>,
 }
 
 /// A page of messages, the newest first.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use fusion_api_types::AgentName;
 use fusion_api_types::api::{self, MessagePage, NewMessage};
+use fusion_api_types::{AgentName, DeliveryView};
 use fusion_core::{
     Agent, AgentId, AgentState, Audience, DeliveryStatus, Draft, Message, MessageId, RunId,
     inbox_subject, reserved_part,
@@ -152,14 +152,29 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     )
 }
 
-/// One message.
+/// One message, and what became of it at each of its recipients.
 #[utoipa::path(get, path = "/messages/{id}", tag = "messages",
     params(("id" = String, Path, description = "UUID of the message.")),
-    responses((status = 200, body = api::Message)))]
+    responses((status = 200, body = api::MessageDetail)))]
 async fn get(State(app): State<App>, Id(id): Id<MessageId>, query: Query) -> Result<Response> {
     query.none()?;
     let row = app.reader().get(id).await?;
-    json(StatusCode::OK, &Names::default().message(&app, row).await?)
+    let mut names = Names::default();
+    let message = names.message(&app, row).await?;
+    let mut deliveries = Vec::new();
+    for delivery in app.reader().deliveries(id).await? {
+        deliveries.push(DeliveryView {
+            agent: names.of(&app, delivery.agent_id).await?,
+            status: delivery.status.to_string(),
+            settled_at: delivery.settled_at,
+            reason: delivery.reason,
+        });
+    }
+    let told = api::MessageDetail {
+        message,
+        deliveries,
+    };
+    json(StatusCode::OK, &told)
 }
 
 /// A request that was read.

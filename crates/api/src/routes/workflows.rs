@@ -8,7 +8,7 @@ use axum::response::Response;
 use fusion_api_types::api::{
     self, Fault, NewWorkflow, RunStarted, StartWorkflow, Validation, WorkflowPage,
 };
-use fusion_coordination::{Error as EngineError, NewDefinition, check_models};
+use fusion_coordination::{Error as EngineError, NewDefinition, Version, check_models};
 use fusion_core::{
     InputFault, TokenScope, Workflow, WorkflowDefinition, WorkflowId, WorkflowState, error_chain,
 };
@@ -90,8 +90,10 @@ async fn get(
 }
 
 /// Checks a definition and stores it as the next version of its name.
-#[utoipa::path(post, path = "/workflows", tag = "workflows", request_body = NewWorkflow,
-    responses((status = 201, body = api::Workflow)))]
+#[utoipa::path(post, path = "/workflows", tag = "workflows", request_body = NewWorkflow, responses(
+    (status = 201, body = api::Workflow),
+    (status = 200, description = "It is the newest version already.", body = api::Workflow),
+))]
 async fn create(
     State(app): State<App>,
     asked: Asked,
@@ -134,7 +136,8 @@ async fn create(
         asked.ask(now, &input.bytes, &answer)
     };
     match app.coordinator().store_workflow(new, ask).await {
-        Ok(row) => made(Ok(()), StatusCode::CREATED, &views::workflow(row, true)),
+        Ok(Version::New(row)) => made(Ok(()), StatusCode::CREATED, &views::workflow(*row, true)),
+        Ok(Version::Same(row)) => json(StatusCode::OK, &views::workflow(*row, true)),
         Err(EngineError::Store(StoreError::Missing { .. })) => {
             Err(Refusal::fault("/project_id", "there is no such project"))
         }

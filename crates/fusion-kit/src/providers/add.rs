@@ -49,6 +49,14 @@ pub(crate) enum NewKey {
 }
 
 impl NewKey {
+    /// The key itself, where one was given now.
+    pub(super) const fn given(&self) -> Option<&SecretString> {
+        match self {
+            Self::Given(key) => Some(key),
+            Self::None | Self::Kept => None,
+        }
+    }
+
     /// A key that somebody gave.
     ///
     /// # Errors

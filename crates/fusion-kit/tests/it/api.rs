@@ -2,6 +2,7 @@
 
 mod access;
 mod client;
+mod commands;
 mod events;
 mod input;
 mod lifecycle;

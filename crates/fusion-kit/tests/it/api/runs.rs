@@ -19,11 +19,9 @@ pub(super) async fn start(serving: &Serving, project: &Project, file: &str) -> S
 pub(super) async fn store(serving: &Serving, project: &Project, file: &str) -> Value {
     let source = std::fs::read_to_string(project.path().join(file)).unwrap();
     let body = json!({ "source": source, "base_dir": project.path() });
-    serving
-        .post("/api/v1/workflows", &body)
-        .await
-        .expect(201)
-        .json()
+    let stored = serving.post("/api/v1/workflows", &body).await;
+    assert!(matches!(stored.status, 200 | 201), "{stored:?}");
+    stored.json()
 }
 
 #[tokio::test]
@@ -98,6 +96,10 @@ async fn each_text_is_a_version_and_a_run_pins_its_own() {
     let project = Project::of_examples();
     let serving = Serving::on(&project).await;
     let first = store(&serving, &project, "hello.yaml").await;
+    let same = store(&serving, &project, "hello.yaml").await;
+    assert_eq!(same, first, "the same text is the same version");
+    let changed = std::fs::read_to_string(project.path().join("hello.yaml")).unwrap();
+    project.write("hello.yaml", format!("{changed}\n# once more\n"));
     let second = store(&serving, &project, "hello.yaml").await;
     assert_eq!(json!([first["version"], second["version"]]), json!([1, 2]));
     let id = first["id"].as_str().unwrap();
