@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fusion_core::{AgentId, RunId, TaskId, ToolGroup};
+use fusion_web::Hosts;
 use serde_json::{Map, Value};
 
 /// One task, ready to be worked on.
@@ -30,6 +31,8 @@ pub struct TaskBrief {
     pub peers: Vec<String>,
     /// What the agent may use.
     pub tools: Vec<ToolGroup>,
+    /// The hosts that it may fetch pages from.
+    pub hosts: Hosts,
     /// Model calls before the task fails.
     pub max_turns: u32,
     /// The same call of a tool with the same outcome, so often in a row, fails the task; at half of it

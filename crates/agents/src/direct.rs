@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fusion_core::{EffectClass, ToolGroup};
 use fusion_providers::{ToolCall, ToolSpec};
+use fusion_web::{Hosts, Web};
 use fusion_workspaces::{Launcher, WorkspaceDir};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -35,19 +36,32 @@ pub struct ToolResult {
     pub exit_code: Option<i32>,
 }
 
+/// What a tool is given to work with.
+#[derive(Debug, Clone)]
+pub struct ToolPlace {
+    /// The folder that it works in.
+    pub workspace: Arc<WorkspaceDir>,
+    /// Starts processes in it.
+    pub launcher: Launcher,
+    /// Fetches pages.
+    pub web: Arc<dyn Web>,
+    /// The hosts that pages may be fetched from.
+    pub hosts: Hosts,
+}
+
 /// Every tool that agents can be given, by group.
 #[must_use]
 pub fn tools() -> Vec<ToolInfo> {
     let groups = ToolGroup::ALL.iter();
     groups
         .flat_map(|group| {
-            let toolbox = Toolbox::of_groups(&[*group], None);
+            let toolbox = Toolbox::of_groups(&[*group], &Hosts::default(), None);
+            let specs = toolbox.specs();
             let info = move |spec: ToolSpec| ToolInfo {
                 group: *group,
                 effect: toolbox.effect(&spec.name),
                 spec,
             };
-            let specs = Toolbox::of_groups(&[*group], None).specs();
             specs.into_iter().map(info)
         })
         .collect()
@@ -58,13 +72,13 @@ pub fn tools() -> Vec<ToolInfo> {
 pub async fn call_tool(
     name: String,
     arguments: Value,
-    workspace: Arc<WorkspaceDir>,
-    launcher: Launcher,
+    given: ToolPlace,
     cancel: &CancellationToken,
 ) -> Option<ToolResult> {
     let place = Place {
-        workspace,
-        launcher,
+        workspace: given.workspace,
+        launcher: given.launcher,
+        web: given.web,
         command_timeout: LONGEST,
         output_file: None,
         cancel: cancel.clone(),
@@ -77,7 +91,7 @@ pub async fn call_tool(
         name,
         arguments,
     };
-    match Toolbox::of_groups(ToolGroup::ALL, None)
+    match Toolbox::of_groups(ToolGroup::ALL, &given.hosts, None)
         .call(call, &place)
         .await
     {

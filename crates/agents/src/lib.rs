@@ -23,7 +23,7 @@ mod toolbox;
 mod window;
 
 pub use brief::TaskBrief;
-pub use direct::{ToolInfo, ToolResult, call_tool, tools};
+pub use direct::{ToolInfo, ToolPlace, ToolResult, call_tool, tools};
 pub use ending::{Ending, Failure};
 pub use journal::{Journal, JournalRefused, Record};
 pub use mailbox::{Addressed, Incoming, Mailbox, Outgoing, Refusal, Sender};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fusion_core::{Clock, Coded, EntryState, ErrorCode, IdSource, JournalEntry, error_chain};
 use fusion_providers::{Provider, TurnPlace, TurnRequest};
+use fusion_web::Web;
 use fusion_workspaces::{Launcher, WorkspaceDir};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -27,12 +28,16 @@ pub struct Runtime {
     pub workspace: Arc<WorkspaceDir>,
     /// Starts its processes.
     pub launcher: Launcher,
+    /// Fetches pages for it.
+    pub web: Arc<dyn Web>,
     /// Tells the time of journal entries.
     pub clock: Arc<dyn Clock>,
     /// Makes the ids of journal entries.
     pub ids: Arc<dyn IdSource>,
     /// Everything ends: what a cancelled call cost is asked for a moment only.
     pub ends: CancellationToken,
+    /// The agent is held: what is under way is ended, and nothing further is begun.
+    pub pause: CancellationToken,
 }
 
 /// What a task is written to, and how its agent talks to others.
@@ -72,6 +77,7 @@ impl Runtime {
             command_timeout: brief.command_timeout,
             output_file: None,
             cancel: cancel.clone(),
+            web: Arc::clone(&self.web),
             mailbox: ports.mailbox,
             peers: &brief.peers,
             correspondence: Correspondence::default(),
@@ -143,7 +149,7 @@ impl Work<'_> {
                 Action::Tool(call) => Intent::tool(call, self.toolbox.effect(&call.name)),
                 Action::Check => Intent::check(&self.brief.verify),
             };
-            if self.place.cancel.is_cancelled() {
+            if self.place.cancel.is_cancelled() || self.runtime.pause.is_cancelled() {
                 return Ok(self.halted(Halt::Stopped, None));
             }
             let entry = self.begin(intent, ports.journal).await?;
@@ -236,7 +242,8 @@ impl Work<'_> {
     /// Puts what arrived before the model. It is written with the intent of the turn that reads it.
     async fn take_in_messages(&mut self) {
         // A lost turn is repeated as it was.
-        if self.lost.is_some() || self.place.cancel.is_cancelled() {
+        let stops = self.place.cancel.is_cancelled() || self.runtime.pause.is_cancelled();
+        if self.lost.is_some() || stops {
             return;
         }
         // What can't be read now is read at the next turn.

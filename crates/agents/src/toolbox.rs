@@ -3,6 +3,7 @@
 mod files;
 mod messages;
 mod shell;
+mod web;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fusion_core::{EffectClass, ToolGroup};
 use fusion_providers::{ToolCall, ToolSpec};
+use fusion_web::{Hosts, Web};
 use fusion_workspaces::{Launcher, WorkspaceDir};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -38,6 +40,8 @@ pub(crate) struct Place<'a> {
     pub(crate) output_file: Option<String>,
     /// Stops what runs.
     pub(crate) cancel: CancellationToken,
+    /// Fetches pages for it.
+    pub(crate) web: Arc<dyn Web>,
     /// Carries its messages.
     pub(crate) mailbox: &'a dyn Mailbox,
     /// The names of the run's other agents.
@@ -80,17 +84,21 @@ impl Toolbox {
                     .to_owned(),
             parameters,
         });
-        Self::of_groups(&brief.tools, finish)
+        Self::of_groups(&brief.tools, &brief.hosts, finish)
     }
 
-    /// The tools of some groups, in the order of the groups' declaration.
-    pub(crate) fn of_groups(groups: &[ToolGroup], finish: Option<ToolSpec>) -> Self {
+    /// The tools of some groups, in the order of the groups' declaration. `hosts` are those that
+    /// pages may be fetched from.
+    pub(crate) fn of_groups(groups: &[ToolGroup], hosts: &Hosts, finish: Option<ToolSpec>) -> Self {
         let mut tools: Vec<Box<dyn Tool>> = Vec::new();
         for group in ToolGroup::ALL.iter().filter(|group| groups.contains(group)) {
             match group {
                 ToolGroup::Files => tools.extend(files::tools()),
                 ToolGroup::Shell => tools.push(Box::new(shell::RunCommand)),
                 ToolGroup::Messages => tools.extend(messages::tools()),
+                ToolGroup::Web => tools.push(Box::new(web::FetchUrl {
+                    hosts: hosts.clone(),
+                })),
             }
         }
         Self {

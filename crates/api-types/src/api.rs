@@ -15,7 +15,10 @@ mod task;
 mod token;
 mod workflow;
 
-pub use agent::{Agent, AgentLogs, AgentMetrics, AgentPage, LogEntry, MetricsSample};
+pub use agent::{
+    Agent, AgentAction, AgentConfig, AgentLogs, AgentMetrics, AgentPage, LogEntry, MetricsSample,
+    NewAgent,
+};
 pub use event::{Event, EventPage, Frame};
 pub use health::{Check, Health, Readiness};
 pub use message::{Message, MessageDetail, MessagePage, NewMessage};

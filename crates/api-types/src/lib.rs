@@ -4,6 +4,7 @@
 //! Names are `snake_case`, times RFC 3339 in UTC, money is US dollars as decimal text, ids are
 //! plain text. States are text too, so that an older reader survives a newer state.
 
+mod agent;
 pub mod api;
 mod database;
 mod message;
@@ -14,6 +15,10 @@ mod server;
 mod tool;
 mod workflow;
 
+pub use agent::{
+    AgentDetail, AgentLeft, AgentList, AgentLog, AgentLogEntry, AgentSent, AgentSummary, AgentTask,
+    AgentsEnded, WorkspaceView,
+};
 pub use database::{
     BackupReport, CheckView, DatabaseStatus, DatabaseView, MigrationReport, RekeyReport,
     RestoreReport, SchemaView, VerifyReport,
@@ -25,7 +30,8 @@ pub use provider::{
     ProviderTest, ProviderView, QuotaReport, QuotaView,
 };
 pub use run::{
-    AgentView, JournalView, RunDetail, RunList, RunSummary, StepView, UsageView, WaitView,
+    AgentView, GrantsView, JournalView, RunDetail, RunList, RunSummary, StepView, UsageView,
+    WaitView,
 };
 pub use server::ServerReady;
 pub use tool::{ToolAnswer, ToolList, ToolView};

@@ -1,5 +1,7 @@
 //! Runs, their agents, steps and journals.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -118,6 +120,24 @@ pub struct AgentView {
     pub capabilities: Vec<String>,
     /// Absolute path of its own directory.
     pub workspace_path: String,
+    /// What its commands may do beyond that, as its record has it: `null` is nothing.
+    pub grants: Option<GrantsView>,
+}
+
+/// What an agent's commands may do beyond their workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GrantsView {
+    /// `none` or `full`.
+    pub network: String,
+    /// Absolute paths of folders that they may read.
+    pub read: Vec<String>,
+    /// Absolute paths of folders that they may write.
+    pub write: Vec<String>,
+    /// Names of the variables that they are given.
+    pub env: Vec<String>,
+    /// Other bounds than the usual ones, by their names in the workflow file; sizes in bytes, times
+    /// in seconds.
+    pub limits: BTreeMap<String, u64>,
 }
 
 /// A step of a run.
@@ -129,8 +149,8 @@ pub struct StepView {
     pub task_id: String,
     /// `queued`, `assigned`, `running`, `completed`, `failed` or `cancelled`.
     pub state: String,
-    /// Why it was cancelled: `condition_false`, `dependency_skipped`, `dependency_failed` or
-    /// `requested`.
+    /// Why it was cancelled: `condition_false`, `dependency_skipped`, `dependency_failed`,
+    /// `requested` or `agent_ended`.
     pub cancel_reason: Option<String>,
     /// Ids of the steps that must end before it.
     pub needs: Vec<String>,

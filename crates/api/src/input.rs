@@ -127,15 +127,9 @@ impl Input {
         let mut fields = Fields {
             object: &self.object,
             faults: Vec::new(),
+            prefix: String::new(),
         };
-        for name in self
-            .object
-            .keys()
-            .filter(|name| !known.contains(&name.as_str()))
-        {
-            let message = format!("there is no such field; known are: {}", known.join(", "));
-            fields.add(name, message);
-        }
+        fields.refuse_unknown(known);
         fields
     }
 }
@@ -145,6 +139,8 @@ impl Input {
 pub(crate) struct Fields<'a> {
     object: &'a Map<String, Value>,
     faults: Vec<Fault>,
+    /// The pointer of the object.
+    prefix: String,
 }
 
 impl<'a> Fields<'a> {
@@ -162,7 +158,7 @@ impl<'a> Fields<'a> {
     pub(crate) fn add(&mut self, name: &str, message: impl Into<String>) {
         let escaped = name.replace('~', "~0").replace('/', "~1");
         self.faults.push(Fault {
-            pointer: format!("/{escaped}"),
+            pointer: format!("{}/{escaped}", self.prefix),
             message: message.into(),
         });
     }
@@ -309,9 +305,37 @@ impl<'a> Fields<'a> {
         Some(read)
     }
 
+    /// The fields of an object within; hand them to [`absorb`](Self::absorb) when they are read.
+    pub(crate) fn within(&mut self, name: &str, known: &[&str]) -> Option<Fields<'a>> {
+        let Some(object) = self.given(name)?.as_object() else {
+            self.add(name, "must be an object");
+            return None;
+        };
+        let mut fields = Fields {
+            object,
+            faults: Vec::new(),
+            prefix: format!("{}/{name}", self.prefix),
+        };
+        fields.refuse_unknown(known);
+        Some(fields)
+    }
+
+    /// Tells the faults of an object within with these.
+    pub(crate) fn absorb(&mut self, within: Fields<'_>) {
+        self.faults.extend(within.faults);
+    }
+
+    fn refuse_unknown(&mut self, known: &[&str]) {
+        let unknown = |name: &&String| !known.contains(&name.as_str());
+        for name in self.object.keys().filter(unknown) {
+            let message = format!("there is no such field; known are: {}", known.join(", "));
+            self.add(name, message);
+        }
+    }
+
     fn at(&mut self, name: &str, index: usize, message: &str) {
         self.faults.push(Fault {
-            pointer: format!("/{name}/{index}"),
+            pointer: format!("{}/{name}/{index}", self.prefix),
             message: message.chars().take(200).collect(),
         });
     }

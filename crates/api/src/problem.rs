@@ -208,6 +208,7 @@ impl From<StoreError> for Refusal {
             | StoreError::KeyReused { .. }
             | StoreError::Invalid { .. }
             | StoreError::InboxFull { .. }
+            | StoreError::Heard { .. }
             | StoreError::Fenced { .. } => of_code(&error),
         }
     }
@@ -217,11 +218,21 @@ impl From<EngineError> for Refusal {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::Store(error) => Self::from(error),
+            // What the request names is not there: the path is.
+            EngineError::Model { .. } if error.code() == ErrorCode::NotFound => {
+                Self::fault("", error_chain(&error))
+            }
             EngineError::Model { .. }
             | EngineError::Choice { .. }
+            | EngineError::Grant { .. }
             | EngineError::Unserved { .. }
             | EngineError::Workspace { .. }
             | EngineError::Ended { .. }
+            | EngineError::Held { .. }
+            | EngineError::Lifecycle { .. }
+            | EngineError::Description { .. }
+            | EngineError::OfRun { .. }
+            | EngineError::Busy { .. }
             | EngineError::Message(_)
             | EngineError::Illegal(_)
             | EngineError::Broken(_) => of_code(&error),

@@ -1,6 +1,7 @@
 //! The routes, each registered once for the router and for the description of the API.
 
 mod agents;
+mod agents_life;
 mod approvals;
 mod capabilities;
 mod describe;
@@ -61,6 +62,7 @@ fn guarded() -> OpenApiRouter<App> {
     let routers = [
         describe::router(),
         agents::router(),
+        agents_life::router(),
         tasks::router(),
         workflows::router(),
         runs::router(),

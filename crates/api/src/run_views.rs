@@ -5,16 +5,18 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use fusion_api_types::{
-    AgentView, InputView, JournalView, RunDetail, RunSummary, StepView, WaitView, WorkflowSummary,
+    AgentView, GrantsView, InputView, JournalView, RunDetail, RunSummary, StepView, WaitView,
+    WorkflowSummary,
 };
+use fusion_coordination::granted_to;
 use fusion_core::{
-    Agent, AgentId, EntryKind, JournalEntry, Run, RunId, StepSpec, Task, TaskGraph, TaskId,
-    TaskState, TaskWait, Workflow, WorkflowDefinition, Workspace,
+    Agent, AgentId, EntryKind, JournalEntry, Run, RunId, SandboxSpec, StepSpec, Task, TaskGraph,
+    TaskId, TaskState, TaskWait, Workflow, WorkflowDefinition, Workspace,
 };
 use fusion_persistence::{Reader, Repository, Result};
 use serde_json::Value;
 
-use crate::views::usage;
+pub use crate::views::usage;
 
 /// Everything that is read to show one run.
 #[derive(Debug)]
@@ -183,10 +185,36 @@ fn agent_view(agent: &Agent) -> AgentView {
         model: agent.model_name.clone(),
         capabilities: agent.capabilities.iter().map(str::to_owned).collect(),
         workspace_path: agent.workspace_path.clone(),
+        grants: grants_view(&granted_to(agent)),
     }
 }
 
-fn journal_view(entry: &JournalEntry) -> JournalView {
+fn grants_view(granted: &SandboxSpec) -> Option<GrantsView> {
+    let limits = granted.limits;
+    let limits = [
+        ("memory", limits.memory),
+        ("processes", limits.processes),
+        ("cpu", limits.cpu_seconds),
+        ("file_size", limits.file_size),
+        ("disk", limits.disk),
+        ("files", limits.files),
+    ];
+    let named = limits.into_iter();
+    let view = GrantsView {
+        network: granted.network.to_string(),
+        limits: named
+            .filter_map(|(name, limit)| Some((name.to_owned(), limit?)))
+            .collect(),
+        read: granted.read.clone(),
+        write: granted.write.clone(),
+        env: granted.env.clone(),
+    };
+    (!granted.is_empty()).then_some(view)
+}
+
+/// One effect of a step.
+#[must_use]
+pub fn journal_view(entry: &JournalEntry) -> JournalView {
     JournalView {
         seq: entry.seq,
         kind: entry.kind.as_str().to_owned(),

@@ -35,7 +35,9 @@ pub(crate) fn agent(row: Agent) -> api::Agent {
     }
 }
 
-pub(crate) fn usage(usage: Usage) -> UsageView {
+/// What model calls used.
+#[must_use]
+pub fn usage(usage: Usage) -> UsageView {
     UsageView {
         turns: usage.turns,
         input_tokens: usage.input_tokens,

@@ -8,11 +8,10 @@ use fusion_agents::{
     Addressed, Incoming, JournalRefused, Mailbox, Outgoing, Record, Refusal, Sender,
 };
 use fusion_core::{
-    Agent, AgentId, AgentState, Audience, Draft, EventType, Message, MessageLimits, Severity,
-    error_chain, inbox_subject,
+    Agent, AgentId, AgentState, Audience, Delivery, DeliveryStatus, Draft, EventType, Message,
+    Severity, error_chain, inbox_subject,
 };
 use fusion_messaging::{Pattern, Subscription};
-use fusion_persistence::Batch;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
@@ -57,7 +56,7 @@ impl<'a> TaskMailbox<'a> {
     fn incoming(&self, message: &Message) -> Incoming {
         let sender = match message.sender_agent_id {
             Some(id) => Sender::Agent(self.plan.name_of(id)),
-            None if is_of_engine(&message.topic) => Sender::System,
+            None if message.is_of_engine() => Sender::System,
             None => Sender::Person,
         };
         Incoming {
@@ -92,28 +91,43 @@ impl<'a> TaskMailbox<'a> {
         Ok((own, others))
     }
 
-    /// The message that is answered: one of this run.
+    /// The message that is answered: one of this run, which the agent sent or read.
     async fn answered(&self, outgoing: &Outgoing) -> Result<Option<Message>, Refusal> {
         let Some(id) = outgoing.reply_to else {
             return Ok(None);
         };
-        let found: Option<Message> = self
-            .coordinator
-            .parts
-            .store
-            .find(id)
-            .await
-            .map_err(|error| unreadable(&error))?;
-        match found.filter(|message| message.run_id == Some(self.plan.run.id)) {
-            Some(message) => Ok(Some(message)),
-            None => Err(Refusal(format!(
-                "there is no message {id} in this run to answer: take its id from the message, or write `last`"
-            ))),
+        let (store, own) = (&self.coordinator.parts.store, self.journal.agent().id);
+        let found: Option<Message> = store.find(id).await.map_err(|error| unreadable(&error))?;
+        if let Some(message) = found.filter(|message| message.run_id == Some(self.plan.run.id)) {
+            if message.sender_agent_id == Some(own) {
+                return Ok(Some(message));
+            }
+            let deliveries = store.deliveries(id).await;
+            let deliveries = deliveries.map_err(|error| unreadable(&error))?;
+            let was_read =
+                |one: &Delivery| one.agent_id == own && one.status == DeliveryStatus::Delivered;
+            if deliveries.iter().any(was_read) {
+                return Ok(Some(message));
+            }
         }
+        Err(Refusal(format!(
+            "you have neither read nor sent a message {id}: take its id from the message, or write `last`"
+        )))
     }
 
-    /// Writes into the event log that the message flow does not let an agent send.
-    async fn log(&self, own: &Agent, outgoing: &Outgoing, refused: &Refused) {
+    /// How far the talk with these agents has come: the most hops of what the agent last read of them
+    /// in its step. What it read is committed before it can send, and its fence keeps others from
+    /// reading for it.
+    async fn heard_of(&self, agents: &[AgentId]) -> Result<Option<u32>, Refusal> {
+        let (store, own) = (&self.coordinator.parts.store, self.journal.agent().id);
+        let heard = store.hops_heard(own, self.journal.begun_at()).await;
+        let heard = heard.map_err(|error| unreadable(&error))?.into_iter();
+        let of_them = heard.filter(|(agent, _)| agents.contains(agent));
+        Ok(of_them.map(|(_, hops)| hops).max())
+    }
+
+    /// Tells that the message flow does not let an agent send, together with the outcome of its call.
+    fn log(&self, own: &Agent, outgoing: &Outgoing, refused: &Refused) {
         let to: Vec<&str> = refused.kept_from.iter().map(String::as_str).collect();
         let told = format!(
             "{} may not send {} to {}",
@@ -131,11 +145,7 @@ impl<'a> TaskMailbox<'a> {
                 "reason": "message_flow", "from": own.name, "to": to,
                 "topic": refused.topic, "message_type": outgoing.message_type,
             }));
-        let decision = fusion_core::Decision::default().telling(event);
-        let batch = Batch::fenced(self.journal.fence(), decision);
-        if let Err(error) = self.coordinator.commit(batch).await {
-            tracing::warn!(%error, "a refused message could not be logged");
-        }
+        self.journal.tell(event);
     }
 }
 
@@ -179,13 +189,14 @@ impl Mailbox for TaskMailbox<'_> {
             Ok(found) => found,
             Err(refused) => {
                 if !refused.kept_from.is_empty() {
-                    self.log(&own, &outgoing, &refused).await;
+                    self.log(&own, &outgoing, &refused);
                 }
                 return Err(Refusal(refused.why));
             }
         };
-        let moment = self.coordinator.moment();
         let ids: Vec<AgentId> = found.agents.iter().map(|agent| agent.id).collect();
+        let heard = self.heard_of(&ids).await?;
+        let moment = self.coordinator.moment();
         let default_type = || DEFAULT_TYPE.to_owned();
         let draft = Draft {
             sender: Some(&own),
@@ -204,7 +215,7 @@ impl Mailbox for TaskMailbox<'_> {
             }),
         };
         let (message, sending) = draft
-            .send(MessageLimits::default(), moment)
+            .send_after(heard, self.coordinator.options.messages, moment)
             .map_err(|fault| Refusal(error_chain(&fault)))?;
         let mut told = format!("Sent message {} to {}.", message.id, listed(&found.agents));
         if !found.kept_from.is_empty() {
@@ -219,7 +230,7 @@ impl Mailbox for TaskMailbox<'_> {
     }
 
     async fn with_pattern(&self, pattern: &str) -> Result<Vec<String>, Refusal> {
-        if let Err(error) = pattern.parse::<Pattern>() {
+        if let Err(error) = Pattern::of_topics(pattern) {
             return Err(Refusal(error.to_string()));
         }
         let mut patterns = self.journal.agent().message_subscriptions;
@@ -266,11 +277,6 @@ impl Mailbox for TaskMailbox<'_> {
             Err(error) => Err(self.journal.refuse(error)),
         }
     }
-}
-
-/// Whether the engine tells of something on this topic.
-fn is_of_engine(topic: &str) -> bool {
-    topic.starts_with("task.")
 }
 
 fn unreadable(error: &fusion_persistence::Error) -> Refusal {

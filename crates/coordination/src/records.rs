@@ -2,8 +2,8 @@
 //! messages that people send.
 
 use fusion_core::{
-    Actor, ApiToken, Capability, Change, Decision, Draft, Message, MessageLimits, Moment, Project,
-    ProjectId, ProviderConfig, Row, Workflow, WorkflowDefinition, WorkflowId, WorkflowState,
+    Actor, ApiToken, Capability, Change, Decision, Draft, Message, Moment, Project, ProjectId,
+    ProviderConfig, Row, Workflow, WorkflowDefinition, WorkflowId, WorkflowState,
 };
 use fusion_persistence::{Batch, Deletable, Idempotency};
 use uuid::Uuid;
@@ -176,6 +176,16 @@ impl Coordinator {
         }
     }
 
+    /// Tells who asked for a change that the engine made in commits of its own.
+    ///
+    /// # Errors
+    /// The store fails; the change is made all the same.
+    pub async fn tell_change(&self, actor: &Actor, done: &str, kind: &str, id: Uuid) -> Result<()> {
+        let event = actor.changed(done, kind, id, self.moment());
+        self.commit(Batch::free(Decision::default().telling(event)))
+            .await
+    }
+
     /// Sends a message of a person. `ask` gets the message as it will be stored, without its place
     /// in the log.
     ///
@@ -188,7 +198,7 @@ impl Coordinator {
         ask: impl Fn(&Message) -> Ask + Send + Sync,
     ) -> Result<Message> {
         let moment = self.moment();
-        let (message, decision) = draft.send(MessageLimits::default(), moment)?;
+        let (message, decision) = draft.send(self.options.messages, moment)?;
         let place = ("message", message.id.uuid());
         self.commit(ask(&message).batch("sent", decision, place, moment))
             .await?;

@@ -1,6 +1,6 @@
 //! Starting a run: its rows, its agents, their workspaces.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use fusion_core::{
@@ -8,11 +8,12 @@ use fusion_core::{
     Workflow, WorkflowDefinition, WorkflowId, WorkflowState, Workspace, WorkspaceId, error_chain,
 };
 use fusion_persistence::{Batch, Repository};
-use fusion_workspaces::{Grants, Owners, SandboxReport, choose_uid};
+use fusion_workspaces::{Owners, SandboxReport, choose_uid};
 use serde_json::{Map, Value, json};
 
 use crate::candidates::metadata;
 use crate::coordinator::off_runtime;
+use crate::grants::{self, Grants};
 use crate::{Ask, Coordinator, Error, Models, Result};
 
 /// A run that was asked for and checked.
@@ -30,6 +31,13 @@ pub struct NewRun {
     pub models: Models,
 }
 
+/// A workflow that is about to be stored, unless this very text is stored already.
+pub(crate) struct Definition<'a> {
+    pub(crate) checked: &'a WorkflowDefinition,
+    pub(crate) source: &'a str,
+    pub(crate) base_dir: &'a str,
+}
+
 /// Tries to store a version of a workflow that other processes store too.
 pub(crate) const VERSION_TRIES: u32 = 20;
 
@@ -40,11 +48,16 @@ impl Coordinator {
     /// this process or, after a crash, in another.
     ///
     /// # Errors
-    /// The store fails, or the user ids for agents are used up; nothing was stored.
+    /// An agent can't be granted what its file says, the store fails, or the user ids for agents
+    /// are used up; nothing was stored.
     pub async fn create_run(&self, new: NewRun) -> Result<RunId> {
+        let grants = self.check_grants(&new)?;
         let mut tries = 0;
         loop {
-            match self.try_to_create_run(&new, None, |_| Ask::default()).await {
+            match self
+                .try_to_create_run(&new, &grants, None, |_| Ask::default())
+                .await
+            {
                 // Another process stored the same new version of the workflow: it is there now.
                 Err(error) if error.is_taken() && tries < VERSION_TRIES => tries += 1,
                 other => return other,
@@ -71,39 +84,37 @@ impl Coordinator {
             inputs,
             models,
         };
-        self.try_to_create_run(&new, Some(workflow), ask).await
+        let grants = self.check_grants(&new)?;
+        self.try_to_create_run(&new, &grants, Some(workflow), ask)
+            .await
     }
 
     async fn try_to_create_run(
         &self,
         new: &NewRun,
+        grants: &Grants,
         stored: Option<&Workflow>,
         ask: impl Fn(RunId) -> Ask + Send + Sync,
     ) -> Result<RunId> {
         let store = &self.parts.store;
         let run_id = RunId::from_uuid(self.parts.ids.uuid());
+        let text = Definition {
+            checked: &new.definition,
+            source: &new.source,
+            base_dir: &new.base_dir,
+        };
         let (workflow, mut decision) = match stored {
             Some(stored) => (stored.clone(), Decision::default()),
-            None => self.version(new, store.latest_workflow(&new.definition.name).await?),
+            None => self.version(&text, store.latest_workflow(&new.definition.name).await?),
         };
+        let _turn = self.uids.lock().await;
         let mut used = store.used_process_uids().await?;
         let mut agents = BTreeMap::new();
         for name in new.definition.agents.keys() {
             let id = AgentId::from_uuid(self.parts.ids.uuid());
-            let uid = match &self.options.owners {
-                Owners::SameUser => None,
-                Owners::Range(range) => {
-                    let seed = id.uuid().as_u128();
-                    let uid =
-                        choose_uid(range, &used, seed).map_err(|source| Error::Workspace {
-                            agent: name.clone(),
-                            source,
-                        })?;
-                    used.insert(uid);
-                    Some(uid)
-                }
-            };
-            let agent = self.agent(new, name, id, run_id)?;
+            let uid = self.choose_uid(name, id, &mut used)?;
+            let mut agent = self.agent(new, name, id, run_id)?;
+            grants::note(&mut agent.metadata, grants.get(name));
             agents.insert(name.clone(), (agent, self.workspace(id, uid)));
         }
         let plan = RunPlan {
@@ -113,13 +124,38 @@ impl Coordinator {
             agents,
         };
         decision.merge(plan.create(self.moment()).1);
-        self.commit(ask(run_id).batch("created", decision, ("run", run_id.uuid()), self.moment()))
+        let asked = ask(run_id);
+        self.commit(asked.batch("created", decision, ("run", run_id.uuid()), self.moment()))
             .await?;
+        self.hint_run(run_id);
         Ok(run_id)
     }
 
+    /// The user id of a new agent, where agents have their own.
+    pub(crate) fn choose_uid(
+        &self,
+        name: &str,
+        id: AgentId,
+        used: &mut BTreeSet<u32>,
+    ) -> Result<Option<u32>> {
+        let Owners::Range(range) = &self.options.owners else {
+            return Ok(None);
+        };
+        let uid = choose_uid(range, used, id.uuid().as_u128());
+        let uid = uid.map_err(|source| Error::Workspace {
+            agent: name.to_owned(),
+            source,
+        })?;
+        used.insert(uid);
+        Ok(Some(uid))
+    }
+
     /// The stored version of this very text, or a new one.
-    fn version(&self, new: &NewRun, latest: Option<Workflow>) -> (Workflow, Decision) {
+    pub(crate) fn version(
+        &self,
+        new: &Definition<'_>,
+        latest: Option<Workflow>,
+    ) -> (Workflow, Decision) {
         let next = latest
             .as_ref()
             .map_or(1, |latest| latest.definition_version.saturating_add(1));
@@ -131,11 +167,11 @@ impl Coordinator {
         let moment = self.moment();
         let workflow = Workflow {
             id: WorkflowId::from_uuid(self.parts.ids.uuid()),
-            name: new.definition.name.clone(),
-            description: new.definition.description.clone(),
-            definition: new.definition.clone(),
-            source: new.source.clone(),
-            base_dir: new.base_dir.clone(),
+            name: new.checked.name.clone(),
+            description: new.checked.description.clone(),
+            definition: new.checked.clone(),
+            source: new.source.to_owned(),
+            base_dir: new.base_dir.to_owned(),
             state: WorkflowState::Ready,
             created_at: moment.now,
             project_id: None,
@@ -177,7 +213,7 @@ impl Coordinator {
         })
     }
 
-    fn workspace(&self, agent: AgentId, uid: Option<u32>) -> Workspace {
+    pub(crate) fn workspace(&self, agent: AgentId, uid: Option<u32>) -> Workspace {
         let root = self.root(agent);
         Workspace {
             id: WorkspaceId::from_uuid(self.parts.ids.uuid()),
@@ -197,7 +233,7 @@ impl Coordinator {
         }
     }
 
-    fn root(&self, agent: AgentId) -> std::path::PathBuf {
+    pub(crate) fn root(&self, agent: AgentId) -> std::path::PathBuf {
         self.options.workspaces_root.join(agent.to_string())
     }
 
@@ -245,7 +281,7 @@ impl Coordinator {
             if !runs_commands(&definition, agent) {
                 continue;
             }
-            match self.look(workspace).await? {
+            match self.look(agent, workspace).await? {
                 Ok(report) => note(agent, &report),
                 Err(source) => return Ok(Err(of_workspace(agent, source))),
             }
@@ -253,8 +289,9 @@ impl Coordinator {
         Ok(Ok(()))
     }
 
-    async fn look(
+    pub(crate) async fn look(
         &self,
+        agent: &Agent,
         workspace: &Workspace,
     ) -> Result<fusion_workspaces::Result<SandboxReport>> {
         let workspaces = self.workspaces_of(workspace);
@@ -263,11 +300,18 @@ impl Coordinator {
             Ok(dir) => dir,
             Err(error) => return Ok(Err(error)),
         };
-        let looked = self.parts.launcher.look(&dir, &Grants::default()).await;
+        let launcher = match self.launcher_of(agent) {
+            Ok(launcher) => launcher,
+            Err(error) => return Ok(Err(error)),
+        };
+        let looked = launcher.look(&dir).await;
         Ok(looked.and_then(|report| report.check().map(|()| report)))
     }
 
-    async fn make_workspace(&self, workspace: &Workspace) -> Result<fusion_workspaces::Result<()>> {
+    pub(crate) async fn make_workspace(
+        &self,
+        workspace: &Workspace,
+    ) -> Result<fusion_workspaces::Result<()>> {
         let workspaces = self.workspaces_of(workspace);
         let workspace = workspace.clone();
         off_runtime(move || {
@@ -284,7 +328,7 @@ impl Coordinator {
         .await
     }
 
-    async fn remove_workspace(&self, workspace: &Workspace) {
+    pub(crate) async fn remove_workspace(&self, workspace: &Workspace) {
         let (workspaces, name) = (
             self.workspaces_of(workspace),
             workspace.agent_id.to_string(),
@@ -295,7 +339,7 @@ impl Coordinator {
     }
 }
 
-fn of_workspace(agent: &Agent, source: fusion_workspaces::Error) -> Error {
+pub(crate) fn of_workspace(agent: &Agent, source: fusion_workspaces::Error) -> Error {
     Error::Workspace {
         agent: agent.name.clone(),
         source,
@@ -315,12 +359,12 @@ fn runs_commands(definition: &WorkflowDefinition, agent: &Agent) -> bool {
 }
 
 /// Writes into an agent's record what holds its commands.
-fn note(agent: &mut Agent, report: &SandboxReport) {
+pub(crate) fn note(agent: &mut Agent, report: &SandboxReport) {
     if let Value::Object(metadata) = &mut agent.metadata {
         metadata.insert("sandbox".to_owned(), json!(report));
     }
 }
 
-fn text(path: &Path) -> String {
+pub(crate) fn text(path: &Path) -> String {
     path.display().to_string()
 }

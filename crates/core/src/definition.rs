@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::transition::text_enum;
-use crate::{Budget, CapabilitySet, FlowRule, nearest};
+use crate::{Budget, CapabilitySet, FlowRule, SandboxSpec, nearest};
 
 /// A workflow: inputs, agents, steps and outputs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -164,6 +164,8 @@ text_enum! {
         Shell = "shell",
         /// `send_message`, `read_messages`, `wait_for_message`, `subscribe`, `unsubscribe`.
         Messages = "messages",
+        /// `fetch_url`.
+        Web = "web",
     }
 }
 
@@ -202,16 +204,48 @@ pub struct AgentSpec {
     /// What its model calls may use in all.
     #[serde(default, skip_serializing_if = "Budget::is_empty")]
     pub budget: Budget,
+    /// The hosts that it may fetch pages from, as the file has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub web_hosts: Vec<String>,
     /// Patterns of the topics that it hears from its first turn on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subscriptions: Vec<String>,
+    /// What its commands may do beyond its workspace.
+    #[serde(default, skip_serializing_if = "SandboxSpec::is_empty")]
+    pub sandbox: SandboxSpec,
 }
+
+/// Model calls in one step when nobody says otherwise.
+pub const DEFAULT_MAX_TURNS: u32 = 20;
 
 impl AgentSpec {
     /// How often a call may be repeated when nobody says.
     #[must_use]
     pub const fn default_max_repeats() -> u32 {
         6
+    }
+
+    /// One that only has a model.
+    #[must_use]
+    pub fn new(provider: impl Into<String>, model: impl Into<String>) -> Self {
+        Self {
+            provider: provider.into(),
+            model: model.into(),
+            capabilities: CapabilitySet::default(),
+            instructions: String::new(),
+            tools: Vec::new(),
+            max_turns: DEFAULT_MAX_TURNS,
+            max_repeats: Self::default_max_repeats(),
+            context_tokens: None,
+            max_tokens: None,
+            temperature: None,
+            fallback_models: Vec::new(),
+            provider_options: Map::new(),
+            budget: Budget::default(),
+            web_hosts: Vec::new(),
+            subscriptions: Vec::new(),
+            sandbox: SandboxSpec::default(),
+        }
     }
 
     /// The models that may serve it as they are written, in order: its own first.

@@ -11,8 +11,8 @@ use crate::{AgentId, MessageId, NewEvent, RunId, Timestamp};
 
 pub use payload::{MAX_PAYLOAD_BYTES, MAX_PAYLOAD_DEPTH, PayloadFault, payload_from_json};
 pub use rules::{
-    Audience, Draft, MAX_MESSAGE_TYPE_BYTES, MAX_RECIPIENTS, MessageFault, deliver, inbox_subject,
-    settle_undelivered,
+    Audience, Draft, EVERYONE, MAX_MESSAGE_TYPE_BYTES, MAX_RECIPIENTS, MessageFault,
+    TOPIC_OF_EVERYONE, deliver, inbox_subject, settle_undelivered,
 };
 
 text_enum! {
@@ -93,7 +93,8 @@ pub struct Message {
     pub reply_to: Option<MessageId>,
     /// The failed or expired message that it sends again.
     pub resends: Option<MessageId>,
-    /// How many replies led to it: 0 for a fresh one, and one more than what it answers.
+    /// How many messages went to and fro before it: 0 for a fresh one; one more than what it answers,
+    /// and than what its sender last took in, in its step, from an agent that it goes to.
     pub hops: u32,
     /// How far it has come, of all its deliveries: [`DeliveryStatus::of_message`].
     pub delivery_status: DeliveryStatus,
@@ -101,6 +102,14 @@ pub struct Message {
     pub delivered_at: Option<Timestamp>,
     /// From then on it is not delivered any more, by the clock of the database, to the millisecond.
     pub expiry_at: Option<Timestamp>,
+}
+
+impl Message {
+    /// Whether the engine tells of something with it: nobody else can send to such a topic.
+    #[must_use]
+    pub fn is_of_engine(&self) -> bool {
+        self.sender_agent_id.is_none() && self.topic.starts_with("task.")
+    }
 }
 
 /// What became of a message at one of its recipients.
@@ -195,7 +204,7 @@ pub struct Settlement {
 pub struct MessageLimits {
     /// Messages that wait for one agent at most.
     pub inbox: u32,
-    /// Replies to replies at most.
+    /// Messages that go to and fro between agents at most.
     pub hops: u32,
 }
 

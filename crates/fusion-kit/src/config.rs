@@ -41,12 +41,18 @@ pub(crate) struct Config {
     pub(crate) server_url: Option<String>,
     /// `FUSION_TOKEN`: the token for that server.
     pub(crate) server_token: Option<SecretString>,
+    /// `FUSION_INBOX_LIMIT`, as written: how many messages may wait for one agent.
+    pub(crate) inbox_limit: Option<String>,
+    /// `FUSION_MAX_HOPS`, as written: how many messages may go to and fro between agents.
+    pub(crate) max_hops: Option<String>,
     /// `FUSION_KIT_DATA_DIR`: the data directory when `--data-dir` does not name one.
     pub(crate) data_dir: Option<PathBuf>,
     /// `WORKSPACES_ROOT`: the folder of all workspaces.
     pub(crate) workspaces_root: Option<PathBuf>,
     /// `FUSION_KIT_AGENT_UIDS`, as written: the user ids of agents when started as root.
     pub(crate) agent_uids: Option<String>,
+    /// `HOME`: the folder of the operator.
+    pub(crate) home: Option<PathBuf>,
     /// `FUSION_KIT_SANDBOX`, as written: `off` gives the sandbox up. Only the environment itself
     /// counts: a `.env` may have come with somebody else's files.
     pub(crate) sandbox: Option<String>,
@@ -117,9 +123,12 @@ impl Config {
             api_allowed_hosts: get("API_ALLOWED_HOSTS"),
             server_url: environment("FUSION_SERVER").filter(|value| !value.is_empty()),
             server_token: get("FUSION_TOKEN").map(SecretString::from),
+            inbox_limit: get("FUSION_INBOX_LIMIT"),
+            max_hops: get("FUSION_MAX_HOPS"),
             data_dir: get("FUSION_KIT_DATA_DIR").map(PathBuf::from),
             workspaces_root: get("WORKSPACES_ROOT").map(PathBuf::from),
             agent_uids: get("FUSION_KIT_AGENT_UIDS"),
+            home: environment("HOME").map(PathBuf::from),
             sandbox: environment("FUSION_KIT_SANDBOX").filter(|value| !value.is_empty()),
             log: get("FUSION_KIT_LOG"),
             no_color: get("NO_COLOR").is_some(),

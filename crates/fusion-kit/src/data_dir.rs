@@ -81,6 +81,10 @@ impl DataDir {
         self.path.join("workspaces")
     }
 
+    pub(crate) fn archives(&self) -> PathBuf {
+        self.path.join("archives")
+    }
+
     /// The file with the token of a server on this directory.
     pub(crate) fn token(&self) -> PathBuf {
         self.path.join("token")

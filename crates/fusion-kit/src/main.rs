@@ -1,5 +1,6 @@
 //! The binary: configuration, wiring and signals around the engine and the command line.
 
+mod agents;
 mod answers;
 mod backend;
 mod budget;
@@ -19,6 +20,7 @@ mod serve;
 mod signals;
 mod system;
 mod tools;
+mod watch;
 mod wiring;
 
 use std::process::ExitCode;

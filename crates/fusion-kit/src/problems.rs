@@ -5,11 +5,13 @@ use std::path::Path;
 
 use fusion_api_types::{FaultView, FileText, Problem, ProblemKind};
 use fusion_coordination::Error;
-use fusion_core::{Coded, ErrorCode, InputFault, ProviderConfig, error_chain};
+use fusion_core::{Coded, ErrorCode, InputFault, ProviderConfig, RunId, error_chain};
 use fusion_messaging_redis::Error as BusError;
 use fusion_persistence::Error as StoreError;
 use fusion_providers::Error as ModelError;
-use fusion_workflow_file::{Choice, ChoicePart, Fault, Position, place_in_agent};
+use fusion_workflow_file::{
+    Choice, ChoicePart, Fault, GrantList, Position, place_in_agent, place_of_grant,
+};
 
 use crate::data_dir::DataDir;
 
@@ -57,6 +59,7 @@ pub(crate) fn of_store(error: &StoreError) -> Problem {
         | StoreError::Exists { .. }
         | StoreError::Missing { .. }
         | StoreError::InUse { .. }
+        | StoreError::Heard { .. }
         | StoreError::Refused { .. }
         | StoreError::Repeated(_)
         | StoreError::KeyReused { .. }
@@ -147,10 +150,36 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
         Error::Unserved { help, .. } => with_help(problem, help.clone()),
         Error::Store(error) => of_store(error),
         Error::Choice { .. }
+        | Error::Grant { .. }
         | Error::Ended { .. }
+        | Error::Held { .. }
+        | Error::Lifecycle { .. }
+        | Error::Description { .. }
+        | Error::OfRun { .. }
+        | Error::Busy { .. }
         | Error::Message(_)
         | Error::Illegal(_)
         | Error::Broken(_) => problem,
+    }
+}
+
+/// A problem of driving a run, with what can be done with the run.
+pub(crate) fn left_over(error: &Error, data_dir: &DataDir, run: RunId) -> Problem {
+    let problem = of_engine(error);
+    let has_ended = matches!(
+        error,
+        // A workspace that can't be made ends the run before it began.
+        Error::Ended { .. } | Error::Workspace { .. }
+    );
+    if has_ended {
+        let show = data_dir.command(&format!("run show {run}"));
+        return problem.with_help(format!("see what it did with: {show}"));
+    }
+    let resume = data_dir.command(&format!("resume {run}"));
+    let go_on = format!("nothing that was done is lost; go on with: {resume}");
+    match problem.help.clone() {
+        Some(help) => problem.with_help(format!("{help}; {go_on}")),
+        None => problem.with_help(go_on),
     }
 }
 
@@ -217,6 +246,37 @@ pub(crate) fn of_models(path: &Path, text: &str, error: &Error, data_dir: &DataD
         position: place,
     };
     in_file(agent, fault)
+}
+
+/// A run that was not stored: where the workflow file grants what can't be granted, with the place
+/// in it.
+pub(crate) fn of_grants(path: &Path, text: &str, error: &Error) -> Problem {
+    let Error::Grant {
+        agent,
+        granted,
+        why,
+    } = error
+    else {
+        return of_engine(error);
+    };
+    let Some(position) = place_of_grant(text, agent, *granted) else {
+        return of_engine(error);
+    };
+    let help = match granted.list {
+        GrantList::Read | GrantList::Write => {
+            "name a folder that is there, and holds nothing but what the agent needs"
+        }
+        GrantList::Env => "set it in the environment of fusion-kit, or leave it out",
+    };
+    let fault = Fault {
+        message: why.clone(),
+        help: Some(help.to_owned()),
+        position,
+    };
+    Problem {
+        message: format!("the agent '{agent}' can't be spawned"),
+        ..of_faults(path, text.to_owned(), vec![fault])
+    }
 }
 
 /// A known vendor is added by its name, anything else by its base URL.

@@ -1,7 +1,7 @@
 //! What holds agents' commands on this machine.
 
 use fusion_api_types::{CheckView, Problem};
-use fusion_workspaces::{Grants, Sandbox, SandboxReport, Scratch};
+use fusion_workspaces::{Sandbox, SandboxReport, Scratch};
 
 use crate::backend::LocalBackend;
 use crate::system::SystemIds;
@@ -38,7 +38,7 @@ impl LocalBackend {
         let launcher = wiring::launcher(self.config(), &self.data_dir()?)?;
         let scratch = self.scratch()?;
         launcher
-            .look(scratch.dir(), &Grants::default())
+            .look(scratch.dir())
             .await
             .map_err(|error| problems::of_workspaces(&error))
     }

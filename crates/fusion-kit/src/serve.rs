@@ -2,7 +2,6 @@
 
 mod address;
 mod announcement;
-mod host;
 mod token;
 
 use std::sync::Arc;
@@ -12,7 +11,6 @@ use fusion_api::{Listening, Names, Options, Parts};
 use fusion_api_types::{Problem, ProblemKind, ServerReady};
 use fusion_cli::{Ready, ServeRequest, Server};
 use fusion_persistence::Reader;
-use fusion_persistence_sql::Location;
 use fusion_providers::Registry;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
@@ -20,13 +18,13 @@ use tokio_util::sync::CancellationToken;
 use crate::backend::LocalBackend;
 use crate::data_dir::DataDir;
 use crate::master_key;
+use crate::problems;
 use crate::providers::Desk;
 use crate::signals::stop_on_signal;
 use crate::system::{SystemClock, SystemIds};
-use crate::wiring::{self, Engine};
+use crate::wiring::Engine;
 
 use announcement::Announcement;
-use host::Host;
 pub(crate) use token::read as read_token;
 
 #[async_trait]
@@ -98,31 +96,24 @@ impl LocalBackend {
             ids: Arc::new(SystemIds::new()),
         };
         let announced = Announcement::write(data_dir, &told)?;
-        let working = Working {
-            engine,
-            is_shared: matches!(
-                wiring::location(self.config(), data_dir)?,
-                Location::Server(_)
-            ),
-            reader: Arc::clone(&parts.reader),
-        };
+        let working = Working { engine };
         let serving = |stop| fusion_api::serve(listening, parts, options, stop);
         let ended = working.until_stopped(serving, || ready.ready(&told)).await;
         announced.withdraw();
-        ended.map_err(|error| {
-            Problem::new(
-                ProblemKind::Internal,
-                format!("the server broke off: {error}"),
-            )
-        })
+        ended
     }
+}
+
+fn broke_off(why: &str) -> Problem {
+    Problem::new(
+        ProblemKind::Internal,
+        format!("the server broke off: {why}"),
+    )
 }
 
 /// A server at work.
 struct Working<'a> {
     engine: &'a Engine,
-    is_shared: bool,
-    reader: Arc<dyn Reader>,
 }
 
 impl Working<'_> {
@@ -131,17 +122,17 @@ impl Working<'_> {
         self,
         serve: impl FnOnce(CancellationToken) -> S,
         ready: impl FnOnce() -> Result<(), Problem>,
-    ) -> Result<(), JoinError>
+    ) -> Result<(), Problem>
     where
         S: Future<Output = ()> + Send + 'static,
     {
         let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
         let engine = self.engine;
         engine.spawn(stop_on_signal(stop.clone(), ended.clone()));
-        let host = Host::new(engine.coordinator().clone(), self.reader, self.is_shared);
+        let coordinator = engine.coordinator().clone();
         let driving = engine.spawn({
             let stop = stop.clone();
-            async move { host.drive(&stop).await }
+            async move { coordinator.host(&stop).await }
         });
         let serving = engine.spawn(serve(stop.clone()));
         if let Err(problem) = ready() {
@@ -152,6 +143,10 @@ impl Working<'_> {
         stop.cancel();
         let driven = driving.await;
         ended.cancel();
-        served.and(driven)
+        let broke = |error: JoinError| broke_off(&error.to_string());
+        served.map_err(broke)?;
+        driven
+            .map_err(broke)?
+            .map_err(|error| problems::of_engine(&error))
     }
 }

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use fusion_agents::ToolPlace;
 use fusion_api_types::{Problem, ProblemKind, ToolAnswer, ToolList, ToolView};
-use fusion_cli::{HeldCommand, NotRun, Tools};
-use fusion_workspaces::{
-    Command, Error, Exit, Grants, Launcher, Program, Sandbox, Scratch, WorkspaceDir,
-};
+use fusion_cli::{HeldCommand, NotRun, ToolFolder, Tools};
+use fusion_web::Hosts;
+use fusion_workspaces::{Command, Error, Exit, Launcher, Program, Sandbox, Scratch, WorkspaceDir};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -54,7 +54,6 @@ impl Tools for LocalBackend {
             program: Program::Argv(command.argv.clone()),
             env: BTreeMap::new(),
             stdin: String::new(),
-            grants: Grants::default(),
             timeout: Duration::MAX,
             output_limit: 0,
             output_file: None,
@@ -89,13 +88,19 @@ impl Tools for LocalBackend {
         &self,
         name: &str,
         input: Value,
-        workspace: &Path,
+        folder: ToolFolder<'_>,
     ) -> Result<ToolAnswer, Problem> {
-        let launcher = self.launcher()?;
-        let workspace = Arc::new(self.adopt(workspace)?);
+        let hosts = Hosts::try_from(folder.hosts.to_vec())
+            .map_err(|error| Problem::new(ProblemKind::InvalidInput, error.to_string()))?;
+        let place = ToolPlace {
+            launcher: self.launcher()?,
+            workspace: Arc::new(self.adopt(folder.workspace)?),
+            web: wiring::web(),
+            hosts,
+        };
         let name = name.to_owned();
         let answer = until_signal(|stop| async move {
-            fusion_agents::call_tool(name, input, workspace, launcher, &stop).await
+            fusion_agents::call_tool(name, input, place, &stop).await
         })
         .await;
         let answer = answer.ok_or_else(|| Problem::new(ProblemKind::Timeout, "it was stopped"))?;

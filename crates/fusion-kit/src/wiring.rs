@@ -16,6 +16,8 @@ use fusion_messaging_redis::RedisBus;
 use fusion_persistence::{Patience, Patient, Store};
 use fusion_persistence_sql::{Durability, Location, SqlStore};
 use fusion_providers::Registry;
+use fusion_web::Web;
+use fusion_web_http::HttpWeb;
 use fusion_workspaces::{Owners, Prepared, Workspaces};
 use secrecy::ExposeSecret;
 use tokio::task::JoinHandle;
@@ -26,6 +28,7 @@ use bus::OpenBus;
 
 use crate::config::Config;
 use crate::data_dir::{DataDir, Owned};
+use crate::messages;
 use crate::problems;
 use crate::system::{SystemClock, SystemIds};
 
@@ -102,11 +105,12 @@ impl Engine {
         }
     }
 
-    /// Gives back what dead processes held, and gives up the messages that nobody will read.
+    /// Gives back what dead processes held, clears what they left half done, and gives up the messages that nobody will read.
     async fn recovered(self) -> Result<Self, Problem> {
         let coordinator = &self.opened.coordinator;
         let recovered = async {
             coordinator.recover().await?;
+            coordinator.clear_remains().await?;
             coordinator.give_up_mail().await
         };
         match recovered.await {
@@ -134,6 +138,7 @@ impl Engine {
         let location = location(config, data_dir)?;
         let bus_place = BusPlace::of(config)?;
         let retention = retention(config)?;
+        let messages = messages::limits(config)?;
         let (root, prepared) = prepare_workspaces(config, data_dir, &owners)?;
         let writing = TaskTracker::new();
         let store = match SqlStore::open(&location, &writing).await {
@@ -151,16 +156,20 @@ impl Engine {
             providers: registry,
             notices,
             launcher,
+            web: web(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(ids),
         };
         let options = Options {
             owners,
             workspaces_root: root,
+            archives_root: data_dir.archives(),
             lease: LEASE,
             heartbeat: Duration::from_secs(3),
             sweep: Duration::from_secs(1),
+            grace: grace(&location),
             retention,
+            messages,
         };
         Ok(Opened {
             coordinator: Coordinator::new(parts, options),
@@ -323,6 +332,15 @@ pub(crate) fn location(config: &Config, data_dir: &DataDir) -> Result<Location, 
     }
 }
 
+/// How old something half done must be before it is taken for left by a dead process. A file has one
+/// owner; where others may write, they get time.
+const fn grace(location: &Location) -> Duration {
+    match location {
+        Location::File(..) | Location::Memory => Duration::ZERO,
+        Location::Server(_) => LEASE.saturating_mul(2),
+    }
+}
+
 /// How long events and metrics are kept.
 fn retention(config: &Config) -> Result<Option<Duration>, Problem> {
     let Some(text) = &config.retention_days else {
@@ -346,4 +364,9 @@ pub(crate) async fn open_to_read(location: &Location) -> Result<Option<SqlStore>
     SqlStore::open_to_read(location)
         .await
         .map_err(|error| problems::of_store(&error))
+}
+
+/// What fetches pages for agents.
+pub(crate) fn web() -> Arc<dyn Web> {
+    Arc::new(HttpWeb::default())
 }

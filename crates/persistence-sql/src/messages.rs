@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use fusion_core::{
     AgentId, Delivery, DeliveryStatus, Letter, Message, MessageId, RunId, Timestamp, Undelivered,
 };
-use fusion_persistence::{MessageFilter, MessageReader, Result};
+use fusion_persistence::{INBOX_BYTES, MessageFilter, MessageReader, Result};
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{
@@ -224,6 +224,17 @@ fn has(status: &str) -> String {
 }
 
 #[derive(Debug, FromQueryResult)]
+struct Heard {
+    sender_agent_id: Uuid,
+    hops: i64,
+}
+
+#[derive(Debug, FromQueryResult)]
+struct Recipient {
+    agent_id: Uuid,
+}
+
+#[derive(Debug, FromQueryResult)]
 struct Pending {
     message_id: Uuid,
     agent_id: Uuid,
@@ -272,17 +283,22 @@ impl SqlStore {
 impl MessageReader for SqlStore {
     async fn inbox(&self, agent: AgentId, after: u64, limit: u32) -> Result<Vec<Message>> {
         let sql = format!(
-            "SELECT messages.* FROM message_recipients waiting
-             JOIN messages ON messages.id = waiting.message_id
-             WHERE waiting.agent_id = $1 AND waiting.status = 'pending' AND waiting.seq > $2
-               AND (waiting.expiry_ms IS NULL OR waiting.expiry_ms > {now})
-             ORDER BY waiting.seq LIMIT $3",
+            "WITH first AS (
+               SELECT messages.id, waiting.seq, octet_length(messages.payload) AS bytes
+               FROM message_recipients waiting JOIN messages ON messages.id = waiting.message_id
+               WHERE waiting.agent_id = $1 AND waiting.status = 'pending' AND waiting.seq > $2
+                 AND (waiting.expiry_ms IS NULL OR waiting.expiry_ms > {now})
+               ORDER BY waiting.seq LIMIT $3),
+             summed AS (SELECT id, sum(bytes) OVER (ORDER BY seq) - bytes AS before FROM first)
+             SELECT messages.* FROM summed JOIN messages ON messages.id = summed.id
+             WHERE summed.before < $4 ORDER BY messages.seq",
             now = self.now_ms(),
         );
-        let values: [Value; 3] = [
+        let values: [Value; 4] = [
             agent.uuid().into(),
             signed(after).into(),
             i64::from(limit).into(),
+            i64::from(INBOX_BYTES).into(),
         ];
         let backend = self.reader().get_database_backend();
         table::Entity::find()
@@ -305,6 +321,31 @@ impl MessageReader for SqlStore {
             .into_iter()
             .map(deliveries::from_row)
             .collect()
+    }
+
+    async fn hops_heard(&self, agent: AgentId, since: Timestamp) -> Result<Vec<(AgentId, u32)>> {
+        let sql = "SELECT sender_agent_id, hops FROM (
+               SELECT messages.sender_agent_id, messages.hops, row_number()
+                 OVER (PARTITION BY messages.sender_agent_id ORDER BY messages.seq DESC) AS back
+               FROM message_recipients heard JOIN messages ON messages.id = heard.message_id
+               WHERE heard.agent_id = $1 AND heard.status = 'delivered' AND heard.settled_at >= $2
+                 AND messages.sender_agent_id IS NOT NULL) ranked
+             WHERE back = 1";
+        let backend = self.reader().get_database_backend();
+        let query =
+            Statement::from_sql_and_values(backend, sql, [agent.uuid().into(), since.into()]);
+        let rows = Heard::find_by_statement(query).all(self.reader()).await;
+        let rows = rows.map_err(trying("read how far a talk has come"))?;
+        let heard = rows.into_iter().map(
+            |Heard {
+                 sender_agent_id,
+                 hops,
+             }| {
+                let hops = u32::try_from(hops).map_err(|_| corrupt("message hops"))?;
+                Ok((AgentId::from_uuid(sender_agent_id), hops))
+            },
+        );
+        heard.collect()
     }
 
     async fn messages_after(
@@ -354,6 +395,22 @@ impl MessageReader for SqlStore {
             .await
             .map_err(trying("read the message log"))?;
         unsigned(newest.flatten().unwrap_or_default(), "message seq")
+    }
+
+    async fn agents_with_mail(&self, limit: u32) -> Result<Vec<AgentId>> {
+        let sql = format!(
+            "SELECT DISTINCT waiting.agent_id AS agent_id FROM message_recipients waiting
+             JOIN agents ON agents.id = waiting.agent_id
+             WHERE waiting.status = 'pending' AND agents.state = 'idle' AND agents.run_id IS NULL
+               AND (waiting.expiry_ms IS NULL OR waiting.expiry_ms > {now}) LIMIT $1",
+            now = self.now_ms(),
+        );
+        let backend = self.reader().get_database_backend();
+        let query = Statement::from_sql_and_values(backend, sql, [i64::from(limit).into()]);
+        let rows = Recipient::find_by_statement(query).all(self.reader()).await;
+        let rows = rows.map_err(trying("look for agents with messages"))?;
+        let ids = rows.into_iter().map(|row| AgentId::from_uuid(row.agent_id));
+        Ok(ids.collect())
     }
 
     async fn overdue_deliveries(&self, limit: u32) -> Result<Vec<Undelivered>> {

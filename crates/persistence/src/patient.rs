@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fusion_core::{
     Agent, AgentId, Delivery, Event, EventId, JournalEntry, Message, MessageId, OutboxEntry, RunId,
-    Task, TaskId, Undelivered, Workflow, Workspace, error_chain,
+    Task, TaskId, Timestamp, Undelivered, Workflow, Workspace, error_chain,
 };
 use tokio::time::{Instant, sleep};
 
@@ -143,9 +143,11 @@ forward! { EventReader {
 forward! { MessageReader {
     fn inbox(agent: AgentId, after: u64, limit: u32) -> Vec<Message>;
     fn deliveries(message: MessageId) -> Vec<Delivery>;
+    fn hops_heard(agent: AgentId, since: Timestamp) -> Vec<(AgentId, u32)>;
     fn messages_after(filter: &MessageFilter, after: u64, limit: u32) -> Vec<Message>;
     fn message_ids(first: MessageId, last: MessageId, limit: u32) -> Vec<MessageId>;
     fn last_message() -> u64;
+    fn agents_with_mail(limit: u32) -> Vec<AgentId>;
     fn overdue_deliveries(limit: u32) -> Vec<Undelivered>;
     fn stranded_deliveries(limit: u32) -> Vec<Undelivered>;
 } }

@@ -69,7 +69,8 @@ pub trait WorkflowReader {
 /// Reads agents together with their workspaces.
 #[async_trait]
 pub trait AgentReader {
-    /// The agents that a run spawned, with their workspaces, ordered by name.
+    /// The agents that work for a run, with their workspaces, ordered by name: those that it spawned,
+    /// or, when it spawned none, the standing agents that its tasks were given to.
     ///
     /// # Errors
     /// The store fails.
@@ -204,11 +205,16 @@ pub trait EventReader {
     ) -> Result<Vec<Event>>;
 }
 
+/// Bytes of content, as JSON text, after which one look at an inbox gives no further message.
+pub const INBOX_BYTES: u32 = 1024 * 1024;
+
 /// Reads messages as their recipients do, and in the order of the message log.
 #[async_trait]
 pub trait MessageReader {
     /// What waits for an agent after a place in the message log, in the order of the log: pending and
-    /// not expired by the clock of the database.
+    /// not expired by the clock of the database. At most `limit` messages, and none more once their
+    /// contents have [`INBOX_BYTES`]: the first comes whatever it has, so that only an empty answer
+    /// says that there are no more.
     ///
     /// # Errors
     /// The store fails.
@@ -219,6 +225,13 @@ pub trait MessageReader {
     /// # Errors
     /// The store fails.
     async fn deliveries(&self, message: MessageId) -> Result<Vec<Delivery>>;
+
+    /// How far the talk with each other agent has come, as this agent knows it: the hops of the last
+    /// message of each that it read at this time or later, in no order.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn hops_heard(&self, agent: AgentId, since: Timestamp) -> Result<Vec<(AgentId, u32)>>;
 
     /// The first messages after a place in the message log, in its order. A later call with `after`
     /// set to the last `seq` never misses one that committed in between.
@@ -255,6 +268,12 @@ pub trait MessageReader {
     /// # Errors
     /// The store fails.
     async fn overdue_deliveries(&self, limit: u32) -> Result<Vec<Undelivered>>;
+
+    /// Standing agents that are idle and have a pending delivery, in no order. At most `limit`.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn agents_with_mail(&self, limit: u32) -> Result<Vec<AgentId>>;
 
     /// Pending deliveries to agents that have ended. At most `limit`.
     ///

@@ -3,7 +3,8 @@
 //! Most tests share the server that `cargo xtask test` starts: [`shared_postgres`] tells where it is.
 //! A test that stops, kills or pauses PostgreSQL starts a [`Postgres`] of its own, and each test that
 //! needs Redis a [`Redis`], which takes a moment only.
-//! [`MisbehavingHttp`] is an HTTP server that does to the bytes of an answer what networks and servers do.
+//! [`MisbehavingHttp`] is an HTTP server that does to the bytes of an answer what networks and servers do, and
+//! [`SlowWay`] makes the answers of any server late.
 
 mod http;
 mod installation;
@@ -11,6 +12,7 @@ mod keeper;
 mod postgres;
 mod redis;
 mod server;
+mod slow;
 
 pub use http::{Act, HttpRequest, MisbehavingHttp};
 pub use installation::{
@@ -19,3 +21,4 @@ pub use installation::{
 };
 pub use postgres::Postgres;
 pub use redis::Redis;
+pub use slow::SlowWay;

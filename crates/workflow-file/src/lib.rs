@@ -9,6 +9,7 @@ mod check;
 mod choice;
 mod expression;
 mod fault;
+mod grants;
 mod place;
 mod read;
 mod tree;
@@ -18,7 +19,8 @@ pub use expression::{
     ExpressionError, condition, render, render_text, steps_named_in, steps_named_in_condition,
 };
 pub use fault::{Fault, Position};
-pub use place::place_in_agent;
+pub use grants::{GrantList, Granted, GrantedFolders, granted_folders};
+pub use place::{place_in_agent, place_of_grant};
 
 use fusion_core::WorkflowDefinition;
 

@@ -2,7 +2,7 @@
 
 use crate::fault::{Faults, RawFault};
 use crate::tree::{self, Kind, Node};
-use crate::{Choice, ChoicePart, Position};
+use crate::{Choice, ChoicePart, Granted, Position};
 
 /// Where a workflow file names a provider or a model of an agent. `None` when the text has no such
 /// agent or the agent no such model.
@@ -15,6 +15,19 @@ pub fn place_in_agent(text: &str, agent: &str, choice: Choice) -> Option<Positio
         Some(index) => fallback(agent, index, choice.part)?,
     };
     Some(RawFault::new("", &value.span).located(text).position)
+}
+
+/// Where a workflow file grants an agent something. `None` when the text has no such entry.
+#[must_use]
+pub fn place_of_grant(text: &str, agent: &str, granted: Granted) -> Option<Position> {
+    let root = tree::grow(text, &mut Faults::default())?;
+    let sandbox = member(member(member(&root, "agents")?, agent)?, "sandbox")?;
+    let list = member(sandbox, granted.list.key())?;
+    let entry = match &list.kind {
+        Kind::List(entries) => entries.get(granted.index)?,
+        Kind::Map(_) | Kind::Text(_) | Kind::Number(_) | Kind::Boolean(_) | Kind::Null => list,
+    };
+    Some(RawFault::new("", &entry.span).located(text).position)
 }
 
 /// A fallback model is a map, or the name of a model of the agent's own provider.
@@ -43,8 +56,8 @@ fn member<'n, 't>(node: &'n Node<'t>, name: &str) -> Option<&'n Node<'t>> {
 
 #[cfg(test)]
 mod tests {
-    use super::place_in_agent;
-    use crate::{Choice, ChoicePart, Position};
+    use super::{place_in_agent, place_of_grant};
+    use crate::{Choice, ChoicePart, GrantList, Granted, Position};
 
     const PROVIDER: Choice = own(ChoicePart::Provider);
     const MODEL: Choice = own(ChoicePart::Model);
@@ -70,6 +83,19 @@ mod tests {
         assert_eq!(place_in_agent(text, "b", MODEL), None);
         assert_eq!(place_in_agent("agents: [a]", "a", MODEL), None);
         assert_eq!(place_in_agent(": [", "a", MODEL), None);
+    }
+
+    #[test]
+    fn a_grant_is_found_in_a_list_and_where_one_stands_for_a_list() {
+        let text =
+            "agents:\n  a:\n    sandbox:\n      read: [/a, /b]\n      env: TOKEN\n      write:\n";
+        let at = |list, index| {
+            let place = place_of_grant(text, "a", Granted { list, index })?;
+            Some((place.line, place.column))
+        };
+        assert_eq!(at(GrantList::Read, 1), Some((4, 18)));
+        assert_eq!(at(GrantList::Read, 2), None);
+        assert_eq!(at(GrantList::Env, 0), Some((5, 12)));
     }
 
     #[test]

@@ -10,9 +10,11 @@ mod inputs;
 mod messages;
 mod models;
 mod name;
+mod sandbox;
 mod section;
 mod steps;
 mod value;
+mod web;
 
 use std::collections::BTreeMap;
 
@@ -177,7 +179,7 @@ fn read_version(section: &Section<'_>, faults: &mut Faults) {
 fn read_default_timeout(node: &Node<'_>, faults: &mut Faults) -> Option<u64> {
     let section = Section::open(node, "`defaults`", &DEFAULTS, faults)?;
     let timeout = section.get("timeout", faults)?;
-    duration::seconds(timeout, faults)
+    duration::seconds(timeout, "timeout", faults)
 }
 
 fn read_outputs<'n>(

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use fusion_workspaces::{Command, Grants, Launcher, LayerName, Owners, Program, Sandbox, Scratch};
+use fusion_workspaces::{Command, Launcher, LayerName, Owners, Program, Sandbox, Scratch};
 use tokio_util::sync::CancellationToken;
 
 /// Repeats of each figure.
@@ -21,7 +21,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let owners = Owners::of_this_process(UIDS);
     let scratch = Scratch::new(&owners, 0)?;
     let launcher = Launcher::new(vec![env!("CARGO_BIN_EXE_fusion-exec-helper").into()]);
-    let looked = launcher.look(scratch.dir(), &Grants::default()).await?;
+    let looked = launcher.look(scratch.dir()).await?;
     let mut levels = vec![
         (
             "helper, sandbox off",
@@ -67,7 +67,6 @@ async fn run(launcher: &Launcher, scratch: &Scratch) -> fusion_workspaces::Resul
         program: Program::Argv(vec!["/bin/true".to_owned()]),
         env: BTreeMap::new(),
         stdin: String::new(),
-        grants: Grants::default(),
         timeout: Duration::from_secs(60),
         output_limit: 1000,
         output_file: None,

@@ -7,8 +7,8 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
-    AtFlags, Dir, Gid, Mode, OFlags, Uid, fchmod, fchown, fstat, fsync, mkdirat, openat, renameat,
-    unlinkat,
+    AtFlags, Dir, Gid, Mode, OFlags, RenameFlags, Uid, fchmod, fchown, fstat, fsync, mkdirat,
+    openat, renameat, renameat_with, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::path::Arg;
@@ -117,7 +117,34 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn create(folder: BorrowedFd<'a>) -> io::Result<Self> {
+    /// The file, for what is too long to be held in memory.
+    pub(crate) const fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Gives the file a name that nothing has yet, else fails with `AlreadyExists` and gives the
+    /// draft back. When this returns well both are on the disk.
+    pub(crate) fn place_new(
+        mut self,
+        parent: BorrowedFd<'_>,
+        name: &str,
+    ) -> Result<(), (Self, io::Error)> {
+        let renamed = self.file.sync_all().and_then(|()| {
+            let flags = RenameFlags::NOREPLACE;
+            Ok(renameat_with(self.folder, &self.name, parent, name, flags)?)
+        });
+        match renamed {
+            Ok(()) => self.placed = true,
+            Err(error) => return Err((self, error)),
+        }
+        match fsync(parent) {
+            Ok(()) => Ok(()),
+            Err(error) => Err((self, error.into())),
+        }
+    }
+
+    /// An empty file in `folder`, open to its owner only.
+    pub(crate) fn create(folder: BorrowedFd<'a>) -> io::Result<Self> {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         for number in 0..DRAFT_NAMES {

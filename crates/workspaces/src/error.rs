@@ -114,6 +114,20 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// A folder that commands are not given.
+    #[error("{path} can't be given to commands: {why}")]
+    NotGranted {
+        /// The folder, without links.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// A variable that commands are to be given and that is not set.
+    #[error("the variable {name} can't be given to commands: it is not set")]
+    NoVariable {
+        /// Its name.
+        name: String,
+    },
     /// A step on a file or folder failed.
     #[error("can't {action} {path}")]
     Io {
@@ -243,9 +257,10 @@ impl Coded for Error {
             | Self::AgentsAsRoot
             | Self::RangeNeedsRoot
             | Self::Foreign { .. }
+            | Self::NotGranted { .. }
             | Self::NeverGiven { .. } => ErrorCode::Denied,
             Self::UidsUsedUp { .. } => ErrorCode::Limited,
-            Self::NoWorkspace { .. } => ErrorCode::NotFound,
+            Self::NoWorkspace { .. } | Self::NoVariable { .. } => ErrorCode::NotFound,
             Self::Refused { refusal, .. } => refusal.code(),
             Self::RootNotWritable { source, .. }
             | Self::Io { source, .. }

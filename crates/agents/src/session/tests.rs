@@ -12,6 +12,7 @@ use fusion_core::{
     MessageId, RunId, TaskId, Timestamp, ToolGroup, Usage,
 };
 use fusion_providers::{CostSource, FinishReason, Message, ToolCall, Turn};
+use fusion_web::Hosts;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -33,6 +34,7 @@ fn text_step() -> TaskBrief {
         prompt: "Write.".into(),
         peers: vec!["reviewer".into()],
         tools: Vec::new(),
+        hosts: Hosts::default(),
         max_turns: 5,
         max_repeats: 6,
         context_tokens: 128_000,

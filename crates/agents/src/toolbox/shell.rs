@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fusion_core::{EffectClass, error_chain};
 use fusion_providers::ToolSpec;
-use fusion_workspaces::{Command, Exit, Finished, Grants, Program, Sandbox};
+use fusion_workspaces::{Command, Exit, Finished, Program, Sandbox};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -120,7 +120,6 @@ fn command(program: Program, timeout: Duration) -> Command {
         program,
         env: BTreeMap::new(),
         stdin: String::new(),
-        grants: Grants::default(),
         timeout,
         output_limit: CONTENT_LIMIT,
         output_file: None,

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use fusion_agents::{Ending, JournalRefused, Ports, Runtime, TaskBrief};
 use fusion_core::{AgentId, Clock, IdSource, JournalEntry, RunId, TaskId, Timestamp, ToolGroup};
+use fusion_web::{Hosts, NoPage, Page, Web};
 use fusion_workspaces::{Launcher, Options, Owners, WorkspaceDir, Workspaces};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
@@ -77,6 +79,7 @@ impl Place {
             prompt: "Write.".into(),
             peers: vec!["reviewer".into()],
             tools: ToolGroup::ALL.to_vec(),
+            hosts: Hosts::try_from(vec!["docs.rs".to_owned()]).unwrap(),
             max_turns: 5,
             max_repeats: 6,
             context_tokens: 128_000,
@@ -107,9 +110,11 @@ impl Place {
             provider: Arc::<Model>::clone(model),
             workspace: Arc::clone(&self.workspace),
             launcher: Launcher::new(helper),
+            web: Arc::new(Pages),
             clock: Arc::new(Midnight),
             ids: Arc::<Ids>::clone(&self.ids),
             ends: cancel.clone(),
+            pause: CancellationToken::new(),
         };
         let ports = Ports {
             journal,
@@ -186,6 +191,35 @@ pub(crate) fn calls(calls: &[(&str, Value)]) -> Value {
 
 pub(crate) fn done() -> Value {
     calls(&[("finish", json!({ "summary": "Done." }))])
+}
+
+/// A web in which each page says where it is.
+#[derive(Debug)]
+struct Pages;
+
+#[async_trait]
+impl Web for Pages {
+    async fn fetch(&self, url: &str, is_raw: bool, hosts: &Hosts) -> Result<Page, NoPage> {
+        if !url.starts_with("https://docs.rs/") {
+            return Err(NoPage(format!(
+                "{url} is not granted; granted are: {hosts}"
+            )));
+        }
+        let lines = (0..6_000)
+            .map(|line| format!("{line:05}\n"))
+            .collect::<String>();
+        Ok(Page {
+            url: url.to_owned(),
+            status: if url.ends_with("missing") { 404 } else { 200 },
+            content_type: "text/html".to_owned(),
+            text: if url.ends_with("long") {
+                lines
+            } else {
+                format!("raw: {is_raw}")
+            },
+            is_cut: url.ends_with("long"),
+        })
+    }
 }
 
 #[derive(Debug)]

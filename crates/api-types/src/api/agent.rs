@@ -51,6 +51,81 @@ pub struct AgentPage {
     pub next_cursor: Option<String>,
 }
 
+/// An agent to be spawned: it lives outside of runs until it is ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct NewAgent {
+    /// 1 to 255 letters, digits, `_`, `-` or `.`.
+    #[schema(min_length = 1, max_length = 255)]
+    pub name: String,
+    /// What it can do; names of the registry, where there is one.
+    #[serde(default)]
+    pub capabilities: Vec<String>,
+    /// UUID of a stored provider; the project's own without it.
+    #[serde(default)]
+    pub provider_id: Option<String>,
+    /// Name of a provider, instead of `provider_id`: also one that needs no row.
+    #[serde(default)]
+    pub provider: Option<String>,
+    /// The model, in the provider's own spelling.
+    pub model_name: String,
+    /// UUID of its project.
+    #[serde(default)]
+    pub project_id: Option<String>,
+    /// Its system prompt.
+    #[serde(default)]
+    pub instructions: Option<String>,
+    /// Groups of tools that it may use, such as `files`.
+    #[serde(default)]
+    pub tools: Vec<String>,
+    /// Model calls in one task before it fails.
+    #[serde(default)]
+    pub max_turns: Option<u32>,
+    /// Free JSON object.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub metadata: Option<Value>,
+}
+
+/// What is to be done with an agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AgentAction {
+    /// `pause`, `resume` or `update_config`.
+    pub action: String,
+    /// For `pause`: when it takes effect.
+    #[serde(default)]
+    pub at: Option<String>,
+    /// For `update_config`: what is to change; what is left out stays.
+    #[serde(default)]
+    pub config: Option<AgentConfig>,
+}
+
+/// What an agent works with, from its next task on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AgentConfig {
+    /// Name of a provider.
+    #[serde(default)]
+    pub provider: Option<String>,
+    /// The model, in the provider's own spelling.
+    #[serde(default)]
+    pub model_name: Option<String>,
+    /// What it can do.
+    #[serde(default)]
+    pub capabilities: Option<Vec<String>>,
+    /// Its system prompt.
+    #[serde(default)]
+    pub instructions: Option<String>,
+    /// Groups of tools that it may use.
+    #[serde(default)]
+    pub tools: Option<Vec<String>>,
+    /// Model calls in one task before it fails.
+    #[serde(default)]
+    pub max_turns: Option<u32>,
+    /// Members of its metadata; `null` removes one.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub metadata: Option<Value>,
+}
+
 /// What an agent did, oldest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AgentLogs {

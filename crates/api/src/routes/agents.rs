@@ -47,7 +47,7 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
         }),
         project: query.one("project_id", parsed),
         run: query.one("run_id", parsed),
-        provider: None,
+        ..AgentFilter::default()
     };
     let page = query.page();
     query.finish()?;

@@ -10,7 +10,10 @@ const CHECKED_IN: &str = include_str!("../../../../openapi/v1.json");
 const CONTRACT: &[(&str, &str, &str)] = &[
     ("get", "/api/v1/health", "200"),
     ("get", "/api/v1/agents", "200"),
+    ("post", "/api/v1/agents", "201"),
     ("get", "/api/v1/agents/{id}", "200"),
+    ("patch", "/api/v1/agents/{id}", "200"),
+    ("delete", "/api/v1/agents/{id}", "204"),
     ("get", "/api/v1/agents/{id}/metrics", "200"),
     ("get", "/api/v1/agents/{id}/logs", "200"),
     ("get", "/api/v1/tasks", "200"),

@@ -90,6 +90,7 @@ With --lines, each line of stdin is a request such as {\"name\": \"read_file\", 
 Examples:
   fusion-kit tool call list_files --workspace ./project
   fusion-kit tool call read_file --workspace ./project --input '{\"path\":\"notes.md\"}'
+  fusion-kit tool call fetch_url --workspace . --host docs.rs --input '{\"url\":\"https://docs.rs\"}'
   fusion-kit tool call --lines --workspace ./project     requests come from stdin")]
 pub struct ToolCallArgs {
     /// The tool; `tool list` names them.
@@ -98,6 +99,9 @@ pub struct ToolCallArgs {
     /// The folder that the tool works in; `.agent` is made in it.
     #[arg(long, value_name = "DIR")]
     pub workspace: PathBuf,
+    /// A host that `fetch_url` may read pages from, such as docs.rs; may be repeated.
+    #[arg(long = "host", value_name = "HOST")]
+    pub hosts: Vec<String>,
     /// Its arguments.
     #[arg(
         long,

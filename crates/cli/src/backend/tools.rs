@@ -15,6 +15,15 @@ pub struct HeldCommand {
     pub argv: Vec<String>,
 }
 
+/// Where a tool is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ToolFolder<'a> {
+    /// The folder that it works in.
+    pub workspace: &'a Path,
+    /// The hosts that it may fetch pages from.
+    pub hosts: &'a [String],
+}
+
 /// A command that was not run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotRun {
@@ -45,12 +54,12 @@ pub trait Tools {
     /// Calls a tool in a folder. What the tool refuses is an answer.
     ///
     /// # Errors
-    /// The workspace can't be used.
+    /// The workspace can't be used, or a host is none.
     async fn call_tool(
         &self,
         name: &str,
         input: Value,
-        workspace: &Path,
+        folder: ToolFolder<'_>,
     ) -> Result<ToolAnswer, Problem>;
 
     /// The next line of stdin without its end; `None` after the last.

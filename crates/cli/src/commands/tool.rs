@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::args::{SandboxCommand, ToolCallArgs, ToolCommand};
-use crate::backend::{Backend, HeldCommand, NotRun};
+use crate::backend::{Backend, HeldCommand, NotRun, ToolFolder};
 use crate::exit::Exit;
 use crate::problem;
 use crate::session::Session;
@@ -92,7 +92,7 @@ async fn call(
             "write the tool's arguments as one object: `fusion-kit tool list --json` tells them",
         )
     })?;
-    let answer = backend.call_tool(name, input, &call.workspace).await?;
+    let answer = backend.call_tool(name, input, folder(call)).await?;
     if session.global.json {
         session.print_json(&answer)?;
     } else {
@@ -137,7 +137,7 @@ async fn lines(
         let answer = match serde_json::from_str::<Request>(&line) {
             Ok(Request { id, name, input }) => Answer {
                 id,
-                answer: backend.call_tool(&name, input, &call.workspace).await?,
+                answer: backend.call_tool(&name, input, folder(call)).await?,
             },
             Err(error) => Answer {
                 id: None,
@@ -151,4 +151,11 @@ async fn lines(
         session.print_json(&answer)?;
     }
     Ok(Exit::Done)
+}
+
+fn folder(call: &ToolCallArgs) -> ToolFolder<'_> {
+    ToolFolder {
+        workspace: &call.workspace,
+        hosts: &call.hosts,
+    }
 }

@@ -1,6 +1,6 @@
 //! All about one run: `run show`.
 
-use fusion_api_types::{AgentView, JournalView, RunDetail, StepView};
+use fusion_api_types::{AgentView, GrantsView, JournalView, RunDetail, StepView};
 use serde_json::Value;
 
 use super::{headline, local, scripted, steps, took, totals, value_text, values, waiting};
@@ -80,7 +80,52 @@ fn agents(agents: &[AgentView]) -> String {
             clean_line(&agent.workspace_path),
         ]);
     }
-    table.render()
+    let mut text = table.render();
+    for agent in agents {
+        if let Some(grants) = &agent.grants {
+            let name = clean_line(&agent.name);
+            text.push_str(&format!("granted to {name}: {}\n", granted(grants)));
+        }
+    }
+    text
+}
+
+/// What an agent's commands may do beyond their workspace, on a line.
+fn granted(grants: &GrantsView) -> String {
+    let list = |what: &str, entries: &[String]| {
+        (!entries.is_empty()).then(|| format!("{what} {}", entries.join(", ")))
+    };
+    let limits: Vec<String> = grants
+        .limits
+        .iter()
+        .map(|(name, limit)| format!("{name} {}", amount(name, *limit)))
+        .collect();
+    let parts = [
+        (grants.network != "none").then(|| format!("network {}", grants.network)),
+        list("read", &grants.read),
+        list("write", &grants.write),
+        list("variables", &grants.env),
+        list("limits", &limits),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    clean_line(&parts.join("; "))
+}
+
+/// A limit in the unit that a person would choose.
+fn amount(name: &str, limit: u64) -> String {
+    match name {
+        "memory" | "file_size" | "disk" => {
+            let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+            let fits = |unit: &u64| limit.is_multiple_of(*unit);
+            let unit = units.into_iter().find(|(_, unit)| fits(unit));
+            unit.map_or_else(
+                || format!("{limit} bytes"),
+                |(name, unit)| format!("{}{name}", limit / unit),
+            )
+        }
+        "cpu" => format!("{limit}s"),
+        _ => limit.to_string(),
+    }
 }
 
 fn step(step: &StepView, session: &Session<'_>) -> String {
@@ -115,6 +160,7 @@ fn why_cancelled(reason: &str) -> String {
         "dependency_skipped" => "a step it needs was skipped".to_owned(),
         "dependency_failed" => "a step it needs failed".to_owned(),
         "requested" => "on request".to_owned(),
+        "agent_ended" => "its agent was terminated".to_owned(),
         other => clean_line(other),
     }
 }

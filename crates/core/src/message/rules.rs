@@ -20,6 +20,12 @@ pub const MAX_RECIPIENTS: usize = 1_000;
 /// The longest `message_type`, in bytes.
 pub const MAX_MESSAGE_TYPE_BYTES: usize = 64;
 
+/// What senders write in place of a name to mean every agent of the run: no agent is called so.
+pub const EVERYONE: &str = "all";
+
+/// The topic of a message to every agent.
+pub const TOPIC_OF_EVERYONE: &str = "broadcast.all";
+
 /// Why a message can't be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum MessageFault {
@@ -57,7 +63,8 @@ pub enum MessageFault {
     },
     /// The replies go on for ever.
     #[error(
-        "{limit} replies led to this one, which is the limit: begin afresh with a message that answers none"
+        "{limit} messages went to and fro before this one, which is the limit: end the talk, and go on \
+         with what was said"
     )]
     TooManyHops {
         /// The limit.
@@ -135,10 +142,23 @@ impl Draft<'_> {
         limits: MessageLimits,
         moment: Moment<'_>,
     ) -> Result<(Message, Decision), MessageFault> {
-        let hops = match self.reply_to {
-            Some(answered) => answered.hops.saturating_add(1),
-            None => 0,
-        };
+        self.send_after(None, limits, moment)
+    }
+
+    /// Sends it as the next word of a talk: `heard` is the most hops of what its sender last took in
+    /// from those it goes to. Whether it names what it answers or not, the talk goes on by one.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_after(
+        self,
+        heard: Option<u32>,
+        limits: MessageLimits,
+        moment: Moment<'_>,
+    ) -> Result<(Message, Decision), MessageFault> {
+        let answered = self.reply_to.map(|answered| answered.hops);
+        let before = answered.max(heard);
+        let hops = before.map_or(0, |hops| hops.saturating_add(1));
         let (named, mut recipients) = match self.audience {
             Audience::Agents(agents) => (true, agents),
             Audience::Listeners(agents) => (false, agents),

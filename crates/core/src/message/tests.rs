@@ -10,7 +10,10 @@ use uuid::Uuid;
 use super::DeliveryStatus::{self, Delivered, Expired, Failed, Pending};
 use super::*;
 use crate::transition::StateMachine;
-use crate::{Change, Coded, Decision, ErrorCode, EventType, IdSource, Moment, RunId, error_chain};
+use crate::{
+    Change, Coded, Decision, ErrorCode, EventType, IdSource, Moment, RunId, error_chain,
+    run_subject,
+};
 
 #[derive(Debug, Default)]
 struct Ids(AtomicU64);
@@ -115,6 +118,7 @@ fn a_message_is_sent_once_to_each_recipient_and_told() {
         "review.done".to_owned(),
         inbox_subject(agent(1)),
         inbox_subject(agent(2)),
+        run_subject(message.run_id.unwrap()),
     ];
     assert_eq!(decision.subjects(), BTreeSet::from(wanted));
 }
@@ -239,8 +243,35 @@ fn replies_count_their_hops_and_end_at_the_limit() {
     };
     assert_eq!(
         refusal(once_more),
-        "16 replies led to this one, which is the limit: begin afresh with a message that answers none"
+        "16 messages went to and fro before this one, which is the limit: end the talk, and go on with \
+         what was said"
     );
+}
+
+#[test]
+fn a_talk_goes_on_by_one_whether_a_message_names_what_it_answers_or_not() {
+    let ids = Ids::default();
+    let hops = |draft: Draft<'_>, heard| {
+        let sent = draft.send_after(heard, MessageLimits::default(), moment(&ids));
+        sent.map(|(message, _)| message.hops)
+    };
+    let (answered, _) = draft()
+        .send_after(Some(4), MessageLimits::default(), moment(&ids))
+        .unwrap();
+    assert_eq!(answered.hops, 5);
+    let answers = || Draft {
+        reply_to: Some(&answered),
+        ..draft()
+    };
+    // Naming an old message does not bring a talk back.
+    for (heard, wanted) in [(None, 6), (Some(0), 6), (Some(9), 10)] {
+        assert_eq!(hops(answers(), heard).unwrap(), wanted, "{heard:?}");
+    }
+    assert_eq!(hops(draft(), Some(15)).unwrap(), 16);
+    let refused = hops(draft(), Some(16)).unwrap_err();
+    assert!(matches!(refused, MessageFault::TooManyHops { limit: 16 }));
+    let refused = hops(draft(), Some(u32::MAX)).unwrap_err();
+    assert!(matches!(refused, MessageFault::TooManyHops { limit: 16 }));
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use fusion_api_types::{MessageDetail, MessageView, Problem, ProblemKind, RunDetail, api};
+use fusion_api_types::{
+    MessageDetail, MessageList, MessageView, Problem, ProblemKind, RunDetail, api,
+};
 use fusion_cli::{MessageQuery, NewMessage, To};
 use fusion_core::{AgentId, nearest};
 use serde_json::Value;
@@ -15,7 +17,7 @@ impl Remote {
         &self,
         query: &MessageQuery,
         now: DateTime<Utc>,
-    ) -> Result<Vec<MessageView>, Problem> {
+    ) -> Result<MessageList, Problem> {
         let run = match &query.run {
             Some(text) => Some(self.id("/runs", "runs", text).await?),
             None => None,
@@ -42,7 +44,10 @@ impl Remote {
         let rows: Vec<api::Message> = self
             .rows("/messages", "messages", &asked, query.limit as usize)
             .await?;
-        Ok(rows.into_iter().map(view).collect())
+        Ok(MessageList {
+            messages: rows.into_iter().map(view).collect(),
+            cut: false,
+        })
     }
 
     pub(crate) async fn show_message(&self, id: &str) -> Result<MessageDetail, Problem> {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use fusion_api_types::{Problem, ProblemKind};
 use fusion_workspaces::{Launcher, Sandbox};
+use secrecy::ExposeSecret;
 
 use crate::HELPER;
 use crate::config::Config;
@@ -22,20 +23,26 @@ pub(crate) fn sandbox(config: &Config) -> Result<Sandbox, Problem> {
     }
 }
 
-/// Starts commands. Wherever the records and the master key are, no command sees them.
+/// Starts commands. Wherever the records and the master key are, no command sees them; the home as
+/// a whole is granted to none. Variables that a workflow file grants come from where keys do.
 pub(crate) fn launcher(config: &Config, data_dir: &DataDir) -> Result<Launcher, Problem> {
     let kept = [
         Some(data_dir.path().to_path_buf()),
         config.master_key_file.clone(),
     ];
-    let kept: Vec<PathBuf> = kept
-        .into_iter()
-        .flatten()
-        .filter_map(|path| path.canonicalize().ok())
-        .collect();
+    let real = |paths: &[Option<PathBuf>]| -> Vec<PathBuf> {
+        let paths = paths.iter().flatten();
+        paths.filter_map(|path| path.canonicalize().ok()).collect()
+    };
+    let variables = config.clone();
     Ok(Launcher::new(vec!["/proc/self/exe".into(), HELPER.into()])
         .with_sandbox(sandbox(config)?)
-        .hiding(kept))
+        .hiding(real(&kept))
+        .withholding(real(std::slice::from_ref(&config.home)))
+        .with_variables(move |name| {
+            let value = variables.variable(name);
+            value.map(|value| value.expose_secret().to_owned())
+        }))
 }
 
 /// Refuses a folder for a person's commands that has to do with the data directory, or in which

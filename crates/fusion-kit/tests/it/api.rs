@@ -1,6 +1,7 @@
 //! The API of the real binary, over real sockets.
 
 mod access;
+mod agents;
 mod client;
 mod commands;
 mod events;

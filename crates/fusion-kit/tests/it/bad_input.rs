@@ -378,7 +378,7 @@ async fn an_expression_that_needs_a_run_can_not_choose_a_model() {
     let text = CHOOSING.replace("inputs.who", "steps.draft.outputs.text");
     let project = Project::with(&text, SCRIPT);
     let says = [
-        "providers and models are chosen before the run starts",
+        "providers, models and granted folders are chosen before the run starts",
         "flow.yaml:8:19",
         "help: use an input, for example `inputs.model`",
     ];

@@ -27,6 +27,7 @@ async fn every_example_is_valid() {
         }
     }
     let all = [
+        "grants",
         "hello",
         "local-model",
         "openrouter",
@@ -202,4 +203,68 @@ fn sum_of_steps(run: &Value) -> [u64; 3] {
         let of_step = totals(step);
         std::array::from_fn(|n| sum[n] + of_step[n])
     })
+}
+
+#[tokio::test]
+async fn the_agent_of_grants_reads_one_folder_more_and_writes_none() {
+    let mut project = Project::of_examples();
+    let folder = project.path().join("notes");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("one"), "a\nb\n").unwrap();
+    // As root, agents are users of their own: they read what all may read.
+    for (path, mode) in [(&folder, 0o777), (&folder.join("one"), 0o666)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let folder = folder.canonicalize().unwrap().display().to_string();
+    project.set("FOLDER", folder.clone());
+    let ran = ["run", "grants.yaml", "-i", "folder=notes"];
+    project.run(ran).await.expect(0);
+    let run = project.shown().await;
+    let said = &step(&run, "count")["journal"][1]["outcome"]["content"];
+    assert_eq!(said, "2\nit can't be written\n[exit code 0]");
+    let granted = json!({
+        "network": "none",
+        "read": [folder],
+        "write": [],
+        "env": ["FOLDER"],
+        "limits": { "memory": 512 << 20, "processes": 32, "cpu": 60, "file_size": 10 << 20 },
+    });
+    assert_eq!(run["agents"][0]["grants"], granted);
+    let shown = project.run(["run", "show"]).await.expect(0).stdout;
+    let line = format!(
+        "granted to counter: read {folder}; variables FOLDER; limits cpu 60s, file_size 10MiB, \
+         memory 512MiB, processes 32\n"
+    );
+    assert!(shown.contains(&line), "{shown}");
+}
+
+#[tokio::test]
+async fn a_grant_that_can_not_be_given_is_told_with_its_place_and_nothing_is_stored() {
+    let mut project = Project::of_examples();
+    let missing = project
+        .run(["run", "grants.yaml", "-i", "folder=nowhere"])
+        .await
+        .expect(2);
+    missing.says(&[
+        "grants.yaml:23:14",
+        "can't give to commands",
+        "No such file",
+    ]);
+    // The folder of the project holds the data directory.
+    project
+        .run(["run", "grants.yaml", "-i", "folder=."])
+        .await
+        .expect(2)
+        .says(&["grants.yaml:23:14", "is in it, which is kept from commands"]);
+    let notes = project.path().join("notes");
+    fs::create_dir(&notes).unwrap();
+    let unset = ["run", "grants.yaml", "-i", "folder=notes"];
+    let unset = project.run(unset).await.expect(2);
+    unset.says(&[
+        "grants.yaml:24:13",
+        "the variable FOLDER can't be given to commands",
+    ]);
+    project.set("FOLDER", "x");
+    let list = project.run(["run", "list", "--json"]).await;
+    assert!(!list.stdout.contains("grants"), "{}", list.stdout);
 }

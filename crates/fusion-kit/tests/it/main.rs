@@ -1,6 +1,8 @@
 //! The real binary, as a user has it: its exit code, its two streams, and what it leaves behind.
 
 #[cfg(test)]
+mod agents;
+#[cfg(test)]
 mod api;
 #[cfg(test)]
 mod bad_input;
@@ -44,6 +46,8 @@ mod provider_figures;
 mod provider_runs;
 #[cfg(test)]
 mod providers;
+#[cfg(test)]
+mod redis_storm;
 #[cfg(test)]
 mod rekey;
 #[cfg(test)]

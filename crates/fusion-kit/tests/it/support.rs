@@ -375,7 +375,7 @@ pub(crate) async fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T> 
 }
 
 /// A moment between two looks; fails when they take too long.
-async fn breathe(began: Instant, what: &str) {
+pub(crate) async fn breathe(began: Instant, what: &str) {
     assert!(began.elapsed() < LIMIT, "waited too long for {what}");
     tokio::time::sleep(Duration::from_millis(5)).await;
 }

@@ -35,7 +35,7 @@ async fn messages(project: &Project) -> Vec<Message> {
 }
 
 /// How often each message was put before a model, by its id.
-fn shown(run: &Value) -> BTreeMap<String, usize> {
+pub(crate) fn shown(run: &Value) -> BTreeMap<String, usize> {
     let mut shown = BTreeMap::new();
     for step in run["steps"].as_array().unwrap() {
         let journal = step["journal"].as_array().unwrap();
@@ -105,6 +105,28 @@ async fn two_agents_ask_and_answer() {
     assert_eq!((answer.reply_to, answer.hops), (Some(question.id), 1));
     assert_eq!(decision.topic, "title.decided");
     assert_eq!(run["agents"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn what_agents_say_is_seen_while_they_say_it() {
+    let project = example();
+    let ended = project.run(["run", EXAMPLE]).await.expect(0);
+    let told: Vec<&str> = ended
+        .stderr
+        .lines()
+        .filter_map(|line| Some(line.split_once(' ')?.1))
+        .filter(|line| line.contains(" -> "))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "writer -> reviewer  inbox  Is `All about Bees` a good title?",
+            "reviewer -> writer  inbox  It promises too much. What about `The S…",
+            "writer -> reviewer  title.decided  It is `The Short Life of a Bee`.",
+        ]
+    );
+    let quiet = example().run(["run", EXAMPLE, "--no-progress"]).await;
+    assert_eq!(quiet.expect(0).stderr, "");
 }
 
 #[tokio::test]

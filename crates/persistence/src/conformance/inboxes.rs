@@ -10,7 +10,10 @@ use super::log::NONE;
 use super::messages::{sending, sent, settle};
 use super::sample::at;
 use super::world::{World, late};
-use crate::{Batch, Error, EventFilter, Fence, MessageFilter, Repository, Store, WriteRepository};
+use crate::{
+    Batch, Error, EventFilter, Fence, INBOX_BYTES, MessageFilter, Repository, Store,
+    WriteRepository,
+};
 
 /// A letter to some agents that nothing makes expire.
 pub(super) fn lasting(world: &World, recipients: &[&str]) -> Letter {
@@ -60,6 +63,64 @@ pub async fn an_inbox_is_read_in_the_order_of_the_log(store: &dyn Store) {
     settle(store, &world, a.id, &[second.id], Outcome::Delivered).await;
     assert_eq!(places(store, &a, 0, 10).await, [1, 4, 5]);
     assert_eq!(places(store, &b, 0, 10).await, [2, 3], "its own is pending");
+}
+
+/// One look gives no further message once those before it have [`INBOX_BYTES`], and always the first.
+pub async fn one_look_at_an_inbox_is_bounded_in_bytes(store: &dyn Store) {
+    let world = World::store(store).await;
+    let b = world.sample.agents["b"].clone();
+    let most = usize::try_from(INBOX_BYTES).unwrap();
+    // As JSON each has its quotes, too; the last character of the third takes two bytes.
+    let short = most / 2 - 2;
+    let contents = [
+        "x".repeat(short),
+        "x".repeat(short - 1),
+        format!("{}é", "x".repeat(short - 3)),
+        "x".repeat(most),
+        "x".repeat(most),
+        "x".to_owned(),
+    ];
+    for content in contents {
+        let mut letter = lasting(&world, &["b"]);
+        letter.message.payload = content.into();
+        sent(store, letter).await;
+    }
+    for (after, wanted) in [
+        (0, vec![1, 2, 3]),
+        (1, vec![2, 3, 4]),
+        (3, vec![4]),
+        (4, vec![5]),
+        (5, vec![6]),
+        (6, vec![]),
+    ] {
+        assert_eq!(places(store, &b, after, 50).await, wanted, "after {after}");
+    }
+    assert_eq!(places(store, &b, 0, 2).await, [1, 2]);
+}
+
+/// Of each sender it is the last message that counts, as far as it was read, and since when.
+pub async fn the_last_message_read_of_each_sender_tells_its_hops(store: &dyn Store) {
+    let world = World::store(store).await;
+    let [a, b] = ["a", "b"].map(|name| world.sample.agents[name].clone());
+    let letter = |sender: Option<&Agent>, hops| {
+        let mut letter = lasting(&world, &["b"]);
+        letter.message.sender_agent_id = sender.map(|agent| agent.id);
+        letter.message.hops = hops;
+        letter
+    };
+    let mut messages = Vec::new();
+    for (sender, hops) in [(Some(&a), 7), (Some(&a), 3), (None, 5), (Some(&b), 2)] {
+        messages.push(sent(store, letter(sender, hops)).await);
+    }
+    sent(store, letter(Some(&a), 9)).await;
+    assert_eq!(store.hops_heard(b.id, at(0)).await.unwrap(), []);
+    let read: Vec<_> = messages.iter().map(|message| message.id).collect();
+    settle(store, &world, b.id, &read, Outcome::Delivered).await;
+    let mut heard = store.hops_heard(b.id, at(300)).await.unwrap();
+    heard.sort_unstable_by_key(|(_, hops)| *hops);
+    assert_eq!(heard, [(b.id, 2), (a.id, 3)]);
+    assert_eq!(store.hops_heard(b.id, at(301)).await.unwrap(), []);
+    assert_eq!(store.hops_heard(a.id, at(0)).await.unwrap(), []);
 }
 
 /// What has expired by the clock of the database is in no inbox, and is found to be told so.

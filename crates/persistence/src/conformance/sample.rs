@@ -7,8 +7,8 @@ use std::time::Duration;
 use fusion_core::{
     Agent, AgentId, AgentSpec, AgentState, Assignee, Budget, CapabilitySet, Cost, Decision,
     EventType, FlowRule, IdSource, ModelChoice, Moment, NewEvent, NodeId, Run, RunId, RunPlan,
-    StepSpec, Task, Timestamp, Workflow, WorkflowDefinition, WorkflowId, WorkflowState, Workspace,
-    WorkspaceId,
+    SandboxSpec, StepSpec, Task, Timestamp, Workflow, WorkflowDefinition, WorkflowId,
+    WorkflowState, Workspace, WorkspaceId,
 };
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -189,6 +189,7 @@ pub(super) fn workflow(
         capabilities: ["x"].into_iter().collect(),
         instructions: String::new(),
         tools: vec![],
+        web_hosts: vec!["docs.rs".to_owned()],
         max_turns: 3,
         max_repeats: 7,
         context_tokens: Some(9_000),
@@ -201,6 +202,10 @@ pub(super) fn workflow(
         provider_options: [("top_p".to_owned(), Value::from(0.1))]
             .into_iter()
             .collect(),
+        sandbox: SandboxSpec {
+            env: vec!["TOKEN".to_owned()],
+            ..SandboxSpec::default()
+        },
         budget: Budget {
             usd: Some(Cost::from_picos(1)),
             tokens: None,

@@ -233,12 +233,12 @@ fn too_early(root: &Name<'_>, faults: &Faults) -> Option<Wrong> {
     }
     let (message, help) = match root.text {
         "steps" => (
-            "providers and models are chosen before the run starts: no step has a result yet"
+            "providers, models and granted folders are chosen before the run starts: no step has a result yet"
                 .to_owned(),
             "use an input, for example `inputs.model`".to_owned(),
         ),
         "run" => (
-            "providers and models are chosen before there is a run".to_owned(),
+            "providers, models and granted folders are chosen before there is a run".to_owned(),
             "use an input, for example `inputs.model`".to_owned(),
         ),
         unknown => (

@@ -6,14 +6,14 @@ use crate::tree::{Kind, Node};
 /// The longest time a step may take: a day.
 const MAX_SECONDS: u64 = 24 * 60 * 60;
 
-/// The seconds of a `timeout`, from one second to a day.
-pub(super) fn seconds(node: &Node<'_>, faults: &mut Faults) -> Option<u64> {
+/// The seconds of a time, from one second to a day.
+pub(super) fn seconds(node: &Node<'_>, key: &str, faults: &mut Faults) -> Option<u64> {
     let parsed = match &node.kind {
         Kind::Text(text) => parse(text),
         Kind::Map(_) | Kind::List(_) | Kind::Number(_) | Kind::Boolean(_) | Kind::Null => None,
     };
     let Some(seconds) = parsed else {
-        let message = "`timeout` must be a time such as 90s, 20m or 2h";
+        let message = format!("`{key}` must be a time such as 90s, 20m or 2h");
         let fault = RawFault::new(message, &node.span);
         faults.add(match plain_number(node) {
             Some(number) => fault.help(format!("write {number}s for seconds")),
@@ -22,10 +22,8 @@ pub(super) fn seconds(node: &Node<'_>, faults: &mut Faults) -> Option<u64> {
         return None;
     };
     if !(1..=MAX_SECONDS).contains(&seconds) {
-        faults.add(RawFault::new(
-            "`timeout` must be from 1s to 24h",
-            &node.span,
-        ));
+        let message = format!("`{key}` must be from 1s to 24h");
+        faults.add(RawFault::new(message, &node.span));
         return None;
     }
     Some(seconds)

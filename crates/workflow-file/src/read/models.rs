@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::fault::{Faults, RawFault};
 use crate::read::agents::label;
 use crate::read::section::{Keys, Section};
-use crate::read::{Template, TemplateKind};
+use crate::read::{Template, TemplateKind, sandbox};
 use crate::tree::{Key, Kind, Node};
 
 const FALLBACK: Keys = Keys {
@@ -76,7 +76,7 @@ fn fallback(node: &Node<'_>, own_provider: &str, faults: &mut Faults) -> Option<
     })
 }
 
-/// Every text that names a provider or a model of an agent.
+/// Every text that names a provider, a model or a granted folder of an agent.
 pub(super) fn choices<'n>(agents: &'n Node<'n>) -> Vec<Template<'n>> {
     let mut found = Vec::new();
     for (_, agent) in entries(agents) {
@@ -84,6 +84,7 @@ pub(super) fn choices<'n>(agents: &'n Node<'n>) -> Vec<Template<'n>> {
             match key.name.as_ref() {
                 "provider" | "model" => found.extend(template(node)),
                 "fallback_models" => add_fallbacks(node, &mut found),
+                "sandbox" => found.extend(sandbox::folders(node).filter_map(template)),
                 _ => {}
             }
         }

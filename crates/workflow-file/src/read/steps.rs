@@ -95,7 +95,7 @@ fn read_one<'n>(
     check_workspace(&section, faults);
     let own_timeout = section
         .get("timeout", faults)
-        .and_then(|node| duration::seconds(node, faults));
+        .and_then(|node| duration::seconds(node, "timeout", faults));
     let priority = section
         .get("priority", faults)
         .and_then(|node| value::whole_number(node, "priority", i32::MIN..=i32::MAX, faults));

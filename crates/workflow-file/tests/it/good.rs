@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use fusion_core::{
-    AgentSpec, Assignee, Budget, FlowRule, InputSpec, InputType, ModelChoice, StepSpec, ToolGroup,
-    WorkflowDefinition,
+    AgentSpec, Assignee, Budget, FlowRule, InputSpec, InputType, ModelChoice, SandboxSpec,
+    StepSpec, ToolGroup, WorkflowDefinition,
 };
 use fusion_workflow_file::{parse, render};
 use serde_json::{Map, Value, json};
@@ -34,7 +34,9 @@ fn agent(model: &str, capability: &str) -> AgentSpec {
         temperature: None,
         fallback_models: vec![],
         provider_options: Map::new(),
+        sandbox: SandboxSpec::default(),
         budget: Budget::default(),
+        web_hosts: vec![],
         subscriptions: vec![],
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use fusion_workspaces::{Command, Grants, Launcher, Options, Owners, Program, Workspaces};
+use fusion_workspaces::{Command, Launcher, Options, Owners, Program, Workspaces};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
@@ -29,7 +29,6 @@ async fn main() -> ExitCode {
         program: Program::Shell(script.clone()),
         env: BTreeMap::new(),
         stdin: String::new(),
-        grants: Grants::default(),
         timeout: Duration::from_secs(600),
         output_limit: 1024,
         output_file: None,

@@ -26,6 +26,7 @@ use super::{
 };
 use crate::process::wire::{self, Report, Request, Word};
 use crate::sandbox::filter::Open;
+use crate::sandbox::folders::GrantedFolders;
 use crate::sandbox::limits::Counted;
 use crate::sandbox::namespaces::Missing;
 use crate::sandbox::rules::{Allowed, Covered, Tree};
@@ -132,6 +133,13 @@ impl First<'_> {
             return Ok(Err(without_namespaces(missing)));
         }
         report.set(LayerName::Namespaces, self.alone());
+        let granted = match GrantedFolders::open(&self.policy.grants) {
+            Ok(granted) => granted,
+            Err(message) => {
+                let errno = None;
+                return Ok(Err(Report::NotStarted { errno, message }));
+            }
+        };
         namespaces::bound()?;
         let counted = match self.request.uid {
             None if !self.is_alone() => Counted::OfUser,
@@ -152,7 +160,7 @@ impl First<'_> {
             LayerName::NoNewPrivileges,
             sealed.ok_or_else(|| "the kernel did not take it".to_owned()),
         );
-        let covered = self.restrict_files(&mut report)?;
+        let covered = self.restrict_files(&mut report, &granted)?;
         report.set(LayerName::Seccomp, filter::put_on(self.open(covered)));
         if let Some(outside) = &self.request.canary {
             let network = self.policy.grants.network;
@@ -184,12 +192,17 @@ impl First<'_> {
         }
     }
 
-    fn restrict_files(&self, report: &mut SandboxReport) -> io::Result<Option<Covered>> {
+    fn restrict_files(
+        &self,
+        report: &mut SandboxReport,
+        granted: &GrantedFolders,
+    ) -> io::Result<Option<Covered>> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let workspace = openat(CWD, ".", flags, Mode::empty())?;
         let covered = rules::put_on(&Allowed {
             workspace: workspace.as_fd(),
-            grants: &self.policy.grants,
+            network: self.policy.grants.network,
+            granted,
             hidden: &self.request.hidden,
             tree: if self.is_alone() {
                 Tree::Own

@@ -20,6 +20,8 @@ pub struct Limits {
     pub file_size: u64,
     /// Open files of one process.
     pub open_files: u64,
+    /// Seconds of computing of one process.
+    pub cpu_seconds: u64,
     /// Bytes of output; what comes after them ends the command.
     pub output: u64,
 }
@@ -31,6 +33,7 @@ impl Default for Limits {
             processes: 256,
             file_size: 1024 * MIB,
             open_files: 4096,
+            cpu_seconds: 3600,
             output: 64 * MIB,
         }
     }
@@ -42,15 +45,30 @@ impl Default for Limits {
 pub enum Resource {
     /// Memory of all its processes together.
     Memory,
+    /// Time of the processor.
+    Cpu,
     /// Output.
     Output,
+    /// Room on the disk of its workspace.
+    Disk,
+    /// Files in its workspace.
+    Files,
 }
 
 impl fmt::Display for Resource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Memory => "memory",
+            Self::Cpu => "processor time",
             Self::Output => "output",
+            Self::Disk => {
+                "room on the disk (the limit of the workspace is reached: remove what is not needed, \
+                 or write less)"
+            }
+            Self::Files => {
+                "files (the limit of the workspace is reached: remove those that are not needed, or \
+                 make fewer)"
+            }
         })
     }
 }
@@ -72,6 +90,8 @@ pub(crate) fn put_on(limits: &Limits, counted: Counted) -> rustix::io::Result<St
     };
     let wanted = [
         (Rlim::Core, 0),
+        // The signal that tells comes at the first figure, the one that kills a second later.
+        (Rlim::Cpu, limits.cpu_seconds),
         (Rlim::Data, limits.memory),
         (Rlim::Nproc, processes),
         (Rlim::Fsize, limits.file_size),
@@ -85,16 +105,18 @@ pub(crate) fn put_on(limits: &Limits, counted: Counted) -> rustix::io::Result<St
         let top = getrlimit(resource)
             .maximum
             .map_or(wanted, |top| top.min(wanted));
+        let grace = u64::from(resource == Rlim::Cpu);
         let limit = Rlimit {
             current: Some(top),
-            maximum: Some(top),
+            maximum: Some(top.saturating_add(grace)),
         };
         setrlimit(resource, limit)?;
     }
     Ok(format!(
-        "{} MiB of memory, {}{more} processes, files of {} MiB, {} open files, no core dumps",
+        "{} MiB of memory, {}{more} processes, {} s of computing, files of {} MiB, {} open files, no core dumps",
         limits.memory / MIB,
         limits.processes,
+        limits.cpu_seconds,
         limits.file_size / MIB,
         limits.open_files,
     ))

@@ -1,6 +1,6 @@
 //! Landlock: which files, ports, signals and abstract sockets the kernel leaves to a command.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use landlock::{
@@ -8,7 +8,8 @@ use landlock::{
     RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
 
-use super::{Grants, system};
+use super::folders::GrantedFolders;
+use super::system;
 
 /// The newest interface that this code knows; an older kernel keeps what it can.
 const NEWEST: ABI = ABI::V10;
@@ -28,7 +29,8 @@ pub(crate) enum Tree {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Allowed<'a> {
     pub(crate) workspace: BorrowedFd<'a>,
-    pub(crate) grants: &'a Grants,
+    pub(crate) network: bool,
+    pub(crate) granted: &'a GrantedFolders,
     /// What is not to be read, though it may be below a folder of programs.
     pub(crate) hidden: &'a [PathBuf],
     pub(crate) tree: Tree,
@@ -98,7 +100,7 @@ fn restrict(allowed: &Allowed<'_>) -> Result<landlock::RestrictionStatus, Rulese
     let mut ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(NEWEST))?
         .scope(Scope::from_all(NEWEST))?;
-    if !allowed.grants.network {
+    if !allowed.network {
         ruleset = ruleset.handle_access(AccessNet::from_all(NEWEST))?;
     }
     let ruleset = ruleset.create()?;
@@ -110,10 +112,18 @@ fn restrict(allowed: &Allowed<'_>) -> Result<landlock::RestrictionStatus, Rulese
     let device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
     ruleset
         .add_rules(path_beneath_rules(devices, device))?
-        .add_rules(path_beneath_rules(&allowed.grants.read, reading()))?
-        .add_rules(path_beneath_rules(&allowed.grants.write, everything()))?
+        .add_rules(granted(&allowed.granted.read, reading()))?
+        .add_rules(granted(&allowed.granted.write, everything()))?
         .add_rule(PathBeneath::new(allowed.workspace.as_fd(), everything()))?
         .restrict_self()
+}
+
+fn granted(
+    folders: &[OwnedFd],
+    access: BitFlags<AccessFs>,
+) -> impl Iterator<Item = Result<PathBeneath<BorrowedFd<'_>>, RulesetError>> {
+    let folders = folders.iter().map(AsFd::as_fd);
+    folders.map(move |folder| Ok(PathBeneath::new(folder, access)))
 }
 
 fn machine(ruleset: RulesetCreated, hidden: &[PathBuf]) -> Result<RulesetCreated, RulesetError> {

@@ -19,7 +19,7 @@ use rustix::mount::{
 use rustix::process::{chdir, pivot_root};
 
 use super::namespaces::Missing;
-use super::{Grants, system};
+use super::{Grants, folders, system};
 use crate::descriptor::open_dir;
 
 /// Where the view is put together; what is there is hidden from the command.
@@ -119,7 +119,7 @@ impl Opened {
         read.chain(write)
             .map(|(path, access)| {
                 Ok(Self {
-                    folder: step(path, path_to(path))?,
+                    folder: step(path, folders::open(path))?,
                     path: path.clone(),
                     access,
                 })

@@ -20,6 +20,7 @@ fn small() -> Limits {
         file_size: MIB,
         open_files: 64,
         output: MIB,
+        ..Limits::default()
     }
 }
 
@@ -44,7 +45,7 @@ async fn open(agent: &WorkspaceDir, script: &str) -> Finished {
 }
 
 #[tokio::test]
-async fn a_fork_bomb_is_bounded_and_gone_and_others_go_on() {
+pub(crate) async fn a_fork_bomb_is_bounded_and_gone_and_others_go_on() {
     let place = Place::new();
     // As root, processes are counted by user: other tests have users of their own.
     let (bomber, other) = (place.agent(50), place.agent(51));
@@ -74,7 +75,7 @@ async fn a_fork_bomb_is_bounded_and_gone_and_others_go_on() {
 }
 
 #[tokio::test]
-async fn a_process_that_takes_too_much_memory_gets_none() {
+pub(crate) async fn a_process_that_takes_too_much_memory_gets_none() {
     let place = Place::new();
     let agent = place.agent(53);
     let script = "perl -e '$x = \"a\" x (400 << 20); print length $x'";
@@ -90,7 +91,7 @@ async fn a_process_that_takes_too_much_memory_gets_none() {
 }
 
 #[tokio::test]
-async fn processes_that_take_too_much_memory_together_are_ended() {
+pub(crate) async fn processes_that_take_too_much_memory_together_are_ended() {
     let place = Place::new();
     let agent = place.agent(53);
     let script = "for i in 1 2 3 4 5 6; do
@@ -114,7 +115,7 @@ async fn processes_that_take_too_much_memory_together_are_ended() {
 }
 
 #[tokio::test]
-async fn a_file_that_grows_without_end_does_not() {
+pub(crate) async fn a_file_that_grows_without_end_does_not() {
     let place = Place::new();
     let agent = place.agent(53);
     let script = "head -c 8000000 /dev/zero > projects/big";
@@ -133,7 +134,7 @@ async fn a_file_that_grows_without_end_does_not() {
 }
 
 #[tokio::test]
-async fn a_process_has_so_many_open_files_and_no_more() {
+pub(crate) async fn a_process_has_so_many_open_files_and_no_more() {
     let place = Place::new();
     let agent = place.agent(52);
     let script =
@@ -146,7 +147,7 @@ async fn a_process_has_so_many_open_files_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_flood_of_output_ends_its_command() {
+pub(crate) async fn a_flood_of_output_ends_its_command() {
     let place = Place::new();
     let agent = place.agent(53);
     for launcher in levels() {
@@ -155,4 +156,23 @@ async fn a_flood_of_output_ends_its_command() {
         assert!(finished.output.starts_with("head\ny\n") && finished.output.len() < 20_000);
         assert_eq!(processes_of(&agent), [] as [String; 0]);
     }
+}
+
+#[tokio::test]
+pub(crate) async fn a_process_that_computes_without_end_is_ended() {
+    let place = Place::new();
+    let agent = place.agent(54);
+    let computing = "perl -e '$n++ while (times)[0] < 3; print \"done\"'";
+    let limits = Limits {
+        cpu_seconds: 1,
+        ..small()
+    };
+    for launcher in [launcher(), base()] {
+        let launcher = launcher.with_limits(limits.clone());
+        let command = shell(&format!("exec {computing}"));
+        let finished = run(&launcher, &agent, &command).await;
+        let ended = (finished.exit, finished.output.as_str());
+        assert_eq!(ended, (Exit::OverLimit(Resource::Cpu), ""));
+    }
+    assert_eq!(open(&agent, computing).await.output, "done");
 }

@@ -1,13 +1,11 @@
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
-use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Stdio;
 
 use fusion_core::{Coded, ErrorCode};
 use fusion_workspaces::{Error, Options, Owners, Workspaces};
-use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use serde_json::json;
 
 use crate::place::{Place, is_root, name, uid, workspaces};
@@ -190,23 +188,13 @@ fn a_removed_workspace_is_gone_however_hard_the_agent_made_it() {
     fs::write(closed.join("file"), "").unwrap();
     fs::set_permissions(&closed, Permissions::from_mode(0o555)).unwrap();
     fs::set_permissions(closed.parent().unwrap(), Permissions::from_mode(0o000)).unwrap();
-    dig(&agent.path().join("projects"), 1_200);
+    crate::place::dig(&agent.path().join("projects"), 1_200);
 
     place.workspaces.remove(&name(1)).unwrap();
     assert_eq!(fs::read_dir(place.root()).unwrap().count(), 0);
     assert!(outside.join("kept").exists());
     assert_eq!(fs::read_to_string(secret).unwrap(), "secret");
     place.workspaces.remove(&name(1)).unwrap();
-}
-
-/// Makes folders in folders, deeper than any path can say.
-fn dig(from: &Path, depth: usize) {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-    let mut dir = openat(rustix::fs::CWD, from, flags, Mode::empty()).unwrap();
-    for _ in 0..depth {
-        mkdirat(dir.as_fd(), "down", Mode::RWXU).unwrap();
-        dir = openat(dir.as_fd(), "down", flags, Mode::empty()).unwrap();
-    }
 }
 
 #[test]

@@ -6,7 +6,11 @@
 //! users: the rights of files must not be what holds. `as_an_ordinary_user` runs all of this
 //! again as one.
 
+mod corpus;
 mod escalation;
+mod git;
+mod keepsakes;
+mod machine;
 mod network;
 mod others;
 mod reads;
@@ -15,13 +19,14 @@ mod writes;
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use fusion_workspaces::{Exit, LayerName, Sandbox};
+use fusion_workspaces::{Exit, Launcher, LayerName, Sandbox};
 use tokio_util::sync::CancellationToken;
 
-use crate::place::{HELPER, Place, base, is_root, launcher, shell};
+use crate::place::{HELPER, Place, base, is_root, launcher, shell, uid};
 use world::World;
 
 /// How long the success of an attempt may take to show.
@@ -33,13 +38,15 @@ type Judge = fn(&World, &str) -> bool;
 /// One attempt.
 struct Attempt {
     name: &'static str,
-    /// For `sh`; `@OUT@` and its like stand for places of the world.
-    script: &'static str,
+    /// For `sh`; `@OUT@` and its like stand for places of the world. It may say `absent` where the
+    /// machine lacks what it is about: then it has no control.
+    script: String,
     judge: Judge,
-    /// Whether Landlock, seccomp and limits hold it without namespaces.
     base: Base,
+    control: Control,
 }
 
+/// Whether Landlock, seccomp and limits hold an attempt without namespaces.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Base {
     Holds,
@@ -47,21 +54,47 @@ enum Base {
     Misses,
 }
 
-const fn held(name: &'static str, script: &'static str, judge: Judge) -> Attempt {
-    Attempt {
-        name,
-        script,
-        judge,
-        base: Base::Holds,
+/// Where the same attempt succeeds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Control {
+    /// As a command with the sandbox switched off.
+    Off,
+    /// As a process of the agent's user without the helper, which alone holds it.
+    Bare,
+    /// As a process of root, whom the kernel does not refuse it; only tests that root started show it.
+    Root,
+}
+
+impl Attempt {
+    fn missed_by_base(self) -> Self {
+        Self {
+            base: Base::Misses,
+            ..self
+        }
+    }
+
+    fn held_by_helper(self) -> Self {
+        Self {
+            control: Control::Bare,
+            ..self
+        }
+    }
+
+    fn of_root(self) -> Self {
+        Self {
+            control: Control::Root,
+            ..self
+        }
     }
 }
 
-const fn held_by_namespaces(name: &'static str, script: &'static str, judge: Judge) -> Attempt {
+fn held(name: &'static str, script: impl Into<String>, judge: Judge) -> Attempt {
     Attempt {
         name,
-        script,
+        script: script.into(),
         judge,
-        base: Base::Misses,
+        base: Base::Holds,
+        control: Control::Off,
     }
 }
 
@@ -70,42 +103,81 @@ async fn check(attempts: &[Attempt]) {
     let mut wrong = Vec::new();
     let namespaces = world::has_namespaces().await;
     for attempt in attempts {
-        let levels = [
-            (
-                "without a sandbox",
-                launcher().with_sandbox(Sandbox::Off),
-                true,
-            ),
-            ("base", base(), attempt.base == Base::Misses),
-            ("namespaces", launcher(), false),
-        ];
-        for (level, launcher, expected) in levels {
-            if level == "namespaces" && !namespaces {
-                continue;
-            }
-            let world = World::new();
-            let script = world.filled(attempt.script);
-            let cancel = CancellationToken::new();
-            let finished = launcher
-                .run(world.agent(), &shell(&script), &cancel)
-                .await
-                .unwrap();
-            let succeeded = || (attempt.judge)(&world, &finished.output);
-            // What was done to another process shows a moment later.
-            let came = if expected {
-                within(PATIENCE, succeeded).await
-            } else {
-                succeeded()
-            };
-            if came != expected {
-                wrong.push(format!(
-                    "{} ({level}): expected success to be {expected}: {:?} {}",
-                    attempt.name, finished.exit, finished.output
-                ));
-            }
+        wrong.extend(attempt.wrong_control().await);
+        wrong.extend(attempt.wrong_at("base", &base()).await);
+        if namespaces {
+            wrong.extend(attempt.wrong_at("namespaces", &launcher()).await);
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+impl Attempt {
+    /// What is wrong when the attempt does not come to something without what should hold it.
+    async fn wrong_control(&self) -> Option<String> {
+        let world = World::new();
+        let script = world.filled(&self.script);
+        let output = match self.control {
+            Control::Off => {
+                let open = launcher().with_sandbox(Sandbox::Off);
+                run_in(&world, &open, &script).await.1
+            }
+            Control::Bare => bare(&world, &script, uid(1)),
+            Control::Root if is_root() => bare(&world, &script, None),
+            Control::Root => return None,
+        };
+        if output.lines().any(|line| line == "absent") {
+            eprintln!(
+                "no control of {}: this machine has no such thing",
+                self.name
+            );
+            return None;
+        }
+        // What was done to another process shows a moment later.
+        let came = within(PATIENCE, || (self.judge)(&world, &output)).await;
+        (!came).then(|| format!("{} came to nothing without a sandbox: {output}", self.name))
+    }
+
+    async fn wrong_at(&self, level: &str, launcher: &Launcher) -> Option<String> {
+        let expected = level == "base" && self.base == Base::Misses;
+        let world = World::new();
+        let (exit, output) = run_in(&world, launcher, &world.filled(&self.script)).await;
+        let succeeded = || (self.judge)(&world, &output);
+        let came = if expected {
+            within(PATIENCE, succeeded).await
+        } else {
+            succeeded()
+        };
+        let name = self.name;
+        (came != expected)
+            .then(|| format!("{name} ({level}): success must be {expected}: {exit:?} {output}"))
+    }
+}
+
+async fn run_in(world: &World, launcher: &Launcher, script: &str) -> (Exit, String) {
+    let cancel = CancellationToken::new();
+    let finished = launcher.run(world.agent(), &shell(script), &cancel).await;
+    let finished = finished.unwrap();
+    (finished.exit, finished.output)
+}
+
+/// Runs a script as a process that nothing holds, with the environment of these tests.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "shows what happens without the product"
+)]
+fn bare(world: &World, script: &str, user: Option<u32>) -> String {
+    let mut command = std::process::Command::new("/bin/sh");
+    command
+        .args(["-c", script])
+        .current_dir(world.agent().path())
+        .stdin(Stdio::null());
+    if let Some(user) = user {
+        command.uid(user).gid(user);
+    }
+    let ended = command.output().unwrap();
+    let said = [ended.stdout, ended.stderr].concat();
+    String::from_utf8_lossy(&said).into_owned()
 }
 
 /// Looks until something holds, or the time is over.
@@ -157,7 +229,7 @@ async fn what_is_in_force_is_told_with_every_command() {
     let place = Place::new();
     let agent = place.agent(1);
     let cancel = CancellationToken::new();
-    let run = async |launcher: &fusion_workspaces::Launcher| {
+    let run = async |launcher: &Launcher| {
         let finished = launcher.run(&agent, &shell("true"), &cancel).await.unwrap();
         finished.sandbox.unwrap()
     };
@@ -187,7 +259,7 @@ async fn a_look_from_inside_finds_the_same_layers() {
     let place = Place::new();
     let agent = place.agent(1);
     for launcher in [launcher(), base()] {
-        let looked = launcher.look(&agent, &Default::default()).await.unwrap();
+        let looked = launcher.look(&agent).await.unwrap();
         looked.check().unwrap();
         let ran = launcher
             .run(&agent, &shell("true"), &CancellationToken::new())
@@ -218,11 +290,22 @@ fn as_an_ordinary_user() {
     let user = 209_999;
     std::os::unix::fs::chown(&temporary, Some(user), Some(user)).unwrap();
     let ended = std::process::Command::new(&tests)
-        .args(["isolation::", "bombs::", "run::", "kill::"])
+        .args([
+            "isolation::",
+            "bombs::",
+            "run::",
+            "kill::",
+            "archive::",
+            "grants::",
+        ])
         .args(["--test-threads", "2", "--skip", "kill_9_of_the_launching"])
         .env_clear()
         .env("PATH", "/usr/bin:/bin")
         .env("TMPDIR", &temporary)
+        .env(
+            world::REQUIRED,
+            env::var_os(world::REQUIRED).unwrap_or_default(),
+        )
         .current_dir(&temporary)
         .uid(user)
         .gid(user)

@@ -41,7 +41,7 @@ fn running(pids: &[String]) -> Vec<&String> {
 }
 
 #[tokio::test]
-async fn a_timeout_kills_every_descendant() {
+pub(crate) async fn a_timeout_kills_every_descendant() {
     let place = Place::new();
     let agent = place.agent(1);
     let command = Command {
@@ -55,7 +55,7 @@ async fn a_timeout_kills_every_descendant() {
 }
 
 #[tokio::test]
-async fn what_a_command_leaves_behind_dies_with_it() {
+pub(crate) async fn what_a_command_leaves_behind_dies_with_it() {
     let place = Place::new();
     let agent = place.agent(1);
     let (exit, output) = sh(&agent, &format!("{STAYERS} exit 4")).await;
@@ -93,7 +93,7 @@ async fn a_dropped_run_kills_every_descendant() {
 }
 
 #[tokio::test]
-async fn kill_9_of_the_launching_process_leaves_no_process() {
+pub(crate) async fn kill_9_of_the_launching_process_leaves_no_process() {
     let place = Place::new();
     let agent = place.agent(1);
     let mut launcher = launching_process(&place, &format!("{STAYERS} sleep 1000"));
@@ -124,7 +124,7 @@ fn launching_process(place: &Place, script: &str) -> Child {
 }
 
 #[tokio::test]
-async fn an_agent_can_not_kill_who_holds_it() {
+pub(crate) async fn an_agent_can_not_kill_who_holds_it() {
     let place = Place::new();
     let agent = place.agent(1);
     let script = "kill -9 $PPID; kill -9 1; kill -9 -1; exit 5";

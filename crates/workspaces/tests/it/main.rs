@@ -1,11 +1,15 @@
 //! Workspaces with real directories, real processes and, as root, real other users.
 
 #[cfg(test)]
+mod archive;
+#[cfg(test)]
 mod bombs;
 #[cfg(test)]
 mod create;
 #[cfg(test)]
 mod files;
+#[cfg(test)]
+mod grants;
 #[cfg(test)]
 mod isolation;
 #[cfg(test)]
@@ -14,6 +18,8 @@ mod kill;
 mod loose;
 #[cfg(test)]
 mod place;
+#[cfg(test)]
+mod quota;
 #[cfg(test)]
 mod run;
 #[cfg(test)]

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fusion_workspaces::{
-    Command, Exit, Finished, Grants, Launcher, Options, Owners, Program, Result, WorkspaceDir,
-    Workspaces,
+    Command, Exit, Finished, Launcher, Options, Owners, Program, Result, WorkspaceDir, Workspaces,
 };
+use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -75,7 +76,6 @@ pub(crate) fn shell(script: &str) -> Command {
         program: Program::Shell(script.to_owned()),
         env: BTreeMap::new(),
         stdin: String::new(),
-        grants: Grants::default(),
         timeout: Duration::from_secs(60),
         output_limit: 10_000,
         output_file: None,
@@ -164,4 +164,14 @@ pub(crate) fn runs(pid: &str) -> bool {
         stat.rsplit_once(") ")
             .is_some_and(|(_, rest)| !rest.starts_with('Z'))
     })
+}
+
+/// Makes folders in folders, deeper than any path can say.
+pub(crate) fn dig(from: &Path, depth: usize) {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    let mut dir = openat(rustix::fs::CWD, from, flags, Mode::empty()).unwrap();
+    for _ in 0..depth {
+        mkdirat(dir.as_fd(), "down", Mode::RWXU).unwrap();
+        dir = openat(dir.as_fd(), "down", flags, Mode::empty()).unwrap();
+    }
 }

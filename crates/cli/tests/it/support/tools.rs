@@ -1,10 +1,8 @@
 //! What the fake backend says of commands and tools.
 
-use std::path::Path;
-
 use async_trait::async_trait;
 use fusion_api_types::{Problem, ToolAnswer, ToolList};
-use fusion_cli::{HeldCommand, NotRun, Tools};
+use fusion_cli::{HeldCommand, NotRun, ToolFolder, Tools};
 use serde_json::Value;
 
 use super::Fake;
@@ -35,9 +33,14 @@ impl Tools for Fake {
         &self,
         name: &str,
         input: Value,
-        workspace: &Path,
+        folder: ToolFolder<'_>,
     ) -> Result<ToolAnswer, Problem> {
-        self.report(format!("call {name} {input} in {}", workspace.display()))
+        let hosts = folder.hosts.iter().map(|host| format!(" with {host}"));
+        let hosts: String = hosts.collect();
+        self.report(format!(
+            "call {name} {input} in {}{hosts}",
+            folder.workspace.display()
+        ))
     }
 
     async fn next_line(&self) -> Result<Option<String>, Problem> {

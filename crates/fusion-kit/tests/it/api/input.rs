@@ -80,7 +80,7 @@ async fn no_path_and_no_query_is_answered_with_a_fault_of_the_server() {
         ("OPTIONS", 405),
     ] {
         let answer = serving
-            .request(method, "/api/v1/agents")
+            .request(method, "/api/v1/runs")
             .send()
             .await
             .expect(status);

@@ -1,8 +1,12 @@
-use super::{check, held};
+use super::{Attempt, check, held};
 
 #[tokio::test]
 async fn nobody_is_reached_over_a_socket() {
-    check(&[
+    check(&contacts()).await;
+}
+
+pub(super) fn contacts() -> Vec<Attempt> {
+    vec![
         held(
             "n-tcp4",
             "perl -MSocket -e 'socket(S, AF_INET, SOCK_STREAM, 0) and connect(S, sockaddr_in(@TCP@, inet_aton(\"127.0.0.1\"))) or die $!'",
@@ -44,23 +48,69 @@ async fn nobody_is_reached_over_a_socket() {
             |w, _| w.was_sent_a_datagram(),
         ),
         held(
+            "n-agent-env",
+            "export SSH_AUTH_SOCK=@OUT@/socket; perl -MSocket -e 'socket(S, AF_UNIX, SOCK_STREAM, 0) and connect(S, sockaddr_un($ENV{SSH_AUTH_SOCK})) or die $!'",
+            |w, _| w.was_connected(),
+        ),
+        held(
             "n-abstract",
             "perl -MSocket -e 'socket(S, AF_UNIX, SOCK_STREAM, 0) and connect(S, pack(\"Sa*\", AF_UNIX, \"\\0@TOKEN@\")) or die $!'",
             |w, _| w.was_connected(),
         ),
-    ])
-    .await;
+    ]
 }
 
 #[tokio::test]
 async fn other_kinds_of_sockets_are_closed() {
+    check(&families()).await;
+}
+
+#[tokio::test]
+async fn doors_that_take_more_than_a_user_are_closed() {
+    check(&raw()).await;
+}
+
+pub(super) fn raw() -> Vec<Attempt> {
+    vec![
+        held(
+            "n-packet",
+            "perl -e 'socket(S, 17, 3, 0) and print \"open\"'",
+            |_, o| o == "open",
+        )
+        .of_root(),
+        // A socket of IPv4 by the 32-bit gate.
+        #[cfg(target_arch = "x86_64")]
+        held(
+            "n-int80",
+            super::escalation::by_32_bit_gate([359, 2, 1, 0]),
+            |_, o| o == "reached",
+        ),
+    ]
+}
+
+pub(super) fn families() -> Vec<Attempt> {
     // Netlink, the kernel's ciphers; MPTCP and VSOCK where the machine has them have no control
     // that works everywhere.
-    check(&[
-        held("n-netlink", "perl -e 'socket(S, 16, 3, 0) and print \"open\"'", |_, o| o == "open"),
-        held("n-alg", "perl -e 'socket(S, 38, 5, 0) and print \"open\" or $!{EAFNOSUPPORT} and print \"open\"'", |_, o| o == "open"),
-        held("n-mptcp", "perl -e 'socket(S, 2, 1, 262) or $!{EPROTONOSUPPORT} or exit; print \"open\"'", |_, o| o == "open"),
-        held("n-vsock", "perl -e 'socket(S, 40, 1, 0) or $!{EAFNOSUPPORT} or exit; print \"open\"'", |_, o| o == "open"),
-    ])
-    .await;
+    vec![
+        held(
+            "n-netlink",
+            "perl -e 'socket(S, 16, 3, 0) and print \"open\"'",
+            |_, o| o == "open",
+        ),
+        held(
+            "n-alg",
+            "perl -e 'socket(S, 38, 5, 0) and print \"open\" or $!{EAFNOSUPPORT} and print \"open\"'",
+            |_, o| o == "open",
+        ),
+        held(
+            "n-mptcp",
+            "perl -e 'socket(S, 2, 1, 262) or $!{EPROTONOSUPPORT} or exit; print \"open\"'",
+            |_, o| o == "open",
+        ),
+        held(
+            "n-vsock",
+            "perl -e 'socket(S, 40, 1, 0) or $!{EAFNOSUPPORT} or exit; print \"open\"'",
+            |_, o| o == "open",
+        ),
+    ]
 }

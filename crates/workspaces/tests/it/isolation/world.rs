@@ -1,8 +1,9 @@
 //! Something to steal, to break and to talk to, outside of an agent's workspace.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
@@ -10,10 +11,14 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
-use fusion_workspaces::{LayerName, WorkspaceDir};
+use fusion_workspaces::{LayerName, WorkspaceDir, Workspaces};
+use rustix::io::{FdFlags, fcntl_setfd};
 use tokio::sync::OnceCell;
 
 use crate::place::{Place, launcher, uid};
+
+/// Set to `1` where namespaces must be tested: a machine without them then fails.
+pub(super) const REQUIRED: &str = "FUSION_REQUIRE_NAMESPACES";
 
 /// Whether this machine lets commands have namespaces; a level that is not there is not tested.
 pub(super) async fn has_namespaces() -> bool {
@@ -21,14 +26,23 @@ pub(super) async fn has_namespaces() -> bool {
     *FOUND
         .get_or_init(|| async {
             let place = Place::new();
-            let looked = launcher().look(&place.agent(1), &Default::default()).await;
+            let looked = launcher().look(&place.agent(1)).await;
             let has = looked.unwrap().has(LayerName::Namespaces);
             if !has {
+                assert!(!is_required(), "this machine allows no namespaces");
                 eprintln!("skipped: this machine allows no namespaces");
             }
             has
         })
         .await
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whoever starts these tests says what must not be skipped"
+)]
+fn is_required() -> bool {
+    std::env::var_os(REQUIRED).is_some_and(|value| value == "1")
 }
 
 pub(super) struct World {
@@ -41,6 +55,8 @@ pub(super) struct World {
     /// The victim's priority at the start: these tests lower their own, too.
     nice: Option<i32>,
     sockets: Sockets,
+    /// A file and a folder that every process these tests start inherits.
+    leaked: [OwnedFd; 2],
     token: String,
 }
 
@@ -59,13 +75,20 @@ impl World {
         let agent = place.agent(1);
         let token = format!("token-{}", token_number());
         let out = place.folder.path().join("out");
-        fs::create_dir_all(out.join("folder")).unwrap();
-        for name in ["secret", "folder/secret", "precious", "mine"] {
-            fs::write(out.join(name), &token).unwrap();
-            fs::set_permissions(out.join(name), Permissions::from_mode(0o666)).unwrap();
-        }
-        for folder in [&out, &out.join("folder")] {
-            fs::set_permissions(folder, Permissions::from_mode(0o777)).unwrap();
+        for file in [
+            "out/secret",
+            "out/folder/secret",
+            "out/precious",
+            "out/mine",
+            "out/leaked",
+            "out/main/.git/hooks/sample",
+            "data/fusion-kit.db",
+            "data/master.key",
+            "home/.ssh/id_ed25519",
+            "home/.bashrc",
+            "home/bin/tool",
+        ] {
+            open_file(place.folder.path(), file, &token);
         }
         if let Some(uid) = uid(1) {
             chown(out.join("mine"), Some(uid), Some(uid)).unwrap();
@@ -81,10 +104,17 @@ impl World {
         ] {
             fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();
         }
-        for folder in [place.root().as_path(), place.folder.path()] {
-            fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+        for (folder, mode) in [
+            (place.root().as_path(), 0o777),
+            (place.folder.path(), 0o755),
+        ] {
+            fs::set_permissions(folder, Permissions::from_mode(mode)).unwrap();
         }
+        set_user_id(&agent);
         let (victim, segment) = victim(&out, &token);
+        let shared = shared_secret(&victim);
+        fs::write(&shared, &token).unwrap();
+        fs::set_permissions(&shared, Permissions::from_mode(0o666)).unwrap();
         let sockets = Sockets::new(&out, &token);
         Self {
             place,
@@ -93,8 +123,23 @@ impl World {
             victim,
             segment,
             sockets,
+            leaked: leaked(&out),
             token,
         }
+    }
+
+    pub(super) const fn workspaces(&self) -> &Workspaces {
+        &self.place.workspaces
+    }
+
+    /// A place beside the workspaces.
+    pub(super) fn beside(&self, path: &str) -> PathBuf {
+        self.place.folder.path().join(path)
+    }
+
+    /// Whether a file beside the workspaces is still as it was.
+    pub(super) fn is_kept(&self, path: &str) -> bool {
+        fs::read_to_string(self.beside(path)).is_ok_and(|text| text == self.token)
     }
 
     pub(super) const fn agent(&self) -> &WorkspaceDir {
@@ -102,7 +147,7 @@ impl World {
     }
 
     pub(super) fn out(&self) -> PathBuf {
-        self.place.folder.path().join("out")
+        self.beside("out")
     }
 
     /// The other agent's projects.
@@ -119,14 +164,23 @@ impl World {
                 .map_or(0, |listener| listener.local_addr().unwrap().port())
                 .to_string()
         };
+        if script.contains("@KEY@") {
+            add_key(&self.token);
+        }
         let [tcp, tcp6] = &self.sockets.tcp;
         let udp = self.sockets.udp.local_addr().unwrap().port().to_string();
         let from_root: PathBuf = self.out().components().skip(1).collect();
         script
             .replace("@OUT@", self.out().to_str().unwrap())
             .replace("@OUTREL@", from_root.to_str().unwrap())
+            .replace("@DATA@", self.beside("data").to_str().unwrap())
+            .replace("@HOME@", self.beside("home").to_str().unwrap())
+            .replace("@NAME@", &crate::place::name(1))
+            .replace("@LEAK@", &self.leaked[0].as_raw_fd().to_string())
+            .replace("@LEAKED_FOLDER@", &self.leaked[1].as_raw_fd().to_string())
             .replace("@OTHER@", self.other().to_str().unwrap())
             .replace("@TOKEN@", &self.token)
+            .replace("@KEY@", &self.token)
             .replace("@VICTIM@", &self.victim.id().to_string())
             .replace("@TCP@", &port(tcp.as_ref()))
             .replace("@TCP6@", &port(tcp6.as_ref()))
@@ -140,7 +194,7 @@ impl World {
 
     /// Whether a file outside is still as it was.
     pub(super) fn is_whole(&self, name: &str) -> bool {
-        fs::read_to_string(self.out().join(name)).is_ok_and(|text| text == self.token)
+        self.is_kept(&format!("out/{name}"))
     }
 
     pub(super) fn was_connected(&self) -> bool {
@@ -218,6 +272,7 @@ impl Drop for World {
     fn drop(&mut self) {
         self.victim.kill().ok();
         self.victim.wait().ok();
+        fs::remove_file(shared_secret(&self.victim)).ok();
         let remove = format!("shmctl({}, 0, 0)", self.segment);
         std::process::Command::new("perl")
             .args(["-e", &remove])
@@ -252,6 +307,60 @@ fn victim(out: &Path, token: &str) -> (Child, String) {
     let up = child.stdout.take().unwrap();
     BufReader::new(up).read_line(&mut segment).unwrap();
     (child, segment.trim().to_owned())
+}
+
+/// Gives the agent's user a key of the kernel, named and filled with the token, for five minutes.
+/// x86-64 only: by `add_key` and `keyctl`.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "stands for a process of the operator"
+)]
+fn add_key(token: &str) {
+    let add = "($t, $d) = (\"user\", $ARGV[0]);
+        syscall(250, 15, syscall(248, $t, $d, $d, length $d, -4), 300)";
+    let mut command = std::process::Command::new("perl");
+    command.args(["-e", add, token]);
+    if let Some(uid) = uid(1) {
+        command.uid(uid).gid(uid);
+    }
+    assert!(command.status().unwrap().success());
+}
+
+/// A file that everyone may read and write, in a folder that everyone may write.
+fn open_file(top: &Path, path: &str, content: &str) {
+    let file = top.join(path);
+    let folder = file.parent().unwrap();
+    fs::create_dir_all(folder).unwrap();
+    fs::write(&file, content).unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o666)).unwrap();
+    for folder in folder.ancestors().take_while(|folder| *folder != top) {
+        fs::set_permissions(folder, Permissions::from_mode(0o777)).unwrap();
+    }
+}
+
+/// In memory that everyone shares; its name does not tell the token.
+fn shared_secret(victim: &Child) -> PathBuf {
+    Path::new("/dev/shm").join(format!("secret-{}", victim.id()))
+}
+
+/// As whoever starts a program carelessly hands them on.
+fn leaked(out: &Path) -> [OwnedFd; 2] {
+    let mut options = File::options();
+    let file = options.read(true).append(true).open(out.join("leaked"));
+    let leaked = [file, File::open(out)].map(|file| OwnedFd::from(file.unwrap()));
+    for descriptor in &leaked {
+        fcntl_setfd(descriptor, FdFlags::empty()).unwrap();
+    }
+    leaked
+}
+
+/// A program that makes root of its caller; only root can leave one.
+fn set_user_id(agent: &WorkspaceDir) {
+    if uid(1).is_some() {
+        let program = agent.projects_path().join("set-user-id");
+        fs::copy("/usr/bin/id", &program).unwrap();
+        fs::set_permissions(&program, Permissions::from_mode(0o4755)).unwrap();
+    }
 }
 
 fn token_number() -> String {

@@ -1,0 +1,4 @@
+//! Fetches pages from a real server on this machine.
+
+#[cfg(test)]
+mod pages;
