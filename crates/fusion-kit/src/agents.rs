@@ -47,7 +47,7 @@ impl Agents for LocalBackend {
         spec.instructions = new.instructions.clone().unwrap_or_default();
         spec.max_turns = new.max_turns.unwrap_or(spec.max_turns);
         let agents = numbered(new, &spec, project.map(|(id, _)| id))?;
-        let registry = self.registry_of(self.stored_providers().await?);
+        let registry = self.registry_of(&self.stored_providers().await?);
         let engine = self.engine(&self.data_dir()?, registry).await?;
         match engine.coordinator().spawn_agents(agents).await {
             Ok(agents) => {
@@ -176,7 +176,7 @@ impl LocalBackend {
     /// The engine of a data directory that holds something already.
     async fn opened(&self) -> Result<Engine, Problem> {
         self.reading().await?.ok_or_else(no_agents)?;
-        let registry = self.registry_of(self.stored_providers().await?);
+        let registry = self.registry_of(&self.stored_providers().await?);
         self.engine(&self.data_dir()?, registry).await
     }
 

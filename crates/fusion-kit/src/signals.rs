@@ -1,5 +1,7 @@
-//! Ctrl-C, SIGTERM and the end of the terminal (SIGHUP): the first stops the run cleanly, the second stops at once.
+//! Ctrl-C, SIGTERM and the end of the terminal (SIGHUP): the first stops the run cleanly, the second
+//! stops at once.
 
+use std::io;
 use std::time::Duration;
 
 use fusion_cli::Exit;
@@ -10,22 +12,32 @@ use tokio_util::sync::CancellationToken;
 /// not keep the program alive.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Cancels `stop` at the first signal. At the second one, or when the program is still there
-/// some time after the run has `ended`, it ends the process.
-pub(crate) async fn stop_on_signal(stop: CancellationToken, ended: CancellationToken) {
-    let (Ok(interrupt), Ok(terminate), Ok(hang_up)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-        signal(SignalKind::hangup()),
-    ) else {
-        tracing::warn!("signals can't be caught: Ctrl-C will stop the program without a farewell");
-        return;
-    };
-    let mut signals = Signals {
-        interrupt,
-        terminate,
-        hang_up,
-    };
+/// Cancels `stop` at the first signal; signals are caught from this call on. At the second one, or when
+/// the program is still there some time after the run has `ended`, it ends the process.
+pub(crate) fn stop_on_signal(
+    stop: CancellationToken,
+    ended: CancellationToken,
+) -> impl Future<Output = ()> + Send {
+    let caught = caught();
+    async move {
+        match caught {
+            Ok(signals) => stop_at(signals, stop, ended).await,
+            Err(error) => {
+                tracing::warn!(%error, "signals can't be caught: Ctrl-C ends without a farewell");
+            }
+        }
+    }
+}
+
+fn caught() -> io::Result<Signals> {
+    Ok(Signals {
+        interrupt: signal(SignalKind::interrupt())?,
+        terminate: signal(SignalKind::terminate())?,
+        hang_up: signal(SignalKind::hangup())?,
+    })
+}
+
+async fn stop_at(mut signals: Signals, stop: CancellationToken, ended: CancellationToken) {
     signals.next().await;
     stop.cancel();
     tokio::select! {
