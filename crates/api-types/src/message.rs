@@ -53,6 +53,9 @@ pub struct MessageView {
 pub struct MessageList {
     /// Newest first.
     pub messages: Vec<MessageView>,
+    /// Older ones were left out: those that are here have as much content as one answer holds.
+    #[serde(default)]
+    pub cut: bool,
 }
 
 /// What became of a message at one of its recipients.

@@ -1,5 +1,6 @@
 //! The port behind the commands.
 
+mod agents;
 mod messages;
 mod providers;
 mod tools;
@@ -9,10 +10,11 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use fusion_api_types::{
-    BackupReport, DatabaseStatus, MigrationReport, Problem, RekeyReport, RestoreReport, RunDetail,
-    RunSummary, VerifyReport, WorkflowSummary,
+    BackupReport, DatabaseStatus, MessageView, MigrationReport, Problem, RekeyReport,
+    RestoreReport, RunDetail, RunSummary, VerifyReport, WorkflowSummary,
 };
 
+pub use agents::{AgentChanges, AgentQuery, Agents, Log, NewAgents};
 pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
 pub use providers::{AskKey, NewProvider, Providers};
 pub use tools::{HeldCommand, NotRun, ToolFolder, Tools};
@@ -46,7 +48,7 @@ pub struct ResumeRequest {
 /// A failed or interrupted run is not an error: it is a `RunDetail` that says so. A `Problem`
 /// means that the request itself could not be done; then nothing is left behind.
 #[async_trait]
-pub trait Backend: Upkeep + Providers + Messages + Tools + Send + Sync {
+pub trait Backend: Upkeep + Providers + Messages + Agents + Tools + Send + Sync {
     /// Reads and checks a workflow file; changes nothing.
     ///
     /// # Errors
@@ -136,6 +138,9 @@ pub trait Progress: Send {
 
     /// Whether anybody sees the updates: reading them costs.
     fn is_shown(&self) -> bool;
+
+    /// A message that was sent in the run, once each, in their order.
+    fn message(&mut self, message: &MessageView);
 
     /// Something a person should know that no field of the run says.
     fn notice(&mut self, text: &str);

@@ -3,7 +3,7 @@
 mod live;
 mod plain;
 
-use fusion_api_types::{RunDetail, StepView};
+use fusion_api_types::{MessageView, RunDetail, StepView};
 
 use crate::backend::Progress;
 use crate::report::{scripted, took};
@@ -65,6 +65,14 @@ impl Progress for Display<'_> {
             Self::Silent | Self::Notices(_) => {}
             Self::Plain(plain) => plain.update(run),
             Self::Live(live) => live.update(run),
+        }
+    }
+
+    fn message(&mut self, message: &MessageView) {
+        match self {
+            Self::Silent | Self::Notices(_) => {}
+            Self::Plain(plain) => plain.message(message),
+            Self::Live(live) => live.message(message),
         }
     }
 

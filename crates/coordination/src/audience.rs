@@ -1,13 +1,9 @@
 //! To whom a message goes: from what its sender wrote to the agents that get it.
 
-use fusion_core::{Agent, WorkflowDefinition, inbox_subject, nearest, reserved_part};
+use fusion_core::{
+    Agent, EVERYONE, TOPIC_OF_EVERYONE, WorkflowDefinition, inbox_subject, nearest, reserved_part,
+};
 use fusion_messaging::{Pattern, Subject};
-
-/// The name that means every agent of the run.
-const ALL: &str = "all";
-
-/// The topic of what is sent to all.
-const TOPIC_OF_ALL: &str = "broadcast.all";
 
 /// Names that a refusal lists.
 const LISTED: usize = 20;
@@ -35,7 +31,7 @@ impl<'a> Target<'a> {
         if to == own.name {
             return Err("that is your own name: name another agent, a topic or `all`".to_owned());
         }
-        if to == ALL {
+        if to == EVERYONE || to == TOPIC_OF_EVERYONE {
             return Ok(Self::All);
         }
         if !to.contains('.') {
@@ -58,7 +54,7 @@ impl<'a> Target<'a> {
         match self {
             Self::Agent(agent) => inbox_subject(agent.id),
             Self::Topic(subject) => subject.as_str().to_owned(),
-            Self::All => TOPIC_OF_ALL.to_owned(),
+            Self::All => TOPIC_OF_EVERYONE.to_owned(),
         }
     }
 }

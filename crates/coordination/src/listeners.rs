@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fusion_core::{
-    Agent, AgentId, AgentState, Audience, Decision, Draft, MessageLimits, NewEvent, error_chain,
-};
+use fusion_core::{Agent, AgentId, AgentState, Audience, Decision, Draft, NewEvent, error_chain};
 use fusion_messaging::{Pattern, Subject};
 use fusion_persistence::{Batch, Fence};
 use serde_json::json;
@@ -23,8 +21,8 @@ enum Room {
 
 impl Coordinator {
     /// Commits how a task ended, and in the same commit a message for those of the run's other agents
-    /// that listen to it. An agent with a full inbox misses it: nobody can hold a step up. One that has
-    /// no room for all that the end brings with it (what is cancelled) hears of the end alone.
+    /// that listen to it. They are read only where somebody listens: else the commit says so, also of
+    /// an agent that subscribed in another process.
     pub(crate) async fn commit_end(
         &self,
         plan: &Plan,
@@ -32,17 +30,33 @@ impl Coordinator {
         fence: Fence,
         decision: Decision,
     ) -> Result<()> {
-        let others = if plan.has_listeners() {
-            self.others(plan, by).await?
-        } else {
-            Vec::new()
-        };
+        if !plan.has_listeners() {
+            let unheard = Batch::fenced(fence, decision.clone()).unheard_in(plan.run.id);
+            match self.commit(unheard).await {
+                Err(Error::Store(fusion_persistence::Error::Heard { .. })) => {
+                    plan.expect_listeners();
+                }
+                other => return other,
+            }
+        }
+        let others = self.others(plan, by).await?;
+        self.commit_heard_end(fence, decision, &others).await
+    }
+
+    /// An agent with a full inbox misses how a step ended: nobody can hold a step up. One that has no
+    /// room for all that the end brings with it (what is cancelled) hears of the end alone.
+    async fn commit_heard_end(
+        &self,
+        fence: Fence,
+        decision: Decision,
+        others: &[Agent],
+    ) -> Result<()> {
         let mut room = BTreeMap::new();
         loop {
             let mut whole = decision.clone();
             for event in &decision.events {
                 let is_own = event.data.get("task_id") == Some(&json!(fence.task));
-                if let Some(told) = self.told(event, is_own, &others, &room) {
+                if let Some(told) = self.told(event, is_own, others, &room) {
                     whole.merge(told);
                 }
             }
@@ -113,7 +127,7 @@ impl Coordinator {
             reply_to: None,
             expiry_at: None,
         };
-        match draft.send(MessageLimits::default(), self.moment()) {
+        match draft.send(self.options.messages, self.moment()) {
             Ok((_, mut sending)) => {
                 for sent in &mut sending.events {
                     sent.message = format!("who listens was told: {}", event.message);

@@ -9,10 +9,9 @@ use fusion_agents::{
 };
 use fusion_core::{
     Agent, AgentId, AgentState, Audience, Delivery, DeliveryStatus, Draft, EventType, Message,
-    MessageLimits, Severity, error_chain, inbox_subject,
+    Severity, error_chain, inbox_subject,
 };
 use fusion_messaging::{Pattern, Subscription};
-use fusion_persistence::Batch;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
@@ -57,7 +56,7 @@ impl<'a> TaskMailbox<'a> {
     fn incoming(&self, message: &Message) -> Incoming {
         let sender = match message.sender_agent_id {
             Some(id) => Sender::Agent(self.plan.name_of(id)),
-            None if is_of_engine(&message.topic) => Sender::System,
+            None if message.is_of_engine() => Sender::System,
             None => Sender::Person,
         };
         Incoming {
@@ -127,8 +126,8 @@ impl<'a> TaskMailbox<'a> {
         Ok(of_them.map(|(_, hops)| hops).max())
     }
 
-    /// Writes into the event log that the message flow does not let an agent send.
-    async fn log(&self, own: &Agent, outgoing: &Outgoing, refused: &Refused) {
+    /// Tells that the message flow does not let an agent send, together with the outcome of its call.
+    fn log(&self, own: &Agent, outgoing: &Outgoing, refused: &Refused) {
         let to: Vec<&str> = refused.kept_from.iter().map(String::as_str).collect();
         let told = format!(
             "{} may not send {} to {}",
@@ -146,11 +145,7 @@ impl<'a> TaskMailbox<'a> {
                 "reason": "message_flow", "from": own.name, "to": to,
                 "topic": refused.topic, "message_type": outgoing.message_type,
             }));
-        let decision = fusion_core::Decision::default().telling(event);
-        let batch = Batch::fenced(self.journal.fence(), decision);
-        if let Err(error) = self.coordinator.commit(batch).await {
-            tracing::warn!(%error, "a refused message could not be logged");
-        }
+        self.journal.tell(event);
     }
 }
 
@@ -194,7 +189,7 @@ impl Mailbox for TaskMailbox<'_> {
             Ok(found) => found,
             Err(refused) => {
                 if !refused.kept_from.is_empty() {
-                    self.log(&own, &outgoing, &refused).await;
+                    self.log(&own, &outgoing, &refused);
                 }
                 return Err(Refusal(refused.why));
             }
@@ -220,7 +215,7 @@ impl Mailbox for TaskMailbox<'_> {
             }),
         };
         let (message, sending) = draft
-            .send_after(heard, MessageLimits::default(), moment)
+            .send_after(heard, self.coordinator.options.messages, moment)
             .map_err(|fault| Refusal(error_chain(&fault)))?;
         let mut told = format!("Sent message {} to {}.", message.id, listed(&found.agents));
         if !found.kept_from.is_empty() {
@@ -235,7 +230,7 @@ impl Mailbox for TaskMailbox<'_> {
     }
 
     async fn with_pattern(&self, pattern: &str) -> Result<Vec<String>, Refusal> {
-        if let Err(error) = pattern.parse::<Pattern>() {
+        if let Err(error) = Pattern::of_topics(pattern) {
             return Err(Refusal(error.to_string()));
         }
         let mut patterns = self.journal.agent().message_subscriptions;
@@ -282,11 +277,6 @@ impl Mailbox for TaskMailbox<'_> {
             Err(error) => Err(self.journal.refuse(error)),
         }
     }
-}
-
-/// Whether the engine tells of something on this topic.
-fn is_of_engine(topic: &str) -> bool {
-    topic.starts_with("task.")
 }
 
 fn unreadable(error: &fusion_persistence::Error) -> Refusal {

@@ -19,7 +19,8 @@ pub(crate) struct Plan {
     pub(crate) workflow: Workflow,
     pub(crate) workspaces: BTreeMap<AgentId, Workspace>,
     names: BTreeMap<AgentId, String>,
-    /// Whether an agent subscribed to something, as far as this process knows.
+    /// Whether an agent subscribed to something, as far as this process knows: another one may know
+    /// more.
     listeners: AtomicBool,
     /// The distinct sets that steps without an agent of their own need.
     required: BTreeSet<CapabilitySet>,

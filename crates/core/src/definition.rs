@@ -215,11 +215,37 @@ pub struct AgentSpec {
     pub sandbox: SandboxSpec,
 }
 
+/// Model calls in one step when nobody says otherwise.
+pub const DEFAULT_MAX_TURNS: u32 = 20;
+
 impl AgentSpec {
     /// How often a call may be repeated when nobody says.
     #[must_use]
     pub const fn default_max_repeats() -> u32 {
         6
+    }
+
+    /// One that only has a model.
+    #[must_use]
+    pub fn new(provider: impl Into<String>, model: impl Into<String>) -> Self {
+        Self {
+            provider: provider.into(),
+            model: model.into(),
+            capabilities: CapabilitySet::default(),
+            instructions: String::new(),
+            tools: Vec::new(),
+            max_turns: DEFAULT_MAX_TURNS,
+            max_repeats: Self::default_max_repeats(),
+            context_tokens: None,
+            max_tokens: None,
+            temperature: None,
+            fallback_models: Vec::new(),
+            provider_options: Map::new(),
+            budget: Budget::default(),
+            web_hosts: Vec::new(),
+            subscriptions: Vec::new(),
+            sandbox: SandboxSpec::default(),
+        }
     }
 
     /// The models that may serve it as they are written, in order: its own first.

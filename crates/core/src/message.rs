@@ -11,8 +11,8 @@ use crate::{AgentId, MessageId, NewEvent, RunId, Timestamp};
 
 pub use payload::{MAX_PAYLOAD_BYTES, MAX_PAYLOAD_DEPTH, PayloadFault, payload_from_json};
 pub use rules::{
-    Audience, Draft, MAX_MESSAGE_TYPE_BYTES, MAX_RECIPIENTS, MessageFault, deliver, inbox_subject,
-    settle_undelivered,
+    Audience, Draft, EVERYONE, MAX_MESSAGE_TYPE_BYTES, MAX_RECIPIENTS, MessageFault,
+    TOPIC_OF_EVERYONE, deliver, inbox_subject, settle_undelivered,
 };
 
 text_enum! {
@@ -102,6 +102,14 @@ pub struct Message {
     pub delivered_at: Option<Timestamp>,
     /// From then on it is not delivered any more, by the clock of the database, to the millisecond.
     pub expiry_at: Option<Timestamp>,
+}
+
+impl Message {
+    /// Whether the engine tells of something with it: nobody else can send to such a topic.
+    #[must_use]
+    pub fn is_of_engine(&self) -> bool {
+        self.sender_agent_id.is_none() && self.topic.starts_with("task.")
+    }
 }
 
 /// What became of a message at one of its recipients.

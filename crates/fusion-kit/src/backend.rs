@@ -3,18 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use fusion_api_types::{Problem, ProblemKind, RunDetail, RunSummary, WorkflowSummary};
 use fusion_cli::{Backend, Progress, ResumeRequest, RunRequest};
 use fusion_coordination::{Driven, NewRun, Notices, Raised, check_models};
-use fusion_core::{AgentSpec, ProviderConfig, Run, RunId, TaskState, Workflow, WorkflowDefinition};
-use fusion_persistence::{JournalReader, Page, Reader, Repository, RunFilter, TaskReader};
+use fusion_core::{AgentSpec, ProviderConfig, Run, RunId, TaskState, WorkflowDefinition};
+use fusion_persistence::{JournalReader, Page, Repository, RunFilter, TaskReader};
 use fusion_persistence_sql::{Location, SqlStore};
 use fusion_providers::Registry;
 use fusion_workspaces::Sandbox;
-use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::answers::Answers;
@@ -27,14 +25,9 @@ use crate::held::Left;
 use crate::problems;
 use crate::sandbox;
 use crate::signals::stop_on_signal;
-use crate::views::{Snapshot, summary, workflow_summary};
+use crate::views::{summary, workflow_summary};
+use crate::watch::{Watched, snapshot};
 use crate::wiring::{self, Engine, SCRIPTED, Told};
-
-/// How often progress is told when nothing happens.
-const TICK: Duration = Duration::from_millis(250);
-
-/// Progress is told at most this often.
-const QUIET: Duration = Duration::from_millis(50);
 
 /// Works on a data directory of this machine.
 #[derive(Debug)]
@@ -76,7 +69,7 @@ impl LocalBackend {
         Ok(self.registry_of(stored))
     }
 
-    fn registry_of(&self, stored: Vec<ProviderConfig>) -> Arc<Registry> {
+    pub(crate) fn registry_of(&self, stored: Vec<ProviderConfig>) -> Arc<Registry> {
         let told = Told {
             observer: Arc::<Notices>::clone(&self.notices),
             answers: Arc::clone(&self.answers),
@@ -84,7 +77,11 @@ impl LocalBackend {
         Arc::new(wiring::registry(&self.config, stored, &told))
     }
 
-    async fn engine(&self, data_dir: &DataDir, registry: Arc<Registry>) -> Result<Engine, Problem> {
+    pub(crate) async fn engine(
+        &self,
+        data_dir: &DataDir,
+        registry: Arc<Registry>,
+    ) -> Result<Engine, Problem> {
         let notices = Arc::clone(&self.notices);
         Engine::open(&self.config, data_dir, registry, notices).await
     }
@@ -93,7 +90,7 @@ impl LocalBackend {
     ///
     /// The engine and the signals have tasks of their own: a terminal that takes no more text
     /// holds up neither.
-    async fn drive(
+    pub(crate) async fn drive(
         &self,
         driving: Driving<'_>,
         progress: &mut dyn Progress,
@@ -109,7 +106,7 @@ impl LocalBackend {
             progress.notice(&notice);
         }
         let answers = Arc::clone(&self.answers);
-        let watched = Watched::new(engine.store(), run, answers)
+        let mut watched = Watched::new(engine.store(), run, answers)
             .await
             .map_err(read)?;
         let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
@@ -123,7 +120,7 @@ impl LocalBackend {
                 driven
             })
         };
-        let told = tell(engine, data_dir, &watched, &ended, progress).await;
+        let told = watched.tell(engine, data_dir, &ended, progress).await;
         if told.is_err() {
             stop.cancel();
         }
@@ -135,18 +132,16 @@ impl LocalBackend {
                     format!("the engine broke off: {error}"),
                 )
             })?
-            .map_err(|error| left_over(&error, data_dir, run))?;
+            .map_err(|error| problems::left_over(&error, data_dir, run))?;
         told?;
         let shown = match driven {
             Driven::Ended(_) => Shown::Live,
             Driven::Interrupted => Shown::Left,
         };
-        let last = watched
-            .detail(engine.store(), data_dir, shown)
+        watched
+            .last(engine, data_dir, shown, progress)
             .await
-            .map_err(read)?;
-        progress.update(&last);
-        Ok(last)
+            .map_err(read)
     }
 
     /// The store of this data directory for reading; `None` when there is no data yet.
@@ -161,11 +156,11 @@ impl LocalBackend {
 }
 
 /// A run that this process works on.
-struct Driving<'a> {
-    engine: &'a Engine,
-    data_dir: &'a DataDir,
-    run: RunId,
-    raised: Raised,
+pub(crate) struct Driving<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) data_dir: &'a DataDir,
+    pub(crate) run: RunId,
+    pub(crate) raised: Raised,
 }
 
 /// A store opened to look at it.
@@ -201,7 +196,7 @@ impl Reading {
 
 /// Whether a process works on the runs that are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shown {
+pub(crate) enum Shown {
     Live,
     Left,
 }
@@ -334,7 +329,7 @@ impl Backend for LocalBackend {
 
 impl LocalBackend {
     /// Says loudly when nothing holds commands.
-    fn tell_sandbox(&self, progress: &mut dyn Progress) -> Result<(), Problem> {
+    pub(crate) fn tell_sandbox(&self, progress: &mut dyn Progress) -> Result<(), Problem> {
         if wiring::sandbox(&self.config)? == Sandbox::Off {
             progress.notice(sandbox::OFF);
         }
@@ -400,102 +395,5 @@ async fn check_again(registry: &Registry, driving: &Driving<'_>, run: &Run) -> R
     )
     .await
     .map(|_| ())
-    .map_err(|error| left_over(&error, driving.data_dir, run.id))
-}
-
-async fn snapshot(store: &dyn Reader, run: RunId) -> fusion_persistence::Result<Snapshot> {
-    Ok(Snapshot {
-        run: store.get(run).await?,
-        agents: store.agents_of_run(run).await?,
-        tasks: store.tasks_of_run(run).await?,
-        activity: store.activity(run).await?,
-        journals: BTreeMap::new(),
-    })
-}
-
-/// A run that is shown again and again: what never changes is read once.
-struct Watched {
-    run: RunId,
-    workflow: Workflow,
-    answers: Arc<Answers>,
-}
-
-impl Watched {
-    async fn new(
-        store: &dyn Reader,
-        run: RunId,
-        answers: Arc<Answers>,
-    ) -> fusion_persistence::Result<Self> {
-        let workflow = store.get(store.get(run).await?.workflow_id).await?;
-        Ok(Self {
-            run,
-            workflow,
-            answers,
-        })
-    }
-
-    async fn detail(
-        &self,
-        store: &dyn Reader,
-        data_dir: &DataDir,
-        shown: Shown,
-    ) -> fusion_persistence::Result<RunDetail> {
-        let snapshot = snapshot(store, self.run).await?;
-        Ok(snapshot.detail(&self.workflow, data_dir.path(), shown == Shown::Live))
-    }
-}
-
-/// Tells how a run goes until the engine is done with it.
-async fn tell(
-    engine: &Engine,
-    data_dir: &DataDir,
-    watched: &Watched,
-    ended: &CancellationToken,
-    progress: &mut dyn Progress,
-) -> Result<(), Problem> {
-    if !progress.is_shown() {
-        return Ok(());
-    }
-    let read = |error: fusion_persistence::Error| problems::of_store(&error);
-    let mut hints = engine.hints(watched.run).await?;
-    let mut ticks = interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut told = None;
-    loop {
-        tokio::select! {
-            biased;
-            () = ended.cancelled() => return Ok(()),
-            _ = ticks.tick() => {}
-            Some(_) = hints.recv() => {
-                if told.is_some_and(|told: Instant| told.elapsed() < QUIET) {
-                    continue;
-                }
-            }
-        }
-        let detail = watched.detail(engine.store(), data_dir, Shown::Live).await;
-        let mut detail = detail.map_err(read)?;
-        watched.answers.add_to(&mut detail);
-        progress.update(&detail);
-        told = Some(Instant::now());
-    }
-}
-
-/// A problem of driving a run, with what can be done with the run.
-fn left_over(error: &fusion_coordination::Error, data_dir: &DataDir, run: RunId) -> Problem {
-    let problem = problems::of_engine(error);
-    let has_ended = matches!(
-        error,
-        // A workspace that can't be made ends the run before it began.
-        fusion_coordination::Error::Ended { .. } | fusion_coordination::Error::Workspace { .. }
-    );
-    if has_ended {
-        let show = data_dir.command(&format!("run show {run}"));
-        return problem.with_help(format!("see what it did with: {show}"));
-    }
-    let resume = data_dir.command(&format!("resume {run}"));
-    let go_on = format!("nothing that was done is lost; go on with: {resume}");
-    match problem.help.clone() {
-        Some(help) => problem.with_help(format!("{help}; {go_on}")),
-        None => problem.with_help(go_on),
-    }
+    .map_err(|error| problems::left_over(&error, driving.data_dir, run.id))
 }

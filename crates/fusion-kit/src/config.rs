@@ -30,6 +30,10 @@ pub(crate) struct Config {
     pub(crate) master_key_file: Option<PathBuf>,
     /// `FUSION_RETENTION_DAYS`, as written: how long events and metrics are kept.
     pub(crate) retention_days: Option<String>,
+    /// `FUSION_INBOX_LIMIT`, as written: how many messages may wait for one agent.
+    pub(crate) inbox_limit: Option<String>,
+    /// `FUSION_MAX_HOPS`, as written: how many messages may go to and fro between agents.
+    pub(crate) max_hops: Option<String>,
     /// `FUSION_KIT_DATA_DIR`: the data directory when `--data-dir` does not name one.
     pub(crate) data_dir: Option<PathBuf>,
     /// `WORKSPACES_ROOT`: the folder of all workspaces.
@@ -92,6 +96,8 @@ impl Config {
                 .map(PathBuf::from)
                 .or_else(|| Some(settings_folder(&environment)?.join("fusion-kit/master.key"))),
             retention_days: get("FUSION_RETENTION_DAYS"),
+            inbox_limit: get("FUSION_INBOX_LIMIT"),
+            max_hops: get("FUSION_MAX_HOPS"),
             data_dir: get("FUSION_KIT_DATA_DIR").map(PathBuf::from),
             workspaces_root: get("WORKSPACES_ROOT").map(PathBuf::from),
             agent_uids: get("FUSION_KIT_AGENT_UIDS"),

@@ -1,5 +1,6 @@
 //! The binary: configuration, wiring and signals around the engine and the command line.
 
+mod agents;
 mod answers;
 mod backend;
 mod budget;
@@ -18,6 +19,7 @@ mod signals;
 mod system;
 mod tools;
 mod views;
+mod watch;
 mod wiring;
 
 use std::process::ExitCode;

@@ -1,17 +1,19 @@
 //! The work of `message`: what agents and people send, and what became of it.
 
+mod limits;
 mod look;
 mod send;
 mod views;
+mod watch;
 
 use std::ops::ControlFlow;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fusion_api_types::{MessageDetail, MessageView, Problem, ProblemKind};
+use fusion_api_types::{MessageDetail, MessageList, Problem, ProblemKind};
 use fusion_cli::{MessageQuery, Messages, NewMessage, Tail};
 use fusion_core::{AgentState, Clock, Message, MessageId, MessageLimits, Moment};
-use fusion_persistence::{Error as StoreError, MessageReader, Page, Repository};
+use fusion_persistence::{Error as StoreError, MessageReader, Repository};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::backend::LocalBackend;
@@ -19,13 +21,15 @@ use crate::find::{find_message, no_runs};
 use crate::problems;
 use crate::system::{SystemClock, SystemIds};
 
+pub(crate) use limits::limits;
 use views::Names;
+pub(crate) use watch::Sent;
 
 /// How often `tail` looks for new messages.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Messages that `tail` reads at once.
-const AT_ONCE: u32 = 100;
+/// Messages that are read at once: each may have a megabyte.
+const AT_ONCE: u32 = 16;
 
 #[async_trait]
 impl Messages for LocalBackend {
@@ -36,25 +40,31 @@ impl Messages for LocalBackend {
         let ids = SystemIds::new();
         let (message, decision) = draft
             .draft()
-            .send(MessageLimits::default(), moment(&ids))
+            .send(limits(self.config())?, moment(&ids))
             .map_err(|fault| problems::of_error(&fault))?;
         send::commit(self, message.id, decision).await
     }
 
-    async fn list_messages(&self, query: &MessageQuery) -> Result<Vec<MessageView>, Problem> {
+    async fn list_messages(&self, query: &MessageQuery) -> Result<MessageList, Problem> {
+        let mut list = MessageList {
+            messages: Vec::new(),
+            cut: false,
+        };
         let Some(reading) = self.reading().await? else {
-            return Ok(Vec::new());
+            return Ok(list);
         };
         let filter = look::filter(query, &reading, SystemClock.now()).await?;
         let store = reading.store();
-        let found = store.list(&filter, Page::first(query.limit)).await;
-        let found = found.map_err(read)?;
+        let newest = look::newest(store, &filter, query.limit)
+            .await
+            .map_err(read)?;
+        list.cut = newest.cut;
         let mut names = Names::default();
-        let mut views = Vec::with_capacity(found.len());
-        for message in &found {
-            views.push(names.message(store, message).await.map_err(read)?);
+        for message in &newest.messages {
+            let view = names.message(store, message).await.map_err(read)?;
+            list.messages.push(view);
         }
-        Ok(views)
+        Ok(list)
     }
 
     async fn show_message(&self, id: &str) -> Result<MessageDetail, Problem> {
@@ -75,8 +85,8 @@ impl Messages for LocalBackend {
         let filter = look::filter(query, &reading, SystemClock.now()).await?;
         let store = reading.store();
         let mut last = store.last_message().await.map_err(read)?;
-        let newest = store.list(&filter, Page::first(query.limit)).await;
-        let mut newest = newest.map_err(read)?;
+        let newest = look::newest(store, &filter, query.limit).await;
+        let mut newest = newest.map_err(read)?.messages;
         newest.retain(|message| message.seq <= last);
         newest.sort_by_key(|message| message.seq);
         let mut names = Names::default();
@@ -110,7 +120,8 @@ impl Messages for LocalBackend {
         let reading = self.reading().await?.ok_or_else(no_runs)?;
         let message = find_message(reading.store(), reading.data_dir(), id).await?;
         let ids = SystemIds::new();
-        let (sent, decision) = resend(&reading, &message, moment(&ids)).await?;
+        let limits = limits(self.config())?;
+        let (sent, decision) = resend(&reading, &message, limits, moment(&ids)).await?;
         send::commit(self, sent, decision).await
     }
 }
@@ -118,6 +129,7 @@ impl Messages for LocalBackend {
 async fn resend(
     reading: &crate::backend::Reading,
     message: &Message,
+    limits: MessageLimits,
     moment: Moment<'_>,
 ) -> Result<(MessageId, fusion_core::Decision), Problem> {
     let store = reading.store();
@@ -130,10 +142,10 @@ async fn resend(
         }
     }
     let has_ended = |id| ended.iter().any(|agent| agent.id == id);
-    let undelivered = message.resend(&deliveries, MessageLimits::default(), moment);
+    let undelivered = message.resend(&deliveries, limits, moment);
     undelivered.map_err(|fault| problems::of_error(&fault))?;
     deliveries.retain(|delivery| !has_ended(delivery.agent_id));
-    match message.resend(&deliveries, MessageLimits::default(), moment) {
+    match message.resend(&deliveries, limits, moment) {
         Ok((sent, decision)) => Ok((sent.id, decision)),
         Err(_) => {
             let names: Vec<&str> = ended.iter().map(|agent| agent.name.as_str()).collect();

@@ -1,5 +1,6 @@
 //! Ctrl-C, SIGTERM and the end of the terminal (SIGHUP): the first stops the run cleanly, the second stops at once.
 
+use std::io;
 use std::time::Duration;
 
 use fusion_cli::Exit;
@@ -16,7 +17,7 @@ pub(crate) async fn stop_on_signal(stop: CancellationToken, ended: CancellationT
     let (Ok(interrupt), Ok(terminate), Ok(hang_up)) = (
         signal(SignalKind::interrupt()),
         signal(SignalKind::terminate()),
-        signal(SignalKind::hangup()),
+        hang_up(),
     ) else {
         tracing::warn!("signals can't be caught: Ctrl-C will stop the program without a farewell");
         return;
@@ -41,10 +42,39 @@ async fn overdue(ended: &CancellationToken) {
     tokio::time::sleep(FAREWELL).await;
 }
 
+fn hang_up() -> io::Result<Option<Signal>> {
+    if is_hang_up_ignored() {
+        return Ok(None);
+    }
+    signal(SignalKind::hangup()).map(Some)
+}
+
+/// Whether SIGHUP, the first signal, is ignored since the program began.
+fn is_hang_up_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut ignored = status
+        .lines()
+        .filter_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.next().map(str::trim);
+    ignored
+        .and_then(|signals| u64::from_str_radix(signals, 16).ok())
+        .is_some_and(|signals| signals & 1 == 1)
+}
+
+async fn received(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    hang_up: Signal,
+    /// `None` where whoever started the program wants it to go on without the terminal (`nohup`).
+    hang_up: Option<Signal>,
 }
 
 impl Signals {
@@ -52,7 +82,7 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
-            _ = self.hang_up.recv() => {}
+            () = received(&mut self.hang_up) => {}
         }
     }
 }

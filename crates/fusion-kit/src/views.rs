@@ -181,7 +181,7 @@ fn grants_view(granted: &SandboxSpec) -> Option<GrantsView> {
     (!granted.is_empty()).then_some(view)
 }
 
-fn usage_view(usage: Usage) -> UsageView {
+pub(crate) fn usage_view(usage: Usage) -> UsageView {
     UsageView {
         turns: usage.turns,
         input_tokens: usage.input_tokens,
@@ -190,7 +190,7 @@ fn usage_view(usage: Usage) -> UsageView {
     }
 }
 
-fn journal_view(entry: &JournalEntry) -> JournalView {
+pub(crate) fn journal_view(entry: &JournalEntry) -> JournalView {
     JournalView {
         seq: entry.seq,
         kind: entry.kind.as_str().to_owned(),

@@ -27,6 +27,7 @@ use bus::OpenBus;
 
 use crate::config::Config;
 use crate::data_dir::{DataDir, Owned};
+use crate::messages;
 use crate::problems;
 use crate::system::{SystemClock, SystemIds};
 
@@ -102,11 +103,12 @@ impl Engine {
         }
     }
 
-    /// Gives back what dead processes held, and gives up the messages that nobody will read.
+    /// Gives back what dead processes held, clears what they left half done, and gives up the messages that nobody will read.
     async fn recovered(self) -> Result<Self, Problem> {
         let coordinator = &self.opened.coordinator;
         let recovered = async {
             coordinator.recover().await?;
+            coordinator.clear_remains().await?;
             coordinator.give_up_mail().await
         };
         match recovered.await {
@@ -134,6 +136,7 @@ impl Engine {
         let location = location(config, data_dir)?;
         let bus_place = BusPlace::of(config)?;
         let retention = retention(config)?;
+        let messages = messages::limits(config)?;
         let (root, prepared) = prepare_workspaces(config, data_dir, &owners)?;
         let writing = TaskTracker::new();
         let store = match SqlStore::open(&location, &writing).await {
@@ -158,10 +161,13 @@ impl Engine {
         let options = Options {
             owners,
             workspaces_root: root,
+            archives_root: data_dir.archives(),
             lease: LEASE,
             heartbeat: Duration::from_secs(3),
             sweep: Duration::from_secs(1),
+            grace: grace(&location),
             retention,
+            messages,
         };
         Ok(Opened {
             coordinator: Coordinator::new(parts, options),
@@ -311,6 +317,15 @@ pub(crate) fn location(config: &Config, data_dir: &DataDir) -> Result<Location, 
         None => Ok(Location::File(data_dir.database(), Durability::Full)),
         Some(url) => Location::from_url(url.expose_secret(), Durability::Full)
             .map_err(|error| problems::of_store(&error)),
+    }
+}
+
+/// How old something half done must be before it is taken for left by a dead process. A file has one
+/// owner; where others may write, they get time.
+const fn grace(location: &Location) -> Duration {
+    match location {
+        Location::File(..) | Location::Memory => Duration::ZERO,
+        Location::Server(_) => LEASE.saturating_mul(2),
     }
 }
 

@@ -1,8 +1,11 @@
 //! The connection: made, kept, and made again.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::{BoxFuture, FutureExt};
+use futures::stream::{FuturesOrdered, StreamExt};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ConnectionInfo, PushInfo, RedisError, RedisResult};
 use tokio::sync::watch;
@@ -16,6 +19,10 @@ use crate::{Address, Backoff, Error, Namespace, Result};
 
 /// How long the server may take for an answer. One that is slower than this counts as gone.
 pub(crate) const ANSWER: Duration = Duration::from_secs(10);
+
+/// Batches that are sent before the first of them is answered: nothing waits for the way there and
+/// back, and little is lost with a connection.
+const BATCHES_UNDER_WAY: usize = 8;
 
 /// How often a silent server is asked whether it is still there.
 const PING: Duration = Duration::from_secs(5);
@@ -108,18 +115,37 @@ impl Link {
         })
     }
 
-    /// Sends what comes until the connection is of no use any more, and tells why.
+    /// Sends what comes until the connection is of no use any more, and tells why. What is under way
+    /// then may have got through, and is not sent again.
     async fn serve(&self, mut line: Line) -> Error {
+        let mut under_way = UnderWay::default();
+        let fault = self.send_on(&mut line, &mut under_way).await;
+        for lost in under_way.messages {
+            self.outbox.sent(lost);
+        }
+        fault
+    }
+
+    async fn send_on(&self, line: &mut Line, under_way: &mut UnderWay) -> Error {
         let mut pings = interval_at(Instant::now() + PING, PING);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // A server that refuses goes on to be asked: said once, until it takes something.
         let mut is_refused = false;
         loop {
+            let is_idle = under_way.messages.is_empty();
+            let has_room = under_way.messages.len() < BATCHES_UNDER_WAY;
             let done = tokio::select! {
                 biased;
                 () = line.lost.cancelled() => Err(line.fault("the connection ended")),
-                batch = self.outbox.take() => self.send(&mut line, &batch, &mut is_refused).await,
-                _ = pings.tick() => line.ping().await,
+                Some((lost, answer)) = under_way.next() => {
+                    self.settle(lost, answer, &mut is_refused)
+                }
+                batch = self.outbox.take(), if has_room => {
+                    let answer = line.publish(&batch, &self.namespace, self.incoming.own);
+                    under_way.add(&batch, answer);
+                    Ok(())
+                }
+                _ = pings.tick(), if is_idle => line.ping().await,
             };
             if let Err(fault) = done {
                 return fault;
@@ -127,40 +153,60 @@ impl Link {
         }
     }
 
-    /// Sends a batch once: what may have got through is not sent again.
-    async fn send(&self, line: &mut Line, batch: &[Outgoing], is_refused: &mut bool) -> Result<()> {
-        let sent = line
-            .publish(batch, &self.namespace, self.incoming.own)
-            .await;
-        let count = u64::try_from(batch.len()).unwrap_or(u64::MAX);
-        match sent {
+    /// Takes the answer to a batch of so many messages.
+    fn settle(&self, messages: u64, answer: Result<()>, is_refused: &mut bool) -> Result<()> {
+        match answer {
             Ok(()) => {
                 *is_refused = false;
                 self.outbox.sent(0);
                 Ok(())
             }
             Err(fault @ (Error::Refuses { .. } | Error::LetsNotIn { .. })) => {
-                self.outbox.sent(count);
+                self.outbox.sent(messages);
                 if !std::mem::replace(is_refused, true) {
                     tracing::warn!(%fault, "Redis takes no messages; they reach only this process");
                 }
                 Ok(())
             }
             Err(fault) => {
-                self.outbox.sent(count);
+                self.outbox.sent(messages);
                 Err(fault)
             }
         }
     }
 }
 
+/// Batches that are sent and not answered. Each goes out when it is polled first, which is before the
+/// next one is added.
+#[derive(Default)]
+struct UnderWay {
+    answers: FuturesOrdered<BoxFuture<'static, Result<()>>>,
+    /// How many messages each of them has.
+    messages: VecDeque<u64>,
+}
+
+impl UnderWay {
+    fn add(&mut self, batch: &[Outgoing], answer: BoxFuture<'static, Result<()>>) {
+        self.answers.push_back(answer);
+        self.messages
+            .push_back(u64::try_from(batch.len()).unwrap_or(u64::MAX));
+    }
+
+    /// The next answer, and to how many messages; `None` when nothing is under way.
+    async fn next(&mut self) -> Option<(u64, Result<()>)> {
+        let answer = self.answers.next().await?;
+        Some((self.messages.pop_front().unwrap_or_default(), answer))
+    }
+}
+
 impl Line {
-    async fn publish(
-        &mut self,
+    /// Sends a batch once it is polled; ends with the server's answer.
+    fn publish(
+        &self,
         batch: &[Outgoing],
         namespace: &Namespace,
         origin: uuid::Uuid,
-    ) -> Result<()> {
+    ) -> BoxFuture<'static, Result<()>> {
         let mut pipeline = redis::Pipeline::with_capacity(batch.len());
         for message in batch {
             let envelope = Envelope {
@@ -174,8 +220,8 @@ impl Line {
                 .arg(envelope.to_bytes())
                 .ignore();
         }
-        let sending = pipeline.exec_async(&mut self.connection);
-        answered(&self.place, sending).await
+        let (mut connection, place) = (self.connection.clone(), self.place.clone());
+        async move { answered(&place, pipeline.exec_async(&mut connection)).await }.boxed()
     }
 
     async fn ping(&mut self) -> Result<()> {

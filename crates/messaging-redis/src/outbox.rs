@@ -39,7 +39,8 @@ struct Waiting {
     bytes: usize,
     next: u64,
     lost: u64,
-    is_sending: bool,
+    /// Batches that were taken and are not settled.
+    under_way: usize,
 }
 
 impl Outbox {
@@ -79,8 +80,8 @@ impl Outbox {
         self.lock().number();
     }
 
-    /// Waits for messages and takes some, the oldest first. They count as being sent until
-    /// [`sent`](Self::sent) is called. Giving up the wait loses none.
+    /// Waits for messages and takes a batch of them, the oldest first. It counts as under way until
+    /// [`sent`](Self::sent) is called once. Giving up the wait loses none.
     pub(crate) async fn take(&self) -> Vec<Outgoing> {
         loop {
             let batch = self.lock().take_batch();
@@ -91,10 +92,10 @@ impl Outbox {
         }
     }
 
-    /// The messages that were taken last are gone; `lost` of them did not get through.
+    /// A batch that was taken is gone; `lost` of its messages did not get through.
     pub(crate) fn sent(&self, lost: u64) {
         let mut waiting = self.lock();
-        waiting.is_sending = false;
+        waiting.under_way = waiting.under_way.saturating_sub(1);
         waiting.lost += lost;
         drop(waiting);
         self.settled.notify_waiters();
@@ -105,7 +106,7 @@ impl Outbox {
         std::mem::take(&mut self.lock().lost)
     }
 
-    /// Waits until nothing waits and nothing is being sent.
+    /// Waits until nothing waits and nothing is under way.
     pub(crate) async fn settled(&self) {
         loop {
             let settled = self.settled.notified();
@@ -113,7 +114,7 @@ impl Outbox {
             settled.as_mut().enable();
             {
                 let waiting = self.lock();
-                if waiting.messages.is_empty() && !waiting.is_sending {
+                if waiting.messages.is_empty() && waiting.under_way == 0 {
                     return;
                 }
             }
@@ -150,7 +151,7 @@ impl Waiting {
             bytes += message.payload.len();
             batch.push(message);
         }
-        self.is_sending |= !batch.is_empty();
+        self.under_way += usize::from(!batch.is_empty());
         batch
     }
 }
@@ -233,7 +234,11 @@ mod tests {
         assert!(!is_settled());
         assert_eq!(taken(&outbox), Some(vec![0]));
         assert!(!is_settled());
+        push(&outbox, 1);
+        assert_eq!(taken(&outbox), Some(vec![1]));
         outbox.sent(1);
+        assert!(!is_settled());
+        outbox.sent(0);
         assert!(is_settled());
         assert_eq!(outbox.take_lost(), 1);
         assert_eq!(taken(&outbox), None);

@@ -20,6 +20,14 @@ pub enum Error {
         /// The longest length that is allowed.
         limit: usize,
     },
+    /// A pattern for topics with a blank or a control character: no topic has one.
+    #[error("pattern {pattern:?} has {character:?}: no topic has blanks or control characters")]
+    ForbiddenInPattern {
+        /// The refused text.
+        pattern: String,
+        /// The first character that is not allowed.
+        character: char,
+    },
     /// A pattern without a byte, which no subject could match.
     #[error("a pattern is empty and would match nothing: write * to hear everything")]
     EmptyPattern,
@@ -39,6 +47,7 @@ impl Coded for Error {
         match self {
             Self::Subject(_)
             | Self::TooLong { .. }
+            | Self::ForbiddenInPattern { .. }
             | Self::EmptyPattern
             | Self::RangeOutsideAscii { .. } => ErrorCode::InvalidInput,
         }

@@ -34,6 +34,22 @@ pub struct Pattern {
 }
 
 impl Pattern {
+    /// A pattern that somebody wrote for topics. Unlike one that only has to mean the same to Redis,
+    /// it has no blank and no control character: no topic does.
+    ///
+    /// # Errors
+    /// It is no pattern, or has such a character.
+    pub fn of_topics(text: &str) -> Result<Self> {
+        let is_forbidden = |one: &char| one.is_whitespace() || one.is_control();
+        match text.chars().find(is_forbidden) {
+            Some(character) => Err(Error::ForbiddenInPattern {
+                pattern: text.to_owned(),
+                character,
+            }),
+            None => text.parse(),
+        }
+    }
+
     /// Whether a message under `subject` is one that this pattern names.
     #[must_use]
     pub fn matches(&self, subject: &Subject) -> bool {

@@ -6,15 +6,17 @@ use async_trait::async_trait;
 use fusion_core::{
     Agent, AgentId, AgentState, ProjectId, ProviderId, RunId, StateMachine, Workspace,
 };
-use fusion_persistence::{AgentFilter, AgentReader, Result};
+use fusion_persistence::{AgentFilter, AgentReader, Error, Result};
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::SelectStatement;
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, Statement, Value};
 
+use crate::deliveries::places;
 use crate::error::{corrupt, trying};
+use crate::session::Session;
 use crate::store::{SqlStore, unsigned};
-use crate::table::{Col, Stored, Versioned, any_of, exactly};
-use crate::{json, projects, workspaces};
+use crate::table::{Col, Stored, Versioned, any_of, columns, exactly, stored_as};
+use crate::{failure, json, projects, tasks, workspaces};
 
 pub(crate) mod table {
     #![expect(
@@ -120,6 +122,16 @@ impl Stored for Agent {
         let project = filter.project.map(ProjectId::uuid);
         let condition = exactly(condition, table::Column::ProjectId, project);
         let condition = exactly(condition, table::Column::RunId, filter.run.map(RunId::uuid));
+        let condition = exactly(
+            condition,
+            table::Column::Name,
+            filter.name.as_deref().map(stored_as),
+        );
+        let condition = if filter.standing {
+            condition.add(table::Column::RunId.is_null())
+        } else {
+            condition
+        };
         let provider = filter.provider.map(ProviderId::uuid);
         exactly(condition, table::Column::ProviderId, provider)
     }
@@ -149,15 +161,49 @@ impl Versioned for Agent {
     }
 }
 
+/// Runs in one statement: no more than there are jobs in a transaction.
+const RUNS_PER_LOOK: usize = 64;
+
+/// Refuses to go on when an agent of one of these runs listens to something.
+pub(crate) async fn expect_no_listeners(
+    session: &mut impl Session,
+    runs: &BTreeSet<RunId>,
+) -> failure::Result<()> {
+    let runs: Vec<Value> = runs.iter().map(|run| Value::from(run.uuid())).collect();
+    for some in runs.chunks(RUNS_PER_LOOK) {
+        let sql = format!(
+            "SELECT {columns} FROM agents WHERE run_id IN ({runs})
+               AND message_subscriptions <> '[]' AND state <> 'terminated' LIMIT 1",
+            columns = columns::<table::Entity>().join(", "),
+            runs = places(1, some.len()),
+        );
+        let look = Statement::from_sql_and_values(session.backend(), sql, some.to_vec());
+        let listeners = session
+            .rows::<table::Entity>("look for listeners", look)
+            .await?;
+        if let Some(run) = listeners.into_iter().find_map(|agent| agent.run_id) {
+            let run = RunId::from_uuid(run);
+            return Err(Error::Heard { run }.into());
+        }
+    }
+    Ok(())
+}
+
 #[async_trait]
 impl AgentReader for SqlStore {
     async fn agents_of_run(&self, run: RunId) -> Result<Vec<(Agent, Workspace)>> {
-        let rows = table::Entity::find()
-            .filter(table::Column::RunId.eq(run.uuid()))
-            .order_by_asc(table::Column::Name)
-            .all(self.reader())
-            .await
-            .map_err(trying("list agents"))?;
+        let list = |condition| {
+            table::Entity::find()
+                .filter(condition)
+                .order_by_asc(table::Column::Name)
+                .all(self.reader())
+        };
+        let spawned = table::Column::RunId.eq(run.uuid());
+        let mut rows = list(spawned).await.map_err(trying("list agents"))?;
+        if rows.is_empty() {
+            let standing = table::Column::Id.in_subquery(tasks::agents_of(run));
+            rows = list(standing).await.map_err(trying("list agents"))?;
+        }
         let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
         let mut workspaces = workspaces::of_agents(self.reader(), ids).await?;
         let mut agents = Vec::with_capacity(rows.len());

@@ -25,6 +25,7 @@ mod claims;
 mod commits;
 mod entities;
 mod inboxes;
+mod listeners;
 mod lists;
 mod log;
 mod machines;
@@ -42,6 +43,7 @@ pub use claims::*;
 pub use commits::*;
 pub use entities::*;
 pub use inboxes::*;
+pub use listeners::*;
 pub use lists::*;
 pub use log::*;
 pub use machines::*;
@@ -71,6 +73,7 @@ macro_rules! store_conformance {
             an_old_fence_is_refused_at_the_newest_version_too,
             a_queued_task_is_not_written_under_a_fence,
             a_failing_batch_does_not_disturb_its_neighbours,
+            a_batch_that_expects_nobody_to_listen_is_refused_when_one_does,
             events_are_dense_and_in_order_of_the_commits,
             usage_booked_by_many_adds_up,
             releasing_a_task_readies_its_successors,

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
-use fusion_core::{AgentId, Coded, ErrorCode, TaskId};
+use fusion_core::{AgentId, Coded, ErrorCode, RunId, TaskId};
 
 use crate::Remembered;
 
@@ -103,6 +103,12 @@ pub enum Error {
         /// How many may wait.
         limit: u32,
     },
+    /// Agents of the run listen, which the writer did not expect: decide again, with a message to them.
+    #[error("agents of run {run} listen to what happens in it")]
+    Heard {
+        /// The run.
+        run: RunId,
+    },
     /// The task was claimed or taken back by someone else: drop the result.
     #[error("the lease on task {task} is lost")]
     Fenced {
@@ -161,6 +167,7 @@ impl Coded for Error {
             Self::Conflict { .. }
             | Self::Exists { .. }
             | Self::InUse { .. }
+            | Self::Heard { .. }
             | Self::Refused { .. }
             | Self::Repeated(_)
             | Self::KeyReused { .. } => ErrorCode::Conflict,

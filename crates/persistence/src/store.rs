@@ -65,6 +65,8 @@ pub struct Batch {
     pub guard: Guard,
     /// Refuse everything when this was written before.
     pub idempotency: Option<Idempotency>,
+    /// Refuse everything when an agent of this run that has not ended listens to something.
+    pub unheard: Option<RunId>,
     /// Rows, events and what to publish.
     pub decision: Decision,
 }
@@ -76,6 +78,7 @@ impl Batch {
         Self {
             guard,
             idempotency: None,
+            unheard: None,
             decision,
         }
     }
@@ -90,6 +93,16 @@ impl Batch {
     #[must_use]
     pub const fn fenced(fence: Fence, decision: Decision) -> Self {
         Self::new(Guard::Held(fence), decision)
+    }
+
+    /// The same batch, from who tells something only where nobody of this run listens: to be told
+    /// otherwise, and to decide again.
+    #[must_use]
+    pub fn unheard_in(self, run: RunId) -> Self {
+        Self {
+            unheard: Some(run),
+            ..self
+        }
     }
 
     /// A batch that gives a task back to the queue. The decision must not write the task's row.
@@ -180,6 +193,8 @@ pub struct Prune {
 /// - Events and messages get dense, rising `seq` in the order of the commits, each in its own log.
 /// - A batch that sends a message to an agent for whom as many wait as may is refused with
 ///   `InboxFull`, however many send at once.
+/// - A batch that is to be unheard in a run is refused with `Heard` when one of its agents listens: one
+///   whose subscription told an event before those of the batch, however many commit at once.
 /// - A settlement ends each delivery once, and tells only of those that it ended.
 /// - A batch that fails does not disturb those that are committed at the same time.
 /// - `claim_task` gives one task to one agent only, however many ask at once; the claimed

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fusion_api_types::{MessageDetail, MessageView, Problem};
+use fusion_api_types::{MessageDetail, MessageList, MessageView, Problem};
 
 /// Who is to get a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,11 +86,11 @@ pub trait Messages {
     /// another process. Nothing was sent.
     async fn send_message(&self, new: &NewMessage) -> Result<MessageDetail, Problem>;
 
-    /// Messages, the newest first.
+    /// Messages, the newest first: fewer than were asked for when they hold a lot.
     ///
     /// # Errors
     /// The data directory can't be read, or there is no such run or agent.
-    async fn list_messages(&self, query: &MessageQuery) -> Result<Vec<MessageView>, Problem>;
+    async fn list_messages(&self, query: &MessageQuery) -> Result<MessageList, Problem>;
 
     /// One message, by id or unique prefix.
     ///

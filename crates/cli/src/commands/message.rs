@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use fusion_api_types::{MessageList, MessageView, Problem, ProblemKind};
+use fusion_api_types::{MessageView, Problem, ProblemKind};
 
 use super::db::answer;
 use crate::args::{MessageCommand, MessageFilterArgs, MessageListArgs, SendArgs, TailArgs};
@@ -80,15 +80,18 @@ async fn list(
     backend: &dyn Backend,
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
-    let messages = backend
+    let found = backend
         .list_messages(&query(&list.filter, list.limit))
         .await?;
     if session.global.json {
-        session.print_json(&MessageList { messages })?;
-    } else if messages.is_empty() {
+        session.print_json(&found)?;
+    } else if found.messages.is_empty() {
         session.tell("no such messages\n");
     } else {
-        session.print(&report::list(&messages, session))?;
+        session.print(&report::list(&found.messages, session))?;
+    }
+    if found.cut {
+        session.tell("older messages were left out: those above hold as much as one list takes\n");
     }
     Ok(Exit::Done)
 }

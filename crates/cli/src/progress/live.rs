@@ -5,10 +5,11 @@ use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use console::{measure_text_width, truncate_str};
-use fusion_api_types::{RunDetail, StepView};
+use fusion_api_types::{MessageView, RunDetail, StepView};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 use super::{Begun, opening};
+use crate::report::message::short_line;
 use crate::report::{took, totals, waiting};
 use crate::session::Session;
 use crate::style::{Look, Palette, Tone};
@@ -67,6 +68,10 @@ impl<'a> Live<'a> {
         };
         self.bar.set_message(frame.lines(size).join("\n"));
         self.frame += 1;
+    }
+
+    pub(crate) fn message(&self, message: &MessageView) {
+        self.say(&short_line(message, self.session));
     }
 
     pub(crate) fn say(&self, line: &str) {

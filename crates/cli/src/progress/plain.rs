@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, FixedOffset, Utc};
-use fusion_api_types::{RunDetail, StepView};
+use fusion_api_types::{MessageView, RunDetail, StepView};
 
 use super::{Begun, figures, opening};
+use crate::report::message::short_line;
 use crate::report::waiting;
 use crate::session::Session;
 use crate::style::Look;
@@ -78,6 +79,10 @@ impl<'a> Plain<'a> {
         }
         let now = run.steps.iter();
         self.seen = Some(now.map(|step| (step.id.clone(), Seen::of(step))).collect());
+    }
+
+    pub(crate) fn message(&self, message: &MessageView) {
+        self.say(&short_line(message, self.session));
     }
 
     pub(crate) fn say(&self, line: &str) {

@@ -9,7 +9,7 @@ use crate::style::Look;
 use crate::table::{Align, Table};
 use crate::text::{clean, clean_line, count, indent, shorten};
 
-/// Columns of the content in a table.
+/// Columns of the content in a table, and among the lines of progress.
 const CONTENT: usize = 40;
 
 /// Columns of the content in a line of `tail`.
@@ -55,15 +55,24 @@ pub(crate) fn list(messages: &[MessageView], session: &Session<'_>) -> String {
 
 /// One line of `message tail`.
 pub(crate) fn line(message: &MessageView, session: &Session<'_>) -> String {
+    format!("{}\n", line_of(message, CONTENT_OF_LINE, session))
+}
+
+/// A message among the lines of progress.
+pub(crate) fn short_line(message: &MessageView, session: &Session<'_>) -> String {
+    line_of(message, CONTENT, session)
+}
+
+fn line_of(message: &MessageView, width: usize, session: &Session<'_>) -> String {
     let now = (session.terminal.now)();
     let time = message.sent_at.with_timezone(now.offset());
     format!(
-        "{} {} -> {}  {}  {}\n",
+        "{} {} -> {}  {}  {}",
         time.format("%H:%M:%S"),
         sender(message),
         recipients(message),
         topic(message),
-        shorten(&content(&message.payload), CONTENT_OF_LINE),
+        shorten(&content(&message.payload), width),
     )
 }
 

@@ -2,6 +2,7 @@
 
 use fusion_cli::Size;
 
+use crate::progress::message;
 use crate::support::{
     Fake, RUN_ID, Streams, completed, completed_run, failed, fusion_kit_on, queued, run, running,
     three_steps,
@@ -78,6 +79,7 @@ async fn each_step_has_one_line_that_is_drawn_anew() {
             run([completed(plan, 0), running(build, 1), review]),
         ],
         notice: Some("a notice stays above"),
+        messages: vec![message(&["planner"], "agent.x.inbox", "Hello.")],
         ..Fake::of(completed_run())
     };
     let ended = fusion_kit_on(Streams::ErrWindow(WINDOW), "run a.yaml", &backend).await;
@@ -85,6 +87,7 @@ async fn each_step_has_one_line_that_is_drawn_anew() {
         screen(&ended.err, WINDOW),
         [
             format!("run {RUN_ID} of feature: 3 steps, 3 agents").as_str(),
+            "13:00:04 planner -> planner  inbox  Hello.",
             "a notice stays above",
             "✓ plan    planner  completed    0.4s  1,204 tokens  $0.0042",
             "⠹ build   coder    running      4.0s                          turn 1",

@@ -115,7 +115,8 @@ async fn what_is_not_one_message_is_refused() {
 
 #[tokio::test]
 async fn messages_are_listed_as_they_were_asked_for() {
-    let list = json!({ "messages": [message("pending", &json!("look\nhere")), broadcast()] });
+    let messages = [message("pending", &json!("look\nhere")), broadcast()];
+    let mut list = json!({ "messages": messages, "cut": false });
     let backend = answering(list.clone());
     let line = "message list --run 019a --from planner --to reviewer --topic t \
                 --status failed,expired --since 2h --limit 5";
@@ -130,6 +131,13 @@ async fn messages_are_listed_as_they_were_asked_for() {
     check_snapshot("message-list.txt", &said.out);
     let said = fusion_kit("message list --json", &answering(list.clone())).await;
     assert_eq!(serde_json::from_str::<Value>(&said.out).unwrap(), list);
+    assert_eq!(said.err, "");
+    list["cut"] = json!(true);
+    let said = fusion_kit("message list", &answering(list)).await;
+    assert_eq!(
+        said.err,
+        "older messages were left out: those above hold as much as one list takes\n"
+    );
     let none = fusion_kit("message list", &answering(json!({ "messages": [] }))).await;
     let wanted = Ended {
         code: 0,

@@ -1,6 +1,6 @@
 //! Progress as lines.
 
-use fusion_api_types::{RunDetail, WaitView};
+use fusion_api_types::{AgentName, MessageView, RunDetail, WaitView};
 
 use crate::support::{
     Fake, RUN_ID, agent, at, completed, completed_run, failed, fusion_kit, queued, run, running,
@@ -175,4 +175,60 @@ async fn a_step_that_waits_for_a_limit_says_until_when_and_why() {
             "13:00:00 plan  running    planner (openrouter)",
         ]
     );
+}
+
+pub(crate) fn message(recipients: &[&str], topic: &str, text: &str) -> MessageView {
+    let names = recipients.iter().map(|name| AgentName {
+        id: format!("id-of-{name}"),
+        name: (*name).to_owned(),
+    });
+    let names: Vec<AgentName> = names.collect();
+    MessageView {
+        id: "m".to_owned(),
+        seq: 1,
+        sent_at: at(4, 0),
+        run: None,
+        sender: names.first().cloned(),
+        recipients: Some(names),
+        topic: topic.to_owned(),
+        message_type: "note".to_owned(),
+        payload: text.into(),
+        status: "pending".to_owned(),
+        delivered_at: None,
+        expires_at: None,
+        reply_to: None,
+        resends: None,
+        hops: 0,
+    }
+}
+
+#[tokio::test]
+async fn messages_are_told_in_short_among_the_steps() {
+    let long = "Look at the \u{1b}[31mfirst chapter\nbefore you go on with the second.";
+    let backend = Fake {
+        snapshots: vec![run(three_steps())],
+        messages: vec![
+            message(&["coder"], "agent.id-of-coder.inbox", "Done?"),
+            message(&["a", "b", "c", "d"], "review.draft", long),
+        ],
+        ..Fake::of(completed_run())
+    };
+    let told = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter(|line| line.contains(" -> "));
+        lines.map(|line| line.trim_end().to_owned()).collect()
+    };
+    let wanted = [
+        "13:00:04 coder -> coder  inbox  Done?",
+        "13:00:04 a -> a, b, c, 1 other  review.draft  Look at the ␛[31mfirst chapter before y…",
+    ];
+    let plain = fusion_kit("run a.yaml", &backend).await;
+    assert_eq!(told(&plain.err), wanted);
+    for silent in [
+        "run a.yaml --quiet",
+        "run a.yaml --no-progress",
+        "run a.yaml --json",
+    ] {
+        let said = fusion_kit(silent, &backend).await;
+        assert_eq!(told(&said.err), Vec::<String>::new(), "{silent}");
+    }
 }

@@ -1,5 +1,6 @@
 //! A backend that answers from memory, streams that are buffers, and sample runs.
 
+mod agents;
 mod messages;
 mod providers;
 mod tools;
@@ -13,9 +14,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use fusion_api_types::{
-    AgentView, BackupReport, DatabaseStatus, JournalView, MigrationReport, Problem, ProblemKind,
-    RekeyReport, RestoreReport, RunDetail, RunSummary, StepView, UsageView, VerifyReport,
-    WorkflowSummary,
+    AgentView, BackupReport, DatabaseStatus, JournalView, MessageView, MigrationReport, Problem,
+    ProblemKind, RekeyReport, RestoreReport, RunDetail, RunSummary, StepView, UsageView,
+    VerifyReport, WorkflowSummary,
 };
 use fusion_cli::{
     Backend, Input, Output, Progress, ResumeRequest, RunRequest, Size, Terminal, Upkeep,
@@ -30,6 +31,8 @@ pub(crate) const RUN_ID: &str = "019aaaaa-0000-7000-8000-000000000001";
 pub(crate) struct Fake {
     /// What `run` and `resume` show before they answer.
     pub(crate) snapshots: Vec<RunDetail>,
+    /// Messages that are sent meanwhile.
+    pub(crate) messages: Vec<MessageView>,
     pub(crate) notice: Option<&'static str>,
     pub(crate) run: Option<RunDetail>,
     pub(crate) runs: Vec<RunSummary>,
@@ -69,6 +72,9 @@ impl Fake {
     fn play(&self, progress: &mut dyn Progress) -> RunDetail {
         for snapshot in &self.snapshots {
             progress.update(snapshot);
+        }
+        for message in &self.messages {
+            progress.message(message);
         }
         if let Some(notice) = self.notice {
             progress.notice(notice);

@@ -3,19 +3,29 @@
 #[cfg(test)]
 mod conversation;
 #[cfg(test)]
+mod cycles;
+#[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
 mod failing_models;
 #[cfg(test)]
 mod fallback_models;
 #[cfg(test)]
+mod gate;
+#[cfg(test)]
+mod hops;
+#[cfg(test)]
 mod launches;
+#[cfg(test)]
+mod listening;
 #[cfg(test)]
 mod lost_calls;
 #[cfg(test)]
 mod lost_hints;
 #[cfg(test)]
 mod models;
+#[cfg(test)]
+mod standing;
 #[cfg(test)]
 mod talk;
 #[cfg(test)]

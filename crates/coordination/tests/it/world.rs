@@ -2,6 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,7 +11,9 @@ use async_trait::async_trait;
 use fusion_coordination::{
     Coordinator, Driven, Error, NewRun, Notices, Options, Parts, Raised, check_models,
 };
-use fusion_core::{AgentId, Clock, EventType, IdSource, JournalEntry, Run, RunId, Task, Timestamp};
+use fusion_core::{
+    AgentId, Clock, EventType, IdSource, JournalEntry, MessageLimits, Run, RunId, Task, Timestamp,
+};
 use fusion_messaging::{Bus, InProcessBus, Pattern, QueueLimits, Subject, Subscription};
 use fusion_persistence::{EventFilter, EventReader, JournalReader, Repository, TaskReader};
 use fusion_persistence_sql::{Durability, Location, SqlStore};
@@ -72,10 +75,13 @@ impl World {
         let options = Options {
             owners,
             workspaces_root: root,
+            archives_root: folder.path().join("archives"),
             lease: Duration::from_secs(30),
             heartbeat: Duration::from_secs(1),
             sweep: Duration::from_millis(200),
+            grace: Duration::ZERO,
             retention: None,
+            messages: MessageLimits::default(),
         };
         Self {
             folder,
@@ -89,6 +95,14 @@ impl World {
     /// Writes a file where workflows look for theirs.
     pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
+    pub(crate) const fn engine(&self) -> &Coordinator {
+        &self.coordinator
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Registers a provider behind its layers, which wait for a moment only.

@@ -20,6 +20,12 @@ pub const MAX_RECIPIENTS: usize = 1_000;
 /// The longest `message_type`, in bytes.
 pub const MAX_MESSAGE_TYPE_BYTES: usize = 64;
 
+/// What senders write in place of a name to mean every agent of the run: no agent is called so.
+pub const EVERYONE: &str = "all";
+
+/// The topic of a message to every agent.
+pub const TOPIC_OF_EVERYONE: &str = "broadcast.all";
+
 /// Why a message can't be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum MessageFault {

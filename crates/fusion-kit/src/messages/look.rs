@@ -2,10 +2,11 @@
 
 use fusion_api_types::{Problem, ProblemKind};
 use fusion_cli::MessageQuery;
-use fusion_core::{Agent, AgentId, DeliveryStatus, Run, Timestamp, nearest};
-use fusion_persistence::{AgentReader, MessageFilter};
+use fusion_core::{Agent, AgentId, DeliveryStatus, Message, Run, Timestamp, nearest};
+use fusion_persistence::{AgentReader, MessageFilter, Page, Repository};
+use fusion_persistence_sql::SqlStore;
 
-use super::read;
+use super::{AT_ONCE, read};
 use crate::backend::Reading;
 use crate::find::find;
 
@@ -41,6 +42,51 @@ pub(super) async fn filter(
         run: run.map(|run| run.id),
         since: query.since.and_then(ago),
         until: None,
+    })
+}
+
+/// Content that one list holds, in bytes as JSON, unless its first message has more.
+const LIST_BYTES: usize = 16 * 1024 * 1024;
+
+/// The newest messages.
+pub(super) struct Newest {
+    pub(super) messages: Vec<Message>,
+    /// Older ones were left out: there would have been too much content.
+    pub(super) cut: bool,
+}
+
+/// The newest messages, at most `limit` and at most [`LIST_BYTES`] of content.
+pub(super) async fn newest(
+    store: &SqlStore,
+    filter: &MessageFilter,
+    limit: u32,
+) -> fusion_persistence::Result<Newest> {
+    let mut messages: Vec<Message> = Vec::new();
+    let (mut bytes, mut left) = (0, limit);
+    while left > 0 {
+        let page = Page {
+            after: messages.last().map(|message| message.id),
+            limit: left.min(AT_ONCE),
+        };
+        let found = store.list(filter, page).await?;
+        left = match u32::try_from(found.len()) {
+            Ok(count) if count == page.limit => left - count,
+            Ok(_) | Err(_) => 0,
+        };
+        for message in found {
+            bytes += message.payload.to_string().len();
+            if bytes > LIST_BYTES && !messages.is_empty() {
+                return Ok(Newest {
+                    messages,
+                    cut: true,
+                });
+            }
+            messages.push(message);
+        }
+    }
+    Ok(Newest {
+        messages,
+        cut: false,
     })
 }
 

@@ -6,8 +6,8 @@ use std::io::{self, Read};
 use fusion_api_types::{MessageDetail, Problem, ProblemKind};
 use fusion_cli::{Content, NewMessage, To};
 use fusion_core::{
-    Agent, AgentState, Audience, Clock, Decision, Draft, MAX_PAYLOAD_BYTES, Message, MessageId,
-    Run, Timestamp, inbox_subject, payload_from_json, reserved_part,
+    Agent, AgentId, AgentState, Audience, Clock, Decision, Draft, MAX_PAYLOAD_BYTES, Message,
+    MessageId, Run, TOPIC_OF_EVERYONE, Timestamp, inbox_subject, payload_from_json, reserved_part,
 };
 use fusion_messaging::{Pattern, Subject};
 use fusion_persistence::{Batch, Error as StoreError, Page, Repository, RunFilter, Store};
@@ -21,9 +21,6 @@ use crate::find::{find, find_message};
 use crate::system::{SystemClock, SystemIds};
 use crate::wiring::BusPlace;
 use crate::{problems, wiring};
-
-/// The topic of what goes to all.
-const EVERYONE: &str = "broadcast.all";
 
 /// The content, checked before anything else is looked at.
 pub(super) fn payload(content: &Content) -> Result<Value, Problem> {
@@ -165,6 +162,7 @@ fn audience(to: &To, agents: &[Agent], run: &Run) -> Result<(Audience, String), 
             }
             Ok((Audience::Agents(vec![agent.id]), inbox_subject(agent.id)))
         }
+        To::Topic(topic) if topic == TOPIC_OF_EVERYONE => audience(&To::Everyone, agents, run),
         To::Topic(topic) => {
             let subject: Subject = topic.parse().map_err(|error| problems::of_error(&error))?;
             if let Some(first) = reserved_part(topic) {
@@ -183,7 +181,7 @@ fn audience(to: &To, agents: &[Agent], run: &Run) -> Result<(Audience, String), 
         }
         To::Everyone => {
             let all = living().map(|agent| agent.id).collect();
-            Ok((Audience::Listeners(all), EVERYONE.to_owned()))
+            Ok((Audience::Listeners(all), TOPIC_OF_EVERYONE.to_owned()))
         }
     }
 }
@@ -204,7 +202,7 @@ pub(super) async fn commit(
         Location::Server(_) => work.await,
         Location::File(..) | Location::Memory => place.alone(work).await?,
     };
-    let sent = written.map_err(|error| problems::of_store(&error))?;
+    let sent = written?;
     bus.tell(subjects, &SystemIds::new()).await;
     Ok(sent)
 }
@@ -213,13 +211,24 @@ async fn write(
     location: &Location,
     id: MessageId,
     decision: Decision,
-) -> Result<MessageDetail, StoreError> {
+) -> Result<MessageDetail, Problem> {
     let writing = TaskTracker::new();
-    let store = SqlStore::open(location, &writing).await?;
+    let store = SqlStore::open(location, &writing).await.map_err(read)?;
     let sent = match store.commit(Batch::free(decision)).await {
-        Ok(_) => views::detail(&store, id).await,
-        Err(error) => Err(error),
+        Ok(_) => views::detail(&store, id).await.map_err(read),
+        Err(StoreError::InboxFull { agent, limit }) => Err(full(&store, agent, limit).await),
+        Err(error) => Err(read(error)),
     };
     wiring::close(store, &writing).await;
     sent
+}
+
+/// Nobody knows an agent by its id.
+async fn full(store: &SqlStore, agent: AgentId, limit: u32) -> Problem {
+    let found: Result<Agent, StoreError> = store.get(agent).await;
+    let name = found.map_or_else(|_| agent.to_string(), |agent| agent.name);
+    let text =
+        format!("the inbox of '{name}' is full: {limit} messages wait for it, nothing was sent");
+    let look = format!("see what waits with: fusion-kit message list --to {name} --status pending");
+    Problem::new(ProblemKind::Limited, text).with_help(look)
 }

@@ -62,6 +62,19 @@ impl Names {
         })
     }
 
+    /// Everyone who got a message.
+    pub(super) async fn recipients(
+        &mut self,
+        store: &dyn Reader,
+        message: MessageId,
+    ) -> Result<Vec<AgentName>> {
+        let mut names = Vec::new();
+        for delivery in store.deliveries(message).await? {
+            names.push(self.of(store, delivery.agent_id).await?);
+        }
+        Ok(names)
+    }
+
     async fn delivery(&mut self, store: &dyn Reader, delivery: Delivery) -> Result<DeliveryView> {
         Ok(DeliveryView {
             agent: self.of(store, delivery.agent_id).await?,

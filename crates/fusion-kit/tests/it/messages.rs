@@ -164,6 +164,73 @@ async fn what_can_not_be_sent_is_refused_with_the_limit() {
 }
 
 #[tokio::test]
+async fn a_list_holds_no_more_content_than_it_may_and_says_so() {
+    let project = project();
+    running(&project).await.stop(Signal::INT).await.expect(130);
+    let content = format!("\"{}\"", "x".repeat(1_000_000));
+    project.write("payload", content);
+    let send = [
+        "message",
+        "send",
+        "--to",
+        "reviewer",
+        "--payload",
+        "payload",
+    ];
+    for _ in 0..18 {
+        project.run(send).await.expect(0);
+    }
+    let listed = project.run(["message", "list", "--json"]).await.expect(0);
+    let all = listed.json();
+    let places: Vec<u64> = all["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|message| message["seq"].as_u64().unwrap())
+        .collect();
+    assert_eq!(places, (3..=18).rev().collect::<Vec<_>>());
+    assert_eq!(all["cut"], true);
+    listed.says(&["older messages were left out"]);
+    let few = ["message", "list", "--limit", "16", "--json"];
+    let few = project.run(few).await.expect(0);
+    assert_eq!(
+        (few.json()["cut"].clone(), few.stderr.as_str()),
+        (false.into(), "")
+    );
+    let tail = ["message", "tail", "--limit", "18", "--json"];
+    let tail = project.run(tail).await.expect(0);
+    assert_eq!(tail.stdout.lines().count(), 16);
+}
+
+#[tokio::test]
+async fn limits_are_settings_and_a_full_inbox_is_told_by_its_name() {
+    let mut project = project();
+    running(&project).await.stop(Signal::INT).await.expect(130);
+    project.set("FUSION_INBOX_LIMIT", "1");
+    let send = ["message", "send", "--topic", "broadcast.all", "hello"];
+    project.run(send).await.expect(0);
+    project.run(send).await.expect(1).says(&[
+        "the inbox of '",
+        "' is full: 1 messages wait for it, nothing was sent",
+        "see what waits with: fusion-kit message list --to ",
+    ]);
+    let sent = list(&project, &[]).await;
+    assert_eq!((sent.len(), &sent[0]["recipients"]), (1, &Value::Null));
+    for (name, text, bounds) in [
+        ("FUSION_INBOX_LIMIT", "0", "from 1 to 100000"),
+        ("FUSION_INBOX_LIMIT", "many", "from 1 to 100000"),
+        ("FUSION_MAX_HOPS", "1001", "from 1 to 1000"),
+    ] {
+        project.set("FUSION_INBOX_LIMIT", "1");
+        project.set(name, text);
+        for words in [&send[..], &["resume"]] {
+            let refused = project.run(words).await.expect(2);
+            refused.says(&[&format!("{name} is '{text}'"), bounds]);
+        }
+    }
+}
+
+#[tokio::test]
 async fn with_a_server_a_message_reaches_a_run_of_another_process() {
     let server = Postgres::start(&postgres_binaries().unwrap()).unwrap();
     let mut project = project();

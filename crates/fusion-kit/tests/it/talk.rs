@@ -108,6 +108,28 @@ async fn two_agents_ask_and_answer() {
 }
 
 #[tokio::test]
+async fn what_agents_say_is_seen_while_they_say_it() {
+    let project = example();
+    let ended = project.run(["run", EXAMPLE]).await.expect(0);
+    let told: Vec<&str> = ended
+        .stderr
+        .lines()
+        .filter_map(|line| Some(line.split_once(' ')?.1))
+        .filter(|line| line.contains(" -> "))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "writer -> reviewer  inbox  Is `All about Bees` a good title?",
+            "reviewer -> writer  inbox  It promises too much. What about `The S…",
+            "writer -> reviewer  title.decided  It is `The Short Life of a Bee`.",
+        ]
+    );
+    let quiet = example().run(["run", EXAMPLE, "--no-progress"]).await;
+    assert_eq!(quiet.expect(0).stderr, "");
+}
+
+#[tokio::test]
 async fn a_death_at_every_commit_loses_no_message_and_shows_none_twice() {
     for point in [
         "persistence_sql::before_commit",

@@ -38,3 +38,21 @@ async fn a_server_that_takes_five_seconds_to_answer_costs_time_only() {
     say(&quick, "task.done", "late");
     assert_eq!(heard(&mut near).await, ("late".to_owned(), 1));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_message_waits_for_the_answer_to_the_one_before() {
+    let server = server();
+    let way = SlowWay::to(server.port()).await.unwrap();
+    let url = format!("redis://:{}@127.0.0.1:{}", server.password(), way.port());
+    let (slow, quick) = (bus_at(&url, settings(), 1), bus(&server, 2));
+    let mut far = listen(&quick, "*").await;
+    until_back(&slow).await;
+    way.delay(DELAY);
+    let begun = Instant::now();
+    for number in 0..5 {
+        say(&slow, "task.done", &number.to_string());
+        assert_eq!(heard(&mut far).await, (number.to_string(), 0));
+    }
+    let took = begun.elapsed();
+    assert!(took < DELAY, "five messages took {took:?}");
+}

@@ -7,6 +7,21 @@ use super::{MAX_PATTERN_BYTES, Pattern};
 use crate::conformance::PATTERNS;
 use crate::{Error, Subject};
 
+#[test]
+fn a_pattern_for_topics_has_no_character_that_no_topic_has() {
+    for refused in ["a b", "a.\n*", "[\u{7f}]", "\u{2028}", " "] {
+        let fault = Pattern::of_topics(refused).unwrap_err();
+        let is_meant =
+            matches!(&fault, Error::ForbiddenInPattern { pattern, .. } if pattern == refused);
+        assert!(is_meant, "{refused:?}: {fault}");
+    }
+    assert_eq!(
+        Pattern::of_topics("a.*é[b-c]").unwrap().as_str(),
+        "a.*é[b-c]"
+    );
+    assert_eq!(Pattern::of_topics("").unwrap_err(), Error::EmptyPattern);
+}
+
 /// Redis's rules read straight off the pattern, trying every length for every star.
 fn reference(pattern: &[u8], text: &[u8]) -> bool {
     match (pattern, text) {

@@ -1,6 +1,6 @@
 //! A job of the writer: what a caller wants, and what came of it.
 
-use fusion_core::{AgentId, Change, Decision, NewEvent, NewOutboxEntry};
+use fusion_core::{AgentId, Change, Decision, NewEvent, NewOutboxEntry, RunId};
 use fusion_persistence::{Batch, Claim, Claimed, Committed, Lease, Prune, Result};
 use tokio::sync::oneshot;
 
@@ -55,6 +55,14 @@ impl Written {
     pub(super) fn events(&self) -> impl Iterator<Item = &NewEvent> {
         let own = self.decision().map_or(&[][..], |decision| &decision.events);
         own.iter().chain(&self.told)
+    }
+
+    /// The run in which nobody may listen.
+    pub(super) fn unheard(&self) -> Option<RunId> {
+        match &self.job.work {
+            Work::Commit(batch) => batch.unheard,
+            Work::Claim(_) | Work::Extend(_) | Work::Prune(_) => None,
+        }
     }
 
     /// Whether nothing was written: a claim that found nothing, for example.

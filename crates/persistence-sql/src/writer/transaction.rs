@@ -1,6 +1,8 @@
 //! What happens inside one transaction: the jobs one by one, then what all of them tell.
 
-use fusion_core::{AgentId, Change, NewEvent, NewOutboxEntry};
+use std::collections::BTreeSet;
+
+use fusion_core::{AgentId, Change, NewEvent, NewOutboxEntry, RunId};
 use fusion_persistence::{Committed, Error};
 
 use super::job::{Done, Job, Work, Written};
@@ -9,7 +11,7 @@ use crate::claim::IdleAgents;
 use crate::counts::Counts;
 use crate::failure::{self, Failure};
 use crate::session::{Outcome, Session};
-use crate::{apply, claim, events, mail, outbox, prune, words};
+use crate::{agents, apply, claim, events, mail, outbox, prune, words};
 
 /// What became of a job inside a transaction that is still open.
 pub(super) enum Ran {
@@ -88,6 +90,9 @@ async fn append(session: &mut impl Session, written: &mut [Written]) -> failure:
     let told: Vec<&NewEvent> = written.iter().flat_map(Written::events).collect();
     let count = told.len();
     let mut last = events::append(session, &told).await?;
+    // Under the lock of the event log: who subscribed before these events is seen.
+    let unheard: BTreeSet<RunId> = written.iter().filter_map(Written::unheard).collect();
+    agents::expect_no_listeners(session, &unheard).await?;
     for job in written {
         let own = u64::try_from(job.events().count()).unwrap_or_default();
         last += own;

@@ -103,7 +103,8 @@ impl Storm {
     fn start(&mut self, number: usize) -> Worker {
         self.starts += 1;
         let arguments = [number as u64, PROCESSES as u64, self.starts];
-        let child = Command::new(env!("CARGO_BIN_EXE_fusion-letter-worker"))
+        let child = Command::new(env!("CARGO_BIN_EXE_fusion-storm-worker"))
+            .arg("letters")
             .args([&self.url, self.ledger().to_str().unwrap()])
             .args(arguments.map(|argument| argument.to_string()))
             .args([self.size.messages.to_string(), self.guarded.to_string()])

@@ -31,6 +31,7 @@ pairs! {
     of_two_processes_that_change_a_row_one_wins,
     opposite_orders_of_two_processes_are_sorted_out,
     a_lease_lost_to_another_process_is_lost,
+    nobody_who_subscribes_before_a_batch_is_overlooked,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -107,6 +107,6 @@ fn fault_of(pattern: &Marked<'_>) -> Option<RawFault> {
             "write `*` in its place, such as `task.completed.*`: only what belongs to the run is heard",
         ));
     }
-    let error = pattern.text.parse::<Pattern>().err()?;
+    let error = Pattern::of_topics(pattern.text).err()?;
     Some(RawFault::new(error.to_string(), &pattern.span))
 }

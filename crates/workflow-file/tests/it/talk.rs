@@ -34,3 +34,22 @@ steps:
         ],
     );
 }
+
+#[test]
+fn no_agent_has_the_name_of_all_and_no_pattern_has_what_no_topic_has() {
+    check(
+        r#"version: 1
+name: w
+agents:
+  all: {provider: p, model: m}
+  writer: {provider: p, model: m, subscriptions: ["review done.*", "a\tb", "review.*"]}
+steps:
+- {id: s, agent: writer, prompt: p}
+"#,
+        &[
+            "4:3 no agent can be called `all` [agents write it to send a message to every other agent]",
+            "5:51 pattern \"review done.*\" has ' ': no topic has blanks or control characters",
+            "5:68 pattern \"a\\tb\" has '\\t': no topic has blanks or control characters",
+        ],
+    );
+}

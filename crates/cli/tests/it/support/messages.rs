@@ -1,7 +1,7 @@
 //! What the fake backend says of messages.
 
 use async_trait::async_trait;
-use fusion_api_types::{MessageDetail, MessageList, MessageView, Problem};
+use fusion_api_types::{MessageDetail, MessageList, Problem};
 use fusion_cli::{MessageQuery, Messages, NewMessage, Tail};
 
 use super::Fake;
@@ -12,9 +12,8 @@ impl Messages for Fake {
         self.report(format!("{new:?}"))
     }
 
-    async fn list_messages(&self, query: &MessageQuery) -> Result<Vec<MessageView>, Problem> {
-        let list: MessageList = self.report(format!("{query:?}"))?;
-        Ok(list.messages)
+    async fn list_messages(&self, query: &MessageQuery) -> Result<MessageList, Problem> {
+        self.report(format!("{query:?}"))
     }
 
     async fn show_message(&self, id: &str) -> Result<MessageDetail, Problem> {

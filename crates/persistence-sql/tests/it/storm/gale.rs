@@ -156,6 +156,7 @@ impl Gale {
         } = self.plan;
         let seed = self.next();
         let child = Command::new(env!("CARGO_BIN_EXE_fusion-storm-worker"))
+            .arg("tasks")
             .args([&self.plan.url, self.plan.ledger.to_str().unwrap()])
             .args([number, slots].map(|argument| argument.to_string()))
             .args([seed.to_string(), stalls.to_string(), fenced.to_string()])

@@ -1,35 +1,24 @@
-//! A worker process of the storm of messages in `tests/it/letters.rs`; no part of the product.
+//! A worker of the storm of messages in `tests/it/letters.rs`.
 //!
-//! It sends for half of the agents of the only run in a database and reads for all of them, until its
-//! input ends. Each sender numbers its messages; after a death its next process goes on after the last
-//! number in the store. Readers are naive on purpose: they take no lease, so that another process reads
-//! the same inbox, and only the store keeps a message from being acknowledged twice. What was
-//! acknowledged to a sender goes into a ledger beside the store.
+//! It sends for half of the agents and reads for all of them. Each sender numbers its messages; after a
+//! death its next process goes on after the last number in the store. Readers are naive on purpose: they
+//! take no lease, so that another process reads the same inbox, and only the store keeps a message from
+//! being acknowledged twice. What was acknowledged to a sender goes into a ledger beside the store.
 
 use std::collections::BTreeMap;
-use std::error::Error as StdError;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
-use std::str::FromStr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io::Write;
 use std::time::Duration;
 
-use fusion_core::{
-    Agent, Audience, Draft, IdSource, MessageLimits, Moment, RunId, Timestamp, deliver,
-};
-use fusion_persistence::{
-    AgentReader, Batch, Error, MessageFilter, MessageReader, Page, Patience, Patient, Repository,
-    RunFilter, Store,
-};
-use fusion_persistence_sql::{Durability, Location, SqlStore};
+use fusion_core::{Agent, Audience, Draft, MessageLimits, Moment, RunId, Timestamp, deliver};
+use fusion_persistence::{Batch, Error, MessageFilter, MessageReader, Patient, Repository, Store};
+use fusion_persistence_sql::SqlStore;
 use futures::future::{try_join, try_join_all};
 use serde_json::json;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 
-type Fault = Box<dyn StdError + Send + Sync>;
+use crate::common::{Fault, Seeded, World, next, stop_at_end_of_input};
 
 /// Readers of one process at once.
 const READERS: u64 = 8;
@@ -60,47 +49,30 @@ struct Orders {
     guarded: bool,
 }
 
-fn orders() -> Result<Orders, Fault> {
-    let mut given = std::env::args().skip(1);
+fn orders(given: &mut impl Iterator<Item = String>) -> Result<Orders, Fault> {
     Ok(Orders {
-        url: next(&mut given)?,
-        ledger: next(&mut given)?,
-        process: next(&mut given)?,
-        processes: next(&mut given)?,
-        seed: next(&mut given)?,
-        messages: next(&mut given)?,
-        guarded: next(&mut given)?,
+        url: next(given)?,
+        ledger: next(given)?,
+        process: next(given)?,
+        processes: next(given)?,
+        seed: next(given)?,
+        messages: next(given)?,
+        guarded: next(given)?,
     })
 }
 
-fn next<T: FromStr<Err: StdError + Send + Sync + 'static>>(
-    given: &mut impl Iterator<Item = String>,
-) -> Result<T, Fault> {
-    Ok(given.next().ok_or("an argument is missing")?.parse()?)
-}
-
-#[tokio::main]
-async fn main() -> Result<(), Fault> {
-    let orders = orders()?;
+pub(crate) async fn work(given: &mut impl Iterator<Item = String>) -> Result<(), Fault> {
+    let orders = orders(given)?;
     if !orders.guarded {
         fail::cfg("persistence_sql::settle_again", "return")?;
     }
     let stop = stop_at_end_of_input();
-    let location = Location::from_url(&orders.url, Durability::Full)?;
-    let store = loop {
-        match SqlStore::open(&location, &TaskTracker::new()).await {
-            Err(Error::Unavailable { .. }) => sleep(IDLE).await,
-            opened => break opened?,
-        }
-    };
-    let runs = store.list(&RunFilter::default(), Page::first(1)).await?;
-    let run = runs.first().ok_or("there is no run")?.id;
-    let agents = store.agents_of_run(run).await?.into_iter();
+    let World { store, run, agents } = World::open(&orders.url).await?;
     let worker = Worker {
         ledger: OpenOptions::new().append(true).open(&orders.ledger)?,
-        agents: (0..).zip(agents.map(|(agent, _)| agent)).collect(),
+        agents: (0..).zip(agents).collect(),
         seeded: Seeded::new(orders.seed),
-        store: Patient::new(store, Patience::default()),
+        store,
         orders,
         run,
     };
@@ -109,50 +81,6 @@ async fn main() -> Result<(), Fault> {
     let sending = try_join_all(own.map(|number| worker.send_all(*number, &stop)));
     let reading = try_join_all((0..READERS).map(|_| worker.read_all(&stop)));
     try_join(sending, reading).await.map(|_| ())
-}
-
-/// The input ends with the process that started this one, too.
-fn stop_at_end_of_input() -> CancellationToken {
-    let stop = CancellationToken::new();
-    let ended = stop.clone();
-    std::thread::spawn(move || {
-        std::io::stdin().read_to_end(&mut Vec::new()).ok();
-        ended.cancel();
-    });
-    stop
-}
-
-/// Ids and chances that follow from a seed.
-#[derive(Debug)]
-struct Seeded {
-    seed: u64,
-    ids: AtomicU64,
-    chances: AtomicU64,
-}
-
-impl IdSource for Seeded {
-    fn uuid(&self) -> Uuid {
-        Uuid::from_u64_pair(self.seed, self.ids.fetch_add(1, Ordering::Relaxed))
-    }
-}
-
-impl Seeded {
-    const fn new(seed: u64) -> Self {
-        Self {
-            seed,
-            ids: AtomicU64::new(1),
-            chances: AtomicU64::new(seed),
-        }
-    }
-
-    /// The generator `SplitMix64`.
-    fn chance(&self, below: u64) -> u64 {
-        let step = 0x9e37_79b9_7f4a_7c15;
-        let mut mixed = self.chances.fetch_add(step, Ordering::Relaxed);
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % below.max(1)
-    }
 }
 
 struct Worker {

@@ -1,15 +1,12 @@
-//! A worker process of the kill storm in `tests/it/storm.rs`; no part of the product.
+//! A worker of the kill storm in `tests/it/storm.rs`.
 //!
-//! It works on the tasks of the only run in a database, as several agents at once, until its input
-//! ends. Beside the store it writes a ledger, a line before and after each completion. It is naive on
-//! purpose: before it completes a task it reads the row again and takes it as it is, so that only the
-//! fence keeps out the result of a worker that lost its lease.
+//! It works on tasks as several agents at once. Beside the store it writes a ledger, a line before and
+//! after each completion. It is naive on purpose: before it completes a task it reads the row again and
+//! takes it as it is, so that only the fence keeps out the result of a worker that lost its lease.
 
 use std::error::Error as StdError;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
-use std::str::FromStr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io::Write;
 use std::time::Duration;
 
 use fusion_core::{
@@ -18,19 +15,17 @@ use fusion_core::{
     Task, TaskState, Timestamp, Usage,
 };
 use fusion_persistence::{
-    AgentReader, Batch, Claim, Claimed, Error, Fence, JournalReader, Lease, Page, Patience,
-    Patient, Repository, RunFilter, Store, TaskReader,
+    Batch, Claim, Claimed, Error, Fence, JournalReader, Lease, Patient, Repository, Store,
+    TaskReader,
 };
-use fusion_persistence_sql::{Durability, Location, SqlStore};
+use fusion_persistence_sql::SqlStore;
 use futures::future::try_join_all;
 use serde_json::json;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{interval, sleep};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 
-type Fault = Box<dyn StdError + Send + Sync>;
+use crate::common::{Fault, Seeded, World, next, stop_at_end_of_input};
 
 const LEASE: Duration = Duration::from_millis(300);
 const HEARTBEAT: Duration = Duration::from_millis(100);
@@ -56,96 +51,34 @@ struct Orders {
     fenced: bool,
 }
 
-fn orders() -> Result<Orders, Fault> {
-    let mut given = std::env::args().skip(1);
+fn orders(given: &mut impl Iterator<Item = String>) -> Result<Orders, Fault> {
     Ok(Orders {
-        url: next(&mut given)?,
-        ledger: next(&mut given)?,
-        process: next(&mut given)?,
-        slots: next(&mut given)?,
-        seed: next(&mut given)?,
-        stalls: next(&mut given)?,
-        fenced: next(&mut given)?,
+        url: next(given)?,
+        ledger: next(given)?,
+        process: next(given)?,
+        slots: next(given)?,
+        seed: next(given)?,
+        stalls: next(given)?,
+        fenced: next(given)?,
     })
 }
 
-fn next<T: FromStr<Err: StdError + Send + Sync + 'static>>(
-    given: &mut impl Iterator<Item = String>,
-) -> Result<T, Fault> {
-    Ok(given.next().ok_or("an argument is missing")?.parse()?)
-}
-
-#[tokio::main]
-async fn main() -> Result<(), Fault> {
-    let orders = orders()?;
+pub(crate) async fn work(given: &mut impl Iterator<Item = String>) -> Result<(), Fault> {
+    let orders = orders(given)?;
     if !orders.fenced {
         fail::cfg("persistence_sql::fence_off", "return")?;
     }
     let stop = stop_at_end_of_input();
-    let location = Location::from_url(&orders.url, Durability::Full)?;
-    let store = loop {
-        match SqlStore::open(&location, &TaskTracker::new()).await {
-            Err(Error::Unavailable { .. }) => sleep(IDLE).await,
-            opened => break opened?,
-        }
-    };
-    let runs = store.list(&RunFilter::default(), Page::first(1)).await?;
-    let run = runs.first().ok_or("there is no run")?.id;
-    let agents = store.agents_of_run(run).await?.into_iter();
-    let agents = agents.map(|(agent, _)| agent.id).collect();
+    let World { store, run, agents } = World::open(&orders.url).await?;
     let slots = orders.slots;
     let worker = Worker {
-        agents,
-        ..Worker::new(orders, Patient::new(store, Patience::default()), run)?
+        agents: agents.into_iter().map(|agent| agent.id).collect(),
+        ..Worker::new(orders, store, run)?
     };
     tokio::select! {
         ended = try_join_all((0..slots).map(|_| worker.slot(&stop))) => ended.map(|_| ()),
         broken = worker.beat() => broken,
         broken = worker.rescue() => broken,
-    }
-}
-
-/// The input ends with the process that started this one, too.
-fn stop_at_end_of_input() -> CancellationToken {
-    let stop = CancellationToken::new();
-    let ended = stop.clone();
-    std::thread::spawn(move || {
-        std::io::stdin().read_to_end(&mut Vec::new()).ok();
-        ended.cancel();
-    });
-    stop
-}
-
-/// Ids and chances that follow from a seed.
-#[derive(Debug)]
-struct Seeded {
-    seed: u64,
-    ids: AtomicU64,
-    chances: AtomicU64,
-}
-
-impl IdSource for Seeded {
-    fn uuid(&self) -> Uuid {
-        Uuid::from_u64_pair(self.seed, self.ids.fetch_add(1, Ordering::Relaxed))
-    }
-}
-
-impl Seeded {
-    const fn new(seed: u64) -> Self {
-        Self {
-            seed,
-            ids: AtomicU64::new(1),
-            chances: AtomicU64::new(seed),
-        }
-    }
-
-    /// The generator `SplitMix64`.
-    fn chance(&self, below: u64) -> u64 {
-        let step = 0x9e37_79b9_7f4a_7c15;
-        let mut mixed = self.chances.fetch_add(step, Ordering::Relaxed);
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % below.max(1)
     }
 }
 
