@@ -6,6 +6,8 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use fusion_workspaces::{Command, Exit, Launcher, Limits, Owners, Program, Scratch, Usage};
@@ -49,7 +51,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         processes: 64,
         ..Limits::default()
     });
-    let alone = throughput(&launcher, &other, std::future::pending::<()>()).await?;
+    let alone = throughput(&launcher, &other, Box::pin(std::future::pending())).await?;
     println!("alone: {alone:.1} commands a second");
     for (number, (name, script)) in (1..).zip(BOMBS) {
         let scratch = Scratch::new(&owners, number)?;
@@ -68,10 +70,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             launcher.run(&dir, &command, &cancel).await
         };
         let ended = tokio::sync::Mutex::new(None);
-        let beside = throughput(&launcher, &other, async {
+        let bomb = Box::pin(async {
             *ended.lock().await = Some(bomb.await);
-        })
-        .await?;
+        });
+        let beside = throughput(&launcher, &other, bomb).await?;
         let grown = peak().saturating_sub(before);
         let Some(finished) = ended.into_inner().transpose()? else {
             println!("{name}: not over when the window was");
@@ -103,31 +105,30 @@ fn ending(exit: Exit) -> String {
 async fn throughput(
     launcher: &Launcher,
     other: &Scratch,
-    until: impl Future<Output = ()>,
+    mut until: Pin<Box<dyn Future<Output = ()> + Send + '_>>,
 ) -> fusion_workspaces::Result<f64> {
     let began = Instant::now();
-    let mut done = 0.0;
+    let done = AtomicU32::new(0);
     let work = async {
         while began.elapsed() < WINDOW {
             let (command, cancel) = (shell("true", WINDOW), CancellationToken::new());
             launcher.run(other.dir(), &command, &cancel).await?;
-            done += 1.0;
+            done.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
     };
-    let mut until = std::pin::pin!(until);
-    let mut work = std::pin::pin!(work);
+    let mut work = Box::pin(work);
     let is_over = tokio::select! {
         worked = &mut work => { worked?; false }
         () = &mut until => true,
     };
     let took = began.elapsed();
+    drop(work);
     if !is_over {
         // The bomb may be a moment later than the other.
         tokio::time::timeout(WINDOW, until).await.ok();
     }
-    drop(work);
-    Ok(done / took.as_secs_f64())
+    Ok(f64::from(done.into_inner()) / took.as_secs_f64())
 }
 
 fn shell(script: &str, timeout: Duration) -> Command {
