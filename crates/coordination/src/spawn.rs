@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use fusion_core::{
-    Agent, AgentId, AgentState, Assignee, Decision, Run, RunId, RunPlan, StepSpec, ToolGroup,
-    Workflow, WorkflowDefinition, WorkflowId, WorkflowState, Workspace, WorkspaceId, error_chain,
+    Agent, AgentId, AgentState, Assignee, Change, Decision, Run, RunId, RunPlan, StepSpec,
+    ToolGroup, Workflow, WorkflowDefinition, WorkflowId, WorkflowState, Workspace, WorkspaceId,
+    error_chain,
 };
 use fusion_persistence::{Batch, Repository};
 use fusion_workspaces::{Owners, SandboxReport, choose_uid};
@@ -289,6 +290,32 @@ impl Coordinator {
         Ok(Ok(()))
     }
 
+    /// The same for a run that is taken up again, maybe on another machine or with other settings.
+    /// What can't be looked at keeps its record: its commands say what is wrong.
+    pub(crate) async fn renew_sandbox(&self, run: &Run) -> Result<()> {
+        let mut agents = self.parts.store.agents_of_run(run.id).await?;
+        let known = agents.clone();
+        if let Err(error) = self.note_sandbox(run, &mut agents).await? {
+            tracing::warn!(error = %error_chain(&error), "what holds commands is not known");
+        }
+        for ((agent, _), (known, _)) in agents.into_iter().zip(known) {
+            if agent != known && agent.state != AgentState::Terminated {
+                self.update_if_unchanged(agent).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes an agent's record, unless somebody else has just written it.
+    async fn update_if_unchanged(&self, agent: Agent) -> Result<()> {
+        let mut decision = Decision::default();
+        decision.changes.push(Change::update(agent));
+        match self.commit(Batch::free(decision)).await {
+            Err(error) if error.is_conflict() => Ok(()),
+            outcome => outcome,
+        }
+    }
+
     pub(crate) async fn look(
         &self,
         agent: &Agent,
@@ -296,7 +323,7 @@ impl Coordinator {
     ) -> Result<fusion_workspaces::Result<SandboxReport>> {
         let workspaces = self.workspaces_of(workspace);
         let (name, uid) = (workspace.agent_id.to_string(), workspace.process_uid);
-        let dir = match off_runtime(move || workspaces.open(&name, uid)).await? {
+        let dir = match off_runtime(move || workspaces.open_beside(&name, uid)).await? {
             Ok(dir) => dir,
             Err(error) => return Ok(Err(error)),
         };

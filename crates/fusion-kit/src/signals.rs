@@ -33,7 +33,7 @@ fn caught() -> io::Result<Signals> {
     Ok(Signals {
         interrupt: signal(SignalKind::interrupt())?,
         terminate: signal(SignalKind::terminate())?,
-        hang_up: signal(SignalKind::hangup())?,
+        hang_up: hang_up()?,
     })
 }
 
@@ -53,10 +53,39 @@ async fn overdue(ended: &CancellationToken) {
     tokio::time::sleep(FAREWELL).await;
 }
 
+fn hang_up() -> io::Result<Option<Signal>> {
+    if is_hang_up_ignored() {
+        return Ok(None);
+    }
+    signal(SignalKind::hangup()).map(Some)
+}
+
+/// Whether SIGHUP, the first signal, is ignored since the program began.
+fn is_hang_up_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut ignored = status
+        .lines()
+        .filter_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.next().map(str::trim);
+    ignored
+        .and_then(|signals| u64::from_str_radix(signals, 16).ok())
+        .is_some_and(|signals| signals & 1 == 1)
+}
+
+async fn received(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    hang_up: Signal,
+    /// `None` where whoever started the program wants it to go on without the terminal (`nohup`).
+    hang_up: Option<Signal>,
 }
 
 impl Signals {
@@ -64,7 +93,7 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
-            _ = self.hang_up.recv() => {}
+            () = received(&mut self.hang_up) => {}
         }
     }
 }

@@ -123,6 +123,19 @@ fn a_workspace_opens_only_for_its_own_user() {
 }
 
 #[test]
+fn a_look_into_a_workspace_leaves_what_is_being_written() {
+    let place = Place::new();
+    let agent = place.agent(1);
+    let drafts = agent.path().join(".agent/drafts");
+    fs::create_dir(&drafts).unwrap();
+    fs::write(drafts.join(".fusion-draft-0"), "half").unwrap();
+    place.workspaces.open_beside(&name(1), uid(1)).unwrap();
+    assert!(drafts.join(".fusion-draft-0").exists());
+    place.workspaces.open(&name(1), uid(1)).unwrap();
+    assert!(!drafts.exists());
+}
+
+#[test]
 fn agents_never_get_root_or_an_id_outside_of_their_range() {
     let place = Place::new();
     for uid in [Some(0), Some(1), Some(u32::MAX)] {
