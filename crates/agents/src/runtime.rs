@@ -36,6 +36,8 @@ pub struct Runtime {
     pub ids: Arc<dyn IdSource>,
     /// Everything ends: what a cancelled call cost is asked for a moment only.
     pub ends: CancellationToken,
+    /// The agent is held: what is under way is ended, and nothing further is begun.
+    pub pause: CancellationToken,
 }
 
 /// What a task is written to, and how its agent talks to others.
@@ -147,7 +149,7 @@ impl Work<'_> {
                 Action::Tool(call) => Intent::tool(call, self.toolbox.effect(&call.name)),
                 Action::Check => Intent::check(&self.brief.verify),
             };
-            if self.place.cancel.is_cancelled() {
+            if self.place.cancel.is_cancelled() || self.runtime.pause.is_cancelled() {
                 return Ok(self.halted(Halt::Stopped, None));
             }
             let entry = self.begin(intent, ports.journal).await?;
@@ -240,7 +242,8 @@ impl Work<'_> {
     /// Puts what arrived before the model. It is written with the intent of the turn that reads it.
     async fn take_in_messages(&mut self) {
         // A lost turn is repeated as it was.
-        if self.lost.is_some() || self.place.cancel.is_cancelled() {
+        let stops = self.place.cancel.is_cancelled() || self.runtime.pause.is_cancelled();
+        if self.lost.is_some() || stops {
             return;
         }
         // What can't be read now is read at the next turn.

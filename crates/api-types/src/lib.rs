@@ -4,6 +4,7 @@
 //! Names are `snake_case`, times RFC 3339 in UTC, money is US dollars as decimal text, ids are
 //! plain text. States are text too, so that an older reader survives a newer state.
 
+mod agent;
 mod database;
 mod message;
 mod problem;
@@ -12,6 +13,10 @@ mod run;
 mod tool;
 mod workflow;
 
+pub use agent::{
+    AgentDetail, AgentLeft, AgentList, AgentLog, AgentLogEntry, AgentSent, AgentSummary, AgentTask,
+    AgentsEnded, WorkspaceView,
+};
 pub use database::{
     BackupReport, CheckView, DatabaseStatus, DatabaseView, MigrationReport, RekeyReport,
     RestoreReport, SchemaView, VerifyReport,

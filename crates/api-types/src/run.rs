@@ -147,8 +147,8 @@ pub struct StepView {
     pub task_id: String,
     /// `queued`, `assigned`, `running`, `completed`, `failed` or `cancelled`.
     pub state: String,
-    /// Why it was cancelled: `condition_false`, `dependency_skipped`, `dependency_failed` or
-    /// `requested`.
+    /// Why it was cancelled: `condition_false`, `dependency_skipped`, `dependency_failed`,
+    /// `requested` or `agent_ended`.
     pub cancel_reason: Option<String>,
     /// Ids of the steps that must end before it.
     pub needs: Vec<String>,

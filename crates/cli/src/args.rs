@@ -1,5 +1,6 @@
 //! The command line: a pure reading of arguments, nothing is looked up.
 
+mod agent;
 mod message;
 mod provider;
 mod tool;
@@ -11,6 +12,11 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+pub use agent::{
+    AgentArgs, AgentCommand, AgentListArgs, AgentSendArgs, AgentStateName, Changes, LogsArgs,
+    PauseArgs, PauseWhen, SpawnArgs, TerminateArgs, UpdateArgs, WhichAgent, WorkspaceKind,
+    WorkspacePolicy,
+};
 pub use message::{
     MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs, MessageName, MessageStatus,
     SendArgs, TailArgs,
@@ -99,6 +105,8 @@ pub enum Command {
     Workflow(WorkflowArgs),
     /// Write a first workflow to start from.
     Init(InitArgs),
+    /// Make agents that stay, give them work, hold and end agents.
+    Agent(AgentArgs),
     /// Send messages to agents and look at what they send each other.
     Message(MessageArgs),
     /// Look after model providers: add, test, look at models and quotas.
@@ -418,6 +426,7 @@ where
         | Command::Resume(_)
         | Command::Workflow(_)
         | Command::Init(_)
+        | Command::Agent(_)
         | Command::Message(_)
         | Command::Provider(_)
         | Command::Db(_)

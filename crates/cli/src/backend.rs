@@ -1,5 +1,6 @@
 //! The port behind the commands.
 
+mod agents;
 mod messages;
 mod providers;
 mod tools;
@@ -13,6 +14,7 @@ use fusion_api_types::{
     RestoreReport, RunDetail, RunSummary, VerifyReport, WorkflowSummary,
 };
 
+pub use agents::{AgentChanges, AgentQuery, Agents, Log, NewAgents};
 pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
 pub use providers::{AskKey, NewProvider, Providers};
 pub use tools::{HeldCommand, NotRun, ToolFolder, Tools};
@@ -46,7 +48,7 @@ pub struct ResumeRequest {
 /// A failed or interrupted run is not an error: it is a `RunDetail` that says so. A `Problem`
 /// means that the request itself could not be done; then nothing is left behind.
 #[async_trait]
-pub trait Backend: Upkeep + Providers + Messages + Tools + Send + Sync {
+pub trait Backend: Upkeep + Providers + Messages + Agents + Tools + Send + Sync {
     /// Reads and checks a workflow file; changes nothing.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! One module for each noun of the command line.
 
+pub(crate) mod agent;
 pub(crate) mod db;
 pub(crate) mod init;
 pub(crate) mod message;

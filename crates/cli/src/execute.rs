@@ -65,6 +65,7 @@ async fn dispatch(
                 commands::workflow::validate(&file, backend, session).await
             }
         },
+        Command::Agent(agent) => commands::agent::agent(&agent.command, backend, session).await,
         Command::Init(init) => commands::init::init(&init, session),
         Command::Message(message) => {
             commands::message::message(&message.command, backend, session).await

@@ -20,16 +20,19 @@ mod terminal;
 mod text;
 
 pub use args::{
-    AddArgs, BackupArgs, Cli, ColorChoice, Command, DbArgs, DbCommand, DetectArgs, Global,
-    InitArgs, InputArg, ListArgs, MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs,
-    MessageName, MessageStatus, ModelsArgs, ProviderArgs, ProviderCommand, ProviderName, RekeyArgs,
-    RemoveArgs, RestoreArgs, ResumeArgs, RunArgs, RunCommand, SandboxArgs, SandboxCommand,
-    SandboxRunArgs, SendArgs, ShowArgs, StartArgs, TailArgs, Template, TestArgs, ToolArgs,
-    ToolCallArgs, ToolCommand, ValidateArgs, VerifyArgs, WorkflowArgs, WorkflowCommand, parse,
+    AddArgs, AgentArgs, AgentCommand, AgentListArgs, AgentSendArgs, AgentStateName, BackupArgs,
+    Changes, Cli, ColorChoice, Command, DbArgs, DbCommand, DetectArgs, Global, InitArgs, InputArg,
+    ListArgs, LogsArgs, MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs,
+    MessageName, MessageStatus, ModelsArgs, PauseArgs, PauseWhen, ProviderArgs, ProviderCommand,
+    ProviderName, RekeyArgs, RemoveArgs, RestoreArgs, ResumeArgs, RunArgs, RunCommand, SandboxArgs,
+    SandboxCommand, SandboxRunArgs, SendArgs, ShowArgs, SpawnArgs, StartArgs, TailArgs, Template,
+    TerminateArgs, TestArgs, ToolArgs, ToolCallArgs, ToolCommand, UpdateArgs, ValidateArgs,
+    VerifyArgs, WhichAgent, WorkflowArgs, WorkflowCommand, WorkspaceKind, WorkspacePolicy, parse,
 };
 pub use backend::{
-    AskKey, Backend, Content, HeldCommand, MessageQuery, Messages, NewMessage, NewProvider, NotRun,
-    Progress, Providers, ResumeRequest, RunRequest, Tail, To, ToolFolder, Tools, Upkeep,
+    AgentChanges, AgentQuery, Agents, AskKey, Backend, Content, HeldCommand, Log, MessageQuery,
+    Messages, NewAgents, NewMessage, NewProvider, NotRun, Progress, Providers, ResumeRequest,
+    RunRequest, Tail, To, ToolFolder, Tools, Upkeep,
 };
 pub use execute::{execute, refuse};
 pub use exit::Exit;

@@ -86,6 +86,22 @@ impl Look {
         }
     }
 
+    /// Of an agent; `note` says more of its state.
+    pub(crate) fn of_agent(state: &str, note: Option<&str>) -> Self {
+        let label = match note {
+            Some(note) => format!("{state} ({})", clean_line(note)),
+            None => clean_line(state),
+        };
+        match state {
+            "idle" => Self::new("·", &label, Tone::Quiet),
+            "working" => Self::new("▸", &label, Tone::Busy),
+            "paused" => Self::new("!", &label, Tone::Warn),
+            "error" => Self::new("✗", &label, Tone::Bad),
+            "terminated" => Self::new("-", &label, Tone::Quiet),
+            _ => Self::new("?", &label, Tone::Quiet),
+        }
+    }
+
     /// Of a message or of one of its deliveries.
     pub(crate) fn of_message(status: &str) -> Self {
         match status {

@@ -11,6 +11,7 @@ use fusion_providers::Registry;
 use fusion_web::Web;
 use fusion_workspaces::{Launcher, Owners, Workspaces};
 
+use crate::crew::{Crew, InHand};
 use crate::{Error, Notices, Result};
 
 /// What the engine is made of.
@@ -41,12 +42,17 @@ pub struct Options {
     pub owners: Owners,
     /// Where new workspaces are made; existing ones are where their row says.
     pub workspaces_root: PathBuf,
+    /// Where the workspaces of ended agents are packed to.
+    pub archives_root: PathBuf,
     /// How long a claim holds without a heartbeat.
     pub lease: Duration,
     /// How often leases are extended.
     pub heartbeat: Duration,
     /// How often the store is looked at when nobody calls.
     pub sweep: Duration,
+    /// How old something half done must be before it is taken for left by a dead process: zero where
+    /// no other process writes to the store.
+    pub grace: Duration,
     /// How long events and metrics are kept; `None` keeps them for ever.
     pub retention: Option<Duration>,
     /// What bounds the messages of agents and of the engine.
@@ -59,6 +65,12 @@ pub struct Coordinator {
     pub(crate) parts: Arc<Parts>,
     pub(crate) options: Arc<Options>,
     pub(crate) node: NodeId,
+    /// The workers of this process.
+    pub(crate) crew: Arc<Crew>,
+    /// What this process is about to make or to end: not to be taken for left.
+    pub(crate) in_hand: Arc<InHand>,
+    /// Held while user ids are chosen, so that no two agents get one.
+    pub(crate) uids: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Coordinator {
@@ -70,6 +82,9 @@ impl Coordinator {
             parts: Arc::new(parts),
             options: Arc::new(options),
             node,
+            crew: Arc::default(),
+            in_hand: Arc::default(),
+            uids: Arc::default(),
         }
     }
 
@@ -104,12 +119,21 @@ impl Coordinator {
         let committed = self.parts.store.commit(batch).await?;
         let payload: Arc<[u8]> = committed.last_seq.to_string().into_bytes().into();
         for topic in topics {
-            match topic.parse::<Subject>() {
-                Ok(subject) => self.parts.bus.publish(&subject, Arc::clone(&payload)),
-                Err(error) => tracing::warn!(%error, topic, "an event's topic is not a subject"),
-            }
+            self.publish(&topic, &payload);
         }
         Ok(())
+    }
+
+    /// Says on the bus that there is something to look for.
+    pub(crate) fn hint(&self, topic: &str) {
+        self.publish(topic, &Arc::from([]));
+    }
+
+    fn publish(&self, topic: &str, payload: &Arc<[u8]>) {
+        match topic.parse::<Subject>() {
+            Ok(subject) => self.parts.bus.publish(&subject, Arc::clone(payload)),
+            Err(error) => tracing::warn!(%error, topic, "an event's topic is not a subject"),
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use fusion_core::{Coded, ErrorCode, IllegalTransition, RunId, WorkflowState};
 
+use crate::agents::Fault;
+
 /// A failure of the engine. A task's own failure is not one: it is a state of the task.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -68,6 +70,42 @@ pub enum Error {
         /// How it ended.
         state: WorkflowState,
     },
+    /// An agent that was to begin a task was paused or ended just then: the task waits.
+    #[error("the agent '{agent}' is held")]
+    Held {
+        /// Its name.
+        agent: String,
+    },
+    /// The state of an agent does not allow what was asked.
+    #[error("the agent '{agent}' refuses")]
+    Lifecycle {
+        /// Its name.
+        agent: String,
+        /// Which move.
+        #[source]
+        source: IllegalTransition,
+    },
+    /// Agents can't be spawned as they were described.
+    #[error("{}", listed(faults))]
+    Description {
+        /// All that is wrong.
+        faults: Vec<Fault>,
+    },
+    /// Only a standing agent can be changed: one of a run works as its workflow file says.
+    #[error("the agent '{agent}' belongs to a run: its workflow file says what it works with")]
+    OfRun {
+        /// Its name.
+        agent: String,
+    },
+    /// Another operation on the agent is under way in this process.
+    #[error("the agent '{agent}' is being spawned or ended just now")]
+    Busy {
+        /// Its name.
+        agent: String,
+    },
+    /// A message can't be sent.
+    #[error(transparent)]
+    Message(#[from] fusion_core::MessageFault),
     /// A rule was asked for a move that its state machine does not have: a fault of ours.
     #[error(transparent)]
     Illegal(#[from] IllegalTransition),
@@ -94,15 +132,31 @@ impl Error {
         )
     }
 
+    /// Whether deciding again on what is there now may work: another writer was first, or the lease
+    /// that was read is gone.
+    pub(crate) const fn lost_a_race(&self) -> bool {
+        self.is_conflict() || self.is_fenced()
+    }
+
     /// Whether a unique value, such as the version of a workflow, was taken by another writer.
     pub(crate) const fn is_taken(&self) -> bool {
         matches!(self, Self::Store(fusion_persistence::Error::Exists { .. }))
+    }
+
+    /// Whether a task could not begin because its agent was held.
+    pub(crate) const fn is_held(&self) -> bool {
+        matches!(self, Self::Held { .. })
     }
 
     /// Whether the lease is lost: the result must be dropped.
     pub(crate) const fn is_fenced(&self) -> bool {
         matches!(self, Self::Store(fusion_persistence::Error::Fenced { .. }))
     }
+}
+
+fn listed(faults: &[Fault]) -> String {
+    let told: Vec<String> = faults.iter().map(Fault::to_string).collect();
+    told.join("; ")
 }
 
 impl Coded for Error {
@@ -113,7 +167,13 @@ impl Coded for Error {
             Self::Workspace { source, .. } => source.code(),
             Self::Store(source) => source.code(),
             Self::Unserved { code, .. } => *code,
-            Self::Ended { .. } => ErrorCode::Conflict,
+            Self::Ended { .. }
+            | Self::Held { .. }
+            | Self::Lifecycle { .. }
+            | Self::OfRun { .. }
+            | Self::Busy { .. } => ErrorCode::Conflict,
+            Self::Description { .. } => ErrorCode::InvalidInput,
+            Self::Message(source) => source.code(),
             Self::Illegal(_) | Self::Broken(_) => ErrorCode::Internal,
         }
     }

@@ -1,6 +1,6 @@
 //! Ends a run whose tasks have all ended.
 
-use fusion_core::{Run, TaskState};
+use fusion_core::{Run, Task};
 use fusion_persistence::Batch;
 use serde_json::{Map, Value};
 
@@ -9,11 +9,12 @@ use crate::plan::Plan;
 use crate::{Coordinator, Result};
 
 impl Coordinator {
-    /// Gathers the run's outputs, ends it and its agents.
+    /// Gathers the run's outputs, ends it and its agents. That another process did so meanwhile, or that
+    /// an agent was paused, is no failure: the run is looked at again.
     pub(crate) async fn finish(&self, plan: &Plan, run: Run) -> Result<()> {
         let tasks = self.parts.store.tasks_of_run(run.id).await?;
         let agents = self.parts.store.agents_of_run(run.id).await?;
-        let failed = tasks.iter().any(|task| task.state == TaskState::Failed);
+        let failed = tasks.iter().any(Task::is_failure);
         let outputs = if failed {
             Ok(Value::Null)
         } else {
@@ -21,7 +22,10 @@ impl Coordinator {
         };
         let agents = agents.into_iter().map(|(agent, _)| agent).collect();
         let decision = run.finish(&tasks, agents, outputs, self.moment())?;
-        self.commit(Batch::free(decision)).await
+        match self.commit(Batch::free(decision)).await {
+            Err(error) if error.is_conflict() => Ok(()),
+            other => other,
+        }
     }
 }
 

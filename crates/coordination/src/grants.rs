@@ -6,7 +6,7 @@ use std::path::Path;
 
 use fusion_core::{Agent, AgentSpec, NetworkAccess, SandboxSpec, error_chain};
 use fusion_workflow_file::{GrantList, Granted, GrantedFolders, granted_folders};
-use fusion_workspaces::Launcher;
+use fusion_workspaces::{Launcher, Usage, WorkspaceDir};
 use serde_json::{Value, json};
 
 use crate::spawn::NewRun;
@@ -78,6 +78,15 @@ fn check(
         read,
         write,
         ..spec.sandbox.clone()
+    })
+}
+
+/// An agent's workspace with the bound on what it may take of the disk.
+pub(crate) fn bounded(workspace: WorkspaceDir, agent: &Agent) -> WorkspaceDir {
+    let (own, usual) = (granted_to(agent).limits, workspace.quota());
+    workspace.with_quota(Usage {
+        bytes: own.disk.unwrap_or(usual.bytes),
+        files: own.files.unwrap_or(usual.files),
     })
 }
 

@@ -6,13 +6,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use fusion_agents::{Journal, JournalRefused, Record};
 use fusion_core::{
-    Agent, Change, Decision, EntryKind, EntryState, EventType, JournalEntry, Message, MessageId,
-    NewEvent, Severity, Task, Timestamp, Usage, deliver,
+    Agent, AgentState, Change, Decision, EntryKind, EntryState, EventType, JournalEntry, Message,
+    MessageId, NewEvent, Row, Severity, Task, Timestamp, Usage, deliver,
 };
-use fusion_persistence::{Batch, Fence};
+use fusion_persistence::{Batch, Fence, Repository};
 use serde_json::{Value, json};
 
 use crate::{Coordinator, Error, Result};
+
+/// Tries of a write that meets other writers of the agent's row.
+const CONFLICT_TRIES: usize = 20;
 
 /// Writes the records of one task. The decision that began the task goes with the first.
 #[derive(Debug)]
@@ -131,10 +134,65 @@ impl<'a> TaskJournal<'a> {
         change
     }
 
-    /// Commits records under the task's fence.
+    /// Commits records under the task's fence. That somebody changed the agent's row meanwhile is no
+    /// obstacle, unless the work has not begun and the agent may not begin it any more.
+    ///
+    /// # Errors
+    /// [`Error::Held`] in that case; else as a commit.
     pub(crate) async fn write(&self, records: Vec<Record>) -> Result<()> {
-        let batch = Batch::fenced(self.fence(), self.decide(records));
-        self.coordinator.commit(batch).await
+        let mut decision = self.decide(records);
+        let mut tries = 0;
+        loop {
+            // Only what is about the agent can meet another writer.
+            let again = agent_in(&mut decision).is_some() && tries < CONFLICT_TRIES;
+            let spare = again.then(|| decision.clone());
+            let batch = Batch::fenced(self.fence(), decision);
+            decision = match (self.coordinator.commit(batch).await, spare) {
+                (Err(error), Some(spare)) if error.is_conflict() => spare,
+                (other, _) => return other,
+            };
+            self.rebase(&mut decision).await?;
+            tries += 1;
+        }
+    }
+
+    /// Reads the agent's row again: what was decided about it is decided anew.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(crate) async fn look_again(&self) -> Result<()> {
+        let id = self.agent().id;
+        *locked(&self.agent) = self.coordinator.parts.store.get(id).await?;
+        Ok(())
+    }
+
+    /// Puts a decision about the agent on the row as it is now.
+    async fn rebase(&self, decision: &mut Decision) -> Result<()> {
+        let moment = self.coordinator.moment();
+        let id = self.agent().id;
+        let mut now = self.coordinator.parts.store.get(id).await?;
+        let begins = begins_the_task(decision);
+        let Some(wanted) = agent_in(decision) else {
+            return Ok(());
+        };
+        if begins {
+            if now.state != AgentState::Idle {
+                return Err(Error::Held { agent: now.name });
+            }
+            now.transition(AgentState::Working, moment.now)?;
+            now.last_heartbeat = Some(moment.now);
+        }
+        now.message_subscriptions
+            .clone_from(&wanted.message_subscriptions);
+        *wanted = now.clone();
+        now.version += 1;
+        *locked(&self.agent) = now;
+        Ok(())
+    }
+
+    /// Whether the decision that began the task is still to be written.
+    pub(crate) fn is_unopened(&self) -> bool {
+        locked(&self.opening).is_some()
     }
 
     /// Keeps the reason of a refusal for [`refusal`](Self::refusal).
@@ -214,6 +272,22 @@ impl Journal for TaskJournal<'_> {
             .await
             .map_err(|error| self.refuse(error))
     }
+}
+
+/// What a decision writes into the row of the agent at work.
+fn agent_in(decision: &mut Decision) -> Option<&mut Agent> {
+    decision.changes.iter_mut().find_map(|change| {
+        if let Change::Update(Row::Agent(agent)) = change {
+            Some(&mut **agent)
+        } else {
+            None
+        }
+    })
+}
+
+fn begins_the_task(decision: &Decision) -> bool {
+    let writes_it = |change: &Change| matches!(change, Change::Update(Row::Task(_)));
+    decision.changes.iter().any(writes_it)
 }
 
 /// Every change under these locks is done in one step, so a poisoned one holds whole values.

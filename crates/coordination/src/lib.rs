@@ -6,29 +6,35 @@
 //! after a crash: [`Coordinator::recover`] takes back what a dead process held, and
 //! [`Coordinator::resume_run`] works from the store alone. Starting a run is resuming a new one.
 
+mod agents;
 mod audience;
 mod budgets;
 mod candidates;
 mod coordinator;
 pub mod credentials;
+mod crew;
 mod dead_letters;
 mod error;
 mod expression_context;
 mod finish;
 mod grants;
+mod host;
 mod journal;
 mod listeners;
 mod mailbox;
 mod models;
 mod notices;
 mod plan;
+mod pulse;
 mod recovery;
 mod retention;
 mod scheduler;
 mod spawn;
 mod unserved;
+mod usage;
 mod worker;
 
+pub use agents::{AgentUpdate, Fault, MAX_AGENTS, NewAgent, STEP, Sent};
 pub use budgets::Raised;
 pub use candidates::CheckedModel;
 pub use coordinator::{Coordinator, Options, Parts};

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusion_core::{Agent, AgentState, Change, Decision, EventType, NewEvent, RunId, WorkflowState};
-use fusion_messaging::{Pattern, Subscription};
+use fusion_core::{
+    Agent, AgentState, Change, Decision, EventType, NewEvent, RunId, WorkflowState, run_subject,
+};
+use fusion_messaging::Subscription;
 use fusion_persistence::{Batch, Claim, Queue, Repository};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
@@ -27,24 +29,22 @@ type Workers = JoinSet<Result<()>>;
 
 /// What wakes the scheduler.
 struct Alarms {
-    /// Says that a task moved. Listened to before the first look, so that none is missed.
+    /// Says that something of the run moved. Listened to before the first look, so that none is missed.
     hints: Subscription,
-    heartbeat: Interval,
+    /// When to say again that this process looks after the tasks that wait for a limit.
+    watch: Interval,
     /// Until the first task that waits for a limit can be handed out again.
     due_in: Option<Duration>,
 }
 
 impl Alarms {
-    async fn new(coordinator: &Coordinator) -> Result<Self> {
-        let pattern: Pattern = "task.*"
-            .parse()
-            .map_err(|error| Error::Broken(format!("{error}")))?;
+    async fn new(coordinator: &Coordinator, run: RunId) -> Result<Self> {
         let period = coordinator.options.heartbeat;
-        let mut heartbeat = interval_at(Instant::now() + period, period);
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut watch = interval_at(Instant::now() + period, period);
+        watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
-            hints: coordinator.parts.bus.subscribe(&pattern).await,
-            heartbeat,
+            hints: coordinator.listen(&run_subject(run)).await?,
+            watch,
             due_in: None,
         })
     }
@@ -84,6 +84,28 @@ impl Coordinator {
         raised: &Raised,
         cancel: &CancellationToken,
     ) -> Result<Driven> {
+        let stop = cancel.child_token();
+        let mut driving = Box::pin(self.drive_alone(run, raised, &stop));
+        let (driven, kept) = tokio::select! {
+            biased;
+            driven = &mut driving => (driven, Ok(())),
+            failed = self.pulse() => {
+                stop.cancel();
+                (driving.await, failed)
+            }
+        };
+        self.write_notices().await;
+        self.clear_mail().await;
+        kept.and(driven)
+    }
+
+    /// The same, while somebody else keeps the leases of this process.
+    pub(crate) async fn drive_alone(
+        &self,
+        run: RunId,
+        raised: &Raised,
+        cancel: &CancellationToken,
+    ) -> Result<Driven> {
         let found = self.parts.store.get(run).await?;
         if found.state == WorkflowState::Ready {
             self.launch(found).await?;
@@ -99,8 +121,6 @@ impl Coordinator {
         while let Some(ended) = workers.join_next().await {
             failed = failed.or_else(|| joined(ended).err());
         }
-        self.write_notices().await;
-        self.clear_mail().await;
         match (driven, failed) {
             (Ok(driven), None) => Ok(driven),
             (Err(error), _) | (Ok(_), Some(error)) => Err(error),
@@ -113,8 +133,8 @@ impl Coordinator {
         stop: &CancellationToken,
         workers: &mut Workers,
     ) -> Result<Driven> {
-        let mut alarms = Alarms::new(self).await?;
         let (id, plan) = (plan.run.id, Arc::new(plan));
+        let mut alarms = Alarms::new(self, id).await?;
         loop {
             let run = self.parts.store.get(id).await?;
             if run.state.is_final() {
@@ -136,7 +156,7 @@ impl Coordinator {
         }
     }
 
-    async fn plan(&self, id: RunId, raised: &Raised) -> Result<Plan> {
+    pub(crate) async fn plan(&self, id: RunId, raised: &Raised) -> Result<Plan> {
         let store = &self.parts.store;
         let run = store.get(id).await?;
         let workflow = store.get(run.workflow_id).await?;
@@ -163,25 +183,11 @@ impl Coordinator {
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 Some(ended) = workers.join_next() => return joined(ended),
-                _ = alarms.heartbeat.tick() => self.beat(run, alarms.due_in.is_some()).await?,
+                _ = alarms.watch.tick(), if alarms.due_in.is_some() => self.watch(run).await?,
                 _ = alarms.hints.recv() => return Ok(()),
                 () = &mut sweep => return Ok(()),
             }
         }
-    }
-
-    /// Keeps the leases of this process, then takes back those that others let run out, and gives up
-    /// messages that nobody will read. In this order: after a time without the store its own may
-    /// have run out too. `watches` says that tasks of the run wait for a limit: that somebody looks
-    /// after them is kept up too.
-    async fn beat(&self, run: RunId, watches: bool) -> Result<()> {
-        self.parts.store.extend_leases(self.lease()).await?;
-        if watches {
-            self.watch(run).await?;
-        }
-        self.write_notices().await;
-        self.give_up_some_mail().await?;
-        self.recover().await.map(|_| ())
     }
 
     /// One claim for each idle agent, when there is anything to claim. Says when a task that waits

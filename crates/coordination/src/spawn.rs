@@ -1,6 +1,6 @@
 //! Starting a run: its rows, its agents, their workspaces.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use fusion_core::{
@@ -31,8 +31,15 @@ pub struct NewRun {
     pub models: Models,
 }
 
+/// A workflow that is about to be stored, unless this very text is stored already.
+pub(crate) struct Definition<'a> {
+    pub(crate) checked: &'a WorkflowDefinition,
+    pub(crate) source: &'a str,
+    pub(crate) base_dir: &'a str,
+}
+
 /// Tries to store a version of a workflow that other processes store too.
-const VERSION_TRIES: u32 = 20;
+pub(crate) const VERSION_TRIES: u32 = 20;
 
 impl Coordinator {
     /// Stores a run as `ready`, its agents as `spawning`, its tasks as `queued`.
@@ -59,24 +66,18 @@ impl Coordinator {
         let store = &self.parts.store;
         let run_id = RunId::from_uuid(self.parts.ids.uuid());
         let latest = store.latest_workflow(&new.definition.name).await?;
-        let (workflow, mut decision) = self.version(new, latest);
+        let text = Definition {
+            checked: &new.definition,
+            source: &new.source,
+            base_dir: &new.base_dir,
+        };
+        let (workflow, mut decision) = self.version(&text, latest);
+        let _turn = self.uids.lock().await;
         let mut used = store.used_process_uids().await?;
         let mut agents = BTreeMap::new();
         for name in new.definition.agents.keys() {
             let id = AgentId::from_uuid(self.parts.ids.uuid());
-            let uid = match &self.options.owners {
-                Owners::SameUser => None,
-                Owners::Range(range) => {
-                    let seed = id.uuid().as_u128();
-                    let uid =
-                        choose_uid(range, &used, seed).map_err(|source| Error::Workspace {
-                            agent: name.clone(),
-                            source,
-                        })?;
-                    used.insert(uid);
-                    Some(uid)
-                }
-            };
+            let uid = self.choose_uid(name, id, &mut used)?;
             let mut agent = self.agent(new, name, id, run_id)?;
             grants::note(&mut agent.metadata, grants.get(name));
             agents.insert(name.clone(), (agent, self.workspace(id, uid)));
@@ -89,11 +90,35 @@ impl Coordinator {
         };
         decision.merge(plan.create(self.moment()).1);
         self.commit(Batch::free(decision)).await?;
+        self.hint_run(run_id);
         Ok(run_id)
     }
 
+    /// The user id of a new agent, where agents have their own.
+    pub(crate) fn choose_uid(
+        &self,
+        name: &str,
+        id: AgentId,
+        used: &mut BTreeSet<u32>,
+    ) -> Result<Option<u32>> {
+        let Owners::Range(range) = &self.options.owners else {
+            return Ok(None);
+        };
+        let uid = choose_uid(range, used, id.uuid().as_u128());
+        let uid = uid.map_err(|source| Error::Workspace {
+            agent: name.to_owned(),
+            source,
+        })?;
+        used.insert(uid);
+        Ok(Some(uid))
+    }
+
     /// The stored version of this very text, or a new one.
-    fn version(&self, new: &NewRun, latest: Option<Workflow>) -> (Workflow, fusion_core::Decision) {
+    pub(crate) fn version(
+        &self,
+        new: &Definition<'_>,
+        latest: Option<Workflow>,
+    ) -> (Workflow, fusion_core::Decision) {
         let next = latest
             .as_ref()
             .map_or(1, |latest| latest.definition_version.saturating_add(1));
@@ -105,11 +130,11 @@ impl Coordinator {
         let moment = self.moment();
         let workflow = Workflow {
             id: WorkflowId::from_uuid(self.parts.ids.uuid()),
-            name: new.definition.name.clone(),
-            description: new.definition.description.clone(),
-            definition: new.definition.clone(),
-            source: new.source.clone(),
-            base_dir: new.base_dir.clone(),
+            name: new.checked.name.clone(),
+            description: new.checked.description.clone(),
+            definition: new.checked.clone(),
+            source: new.source.to_owned(),
+            base_dir: new.base_dir.to_owned(),
             state: WorkflowState::Ready,
             created_at: moment.now,
             project_id: None,
@@ -151,7 +176,7 @@ impl Coordinator {
         })
     }
 
-    fn workspace(&self, agent: AgentId, uid: Option<u32>) -> Workspace {
+    pub(crate) fn workspace(&self, agent: AgentId, uid: Option<u32>) -> Workspace {
         let root = self.root(agent);
         Workspace {
             id: WorkspaceId::from_uuid(self.parts.ids.uuid()),
@@ -171,7 +196,7 @@ impl Coordinator {
         }
     }
 
-    fn root(&self, agent: AgentId) -> std::path::PathBuf {
+    pub(crate) fn root(&self, agent: AgentId) -> std::path::PathBuf {
         self.options.workspaces_root.join(agent.to_string())
     }
 
@@ -227,7 +252,7 @@ impl Coordinator {
         Ok(Ok(()))
     }
 
-    async fn look(
+    pub(crate) async fn look(
         &self,
         agent: &Agent,
         workspace: &Workspace,
@@ -246,7 +271,10 @@ impl Coordinator {
         Ok(looked.and_then(|report| report.check().map(|()| report)))
     }
 
-    async fn make_workspace(&self, workspace: &Workspace) -> Result<fusion_workspaces::Result<()>> {
+    pub(crate) async fn make_workspace(
+        &self,
+        workspace: &Workspace,
+    ) -> Result<fusion_workspaces::Result<()>> {
         let workspaces = self.workspaces_of(workspace);
         let workspace = workspace.clone();
         off_runtime(move || {
@@ -263,7 +291,7 @@ impl Coordinator {
         .await
     }
 
-    async fn remove_workspace(&self, workspace: &Workspace) {
+    pub(crate) async fn remove_workspace(&self, workspace: &Workspace) {
         let (workspaces, name) = (
             self.workspaces_of(workspace),
             workspace.agent_id.to_string(),
@@ -274,7 +302,7 @@ impl Coordinator {
     }
 }
 
-fn of_workspace(agent: &Agent, source: fusion_workspaces::Error) -> Error {
+pub(crate) fn of_workspace(agent: &Agent, source: fusion_workspaces::Error) -> Error {
     Error::Workspace {
         agent: agent.name.clone(),
         source,
@@ -294,12 +322,12 @@ fn runs_commands(definition: &WorkflowDefinition, agent: &Agent) -> bool {
 }
 
 /// Writes into an agent's record what holds its commands.
-fn note(agent: &mut Agent, report: &SandboxReport) {
+pub(crate) fn note(agent: &mut Agent, report: &SandboxReport) {
     if let Value::Object(metadata) = &mut agent.metadata {
         metadata.insert("sandbox".to_owned(), json!(report));
     }
 }
 
-fn text(path: &Path) -> String {
+pub(crate) fn text(path: &Path) -> String {
     path.display().to_string()
 }

@@ -8,7 +8,7 @@ use fusion_persistence::Batch;
 
 use crate::journal::TaskJournal;
 use crate::plan::Next;
-use crate::worker::Job;
+use crate::worker::{CONFLICT_TRIES, Job};
 use crate::{Coordinator, Error, Result};
 
 /// What is written of work that is given back.
@@ -57,7 +57,7 @@ impl Coordinator {
         }
     }
 
-    /// Commits that a task goes back to the queue.
+    /// Commits that a task goes back to the queue. An agent that was held meanwhile stays held.
     pub(crate) async fn give_back(
         &self,
         job: &Job<'_>,
@@ -67,13 +67,21 @@ impl Coordinator {
     ) -> Result<()> {
         // A task that was not begun yet has an agent that never left `idle`.
         let began = !journal.discard_opening();
-        let mut decision = journal.decide(unfinished.unrecorded);
-        let agent = began.then(|| journal.agent());
-        decision.changes.extend(journal.booking(unfinished.lost));
-        decision.merge(match unfinished.wait {
-            None => job.task.take_back(agent, why, self.moment())?,
-            Some(wait) => job.task.postpone(agent, wait, why, self.moment())?,
-        });
-        self.commit(Batch::release(job.fence, decision)).await
+        let mut last_words = journal.decide(unfinished.unrecorded);
+        last_words.changes.extend(journal.booking(unfinished.lost));
+        let mut tries = 0;
+        loop {
+            let mut decision = last_words.clone();
+            let agent = began.then(|| journal.agent());
+            decision.merge(match unfinished.wait {
+                None => job.task.take_back(agent, why, self.moment())?,
+                Some(wait) => job.task.postpone(agent, wait, why, self.moment())?,
+            });
+            match self.commit(Batch::release(job.fence, decision)).await {
+                Err(error) if error.is_conflict() && tries < CONFLICT_TRIES => tries += 1,
+                other => return other,
+            }
+            journal.look_again().await?;
+        }
     }
 }

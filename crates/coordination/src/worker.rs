@@ -7,7 +7,7 @@ use fusion_agents::{Ending, Failure, JournalRefused, Ports, Record, Runtime, Tas
 use fusion_core::{
     Agent, Decision, EntryState, ErrorCode, Moment, StepSpec, Task, Timestamp, error_chain,
 };
-use fusion_persistence::{Claimed, Fence};
+use fusion_persistence::{Batch, Claimed, Fence};
 use fusion_providers::Observer;
 use fusion_web::Hosts;
 use fusion_workspaces::{Launcher, WorkspaceDir};
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::candidates::{context_tokens, serving};
 use crate::coordinator::off_runtime;
+use crate::crew::Hand;
 use crate::expression_context::expression_context;
 use crate::grants;
 use crate::journal::TaskJournal;
@@ -27,8 +28,11 @@ use crate::{Coordinator, Error, Notices, Result};
 /// A prompt after its expressions were put in, in bytes.
 const PROMPT_LIMIT: usize = 256 * 1024;
 
+/// Why a task goes back to the queue whose agent is held.
+const HELD: &str = "its agent is held";
+
 /// Tries of a commit that touches siblings which others change too.
-const CONFLICT_TRIES: usize = 20;
+pub(crate) const CONFLICT_TRIES: usize = 20;
 
 /// A claimed task and what was read for it.
 pub(crate) struct Job<'a> {
@@ -39,6 +43,8 @@ pub(crate) struct Job<'a> {
     pub(crate) fence: Fence,
     /// Stops the run.
     pub(crate) stop: &'a CancellationToken,
+    /// Stops this worker.
+    pub(crate) hand: &'a Hand,
 }
 
 impl Job<'_> {
@@ -63,7 +69,7 @@ struct Work {
 }
 
 impl Coordinator {
-    /// Runs a claimed task to its end, or gives it back when `stop` is called.
+    /// Runs a claimed task to its end, or gives it back when `stop` is called or its agent is held.
     ///
     /// A lost lease is no error: another worker has the task, and what this one did is dropped.
     pub(crate) async fn work(
@@ -79,6 +85,7 @@ impl Coordinator {
             number: task.fence,
         };
         let step = plan.step(&task.name)?;
+        let at_work = self.crew.enter(agent.id);
         match self
             .execute(Job {
                 plan,
@@ -87,6 +94,7 @@ impl Coordinator {
                 agent,
                 fence,
                 stop,
+                hand: &at_work.hand,
             })
             .await
         {
@@ -154,15 +162,29 @@ impl Coordinator {
         let mut work = Box::pin(runtime.run(&brief, past, ports, &within));
         let ending = tokio::select! {
             ending = &mut work => ending,
+            () = job.hand.now.cancelled() => {
+                within.cancel();
+                work.await
+            }
             () = tokio::time::sleep(Duration::from_secs(job.step.timeout_seconds)) => {
                 within.cancel();
                 work.await.map(|ending| late(ending, job.step, self.moment().now))
             }
         };
+        self.note_usage(&job, &workspace).await?;
         match ending {
-            Err(JournalRefused) => Err(journal.refusal()),
+            Err(JournalRefused) => match journal.refusal() {
+                error if error.is_held() => self.give_back_unbegun(&job).await,
+                error => Err(error),
+            },
             Ok(ending) => self.conclude(&job, &journal, ending, workspace).await,
         }
+    }
+
+    /// The agent was held between the claim and the begin.
+    async fn give_back_unbegun(&self, job: &Job<'_>) -> Result<()> {
+        let decision = job.task.take_back(None, HELD, self.moment())?;
+        self.commit(Batch::release(job.fence, decision)).await
     }
 
     fn runtime(
@@ -187,6 +209,7 @@ impl Coordinator {
             clock: Arc::clone(&self.parts.clock),
             ids: Arc::clone(&self.parts.ids),
             ends: job.stop.clone(),
+            pause: job.hand.next_step.clone(),
         })
     }
 
@@ -198,6 +221,13 @@ impl Coordinator {
         ending: Ending,
         workspace: Arc<WorkspaceDir>,
     ) -> Result<()> {
+        let is_done = matches!(ending, Ending::Completed { .. } | Ending::Failed { .. });
+        if is_done && journal.is_unopened() {
+            match journal.write(Vec::new()).await {
+                Err(error) if error.is_held() => return self.give_back_unbegun(job).await,
+                written => written?,
+            }
+        }
         match ending {
             Ending::Interrupted {
                 cut_off,
@@ -208,8 +238,12 @@ impl Coordinator {
                     lost: cut_off.map(|entry| entry.usage).unwrap_or_default(),
                     wait: None,
                 };
-                self.give_back(job, journal, unfinished, "it was interrupted")
-                    .await
+                let why = if job.stop.is_cancelled() {
+                    "it was interrupted"
+                } else {
+                    HELD
+                };
+                self.give_back(job, journal, unfinished, why).await
             }
             Ending::Unserved {
                 failure,
@@ -264,7 +298,7 @@ impl Coordinator {
         let (workspaces, uid) = (self.workspaces_of(workspace), workspace.process_uid);
         let name = job.agent.id.to_string();
         let opened = off_runtime(move || workspaces.open(&name, uid)).await?;
-        Ok(opened.map(Arc::new))
+        Ok(opened.map(|workspace| Arc::new(grants::bounded(workspace, &job.agent))))
     }
 
     async fn complete(
@@ -275,14 +309,21 @@ impl Coordinator {
         work: Work,
     ) -> Result<()> {
         let made = json!({ "outputs": work.outputs, "artifacts": work.artifacts });
-        let mut decision = journal.decide(unrecorded);
-        decision.merge(
-            job.task
-                .clone()
-                .complete(journal.agent(), made, self.moment())?,
-        );
-        self.commit_end(job.plan, job.agent.id, job.fence, decision)
-            .await
+        let last_words = journal.decide(unrecorded);
+        let mut tries = 0;
+        loop {
+            let mut decision = last_words.clone();
+            let task = job.task.clone();
+            decision.merge(task.complete(journal.agent(), made.clone(), self.moment())?);
+            match self
+                .commit_end(job.plan, job.agent.id, job.fence, decision)
+                .await
+            {
+                Err(error) if error.is_conflict() && tries < CONFLICT_TRIES => tries += 1,
+                other => return other,
+            }
+            journal.look_again().await?;
+        }
     }
 
     async fn fail(
@@ -297,23 +338,31 @@ impl Coordinator {
             Some(help) => format!("{}; {help}", failure.message),
             None => failure.message,
         };
-        self.commit_with_siblings(job, |siblings| {
+        let mut tries = 0;
+        loop {
+            let siblings = self.parts.store.tasks_of_run(job.task.run_id).await?;
             let mut decision = last_words.clone();
-            decision.merge(job.task.clone().fail(
-                journal.agent(),
-                error.clone(),
-                siblings,
-                self.moment(),
-            )?);
-            Ok(decision)
-        })
-        .await
+            let (task, moment) = (job.task.clone(), self.moment());
+            decision.merge(task.fail(journal.agent(), &error, &siblings, moment)?);
+            match self
+                .commit_end(job.plan, job.agent.id, job.fence, decision)
+                .await
+            {
+                Err(error) if error.is_conflict() && tries < CONFLICT_TRIES => tries += 1,
+                other => return other,
+            }
+            journal.look_again().await?;
+        }
     }
 
     /// A task fails before its agent could begin.
     async fn fail_unstarted(&self, job: Job<'_>, message: String) -> Result<()> {
         let (job, opening) = job.begin(json!({}), self.moment())?;
         let journal = TaskJournal::new(self, &job.task, &job.agent, opening);
+        match journal.write(Vec::new()).await {
+            Err(error) if error.is_held() => return self.give_back_unbegun(&job).await,
+            written => written?,
+        }
         let failure = Failure {
             code: ErrorCode::InvalidInput,
             message,
@@ -322,23 +371,13 @@ impl Coordinator {
         self.fail(&job, &journal, Vec::new(), failure).await
     }
 
+    /// Decides again when a sibling moved meanwhile.
     async fn skip(&self, job: &Job<'_>, condition: &str) -> Result<()> {
-        self.commit_with_siblings(job, |siblings| {
-            Ok(job.task.clone().skip(condition, siblings, self.moment())?)
-        })
-        .await
-    }
-
-    /// Commits a decision about a task and its siblings; decides again when one of them moved.
-    async fn commit_with_siblings(
-        &self,
-        job: &Job<'_>,
-        decide: impl Fn(&[Task]) -> Result<Decision>,
-    ) -> Result<()> {
         let mut tries = 0;
         loop {
             let siblings = self.parts.store.tasks_of_run(job.task.run_id).await?;
-            let decision = decide(&siblings)?;
+            let task = job.task.clone();
+            let decision = task.skip(condition, &siblings, self.moment())?;
             match self
                 .commit_end(job.plan, job.agent.id, job.fence, decision)
                 .await

@@ -1,10 +1,14 @@
 //! Agents and their six lifecycle states.
 
+mod life;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::transition::{StateMachine, text_enum};
 use crate::{AgentId, CapabilitySet, IllegalTransition, ProjectId, ProviderId, RunId, Timestamp};
+
+pub use life::PauseAt;
 
 text_enum! {
     /// Where an agent is in its life (FR-003).
@@ -70,13 +74,14 @@ pub struct Agent {
     pub model_name: String,
     /// What it can do; tasks are matched against it.
     pub capabilities: CapabilitySet,
-    /// Free JSON object; `scripted` says that its answers come from a script.
+    /// Free JSON object; `scripted` says that its answers come from a script, `spec` is what a standing
+    /// agent works with, `paused` how it is held, `ending` what becomes of its workspace.
     pub metadata: Value,
     /// Topic patterns it listens to.
     pub message_subscriptions: Vec<String>,
     /// The project it belongs to.
     pub project_id: Option<ProjectId>,
-    /// The run that spawned it, when a run did.
+    /// The run that spawned it and ends it; `None` for a standing agent, which outlives its tasks.
     pub run_id: Option<RunId>,
     /// Row version; a commit that read an older one is refused.
     pub version: u64,

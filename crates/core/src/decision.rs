@@ -116,13 +116,15 @@ impl Decision {
     }
 
     /// The subjects to publish once this is committed, so that nobody has to wait for his next look:
-    /// those of the events, and the inboxes that get a message.
+    /// those of the events, `workflow.{run}.events` for each run that one is about, and the inboxes
+    /// that get a message.
     #[must_use]
     pub fn subjects(&self) -> BTreeSet<String> {
-        let events = self.events.iter();
-        let mut subjects: BTreeSet<String> = events
-            .filter_map(|event| event.message_queue_topic.clone())
-            .collect();
+        let mut subjects = BTreeSet::new();
+        for event in &self.events {
+            subjects.extend(event.message_queue_topic.clone());
+            subjects.extend(event.run_id.map(run_subject));
+        }
         for change in &self.changes {
             if let Change::SendMessage(letter) = change {
                 subjects.extend(letter.recipients.iter().copied().map(inbox_subject));
@@ -146,6 +148,12 @@ impl Decision {
     }
 }
 
+/// The subject that tells of a run's events.
+#[must_use]
+pub fn run_subject(run: RunId) -> String {
+    format!("workflow.{run}.events")
+}
+
 impl NewEvent {
     /// An event of a run, published under `workflow.{run}.events`.
     #[must_use]
@@ -165,7 +173,7 @@ impl NewEvent {
             run_id: Some(run_id),
             data: serde_json::json!({}),
             message,
-            message_queue_topic: Some(format!("workflow.{run_id}.events")),
+            message_queue_topic: Some(run_subject(run_id)),
         }
     }
 

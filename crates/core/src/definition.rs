@@ -185,7 +185,10 @@ pub struct AgentSpec {
     /// Model calls in one step before the step fails.
     pub max_turns: u32,
     /// The same tool call with the same outcome, so often in a row, fails the step.
-    #[serde(default = "AgentSpec::default_max_repeats")]
+    #[serde(
+        default = "AgentSpec::default_max_repeats",
+        skip_serializing_if = "AgentSpec::repeats_as_usual"
+    )]
     pub max_repeats: u32,
     /// What its model is given to read at one turn, in tokens; `None` leaves it to what is known of
     /// the model.
@@ -215,11 +218,42 @@ pub struct AgentSpec {
     pub sandbox: SandboxSpec,
 }
 
+/// Model calls in one step when nobody says otherwise.
+pub const DEFAULT_MAX_TURNS: u32 = 20;
+
 impl AgentSpec {
     /// How often a call may be repeated when nobody says.
     #[must_use]
     pub const fn default_max_repeats() -> u32 {
         6
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    const fn repeats_as_usual(repeats: &u32) -> bool {
+        *repeats == Self::default_max_repeats()
+    }
+
+    /// One that only has a model.
+    #[must_use]
+    pub fn new(provider: impl Into<String>, model: impl Into<String>) -> Self {
+        Self {
+            provider: provider.into(),
+            model: model.into(),
+            capabilities: CapabilitySet::default(),
+            instructions: String::new(),
+            tools: Vec::new(),
+            max_turns: DEFAULT_MAX_TURNS,
+            max_repeats: Self::default_max_repeats(),
+            context_tokens: None,
+            max_tokens: None,
+            temperature: None,
+            fallback_models: Vec::new(),
+            provider_options: Map::new(),
+            budget: Budget::default(),
+            web_hosts: Vec::new(),
+            subscriptions: Vec::new(),
+            sandbox: SandboxSpec::default(),
+        }
     }
 
     /// The models that may serve it as they are written, in order: its own first.

@@ -18,6 +18,7 @@ mod flow;
 mod graph;
 mod id;
 mod journal;
+mod label;
 mod message;
 mod metrics;
 mod nearest;
@@ -37,16 +38,16 @@ mod workflow;
 mod workspace;
 
 pub use address::is_public;
-pub use agent::{Agent, AgentState};
+pub use agent::{Agent, AgentState, PauseAt};
 pub use approval::{Approval, ApprovalState};
 pub use budget::{Budget, Fit, Held, WorstCase};
 pub use capability::{Capability, CapabilitySet};
 pub use clock::{Clock, IdSource, Moment, Timestamp};
 pub use code::{Coded, ErrorCode, error_chain};
-pub use decision::{Change, Decision};
+pub use decision::{Change, Decision, run_subject};
 pub use definition::{
-    AgentSpec, Assignee, InputFault, InputSpec, InputType, ModelChoice, StepSpec, ToolGroup,
-    WorkflowDefinition,
+    AgentSpec, Assignee, DEFAULT_MAX_TURNS, InputFault, InputSpec, InputType, ModelChoice,
+    StepSpec, ToolGroup, WorkflowDefinition,
 };
 pub use event::{Event, EventType, NewEvent, Severity};
 pub use flow::FlowRule;
@@ -56,6 +57,7 @@ pub use id::{
     MetricsId, NodeId, ProjectId, ProviderId, RunId, TaskId, WorkflowId, WorkspaceId,
 };
 pub use journal::{EffectClass, EntryKind, EntryState, JournalEntry};
+pub use label::{MAX_LABEL, is_label};
 pub use message::{
     Audience, Delivery, DeliveryStatus, Draft, EVERYONE, Letter, MAX_MESSAGE_TYPE_BYTES,
     MAX_PAYLOAD_BYTES, MAX_PAYLOAD_DEPTH, MAX_RECIPIENTS, Message, MessageFault, MessageLimits,
@@ -72,9 +74,9 @@ pub use run::{Run, RunPlan};
 pub use sandbox::{LimitsSpec, NetworkAccess, SandboxSpec};
 pub use sealed::Sealed;
 pub use subject::{MAX_SUBJECT_BYTES, SubjectFault, check_subject, reserved_part};
-pub use task::{CancelReason, Task, TaskState, TaskWait};
+pub use task::{CancelReason, Orphans, Task, TaskState, TaskWait};
 pub use token::{ApiToken, TokenScope};
 pub use transition::{IllegalTransition, StateMachine};
 pub use usage::{Cost, CostFault, Usage};
 pub use workflow::{Workflow, WorkflowState};
-pub use workspace::Workspace;
+pub use workspace::{Disposal, Workspace};

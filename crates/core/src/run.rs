@@ -54,12 +54,13 @@ pub struct RunPlan<'a> {
     pub workflow: &'a Workflow,
     /// Checked inputs.
     pub inputs: Map<String, Value>,
-    /// One agent for each of the file, by its name there, in state `spawning`.
+    /// One agent for each of the file, by its name there: in state `spawning`, or standing.
     pub agents: BTreeMap<String, (Agent, Workspace)>,
 }
 
 impl RunPlan<'_> {
-    /// Stores the run as `ready`, its agents as `spawning`, its tasks as `queued`.
+    /// Stores the run as `ready`, its agents as `spawning`, its tasks as `queued`. A run that spawns no
+    /// agent is `running` at once: standing agents have their workspaces.
     #[must_use]
     pub fn create(self, moment: Moment<'_>) -> (Run, Decision) {
         let steps = &self.workflow.definition.steps;
@@ -68,11 +69,21 @@ impl RunPlan<'_> {
             .map(|step| (step.id.as_str(), TaskId::from_uuid(moment.ids.uuid())))
             .collect();
         let total_tasks = u32::try_from(steps.len()).unwrap_or(u32::MAX);
+        let spawned = || {
+            self.agents
+                .values()
+                .filter(|(agent, _)| !agent.is_standing())
+        };
+        let is_ready = spawned().next().is_some();
         let run = Run {
             id: self.run_id,
             workflow_id: self.workflow.id,
             workflow_name: self.workflow.name.clone(),
-            state: WorkflowState::Ready,
+            state: if is_ready {
+                WorkflowState::Ready
+            } else {
+                WorkflowState::Running
+            },
             inputs: self.inputs.clone(),
             outputs: None,
             error_message: None,
@@ -80,12 +91,15 @@ impl RunPlan<'_> {
             open_tasks: total_tasks,
             usage: Usage::default(),
             created_at: moment.now,
-            started_at: None,
+            started_at: (!is_ready).then_some(moment.now),
             completed_at: None,
             version: 1,
         };
         let mut decision = Decision::default().with(Change::create(run.clone()));
-        for (agent, workspace) in self.agents.values() {
+        if !is_ready {
+            decision.events.push(run.started(moment));
+        }
+        for (agent, workspace) in spawned() {
             decision.changes.push(Change::create(agent.clone()));
             decision.changes.push(Change::create(workspace.clone()));
         }
@@ -183,18 +197,19 @@ impl Run {
             decision.changes.push(Change::update(agent));
             decision.changes.push(Change::update(workspace));
         }
-        let event = self.event(
-            moment,
-            EventType::WorkflowStarted,
-            format!("{} started", self.workflow_name),
-        );
+        let event = self.started(moment);
         Ok(decision.with(Change::update(self)).telling(event))
+    }
+
+    fn started(&self, moment: Moment<'_>) -> NewEvent {
+        let told = format!("{} started", self.workflow_name);
+        self.event(moment, EventType::WorkflowStarted, told)
     }
 
     /// All tasks have ended: the run completes, or fails when a task failed.
     ///
     /// `outputs` is what the file's `outputs` gave, or why they could not be made.
-    /// The run's agents are terminated; their workspaces stay.
+    /// The agents that the run spawned are terminated; their workspaces stay.
     ///
     /// # Errors
     /// The run is not running, or an agent still works.
@@ -207,7 +222,7 @@ impl Run {
     ) -> Result<Decision, IllegalTransition> {
         let failed: Vec<&str> = tasks
             .iter()
-            .filter(|task| task.state == TaskState::Failed)
+            .filter(|task| task.is_failure())
             .map(|task| task.name.as_str())
             .collect();
         let error = match (failed.as_slice(), outputs) {
@@ -257,7 +272,13 @@ impl Run {
         };
         self.error_message = error;
         self.completed_at = Some(moment.now);
+        // A standing agent outlives the run, and one may have been ended before it.
+        let own = |agent: &Agent| agent.run_id == Some(self.id);
+        let living = |agent: &Agent| agent.state != AgentState::Terminated;
         for mut agent in agents {
+            if !own(&agent) || !living(&agent) {
+                continue;
+            }
             if agent.state == AgentState::Spawning {
                 agent.transition(AgentState::Error, moment.now)?;
                 decision.changes.push(Change::update(agent.clone()));

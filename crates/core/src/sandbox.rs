@@ -75,6 +75,12 @@ pub struct LimitsSpec {
     /// Bytes of one file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_size: Option<u64>,
+    /// Bytes of its workspace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<u64>,
+    /// Files, folders and links in its workspace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files: Option<u64>,
 }
 
 impl LimitsSpec {

@@ -12,8 +12,10 @@ use crate::{
     Moment, NewEvent, RunId, Severity, TaskId, Timestamp, Usage, WorkflowId,
 };
 
+mod orphans;
 mod wait;
 
+pub use orphans::Orphans;
 pub use wait::TaskWait;
 
 text_enum! {
@@ -72,6 +74,8 @@ text_enum! {
         DependencyFailed = "dependency_failed",
         /// A person stopped it.
         Requested = "requested",
+        /// The agent that was to do it has ended, and no other can.
+        AgentEnded = "agent_ended",
     }
 }
 
@@ -144,6 +148,18 @@ impl Task {
         self.state == TaskState::Queued && self.unmet_dependencies == 0 && self.waiting.is_none()
     }
 
+    /// Whether any agent with the required capabilities may do it, and not one that was named.
+    #[must_use]
+    pub fn is_for_anybody(&self) -> bool {
+        self.agent_id.is_none() || !self.required_capabilities.is_empty()
+    }
+
+    /// Whether its end makes its run a failure by itself.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        self.state == TaskState::Failed || self.cancel_reason == Some(CancelReason::AgentEnded)
+    }
+
     /// The order of the queue: priority first, then age, then id.
     #[must_use]
     pub fn queue_order(&self, other: &Self) -> Ordering {
@@ -181,34 +197,35 @@ impl Task {
         Ok((self, agent, decision))
     }
 
-    /// A running task ends well: its successors have one dependency less.
+    /// A running task ends well: its successors have one dependency less. Its agent waits for work
+    /// again, unless it was held meanwhile.
     ///
     /// # Errors
     /// The task is not running.
     pub fn complete(
         mut self,
-        mut agent: Agent,
+        agent: Agent,
         output: Value,
         moment: Moment<'_>,
     ) -> Result<Decision, IllegalTransition> {
         self.state = self.state.step(TaskState::Completed)?;
         self.completed_at = Some(moment.now);
         self.output_artifacts = Some(output);
-        agent.transition(AgentState::Idle, moment.now)?;
         let event = self.event(
             moment,
             EventType::TaskCompleted,
             format!("{} completed", self.name),
         );
-        Ok(Decision::default()
+        let mut decision = Decision::default()
             .with(Change::ReleaseSuccessors(self.id))
             .with(Change::CloseTasks {
                 run_id: self.run_id,
                 count: 1,
             })
             .with(Change::update(self))
-            .with(Change::update(agent))
-            .telling(event))
+            .telling(event);
+        decision.changes.extend(agent.put_down(moment));
+        Ok(decision)
     }
 
     /// A running task ends badly, and with it everything that needs it.
@@ -219,23 +236,12 @@ impl Task {
     /// The task is not running.
     pub fn fail(
         mut self,
-        mut agent: Agent,
-        error: String,
+        agent: Agent,
+        error: &str,
         siblings: &[Self],
         moment: Moment<'_>,
     ) -> Result<Decision, IllegalTransition> {
-        self.state = self.state.step(TaskState::Failed)?;
-        self.completed_at = Some(moment.now);
-        self.error_message = Some(error);
-        agent.transition(AgentState::Idle, moment.now)?;
-        let told = format!(
-            "{} failed: {}",
-            self.name,
-            self.error_message.as_deref().unwrap_or_default()
-        );
-        let event = self
-            .event(moment, EventType::TaskFailed, told)
-            .severity(Severity::Error);
+        let event = self.end_badly(error, moment)?;
         let mut decision = Decision::default().telling(event);
         let reached = self.spread(
             siblings,
@@ -245,11 +251,21 @@ impl Task {
         );
         decision.changes.push(Change::CloseTasks {
             run_id: self.run_id,
-            count: reached.saturating_add(1),
+            count: count(&reached).saturating_add(1),
         });
         decision.changes.push(Change::update(self));
-        decision.changes.push(Change::update(agent));
+        decision.changes.extend(agent.put_down(moment));
         Ok(decision)
+    }
+
+    fn end_badly(&mut self, why: &str, moment: Moment<'_>) -> Result<NewEvent, IllegalTransition> {
+        self.state = self.state.step(TaskState::Failed)?;
+        self.completed_at = Some(moment.now);
+        self.error_message = Some(why.to_owned());
+        let told = format!("{} failed: {why}", self.name);
+        Ok(self
+            .event(moment, EventType::TaskFailed, told)
+            .severity(Severity::Error))
     }
 
     /// A task of a worker that died, or that gives it back, returns to the queue.
@@ -311,21 +327,21 @@ impl Task {
         decision.events.insert(0, event);
         decision.changes.push(Change::CloseTasks {
             run_id: self.run_id,
-            count: reached.saturating_add(1),
+            count: count(&reached).saturating_add(1),
         });
         decision.changes.push(Change::update(self));
         Ok(decision)
     }
 
-    /// Cancels everything that needs this task, directly or not; says how many that were.
+    /// Cancels everything that needs this task, directly or not; says what that was.
     fn spread(
         &self,
         siblings: &[Self],
         reason: CancelReason,
         moment: Moment<'_>,
         decision: &mut Decision,
-    ) -> u32 {
-        let mut count = 0;
+    ) -> Vec<TaskId> {
+        let mut reached = Vec::new();
         for doomed in dependents(siblings, self.id) {
             let mut doomed = doomed.clone();
             let why = match reason {
@@ -334,18 +350,19 @@ impl Task {
                 }
                 CancelReason::ConditionFalse
                 | CancelReason::DependencyFailed
-                | CancelReason::Requested => {
+                | CancelReason::Requested
+                | CancelReason::AgentEnded => {
                     format!("it needs '{}', which failed", self.name)
                 }
             };
             // Only a queued dependent can be met here: it never ran, so the move is always allowed.
             if let Ok(event) = doomed.cancel(reason, &why, moment) {
+                reached.push(doomed.id);
                 decision.changes.push(Change::update(doomed));
                 decision.events.push(event);
-                count += 1;
             }
         }
-        count
+        reached
     }
 
     fn cancel(
@@ -376,6 +393,10 @@ impl Task {
         }
         event
     }
+}
+
+fn count(tasks: &[TaskId]) -> u32 {
+    u32::try_from(tasks.len()).unwrap_or(u32::MAX)
 }
 
 /// The tasks that need `root`, directly or not, nearest first, that have not ended yet.

@@ -11,6 +11,17 @@ pub struct IllegalTransition {
     to: &'static str,
 }
 
+impl IllegalTransition {
+    /// A move that is refused for a reason that the states alone don't tell.
+    pub(crate) fn refused<S: StateMachine>(from: S, to: S) -> Self {
+        Self {
+            entity: S::ENTITY,
+            from: from.name(),
+            to: to.name(),
+        }
+    }
+}
+
 /// A state machine of the specification.
 pub trait StateMachine: Copy + fmt::Debug + PartialEq + 'static {
     /// What it is the state of, for messages.
@@ -33,11 +44,7 @@ pub trait StateMachine: Copy + fmt::Debug + PartialEq + 'static {
         if self.allows(to) {
             Ok(to)
         } else {
-            Err(IllegalTransition {
-                entity: Self::ENTITY,
-                from: self.name(),
-                to: to.name(),
-            })
+            Err(IllegalTransition::refused(self, to))
         }
     }
 

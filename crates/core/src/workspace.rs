@@ -4,7 +4,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+use crate::transition::text_enum;
 use crate::{AgentId, Timestamp, WorkspaceId};
+
+text_enum! {
+    /// What becomes of the workspace of an agent that ends.
+    Disposal {
+        /// It stays as it is.
+        Keep = "keep",
+        /// It is packed into one file, and removed once that is on the disk.
+        Archive = "archive",
+        /// It is removed.
+        Remove = "remove",
+    }
+}
 
 /// The record of an agent's directory: `.agent/`, `projects/`, `logs/`, `.env`, mode 0700.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -69,7 +69,7 @@ impl LocalBackend {
         Ok(self.registry_of(stored))
     }
 
-    fn registry_of(&self, stored: Vec<ProviderConfig>) -> Arc<Registry> {
+    pub(crate) fn registry_of(&self, stored: Vec<ProviderConfig>) -> Arc<Registry> {
         let told = Told {
             observer: Arc::<Notices>::clone(&self.notices),
             answers: Arc::clone(&self.answers),
@@ -77,7 +77,11 @@ impl LocalBackend {
         Arc::new(wiring::registry(&self.config, stored, &told))
     }
 
-    async fn engine(&self, data_dir: &DataDir, registry: Arc<Registry>) -> Result<Engine, Problem> {
+    pub(crate) async fn engine(
+        &self,
+        data_dir: &DataDir,
+        registry: Arc<Registry>,
+    ) -> Result<Engine, Problem> {
         let notices = Arc::clone(&self.notices);
         Engine::open(&self.config, data_dir, registry, notices).await
     }
@@ -86,7 +90,7 @@ impl LocalBackend {
     ///
     /// The engine and the signals have tasks of their own: a terminal that takes no more text
     /// holds up neither.
-    async fn drive(
+    pub(crate) async fn drive(
         &self,
         driving: Driving<'_>,
         progress: &mut dyn Progress,
@@ -128,7 +132,7 @@ impl LocalBackend {
                     format!("the engine broke off: {error}"),
                 )
             })?
-            .map_err(|error| left_over(&error, data_dir, run))?;
+            .map_err(|error| problems::left_over(&error, data_dir, run))?;
         told?;
         let shown = match driven {
             Driven::Ended(_) => Shown::Live,
@@ -152,11 +156,11 @@ impl LocalBackend {
 }
 
 /// A run that this process works on.
-struct Driving<'a> {
-    engine: &'a Engine,
-    data_dir: &'a DataDir,
-    run: RunId,
-    raised: Raised,
+pub(crate) struct Driving<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) data_dir: &'a DataDir,
+    pub(crate) run: RunId,
+    pub(crate) raised: Raised,
 }
 
 /// A store opened to look at it.
@@ -325,7 +329,7 @@ impl Backend for LocalBackend {
 
 impl LocalBackend {
     /// Says loudly when nothing holds commands.
-    fn tell_sandbox(&self, progress: &mut dyn Progress) -> Result<(), Problem> {
+    pub(crate) fn tell_sandbox(&self, progress: &mut dyn Progress) -> Result<(), Problem> {
         if wiring::sandbox(&self.config)? == Sandbox::Off {
             progress.notice(sandbox::OFF);
         }
@@ -391,25 +395,5 @@ async fn check_again(registry: &Registry, driving: &Driving<'_>, run: &Run) -> R
     )
     .await
     .map(|_| ())
-    .map_err(|error| left_over(&error, driving.data_dir, run.id))
-}
-
-/// A problem of driving a run, with what can be done with the run.
-fn left_over(error: &fusion_coordination::Error, data_dir: &DataDir, run: RunId) -> Problem {
-    let problem = problems::of_engine(error);
-    let has_ended = matches!(
-        error,
-        // A workspace that can't be made ends the run before it began.
-        fusion_coordination::Error::Ended { .. } | fusion_coordination::Error::Workspace { .. }
-    );
-    if has_ended {
-        let show = data_dir.command(&format!("run show {run}"));
-        return problem.with_help(format!("see what it did with: {show}"));
-    }
-    let resume = data_dir.command(&format!("resume {run}"));
-    let go_on = format!("nothing that was done is lost; go on with: {resume}");
-    match problem.help.clone() {
-        Some(help) => problem.with_help(format!("{help}; {go_on}")),
-        None => problem.with_help(go_on),
-    }
+    .map_err(|error| problems::left_over(&error, driving.data_dir, run.id))
 }

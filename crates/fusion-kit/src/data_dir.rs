@@ -81,6 +81,10 @@ impl DataDir {
         self.path.join("workspaces")
     }
 
+    pub(crate) fn archives(&self) -> PathBuf {
+        self.path.join("archives")
+    }
+
     fn lock_file(&self) -> PathBuf {
         self.path.join("lock")
     }

@@ -1,5 +1,6 @@
 //! The binary: configuration, wiring and signals around the engine and the command line.
 
+mod agents;
 mod answers;
 mod backend;
 mod budget;

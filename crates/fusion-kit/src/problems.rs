@@ -5,7 +5,7 @@ use std::path::Path;
 
 use fusion_api_types::{FaultView, FileText, Problem, ProblemKind};
 use fusion_coordination::Error;
-use fusion_core::{Coded, ErrorCode, InputFault, ProviderConfig, error_chain};
+use fusion_core::{Coded, ErrorCode, InputFault, ProviderConfig, RunId, error_chain};
 use fusion_messaging_redis::Error as BusError;
 use fusion_persistence::Error as StoreError;
 use fusion_providers::Error as ModelError;
@@ -152,8 +152,34 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
         Error::Choice { .. }
         | Error::Grant { .. }
         | Error::Ended { .. }
+        | Error::Held { .. }
+        | Error::Lifecycle { .. }
+        | Error::Description { .. }
+        | Error::OfRun { .. }
+        | Error::Busy { .. }
+        | Error::Message(_)
         | Error::Illegal(_)
         | Error::Broken(_) => problem,
+    }
+}
+
+/// A problem of driving a run, with what can be done with the run.
+pub(crate) fn left_over(error: &Error, data_dir: &DataDir, run: RunId) -> Problem {
+    let problem = of_engine(error);
+    let has_ended = matches!(
+        error,
+        // A workspace that can't be made ends the run before it began.
+        Error::Ended { .. } | Error::Workspace { .. }
+    );
+    if has_ended {
+        let show = data_dir.command(&format!("run show {run}"));
+        return problem.with_help(format!("see what it did with: {show}"));
+    }
+    let resume = data_dir.command(&format!("resume {run}"));
+    let go_on = format!("nothing that was done is lost; go on with: {resume}");
+    match problem.help.clone() {
+        Some(help) => problem.with_help(format!("{help}; {go_on}")),
+        None => problem.with_help(go_on),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first stops the run cleanly, the second stops at once.
+//! Ctrl-C, SIGTERM and the end of the terminal (SIGHUP): the first stops the run cleanly, the second stops at once.
 
 use std::time::Duration;
 
@@ -13,9 +13,10 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// Cancels `stop` at the first signal. At the second one, or when the program is still there
 /// some time after the run has `ended`, it ends the process.
 pub(crate) async fn stop_on_signal(stop: CancellationToken, ended: CancellationToken) {
-    let (Ok(interrupt), Ok(terminate)) = (
+    let (Ok(interrupt), Ok(terminate), Ok(hang_up)) = (
         signal(SignalKind::interrupt()),
         signal(SignalKind::terminate()),
+        signal(SignalKind::hangup()),
     ) else {
         tracing::warn!("signals can't be caught: Ctrl-C will stop the program without a farewell");
         return;
@@ -23,6 +24,7 @@ pub(crate) async fn stop_on_signal(stop: CancellationToken, ended: CancellationT
     let mut signals = Signals {
         interrupt,
         terminate,
+        hang_up,
     };
     signals.next().await;
     stop.cancel();
@@ -42,6 +44,7 @@ async fn overdue(ended: &CancellationToken) {
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
@@ -49,6 +52,7 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            _ = self.hang_up.recv() => {}
         }
     }
 }

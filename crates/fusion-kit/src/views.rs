@@ -165,6 +165,8 @@ fn grants_view(granted: &SandboxSpec) -> Option<GrantsView> {
         ("processes", limits.processes),
         ("cpu", limits.cpu_seconds),
         ("file_size", limits.file_size),
+        ("disk", limits.disk),
+        ("files", limits.files),
     ];
     let named = limits.into_iter();
     let view = GrantsView {
@@ -179,7 +181,7 @@ fn grants_view(granted: &SandboxSpec) -> Option<GrantsView> {
     (!granted.is_empty()).then_some(view)
 }
 
-fn usage_view(usage: Usage) -> UsageView {
+pub(crate) fn usage_view(usage: Usage) -> UsageView {
     UsageView {
         turns: usage.turns,
         input_tokens: usage.input_tokens,
@@ -188,7 +190,7 @@ fn usage_view(usage: Usage) -> UsageView {
     }
 }
 
-fn journal_view(entry: &JournalEntry) -> JournalView {
+pub(crate) fn journal_view(entry: &JournalEntry) -> JournalView {
     JournalView {
         seq: entry.seq,
         kind: entry.kind.as_str().to_owned(),

@@ -103,11 +103,12 @@ impl Engine {
         }
     }
 
-    /// Gives back what dead processes held, and gives up the messages that nobody will read.
+    /// Gives back what dead processes held, clears what they left half done, and gives up the messages that nobody will read.
     async fn recovered(self) -> Result<Self, Problem> {
         let coordinator = &self.opened.coordinator;
         let recovered = async {
             coordinator.recover().await?;
+            coordinator.clear_remains().await?;
             coordinator.give_up_mail().await
         };
         match recovered.await {
@@ -160,9 +161,11 @@ impl Engine {
         let options = Options {
             owners,
             workspaces_root: root,
+            archives_root: data_dir.archives(),
             lease: LEASE,
             heartbeat: Duration::from_secs(3),
             sweep: Duration::from_secs(1),
+            grace: grace(&location),
             retention,
             messages,
         };
@@ -314,6 +317,15 @@ pub(crate) fn location(config: &Config, data_dir: &DataDir) -> Result<Location, 
         None => Ok(Location::File(data_dir.database(), Durability::Full)),
         Some(url) => Location::from_url(url.expose_secret(), Durability::Full)
             .map_err(|error| problems::of_store(&error)),
+    }
+}
+
+/// How old something half done must be before it is taken for left by a dead process. A file has one
+/// owner; where others may write, they get time.
+const fn grace(location: &Location) -> Duration {
+    match location {
+        Location::File(..) | Location::Memory => Duration::ZERO,
+        Location::Server(_) => LEASE.saturating_mul(2),
     }
 }
 

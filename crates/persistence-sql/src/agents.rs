@@ -15,8 +15,8 @@ use crate::deliveries::places;
 use crate::error::{corrupt, trying};
 use crate::session::Session;
 use crate::store::{SqlStore, unsigned};
-use crate::table::{Col, Stored, Versioned, any_of, columns, exactly};
-use crate::{failure, json, projects, workspaces};
+use crate::table::{Col, Stored, Versioned, any_of, columns, exactly, stored_as};
+use crate::{failure, json, projects, tasks, workspaces};
 
 pub(crate) mod table {
     #![expect(
@@ -122,6 +122,16 @@ impl Stored for Agent {
         let project = filter.project.map(ProjectId::uuid);
         let condition = exactly(condition, table::Column::ProjectId, project);
         let condition = exactly(condition, table::Column::RunId, filter.run.map(RunId::uuid));
+        let condition = exactly(
+            condition,
+            table::Column::Name,
+            filter.name.as_deref().map(stored_as),
+        );
+        let condition = if filter.standing {
+            condition.add(table::Column::RunId.is_null())
+        } else {
+            condition
+        };
         let provider = filter.provider.map(ProviderId::uuid);
         exactly(condition, table::Column::ProviderId, provider)
     }
@@ -182,12 +192,18 @@ pub(crate) async fn expect_no_listeners(
 #[async_trait]
 impl AgentReader for SqlStore {
     async fn agents_of_run(&self, run: RunId) -> Result<Vec<(Agent, Workspace)>> {
-        let rows = table::Entity::find()
-            .filter(table::Column::RunId.eq(run.uuid()))
-            .order_by_asc(table::Column::Name)
-            .all(self.reader())
-            .await
-            .map_err(trying("list agents"))?;
+        let list = |condition| {
+            table::Entity::find()
+                .filter(condition)
+                .order_by_asc(table::Column::Name)
+                .all(self.reader())
+        };
+        let spawned = table::Column::RunId.eq(run.uuid());
+        let mut rows = list(spawned).await.map_err(trying("list agents"))?;
+        if rows.is_empty() {
+            let standing = table::Column::Id.in_subquery(tasks::agents_of(run));
+            rows = list(standing).await.map_err(trying("list agents"))?;
+        }
         let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
         let mut workspaces = workspaces::of_agents(self.reader(), ids).await?;
         let mut agents = Vec::with_capacity(rows.len());

@@ -115,7 +115,7 @@ fn lease_first(backend: DbBackend, claim: &Claim) -> Result<Statement> {
          UPDATE tasks SET state = 'assigned', agent_id = $1, fence = fence + 1, version = version + 1,
            lease_owner = $2, lease_until = {now} + $3
          FROM chosen WHERE id = chosen.chosen_id RETURNING {columns}",
-        own = format_args!("SELECT * FROM ({}) AS own", first(dialect, "agent_id = $1")),
+        own = format_args!("SELECT * FROM ({}) AS own", first(dialect, "agent_id = $1 AND run_id = $4")),
         pooled = first_of_each_set(dialect),
         now = dialect.now_ms(),
         columns = table::columns::<tasks::table::Entity>().join(", "),

@@ -230,6 +230,11 @@ struct Heard {
 }
 
 #[derive(Debug, FromQueryResult)]
+struct Recipient {
+    agent_id: Uuid,
+}
+
+#[derive(Debug, FromQueryResult)]
 struct Pending {
     message_id: Uuid,
     agent_id: Uuid,
@@ -390,6 +395,22 @@ impl MessageReader for SqlStore {
             .await
             .map_err(trying("read the message log"))?;
         unsigned(newest.flatten().unwrap_or_default(), "message seq")
+    }
+
+    async fn agents_with_mail(&self, limit: u32) -> Result<Vec<AgentId>> {
+        let sql = format!(
+            "SELECT DISTINCT waiting.agent_id AS agent_id FROM message_recipients waiting
+             JOIN agents ON agents.id = waiting.agent_id
+             WHERE waiting.status = 'pending' AND agents.state = 'idle' AND agents.run_id IS NULL
+               AND (waiting.expiry_ms IS NULL OR waiting.expiry_ms > {now}) LIMIT $1",
+            now = self.now_ms(),
+        );
+        let backend = self.reader().get_database_backend();
+        let query = Statement::from_sql_and_values(backend, sql, [i64::from(limit).into()]);
+        let rows = Recipient::find_by_statement(query).all(self.reader()).await;
+        let rows = rows.map_err(trying("look for agents with messages"))?;
+        let ids = rows.into_iter().map(|row| AgentId::from_uuid(row.agent_id));
+        Ok(ids.collect())
     }
 
     async fn overdue_deliveries(&self, limit: u32) -> Result<Vec<Undelivered>> {

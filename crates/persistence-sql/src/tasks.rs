@@ -8,7 +8,7 @@ use fusion_core::{
 };
 use fusion_persistence::{Error, Fence, Queue, Result, TaskFilter, TaskReader};
 use sea_orm::prelude::Uuid;
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, SelectStatement};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait,
     IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Statement, Value,
@@ -326,6 +326,16 @@ pub(crate) async fn release_successors(
         .execute("release the successors of tasks", release)
         .await?;
     Ok(())
+}
+
+/// Selects the agents that the tasks of a run were given to.
+pub(crate) fn agents_of(run: RunId) -> SelectStatement {
+    table::Entity::find()
+        .select_only()
+        .column(table::Column::AgentId)
+        .filter(table::Column::RunId.eq(run.uuid()))
+        .filter(table::Column::AgentId.is_not_null())
+        .into_query()
 }
 
 const fn leased() -> [&'static str; 2] {

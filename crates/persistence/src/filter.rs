@@ -15,6 +15,10 @@ pub struct AgentFilter {
     pub project: Option<ProjectId>,
     /// Spawned by this run.
     pub run: Option<RunId>,
+    /// Only those that live outside of runs.
+    pub standing: bool,
+    /// With exactly this name.
+    pub name: Option<String>,
     /// Served by this provider.
     pub provider: Option<ProviderId>,
 }

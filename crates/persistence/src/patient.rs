@@ -146,6 +146,7 @@ forward! { MessageReader {
     fn messages_after(filter: &MessageFilter, after: u64, limit: u32) -> Vec<Message>;
     fn message_ids(first: MessageId, last: MessageId, limit: u32) -> Vec<MessageId>;
     fn last_message() -> u64;
+    fn agents_with_mail(limit: u32) -> Vec<AgentId>;
     fn overdue_deliveries(limit: u32) -> Vec<Undelivered>;
     fn stranded_deliveries(limit: u32) -> Vec<Undelivered>;
 } }

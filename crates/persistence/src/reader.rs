@@ -69,7 +69,8 @@ pub trait WorkflowReader {
 /// Reads agents together with their workspaces.
 #[async_trait]
 pub trait AgentReader {
-    /// The agents that a run spawned, with their workspaces, ordered by name.
+    /// The agents that work for a run, with their workspaces, ordered by name: those that it spawned,
+    /// or, when it spawned none, the standing agents that its tasks were given to.
     ///
     /// # Errors
     /// The store fails.
@@ -252,6 +253,12 @@ pub trait MessageReader {
     /// # Errors
     /// The store fails.
     async fn overdue_deliveries(&self, limit: u32) -> Result<Vec<Undelivered>>;
+
+    /// Standing agents that are idle and have a pending delivery, in no order. At most `limit`.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn agents_with_mail(&self, limit: u32) -> Result<Vec<AgentId>>;
 
     /// Pending deliveries to agents that have ended. At most `limit`.
     ///

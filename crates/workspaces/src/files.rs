@@ -75,8 +75,8 @@ impl WorkspaceDir {
     /// rights; a new one is open to the agent only.
     ///
     /// # Errors
-    /// The path is refused or goes through a link, there are more than [`WRITE_LIMIT`] bytes,
-    /// something else than a regular file has the name, or a step failed.
+    /// The path is refused or goes through a link, there are more than [`WRITE_LIMIT`] bytes or more
+    /// than the workspace has room for, something else than a regular file has the name, or a step failed.
     pub fn write_file(&self, path: &str, bytes: &[u8]) -> Result<()> {
         let target = RelativePath::for_writing(path)?;
         if bytes.len() > WRITE_LIMIT {
@@ -87,12 +87,19 @@ impl WorkspaceDir {
         }
         let (folders, name) = target.split()?;
         let parent = self.make_folders(&target, folders)?;
-        let mode = mode_for(&target, &parent, name)?;
+        let (mode, before) = replaced(&target, &parent, name)?;
+        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if !self.has_room(size, before)? {
+            let quota = self.quota();
+            return Err(target.refused(Refusal::NoRoom { quota }));
+        }
         make_drafts(self.dir(), self.uid())
             .and_then(|drafts| {
                 Draft::write(drafts.as_fd(), bytes, mode, self.uid())?.place(parent.as_fd(), name)
             })
-            .map_err(target.failed("write"))
+            .map_err(target.failed("write"))?;
+        self.note_write(size, before);
+        Ok(())
     }
 
     /// Everything below a folder (`.` is the workspace), sorted by path, at most `limit` and at
@@ -202,17 +209,19 @@ impl WorkspaceDir {
     }
 }
 
-/// The rights for a file that is written: those of the file it replaces.
-/// What is swapped in after this look is replaced too, never followed.
-fn mode_for(target: &RelativePath, parent: &OwnedFd, name: &str) -> Result<Mode> {
+/// The rights for a file that is written, which are those of the file it replaces, and that one's
+/// length. What is swapped in after this look is replaced too, never followed.
+fn replaced(target: &RelativePath, parent: &OwnedFd, name: &str) -> Result<(Mode, Option<u64>)> {
     let stat = match statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => stat,
-        Err(Errno::NOENT) => return Ok(Mode::RUSR | Mode::WUSR),
+        Err(Errno::NOENT) => return Ok((Mode::RUSR | Mode::WUSR, None)),
         Err(error) => return Err(target.failed("write")(error.into())),
     };
     match EntryKind::of(FileType::from_raw_mode(stat.st_mode)) {
         EntryKind::File => {
-            Ok(Mode::from_raw_mode(stat.st_mode) & (Mode::RWXU | Mode::RWXG | Mode::RWXO))
+            let rights = Mode::RWXU | Mode::RWXG | Mode::RWXO;
+            let size = u64::try_from(stat.st_size).unwrap_or_default();
+            Ok((Mode::from_raw_mode(stat.st_mode) & rights, Some(size)))
         }
         kind @ (EntryKind::Directory | EntryKind::Link | EntryKind::Other) => {
             Err(target.refused(Refusal::NotAFile { kind }))

@@ -9,6 +9,7 @@
 //! command becomes the agent's user. The sandbox is put on in the command's [`first`] process.
 
 mod first;
+mod room;
 mod tree;
 
 use std::env::args_os;
@@ -30,7 +31,8 @@ use rustix::thread::set_no_new_privs;
 
 use crate::process::wire::{self, Answer, Report, Request, Word};
 use crate::sandbox::namespaces::{self, Missing};
-use crate::sandbox::{Limits, Policy, Resource, Sandbox, SandboxReport};
+use crate::sandbox::{Policy, Resource, Sandbox, SandboxReport};
+use room::Room;
 
 /// How often dead orphans are collected, and memory is looked at, while the command runs.
 const LOOK_EVERY: Timespec = Timespec {
@@ -151,7 +153,11 @@ fn sandboxed(
     let told = tell(&ours, request, &streams);
     drop(streams);
     // In namespaces the first process looks too, but the command has its user and may starve it.
-    let ended = watch(pid, lifeline, Some(&policy.limits))?;
+    let bounds = Bounds {
+        memory: policy.limits.memory,
+        room: Room::new(policy.quota, policy.used)?,
+    };
+    let ended = watch(pid, lifeline, Some(bounds))?;
     // Else its words have no end.
     kill_all()?;
     let heard = heard(words)?;
@@ -297,8 +303,24 @@ fn close_inherited() -> io::Result<()> {
     Ok(())
 }
 
+/// What a command may take, as far as somebody has to look.
+struct Bounds {
+    memory: u64,
+    room: Room,
+}
+
+impl Bounds {
+    /// Says what there is too much of.
+    fn look(&mut self) -> io::Result<Option<Resource>> {
+        if tree::memory()? > self.memory {
+            return Ok(Some(Resource::Memory));
+        }
+        self.room.look()
+    }
+}
+
 /// Waits for the end of a process or of the life line, or until the command uses too much.
-fn watch(main: Pid, lifeline: &mut File, limits: Option<&Limits>) -> io::Result<Report> {
+fn watch(main: Pid, lifeline: &mut File, mut bounds: Option<Bounds>) -> io::Result<Report> {
     let ended = pidfd_open(main, PidfdFlags::empty())?;
     loop {
         let mut events = [
@@ -318,10 +340,9 @@ fn watch(main: Pid, lifeline: &mut File, limits: Option<&Limits>) -> io::Result<
         if !line.is_empty() && lifeline.read(&mut [0])? == 0 {
             return Ok(Report::Stopped);
         }
-        if let Some(limits) = limits
-            && tree::memory()? > limits.memory
+        if let Some(bounds) = &mut bounds
+            && let Some(resource) = bounds.look()?
         {
-            let resource = Resource::Memory;
             return Ok(Report::OverLimit { resource });
         }
     }

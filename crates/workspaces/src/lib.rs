@@ -32,4 +32,4 @@ pub use helper::helper_main;
 pub use owners::{Owners, choose_uid};
 pub use process::{Command, Exit, Finished, Launcher, Program};
 pub use sandbox::{Grants, Layer, LayerName, Limits, Resource, Sandbox, SandboxReport};
-pub use workspace::{Archive, Options, Prepared, Scratch, WorkspaceDir, Workspaces};
+pub use workspace::{Archive, Options, Prepared, Scratch, Usage, WorkspaceDir, Workspaces};

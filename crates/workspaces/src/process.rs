@@ -9,6 +9,7 @@
 mod granted;
 mod held;
 mod output;
+mod request;
 pub(crate) mod wire;
 
 use std::collections::BTreeMap;
@@ -25,13 +26,12 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use tokio_util::sync::CancellationToken;
 
-use crate::sandbox::Policy;
 use crate::sandbox::folders::Withheld;
-use crate::{Error, Grants, Limits, Resource, Result, Sandbox, SandboxReport, WorkspaceDir};
+use crate::{Error, Grants, Limits, Resource, Result, Sandbox, SandboxReport, Usage, WorkspaceDir};
 use granted::Variables;
 use held::{Ended, Helper, Lifeline};
 use output::Output;
-use wire::{Report, Request};
+use wire::Report;
 
 /// Where commands look for programs.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -39,6 +39,10 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 const LOOK_LIMIT: Duration = Duration::from_secs(30);
 /// What runs the scripts of commands.
 const SHELL: &str = "/bin/sh";
+
+/// What is told with the output of a command whose workspace takes more than it may.
+const FULL: &str =
+    "[the workspace is over its limit on the disk: this command can remove files, not write any]\n";
 
 /// What to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -230,6 +234,7 @@ impl Launcher {
             command: &command,
             streams: None,
             canary: Some(canary.path()),
+            used: None,
         };
         let (ended, _) = self.attempt(&attempt, &CancellationToken::new()).await?;
         let program = "the sandbox's own test".to_owned();
@@ -265,23 +270,33 @@ impl Launcher {
             let source = io::Error::new(io::ErrorKind::InvalidInput, "no program is given");
             return Err(Error::NotStarted { program, source });
         }
+        let mut is_full = false;
         let (ended, mut output) = if cancel.is_cancelled() {
             let output = Output::new(0, u64::MAX);
             (Ended::Stopped(Exit::Cancelled), output)
         } else {
+            let used = self.used(dir).await;
+            is_full = used.is_some_and(|used| used.is_over(dir.quota()));
             let attempt = Attempt {
                 dir,
                 command,
                 streams,
                 canary: None,
+                used,
             };
-            self.attempt(&attempt, cancel).await?
+            let ended = self.attempt(&attempt, cancel).await?;
+            dir.note_command();
+            ended
         };
         let (exit, sandbox) = exit_of(ended, program)?;
         let whole = keep_whole(dir, command, &mut output).await;
+        let mut output = output.into_text(whole.as_deref());
+        if is_full {
+            output.insert_str(0, FULL);
+        }
         Ok(Finished {
             exit,
-            output: output.into_text(whole.as_deref()),
+            output,
             duration: began.elapsed(),
             sandbox,
         })
@@ -339,30 +354,6 @@ impl Launcher {
         }
     }
 
-    fn request(&self, attempt: &Attempt<'_>, no_namespaces: Option<String>) -> Request {
-        let Attempt { dir, command, .. } = *attempt;
-        let argv = match &command.program {
-            Program::Shell(script) => vec![SHELL.to_owned(), "-c".to_owned(), script.clone()],
-            Program::Argv(argv) => argv.clone(),
-        };
-        let mut hidden = self.withheld.whole.clone();
-        hidden.extend(dir.path().parent().map(ToOwned::to_owned));
-        Request {
-            argv,
-            canary: attempt.canary.map(Path::to_owned),
-            env: environment(dir, &self.grants, command),
-            stdin: command.stdin.clone(),
-            uid: dir.uid(),
-            workspace: dir.path().to_owned(),
-            hidden,
-            policy: (self.sandbox == Sandbox::On).then(|| Policy {
-                grants: self.grants.clone(),
-                limits: self.limits.clone(),
-                no_namespaces,
-            }),
-        }
-    }
-
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the one place that starts processes"
@@ -414,6 +405,7 @@ struct Attempt<'a> {
     command: &'a Command,
     streams: Option<&'a [OwnedFd; 3]>,
     canary: Option<&'a Path>,
+    used: Option<Usage>,
 }
 
 /// Puts the whole of a long output where the command asked for it, and says where that is. It is a
@@ -464,20 +456,4 @@ fn exit_of(ended: Ended, program: String) -> Result<(Exit, Option<SandboxReport>
 fn not_started(program: String, errno: Option<i32>, message: String) -> Error {
     let source = errno.map_or_else(|| io::Error::other(message), io::Error::from_raw_os_error);
     Error::NotStarted { program, source }
-}
-
-fn environment(dir: &WorkspaceDir, grants: &Grants, command: &Command) -> BTreeMap<String, String> {
-    let agent = dir.path().join(".agent");
-    let folder = |name: &str| agent.join(name).to_string_lossy().into_owned();
-    let mut env = BTreeMap::from([
-        ("PATH".to_owned(), PATH.to_owned()),
-        ("HOME".to_owned(), folder("home")),
-        ("TMPDIR".to_owned(), folder("tmp")),
-        ("LANG".to_owned(), "C.UTF-8".to_owned()),
-        ("TERM".to_owned(), "dumb".to_owned()),
-        ("GIT_CONFIG_NOSYSTEM".to_owned(), "1".to_owned()),
-    ]);
-    env.extend(grants.env.clone());
-    env.extend(command.env.clone());
-    env
 }

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::workspace::usage::Usage;
 use crate::{Error, Result};
 
 pub use limits::{Limits, Resource};
@@ -203,6 +204,10 @@ impl SandboxReport {
 pub(crate) struct Policy {
     pub(crate) grants: Grants,
     pub(crate) limits: Limits,
+    /// What the workspace may take of the disk.
+    pub(crate) quota: Usage,
+    /// What it took already, where that is known.
+    pub(crate) used: Option<Usage>,
     /// Why namespaces are not tried; `None` tries them.
     pub(crate) no_namespaces: Option<String>,
 }

@@ -1,9 +1,12 @@
 //! A directory per agent: made, opened and removed.
 
 mod archive;
+mod descend;
 mod loose;
+pub(crate) mod meter;
 mod remove;
 mod root;
+pub(crate) mod usage;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -24,6 +27,9 @@ use crate::{Error, Owners, Result};
 pub use archive::Archive;
 pub use loose::Scratch;
 pub use root::Prepared;
+pub use usage::Usage;
+
+use meter::Meter;
 
 /// Length of a UUID's text form.
 const UUID_LENGTH: usize = 36;
@@ -159,6 +165,7 @@ pub struct WorkspaceDir {
     dir: Arc<Dir>,
     path: PathBuf,
     uid: Option<u32>,
+    meter: Arc<Meter>,
 }
 
 impl WorkspaceDir {
@@ -167,6 +174,7 @@ impl WorkspaceDir {
             dir: Arc::new(Dir::from_std_file(top.into())),
             path,
             uid,
+            meter: Arc::new(Meter::new(meter::USUAL)),
         }
     }
 

@@ -114,6 +114,7 @@ impl Place {
             clock: Arc::new(Midnight),
             ids: Arc::<Ids>::clone(&self.ids),
             ends: cancel.clone(),
+            pause: CancellationToken::new(),
         };
         let ports = Ports {
             journal,

@@ -83,16 +83,21 @@ pub(crate) async fn show(
     Ok(Exit::Done)
 }
 
-/// What is said and answered when a run has stopped.
-fn conclude(run: &RunDetail, session: &Session<'_>) -> Result<Exit, Problem> {
+/// How a command ends that worked on a run.
+pub(super) fn exit_of(run: &RunDetail) -> Exit {
     let summary = &run.summary;
-    let exit = if summary.interrupted || !summary.is_final() {
+    if summary.interrupted || !summary.is_final() {
         Exit::Interrupted
     } else if summary.state == "completed" {
         Exit::Done
     } else {
         Exit::Failed
-    };
+    }
+}
+
+/// What is said and answered when a run has stopped.
+pub(super) fn conclude(run: &RunDetail, session: &Session<'_>) -> Result<Exit, Problem> {
+    let exit = exit_of(run);
     match exit {
         Exit::Interrupted => session.tell(&report::interruption(run, session)),
         Exit::Failed | Exit::WrongInput => session.tell(&report::failure(run, session)),

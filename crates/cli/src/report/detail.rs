@@ -114,7 +114,7 @@ fn granted(grants: &GrantsView) -> String {
 /// A limit in the unit that a person would choose.
 fn amount(name: &str, limit: u64) -> String {
     match name {
-        "memory" | "file_size" => {
+        "memory" | "file_size" | "disk" => {
             let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
             let fits = |unit: &u64| limit.is_multiple_of(*unit);
             let unit = units.into_iter().find(|(_, unit)| fits(unit));
@@ -160,6 +160,7 @@ fn why_cancelled(reason: &str) -> String {
         "dependency_skipped" => "a step it needs was skipped".to_owned(),
         "dependency_failed" => "a step it needs failed".to_owned(),
         "requested" => "on request".to_owned(),
+        "agent_ended" => "its agent was terminated".to_owned(),
         other => clean_line(other),
     }
 }

@@ -1,6 +1,8 @@
 //! The commands from the outside: arguments in, text on two streams and an exit code out.
 
 #[cfg(test)]
+mod agents;
+#[cfg(test)]
 mod args;
 #[cfg(test)]
 mod database;

@@ -1,5 +1,6 @@
 //! A backend that answers from memory, streams that are buffers, and sample runs.
 
+mod agents;
 mod messages;
 mod providers;
 mod tools;

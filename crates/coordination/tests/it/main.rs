@@ -3,11 +3,15 @@
 #[cfg(test)]
 mod conversation;
 #[cfg(test)]
+mod cycles;
+#[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
 mod failing_models;
 #[cfg(test)]
 mod fallback_models;
+#[cfg(test)]
+mod gate;
 #[cfg(test)]
 mod hops;
 #[cfg(test)]
@@ -20,6 +24,8 @@ mod lost_calls;
 mod lost_hints;
 #[cfg(test)]
 mod models;
+#[cfg(test)]
+mod standing;
 #[cfg(test)]
 mod talk;
 #[cfg(test)]

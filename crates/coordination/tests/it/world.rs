@@ -2,6 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -74,9 +75,11 @@ impl World {
         let options = Options {
             owners,
             workspaces_root: root,
+            archives_root: folder.path().join("archives"),
             lease: Duration::from_secs(30),
             heartbeat: Duration::from_secs(1),
             sweep: Duration::from_millis(200),
+            grace: Duration::ZERO,
             retention: None,
             messages: MessageLimits::default(),
         };
@@ -92,6 +95,14 @@ impl World {
     /// Writes a file where workflows look for theirs.
     pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
+    pub(crate) const fn engine(&self) -> &Coordinator {
+        &self.coordinator
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Registers a provider behind its layers, which wait for a moment only.

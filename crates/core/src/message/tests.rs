@@ -10,7 +10,10 @@ use uuid::Uuid;
 use super::DeliveryStatus::{self, Delivered, Expired, Failed, Pending};
 use super::*;
 use crate::transition::StateMachine;
-use crate::{Change, Coded, Decision, ErrorCode, EventType, IdSource, Moment, RunId, error_chain};
+use crate::{
+    Change, Coded, Decision, ErrorCode, EventType, IdSource, Moment, RunId, error_chain,
+    run_subject,
+};
 
 #[derive(Debug, Default)]
 struct Ids(AtomicU64);
@@ -115,6 +118,7 @@ fn a_message_is_sent_once_to_each_recipient_and_told() {
         "review.done".to_owned(),
         inbox_subject(agent(1)),
         inbox_subject(agent(2)),
+        run_subject(message.run_id.unwrap()),
     ];
     assert_eq!(decision.subjects(), BTreeSet::from(wanted));
 }

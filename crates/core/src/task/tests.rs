@@ -187,9 +187,7 @@ fn settle(task: &Task, fate: Fate, siblings: &[Task], moment: Moment<'_>) -> Dec
             let (running, agent, _) = assigned
                 .begin(agent(AgentState::Idle), json!({}), moment)
                 .unwrap();
-            running
-                .fail(agent, "broke".into(), siblings, moment)
-                .unwrap()
+            running.fail(agent, "broke", siblings, moment).unwrap()
         }
     }
 }
@@ -268,7 +266,7 @@ fn a_failure_says_which_step_it_came_from() {
     let decision = running
         .fail(
             agent(AgentState::Working),
-            "no answer".into(),
+            "no answer",
             &siblings,
             Moment {
                 now: now(),

@@ -9,14 +9,21 @@ use crate::support::{BINARY, Finished, Project, is_root, program, step};
 
 /// A workflow of one agent that runs one command.
 async fn run_command(project: &Project, command: &str) -> String {
-    let workflow = "
+    run_granted(project, "max_turns: 20", command).await
+}
+
+/// The same with a further key of the agent.
+async fn run_granted(project: &Project, key: &str, command: &str) -> String {
+    let workflow = format!(
+        "
 version: 1
 name: flow
 agents:
-  worker: { provider: scripted, model: script.yaml, tools: [shell] }
+  worker: {{ provider: scripted, model: script.yaml, tools: [shell], {key} }}
 steps:
-  - { id: work, agent: worker, prompt: x }
-";
+  - {{ id: work, agent: worker, prompt: x }}
+"
+    );
     project.write("flow.yaml", workflow);
     let answers = serde_json::json!({ "version": 1, "steps": { "work": [
         { "tool_calls": [{ "name": "run_command", "arguments": { "command": command } }] },
@@ -175,4 +182,35 @@ async fn a_strict_umask_does_not_move_the_workspaces_elsewhere() {
         Path::new(workspace).starts_with(project.data_dir()),
         "{workspace}"
     );
+}
+
+#[tokio::test]
+async fn the_record_of_a_workspace_says_what_it_takes_of_the_disk() {
+    let project = Project::new();
+    let command = "mkdir projects/a && head -c 1000000 /dev/zero > projects/a/b";
+    run_command(&project, command).await;
+    let (store, run) = project.store().await;
+    let agents = store.agents_of_run(run).await.unwrap();
+    let (_, record) = &agents[0];
+    assert!(
+        (1_000_000..1_500_000).contains(&record.size_bytes),
+        "{record:?}"
+    );
+    let found = program("find").arg(&record.root_path).output().await;
+    let files = String::from_utf8(found.unwrap().stdout)
+        .unwrap()
+        .lines()
+        .count();
+    assert_eq!(record.file_count, u64::try_from(files).unwrap());
+}
+
+#[tokio::test]
+async fn the_model_is_told_that_its_workspace_may_take_no_more() {
+    let project = Project::new();
+    let limits = "sandbox: { limits: { disk: 2MiB } }";
+    let command = "while :; do i=$((i + 1)); head -c 100000 /dev/zero > projects/$i; done";
+    let told = run_granted(&project, limits, command).await;
+    let reason = "[killed: it used too much room on the disk (the limit of the workspace is reached: \
+                  remove what is not needed, or write less)]";
+    assert!(told.ends_with(reason), "{told}");
 }

@@ -1,6 +1,8 @@
 //! The real binary, as a user has it: its exit code, its two streams, and what it leaves behind.
 
 #[cfg(test)]
+mod agents;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod budgets;

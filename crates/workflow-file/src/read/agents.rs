@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use fusion_core::{AgentSpec, Budget, CapabilitySet, EVERYONE, SandboxSpec, ToolGroup};
-use serde_json::Map;
+use fusion_core::{AgentSpec, DEFAULT_MAX_TURNS, EVERYONE, ToolGroup};
 
 use crate::choice::MAX_NAME;
 use crate::fault::{Faults, RawFault};
@@ -13,8 +12,6 @@ use crate::read::{Marked, budget, messages, models, name, sandbox, value, web};
 use crate::tree::{Kind, Node};
 
 const MAX_AGENTS: usize = 1_000;
-/// Model calls in one step when the file does not say.
-const DEFAULT_MAX_TURNS: u32 = 20;
 const MAX_TURNS: u32 = 200;
 /// How often the same call may be made; one is no repeat.
 const REPEATS: RangeInclusive<u32> = 2..=100;
@@ -121,24 +118,7 @@ fn read_one(name: &str, node: &Node<'_>, faults: &mut Faults) -> AgentSpec {
 }
 
 fn empty() -> AgentSpec {
-    AgentSpec {
-        provider: String::new(),
-        model: String::new(),
-        capabilities: CapabilitySet::default(),
-        instructions: String::new(),
-        tools: Vec::new(),
-        max_turns: DEFAULT_MAX_TURNS,
-        max_repeats: AgentSpec::default_max_repeats(),
-        context_tokens: None,
-        max_tokens: None,
-        temperature: None,
-        fallback_models: Vec::new(),
-        provider_options: Map::new(),
-        budget: Budget::default(),
-        web_hosts: Vec::new(),
-        subscriptions: Vec::new(),
-        sandbox: SandboxSpec::default(),
-    }
+    AgentSpec::new("", "")
 }
 
 /// A name in somebody else's spelling.

@@ -1,18 +1,16 @@
 //! Which names may be chosen.
 
+use fusion_core::{MAX_LABEL, is_label};
+
 use crate::fault::{Faults, RawFault};
 use crate::read::Marked;
 
-/// The longest name of a workflow, an agent or a capability, in characters.
-const MAX_LABEL: usize = 255;
 /// The longest name that expressions use, in characters.
 const MAX_IDENTIFIER: usize = 64;
 
-/// A name of a workflow, an agent or a capability: what is safe in a path, a topic and a list.
+/// A name of a workflow, an agent or a capability: see [`is_label`].
 pub(super) fn label<'n>(name: &Marked<'n>, what: &str, faults: &mut Faults) -> Option<&'n str> {
-    let fits = (1..=MAX_LABEL).contains(&name.text.chars().count());
-    let allowed = |character: char| character.is_ascii_alphanumeric() || "_-.".contains(character);
-    if fits && name.text.chars().all(allowed) {
+    if is_label(name.text) {
         return Some(name.text);
     }
     let message = format!("{what} must have 1 to {MAX_LABEL} letters, digits, `_`, `-` or `.`");

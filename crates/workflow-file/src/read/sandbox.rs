@@ -11,11 +11,11 @@ use crate::tree::{Kind, Node};
 
 const SANDBOX: Keys = Keys {
     known: &["network", "read", "write", "env", "limits"],
-    later: &["hosts"],
+    later: &[],
 };
 
 const LIMITS: Keys = Keys {
-    known: &["memory", "processes", "cpu", "file_size"],
+    known: &["memory", "processes", "cpu", "file_size", "disk", "files"],
     later: &[],
 };
 
@@ -32,6 +32,10 @@ const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
 const UNITS: [(&str, u64); 3] = [("KiB", KIB), ("MiB", MIB), ("GiB", GIB)];
+/// Files of one workspace: a new one has a few.
+const FILES: RangeInclusive<u32> = 100..=100_000_000;
+/// Below it a workspace has no room to work in.
+const LEAST_DISK: u64 = MIB;
 /// Below it nothing starts.
 const LEAST_MEMORY: u64 = 16 * MIB;
 const MOST_BYTES: u64 = 1024 * GIB;
@@ -179,6 +183,12 @@ fn limits(node: &Node<'_>, agent: &str, faults: &mut Faults) -> LimitsSpec {
     }
     if let Some(node) = section.get("file_size", faults) {
         limits.file_size = bytes(node, "file_size", KIB, faults);
+    }
+    if let Some(node) = section.get("disk", faults) {
+        limits.disk = bytes(node, "disk", LEAST_DISK, faults);
+    }
+    if let Some(node) = section.get("files", faults) {
+        limits.files = value::whole_number(node, "files", FILES, faults).map(u64::from);
     }
     limits
 }

@@ -6,7 +6,7 @@ use fusion_core::ErrorCode;
 use rustix::io::Errno;
 
 use super::EntryKind;
-use crate::{Error, Result};
+use crate::{Error, Result, Usage};
 
 /// The longest path that is looked at, in bytes (Linux `PATH_MAX`).
 const PATH_LIMIT: usize = 4096;
@@ -67,6 +67,16 @@ pub enum Refusal {
         /// Bytes allowed.
         limit: usize,
     },
+    /// The workspace would take more of the disk than it may.
+    #[error(
+        "the workspace may take {} MiB and {} files, and has no room for it: remove what is not \
+         needed, or write less",
+        quota.bytes >> 20, quota.files
+    )]
+    NoRoom {
+        /// What the workspace may take.
+        quota: Usage,
+    },
     /// Part of the workspace that the agent's tools don't write.
     #[error("'.agent', '.env', 'logs' and '.git' are not written by tools; use projects/ instead")]
     Protected,
@@ -76,6 +86,7 @@ impl Refusal {
     pub(crate) const fn code(&self) -> ErrorCode {
         match self {
             Self::Outside | Self::HardLinked | Self::Protected => ErrorCode::Denied,
+            Self::NoRoom { .. } => ErrorCode::Limited,
             Self::Empty
             | Self::Nul
             | Self::TooLong

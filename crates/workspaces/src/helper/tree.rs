@@ -17,10 +17,15 @@ pub(super) fn children() -> io::Result<Vec<Pid>> {
 
 /// Bytes of memory that the descendants have to themselves or share in memory alone.
 pub(super) fn memory() -> io::Result<u64> {
+    Ok(descendants()?.into_iter().map(memory_of).sum())
+}
+
+/// The ids of everything that came of this process.
+pub(super) fn descendants() -> io::Result<Vec<i32>> {
     let parents = parents()?;
     let own = getpid().as_raw_pid();
     let of_ours = parents.keys().filter(|pid| is_below(**pid, own, &parents));
-    Ok(of_ours.map(|pid| memory_of(*pid)).sum())
+    Ok(of_ours.copied().collect())
 }
 
 fn is_below(pid: i32, top: i32, parents: &BTreeMap<i32, i32>) -> bool {

@@ -51,11 +51,11 @@ pub(crate) fn admit(path: &Path, withheld: &Withheld) -> Result<PathBuf> {
             kept.display()
         )));
     }
+    if withheld.around.contains(&folder) {
+        return Err(refused("it is kept from commands as a whole".to_owned()));
+    }
     let mut kept = withheld.whole.iter().chain(&withheld.around);
     match kept.find(|kept| kept.starts_with(&folder)) {
-        Some(kept) if *kept == folder => {
-            Err(refused("it is kept from commands as a whole".to_owned()))
-        }
         Some(kept) => Err(refused(format!(
             "{} is in it, which is kept from commands",
             kept.display()

@@ -4,15 +4,15 @@ use std::collections::HashMap;
 use std::ffi::{CStr, OsStr, OsString};
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, chmod, fstat, openat, readlinkat, statat};
-use rustix::io::Errno;
+use rustix::fs::{AtFlags, FileType, OFlags, Stat, fstat, readlinkat, statat};
 use tar::{Builder, EntryType, Header};
 
+use super::descend::{Folder, descend, is_in, open_though_closed, step};
 use super::{DRAFTS, WorkspaceDir, Workspaces};
 use crate::descriptor::{Draft, names_in, open_dir};
 use crate::{Error, Result};
@@ -247,46 +247,6 @@ fn header_of(stat: &Stat, kind: EntryType, size: u64) -> io::Result<Header> {
     Ok(header)
 }
 
-/// An open folder. One that its own user had closed is closed again with this value.
-struct Folder {
-    open: OwnedFd,
-    _closed: Option<Closed>,
-}
-
-/// Opens a folder below the top, a step at a time and without following links.
-fn descend(top: &OwnedFd, path: &Path) -> io::Result<Folder> {
-    let mut folder = Folder {
-        open: open_dir(top, ".")?,
-        _closed: None,
-    };
-    for name in path.components() {
-        folder = step(&folder, Path::new(&name))?;
-    }
-    Ok(folder)
-}
-
-/// Opens the folder that a path ends with, in the one above it.
-fn step(above: &Folder, path: &Path) -> io::Result<Folder> {
-    let name = path.file_name().unwrap_or_default();
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let (open, closed) = open_though_closed(&above.open, name, flags)?;
-    Ok(Folder {
-        open,
-        _closed: closed,
-    })
-}
-
-/// Whether a path is directly in this folder. By their bytes: neither has a part that says nothing.
-fn is_in(path: &Path, folder: &Path) -> bool {
-    let (path, folder) = (path.as_os_str().as_bytes(), folder.as_os_str().as_bytes());
-    let name = match path.strip_prefix(folder) {
-        Some(name) if folder.is_empty() => Some(name),
-        Some(name) => name.strip_prefix(b"/"),
-        None => None,
-    };
-    name.is_some_and(|name| !name.is_empty() && !name.contains(&b'/'))
-}
-
 /// Opens what was a regular file a moment ago.
 fn open_file(folder: &OwnedFd, name: &CStr) -> io::Result<(File, Stat)> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -300,58 +260,9 @@ fn open_file(folder: &OwnedFd, name: &CStr) -> io::Result<(File, Stat)> {
     }
 }
 
-/// An entry whose rights left its own user out; they are as before when this is dropped.
-struct Closed {
-    handle: OwnedFd,
-    usual: Mode,
-}
-
-impl Closed {
-    fn open(handle: OwnedFd) -> io::Result<Self> {
-        let usual = Mode::from_raw_mode(fstat(&handle)?.st_mode);
-        chmod(number(&handle), Mode::RWXU)?;
-        Ok(Self { handle, usual })
-    }
-}
-
-impl Drop for Closed {
-    fn drop(&mut self) {
-        if let Err(error) = chmod(number(&self.handle), self.usual) {
-            tracing::warn!(%error, "can't close an archived file or folder again");
-        }
-    }
-}
-
-/// A descriptor as a name: another name could have become a link since.
-fn number(handle: &OwnedFd) -> String {
-    format!("/proc/self/fd/{}", handle.as_raw_fd())
-}
-
-/// Opens an entry of our own user, also one whose rights leave even that user out.
-fn open_though_closed(
-    folder: &OwnedFd,
-    name: &OsStr,
-    flags: OFlags,
-) -> io::Result<(OwnedFd, Option<Closed>)> {
-    match openat(folder, name, flags, Mode::empty()) {
-        Err(Errno::ACCESS) => {}
-        outcome => return Ok((outcome?, None)),
-    }
-    let handle = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let closed = Closed::open(openat(folder, name, handle, Mode::empty())?)?;
-    Ok((openat(folder, name, flags, Mode::empty())?, Some(closed)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_path_is_in_the_folder_directly_above_it_only() {
-        let is_in = |path, folder| is_in(Path::new(path), Path::new(folder));
-        assert!(is_in("a", "") && is_in("a/b", "a"));
-        assert!(!is_in("a/b", "") && !is_in("a/b/c", "a") && !is_in("ab/c", "a") && !is_in("", ""));
-    }
 
     #[test]
     fn a_file_that_became_shorter_is_an_error_and_one_that_grew_is_cut() {

@@ -19,6 +19,8 @@ mod loose;
 #[cfg(test)]
 mod place;
 #[cfg(test)]
+mod quota;
+#[cfg(test)]
 mod run;
 #[cfg(test)]
 mod search;

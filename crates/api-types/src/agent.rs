@@ -1,0 +1,168 @@
+//! Agents: their life, what they work with, what they do and what that takes.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{JournalView, RunDetail, UsageView};
+
+/// One line about an agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AgentSummary {
+    /// UUID of the agent.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// `spawning`, `idle`, `working`, `paused`, `error` or `terminated`.
+    pub state: String,
+    /// When a pause takes effect on what it does: `now` or `next_step`.
+    pub paused: Option<String>,
+    /// It was told to end, and this is to become of its workspace: `keep`, `archive` or `remove`.
+    pub ending: Option<String>,
+    /// UUID of the run that spawned it; `null` for a standing agent.
+    pub run: Option<String>,
+    /// UUID of its project.
+    pub project: Option<String>,
+    /// Name of the provider it speaks to.
+    pub provider: String,
+    /// The model, in the provider's own spelling; the script's file for a scripted agent.
+    pub model: String,
+    /// What it can do.
+    pub capabilities: Vec<String>,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+    /// When something about it changed.
+    pub updated_at: DateTime<Utc>,
+    /// Its last sign of progress.
+    pub last_heartbeat: Option<DateTime<Utc>>,
+}
+
+/// The answer to a list of agents.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AgentList {
+    /// Newest first.
+    pub agents: Vec<AgentSummary>,
+}
+
+/// All about an agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AgentDetail {
+    /// The same fields as in a list, beside the ones below.
+    #[serde(flatten)]
+    pub summary: AgentSummary,
+    /// Its system prompt; `null` for an agent of a run, whose workflow file says it.
+    pub instructions: Option<String>,
+    /// The groups of tools that it may use; `null` for an agent of a run.
+    pub tools: Option<Vec<String>>,
+    /// The hosts that it may fetch pages from; `null` for an agent of a run.
+    #[serde(default)]
+    pub hosts: Option<Vec<String>>,
+    /// Model calls in one task at most; `null` for an agent of a run.
+    pub max_turns: Option<u32>,
+    /// Topic patterns that it listens to.
+    pub subscriptions: Vec<String>,
+    /// What its owner keeps with it, and what the engine notes.
+    pub metadata: Map<String, Value>,
+    /// What holds its commands, where it runs any.
+    pub sandbox: Option<Value>,
+    /// Where it works.
+    pub workspace: WorkspaceView,
+    /// What it works on now.
+    pub task: Option<AgentTask>,
+    /// Messages that wait for it.
+    pub inbox: u64,
+    /// Its tasks that ended well.
+    pub tasks_completed: u64,
+    /// Its tasks that ended badly.
+    pub tasks_failed: u64,
+    /// What its newest tasks used together.
+    pub usage: UsageView,
+}
+
+/// The directory of an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkspaceView {
+    /// Its absolute path.
+    pub path: String,
+    /// It is there.
+    pub exists: bool,
+    /// The user id that its processes run under, where agents have their own.
+    pub uid: Option<u32>,
+    /// The file that it was packed into.
+    pub archive: Option<String>,
+    /// Why it could not be made.
+    pub error: Option<String>,
+}
+
+/// A task of an agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AgentTask {
+    /// UUID of the task.
+    pub id: String,
+    /// UUID of its run.
+    pub run: String,
+    /// The step that it is.
+    pub step: String,
+    /// `queued`, `assigned` or `running`.
+    pub state: String,
+    /// When it was first begun.
+    pub started_at: Option<DateTime<Utc>>,
+}
+
+/// Something that an agent did: an entry of the journal of one of its tasks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AgentLogEntry {
+    /// UUID of the run.
+    pub run: String,
+    /// UUID of the task.
+    pub task: String,
+    /// The step that the task is.
+    pub step: String,
+    /// What it did, beside the fields above.
+    #[serde(flatten)]
+    pub entry: JournalView,
+}
+
+/// The answer to agents' logs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AgentLog {
+    /// Oldest first.
+    pub entries: Vec<AgentLogEntry>,
+}
+
+/// What was sent to an agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AgentSent {
+    /// UUID of the message.
+    pub message: String,
+    /// UUID of the agent.
+    pub agent: String,
+    /// Its name.
+    pub name: String,
+    /// State of the agent, after it was sent.
+    pub state: String,
+    /// UUID of the run that was begun for it; `null` when the agent has something else to do first.
+    pub run: Option<String>,
+    /// The run in which it was worked on, where that was waited for.
+    pub result: Option<RunDetail>,
+}
+
+/// An agent that could not be ended with the others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentLeft {
+    /// UUID of the agent.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Why not.
+    pub why: String,
+}
+
+/// The answer to the end of agents.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AgentsEnded {
+    /// Those that have ended.
+    pub agents: Vec<AgentSummary>,
+    /// Those that have not.
+    pub left: Vec<AgentLeft>,
+}

@@ -1,0 +1,160 @@
+//! The port behind `agent`.
+
+use std::ops::ControlFlow;
+
+use async_trait::async_trait;
+use fusion_api_types::{
+    AgentDetail, AgentList, AgentLogEntry, AgentSent, AgentSummary, AgentsEnded, Problem,
+};
+
+use super::Progress;
+
+/// Agents to be spawned, as they were typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewAgents {
+    /// The name, or what the names begin with.
+    pub name: String,
+    /// How many, when names are numbered.
+    pub count: Option<u32>,
+    /// The provider; that of the project without it.
+    pub provider: Option<String>,
+    /// The model.
+    pub model: String,
+    /// What they can do.
+    pub capabilities: Vec<String>,
+    /// Names of groups of tools.
+    pub tools: Vec<String>,
+    /// Hosts that pages may be fetched from.
+    pub hosts: Vec<String>,
+    /// The system prompt.
+    pub instructions: Option<String>,
+    /// Model calls in one task at most.
+    pub max_turns: Option<u32>,
+    /// Name or id of the project.
+    pub project: Option<String>,
+}
+
+/// What is changed of an agent, as it was typed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AgentChanges {
+    /// The provider.
+    pub provider: Option<String>,
+    /// The model.
+    pub model: Option<String>,
+    /// What it can do.
+    pub capabilities: Option<Vec<String>>,
+    /// Names of groups of tools.
+    pub tools: Option<Vec<String>>,
+    /// The system prompt.
+    pub instructions: Option<String>,
+    /// Model calls in one task at most.
+    pub max_turns: Option<u32>,
+}
+
+/// Which agents are meant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AgentQuery {
+    /// Names of states; without any, all but `terminated`.
+    pub states: Vec<&'static str>,
+    /// Also those that have ended.
+    pub all: bool,
+    /// Id or unique prefix of the run.
+    pub run: Option<String>,
+    /// Name or id of the project.
+    pub project: Option<String>,
+    /// At most this many.
+    pub limit: u32,
+}
+
+/// Takes entries of a log one by one; says whether anybody wants more.
+pub trait Log: Send {
+    /// The next one: it is shown once it is finished.
+    ///
+    /// # Errors
+    /// It can't be shown.
+    fn entry(&mut self, entry: &AgentLogEntry) -> Result<ControlFlow<()>, Problem>;
+}
+
+/// Looks after agents.
+///
+/// An agent is named by its name, its id or the unique beginning of one. One that does not exist is
+/// answered with the way to find one, a name that several have with their ids.
+#[async_trait]
+pub trait Agents {
+    /// Spawns standing agents, all or none.
+    ///
+    /// # Errors
+    /// What is asked for can't be had, or the data directory can't be used; nothing is left behind.
+    async fn spawn_agents(&self, new: &NewAgents) -> Result<AgentList, Problem>;
+
+    /// Agents, newest first.
+    ///
+    /// # Errors
+    /// No such run or project, or the data directory can't be read.
+    async fn list_agents(&self, query: &AgentQuery) -> Result<Vec<AgentSummary>, Problem>;
+
+    /// All about an agent.
+    ///
+    /// # Errors
+    /// No such agent.
+    async fn show_agent(&self, agent: &str) -> Result<AgentDetail, Problem>;
+
+    /// Holds an agent; `at` is `now` or `next_step`.
+    ///
+    /// # Errors
+    /// No such agent, or it neither waits nor works.
+    async fn pause_agent(&self, agent: &str, at: &'static str) -> Result<AgentSummary, Problem>;
+
+    /// Lets an agent go on.
+    ///
+    /// # Errors
+    /// No such agent, or it is not paused.
+    async fn resume_agent(&self, agent: &str) -> Result<AgentSummary, Problem>;
+
+    /// Ends agents; with none named every standing one. `workspace` is `keep`, `archive` or
+    /// `remove`. Who can't be ended does not keep the others.
+    ///
+    /// # Errors
+    /// No such agent: then none is ended.
+    async fn terminate_agents(
+        &self,
+        agents: &[String],
+        workspace: &'static str,
+    ) -> Result<AgentsEnded, Problem>;
+
+    /// Changes what an agent works with.
+    ///
+    /// # Errors
+    /// No such agent, it has ended or belongs to a run, or what is asked for can't be had.
+    async fn update_agent(
+        &self,
+        agent: &str,
+        changes: &AgentChanges,
+    ) -> Result<AgentSummary, Problem>;
+
+    /// Shows what an agent did, the newest `limit` entries; with `follow` what it does from then on
+    /// too.
+    ///
+    /// # Errors
+    /// No such agent.
+    async fn agent_logs(
+        &self,
+        agent: &str,
+        limit: u32,
+        follow: bool,
+        log: &mut dyn Log,
+    ) -> Result<(), Problem>;
+
+    /// Sends an agent something to do. With `wait` it returns when that is done, and tells how it
+    /// goes; the agent's work is done by this very call where no server does it.
+    ///
+    /// # Errors
+    /// No such agent, it has ended, or its inbox is full. A failed task is no error.
+    async fn send_to_agent(
+        &self,
+        agent: &str,
+        message: &str,
+        wait: bool,
+        progress: &mut dyn Progress,
+    ) -> Result<AgentSent, Problem>;
+}

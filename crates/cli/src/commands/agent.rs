@@ -1,0 +1,214 @@
+//! `agent`: the life of agents, and what they are sent.
+
+use std::ops::ControlFlow;
+
+use fusion_api_types::{AgentList, AgentLog, AgentLogEntry, AgentSent, AgentsEnded, Problem};
+
+use super::db::answer;
+use super::run::conclude;
+use crate::args::{
+    AgentCommand, AgentListArgs, AgentSendArgs, Changes, LogsArgs, SpawnArgs, TerminateArgs,
+    WorkspaceKind,
+};
+use crate::backend::{AgentChanges, AgentQuery, Backend, Log, NewAgents};
+use crate::exit::Exit;
+use crate::progress::{Begun, Display};
+use crate::report::agent as report;
+use crate::session::Session;
+
+/// Every command below `agent`.
+pub(crate) async fn agent(
+    command: &AgentCommand,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    match command {
+        AgentCommand::Spawn(spawn) => {
+            let spawned = backend.spawn_agents(&new_agents(spawn)).await?;
+            answer(&spawned, report::spawned, session)
+        }
+        AgentCommand::List(list) => self::list(list, backend, session).await,
+        AgentCommand::Get(which) => {
+            let shown = backend.show_agent(&which.agent).await?;
+            answer(&shown, report::one, session)
+        }
+        AgentCommand::Pause(pause) => {
+            let paused = backend.pause_agent(&pause.agent, pause.at.as_str()).await?;
+            answer(&paused, report::paused, session)
+        }
+        AgentCommand::Resume(which) => {
+            let resumed = backend.resume_agent(&which.agent).await?;
+            answer(&resumed, report::resumed, session)
+        }
+        AgentCommand::Terminate(terminate) => self::terminate(terminate, backend, session).await,
+        AgentCommand::Update(update) => {
+            let changes = changes(&update.changes);
+            let updated = backend.update_agent(&update.agent, &changes).await?;
+            answer(&updated, report::updated, session)
+        }
+        AgentCommand::Logs(logs) => self::logs(logs, backend, session).await,
+        AgentCommand::Send(send) => self::send(send, backend, session).await,
+    }
+}
+
+fn new_agents(spawn: &SpawnArgs) -> NewAgents {
+    let SpawnArgs {
+        name,
+        model,
+        provider,
+        capabilities,
+        tools,
+        hosts,
+        instructions,
+        max_turns,
+        project,
+        count,
+        workspace: WorkspaceKind::Directory,
+    } = spawn.clone();
+    NewAgents {
+        name,
+        count,
+        provider,
+        model,
+        capabilities: named(capabilities),
+        tools: named(tools),
+        hosts,
+        instructions,
+        max_turns,
+        project,
+    }
+}
+
+fn changes(changes: &Changes) -> AgentChanges {
+    let Changes {
+        model,
+        provider,
+        capabilities,
+        tools,
+        instructions,
+        max_turns,
+    } = changes.clone();
+    AgentChanges {
+        provider,
+        model,
+        capabilities: capabilities.map(named),
+        tools: tools.map(named),
+        instructions,
+        max_turns,
+    }
+}
+
+/// An empty value names nothing.
+fn named(mut names: Vec<String>) -> Vec<String> {
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+async fn list(
+    list: &AgentListArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let query = AgentQuery {
+        states: list.state.iter().map(|state| state.as_str()).collect(),
+        all: list.all,
+        run: list.run.clone(),
+        project: list.project.clone(),
+        limit: list.limit,
+    };
+    let agents = backend.list_agents(&query).await?;
+    if session.global.json {
+        session.print_json(&AgentList { agents })?;
+    } else if agents.is_empty() {
+        let spawn = session.command("agent spawn --name NAME --provider PROVIDER --model MODEL");
+        session.tell(&format!("no such agents; make one with: {spawn}\n"));
+    } else {
+        session.print(&report::list(&agents, session))?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn terminate(
+    terminate: &TerminateArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let workspace = terminate.workspace.as_str();
+    let ended: AgentsEnded = backend
+        .terminate_agents(&terminate.agents, workspace)
+        .await?;
+    answer(&ended, report::ended, session)?;
+    if ended.left.is_empty() {
+        return Ok(Exit::Done);
+    }
+    session.tell(&report::left(&ended.left, session));
+    Ok(Exit::Failed)
+}
+
+async fn logs(
+    logs: &LogsArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    if session.global.json && !logs.follow {
+        let mut all = All::default();
+        backend
+            .agent_logs(&logs.agent, logs.limit, false, &mut all)
+            .await?;
+        session.print_json(&AgentLog { entries: all.0 })?;
+        return Ok(Exit::Done);
+    }
+    let mut lines = Lines { session };
+    backend
+        .agent_logs(&logs.agent, logs.limit, logs.follow, &mut lines)
+        .await?;
+    Ok(Exit::Done)
+}
+
+/// Keeps all entries.
+#[derive(Default)]
+struct All(Vec<AgentLogEntry>);
+
+impl Log for All {
+    fn entry(&mut self, entry: &AgentLogEntry) -> Result<ControlFlow<()>, Problem> {
+        self.0.push(entry.clone());
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// Prints each entry as it comes.
+struct Lines<'a> {
+    session: &'a Session<'a>,
+}
+
+impl Log for Lines<'_> {
+    fn entry(&mut self, entry: &AgentLogEntry) -> Result<ControlFlow<()>, Problem> {
+        if self.session.global.json {
+            self.session.stream_json(entry)
+        } else {
+            self.session.stream(&report::line(entry, self.session))
+        }
+    }
+}
+
+async fn send(
+    send: &AgentSendArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let mut display = Display::new(session, Begun::Now);
+    let message = send.message.join(" ");
+    let sent = backend
+        .send_to_agent(&send.agent, &message, send.wait, &mut display)
+        .await;
+    display.finish();
+    let sent: AgentSent = sent?;
+    match &sent.result {
+        Some(run) if !session.global.json => conclude(run, session),
+        Some(run) => {
+            session.print_json(&sent)?;
+            Ok(super::run::exit_of(run))
+        }
+        None => answer(&sent, report::sent, session),
+    }
+}

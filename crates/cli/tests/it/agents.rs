@@ -1,0 +1,251 @@
+//! What `agent` asks for and prints.
+
+use serde_json::{Value, json};
+
+use crate::support::{Ended, Fake, check_snapshot, completed_run, failed_run, fusion_kit};
+
+const ID: &str = "019ab3c4-0000-7000-8000-000000000001";
+
+fn answering(report: Value) -> Fake {
+    Fake {
+        report,
+        ..Fake::default()
+    }
+}
+
+fn agent(name: &str, state: &str) -> Value {
+    json!({
+        "id": ID, "name": name, "state": state, "paused": null, "ending": null, "run": null,
+        "project": null, "provider": "openrouter", "model": "some/model",
+        "capabilities": ["coding", "review"], "created_at": "2026-11-23T12:00:00Z",
+        "updated_at": "2026-11-23T12:00:01Z", "last_heartbeat": null,
+    })
+}
+
+fn detail() -> Value {
+    let mut detail = agent("writer", "paused");
+    let more = json!({
+        "paused": "next_step", "last_heartbeat": "2026-11-23T12:00:02Z",
+        "instructions": "You write.\u{1b}[31m", "tools": ["files", "shell"], "hosts": ["docs.rs"], "max_turns": 20,
+        "subscriptions": ["review.*"], "metadata": { "team": "red" },
+        "sandbox": { "sandbox": "on", "layers": [
+            { "name": "landlock", "in_force": true, "detail": "" },
+            { "name": "namespaces", "in_force": false, "detail": "not allowed" },
+        ] },
+        "workspace": { "path": "/data/w", "exists": true, "uid": 50001, "archive": null, "error": null },
+        "task": { "id": "t", "run": "r", "step": "task", "state": "queued", "started_at": null },
+        "inbox": 1, "tasks_completed": 2, "tasks_failed": 0,
+        "usage": { "turns": 3, "input_tokens": 1000, "output_tokens": 204, "cost_usd": "0.0042" },
+    });
+    for (name, value) in more.as_object().unwrap() {
+        detail[name] = value.clone();
+    }
+    detail
+}
+
+#[tokio::test]
+async fn agents_are_asked_for_as_they_were_typed() {
+    for (line, answer, wanted) in [
+        (
+            "agent spawn --name w --model m",
+            json!({ "agents": [] }),
+            "NewAgents { name: \"w\", count: None, provider: None, model: \"m\", capabilities: [], \
+             tools: [], hosts: [], instructions: None, max_turns: None, project: None }",
+        ),
+        (
+            "agent spawn --name w --model m --provider p --count 3 --capabilities coding,review \
+             --tools files,web --host docs.rs --instructions Write. --max-turns 7 --project red --workspace directory",
+            json!({ "agents": [] }),
+            "NewAgents { name: \"w\", count: Some(3), provider: Some(\"p\"), model: \"m\", \
+             capabilities: [\"coding\", \"review\"], tools: [\"files\", \"web\"], hosts: \
+             [\"docs.rs\"], instructions: Some(\"Write.\"), max_turns: Some(7), project: Some(\"red\") }",
+        ),
+        (
+            "agent list --state idle,paused --run r --project red --limit 5",
+            json!({ "agents": [] }),
+            "AgentQuery { states: [\"idle\", \"paused\"], all: false, run: Some(\"r\"), project: \
+             Some(\"red\"), limit: 5 }",
+        ),
+        ("agent get w", detail(), "show w"),
+        ("agent pause w", agent("w", "paused"), "pause w next_step"),
+        (
+            "agent pause w --at now",
+            agent("w", "paused"),
+            "pause w now",
+        ),
+        ("agent resume w", agent("w", "idle"), "resume w"),
+        (
+            "agent terminate a b --workspace archive",
+            json!({ "agents": [], "left": [] }),
+            "terminate [\"a\", \"b\"] archive",
+        ),
+        (
+            "agent terminate --all",
+            json!({ "agents": [], "left": [] }),
+            "terminate [] keep",
+        ),
+        (
+            "agent update w --model n --tools= --max-turns 3",
+            agent("w", "idle"),
+            "update w AgentChanges { provider: None, model: Some(\"n\"), capabilities: None, tools: \
+             Some([]), instructions: None, max_turns: Some(3) }",
+        ),
+        (
+            "agent logs w --limit 3 --follow",
+            json!({ "entries": [] }),
+            "logs w 3 true",
+        ),
+    ] {
+        let backend = answering(answer);
+        let said = fusion_kit(line, &backend).await;
+        assert_eq!(said.code, 0, "{line}: {}", said.err);
+        assert_eq!(*backend.asked.lock().unwrap(), [wanted], "{line}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_one_wish_is_refused() {
+    for (line, told) in [
+        ("agent spawn --name w", "were not provided"),
+        (
+            "agent spawn --name w --model m --count 0",
+            "is not in 1..=1000",
+        ),
+        ("agent terminate", "were not provided"),
+        ("agent terminate --all w", "cannot be used with"),
+        ("agent update w", "were not provided"),
+        ("agent send w", "were not provided"),
+        (
+            "agent list --state lost",
+            "[possible values: spawning, idle",
+        ),
+    ] {
+        let said = fusion_kit(line, &Fake::default()).await;
+        assert_eq!((said.code, said.out.as_str()), (2, ""), "{line}");
+        assert!(said.err.contains(told), "{line}: {}", said.err);
+    }
+}
+
+#[tokio::test]
+async fn agents_are_shown_with_their_true_state() {
+    let mut of_run = agent("planner", "working");
+    of_run["run"] = json!("run-1");
+    let mut going = agent("old", "paused");
+    going["ending"] = json!("remove");
+    let list = json!({ "agents": [detail(), of_run, going, agent("gone", "terminated")] });
+    let said = fusion_kit("agent list", &answering(list.clone())).await;
+    check_snapshot("agent-list.txt", &said.out);
+    let said = fusion_kit("agent get writer", &answering(detail())).await;
+    check_snapshot("agent-get.txt", &said.out);
+    let said = fusion_kit("agent get writer --json", &answering(detail())).await;
+    assert_eq!(serde_json::from_str::<Value>(&said.out).unwrap(), detail());
+    let none = fusion_kit(
+        "agent list --data-dir d",
+        &answering(json!({ "agents": [] })),
+    )
+    .await;
+    let wanted = Ended {
+        code: 0,
+        out: String::new(),
+        err:
+            "no such agents; make one with: fusion-kit agent spawn --name NAME --provider PROVIDER \
+              --model MODEL --data-dir d\n"
+                .to_owned(),
+    };
+    assert_eq!(none, wanted);
+}
+
+#[tokio::test]
+async fn one_that_could_not_be_ended_is_told_and_the_command_fails() {
+    let mut ended = agent("writer", "terminated");
+    ended["ending"] = json!("archive");
+    let left = json!([{ "id": ID, "name": "coder", "why": "the disk is full" }]);
+    let report = json!({ "agents": [ended, agent("other", "terminated")], "left": left });
+    let line = "agent terminate --all --workspace archive";
+    let said = fusion_kit(line, &answering(report)).await;
+    let wanted = Ended {
+        code: 1,
+        out: "writer is - terminated; its workspace is archived\n\
+              other is - terminated; its workspace is kept\n"
+            .to_owned(),
+        err: format!("error: coder ({ID}) has not ended: the disk is full\n"),
+    };
+    assert_eq!(said, wanted);
+}
+
+#[tokio::test]
+async fn what_an_agent_did_is_a_line_for_each_effect() {
+    let entry = |kind: &str, name: &str, request: Value, outcome: Value| {
+        json!({
+            "run": "r", "task": "t", "step": "task", "seq": 1, "kind": kind, "name": name,
+            "state": "finished", "effect": "read", "attempts": 1, "request": request,
+            "outcome": outcome, "usage": { "turns": 0, "input_tokens": 0, "output_tokens": 0,
+            "cost_usd": "0" }, "started_at": "2026-11-23T12:00:00Z",
+            "finished_at": "2026-11-23T12:00:00.500Z",
+        })
+    };
+    let answer = json!({ "answer": { "text": "Let me\nlook." } });
+    let entries = json!([
+        entry("turn", "some/model", json!({}), answer),
+        entry(
+            "tool",
+            "list_files",
+            json!({ "path": "." }),
+            json!({ "ok": true })
+        ),
+    ]);
+    let log = json!({ "entries": entries });
+    let said = fusion_kit("agent logs w", &answering(log.clone())).await;
+    assert_eq!(
+        said.out,
+        "2026-11-23 13:00:00 task turn some/model finished 0.5s  Let me look.\n\
+         2026-11-23 13:00:00 task tool list_files finished 0.5s  {\"path\":\".\"} → {\"ok\":true}\n"
+    );
+    let said = fusion_kit("agent logs w --json", &answering(log.clone())).await;
+    assert_eq!(serde_json::from_str::<Value>(&said.out).unwrap(), log);
+    let said = fusion_kit("agent logs w --json --follow", &answering(log)).await;
+    let lines = said.out.lines().map(|l| serde_json::from_str(l).unwrap());
+    assert_eq!(Value::Array(lines.collect()), entries);
+}
+
+fn sent(result: impl serde::Serialize) -> Value {
+    json!({
+        "message": ID, "agent": ID, "name": "writer", "state": "idle", "run": "run-1",
+        "result": result,
+    })
+}
+
+#[tokio::test]
+async fn who_waits_for_an_agent_gets_its_result_and_its_exit_code() {
+    let backend = answering(sent(Value::Null));
+    let said = fusion_kit("agent send writer Write a haiku.", &backend).await;
+    assert_eq!(
+        *backend.asked.lock().unwrap(),
+        ["send writer Write a haiku. false"]
+    );
+    assert_eq!(
+        said.out,
+        format!(
+            "sent {ID} to writer, which does it in run run-1\n\
+             see how it goes: fusion-kit run show run-1\n\
+             without a server nobody works on it until: fusion-kit resume run-1\n"
+        )
+    );
+    for (run, code) in [(completed_run(), 0), (failed_run(), 1)] {
+        let report = sent(&run);
+        let said = fusion_kit("agent send writer Go. --wait", &answering(report.clone())).await;
+        assert_eq!(said.code, code);
+        assert!(
+            said.out.contains("look closer: fusion-kit run show"),
+            "{}",
+            said.out
+        );
+        let said = fusion_kit(
+            "agent send writer Go. --wait --json",
+            &answering(report.clone()),
+        )
+        .await;
+        assert_eq!(said.code, code);
+        assert_eq!(serde_json::from_str::<Value>(&said.out).unwrap(), report);
+    }
+}

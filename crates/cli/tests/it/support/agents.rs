@@ -1,0 +1,79 @@
+//! What the fake backend says of agents.
+
+use async_trait::async_trait;
+use fusion_api_types::{
+    AgentDetail, AgentList, AgentLog, AgentSent, AgentSummary, AgentsEnded, Problem,
+};
+use fusion_cli::{AgentChanges, AgentQuery, Agents, Log, NewAgents, Progress};
+
+use super::Fake;
+
+#[async_trait]
+impl Agents for Fake {
+    async fn spawn_agents(&self, new: &NewAgents) -> Result<AgentList, Problem> {
+        self.report(format!("{new:?}"))
+    }
+
+    async fn list_agents(&self, query: &AgentQuery) -> Result<Vec<AgentSummary>, Problem> {
+        let list: AgentList = self.report(format!("{query:?}"))?;
+        Ok(list.agents)
+    }
+
+    async fn show_agent(&self, agent: &str) -> Result<AgentDetail, Problem> {
+        self.report(format!("show {agent}"))
+    }
+
+    async fn pause_agent(&self, agent: &str, at: &'static str) -> Result<AgentSummary, Problem> {
+        self.report(format!("pause {agent} {at}"))
+    }
+
+    async fn resume_agent(&self, agent: &str) -> Result<AgentSummary, Problem> {
+        self.report(format!("resume {agent}"))
+    }
+
+    async fn terminate_agents(
+        &self,
+        agents: &[String],
+        workspace: &'static str,
+    ) -> Result<AgentsEnded, Problem> {
+        self.report(format!("terminate {agents:?} {workspace}"))
+    }
+
+    async fn update_agent(
+        &self,
+        agent: &str,
+        changes: &AgentChanges,
+    ) -> Result<AgentSummary, Problem> {
+        self.report(format!("update {agent} {changes:?}"))
+    }
+
+    async fn agent_logs(
+        &self,
+        agent: &str,
+        limit: u32,
+        follow: bool,
+        log: &mut dyn Log,
+    ) -> Result<(), Problem> {
+        let kept: AgentLog = self.report(format!("logs {agent} {limit} {follow}"))?;
+        for entry in &kept.entries {
+            if log.entry(entry)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn send_to_agent(
+        &self,
+        agent: &str,
+        message: &str,
+        wait: bool,
+        progress: &mut dyn Progress,
+    ) -> Result<AgentSent, Problem> {
+        let sent = self.report(format!("send {agent} {message} {wait}"))?;
+        if self.run.is_some() {
+            self.play(progress);
+        }
+        Ok(sent)
+    }
+}

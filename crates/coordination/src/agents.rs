@@ -1,0 +1,148 @@
+//! Agents that live outside of runs, and the life of all agents: spawned, held, let go on, ended.
+//!
+//! The truth is the agent's row; every operation is one that a crash at any commit leaves for
+//! [`Coordinator::host`] to finish or to undo, and one that loses a race decides again on what the
+//! winner left.
+
+mod describe;
+mod end;
+mod hold;
+mod mail;
+mod remains;
+mod spawn;
+
+use std::path::PathBuf;
+
+use fusion_core::{
+    Agent, AgentSpec, AgentState, CapabilitySet, IllegalTransition, MessageId, ProjectId, RunId,
+    Task, TaskState, ToolGroup,
+};
+use fusion_persistence::{Batch, Page, Repository, TaskFilter};
+use serde_json::{Map, Value};
+
+pub use describe::{Fault, MAX_AGENTS};
+
+use crate::{Coordinator, Error, Result};
+
+/// The step that a standing agent does when it is sent a message: what the answers of a scripted model
+/// are filed under.
+pub const STEP: &str = "task";
+
+/// In an agent's metadata: what a standing agent works with.
+const SPEC: &str = "spec";
+
+/// Tries of a commit that meets other writers.
+const CONFLICT_TRIES: usize = 20;
+
+/// A standing agent that is asked for.
+#[derive(Debug, Clone)]
+pub struct NewAgent {
+    /// 1 to 255 letters, digits, `_`, `-` or `.`; need not be unique.
+    pub name: String,
+    /// What it works with.
+    pub spec: AgentSpec,
+    /// The project it belongs to.
+    pub project: Option<ProjectId>,
+    /// Kept with it for its owner.
+    pub metadata: Map<String, Value>,
+    /// The folder that a relative path of a scripted model starts from.
+    pub base_dir: PathBuf,
+}
+
+/// What is changed of an agent; `None` leaves it as it is. It counts from the agent's next task on.
+#[derive(Debug, Clone, Default)]
+pub struct AgentUpdate {
+    /// Name of a registered provider.
+    pub provider: Option<String>,
+    /// The model, in the provider's own spelling.
+    pub model: Option<String>,
+    /// What it can do.
+    pub capabilities: Option<CapabilitySet>,
+    /// Its system prompt.
+    pub instructions: Option<String>,
+    /// What it may use.
+    pub tools: Option<Vec<ToolGroup>>,
+    /// Model calls in one task before it fails.
+    pub max_turns: Option<u32>,
+    /// Members of its metadata that its owner keeps; null removes one.
+    pub metadata: Map<String, Value>,
+    /// The folder that a relative path of a scripted model starts from.
+    pub base_dir: PathBuf,
+}
+
+/// A message that was sent to an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// The message.
+    pub message: MessageId,
+    /// The run that was begun to do it; `None` for an agent that has something else to do: it reads the
+    /// message in its next turn, or when it is free.
+    pub run: Option<RunId>,
+}
+
+impl Coordinator {
+    /// The open tasks of an agent.
+    async fn open_tasks(&self, agent: &Agent) -> Result<Vec<Task>> {
+        let filter = TaskFilter {
+            states: TaskState::ALL
+                .iter()
+                .copied()
+                .filter(|state| !state.is_final())
+                .collect(),
+            agent: Some(agent.id),
+            ..TaskFilter::default()
+        };
+        Ok(self
+            .parts
+            .store
+            .list(&filter, Page::first(OPEN_TASKS))
+            .await?)
+    }
+
+    /// Commits what was decided about an agent; says whether that was done, or another writer was
+    /// first, so that it is to be decided again on what he left.
+    async fn try_to_commit(&self, batch: Batch, tries: &mut usize) -> Result<bool> {
+        match self.commit(batch).await {
+            Err(error) if error.lost_a_race() && *tries < CONFLICT_TRIES => {
+                *tries += 1;
+                Ok(false)
+            }
+            other => other.map(|()| true),
+        }
+    }
+}
+
+/// Tasks of an agent that are looked at.
+const OPEN_TASKS: u32 = 1_000;
+
+/// The task that a worker holds.
+fn held(tasks: &[Task]) -> Option<&Task> {
+    tasks
+        .iter()
+        .find(|task| matches!(task.state, TaskState::Assigned | TaskState::Running))
+}
+
+/// What a standing agent works with.
+fn spec_of(agent: &Agent) -> Result<AgentSpec> {
+    let spec = agent.metadata.get(SPEC).cloned().unwrap_or_default();
+    serde_json::from_value(spec).map_err(|error| {
+        Error::Broken(format!(
+            "what the agent '{}' works with can't be read: {error}",
+            agent.name
+        ))
+    })
+}
+
+/// Names the agent that a move was refused to.
+fn refused(agent: &Agent) -> impl FnOnce(IllegalTransition) -> Error + use<> {
+    let name = agent.name.clone();
+    move |source| Error::Lifecycle {
+        agent: name,
+        source,
+    }
+}
+
+/// Whether something half done is left by a dead process.
+fn is_in_state(agent: &Agent, states: &[AgentState]) -> bool {
+    states.contains(&agent.state)
+}

@@ -1,0 +1,187 @@
+//! Ending agents: their work, their processes, their workspaces.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use fusion_core::{
+    Agent, AgentId, AgentState, Change, Decision, Disposal, Orphans, PauseAt, Run, RunId, Task,
+    Workspace,
+};
+use fusion_persistence::{Batch, Fence, Guard, Page, Repository, WorkspaceFilter};
+use serde_json::{Value, json};
+
+use super::refused;
+use crate::coordinator::off_runtime;
+use crate::spawn::{of_workspace, text};
+use crate::{Coordinator, Error, Raised, Result};
+
+impl Coordinator {
+    /// Ends an agent for good: its open work is settled, its processes are gone and its workspace is
+    /// dealt with when this returns.
+    ///
+    /// Work that any capable agent may do and that was not begun goes back to the queue, when another
+    /// agent of the run can do it. Any other ends, and with it what needs it. With `Archive` and
+    /// `Remove` the agent is held first and has ended last: after a crash the next start goes on.
+    ///
+    /// # Errors
+    /// There is no such agent, it is being spawned or has ended, or its workspace can't be dealt
+    /// with: it is held then, and can be ended again.
+    pub async fn terminate_agent(&self, id: AgentId, disposal: Disposal) -> Result<Agent> {
+        let Some(_taken) = self.in_hand.take(vec![id]) else {
+            let agent: Agent = self.parts.store.get(id).await?;
+            return Err(Error::Busy { agent: agent.name });
+        };
+        let (agent, runs) = self.end_work(id, disposal).await?;
+        self.crew.stop(id, PauseAt::Now);
+        self.crew.gone(id).await;
+        for run in runs {
+            self.finish_if_done(run).await?;
+        }
+        match disposal {
+            Disposal::Keep => Ok(agent),
+            Disposal::Archive | Disposal::Remove => self.finish_ending(id).await,
+        }
+    }
+
+    /// Settles what an agent works on and holds or ends it, in one commit; says which runs that
+    /// touched.
+    async fn end_work(&self, id: AgentId, disposal: Disposal) -> Result<(Agent, BTreeSet<RunId>)> {
+        let mut tries = 0;
+        loop {
+            let agent: Agent = self.parts.store.get(id).await?;
+            let open = self.open_tasks(&agent).await?;
+            let mut runs: BTreeSet<RunId> = open.iter().map(|task| task.run_id).collect();
+            runs.extend(agent.run_id);
+            let (mut decision, mut guard) = (Decision::default(), Guard::Free);
+            for run in &runs {
+                let (settled, held) = self.orphaned(&agent, *run).await?;
+                decision.merge(settled);
+                guard = held.map_or(guard, Guard::Held);
+            }
+            let agent = self.ending(agent, &open, disposal, &mut decision)?;
+            let batch = Batch::new(guard, decision);
+            if self.try_to_commit(batch, &mut tries).await? {
+                return Ok((agent, runs));
+            }
+        }
+    }
+
+    /// Ends an agent, or holds it until its workspace is dealt with.
+    fn ending(
+        &self,
+        agent: Agent,
+        open: &[Task],
+        disposal: Disposal,
+        decision: &mut Decision,
+    ) -> Result<Agent> {
+        let (refused, moment) = (refused(&agent), self.moment());
+        match disposal {
+            Disposal::Keep => {
+                let run = open.first().map(|task| task.run_id);
+                let (agent, ended) = agent.terminate(run, moment).map_err(refused)?;
+                decision.merge(ended);
+                Ok(agent)
+            }
+            Disposal::Archive | Disposal::Remove => {
+                let (agent, change) = agent.begin_ending(disposal, moment).map_err(refused)?;
+                decision.changes.push(change);
+                Ok(agent)
+            }
+        }
+    }
+
+    async fn orphaned(&self, agent: &Agent, run: RunId) -> Result<(Decision, Option<Fence>)> {
+        let store = &self.parts.store;
+        let others = store.agents_of_run(run).await?;
+        let others: Vec<Agent> = others.into_iter().map(|(agent, _)| agent).collect();
+        let tasks: Vec<Task> = store.tasks_of_run(run).await?;
+        let orphans = Orphans {
+            agent,
+            others: &others,
+            tasks: &tasks,
+        };
+        let held = orphans.held().map(|task| Fence {
+            task: task.id,
+            number: task.fence,
+        });
+        Ok((orphans.settle(self.moment())?, held))
+    }
+
+    /// Ends a run that has nothing left to do, whoever drives it: maybe nobody does.
+    async fn finish_if_done(&self, run: RunId) -> Result<()> {
+        let found: Run = self.parts.store.get(run).await?;
+        if found.open_tasks > 0 || found.state.is_final() {
+            return Ok(());
+        }
+        let plan = self.plan(run, &Raised::default()).await?;
+        self.finish(&plan, found).await
+    }
+
+    /// Deals with the workspace of an agent that was told to end, then ends it.
+    pub(super) async fn finish_ending(&self, id: AgentId) -> Result<Agent> {
+        let store = &self.parts.store;
+        let agent: Agent = store.get(id).await?;
+        let filter = WorkspaceFilter { agent: Some(id) };
+        let workspace = store.list(&filter, Page::first(1)).await?.pop();
+        let workspace =
+            workspace.ok_or_else(|| Error::Broken(format!("agent {id} has no workspace")))?;
+        if agent.state == AgentState::Terminated {
+            return Ok(agent);
+        }
+        let archive = match agent.ending() {
+            Some(Disposal::Archive) => Some(self.archive_workspace(&agent, &workspace).await?),
+            Some(Disposal::Remove | Disposal::Keep) | None => None,
+        };
+        if agent
+            .ending()
+            .is_some_and(|disposal| disposal != Disposal::Keep)
+        {
+            let (workspaces, name) = (self.workspaces_of(&workspace), id.to_string());
+            let removed = off_runtime(move || workspaces.remove(&name)).await?;
+            removed.map_err(|source| of_workspace(&agent, source))?;
+        }
+        let mut tries = 0;
+        loop {
+            let agent: Agent = self.parts.store.get(id).await?;
+            let refused = refused(&agent);
+            let (agent, mut decision) = agent.terminate(None, self.moment()).map_err(refused)?;
+            let gone = gone(workspace.clone(), archive.as_ref());
+            decision.changes.push(Change::update(gone));
+            if self
+                .try_to_commit(Batch::free(decision), &mut tries)
+                .await?
+            {
+                return Ok(agent);
+            }
+        }
+    }
+
+    /// Packs a workspace; says where to. One that is gone was packed before a crash.
+    async fn archive_workspace(&self, agent: &Agent, workspace: &Workspace) -> Result<PathBuf> {
+        let into = self.options.archives_root.clone();
+        let (workspaces, name) = (self.workspaces_of(workspace), agent.id.to_string());
+        let uid = workspace.process_uid;
+        let packed = off_runtime(move || {
+            let earlier = into.join(format!("{name}.tar"));
+            match workspaces.archive(&name, uid, &into) {
+                Ok(archive) => Ok(archive.path),
+                Err(fusion_workspaces::Error::NoWorkspace { .. }) if earlier.exists() => {
+                    Ok(earlier)
+                }
+                Err(error) => Err(error),
+            }
+        })
+        .await?;
+        packed.map_err(|source| of_workspace(agent, source))
+    }
+}
+
+/// The record of a workspace that is no more: its user id is free again.
+fn gone(mut workspace: Workspace, archive: Option<&PathBuf>) -> Workspace {
+    workspace.initialized = false;
+    workspace.process_uid = None;
+    if let (Some(archive), Value::Object(config)) = (archive, &mut workspace.agent_config) {
+        config.insert("archive".to_owned(), json!(text(archive)));
+    }
+    workspace
+}

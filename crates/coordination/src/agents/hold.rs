@@ -1,0 +1,93 @@
+//! Holding agents and letting them go on, and changing what they work with.
+
+use fusion_core::{Agent, AgentId, PauseAt, RunId, Task, TaskState, run_subject};
+use fusion_persistence::{Batch, Repository};
+
+use super::{AgentUpdate, held, refused};
+use crate::{Coordinator, Result};
+
+impl Coordinator {
+    /// Holds an agent: it takes no task. What it works on is given back, at once or when the call in
+    /// flight is ended, and kept for it with its journal. Returns when the row says so; the worker
+    /// stops a moment later.
+    ///
+    /// # Errors
+    /// There is no such agent, or it neither waits for work nor works.
+    pub async fn pause_agent(&self, id: AgentId, at: PauseAt) -> Result<Agent> {
+        let mut tries = 0;
+        let paused = loop {
+            let agent: Agent = self.parts.store.get(id).await?;
+            let tasks = self.open_tasks(&agent).await?;
+            let refused = refused(&agent);
+            let paused = agent.pause(at, run_of(&tasks), self.moment());
+            let (agent, decision) = paused.map_err(refused)?;
+            if self
+                .try_to_commit(Batch::free(decision), &mut tries)
+                .await?
+            {
+                break agent;
+            }
+        };
+        self.crew.stop(id, at);
+        Ok(paused)
+    }
+
+    /// Lets a paused agent go on: with the task that it had, from its journal.
+    ///
+    /// # Errors
+    /// There is no such agent, or it is not paused.
+    pub async fn resume_agent(&self, id: AgentId) -> Result<Agent> {
+        let mut tries = 0;
+        let resumed = loop {
+            let agent: Agent = self.parts.store.get(id).await?;
+            let tasks = self.open_tasks(&agent).await?;
+            let is_at_work = held(&tasks).is_some_and(|task| task.state == TaskState::Running);
+            let refused = refused(&agent);
+            let resumed = agent.resume(is_at_work, run_of(&tasks), self.moment());
+            let (agent, decision) = resumed.map_err(refused)?;
+            if self
+                .try_to_commit(Batch::free(decision), &mut tries)
+                .await?
+            {
+                break agent;
+            }
+        };
+        if resumed.is_standing() {
+            self.take_up_mail(id).await?;
+        }
+        Ok(resumed)
+    }
+
+    /// Changes what a standing agent works with, from its next task on. A new model is asked for
+    /// first.
+    ///
+    /// # Errors
+    /// There is no such agent, it belongs to a run, what is asked for can't be had, or it has ended.
+    pub async fn update_agent(&self, id: AgentId, update: AgentUpdate) -> Result<Agent> {
+        let mut tries = 0;
+        loop {
+            let agent = self.parts.store.get(id).await?;
+            let mut changed = self.changed(agent, &update).await?;
+            let decision = changed.clone().configure(self.moment());
+            if self
+                .try_to_commit(Batch::free(decision), &mut tries)
+                .await?
+            {
+                changed.version += 1;
+                return Ok(changed);
+            }
+        }
+    }
+
+    /// Says that there may be something to do for a run.
+    pub(crate) fn hint_run(&self, run: RunId) {
+        self.hint(&run_subject(run));
+    }
+}
+
+/// The run that an agent works for.
+fn run_of(tasks: &[Task]) -> Option<RunId> {
+    held(tasks)
+        .or_else(|| tasks.first())
+        .map(|task| task.run_id)
+}

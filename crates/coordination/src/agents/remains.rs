@@ -1,0 +1,75 @@
+//! What a dead process left half done: agents half spawned, agents half ended.
+
+use fusion_core::{Agent, AgentState, Workspace};
+use fusion_persistence::{AgentFilter, Page, Repository, WorkspaceFilter};
+
+use super::is_in_state;
+use crate::{Coordinator, Result};
+
+/// Agents that are looked at in one go.
+const AT_ONCE: u32 = 1_000;
+
+impl Coordinator {
+    /// Takes away agents that were never ready, since nobody was told of them, and ends those that
+    /// were told to end. What another process may be about is left to it. Says how many agents that
+    /// were.
+    ///
+    /// # Errors
+    /// The store fails. An agent whose workspace can't be dealt with is left for the next time.
+    pub async fn clear_remains(&self) -> Result<usize> {
+        let mut cleared = 0;
+        let filter = AgentFilter {
+            states: vec![AgentState::Spawning, AgentState::Paused, AgentState::Error],
+            ..AgentFilter::default()
+        };
+        let mut page = Page::first(AT_ONCE);
+        loop {
+            let agents: Vec<Agent> = self.parts.store.list(&filter, page).await?;
+            let Some(last) = agents.last() else {
+                return Ok(cleared);
+            };
+            page.after = Some(last.id);
+            for agent in agents {
+                cleared += usize::from(self.clear(agent).await?);
+            }
+        }
+    }
+
+    async fn clear(&self, agent: Agent) -> Result<bool> {
+        let is_unborn = is_in_state(&agent, &[AgentState::Spawning]) && agent.is_standing();
+        if !(is_unborn || agent.ending().is_some()) || !self.is_left(&agent) {
+            return Ok(false);
+        }
+        let Some(_taken) = self.in_hand.take(vec![agent.id]) else {
+            return Ok(false);
+        };
+        if is_unborn {
+            let filter = WorkspaceFilter {
+                agent: Some(agent.id),
+            };
+            let found: Vec<Workspace> = self.parts.store.list(&filter, Page::first(1)).await?;
+            let both = found
+                .into_iter()
+                .map(|workspace| (agent.clone(), workspace));
+            let both: Vec<(Agent, Workspace)> = both.collect();
+            self.give_up(&both, "the process that spawned it ended")
+                .await;
+            return Ok(true);
+        }
+        match self.finish_ending(agent.id).await {
+            Ok(_) => Ok(true),
+            Err(error @ crate::Error::Store(_)) => Err(error),
+            Err(error) => {
+                let error = fusion_core::error_chain(&error);
+                tracing::warn!(agent.id = %agent.id, error, "an agent could not be ended yet");
+                Ok(false)
+            }
+        }
+    }
+
+    /// Whether nobody can be at work on a row any more.
+    fn is_left(&self, agent: &Agent) -> bool {
+        let age = self.parts.clock.now() - agent.updated_at;
+        age.to_std().unwrap_or_default() >= self.options.grace
+    }
+}

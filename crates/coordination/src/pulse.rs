@@ -1,0 +1,78 @@
+//! What a process does again and again while it works, whatever the number of its runs.
+
+use fusion_core::{AgentId, AgentState, PauseAt};
+use fusion_messaging::{Pattern, Subscription};
+use fusion_persistence::Repository;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use crate::{Coordinator, Error, Result};
+
+/// Says that an agent was held, let go on or ended.
+const STATUS: &str = "agent.*.status";
+
+impl Coordinator {
+    /// Keeps the leases of this process, and stops its workers whose agents were held elsewhere.
+    /// Ends only when the store fails.
+    pub(crate) async fn pulse(&self) -> Result<()> {
+        let mut status = self.listen(STATUS).await?;
+        let period = self.options.heartbeat;
+        let mut heartbeat = interval_at(Instant::now() + period, period);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                _ = heartbeat.tick() => self.beat().await?,
+                // The next heartbeat looks at all, whatever was not heard.
+                Some(hint) = status.recv() => {
+                    if let Some(agent) = agent_of(hint.subject.as_str()) {
+                        self.look_after(agent).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Keeps the leases of this process, then takes back those that others let run out, and gives up
+    /// messages that nobody will read. In this order: after a time without the store its own may
+    /// have run out too.
+    async fn beat(&self) -> Result<()> {
+        self.parts.store.extend_leases(self.lease()).await?;
+        self.write_notices().await;
+        self.give_up_some_mail().await?;
+        for agent in self.crew.agents() {
+            self.look_after(agent).await?;
+        }
+        self.recover().await.map(|_| ())
+    }
+
+    /// Stops the worker of an agent that was held or ended.
+    async fn look_after(&self, id: AgentId) -> Result<()> {
+        if !self.crew.has(id) {
+            return Ok(());
+        }
+        let agent = self.parts.store.get(id).await?;
+        match agent.state {
+            AgentState::Paused => {
+                let at = agent.paused_at().unwrap_or(PauseAt::Now);
+                self.crew.stop(id, at);
+            }
+            AgentState::Terminated | AgentState::Error => self.crew.stop(id, PauseAt::Now),
+            // Claimed and not begun, or at work.
+            AgentState::Spawning | AgentState::Idle | AgentState::Working => {}
+        }
+        Ok(())
+    }
+
+    /// Listens on the bus.
+    pub(crate) async fn listen(&self, pattern: &str) -> Result<Subscription> {
+        let pattern: Pattern = pattern
+            .parse()
+            .map_err(|error| Error::Broken(format!("{error}")))?;
+        Ok(self.parts.bus.subscribe(&pattern).await)
+    }
+}
+
+/// The agent in a subject such as `agent.{id}.status`.
+pub(crate) fn agent_of(subject: &str) -> Option<AgentId> {
+    subject.split('.').nth(1)?.parse().ok()
+}

@@ -1,0 +1,335 @@
+//! The work of `agent`: agents that live outside of runs, and the life of all agents.
+
+mod find;
+mod logs;
+mod send;
+mod views;
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use fusion_api_types::{
+    AgentDetail, AgentLeft, AgentList, AgentSent, AgentSummary, AgentsEnded, Problem, ProblemKind,
+};
+use fusion_cli::{AgentChanges, AgentQuery, Agents, Log, NewAgents, Progress};
+use fusion_coordination::{AgentUpdate, NewAgent};
+use fusion_core::{Agent, AgentSpec, AgentState, Disposal, PauseAt, ProjectId, ToolGroup, nearest};
+use fusion_persistence::{AgentFilter, Error as StoreError, Page, Repository};
+use serde_json::Map;
+
+use crate::backend::LocalBackend;
+use crate::problems;
+use crate::wiring::Engine;
+
+use find::{find_agent, find_project, no_agents};
+
+/// Standing agents that `terminate --all` ends in one go.
+const AT_ONCE: u32 = 10_000;
+
+#[async_trait]
+impl Agents for LocalBackend {
+    async fn spawn_agents(&self, new: &NewAgents) -> Result<AgentList, Problem> {
+        let tools = tool_groups(&new.tools)?;
+        let project = match &new.project {
+            Some(text) => Some(self.project(text).await?),
+            None => None,
+        };
+        let default = project.as_ref().and_then(|(_, provider)| provider.clone());
+        let Some(provider) = new.provider.clone().or(default) else {
+            let text = "no provider is named, and no project that has one";
+            return Err(Problem::new(ProblemKind::InvalidInput, text)
+                .with_help("give --provider NAME; see: fusion-kit provider list"));
+        };
+        let mut spec = AgentSpec::new(provider, new.model.clone());
+        spec.capabilities = new.capabilities.iter().cloned().collect();
+        spec.tools = tools;
+        spec.web_hosts.clone_from(&new.hosts);
+        spec.instructions = new.instructions.clone().unwrap_or_default();
+        spec.max_turns = new.max_turns.unwrap_or(spec.max_turns);
+        let agents = numbered(new, &spec, project.map(|(id, _)| id))?;
+        let registry = self.registry_of(self.stored_providers().await?);
+        let engine = self.engine(&self.data_dir()?, registry).await?;
+        match engine.coordinator().spawn_agents(agents).await {
+            Ok(agents) => {
+                engine.close().await;
+                let agents = agents.iter().map(views::summary).collect();
+                Ok(AgentList { agents })
+            }
+            Err(error) => {
+                engine.undo().await;
+                Err(problems::of_engine(&error))
+            }
+        }
+    }
+
+    async fn list_agents(&self, query: &AgentQuery) -> Result<Vec<AgentSummary>, Problem> {
+        let Some(reading) = self.reading().await? else {
+            return Ok(Vec::new());
+        };
+        let run = match query.run.as_deref() {
+            Some(text) => {
+                let found = crate::find::find(reading.store(), reading.data_dir(), Some(text));
+                Some(found.await?.id)
+            }
+            None => None,
+        };
+        let project = match &query.project {
+            Some(text) => Some(find_project(reading.store(), text).await?.id),
+            None => None,
+        };
+        let filter = AgentFilter {
+            states: states(query),
+            run,
+            project,
+            ..AgentFilter::default()
+        };
+        let found = reading
+            .store()
+            .list(&filter, Page::first(query.limit))
+            .await;
+        Ok(found.map_err(read)?.iter().map(views::summary).collect())
+    }
+
+    async fn show_agent(&self, agent: &str) -> Result<AgentDetail, Problem> {
+        let reading = self.reading().await?.ok_or_else(no_agents)?;
+        let found = find_agent(reading.store(), reading.data_dir(), agent).await?;
+        views::detail(reading.store(), found).await.map_err(read)
+    }
+
+    async fn pause_agent(&self, agent: &str, at: &'static str) -> Result<AgentSummary, Problem> {
+        let at = PauseAt::from_text(at).unwrap_or(PauseAt::NextStep);
+        let (engine, agent) = self.opened_on(agent).await?;
+        let done = engine.coordinator().pause_agent(agent.id, at).await;
+        changed(engine, done).await
+    }
+
+    async fn resume_agent(&self, agent: &str) -> Result<AgentSummary, Problem> {
+        let (engine, agent) = self.opened_on(agent).await?;
+        let done = engine.coordinator().resume_agent(agent.id).await;
+        changed(engine, done).await
+    }
+
+    async fn terminate_agents(
+        &self,
+        agents: &[String],
+        workspace: &'static str,
+    ) -> Result<AgentsEnded, Problem> {
+        let disposal = Disposal::from_text(workspace).unwrap_or(Disposal::Keep);
+        let engine = self.opened().await?;
+        let ended = self.terminate_on(&engine, agents, disposal).await;
+        engine.close().await;
+        ended
+    }
+
+    async fn update_agent(
+        &self,
+        agent: &str,
+        changes: &AgentChanges,
+    ) -> Result<AgentSummary, Problem> {
+        let update = AgentUpdate {
+            provider: changes.provider.clone(),
+            model: changes.model.clone(),
+            capabilities: changes
+                .capabilities
+                .as_ref()
+                .map(|names| names.iter().cloned().collect()),
+            instructions: changes.instructions.clone(),
+            tools: changes.tools.as_deref().map(tool_groups).transpose()?,
+            max_turns: changes.max_turns,
+            metadata: Map::new(),
+            base_dir: here()?,
+        };
+        let (engine, agent) = self.opened_on(agent).await?;
+        let done = engine.coordinator().update_agent(agent.id, update).await;
+        changed(engine, done).await
+    }
+
+    async fn agent_logs(
+        &self,
+        agent: &str,
+        limit: u32,
+        follow: bool,
+        log: &mut dyn Log,
+    ) -> Result<(), Problem> {
+        let reading = self.reading().await?.ok_or_else(no_agents)?;
+        let found = find_agent(reading.store(), reading.data_dir(), agent).await?;
+        logs::show(reading.store(), found.id, limit, follow, log).await
+    }
+
+    async fn send_to_agent(
+        &self,
+        agent: &str,
+        message: &str,
+        wait: bool,
+        progress: &mut dyn Progress,
+    ) -> Result<AgentSent, Problem> {
+        let engine = self.opened().await?;
+        let sent = self
+            .send_on(&engine, (agent, message), wait, progress)
+            .await;
+        engine.close().await;
+        sent
+    }
+}
+
+impl LocalBackend {
+    /// The engine of a data directory that holds something already.
+    async fn opened(&self) -> Result<Engine, Problem> {
+        self.reading().await?.ok_or_else(no_agents)?;
+        let registry = self.registry_of(self.stored_providers().await?);
+        self.engine(&self.data_dir()?, registry).await
+    }
+
+    /// The same, with an agent in it.
+    async fn opened_on(&self, text: &str) -> Result<(Engine, Agent), Problem> {
+        let data_dir = self.data_dir()?;
+        let engine = self.opened().await?;
+        let found = find_agent(engine.store(), &data_dir, text).await;
+        match found {
+            Ok(agent) => Ok((engine, agent)),
+            Err(problem) => {
+                engine.close().await;
+                Err(problem)
+            }
+        }
+    }
+
+    async fn terminate_on(
+        &self,
+        engine: &Engine,
+        names: &[String],
+        disposal: Disposal,
+    ) -> Result<AgentsEnded, Problem> {
+        let mut agents = Vec::new();
+        for name in names {
+            agents.push(find_agent(engine.store(), &self.data_dir()?, name).await?);
+        }
+        if names.is_empty() {
+            let filter = AgentFilter {
+                states: living(),
+                standing: true,
+                ..AgentFilter::default()
+            };
+            let all = engine.store().list(&filter, Page::first(AT_ONCE)).await;
+            agents = all.map_err(read)?;
+        }
+        let mut ended = AgentsEnded {
+            agents: Vec::new(),
+            left: Vec::new(),
+        };
+        for agent in agents {
+            match engine
+                .coordinator()
+                .terminate_agent(agent.id, disposal)
+                .await
+            {
+                Ok(agent) => ended.agents.push(views::summary(&agent)),
+                Err(error) => ended.left.push(AgentLeft {
+                    id: agent.id.to_string(),
+                    name: agent.name,
+                    why: fusion_core::error_chain(&error),
+                }),
+            }
+        }
+        Ok(ended)
+    }
+
+    /// A project and the name of its provider.
+    async fn project(&self, text: &str) -> Result<(ProjectId, Option<String>), Problem> {
+        let reading = self.reading().await?;
+        let Some(reading) = reading else {
+            return Err(find::no_such_project(text, &[]));
+        };
+        let project = find_project(reading.store(), text).await?;
+        let provider = match project.default_provider_id {
+            Some(id) => Some(reading.store().get(id).await.map_err(read)?.name),
+            None => None,
+        };
+        Ok((project.id, provider))
+    }
+}
+
+/// Closes the engine after something was done with an agent; gives it as it is then.
+async fn changed(
+    engine: Engine,
+    done: fusion_coordination::Result<Agent>,
+) -> Result<AgentSummary, Problem> {
+    engine.close().await;
+    let agent = done.map_err(|error| problems::of_engine(&error))?;
+    Ok(views::summary(&agent))
+}
+
+/// All that are asked for, by their names.
+fn numbered(
+    new: &NewAgents,
+    spec: &AgentSpec,
+    project: Option<ProjectId>,
+) -> Result<Vec<NewAgent>, Problem> {
+    let base_dir = here()?;
+    let one = |name: String| NewAgent {
+        name,
+        spec: spec.clone(),
+        project,
+        metadata: Map::new(),
+        base_dir: base_dir.clone(),
+    };
+    Ok(match new.count {
+        None => vec![one(new.name.clone())],
+        Some(count) => (1..=count)
+            .map(|number| one(format!("{}-{number}", new.name)))
+            .collect(),
+    })
+}
+
+/// The folder that a relative path of a script starts from.
+fn here() -> Result<PathBuf, Problem> {
+    std::env::current_dir().map_err(|error| {
+        let text = format!("the current folder can't be used: {error}");
+        Problem::new(ProblemKind::Unavailable, text)
+    })
+}
+
+fn tool_groups(names: &[String]) -> Result<Vec<ToolGroup>, Problem> {
+    let known = || ToolGroup::ALL.iter().map(|group| group.as_str());
+    let mut groups = Vec::new();
+    for name in names {
+        let Some(group) = ToolGroup::from_text(name) else {
+            let help = match nearest(name, known()) {
+                Some(near) => format!("did you mean '{near}'?"),
+                None => format!("the groups are: {}", known().collect::<Vec<_>>().join(", ")),
+            };
+            let text = format!("there is no group of tools '{name}'");
+            return Err(Problem::new(ProblemKind::InvalidInput, text).with_help(help));
+        };
+        if !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
+    Ok(groups)
+}
+
+fn states(query: &AgentQuery) -> Vec<AgentState> {
+    if query.all {
+        return Vec::new();
+    }
+    if query.states.is_empty() {
+        return living();
+    }
+    let states = query.states.iter();
+    states
+        .filter_map(|state| AgentState::from_text(state))
+        .collect()
+}
+
+/// Every state but the last.
+fn living() -> Vec<AgentState> {
+    let states = AgentState::ALL.iter().copied();
+    states
+        .filter(|state| *state != AgentState::Terminated)
+        .collect()
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape of map_err")]
+fn read(error: StoreError) -> Problem {
+    problems::of_store(&error)
+}

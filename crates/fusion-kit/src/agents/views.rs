@@ -1,0 +1,105 @@
+//! Agents as the wire types show them. Every value comes from a committed row.
+
+use fusion_api_types::{AgentDetail, AgentSummary, AgentTask, WorkspaceView};
+use fusion_core::{
+    Agent, AgentSpec, DeliveryStatus, ProjectId, RunId, Task, TaskState, Usage, Workspace,
+};
+use fusion_persistence::{
+    MessageFilter, Page, Reader, Repository, Result, TaskFilter, WorkspaceFilter,
+};
+use serde_json::Value;
+
+use crate::views::usage_view;
+
+/// Tasks whose usage is added up: the newest.
+const NEWEST: u32 = 1_000;
+
+/// Members of an agent's metadata that are shown as fields of their own.
+const SHOWN: [&str; 4] = ["spec", "sandbox", "paused", "ending"];
+
+pub(super) fn summary(agent: &Agent) -> AgentSummary {
+    AgentSummary {
+        id: agent.id.to_string(),
+        name: agent.name.clone(),
+        state: agent.state.as_str().to_owned(),
+        paused: agent.paused_at().map(|at| at.as_str().to_owned()),
+        ending: agent.ending().map(|disposal| disposal.as_str().to_owned()),
+        run: agent.run_id.as_ref().map(RunId::to_string),
+        project: agent.project_id.as_ref().map(ProjectId::to_string),
+        provider: agent.provider.clone(),
+        model: agent.model_name.clone(),
+        capabilities: agent.capabilities.iter().map(str::to_owned).collect(),
+        created_at: agent.created_at,
+        updated_at: agent.updated_at,
+        last_heartbeat: agent.last_heartbeat,
+    }
+}
+
+pub(super) async fn detail(store: &dyn Reader, agent: Agent) -> Result<AgentDetail> {
+    let filter = TaskFilter {
+        agent: Some(agent.id),
+        ..TaskFilter::default()
+    };
+    let tasks: Vec<Task> = store.list(&filter, Page::first(NEWEST)).await?;
+    let mut used = Usage::default();
+    for task in &tasks {
+        used += task.usage;
+    }
+    let in_state = |state| TaskFilter {
+        states: vec![state],
+        ..filter.clone()
+    };
+    let waiting = MessageFilter {
+        recipient: Some(agent.id),
+        statuses: vec![DeliveryStatus::Pending],
+        ..MessageFilter::default()
+    };
+    let workspaces = WorkspaceFilter {
+        agent: Some(agent.id),
+    };
+    let workspace: Option<Workspace> = store.list(&workspaces, Page::first(1)).await?.pop();
+    let spec = agent.metadata.get("spec").cloned();
+    let spec: Option<AgentSpec> = spec.and_then(|spec| serde_json::from_value(spec).ok());
+    let mut metadata = agent.metadata.as_object().cloned().unwrap_or_default();
+    metadata.retain(|name, _| !SHOWN.contains(&name.as_str()));
+    Ok(AgentDetail {
+        summary: summary(&agent),
+        instructions: spec.as_ref().map(|spec| spec.instructions.clone()),
+        tools: spec.as_ref().map(|spec| {
+            let groups = spec.tools.iter();
+            groups.map(|group| group.as_str().to_owned()).collect()
+        }),
+        hosts: spec.as_ref().map(|spec| spec.web_hosts.clone()),
+        max_turns: spec.as_ref().map(|spec| spec.max_turns),
+        subscriptions: agent.message_subscriptions.clone(),
+        metadata,
+        sandbox: agent.metadata.get("sandbox").cloned(),
+        workspace: workspace_view(&agent, workspace.as_ref()),
+        task: tasks.iter().rev().find(|it| !it.state.is_final()).map(task),
+        inbox: store.count(&waiting).await?,
+        tasks_completed: store.count(&in_state(TaskState::Completed)).await?,
+        tasks_failed: store.count(&in_state(TaskState::Failed)).await?,
+        usage: usage_view(used),
+    })
+}
+
+fn workspace_view(agent: &Agent, workspace: Option<&Workspace>) -> WorkspaceView {
+    let archive = workspace.and_then(|it| it.agent_config.get("archive"));
+    WorkspaceView {
+        path: agent.workspace_path.clone(),
+        exists: workspace.is_some_and(|it| it.initialized),
+        uid: workspace.and_then(|it| it.process_uid),
+        archive: archive.and_then(Value::as_str).map(str::to_owned),
+        error: workspace.and_then(|it| it.initialization_error.clone()),
+    }
+}
+
+fn task(task: &Task) -> AgentTask {
+    AgentTask {
+        id: task.id.to_string(),
+        run: task.run_id.to_string(),
+        step: task.name.clone(),
+        state: task.state.as_str().to_owned(),
+        started_at: task.started_at,
+    }
+}
