@@ -43,6 +43,7 @@ impl Agents for LocalBackend {
         let mut spec = AgentSpec::new(provider, new.model.clone());
         spec.capabilities = new.capabilities.iter().cloned().collect();
         spec.tools = tools;
+        spec.web_hosts.clone_from(&new.hosts);
         spec.instructions = new.instructions.clone().unwrap_or_default();
         spec.max_turns = new.max_turns.unwrap_or(spec.max_turns);
         let agents = numbered(new, &spec, project.map(|(id, _)| id))?;

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first stops the run cleanly, the second stops at once.
+//! Ctrl-C, SIGTERM and the end of the terminal (SIGHUP): the first stops the run cleanly, the second stops at once.
 
 use std::time::Duration;
 
@@ -10,26 +10,17 @@ use tokio_util::sync::CancellationToken;
 /// not keep the program alive.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Cancels `stop` at the first signal; signals are caught from this call on. At the second one, or when the program is still there
-/// some time after the run has `ended`, it ends the process.
+/// Cancels `stop` at the first signal; signals are caught from this call on. At the second one, or
+/// when the program is still there some time after the run has `ended`, it ends the process.
 pub(crate) fn stop_on_signal(
     stop: CancellationToken,
     ended: CancellationToken,
 ) -> impl Future<Output = ()> + Send {
-    let caught = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    );
+    let caught = Signals::catch();
     async move {
         match caught {
-            (Ok(interrupt), Ok(terminate)) => {
-                let signals = Signals {
-                    interrupt,
-                    terminate,
-                };
-                stop_at(signals, stop, ended).await;
-            }
-            (Err(error), _) | (_, Err(error)) => {
+            Ok(signals) => stop_at(signals, stop, ended).await,
+            Err(error) => {
                 tracing::warn!(%error, "signals can't be caught: Ctrl-C ends without a farewell");
             }
         }
@@ -55,13 +46,23 @@ async fn overdue(ended: &CancellationToken) {
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
+    fn catch() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
     async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            _ = self.hang_up.recv() => {}
         }
     }
 }

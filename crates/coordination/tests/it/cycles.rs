@@ -46,7 +46,7 @@ fn new(name: &str) -> NewAgent {
 async fn cycle(engine: Coordinator, number: u32) -> Result<(), Error> {
     let id = engine.spawn_agents(vec![new("a")]).await?.remove(0).id;
     engine.send_to_agent(id, json!("Go.")).await?;
-    let at = if number % 2 == 0 {
+    let at = if number.is_multiple_of(2) {
         PauseAt::Now
     } else {
         PauseAt::NextStep
@@ -80,12 +80,13 @@ async fn many(engine: &Coordinator, count: u32) {
 /// Hosts until `work` is done.
 async fn hosted(world: &World, work: impl Future<Output = ()>) {
     let stop = CancellationToken::new();
-    let hosting = async { world.engine().host(&stop).await.unwrap() };
+    let hosting = Box::pin(world.engine().host(&stop));
     let working = async {
         work.await;
         stop.cancel();
     };
-    tokio::join!(hosting, working);
+    let (hosted, ()) = tokio::join!(hosting, Box::pin(working));
+    hosted.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

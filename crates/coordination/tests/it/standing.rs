@@ -292,3 +292,32 @@ async fn a_spawn_in_bulk_is_all_or_nothing() {
 fn entries(folder: &Path) -> usize {
     std::fs::read_dir(folder).map_or(0, Iterator::count)
 }
+
+#[tokio::test]
+async fn hosts_come_with_the_tools_that_reach_them() {
+    let world = World::new().await;
+    world.register("gate", Gate::open());
+    let web = vec![ToolGroup::Files, ToolGroup::Web];
+    let together = "given with the tools `web`, and only with them";
+    let written = "hosts such as docs.rs, *.python.org or http://localhost:3000";
+    for (tools, hosts, limits) in [
+        (web.clone(), vec![], vec![together]),
+        (vec![], vec!["docs.rs"], vec![together]),
+        (web.clone(), vec!["docs.rs", "*.com"], vec![written]),
+        (web, vec!["docs.rs", "*.python.org"], vec![]),
+    ] {
+        let mut new = named("reader");
+        new.spec.tools = tools;
+        new.spec.web_hosts = hosts.into_iter().map(str::to_owned).collect();
+        let faults = match world.engine().spawn_agents(vec![new]).await {
+            Ok(_) => Vec::new(),
+            Err(Error::Description { faults }) => faults,
+            Err(error) => panic!("{error:?}"),
+        };
+        let wanted = limits.into_iter().map(|limit| Fault::Limit {
+            what: "hosts",
+            limit: limit.to_owned(),
+        });
+        assert_eq!(faults, wanted.collect::<Vec<Fault>>());
+    }
+}

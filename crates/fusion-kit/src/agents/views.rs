@@ -69,6 +69,7 @@ pub(super) async fn detail(store: &dyn Reader, agent: Agent) -> Result<AgentDeta
             let groups = spec.tools.iter();
             groups.map(|group| group.as_str().to_owned()).collect()
         }),
+        hosts: spec.as_ref().map(|spec| spec.web_hosts.clone()),
         max_turns: spec.as_ref().map(|spec| spec.max_turns),
         subscriptions: agent.message_subscriptions.clone(),
         metadata,

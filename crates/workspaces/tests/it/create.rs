@@ -2,13 +2,12 @@ use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
-use std::process::Stdio;
 
 use fusion_core::{Coded, ErrorCode};
 use fusion_workspaces::{Error, Options, Owners, Workspaces};
 use serde_json::json;
 
-use crate::place::{Place, is_root, name, uid, workspaces};
+use crate::place::{Mounted, Place, is_root, name, uid, workspaces};
 
 /// Every file and folder with its mode and owner, sorted.
 fn tree(root: &Path) -> Vec<(String, u32, u32)> {
@@ -102,36 +101,6 @@ fn a_create_that_runs_out_of_room_leaves_nothing() {
     assert_eq!(made.unwrap_err().code(), ErrorCode::Unavailable);
     assert_eq!(fs::read_dir(place.root()).unwrap().count(), 0);
     drop(full);
-}
-
-/// A file system that is taken down at the end of the test.
-struct Mounted(String);
-
-impl Mounted {
-    fn tmpfs(at: &Path, options: &str) -> Self {
-        let at = at.to_str().unwrap().to_owned();
-        assert!(call("mount", &["-t", "tmpfs", "-o", options, "tmpfs", &at]));
-        Self(at)
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        assert!(call("umount", &["-l", &self.0]));
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "sets the scene, as a person would"
-)]
-fn call(program: &str, arguments: &[&str]) -> bool {
-    std::process::Command::new(program)
-        .args(arguments)
-        .stdout(Stdio::null())
-        .status()
-        .unwrap()
-        .success()
 }
 
 #[test]

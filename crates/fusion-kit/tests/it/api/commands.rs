@@ -160,7 +160,7 @@ async fn a_server_that_is_named_is_asked_from_anywhere() {
     for line in [
         &["run", "list", "--json"][..],
         &["run", "show", "--json"],
-        &["run", "show", &run[..23], "--json"],
+        &["run", "show", run.rsplit_once('-').unwrap().0, "--json"],
         &["message", "list", "--json"],
         &["message", "list", "--status", "delivered", "--json"],
         &["run", "list"],
