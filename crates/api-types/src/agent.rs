@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{JournalView, RunDetail, UsageView};
+use crate::{GrantsView, JournalView, RunDetail, UsageView};
 
 /// One line about an agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,19 +50,22 @@ pub struct AgentDetail {
     /// The same fields as in a list, beside the ones below.
     #[serde(flatten)]
     pub summary: AgentSummary,
-    /// Its system prompt; `null` for an agent of a run, whose workflow file says it.
+    /// Its system prompt.
     pub instructions: Option<String>,
-    /// The groups of tools that it may use; `null` for an agent of a run.
+    /// The groups of tools that it may use.
     pub tools: Option<Vec<String>>,
-    /// The hosts that it may fetch pages from; `null` for an agent of a run.
+    /// The hosts that it may fetch pages from.
     #[serde(default)]
     pub hosts: Option<Vec<String>>,
-    /// Model calls in one task at most; `null` for an agent of a run.
+    /// Model calls in one task at most.
     pub max_turns: Option<u32>,
     /// Topic patterns that it listens to.
     pub subscriptions: Vec<String>,
     /// What its owner keeps with it, and what the engine notes.
     pub metadata: Map<String, Value>,
+    /// What its commands may do beyond their workspace, where that is anything.
+    #[serde(default)]
+    pub grants: Option<GrantsView>,
     /// What holds its commands, where it runs any.
     pub sandbox: Option<Value>,
     /// Where it works.

@@ -189,7 +189,9 @@ fn agent_view(agent: &Agent) -> AgentView {
     }
 }
 
-fn grants_view(granted: &SandboxSpec) -> Option<GrantsView> {
+/// What an agent's commands may do beyond their workspace; `None` when that is nothing.
+#[must_use]
+pub fn grants_view(granted: &SandboxSpec) -> Option<GrantsView> {
     let limits = granted.limits;
     let limits = [
         ("memory", limits.memory),

@@ -9,7 +9,7 @@ use fusion_api_types::api::{self, MessagePage, NewMessage};
 use fusion_api_types::{AgentName, DeliveryView};
 use fusion_core::{
     Agent, AgentId, AgentState, Audience, DeliveryStatus, Draft, Message, MessageId, RunId,
-    inbox_subject, reserved_part,
+    TOPIC_OF_EVERYONE, inbox_subject, reserved_part,
 };
 use fusion_messaging::{Pattern, Subject};
 use fusion_persistence::{Error as StoreError, MessageFilter, Repository};
@@ -28,9 +28,6 @@ use crate::state::App;
 
 /// What a message is called that its sender gives no type.
 const DEFAULT_TYPE: &str = "text";
-
-/// The topic of what goes to all.
-const EVERYONE: &str = "broadcast.all";
 
 /// Names of agents, each read once.
 #[derive(Debug, Default)]
@@ -302,7 +299,7 @@ async fn addressed(app: &App, wanted: &Wanted<'_>) -> Result<(RunId, Audience, S
     }
     let topic = match wanted.recipients.as_slice() {
         [only] => inbox_subject(*only),
-        _ => EVERYONE.to_owned(),
+        _ => TOPIC_OF_EVERYONE.to_owned(),
     };
     Ok((run, Audience::Agents(wanted.recipients.clone()), topic))
 }
@@ -365,7 +362,7 @@ async fn listening(
     let agents = agents.into_iter().map(|(agent, _)| agent);
     let hearing = agents.filter(|agent| agent.state != AgentState::Terminated && hears(agent));
     let audience = Audience::Listeners(hearing.map(|agent| agent.id).collect());
-    Ok((run, audience, topic.unwrap_or(EVERYONE).to_owned()))
+    Ok((run, audience, topic.unwrap_or(TOPIC_OF_EVERYONE).to_owned()))
 }
 
 fn topic_of(topic: &str) -> Result<Subject> {

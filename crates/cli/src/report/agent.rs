@@ -6,6 +6,7 @@ use fusion_api_types::{
 };
 use serde_json::Value;
 
+use super::detail::granted;
 use super::{cost, local, took};
 use crate::session::Session;
 use crate::style::{Look, Palette, Tone};
@@ -95,6 +96,7 @@ pub(crate) fn one(detail: &AgentDetail, session: &Session<'_>) -> String {
                 .filter(|text| !text.is_empty())
                 .map(clean_line),
         ),
+        ("granted", detail.grants.as_ref().map(granted)),
         (
             "turns",
             detail

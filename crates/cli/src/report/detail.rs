@@ -91,7 +91,7 @@ fn agents(agents: &[AgentView]) -> String {
 }
 
 /// What an agent's commands may do beyond their workspace, on a line.
-fn granted(grants: &GrantsView) -> String {
+pub(super) fn granted(grants: &GrantsView) -> String {
     let list = |what: &str, entries: &[String]| {
         (!entries.is_empty()).then(|| format!("{what} {}", entries.join(", ")))
     };

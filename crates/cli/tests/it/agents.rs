@@ -26,7 +26,8 @@ fn detail() -> Value {
     let mut detail = agent("writer", "paused");
     let more = json!({
         "paused": "next_step", "last_heartbeat": "2026-11-23T12:00:02Z",
-        "instructions": "You write.\u{1b}[31m", "tools": ["files", "shell"], "hosts": ["docs.rs"], "max_turns": 20,
+        "instructions": "You write.\u{1b}[31m", "tools": ["files", "shell"], "hosts": ["docs.rs"],
+        "grants": { "network": "full", "read": ["/srv/data"], "write": [], "env": [], "limits": { "cpu": 60 } }, "max_turns": 20,
         "subscriptions": ["review.*"], "metadata": { "team": "red" },
         "sandbox": { "sandbox": "on", "layers": [
             { "name": "landlock", "in_force": true, "detail": "" },

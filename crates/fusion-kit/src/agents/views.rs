@@ -2,20 +2,22 @@
 
 use fusion_api_types::{AgentDetail, AgentSummary, AgentTask, WorkspaceView};
 use fusion_core::{
-    Agent, AgentSpec, DeliveryStatus, ProjectId, RunId, Task, TaskState, Usage, Workspace,
+    Agent, AgentSpec, DeliveryStatus, ProjectId, Run, RunId, Task, TaskState, Usage, Workflow,
+    Workspace,
 };
 use fusion_persistence::{
     MessageFilter, Page, Reader, Repository, Result, TaskFilter, WorkspaceFilter,
 };
 use serde_json::Value;
 
-use fusion_api::run_views::usage;
+use fusion_api::run_views::{grants_view, usage};
+use fusion_coordination::granted_to;
 
 /// Tasks whose usage is added up: the newest.
 const NEWEST: u32 = 1_000;
 
 /// Members of an agent's metadata that are shown as fields of their own.
-const SHOWN: [&str; 4] = ["spec", "sandbox", "paused", "ending"];
+const SHOWN: [&str; 5] = ["spec", "grants", "sandbox", "paused", "ending"];
 
 pub(super) fn summary(agent: &Agent) -> AgentSummary {
     AgentSummary {
@@ -58,8 +60,7 @@ pub(super) async fn detail(store: &dyn Reader, agent: Agent) -> Result<AgentDeta
         agent: Some(agent.id),
     };
     let workspace: Option<Workspace> = store.list(&workspaces, Page::first(1)).await?.pop();
-    let spec = agent.metadata.get("spec").cloned();
-    let spec: Option<AgentSpec> = spec.and_then(|spec| serde_json::from_value(spec).ok());
+    let spec = spec_of(store, &agent).await?;
     let mut metadata = agent.metadata.as_object().cloned().unwrap_or_default();
     metadata.retain(|name, _| !SHOWN.contains(&name.as_str()));
     Ok(AgentDetail {
@@ -73,6 +74,7 @@ pub(super) async fn detail(store: &dyn Reader, agent: Agent) -> Result<AgentDeta
         max_turns: spec.as_ref().map(|spec| spec.max_turns),
         subscriptions: agent.message_subscriptions.clone(),
         metadata,
+        grants: grants_view(&granted_to(&agent)),
         sandbox: agent.metadata.get("sandbox").cloned(),
         workspace: workspace_view(&agent, workspace.as_ref()),
         task: tasks.iter().rev().find(|it| !it.state.is_final()).map(task),
@@ -81,6 +83,17 @@ pub(super) async fn detail(store: &dyn Reader, agent: Agent) -> Result<AgentDeta
         tasks_failed: store.count(&in_state(TaskState::Failed)).await?,
         usage: usage(used),
     })
+}
+
+/// What it works with: a standing agent has it with its row, one of a run in its workflow.
+async fn spec_of(store: &dyn Reader, agent: &Agent) -> Result<Option<AgentSpec>> {
+    let Some(run) = agent.run_id else {
+        let spec = agent.metadata.get("spec").cloned();
+        return Ok(spec.and_then(|spec| serde_json::from_value(spec).ok()));
+    };
+    let run: Run = store.get(run).await?;
+    let mut workflow: Workflow = store.get(run.workflow_id).await?;
+    Ok(workflow.definition.agents.remove(&agent.name))
 }
 
 fn workspace_view(agent: &Agent, workspace: Option<&Workspace>) -> WorkspaceView {

@@ -30,7 +30,9 @@ pub(crate) fn read(data_dir: &DataDir) -> Result<Option<SecretString>, Problem> 
     let file = data_dir.token();
     let found = match fs::metadata(&file) {
         Ok(found) => found,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
         Err(error) => return Err(unreadable(&file, &error.to_string())),
     };
     if found.mode() & 0o077 != 0 {
