@@ -28,6 +28,10 @@ pub(crate) struct Config {
     /// `FUSION_MASTER_KEY_FILE`, else `fusion-kit/master.key` in the user's folder for settings;
     /// `None` when the user has none.
     pub(crate) master_key_file: Option<PathBuf>,
+    /// `FUSION_AGENTS_AT_ONCE`, as written: how many agents work at once.
+    pub(crate) agents_at_once: Option<String>,
+    /// `FUSION_UNRESPONSIVE_SECONDS`, as written: how long an agent at work may show no progress.
+    pub(crate) unresponsive_seconds: Option<String>,
     /// `FUSION_RETENTION_DAYS`, as written: how long events and metrics are kept.
     pub(crate) retention_days: Option<String>,
     /// `FUSION_INBOX_LIMIT`, as written: how many messages may wait for one agent.
@@ -96,6 +100,8 @@ impl Config {
                 .map(PathBuf::from)
                 .or_else(|| Some(settings_folder(&environment)?.join("fusion-kit/master.key"))),
             retention_days: get("FUSION_RETENTION_DAYS"),
+            agents_at_once: get("FUSION_AGENTS_AT_ONCE"),
+            unresponsive_seconds: get("FUSION_UNRESPONSIVE_SECONDS"),
             inbox_limit: get("FUSION_INBOX_LIMIT"),
             max_hops: get("FUSION_MAX_HOPS"),
             data_dir: get("FUSION_KIT_DATA_DIR").map(PathBuf::from),

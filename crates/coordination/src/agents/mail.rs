@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use fusion_core::{
     Agent, AgentId, AgentSpec, AgentState, Assignee, Audience, Change, Decision, Draft, InputSpec,
-    InputType, Message, MessageId, MessageLimits, Run, RunId, RunPlan, StepSpec,
-    WorkflowDefinition, Workspace, deliver, inbox_subject,
+    InputType, Message, MessageId, Run, RunId, RunPlan, StepSpec, WorkflowDefinition, Workspace,
+    deliver, inbox_subject,
 };
 use fusion_persistence::{Batch, Page, Repository, TaskFilter, WorkspaceFilter};
 use serde_json::{Map, Value, json};
@@ -57,7 +57,7 @@ impl Coordinator {
             reply_to: None,
             expiry_at: None,
         };
-        let (message, decision) = draft.send(MessageLimits::default(), self.moment())?;
+        let (message, decision) = draft.send(self.options.messages, self.moment())?;
         self.commit(Batch::free(decision)).await?;
         let run = match self.take_up_mail(id).await? {
             Some((taken, run)) if taken == message.id => Some(run),
