@@ -54,6 +54,9 @@ pub struct AgentDetail {
     pub instructions: Option<String>,
     /// The groups of tools that it may use; `null` for an agent of a run.
     pub tools: Option<Vec<String>>,
+    /// The hosts that it may fetch pages from; `null` for an agent of a run.
+    #[serde(default)]
+    pub hosts: Option<Vec<String>>,
     /// Model calls in one task at most; `null` for an agent of a run.
     pub max_turns: Option<u32>,
     /// Topic patterns that it listens to.

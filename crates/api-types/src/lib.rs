@@ -1,15 +1,17 @@
-//! The wire types of fusion-kit: what `--json` prints and what the HTTP API will answer.
+//! The wire types of fusion-kit: what `--json` prints and, in [`api`], what the HTTP API answers.
 //!
 //! They are promised to others, so they are not the stored types: a field is only ever added.
 //! Names are `snake_case`, times RFC 3339 in UTC, money is US dollars as decimal text, ids are
 //! plain text. States are text too, so that an older reader survives a newer state.
 
 mod agent;
+pub mod api;
 mod database;
 mod message;
 mod problem;
 mod provider;
 mod run;
+mod server;
 mod tool;
 mod workflow;
 
@@ -31,5 +33,6 @@ pub use run::{
     AgentView, GrantsView, JournalView, RunDetail, RunList, RunSummary, StepView, UsageView,
     WaitView,
 };
+pub use server::ServerReady;
 pub use tool::{ToolAnswer, ToolList, ToolView};
 pub use workflow::{InputView, WorkflowSummary};

@@ -62,7 +62,7 @@ pub struct ProviderRemoved {
 }
 
 /// One real call that went well.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ProviderTest {
     /// The provider's name.
     pub provider: String,
@@ -92,7 +92,7 @@ pub struct QuotaReport {
 }
 
 /// One limit. Figures are decimal text; what was not told is `null` and never 0.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct QuotaView {
     /// `requests`, `tokens`, `input_tokens`, `output_tokens` or `credit` (US dollars).
     pub unit: String,

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 /// What model calls used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UsageView {
     /// Model calls.
     pub turns: u64,
@@ -40,7 +41,7 @@ impl Default for UsageView {
 }
 
 /// One line about a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RunSummary {
     /// UUID of the run.
     pub id: String,
@@ -75,19 +76,20 @@ impl RunSummary {
 }
 
 /// The answer to a list of runs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RunList {
     /// Newest first.
     pub runs: Vec<RunSummary>,
 }
 
 /// All about a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RunDetail {
     /// The same fields as in a list, beside the ones below.
     #[serde(flatten)]
     pub summary: RunSummary,
     /// The checked inputs, defaults filled in.
+    #[schema(value_type = Object)]
     pub inputs: Map<String, Value>,
     /// What the workflow gave back, once it completed.
     pub outputs: Option<Value>,
@@ -102,7 +104,7 @@ pub struct RunDetail {
 }
 
 /// An agent of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AgentView {
     /// UUID of the agent.
     pub id: String,
@@ -123,7 +125,7 @@ pub struct AgentView {
 }
 
 /// What an agent's commands may do beyond their workspace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GrantsView {
     /// `none` or `full`.
     pub network: String,
@@ -139,7 +141,7 @@ pub struct GrantsView {
 }
 
 /// A step of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StepView {
     /// The step's id in the workflow file.
     pub id: String,
@@ -179,7 +181,7 @@ pub struct StepView {
 }
 
 /// Why a step is not handed out yet, although its turn has come.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WaitView {
     /// When it is tried again.
     pub until: DateTime<Utc>,
@@ -188,7 +190,7 @@ pub struct WaitView {
 }
 
 /// One effect of a step: a model call, a tool call or a check.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct JournalView {
     /// Place in the step's journal: 1, 2, 3.
     pub seq: u32,

@@ -3,6 +3,7 @@
 mod agent;
 mod message;
 mod provider;
+mod serve;
 mod tool;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ pub use provider::{
     AddArgs, DetectArgs, ModelsArgs, ProviderArgs, ProviderCommand, ProviderName, RemoveArgs,
     TestArgs,
 };
+pub use serve::ServeArgs;
 pub use tool::{SandboxArgs, SandboxCommand, SandboxRunArgs, ToolArgs, ToolCallArgs, ToolCommand};
 
 /// Runs workflows of AI agents: one file, one command, each agent in its own workspace.
@@ -65,6 +67,10 @@ pub struct Global {
     /// `FUSION_KIT_DATA_DIR`, else `./.fusion-kit`.
     #[arg(long, global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// Ask the server at this URL instead of working in this process, with the token of
+    /// `FUSION_TOKEN`; without it that of `FUSION_SERVER`, if any.
+    #[arg(long, global = true, value_name = "URL")]
+    pub server: Option<String>,
     /// Print one JSON object on stdout and nothing else there; a problem is JSON on stderr.
     #[arg(long, global = true)]
     pub json: bool,
@@ -117,6 +123,8 @@ pub enum Command {
     Sandbox(SandboxArgs),
     /// List agents' tools, or call one as an agent would.
     Tool(ToolArgs),
+    /// Serve the HTTP API and work on every open run.
+    Serve(ServeArgs),
     /// Check the database, the master key, the sandbox and the providers; says a way out of every fault.
     Verify(VerifyArgs),
 }
@@ -432,6 +440,7 @@ where
         | Command::Db(_)
         | Command::Sandbox(_)
         | Command::Tool(_)
+        | Command::Serve(_)
         | Command::Verify(_) => {}
     }
     Ok(cli)

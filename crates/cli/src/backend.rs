@@ -3,6 +3,7 @@
 mod agents;
 mod messages;
 mod providers;
+mod server;
 mod tools;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use fusion_api_types::{
 pub use agents::{AgentChanges, AgentQuery, Agents, Log, NewAgents};
 pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
 pub use providers::{AskKey, NewProvider, Providers};
+pub use server::{Ready, ServeRequest, Server};
 pub use tools::{HeldCommand, NotRun, ToolFolder, Tools};
 
 /// What a run is started with.
@@ -48,7 +50,7 @@ pub struct ResumeRequest {
 /// A failed or interrupted run is not an error: it is a `RunDetail` that says so. A `Problem`
 /// means that the request itself could not be done; then nothing is left behind.
 #[async_trait]
-pub trait Backend: Upkeep + Providers + Messages + Agents + Tools + Send + Sync {
+pub trait Backend: Upkeep + Providers + Messages + Agents + Tools + Server + Send + Sync {
     /// Reads and checks a workflow file; changes nothing.
     ///
     /// # Errors

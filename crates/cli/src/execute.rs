@@ -78,6 +78,7 @@ async fn dispatch(
             Ok(commands::tool::sandbox(&sandbox.command, backend, session).await)
         }
         Command::Tool(tool) => commands::tool::tool(&tool.command, backend, session).await,
+        Command::Serve(serve) => commands::serve::serve(&serve, backend, session).await,
         Command::Verify(verify) => commands::verify::verify(&verify, backend, session).await,
     }
 }

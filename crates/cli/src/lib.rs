@@ -25,14 +25,15 @@ pub use args::{
     ListArgs, LogsArgs, MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs,
     MessageName, MessageStatus, ModelsArgs, PauseArgs, PauseWhen, ProviderArgs, ProviderCommand,
     ProviderName, RekeyArgs, RemoveArgs, RestoreArgs, ResumeArgs, RunArgs, RunCommand, SandboxArgs,
-    SandboxCommand, SandboxRunArgs, SendArgs, ShowArgs, SpawnArgs, StartArgs, TailArgs, Template,
-    TerminateArgs, TestArgs, ToolArgs, ToolCallArgs, ToolCommand, UpdateArgs, ValidateArgs,
-    VerifyArgs, WhichAgent, WorkflowArgs, WorkflowCommand, WorkspaceKind, WorkspacePolicy, parse,
+    SandboxCommand, SandboxRunArgs, SendArgs, ServeArgs, ShowArgs, SpawnArgs, StartArgs, TailArgs,
+    Template, TerminateArgs, TestArgs, ToolArgs, ToolCallArgs, ToolCommand, UpdateArgs,
+    ValidateArgs, VerifyArgs, WhichAgent, WorkflowArgs, WorkflowCommand, WorkspaceKind,
+    WorkspacePolicy, parse,
 };
 pub use backend::{
     AgentChanges, AgentQuery, Agents, AskKey, Backend, Content, HeldCommand, Log, MessageQuery,
-    Messages, NewAgents, NewMessage, NewProvider, NotRun, Progress, Providers, ResumeRequest,
-    RunRequest, Tail, To, ToolFolder, Tools, Upkeep,
+    Messages, NewAgents, NewMessage, NewProvider, NotRun, Progress, Providers, Ready,
+    ResumeRequest, RunRequest, ServeRequest, Server, Tail, To, ToolFolder, Tools, Upkeep,
 };
 pub use execute::{execute, refuse};
 pub use exit::Exit;

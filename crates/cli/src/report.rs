@@ -79,6 +79,12 @@ pub(crate) fn failure(run: &RunDetail, session: &Session<'_>) -> String {
 
 /// That a run has stopped before its end, for stderr.
 pub(crate) fn interruption(run: &RunDetail, session: &Session<'_>) -> String {
+    if !run.summary.interrupted {
+        return format!(
+            "the server works on. see how it goes with: {}\n",
+            session.command(&format!("run show {}", clean_line(&run.summary.id)))
+        );
+    }
     format!(
         "{} nothing is lost. go on with: {}\n",
         session.err.paint(Tone::Warn, "interrupted;"),

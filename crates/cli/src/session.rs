@@ -84,8 +84,11 @@ impl<'a> Session<'a> {
         self.terminal.input.line(question)
     }
 
-    /// A command line that works on the same data directory.
+    /// A command line that works on the same data directory, or asks the same server.
     pub(crate) fn command(&self, words: &str) -> String {
+        if let Some(server) = &self.global.server {
+            return format!("fusion-kit {words} --server {}", shell_word(server));
+        }
         match &self.global.data_dir {
             Some(dir) => {
                 let dir = shell_word(&dir.to_string_lossy());

@@ -118,6 +118,8 @@ impl Coordinator {
         let found = self.parts.store.get(run).await?;
         if found.state == WorkflowState::Ready {
             self.launch(found).await?;
+        } else {
+            self.renew_sandbox(&found).await?;
         }
         let mut workers = Workers::new();
         let stop = cancel.child_token();

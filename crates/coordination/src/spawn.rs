@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use fusion_core::{
-    Agent, AgentId, AgentState, Assignee, Run, RunId, RunPlan, StepSpec, ToolGroup, Workflow,
-    WorkflowDefinition, WorkflowId, WorkflowState, Workspace, WorkspaceId, error_chain,
+    Agent, AgentId, AgentState, Assignee, Change, Decision, Run, RunId, RunPlan, StepSpec,
+    ToolGroup, Workflow, WorkflowDefinition, WorkflowId, WorkflowState, Workspace, WorkspaceId,
+    error_chain,
 };
 use fusion_persistence::{Batch, Repository};
 use fusion_workspaces::{Owners, SandboxReport, choose_uid};
@@ -14,7 +15,7 @@ use serde_json::{Map, Value, json};
 use crate::candidates::metadata;
 use crate::coordinator::off_runtime;
 use crate::grants::{self, Grants};
-use crate::{Coordinator, Error, Models, Result};
+use crate::{Ask, Coordinator, Error, Models, Result};
 
 /// A run that was asked for and checked.
 #[derive(Debug, Clone)]
@@ -54,7 +55,10 @@ impl Coordinator {
         let grants = self.check_grants(&new)?;
         let mut tries = 0;
         loop {
-            match self.try_to_create_run(&new, &grants).await {
+            match self
+                .try_to_create_run(&new, &grants, None, |_| Ask::default())
+                .await
+            {
                 // Another process stored the same new version of the workflow: it is there now.
                 Err(error) if error.is_taken() && tries < VERSION_TRIES => tries += 1,
                 other => return other,
@@ -62,16 +66,48 @@ impl Coordinator {
         }
     }
 
-    async fn try_to_create_run(&self, new: &NewRun, grants: &Grants) -> Result<RunId> {
+    /// Stores a run of a version that is stored. `ask` gets the id that the run will have.
+    ///
+    /// # Errors
+    /// As [`create_run`](Self::create_run); `Repeated` or `KeyReused` where the idempotency key of
+    /// `ask` was used before.
+    pub async fn create_run_of(
+        &self,
+        workflow: &Workflow,
+        inputs: Map<String, Value>,
+        models: Models,
+        ask: impl Fn(RunId) -> Ask + Send + Sync,
+    ) -> Result<RunId> {
+        let new = NewRun {
+            definition: workflow.definition.clone(),
+            source: workflow.source.clone(),
+            base_dir: workflow.base_dir.clone(),
+            inputs,
+            models,
+        };
+        let grants = self.check_grants(&new)?;
+        self.try_to_create_run(&new, &grants, Some(workflow), ask)
+            .await
+    }
+
+    async fn try_to_create_run(
+        &self,
+        new: &NewRun,
+        grants: &Grants,
+        stored: Option<&Workflow>,
+        ask: impl Fn(RunId) -> Ask + Send + Sync,
+    ) -> Result<RunId> {
         let store = &self.parts.store;
         let run_id = RunId::from_uuid(self.parts.ids.uuid());
-        let latest = store.latest_workflow(&new.definition.name).await?;
         let text = Definition {
             checked: &new.definition,
             source: &new.source,
             base_dir: &new.base_dir,
         };
-        let (workflow, mut decision) = self.version(&text, latest);
+        let (workflow, mut decision) = match stored {
+            Some(stored) => (stored.clone(), Decision::default()),
+            None => self.version(&text, store.latest_workflow(&new.definition.name).await?),
+        };
         let _turn = self.uids.lock().await;
         let mut used = store.used_process_uids().await?;
         let mut agents = BTreeMap::new();
@@ -89,7 +125,9 @@ impl Coordinator {
             agents,
         };
         decision.merge(plan.create(self.moment()).1);
-        self.commit(Batch::free(decision)).await?;
+        let asked = ask(run_id);
+        self.commit(asked.batch("created", decision, ("run", run_id.uuid()), self.moment()))
+            .await?;
         self.hint_run(run_id);
         Ok(run_id)
     }
@@ -118,14 +156,14 @@ impl Coordinator {
         &self,
         new: &Definition<'_>,
         latest: Option<Workflow>,
-    ) -> (Workflow, fusion_core::Decision) {
+    ) -> (Workflow, Decision) {
         let next = latest
             .as_ref()
             .map_or(1, |latest| latest.definition_version.saturating_add(1));
         if let Some(latest) =
             latest.filter(|latest| latest.source == new.source && latest.base_dir == new.base_dir)
         {
-            return (latest, fusion_core::Decision::default());
+            return (latest, Decision::default());
         }
         let moment = self.moment();
         let workflow = Workflow {
@@ -252,6 +290,32 @@ impl Coordinator {
         Ok(Ok(()))
     }
 
+    /// The same for a run that is taken up again, maybe on another machine or with other settings.
+    /// What can't be looked at keeps its record: its commands say what is wrong.
+    pub(crate) async fn renew_sandbox(&self, run: &Run) -> Result<()> {
+        let mut agents = self.parts.store.agents_of_run(run.id).await?;
+        let known = agents.clone();
+        if let Err(error) = self.note_sandbox(run, &mut agents).await? {
+            tracing::warn!(error = %error_chain(&error), "what holds commands is not known");
+        }
+        for ((agent, _), (known, _)) in agents.into_iter().zip(known) {
+            if agent != known && agent.state != AgentState::Terminated {
+                self.update_if_unchanged(agent).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes an agent's record, unless somebody else has just written it.
+    async fn update_if_unchanged(&self, agent: Agent) -> Result<()> {
+        let mut decision = Decision::default();
+        decision.changes.push(Change::update(agent));
+        match self.commit(Batch::free(decision)).await {
+            Err(error) if error.is_conflict() => Ok(()),
+            outcome => outcome,
+        }
+    }
+
     pub(crate) async fn look(
         &self,
         agent: &Agent,
@@ -259,7 +323,7 @@ impl Coordinator {
     ) -> Result<fusion_workspaces::Result<SandboxReport>> {
         let workspaces = self.workspaces_of(workspace);
         let (name, uid) = (workspace.agent_id.to_string(), workspace.process_uid);
-        let dir = match off_runtime(move || workspaces.open(&name, uid)).await? {
+        let dir = match off_runtime(move || workspaces.open_beside(&name, uid)).await? {
             Ok(dir) => dir,
             Err(error) => return Ok(Err(error)),
         };

@@ -185,7 +185,10 @@ pub struct AgentSpec {
     /// Model calls in one step before the step fails.
     pub max_turns: u32,
     /// The same tool call with the same outcome, so often in a row, fails the step.
-    #[serde(default = "AgentSpec::default_max_repeats")]
+    #[serde(
+        default = "AgentSpec::default_max_repeats",
+        skip_serializing_if = "AgentSpec::repeats_as_usual"
+    )]
     pub max_repeats: u32,
     /// What its model is given to read at one turn, in tokens; `None` leaves it to what is known of
     /// the model.
@@ -223,6 +226,11 @@ impl AgentSpec {
     #[must_use]
     pub const fn default_max_repeats() -> u32 {
         6
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    const fn repeats_as_usual(repeats: &u32) -> bool {
+        *repeats == Self::default_max_repeats()
     }
 
     /// One that only has a model.

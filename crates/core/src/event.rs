@@ -79,6 +79,8 @@ text_enum! {
         ApprovalResolved = "approval.resolved",
         /// A sample was taken.
         MetricsUpdated = "metrics.updated",
+        /// Somebody created, updated or deleted a record through the API.
+        RecordChanged = "record.changed",
         /// A process owns the data directory.
         SystemStarted = "system.started",
         /// A process gave the data directory up.

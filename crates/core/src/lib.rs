@@ -7,6 +7,7 @@
 mod address;
 mod agent;
 mod approval;
+mod audit;
 mod budget;
 mod capability;
 mod clock;
@@ -40,6 +41,7 @@ mod workspace;
 pub use address::is_public;
 pub use agent::{Agent, AgentState, PauseAt};
 pub use approval::{Approval, ApprovalState};
+pub use audit::Actor;
 pub use budget::{Budget, Fit, Held, WorstCase};
 pub use capability::{Capability, CapabilitySet};
 pub use clock::{Clock, IdSource, Moment, Timestamp};

@@ -43,10 +43,11 @@ impl Agents for LocalBackend {
         let mut spec = AgentSpec::new(provider, new.model.clone());
         spec.capabilities = new.capabilities.iter().cloned().collect();
         spec.tools = tools;
+        spec.web_hosts.clone_from(&new.hosts);
         spec.instructions = new.instructions.clone().unwrap_or_default();
         spec.max_turns = new.max_turns.unwrap_or(spec.max_turns);
         let agents = numbered(new, &spec, project.map(|(id, _)| id))?;
-        let registry = self.registry_of(self.stored_providers().await?);
+        let registry = self.registry_of(&self.stored_providers().await?);
         let engine = self.engine(&self.data_dir()?, registry).await?;
         match engine.coordinator().spawn_agents(agents).await {
             Ok(agents) => {
@@ -175,7 +176,7 @@ impl LocalBackend {
     /// The engine of a data directory that holds something already.
     async fn opened(&self) -> Result<Engine, Problem> {
         self.reading().await?.ok_or_else(no_agents)?;
-        let registry = self.registry_of(self.stored_providers().await?);
+        let registry = self.registry_of(&self.stored_providers().await?);
         self.engine(&self.data_dir()?, registry).await
     }
 

@@ -1,19 +1,20 @@
 //! The commands' work, done in this process on a data directory of the machine.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use fusion_api::run_views::{Snapshot, summary, workflow_summary};
 use fusion_api_types::{Problem, ProblemKind, RunDetail, RunSummary, WorkflowSummary};
 use fusion_cli::{Backend, Progress, ResumeRequest, RunRequest};
 use fusion_coordination::{Driven, NewRun, Notices, Raised, check_models};
 use fusion_core::{AgentSpec, ProviderConfig, Run, RunId, TaskState, WorkflowDefinition};
-use fusion_persistence::{JournalReader, Page, Repository, RunFilter, TaskReader};
+use fusion_persistence::{Page, Repository, RunFilter, TaskReader};
 use fusion_persistence_sql::{Location, SqlStore};
 use fusion_providers::Registry;
 use fusion_workspaces::Sandbox;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::answers::Answers;
 use crate::budget;
@@ -23,17 +24,19 @@ use crate::files::{read_file, typed_inputs};
 use crate::find::{find, no_runs, nothing_to_resume};
 use crate::held::Left;
 use crate::problems;
+use crate::remote::Remote;
 use crate::sandbox;
 use crate::signals::stop_on_signal;
-use crate::views::{summary, workflow_summary};
-use crate::watch::{Watched, snapshot};
+use crate::watch::Watched;
 use crate::wiring::{self, Engine, SCRIPTED, Told};
 
 /// Works on a data directory of this machine.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct LocalBackend {
     config: Config,
     data_dir: Option<PathBuf>,
+    /// The server that was named.
+    server: Option<String>,
     /// What the layers around the providers tell, on its way to the event log.
     notices: Arc<Notices>,
     /// What is coming from the models, on its way to the screen.
@@ -41,10 +44,11 @@ pub(crate) struct LocalBackend {
 }
 
 impl LocalBackend {
-    pub(crate) fn new(config: Config, data_dir: Option<PathBuf>) -> Self {
+    pub(crate) fn new(config: Config, data_dir: Option<PathBuf>, server: Option<String>) -> Self {
         Self {
             config,
             data_dir,
+            server,
             notices: Arc::default(),
             answers: Arc::default(),
         }
@@ -54,7 +58,20 @@ impl LocalBackend {
         &self.config
     }
 
+    /// The server that was named, if one was.
+    pub(crate) fn named_server(&self) -> Option<&str> {
+        self.server.as_deref()
+    }
+
+    /// # Errors
+    /// It can't be, or a server was named: the command that asks works in this process only.
     pub(crate) fn data_dir(&self) -> Result<DataDir, Problem> {
+        if let Some(server) = &self.server {
+            let text = format!("this command can't go through a server yet ({server})");
+            return Err(Problem::new(ProblemKind::InvalidInput, text).with_help(
+                "leave --server and FUSION_SERVER out to work on a data directory of this machine",
+            ));
+        }
         DataDir::new(self.data_dir.clone())
     }
 
@@ -66,15 +83,19 @@ impl LocalBackend {
         } else {
             self.stored_providers().await?
         };
-        Ok(self.registry_of(stored))
+        Ok(self.registry_of(&stored))
     }
 
-    pub(crate) fn registry_of(&self, stored: Vec<ProviderConfig>) -> Arc<Registry> {
-        let told = Told {
+    pub(crate) fn registry_of(&self, stored: &[ProviderConfig]) -> Arc<Registry> {
+        Arc::new(wiring::registry(&self.config, stored, &self.told()))
+    }
+
+    /// Who hears what happens at the providers.
+    pub(crate) fn told(&self) -> Told {
+        Told {
             observer: Arc::<Notices>::clone(&self.notices),
             answers: Arc::clone(&self.answers),
-        };
-        Arc::new(wiring::registry(&self.config, stored, &told))
+        }
     }
 
     pub(crate) async fn engine(
@@ -215,6 +236,9 @@ impl Backend for LocalBackend {
         if let Some(fault) = &self.config.dotenv_fault {
             progress.notice(fault);
         }
+        if let Some(remote) = self.remote()? {
+            return run_remotely(&remote, request, progress).await;
+        }
         self.tell_sandbox(progress)?;
         let file = read_file(&request.file)?;
         let inputs = typed_inputs(&file.definition, &request.inputs)
@@ -264,7 +288,7 @@ impl Backend for LocalBackend {
             return Err(nothing_to_resume(&data_dir));
         }
         // Read before the engine opens the store: which run is meant is not known yet.
-        let registry = self.registry_of(self.stored_providers().await?);
+        let registry = self.registry_of(&self.stored_providers().await?);
         let engine = self.engine(&data_dir, Arc::clone(&registry)).await?;
         let found = self.to_resume(&engine, &data_dir, run, progress).await;
         let ended = match found {
@@ -287,6 +311,9 @@ impl Backend for LocalBackend {
     }
 
     async fn list_runs(&self, limit: u32) -> Result<Vec<RunSummary>, Problem> {
+        if let Some(remote) = self.named_remote()? {
+            return remote.list_runs(limit).await;
+        }
         let Some(reading) = self.reading().await? else {
             return Ok(Vec::new());
         };
@@ -310,18 +337,19 @@ impl Backend for LocalBackend {
     }
 
     async fn show_run(&self, run: Option<&str>) -> Result<RunDetail, Problem> {
+        if let Some(remote) = self.named_remote()? {
+            return remote.show_run(run).await;
+        }
         let Some(reading) = self.reading().await? else {
             return Err(no_runs());
         };
         let found = find(&reading.store, &reading.data_dir, run).await?;
         let read = |error: fusion_persistence::Error| problems::of_store(&error);
         let (found, shown) = reading.looked_at(found).await.map_err(read)?;
-        let mut snapshot = snapshot(&reading.store, found.id).await.map_err(read)?;
-        let mut journals = BTreeMap::new();
-        for task in &snapshot.tasks {
-            journals.insert(task.id, reading.store.journal(task.id).await.map_err(read)?);
-        }
-        snapshot.journals = journals;
+        let snapshot = Snapshot::read(&reading.store, found.id)
+            .await
+            .map_err(read)?;
+        let snapshot = snapshot.with_journals(&reading.store).await.map_err(read)?;
         let workflow = reading.store.get(found.workflow_id).await.map_err(read)?;
         Ok(snapshot.detail(&workflow, reading.data_dir.path(), shown == Shown::Live))
     }
@@ -357,6 +385,20 @@ impl LocalBackend {
             Some(_) => left.this(find(engine.store(), data_dir, run).await?).await,
         }
     }
+}
+
+/// Runs a file on a server and watches it until a signal comes.
+async fn run_remotely(
+    remote: &Remote,
+    request: &RunRequest,
+    progress: &mut dyn Progress,
+) -> Result<RunDetail, Problem> {
+    let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
+    let signals = TaskTracker::new();
+    signals.spawn(stop_on_signal(stop.clone(), ended.clone()));
+    let run = remote.run(request, progress, &stop).await;
+    ended.cancel();
+    run
 }
 
 /// Checks what a run needs again, then wakes what waits for a limit, where that is asked for.

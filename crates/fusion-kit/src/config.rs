@@ -34,6 +34,17 @@ pub(crate) struct Config {
     pub(crate) unresponsive_seconds: Option<String>,
     /// `FUSION_RETENTION_DAYS`, as written: how long events and metrics are kept.
     pub(crate) retention_days: Option<String>,
+    /// `API_HOST`: the address to serve at when `--host` does not name one.
+    pub(crate) api_host: Option<String>,
+    /// `API_PORT`, as written: the port to serve at when `--port` does not name one.
+    pub(crate) api_port: Option<String>,
+    /// `API_ALLOWED_HOSTS`: further names of the server, between commas.
+    pub(crate) api_allowed_hosts: Option<String>,
+    /// `FUSION_SERVER`: the server to ask when `--server` names none. Only the environment itself
+    /// counts: a `.env` may have come with somebody else's files, and the token would go there.
+    pub(crate) server_url: Option<String>,
+    /// `FUSION_TOKEN`: the token for that server.
+    pub(crate) server_token: Option<SecretString>,
     /// `FUSION_INBOX_LIMIT`, as written: how many messages may wait for one agent.
     pub(crate) inbox_limit: Option<String>,
     /// `FUSION_MAX_HOPS`, as written: how many messages may go to and fro between agents.
@@ -81,6 +92,17 @@ impl Config {
         value.filter(|value| !value.expose_secret().trim().is_empty())
     }
 
+    /// By which names a server may be called beside its address.
+    pub(crate) fn api_hosts(&self) -> Vec<String> {
+        let names = self
+            .api_allowed_hosts
+            .as_deref()
+            .unwrap_or_default()
+            .split(',');
+        let names = names.map(str::trim).filter(|name| !name.is_empty());
+        names.map(str::to_owned).collect()
+    }
+
     fn read(environment: impl Fn(&str) -> Option<String>, dotenv_file: &Path) -> Self {
         let (file, dotenv_fault) = dotenv(dotenv_file);
         let get = |name: &str| {
@@ -102,6 +124,11 @@ impl Config {
             retention_days: get("FUSION_RETENTION_DAYS"),
             agents_at_once: get("FUSION_AGENTS_AT_ONCE"),
             unresponsive_seconds: get("FUSION_UNRESPONSIVE_SECONDS"),
+            api_host: get("API_HOST"),
+            api_port: get("API_PORT"),
+            api_allowed_hosts: get("API_ALLOWED_HOSTS"),
+            server_url: environment("FUSION_SERVER").filter(|value| !value.is_empty()),
+            server_token: get("FUSION_TOKEN").map(SecretString::from),
             inbox_limit: get("FUSION_INBOX_LIMIT"),
             max_hops: get("FUSION_MAX_HOPS"),
             data_dir: get("FUSION_KIT_DATA_DIR").map(PathBuf::from),
@@ -242,6 +269,7 @@ mod tests {
             "FUSION_API_KEY",
             "DATABASE_URL",
             "REDIS_URL",
+            "FUSION_TOKEN",
             "FUSION_MASTER_KEY",
             "FUSION_MASTER_KEY_OLD",
         ];

@@ -1,12 +1,12 @@
 //! The data directory: where it is, and that one process at a time owns it.
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fusion_api_types::{Problem, ProblemKind};
+use fusion_api_types::{Problem, ProblemKind, ServerReady};
 
 /// Used when neither `--data-dir` nor `FUSION_KIT_DATA_DIR` is given.
 const DEFAULT: &str = ".fusion-kit";
@@ -83,6 +83,30 @@ impl DataDir {
 
     pub(crate) fn archives(&self) -> PathBuf {
         self.path.join("archives")
+    }
+
+    /// The file with the token of a server on this directory.
+    pub(crate) fn token(&self) -> PathBuf {
+        self.path.join("token")
+    }
+
+    /// The file that says where a server on this directory listens.
+    pub(crate) fn announcement(&self) -> PathBuf {
+        self.path.join("server.json")
+    }
+
+    /// The server that owns this directory now. What a dead one announced does not count: its lock
+    /// went with it, and its port may be another program's.
+    pub(crate) fn server(&self) -> Option<ServerReady> {
+        let text = fs::read(self.announcement()).ok()?;
+        let server: ServerReady = serde_json::from_slice(&text).ok()?;
+        let mut lock = File::open(self.lock_file()).ok()?;
+        if !matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)) {
+            return None;
+        }
+        let mut owner = String::new();
+        lock.read_to_string(&mut owner).ok()?;
+        (owner.trim() == server.pid.to_string()).then_some(server)
     }
 
     fn lock_file(&self) -> PathBuf {

@@ -89,7 +89,11 @@ fn beginning(text: &str) -> Option<(MessageId, MessageId)> {
 }
 
 /// The only one of the ids that begin as was asked; `None` when none does.
-fn only_one<T: Copy + Display>(ids: &[T], what: &str, text: &str) -> Result<Option<T>, Problem> {
+pub(crate) fn only_one<T: Copy + Display>(
+    ids: &[T],
+    what: &str,
+    text: &str,
+) -> Result<Option<T>, Problem> {
     match ids {
         [] => Ok(None),
         [only] => Ok(Some(*only)),

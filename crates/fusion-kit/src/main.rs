@@ -14,11 +14,12 @@ mod master_key;
 mod messages;
 mod problems;
 mod providers;
+mod remote;
 mod sandbox;
+mod serve;
 mod signals;
 mod system;
 mod tools;
-mod views;
 mod watch;
 mod wiring;
 
@@ -85,7 +86,12 @@ fn run(cli: Cli, config: Config, terminal: &Terminal) -> Exit {
         .data_dir
         .clone()
         .or_else(|| config.data_dir.clone());
-    let backend = LocalBackend::new(config, data_dir);
+    let server = cli
+        .global
+        .server
+        .clone()
+        .or_else(|| config.server_url.clone());
+    let backend = LocalBackend::new(config, data_dir, server);
     let exit = runtime.block_on(fusion_cli::execute(cli, &backend, terminal));
     // What still blocks a thread (a name lookup, say) must not keep the user waiting.
     runtime.shutdown_background();

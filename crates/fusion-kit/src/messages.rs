@@ -35,6 +35,9 @@ const AT_ONCE: u32 = 16;
 impl Messages for LocalBackend {
     async fn send_message(&self, new: &NewMessage) -> Result<MessageDetail, Problem> {
         let payload = send::payload(&new.content)?;
+        if let Some(remote) = self.remote()? {
+            return remote.send_message(new, payload, SystemClock.now()).await;
+        }
         let reading = self.reading().await?.ok_or_else(no_runs)?;
         let draft = send::Typed::of(new, payload, &reading).await?;
         let ids = SystemIds::new();
@@ -46,6 +49,9 @@ impl Messages for LocalBackend {
     }
 
     async fn list_messages(&self, query: &MessageQuery) -> Result<MessageList, Problem> {
+        if let Some(remote) = self.named_remote()? {
+            return remote.list_messages(query, SystemClock.now()).await;
+        }
         let mut list = MessageList {
             messages: Vec::new(),
             cut: false,
@@ -68,6 +74,9 @@ impl Messages for LocalBackend {
     }
 
     async fn show_message(&self, id: &str) -> Result<MessageDetail, Problem> {
+        if let Some(remote) = self.named_remote()? {
+            return remote.show_message(id).await;
+        }
         let reading = self.reading().await?.ok_or_else(no_runs)?;
         let message = find_message(reading.store(), reading.data_dir(), id).await?;
         views::detail(reading.store(), message.id)

@@ -3,6 +3,7 @@
 mod add;
 mod ask;
 mod check;
+mod desk;
 mod detect;
 mod named;
 mod needs;
@@ -26,9 +27,11 @@ use crate::system::{SystemClock, SystemIds};
 use crate::{master_key, problems, wiring};
 
 use add::Draft;
+pub(crate) use desk::Desk;
 use fusion_core::Clock;
 use named::Named;
 pub(crate) use settings::{Extra, Settings};
+pub(crate) use views::of_server as stored_view;
 
 #[async_trait]
 impl Providers for LocalBackend {
@@ -38,6 +41,13 @@ impl Providers for LocalBackend {
         ask: &dyn AskKey,
     ) -> Result<ProviderAdded, Problem> {
         let draft = Draft::of(new)?;
+        if let Some(remote) = self.remote()?.filter(|_| !new.replace) {
+            let key = draft.key(None, self.config(), ask)?;
+            return Ok(ProviderAdded {
+                provider: remote.add_provider(new, key.given()).await?,
+                replaced: false,
+            });
+        }
         let known = self.stored_providers().await?;
         let before = known.iter().find(|row| row.name == new.name);
         if let Some(taken) = before.filter(|_| !new.replace) {
@@ -69,6 +79,9 @@ impl Providers for LocalBackend {
     }
 
     async fn list_providers(&self) -> Result<Vec<ProviderView>, Problem> {
+        if let Some(remote) = self.named_remote()? {
+            return remote.list_providers().await;
+        }
         let stored = self.stored_providers().await?;
         Ok(views::all(self.config(), &stored))
     }
@@ -109,6 +122,9 @@ impl Providers for LocalBackend {
     }
 
     async fn switch_provider(&self, name: &str, enabled: bool) -> Result<ProviderView, Problem> {
+        if let Some(remote) = self.remote()? {
+            return remote.switch_provider(name, enabled).await;
+        }
         let row = self.stored(name).await?;
         if row.enabled == enabled {
             return Ok(views::stored(&row));
@@ -120,6 +136,9 @@ impl Providers for LocalBackend {
     }
 
     async fn remove_provider(&self, name: &str, force: bool) -> Result<ProviderRemoved, Problem> {
+        if let Some(remote) = self.remote()?.filter(|_| !force) {
+            return remote.remove_provider(name).await;
+        }
         let row = self.stored(name).await?;
         self.refuse_if_needed(name, force).await?;
         let removed = remove(&self.place()?, &row).await?;

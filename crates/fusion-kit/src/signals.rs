@@ -1,5 +1,7 @@
-//! Ctrl-C and SIGTERM: the first stops the run cleanly, the second stops at once.
+//! Ctrl-C, SIGTERM and the end of the terminal (SIGHUP): the first stops the run cleanly, the second
+//! stops at once.
 
+use std::io;
 use std::time::Duration;
 
 use fusion_cli::Exit;
@@ -10,20 +12,32 @@ use tokio_util::sync::CancellationToken;
 /// not keep the program alive.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Cancels `stop` at the first signal. At the second one, or when the program is still there
-/// some time after the run has `ended`, it ends the process.
-pub(crate) async fn stop_on_signal(stop: CancellationToken, ended: CancellationToken) {
-    let (Ok(interrupt), Ok(terminate)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
-        tracing::warn!("signals can't be caught: Ctrl-C will stop the program without a farewell");
-        return;
-    };
-    let mut signals = Signals {
-        interrupt,
-        terminate,
-    };
+/// Cancels `stop` at the first signal; signals are caught from this call on. At the second one, or when
+/// the program is still there some time after the run has `ended`, it ends the process.
+pub(crate) fn stop_on_signal(
+    stop: CancellationToken,
+    ended: CancellationToken,
+) -> impl Future<Output = ()> + Send {
+    let caught = caught();
+    async move {
+        match caught {
+            Ok(signals) => stop_at(signals, stop, ended).await,
+            Err(error) => {
+                tracing::warn!(%error, "signals can't be caught: Ctrl-C ends without a farewell");
+            }
+        }
+    }
+}
+
+fn caught() -> io::Result<Signals> {
+    Ok(Signals {
+        interrupt: signal(SignalKind::interrupt())?,
+        terminate: signal(SignalKind::terminate())?,
+        hang_up: hang_up()?,
+    })
+}
+
+async fn stop_at(mut signals: Signals, stop: CancellationToken, ended: CancellationToken) {
     signals.next().await;
     stop.cancel();
     tokio::select! {
@@ -39,9 +53,39 @@ async fn overdue(ended: &CancellationToken) {
     tokio::time::sleep(FAREWELL).await;
 }
 
+fn hang_up() -> io::Result<Option<Signal>> {
+    if is_hang_up_ignored() {
+        return Ok(None);
+    }
+    signal(SignalKind::hangup()).map(Some)
+}
+
+/// Whether SIGHUP, the first signal, is ignored since the program began.
+fn is_hang_up_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut ignored = status
+        .lines()
+        .filter_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.next().map(str::trim);
+    ignored
+        .and_then(|signals| u64::from_str_radix(signals, 16).ok())
+        .is_some_and(|signals| signals & 1 == 1)
+}
+
+async fn received(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    /// `None` where whoever started the program wants it to go on without the terminal (`nohup`).
+    hang_up: Option<Signal>,
 }
 
 impl Signals {
@@ -49,6 +93,7 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            () = received(&mut self.hang_up) => {}
         }
     }
 }

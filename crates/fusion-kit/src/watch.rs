@@ -1,9 +1,9 @@
 //! How a run goes, told while the engine works on it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fusion_api::run_views::Snapshot;
 use fusion_api_types::{Problem, RunDetail};
 use fusion_cli::Progress;
 use fusion_core::{RunId, Workflow};
@@ -16,7 +16,6 @@ use crate::backend::Shown;
 use crate::data_dir::DataDir;
 use crate::messages::Sent;
 use crate::problems;
-use crate::views::Snapshot;
 use crate::wiring::Engine;
 
 /// How often progress is told when nothing happens.
@@ -24,19 +23,6 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// Progress is told at most this often.
 const QUIET: Duration = Duration::from_millis(50);
-
-pub(crate) async fn snapshot(
-    store: &dyn Reader,
-    run: RunId,
-) -> fusion_persistence::Result<Snapshot> {
-    Ok(Snapshot {
-        run: store.get(run).await?,
-        agents: store.agents_of_run(run).await?,
-        tasks: store.tasks_of_run(run).await?,
-        activity: store.activity(run).await?,
-        journals: BTreeMap::new(),
-    })
-}
 
 /// A run that is shown again and again: what never changes is read once.
 pub(crate) struct Watched {
@@ -67,7 +53,7 @@ impl Watched {
         data_dir: &DataDir,
         shown: Shown,
     ) -> fusion_persistence::Result<RunDetail> {
-        let snapshot = snapshot(store, self.run).await?;
+        let snapshot = Snapshot::read(store, self.run).await?;
         Ok(snapshot.detail(&self.workflow, data_dir.path(), shown == Shown::Live))
     }
 

@@ -11,7 +11,8 @@ use std::time::Duration;
 use fusion_api_types::{Problem, ProblemKind};
 use fusion_coordination::{Coordinator, Notices, Options, Parts};
 use fusion_core::RunId;
-use fusion_messaging::{Pattern, Subscription};
+use fusion_messaging::{Bus, Pattern, Subscription};
+use fusion_messaging_redis::RedisBus;
 use fusion_persistence::{Patience, Patient, Store};
 use fusion_persistence_sql::{Durability, Location, SqlStore};
 use fusion_providers::Registry;
@@ -34,7 +35,8 @@ use crate::system::{SystemClock, SystemIds};
 pub(crate) use bus::BusPlace;
 pub(crate) use commands::{check_folder, launcher, sandbox};
 pub(crate) use registry::{
-    OPENAI_COMPATIBLE, OPENROUTER, SCRIPTED, Told, of_environment, registry, stored_provider,
+    OPENAI_COMPATIBLE, OPENROUTER, SCRIPTED, Told, of_environment, register_stored, registry,
+    stored_provider, unregister,
 };
 
 /// The user ids of agents when nothing else is configured and the program runs as root.
@@ -194,6 +196,16 @@ impl Engine {
     /// The store, for reading: it waits while the database is away.
     pub(crate) const fn store(&self) -> &Patient<SqlStore> {
         &self.opened.store
+    }
+
+    /// Carries the hints of this process, and of others where they share it.
+    pub(crate) const fn bus(&self) -> &Arc<dyn Bus> {
+        self.opened.bus.bus()
+    }
+
+    /// The bus that may fail, where there is one.
+    pub(crate) fn redis(&self) -> Option<Arc<RedisBus>> {
+        self.opened.bus.redis()
     }
 
     /// Runs something on its own until the engine is closed.

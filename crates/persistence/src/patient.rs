@@ -12,9 +12,9 @@ use fusion_core::{
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    AgentReader, Batch, Claim, Claimed, Committed, Entity, Error, EventFilter, EventPlace,
-    EventReader, Find, JournalReader, Lease, MessageFilter, MessageReader, OutboxReader, Page,
-    Prune, Queue, Remembered, Result, Store, TaskReader, WorkflowReader,
+    AgentReader, Batch, Claim, Claimed, Committed, Entity, Error, EventBounds, EventFilter,
+    EventPlace, EventReader, Find, JournalReader, Lease, MessageFilter, MessageReader,
+    OutboxReader, Page, Prune, Queue, Remembered, Result, Store, TaskReader, WorkflowReader,
 };
 
 /// How long to wait for a store that is away.
@@ -136,6 +136,7 @@ forward! { JournalReader {
 forward! { EventReader {
     fn event(id: EventId) -> Option<Event>;
     fn events_after(filter: &EventFilter, after: u64, limit: u32) -> Vec<Event>;
+    fn event_bounds() -> EventBounds;
     fn events_before(filter: &EventFilter, before: Option<EventPlace>, limit: u32) -> Vec<Event>;
 } }
 

@@ -155,6 +155,15 @@ pub struct EventPlace {
     pub seq: u64,
 }
 
+/// Which part of the event log is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventBounds {
+    /// Place of the first event that is left; one more than `last` when none is.
+    pub oldest: u64,
+    /// Place of the newest event; 0 when none was ever told.
+    pub last: u64,
+}
+
 /// Reads the event log.
 #[async_trait]
 pub trait EventReader {
@@ -176,6 +185,12 @@ pub trait EventReader {
         after: u64,
         limit: u32,
     ) -> Result<Vec<Event>>;
+
+    /// Where the log begins and ends now.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn event_bounds(&self) -> Result<EventBounds>;
 
     /// A page of events, the newest first by time, older than `before`. With `filter.text` they
     /// come in the order of the log, which differs for events that were told late.

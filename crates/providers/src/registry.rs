@@ -44,6 +44,14 @@ impl Registry {
             .insert(name, Arc::new(entry));
     }
 
+    /// Takes a provider off the list: nobody finds it from now on. What is under way goes on.
+    pub fn remove(&self, name: &str) {
+        self.providers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(name);
+    }
+
     /// The provider of this name. While it is disabled its calls fail with [`Error::Disabled`].
     ///
     /// # Errors
@@ -178,6 +186,19 @@ mod tests {
             .await
             .unwrap();
         assert_eq!((first.calls().len(), last.calls().len()), (0, 1));
+    }
+
+    #[test]
+    fn a_provider_that_was_removed_is_unknown() {
+        let registry = registry();
+        registry.remove("openrouter");
+        registry.remove("openrouter");
+        let gone = registry.get("openrouter").err();
+        assert!(
+            matches!(gone, Some(Error::UnknownProvider { .. })),
+            "{gone:?}"
+        );
+        assert!(registry.get("scripted").is_ok());
     }
 
     #[tokio::test]

@@ -7,18 +7,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-#[cfg(test)]
-use rustix::process::Pid;
-use rustix::process::geteuid;
+use rustix::process::{Pid, Signal, geteuid};
+
+use crate::server::{Dying, TRIES, free_port, signal};
+
+const SCRIPT: &str = include_str!("keeper.sh");
 
 /// What is kept, and how.
 #[derive(Debug)]
 pub(crate) struct Kept<'a> {
     /// For messages.
     pub(crate) name: &'static str,
-    /// A script of sh: everything that is done to the server's files and to its first process is
-    /// done in here, by the user that the server runs as. It is given `binaries` and the folder for
-    /// temporary files, and reads orders from its input.
+    /// What is particular to it, as functions of sh that `keeper.sh` names. Everything that is done to
+    /// the server's files and to its first process is done in there, by the user that it runs as.
     pub(crate) script: &'static str,
     /// Whom root takes, the first that exists.
     pub(crate) users: &'static [&'static str],
@@ -78,6 +79,48 @@ impl Keeper {
     }
 }
 
+impl Keeper {
+    /// Starts the server on a port that is free, which it gives with the first process.
+    ///
+    /// # Errors
+    /// When it does not start, with its log.
+    pub(crate) fn start_somewhere(&mut self) -> Result<(u16, Pid)> {
+        let mut tries = 1;
+        loop {
+            let port = free_port()?;
+            match self.start_on(port) {
+                Ok(process) => return Ok((port, process)),
+                Err(error) if tries == TRIES => return Err(error),
+                Err(_) => tries += 1,
+            }
+        }
+    }
+
+    /// Starts the server on a port; gives its first process.
+    ///
+    /// # Errors
+    /// When it runs already or does not start, with its log.
+    pub(crate) fn start_on(&mut self, port: u16) -> Result<Pid> {
+        let name = self.name;
+        let answer = self.order(&format!("start {port}"));
+        let answer = answer.with_context(|| format!("{name} did not start"))?;
+        let process = answer.parse().ok().and_then(Pid::from_raw);
+        process.with_context(|| format!("no process id: {answer:?}"))
+    }
+
+    /// Ends processes of the server at once (SIGKILL), its first one among them.
+    ///
+    /// # Errors
+    /// When one can't be killed, or does not end.
+    pub(crate) fn kill(&mut self, processes: &[Pid]) -> Result<()> {
+        let dying = Dying::of(processes);
+        signal(processes, Signal::KILL)?;
+        self.order("stop")?;
+        let name = self.name;
+        dying.end().with_context(|| format!("{name} was killed"))
+    }
+}
+
 #[cfg(test)]
 impl Keeper {
     pub(crate) fn id(&self) -> Pid {
@@ -99,7 +142,7 @@ impl Drop for Keeper {
 fn command(kept: &Kept<'_>) -> Result<Command> {
     let mut command = Command::new("/bin/sh");
     command
-        .args(["-c", kept.script, "keeper"])
+        .args(["-c", &format!("{}\n{SCRIPT}", kept.script), "keeper"])
         .args([kept.binaries, &std::env::temp_dir()])
         .env_clear()
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")

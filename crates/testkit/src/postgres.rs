@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal};
 
 use crate::keeper::{Keeper, Kept};
-use crate::server::{DEATH, TRIES, free_port, random_text, signal};
+use crate::server::{random_text, signal};
 
-const SCRIPT: &str = include_str!("postgres/keeper.sh");
+const SCRIPT: &str = include_str!("postgres/server.sh");
 
 /// A PostgreSQL server with data, port and password of its own, on 127.0.0.1 only.
 ///
@@ -38,22 +37,14 @@ impl Postgres {
             users: &["postgres", "nobody"],
             binaries,
         };
-        let keeper = Keeper::start(&kept, &password)?;
-        let mut server = Self {
+        let mut keeper = Keeper::start(&kept, &password)?;
+        let (port, postmaster) = keeper.start_somewhere()?;
+        Ok(Self {
             keeper,
             password,
-            port: 0,
-            postmaster: None,
-        };
-        let mut result = Ok(());
-        for _ in 0..TRIES {
-            server.port = free_port()?;
-            result = server.start_again();
-            if result.is_ok() {
-                return Ok(server);
-            }
-        }
-        result.map(|()| server)
+            port,
+            postmaster: Some(postmaster),
+        })
     }
 
     /// A superuser's URL of the database `postgres`; the same for the whole life of the server.
@@ -80,13 +71,7 @@ impl Postgres {
     /// # Errors
     /// When it runs already or does not start, with its log.
     pub fn start_again(&mut self) -> Result<()> {
-        let start = format!("start {}", self.port);
-        let answer = self
-            .keeper
-            .order(&start)
-            .context("PostgreSQL did not start")?;
-        self.postmaster = answer.parse().ok().and_then(Pid::from_raw);
-        ensure!(self.postmaster.is_some(), "no process id: {answer:?}");
+        self.postmaster = Some(self.keeper.start_on(self.port)?);
         Ok(())
     }
 
@@ -97,19 +82,8 @@ impl Postgres {
     /// When a process can't be killed, or does not end.
     pub fn kill(&mut self) -> Result<()> {
         let processes = self.halt()?;
-        let handles = processes
-            .iter()
-            .filter_map(|process| pidfd_open(*process, PidfdFlags::empty()).ok())
-            .collect::<Vec<_>>();
-        signal(&processes, Signal::KILL)?;
-        self.keeper.order("stop")?;
         self.postmaster = None;
-        let limit = Timespec::try_from(DEATH)?;
-        for handle in &handles {
-            let ended = poll(&mut [PollFd::new(handle, PollFlags::IN)], Some(&limit))?;
-            ensure!(ended == 1, "a killed process of PostgreSQL does not end");
-        }
-        Ok(())
+        self.keeper.kill(&processes)
     }
 
     /// Pauses all processes of the server (SIGSTOP): connections stay open, nothing answers.

@@ -6,13 +6,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+use rustix::process::{Pid, Signal};
 
 use crate::keeper::{Keeper, Kept};
-use crate::server::{DEATH, TRIES, free_port, random_text, signal};
+use crate::server::{DEATH, random_text, signal};
 
-const SCRIPT: &str = include_str!("redis/keeper.sh");
+const SCRIPT: &str = include_str!("redis/server.sh");
 
 /// How long a server may take to answer what is asked of it by [`Redis::ask`].
 const ANSWER: Duration = Duration::from_secs(30);
@@ -57,21 +56,13 @@ impl Redis {
         for line in lines {
             keeper.order(&format!("line {line}"))?;
         }
-        let mut server = Self {
+        let (port, process) = keeper.start_somewhere()?;
+        Ok(Self {
             keeper,
             password,
-            port: 0,
-            process: None,
-        };
-        let mut result = Ok(());
-        for _ in 0..TRIES {
-            server.port = free_port()?;
-            result = server.start_again();
-            if result.is_ok() {
-                return Ok(server);
-            }
-        }
-        result.map(|()| server)
+            port,
+            process: Some(process),
+        })
     }
 
     /// Its URL, with the password; the same for the whole life of the server.
@@ -99,18 +90,10 @@ impl Redis {
     /// # Errors
     /// When it can't be killed, or does not end.
     pub fn kill(&mut self) -> Result<()> {
-        let Some(process) = self.process.take() else {
-            return Ok(());
-        };
-        let handle = pidfd_open(process, PidfdFlags::empty()).ok();
-        signal(&[process], Signal::KILL)?;
-        self.keeper.order("stop")?;
-        let limit = Timespec::try_from(DEATH)?;
-        for handle in handle.iter() {
-            let ended = poll(&mut [PollFd::new(handle, PollFlags::IN)], Some(&limit))?;
-            ensure!(ended == 1, "a killed Redis does not end");
+        match self.process.take() {
+            Some(process) => self.keeper.kill(&[process]),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Starts a server that is down, empty, on its port.
@@ -118,10 +101,7 @@ impl Redis {
     /// # Errors
     /// When it runs already or does not start, with its log.
     pub fn start_again(&mut self) -> Result<()> {
-        let start = format!("start {}", self.port);
-        let answer = self.keeper.order(&start).context("Redis did not start")?;
-        self.process = answer.parse().ok().and_then(Pid::from_raw);
-        ensure!(self.process.is_some(), "no process id: {answer:?}");
+        self.process = Some(self.keeper.start_on(self.port)?);
         Ok(())
     }
 

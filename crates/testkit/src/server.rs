@@ -5,8 +5,10 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, kill_process};
+use anyhow::{Context, Result, ensure};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 /// Below the ports that the kernel gives to outgoing connections, so that a server which is down
 /// finds its port free when it comes back.
@@ -17,6 +19,31 @@ pub(crate) const TRIES: u32 = 3;
 
 /// How long the kernel may take to end killed processes.
 pub(crate) const DEATH: Duration = Duration::from_secs(30);
+
+/// Processes whose end is waited for.
+#[derive(Debug)]
+pub(crate) struct Dying(Vec<OwnedFd>);
+
+impl Dying {
+    /// Those of them that live: their numbers may be given to others once they have ended.
+    pub(crate) fn of(processes: &[Pid]) -> Self {
+        let open = |process: &Pid| pidfd_open(*process, PidfdFlags::empty()).ok();
+        Self(processes.iter().filter_map(open).collect())
+    }
+
+    /// Waits until all have ended.
+    ///
+    /// # Errors
+    /// When one does not end.
+    pub(crate) fn end(&self) -> Result<()> {
+        let limit = Timespec::try_from(DEATH)?;
+        for process in &self.0 {
+            let ended = poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&limit))?;
+            ensure!(ended == 1, "a process does not end");
+        }
+        Ok(())
+    }
+}
 
 /// Processes that have ended meanwhile are no fault.
 pub(crate) fn signal(processes: &[Pid], signal: Signal) -> Result<()> {

@@ -114,6 +114,17 @@ impl Workspaces {
     /// # Errors
     /// There is none, or it does not belong to `uid`.
     pub fn open(&self, dir_name: &str, uid: Option<u32>) -> Result<WorkspaceDir> {
+        let workspace = self.open_beside(dir_name, uid)?;
+        clear_drafts(workspace.dir())
+            .map_err(Error::io("clear unfinished files in", workspace.path()))?;
+        Ok(workspace)
+    }
+
+    /// Opens the workspace of an agent that may be at work: nothing is cleared.
+    ///
+    /// # Errors
+    /// As [`Workspaces::open`].
+    pub fn open_beside(&self, dir_name: &str, uid: Option<u32>) -> Result<WorkspaceDir> {
         check_name(dir_name)?;
         self.options.owners.know(uid)?;
         let (root, path) = self.open_root()?;
@@ -128,7 +139,6 @@ impl Workspaces {
         if let Some(uid) = uid {
             check_owner(&top, &path, uid, uid)?;
         }
-        clear_drafts(&top).map_err(Error::io("clear unfinished files in", &path))?;
         Ok(WorkspaceDir::new(top, path, uid))
     }
 
@@ -231,7 +241,7 @@ pub(crate) fn make_drafts(top: impl AsFd, uid: Option<u32>) -> io::Result<OwnedF
 }
 
 /// Removes what a crash left half written.
-fn clear_drafts(top: &OwnedFd) -> io::Result<()> {
+fn clear_drafts(top: impl AsFd) -> io::Result<()> {
     match open_dir(top, ".agent") {
         Ok(agent) => remove::tree(agent.as_fd(), DRAFTS),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -78,6 +78,9 @@ pub struct SpawnArgs {
     /// What it may use.
     #[arg(long, value_name = "GROUP", value_delimiter = ',')]
     pub tools: Vec<String>,
+    /// A host that the tools `web` may read pages from, such as docs.rs; may be repeated.
+    #[arg(long = "host", value_name = "HOST")]
+    pub hosts: Vec<String>,
     /// Its system prompt.
     #[arg(long, value_name = "TEXT")]
     pub instructions: Option<String>,

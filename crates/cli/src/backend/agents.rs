@@ -24,6 +24,8 @@ pub struct NewAgents {
     pub capabilities: Vec<String>,
     /// Names of groups of tools.
     pub tools: Vec<String>,
+    /// Hosts that pages may be fetched from.
+    pub hosts: Vec<String>,
     /// The system prompt.
     pub instructions: Option<String>,
     /// Model calls in one task at most.

@@ -69,6 +69,7 @@ pub(crate) fn one(detail: &AgentDetail, session: &Session<'_>) -> String {
     let at = |time| local(time, session);
     let optional = |text: &Option<String>| text.as_deref().map(clean_line);
     let tools = detail.tools.as_ref().map(|tools| tools.join(", "));
+    let hosts = detail.hosts.as_ref().map(|hosts| hosts.join(", "));
     let workspace = &detail.workspace;
     let place = if workspace.exists {
         clean_line(&workspace.path)
@@ -87,6 +88,13 @@ pub(crate) fn one(detail: &AgentDetail, session: &Session<'_>) -> String {
         ("model", Some(clean_line(&agent.model))),
         ("can", Some(can).filter(|text| !text.is_empty())),
         ("tools", tools.as_deref().map(clean_line)),
+        (
+            "may read",
+            hosts
+                .as_deref()
+                .filter(|text| !text.is_empty())
+                .map(clean_line),
+        ),
         (
             "turns",
             detail

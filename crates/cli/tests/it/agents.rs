@@ -26,7 +26,7 @@ fn detail() -> Value {
     let mut detail = agent("writer", "paused");
     let more = json!({
         "paused": "next_step", "last_heartbeat": "2026-11-23T12:00:02Z",
-        "instructions": "You write.\u{1b}[31m", "tools": ["files", "shell"], "max_turns": 20,
+        "instructions": "You write.\u{1b}[31m", "tools": ["files", "shell"], "hosts": ["docs.rs"], "max_turns": 20,
         "subscriptions": ["review.*"], "metadata": { "team": "red" },
         "sandbox": { "sandbox": "on", "layers": [
             { "name": "landlock", "in_force": true, "detail": "" },
@@ -50,15 +50,15 @@ async fn agents_are_asked_for_as_they_were_typed() {
             "agent spawn --name w --model m",
             json!({ "agents": [] }),
             "NewAgents { name: \"w\", count: None, provider: None, model: \"m\", capabilities: [], \
-             tools: [], instructions: None, max_turns: None, project: None }",
+             tools: [], hosts: [], instructions: None, max_turns: None, project: None }",
         ),
         (
             "agent spawn --name w --model m --provider p --count 3 --capabilities coding,review \
-             --tools files --instructions Write. --max-turns 7 --project red --workspace directory",
+             --tools files,web --host docs.rs --instructions Write. --max-turns 7 --project red --workspace directory",
             json!({ "agents": [] }),
             "NewAgents { name: \"w\", count: Some(3), provider: Some(\"p\"), model: \"m\", \
-             capabilities: [\"coding\", \"review\"], tools: [\"files\"], instructions: \
-             Some(\"Write.\"), max_turns: Some(7), project: Some(\"red\") }",
+             capabilities: [\"coding\", \"review\"], tools: [\"files\", \"web\"], hosts: \
+             [\"docs.rs\"], instructions: Some(\"Write.\"), max_turns: Some(7), project: Some(\"red\") }",
         ),
         (
             "agent list --state idle,paused --run r --project red --limit 5",

@@ -22,6 +22,7 @@ mod progress;
 mod providers;
 #[cfg(test)]
 mod runs;
+mod serve;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

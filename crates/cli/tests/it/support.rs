@@ -3,6 +3,7 @@
 mod agents;
 mod messages;
 mod providers;
+mod server;
 mod tools;
 
 use std::collections::VecDeque;

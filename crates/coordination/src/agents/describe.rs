@@ -4,11 +4,12 @@ use std::path::Path;
 
 use fusion_core::{
     Agent, AgentSpec, AgentState, Capability, CapabilitySet, MAX_LABEL, Project, StateMachine,
-    is_label, nearest,
+    ToolGroup, is_label, nearest,
 };
 use fusion_messaging::Pattern;
 use fusion_persistence::{CapabilityFilter, Page, ProviderFilter, Repository};
 use fusion_providers::ModelRequest;
+use fusion_web::{Hosts, MAX_HOSTS};
 use serde_json::{Map, Value, json};
 
 use super::{AgentUpdate, NewAgent, SPEC, STEP, refused, spec_of};
@@ -29,6 +30,9 @@ const MAX_TURNS: u32 = 200;
 
 /// Patterns that an agent may listen to.
 const MAX_PATTERNS: usize = 100;
+
+/// How a host is written.
+const HOST: &str = "hosts such as docs.rs, *.python.org or http://localhost:3000";
 
 /// Capabilities that are read of the registry.
 const REGISTERED: u32 = 10_000;
@@ -298,6 +302,21 @@ fn check_spec(spec: &AgentSpec, known: &[String], faults: &mut Vec<Fault>) {
         (0.0..=2.0).contains(&heat),
         "from 0 to 2".to_owned(),
     );
+    let has_web = spec.tools.contains(&ToolGroup::Web);
+    limit(
+        "hosts",
+        has_web != spec.web_hosts.is_empty(),
+        "given with the tools `web`, and only with them".to_owned(),
+    );
+    limit(
+        "hosts",
+        spec.web_hosts.len() <= MAX_HOSTS,
+        format!("{MAX_HOSTS} at most"),
+    );
+    for host in &spec.web_hosts {
+        let host = vec![host.clone()];
+        limit("hosts", Hosts::try_from(host).is_ok(), HOST.to_owned());
+    }
     let count = spec.subscriptions.len();
     let most = format!("{MAX_PATTERNS} patterns at most");
     limit("message_subscriptions", count <= MAX_PATTERNS, most);

@@ -349,3 +349,32 @@ async fn an_agent_that_does_not_get_on_is_told_and_so_is_that_it_does_again() {
     .await;
     assert_eq!(world.told(EventType::AgentUnresponsive).await, [Some(id)]);
 }
+
+#[tokio::test]
+async fn hosts_come_with_the_tools_that_reach_them() {
+    let world = World::new().await;
+    world.register("gate", Gate::open());
+    let web = vec![ToolGroup::Files, ToolGroup::Web];
+    let together = "given with the tools `web`, and only with them";
+    let written = "hosts such as docs.rs, *.python.org or http://localhost:3000";
+    for (tools, hosts, limits) in [
+        (web.clone(), vec![], vec![together]),
+        (vec![], vec!["docs.rs"], vec![together]),
+        (web.clone(), vec!["docs.rs", "*.com"], vec![written]),
+        (web, vec!["docs.rs", "*.python.org"], vec![]),
+    ] {
+        let mut new = named("reader");
+        new.spec.tools = tools;
+        new.spec.web_hosts = hosts.into_iter().map(str::to_owned).collect();
+        let faults = match world.engine().spawn_agents(vec![new]).await {
+            Ok(_) => Vec::new(),
+            Err(Error::Description { faults }) => faults,
+            Err(error) => panic!("{error:?}"),
+        };
+        let wanted = limits.into_iter().map(|limit| Fault::Limit {
+            what: "hosts",
+            limit: limit.to_owned(),
+        });
+        assert_eq!(faults, wanted.collect::<Vec<Fault>>());
+    }
+}

@@ -11,7 +11,7 @@ use fusion_persistence::{Page, Reader, Repository, TaskFilter};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::read;
-use crate::views::journal_view;
+use fusion_api::run_views::journal_view;
 
 /// How often `--follow` looks for more.
 const LOOK: Duration = Duration::from_millis(250);

@@ -9,7 +9,7 @@ use fusion_persistence::{
 };
 use serde_json::Value;
 
-use crate::views::usage_view;
+use fusion_api::run_views::usage;
 
 /// Tasks whose usage is added up: the newest.
 const NEWEST: u32 = 1_000;
@@ -69,6 +69,7 @@ pub(super) async fn detail(store: &dyn Reader, agent: Agent) -> Result<AgentDeta
             let groups = spec.tools.iter();
             groups.map(|group| group.as_str().to_owned()).collect()
         }),
+        hosts: spec.as_ref().map(|spec| spec.web_hosts.clone()),
         max_turns: spec.as_ref().map(|spec| spec.max_turns),
         subscriptions: agent.message_subscriptions.clone(),
         metadata,
@@ -78,7 +79,7 @@ pub(super) async fn detail(store: &dyn Reader, agent: Agent) -> Result<AgentDeta
         inbox: store.count(&waiting).await?,
         tasks_completed: store.count(&in_state(TaskState::Completed)).await?,
         tasks_failed: store.count(&in_state(TaskState::Failed)).await?,
-        usage: usage_view(used),
+        usage: usage(used),
     })
 }
 

@@ -6,8 +6,9 @@ use std::io::{self, Read};
 use fusion_api_types::{MessageDetail, Problem, ProblemKind};
 use fusion_cli::{Content, NewMessage, To};
 use fusion_core::{
-    Agent, AgentId, AgentState, Audience, Clock, Decision, Draft, MAX_PAYLOAD_BYTES, Message,
-    MessageId, Run, TOPIC_OF_EVERYONE, Timestamp, inbox_subject, payload_from_json, reserved_part,
+    Agent, AgentId, AgentState, Audience, Clock, Decision, Draft, EVERYONE, MAX_PAYLOAD_BYTES,
+    Message, MessageId, Run, TOPIC_OF_EVERYONE, Timestamp, inbox_subject, payload_from_json,
+    reserved_part,
 };
 use fusion_messaging::{Pattern, Subject};
 use fusion_persistence::{Batch, Error as StoreError, Page, Repository, RunFilter, Store};
@@ -154,6 +155,7 @@ fn audience(to: &To, agents: &[Agent], run: &Run) -> Result<(Audience, String), 
         agents.filter(|agent| agent.state != AgentState::Terminated)
     };
     match to {
+        To::Agent(text) if text == EVERYONE => audience(&To::Everyone, agents, run),
         To::Agent(text) => {
             let agent = look::named(agents, run, text)?;
             if agent.state == AgentState::Terminated {

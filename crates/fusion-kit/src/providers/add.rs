@@ -48,6 +48,33 @@ pub(crate) enum NewKey {
     Given(SecretString),
 }
 
+impl NewKey {
+    /// The key itself, where one was given now.
+    pub(super) const fn given(&self) -> Option<&SecretString> {
+        match self {
+            Self::Given(key) => Some(key),
+            Self::None | Self::Kept => None,
+        }
+    }
+
+    /// A key that somebody gave.
+    ///
+    /// # Errors
+    /// No key looks so.
+    pub(super) fn of(key: &SecretString) -> Result<Self, Problem> {
+        given(key)
+    }
+}
+
+/// There is nobody at the terminal.
+pub(super) struct NobodyToAsk;
+
+impl AskKey for NobodyToAsk {
+    fn key(&self, _: &str) -> Option<SecretString> {
+        None
+    }
+}
+
 impl<'a> Draft<'a> {
     pub(crate) fn of(new: &'a NewProvider) -> Result<Self, Problem> {
         check_name(&new.name)?;

@@ -1,6 +1,6 @@
 //! Providers, models and quotas as the wire types show them.
 
-use fusion_api_types::{ModelList, ModelView, ProviderView, QuotaView};
+use fusion_api_types::{ModelList, ModelView, ProviderView, QuotaView, api};
 use fusion_core::{Cost, ProviderConfig};
 use fusion_providers::{Ability, Catalog, CostSource, Model, QuotaLimit, QuotaSource, QuotaUnit};
 use fusion_providers_http::vendor;
@@ -37,6 +37,34 @@ pub(crate) fn stored(row: &ProviderConfig) -> ProviderView {
         name: row.name.clone(),
         r#type: row.provider_type.clone(),
         base_url: Some(row.api_endpoint.clone()),
+        source: "stored".to_owned(),
+        key: key.to_owned(),
+        enabled: row.enabled,
+        allow_plain_http: extra.allow_plain_http,
+        allow_private_addresses: extra.allow_private_addresses,
+        requests_per_minute: row.rate_limits.requests_per_minute,
+        tokens_per_minute: row.rate_limits.tokens_per_minute,
+        max_concurrent: extra.max_concurrent,
+        models: kept.as_ref().map(|kept| kept.models.len() as u64),
+        models_read_at: kept.map(|kept| kept.read_at),
+        created_at: Some(row.created_at),
+    }
+}
+
+/// A row of a server's store.
+pub(crate) fn of_server(row: api::Provider) -> ProviderView {
+    let extra: Extra = serde_json::from_value(row.metadata).unwrap_or_default();
+    let kept: Option<Catalog> = serde_json::from_value(row.model_catalog).ok();
+    let needs_key = vendor(&row.provider_type).is_some_and(|vendor| vendor.key_is_needed);
+    let key = match row.has_credentials {
+        true => "stored",
+        false if needs_key => "missing",
+        false => "none",
+    };
+    ProviderView {
+        name: row.name,
+        r#type: row.provider_type,
+        base_url: Some(row.api_endpoint),
         source: "stored".to_owned(),
         key: key.to_owned(),
         enabled: row.enabled,

@@ -121,6 +121,10 @@ impl OpenBus {
         &self.bus
     }
 
+    pub(crate) fn redis(&self) -> Option<Arc<RedisBus>> {
+        self.redis.clone()
+    }
+
     /// What a person should know: that other processes hear later.
     pub(crate) async fn notice(&self) -> Option<String> {
         let fault = self.redis.as_ref()?.fault().await?;

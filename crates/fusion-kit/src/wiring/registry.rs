@@ -39,26 +39,50 @@ pub(crate) struct Told {
 
 /// Every provider that a run can name, each with its layers. A stored one wins over that of the
 /// environment; a disabled one is there and refuses.
-pub(crate) fn registry(config: &Config, stored: Vec<ProviderConfig>, told: &Told) -> Registry {
+pub(crate) fn registry(config: &Config, stored: &[ProviderConfig], told: &Told) -> Registry {
     let registry = Registry::default();
     registry.register(SCRIPTED, Arc::new(Scripted::default()));
     for name in [OPENROUTER, OPENAI_COMPATIBLE] {
-        let config = config.clone();
-        let make = move || of_environment(&config, name);
-        let layers = LayerOptions::default();
-        registry.register(name, Arc::new(OnDemand::new(name, layers, told, make)));
+        register_of_environment(&registry, config, name, told);
     }
     for row in stored {
-        let (config, layers) = (config.clone(), layers(&row));
-        let (name, enabled) = (row.name.clone(), row.enabled);
-        let make = move || stored_provider(&config, &row);
-        let provider = OnDemand::new(&name, layers, told, make);
-        registry.register(name.as_str(), Arc::new(provider));
-        if !enabled && let Err(error) = registry.disable(&name) {
-            tracing::error!(%error, "a provider that was just registered is not there");
-        }
+        register_stored(&registry, config, row, told);
     }
     registry
+}
+
+/// A stored provider is asked from now on as its row says.
+pub(crate) fn register_stored(
+    registry: &Registry,
+    config: &Config,
+    row: &ProviderConfig,
+    told: &Told,
+) {
+    let (layers, config, row) = (layers(row), config.clone(), row.clone());
+    let (name, enabled) = (row.name.clone(), row.enabled);
+    let make = move || stored_provider(&config, &row);
+    let provider = OnDemand::new(&name, layers, told, make);
+    registry.register(name.as_str(), Arc::new(provider));
+    if !enabled && let Err(error) = registry.disable(&name) {
+        tracing::error!(%error, "a provider that was just registered is not there");
+    }
+}
+
+/// A stored provider is gone: what the environment sets up under its name is asked again, if any.
+pub(crate) fn unregister(registry: &Registry, config: &Config, name: &str, told: &Told) {
+    match name {
+        OPENROUTER => register_of_environment(registry, config, OPENROUTER, told),
+        OPENAI_COMPATIBLE => register_of_environment(registry, config, OPENAI_COMPATIBLE, told),
+        SCRIPTED => registry.register(SCRIPTED, Arc::new(Scripted::default())),
+        other => registry.remove(other),
+    }
+}
+
+fn register_of_environment(registry: &Registry, config: &Config, name: &'static str, told: &Told) {
+    let config = config.clone();
+    let make = move || of_environment(&config, name);
+    let layers = LayerOptions::default();
+    registry.register(name, Arc::new(OnDemand::new(name, layers, told, make)));
 }
 
 /// The layers of a stored provider: the limits of its row, and what all have.

@@ -119,7 +119,20 @@ async fn a_workspace_around_or_in_the_records_or_around_the_key_is_refused_untou
 
 #[tokio::test]
 async fn a_signal_stops_the_command_with_all_that_came_of_it() {
-    let project = Project::new();
+    a_signal_stops_the_command(Signal::TERM).await;
+}
+
+#[tokio::test]
+async fn the_end_of_the_terminal_stops_the_command_with_all_that_came_of_it() {
+    a_signal_stops_the_command(Signal::HUP).await;
+}
+
+/// Neither a process nor the workspace that was made for the command is left.
+async fn a_signal_stops_the_command(signal: Signal) {
+    let mut project = Project::new();
+    let temporary = project.path().join("temporary");
+    fs::create_dir(&temporary).unwrap();
+    project.set("TMPDIR", temporary.display().to_string());
     let here = project.path().display();
     let script = format!("(setsid sh -c 'sleep 1000' {here} &); echo up; sleep 1000");
     let mut command = project
@@ -130,9 +143,10 @@ async fn a_signal_stops_the_command_with_all_that_came_of_it() {
     assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("up"));
     let pid = i32::try_from(child.id().unwrap()).unwrap();
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
-    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
     assert_eq!(child.wait().await.unwrap().code(), Some(130));
     wait_for("their end", || project.processes().is_empty().then_some(())).await;
+    assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0);
 }
 
 #[tokio::test]

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use fusion_core::{Agent, Workspace};
+use fusion_persistence::AgentReader;
 use rustix::pipe::{fcntl_setpipe_size, pipe};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::support::{Finished, Project, Running, states, step, wait_for};
+use crate::support::{BINARY, Finished, Project, Running, program, states, step, wait_for};
 
 const WORKFLOW: &str = "
 version: 1
@@ -88,6 +90,55 @@ async fn ctrl_c_stops_a_model_call_at_once_and_resume_goes_on() {
 #[tokio::test]
 async fn sigterm_stops_a_model_call_at_once_and_resume_goes_on() {
     a_model_call_is_stopped_by(Signal::TERM).await;
+}
+
+#[tokio::test]
+async fn the_end_of_the_terminal_stops_a_model_call_and_resume_goes_on() {
+    a_model_call_is_stopped_by(Signal::HUP).await;
+}
+
+#[tokio::test]
+async fn under_nohup_the_end_of_the_terminal_stops_nothing() {
+    let project = Project::with(WORKFLOW, &script("1s", "true"));
+    let script = "trap '' HUP; exec \"$0\" \"$@\"";
+    let mut command = program("sh");
+    command
+        .args(["-c", script, BINARY, "run", "flow.yaml"])
+        .current_dir(project.path());
+    let child = command.spawn().unwrap();
+    project
+        .until("the first model call", |run| {
+            step(run, "first")["activity"] == "turn 1"
+        })
+        .await;
+    let pid = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
+    kill_process(pid, Signal::HUP).unwrap();
+    Finished::from(child.wait_with_output().await.unwrap()).expect(0);
+}
+
+#[tokio::test]
+async fn the_record_of_an_agent_is_true_when_its_run_goes_on_in_another_way() {
+    let mut project = Project::with(WORKFLOW, &script("60s", "true"));
+    let running = project.fusion_kit(["run", "flow.yaml"]).start();
+    project
+        .until("the first model call", |run| {
+            step(run, "first")["activity"] == "turn 1"
+        })
+        .await;
+    running.stop(Signal::INT).await.expect(130);
+    let held = |agents: Vec<(Agent, Workspace)>| {
+        let mut agents = agents.into_iter();
+        let (agent, _) = agents.find(|(agent, _)| agent.name == "one").unwrap();
+        agent.metadata["sandbox"]["sandbox"].clone()
+    };
+    let (store, run) = project.store().await;
+    assert_eq!(held(store.agents_of_run(run).await.unwrap()), "on");
+    drop(store);
+    project.write("script.yaml", script("0ms", "true"));
+    project.set("FUSION_KIT_SANDBOX", "off");
+    project.run(["resume"]).await.expect(0);
+    let (store, run) = project.store().await;
+    assert_eq!(held(store.agents_of_run(run).await.unwrap()), "off");
 }
 
 /// A command that forks twice, leaves its session and its folder, and ignores every request to

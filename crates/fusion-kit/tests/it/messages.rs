@@ -151,16 +151,33 @@ async fn what_can_not_be_sent_is_refused_with_the_limit() {
         project.run(words).await.expect(code).says(&[told]);
     }
     assert_eq!(list(&project, &[]).await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn what_is_sent_to_all_reaches_every_agent_however_that_is_written() {
+    let project = project();
+    running(&project).await.stop(Signal::INT).await.expect(130);
     let big = "x".repeat(100_000);
     project
         .run(["message", "send", "--broadcast", &big])
         .await
         .expect(0);
+    project
+        .run(["message", "send", "--to", "all", &big])
+        .await
+        .expect(0);
     let listed = list(&project, &[]).await;
-    assert_eq!(
-        (&listed[0]["recipients"], &listed[0]["payload"]),
-        (&Value::Null, &big.into())
-    );
+    for message in &listed {
+        assert_eq!(
+            (
+                &message["recipients"],
+                &message["payload"],
+                &message["topic"]
+            ),
+            (&Value::Null, &big.as_str().into(), &"broadcast.all".into())
+        );
+    }
+    assert_eq!(listed.len(), 2);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdout, Command};
 
 use fusion_persistence::{Page, Repository, RunFilter};
 use fusion_persistence_sql::{Durability, Location, SqlStore};
@@ -272,6 +272,11 @@ impl Running {
         let took = sent.elapsed();
         assert!(took < Duration::from_secs(2), "{took:?} after {signal:?}");
         finished
+    }
+
+    /// What it says on stdout, from now on.
+    pub(crate) fn stdout(&mut self) -> ChildStdout {
+        self.child.stdout.take().unwrap()
     }
 
     pub(crate) async fn finish(self) -> Finished {

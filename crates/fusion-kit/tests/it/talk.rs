@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use fusion_core::{DeliveryStatus, Message};
-use fusion_persistence::{MessageFilter, MessageReader};
+use fusion_persistence::{EventFilter, EventReader, MessageFilter, MessageReader};
 use serde_json::{Value, json};
 
 use crate::crash::{die_at, go_on};
@@ -127,6 +127,46 @@ async fn what_agents_say_is_seen_while_they_say_it() {
     );
     let quiet = example().run(["run", EXAMPLE, "--no-progress"]).await;
     assert_eq!(quiet.expect(0).stderr, "");
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_message_flow_is_told_once_whenever_the_program_dies() {
+    let mut deaths = 0;
+    for passing in 0..LIMIT {
+        let project = Project::with(
+            "
+version: 1
+name: flow
+agents:
+  writer: { provider: scripted, model: script.yaml, tools: [messages] }
+  reviewer: { provider: scripted, model: script.yaml }
+message_flow: []
+steps: [{ id: write, agent: writer, prompt: x }]
+",
+            "
+version: 1
+steps:
+  write:
+    - tool_calls: [{ name: send_message, arguments: { to: reviewer, text: Read it. } }]
+    - text: Done.
+",
+        );
+        let run = &["run", "flow.yaml", "--quiet"];
+        let died = die_at(&project, run, "agents::after_effect", passing).await;
+        if died.is_none() {
+            break;
+        }
+        deaths += 1;
+        go_on(&project, "flow.yaml").await;
+        let (store, run) = project.store().await;
+        let refused = EventFilter {
+            types: vec!["message.failed".to_owned()],
+            ..EventFilter::of_run(run)
+        };
+        let told = store.events_after(&refused, 0, 10).await.unwrap();
+        assert_eq!(told.len(), 1, "died at effect {passing}");
+    }
+    assert_eq!(deaths, 3, "two turns and a call");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use async_trait::async_trait;
 use fusion_core::{AgentId, Event, EventId, EventType, RunId, Severity};
 use fusion_messaging::Pattern;
-use fusion_persistence::{Error, EventFilter, EventPlace, EventReader, Result};
+use fusion_persistence::{Error, EventBounds, EventFilter, EventPlace, EventReader, Result};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, Order, QueryFilter,
@@ -33,8 +33,9 @@ const FIRST_PIECE: i64 = 256;
 /// Hits in one query: below SQLite's 32,766 bound values.
 const LARGEST_PIECE: i64 = 16_384;
 
-/// The first event that is left; after all have gone by age, the next one that will come.
-const OLDEST: &str = "SELECT coalesce((SELECT min(seq) FROM events), last_seq + 1)
+/// The first event that is left; after all have gone by age, the next one that will come. Then the
+/// last that was told.
+const BOUNDS: &str = "SELECT coalesce((SELECT min(seq) FROM events), last_seq + 1), last_seq
   FROM event_streams WHERE name = 'main'";
 
 /// How many of the newest events PostgreSQL looks through before it asks its index of words.
@@ -77,11 +78,25 @@ impl EventReader for SqlStore {
         };
         let found = self.forwards(condition, wanted, after, limit).await?;
         // Looked at after the events, so that none was deleted between the two unnoticed.
-        let oldest = self.oldest_left().await?;
+        let oldest = self.event_bounds().await?.oldest;
         if after.saturating_add(1) < oldest {
             return Err(Error::Gone { oldest });
         }
         Ok(found)
+    }
+
+    async fn event_bounds(&self) -> Result<EventBounds> {
+        const ACTION: &str = "read events";
+        let backend = self.reader().get_database_backend();
+        let ask = Statement::from_string(backend, BOUNDS);
+        let row = self.reader().query_one_raw(ask).await;
+        let row = row.map_err(trying(ACTION))?;
+        let row = row.ok_or_else(|| corrupt("stream of numbers"))?;
+        let number = |index| row.try_get_by_index(index).map_err(trying(ACTION));
+        Ok(EventBounds {
+            oldest: unsigned(number(0)?, "event seq")?,
+            last: unsigned(number(1)?, "event seq")?,
+        })
     }
 
     async fn events_before(
@@ -140,18 +155,6 @@ impl SqlStore {
         }
         found.truncate(enough);
         Ok(found)
-    }
-
-    /// The place of the first event that is left, or of the next one when age took all.
-    async fn oldest_left(&self) -> Result<u64> {
-        const ACTION: &str = "read events";
-        let backend = self.reader().get_database_backend();
-        let ask = Statement::from_string(backend, OLDEST);
-        let row = self.reader().query_one_raw(ask).await;
-        let row = row.map_err(trying(ACTION))?;
-        let row = row.ok_or_else(|| corrupt("stream of numbers"))?;
-        let oldest = row.try_get_by_index(0).map_err(trying(ACTION))?;
-        unsigned(oldest, "event seq")
     }
 
     /// One query for each value of the narrowest condition, each in the order of an index; what

@@ -279,7 +279,14 @@ fn older_than(time: Timestamp, limit: u32) -> Prune {
     }
 }
 
+/// Where the log begins and ends.
+async fn bounds(store: &dyn Store) -> (u64, u64) {
+    let bounds = store.event_bounds().await.unwrap();
+    (bounds.oldest, bounds.last)
+}
+
 async fn gone(store: &dyn Store, after: u64, wanted: u64) {
+    assert_eq!(bounds(store).await.0, wanted);
     match store.events_after(&EventFilter::default(), after, 10).await {
         Err(Error::Gone { oldest }) => assert_eq!(oldest, wanted),
         other => panic!("{other:?}"),
@@ -289,10 +296,12 @@ async fn gone(store: &dyn Store, after: u64, wanted: u64) {
 /// Age takes events from the front only and a few at a time, so that the rest has no gaps; who read
 /// up to the edge goes on, who is further behind is told.
 pub async fn old_events_go_from_the_front(store: &dyn Store) {
+    assert_eq!(bounds(store).await, (1, 0));
     let seconds = [1, 2, 3, 1, 9, 1, 9];
     let events = seconds.iter().enumerate();
     let events = events.map(|(number, time)| event(number as u128, *time, "word"));
     append(store, events.collect()).await;
+    assert_eq!(bounds(store).await, (1, 7));
     assert_eq!(store.prune(older_than(at(1), 10)).await.unwrap(), 0);
     assert_eq!(store.prune(older_than(at(5), 0)).await.unwrap(), 0);
     assert_eq!(after(store, &EventFilter::default(), 0).await.len(), 7);

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 use super::*;
 use crate::postgres_binaries;
+use crate::server::Dying;
 
 /// Names the test below that is an owner to be killed.
 const OWNER: &str = "postgres::tests::owns_a_server_until_its_input_ends";
@@ -141,12 +142,10 @@ fn a_dropped_server_leaves_no_process_and_no_folder_even_when_paused() {
 #[test]
 fn a_server_goes_with_an_owner_that_is_killed() {
     let mut owner = Owner::start();
-    let keeper = pidfd_open(owner.keeper, PidfdFlags::empty()).unwrap();
+    let keeper = Dying::of(&[owner.keeper]);
     assert!(!has_ended(owner.postmaster) && owner.folder.exists());
     owner.process.kill().unwrap();
-    let limit = Timespec::try_from(DEATH).unwrap();
-    let ended = poll(&mut [PollFd::new(&keeper, PollFlags::IN)], Some(&limit)).unwrap();
-    assert_eq!(ended, 1, "the keeper has ended");
+    keeper.end().unwrap();
     assert!(has_ended(owner.postmaster));
     assert!(!owner.folder.exists());
     owner.process.wait().unwrap();

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use super::*;
 use crate::redis_binaries;
+use crate::server::Dying;
 
 /// Names the test below that is an owner to be killed.
 const OWNER: &str = "redis::tests::owns_a_server_until_its_input_ends";
@@ -93,11 +94,9 @@ fn a_server_goes_with_an_owner_that_is_killed() {
     let pid = |word: &str| Pid::from_raw(word.parse().unwrap()).unwrap();
     let (keeper, server, folder) = (pid(words[0]), pid(words[1]), Path::new(words[2]));
     assert!(!has_ended(server) && folder.exists());
-    let handle = pidfd_open(keeper, PidfdFlags::empty()).unwrap();
+    let keeper = Dying::of(&[keeper]);
     owner.kill().unwrap();
-    let limit = Timespec::try_from(DEATH).unwrap();
-    let ended = poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&limit)).unwrap();
-    assert_eq!(ended, 1, "the keeper has ended");
+    keeper.end().unwrap();
     assert!(has_ended(server));
     assert!(!folder.exists());
     owner.wait().unwrap();

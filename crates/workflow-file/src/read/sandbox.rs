@@ -11,7 +11,7 @@ use crate::tree::{Kind, Node};
 
 const SANDBOX: Keys = Keys {
     known: &["network", "read", "write", "env", "limits"],
-    later: &["hosts"],
+    later: &[],
 };
 
 const LIMITS: Keys = Keys {

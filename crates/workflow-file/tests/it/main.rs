@@ -5,6 +5,8 @@ mod faults;
 #[cfg(test)]
 mod good;
 #[cfg(test)]
+mod grants;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod talk;

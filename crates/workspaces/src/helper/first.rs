@@ -15,7 +15,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, openat};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, pidfd_open, set_parent_process_death_signal, setsid, umask,
+    Pid, PidfdFlags, Signal, getuid, pidfd_open, set_parent_process_death_signal, setsid, umask,
 };
 use rustix::thread::{
     no_new_privs, set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
@@ -27,7 +27,6 @@ use super::{
 use crate::process::wire::{self, Report, Request, Word};
 use crate::sandbox::filter::Open;
 use crate::sandbox::folders::GrantedFolders;
-use crate::sandbox::limits::Counted;
 use crate::sandbox::namespaces::Missing;
 use crate::sandbox::rules::{Allowed, Covered, Tree};
 use crate::sandbox::{
@@ -127,6 +126,8 @@ impl First<'_> {
     /// report; without namespaces that the machine does not have, somebody has to begin again.
     fn put_on(&self, line: &File) -> io::Result<Result<SandboxReport, Report>> {
         let mut report = SandboxReport::nothing(Sandbox::On, "it was not reached");
+        // Before the others are out of sight.
+        let others = self.others();
         if self.is_alone()
             && let Err(missing) = self.separate()
         {
@@ -141,11 +142,7 @@ impl First<'_> {
             }
         };
         namespaces::bound()?;
-        let counted = match self.request.uid {
-            None if !self.is_alone() => Counted::OfUser,
-            None | Some(_) => Counted::Own,
-        };
-        let limits = limits::put_on(&self.policy.limits, counted);
+        let limits = limits::put_on(&self.policy.limits, others);
         report.set(LayerName::Limits, limits.map_err(|error| error.to_string()));
         report.set(LayerName::OwnUser, become_user(self.request.uid)?);
         namespaces::give_up()?;
@@ -167,6 +164,16 @@ impl First<'_> {
             canary::correct(&mut report, outside, &self.request.workspace, network);
         }
         Ok(Ok(report))
+    }
+
+    /// Processes that the kernel counts with those of this command: all of the same user, but in a
+    /// user namespace, which only an ordinary user's command has.
+    fn others(&self) -> u64 {
+        match self.request.uid {
+            Some(user) => limits::tasks_of(user),
+            None if self.is_alone() => 0,
+            None => limits::tasks_of(getuid().as_raw()),
+        }
     }
 
     fn separate(&self) -> Result<(), Missing> {

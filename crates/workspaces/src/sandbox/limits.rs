@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
-use rustix::process::{Resource as Rlim, Rlimit, getrlimit, getuid, setrlimit};
+use rustix::process::{Resource as Rlim, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
 const MIB: u64 = 1024 * 1024;
@@ -73,21 +74,10 @@ impl fmt::Display for Resource {
     }
 }
 
-/// Whose processes the kernel counts against the limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Counted {
-    /// Those of this command, or of this agent, alone.
-    Own,
-    /// All of the user's: the limit is put on top of what runs already.
-    OfUser,
-}
-
-/// Puts the limits on this process and all that it starts; says them.
-pub(crate) fn put_on(limits: &Limits, counted: Counted) -> rustix::io::Result<String> {
-    let (processes, more) = match counted {
-        Counted::Own => (limits.processes, ""),
-        Counted::OfUser => (limits.processes.saturating_add(tasks_of_user()), " more"),
-    };
+/// Puts the limits on this process and all that it starts; says them. The kernel counts all
+/// processes of a user: `others` is how many of them are none of this command.
+pub(crate) fn put_on(limits: &Limits, others: u64) -> rustix::io::Result<String> {
+    let processes = limits.processes.saturating_add(others);
     let wanted = [
         (Rlim::Core, 0),
         // The signal that tells comes at the first figure, the one that kills a second later.
@@ -113,7 +103,7 @@ pub(crate) fn put_on(limits: &Limits, counted: Counted) -> rustix::io::Result<St
         setrlimit(resource, limit)?;
     }
     Ok(format!(
-        "{} MiB of memory, {}{more} processes, {} s of computing, files of {} MiB, {} open files, no core dumps",
+        "{} MiB of memory, {} processes, {} s of computing, files of {} MiB, {} open files, no core dumps",
         limits.memory / MIB,
         limits.processes,
         limits.cpu_seconds,
@@ -122,16 +112,19 @@ pub(crate) fn put_on(limits: &Limits, counted: Counted) -> rustix::io::Result<St
     ))
 }
 
-/// Threads of this user that run now, as far as they can be seen.
-fn tasks_of_user() -> u64 {
-    let own = getuid().as_raw();
+/// Threads of a user that run now, as far as they can be seen.
+pub(crate) fn tasks_of(user: u32) -> u64 {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let counts = processes.filter_map(|entry| {
+        // Cheaper than to read what each says of itself.
+        if entry.metadata().ok()?.uid() != user {
+            return None;
+        }
         let status = fs::read_to_string(entry.path().join("status")).ok()?;
         let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
         let uid: u32 = field("Uid:")?.split_whitespace().next()?.parse().ok()?;
         let threads: u64 = field("Threads:")?.trim().parse().ok()?;
-        (uid == own).then_some(threads)
+        (uid == user).then_some(threads)
     });
     counts.sum()
 }

@@ -5,13 +5,16 @@
 //! own root is then let go. Whatever an agent can have made (its workspace, the folder for its
 //! temporary files) is mounted by descriptor, never by a name that could have become a link.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags, openat, statvfs};
+use rustix::io::Errno;
 use rustix::mount::{
     MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change,
     mount_remount, unmount,
@@ -73,7 +76,10 @@ pub(crate) fn make(wanted: &Wanted<'_>) -> Result<(), Missing> {
         why: "there is no /tmp to make a view in".to_owned(),
         is_of_machine: true,
     })?;
-    let view = View { root };
+    let mut view = View {
+        root,
+        shown: Vec::new(),
+    };
     view.memory(Path::new(""), c"mode=0755,size=4m")?;
     for path in system::programs_but(wanted.hidden) {
         view.mirror(&path)?;
@@ -96,6 +102,7 @@ pub(crate) fn make(wanted: &Wanted<'_>) -> Result<(), Missing> {
         view.show(&grant.folder, &grant.path, grant.access)?;
     }
     view.show(&workspace, wanted.workspace, Access::Write)?;
+    view.restrict_below()?;
     view.enter(wanted.workspace)
 }
 
@@ -131,6 +138,8 @@ impl Opened {
 /// A view that is being put together.
 struct View<'a> {
     root: &'a Path,
+    /// Where something of the machine is shown.
+    shown: Vec<(PathBuf, Access)>,
 }
 
 impl View<'_> {
@@ -154,7 +163,7 @@ impl View<'_> {
     }
 
     /// Shows a part of the machine as it is, to read.
-    fn mirror(&self, path: &Path) -> Result<(), Missing> {
+    fn mirror(&mut self, path: &Path) -> Result<(), Missing> {
         if !path.is_symlink() {
             return self.mirror_target(path);
         }
@@ -164,7 +173,7 @@ impl View<'_> {
     }
 
     /// Shows what a path leads to under the path's own name, to read.
-    fn mirror_target(&self, path: &Path) -> Result<(), Missing> {
+    fn mirror_target(&mut self, path: &Path) -> Result<(), Missing> {
         let target = step(path, path_to(path))?;
         self.show(&target, path, Access::Read)
     }
@@ -174,7 +183,7 @@ impl View<'_> {
     }
 
     /// Shows what is open as `path`.
-    fn show(&self, open: &OwnedFd, path: &Path, access: Access) -> Result<(), Missing> {
+    fn show(&mut self, open: &OwnedFd, path: &Path, access: Access) -> Result<(), Missing> {
         let source = format!("/proc/self/fd/{}", open.as_raw_fd());
         let place = self.place(path);
         if step(path, fs::metadata(&source))?.is_dir() {
@@ -184,11 +193,32 @@ impl View<'_> {
             step(path, File::create(&place))?;
         }
         step(path, mount_bind_recursive(source, &place))?;
-        let mut flags = MountFlags::BIND | MountFlags::NOSUID | kept(&place);
-        flags.set(MountFlags::RDONLY, access == Access::Read);
-        // Programs have no device of their own anywhere; the known ones are shown by themselves.
-        flags |= MountFlags::NODEV;
-        step(path, mount_remount(&place, flags, ""))
+        step(path, restrict(&place, access))?;
+        self.shown.push((place, access));
+        Ok(())
+    }
+
+    /// Restricts what is mounted below something that is shown, as that is.
+    fn restrict_below(&self) -> Result<(), Missing> {
+        let mounts = "/proc/self/mountinfo";
+        let mounts = step(mounts, fs::read(mounts))?;
+        for place in mount_points(&mounts) {
+            let shown = self.shown.iter().rev();
+            let shown = shown.filter(|(shown, _)| place.starts_with(shown));
+            let Some((above, access)) = shown.max_by_key(|(shown, _)| shown.as_os_str().len())
+            else {
+                continue;
+            };
+            if place == *above {
+                continue;
+            }
+            match restrict(&place, *access) {
+                // Under another mount: nobody gets there.
+                Err(Errno::INVAL | Errno::NOENT | Errno::NOTDIR) => {}
+                outcome => step(&place, outcome)?,
+            }
+        }
+        Ok(())
     }
 
     fn devices(&self) -> Result<(), Missing> {
@@ -240,6 +270,43 @@ impl View<'_> {
     }
 }
 
+/// Takes rights off a mount. Programs have no device of their own anywhere; the known ones are shown
+/// by themselves.
+fn restrict(place: &Path, access: Access) -> rustix::io::Result<()> {
+    let mut flags = MountFlags::BIND | MountFlags::NOSUID | MountFlags::NODEV | kept(place);
+    if access == Access::Read {
+        flags |= MountFlags::RDONLY;
+    }
+    mount_remount(place, flags, "")
+}
+
+/// Where something is mounted, from the lines of `/proc/self/mountinfo`: the fifth field.
+fn mount_points(lines: &[u8]) -> Vec<PathBuf> {
+    let lines = lines.split(|byte| *byte == b'\n');
+    let fields = lines.filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
+    fields
+        .map(|field| PathBuf::from(OsString::from_vec(unescaped(field))))
+        .collect()
+}
+
+/// Blanks, tabs, line ends and backslashes stand there as a backslash and three octal digits.
+fn unescaped(field: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = field;
+    while let Some((byte, after)) = rest.split_first() {
+        let digits = after.first_chunk::<3>().filter(|_| *byte == b'\\');
+        let code = digits
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        bytes.push(code.unwrap_or(*byte));
+        rest = match code {
+            Some(_) => after.get(3..).unwrap_or_default(),
+            None => after,
+        };
+    }
+    bytes
+}
+
 /// The restrictions that a mount has already: an ordinary user may not take them off.
 fn kept(place: &Path) -> MountFlags {
     let Ok(found) = statvfs(place) else {
@@ -277,4 +344,17 @@ fn step<T, E: Into<io::Error>>(
         let what = format!("can't show {} to the command", place.as_ref().display());
         Missing::step(&what, &error.into())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mount_points_are_read_whatever_is_in_their_names() {
+        let lines = b"22 1 0:21 / / rw - ext4 x rw\n\
+            23 22 0:22 / /a\\040b\\134c rw,nosuid - tmpfs x rw\n24 22 0:23 / /d\\04 rw - tmpfs x rw\n";
+        let expected = ["/", "/a b\\c", "/d\\04"].map(PathBuf::from);
+        assert_eq!(mount_points(lines), expected);
+    }
 }

@@ -2,6 +2,7 @@
 //! sandbox the same script gets what it wants, as far as that can be tried.
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
 
 use fusion_workspaces::{
@@ -9,7 +10,7 @@ use fusion_workspaces::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::place::{Place, base, launcher, processes_of, shell};
+use crate::place::{Place, base, launcher, processes_of, shell, uid};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -162,7 +163,8 @@ pub(crate) async fn a_flood_of_output_ends_its_command() {
 pub(crate) async fn a_process_that_computes_without_end_is_ended() {
     let place = Place::new();
     let agent = place.agent(54);
-    let computing = "perl -e '$n++ while (times)[0] < 3; print \"done\"'";
+    let computing =
+        "perl -e 'do { $n++ for 1 .. 10000 } while (times)[0] + (times)[1] < 3; print \"done\"'";
     let limits = Limits {
         cpu_seconds: 1,
         ..small()
@@ -175,4 +177,35 @@ pub(crate) async fn a_process_that_computes_without_end_is_ended() {
         assert_eq!(ended, (Exit::OverLimit(Resource::Cpu), ""));
     }
     assert_eq!(open(&agent, computing).await.output, "done");
+}
+
+/// The kernel counts all processes of a user: those of others than the command don't use its limit
+/// up.
+#[tokio::test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "stands for other programs of the same user"
+)]
+async fn a_command_has_its_processes_however_many_its_user_has() {
+    let place = Place::new();
+    let agent = place.agent(55);
+    let others: Vec<_> = (0..80)
+        .map(|_| {
+            let mut other = std::process::Command::new("sleep");
+            if let Some(uid) = uid(55) {
+                other.uid(uid).gid(uid);
+            }
+            other.arg("600").spawn().unwrap()
+        })
+        .collect();
+    for launcher in levels() {
+        let script = "for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1 & done; wait; echo done";
+        let finished = run(&launcher, &agent, &shell(script)).await;
+        let ended = (finished.exit, finished.output.as_str());
+        assert_eq!(ended, (Exit::Code(0), "done\n"));
+    }
+    for mut other in others {
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
 }

@@ -2,13 +2,12 @@ use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
-use std::process::Stdio;
 
 use fusion_core::{Coded, ErrorCode};
 use fusion_workspaces::{Error, Options, Owners, Workspaces};
 use serde_json::json;
 
-use crate::place::{Place, is_root, name, uid, workspaces};
+use crate::place::{Mounted, Place, is_root, name, uid, workspaces};
 
 /// Every file and folder with its mode and owner, sorted.
 fn tree(root: &Path) -> Vec<(String, u32, u32)> {
@@ -104,36 +103,6 @@ fn a_create_that_runs_out_of_room_leaves_nothing() {
     drop(full);
 }
 
-/// A file system that is taken down at the end of the test.
-struct Mounted(String);
-
-impl Mounted {
-    fn tmpfs(at: &Path, options: &str) -> Self {
-        let at = at.to_str().unwrap().to_owned();
-        assert!(call("mount", &["-t", "tmpfs", "-o", options, "tmpfs", &at]));
-        Self(at)
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        assert!(call("umount", &["-l", &self.0]));
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "sets the scene, as a person would"
-)]
-fn call(program: &str, arguments: &[&str]) -> bool {
-    std::process::Command::new(program)
-        .args(arguments)
-        .stdout(Stdio::null())
-        .status()
-        .unwrap()
-        .success()
-}
-
 #[test]
 fn a_workspace_opens_only_for_its_own_user() {
     let place = Place::new();
@@ -151,6 +120,19 @@ fn a_workspace_opens_only_for_its_own_user() {
         assert!(matches!(created, Err(Error::Foreign { .. })), "{created:?}");
         assert_eq!(tree(agent.path()), expected_tree());
     }
+}
+
+#[test]
+fn a_look_into_a_workspace_leaves_what_is_being_written() {
+    let place = Place::new();
+    let agent = place.agent(1);
+    let drafts = agent.path().join(".agent/drafts");
+    fs::create_dir(&drafts).unwrap();
+    fs::write(drafts.join(".fusion-draft-0"), "half").unwrap();
+    place.workspaces.open_beside(&name(1), uid(1)).unwrap();
+    assert!(drafts.join(".fusion-draft-0").exists());
+    place.workspaces.open(&name(1), uid(1)).unwrap();
+    assert!(!drafts.exists());
 }
 
 #[test]

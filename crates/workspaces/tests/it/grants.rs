@@ -6,10 +6,10 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use fusion_core::{LimitsSpec, NetworkAccess, SandboxSpec};
-use fusion_workspaces::{Error, Exit, Launcher, Resource, WorkspaceDir};
+use fusion_workspaces::{Error, Exit, Launcher, LayerName, Resource, WorkspaceDir};
 use tokio_util::sync::CancellationToken;
 
-use crate::place::{Place, base, launcher, shell};
+use crate::place::{Mounted, Place, base, is_root, launcher, shell};
 
 fn levels() -> [Launcher; 2] {
     [launcher(), base()]
@@ -165,4 +165,35 @@ fn folders_of_the_records_are_not_admitted() {
         assert!(matches!(said, Err(Error::NotGranted { .. })), "{said:?}");
     }
     assert_eq!(launcher.admit(&inside).unwrap(), inside);
+}
+
+/// Needs root: nobody else can mount something there.
+#[tokio::test]
+async fn what_is_mounted_in_a_granted_folder_is_granted_as_that_is() {
+    if !is_root() {
+        return;
+    }
+    let place = Place::new();
+    let agent = place.agent(1);
+    let (read, write) = (folder(&place, "read"), folder(&place, "write"));
+    let mounts = [&read, &write].map(|folder| {
+        let inner = Path::new(folder).join("in ner");
+        fs::create_dir(&inner).unwrap();
+        Mounted::tmpfs(&inner, "mode=0777")
+    });
+    let launcher = launcher();
+    let report = launcher.look(&agent).await.unwrap();
+    if report.has(LayerName::Namespaces) {
+        let granted = SandboxSpec {
+            read: vec![read],
+            write: vec![write],
+            ..SandboxSpec::default()
+        };
+        let script = "awk '/in.040ner/ { print $6 }' /proc/self/mountinfo";
+        let (_, flags) = run(&launcher.granting(&granted).unwrap(), &agent, script).await;
+        let flags: Vec<&str> = flags.lines().collect();
+        let expected = ["ro,nosuid,nodev,relatime", "rw,nosuid,nodev,relatime"];
+        assert_eq!(flags, expected);
+    }
+    drop(mounts);
 }

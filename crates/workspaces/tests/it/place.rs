@@ -5,6 +5,7 @@ use std::fs::{self, Permissions};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use fusion_workspaces::{
@@ -174,4 +175,34 @@ pub(crate) fn dig(from: &Path, depth: usize) {
         mkdirat(dir.as_fd(), "down", Mode::RWXU).unwrap();
         dir = openat(dir.as_fd(), "down", flags, Mode::empty()).unwrap();
     }
+}
+
+/// A file system that is taken down at the end of the test.
+pub(crate) struct Mounted(String);
+
+impl Mounted {
+    pub(crate) fn tmpfs(at: &Path, options: &str) -> Self {
+        let at = at.to_str().unwrap().to_owned();
+        assert!(call("mount", &["-t", "tmpfs", "-o", options, "tmpfs", &at]));
+        Self(at)
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        assert!(call("umount", &["-l", &self.0]));
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "sets the scene, as a person would"
+)]
+fn call(program: &str, arguments: &[&str]) -> bool {
+    std::process::Command::new(program)
+        .args(arguments)
+        .stdout(Stdio::null())
+        .status()
+        .unwrap()
+        .success()
 }

@@ -1,32 +1,62 @@
-//! What the store holds, as the wire types show it. Every value comes from a committed row.
+//! Runs and definitions as the wire types show them, for commands and for the API alike. Every value
+//! comes from a committed row.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use fusion_api_types::{
-    AgentView, GrantsView, InputView, JournalView, RunDetail, RunSummary, StepView, UsageView,
-    WaitView, WorkflowSummary,
+    AgentView, GrantsView, InputView, JournalView, RunDetail, RunSummary, StepView, WaitView,
+    WorkflowSummary,
 };
 use fusion_coordination::granted_to;
 use fusion_core::{
-    Agent, AgentId, EntryKind, JournalEntry, Run, SandboxSpec, StepSpec, Task, TaskGraph, TaskId,
-    TaskState, TaskWait, Usage, Workflow, WorkflowDefinition, Workspace,
+    Agent, AgentId, EntryKind, JournalEntry, Run, RunId, SandboxSpec, StepSpec, Task, TaskGraph,
+    TaskId, TaskState, TaskWait, Workflow, WorkflowDefinition, Workspace,
 };
+use fusion_persistence::{Reader, Repository, Result};
 use serde_json::Value;
+
+pub use crate::views::usage;
 
 /// Everything that is read to show one run.
 #[derive(Debug)]
-pub(crate) struct Snapshot {
-    pub(crate) run: Run,
-    pub(crate) agents: Vec<(Agent, Workspace)>,
-    pub(crate) tasks: Vec<Task>,
-    pub(crate) activity: Vec<JournalEntry>,
-    pub(crate) journals: BTreeMap<TaskId, Vec<JournalEntry>>,
+pub struct Snapshot {
+    run: Run,
+    agents: Vec<(Agent, Workspace)>,
+    tasks: Vec<Task>,
+    activity: Vec<JournalEntry>,
+    journals: BTreeMap<TaskId, Vec<JournalEntry>>,
 }
 
 impl Snapshot {
+    /// Reads a run without its journals.
+    ///
+    /// # Errors
+    /// There is no such run, or the store fails.
+    pub async fn read(store: &dyn Reader, run: RunId) -> Result<Self> {
+        Ok(Self {
+            run: store.get(run).await?,
+            agents: store.agents_of_run(run).await?,
+            tasks: store.tasks_of_run(run).await?,
+            activity: store.activity(run).await?,
+            journals: BTreeMap::new(),
+        })
+    }
+
+    /// The same with the journal of each task.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn with_journals(mut self, store: &dyn Reader) -> Result<Self> {
+        for task in &self.tasks {
+            self.journals.insert(task.id, store.journal(task.id).await?);
+        }
+        Ok(self)
+    }
+
     /// The run for people. `live` says whether a process works on it.
-    pub(crate) fn detail(&self, workflow: &Workflow, data_dir: &Path, live: bool) -> RunDetail {
+    #[must_use]
+    pub fn detail(&self, workflow: &Workflow, data_dir: &Path, live: bool) -> RunDetail {
         let completed = self
             .tasks
             .iter()
@@ -84,7 +114,7 @@ impl Snapshot {
             waiting: task.waiting.as_ref().map(wait_view),
             started_at: task.started_at,
             completed_at: task.completed_at,
-            usage: usage_view(task.usage),
+            usage: usage(task.usage),
             outputs: made("outputs").cloned(),
             artifacts: paths
                 .filter_map(|path| root.map(|root| root.join(path).display().to_string()))
@@ -129,7 +159,8 @@ fn activity(entry: &JournalEntry, task: &Task) -> String {
 }
 
 /// A run in a list.
-pub(crate) fn summary(run: &Run, completed: usize, live: bool) -> RunSummary {
+#[must_use]
+pub fn summary(run: &Run, completed: usize, live: bool) -> RunSummary {
     RunSummary {
         id: run.id.to_string(),
         workflow: run.workflow_name.clone(),
@@ -137,7 +168,7 @@ pub(crate) fn summary(run: &Run, completed: usize, live: bool) -> RunSummary {
         interrupted: !run.state.is_final() && !live,
         steps_total: run.total_tasks,
         steps_completed: u32::try_from(completed).unwrap_or(u32::MAX),
-        usage: usage_view(run.usage),
+        usage: usage(run.usage),
         created_at: run.created_at,
         started_at: run.started_at,
         completed_at: run.completed_at,
@@ -181,16 +212,9 @@ fn grants_view(granted: &SandboxSpec) -> Option<GrantsView> {
     (!granted.is_empty()).then_some(view)
 }
 
-pub(crate) fn usage_view(usage: Usage) -> UsageView {
-    UsageView {
-        turns: usage.turns,
-        input_tokens: usage.input_tokens,
-        output_tokens: usage.output_tokens,
-        cost_usd: usage.cost.to_string(),
-    }
-}
-
-pub(crate) fn journal_view(entry: &JournalEntry) -> JournalView {
+/// One effect of a step.
+#[must_use]
+pub fn journal_view(entry: &JournalEntry) -> JournalView {
     JournalView {
         seq: entry.seq,
         kind: entry.kind.as_str().to_owned(),
@@ -200,14 +224,15 @@ pub(crate) fn journal_view(entry: &JournalEntry) -> JournalView {
         attempts: entry.attempts,
         request: entry.request.clone(),
         outcome: entry.outcome.clone(),
-        usage: usage_view(entry.usage),
+        usage: usage(entry.usage),
         started_at: entry.started_at,
         finished_at: entry.finished_at,
     }
 }
 
 /// A checked workflow file.
-pub(crate) fn workflow_summary(definition: &WorkflowDefinition) -> WorkflowSummary {
+#[must_use]
+pub fn workflow_summary(definition: &WorkflowDefinition) -> WorkflowSummary {
     let optional = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     WorkflowSummary {
         name: definition.name.clone(),

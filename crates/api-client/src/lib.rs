@@ -1,0 +1,273 @@
+//! Asks a fusion-kit server. What the server refuses comes back as the problem that it is, so that
+//! commands say the same with a server as without.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use fusion_api_types::api::ProblemBody;
+use fusion_api_types::{Problem, ProblemKind};
+use reqwest::header::RETRY_AFTER;
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, redirect};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// How long an answer may take: above the longest `wait` of the server.
+const ANSWER: Duration = Duration::from_secs(75);
+
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// The longest answer that is read.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
+
+/// A server and the right to ask it.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+    token: SecretString,
+}
+
+impl Client {
+    /// A client of the server at a URL such as `http://127.0.0.1:8000`. No request is made.
+    ///
+    /// # Errors
+    /// It is no such URL, or the token would travel unencrypted to another machine.
+    pub fn new(url: &str, token: SecretString) -> Result<Self, Problem> {
+        let base = base(url)?;
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT)
+            .timeout(ANSWER)
+            // A redirect could carry the token elsewhere.
+            .redirect(redirect::Policy::none());
+        let http = if is_loopback(&base) {
+            http.no_proxy()
+        } else {
+            http
+        };
+        let http = http.build().map_err(|error| {
+            let text = format!("no client of {base} can be made: {error}");
+            Problem::new(ProblemKind::Internal, text)
+        })?;
+        Ok(Self { http, base, token })
+    }
+
+    /// Where the server is.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        self.base.as_str()
+    }
+
+    /// Reads what is at a path below `/api/v1`, such as `/runs`.
+    ///
+    /// # Errors
+    /// The server can't be reached, or refuses.
+    pub async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<T, Problem> {
+        self.send(self.request(Method::GET, path)?.query(query))
+            .await
+    }
+
+    /// Sends a body with POST.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &(impl Serialize + Sync),
+    ) -> Result<T, Problem> {
+        self.send(self.request(Method::POST, path)?.json(body))
+            .await
+    }
+
+    /// Sends a body with PATCH.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn patch<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &(impl Serialize + Sync),
+    ) -> Result<T, Problem> {
+        self.send(self.request(Method::PATCH, path)?.json(body))
+            .await
+    }
+
+    /// Takes away what is at a path.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn delete(&self, path: &str) -> Result<(), Problem> {
+        self.answer(self.request(Method::DELETE, path)?)
+            .await
+            .map(|_| ())
+    }
+
+    fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Problem> {
+        let mut url = self.base.clone();
+        let segments = path.split('/').filter(|part| !part.is_empty());
+        match url.path_segments_mut() {
+            // Each part is encoded: what a user typed can't lead to another path.
+            Ok(mut parts) => parts.pop_if_empty().extend(["api", "v1"]).extend(segments),
+            Err(()) => return Err(no_server(self.base.as_str())),
+        };
+        Ok(self
+            .http
+            .request(method, url)
+            .bearer_auth(self.token.expose_secret()))
+    }
+
+    async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Problem> {
+        let body = self.answer(request).await?;
+        serde_json::from_slice(&body).map_err(|error| {
+            let text = format!("the answer of {} can't be read: {error}", self.base);
+            Problem::new(ProblemKind::Internal, text)
+                .with_help("is it a fusion-kit server of another version?")
+        })
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Result<Vec<u8>, Problem> {
+        let response = request
+            .send()
+            .await
+            .map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        let wait = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|wait| wait.to_str().ok());
+        let wait = wait
+            .and_then(|wait| wait.parse().ok())
+            .map(Duration::from_secs);
+        let body = self.body(response).await?;
+        if status.is_success() {
+            return Ok(body);
+        }
+        let told = serde_json::from_slice::<ProblemBody>(&body).ok();
+        let problem = refusal(status, told, &self.base);
+        Err(match wait {
+            Some(wait) => problem.retry_after(wait),
+            None => problem,
+        })
+    }
+
+    async fn body(&self, mut response: Response) -> Result<Vec<u8>, Problem> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| self.unreachable(&error))?
+        {
+            if body.len() + chunk.len() > MAX_ANSWER {
+                let text = format!("the answer of {} is longer than any of ours", self.base);
+                return Err(Problem::new(ProblemKind::Internal, text));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Problem {
+        let kind = if error.is_timeout() && !error.is_connect() {
+            ProblemKind::Timeout
+        } else {
+            ProblemKind::Unavailable
+        };
+        Problem::new(kind, format!("the server at {} does not answer", self.base))
+            .with_help("does it run? start one with: fusion-kit serve")
+    }
+}
+
+/// What every path begins with.
+fn base(url: &str) -> Result<Url, Problem> {
+    let base = Url::parse(url).map_err(|_| no_server(url))?;
+    let is_plain = match base.scheme() {
+        "https" => false,
+        "http" => true,
+        _ => return Err(no_server(url)),
+    };
+    if !base.username().is_empty() || base.password().is_some() || base.query().is_some() {
+        return Err(no_server(url));
+    }
+    if is_plain && !is_loopback(&base) {
+        let text = format!("the token would travel unencrypted to {base}");
+        return Err(Problem::new(ProblemKind::InvalidInput, text)
+            .with_help("use https://, or a tunnel to an address of this machine"));
+    }
+    Ok(base)
+}
+
+fn is_loopback(base: &Url) -> bool {
+    let host = base.host_str().unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+fn no_server(url: &str) -> Problem {
+    let shown: String = url.chars().take(200).collect();
+    Problem::new(
+        ProblemKind::InvalidInput,
+        format!("'{shown}' is no URL of a server"),
+    )
+    .with_help("give one such as http://127.0.0.1:8000")
+}
+
+/// What a refusal means here.
+fn refusal(status: StatusCode, told: Option<ProblemBody>, base: &Url) -> Problem {
+    let kind = match status.as_u16() {
+        400 | 413 | 415 => ProblemKind::InvalidInput,
+        401 | 403 => ProblemKind::Denied,
+        404 | 410 => ProblemKind::NotFound,
+        409 | 412 => ProblemKind::Conflict,
+        429 => ProblemKind::Limited,
+        503 => ProblemKind::Unavailable,
+        _ => ProblemKind::Internal,
+    };
+    match told {
+        Some(told) => {
+            let text = if kind == ProblemKind::Internal {
+                format!("{} (trace {})", told.detail, told.trace_id)
+            } else {
+                told.detail
+            };
+            let problem = Problem::new(kind, text);
+            match told.hint {
+                Some(hint) => problem.with_help(hint),
+                None => problem,
+            }
+        }
+        None => Problem::new(kind, format!("{base} answered with {status}"))
+            .with_help("is it a fusion-kit server?"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::base;
+
+    #[test]
+    fn a_token_goes_unencrypted_to_this_machine_only() {
+        let allowed = [
+            "http://127.0.0.1:8000",
+            "http://localhost:8000/",
+            "http://[::1]:8000",
+            "https://fusion.example/behind",
+        ];
+        let refused = [
+            "http://10.0.0.1:8000",
+            "http://localhost.evil.example",
+            "ftp://127.0.0.1",
+            "127.0.0.1:8000",
+            "https://me:secret@fusion.example",
+            "https://fusion.example?server=1",
+            "",
+        ];
+        assert_eq!(allowed.map(|url| base(url).is_ok()), [true; 4]);
+        assert_eq!(refused.map(|url| base(url).is_ok()), [false; 7]);
+    }
+}

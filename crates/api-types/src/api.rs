@@ -1,0 +1,36 @@
+//! The resources of the HTTP API, in the shapes that its clients rely on.
+//!
+//! Ids are UUIDs as text, and the names of fields are those of the stored entities. Lists are
+//! pages: `total` counts what the filter selects, `next_cursor` asks for the page after this one and
+//! is `null` on the last.
+
+mod agent;
+mod event;
+mod health;
+mod message;
+mod problem;
+mod project;
+mod provider;
+mod task;
+mod token;
+mod workflow;
+
+pub use agent::{
+    Agent, AgentAction, AgentConfig, AgentLogs, AgentMetrics, AgentPage, LogEntry, MetricsSample,
+    NewAgent,
+};
+pub use event::{Event, EventPage, Frame};
+pub use health::{Check, Health, Readiness};
+pub use message::{Message, MessageDetail, MessagePage, NewMessage};
+pub use problem::{Fault, ProblemBody};
+pub use project::{
+    Capability, CapabilityChanges, CapabilityPage, NewCapability, NewProject, Project,
+    ProjectChanges, ProjectPage,
+};
+pub use provider::{NewProvider, Provider, ProviderChanges, ProviderPage, RateLimits};
+pub use task::{Approval, ApprovalPage, Task, TaskPage};
+pub use token::{NewToken, Ticket, Token, TokenMade, TokenPage};
+pub use workflow::{
+    Dag, Edge, NewWorkflow, Node, RunPage, RunStarted, StartWorkflow, Validation, Workflow,
+    WorkflowPage,
+};

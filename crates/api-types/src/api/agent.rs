@@ -1,0 +1,201 @@
+//! Agents, what they did and what they used.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// An agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Agent {
+    /// UUID.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// `spawning`, `idle`, `working`, `paused`, `error` or `terminated`.
+    pub state: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+    /// The last sign of progress.
+    pub last_heartbeat: Option<DateTime<Utc>>,
+    /// Absolute path of its own directory.
+    pub workspace_path: String,
+    /// Name of the provider it speaks to.
+    pub provider: String,
+    /// UUID of the stored provider; `null` for one that needs no row.
+    pub provider_id: Option<String>,
+    /// The model, in the provider's own spelling.
+    pub model_name: String,
+    /// What it can do.
+    pub capabilities: Vec<String>,
+    /// Free JSON object.
+    pub metadata: Value,
+    /// Topic patterns it listens to.
+    pub message_subscriptions: Vec<String>,
+    /// UUID of its project.
+    pub project_id: Option<String>,
+    /// UUID of the run that spawned it.
+    pub run_id: Option<String>,
+}
+
+/// A page of agents, the newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AgentPage {
+    /// The agents.
+    pub agents: Vec<Agent>,
+    /// How many the filter selects.
+    pub total: u64,
+    /// Asks for the next page.
+    pub next_cursor: Option<String>,
+}
+
+/// An agent to be spawned: it lives outside of runs until it is ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct NewAgent {
+    /// 1 to 255 letters, digits, `_`, `-` or `.`.
+    #[schema(min_length = 1, max_length = 255)]
+    pub name: String,
+    /// What it can do; names of the registry, where there is one.
+    #[serde(default)]
+    pub capabilities: Vec<String>,
+    /// UUID of a stored provider; the project's own without it.
+    #[serde(default)]
+    pub provider_id: Option<String>,
+    /// Name of a provider, instead of `provider_id`: also one that needs no row.
+    #[serde(default)]
+    pub provider: Option<String>,
+    /// The model, in the provider's own spelling.
+    pub model_name: String,
+    /// UUID of its project.
+    #[serde(default)]
+    pub project_id: Option<String>,
+    /// Its system prompt.
+    #[serde(default)]
+    pub instructions: Option<String>,
+    /// Groups of tools that it may use, such as `files`.
+    #[serde(default)]
+    pub tools: Vec<String>,
+    /// Model calls in one task before it fails.
+    #[serde(default)]
+    pub max_turns: Option<u32>,
+    /// Free JSON object.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub metadata: Option<Value>,
+}
+
+/// What is to be done with an agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AgentAction {
+    /// `pause`, `resume` or `update_config`.
+    pub action: String,
+    /// For `pause`: when it takes effect.
+    #[serde(default)]
+    pub at: Option<String>,
+    /// For `update_config`: what is to change; what is left out stays.
+    #[serde(default)]
+    pub config: Option<AgentConfig>,
+}
+
+/// What an agent works with, from its next task on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AgentConfig {
+    /// Name of a provider.
+    #[serde(default)]
+    pub provider: Option<String>,
+    /// The model, in the provider's own spelling.
+    #[serde(default)]
+    pub model_name: Option<String>,
+    /// What it can do.
+    #[serde(default)]
+    pub capabilities: Option<Vec<String>>,
+    /// Its system prompt.
+    #[serde(default)]
+    pub instructions: Option<String>,
+    /// Groups of tools that it may use.
+    #[serde(default)]
+    pub tools: Option<Vec<String>>,
+    /// Model calls in one task before it fails.
+    #[serde(default)]
+    pub max_turns: Option<u32>,
+    /// Members of its metadata; `null` removes one.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub metadata: Option<Value>,
+}
+
+/// What an agent did, oldest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AgentLogs {
+    /// Model turns, tool calls, checks and messages that it read.
+    pub logs: Vec<LogEntry>,
+}
+
+/// One effect of one task of an agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LogEntry {
+    /// UUID.
+    pub id: String,
+    /// UUID of the task.
+    pub task_id: String,
+    /// UUID of the task's run.
+    pub run_id: String,
+    /// Place in the task's journal: 1, 2, 3.
+    pub seq: u32,
+    /// `turn`, `tool`, `check` or `inbox`.
+    pub kind: String,
+    /// The model, the tool, `verify` or `messages`.
+    pub name: String,
+    /// `started`, `finished` or `unknown`.
+    pub state: String,
+    /// The intent, such as the arguments of a tool call.
+    pub request: Value,
+    /// What came of it, once that is known.
+    pub outcome: Option<Value>,
+    /// How often it was started: above 1 after a crash.
+    pub attempts: u32,
+    /// Tokens read and written, for turns.
+    pub tokens: u64,
+    /// US dollars as decimal text, for turns.
+    pub cost_usd: String,
+    /// When the intent was written.
+    pub started_at: DateTime<Utc>,
+    /// When the outcome was written.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// What an agent used, the newest sample first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AgentMetrics {
+    /// The samples.
+    pub metrics: Vec<MetricsSample>,
+}
+
+/// One sample of an agent's use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MetricsSample {
+    /// UUID.
+    pub id: String,
+    /// UUID of the agent.
+    pub agent_id: String,
+    /// When it was taken.
+    pub timestamp: DateTime<Utc>,
+    /// 100 is one core fully used.
+    pub cpu_percent: f64,
+    /// Resident memory, MiB.
+    pub memory_mb: f64,
+    /// Read since the last sample, MiB.
+    pub disk_io_read_mb: f64,
+    /// Written since the last sample, MiB.
+    pub disk_io_write_mb: f64,
+    /// Provider calls since the last sample.
+    pub api_calls_count: u64,
+    /// The provider called.
+    pub api_provider: Option<String>,
+    /// Tokens since the last sample.
+    pub api_tokens_used: u64,
+    /// US dollars since the last sample, as decimal text.
+    pub api_cost_usd: String,
+}

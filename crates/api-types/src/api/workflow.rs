@@ -1,0 +1,139 @@
+//! Workflows and their runs.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::RunSummary;
+
+/// One version of a workflow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Workflow {
+    /// UUID of this version.
+    pub id: String,
+    /// The name that all versions share.
+    pub name: String,
+    /// What it does.
+    pub description: String,
+    /// Its graph.
+    pub dag_definition: Dag,
+    /// What a run takes and what it may use: `inputs` and `budget`.
+    pub execution_parameters: Value,
+    /// `draft`, `validating` or `ready`.
+    pub state: String,
+    /// When this version was stored.
+    pub created_at: DateTime<Utc>,
+    /// Always `null`: a run starts, not a definition.
+    pub started_at: Option<DateTime<Utc>>,
+    /// Always `null`: a run ends, not a definition.
+    pub completed_at: Option<DateTime<Utc>>,
+    /// Which messages between its agents are allowed; `null` allows all.
+    pub message_flow_definitions: Option<Value>,
+    /// UUID of its project.
+    pub project_id: Option<String>,
+    /// 1 for the first version of a name, then 2, 3.
+    pub version: u32,
+    /// The file as its author wrote it; left out of lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+}
+
+/// The graph of a workflow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Dag {
+    /// Its steps.
+    pub nodes: Vec<Node>,
+    /// What must end before what.
+    pub edges: Vec<Edge>,
+}
+
+/// A step as a node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Node {
+    /// The step's id.
+    pub id: String,
+    /// The agent that does it; `null` where any with the capabilities may.
+    pub agent: Option<String>,
+    /// What an agent must be able to do.
+    pub capabilities: Vec<String>,
+    /// What is asked.
+    pub prompt: String,
+    /// Higher runs first.
+    pub priority: i32,
+}
+
+/// `to` begins when `from` has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Edge {
+    /// A step.
+    pub from: String,
+    /// A step that needs it.
+    pub to: String,
+}
+
+/// A page of workflows, the newest version first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct WorkflowPage {
+    /// The workflows.
+    pub workflows: Vec<Workflow>,
+    /// How many the filter selects.
+    pub total: u64,
+    /// Asks for the next page.
+    pub next_cursor: Option<String>,
+}
+
+/// A definition to be stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NewWorkflow {
+    /// The text of a workflow file, YAML or JSON.
+    #[schema(min_length = 1)]
+    pub source: String,
+    /// UUID of its project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<String>,
+    /// Absolute path of the folder that paths in the file begin at; only the scope `admin` may name
+    /// one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_dir: Option<String>,
+}
+
+/// What a check of a definition found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Validation {
+    /// Whether it may run.
+    pub valid: bool,
+    /// Every fault.
+    pub errors: Vec<String>,
+}
+
+/// What a run is started with.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct StartWorkflow {
+    /// The inputs by name, each of the type that the workflow declares.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub inputs: Map<String, Value>,
+}
+
+/// A run that was started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RunStarted {
+    /// UUID of the run.
+    pub run_id: String,
+    /// UUID of the version that it runs.
+    pub workflow_id: String,
+    /// `ready`: its agents are made next.
+    pub state: String,
+}
+
+/// A page of runs, the newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RunPage {
+    /// The runs.
+    pub runs: Vec<RunSummary>,
+    /// How many the filter selects.
+    pub total: u64,
+    /// Asks for the next page.
+    pub next_cursor: Option<String>,
+}

@@ -1,0 +1,332 @@
+//! Who may come in. A token is 256 random bits and shown once; the store keeps its hash.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use fusion_core::{Actor, ApiToken, Clock, TokenScope};
+use fusion_persistence::{Page, Reader, Repository, TokenFilter};
+use secrecy::SecretString;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use tokio::time::Instant;
+
+use crate::problem::{Refusal, Result};
+use crate::state::App;
+
+/// What a token begins with, so that scanners for leaked keys know it.
+const PREFIX: &str = "fk_";
+
+/// How long a token that was found counts without another look: a token that another process takes
+/// away is refused by this one at the latest after this time.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Tokens that are kept in mind at most.
+const KEPT: usize = 1_000;
+
+/// How long a ticket for a socket holds.
+pub(crate) const TICKET: Duration = Duration::from_secs(30);
+
+/// Refused attempts in a [`WINDOW`] before further ones are told to wait. A right token is let in all
+/// the same.
+const ATTEMPTS: u32 = 60;
+
+/// The time over which refused attempts count.
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// A new token.
+///
+/// # Errors
+/// The system gives no random bytes.
+pub fn new_secret() -> std::result::Result<SecretString, getrandom::Error> {
+    random().map(|text| SecretString::from(format!("{PREFIX}{text}")))
+}
+
+/// What the store keeps of a token: SHA-256 in hex. 256 random bits need no slow hash.
+#[must_use]
+pub fn hash_of(secret: &str) -> String {
+    HEXLOWER.encode(&Sha256::digest(secret.as_bytes()))
+}
+
+fn random() -> std::result::Result<String, getrandom::Error> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)?;
+    Ok(BASE64URL_NOPAD.encode(&bytes))
+}
+
+/// Who was let in, and what they may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entrant {
+    pub(crate) actor: Actor,
+    pub(crate) scope: TokenScope,
+}
+
+/// Lets in who has a token.
+pub(crate) struct Door {
+    reader: Arc<dyn Reader>,
+    clock: Arc<dyn Clock>,
+    known: Mutex<HashMap<String, (ApiToken, Instant)>>,
+    tickets: Mutex<HashMap<String, (Entrant, Instant)>>,
+    refused: Mutex<(u32, Instant)>,
+}
+
+impl fmt::Debug for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Door").finish_non_exhaustive()
+    }
+}
+
+impl Door {
+    pub(crate) fn new(reader: Arc<dyn Reader>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            reader,
+            clock,
+            known: Mutex::default(),
+            tickets: Mutex::default(),
+            refused: Mutex::new((0, Instant::now())),
+        }
+    }
+
+    /// Who shows the token in these headers.
+    pub(crate) async fn enter(&self, headers: &HeaderMap) -> Result<Entrant> {
+        let Some(secret) = bearer(headers) else {
+            return Err(self.refuse("a token is needed: Authorization: Bearer TOKEN"));
+        };
+        let hash = hash_of(secret);
+        let token = match self.known(&hash) {
+            Some(token) => Some(token),
+            None => self.look(&hash).await?,
+        };
+        let now = self.clock.now();
+        let holds = |token: &ApiToken| {
+            token.revoked_at.is_none() && token.expires_at.is_none_or(|end| now < end)
+        };
+        match token.filter(holds) {
+            Some(token) => Ok(Entrant {
+                actor: Actor {
+                    token: token.id,
+                    name: token.name,
+                },
+                scope: token.scope,
+            }),
+            None => Err(self.refuse("the token is unknown, has expired or was taken away")),
+        }
+    }
+
+    fn known(&self, hash: &str) -> Option<ApiToken> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let (token, read_at) = known.get(hash)?;
+        (read_at.elapsed() < FRESH).then(|| token.clone())
+    }
+
+    async fn look(&self, hash: &str) -> Result<Option<ApiToken>> {
+        let filter = TokenFilter {
+            hash: Some(hash.to_owned()),
+            name: None,
+        };
+        let found = self.reader.list(&filter, Page::first(1)).await?;
+        let same = |token: &ApiToken| bool::from(token.hash.as_bytes().ct_eq(hash.as_bytes()));
+        let found = found.into_iter().find(same);
+        if let Some(token) = &found {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.len() >= KEPT {
+                known.clear();
+            }
+            known.insert(hash.to_owned(), (token.clone(), Instant::now()));
+        }
+        Ok(found)
+    }
+
+    /// Looks again at every token the next time it is shown.
+    pub(crate) fn forget(&self) {
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
+    fn refuse(&self, detail: &str) -> Refusal {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let (count, since) = &mut *refused;
+        if since.elapsed() >= WINDOW {
+            (*count, *since) = (0, Instant::now());
+        }
+        *count += 1;
+        if *count > ATTEMPTS {
+            return Refusal::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "limited",
+                "too many requests came without a token that holds",
+            )
+            .retry_after(WINDOW.saturating_sub(since.elapsed()));
+        }
+        Refusal::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+            .with_hint("the server's first token is in the file `token` of its data directory")
+    }
+
+    /// A ticket for one socket.
+    pub(crate) fn ticket(&self, entrant: Entrant) -> Result<String> {
+        let ticket = random().map_err(|error| Refusal::internal(&error.to_string()))?;
+        let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+        tickets.retain(|_, (_, made)| made.elapsed() < TICKET);
+        if tickets.len() >= KEPT {
+            let refusal = Refusal::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "limited",
+                "too many tickets wait for their sockets",
+            );
+            return Err(refusal.retry_after(TICKET));
+        }
+        tickets.insert(hash_of(&ticket), (entrant, Instant::now()));
+        Ok(ticket)
+    }
+
+    /// Takes a ticket back: it counts once.
+    pub(crate) fn redeem(&self, ticket: &str) -> Result<Entrant> {
+        let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+        match tickets.remove(&hash_of(ticket)) {
+            Some((entrant, made)) if made.elapsed() < TICKET => Ok(entrant),
+            Some(_) | None => Err(self.refuse("the ticket is unknown, was used or is too old")),
+        }
+    }
+}
+
+/// The token of `Authorization: Bearer TOKEN`.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut given = headers.get_all(header::AUTHORIZATION).iter();
+    let (first, second) = (given.next()?, given.next());
+    let (scheme, secret) = first.to_str().ok()?.split_once(' ')?;
+    let secret = secret.trim();
+    let is_one = second.is_none() && scheme.eq_ignore_ascii_case("bearer") && !secret.is_empty();
+    is_one.then_some(secret)
+}
+
+/// What a request needs: looking is for all, keys and tokens are for administrators.
+pub(crate) fn needed(method: &Method, path: &str) -> TokenScope {
+    let is_below = |folder: &str| {
+        let rest = path
+            .strip_prefix("/api/v1/")
+            .and_then(|rest| rest.strip_prefix(folder));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let is_look = matches!(*method, Method::GET | Method::HEAD);
+    if is_below("tokens") || (is_below("providers") && !is_look) {
+        TokenScope::Admin
+    } else if is_look || path == "/api/v1/ws/tickets" {
+        TokenScope::Read
+    } else {
+        TokenScope::Operate
+    }
+}
+
+/// Lets nobody through without a token whose scope suffices.
+pub(crate) async fn guard(
+    State(app): State<App>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response> {
+    let ticket = ticket_of(&request);
+    let entrant = match ticket {
+        Some(ticket) => app.door.redeem(&ticket)?,
+        None => app.door.enter(request.headers()).await?,
+    };
+    let needed = needed(request.method(), request.uri().path());
+    if entrant.scope < needed {
+        return Err(Refusal::new(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            format!(
+                "the token may '{}', and this needs '{needed}'",
+                entrant.scope
+            ),
+        ));
+    }
+    request.extensions_mut().insert(entrant);
+    Ok(next.run(request).await)
+}
+
+/// The ticket of a socket, which a browser puts into the query.
+fn ticket_of(request: &Request) -> Option<String> {
+    let uri = request.uri();
+    if uri.path() != "/api/v1/ws/events" || request.headers().contains_key(header::AUTHORIZATION) {
+        return None;
+    }
+    let pairs = uri.query()?.split('&');
+    let mut tickets = pairs.filter_map(|pair| pair.strip_prefix("ticket="));
+    tickets.next().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{HeaderMap, HeaderValue, Method, header};
+    use fusion_core::TokenScope::{Admin, Operate, Read};
+    use secrecy::ExposeSecret;
+
+    use super::{bearer, hash_of, needed, new_secret};
+
+    #[test]
+    fn a_token_has_256_random_bits_and_only_its_hash_is_kept() {
+        let (one, other) = (new_secret().unwrap(), new_secret().unwrap());
+        let text = one.expose_secret();
+        assert!(text.starts_with("fk_") && text.len() == 3 + 43);
+        assert_ne!(text, other.expose_secret());
+        assert_eq!(hash_of(text).len(), 64);
+        assert!(!hash_of(text).contains(text));
+    }
+
+    #[test]
+    fn keys_and_tokens_need_an_administrator() {
+        let needs = [
+            (Method::GET, "/api/v1/agents"),
+            (Method::POST, "/api/v1/messages"),
+            (Method::GET, "/api/v1/providers"),
+            (Method::POST, "/api/v1/providers"),
+            (Method::POST, "/api/v1/providers/1/test"),
+            (Method::GET, "/api/v1/tokens"),
+            (Method::DELETE, "/api/v1/tokens/1"),
+            (Method::GET, "/api/v1/tokensmith"),
+            (Method::POST, "/api/v1/ws/tickets"),
+        ]
+        .map(|(method, path)| needed(&method, path));
+        assert_eq!(
+            needs,
+            [Read, Operate, Read, Admin, Admin, Admin, Admin, Read, Read]
+        );
+    }
+
+    #[test]
+    fn exactly_one_bearer_token_counts() {
+        let headers = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
+            }
+            headers
+        };
+        let read = |values: &[&str]| bearer(&headers(values)).map(str::to_owned);
+        assert_eq!(
+            [
+                read(&["Bearer one"]),
+                read(&["bearer  one "]),
+                read(&["Bearer "]),
+                read(&["Basic one"]),
+                read(&["Bearer one", "Bearer one"]),
+                read(&[]),
+            ],
+            [
+                Some("one".to_owned()),
+                Some("one".to_owned()),
+                None,
+                None,
+                None,
+                None
+            ]
+        );
+    }
+}

@@ -1,0 +1,33 @@
+//! The HTTP API: thin handlers over the store for reading and over the engine for changes.
+//!
+//! A handler holds a [`Reader`](fusion_persistence::Reader) and the
+//! [`Coordinator`](fusion_coordination::Coordinator): it can't write by itself. What needs keys or
+//! connections to model servers is behind the port [`ProviderDesk`], which the binary keeps.
+//!
+//! Every route but the three about health wants a token. [`serve`] listens; [`openapi`] describes
+//! what there is.
+
+mod auth;
+mod desk;
+mod gate;
+mod idempotency;
+mod input;
+mod live;
+mod origin;
+mod page;
+mod precondition;
+mod problem;
+mod query;
+mod routes;
+mod server;
+mod state;
+mod views;
+
+pub mod run_views;
+
+pub use auth::{hash_of, new_secret};
+pub use desk::ProviderDesk;
+pub use origin::Names;
+pub use routes::openapi;
+pub use server::{Listening, serve};
+pub use state::{Options, Parts};

@@ -1,0 +1,21 @@
+//! The live stream of events, over WebSocket and as server-sent events: one durable sequence, without
+//! gaps and without duplicates, from any place that is still there.
+
+mod hub;
+mod reader;
+mod socket;
+mod sse;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::state::App;
+
+pub(crate) use hub::Hub;
+
+pub(crate) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(socket::socket))
+        .routes(routes!(socket::ticket))
+        .routes(routes!(sse::stream))
+}

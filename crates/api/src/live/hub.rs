@@ -1,0 +1,144 @@
+//! Reads the end of the event log once for all who follow it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use fusion_core::Event;
+use fusion_messaging::{Bus, Subscription};
+use fusion_persistence::{EventFilter, Reader};
+use futures::FutureExt;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// Events that are kept in mind. Who is further behind reads the store.
+pub(crate) const KEPT: usize = 4_096;
+
+/// Events that are read at once.
+const AT_ONCE: u32 = 500;
+
+/// How often the log is looked at when the bus says nothing.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// The wait after the store did not answer.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// After a hint, this long for those that come with it: a look for each would read the log more often
+/// than it grows.
+const GATHER: Duration = Duration::from_millis(5);
+
+/// The end of the event log.
+pub(crate) struct Hub {
+    reader: Arc<dyn Reader>,
+    bus: Arc<dyn Bus>,
+    recent: Mutex<VecDeque<Arc<Event>>>,
+    /// Place of the newest event that was read; `None` before the first look.
+    head: watch::Sender<Option<u64>>,
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub")
+            .field("head", &self.head)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Hub {
+    pub(crate) fn new(reader: Arc<dyn Reader>, bus: Arc<dyn Bus>) -> Self {
+        Self {
+            reader,
+            bus,
+            recent: Mutex::default(),
+            head: watch::Sender::new(None),
+        }
+    }
+
+    /// Says when there is something new.
+    pub(crate) fn watch(&self) -> watch::Receiver<Option<u64>> {
+        self.head.subscribe()
+    }
+
+    /// The events after a place, the oldest first; `None` when that place is not kept in mind.
+    pub(crate) fn after(&self, place: u64, most: usize) -> Option<Vec<Arc<Event>>> {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = recent.front()?.seq;
+        let skipped = usize::try_from((place + 1).checked_sub(first)?).ok()?;
+        Some(
+            recent
+                .iter()
+                .skip(skipped)
+                .take(most)
+                .map(Arc::clone)
+                .collect(),
+        )
+    }
+
+    /// Follows the log until the server stops. A store that is away is waited for.
+    pub(crate) async fn follow(&self, stopping: &CancellationToken) {
+        let Ok(everything) = "*".parse() else {
+            return;
+        };
+        let mut hints = self.bus.subscribe(&everything).await;
+        loop {
+            let pause = match self.read().await {
+                Ok(()) => LOOK,
+                Err(error) => {
+                    tracing::warn!(%error, "the event log can't be followed");
+                    PAUSE
+                }
+            };
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                () = called(&mut hints, pause) => {}
+            }
+        }
+    }
+
+    /// Reads what is new.
+    async fn read(&self) -> fusion_persistence::Result<()> {
+        let known = *self.head.borrow();
+        let mut head = match known {
+            Some(head) => head,
+            None => self.reader.event_bounds().await?.last,
+        };
+        loop {
+            let new = self
+                .reader
+                .events_after(&EventFilter::default(), head, AT_ONCE)
+                .await?;
+            let is_whole = new.len() < AT_ONCE as usize;
+            if let Some(last) = new.last() {
+                head = last.seq;
+                self.keep(new);
+            }
+            self.head.send_if_modified(|told| {
+                let is_new = *told != Some(head);
+                *told = Some(head);
+                is_new
+            });
+            if is_whole {
+                return Ok(());
+            }
+        }
+    }
+
+    fn keep(&self, new: Vec<Event>) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.extend(new.into_iter().map(Arc::new));
+        let over = recent.len().saturating_sub(KEPT);
+        recent.drain(..over);
+    }
+}
+
+/// Waits until the bus says something, at the latest for this time.
+async fn called(hints: &mut Subscription, pause: Duration) {
+    if timeout(pause, hints.recv()).await.is_err() {
+        return;
+    }
+    sleep(GATHER).await;
+    // They all say the same: look.
+    while hints.recv().now_or_never().flatten().is_some() {}
+}

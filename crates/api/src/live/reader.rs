@@ -1,0 +1,191 @@
+//! One follower of the event log: where it is, and what it is told next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fusion_api_types::api::Frame;
+use fusion_core::Event;
+use fusion_messaging::{Pattern, Subject};
+use fusion_persistence::EventFilter;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::hub::KEPT;
+use crate::problem::{Refusal, Result};
+use crate::query::Parameters;
+use crate::routes::{event_filter, event_place};
+use crate::state::App;
+use crate::views;
+
+/// Events that are told before the connection is looked at again.
+const AT_ONCE: usize = 64;
+
+/// How long nothing is told at most: then a bookmark says how far the log has been looked through.
+const BOOKMARK: Duration = Duration::from_secs(15);
+
+/// A follower.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    app: App,
+    filter: EventFilter,
+    patterns: Vec<Pattern>,
+    /// Everything up to this place was told or is not selected.
+    place: u64,
+    /// It has once been at the end of the log: from then on it must keep up.
+    is_live: bool,
+    head: watch::Receiver<Option<u64>>,
+    /// When something was last told.
+    told_at: Instant,
+}
+
+/// What a follower is told.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Next {
+    /// These frames; then more may come.
+    Frames(Vec<Frame>),
+    /// These are the last.
+    Last(Frame),
+}
+
+impl Follower {
+    /// A follower from the place that the query or `resume` names, else from the end of the log; and
+    /// the frame that greets it.
+    ///
+    /// # Errors
+    /// The query is wrong, or the place is not there any more (410) or not yet (400).
+    pub(crate) async fn new(
+        app: &App,
+        mut query: Parameters<'_>,
+        resume: Option<u64>,
+    ) -> Result<(Self, Frame)> {
+        let filter = event_filter(&mut query);
+        let after = query.one("after", event_place).or(resume);
+        query.finish()?;
+        let head = app.hub.watch();
+        let bounds = app.reader().event_bounds().await?;
+        let place = after.unwrap_or(bounds.last);
+        if place > bounds.last {
+            let message = format!("is beyond the end of the log, which is {}", bounds.last);
+            return Err(Refusal::fault("after", message));
+        }
+        if place + 1 < bounds.oldest {
+            return Err(Refusal::gone(bounds.oldest));
+        }
+        let patterns = filter.types.iter().filter_map(|text| text.parse().ok());
+        let hello = Frame::Hello {
+            seq: place,
+            oldest_seq: (bounds.oldest <= bounds.last).then_some(bounds.oldest),
+            server_id: app.server_id.clone(),
+        };
+        let follower = Self {
+            app: app.clone(),
+            patterns: patterns.collect(),
+            filter,
+            place,
+            is_live: after.is_none(),
+            head,
+            told_at: Instant::now(),
+        };
+        Ok((follower, hello))
+    }
+
+    /// Waits for what comes next.
+    pub(crate) async fn next(&mut self) -> Next {
+        loop {
+            if self.app.stopping.is_cancelled() {
+                return Next::Last(Frame::Shutdown { seq: self.place });
+            }
+            let head = *self.head.borrow_and_update();
+            match self.look(head.unwrap_or_default()).await {
+                Ok(Some(next)) => {
+                    self.told_at = Instant::now();
+                    return next;
+                }
+                Ok(None) => {}
+                Err(error) => tracing::warn!(%error, "a follower of the event log waits"),
+            }
+            let due = self.told_at + BOOKMARK;
+            tokio::select! {
+                () = self.app.stopping.cancelled() => {}
+                // The hub lives as long as the server.
+                _ = self.head.changed() => {}
+                () = sleep_until(due) => {
+                    self.told_at = Instant::now();
+                    return Next::Frames(vec![Frame::Bookmark { seq: self.place }]);
+                }
+            }
+        }
+    }
+
+    /// What is there now after the place; `None` when nothing is selected.
+    async fn look(&mut self, head: u64) -> fusion_persistence::Result<Option<Next>> {
+        while self.place < head {
+            let behind = head - self.place;
+            if self.is_live && behind > KEPT as u64 {
+                return Ok(Some(Next::Last(Frame::Lagged {
+                    from: self.place,
+                    to: head,
+                })));
+            }
+            let events = match self.app.hub.after(self.place, AT_ONCE) {
+                Some(events) => self.selected(events),
+                None => self.stored().await?,
+            };
+            if !events.is_empty() {
+                return Ok(Some(Next::Frames(events)));
+            }
+        }
+        self.is_live |= head > 0;
+        Ok(None)
+    }
+
+    /// From what the hub has in mind.
+    fn selected(&mut self, events: Vec<Arc<Event>>) -> Vec<Frame> {
+        if let Some(last) = events.last() {
+            self.place = last.seq;
+        }
+        let selected = events.into_iter().filter(|event| self.selects(event));
+        selected.map(|event| frame(Event::clone(&event))).collect()
+    }
+
+    /// From the store: for who is far behind. The end of a short page is not the end of the log, so
+    /// that the place is moved only by what was read.
+    async fn stored(&mut self) -> fusion_persistence::Result<Vec<Frame>> {
+        let all = EventFilter::default();
+        let most = u32::try_from(AT_ONCE).unwrap_or(u32::MAX);
+        let events = self
+            .app
+            .reader()
+            .events_after(&all, self.place, most)
+            .await?;
+        Ok(self.selected(events.into_iter().map(Arc::new).collect()))
+    }
+
+    /// The same as the store's filter, for one event.
+    fn selects(&self, event: &Event) -> bool {
+        let told = &event.event;
+        let filter = &self.filter;
+        let is_type = || {
+            let subject = told.event_type.as_str().parse::<Subject>();
+            subject.is_ok_and(|subject| {
+                self.patterns
+                    .iter()
+                    .any(|pattern| pattern.matches(&subject))
+            })
+        };
+        let is_agent = || {
+            told.source_agent_id
+                .is_some_and(|agent| filter.agents.contains(&agent))
+        };
+        (filter.types.is_empty() || is_type())
+            && (filter.agents.is_empty() || is_agent())
+            && (filter.severities.is_empty() || filter.severities.contains(&told.severity))
+            && filter.run.is_none_or(|run| told.run_id == Some(run))
+    }
+}
+
+fn frame(event: Event) -> Frame {
+    Frame::Event {
+        event: Box::new(views::event(event)),
+    }
+}

@@ -1,0 +1,149 @@
+//! The stream over WebSocket (RFC 6455).
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::{Extension, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use fusion_api_types::api::{Frame, Ticket};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::reader::{Follower, Next};
+use crate::auth::{Entrant, TICKET};
+use crate::precondition::json;
+use crate::problem::{Refusal, Result};
+use crate::query::Query;
+use crate::state::App;
+
+/// What may be asked. The guard has taken the ticket.
+const PARAMETERS: &[&str] = &[
+    "event_type",
+    "agent_id",
+    "severity",
+    "run_id",
+    "after",
+    "ticket",
+];
+
+/// The largest message that a client may send: it has nothing to say.
+const MAX_INCOMING: usize = 4 * 1024;
+
+/// How often the client is asked whether it is still there.
+const PING: Duration = Duration::from_secs(20);
+
+/// How long a client may take nothing of what is sent to it. Then it is cut off, and goes on from
+/// its place when it comes back.
+const STUCK: Duration = Duration::from_secs(10);
+
+/// A right to open one socket, for a browser: it can send no header with it.
+#[utoipa::path(post, path = "/ws/tickets", tag = "events",
+    responses((status = 201, body = Ticket)))]
+pub(crate) async fn ticket(
+    State(app): State<App>,
+    Extension(entrant): Extension<Entrant>,
+    query: Query,
+) -> Result<Response> {
+    query.none()?;
+    let ticket = Ticket {
+        ticket: app.door.ticket(entrant)?,
+        expires_in: TICKET.as_secs(),
+    };
+    json(StatusCode::CREATED, &ticket)
+}
+
+/// Live events over WebSocket: each text message is a frame.
+#[utoipa::path(get, path = "/ws/events", tag = "events", params(
+    ("event_type" = Option<Vec<String>>, Query, description = "Only these types; `task.*` is all that begin so."),
+    ("agent_id" = Option<Vec<String>>, Query, description = "Only events about one of these agents."),
+    ("severity" = Option<Vec<String>>, Query, description = "Only these severities; `warning+` is that one and all above it."),
+    ("run_id" = Option<String>, Query, description = "Only events of this run."),
+    ("after" = Option<u64>, Query, description = "Go on after this `seq`; from the end of the log without it."),
+    ("ticket" = Option<String>, Query, description = "Instead of the header `Authorization`."),
+), responses(
+    (status = 101, description = "The stream begins.", body = Frame),
+    (status = 410, description = "The events after the place have been deleted by age."),
+))]
+pub(crate) async fn socket(
+    State(app): State<App>,
+    query: Query,
+    upgrade: std::result::Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response> {
+    let (follower, hello) = Follower::new(&app, query.of(PARAMETERS), None).await?;
+    let upgrade = upgrade.map_err(|rejection| {
+        Refusal::fault("", format!("this path is for WebSocket: {rejection}"))
+    })?;
+    let upgrade = upgrade
+        .max_message_size(MAX_INCOMING)
+        .max_frame_size(MAX_INCOMING);
+    Ok(upgrade.on_upgrade(move |socket| talk(socket, follower, hello)))
+}
+
+async fn talk(mut socket: WebSocket, mut follower: Follower, hello: Frame) {
+    if send(&mut socket, &hello).await.is_break() {
+        return;
+    }
+    let mut pings = interval(PING);
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    pings.reset();
+    loop {
+        let flow = tokio::select! {
+            next = follower.next() => tell(&mut socket, next).await,
+            // What a client says is read, so that its pongs and its farewell are noticed.
+            said = socket.recv() => match said {
+                Some(Ok(Message::Close(_)) | Err(_)) | None => ControlFlow::Break(()),
+                Some(Ok(_)) => ControlFlow::Continue(()),
+            },
+            _ = pings.tick() => put(&mut socket, Message::Ping(Vec::new().into())).await,
+        };
+        if flow.is_break() {
+            return;
+        }
+    }
+}
+
+async fn tell(socket: &mut WebSocket, next: Next) -> ControlFlow<()> {
+    match next {
+        Next::Frames(frames) => {
+            for frame in frames {
+                send(socket, &frame).await?;
+            }
+            ControlFlow::Continue(())
+        }
+        Next::Last(frame) => {
+            send(socket, &frame).await?;
+            let code = match frame {
+                Frame::Shutdown { .. } => close_code::AWAY,
+                Frame::Lagged { .. }
+                | Frame::Hello { .. }
+                | Frame::Event { .. }
+                | Frame::Bookmark { .. } => close_code::AGAIN,
+            };
+            let farewell = CloseFrame {
+                code,
+                reason: "".into(),
+            };
+            put(socket, Message::Close(Some(farewell))).await?;
+            ControlFlow::Break(())
+        }
+    }
+}
+
+async fn send(socket: &mut WebSocket, frame: &Frame) -> ControlFlow<()> {
+    match serde_json::to_string(frame) {
+        Ok(text) => put(socket, Message::Text(text.into())).await,
+        Err(error) => {
+            tracing::error!(%error, "a frame is no JSON");
+            ControlFlow::Break(())
+        }
+    }
+}
+
+async fn put(socket: &mut WebSocket, message: Message) -> ControlFlow<()> {
+    match timeout(STUCK, socket.send(message)).await {
+        Ok(Ok(())) => ControlFlow::Continue(()),
+        Ok(Err(_)) | Err(_) => ControlFlow::Break(()),
+    }
+}

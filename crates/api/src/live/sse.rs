@@ -1,0 +1,97 @@
+//! The stream as server-sent events
+//! (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
+
+use std::convert::Infallible;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use fusion_api_types::api::Frame;
+use futures::stream;
+
+use super::reader::{Follower, Next};
+use crate::problem::{Refusal, Result};
+use crate::query::Query;
+use crate::routes::event_place;
+use crate::state::App;
+
+/// What may be asked.
+const PARAMETERS: &[&str] = &["event_type", "agent_id", "severity", "run_id", "after"];
+
+/// Live events as server-sent events: each `data` is a frame. `Last-Event-ID` resumes.
+#[utoipa::path(get, path = "/events/stream", tag = "events", params(
+    ("event_type" = Option<Vec<String>>, Query, description = "Only these types; `task.*` is all that begin so."),
+    ("agent_id" = Option<Vec<String>>, Query, description = "Only events about one of these agents."),
+    ("severity" = Option<Vec<String>>, Query, description = "Only these severities; `warning+` is that one and all above it."),
+    ("run_id" = Option<String>, Query, description = "Only events of this run."),
+    ("after" = Option<u64>, Query, description = "Go on after this `seq`; from the end of the log without it."),
+), responses(
+    (status = 200, description = "The stream begins.", body = Frame, content_type = "text/event-stream"),
+    (status = 410, description = "The events after the place have been deleted by age."),
+))]
+pub(crate) async fn stream(
+    State(app): State<App>,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let resume = last_event_id(&headers)?;
+    let (follower, hello) = Follower::new(&app, query.of(PARAMETERS), resume).await?;
+    let frames = stream::unfold(Stage::Begins(follower, hello), |state| async {
+        let (frames, state) = state.next().await?;
+        Some((Ok::<_, Infallible>(frames), state))
+    });
+    let content = (
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/event-stream"),
+    );
+    Ok(([content], Body::from_stream(frames)).into_response())
+}
+
+/// Where a stream is. The body asks for more only when the client has taken what there was.
+enum Stage {
+    Begins(Follower, Frame),
+    Goes(Follower),
+    Ends,
+}
+
+impl Stage {
+    async fn next(self) -> Option<(Bytes, Self)> {
+        match self {
+            Self::Begins(follower, hello) => Some((text(&[hello]), Self::Goes(follower))),
+            Self::Goes(mut follower) => match follower.next().await {
+                Next::Frames(frames) => Some((text(&frames), Self::Goes(follower))),
+                Next::Last(frame) => Some((text(&[frame]), Self::Ends)),
+            },
+            Self::Ends => None,
+        }
+    }
+}
+
+/// Frames as lines; the id is the place that the stream goes on after.
+fn text(frames: &[Frame]) -> Bytes {
+    let mut text = String::new();
+    for frame in frames {
+        let seq = match frame {
+            Frame::Hello { seq, .. } | Frame::Bookmark { seq } | Frame::Shutdown { seq } => *seq,
+            Frame::Event { event } => event.seq,
+            Frame::Lagged { from, .. } => *from,
+        };
+        let data = serde_json::to_string(frame).unwrap_or_default();
+        text.push_str(&format!("id: {seq}\ndata: {data}\n\n"));
+    }
+    Bytes::from(text)
+}
+
+fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>> {
+    let Some(id) = headers.get("last-event-id") else {
+        return Ok(None);
+    };
+    let place = id
+        .to_str()
+        .map_err(|_| "is no text".to_owned())
+        .and_then(event_place);
+    place
+        .map(Some)
+        .map_err(|message| Refusal::fault("Last-Event-ID", message))
+}

@@ -1,0 +1,83 @@
+//! The routes, each registered once for the router and for the description of the API.
+
+mod agents;
+mod agents_life;
+mod approvals;
+mod capabilities;
+mod describe;
+mod events;
+mod health;
+mod messages;
+mod path;
+mod projects;
+mod providers;
+mod runs;
+mod tasks;
+mod tokens;
+mod workflows;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::auth;
+use crate::live;
+use crate::state::App;
+
+pub(crate) use events::{filter as event_filter, place as event_place};
+
+/// Everything below this is of version 1.
+const BASE: &str = "/api/v1";
+
+/// The routes of the API, and those at the root that tell about health.
+pub(crate) fn router(app: App) -> Router {
+    // Around the nest, not within it: in there a request has lost the beginning of its path.
+    let guarded = OpenApiRouter::new()
+        .nest(BASE, guarded())
+        .route_layer(from_fn_with_state(app.clone(), auth::guard));
+    let (router, _) = open().merge(guarded).split_for_parts();
+    router.with_state(app)
+}
+
+/// What every route takes and gives, as `OpenAPI` 3.1.
+#[must_use]
+pub fn openapi() -> OpenApi {
+    let (_, mut described) = open().nest(BASE, guarded()).split_for_parts();
+    describe::complete(&mut described);
+    described
+}
+
+/// Routes that want no token.
+fn open() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(health::health))
+        .routes(routes!(health::livez))
+        .routes(routes!(health::readyz))
+}
+
+/// Routes that want a token, below [`BASE`].
+fn guarded() -> OpenApiRouter<App> {
+    let routers = [
+        describe::router(),
+        agents::router(),
+        agents_life::router(),
+        tasks::router(),
+        workflows::router(),
+        runs::router(),
+        events::router(),
+        live::router(),
+        messages::router(),
+        providers::router(),
+        projects::router(),
+        capabilities::router(),
+        approvals::router(),
+        tokens::router(),
+    ];
+    let mut all = OpenApiRouter::new();
+    for router in routers {
+        all = all.merge(router);
+    }
+    all
+}

@@ -1,0 +1,133 @@
+//! Agents: who there is, what they did and used.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use fusion_api_types::api::{self, AgentLogs, AgentMetrics, AgentPage};
+use fusion_core::{AgentId, AgentState};
+use fusion_persistence::{AgentFilter, MetricsFilter, Page, Repository, TaskFilter};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::path::Id;
+use crate::input::{parsed, time};
+use crate::page;
+use crate::precondition::{json, resource};
+use crate::problem::Result;
+use crate::query::{MAX_LIMIT, Query, word};
+use crate::state::App;
+use crate::views;
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(get))
+        .routes(routes!(logs))
+        .routes(routes!(metrics))
+}
+
+/// The agents, the newest first.
+#[utoipa::path(get, path = "/agents", tag = "agents", params(
+    ("state" = Option<Vec<String>>, Query, description = "Only those in one of these states."),
+    ("project_id" = Option<String>, Query, description = "Only those of this project."),
+    ("run_id" = Option<String>, Query, description = "Only those of this run."),
+    ("limit" = Option<u32>, Query, description = "At most so many: 1 to 500, 100 without it."),
+    ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+), responses((status = 200, body = AgentPage)))]
+async fn list(State(app): State<App>, query: Query) -> Result<Response> {
+    let mut query = query.of(&["state", "project_id", "run_id", "limit", "cursor"]);
+    let filter = AgentFilter {
+        states: query.many("state", |text| {
+            word(
+                text,
+                AgentState::from_text,
+                AgentState::ALL,
+                AgentState::as_str,
+            )
+        }),
+        project: query.one("project_id", parsed),
+        run: query.one("run_id", parsed),
+        ..AgentFilter::default()
+    };
+    let page = query.page();
+    query.finish()?;
+    let rows = page::rows(&app, &filter, page, |row| row.id).await?;
+    let (agents, total, next_cursor) = rows.map(views::agent);
+    json(
+        StatusCode::OK,
+        &AgentPage {
+            agents,
+            total,
+            next_cursor,
+        },
+    )
+}
+
+/// One agent.
+#[utoipa::path(get, path = "/agents/{id}", tag = "agents",
+    params(("id" = String, Path, description = "UUID of the agent.")),
+    responses((status = 200, body = api::Agent)))]
+async fn get(
+    State(app): State<App>,
+    Id(id): Id<AgentId>,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response> {
+    query.none()?;
+    let row = app.reader().get(id).await?;
+    resource(&headers, row.version, &views::agent(row))
+}
+
+/// What an agent did: the journals of its newest tasks, oldest first.
+#[utoipa::path(get, path = "/agents/{id}/logs", tag = "agents", params(
+    ("id" = String, Path, description = "UUID of the agent."),
+    ("limit" = Option<u32>, Query, description = "At most so many, the newest: 1 to 500, 100 without it."),
+), responses((status = 200, body = AgentLogs)))]
+async fn logs(State(app): State<App>, Id(id): Id<AgentId>, query: Query) -> Result<Response> {
+    let mut query = query.of(&["limit"]);
+    let limit = query.limit();
+    query.finish()?;
+    app.reader().get(id).await?;
+    let filter = TaskFilter {
+        agent: Some(id),
+        ..TaskFilter::default()
+    };
+    let most = limit as usize;
+    let mut entries = Vec::new();
+    for task in app.reader().list(&filter, Page::first(MAX_LIMIT)).await? {
+        entries.extend(app.reader().journal(task.id).await?);
+        if entries.len() >= most {
+            break;
+        }
+    }
+    entries.sort_by_key(|entry| (entry.started_at, entry.seq));
+    let older = entries.len().saturating_sub(most);
+    let logs = entries.into_iter().skip(older).map(views::log_entry);
+    json(
+        StatusCode::OK,
+        &AgentLogs {
+            logs: logs.collect(),
+        },
+    )
+}
+
+/// What an agent used, the newest sample first.
+#[utoipa::path(get, path = "/agents/{id}/metrics", tag = "agents", params(
+    ("id" = String, Path, description = "UUID of the agent."),
+    ("since" = Option<String>, Query, description = "Only samples of this time (RFC 3339) or later."),
+    ("limit" = Option<u32>, Query, description = "At most so many: 1 to 500, 100 without it."),
+), responses((status = 200, body = AgentMetrics)))]
+async fn metrics(State(app): State<App>, Id(id): Id<AgentId>, query: Query) -> Result<Response> {
+    let mut query = query.of(&["since", "limit"]);
+    let filter = MetricsFilter {
+        agent: Some(id),
+        since: query.one("since", time),
+        until: None,
+    };
+    let limit = query.limit();
+    query.finish()?;
+    app.reader().get(id).await?;
+    let rows = app.reader().list(&filter, Page::first(limit)).await?;
+    let metrics = rows.into_iter().map(views::sample).collect();
+    json(StatusCode::OK, &AgentMetrics { metrics })
+}

@@ -1,0 +1,157 @@
+//! The capability registry.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use fusion_api_types::api::{self, CapabilityChanges, CapabilityPage, NewCapability};
+use fusion_core::{Capability, CapabilityId};
+use fusion_persistence::{CapabilityFilter, Repository};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::path::Id;
+use crate::idempotency::{Asked, made, replayed};
+use crate::input::{Input, MAX_NAME, MAX_TEXT, parsed};
+use crate::page;
+use crate::precondition::{check, json, resource};
+use crate::problem::Result;
+use crate::query::Query;
+use crate::state::App;
+use crate::views::{self, or_empty};
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, change, delete))
+}
+
+/// The capabilities, the newest first.
+#[utoipa::path(get, path = "/capabilities", tag = "capabilities", params(
+    ("name" = Option<String>, Query, description = "Only the one of this name."),
+    ("category" = Option<String>, Query, description = "Only those of this category."),
+    ("limit" = Option<u32>, Query, description = "At most so many: 1 to 500, 100 without it."),
+    ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+), responses((status = 200, body = CapabilityPage)))]
+async fn list(State(app): State<App>, query: Query) -> Result<Response> {
+    let mut query = query.of(&["name", "category", "limit", "cursor"]);
+    let filter = CapabilityFilter {
+        name: query.one("name", parsed),
+        category: query.one("category", parsed),
+    };
+    let page = query.page();
+    query.finish()?;
+    let rows = page::rows(&app, &filter, page, |row| row.id).await?;
+    let (capabilities, total, next_cursor) = rows.map(views::capability);
+    json(
+        StatusCode::OK,
+        &CapabilityPage {
+            capabilities,
+            total,
+            next_cursor,
+        },
+    )
+}
+
+/// Makes a capability.
+#[utoipa::path(post, path = "/capabilities", tag = "capabilities", request_body = NewCapability,
+    responses((status = 201, body = api::Capability)))]
+async fn create(
+    State(app): State<App>,
+    asked: Asked,
+    query: Query,
+    input: Input,
+) -> Result<Response> {
+    query.none()?;
+    let mut fields = input.fields(&["name", "description", "category", "metadata"]);
+    let moment = app.moment();
+    let row = Capability {
+        id: CapabilityId::from_uuid(moment.ids.uuid()),
+        name: fields.needed_name("name"),
+        description: fields
+            .text("description", MAX_TEXT)
+            .unwrap_or_default()
+            .to_owned(),
+        category: fields
+            .text("category", MAX_NAME)
+            .unwrap_or_default()
+            .to_owned(),
+        metadata: or_empty(fields.object("metadata")),
+        created_at: moment.now,
+        version: 1,
+    };
+    fields.finish()?;
+    if let Some(answer) = asked.remembered(&app, &input.bytes).await? {
+        return replayed(StatusCode::CREATED, &answer);
+    }
+    let answer = views::capability(row.clone());
+    let ask = asked.ask(moment.now, &input.bytes, &answer);
+    made(
+        app.coordinator().create_record(row, ask).await,
+        StatusCode::CREATED,
+        &answer,
+    )
+}
+
+/// One capability.
+#[utoipa::path(get, path = "/capabilities/{id}", tag = "capabilities",
+    params(("id" = String, Path, description = "UUID of the capability.")),
+    responses((status = 200, body = api::Capability)))]
+async fn get(
+    State(app): State<App>,
+    Id(id): Id<CapabilityId>,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response> {
+    query.none()?;
+    let row = app.reader().get(id).await?;
+    resource(&headers, row.version, &views::capability(row))
+}
+
+/// Changes what is given of a capability.
+#[utoipa::path(patch, path = "/capabilities/{id}", tag = "capabilities",
+    request_body = CapabilityChanges,
+    params(("id" = String, Path, description = "UUID of the capability.")),
+    responses((status = 200, body = api::Capability)))]
+async fn change(
+    State(app): State<App>,
+    Id(id): Id<CapabilityId>,
+    asked: Asked,
+    headers: HeaderMap,
+    input: Input,
+) -> Result<Response> {
+    let mut row = app.reader().get(id).await?;
+    check(&headers, row.version)?;
+    let mut fields = input.fields(&["description", "category", "metadata"]);
+    if let Some(text) = fields.text("description", MAX_TEXT) {
+        text.clone_into(&mut row.description);
+    }
+    if let Some(text) = fields.text("category", MAX_NAME) {
+        text.clone_into(&mut row.category);
+    }
+    if let Some(metadata) = fields.object("metadata") {
+        row.metadata = metadata;
+    }
+    fields.finish()?;
+    app.coordinator()
+        .update_record(row.clone(), asked.plain())
+        .await?;
+    resource(&HeaderMap::new(), row.version + 1, &views::capability(row))
+}
+
+/// Takes a capability out of the registry.
+#[utoipa::path(delete, path = "/capabilities/{id}", tag = "capabilities",
+    params(("id" = String, Path, description = "UUID of the capability.")),
+    responses((status = 204, description = "It is gone.")))]
+async fn delete(
+    State(app): State<App>,
+    Id(id): Id<CapabilityId>,
+    asked: Asked,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response> {
+    query.none()?;
+    let row = app.reader().get(id).await?;
+    check(&headers, row.version)?;
+    app.coordinator().delete_record(&row, asked.plain()).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}

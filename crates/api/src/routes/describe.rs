@@ -1,0 +1,152 @@
+//! The description of the API, made of the routes themselves.
+
+use std::sync::OnceLock;
+
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use fusion_api_types::api::ProblemBody;
+use utoipa::PartialSchema;
+use utoipa::ToSchema;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, Ref, ResponseBuilder,
+};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::problem::{Refusal, Result};
+use crate::query::Query;
+use crate::state::App;
+
+/// The name of the one way to get in.
+const TOKEN: &str = "token";
+
+/// What the description is called in.
+const PROBLEM: &str = "application/problem+json";
+
+/// What every route may answer beside what it is for.
+const COMMON: [(&str, &str); 5] = [
+    ("400", "The input is wrong: every fault at once."),
+    ("401", "No token, or one that does not hold."),
+    ("403", "The scope of the token does not suffice."),
+    (
+        "429",
+        "Too much at once: `Retry-After` says when to come again.",
+    ),
+    ("503", "A needed part is down, or the server stops."),
+];
+
+/// What a route with an id may answer besides.
+const NOT_FOUND: (&str, &str) = ("404", "There is no such thing.");
+
+/// What a route that changes something may answer besides.
+const OF_CHANGES: [(&str, &str); 4] = [
+    (
+        "409",
+        "The state does not allow it, another was first, or the idempotency key was used.",
+    ),
+    ("412", "It has changed since it was read (`If-Match`)."),
+    ("413", "The body is longer than 1 MiB."),
+    ("415", "The body is not JSON."),
+];
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(document))
+}
+
+/// The description of this API.
+#[utoipa::path(get, path = "/openapi.json", tag = "description", responses(
+    (status = 200, description = "OpenAPI 3.1.", body = Object)
+))]
+async fn document(query: Query) -> Result<Response> {
+    static TEXT: OnceLock<std::result::Result<String, String>> = OnceLock::new();
+    query.none()?;
+    let text = TEXT.get_or_init(|| {
+        super::openapi()
+            .to_json()
+            .map_err(|error| error.to_string())
+    });
+    let text = text.as_ref().map_err(|error| Refusal::internal(error))?;
+    let content = (
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    Ok(([content], text.clone()).into_response())
+}
+
+/// Adds what holds for all routes.
+pub(super) fn complete(described: &mut OpenApi) {
+    described.info = InfoBuilder::new()
+        .title("fusion-kit")
+        .version("1")
+        .description(Some(
+            "Runs workflows of AI agents. Names are snake_case, ids UUIDs, times RFC 3339 in UTC, \
+             money US dollars as decimal text. Fields are only ever added: readers ignore those that \
+             they do not know.",
+        ))
+        .build();
+    described.servers = None;
+    let mut schemas = Vec::new();
+    ProblemBody::schemas(&mut schemas);
+    let components = described.components.take().unwrap_or_default();
+    let mut components = ComponentsBuilder::from(components)
+        .schema(ProblemBody::name(), ProblemBody::schema())
+        .security_scheme(
+            TOKEN,
+            SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)),
+        );
+    for (name, schema) in schemas {
+        components = components.schema(name, schema);
+    }
+    described.components = Some(components.build());
+    for (path, item) in &mut described.paths.paths {
+        let has_id = path.contains('{');
+        for (operation, changes) in [
+            (&mut item.get, false),
+            (&mut item.post, true),
+            (&mut item.put, true),
+            (&mut item.patch, true),
+            (&mut item.delete, true),
+        ] {
+            if let Some(operation) = operation {
+                complete_operation(operation, is_open(path), has_id, changes);
+            }
+        }
+    }
+}
+
+/// Whether a path wants no token.
+fn is_open(path: &str) -> bool {
+    matches!(path, "/livez" | "/readyz" | "/api/v1/health")
+}
+
+fn complete_operation(operation: &mut Operation, open: bool, has_id: bool, changes: bool) {
+    let mut told: Vec<(&str, &str)> = Vec::new();
+    if open {
+        told.extend(COMMON.iter().filter(|(status, _)| *status == "400"));
+    } else {
+        told.extend(COMMON);
+        let none: [&str; 0] = [];
+        operation.security = Some(vec![SecurityRequirement::new(TOKEN, none)]);
+    }
+    if has_id {
+        told.push(NOT_FOUND);
+    }
+    if changes {
+        told.extend(OF_CHANGES);
+    }
+    for (status, description) in told {
+        let content = ContentBuilder::new()
+            .schema(Some(Ref::from_schema_name(ProblemBody::name())))
+            .build();
+        let response = ResponseBuilder::new()
+            .description(description)
+            .content(PROBLEM, content)
+            .build();
+        let responses = &mut operation.responses.responses;
+        responses
+            .entry(status.to_owned())
+            .or_insert_with(|| response.into());
+    }
+}

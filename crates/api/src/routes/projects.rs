@@ -1,0 +1,172 @@
+//! Projects.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use fusion_api_types::api::{self, NewProject, ProjectChanges, ProjectPage};
+use fusion_core::{Project, ProjectId};
+use fusion_persistence::{ProjectFilter, Repository};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::path::Id;
+use crate::idempotency::{Asked, made, replayed};
+use crate::input::{Input, MAX_TEXT, parsed};
+use crate::page;
+use crate::precondition::{check, json, resource};
+use crate::problem::Result;
+use crate::query::Query;
+use crate::state::App;
+use crate::views::{self, or_empty};
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, change, delete))
+}
+
+/// The projects, the newest first.
+#[utoipa::path(get, path = "/projects", tag = "projects", params(
+    ("name" = Option<String>, Query, description = "Only the one of this name."),
+    ("limit" = Option<u32>, Query, description = "At most so many: 1 to 500, 100 without it."),
+    ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+), responses((status = 200, body = ProjectPage)))]
+async fn list(State(app): State<App>, query: Query) -> Result<Response> {
+    let mut query = query.of(&["name", "limit", "cursor"]);
+    let filter = ProjectFilter {
+        name: query.one("name", parsed),
+    };
+    let page = query.page();
+    query.finish()?;
+    let rows = page::rows(&app, &filter, page, |row| row.id).await?;
+    let (projects, total, next_cursor) = rows.map(views::project);
+    json(
+        StatusCode::OK,
+        &ProjectPage {
+            projects,
+            total,
+            next_cursor,
+        },
+    )
+}
+
+/// Makes a project.
+#[utoipa::path(post, path = "/projects", tag = "projects", request_body = NewProject,
+    responses((status = 201, body = api::Project)))]
+async fn create(
+    State(app): State<App>,
+    asked: Asked,
+    query: Query,
+    input: Input,
+) -> Result<Response> {
+    query.none()?;
+    let mut fields = input.fields(&[
+        "name",
+        "description",
+        "message_queue_config",
+        "default_provider_id",
+        "metadata",
+    ]);
+    let moment = app.moment();
+    let row = Project {
+        id: ProjectId::from_uuid(moment.ids.uuid()),
+        name: fields.needed_name("name"),
+        description: fields
+            .text("description", MAX_TEXT)
+            .unwrap_or_default()
+            .to_owned(),
+        message_queue_config: or_empty(fields.object("message_queue_config")),
+        default_provider_id: fields.read("default_provider_id", parsed),
+        created_at: moment.now,
+        updated_at: moment.now,
+        metadata: or_empty(fields.object("metadata")),
+        version: 1,
+    };
+    fields.finish()?;
+    if let Some(answer) = asked.remembered(&app, &input.bytes).await? {
+        return replayed(StatusCode::CREATED, &answer);
+    }
+    let answer = views::project(row.clone());
+    let ask = asked.ask(moment.now, &input.bytes, &answer);
+    made(
+        app.coordinator().create_record(row, ask).await,
+        StatusCode::CREATED,
+        &answer,
+    )
+}
+
+/// One project.
+#[utoipa::path(get, path = "/projects/{id}", tag = "projects",
+    params(("id" = String, Path, description = "UUID of the project.")),
+    responses((status = 200, body = api::Project)))]
+async fn get(
+    State(app): State<App>,
+    Id(id): Id<ProjectId>,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response> {
+    query.none()?;
+    let row = app.reader().get(id).await?;
+    resource(&headers, row.version, &views::project(row))
+}
+
+/// Changes what is given of a project.
+#[utoipa::path(patch, path = "/projects/{id}", tag = "projects", request_body = ProjectChanges,
+    params(("id" = String, Path, description = "UUID of the project.")),
+    responses((status = 200, body = api::Project)))]
+async fn change(
+    State(app): State<App>,
+    Id(id): Id<ProjectId>,
+    asked: Asked,
+    headers: HeaderMap,
+    input: Input,
+) -> Result<Response> {
+    let mut row = app.reader().get(id).await?;
+    check(&headers, row.version)?;
+    let mut fields = input.fields(&[
+        "name",
+        "description",
+        "message_queue_config",
+        "default_provider_id",
+        "metadata",
+    ]);
+    if fields.has("name") {
+        row.name = fields.needed_name("name");
+    }
+    if let Some(text) = fields.text("description", MAX_TEXT) {
+        text.clone_into(&mut row.description);
+    }
+    if let Some(config) = fields.object("message_queue_config") {
+        row.message_queue_config = config;
+    }
+    if fields.has("default_provider_id") {
+        row.default_provider_id = fields.read("default_provider_id", parsed);
+    }
+    if let Some(metadata) = fields.object("metadata") {
+        row.metadata = metadata;
+    }
+    fields.finish()?;
+    row.updated_at = app.moment().now;
+    app.coordinator()
+        .update_record(row.clone(), asked.plain())
+        .await?;
+    resource(&HeaderMap::new(), row.version + 1, &views::project(row))
+}
+
+/// Takes a project away that nothing refers to.
+#[utoipa::path(delete, path = "/projects/{id}", tag = "projects",
+    params(("id" = String, Path, description = "UUID of the project.")),
+    responses((status = 204, description = "It is gone.")))]
+async fn delete(
+    State(app): State<App>,
+    Id(id): Id<ProjectId>,
+    asked: Asked,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response> {
+    query.none()?;
+    let row = app.reader().get(id).await?;
+    check(&headers, row.version)?;
+    app.coordinator().delete_record(&row, asked.plain()).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}

@@ -1,0 +1,231 @@
+//! Stored providers. A key goes in and comes out nowhere.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use fusion_api_types::ProviderTest;
+use fusion_api_types::api::{self, NewProvider, ProviderChanges, ProviderPage, RateLimits};
+use fusion_core::{AgentState, ProviderConfig, ProviderId};
+use fusion_persistence::{AgentFilter, Page, ProviderFilter, Repository};
+use serde_json::Value;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::path::Id;
+use crate::idempotency::{Asked, made, replayed};
+use crate::input::{Fields, Input, parsed};
+use crate::page;
+use crate::precondition::{check, json, resource};
+use crate::problem::{Refusal, Result};
+use crate::query::{MAX_LIMIT, Query};
+use crate::state::App;
+use crate::views;
+
+/// The longest key, in characters.
+const MAX_KEY: usize = 8 * 1024;
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, change, delete))
+        .routes(routes!(test))
+}
+
+/// The stored providers, the newest first.
+#[utoipa::path(get, path = "/providers", tag = "providers", params(
+    ("name" = Option<String>, Query, description = "Only the one of this name."),
+    ("provider_type" = Option<String>, Query, description = "Only those of this type."),
+    ("enabled" = Option<bool>, Query, description = "Only those that are enabled, or not."),
+    ("limit" = Option<u32>, Query, description = "At most so many: 1 to 500, 100 without it."),
+    ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+), responses((status = 200, body = ProviderPage)))]
+async fn list(State(app): State<App>, query: Query) -> Result<Response> {
+    let mut query = query.of(&["name", "provider_type", "enabled", "limit", "cursor"]);
+    let filter = ProviderFilter {
+        name: query.one("name", parsed),
+        provider_type: query.one("provider_type", parsed),
+        enabled: query.one("enabled", |text| {
+            text.parse().map_err(|_| "must be true or false".to_owned())
+        }),
+    };
+    let page = query.page();
+    query.finish()?;
+    let rows = page::rows(&app, &filter, page, |row| row.id).await?;
+    let (providers, total, next_cursor) = rows.map(views::provider);
+    json(
+        StatusCode::OK,
+        &ProviderPage {
+            providers,
+            total,
+            next_cursor,
+        },
+    )
+}
+
+/// Stores a provider; runs can use it from now on. Nobody is asked.
+#[utoipa::path(post, path = "/providers", tag = "providers", request_body = NewProvider,
+    responses((status = 201, body = api::Provider)))]
+async fn create(
+    State(app): State<App>,
+    asked: Asked,
+    query: Query,
+    input: Input,
+) -> Result<Response> {
+    query.none()?;
+    let mut fields = input.fields(&[
+        "name",
+        "provider_type",
+        "api_endpoint",
+        "credentials",
+        "rate_limits",
+        "max_concurrent",
+        "allow_plain_http",
+        "allow_private_addresses",
+    ]);
+    let own = |text: Option<&str>| text.map(str::to_owned);
+    let new = NewProvider {
+        name: fields.needed_name("name"),
+        provider_type: own(fields.name("provider_type")),
+        api_endpoint: own(fields.text("api_endpoint", 2048)),
+        credentials: own(fields.text("credentials", MAX_KEY)),
+        rate_limits: rate_limits(&mut fields),
+        max_concurrent: fields.number("max_concurrent"),
+        allow_plain_http: fields.flag("allow_plain_http").unwrap_or_default(),
+        allow_private_addresses: fields.flag("allow_private_addresses").unwrap_or_default(),
+    };
+    fields.finish()?;
+    if let Some(answer) = asked.remembered(&app, &input.bytes).await? {
+        return replayed(StatusCode::CREATED, &answer);
+    }
+    let row = app.parts.desk.row(&new)?;
+    let answer = views::provider(row.clone());
+    let ask = asked.ask(app.moment().now, &input.bytes, &answer);
+    let stored = app.coordinator().create_record(row.clone(), ask).await;
+    if stored.is_ok() {
+        app.parts.desk.use_row(&row);
+    }
+    made(stored, StatusCode::CREATED, &answer)
+}
+
+fn rate_limits(fields: &mut Fields<'_>) -> Option<RateLimits> {
+    let Value::Object(given) = fields.object("rate_limits")? else {
+        return None;
+    };
+    let unknown = |name: &&String| *name != "requests_per_minute" && *name != "tokens_per_minute";
+    if let Some(name) = given.keys().find(unknown) {
+        let shown: String = name.chars().take(64).collect();
+        fields.add("rate_limits", format!("there is no limit '{shown}'"));
+    }
+    let read = serde_json::from_value::<RateLimits>(Value::Object(given));
+    if read.is_err() {
+        fields.add(
+            "rate_limits",
+            "must hold whole numbers: requests_per_minute, tokens_per_minute",
+        );
+    }
+    read.ok()
+}
+
+/// One provider.
+#[utoipa::path(get, path = "/providers/{id}", tag = "providers",
+    params(("id" = String, Path, description = "UUID of the provider.")),
+    responses((status = 200, body = api::Provider)))]
+async fn get(
+    State(app): State<App>,
+    Id(id): Id<ProviderId>,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response> {
+    query.none()?;
+    let row = app.reader().get(id).await?;
+    resource(&headers, row.version, &views::provider(row))
+}
+
+/// Lets runs use a provider or not, and sets its limits.
+#[utoipa::path(patch, path = "/providers/{id}", tag = "providers", request_body = ProviderChanges,
+    params(("id" = String, Path, description = "UUID of the provider.")),
+    responses((status = 200, body = api::Provider)))]
+async fn change(
+    State(app): State<App>,
+    Id(id): Id<ProviderId>,
+    asked: Asked,
+    headers: HeaderMap,
+    input: Input,
+) -> Result<Response> {
+    let mut row = app.reader().get(id).await?;
+    check(&headers, row.version)?;
+    let mut fields = input.fields(&["enabled", "rate_limits"]);
+    if let Some(enabled) = fields.flag("enabled") {
+        row.enabled = enabled;
+    }
+    if let Some(limits) = rate_limits(&mut fields) {
+        row.rate_limits.requests_per_minute = limits.requests_per_minute;
+        row.rate_limits.tokens_per_minute = limits.tokens_per_minute;
+    }
+    fields.finish()?;
+    app.coordinator()
+        .update_record(row.clone(), asked.plain())
+        .await?;
+    row.version += 1;
+    app.parts.desk.use_row(&row);
+    resource(&HeaderMap::new(), row.version, &views::provider(row))
+}
+
+/// Takes a provider away that no living agent asks.
+#[utoipa::path(delete, path = "/providers/{id}", tag = "providers",
+    params(("id" = String, Path, description = "UUID of the provider.")),
+    responses((status = 204, description = "It is gone.")))]
+async fn delete(
+    State(app): State<App>,
+    Id(id): Id<ProviderId>,
+    asked: Asked,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response> {
+    query.none()?;
+    let row = app.reader().get(id).await?;
+    check(&headers, row.version)?;
+    refuse_if_needed(&app, &row).await?;
+    app.coordinator().delete_record(&row, asked.plain()).await?;
+    app.parts.desk.forget(&row.name);
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn refuse_if_needed(app: &App, row: &ProviderConfig) -> Result<()> {
+    let living = AgentFilter {
+        states: AgentState::ALL
+            .iter()
+            .copied()
+            .filter(|state| *state != AgentState::Terminated)
+            .collect(),
+        ..AgentFilter::default()
+    };
+    let mut after = None;
+    loop {
+        let page = Page {
+            after,
+            limit: MAX_LIMIT,
+        };
+        let agents = app.reader().list(&living, page).await?;
+        if let Some(agent) = agents.iter().find(|agent| agent.provider == row.name) {
+            return Err(Refusal::conflict(format!(
+                "the provider '{}' is in use: the agent '{}' asks it",
+                row.name, agent.name
+            )));
+        }
+        match agents.last() {
+            Some(last) => after = Some(last.id),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Makes a real call and tells what came of it.
+#[utoipa::path(post, path = "/providers/{id}/test", tag = "providers",
+    params(("id" = String, Path, description = "UUID of the provider.")),
+    responses((status = 200, body = ProviderTest)))]
+async fn test(State(app): State<App>, Id(id): Id<ProviderId>, query: Query) -> Result<Response> {
+    query.none()?;
+    let row = app.reader().get(id).await?;
+    json(StatusCode::OK, &app.parts.desk.test(&row).await?)
+}

@@ -1,0 +1,123 @@
+//! Tokens of the API.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use fusion_api_types::api::{NewToken, TokenMade, TokenPage};
+use fusion_core::{ApiToken, ApiTokenId, TokenScope};
+use fusion_persistence::{Repository, TokenFilter};
+use secrecy::ExposeSecret;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::path::Id;
+use crate::auth::{hash_of, new_secret};
+use crate::idempotency::Asked;
+use crate::input::{Input, time};
+use crate::page;
+use crate::precondition::json;
+use crate::problem::{Refusal, Result};
+use crate::query::{Query, word};
+use crate::state::App;
+use crate::views;
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(revoke))
+}
+
+/// The tokens, the newest first.
+#[utoipa::path(get, path = "/tokens", tag = "tokens", params(
+    ("limit" = Option<u32>, Query, description = "At most so many: 1 to 500, 100 without it."),
+    ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+), responses((status = 200, body = TokenPage)))]
+async fn list(State(app): State<App>, query: Query) -> Result<Response> {
+    let mut query = query.of(&["limit", "cursor"]);
+    let page = query.page();
+    query.finish()?;
+    let rows = page::rows(&app, &TokenFilter::default(), page, |row| row.id).await?;
+    let (tokens, total, next_cursor) = rows.map(|row| views::token(&row));
+    json(
+        StatusCode::OK,
+        &TokenPage {
+            tokens,
+            total,
+            next_cursor,
+        },
+    )
+}
+
+/// Makes a token. It is in the answer and never shown again, so an `Idempotency-Key` is refused here:
+/// the answer could not be given a second time.
+#[utoipa::path(post, path = "/tokens", tag = "tokens", request_body = NewToken,
+    responses((status = 201, body = TokenMade)))]
+async fn create(
+    State(app): State<App>,
+    asked: Asked,
+    query: Query,
+    input: Input,
+) -> Result<Response> {
+    query.none()?;
+    if asked.has_key() {
+        let message = "can't be used here: a token is shown once and not kept";
+        return Err(Refusal::fault("Idempotency-Key", message));
+    }
+    let mut fields = input.fields(&["name", "scope", "expires_at"]);
+    let moment = app.moment();
+    let name = fields.needed_name("name");
+    let scope = fields.needed("scope", |text| {
+        word(
+            text,
+            TokenScope::from_text,
+            TokenScope::ALL,
+            TokenScope::as_str,
+        )
+    });
+    let expires_at = fields.read("expires_at", time);
+    if expires_at.is_some_and(|end| end <= moment.now) {
+        fields.add("expires_at", "has passed");
+    }
+    fields.finish()?;
+    let secret = new_secret().map_err(|error| Refusal::internal(&error.to_string()))?;
+    let row = ApiToken {
+        id: ApiTokenId::from_uuid(moment.ids.uuid()),
+        name,
+        hash: hash_of(secret.expose_secret()),
+        scope: scope.unwrap_or(TokenScope::Read),
+        created_at: moment.now,
+        expires_at,
+        last_used_at: None,
+        revoked_at: None,
+        version: 1,
+    };
+    let made = TokenMade {
+        token: views::token(&row),
+        secret: secret.expose_secret().to_owned(),
+    };
+    app.coordinator().create_record(row, asked.plain()).await?;
+    json(StatusCode::CREATED, &made)
+}
+
+/// Takes a token away for good; its row stays, so that events which name it can be read.
+#[utoipa::path(delete, path = "/tokens/{id}", tag = "tokens",
+    params(("id" = String, Path, description = "UUID of the token.")),
+    responses((status = 204, description = "It is refused from now on.")))]
+async fn revoke(
+    State(app): State<App>,
+    Id(id): Id<ApiTokenId>,
+    asked: Asked,
+    query: Query,
+) -> Result<Response> {
+    query.none()?;
+    let row = app.reader().get(id).await?;
+    if row.revoked_at.is_none() {
+        let row = ApiToken {
+            revoked_at: Some(app.moment().now),
+            ..row
+        };
+        app.coordinator().update_record(row, asked.plain()).await?;
+    }
+    app.door.forget();
+    Ok(StatusCode::NO_CONTENT.into_response())
+}

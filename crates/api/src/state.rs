@@ -1,0 +1,101 @@
+//! What every handler can reach.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use fusion_coordination::Coordinator;
+use fusion_core::{Clock, IdSource, Moment};
+use fusion_messaging::Bus;
+use fusion_persistence::Reader;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::Door;
+use crate::desk::ProviderDesk;
+use crate::live::Hub;
+use crate::origin::Names;
+
+/// What the API is made of.
+#[derive(Clone)]
+pub struct Parts {
+    /// Reads. It answers at once when the database is away, so that a request is told so.
+    pub reader: Arc<dyn Reader>,
+    /// Changes.
+    pub coordinator: Coordinator,
+    /// Says that there is something new to read.
+    pub bus: Arc<dyn Bus>,
+    /// Knows the providers.
+    pub desk: Arc<dyn ProviderDesk>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Makes ids.
+    pub ids: Arc<dyn IdSource>,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").finish_non_exhaustive()
+    }
+}
+
+/// How the API behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// By which names clients may call this server.
+    pub names: Names,
+    /// Of the program.
+    pub version: String,
+    /// The folder that holds the data; paths in definitions that name no folder begin below it.
+    pub data_dir: PathBuf,
+}
+
+/// What handlers share.
+#[derive(Debug, Clone)]
+pub(crate) struct App(Arc<Shared>);
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) parts: Parts,
+    pub(crate) options: Options,
+    pub(crate) door: Door,
+    pub(crate) hub: Hub,
+    /// Names this start of the server.
+    pub(crate) server_id: String,
+    /// Is cancelled when the server begins to stop.
+    pub(crate) stopping: CancellationToken,
+}
+
+impl App {
+    pub(crate) fn new(parts: Parts, options: Options, stopping: CancellationToken) -> Self {
+        Self(Arc::new(Shared {
+            door: Door::new(Arc::clone(&parts.reader), Arc::clone(&parts.clock)),
+            hub: Hub::new(Arc::clone(&parts.reader), Arc::clone(&parts.bus)),
+            server_id: parts.ids.uuid().to_string(),
+            parts,
+            options,
+            stopping,
+        }))
+    }
+
+    pub(crate) fn reader(&self) -> &(dyn Reader + 'static) {
+        self.0.parts.reader.as_ref()
+    }
+
+    pub(crate) fn coordinator(&self) -> &Coordinator {
+        &self.0.parts.coordinator
+    }
+
+    pub(crate) fn moment(&self) -> Moment<'_> {
+        Moment {
+            now: self.0.parts.clock.now(),
+            ids: self.0.parts.ids.as_ref(),
+        }
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}

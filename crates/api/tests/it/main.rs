@@ -1,0 +1,4 @@
+//! What the description of the API says.
+
+#[cfg(test)]
+mod contract;

@@ -1,0 +1,47 @@
+//! What `serve` asks for and says.
+
+use serde_json::json;
+
+use crate::support::{Fake, fusion_kit, problem};
+
+fn ready() -> Fake {
+    Fake {
+        report: json!({
+            "url": "http://127.0.0.1:8000", "token_file": "/my data/token",
+            "data_dir": "/my data", "pid": 7, "version": "0.1.0",
+        }),
+        ..Fake::default()
+    }
+}
+
+#[tokio::test]
+async fn a_server_says_where_it_listens_and_how_to_get_in() {
+    let said = fusion_kit("serve", &ready()).await;
+    let out = "\
+fusion-kit serves http://127.0.0.1:8000
+  data   /my data
+  token  /my data/token
+  try    curl -H \"Authorization: Bearer $(cat '/my data/token')\" http://127.0.0.1:8000/api/v1/runs
+";
+    assert_eq!(
+        (said.code, said.out.as_str(), said.err.as_str()),
+        (0, out, "")
+    );
+}
+
+#[tokio::test]
+async fn what_is_served_is_told_as_json_and_asked_as_typed() {
+    let backend = ready();
+    let line = "serve --host 0.0.0.0 --port 0 --allow-plain-http --json";
+    let said = fusion_kit(line, &backend).await;
+    let told: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(told, backend.report);
+    let asked = r#"ServeRequest { host: Some("0.0.0.0"), port: Some(0), allow_plain_http: true }"#;
+    assert_eq!(*backend.asked.lock().unwrap(), [asked]);
+    let said = fusion_kit("serve", &Fake::refusing(problem("the port is taken"))).await;
+    assert_eq!(
+        (said.code, said.err.as_str()),
+        (1, "error: the port is taken\n")
+    );
+    assert_eq!(fusion_kit("serve --port 65536", &backend).await.code, 2);
+}

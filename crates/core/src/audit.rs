@@ -1,0 +1,86 @@
+//! Who asked for a change, and the event that tells it.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{ApiTokenId, EventId, EventType, Moment, NewEvent, Severity};
+
+/// The topic of what people change.
+const TOPIC: &str = "system.audit";
+
+/// Who asked, as the API knows them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// The token that was shown.
+    pub token: ApiTokenId,
+    /// Its name.
+    pub name: String,
+}
+
+impl Actor {
+    /// Tells what was done (`created`, say) to what kind of thing (`project`).
+    #[must_use]
+    pub fn changed(&self, done: &str, kind: &str, id: Uuid, moment: Moment<'_>) -> NewEvent {
+        NewEvent {
+            id: EventId::from_uuid(moment.ids.uuid()),
+            timestamp: moment.now,
+            event_type: EventType::RecordChanged,
+            severity: Severity::Info,
+            source_agent_id: None,
+            source_component: "api".to_owned(),
+            run_id: None,
+            data: json!({
+                "actor": { "token_id": self.token, "name": self.name },
+                "action": done,
+                "resource_type": kind,
+                "resource_id": id,
+            }),
+            message: format!("{} {done} {kind} {id}", self.name),
+            message_queue_topic: Some(TOPIC.to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::Actor;
+    use crate::{ApiTokenId, EventType, IdSource, Moment};
+
+    #[derive(Debug)]
+    struct Always(Uuid);
+
+    impl IdSource for Always {
+        fn uuid(&self) -> Uuid {
+            self.0
+        }
+    }
+
+    #[test]
+    fn a_change_is_told_with_who_made_it_and_never_with_a_token() {
+        let id = Uuid::from_u128(7);
+        let actor = Actor {
+            token: ApiTokenId::from_uuid(Uuid::from_u128(1)),
+            name: "ci".to_owned(),
+        };
+        let moment = Moment {
+            now: "2026-11-23T16:21:19Z".parse().unwrap(),
+            ids: &Always(id),
+        };
+        let told = actor.changed("created", "project", id, moment);
+        assert_eq!(
+            (told.event_type, told.message.as_str(), told.data),
+            (
+                EventType::RecordChanged,
+                "ci created project 00000000-0000-0000-0000-000000000007",
+                json!({
+                    "actor": { "token_id": "00000000-0000-0000-0000-000000000001", "name": "ci" },
+                    "action": "created", "resource_type": "project",
+                    "resource_id": "00000000-0000-0000-0000-000000000007",
+                })
+            )
+        );
+    }
+}

@@ -1,0 +1,95 @@
+//! Runs on a server.
+
+use std::time::Duration;
+
+use fusion_api_types::{Problem, RunDetail, RunSummary, api};
+use fusion_cli::{Progress, RunRequest};
+use serde_json::json;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::Remote;
+use crate::files::{read_file, typed_inputs};
+use crate::find::no_runs;
+use crate::problems;
+
+/// How often progress is asked for.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// How long the server may wait for the end of a run before it answers, in seconds, where nobody
+/// watches.
+const WAIT: u64 = 20;
+
+impl Remote {
+    pub(crate) async fn list_runs(&self, limit: u32) -> Result<Vec<RunSummary>, Problem> {
+        self.rows("/runs", "runs", &[], limit as usize).await
+    }
+
+    pub(crate) async fn show_run(&self, run: Option<&str>) -> Result<RunDetail, Problem> {
+        let id = match run {
+            Some(text) => self.id("/runs", "runs", text).await?,
+            None => {
+                let newest = self.list_runs(1).await?.into_iter().next();
+                newest.ok_or_else(no_runs)?.id
+            }
+        };
+        self.client.get(&format!("/runs/{id}"), &[]).await
+    }
+
+    /// Stores the file, starts it and watches it. The server goes on with it when this is stopped.
+    pub(crate) async fn run(
+        &self,
+        request: &RunRequest,
+        progress: &mut dyn Progress,
+        stop: &CancellationToken,
+    ) -> Result<RunDetail, Problem> {
+        let file = read_file(&request.file)?;
+        let inputs = typed_inputs(&file.definition, &request.inputs)
+            .map_err(|faults| problems::of_inputs(&faults))?;
+        let new = api::NewWorkflow {
+            source: file.source,
+            project_id: None,
+            base_dir: Some(file.base_dir.display().to_string()),
+        };
+        let workflow: api::Workflow = self.client.post("/workflows", &new).await?;
+        let path = format!("/workflows/{}/start", workflow.id);
+        let started: api::RunStarted = self
+            .client
+            .post(&path, &json!({ "inputs": inputs }))
+            .await?;
+        self.watch(&started.run_id, progress, stop).await
+    }
+
+    /// Tells how a run goes until it ends.
+    async fn watch(
+        &self,
+        run: &str,
+        progress: &mut dyn Progress,
+        stop: &CancellationToken,
+    ) -> Result<RunDetail, Problem> {
+        let path = format!("/runs/{run}");
+        let wait = if progress.is_shown() {
+            Vec::new()
+        } else {
+            vec![("wait", WAIT.to_string())]
+        };
+        loop {
+            let look = async {
+                let detail: RunDetail = self.client.get(&path, &wait).await?;
+                Ok::<_, Problem>(detail)
+            };
+            let detail = tokio::select! {
+                detail = look => detail?,
+                () = stop.cancelled() => return self.client.get(&path, &[]).await,
+            };
+            progress.update(&detail);
+            if detail.summary.is_final() || stop.is_cancelled() {
+                return Ok(detail);
+            }
+            tokio::select! {
+                () = sleep(LOOK) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The work of `serve`: the API on a data directory that this process owns.
+
+mod address;
+mod announcement;
+mod token;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use fusion_api::{Listening, Names, Options, Parts};
+use fusion_api_types::{Problem, ProblemKind, ServerReady};
+use fusion_cli::{Ready, ServeRequest, Server};
+use fusion_persistence::Reader;
+use fusion_providers::Registry;
+use tokio::task::JoinError;
+use tokio_util::sync::CancellationToken;
+
+use crate::backend::LocalBackend;
+use crate::data_dir::DataDir;
+use crate::master_key;
+use crate::problems;
+use crate::providers::Desk;
+use crate::signals::stop_on_signal;
+use crate::system::{SystemClock, SystemIds};
+use crate::wiring::Engine;
+
+use announcement::Announcement;
+pub(crate) use token::read as read_token;
+
+#[async_trait]
+impl Server for LocalBackend {
+    async fn serve(&self, request: &ServeRequest, ready: &mut dyn Ready) -> Result<(), Problem> {
+        let address = address::of(request, self.config())?;
+        let data_dir = self.data_dir()?;
+        let listening = Listening::at(address)
+            .await
+            .map_err(|error| address::taken(address, &error))?;
+        let registry = self.registry_of(&[]);
+        let engine = self.engine(&data_dir, Arc::clone(&registry)).await?;
+        let served = self
+            .serve_on(
+                &engine,
+                Place {
+                    data_dir: &data_dir,
+                    registry,
+                },
+                listening,
+                ready,
+            )
+            .await;
+        engine.close().await;
+        served
+    }
+}
+
+/// What is served.
+struct Place<'a> {
+    data_dir: &'a DataDir,
+    registry: Arc<Registry>,
+}
+
+impl LocalBackend {
+    async fn serve_on(
+        &self,
+        engine: &Engine,
+        place: Place<'_>,
+        listening: Listening,
+        ready: &mut dyn Ready,
+    ) -> Result<(), Problem> {
+        let Place { data_dir, registry } = place;
+        // The API tells a client at once that the database is away; the engine waits for it.
+        let store = engine.store().clone().into_inner();
+        let desk = Desk::new(self.clone(), registry, engine.redis());
+        for row in master_key::stored(&store).await? {
+            desk.show(&row);
+        }
+        let token_file = token::file(data_dir, engine.coordinator(), &store).await?;
+        let told = ServerReady {
+            url: format!("http://{}", listening.address()),
+            token_file: token_file.display().to_string(),
+            data_dir: data_dir.path().display().to_string(),
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let options = Options {
+            names: Names::new(listening.address(), &self.config().api_hosts()),
+            version: told.version.clone(),
+            data_dir: data_dir.path().to_path_buf(),
+        };
+        let parts = Parts {
+            reader: Arc::new(store) as Arc<dyn Reader>,
+            coordinator: engine.coordinator().clone(),
+            bus: Arc::clone(engine.bus()),
+            desk: Arc::new(desk),
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(SystemIds::new()),
+        };
+        let announced = Announcement::write(data_dir, &told)?;
+        let working = Working { engine };
+        let serving = |stop| fusion_api::serve(listening, parts, options, stop);
+        let ended = working.until_stopped(serving, || ready.ready(&told)).await;
+        announced.withdraw();
+        ended
+    }
+}
+
+fn broke_off(why: &str) -> Problem {
+    Problem::new(
+        ProblemKind::Internal,
+        format!("the server broke off: {why}"),
+    )
+}
+
+/// A server at work.
+struct Working<'a> {
+    engine: &'a Engine,
+}
+
+impl Working<'_> {
+    /// Serves and drives runs until a signal comes; then waits for both.
+    async fn until_stopped<S>(
+        self,
+        serve: impl FnOnce(CancellationToken) -> S,
+        ready: impl FnOnce() -> Result<(), Problem>,
+    ) -> Result<(), Problem>
+    where
+        S: Future<Output = ()> + Send + 'static,
+    {
+        let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
+        let engine = self.engine;
+        engine.spawn(stop_on_signal(stop.clone(), ended.clone()));
+        let coordinator = engine.coordinator().clone();
+        let driving = engine.spawn({
+            let stop = stop.clone();
+            async move { coordinator.host(&stop).await }
+        });
+        let serving = engine.spawn(serve(stop.clone()));
+        if let Err(problem) = ready() {
+            tracing::warn!(%problem, "nobody could be told that the server is ready");
+            stop.cancel();
+        }
+        let served = serving.await;
+        stop.cancel();
+        let driven = driving.await;
+        ended.cancel();
+        let broke = |error: JoinError| broke_off(&error.to_string());
+        served.map_err(broke)?;
+        driven
+            .map_err(broke)?
+            .map_err(|error| problems::of_engine(&error))
+    }
+}

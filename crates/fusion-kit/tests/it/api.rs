@@ -1,0 +1,11 @@
+//! The API of the real binary, over real sockets.
+
+mod access;
+mod agents;
+mod client;
+mod commands;
+mod events;
+mod input;
+mod lifecycle;
+mod runs;
+mod writes;

@@ -1,0 +1,206 @@
+//! Who gets in.
+
+use serde_json::{Value, json};
+
+use super::client::{Request, Serving};
+use crate::support::Project;
+
+/// What is public.
+const OPEN: [&str; 3] = ["/livez", "/readyz", "/api/v1/health"];
+
+/// Every operation of the description: method and path, with an id that names nothing.
+async fn operations(serving: &Serving) -> Vec<(String, String)> {
+    let described = serving.get("/api/v1/openapi.json").await.expect(200).json();
+    let mut found = Vec::new();
+    for (path, item) in described["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys() {
+            let path = path.replace("{id}", "019ab3c4-0000-7000-8000-000000000000");
+            found.push((method.to_uppercase(), path));
+        }
+    }
+    assert!(found.len() > 40, "{found:?}");
+    found
+}
+
+async fn token(serving: &Serving, name: &str, scope: &str) -> String {
+    let made = serving
+        .post("/api/v1/tokens", &json!({ "name": name, "scope": scope }))
+        .await;
+    made.expect(201).json()["secret"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+fn with(serving: &Serving, token: &str, method: &str, path: &str) -> Request {
+    Request::new(serving.address, method, path)
+        .header("Authorization", &format!("Bearer {token}"))
+        .json(&json!({}))
+}
+
+#[tokio::test]
+async fn every_route_but_those_of_health_wants_a_token() {
+    let project = Project::new();
+    let serving = Serving::on(&project).await;
+    for (method, path) in operations(&serving).await {
+        let bare = Request::new(serving.address, &method, &path).json(&json!({}));
+        let wrong = [None, Some("Bearer fk_wrong"), Some("Basic YTpi")];
+        for given in wrong {
+            let request = match given {
+                Some(value) => bare.clone().header("Authorization", value),
+                None => bare.clone(),
+            };
+            let answer = request.send().await;
+            if OPEN.contains(&path.as_str()) {
+                assert_eq!(answer.status, 200, "{method} {path}");
+            } else {
+                // After many of these the server tells to wait.
+                assert!(
+                    matches!(answer.status, 401 | 429),
+                    "{method} {path} {answer:?}"
+                );
+                assert_eq!(answer.headers["content-type"], "application/problem+json");
+            }
+        }
+    }
+    // Who has a token is let in all the same.
+    serving.get("/api/v1/runs").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_scope_suffices_for_what_it_says_and_for_nothing_more() {
+    let project = Project::new();
+    let serving = Serving::on(&project).await;
+    let reader = token(&serving, "reader", "read").await;
+    let worker = token(&serving, "worker", "operate").await;
+    for (method, path) in operations(&serving).await {
+        if OPEN.contains(&path.as_str()) || path.ends_with("/stream") {
+            continue;
+        }
+        let is_look = method == "GET" || path.ends_with("/ws/tickets");
+        let is_keys = path.contains("/tokens") || (path.contains("/providers") && !is_look);
+        let may = [is_look && !is_keys, !is_keys];
+        for (token, may) in [&reader, &worker].into_iter().zip(may) {
+            let answer = with(&serving, token, &method, &path).send().await;
+            assert_eq!(answer.status != 403, may, "{method} {path} {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_was_taken_away_is_refused_at_once() {
+    let project = Project::new();
+    let serving = Serving::on(&project).await;
+    let secret = token(&serving, "short", "read").await;
+    let look = || with(&serving, &secret, "GET", "/api/v1/runs");
+    look().send().await.expect(200);
+    let tokens = serving.get("/api/v1/tokens").await.expect(200);
+    assert!(!tokens.body.contains(&secret), "a token is shown once");
+    let id = tokens.json()["tokens"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let revoke = serving.request("DELETE", &format!("/api/v1/tokens/{id}"));
+    revoke.send().await.expect(204);
+    look().send().await.expect(401);
+    revoke.send().await.expect(204);
+}
+
+#[tokio::test]
+async fn a_token_that_has_expired_is_refused() {
+    let project = Project::new();
+    let serving = Serving::on(&project).await;
+    let past = json!({ "name": "old", "scope": "read", "expires_at": "2020-01-01T00:00:00Z" });
+    let answer = serving
+        .post("/api/v1/tokens", &past)
+        .await
+        .expect(400)
+        .json();
+    assert_eq!(answer["details"], json!(["/expires_at: has passed"]));
+}
+
+#[tokio::test]
+async fn a_ticket_opens_one_socket() {
+    let project = Project::new();
+    let serving = Serving::on(&project).await;
+    let ticket = serving
+        .request("POST", "/api/v1/ws/tickets")
+        .send()
+        .await
+        .expect(201)
+        .json();
+    let path = format!(
+        "/api/v1/ws/events?ticket={}",
+        ticket["ticket"].as_str().unwrap()
+    );
+    let open = Request::new(serving.address, "GET", &path)
+        .header("Upgrade", "websocket")
+        .header("Sec-WebSocket-Version", "13")
+        .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+    // Let in, but without `Connection: upgrade` it is no handshake.
+    open.send().await.expect(400);
+    open.send().await.expect(401);
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_is_refused_whatever_it_shows() {
+    let project = Project::new();
+    let serving = Serving::on(&project).await;
+    let port = serving.address.port();
+    let ask = |host: &str, origin: Option<&str>| {
+        let request = serving.request("GET", "/api/v1/runs").header("Host", host);
+        match origin {
+            Some(origin) => request.header("Origin", origin),
+            None => request,
+        }
+    };
+    let own = format!("127.0.0.1:{port}");
+    let statuses = [
+        ask(&own, None).send().await,
+        ask(&own, Some(&format!("http://{own}"))).send().await,
+        ask(&format!("evil.example:{port}"), None).send().await,
+        ask(&own, Some("http://evil.example")).send().await,
+        ask(&own, Some("null")).send().await,
+        ask(&own, None).header("Host", "evil.example").send().await,
+    ]
+    .map(|answer| answer.status);
+    assert_eq!(statuses, [200, 200, 421, 403, 403, 421]);
+    let answer = ask(&own, Some(&format!("http://{own}"))).send().await;
+    assert_eq!(answer.headers.get("access-control-allow-origin"), None);
+    assert_eq!(answer.headers["x-content-type-options"], "nosniff");
+    assert_eq!(answer.headers["cache-control"], "no-store");
+}
+
+#[tokio::test]
+async fn who_changed_something_is_in_the_log() {
+    let project = Project::new();
+    let serving = Serving::on(&project).await;
+    let worker = token(&serving, "ci", "operate").await;
+    let make = with(&serving, &worker, "POST", "/api/v1/projects");
+    let made = make
+        .body(json!({ "name": "p" }).to_string())
+        .send()
+        .await
+        .expect(201)
+        .json();
+    let events = serving
+        .get("/api/v1/events?event_type=record.*&limit=1")
+        .await
+        .expect(200)
+        .json();
+    let Value::Array(events) = &events["events"] else {
+        panic!("{events}")
+    };
+    let data = &events[0]["data"];
+    assert_eq!(
+        json!([
+            data["actor"]["name"],
+            data["action"],
+            data["resource_type"],
+            data["resource_id"]
+        ]),
+        json!(["ci", "created", "project", made["id"]])
+    );
+    let log = serving.get("/api/v1/events").await.expect(200);
+    assert!(!log.body.contains(&worker) && !log.body.contains(&serving.token));
+}

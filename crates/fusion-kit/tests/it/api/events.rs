@@ -1,0 +1,173 @@
+//! The event log and its live streams: without gaps, without duplicates.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::client::Serving;
+use crate::support::Project;
+
+/// Makes something, which is told.
+async fn tell(serving: &Serving, number: usize) {
+    let body = json!({ "name": format!("c{number}") });
+    serving
+        .post("/api/v1/capabilities", &body)
+        .await
+        .expect(201);
+}
+
+/// Walks the log page by page from a path to its end.
+async fn walk(serving: &Serving, path: &str) -> Vec<u64> {
+    let mut places = Vec::new();
+    let mut next = path.to_owned();
+    loop {
+        let page = serving.get(&next).await.expect(200).json();
+        let events = page["events"].as_array().unwrap();
+        places.extend(events.iter().map(|event| event["seq"].as_u64().unwrap()));
+        match page["next_cursor"].as_str() {
+            Some(cursor) => next = format!("/api/v1/events?limit=3&cursor={cursor}"),
+            None => return places,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_walk_of_the_log_sees_every_event_once_while_more_are_told() {
+    let project = Project::new();
+    let serving = Serving::on(&project).await;
+    for number in 0..40 {
+        tell(&serving, number).await;
+    }
+    let telling = async {
+        for number in 40..80 {
+            tell(&serving, number).await;
+        }
+    };
+    let walking = async {
+        let back = walk(&serving, "/api/v1/events?limit=3").await;
+        let on = walk(&serving, "/api/v1/events?limit=3&after=0").await;
+        (back, on)
+    };
+    let ((), (back, on)) = tokio::join!(telling, walking);
+    let newest = back[0];
+    assert_eq!(back, (1..=newest).rev().collect::<Vec<_>>());
+    assert!(on.len() >= 40);
+    assert_eq!(on, (1..=on.len() as u64).collect::<Vec<_>>());
+    assert_eq!(
+        walk(&serving, "/api/v1/events?limit=3&after=0").await.len(),
+        80
+    );
+}
+
+#[tokio::test]
+async fn sockets_that_are_cut_go_on_where_they_were() {
+    let project = Project::new();
+    let serving = Serving::on(&project).await;
+    let telling = async {
+        for number in 0..200 {
+            tell(&serving, number).await;
+        }
+    };
+    let listening = async {
+        let mut seen: Vec<u64> = Vec::new();
+        let mut cuts = 0;
+        while seen.len() < 200 {
+            let place = seen.last().copied().unwrap_or_default();
+            let mut socket = serving.socket(&format!("?after={place}")).await;
+            let hello = socket.frame().await.unwrap();
+            assert_eq!(
+                json!([hello["type"], hello["seq"]]),
+                json!(["hello", place])
+            );
+            // Cut after a few, in the middle of what is being sent.
+            let some = (1 + cuts % 7).min(200 - seen.len());
+            seen.extend(socket.events(some).await);
+            cuts += 1;
+        }
+        (seen, cuts)
+    };
+    let ((), (seen, cuts)) = tokio::join!(telling, listening);
+    assert_eq!(seen, (1..=200).collect::<Vec<_>>());
+    assert!(cuts >= 50, "{cuts}");
+}
+
+#[tokio::test]
+async fn a_stream_is_filtered_and_goes_on_over_a_kill_of_the_server() {
+    let project = Project::of_examples();
+    let serving = Serving::on(&project).await;
+    let run = super::runs::start(&serving, &project, "hello.yaml").await;
+    let query = format!("?after=0&event_type=task.*&run_id={run}");
+    let mut socket = serving.socket(&query).await;
+    let first = socket.events(4).await;
+    let told = serving
+        .get(&format!("/api/v1/events{query}"))
+        .await
+        .expect(200)
+        .json();
+    let stored: Vec<&Value> = told["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| &event["seq"])
+        .collect();
+    assert_eq!(json!(first), json!(stored));
+    let last = first[3];
+    serving.stop(Signal::KILL).await;
+    let serving = Serving::on(&project).await;
+    tell(&serving, 0).await;
+    let mut socket = serving
+        .socket(&format!("?after={last}&event_type=record.*"))
+        .await;
+    assert!(socket.events(1).await[0] > last);
+}
+
+#[tokio::test]
+async fn a_stream_begins_at_the_end_of_the_log_and_refuses_places_that_are_not_there() {
+    let project = Project::new();
+    let serving = Serving::on(&project).await;
+    tell(&serving, 0).await;
+    let mut socket = serving.socket("").await;
+    assert_eq!(socket.frame().await.unwrap()["seq"], 1);
+    tell(&serving, 1).await;
+    assert_eq!(socket.events(1).await, [2]);
+    serving
+        .get("/api/v1/events/stream?after=3")
+        .await
+        .expect(400);
+    serving
+        .get("/api/v1/events/stream?after=-1")
+        .await
+        .expect(400);
+    serving.get("/api/v1/ws/events").await.expect(400);
+    let resumed = serving
+        .request("GET", "/api/v1/events/stream")
+        .header("Last-Event-ID", "x");
+    resumed.send().await.expect(400);
+}
+
+#[tokio::test]
+async fn a_reader_that_takes_nothing_holds_up_nobody() {
+    let project = Project::new();
+    let serving = Serving::on(&project).await;
+    let mut stuck = Vec::new();
+    for _ in 0..20 {
+        stuck.push(serving.socket("?after=0").await);
+    }
+    let mut socket = serving.socket("?after=0").await;
+    let telling = async {
+        for number in 0..300 {
+            let body =
+                json!({ "name": format!("c{number}"), "metadata": { "x": "y".repeat(10_000) } });
+            serving
+                .post("/api/v1/capabilities", &body)
+                .await
+                .expect(201);
+        }
+    };
+    let listening = timeout(Duration::from_secs(50), socket.events(300));
+    let ((), heard) = tokio::join!(telling, listening);
+    assert_eq!(heard.unwrap(), (1..=300).collect::<Vec<_>>());
+    drop(stuck);
+}
