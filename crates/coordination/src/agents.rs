@@ -14,8 +14,8 @@ mod spawn;
 use std::path::PathBuf;
 
 use fusion_core::{
-    Agent, AgentSpec, AgentState, CapabilitySet, IllegalTransition, MessageId, ProjectId, RunId,
-    Task, TaskState, ToolGroup,
+    Agent, AgentSpec, CapabilitySet, IllegalTransition, MessageId, ProjectId, RunId, Task,
+    TaskState, ToolGroup,
 };
 use fusion_persistence::{Batch, Page, Repository, TaskFilter};
 use serde_json::{Map, Value};
@@ -140,9 +140,4 @@ fn refused(agent: &Agent) -> impl FnOnce(IllegalTransition) -> Error + use<> {
         agent: name,
         source,
     }
-}
-
-/// Whether something half done is left by a dead process.
-fn is_in_state(agent: &Agent, states: &[AgentState]) -> bool {
-    states.contains(&agent.state)
 }

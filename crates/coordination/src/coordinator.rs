@@ -10,6 +10,7 @@ use fusion_persistence::{Batch, Lease, Store};
 use fusion_providers::Registry;
 use fusion_web::Web;
 use fusion_workspaces::{Launcher, Owners, Workspaces};
+use tokio::sync::Semaphore;
 
 use crate::crew::{Crew, InHand};
 use crate::{Error, Notices, Result};
@@ -50,6 +51,10 @@ pub struct Options {
     pub heartbeat: Duration,
     /// How often the store is looked at when nobody calls.
     pub sweep: Duration,
+    /// Agents at work at once in this process; each works on one task at a time.
+    pub at_once: usize,
+    /// After how long without progress an agent at work is told to be unresponsive.
+    pub unresponsive: Duration,
     /// How old something half done must be before it is taken for left by a dead process: zero where
     /// no other process writes to the store.
     pub grace: Duration,
@@ -69,6 +74,8 @@ pub struct Coordinator {
     pub(crate) crew: Arc<Crew>,
     /// What this process is about to make or to end: not to be taken for left.
     pub(crate) in_hand: Arc<InHand>,
+    /// A place for each agent that may be at work.
+    pub(crate) slots: Arc<Semaphore>,
     /// Held while user ids are chosen, so that no two agents get one.
     pub(crate) uids: Arc<tokio::sync::Mutex<()>>,
 }
@@ -78,6 +85,8 @@ impl Coordinator {
     #[must_use]
     pub fn new(parts: Parts, options: Options) -> Self {
         let node = NodeId::from_uuid(parts.ids.uuid());
+        let slots = options.at_once.clamp(1, Semaphore::MAX_PERMITS);
+        let slots = Arc::new(Semaphore::new(slots));
         Self {
             parts: Arc::new(parts),
             options: Arc::new(options),
@@ -85,6 +94,7 @@ impl Coordinator {
             crew: Arc::default(),
             in_hand: Arc::default(),
             uids: Arc::default(),
+            slots,
         }
     }
 

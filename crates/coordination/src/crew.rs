@@ -4,12 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fusion_core::{AgentId, PauseAt};
+use fusion_core::{AgentId, PauseAt, RunId};
+use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// Everybody at work in this process. An agent works on one task at a time, so it has one worker.
 #[derive(Debug, Default)]
-pub(crate) struct Crew(Mutex<BTreeMap<AgentId, Hand>>);
+pub(crate) struct Crew {
+    posts: Mutex<BTreeMap<AgentId, Post>>,
+    /// Those that were silent, got on and were done before the next look.
+    back: Mutex<Vec<(AgentId, RunId)>>,
+}
 
 /// The signals of one worker.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +27,31 @@ pub(crate) struct Hand {
     gone: CancellationToken,
 }
 
+/// A worker's place.
+#[derive(Debug)]
+struct Post {
+    hand: Hand,
+    /// The run that it works for.
+    run: RunId,
+    /// When something of its work was last written.
+    progress: Instant,
+    /// That was since the last look.
+    is_fresh: bool,
+    /// It was told that nothing came of it for too long.
+    is_silent: bool,
+}
+
+/// What a look at the crew found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Signs {
+    /// Those that got on since the last look.
+    pub(crate) fresh: Vec<AgentId>,
+    /// Those that have been silent for too long, since this look.
+    pub(crate) silent: Vec<(AgentId, RunId)>,
+    /// Those that were silent and got on.
+    pub(crate) back: Vec<(AgentId, RunId)>,
+}
+
 /// The place of a worker in the crew. Dropping it says that the worker is done.
 #[derive(Debug)]
 pub(crate) struct AtWork {
@@ -32,9 +62,16 @@ pub(crate) struct AtWork {
 
 impl Crew {
     /// A worker begins.
-    pub(crate) fn enter(self: &Arc<Self>, agent: AgentId) -> AtWork {
+    pub(crate) fn enter(self: &Arc<Self>, agent: AgentId, run: RunId) -> AtWork {
         let hand = Hand::default();
-        self.locked().insert(agent, hand.clone());
+        let post = Post {
+            hand: hand.clone(),
+            run,
+            progress: Instant::now(),
+            is_fresh: false,
+            is_silent: false,
+        };
+        self.locked().insert(agent, post);
         AtWork {
             crew: Arc::clone(self),
             agent,
@@ -44,19 +81,47 @@ impl Crew {
 
     /// Tells the worker of an agent to stop, when there is one.
     pub(crate) fn stop(&self, agent: AgentId, at: PauseAt) {
-        if let Some(hand) = self.locked().get(&agent) {
+        if let Some(post) = self.locked().get(&agent) {
             match at {
-                PauseAt::Now => hand.now.cancel(),
-                PauseAt::NextStep => hand.next_step.cancel(),
+                PauseAt::Now => post.hand.now.cancel(),
+                PauseAt::NextStep => post.hand.next_step.cancel(),
             }
         }
     }
 
+    /// Something of an agent's work was written.
+    pub(crate) fn got_on(&self, agent: AgentId) {
+        if let Some(post) = self.locked().get_mut(&agent) {
+            post.progress = Instant::now();
+            post.is_fresh = true;
+        }
+    }
+
+    /// Who got on since the last look, and who has been silent for `patience`: told once.
+    pub(crate) fn look(&self, patience: Duration) -> Signs {
+        let mut signs = Signs {
+            back: std::mem::take(&mut *self.back.lock().unwrap_or_else(PoisonError::into_inner)),
+            ..Signs::default()
+        };
+        for (agent, post) in self.locked().iter_mut() {
+            if std::mem::take(&mut post.is_fresh) {
+                signs.fresh.push(*agent);
+                if std::mem::take(&mut post.is_silent) {
+                    signs.back.push((*agent, post.run));
+                }
+            } else if !post.is_silent && post.progress.elapsed() >= patience {
+                post.is_silent = true;
+                signs.silent.push((*agent, post.run));
+            }
+        }
+        signs
+    }
+
     /// Waits until the worker of an agent is done, when there is one.
     pub(crate) async fn gone(&self, agent: AgentId) {
-        let hand = self.locked().get(&agent).cloned();
-        if let Some(hand) = hand {
-            hand.gone.cancelled().await;
+        let gone = self.locked().get(&agent).map(|post| post.hand.gone.clone());
+        if let Some(gone) = gone {
+            gone.cancelled().await;
         }
     }
 
@@ -71,14 +136,22 @@ impl Crew {
     }
 
     /// Every change under the lock is one step, so a poisoned one holds a whole map.
-    fn locked(&self) -> MutexGuard<'_, BTreeMap<AgentId, Hand>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<AgentId, Post>> {
+        self.posts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for AtWork {
     fn drop(&mut self) {
-        self.crew.locked().remove(&self.agent);
+        let post = self.crew.locked().remove(&self.agent);
+        if let Some(post) = post.filter(|post| post.is_silent && post.is_fresh) {
+            let mut back = self
+                .crew
+                .back
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            back.push((self.agent, post.run));
+        }
         self.hand.gone.cancel();
     }
 }
@@ -126,16 +199,46 @@ impl Drop for Taken {
 mod tests {
     use std::sync::Arc;
 
-    use fusion_core::{AgentId, PauseAt};
+    use fusion_core::{AgentId, PauseAt, RunId};
+    use tokio::time::{Duration, advance};
     use uuid::Uuid;
 
-    use super::Crew;
+    use super::{Crew, Signs};
+
+    fn names() -> (AgentId, RunId) {
+        let id = Uuid::from_u128(1);
+        (AgentId::from_uuid(id), RunId::from_uuid(id))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_told_once_and_its_end_once() {
+        let crew = Arc::<Crew>::default();
+        let (agent, run) = names();
+        let patience = Duration::from_secs(60);
+        let _at_work = crew.enter(agent, run);
+        assert_eq!(crew.look(patience), Signs::default());
+        advance(patience).await;
+        let silent = Signs {
+            silent: vec![(agent, run)],
+            ..Signs::default()
+        };
+        assert_eq!(crew.look(patience), silent);
+        assert_eq!(crew.look(patience), Signs::default());
+        crew.got_on(agent);
+        let back = Signs {
+            fresh: vec![agent],
+            back: vec![(agent, run)],
+            ..Signs::default()
+        };
+        assert_eq!(crew.look(patience), back);
+        assert_eq!(crew.look(patience), Signs::default());
+    }
 
     #[tokio::test]
     async fn who_waits_for_a_worker_waits_until_it_is_gone() {
         let crew = Arc::<Crew>::default();
-        let agent = AgentId::from_uuid(Uuid::from_u128(1));
-        let at_work = crew.enter(agent);
+        let (agent, run) = names();
+        let at_work = crew.enter(agent, run);
         crew.stop(agent, PauseAt::NextStep);
         assert!(at_work.hand.next_step.is_cancelled() && !at_work.hand.now.is_cancelled());
         let mut waiting = Box::pin(crew.gone(agent));

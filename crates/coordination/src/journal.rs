@@ -149,7 +149,12 @@ impl<'a> TaskJournal<'a> {
             let batch = Batch::fenced(self.fence(), decision);
             decision = match (self.coordinator.commit(batch).await, spare) {
                 (Err(error), Some(spare)) if error.is_conflict() => spare,
-                (other, _) => return other,
+                (other, _) => {
+                    if other.is_ok() {
+                        self.coordinator.crew.got_on(self.agent().id);
+                    }
+                    return other;
+                }
             };
             self.rebase(&mut decision).await?;
             tries += 1;

@@ -30,6 +30,7 @@ impl Coordinator {
         fence: Fence,
         decision: Decision,
     ) -> Result<()> {
+        self.crew.got_on(by);
         if !plan.has_listeners() {
             let unheard = Batch::fenced(fence, decision.clone()).unheard_in(plan.run.id);
             match self.commit(unheard).await {

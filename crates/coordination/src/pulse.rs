@@ -1,10 +1,11 @@
 //! What a process does again and again while it works, whatever the number of its runs.
 
-use fusion_core::{AgentId, AgentState, PauseAt};
+use fusion_core::{Agent, AgentId, AgentState, Change, Decision, EventType, PauseAt, Severity};
 use fusion_messaging::{Pattern, Subscription};
-use fusion_persistence::Repository;
+use fusion_persistence::{Batch, Repository};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
+use crate::crew::Signs;
 use crate::{Coordinator, Error, Result};
 
 /// Says that an agent was held, let go on or ended.
@@ -38,11 +39,46 @@ impl Coordinator {
     async fn beat(&self) -> Result<()> {
         self.parts.store.extend_leases(self.lease()).await?;
         self.write_notices().await;
+        self.tell_signs().await?;
         self.give_up_some_mail().await?;
         for agent in self.crew.agents() {
             self.look_after(agent).await?;
         }
         self.recover().await.map(|_| ())
+    }
+
+    /// Writes down who got on, and tells of who has been silent for too long.
+    async fn tell_signs(&self) -> Result<()> {
+        let Signs {
+            fresh,
+            silent,
+            back,
+        } = self.crew.look(self.options.unresponsive);
+        let mut decision = Decision::default();
+        let moment = self.moment();
+        if !fresh.is_empty() {
+            decision.changes.push(Change::Progress {
+                agents: fresh,
+                at: moment.now,
+            });
+        }
+        let seconds = self.options.unresponsive.as_secs();
+        for (id, run) in silent {
+            let agent: Agent = self.parts.store.get(id).await?;
+            let told = format!("{} has shown no progress for {seconds} s", agent.name);
+            let event = agent.event(moment, EventType::AgentUnresponsive, Some(run), told);
+            decision.events.push(event.severity(Severity::Warning));
+        }
+        for (id, run) in back {
+            let agent: Agent = self.parts.store.get(id).await?;
+            let told = format!("{} gets on again", agent.name);
+            let event = agent.event(moment, EventType::AgentRecovered, Some(run), told);
+            decision.events.push(event);
+        }
+        if decision == Decision::default() {
+            return Ok(());
+        }
+        self.commit(Batch::free(decision)).await
     }
 
     /// Stops the worker of an agent that was held or ended.

@@ -35,6 +35,14 @@ struct Alarms {
     watch: Interval,
     /// Until the first task that waits for a limit can be handed out again.
     due_in: Option<Duration>,
+    /// A task was not handed out because as many agents work as may.
+    is_full: bool,
+}
+
+/// What was not handed out.
+struct Left {
+    due_in: Option<Duration>,
+    is_full: bool,
 }
 
 impl Alarms {
@@ -46,6 +54,7 @@ impl Alarms {
             hints: coordinator.listen(&run_subject(run)).await?,
             watch,
             due_in: None,
+            is_full: false,
         })
     }
 }
@@ -148,7 +157,8 @@ impl Coordinator {
             if run.open_tasks == 0 {
                 self.finish(&plan, run).await?;
             } else {
-                let due_in = self.hand_out(&plan, stop, workers).await?;
+                let Left { due_in, is_full } = self.hand_out(&plan, stop, workers).await?;
+                alarms.is_full = is_full;
                 if due_in.is_some() && alarms.due_in.is_none() {
                     self.watch(id).await?;
                 }
@@ -187,28 +197,42 @@ impl Coordinator {
                 Some(ended) = workers.join_next() => return joined(ended),
                 _ = alarms.watch.tick(), if alarms.due_in.is_some() => self.watch(run).await?,
                 _ = alarms.hints.recv() => return Ok(()),
+                () = self.a_place(), if alarms.is_full => return Ok(()),
                 () = &mut sweep => return Ok(()),
             }
         }
     }
 
-    /// One claim for each idle agent, when there is anything to claim. Says when a task that waits
-    /// for a limit can be handed out.
+    /// Waits until one agent more may work.
+    async fn a_place(&self) {
+        // Nobody closes it.
+        drop(self.slots.acquire().await);
+    }
+
+    /// One claim for each idle agent, when there is anything to claim and a place. Says what is left.
     async fn hand_out(
         &self,
         plan: &Arc<Plan>,
         stop: &CancellationToken,
         workers: &mut Workers,
-    ) -> Result<Option<Duration>> {
+    ) -> Result<Left> {
         let queue = self.queue(plan.run.id).await?;
+        let mut left = Left {
+            due_in: queue.due_in,
+            is_full: false,
+        };
         if !queue.has_ready {
-            return Ok(queue.due_in);
+            return Ok(left);
         }
         let agents = self.parts.store.agents_of_run(plan.run.id).await?;
         for (agent, _) in agents {
             if agent.state != AgentState::Idle || stop.is_cancelled() {
                 continue;
             }
+            let Ok(place) = Arc::clone(&self.slots).try_acquire_owned() else {
+                left.is_full = true;
+                return Ok(left);
+            };
             let told = format!("assigned to {}", agent.name);
             let claim = Claim {
                 agent: agent.id,
@@ -220,10 +244,14 @@ impl Coordinator {
             };
             if let Some(claimed) = self.parts.store.claim_task(claim).await? {
                 let (coordinator, plan, stop) = (self.clone(), Arc::clone(plan), stop.clone());
-                workers.spawn(async move { coordinator.work(&plan, claimed, &stop).await });
+                workers.spawn(async move {
+                    let worked = coordinator.work(&plan, claimed, &stop).await;
+                    drop(place);
+                    worked
+                });
             }
         }
-        Ok(queue.due_in)
+        Ok(left)
     }
 
     /// What waits in the queue, once the tasks are awake whose time has come.

@@ -85,7 +85,7 @@ impl Coordinator {
             number: task.fence,
         };
         let step = plan.step(&task.name)?;
-        let at_work = self.crew.enter(agent.id);
+        let at_work = self.crew.enter(agent.id, task.run_id);
         match self
             .execute(Job {
                 plan,

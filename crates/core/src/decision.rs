@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     AgentId, EventId, EventType, JournalEntry, Letter, Moment, NewEvent, NewOutboxEntry, NodeId,
-    Row, RowKind, RunId, Settlement, Severity, TaskId, Usage, inbox_subject,
+    Row, RowKind, RunId, Settlement, Severity, TaskId, Timestamp, Usage, inbox_subject,
 };
 
 /// One change of the store.
@@ -72,6 +72,14 @@ pub enum Change {
         owner: NodeId,
         /// For how long, from the commit on, by the clock of the database.
         lease: Duration,
+    },
+    /// Agents showed that they get on with what they do. Their rows' versions stay: who has read them
+    /// is not disturbed.
+    Progress {
+        /// Who.
+        agents: Vec<AgentId>,
+        /// When at the latest.
+        at: Timestamp,
     },
     /// The intent of an effect, before it is started.
     BeginEntry(JournalEntry),

@@ -28,6 +28,10 @@ pub(crate) struct Config {
     /// `FUSION_MASTER_KEY_FILE`, else `fusion-kit/master.key` in the user's folder for settings;
     /// `None` when the user has none.
     pub(crate) master_key_file: Option<PathBuf>,
+    /// `FUSION_AGENTS_AT_ONCE`, as written: how many agents work at once.
+    pub(crate) agents_at_once: Option<String>,
+    /// `FUSION_UNRESPONSIVE_SECONDS`, as written: how long an agent at work may show no progress.
+    pub(crate) unresponsive_seconds: Option<String>,
     /// `FUSION_RETENTION_DAYS`, as written: how long events and metrics are kept.
     pub(crate) retention_days: Option<String>,
     /// `API_HOST`: the address to serve at when `--host` does not name one.
@@ -118,6 +122,8 @@ impl Config {
                 .map(PathBuf::from)
                 .or_else(|| Some(settings_folder(&environment)?.join("fusion-kit/master.key"))),
             retention_days: get("FUSION_RETENTION_DAYS"),
+            agents_at_once: get("FUSION_AGENTS_AT_ONCE"),
+            unresponsive_seconds: get("FUSION_UNRESPONSIVE_SECONDS"),
             api_host: get("API_HOST"),
             api_port: get("API_PORT"),
             api_allowed_hosts: get("API_ALLOWED_HOSTS"),

@@ -21,7 +21,7 @@ use crate::find::{find_message, no_runs};
 use crate::problems;
 use crate::system::{SystemClock, SystemIds};
 
-pub(crate) use limits::limits;
+pub(crate) use limits::{limits, read as bounded_number};
 use views::Names;
 pub(crate) use watch::Sent;
 

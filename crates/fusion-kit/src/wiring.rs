@@ -48,6 +48,12 @@ const CLOSING: Duration = Duration::from_secs(5);
 /// How long a task stays with a process that says nothing any more.
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
 
+/// Agents that work at once when nothing else is configured.
+const AGENTS_AT_ONCE: usize = 1_000;
+
+/// How long an agent at work may show no progress: a model may think for minutes.
+const UNRESPONSIVE_SECONDS: u32 = 5 * 60;
+
 const DAY: Duration = Duration::from_hours(24);
 
 /// How long events and metrics are kept when nothing else is configured.
@@ -138,6 +144,7 @@ impl Engine {
         let location = location(config, data_dir)?;
         let bus_place = BusPlace::of(config)?;
         let retention = retention(config)?;
+        let (at_once, unresponsive) = working(config)?;
         let messages = messages::limits(config)?;
         let (root, prepared) = prepare_workspaces(config, data_dir, &owners)?;
         let writing = TaskTracker::new();
@@ -167,6 +174,8 @@ impl Engine {
             lease: LEASE,
             heartbeat: Duration::from_secs(3),
             sweep: Duration::from_secs(1),
+            at_once,
+            unresponsive,
             grace: grace(&location),
             retention,
             messages,
@@ -330,6 +339,21 @@ pub(crate) fn location(config: &Config, data_dir: &DataDir) -> Result<Location, 
         Some(url) => Location::from_url(url.expose_secret(), Durability::Full)
             .map_err(|error| problems::of_store(&error)),
     }
+}
+
+/// How many agents work at once, and how long one may show no progress.
+fn working(config: &Config) -> Result<(usize, Duration), Problem> {
+    let at_once = config.agents_at_once.as_deref();
+    let at_once = messages::bounded_number("FUSION_AGENTS_AT_ONCE", at_once, 1..=100_000)?;
+    let silent = config.unresponsive_seconds.as_deref();
+    let silent = messages::bounded_number("FUSION_UNRESPONSIVE_SECONDS", silent, 1..=86_400)?;
+    let silent = silent.unwrap_or(UNRESPONSIVE_SECONDS);
+    Ok((
+        at_once.map_or(AGENTS_AT_ONCE, |number| {
+            usize::try_from(number).unwrap_or(usize::MAX)
+        }),
+        Duration::from_secs(silent.into()),
+    ))
 }
 
 /// How old something half done must be before it is taken for left by a dead process. A file has one

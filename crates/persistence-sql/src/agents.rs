@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use fusion_core::{
-    Agent, AgentId, AgentState, ProjectId, ProviderId, RunId, StateMachine, Workspace,
+    Agent, AgentId, AgentState, ProjectId, ProviderId, RunId, StateMachine, Timestamp, Workspace,
 };
 use fusion_persistence::{AgentFilter, AgentReader, Error, Result};
 use sea_orm::prelude::Uuid;
-use sea_orm::sea_query::SelectStatement;
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, Statement, Value};
+use sea_orm::sea_query::{Expr, SelectStatement};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QueryTrait, Statement, Value,
+};
 
 use crate::deliveries::places;
 use crate::error::{corrupt, trying};
@@ -185,6 +187,25 @@ pub(crate) async fn expect_no_listeners(
             let run = RunId::from_uuid(run);
             return Err(Error::Heard { run }.into());
         }
+    }
+    Ok(())
+}
+
+/// Agents in one statement: far below SQLite's 32,766 bound values.
+const AGENTS_PER_UPDATE: usize = 500;
+
+/// Writes when agents last got on; their versions stay.
+pub(crate) async fn progress(
+    session: &mut impl Session,
+    agents: &[AgentId],
+    at: Timestamp,
+) -> failure::Result<()> {
+    for some in agents.chunks(AGENTS_PER_UPDATE) {
+        let beat = table::Entity::update_many()
+            .col_expr(table::Column::LastHeartbeat, Expr::value(at))
+            .filter(table::Column::Id.is_in(some.iter().map(|id| id.uuid())))
+            .build(session.backend());
+        session.execute("note the progress of agents", beat).await?;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::failure::Result;
 use crate::session::Session;
 use crate::usage::{self, Booked};
 use crate::writer::Care;
-use crate::{idempotency, journal, mail, table, tasks};
+use crate::{agents, idempotency, journal, mail, table, tasks};
 
 /// Checks the idempotency key and the guard, and writes the rows. The caller writes what is counted
 /// for all jobs together and the mail, appends the events and the outbox, and commits or rolls back.
@@ -90,6 +90,7 @@ async fn apply_change(session: &mut impl Session, change: &Change) -> Result<()>
             owner,
             lease,
         } => tasks::waits::watch(session, *run_id, *owner, *lease).await,
+        Change::Progress { agents, at } => agents::progress(session, agents, *at).await,
         Change::BeginEntry(entry) => table::create(session, entry).await,
         Change::UpdateEntry(entry) => journal::update(session, entry).await,
         Change::SendMessage(letter) => mail::look_for_room(session, letter).await,

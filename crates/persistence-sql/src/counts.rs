@@ -44,6 +44,7 @@ impl Counts {
                 | Change::Postpone { .. }
                 | Change::Wake { .. }
                 | Change::Watch { .. }
+                | Change::Progress { .. }
                 | Change::SendMessage(_)
                 | Change::SettleDeliveries(_) => {}
             }

@@ -36,6 +36,7 @@ mod references;
 mod requests;
 mod sample;
 mod search;
+mod standing;
 mod waits;
 mod world;
 
@@ -53,6 +54,7 @@ pub use queue::*;
 pub use references::*;
 pub use requests::*;
 pub use search::*;
+pub use standing::*;
 pub use waits::*;
 
 /// Makes one `#[tokio::test]` for each rule of the contract.
@@ -180,6 +182,9 @@ macro_rules! store_conformance {
             a_task_may_be_woken_early,
             only_a_queued_task_is_postponed,
             an_update_leaves_a_wait_as_it_is,
+            a_standing_agent_works_for_the_run_that_gave_it_a_task,
+            standing_agents_with_mail_are_found_while_they_are_idle,
+            progress_leaves_the_version_of_an_agent_as_it_is,
         }
     };
     (@rules $make:path, $($rule:ident,)*) => {$(

@@ -3,7 +3,6 @@
 use fusion_core::{Agent, AgentState, Workspace};
 use fusion_persistence::{AgentFilter, Page, Repository, WorkspaceFilter};
 
-use super::is_in_state;
 use crate::{Coordinator, Result};
 
 /// Agents that are looked at in one go.
@@ -35,15 +34,19 @@ impl Coordinator {
         }
     }
 
-    async fn clear(&self, agent: Agent) -> Result<bool> {
-        let is_unborn = is_in_state(&agent, &[AgentState::Spawning]) && agent.is_standing();
-        if !(is_unborn || agent.ending().is_some()) || !self.is_left(&agent) {
+    async fn clear(&self, listed: Agent) -> Result<bool> {
+        if !self.is_half_done(&listed) {
             return Ok(false);
         }
-        let Some(_taken) = self.in_hand.take(vec![agent.id]) else {
+        let Some(_taken) = self.in_hand.take(vec![listed.id]) else {
             return Ok(false);
         };
-        if is_unborn {
+        // Who had it in hand may be done with it since the list was read.
+        let agent: Agent = self.parts.store.get(listed.id).await?;
+        if !self.is_half_done(&agent) {
+            return Ok(false);
+        }
+        if agent.state == AgentState::Spawning {
             let filter = WorkspaceFilter {
                 agent: Some(agent.id),
             };
@@ -65,6 +68,13 @@ impl Coordinator {
                 Ok(false)
             }
         }
+    }
+
+    /// Whether it is neither made nor ended, and whoever was about that is gone.
+    fn is_half_done(&self, agent: &Agent) -> bool {
+        let is_unborn = agent.state == AgentState::Spawning && agent.is_standing();
+        let is_ending = agent.state != AgentState::Terminated && agent.ending().is_some();
+        (is_unborn || is_ending) && self.is_left(agent)
     }
 
     /// Whether nobody can be at work on a row any more.

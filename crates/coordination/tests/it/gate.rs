@@ -19,6 +19,8 @@ pub(crate) struct Gate {
     pub(crate) open: Arc<Semaphore>,
     /// Calls that were begun.
     pub(crate) begun: Arc<AtomicU64>,
+    /// Calls under way, and the most that there were at once.
+    pub(crate) going: Arc<[AtomicU64; 2]>,
     /// Turns before the answer; in each a file is listed.
     pub(crate) tool_turns: u32,
 }
@@ -28,6 +30,7 @@ impl Gate {
         Self {
             open: Arc::new(Semaphore::new(0)),
             begun: Arc::default(),
+            going: Arc::default(),
             tool_turns: 0,
         }
     }
@@ -59,7 +62,10 @@ impl Provider for Gate {
 
     async fn send_message(&self, request: &TurnRequest<'_>, _: &dyn DeltaSink) -> Result<Turn> {
         self.begun.fetch_add(1, Ordering::SeqCst);
+        let [going, most] = &*self.going;
+        most.fetch_max(going.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         self.open.acquire().await.unwrap().forget();
+        going.fetch_sub(1, Ordering::SeqCst);
         let uses_tool = request.place.turn <= self.tool_turns;
         let tool_calls = if uses_tool {
             vec![ToolCall {

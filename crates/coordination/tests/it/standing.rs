@@ -2,6 +2,8 @@
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fusion_coordination::{Error, Fault, NewAgent};
@@ -9,6 +11,7 @@ use fusion_core::{
     Agent, AgentId, AgentSpec, AgentState, Capability, CapabilityId, Change, Decision, Disposal,
     EventType, PauseAt, Run, RunId, TaskState, Timestamp, ToolGroup, WorkflowState,
 };
+use fusion_messaging::{InProcessBus, QueueLimits};
 use fusion_persistence::{AgentFilter, Batch, Page, Repository, Store, WorkspaceFilter};
 use serde_json::{Map, json};
 use tokio_util::sync::CancellationToken;
@@ -291,6 +294,60 @@ async fn a_spawn_in_bulk_is_all_or_nothing() {
 
 fn entries(folder: &Path) -> usize {
     std::fs::read_dir(folder).map_or(0, Iterator::count)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_agents_work_at_once_than_may() {
+    let bus = Arc::new(InProcessBus::new(QueueLimits::default()));
+    let world = World::tuned(bus, |options| options.at_once = 2).await;
+    let gate = Gate::shut();
+    world.register("gate", gate.clone());
+    let six = (0..6).map(|number| named(&format!("a{number}"))).collect();
+    let agents = world.engine().spawn_agents(six).await.unwrap();
+    hosted(&world, async {
+        let mut runs = Vec::new();
+        for agent in &agents {
+            let sent = world.engine().send_to_agent(agent.id, json!("Go.")).await;
+            runs.push(sent.unwrap().run.unwrap());
+        }
+        until(|| async { gate.begun() == 2 }).await;
+        gate.open.add_permits(6);
+        for run in runs {
+            assert_eq!(run_ended(&world, run).await.state, WorkflowState::Completed);
+        }
+    })
+    .await;
+    assert_eq!(gate.begun(), 6);
+    assert_eq!(gate.going[1].load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_that_does_not_get_on_is_told_and_so_is_that_it_does_again() {
+    let bus = Arc::new(InProcessBus::new(QueueLimits::default()));
+    let world = World::tuned(bus, |options| {
+        options.unresponsive = Duration::from_millis(300);
+        options.heartbeat = Duration::from_millis(50);
+    })
+    .await;
+    let gate = Gate::shut();
+    world.register("gate", gate.clone());
+    let id = spawn(&world, "writer").await;
+    hosted(&world, async {
+        let before = agent(&world, id).await.last_heartbeat;
+        let sent = world
+            .engine()
+            .send_to_agent(id, json!("Go."))
+            .await
+            .unwrap();
+        until(|| async { world.told(EventType::AgentUnresponsive).await == [Some(id)] }).await;
+        assert_eq!(world.told(EventType::AgentRecovered).await, []);
+        gate.open.add_permits(1);
+        run_ended(&world, sent.run.unwrap()).await;
+        until(|| async { world.told(EventType::AgentRecovered).await == [Some(id)] }).await;
+        assert!(agent(&world, id).await.last_heartbeat > before);
+    })
+    .await;
+    assert_eq!(world.told(EventType::AgentUnresponsive).await, [Some(id)]);
 }
 
 #[tokio::test]

@@ -44,6 +44,11 @@ impl World {
 
     /// The same, on another bus.
     pub(crate) async fn on(bus: Arc<dyn Bus>) -> Self {
+        Self::tuned(bus, |_| {}).await
+    }
+
+    /// The same, with other options.
+    pub(crate) async fn tuned(bus: Arc<dyn Bus>, tune: impl FnOnce(&mut Options)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // As root, agents have users of their own, who must get through to their workspaces.
         fs::set_permissions(folder.path(), Permissions::from_mode(0o711)).unwrap();
@@ -72,17 +77,20 @@ impl World {
             clock: Arc::new(Ticking::default()),
             ids: Arc::new(Ids::default()),
         };
-        let options = Options {
+        let mut options = Options {
             owners,
             workspaces_root: root,
             archives_root: folder.path().join("archives"),
             lease: Duration::from_secs(30),
             heartbeat: Duration::from_secs(1),
             sweep: Duration::from_millis(200),
+            at_once: 100,
+            unresponsive: Duration::from_mins(5),
             grace: Duration::ZERO,
             retention: None,
             messages: MessageLimits::default(),
         };
+        tune(&mut options);
         Self {
             folder,
             registry,

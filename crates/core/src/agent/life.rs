@@ -219,6 +219,7 @@ impl Agent {
         }
         // The move exists.
         self.transition(AgentState::Idle, moment.now).ok()?;
+        self.last_heartbeat = Some(moment.now);
         Some(Change::update(self))
     }
 

@@ -109,6 +109,7 @@ fn apply(tasks: &mut BTreeMap<TaskId, Task>, open: &mut i64, decision: &Decision
             | Change::Postpone { .. }
             | Change::Wake { .. }
             | Change::Watch { .. }
+            | Change::Progress { .. }
             | Change::UpdateEntry(_)
             | Change::SendMessage(_)
             | Change::SettleDeliveries(_) => {}
@@ -338,4 +339,99 @@ fn a_postponed_task_is_told_with_its_wait_and_leaves_its_agent_idle() {
         ..task
     };
     queued.postpone(None, wait, "x", moment).unwrap_err();
+}
+
+/// Tasks 0 to 3: held by the agent; bound to it; for anybody; needs the first.
+fn left_behind(held: TaskState) -> [Task; 4] {
+    let (gone, can) = (agent(AgentState::Working), ["review"]);
+    let mut tasks = [
+        task(0, held, &[]),
+        task(1, TaskState::Queued, &[]),
+        task(2, TaskState::Queued, &[]),
+        task(3, TaskState::Queued, &[0]),
+    ];
+    tasks[0].agent_id = Some(gone.id);
+    tasks[0].attempts = u32::from(held == TaskState::Running);
+    tasks[0].required_capabilities = can.into_iter().collect();
+    tasks[1].agent_id = Some(gone.id);
+    tasks[2].required_capabilities = can.into_iter().collect();
+    tasks[3].required_capabilities = can.into_iter().collect();
+    tasks
+}
+
+/// What becomes of them when the agent ends: state, reason, and who may do it.
+fn after_the_end(tasks: &[Task], others: &[Agent]) -> Vec<(TaskState, Option<CancelReason>, bool)> {
+    let gone = agent(AgentState::Working);
+    let orphans = crate::Orphans {
+        agent: &gone,
+        others,
+        tasks,
+    };
+    let ids = Ids::default();
+    let decision = orphans.settle(Moment {
+        now: now(),
+        ids: &ids,
+    });
+    let mut after = tasks.to_vec();
+    let mut closed = 0;
+    for change in decision.unwrap().changes {
+        if let Change::Update(Row::Task(changed)) = change {
+            let place = after.iter_mut().find(|task| task.id == changed.id).unwrap();
+            assert_eq!(
+                place.version, changed.version,
+                "{} is written once",
+                changed.name
+            );
+            assert!(place.state == changed.state || place.state.allows(changed.state));
+            *place = *changed;
+        } else if let Change::CloseTasks { count, .. } = change {
+            closed += count;
+        } else {
+            panic!("{change:?}");
+        }
+    }
+    let ended = after.iter().filter(|task| task.state.is_final()).count();
+    assert_eq!(usize::try_from(closed).unwrap(), ended);
+    let shown = after.iter();
+    shown
+        .map(|task| (task.state, task.cancel_reason, task.agent_id.is_some()))
+        .collect()
+}
+
+fn colleague() -> Agent {
+    Agent {
+        id: AgentId::from_uuid(Uuid::from_u128(77)),
+        capabilities: ["review", "coding"].into_iter().collect(),
+        ..agent(AgentState::Idle)
+    }
+}
+
+#[test]
+fn what_was_not_begun_goes_to_who_can_do_it_and_the_rest_ends_with_its_agent() {
+    use CancelReason::{AgentEnded, DependencyFailed};
+    use TaskState::{Assigned, Cancelled, Failed, Queued, Running};
+    let bound = (Cancelled, Some(AgentEnded), true);
+    let (pooled, doomed) = (
+        (Queued, None, false),
+        (Cancelled, Some(DependencyFailed), false),
+    );
+    // Not begun: back to the pool. What needs it still can run.
+    let after = after_the_end(&left_behind(Assigned), &[colleague()]);
+    assert_eq!(after, [pooled, bound, pooled, pooled]);
+    // At work: it fails, and with it what needs it.
+    let after = after_the_end(&left_behind(Running), &[colleague()]);
+    assert_eq!(after, [(Failed, None, true), bound, pooled, doomed]);
+    // Begun once and given back: the work on it lies in the agent's workspace.
+    let mut begun = left_behind(Queued);
+    begun[0].attempts = 1;
+    let after = after_the_end(&begun, &[colleague()]);
+    assert_eq!(after, [bound, bound, pooled, doomed]);
+    // Nobody is left who can do anything; one that has ended counts for nobody.
+    let ended = Agent {
+        state: AgentState::Terminated,
+        ..colleague()
+    };
+    let nobody = (Cancelled, Some(AgentEnded), false);
+    let after = after_the_end(&left_behind(Running), &[ended]);
+    assert_eq!(after, [(Failed, None, true), bound, nobody, doomed]);
 }

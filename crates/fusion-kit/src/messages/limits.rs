@@ -26,7 +26,11 @@ pub(crate) fn limits(config: &Config) -> Result<MessageLimits, Problem> {
     })
 }
 
-fn read(
+/// A number that is set.
+///
+/// # Errors
+/// It is none, or beyond its bounds.
+pub(crate) fn read(
     name: &str,
     text: Option<&str>,
     allowed: RangeInclusive<u32>,
