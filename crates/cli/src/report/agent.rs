@@ -69,16 +69,14 @@ pub(crate) fn one(detail: &AgentDetail, session: &Session<'_>) -> String {
     let agent = &detail.summary;
     let at = |time| local(time, session);
     let optional = |text: &Option<String>| text.as_deref().map(clean_line);
-    let tools = detail.tools.as_ref().map(|tools| tools.join(", "));
-    let hosts = detail.hosts.as_ref().map(|hosts| hosts.join(", "));
+    let list = |texts: &[String]| clean_line(&texts.join(", "));
+    let filled = |text: String| Some(text).filter(|text| !text.is_empty());
     let workspace = &detail.workspace;
     let place = if workspace.exists {
         clean_line(&workspace.path)
     } else {
         format!("{} (it is gone)", clean_line(&workspace.path))
     };
-    let can = clean_line(&agent.capabilities.join(", "));
-    let listens = clean_line(&detail.subscriptions.join(", "));
     let fields = [
         ("agent", Some(clean_line(&agent.id))),
         ("name", Some(clean_line(&agent.name))),
@@ -87,14 +85,11 @@ pub(crate) fn one(detail: &AgentDetail, session: &Session<'_>) -> String {
         ("project", optional(&agent.project)),
         ("provider", Some(clean_line(&agent.provider))),
         ("model", Some(clean_line(&agent.model))),
-        ("can", Some(can).filter(|text| !text.is_empty())),
-        ("tools", tools.as_deref().map(clean_line)),
+        ("can", filled(list(&agent.capabilities))),
+        ("tools", detail.tools.as_deref().map(list)),
         (
             "may read",
-            hosts
-                .as_deref()
-                .filter(|text| !text.is_empty())
-                .map(clean_line),
+            detail.hosts.as_deref().map(list).and_then(filled),
         ),
         ("granted", detail.grants.as_ref().map(granted)),
         (
@@ -103,7 +98,7 @@ pub(crate) fn one(detail: &AgentDetail, session: &Session<'_>) -> String {
                 .max_turns
                 .map(|most| format!("{most} at most in a task")),
         ),
-        ("listens", Some(listens).filter(|text| !text.is_empty())),
+        ("listens", filled(list(&detail.subscriptions))),
         ("works on", detail.task.as_ref().map(task)),
         ("inbox", Some(count(detail.inbox, "message"))),
         ("tasks", Some(tasks(detail))),
