@@ -107,7 +107,9 @@ impl<'a> Parts<'a> {
         let settings = settings
             .set_protocol(ProtocolVersion::RESP3)
             .set_skip_set_lib_name();
-        Ok(node.set_redis_settings(settings))
+        // Else a batch waits for the answer to the one before, and the server for more of it: 40 ms.
+        let tcp = node.tcp_settings().clone().set_nodelay(true);
+        Ok(node.set_redis_settings(settings).set_tcp_settings(tcp))
     }
 }
 

@@ -197,7 +197,13 @@ pub(crate) async fn go_on(project: &Project, file: &str) {
     match listed["runs"].as_array().unwrap().first() {
         None => drop(project.run(["run", file, "--quiet"]).await.expect(0)),
         Some(run) if run["state"] == "completed" => {}
-        Some(_) => drop(project.run(["resume", "--quiet"]).await.expect(0)),
+        Some(_) => {
+            let resumed = project.run(["resume", "--quiet"]).await;
+            if resumed.code != Some(0) {
+                let shown = project.run(["run", "show", "-v"]).await;
+                panic!("{}\n{}", resumed.stderr, shown.stdout);
+            }
+        }
     }
 }
 
