@@ -4,6 +4,7 @@ mod agent;
 mod message;
 mod provider;
 mod serve;
+mod task;
 mod tool;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,9 @@ pub use provider::{
     TestArgs,
 };
 pub use serve::ServeArgs;
+pub use task::{
+    TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskStateName, TaskWaitArgs, WhichTask,
+};
 pub use tool::{SandboxArgs, SandboxCommand, SandboxRunArgs, ToolArgs, ToolCallArgs, ToolCommand};
 
 /// Runs workflows of AI agents: one file, one command, each agent in its own workspace.
@@ -113,6 +117,8 @@ pub enum Command {
     Init(InitArgs),
     /// Make agents that stay, give them work, hold and end agents.
     Agent(AgentArgs),
+    /// Ask for tasks that any agent may do that can, and look after them.
+    Task(TaskArgs),
     /// Send messages to agents and look at what they send each other.
     Message(MessageArgs),
     /// Look after model providers: add, test, look at models and quotas.
@@ -435,6 +441,7 @@ where
         | Command::Workflow(_)
         | Command::Init(_)
         | Command::Agent(_)
+        | Command::Task(_)
         | Command::Message(_)
         | Command::Provider(_)
         | Command::Db(_)

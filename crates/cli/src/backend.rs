@@ -4,6 +4,7 @@ mod agents;
 mod messages;
 mod providers;
 mod server;
+mod tasks;
 mod tools;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ pub use agents::{AgentChanges, AgentQuery, Agents, Log, NewAgents};
 pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
 pub use providers::{AskKey, NewProvider, Providers};
 pub use server::{Ready, ServeRequest, Server};
+pub use tasks::{TaskQuery, TaskRequest, Tasks};
 pub use tools::{HeldCommand, NotRun, ToolFolder, Tools};
 
 /// What a run is started with.
@@ -50,7 +52,9 @@ pub struct ResumeRequest {
 /// A failed or interrupted run is not an error: it is a `RunDetail` that says so. A `Problem`
 /// means that the request itself could not be done; then nothing is left behind.
 #[async_trait]
-pub trait Backend: Upkeep + Providers + Messages + Agents + Tools + Server + Send + Sync {
+pub trait Backend:
+    Upkeep + Providers + Messages + Agents + Tasks + Tools + Server + Send + Sync
+{
     /// Reads and checks a workflow file; changes nothing.
     ///
     /// # Errors

@@ -66,6 +66,7 @@ async fn dispatch(
             }
         },
         Command::Agent(agent) => commands::agent::agent(&agent.command, backend, session).await,
+        Command::Task(task) => commands::task::task(&task.command, backend, session).await,
         Command::Init(init) => commands::init::init(&init, session),
         Command::Message(message) => {
             commands::message::message(&message.command, backend, session).await

@@ -26,14 +26,16 @@ pub use args::{
     MessageName, MessageStatus, ModelsArgs, PauseArgs, PauseWhen, ProviderArgs, ProviderCommand,
     ProviderName, RekeyArgs, RemoveArgs, RestoreArgs, ResumeArgs, RunArgs, RunCommand, SandboxArgs,
     SandboxCommand, SandboxRunArgs, SendArgs, ServeArgs, ShowArgs, SpawnArgs, StartArgs, TailArgs,
-    Template, TerminateArgs, TestArgs, ToolArgs, ToolCallArgs, ToolCommand, UpdateArgs,
-    ValidateArgs, VerifyArgs, WhichAgent, WorkflowArgs, WorkflowCommand, WorkspaceKind,
+    TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskStateName, TaskWaitArgs, Template,
+    TerminateArgs, TestArgs, ToolArgs, ToolCallArgs, ToolCommand, UpdateArgs, ValidateArgs,
+    VerifyArgs, WhichAgent, WhichTask, WorkflowArgs, WorkflowCommand, WorkspaceKind,
     WorkspacePolicy, parse,
 };
 pub use backend::{
     AgentChanges, AgentQuery, Agents, AskKey, Backend, Content, HeldCommand, Log, MessageQuery,
     Messages, NewAgents, NewMessage, NewProvider, NotRun, Progress, Providers, Ready,
-    ResumeRequest, RunRequest, ServeRequest, Server, Tail, To, ToolFolder, Tools, Upkeep,
+    ResumeRequest, RunRequest, ServeRequest, Server, Tail, TaskQuery, TaskRequest, Tasks, To,
+    ToolFolder, Tools, Upkeep,
 };
 pub use execute::{execute, refuse};
 pub use exit::Exit;

@@ -5,6 +5,7 @@ pub(crate) mod database;
 mod detail;
 pub(crate) mod message;
 pub(crate) mod provider;
+pub(crate) mod task;
 
 use std::collections::BTreeSet;
 

@@ -85,8 +85,9 @@ impl Coordinator {
             number: task.fence,
         };
         let step = plan.step(&task.name)?;
-        let at_work = self.crew.enter(agent.id, task.run_id);
-        match self
+        let (id, is_standing) = (agent.id, agent.is_standing());
+        let at_work = self.crew.enter(id, task.run_id);
+        let worked = self
             .execute(Job {
                 plan,
                 step,
@@ -96,14 +97,19 @@ impl Coordinator {
                 stop,
                 hand: &at_work.hand,
             })
-            .await
-        {
+            .await;
+        drop(at_work);
+        let worked = match worked {
             Err(error) if error.is_fenced() => {
                 tracing::info!(task.id = %fence.task, fence = fence.number, "the lease was lost; the result is dropped");
-                Ok(())
+                self.put_down(id).await
             }
             other => other,
+        };
+        if is_standing {
+            self.crew.free(id);
         }
+        worked
     }
 
     async fn execute(&self, job: Job<'_>) -> Result<()> {

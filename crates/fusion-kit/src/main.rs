@@ -19,6 +19,7 @@ mod sandbox;
 mod serve;
 mod signals;
 mod system;
+mod tasks;
 mod tools;
 mod watch;
 mod wiring;

@@ -26,4 +26,6 @@ mod serve;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod tasks;
+#[cfg(test)]
 mod tools;

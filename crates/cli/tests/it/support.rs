@@ -4,6 +4,7 @@ mod agents;
 mod messages;
 mod providers;
 mod server;
+mod tasks;
 mod tools;
 
 use std::collections::VecDeque;

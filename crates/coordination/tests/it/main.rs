@@ -25,6 +25,8 @@ mod lost_hints;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
+mod pool;
+#[cfg(test)]
 mod standing;
 #[cfg(test)]
 mod talk;

@@ -83,6 +83,10 @@ impl Orphans<'_> {
     }
 
     fn goes_back(&self, task: &Task) -> bool {
+        if let Some(pool) = task.pool {
+            // Who can do it may come later.
+            return !pool.is_demanded && task.attempts == 0;
+        }
         task.is_for_anybody() && task.attempts == 0 && self.somebody_can(task)
     }
 

@@ -15,7 +15,7 @@ const LISTED: usize = 5;
 
 /// An agent by its id, its name, or the unique beginning of its id. Of several with the name a
 /// standing one that lives is meant, else one that lives, else the newest.
-pub(super) async fn find_agent(
+pub(crate) async fn find_agent(
     store: &dyn Reader,
     data_dir: &DataDir,
     text: &str,
@@ -93,7 +93,7 @@ pub(super) fn no_agents() -> Problem {
 }
 
 /// A project by its name or its id.
-pub(super) async fn find_project(store: &dyn Reader, text: &str) -> Result<Project, Problem> {
+pub(crate) async fn find_project(store: &dyn Reader, text: &str) -> Result<Project, Problem> {
     let projects = store
         .list(&ProjectFilter::default(), Page::first(SEARCHED))
         .await;
