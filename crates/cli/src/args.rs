@@ -1,6 +1,7 @@
 //! The command line: a pure reading of arguments, nothing is looked up.
 
 mod agent;
+mod bench;
 mod message;
 mod provider;
 mod serve;
@@ -18,6 +19,7 @@ pub use agent::{
     PauseArgs, PauseWhen, SpawnArgs, TerminateArgs, UpdateArgs, WhichAgent, WorkspaceKind,
     WorkspacePolicy,
 };
+pub use bench::{BenchArgs, BenchModel, BenchRow, BenchStore, BenchVia};
 pub use message::{
     MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs, MessageName, MessageStatus,
     SendArgs, TailArgs,
@@ -127,6 +129,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Check the database, the master key, the sandbox and the providers; says a way out of every fault.
     Verify(VerifyArgs),
+    /// Measure what the framework costs on this machine.
+    Bench(BenchArgs),
 }
 
 /// `verify`.
@@ -441,6 +445,7 @@ where
         | Command::Sandbox(_)
         | Command::Tool(_)
         | Command::Serve(_)
+        | Command::Bench(_)
         | Command::Verify(_) => {}
     }
     Ok(cli)

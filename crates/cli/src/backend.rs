@@ -1,6 +1,7 @@
 //! The port behind the commands.
 
 mod agents;
+mod bench;
 mod messages;
 mod providers;
 mod server;
@@ -16,6 +17,7 @@ use fusion_api_types::{
 };
 
 pub use agents::{AgentChanges, AgentQuery, Agents, Log, NewAgents};
+pub use bench::{BenchRequest, Benchmarks};
 pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
 pub use providers::{AskKey, NewProvider, Providers};
 pub use server::{Ready, ServeRequest, Server};
@@ -50,7 +52,9 @@ pub struct ResumeRequest {
 /// A failed or interrupted run is not an error: it is a `RunDetail` that says so. A `Problem`
 /// means that the request itself could not be done; then nothing is left behind.
 #[async_trait]
-pub trait Backend: Upkeep + Providers + Messages + Agents + Tools + Server + Send + Sync {
+pub trait Backend:
+    Benchmarks + Upkeep + Providers + Messages + Agents + Tools + Server + Send + Sync
+{
     /// Reads and checks a workflow file; changes nothing.
     ///
     /// # Errors

@@ -47,18 +47,7 @@ async fn dispatch(
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
     match command {
-        Command::Run(RunArgs {
-            command: Some(RunCommand::List(list)),
-            ..
-        }) => commands::run::list(&list, backend, session).await,
-        Command::Run(RunArgs {
-            command: Some(RunCommand::Show(show)),
-            ..
-        }) => commands::run::show(&show, backend, session).await,
-        Command::Run(RunArgs {
-            command: None,
-            start,
-        }) => commands::run::start(start.as_ref(), backend, session).await,
+        Command::Run(run) => run_or_look(&run, backend, session).await,
         Command::Resume(resume) => commands::run::resume(&resume, backend, session).await,
         Command::Workflow(workflow) => match workflow.command {
             WorkflowCommand::Validate(file) => {
@@ -79,6 +68,20 @@ async fn dispatch(
         }
         Command::Tool(tool) => commands::tool::tool(&tool.command, backend, session).await,
         Command::Serve(serve) => commands::serve::serve(&serve, backend, session).await,
+        Command::Bench(bench) => commands::bench::bench(&bench, backend, session).await,
         Command::Verify(verify) => commands::verify::verify(&verify, backend, session).await,
+    }
+}
+
+/// `run`: a file, or a look at runs.
+async fn run_or_look(
+    run: &RunArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    match &run.command {
+        Some(RunCommand::List(list)) => commands::run::list(list, backend, session).await,
+        Some(RunCommand::Show(show)) => commands::run::show(show, backend, session).await,
+        None => commands::run::start(run.start.as_ref(), backend, session).await,
     }
 }

@@ -8,6 +8,7 @@ use fusion_core::{
 };
 use fusion_messaging::Subscription;
 use fusion_persistence::{Batch, Claim, Queue, Repository};
+use futures::FutureExt as _;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
@@ -56,6 +57,11 @@ impl Alarms {
             due_in: None,
             is_full: false,
         })
+    }
+
+    /// One look at the store answers all hints that are there.
+    fn forget_hints(&mut self) {
+        while let Some(Some(_)) = self.hints.recv().now_or_never() {}
     }
 }
 
@@ -196,7 +202,10 @@ impl Coordinator {
                 () = stop.cancelled() => return Ok(()),
                 Some(ended) = workers.join_next() => return joined(ended),
                 _ = alarms.watch.tick(), if alarms.due_in.is_some() => self.watch(run).await?,
-                _ = alarms.hints.recv() => return Ok(()),
+                _ = alarms.hints.recv() => {
+                    alarms.forget_hints();
+                    return Ok(());
+                }
                 () = self.a_place(), if alarms.is_full => return Ok(()),
                 () = &mut sweep => return Ok(()),
             }

@@ -15,6 +15,10 @@ pub(crate) struct Config {
     pub(crate) base_url: Option<String>,
     /// `FUSION_API_KEY`: its key, when it wants one.
     pub(crate) base_url_key: Option<SecretString>,
+    /// `MOCK_URL`: the server that answers while `bench` measures.
+    pub(crate) mock_url: Option<String>,
+    /// `PG_URL`: the server on which `bench` makes a database.
+    pub(crate) pg_url: Option<SecretString>,
     /// `DATABASE_URL`: where everything is stored when not in the data directory.
     pub(crate) database_url: Option<SecretString>,
     /// `REDIS_URL`: the server that carries messages among processes, when there is one.
@@ -113,6 +117,10 @@ impl Config {
             openrouter_key: get("OPENROUTER_API_KEY").map(SecretString::from),
             base_url: get("FUSION_BASE_URL"),
             base_url_key: get("FUSION_API_KEY").map(SecretString::from),
+            mock_url: environment("MOCK_URL").filter(|value| !value.is_empty()),
+            pg_url: environment("PG_URL")
+                .filter(|value| !value.is_empty())
+                .map(SecretString::from),
             database_url: get("DATABASE_URL").map(SecretString::from),
             redis_url: get("REDIS_URL").map(SecretString::from),
             redis_namespace: get("FUSION_REDIS_NAMESPACE"),

@@ -3,6 +3,7 @@
 mod agents;
 mod answers;
 mod backend;
+mod bench;
 mod budget;
 mod config;
 mod data_dir;

@@ -86,15 +86,16 @@ struct Opened {
 }
 
 impl Engine {
-    /// Takes the data directory, opens its store, and gives back what dead processes held.
+    /// Takes the data directory, opens the store at `location`, and gives back what dead processes held.
     pub(crate) async fn open(
         config: &Config,
         data_dir: &DataDir,
+        location: Location,
         registry: Arc<Registry>,
         notices: Arc<Notices>,
     ) -> Result<Self, Problem> {
         let owned = data_dir.own().await?;
-        match Self::open_owned(config, data_dir, registry, notices).await {
+        match Self::open_owned(config, data_dir, location, registry, notices).await {
             Ok(opened) => {
                 let engine = Self {
                     opened,
@@ -136,12 +137,12 @@ impl Engine {
     async fn open_owned(
         config: &Config,
         data_dir: &DataDir,
+        location: Location,
         registry: Arc<Registry>,
         notices: Arc<Notices>,
     ) -> Result<Opened, Problem> {
         let owners = owners(config)?;
         let launcher = launcher(config, data_dir)?;
-        let location = location(config, data_dir)?;
         let bus_place = BusPlace::of(config)?;
         let retention = retention(config)?;
         let (at_once, unresponsive) = working(config)?;

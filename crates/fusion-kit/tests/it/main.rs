@@ -7,6 +7,8 @@ mod api;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
 mod budgets;
 #[cfg(test)]
 mod bus;
