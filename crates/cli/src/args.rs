@@ -2,6 +2,7 @@
 
 mod agent;
 mod message;
+mod metrics;
 mod provider;
 mod serve;
 mod tool;
@@ -22,6 +23,7 @@ pub use message::{
     MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs, MessageName, MessageStatus,
     SendArgs, TailArgs,
 };
+pub use metrics::{AgentMetricsArgs, MetricsArgs, MetricsCommand};
 pub use provider::{
     AddArgs, DetectArgs, ModelsArgs, ProviderArgs, ProviderCommand, ProviderName, RemoveArgs,
     TestArgs,
@@ -113,6 +115,8 @@ pub enum Command {
     Init(InitArgs),
     /// Make agents that stay, give them work, hold and end agents.
     Agent(AgentArgs),
+    /// Look at what agents use: processors, memory, disks, models.
+    Metrics(MetricsArgs),
     /// Send messages to agents and look at what they send each other.
     Message(MessageArgs),
     /// Look after model providers: add, test, look at models and quotas.
@@ -436,6 +440,7 @@ where
         | Command::Init(_)
         | Command::Agent(_)
         | Command::Message(_)
+        | Command::Metrics(_)
         | Command::Provider(_)
         | Command::Db(_)
         | Command::Sandbox(_)

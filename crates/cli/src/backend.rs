@@ -2,6 +2,7 @@
 
 mod agents;
 mod messages;
+mod metrics;
 mod providers;
 mod server;
 mod tools;
@@ -17,6 +18,7 @@ use fusion_api_types::{
 
 pub use agents::{AgentChanges, AgentQuery, Agents, Log, NewAgents};
 pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
+pub use metrics::Metrics;
 pub use providers::{AskKey, NewProvider, Providers};
 pub use server::{Ready, ServeRequest, Server};
 pub use tools::{HeldCommand, NotRun, ToolFolder, Tools};
@@ -50,7 +52,9 @@ pub struct ResumeRequest {
 /// A failed or interrupted run is not an error: it is a `RunDetail` that says so. A `Problem`
 /// means that the request itself could not be done; then nothing is left behind.
 #[async_trait]
-pub trait Backend: Upkeep + Providers + Messages + Agents + Tools + Server + Send + Sync {
+pub trait Backend:
+    Upkeep + Providers + Messages + Agents + Metrics + Tools + Server + Send + Sync
+{
     /// Reads and checks a workflow file; changes nothing.
     ///
     /// # Errors
