@@ -3,6 +3,7 @@
 mod agent;
 mod bench;
 mod message;
+mod metrics;
 mod provider;
 mod serve;
 mod tool;
@@ -24,6 +25,7 @@ pub use message::{
     MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs, MessageName, MessageStatus,
     SendArgs, TailArgs,
 };
+pub use metrics::{AgentMetricsArgs, MetricsArgs, MetricsCommand};
 pub use provider::{
     AddArgs, DetectArgs, ModelsArgs, ProviderArgs, ProviderCommand, ProviderName, RemoveArgs,
     TestArgs,
@@ -115,6 +117,8 @@ pub enum Command {
     Init(InitArgs),
     /// Make agents that stay, give them work, hold and end agents.
     Agent(AgentArgs),
+    /// Look at what agents use: processors, memory, disks, models.
+    Metrics(MetricsArgs),
     /// Send messages to agents and look at what they send each other.
     Message(MessageArgs),
     /// Look after model providers: add, test, look at models and quotas.
@@ -440,6 +444,7 @@ where
         | Command::Init(_)
         | Command::Agent(_)
         | Command::Message(_)
+        | Command::Metrics(_)
         | Command::Provider(_)
         | Command::Db(_)
         | Command::Sandbox(_)

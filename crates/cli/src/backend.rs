@@ -3,6 +3,7 @@
 mod agents;
 mod bench;
 mod messages;
+mod metrics;
 mod providers;
 mod server;
 mod tools;
@@ -19,6 +20,7 @@ use fusion_api_types::{
 pub use agents::{AgentChanges, AgentQuery, Agents, Log, NewAgents};
 pub use bench::{BenchRequest, Benchmarks};
 pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
+pub use metrics::Metrics;
 pub use providers::{AskKey, NewProvider, Providers};
 pub use server::{Ready, ServeRequest, Server};
 pub use tools::{HeldCommand, NotRun, ToolFolder, Tools};
@@ -53,7 +55,7 @@ pub struct ResumeRequest {
 /// means that the request itself could not be done; then nothing is left behind.
 #[async_trait]
 pub trait Backend:
-    Benchmarks + Upkeep + Providers + Messages + Agents + Tools + Server + Send + Sync
+    Benchmarks + Upkeep + Providers + Messages + Agents + Tools + Server + Send + Sync + Metrics
 {
     /// Reads and checks a workflow file; changes nothing.
     ///

@@ -5,6 +5,7 @@ pub(crate) mod bench;
 pub(crate) mod db;
 pub(crate) mod init;
 pub(crate) mod message;
+pub(crate) mod metrics;
 pub(crate) mod provider;
 pub(crate) mod run;
 pub(crate) mod serve;

@@ -47,7 +47,7 @@ async fn dispatch(
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
     match command {
-        Command::Run(run) => run_or_look(&run, backend, session).await,
+        Command::Run(arguments) => run(&arguments, backend, session).await,
         Command::Resume(resume) => commands::run::resume(&resume, backend, session).await,
         Command::Workflow(workflow) => match workflow.command {
             WorkflowCommand::Validate(file) => {
@@ -55,6 +55,9 @@ async fn dispatch(
             }
         },
         Command::Agent(agent) => commands::agent::agent(&agent.command, backend, session).await,
+        Command::Metrics(metrics) => {
+            commands::metrics::metrics(&metrics.command, backend, session).await
+        }
         Command::Init(init) => commands::init::init(&init, session),
         Command::Message(message) => {
             commands::message::message(&message.command, backend, session).await
@@ -73,15 +76,14 @@ async fn dispatch(
     }
 }
 
-/// `run`: a file, or a look at runs.
-async fn run_or_look(
-    run: &RunArgs,
+async fn run(
+    arguments: &RunArgs,
     backend: &dyn Backend,
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
-    match &run.command {
+    match &arguments.command {
         Some(RunCommand::List(list)) => commands::run::list(list, backend, session).await,
         Some(RunCommand::Show(show)) => commands::run::show(show, backend, session).await,
-        None => commands::run::start(run.start.as_ref(), backend, session).await,
+        None => commands::run::start(arguments.start.as_ref(), backend, session).await,
     }
 }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::candidates::{context_tokens, serving};
 use crate::coordinator::off_runtime;
-use crate::crew::Hand;
+use crate::crew::AtWork;
 use crate::expression_context::expression_context;
 use crate::grants;
 use crate::journal::TaskJournal;
@@ -44,8 +44,8 @@ pub(crate) struct Job<'a> {
     pub(crate) fence: Fence,
     /// Stops the run.
     pub(crate) stop: &'a CancellationToken,
-    /// Stops this worker.
-    pub(crate) hand: &'a Hand,
+    /// Its place, by which this worker is stopped.
+    pub(crate) at_work: &'a AtWork,
 }
 
 impl Job<'_> {
@@ -95,7 +95,7 @@ impl Coordinator {
                 agent,
                 fence,
                 stop,
-                hand: &at_work.hand,
+                at_work: &at_work,
             })
             .await
         {
@@ -135,7 +135,7 @@ impl Coordinator {
             }
         };
         let launcher = match self.launcher_of(&job.agent) {
-            Ok(launcher) => launcher,
+            Ok(launcher) => launcher.counted(job.at_work.custody.clone()),
             Err(error) => return self.fail_unstarted(job, error_chain(&error)).await,
         };
         self.run_agent(job, prompt, workspace, launcher).await
@@ -163,7 +163,7 @@ impl Coordinator {
         let mut work = Box::pin(runtime.run(&brief, past, ports, &within));
         let ending = tokio::select! {
             ending = &mut work => ending,
-            () = job.hand.now.cancelled() => {
+            () = job.at_work.hand.now.cancelled() => {
                 within.cancel();
                 work.await
             }
@@ -210,7 +210,7 @@ impl Coordinator {
             clock: Arc::clone(&self.parts.clock),
             ids: Arc::clone(&self.parts.ids),
             ends: job.stop.clone(),
-            pause: job.hand.next_step.clone(),
+            pause: job.at_work.hand.next_step.clone(),
         })
     }
 

@@ -36,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) agents_at_once: Option<String>,
     /// `FUSION_UNRESPONSIVE_SECONDS`, as written: how long an agent at work may show no progress.
     pub(crate) unresponsive_seconds: Option<String>,
+    /// `FUSION_METRICS_SECONDS`, as written: how often what agents at work use is sampled.
+    pub(crate) metrics_seconds: Option<String>,
     /// `FUSION_RETENTION_DAYS`, as written: how long events and metrics are kept.
     pub(crate) retention_days: Option<String>,
     /// `API_HOST`: the address to serve at when `--host` does not name one.
@@ -132,6 +134,7 @@ impl Config {
             retention_days: get("FUSION_RETENTION_DAYS"),
             agents_at_once: get("FUSION_AGENTS_AT_ONCE"),
             unresponsive_seconds: get("FUSION_UNRESPONSIVE_SECONDS"),
+            metrics_seconds: get("FUSION_METRICS_SECONDS"),
             api_host: get("API_HOST"),
             api_port: get("API_PORT"),
             api_allowed_hosts: get("API_ALLOWED_HOSTS"),

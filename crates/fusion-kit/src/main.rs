@@ -13,6 +13,7 @@ mod find;
 mod held;
 mod master_key;
 mod messages;
+mod metrics;
 mod problems;
 mod providers;
 mod remote;
