@@ -1,7 +1,9 @@
 //! The command line: a pure reading of arguments, nothing is looked up.
 
 mod agent;
+mod bench;
 mod message;
+mod metrics;
 mod provider;
 mod serve;
 mod task;
@@ -19,10 +21,12 @@ pub use agent::{
     PauseArgs, PauseWhen, SpawnArgs, TerminateArgs, UpdateArgs, WhichAgent, WorkspaceKind,
     WorkspacePolicy,
 };
+pub use bench::{BenchArgs, BenchModel, BenchRow, BenchStore, BenchVia};
 pub use message::{
     MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs, MessageName, MessageStatus,
     SendArgs, TailArgs,
 };
+pub use metrics::{AgentMetricsArgs, MetricsArgs, MetricsCommand};
 pub use provider::{
     AddArgs, DetectArgs, ModelsArgs, ProviderArgs, ProviderCommand, ProviderName, RemoveArgs,
     TestArgs,
@@ -119,6 +123,8 @@ pub enum Command {
     Agent(AgentArgs),
     /// Ask for tasks that any agent may do that can, and look after them.
     Task(TaskArgs),
+    /// Look at what agents use: processors, memory, disks, models.
+    Metrics(MetricsArgs),
     /// Send messages to agents and look at what they send each other.
     Message(MessageArgs),
     /// Look after model providers: add, test, look at models and quotas.
@@ -133,6 +139,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Check the database, the master key, the sandbox and the providers; says a way out of every fault.
     Verify(VerifyArgs),
+    /// Measure what the framework costs on this machine.
+    Bench(BenchArgs),
 }
 
 /// `verify`.
@@ -443,11 +451,13 @@ where
         | Command::Agent(_)
         | Command::Task(_)
         | Command::Message(_)
+        | Command::Metrics(_)
         | Command::Provider(_)
         | Command::Db(_)
         | Command::Sandbox(_)
         | Command::Tool(_)
         | Command::Serve(_)
+        | Command::Bench(_)
         | Command::Verify(_) => {}
     }
     Ok(cli)

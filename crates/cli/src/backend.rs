@@ -1,7 +1,9 @@
 //! The port behind the commands.
 
 mod agents;
+mod bench;
 mod messages;
+mod metrics;
 mod providers;
 mod server;
 mod tasks;
@@ -17,7 +19,9 @@ use fusion_api_types::{
 };
 
 pub use agents::{AgentChanges, AgentQuery, Agents, Log, NewAgents};
+pub use bench::{BenchRequest, Benchmarks};
 pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
+pub use metrics::Metrics;
 pub use providers::{AskKey, NewProvider, Providers};
 pub use server::{Ready, ServeRequest, Server};
 pub use tasks::{TaskQuery, TaskRequest, Tasks};
@@ -53,7 +57,7 @@ pub struct ResumeRequest {
 /// means that the request itself could not be done; then nothing is left behind.
 #[async_trait]
 pub trait Backend:
-    Upkeep + Providers + Messages + Agents + Tasks + Tools + Server + Send + Sync
+    Benchmarks + Upkeep + Providers + Messages + Agents + Tasks + Tools + Server + Send + Sync + Metrics
 {
     /// Reads and checks a workflow file; changes nothing.
     ///

@@ -5,9 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fusion_core::{AgentId, PauseAt, RunId};
+use fusion_workspaces::Custody;
 use tokio::sync::Notify;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Meters;
 
 /// Everybody at work in this process. An agent works on one task at a time, so it has one worker.
 #[derive(Debug, Default)]
@@ -18,6 +21,8 @@ pub(crate) struct Crew {
     /// Whose worker is done, while somebody wants to know.
     freed: Mutex<Option<BTreeSet<AgentId>>>,
     bell: Notify,
+    /// What they use.
+    meters: Arc<Meters>,
 }
 
 /// The signals of one worker.
@@ -64,6 +69,8 @@ pub(crate) struct AtWork {
     crew: Arc<Crew>,
     agent: AgentId,
     pub(crate) hand: Hand,
+    /// Counts what the agent's commands use.
+    pub(crate) custody: Custody,
 }
 
 impl Crew {
@@ -82,7 +89,13 @@ impl Crew {
             crew: Arc::clone(self),
             agent,
             hand,
+            custody: self.meters.begin(agent, run),
         }
+    }
+
+    /// What the workers use.
+    pub(crate) fn meters(&self) -> Arc<Meters> {
+        Arc::clone(&self.meters)
     }
 
     /// Tells the worker of an agent to stop, when there is one.
@@ -196,6 +209,9 @@ impl Crew {
 impl Drop for AtWork {
     fn drop(&mut self) {
         let post = self.crew.leave(self.agent, &self.hand);
+        if post.is_some() {
+            self.crew.meters.end(self.agent);
+        }
         if let Some(post) = post.filter(|post| post.is_silent && post.is_fresh) {
             let mut back = self
                 .crew

@@ -143,6 +143,7 @@ impl Coordinator {
             () = self.delegate(&mut floor, cancel) => {}
             () = self.keep_pulse() => {}
         }
+        self.take_last_samples().await;
         self.write_notices().await;
         self.clear_mail().await;
         Ok(())

@@ -339,6 +339,23 @@ impl Coordinator {
         self.create_task(new, ask).await
     }
 
+    /// What is to be done once a worker has left: one that lost its lease has nothing to tell, and its agent
+    /// may be at work on nothing.
+    pub(crate) async fn after(
+        &self,
+        fence: Fence,
+        agent: AgentId,
+        worked: Result<()>,
+    ) -> Result<()> {
+        match worked {
+            Err(error) if error.is_fenced() => {
+                tracing::info!(task.id = %fence.task, fence = fence.number, "the lease was lost; the result is dropped");
+                self.put_down(agent).await
+            }
+            other => other,
+        }
+    }
+
     /// An agent that is at work on nothing waits for work again.
     ///
     /// # Errors

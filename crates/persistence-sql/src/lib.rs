@@ -34,6 +34,7 @@ mod providers;
 mod prune;
 mod readers;
 mod runs;
+mod scratch;
 mod session;
 mod sqlite;
 mod store;
@@ -49,4 +50,5 @@ mod writer;
 
 pub use location::{Durability, Location, ServerUrl};
 pub use migrations::SchemaState;
+pub use scratch::Scratch;
 pub use store::SqlStore;

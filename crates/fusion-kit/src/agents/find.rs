@@ -86,7 +86,7 @@ fn no_such_agent(data_dir: &DataDir, text: &str, known: &[Agent]) -> Problem {
 }
 
 /// There is nothing at all yet.
-pub(super) fn no_agents() -> Problem {
+pub(crate) fn no_agents() -> Problem {
     Problem::new(ProblemKind::NotFound, "there are no agents yet").with_help(
         "make one with: fusion-kit agent spawn --name NAME --provider PROVIDER --model MODEL",
     )
