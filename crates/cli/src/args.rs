@@ -6,6 +6,7 @@ mod message;
 mod metrics;
 mod provider;
 mod serve;
+mod task;
 mod tool;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,9 @@ pub use provider::{
     TestArgs,
 };
 pub use serve::ServeArgs;
+pub use task::{
+    TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskStateName, TaskWaitArgs, WhichTask,
+};
 pub use tool::{SandboxArgs, SandboxCommand, SandboxRunArgs, ToolArgs, ToolCallArgs, ToolCommand};
 
 /// Runs workflows of AI agents: one file, one command, each agent in its own workspace.
@@ -117,6 +121,8 @@ pub enum Command {
     Init(InitArgs),
     /// Make agents that stay, give them work, hold and end agents.
     Agent(AgentArgs),
+    /// Ask for tasks that any agent may do that can, and look after them.
+    Task(TaskArgs),
     /// Look at what agents use: processors, memory, disks, models.
     Metrics(MetricsArgs),
     /// Send messages to agents and look at what they send each other.
@@ -443,6 +449,7 @@ where
         | Command::Workflow(_)
         | Command::Init(_)
         | Command::Agent(_)
+        | Command::Task(_)
         | Command::Message(_)
         | Command::Metrics(_)
         | Command::Provider(_)

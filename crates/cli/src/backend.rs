@@ -6,6 +6,7 @@ mod messages;
 mod metrics;
 mod providers;
 mod server;
+mod tasks;
 mod tools;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
 pub use metrics::Metrics;
 pub use providers::{AskKey, NewProvider, Providers};
 pub use server::{Ready, ServeRequest, Server};
+pub use tasks::{TaskQuery, TaskRequest, Tasks};
 pub use tools::{HeldCommand, NotRun, ToolFolder, Tools};
 
 /// What a run is started with.
@@ -55,7 +57,7 @@ pub struct ResumeRequest {
 /// means that the request itself could not be done; then nothing is left behind.
 #[async_trait]
 pub trait Backend:
-    Benchmarks + Upkeep + Providers + Messages + Agents + Tools + Server + Send + Sync + Metrics
+    Benchmarks + Upkeep + Providers + Messages + Agents + Tasks + Tools + Server + Send + Sync + Metrics
 {
     /// Reads and checks a workflow file; changes nothing.
     ///

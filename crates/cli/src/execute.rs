@@ -55,6 +55,7 @@ async fn dispatch(
             }
         },
         Command::Agent(agent) => commands::agent::agent(&agent.command, backend, session).await,
+        Command::Task(task) => commands::task::task(&task.command, backend, session).await,
         Command::Metrics(metrics) => {
             commands::metrics::metrics(&metrics.command, backend, session).await
         }

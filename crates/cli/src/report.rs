@@ -6,6 +6,7 @@ mod detail;
 pub(crate) mod message;
 pub(crate) mod metrics;
 pub(crate) mod provider;
+pub(crate) mod task;
 
 use std::collections::BTreeSet;
 

@@ -5,6 +5,7 @@ mod bench;
 mod messages;
 mod providers;
 mod server;
+mod tasks;
 mod tools;
 
 use std::collections::VecDeque;
