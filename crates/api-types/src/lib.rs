@@ -30,8 +30,8 @@ pub use provider::{
     ProviderTest, ProviderView, QuotaReport, QuotaView,
 };
 pub use run::{
-    AgentView, GrantsView, JournalView, RunDetail, RunList, RunSummary, StepView, UsageView,
-    WaitView,
+    AgentView, GrantsView, HaltView, JournalView, RunDetail, RunList, RunSummary, StepView,
+    UsageView, WaitView,
 };
 pub use server::ServerReady;
 pub use tool::{ToolAnswer, ToolList, ToolView};

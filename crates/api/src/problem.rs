@@ -228,11 +228,13 @@ impl From<EngineError> for Refusal {
             | EngineError::Unserved { .. }
             | EngineError::Workspace { .. }
             | EngineError::Ended { .. }
+            | EngineError::Cancelling { .. }
             | EngineError::Held { .. }
             | EngineError::Lifecycle { .. }
             | EngineError::Description { .. }
             | EngineError::OfRun { .. }
             | EngineError::Busy { .. }
+            | EngineError::Again(_)
             | EngineError::Message(_)
             | EngineError::Illegal(_)
             | EngineError::Broken(_) => of_code(&error),

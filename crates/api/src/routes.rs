@@ -11,6 +11,8 @@ mod messages;
 mod path;
 mod projects;
 mod providers;
+mod run_again;
+mod run_control;
 mod runs;
 mod tasks;
 mod tokens;
@@ -66,6 +68,8 @@ fn guarded() -> OpenApiRouter<App> {
         tasks::router(),
         workflows::router(),
         runs::router(),
+        run_control::router(),
+        run_again::router(),
         events::router(),
         live::router(),
         messages::router(),

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use fusion_api_types::{
-    AgentView, GrantsView, InputView, JournalView, RunDetail, RunSummary, StepView, WaitView,
-    WorkflowSummary,
+    AgentView, GrantsView, HaltView, InputView, JournalView, RunDetail, RunSummary, StepView,
+    WaitView, WorkflowSummary,
 };
 use fusion_coordination::granted_to;
 use fusion_core::{
@@ -173,6 +173,12 @@ pub fn summary(run: &Run, completed: usize, live: bool) -> RunSummary {
         started_at: run.started_at,
         completed_at: run.completed_at,
         error: run.error_message.clone(),
+        halt: run.halt.as_ref().map(|halt| HaltView {
+            kind: halt.kind.as_str().to_owned(),
+            since: halt.since,
+            by: halt.by.clone(),
+        }),
+        continues: run.continues.map(|run| run.to_string()),
     }
 }
 

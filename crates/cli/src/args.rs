@@ -3,6 +3,7 @@
 mod agent;
 mod message;
 mod provider;
+mod run;
 mod serve;
 mod tool;
 
@@ -26,6 +27,7 @@ pub use provider::{
     AddArgs, DetectArgs, ModelsArgs, ProviderArgs, ProviderCommand, ProviderName, RemoveArgs,
     TestArgs,
 };
+pub use run::{CancelArgs, ForkArgs, HoldArgs, RetryArgs, RunState, WatchArgs};
 pub use serve::ServeArgs;
 pub use tool::{SandboxArgs, SandboxCommand, SandboxRunArgs, ToolArgs, ToolCallArgs, ToolCommand};
 
@@ -159,7 +161,7 @@ Examples:
   fusion-kit run hello.yaml --json | jq .outputs"
 )]
 pub struct RunArgs {
-    /// Look at runs instead.
+    /// Look at runs, or steer one, instead.
     #[command(subcommand)]
     pub command: Option<RunCommand>,
     /// What to run; always there without a subcommand.
@@ -181,11 +183,16 @@ impl StartArgs {
     /// The inputs by name; [`parse`] has made sure that no name comes twice.
     #[must_use]
     pub fn inputs_by_name(&self) -> BTreeMap<String, String> {
-        self.inputs
-            .iter()
-            .map(|input| (input.name.clone(), input.value.clone()))
-            .collect()
+        by_name(&self.inputs)
     }
+}
+
+/// Inputs by their names; [`parse`] has made sure that no name comes twice.
+pub(crate) fn by_name(inputs: &[InputArg]) -> BTreeMap<String, String> {
+    let inputs = inputs.iter();
+    inputs
+        .map(|input| (input.name.clone(), input.value.clone()))
+        .collect()
 }
 
 /// One `-i NAME=VALUE`.
@@ -197,13 +204,25 @@ pub struct InputArg {
     pub value: String,
 }
 
-/// Looking at runs.
+/// Looking at runs, and steering them.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum RunCommand {
     /// List the newest runs.
     List(ListArgs),
     /// Show all about a run: steps, agents, what each step did.
     Show(ShowArgs),
+    /// Watch how a run goes, wherever it is worked on.
+    Watch(WatchArgs),
+    /// Hold a run: nothing further of it is begun, and nothing is lost.
+    Pause(HoldArgs),
+    /// Go on with a run that is held or was interrupted.
+    Resume(ResumeArgs),
+    /// End a run for good: what is under way is cut off.
+    Cancel(CancelArgs),
+    /// Do again what is not finished of a run that failed or was cancelled, as a new run.
+    Retry(RetryArgs),
+    /// Go on from a step of a run that has ended, as a new run.
+    Fork(ForkArgs),
 }
 
 /// `run list`.
@@ -211,8 +230,15 @@ pub enum RunCommand {
 #[command(after_long_help = "\
 Examples:
   fusion-kit run list
+  fusion-kit run list --state running,failed --workflow hello
   fusion-kit run list --limit 100 --json | jq -r '.runs[] | select(.interrupted) | .id'")]
 pub struct ListArgs {
+    /// Only those in one of these states.
+    #[arg(long, value_name = "STATE", value_enum, value_delimiter = ',')]
+    pub state: Vec<RunState>,
+    /// Only those of the workflow with this name.
+    #[arg(long, value_name = "NAME")]
+    pub workflow: Option<String>,
     /// At most this many.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub limit: u32,
@@ -422,6 +448,10 @@ where
         Command::Run(RunArgs {
             start: Some(start), ..
         }) => refuse_repeated_input(&start.inputs)?,
+        Command::Run(RunArgs {
+            command: Some(RunCommand::Fork(fork)),
+            ..
+        }) => refuse_repeated_input(&fork.inputs)?,
         Command::Provider(ProviderArgs {
             command: ProviderCommand::Add(add),
         }) if add.may_hold_a_key() => {

@@ -3,6 +3,7 @@
 mod agents;
 mod messages;
 mod providers;
+mod runs;
 mod server;
 mod tools;
 
@@ -18,6 +19,7 @@ use fusion_api_types::{
 pub use agents::{AgentChanges, AgentQuery, Agents, Log, NewAgents};
 pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
 pub use providers::{AskKey, NewProvider, Providers};
+pub use runs::{AgainRequest, RunQuery, Steering};
 pub use server::{Ready, ServeRequest, Server};
 pub use tools::{HeldCommand, NotRun, ToolFolder, Tools};
 
@@ -50,7 +52,9 @@ pub struct ResumeRequest {
 /// A failed or interrupted run is not an error: it is a `RunDetail` that says so. A `Problem`
 /// means that the request itself could not be done; then nothing is left behind.
 #[async_trait]
-pub trait Backend: Upkeep + Providers + Messages + Agents + Tools + Server + Send + Sync {
+pub trait Backend:
+    Upkeep + Providers + Messages + Agents + Steering + Tools + Server + Send + Sync
+{
     /// Reads and checks a workflow file; changes nothing.
     ///
     /// # Errors
@@ -81,7 +85,7 @@ pub trait Backend: Upkeep + Providers + Messages + Agents + Tools + Server + Sen
     ///
     /// # Errors
     /// The data directory can't be read.
-    async fn list_runs(&self, limit: u32) -> Result<Vec<RunSummary>, Problem>;
+    async fn list_runs(&self, query: &RunQuery) -> Result<Vec<RunSummary>, Problem>;
 
     /// One run with its journal: by id or unique prefix, else the newest one.
     ///

@@ -56,10 +56,34 @@ async fn dispatch(
             ..
         }) => commands::run::show(&show, backend, session).await,
         Command::Run(RunArgs {
+            command: Some(RunCommand::Watch(watch)),
+            ..
+        }) => commands::run::watch(&watch, backend, session).await,
+        Command::Run(RunArgs {
+            command: Some(RunCommand::Pause(hold)),
+            ..
+        }) => commands::run::pause(&hold, backend, session).await,
+        Command::Run(RunArgs {
+            command: Some(RunCommand::Cancel(cancel)),
+            ..
+        }) => commands::run::cancel(&cancel, backend, session).await,
+        Command::Run(RunArgs {
+            command: Some(RunCommand::Retry(retry)),
+            ..
+        }) => commands::run::retry(&retry, backend, session).await,
+        Command::Run(RunArgs {
+            command: Some(RunCommand::Fork(fork)),
+            ..
+        }) => commands::run::fork(&fork, backend, session).await,
+        Command::Run(RunArgs {
             command: None,
             start,
         }) => commands::run::start(start.as_ref(), backend, session).await,
-        Command::Resume(resume) => commands::run::resume(&resume, backend, session).await,
+        Command::Run(RunArgs {
+            command: Some(RunCommand::Resume(resume)),
+            ..
+        })
+        | Command::Resume(resume) => commands::run::resume(&resume, backend, session).await,
         Command::Workflow(workflow) => match workflow.command {
             WorkflowCommand::Validate(file) => {
                 commands::workflow::validate(&file, backend, session).await

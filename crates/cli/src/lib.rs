@@ -21,19 +21,21 @@ mod text;
 
 pub use args::{
     AddArgs, AgentArgs, AgentCommand, AgentListArgs, AgentSendArgs, AgentStateName, BackupArgs,
-    Changes, Cli, ColorChoice, Command, DbArgs, DbCommand, DetectArgs, Global, InitArgs, InputArg,
-    ListArgs, LogsArgs, MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs,
-    MessageName, MessageStatus, ModelsArgs, PauseArgs, PauseWhen, ProviderArgs, ProviderCommand,
-    ProviderName, RekeyArgs, RemoveArgs, RestoreArgs, ResumeArgs, RunArgs, RunCommand, SandboxArgs,
-    SandboxCommand, SandboxRunArgs, SendArgs, ServeArgs, ShowArgs, SpawnArgs, StartArgs, TailArgs,
-    Template, TerminateArgs, TestArgs, ToolArgs, ToolCallArgs, ToolCommand, UpdateArgs,
-    ValidateArgs, VerifyArgs, WhichAgent, WorkflowArgs, WorkflowCommand, WorkspaceKind,
+    CancelArgs, Changes, Cli, ColorChoice, Command, DbArgs, DbCommand, DetectArgs, ForkArgs,
+    Global, HoldArgs, InitArgs, InputArg, ListArgs, LogsArgs, MessageArgs, MessageCommand,
+    MessageFilterArgs, MessageListArgs, MessageName, MessageStatus, ModelsArgs, PauseArgs,
+    PauseWhen, ProviderArgs, ProviderCommand, ProviderName, RekeyArgs, RemoveArgs, RestoreArgs,
+    ResumeArgs, RetryArgs, RunArgs, RunCommand, RunState, SandboxArgs, SandboxCommand,
+    SandboxRunArgs, SendArgs, ServeArgs, ShowArgs, SpawnArgs, StartArgs, TailArgs, Template,
+    TerminateArgs, TestArgs, ToolArgs, ToolCallArgs, ToolCommand, UpdateArgs, ValidateArgs,
+    VerifyArgs, WatchArgs, WhichAgent, WorkflowArgs, WorkflowCommand, WorkspaceKind,
     WorkspacePolicy, parse,
 };
 pub use backend::{
-    AgentChanges, AgentQuery, Agents, AskKey, Backend, Content, HeldCommand, Log, MessageQuery,
-    Messages, NewAgents, NewMessage, NewProvider, NotRun, Progress, Providers, Ready,
-    ResumeRequest, RunRequest, ServeRequest, Server, Tail, To, ToolFolder, Tools, Upkeep,
+    AgainRequest, AgentChanges, AgentQuery, Agents, AskKey, Backend, Content, HeldCommand, Log,
+    MessageQuery, Messages, NewAgents, NewMessage, NewProvider, NotRun, Progress, Providers, Ready,
+    ResumeRequest, RunQuery, RunRequest, ServeRequest, Server, Steering, Tail, To, ToolFolder,
+    Tools, Upkeep,
 };
 pub use execute::{execute, refuse};
 pub use exit::Exit;

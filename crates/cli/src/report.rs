@@ -5,6 +5,7 @@ pub(crate) mod database;
 mod detail;
 pub(crate) mod message;
 pub(crate) mod provider;
+mod steering;
 
 use std::collections::BTreeSet;
 
@@ -18,6 +19,7 @@ use crate::table::{Align, Table};
 use crate::text::{clean, clean_line, count, duration, indent, thousands};
 
 pub(crate) use detail::detail;
+pub(crate) use steering::{halted, steered, still_going};
 
 /// What a run made, for stdout.
 pub(crate) fn result(run: &RunDetail, session: &Session<'_>) -> String {
@@ -79,6 +81,13 @@ pub(crate) fn failure(run: &RunDetail, session: &Session<'_>) -> String {
 
 /// That a run has stopped before its end, for stderr.
 pub(crate) fn interruption(run: &RunDetail, session: &Session<'_>) -> String {
+    if let Some(held) = halted(&run.summary, session) {
+        let resume = session.command(&format!("resume {}", clean_line(&run.summary.id)));
+        return format!(
+            "{} nothing is lost. go on with: {resume}\n",
+            session.err.paint(Tone::Warn, &format!("{held};"))
+        );
+    }
     if !run.summary.interrupted {
         return format!(
             "the server works on. see how it goes with: {}\n",

@@ -79,7 +79,11 @@ impl Look {
 
     /// Of a run.
     pub(crate) fn of_run(run: &RunSummary) -> Self {
-        if run.interrupted {
+        if run.is_being_cancelled() {
+            Self::new("!", "being cancelled", Tone::Warn)
+        } else if run.paused().is_some() {
+            Self::new("!", "paused", Tone::Warn)
+        } else if run.interrupted {
             Self::new("!", "interrupted", Tone::Warn)
         } else {
             Self::of_state(&run.state)

@@ -2,6 +2,7 @@
 
 use fusion_core::{Coded, ErrorCode, IllegalTransition, RunId, WorkflowState};
 
+use crate::again::AgainFault;
 use crate::agents::Fault;
 
 /// A failure of the engine. A task's own failure is not one: it is a state of the task.
@@ -70,6 +71,12 @@ pub enum Error {
         /// How it ended.
         state: WorkflowState,
     },
+    /// The run was told to end and ends just now.
+    #[error("run {run} is being cancelled")]
+    Cancelling {
+        /// The run.
+        run: RunId,
+    },
     /// An agent that was to begin a task was paused or ended just then: the task waits.
     #[error("the agent '{agent}' is held")]
     Held {
@@ -103,6 +110,9 @@ pub enum Error {
         /// Its name.
         agent: String,
     },
+    /// A run can't be done again as it was asked.
+    #[error(transparent)]
+    Again(#[from] AgainFault),
     /// A message can't be sent.
     #[error(transparent)]
     Message(#[from] fusion_core::MessageFault),
@@ -168,11 +178,13 @@ impl Coded for Error {
             Self::Store(source) => source.code(),
             Self::Unserved { code, .. } => *code,
             Self::Ended { .. }
+            | Self::Cancelling { .. }
             | Self::Held { .. }
             | Self::Lifecycle { .. }
             | Self::OfRun { .. }
             | Self::Busy { .. } => ErrorCode::Conflict,
             Self::Description { .. } => ErrorCode::InvalidInput,
+            Self::Again(source) => source.code(),
             Self::Message(source) => source.code(),
             Self::Illegal(_) | Self::Broken(_) => ErrorCode::Internal,
         }

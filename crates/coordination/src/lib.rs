@@ -6,14 +6,17 @@
 //! after a crash: [`Coordinator::recover`] takes back what a dead process held, and
 //! [`Coordinator::resume_run`] works from the store alone. Starting a run is resuming a new one.
 
+mod again;
 mod agents;
 mod audience;
 mod budgets;
 mod candidates;
+mod control;
 mod coordinator;
 pub mod credentials;
 mod crew;
 mod dead_letters;
+mod drivers;
 mod error;
 mod expression_context;
 mod finish;
@@ -35,6 +38,7 @@ mod unserved;
 mod usage;
 mod worker;
 
+pub use again::{Again, AgainFault};
 pub use agents::{AgentUpdate, Fault, MAX_AGENTS, NewAgent, STEP, Sent};
 pub use budgets::Raised;
 pub use candidates::CheckedModel;

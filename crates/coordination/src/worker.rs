@@ -28,8 +28,8 @@ use crate::{Coordinator, Error, Notices, Result};
 /// A prompt after its expressions were put in, in bytes.
 const PROMPT_LIMIT: usize = 256 * 1024;
 
-/// Why a task goes back to the queue whose agent is held.
-const HELD: &str = "its agent is held";
+/// Why a task goes back to the queue whose agent or whose run is held.
+const HELD: &str = "it is held";
 
 /// Tries of a commit that touches siblings which others change too.
 pub(crate) const CONFLICT_TRIES: usize = 20;

@@ -72,7 +72,7 @@ pub use outbox::{NewOutboxEntry, OutboxEntry};
 pub use project::Project;
 pub use provider::{AuthType, ProviderConfig, RateLimits};
 pub use row::{Row, RowKind};
-pub use run::{Run, RunPlan};
+pub use run::{Continuation, Difference, Halt, HaltKind, Run, RunPlan, Unlike};
 pub use sandbox::{LimitsSpec, NetworkAccess, SandboxSpec};
 pub use sealed::Sealed;
 pub use subject::{MAX_SUBJECT_BYTES, SubjectFault, check_subject, reserved_part};

@@ -1,5 +1,8 @@
 //! Runs: one execution of one version of a workflow.
 
+mod again;
+mod control;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +14,9 @@ use crate::{
     Moment, NewEvent, RunId, Severity, StepSpec, Task, TaskId, TaskState, Timestamp, Usage,
     Workflow, WorkflowId, WorkflowState, Workspace,
 };
+
+pub use again::{Continuation, Difference, Unlike};
+pub use control::{Halt, HaltKind};
 
 /// One execution of a workflow. It pins the version of the definition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +41,12 @@ pub struct Run {
     pub open_tasks: u32,
     /// What its model calls used.
     pub usage: Usage,
+    /// What a person said that holds or ends it; `None` lets it go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halt: Option<Halt>,
+    /// The run that it goes on from: it took over what was finished there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<RunId>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When its agents were ready.
@@ -90,6 +102,8 @@ impl RunPlan<'_> {
             total_tasks,
             open_tasks: total_tasks,
             usage: Usage::default(),
+            halt: None,
+            continues: None,
             created_at: moment.now,
             started_at: (!is_ready).then_some(moment.now),
             completed_at: None,
@@ -272,7 +286,18 @@ impl Run {
         };
         self.error_message = error;
         self.completed_at = Some(moment.now);
-        // A standing agent outlives the run, and one may have been ended before it.
+        self.end_agents(agents, moment, &mut decision)?;
+        Ok(decision.with(Change::update(self)).telling(event))
+    }
+
+    /// Ends the agents that the run spawned: a standing agent outlives it, and one may have been ended
+    /// before it.
+    fn end_agents(
+        &self,
+        agents: Vec<Agent>,
+        moment: Moment<'_>,
+        decision: &mut Decision,
+    ) -> Result<(), IllegalTransition> {
         let own = |agent: &Agent| agent.run_id == Some(self.id);
         let living = |agent: &Agent| agent.state != AgentState::Terminated;
         for mut agent in agents {
@@ -288,7 +313,7 @@ impl Run {
             decision.events.push(self.agent_event(moment, &agent));
             decision.changes.push(Change::update(agent));
         }
-        Ok(decision.with(Change::update(self)).telling(event))
+        Ok(())
     }
 
     fn agent_event(&self, moment: Moment<'_>, agent: &Agent) -> NewEvent {

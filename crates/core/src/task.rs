@@ -365,7 +365,7 @@ impl Task {
         reached
     }
 
-    fn cancel(
+    pub(crate) fn cancel(
         &mut self,
         reason: CancelReason,
         why: &str,

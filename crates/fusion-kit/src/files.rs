@@ -54,12 +54,20 @@ pub(crate) fn read_file(path: &Path) -> Result<File, Problem> {
     }
 }
 
-/// Inputs as typed, in the types that the workflow declares: texts as they are, the rest as JSON.
+/// Inputs as typed, checked and with the defaults.
 pub(crate) fn typed_inputs(
     definition: &WorkflowDefinition,
     given: &BTreeMap<String, String>,
 ) -> Result<Map<String, Value>, Vec<InputFault>> {
-    let typed = given
+    definition.resolve_inputs(&in_their_types(definition, given))
+}
+
+/// Inputs in the types that the workflow declares: texts as they are, the rest as JSON.
+pub(crate) fn in_their_types(
+    definition: &WorkflowDefinition,
+    given: &BTreeMap<String, String>,
+) -> Map<String, Value> {
+    given
         .iter()
         .map(|(name, text)| {
             let is_text = definition
@@ -76,6 +84,5 @@ pub(crate) fn typed_inputs(
                 value.unwrap_or_else(|| Value::String(text.clone())),
             )
         })
-        .collect();
-    definition.resolve_inputs(&typed)
+        .collect()
 }

@@ -18,6 +18,7 @@ mod remote;
 mod sandbox;
 mod serve;
 mod signals;
+mod steering;
 mod system;
 mod tools;
 mod watch;

@@ -152,11 +152,13 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
         Error::Choice { .. }
         | Error::Grant { .. }
         | Error::Ended { .. }
+        | Error::Cancelling { .. }
         | Error::Held { .. }
         | Error::Lifecycle { .. }
         | Error::Description { .. }
         | Error::OfRun { .. }
         | Error::Busy { .. }
+        | Error::Again(_)
         | Error::Message(_)
         | Error::Illegal(_)
         | Error::Broken(_) => problem,

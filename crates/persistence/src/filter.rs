@@ -120,6 +120,8 @@ pub struct RunFilter {
     pub states: Vec<WorkflowState>,
     /// Of this version of a workflow.
     pub workflow: Option<WorkflowId>,
+    /// Of any version of the workflow with exactly this name.
+    pub workflow_name: Option<String>,
 }
 
 impl RunFilter {
@@ -132,7 +134,7 @@ impl RunFilter {
                 .copied()
                 .filter(|state| !state.is_final())
                 .collect(),
-            workflow: None,
+            ..Self::default()
         }
     }
 }

@@ -39,14 +39,16 @@ pub(super) fn router() -> OpenApiRouter<App> {
 #[utoipa::path(get, path = "/runs", tag = "runs", params(
     ("state" = Option<Vec<String>>, Query, description = "Only those in one of these states."),
     ("workflow_id" = Option<String>, Query, description = "Only those of this version of a workflow."),
+    ("workflow" = Option<String>, Query, description = "Only those of workflows of this name."),
     ("limit" = Option<u32>, Query, description = "At most so many: 1 to 500, 100 without it."),
     ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
 ), responses((status = 200, body = RunPage)))]
 async fn list(State(app): State<App>, query: Query) -> Result<Response> {
-    let mut query = query.of(&["state", "workflow_id", "limit", "cursor"]);
+    let mut query = query.of(&["state", "workflow_id", "workflow", "limit", "cursor"]);
     let filter = RunFilter {
         states: states(&mut query),
         workflow: query.one("workflow_id", parsed),
+        workflow_name: query.one("workflow", parsed),
     };
     let page = query.page();
     query.finish()?;
@@ -69,6 +71,7 @@ async fn of_workflow(
     let filter = RunFilter {
         states: states(&mut query),
         workflow: Some(id),
+        workflow_name: None,
     };
     let page = query.page();
     query.finish()?;
@@ -103,7 +106,7 @@ async fn listed(app: &App, filter: &RunFilter, page: Page<RunId>) -> Result<Resp
     )
 }
 
-async fn shown(app: &App, run: &Run) -> Result<RunSummary> {
+pub(super) async fn shown(app: &App, run: &Run) -> Result<RunSummary> {
     let ended = TaskFilter {
         states: vec![TaskState::Completed],
         run: Some(run.id),

@@ -26,6 +26,7 @@ mod lost_hints;
 mod models;
 #[cfg(test)]
 mod standing;
+mod steering;
 #[cfg(test)]
 mod talk;
 #[cfg(test)]

@@ -33,12 +33,12 @@ fn named(name: &str) -> NewAgent {
     }
 }
 
-async fn spawn(world: &World, name: &str) -> AgentId {
+pub(crate) async fn spawn(world: &World, name: &str) -> AgentId {
     let agents = world.engine().spawn_agents(vec![named(name)]).await;
     agents.unwrap().remove(0).id
 }
 
-async fn agent(world: &World, id: AgentId) -> Agent {
+pub(crate) async fn agent(world: &World, id: AgentId) -> Agent {
     world.store.get(id).await.unwrap()
 }
 
@@ -47,7 +47,7 @@ fn folder(world: &World, id: AgentId) -> PathBuf {
 }
 
 /// Waits until a look finds what is wanted.
-async fn until<F: Future<Output = bool> + Send>(look: impl Fn() -> F + Send + Sync) {
+pub(crate) async fn until<F: Future<Output = bool> + Send>(look: impl Fn() -> F + Send + Sync) {
     let waiting = async {
         while !look().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -57,7 +57,7 @@ async fn until<F: Future<Output = bool> + Send>(look: impl Fn() -> F + Send + Sy
 }
 
 /// Hosts while something else is done.
-async fn hosted<T>(world: &World, work: impl Future<Output = T>) -> T {
+pub(crate) async fn hosted<T>(world: &World, work: impl Future<Output = T>) -> T {
     let stop = CancellationToken::new();
     let hosting = async { world.engine().host(&stop).await.unwrap() };
     let working = async {
@@ -68,7 +68,7 @@ async fn hosted<T>(world: &World, work: impl Future<Output = T>) -> T {
     tokio::join!(hosting, working).1
 }
 
-async fn run_ended(world: &World, run: RunId) -> Run {
+pub(crate) async fn run_ended(world: &World, run: RunId) -> Run {
     until(|| async { world.run(run).await.state.is_final() }).await;
     world.run(run).await
 }

@@ -8,4 +8,5 @@ mod events;
 mod input;
 mod lifecycle;
 mod runs;
+mod steering;
 mod writes;

@@ -59,6 +59,8 @@ mod settings;
 #[cfg(test)]
 mod shared_data;
 #[cfg(test)]
+mod steering;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod talk;

@@ -264,6 +264,8 @@ impl Load {
             total_tasks: tasks,
             open_tasks: tasks,
             usage: Usage::default(),
+            halt: None,
+            continues: None,
             created_at: now(),
             started_at: Some(now()),
             completed_at: None,

@@ -139,6 +139,8 @@ fn run(ids: &Ids, workflow: &Workflow) -> Run {
         total_tasks: 2,
         open_tasks: 2,
         usage: Usage::default(),
+        halt: None,
+        continues: None,
         created_at: at(4),
         started_at: Some(at(5)),
         completed_at: None,

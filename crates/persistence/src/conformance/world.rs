@@ -2,9 +2,9 @@
 
 use fusion_core::{
     Agent, AgentState, ApiToken, Approval, ApprovalState, AuthType, CancelReason, Capability,
-    CapabilitySet, Cost, DeliveryStatus, IdSource, Letter, Message, Project, ProviderConfig,
-    RateLimits, ResourceMetrics, Row, Run, Sealed, Task, TaskState, TaskWait, Timestamp,
-    TokenScope, Usage, Workflow, WorkflowState, Workspace,
+    CapabilitySet, Cost, DeliveryStatus, Halt, HaltKind, IdSource, Letter, Message, Project,
+    ProviderConfig, RateLimits, ResourceMetrics, Row, Run, Sealed, Task, TaskState, TaskWait,
+    Timestamp, TokenScope, Usage, Workflow, WorkflowState, Workspace,
 };
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -233,6 +233,12 @@ impl World {
             total_tasks: i32::MAX.unsigned_abs(),
             open_tasks: 3,
             usage: usage(MOST),
+            halt: Some(Halt {
+                kind: HaltKind::Now,
+                since: at(2),
+                by: ODD.to_owned(),
+            }),
+            continues: Some(self.sample.run.id),
             created_at: early(),
             started_at: Some(at(3)),
             completed_at: Some(late()),
