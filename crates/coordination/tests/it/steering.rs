@@ -106,11 +106,11 @@ async fn a_run_that_nobody_drives_is_ended_where_the_word_is_said() {
 async fn of_a_cancel_and_a_completion_one_wins() {
     let world = world(&Gate::open()).await;
     let mut wins = [0, 0];
-    for round in 0..40_u64 {
+    for round in 0..20_u64 {
         let run = world.create(ONE).await;
         let cancelling = async {
             // Later from round to round, so that either may be first.
-            tokio::time::sleep(std::time::Duration::from_micros(round * 500)).await;
+            tokio::time::sleep(std::time::Duration::from_micros(round * 1_000)).await;
             world.engine().cancel_run(run, "ada").await
         };
         let (driven, cancel) = tokio::join!(world.drive(run), cancelling);

@@ -1,6 +1,8 @@
 //! The real binary, as a user has it: its exit code, its two streams, and what it leaves behind.
 
 #[cfg(test)]
+mod again;
+#[cfg(test)]
 mod agents;
 #[cfg(test)]
 mod api;
@@ -68,3 +70,5 @@ mod talk;
 mod terminal;
 #[cfg(test)]
 mod waits;
+#[cfg(test)]
+mod workflows;
