@@ -31,6 +31,6 @@ pub use provider::{NewProvider, Provider, ProviderChanges, ProviderPage, RateLim
 pub use task::{Approval, ApprovalPage, Task, TaskPage};
 pub use token::{NewToken, Ticket, Token, TokenMade, TokenPage};
 pub use workflow::{
-    Dag, Edge, ForkRun, NewWorkflow, Node, PauseRun, ResumeRun, RetryRun, RunPage, RunStarted,
-    RunsCancelled, StartWorkflow, Validation, Workflow, WorkflowPage,
+    Dag, Edge, ForkRun, NewWorkflow, NextVersion, Node, PauseRun, ResumeRun, RetryRun, RunPage,
+    RunStarted, RunsCancelled, StartWorkflow, Validation, Workflow, WorkflowPage,
 };

@@ -35,4 +35,7 @@ pub use run::{
 };
 pub use server::ServerReady;
 pub use tool::{ToolAnswer, ToolList, ToolView};
-pub use workflow::{InputView, WorkflowSummary};
+pub use workflow::{
+    GraphStep, InputView, StoredWorkflow, WorkflowCreated, WorkflowDiff, WorkflowGraph,
+    WorkflowList, WorkflowSummary,
+};

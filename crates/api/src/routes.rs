@@ -16,6 +16,7 @@ mod run_control;
 mod runs;
 mod tasks;
 mod tokens;
+mod versions;
 mod workflows;
 
 use axum::Router;
@@ -67,6 +68,7 @@ fn guarded() -> OpenApiRouter<App> {
         agents_life::router(),
         tasks::router(),
         workflows::router(),
+        versions::router(),
         runs::router(),
         run_control::router(),
         run_again::router(),

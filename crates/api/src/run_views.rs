@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use fusion_api_types::{
-    AgentView, GrantsView, HaltView, InputView, JournalView, RunDetail, RunSummary, StepView,
-    WaitView, WorkflowSummary,
+    AgentView, GrantsView, GraphStep, HaltView, InputView, JournalView, RunDetail, RunSummary,
+    StepView, StoredWorkflow, WaitView, WorkflowGraph, WorkflowSummary,
 };
 use fusion_coordination::granted_to;
 use fusion_core::{
@@ -258,6 +258,37 @@ pub fn workflow_summary(definition: &WorkflowDefinition) -> WorkflowSummary {
             .collect(),
         agents: definition.agents.keys().cloned().collect(),
         steps: ordered_steps(definition),
+    }
+}
+
+/// The steps of a definition and what needs what.
+#[must_use]
+pub fn workflow_graph(definition: &WorkflowDefinition) -> WorkflowGraph {
+    let steps = ordered_steps(definition).into_iter().map(|id| GraphStep {
+        needs: definition
+            .step(&id)
+            .map(|step| step.needs.clone())
+            .unwrap_or_default(),
+        id,
+    });
+    WorkflowGraph {
+        name: definition.name.clone(),
+        steps: steps.collect(),
+    }
+}
+
+/// A version of a workflow; with its text where a single one is shown.
+#[must_use]
+pub fn stored_workflow(row: &Workflow, with_source: bool) -> StoredWorkflow {
+    let description = row.description.clone();
+    StoredWorkflow {
+        id: row.id.to_string(),
+        name: row.name.clone(),
+        version: row.definition_version,
+        description: (!description.is_empty()).then_some(description),
+        steps: u32::try_from(row.definition.steps.len()).unwrap_or(u32::MAX),
+        created_at: row.created_at,
+        source: with_source.then(|| row.source.clone()),
     }
 }
 

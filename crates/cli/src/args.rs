@@ -6,6 +6,7 @@ mod provider;
 mod run;
 mod serve;
 mod tool;
+mod workflow;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -30,6 +31,10 @@ pub use provider::{
 pub use run::{CancelArgs, ForkArgs, HoldArgs, RetryArgs, RunState, WatchArgs};
 pub use serve::ServeArgs;
 pub use tool::{SandboxArgs, SandboxCommand, SandboxRunArgs, ToolArgs, ToolCallArgs, ToolCommand};
+pub use workflow::{
+    CreateArgs, DiffArgs, GetArgs, GraphArgs, GraphFormat, StartWorkflowArgs, ValidateArgs,
+    WhichWorkflow, WorkflowArgs, WorkflowCommand, WorkflowListArgs,
+};
 
 /// Runs workflows of AI agents: one file, one command, each agent in its own workspace.
 #[derive(Debug, Clone, Parser)]
@@ -109,7 +114,7 @@ pub enum Command {
     Run(RunArgs),
     /// Go on with an interrupted run.
     Resume(ResumeArgs),
-    /// Check workflow files.
+    /// Check workflow files; store, compare, draw and start workflows.
     Workflow(WorkflowArgs),
     /// Write a first workflow to start from.
     Init(InitArgs),
@@ -286,38 +291,6 @@ pub struct ResumeArgs {
     pub now: bool,
 }
 
-/// `workflow`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(
-    disable_help_subcommand = true,
-    after_long_help = "\
-Examples:
-  fusion-kit workflow validate hello.yaml"
-)]
-pub struct WorkflowArgs {
-    /// What to do with it.
-    #[command(subcommand)]
-    pub command: WorkflowCommand,
-}
-
-/// Working on workflow files.
-#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
-pub enum WorkflowCommand {
-    /// Check a workflow file and say every fault in it; nothing is run.
-    Validate(ValidateArgs),
-}
-
-/// `workflow validate`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(after_long_help = "\
-Examples:
-  fusion-kit workflow validate hello.yaml
-  fusion-kit workflow validate hello.yaml --json | jq .steps")]
-pub struct ValidateArgs {
-    /// The workflow file.
-    pub file: PathBuf,
-}
-
 /// `init`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_long_help = "\
@@ -452,6 +425,9 @@ where
             command: Some(RunCommand::Fork(fork)),
             ..
         }) => refuse_repeated_input(&fork.inputs)?,
+        Command::Workflow(WorkflowArgs {
+            command: WorkflowCommand::Start(start),
+        }) => refuse_repeated_input(&start.inputs)?,
         Command::Provider(ProviderArgs {
             command: ProviderCommand::Add(add),
         }) if add.may_hold_a_key() => {

@@ -6,6 +6,7 @@ mod providers;
 mod runs;
 mod server;
 mod tools;
+mod workflows;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use fusion_api_types::{
     BackupReport, DatabaseStatus, MessageView, MigrationReport, Problem, RekeyReport,
-    RestoreReport, RunDetail, RunSummary, VerifyReport, WorkflowSummary,
+    RestoreReport, RunDetail, RunSummary, VerifyReport,
 };
 
 pub use agents::{AgentChanges, AgentQuery, Agents, Log, NewAgents};
@@ -22,6 +23,7 @@ pub use providers::{AskKey, NewProvider, Providers};
 pub use runs::{AgainRequest, RunQuery, Steering};
 pub use server::{Ready, ServeRequest, Server};
 pub use tools::{HeldCommand, NotRun, ToolFolder, Tools};
+pub use workflows::{StartWorkflow, Workflows};
 
 /// What a run is started with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,14 +55,8 @@ pub struct ResumeRequest {
 /// means that the request itself could not be done; then nothing is left behind.
 #[async_trait]
 pub trait Backend:
-    Upkeep + Providers + Messages + Agents + Steering + Tools + Server + Send + Sync
+    Upkeep + Providers + Messages + Agents + Steering + Tools + Workflows + Server + Send + Sync
 {
-    /// Reads and checks a workflow file; changes nothing.
-    ///
-    /// # Errors
-    /// The file can't be read, or it is not a valid workflow (all faults at once).
-    async fn validate_workflow(&self, file: &Path) -> Result<WorkflowSummary, Problem>;
-
     /// Starts a run and works on it until it ends or is interrupted.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use fusion_api_types::Problem;
 
-use crate::args::{Cli, Command, RunArgs, RunCommand, WorkflowCommand};
+use crate::args::{Cli, Command, RunArgs, RunCommand};
 use crate::backend::Backend;
 use crate::commands;
 use crate::exit::Exit;
@@ -84,11 +84,9 @@ async fn dispatch(
             ..
         })
         | Command::Resume(resume) => commands::run::resume(&resume, backend, session).await,
-        Command::Workflow(workflow) => match workflow.command {
-            WorkflowCommand::Validate(file) => {
-                commands::workflow::validate(&file, backend, session).await
-            }
-        },
+        Command::Workflow(workflow) => {
+            commands::workflow::workflow(&workflow.command, backend, session).await
+        }
         Command::Agent(agent) => commands::agent::agent(&agent.command, backend, session).await,
         Command::Init(init) => commands::init::init(&init, session),
         Command::Message(message) => {

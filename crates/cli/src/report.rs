@@ -3,9 +3,11 @@
 pub(crate) mod agent;
 pub(crate) mod database;
 mod detail;
+pub(crate) mod graph;
 pub(crate) mod message;
 pub(crate) mod provider;
 mod steering;
+pub(crate) mod workflow;
 
 use std::collections::BTreeSet;
 

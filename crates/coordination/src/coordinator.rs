@@ -102,6 +102,12 @@ impl Coordinator {
         }
     }
 
+    /// The providers that it asks.
+    #[must_use]
+    pub fn providers(&self) -> &Registry {
+        &self.parts.providers
+    }
+
     pub(crate) fn moment(&self) -> Moment<'_> {
         Moment {
             now: self.parts.clock.now(),

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use fusion_api::run_views::{Snapshot, summary, workflow_summary};
-use fusion_api_types::{Problem, ProblemKind, RunDetail, RunSummary, WorkflowSummary};
+use fusion_api::run_views::{Snapshot, summary};
+use fusion_api_types::{Problem, ProblemKind, RunDetail, RunSummary};
 use fusion_cli::{Backend, Progress, ResumeRequest, RunQuery, RunRequest};
 use fusion_coordination::{Driven, NewRun, Notices, Raised, check_models};
 use fusion_core::{
@@ -250,10 +250,6 @@ pub(crate) enum Shown {
 
 #[async_trait]
 impl Backend for LocalBackend {
-    async fn validate_workflow(&self, file: &Path) -> Result<WorkflowSummary, Problem> {
-        Ok(workflow_summary(&read_file(file)?.definition))
-    }
-
     async fn run(
         &self,
         request: &RunRequest,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use fusion_api_types::Problem;
-use fusion_core::{InputFault, InputType, WorkflowDefinition};
+use fusion_core::{InputFault, InputSpec, InputType, WorkflowDefinition};
 use serde_json::{Map, Value};
 
 use crate::problems;
@@ -59,19 +59,18 @@ pub(crate) fn typed_inputs(
     definition: &WorkflowDefinition,
     given: &BTreeMap<String, String>,
 ) -> Result<Map<String, Value>, Vec<InputFault>> {
-    definition.resolve_inputs(&in_their_types(definition, given))
+    definition.resolve_inputs(&in_their_types(&definition.inputs, given))
 }
 
 /// Inputs in the types that the workflow declares: texts as they are, the rest as JSON.
 pub(crate) fn in_their_types(
-    definition: &WorkflowDefinition,
+    declared: &BTreeMap<String, InputSpec>,
     given: &BTreeMap<String, String>,
 ) -> Map<String, Value> {
     given
         .iter()
         .map(|(name, text)| {
-            let is_text = definition
-                .inputs
+            let is_text = declared
                 .get(name)
                 .is_none_or(|input| input.kind == InputType::String);
             let value = if is_text {

@@ -23,6 +23,7 @@ mod system;
 mod tools;
 mod watch;
 mod wiring;
+mod workflows;
 
 use std::process::ExitCode;
 

@@ -5,6 +5,7 @@ mod messages;
 mod providers;
 mod runs;
 mod steering;
+mod workflows;
 
 use fusion_api_client::Client;
 use fusion_api_types::{Problem, ProblemKind};

@@ -133,7 +133,7 @@ async fn stored_again(
     let again = Again {
         run: found.id,
         from: request.from.clone(),
-        inputs: in_their_types(&workflow.definition, &request.inputs),
+        inputs: in_their_types(&workflow.definition.inputs, &request.inputs),
         latest: request.latest,
     };
     let coordinator = engine.coordinator();
@@ -154,7 +154,7 @@ async fn said(
     told
 }
 
-async fn told(engine: &Engine, run: &Run) -> Result<RunSummary, StoreError> {
+pub(crate) async fn told(engine: &Engine, run: &Run) -> Result<RunSummary, StoreError> {
     let completed = TaskFilter {
         states: vec![TaskState::Completed],
         run: Some(run.id),

@@ -98,6 +98,18 @@ pub struct NewWorkflow {
     pub base_dir: Option<String>,
 }
 
+/// The next version of a workflow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NextVersion {
+    /// The text of the workflow file, YAML or JSON, with the same name in it.
+    #[schema(min_length = 1)]
+    pub source: String,
+    /// Absolute path of the folder that paths in the file begin at, instead of the one before; only
+    /// the scope `admin` may name one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_dir: Option<String>,
+}
+
 /// What a check of a definition found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Validation {

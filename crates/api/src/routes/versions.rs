@@ -43,7 +43,10 @@ async fn put(
     if !fields.has("source") {
         fields.add("source", "is required");
     }
-    let source = fields.text("source", MAX_BODY).unwrap_or_default().to_owned();
+    let source = fields
+        .text("source", MAX_BODY)
+        .unwrap_or_default()
+        .to_owned();
     let base_dir = fields.read("base_dir", folder);
     fields.finish()?;
     if base_dir.is_some() && asked.entrant.scope < TokenScope::Admin {
@@ -67,7 +70,11 @@ async fn put(
         project_id: row.project_id,
         after: Some(id),
     };
-    match app.coordinator().store_workflow(new, |_| asked.plain()).await {
+    match app
+        .coordinator()
+        .store_workflow(new, |_| asked.plain())
+        .await
+    {
         Ok(Version::New(row) | Version::Same(row)) => {
             let version = row.version;
             resource(&HeaderMap::new(), version, &views::workflow(*row, true))

@@ -6,6 +6,7 @@ mod providers;
 mod runs;
 mod server;
 mod tools;
+mod workflows;
 
 use std::collections::VecDeque;
 use std::fs;
@@ -87,11 +88,6 @@ impl Fake {
 
 #[async_trait]
 impl Backend for Fake {
-    async fn validate_workflow(&self, file: &Path) -> Result<WorkflowSummary, Problem> {
-        self.ask(format!("validate {}", file.display()))?;
-        Ok(self.workflow.clone().unwrap())
-    }
-
     async fn run(
         &self,
         request: &RunRequest,

@@ -59,7 +59,10 @@ async fn said(project: &Project, line: &str) -> Finished {
 /// A project with a run that failed in its second step, whose cause is mended; and the run.
 async fn failed() -> (Project, Value) {
     let project = Project::with(WORKFLOW, &format!("{FIRST}{BAD}"));
-    let run = said(&project, "run flow.yaml --json").await.expect(1).json();
+    let run = said(&project, "run flow.yaml --json")
+        .await
+        .expect(1)
+        .json();
     assert_eq!(
         states(&run),
         [
@@ -86,7 +89,10 @@ fn results(run: &Value) -> &Path {
 #[tokio::test]
 async fn a_retry_takes_over_outputs_and_files_and_repeats_nothing() {
     let (project, run) = failed().await;
-    let before = project.run(["run", "show", id(&run), "--json"]).await.json();
+    let before = project
+        .run(["run", "show", id(&run), "--json"])
+        .await
+        .json();
     let done = said(&project, &format!("run retry {} --json", id(&run)))
         .await
         .expect(0)
@@ -95,7 +101,10 @@ async fn a_retry_takes_over_outputs_and_files_and_repeats_nothing() {
         json!([done["state"], done["continues"], done["outputs"]["text"]]),
         json!(["completed", run["id"], "three"])
     );
-    assert_eq!(done["usage"]["turns"], 3, "the first step costs nothing again");
+    assert_eq!(
+        done["usage"]["turns"], 3,
+        "the first step costs nothing again"
+    );
     let (old, new) = (results(&run), results(&done));
     assert_ne!(old, new);
     let read = |folder: &Path, name: &str| fs::read_to_string(folder.join("projects").join(name));
@@ -104,11 +113,17 @@ async fn a_retry_takes_over_outputs_and_files_and_repeats_nothing() {
     assert_eq!(read(new, "go").unwrap(), "one\n");
     assert!(read(old, "go").is_err());
     let made = step(&done, "first")["artifacts"].as_array().unwrap();
-    let made: Vec<&Path> = made.iter().map(|path| Path::new(path.as_str().unwrap())).collect();
+    let made: Vec<&Path> = made
+        .iter()
+        .map(|path| Path::new(path.as_str().unwrap()))
+        .collect();
     assert!(made.iter().all(|path| path.starts_with(new)), "{made:?}");
     assert_eq!(step(&done, "first")["attempts"], 1);
     // The first run is what it was.
-    let after = project.run(["run", "show", id(&run), "--json"]).await.json();
+    let after = project
+        .run(["run", "show", id(&run), "--json"])
+        .await
+        .json();
     assert_eq!(after, before);
     let shown = said(&project, "run show").await.expect(0);
     let text = format!("goes on from run {}", id(&run));
@@ -124,12 +139,21 @@ async fn what_can_not_be_done_again_is_refused_with_the_reason() {
         .expect(2)
         .says(&["no step 'secnd'", "did you mean 'second'?"]);
     // A newer version may change what is done again, and nothing that is taken over.
-    project.write("flow.yaml", WORKFLOW.replace("id: first, agent: w, prompt: x", "id: first, agent: w, prompt: y"));
+    project.write(
+        "flow.yaml",
+        WORKFLOW.replace(
+            "id: first, agent: w, prompt: x",
+            "id: first, agent: w, prompt: y",
+        ),
+    );
     said(&project, "workflow create flow.yaml").await.expect(0);
     said(&project, &format!("{retry} --latest"))
         .await
         .expect(1)
-        .says(&["version 2 can't go on from this run", "the finished step 'first' is another one"]);
+        .says(&[
+            "version 2 can't go on from this run",
+            "the finished step 'first' is another one",
+        ]);
     let whole = said(&project, &format!("{retry} --latest --from first --json")).await;
     let whole = whole.expect(0).json();
     assert_eq!(whole["usage"]["turns"], 5);
@@ -147,11 +171,17 @@ async fn what_can_not_be_done_again_is_refused_with_the_reason() {
 #[tokio::test]
 async fn a_newer_version_takes_over_what_it_did_not_change() {
     let (project, run) = failed().await;
-    project.write("flow.yaml", WORKFLOW.replace("test -s projects/go", "grep -q one projects/go"));
+    project.write(
+        "flow.yaml",
+        WORKFLOW.replace("test -s projects/go", "grep -q one projects/go"),
+    );
     said(&project, "workflow create flow.yaml").await.expect(0);
     let line = format!("run retry {} --latest --json", id(&run));
     let done = said(&project, &line).await.expect(0).json();
-    assert_eq!(json!([done["state"], done["usage"]["turns"]]), json!(["completed", 3]));
+    assert_eq!(
+        json!([done["state"], done["usage"]["turns"]]),
+        json!(["completed", 3])
+    );
 }
 
 #[tokio::test]
@@ -162,13 +192,24 @@ async fn a_fork_goes_on_from_a_step_with_another_input() {
     let line = format!("run fork {} --from second -i word=two --json", id(&first));
     let forked = said(&project, &line).await.expect(0).json();
     assert_eq!(
-        json!([forked["state"], forked["inputs"]["word"], forked["continues"]]),
+        json!([
+            forked["state"],
+            forked["inputs"]["word"],
+            forked["continues"]
+        ]),
         json!(["completed", "two", first["id"]])
     );
     let journal = step(&forked, "second")["journal"].to_string();
-    assert_eq!(step(&forked, "first")["journal"].as_array(), None, "{journal}");
+    assert_eq!(
+        step(&forked, "first")["journal"].as_array(),
+        None,
+        "{journal}"
+    );
     let wrong = format!("run fork {} --from second -i wrod=two", id(&first));
-    said(&project, &wrong).await.expect(2).says(&["no input 'wrod'"]);
+    said(&project, &wrong)
+        .await
+        .expect(2)
+        .says(&["no input 'wrod'"]);
 }
 
 #[tokio::test]
@@ -189,7 +230,10 @@ async fn a_death_at_any_commit_of_a_retry_loses_nothing_and_repeats_nothing() {
             let newest = project.shown().await;
             let done = if newest["id"] == run["id"] {
                 // It was not stored: it is asked for again.
-                said(&project, &format!("run retry {} --json", id(&run))).await.expect(0).json()
+                said(&project, &format!("run retry {} --json", id(&run)))
+                    .await
+                    .expect(0)
+                    .json()
             } else if newest["state"] == "completed" {
                 newest
             } else {
