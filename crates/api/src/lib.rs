@@ -31,3 +31,4 @@ pub use origin::Names;
 pub use routes::openapi;
 pub use server::{Listening, serve};
 pub use state::{Options, Parts};
+pub use views::sample as metrics_view;

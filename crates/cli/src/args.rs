@@ -1,7 +1,9 @@
 //! The command line: a pure reading of arguments, nothing is looked up.
 
 mod agent;
+mod bench;
 mod message;
+mod metrics;
 mod provider;
 mod run;
 mod serve;
@@ -20,10 +22,12 @@ pub use agent::{
     PauseArgs, PauseWhen, SpawnArgs, TerminateArgs, UpdateArgs, WhichAgent, WorkspaceKind,
     WorkspacePolicy,
 };
+pub use bench::{BenchArgs, BenchModel, BenchRow, BenchStore, BenchVia};
 pub use message::{
     MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs, MessageName, MessageStatus,
     SendArgs, TailArgs,
 };
+pub use metrics::{AgentMetricsArgs, MetricsArgs, MetricsCommand};
 pub use provider::{
     AddArgs, DetectArgs, ModelsArgs, ProviderArgs, ProviderCommand, ProviderName, RemoveArgs,
     TestArgs,
@@ -120,6 +124,8 @@ pub enum Command {
     Init(InitArgs),
     /// Make agents that stay, give them work, hold and end agents.
     Agent(AgentArgs),
+    /// Look at what agents use: processors, memory, disks, models.
+    Metrics(MetricsArgs),
     /// Send messages to agents and look at what they send each other.
     Message(MessageArgs),
     /// Look after model providers: add, test, look at models and quotas.
@@ -134,6 +140,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Check the database, the master key, the sandbox and the providers; says a way out of every fault.
     Verify(VerifyArgs),
+    /// Measure what the framework costs on this machine.
+    Bench(BenchArgs),
 }
 
 /// `verify`.
@@ -442,11 +450,13 @@ where
         | Command::Init(_)
         | Command::Agent(_)
         | Command::Message(_)
+        | Command::Metrics(_)
         | Command::Provider(_)
         | Command::Db(_)
         | Command::Sandbox(_)
         | Command::Tool(_)
         | Command::Serve(_)
+        | Command::Bench(_)
         | Command::Verify(_) => {}
     }
     Ok(cli)

@@ -1,7 +1,9 @@
 //! The port behind the commands.
 
 mod agents;
+mod bench;
 mod messages;
+mod metrics;
 mod providers;
 mod runs;
 mod server;
@@ -18,7 +20,9 @@ use fusion_api_types::{
 };
 
 pub use agents::{AgentChanges, AgentQuery, Agents, Log, NewAgents};
+pub use bench::{BenchRequest, Benchmarks};
 pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
+pub use metrics::Metrics;
 pub use providers::{AskKey, NewProvider, Providers};
 pub use runs::{AgainRequest, RunQuery, Steering};
 pub use server::{Ready, ServeRequest, Server};
@@ -55,7 +59,18 @@ pub struct ResumeRequest {
 /// means that the request itself could not be done; then nothing is left behind.
 #[async_trait]
 pub trait Backend:
-    Upkeep + Providers + Messages + Agents + Steering + Tools + Workflows + Server + Send + Sync
+    Benchmarks
+    + Upkeep
+    + Providers
+    + Messages
+    + Agents
+    + Steering
+    + Tools
+    + Workflows
+    + Server
+    + Metrics
+    + Send
+    + Sync
 {
     /// Starts a run and works on it until it ends or is interrupted.
     ///

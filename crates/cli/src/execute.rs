@@ -47,47 +47,15 @@ async fn dispatch(
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
     match command {
-        Command::Run(RunArgs {
-            command: Some(RunCommand::List(list)),
-            ..
-        }) => commands::run::list(&list, backend, session).await,
-        Command::Run(RunArgs {
-            command: Some(RunCommand::Show(show)),
-            ..
-        }) => commands::run::show(&show, backend, session).await,
-        Command::Run(RunArgs {
-            command: Some(RunCommand::Watch(watch)),
-            ..
-        }) => commands::run::watch(&watch, backend, session).await,
-        Command::Run(RunArgs {
-            command: Some(RunCommand::Pause(hold)),
-            ..
-        }) => commands::run::pause(&hold, backend, session).await,
-        Command::Run(RunArgs {
-            command: Some(RunCommand::Cancel(cancel)),
-            ..
-        }) => commands::run::cancel(&cancel, backend, session).await,
-        Command::Run(RunArgs {
-            command: Some(RunCommand::Retry(retry)),
-            ..
-        }) => commands::run::retry(&retry, backend, session).await,
-        Command::Run(RunArgs {
-            command: Some(RunCommand::Fork(fork)),
-            ..
-        }) => commands::run::fork(&fork, backend, session).await,
-        Command::Run(RunArgs {
-            command: None,
-            start,
-        }) => commands::run::start(start.as_ref(), backend, session).await,
-        Command::Run(RunArgs {
-            command: Some(RunCommand::Resume(resume)),
-            ..
-        })
-        | Command::Resume(resume) => commands::run::resume(&resume, backend, session).await,
+        Command::Run(arguments) => run(&arguments, backend, session).await,
+        Command::Resume(resume) => commands::run::resume(&resume, backend, session).await,
         Command::Workflow(workflow) => {
             commands::workflow::workflow(&workflow.command, backend, session).await
         }
         Command::Agent(agent) => commands::agent::agent(&agent.command, backend, session).await,
+        Command::Metrics(metrics) => {
+            commands::metrics::metrics(&metrics.command, backend, session).await
+        }
         Command::Init(init) => commands::init::init(&init, session),
         Command::Message(message) => {
             commands::message::message(&message.command, backend, session).await
@@ -101,6 +69,25 @@ async fn dispatch(
         }
         Command::Tool(tool) => commands::tool::tool(&tool.command, backend, session).await,
         Command::Serve(serve) => commands::serve::serve(&serve, backend, session).await,
+        Command::Bench(bench) => commands::bench::bench(&bench, backend, session).await,
         Command::Verify(verify) => commands::verify::verify(&verify, backend, session).await,
+    }
+}
+
+async fn run(
+    arguments: &RunArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    match &arguments.command {
+        Some(RunCommand::List(list)) => commands::run::list(list, backend, session).await,
+        Some(RunCommand::Show(show)) => commands::run::show(show, backend, session).await,
+        Some(RunCommand::Watch(watch)) => commands::run::watch(watch, backend, session).await,
+        Some(RunCommand::Pause(hold)) => commands::run::pause(hold, backend, session).await,
+        Some(RunCommand::Resume(resume)) => commands::run::resume(resume, backend, session).await,
+        Some(RunCommand::Cancel(cancel)) => commands::run::cancel(cancel, backend, session).await,
+        Some(RunCommand::Retry(retry)) => commands::run::retry(retry, backend, session).await,
+        Some(RunCommand::Fork(fork)) => commands::run::fork(fork, backend, session).await,
+        None => commands::run::start(arguments.start.as_ref(), backend, session).await,
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod database;
 mod detail;
 pub(crate) mod graph;
 pub(crate) mod message;
+pub(crate) mod metrics;
 pub(crate) mod provider;
 mod steering;
 pub(crate) mod workflow;

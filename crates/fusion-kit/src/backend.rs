@@ -63,6 +63,11 @@ impl LocalBackend {
         &self.answers
     }
 
+    /// The data directory that was chosen, as it was typed.
+    pub(crate) fn chosen_data_dir(&self) -> Option<&Path> {
+        self.data_dir.as_deref()
+    }
+
     /// The server that was named, if one was.
     pub(crate) fn named_server(&self) -> Option<&str> {
         self.server.as_deref()
@@ -114,8 +119,19 @@ impl LocalBackend {
         data_dir: &DataDir,
         registry: Arc<Registry>,
     ) -> Result<Engine, Problem> {
+        let location = wiring::location(&self.config, data_dir)?;
+        self.engine_at(data_dir, location, registry).await
+    }
+
+    /// The same with a store elsewhere.
+    pub(crate) async fn engine_at(
+        &self,
+        data_dir: &DataDir,
+        location: Location,
+        registry: Arc<Registry>,
+    ) -> Result<Engine, Problem> {
         let notices = Arc::clone(&self.notices);
-        Engine::open(&self.config, data_dir, registry, notices).await
+        Engine::open(&self.config, data_dir, location, registry, notices).await
     }
 
     /// The engine for what a person says about a run: of this process where nobody else works in the

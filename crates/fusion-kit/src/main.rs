@@ -3,6 +3,7 @@
 mod agents;
 mod answers;
 mod backend;
+mod bench;
 mod budget;
 mod config;
 mod data_dir;
@@ -12,6 +13,7 @@ mod find;
 mod held;
 mod master_key;
 mod messages;
+mod metrics;
 mod problems;
 mod providers;
 mod remote;

@@ -2,7 +2,7 @@
 
 mod access;
 mod agents;
-mod client;
+pub(crate) mod client;
 mod commands;
 mod events;
 mod input;
