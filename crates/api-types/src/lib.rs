@@ -8,6 +8,7 @@ mod agent;
 pub mod api;
 mod bench;
 mod database;
+mod inbox;
 mod message;
 mod problem;
 mod provider;
@@ -25,6 +26,7 @@ pub use database::{
     BackupReport, CheckView, DatabaseStatus, DatabaseView, MigrationReport, RekeyReport,
     RestoreReport, SchemaView, VerifyReport,
 };
+pub use inbox::{InboxItem, InboxView};
 pub use message::{AgentName, DeliveryView, MessageDetail, MessageList, MessageView};
 pub use problem::{FaultView, FileText, Problem, ProblemKind};
 pub use provider::{

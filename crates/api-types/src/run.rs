@@ -182,7 +182,7 @@ pub struct StepView {
     /// `queued`, `assigned`, `running`, `completed`, `failed` or `cancelled`.
     pub state: String,
     /// Why it was cancelled: `condition_false`, `dependency_skipped`, `dependency_failed`,
-    /// `requested` or `agent_ended`.
+    /// `requested`, `agent_ended` or `not_approved`.
     pub cancel_reason: Option<String>,
     /// Ids of the steps that must end before it.
     pub needs: Vec<String>,

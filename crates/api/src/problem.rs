@@ -235,6 +235,7 @@ impl From<EngineError> for Refusal {
             | EngineError::OfRun { .. }
             | EngineError::Busy { .. }
             | EngineError::Again(_)
+            | EngineError::Answer(_)
             | EngineError::Message(_)
             | EngineError::Illegal(_)
             | EngineError::Broken(_) => of_code(&error),

@@ -16,7 +16,7 @@ use fusion_core::{
 use fusion_persistence::{Reader, Repository, Result};
 use serde_json::Value;
 
-pub use crate::views::usage;
+pub use crate::views::{approval, usage};
 
 /// Everything that is read to show one run.
 #[derive(Debug)]

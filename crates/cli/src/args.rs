@@ -2,6 +2,7 @@
 
 mod agent;
 mod bench;
+mod inbox;
 mod message;
 mod metrics;
 mod provider;
@@ -23,6 +24,7 @@ pub use agent::{
     WorkspacePolicy,
 };
 pub use bench::{BenchArgs, BenchModel, BenchRow, BenchStore, BenchVia};
+pub use inbox::{ApproveArgs, RejectArgs};
 pub use message::{
     MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs, MessageName, MessageStatus,
     SendArgs, TailArgs,
@@ -118,6 +120,16 @@ pub enum Command {
     Run(RunArgs),
     /// Go on with an interrupted run.
     Resume(ResumeArgs),
+    /// List what waits for a person: questions, held runs, used-up budgets, silent agents.
+    #[command(after_long_help = "\
+Examples:
+  fusion-kit inbox
+  fusion-kit inbox --json | jq -r '.items[] | select(.kind == \"approval\") | .id'")]
+    Inbox,
+    /// Say yes to a question: the step begins.
+    Approve(ApproveArgs),
+    /// Say no to a question: the step fails with the reason.
+    Reject(RejectArgs),
     /// Check workflow files; store, compare, draw and start workflows.
     Workflow(WorkflowArgs),
     /// Write a first workflow to start from.
@@ -446,6 +458,9 @@ where
         }
         Command::Run(_)
         | Command::Resume(_)
+        | Command::Inbox
+        | Command::Approve(_)
+        | Command::Reject(_)
         | Command::Workflow(_)
         | Command::Init(_)
         | Command::Agent(_)

@@ -2,6 +2,7 @@
 
 mod agents;
 mod bench;
+mod inbox;
 mod messages;
 mod metrics;
 mod providers;
@@ -21,6 +22,7 @@ use fusion_api_types::{
 
 pub use agents::{AgentChanges, AgentQuery, Agents, Log, NewAgents};
 pub use bench::{BenchRequest, Benchmarks};
+pub use inbox::{AnswerRequest, Inbox};
 pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
 pub use metrics::Metrics;
 pub use providers::{AskKey, NewProvider, Providers};
@@ -64,6 +66,7 @@ pub trait Backend:
     + Providers
     + Messages
     + Agents
+    + Inbox
     + Steering
     + Tools
     + Workflows

@@ -56,6 +56,9 @@ async fn dispatch(
         Command::Metrics(metrics) => {
             commands::metrics::metrics(&metrics.command, backend, session).await
         }
+        Command::Inbox => commands::inbox::inbox(backend, session).await,
+        Command::Approve(approve) => commands::inbox::approve(&approve, backend, session).await,
+        Command::Reject(reject) => commands::inbox::reject(&reject, backend, session).await,
         Command::Init(init) => commands::init::init(&init, session),
         Command::Message(message) => {
             commands::message::message(&message.command, backend, session).await

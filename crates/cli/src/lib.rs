@@ -20,10 +20,25 @@ mod terminal;
 mod text;
 
 pub use args::{
-    AddArgs, AgentArgs, AgentCommand, AgentListArgs, AgentMetricsArgs, AgentSendArgs, AgentStateName, BackupArgs, BenchArgs, BenchModel, BenchRow, BenchStore, BenchVia, CancelArgs, Changes, Cli, ColorChoice, Command, CreateArgs, DbArgs, DbCommand, DetectArgs, DiffArgs, ForkArgs, GetArgs, Global, GraphArgs, GraphFormat, HoldArgs, InitArgs, InputArg, ListArgs, LogsArgs, MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs, MessageName, MessageStatus, MetricsArgs, MetricsCommand, ModelsArgs, PauseArgs, PauseWhen, ProviderArgs, ProviderCommand, ProviderName, RekeyArgs, RemoveArgs, RestoreArgs, ResumeArgs, RetryArgs, RunArgs, RunCommand, RunState, SandboxArgs, SandboxCommand, SandboxRunArgs, SendArgs, ServeArgs, ShowArgs, SpawnArgs, StartArgs, StartWorkflowArgs, TailArgs, Template, TerminateArgs, TestArgs, ToolArgs, ToolCallArgs, ToolCommand, UpdateArgs, ValidateArgs, VerifyArgs, WatchArgs, WhichAgent, WhichWorkflow, WorkflowArgs, WorkflowCommand, WorkflowListArgs, WorkspaceKind, WorkspacePolicy, parse,
+    AddArgs, AgentArgs, AgentCommand, AgentListArgs, AgentMetricsArgs, AgentSendArgs,
+    AgentStateName, ApproveArgs, BackupArgs, BenchArgs, BenchModel, BenchRow, BenchStore, BenchVia,
+    CancelArgs, Changes, Cli, ColorChoice, Command, CreateArgs, DbArgs, DbCommand, DetectArgs,
+    DiffArgs, ForkArgs, GetArgs, Global, GraphArgs, GraphFormat, HoldArgs, InitArgs, InputArg,
+    ListArgs, LogsArgs, MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs,
+    MessageName, MessageStatus, MetricsArgs, MetricsCommand, ModelsArgs, PauseArgs, PauseWhen,
+    ProviderArgs, ProviderCommand, ProviderName, RejectArgs, RekeyArgs, RemoveArgs, RestoreArgs,
+    ResumeArgs, RetryArgs, RunArgs, RunCommand, RunState, SandboxArgs, SandboxCommand,
+    SandboxRunArgs, SendArgs, ServeArgs, ShowArgs, SpawnArgs, StartArgs, StartWorkflowArgs,
+    TailArgs, Template, TerminateArgs, TestArgs, ToolArgs, ToolCallArgs, ToolCommand, UpdateArgs,
+    ValidateArgs, VerifyArgs, WatchArgs, WhichAgent, WhichWorkflow, WorkflowArgs, WorkflowCommand,
+    WorkflowListArgs, WorkspaceKind, WorkspacePolicy, parse,
 };
 pub use backend::{
-    AgainRequest, AgentChanges, AgentQuery, Agents, AskKey, Backend, BenchRequest, Benchmarks, Content, HeldCommand, Log, MessageQuery, Messages, Metrics, NewAgents, NewMessage, NewProvider, NotRun, Progress, Providers, Ready, ResumeRequest, RunQuery, RunRequest, ServeRequest, Server, StartWorkflow, Steering, Tail, To, ToolFolder, Tools, Upkeep, Workflows,
+    AgainRequest, AgentChanges, AgentQuery, Agents, AnswerRequest, AskKey, Backend, BenchRequest,
+    Benchmarks, Content, HeldCommand, Inbox, Log, MessageQuery, Messages, Metrics, NewAgents,
+    NewMessage, NewProvider, NotRun, Progress, Providers, Ready, ResumeRequest, RunQuery,
+    RunRequest, ServeRequest, Server, StartWorkflow, Steering, Tail, To, ToolFolder, Tools, Upkeep,
+    Workflows,
 };
 pub use execute::{execute, refuse};
 pub use exit::Exit;

@@ -4,6 +4,7 @@ pub(crate) mod agent;
 pub(crate) mod database;
 mod detail;
 pub(crate) mod graph;
+pub(crate) mod inbox;
 pub(crate) mod message;
 pub(crate) mod metrics;
 pub(crate) mod provider;
@@ -263,6 +264,10 @@ fn cost(usage: &UsageView) -> String {
 
 /// `until 2026-11-23 16:21:19: openrouter limits the requests: daily quota`
 pub(crate) fn waiting(wait: &WaitView, session: &Session<'_>) -> String {
+    // Who waits for longer waits for a person, and for no time.
+    if wait.until - (session.terminal.now)().to_utc() > chrono::Duration::days(50 * 365) {
+        return format!("for {}", clean_line(&wait.reason));
+    }
     let until = local(wait.until, session);
     format!("until {until}: {}", clean_line(&wait.reason))
 }

@@ -69,7 +69,7 @@ impl Look {
     /// Of a step.
     pub(crate) fn of_step(step: &StepView) -> Self {
         match (step.state.as_str(), step.cancel_reason.as_deref()) {
-            ("cancelled", Some("condition_false" | "dependency_skipped")) => {
+            ("cancelled", Some("condition_false" | "dependency_skipped" | "not_approved")) => {
                 Self::new("-", "skipped", Tone::Quiet)
             }
             ("queued", _) if step.waiting.is_some() => Self::new("·", "waiting", Tone::Warn),

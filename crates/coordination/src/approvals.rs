@@ -8,16 +8,17 @@ use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use fusion_core::{
-    Approval, ApprovalId, ApprovalState, Change, Decision, OnExpiry, Question, Run, StepSpec, Task,
+    Approval, ApprovalId, ApprovalState, Change, Coded, Decision, ErrorCode, OnExpiry, Question,
+    Run, StepSpec, Task,
 };
-use fusion_persistence::{ApprovalFilter, ApprovalReader as _, Batch, Page, Repository};
+use fusion_persistence::{ApprovalFilter, Batch, Page, Repository};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::expression_context::expression_context;
 use crate::plan::Plan;
 use crate::worker::{Job, prompt};
-use crate::{Ask, Coordinator, Error, Result};
+use crate::{Ask, Coordinator, Result};
 
 /// Questions of a task or a run that are looked at.
 const QUESTIONS: u32 = 1_000;
@@ -130,9 +131,8 @@ impl Coordinator {
             Err(why) => return Ok(Permission::Fault(why)),
         };
         let asked = self.questions_of(&job.task).await?;
-        let is_yes = |it: &Approval| {
-            it.state == ApprovalState::Approved && it.subject_hash == wanted
-        };
+        let is_yes =
+            |it: &Approval| it.state == ApprovalState::Approved && it.subject_hash == wanted;
         Ok(if asked.iter().any(is_yes) {
             Permission::Given
         } else {
@@ -174,7 +174,11 @@ impl Coordinator {
                 let words = (by, comment.unwrap_or_default());
                 approval.reject(task, &siblings, words, moment)?
             };
-            let done = if answer.approves { "approved" } else { "rejected" };
+            let done = if answer.approves {
+                "approved"
+            } else {
+                "rejected"
+            };
             let place = ("approval", id.uuid());
             let batch = ask.clone().batch(done, decision, place, moment);
             match self.commit(batch).await {
@@ -273,7 +277,22 @@ pub enum AnswerFault {
     NoReason,
 }
 
-fn check(approval: &Approval, task: &Task, answer: &Answer) -> Result<(), AnswerFault> {
+impl Coded for AnswerFault {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Answered { .. } | Self::OtherSubject { .. } | Self::Ended { .. } => {
+                ErrorCode::Conflict
+            }
+            Self::NoReason => ErrorCode::InvalidInput,
+        }
+    }
+}
+
+fn check(
+    approval: &Approval,
+    task: &Task,
+    answer: &Answer,
+) -> std::result::Result<(), AnswerFault> {
     let id = approval.id;
     let is_other = |seen: &String| *seen != approval.subject_hash;
     if approval.state != ApprovalState::Pending {
@@ -297,7 +316,7 @@ fn check(approval: &Approval, task: &Task, answer: &Answer) -> Result<(), Answer
 }
 
 /// What a step asks; `None` for one that asks nobody.
-fn question(step: &StepSpec, context: &Value) -> Result<Option<Question>, String> {
+fn question(step: &StepSpec, context: &Value) -> std::result::Result<Option<Question>, String> {
     let Some(approval) = &step.approval else {
         return Ok(None);
     };

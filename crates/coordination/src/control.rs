@@ -161,7 +161,9 @@ impl Coordinator {
             let tasks: Vec<Task> = store.tasks_of_run(id).await?;
             let agents = store.agents_of_run(id).await?;
             let agents: Vec<Agent> = agents.into_iter().map(|(agent, _)| agent).collect();
-            let decision = run.cancel(&tasks, agents, self.moment())?;
+            let lapsed = self.lapse_approvals(&run).await?;
+            let mut decision = run.cancel(&tasks, agents, self.moment())?;
+            decision.changes.extend(lapsed);
             match self.commit(Batch::free(decision)).await {
                 Err(error) if error.lost_a_race() && tries < CONFLICT_TRIES => tries += 1,
                 Err(error) => return Err(error),

@@ -4,6 +4,7 @@ use fusion_core::{Coded, ErrorCode, IllegalTransition, RunId, WorkflowState};
 
 use crate::again::AgainFault;
 use crate::agents::Fault;
+use crate::approvals::AnswerFault;
 
 /// A failure of the engine. A task's own failure is not one: it is a state of the task.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +114,9 @@ pub enum Error {
     /// A run can't be done again as it was asked.
     #[error(transparent)]
     Again(#[from] AgainFault),
+    /// An answer to a question does not count.
+    #[error(transparent)]
+    Answer(#[from] AnswerFault),
     /// A message can't be sent.
     #[error(transparent)]
     Message(#[from] fusion_core::MessageFault),
@@ -185,6 +189,7 @@ impl Coded for Error {
             | Self::Busy { .. } => ErrorCode::Conflict,
             Self::Description { .. } => ErrorCode::InvalidInput,
             Self::Again(source) => source.code(),
+            Self::Answer(source) => source.code(),
             Self::Message(source) => source.code(),
             Self::Illegal(_) | Self::Broken(_) => ErrorCode::Internal,
         }

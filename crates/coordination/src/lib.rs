@@ -8,6 +8,7 @@
 
 mod again;
 mod agents;
+mod approvals;
 mod audience;
 mod budgets;
 mod candidates;
@@ -41,6 +42,7 @@ mod worker;
 
 pub use again::{Again, AgainFault};
 pub use agents::{AgentUpdate, Fault, MAX_AGENTS, NewAgent, STEP, Sent};
+pub use approvals::{Answer, AnswerFault, MAX_WORDS};
 pub use budgets::Raised;
 pub use candidates::CheckedModel;
 pub use coordinator::{Coordinator, Options, Parts};

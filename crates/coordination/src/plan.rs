@@ -22,6 +22,8 @@ pub(crate) struct Plan {
     /// Whether an agent subscribed to something, as far as this process knows: another one may know
     /// more.
     listeners: AtomicBool,
+    /// The steps that ask a person before they begin.
+    pub(crate) asking: Vec<String>,
     /// The distinct sets that steps without an agent of their own need.
     required: BTreeSet<CapabilitySet>,
     pub(crate) budgets: Budgets,
@@ -66,6 +68,9 @@ impl Plan {
                 Assignee::Capabilities(set) => Some(set.clone()),
             })
             .collect();
+        let asking = workflow.definition.steps.iter();
+        let asking = asking.filter(|step| step.approval.is_some());
+        let asking = asking.map(|step| step.id.clone()).collect();
         let listens = |(agent, _): &(Agent, _)| !agent.message_subscriptions.is_empty();
         let listeners = AtomicBool::new(agents.iter().any(listens));
         let names = agents
@@ -82,6 +87,7 @@ impl Plan {
             workspaces,
             names,
             listeners,
+            asking,
             required,
             budgets,
             unserved: Mutex::default(),

@@ -269,6 +269,7 @@ impl Coordinator {
         stop: &CancellationToken,
         workers: &mut Workers,
     ) -> Result<Left> {
+        self.ask_people(plan).await?;
         let queue = self.queue(plan.run.id).await?;
         let mut left = Left {
             due_in: queue.due_in,

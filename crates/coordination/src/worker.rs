@@ -14,6 +14,7 @@ use fusion_workspaces::{Launcher, WorkspaceDir};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use crate::approvals::Permission;
 use crate::candidates::{context_tokens, serving};
 use crate::coordinator::off_runtime;
 use crate::crew::AtWork;
@@ -118,6 +119,13 @@ impl Coordinator {
                         .fail_unstarted(job, format!("`if` can't be evaluated: {error}"))
                         .await;
                 }
+            }
+        }
+        if job.step.approval.is_some() {
+            match self.permission(&job).await? {
+                Permission::Given => {}
+                Permission::Missing => return self.give_back_to_ask(&job).await,
+                Permission::Fault(why) => return self.fail_unstarted(job, why).await,
             }
         }
         let prompt = match prompt(job.step, &context) {
@@ -395,7 +403,7 @@ impl Coordinator {
     }
 }
 
-fn prompt(step: &StepSpec, context: &Value) -> std::result::Result<String, String> {
+pub(crate) fn prompt(step: &StepSpec, context: &Value) -> std::result::Result<String, String> {
     let prompt = fusion_workflow_file::render_text(&step.prompt, context)
         .map_err(|error| format!("the prompt can't be made: {error}"))?;
     if prompt.len() > PROMPT_LIMIT {

@@ -285,6 +285,28 @@ pub enum Assignee {
     Capabilities(CapabilitySet),
 }
 
+/// What a step asks a person before it begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalSpec {
+    /// A template; what is asked.
+    pub message: String,
+    /// Seconds until it expires; `None` waits for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_seconds: Option<u64>,
+    /// What happens then.
+    pub on_expiry: OnExpiry,
+}
+
+text_enum! {
+    /// What becomes of a step when nobody answered in time.
+    OnExpiry {
+        /// It fails.
+        Reject = "reject",
+        /// It is skipped, and with it what needs it.
+        Skip = "skip",
+    }
+}
+
 /// One step of the file: a node of the graph.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepSpec {
@@ -308,6 +330,9 @@ pub struct StepSpec {
     pub timeout_seconds: u64,
     /// Higher runs first.
     pub priority: i32,
+    /// What a person is asked before it begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalSpec>,
 }
 
 impl StepSpec {

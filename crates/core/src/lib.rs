@@ -40,7 +40,7 @@ mod workspace;
 
 pub use address::is_public;
 pub use agent::{Agent, AgentState, PauseAt};
-pub use approval::{Approval, ApprovalState};
+pub use approval::{Approval, ApprovalState, Question};
 pub use audit::Actor;
 pub use budget::{Budget, Fit, Held, WorstCase};
 pub use capability::{Capability, CapabilitySet};
@@ -48,8 +48,8 @@ pub use clock::{Clock, IdSource, Moment, Timestamp};
 pub use code::{Coded, ErrorCode, error_chain};
 pub use decision::{Change, Decision, run_subject};
 pub use definition::{
-    AgentSpec, Assignee, DEFAULT_MAX_TURNS, InputFault, InputSpec, InputType, ModelChoice,
-    StepSpec, ToolGroup, WorkflowDefinition,
+    AgentSpec, ApprovalSpec, Assignee, DEFAULT_MAX_TURNS, InputFault, InputSpec, InputType,
+    ModelChoice, OnExpiry, StepSpec, ToolGroup, WorkflowDefinition,
 };
 pub use event::{Event, EventType, NewEvent, Severity};
 pub use flow::FlowRule;

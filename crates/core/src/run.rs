@@ -175,7 +175,7 @@ impl RunPlan<'_> {
             run_id: self.run_id,
             fence: 0,
             attempts: 0,
-            waiting: None,
+            waiting: step.approval.is_some().then(Task::unasked),
             usage: Usage::default(),
             version: 1,
         }

@@ -13,6 +13,7 @@ use crate::{
 };
 
 mod orphans;
+mod refusal;
 mod wait;
 
 pub use orphans::Orphans;
@@ -76,6 +77,8 @@ text_enum! {
         Requested = "requested",
         /// The agent that was to do it has ended, and no other can.
         AgentEnded = "agent_ended",
+        /// Nobody approved it in time.
+        NotApproved = "not_approved",
     }
 }
 
@@ -83,7 +86,10 @@ impl CancelReason {
     /// Whether the workflow chose this way by itself, so that nothing is wrong.
     #[must_use]
     pub const fn is_skip(self) -> bool {
-        matches!(self, Self::ConditionFalse | Self::DependencySkipped)
+        matches!(
+            self,
+            Self::ConditionFalse | Self::DependencySkipped | Self::NotApproved
+        )
     }
 }
 
@@ -351,6 +357,7 @@ impl Task {
                 CancelReason::ConditionFalse
                 | CancelReason::DependencyFailed
                 | CancelReason::Requested
+                | CancelReason::NotApproved
                 | CancelReason::AgentEnded => {
                     format!("it needs '{}', which failed", self.name)
                 }

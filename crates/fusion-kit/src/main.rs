@@ -11,6 +11,7 @@ mod database;
 mod files;
 mod find;
 mod held;
+mod inbox;
 mod master_key;
 mod messages;
 mod metrics;

@@ -159,6 +159,7 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
         | Error::OfRun { .. }
         | Error::Busy { .. }
         | Error::Again(_)
+        | Error::Answer(_)
         | Error::Message(_)
         | Error::Illegal(_)
         | Error::Broken(_) => problem,

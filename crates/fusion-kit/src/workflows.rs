@@ -75,7 +75,7 @@ impl Workflows for LocalBackend {
         if let Some(remote) = self.named_remote()? {
             return remote.workflow_versions(workflow).await;
         }
-        let found = self.stored(workflow, None).await?;
+        let found = self.stored_workflow(workflow, None).await?;
         let reading = self.reading().await?.ok_or_else(|| none(workflow, &[]))?;
         let rows = versions(reading.store(), Some(&found.name)).await?;
         Ok(rows.iter().map(|row| stored_workflow(row, false)).collect())
@@ -89,7 +89,7 @@ impl Workflows for LocalBackend {
         if let Some(remote) = self.named_remote()? {
             return remote.show_workflow(workflow, version).await;
         }
-        let found = self.stored(workflow, version).await?;
+        let found = self.stored_workflow(workflow, version).await?;
         Ok(stored_workflow(&found, true))
     }
 
@@ -105,7 +105,7 @@ impl Workflows for LocalBackend {
         if let Some(remote) = self.named_remote()? {
             return remote.workflow_graph(workflow, version).await;
         }
-        let found = self.stored(workflow, version).await?;
+        let found = self.stored_workflow(workflow, version).await?;
         Ok(workflow_graph(&found.definition))
     }
 
@@ -120,7 +120,9 @@ impl Workflows for LocalBackend {
             return remote.start_workflow(request, progress, stop).await;
         }
         self.tell_sandbox(progress)?;
-        let found = self.stored(&request.workflow, request.version).await?;
+        let found = self
+            .stored_workflow(&request.workflow, request.version)
+            .await?;
         let data_dir = self.data_dir()?;
         let registry = self.registry_of(&self.stored_providers().await?);
         let engine = self.engine(&data_dir, registry).await?;
@@ -144,7 +146,7 @@ impl Workflows for LocalBackend {
         if let Some(remote) = self.remote()? {
             return remote.cancel_workflow(workflow).await;
         }
-        let found = self.stored(workflow, None).await?;
+        let found = self.stored_workflow(workflow, None).await?;
         let engine = self.steering().await?;
         let cancelled = cancelled(&engine, &found.name, &self.person()).await;
         engine.close().await;
@@ -154,7 +156,7 @@ impl Workflows for LocalBackend {
 
 impl LocalBackend {
     /// A version of a stored workflow: the newest without a number.
-    async fn stored(&self, text: &str, version: Option<u32>) -> Result<Workflow, Problem> {
+    async fn stored_workflow(&self, text: &str, version: Option<u32>) -> Result<Workflow, Problem> {
         let reading = self.reading().await?.ok_or_else(|| none(text, &[]))?;
         find_workflow(reading.store(), reading.data_dir(), text, version).await
     }

@@ -85,6 +85,7 @@ async fn apply_change(session: &mut impl Session, change: &Change) -> Result<()>
             reason,
         } => tasks::waits::postpone(session, *task_id, *wait, reason).await,
         Change::Wake { run_id, early } => tasks::waits::wake(session, *run_id, *early).await,
+        Change::WakeTask(task) => tasks::waits::wake_task(session, *task).await,
         Change::Watch {
             run_id,
             owner,

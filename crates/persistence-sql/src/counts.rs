@@ -43,6 +43,7 @@ impl Counts {
                 | Change::UpdateEntry(_)
                 | Change::Postpone { .. }
                 | Change::Wake { .. }
+                | Change::WakeTask(_)
                 | Change::Watch { .. }
                 | Change::Progress { .. }
                 | Change::SendMessage(_)

@@ -166,6 +166,7 @@ fn why_cancelled(reason: &str) -> String {
         "dependency_skipped" => "a step it needs was skipped".to_owned(),
         "dependency_failed" => "a step it needs failed".to_owned(),
         "requested" => "on request".to_owned(),
+        "not_approved" => "nobody approved it in time".to_owned(),
         "agent_ended" => "its agent was terminated".to_owned(),
         other => clean_line(other),
     }

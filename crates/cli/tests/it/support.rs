@@ -2,6 +2,7 @@
 
 mod agents;
 mod bench;
+mod inbox;
 mod messages;
 mod providers;
 mod runs;

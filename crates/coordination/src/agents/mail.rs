@@ -226,6 +226,7 @@ fn definition(agent: &Agent, spec: AgentSpec) -> WorkflowDefinition {
             verify: Vec::new(),
             timeout_seconds: TIMEOUT_SECONDS,
             priority: 0,
+            approval: None,
         }],
         outputs: BTreeMap::from([(
             "text".to_owned(),

@@ -1,6 +1,7 @@
 //! The whole engine on a real SQLite file, with models that misbehave.
 
 #[cfg(test)]
+mod approvals;
 mod conversation;
 #[cfg(test)]
 mod cycles;

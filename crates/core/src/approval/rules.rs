@@ -138,8 +138,7 @@ impl Approval {
         let told = format!("{} was rejected by {by}: {reason}", task.name);
         let comment = Some(reason.to_owned());
         let state = ApprovalState::Rejected;
-        let (approval, mut decision) =
-            self.resolve(state, (by, comment), (&task, told), moment)?;
+        let (approval, mut decision) = self.resolve(state, (by, comment), (&task, told), moment)?;
         let why = format!("rejected by {by}: {reason}");
         decision.merge(task.refuse(&why, siblings, moment)?);
         Ok((approval, decision))

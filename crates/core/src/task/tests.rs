@@ -108,6 +108,7 @@ fn apply(tasks: &mut BTreeMap<TaskId, Task>, open: &mut i64, decision: &Decision
             | Change::BeginEntry(_)
             | Change::Postpone { .. }
             | Change::Wake { .. }
+            | Change::WakeTask(_)
             | Change::Watch { .. }
             | Change::Progress { .. }
             | Change::UpdateEntry(_)

@@ -10,3 +10,6 @@ mod lifecycle;
 mod runs;
 mod steering;
 mod writes;
+
+pub(crate) use client::Serving;
+pub(crate) use runs::start;

@@ -241,6 +241,7 @@ fn approval(ids: &Ids, task: &Task, agent: &Agent) -> Approval {
         task_id: task.id,
         run_id: Some(task.run_id),
         question: ODD.to_owned(),
+        subject: serde_json::json!({ "step": "s" }),
         subject_hash: "hash".to_owned(),
         requested_by: Some(agent.id),
         state: ApprovalState::Pending,

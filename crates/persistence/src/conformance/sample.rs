@@ -49,6 +49,7 @@ pub(super) fn step(id: &str, assignee: Assignee, needs: &[&str], priority: i32) 
         verify: vec![],
         timeout_seconds: 60,
         priority,
+        approval: None,
     }
 }
 

@@ -314,6 +314,7 @@ impl World {
             task_id: self.sample.tasks["one"].id,
             run_id: Some(self.sample.run.id),
             question: ODD.to_owned(),
+            subject: odd_json(),
             subject_hash: ODD.to_owned(),
             requested_by: Some(self.sample.agents["a"].id),
             state: ApprovalState::Approved,

@@ -1,5 +1,6 @@
 //! The `steps` of a workflow.
 
+mod approval;
 mod results;
 
 use fusion_core::{Assignee, StepSpec};
@@ -25,11 +26,11 @@ const STEP: Keys = Keys {
         "timeout",
         "priority",
         "workspace",
+        "approval",
     ],
     later: &[
         "foreach",
         "repeat",
-        "approval",
         "run",
         "retry",
         "on_failure",
@@ -93,6 +94,7 @@ fn read_one<'n>(
     let condition = read_condition(&section, &mut templates, faults);
     let prompt = read_prompt(&section, &mut templates, faults);
     check_workspace(&section, faults);
+    let approval = approval::read(&section, &mut templates, faults);
     let own_timeout = section
         .get("timeout", faults)
         .and_then(|node| duration::seconds(node, "timeout", faults));
@@ -116,6 +118,7 @@ fn read_one<'n>(
             verify: read_verify(&section, faults),
             timeout_seconds: own_timeout.unwrap_or(timeout),
             priority: priority.unwrap_or(0),
+            approval,
         },
         id: id.map_or_else(|| section.start().clone(), |id| id.span),
         agent,

@@ -268,7 +268,6 @@ steps:
   prompt: x
   foreach: x
   repeat: x
-  approval: x
   run: x
   retry: x
   on_failure: x
@@ -280,14 +279,13 @@ steps:
         &[
             "8:3 `foreach` is not supported yet [leave the key out]",
             "9:3 `repeat` is not supported yet [leave the key out]",
-            "10:3 `approval` is not supported yet [leave the key out]",
-            "11:3 `run` is not supported yet [leave the key out]",
-            "12:3 `retry` is not supported yet [leave the key out]",
-            "13:3 `on_failure` is not supported yet [leave the key out]",
-            "14:3 `budget` is not supported yet [leave the key out]",
-            "15:3 `workflow` is not supported yet [leave the key out]",
-            "16:21 a workspace of type `worktree` is not supported yet [use `directory`]",
-            "17:43 a workspace of type `shared` is not supported yet [use `directory`]",
+            "10:3 `run` is not supported yet [leave the key out]",
+            "11:3 `retry` is not supported yet [leave the key out]",
+            "12:3 `on_failure` is not supported yet [leave the key out]",
+            "13:3 `budget` is not supported yet [leave the key out]",
+            "14:3 `workflow` is not supported yet [leave the key out]",
+            "15:21 a workspace of type `worktree` is not supported yet [use `directory`]",
+            "16:43 a workspace of type `shared` is not supported yet [use `directory`]",
         ],
     );
 }

@@ -80,6 +80,7 @@ fn step(id: &str, assignee: Assignee, prompt: &str) -> StepSpec {
         verify: vec![],
         timeout_seconds: 1_800,
         priority: 0,
+        approval: None,
     }
 }
 
@@ -154,6 +155,7 @@ fn feature() -> WorkflowDefinition {
                 verify: vec!["sh ./check.sh".into()],
                 timeout_seconds: 90,
                 priority: -3,
+                approval: None,
                 ..step(
                     "build",
                     Assignee::Agent("coder".into()),

@@ -1,6 +1,7 @@
 //! What the crate promises about whole files.
 
 #[cfg(test)]
+mod approval;
 mod faults;
 #[cfg(test)]
 mod good;

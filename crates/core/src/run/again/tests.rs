@@ -37,6 +37,7 @@ fn step(number: usize, needs: &[usize]) -> StepSpec {
         verify: vec![],
         timeout_seconds: 1,
         priority: 0,
+        approval: None,
     }
 }
 

@@ -85,6 +85,7 @@ pub(crate) fn step(id: &str, needs: &[String]) -> StepSpec {
         verify: Vec::new(),
         timeout_seconds: 60,
         priority: 0,
+        approval: None,
     }
 }
 
