@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod approval;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod good;
