@@ -28,7 +28,10 @@ pub use project::{
     ProjectChanges, ProjectPage,
 };
 pub use provider::{NewProvider, Provider, ProviderChanges, ProviderPage, RateLimits};
-pub use task::{Approval, ApprovalPage, ApproveRequest, RejectRequest, Task, TaskPage};
+pub use task::{
+    Approval, ApprovalPage, ApproveRequest, NewTask, RejectRequest, Task, TaskChanges, TaskDetail,
+    TaskLine, TaskPage, TaskTree, TaskWaitReason,
+};
 pub use token::{NewToken, Ticket, Token, TokenMade, TokenPage};
 pub use workflow::{
     Dag, Edge, ForkRun, NewWorkflow, NextVersion, Node, PauseRun, ResumeRun, RetryRun, RunPage,

@@ -25,6 +25,7 @@ mod state;
 mod views;
 
 pub mod run_views;
+pub mod task_views;
 
 pub use auth::{hash_of, new_secret};
 pub use desk::ProviderDesk;

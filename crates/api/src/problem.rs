@@ -236,6 +236,11 @@ impl From<EngineError> for Refusal {
             | EngineError::Busy { .. }
             | EngineError::Again(_)
             | EngineError::Answer(_)
+            | EngineError::TaskState { .. }
+            | EngineError::QueueFull { .. }
+            | EngineError::Standalone { .. }
+            | EngineError::OfWorkflow { .. }
+            | EngineError::NotEnded { .. }
             | EngineError::Message(_)
             | EngineError::Illegal(_)
             | EngineError::Broken(_) => of_code(&error),

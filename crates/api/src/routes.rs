@@ -15,6 +15,7 @@ mod run_again;
 mod run_control;
 mod runs;
 mod tasks;
+mod tasks_life;
 mod tokens;
 mod versions;
 mod workflows;
@@ -67,6 +68,7 @@ fn guarded() -> OpenApiRouter<App> {
         agents::router(),
         agents_life::router(),
         tasks::router(),
+        tasks_life::router(),
         workflows::router(),
         versions::router(),
         runs::router(),

@@ -8,6 +8,7 @@ mod metrics;
 mod provider;
 mod run;
 mod serve;
+mod task;
 mod tool;
 mod workflow;
 
@@ -36,6 +37,9 @@ pub use provider::{
 };
 pub use run::{CancelArgs, ForkArgs, HoldArgs, RetryArgs, RunState, WatchArgs};
 pub use serve::ServeArgs;
+pub use task::{
+    TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskStateName, TaskWaitArgs, WhichTask,
+};
 pub use tool::{SandboxArgs, SandboxCommand, SandboxRunArgs, ToolArgs, ToolCallArgs, ToolCommand};
 pub use workflow::{
     CreateArgs, DiffArgs, GetArgs, GraphArgs, GraphFormat, StartWorkflowArgs, ValidateArgs,
@@ -136,6 +140,8 @@ Examples:
     Init(InitArgs),
     /// Make agents that stay, give them work, hold and end agents.
     Agent(AgentArgs),
+    /// Ask for tasks that any agent may do that can, and look after them.
+    Task(TaskArgs),
     /// Look at what agents use: processors, memory, disks, models.
     Metrics(MetricsArgs),
     /// Send messages to agents and look at what they send each other.
@@ -464,6 +470,7 @@ where
         | Command::Workflow(_)
         | Command::Init(_)
         | Command::Agent(_)
+        | Command::Task(_)
         | Command::Message(_)
         | Command::Metrics(_)
         | Command::Provider(_)

@@ -8,6 +8,7 @@ mod metrics;
 mod providers;
 mod runs;
 mod server;
+mod tasks;
 mod tools;
 mod workflows;
 
@@ -28,6 +29,7 @@ pub use metrics::Metrics;
 pub use providers::{AskKey, NewProvider, Providers};
 pub use runs::{AgainRequest, RunQuery, Steering};
 pub use server::{Ready, ServeRequest, Server};
+pub use tasks::{TaskQuery, TaskRequest, Tasks};
 pub use tools::{HeldCommand, NotRun, ToolFolder, Tools};
 pub use workflows::{StartWorkflow, Workflows};
 
@@ -68,6 +70,7 @@ pub trait Backend:
     + Agents
     + Inbox
     + Steering
+    + Tasks
     + Tools
     + Workflows
     + Server

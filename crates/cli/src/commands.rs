@@ -10,6 +10,7 @@ pub(crate) mod metrics;
 pub(crate) mod provider;
 pub(crate) mod run;
 pub(crate) mod serve;
+pub(crate) mod task;
 pub(crate) mod tool;
 pub(crate) mod verify;
 pub(crate) mod workflow;

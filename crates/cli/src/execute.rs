@@ -53,6 +53,7 @@ async fn dispatch(
             commands::workflow::workflow(&workflow.command, backend, session).await
         }
         Command::Agent(agent) => commands::agent::agent(&agent.command, backend, session).await,
+        Command::Task(task) => commands::task::task(&task.command, backend, session).await,
         Command::Metrics(metrics) => {
             commands::metrics::metrics(&metrics.command, backend, session).await
         }

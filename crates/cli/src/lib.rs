@@ -29,16 +29,17 @@ pub use args::{
     ProviderArgs, ProviderCommand, ProviderName, RejectArgs, RekeyArgs, RemoveArgs, RestoreArgs,
     ResumeArgs, RetryArgs, RunArgs, RunCommand, RunState, SandboxArgs, SandboxCommand,
     SandboxRunArgs, SendArgs, ServeArgs, ShowArgs, SpawnArgs, StartArgs, StartWorkflowArgs,
-    TailArgs, Template, TerminateArgs, TestArgs, ToolArgs, ToolCallArgs, ToolCommand, UpdateArgs,
-    ValidateArgs, VerifyArgs, WatchArgs, WhichAgent, WhichWorkflow, WorkflowArgs, WorkflowCommand,
-    WorkflowListArgs, WorkspaceKind, WorkspacePolicy, parse,
+    TailArgs, TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskStateName, TaskWaitArgs,
+    Template, TerminateArgs, TestArgs, ToolArgs, ToolCallArgs, ToolCommand, UpdateArgs,
+    ValidateArgs, VerifyArgs, WatchArgs, WhichAgent, WhichTask, WhichWorkflow, WorkflowArgs,
+    WorkflowCommand, WorkflowListArgs, WorkspaceKind, WorkspacePolicy, parse,
 };
 pub use backend::{
     AgainRequest, AgentChanges, AgentQuery, Agents, AnswerRequest, AskKey, Backend, BenchRequest,
     Benchmarks, Content, HeldCommand, Inbox, Log, MessageQuery, Messages, Metrics, NewAgents,
     NewMessage, NewProvider, NotRun, Progress, Providers, Ready, ResumeRequest, RunQuery,
-    RunRequest, ServeRequest, Server, StartWorkflow, Steering, Tail, To, ToolFolder, Tools, Upkeep,
-    Workflows,
+    RunRequest, ServeRequest, Server, StartWorkflow, Steering, Tail, TaskQuery, TaskRequest, Tasks,
+    To, ToolFolder, Tools, Upkeep, Workflows,
 };
 pub use execute::{execute, refuse};
 pub use exit::Exit;

@@ -9,6 +9,7 @@ pub(crate) mod message;
 pub(crate) mod metrics;
 pub(crate) mod provider;
 mod steering;
+pub(crate) mod task;
 pub(crate) mod workflow;
 
 use std::collections::BTreeSet;

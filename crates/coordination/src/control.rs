@@ -55,7 +55,8 @@ impl Coordinator {
         by: &str,
     ) -> Result<Run> {
         let found: Run = self.parts.store.get(id).await?;
-        if !found.state.is_final() && !found.is_being_cancelled() {
+        let is_over = found.state.is_final() || found.is_being_cancelled();
+        if !is_over && !found.is_standalone {
             self.drivers.want(id, raised);
         }
         let released = self.say(id, |run| run.release(by, self.moment())).await?;
@@ -98,6 +99,9 @@ impl Coordinator {
         let mut tries = 0;
         loop {
             let run: Run = self.parts.store.get(id).await?;
+            if run.is_standalone {
+                return Err(Error::Standalone { run: id });
+            }
             let state = run.state;
             let is_ending = run.is_being_cancelled();
             let (said, decision) = decide(run).map_err(|source| match state.is_final() {

@@ -29,6 +29,9 @@ pub struct Run {
     pub workflow_name: String,
     /// `ready` while its agents are spawned, then `running`, then one of the final states.
     pub state: WorkflowState,
+    /// It is a task of its own: nobody drives it, a standing agent takes it from the pool.
+    #[serde(default)]
+    pub is_standalone: bool,
     /// The checked inputs.
     pub inputs: Map<String, Value>,
     /// What it gave back, once it completed.
@@ -96,6 +99,7 @@ impl RunPlan<'_> {
             } else {
                 WorkflowState::Running
             },
+            is_standalone: false,
             inputs: self.inputs.clone(),
             outputs: None,
             error_message: None,
@@ -176,6 +180,7 @@ impl RunPlan<'_> {
             fence: 0,
             attempts: 0,
             waiting: step.approval.is_some().then(Task::unasked),
+            pool: None,
             usage: Usage::default(),
             version: 1,
         }

@@ -1,6 +1,6 @@
 //! The work of `agent`: agents that live outside of runs, and the life of all agents.
 
-mod find;
+pub(crate) mod find;
 mod logs;
 mod send;
 mod views;

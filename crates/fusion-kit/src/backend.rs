@@ -466,6 +466,8 @@ fn filter(query: &RunQuery) -> RunFilter {
             .filter_map(|state| WorkflowState::from_text(state))
             .collect(),
         workflow_name: query.workflow.clone(),
+        // Tasks of their own have a list of their own.
+        standalone: Some(false),
         ..RunFilter::default()
     }
 }

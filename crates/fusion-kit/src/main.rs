@@ -23,6 +23,7 @@ mod serve;
 mod signals;
 mod steering;
 mod system;
+mod tasks;
 mod tools;
 mod watch;
 mod wiring;

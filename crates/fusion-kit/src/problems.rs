@@ -160,6 +160,11 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
         | Error::Busy { .. }
         | Error::Again(_)
         | Error::Answer(_)
+        | Error::TaskState { .. }
+        | Error::QueueFull { .. }
+        | Error::Standalone { .. }
+        | Error::OfWorkflow { .. }
+        | Error::NotEnded { .. }
         | Error::Message(_)
         | Error::Illegal(_)
         | Error::Broken(_) => problem,

@@ -6,6 +6,7 @@ mod messages;
 mod providers;
 mod runs;
 mod steering;
+mod tasks;
 mod workflows;
 
 use fusion_api_client::Client;

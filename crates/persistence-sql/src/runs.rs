@@ -29,6 +29,7 @@ pub(crate) mod table {
         pub workflow_id: Uuid,
         pub workflow_name: String,
         pub state: String,
+        pub standalone: bool,
         #[sea_orm(column_type = "Text")]
         pub inputs: String,
         #[sea_orm(column_type = "Text", nullable)]
@@ -63,6 +64,7 @@ impl Stored for Run {
     const KEPT: &'static [Col<Self>] = &[
         table::Column::WorkflowId,
         table::Column::WorkflowName,
+        table::Column::Standalone,
         table::Column::Inputs,
         table::Column::TotalTasks,
         table::Column::OpenTasks,
@@ -80,6 +82,7 @@ impl Stored for Run {
             workflow_id: self.workflow_id.uuid(),
             workflow_name: self.workflow_name.clone(),
             state: self.state.as_str().to_owned(),
+            standalone: self.is_standalone,
             inputs: json::to_text("run inputs", &self.inputs)?,
             outputs: json::to_text_option("run outputs", self.outputs.as_ref())?,
             error_message: self.error_message.clone(),
@@ -110,6 +113,7 @@ impl Stored for Run {
             workflow_id: WorkflowId::from_uuid(row.workflow_id),
             workflow_name: row.workflow_name,
             state: WorkflowState::from_text(&row.state).ok_or_else(|| corrupt("run state"))?,
+            is_standalone: row.standalone,
             inputs: json::from_text("run inputs", &row.inputs)?,
             outputs: json::from_text_option("run outputs", row.outputs.as_ref())?,
             error_message: row.error_message,
@@ -131,7 +135,8 @@ impl Stored for Run {
         let workflow = filter.workflow.map(WorkflowId::uuid);
         let condition = exactly(condition, table::Column::WorkflowId, workflow);
         let name = filter.workflow_name.clone();
-        exactly(condition, table::Column::WorkflowName, name)
+        let condition = exactly(condition, table::Column::WorkflowName, name);
+        exactly(condition, table::Column::Standalone, filter.standalone)
     }
 
     fn key(&self) -> Uuid {

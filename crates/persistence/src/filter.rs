@@ -122,6 +122,8 @@ pub struct RunFilter {
     pub workflow: Option<WorkflowId>,
     /// Of any version of the workflow with exactly this name.
     pub workflow_name: Option<String>,
+    /// Only tasks of their own, or only the others.
+    pub standalone: Option<bool>,
 }
 
 impl RunFilter {
@@ -150,6 +152,8 @@ pub struct TaskFilter {
     pub workflow: Option<WorkflowId>,
     /// Of this run.
     pub run: Option<RunId>,
+    /// Of the pool, for this project; `Some(None)` is for none.
+    pub pool: Option<Option<ProjectId>>,
 }
 
 /// Which workflows. Each version is a row of its own.

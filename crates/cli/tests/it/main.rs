@@ -28,4 +28,6 @@ mod serve;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod tasks;
+#[cfg(test)]
 mod tools;

@@ -7,6 +7,7 @@ mod messages;
 mod providers;
 mod runs;
 mod server;
+mod tasks;
 mod tools;
 mod workflows;
 

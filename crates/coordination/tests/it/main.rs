@@ -28,6 +28,8 @@ mod metrics;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
+mod pool;
+#[cfg(test)]
 mod standing;
 mod steering;
 #[cfg(test)]

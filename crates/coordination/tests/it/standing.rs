@@ -23,7 +23,7 @@ use crate::world::World;
 /// Far more than any step takes, also on a machine that is busy.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-fn named(name: &str) -> NewAgent {
+pub(crate) fn named(name: &str) -> NewAgent {
     NewAgent {
         name: name.to_owned(),
         spec: AgentSpec::new("gate", "m"),

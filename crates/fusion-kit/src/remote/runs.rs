@@ -25,6 +25,7 @@ impl Remote {
         let states = query.states.iter();
         let mut wanted: Vec<(&str, String)> =
             states.map(|state| ("state", (*state).to_owned())).collect();
+        wanted.push(("standalone", false.to_string()));
         wanted.extend(query.workflow.clone().map(|name| ("workflow", name)));
         let limit = query.limit as usize;
         self.rows("/runs", "runs", &wanted, limit).await

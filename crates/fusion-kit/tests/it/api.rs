@@ -9,6 +9,7 @@ mod input;
 mod lifecycle;
 mod runs;
 mod steering;
+mod tasks;
 mod writes;
 
 pub(crate) use client::Serving;

@@ -72,10 +72,8 @@ async fn each_new_text_is_a_version_that_is_listed_shown_compared_and_started() 
         .expect(0)
         .json();
     assert_eq!(old["source"], FLOW);
-    let by_id = said(
-        &project,
-        &format!("workflow get {} --json", first["id"].as_str().unwrap()),
-    );
+    let line = format!("workflow get {} --json", first["id"].as_str().unwrap());
+    let by_id = said(&project, &line);
     assert_eq!(by_id.await.expect(0).json(), old);
     let diff = said(&project, "workflow diff gated 1 2")
         .await

@@ -172,6 +172,7 @@ impl World {
             started_at: Some(at(5)),
             completed_at: Some(late()),
             dependencies: vec![tasks["one"].id, tasks["two"].id],
+            pool: None,
             unmet_dependencies: 2,
             input_artifacts: odd_json(),
             output_artifacts: Some(odd_json()),
@@ -204,6 +205,7 @@ impl World {
             started_at: None,
             completed_at: None,
             dependencies: vec![],
+            pool: None,
             unmet_dependencies: 0,
             input_artifacts: Value::Null,
             output_artifacts: None,
@@ -231,6 +233,7 @@ impl World {
             outputs: Some(odd_json()),
             error_message: Some(ODD.to_owned()),
             total_tasks: i32::MAX.unsigned_abs(),
+            is_standalone: false,
             open_tasks: 3,
             usage: usage(MOST),
             halt: Some(Halt {

@@ -42,6 +42,7 @@ fn run(state: WorkflowState) -> Run {
         usage: Usage::default(),
         halt: None,
         continues: None,
+        is_standalone: false,
         created_at: now(),
         started_at: None,
         completed_at: None,
@@ -81,6 +82,7 @@ fn task(number: u128, state: TaskState, agent: Option<AgentId>) -> Task {
         fence: 1,
         attempts: 0,
         waiting: None,
+        pool: None,
         usage: Usage::default(),
         version: 1,
     }
