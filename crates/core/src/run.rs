@@ -30,7 +30,7 @@ pub struct Run {
     /// `ready` while its agents are spawned, then `running`, then one of the final states.
     pub state: WorkflowState,
     /// It is a task of its own: nobody drives it, a standing agent takes it from the pool.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_standalone: bool,
     /// The checked inputs.
     pub inputs: Map<String, Value>,

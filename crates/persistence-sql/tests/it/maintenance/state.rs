@@ -67,7 +67,7 @@ async fn the_status_of_an_older_and_of_a_newer_database_is_told() {
                     "m0004_deliveries",
                     "m0005_waits",
                     "m0007_control",
-                    "m0008_pool"
+                    "m0008_pool",
                 ]),
             }
         );
