@@ -7,7 +7,9 @@
 //! [`Coordinator::resume_run`] works from the store alone. Starting a run is resuming a new one.
 
 mod agents;
+mod anew;
 mod audience;
+mod brief;
 mod budgets;
 mod candidates;
 mod coordinator;
@@ -16,6 +18,7 @@ mod crew;
 mod dead_letters;
 mod error;
 mod expression_context;
+mod fan_out;
 mod finish;
 mod grants;
 mod host;
@@ -29,6 +32,7 @@ mod pulse;
 mod records;
 mod recovery;
 mod retention;
+mod run_step;
 mod scheduler;
 mod spawn;
 mod unserved;

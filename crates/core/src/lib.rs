@@ -48,8 +48,9 @@ pub use clock::{Clock, IdSource, Moment, Timestamp};
 pub use code::{Coded, ErrorCode, error_chain};
 pub use decision::{Change, Decision, run_subject};
 pub use definition::{
-    AgentSpec, Assignee, DEFAULT_MAX_TURNS, InputFault, InputSpec, InputType, ModelChoice,
-    StepSpec, ToolGroup, WorkflowDefinition,
+    AgentSpec, Assignee, Backoff, CommandSpec, DEFAULT_MAX_TURNS, DEFAULT_TIMEOUT_SECONDS,
+    ForeachSpec, InputFault, InputSpec, InputType, Member, ModelChoice, OnFailure, OnMax,
+    RepeatSpec, RetrySpec, Seat, StepSpec, ToolGroup, WorkflowDefinition, is_internal,
 };
 pub use event::{Event, EventType, NewEvent, Severity};
 pub use flow::FlowRule;
@@ -76,7 +77,7 @@ pub use run::{Run, RunPlan};
 pub use sandbox::{LimitsSpec, NetworkAccess, SandboxSpec};
 pub use sealed::Sealed;
 pub use subject::{MAX_SUBJECT_BYTES, SubjectFault, check_subject, reserved_part};
-pub use task::{CancelReason, Orphans, Task, TaskState, TaskWait};
+pub use task::{Again, CancelReason, Course, Item, Orphans, Task, TaskState, TaskWait};
 pub use token::{ApiToken, TokenScope};
 pub use transition::{IllegalTransition, StateMachine};
 pub use usage::{Cost, CostFault, Usage};

@@ -21,6 +21,8 @@ pub(crate) struct Counts {
     used: BTreeMap<RunId, Usage>,
     /// Tasks whose successors wait for one task less.
     ended: Vec<TaskId>,
+    /// How many further items of a fan-out may begin.
+    let_go: BTreeMap<TaskId, u32>,
 }
 
 impl Counts {
@@ -36,9 +38,14 @@ impl Counts {
                     *self.used.entry(*run_id).or_default() += *usage;
                 }
                 Change::ReleaseSuccessors(task) => self.ended.push(*task),
+                Change::ReleaseItem(fan_out) => {
+                    let let_go = self.let_go.entry(*fan_out).or_default();
+                    *let_go = let_go.saturating_add(1);
+                }
                 Change::Create(_)
                 | Change::Update(_)
                 | Change::Delete { .. }
+                | Change::FanOut { .. }
                 | Change::BeginEntry(_)
                 | Change::UpdateEntry(_)
                 | Change::Postpone { .. }
@@ -55,6 +62,9 @@ impl Counts {
     pub(crate) async fn write(&self, session: &mut impl Session) -> Result<()> {
         for ended in self.ended.chunks(TASKS_PER_UPDATE) {
             tasks::release_successors(session, ended).await?;
+        }
+        for (fan_out, count) in &self.let_go {
+            tasks::items::release_items(session, *fan_out, *count).await?;
         }
         for (run, count) in &self.closed {
             runs::close_tasks(session, *run, *count).await?;

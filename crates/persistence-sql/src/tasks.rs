@@ -1,10 +1,11 @@
 //! Tasks, their edges and their leases.
 
+pub(crate) mod items;
 pub(crate) mod waits;
 
 use async_trait::async_trait;
 use fusion_core::{
-    AgentId, CancelReason, RunId, StateMachine, Task, TaskId, TaskState, WorkflowId,
+    AgentId, CancelReason, Course, RunId, StateMachine, Task, TaskId, TaskState, WorkflowId,
 };
 use fusion_persistence::{Error, Fence, Queue, Result, TaskFilter, TaskReader};
 use sea_orm::prelude::Uuid;
@@ -69,6 +70,10 @@ pub(crate) mod table {
         pub not_before: Option<i64>,
         #[sea_orm(column_type = "Text", nullable)]
         pub wait_reason: Option<String>,
+        pub fan_out_id: Option<Uuid>,
+        pub item_index: Option<i32>,
+        #[sea_orm(column_type = "Text", nullable)]
+        pub course: Option<String>,
         pub turns: i64,
         pub input_tokens: i64,
         pub output_tokens: i64,
@@ -104,7 +109,7 @@ pub(crate) mod edge {
 /// Edges in one insert: far below SQLite's 32,766 bound values.
 const EDGES_PER_INSERT: usize = 500;
 
-/// Tasks in one insert: 31 values each, far below SQLite's 32,766 bound values.
+/// Tasks in one insert: 34 values each, far below SQLite's 32,766 bound values.
 const TASKS_PER_INSERT: usize = 200;
 
 /// Names in one query: far below SQLite's 32,766 bound values.
@@ -130,6 +135,8 @@ impl Stored for Task {
         table::Column::LeaseUntil,
         table::Column::NotBefore,
         table::Column::WaitReason,
+        table::Column::FanOutId,
+        table::Column::ItemIndex,
         table::Column::Turns,
         table::Column::InputTokens,
         table::Column::OutputTokens,
@@ -137,6 +144,8 @@ impl Stored for Task {
     ];
 
     fn to_row(&self) -> Result<table::Model> {
+        let item = self.course.item.as_ref();
+        let index = item.map(|item| i32::try_from(item.index)).transpose();
         Ok(table::Model {
             id: self.id.uuid(),
             name: self.name.clone(),
@@ -165,6 +174,9 @@ impl Stored for Task {
             attempts: i32::try_from(self.attempts).map_err(|_| corrupt("task attempts"))?,
             not_before: self.waiting.as_ref().map(|it| it.until.timestamp_millis()),
             wait_reason: self.waiting.as_ref().map(|it| it.reason.clone()),
+            fan_out_id: item.map(|item| item.fan_out.uuid()),
+            item_index: index.map_err(|_| corrupt("task item"))?,
+            course: course_text(&self.course)?,
             turns: signed(self.usage.turns),
             input_tokens: signed(self.usage.input_tokens),
             output_tokens: signed(self.usage.output_tokens),
@@ -214,6 +226,7 @@ impl Stored for Task {
             fence: unsigned(row.fence, "task fence")?,
             attempts: u32::try_from(row.attempts).map_err(|_| corrupt("task attempts"))?,
             waiting: waits::of_row(row.not_before, row.wait_reason)?,
+            course: json::from_text_option("task course", row.course.as_ref())?.unwrap_or_default(),
             usage: usage.usage("task usage")?,
             version: unsigned(row.version, "task row version")?,
         })
@@ -297,11 +310,23 @@ async fn write_new(
     })
 }
 
+/// What it needs; and an item is needed by the task that was fanned out.
 fn edges(task: &Task) -> impl Iterator<Item = edge::ActiveModel> {
-    task.dependencies.iter().map(|need| edge::ActiveModel {
+    let needs = task.dependencies.iter().map(|need| (*need, task.id));
+    let item = task.course.item.as_ref();
+    let edges = needs.chain(item.map(|item| (task.id, item.fan_out)));
+    edges.map(|(need, task)| edge::ActiveModel {
         depends_on: Set(need.uuid()),
-        task_id: Set(task.id.uuid()),
+        task_id: Set(task.uuid()),
     })
+}
+
+/// What most tasks have is not written.
+fn course_text(course: &Course) -> Result<Option<String>> {
+    let course = (*course != Course::default()).then_some(course);
+    course
+        .map(|course| json::to_text("task course", course))
+        .transpose()
 }
 
 /// One dependency less for each task that waits for one of `ended`, for each that it waits for: one
@@ -442,6 +467,18 @@ impl TaskReader for SqlStore {
             }
         }
         Ok(found)
+    }
+
+    async fn dependents(&self, task: TaskId) -> Result<Vec<Task>> {
+        items::dependents(self.reader(), task).await
+    }
+
+    async fn items_of(&self, fan_out: TaskId) -> Result<Vec<Task>> {
+        items::items_of(self.reader(), fan_out).await
+    }
+
+    async fn has_failed_item(&self, fan_out: TaskId) -> Result<bool> {
+        items::has_failed_item(self.reader(), fan_out).await
     }
 
     async fn queue_of(&self, run: RunId) -> Result<Queue> {

@@ -216,16 +216,12 @@ fn definition(agent: &Agent, spec: AgentSpec) -> WorkflowDefinition {
         ]),
         agents: BTreeMap::from([(agent.name.clone(), spec)]),
         steps: vec![StepSpec {
-            id: STEP.to_owned(),
-            assignee: Assignee::Agent(agent.name.clone()),
-            needs: Vec::new(),
-            condition: None,
-            prompt: format!("${{{{ inputs.{MESSAGE} }}}}"),
-            outputs: BTreeMap::new(),
-            artifacts: Vec::new(),
-            verify: Vec::new(),
             timeout_seconds: TIMEOUT_SECONDS,
-            priority: 0,
+            ..StepSpec::new(
+                STEP,
+                Assignee::Agent(agent.name.clone()),
+                format!("${{{{ inputs.{MESSAGE} }}}}"),
+            )
         }],
         outputs: BTreeMap::from([(
             "text".to_owned(),

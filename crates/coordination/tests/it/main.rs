@@ -17,6 +17,8 @@ mod hops;
 #[cfg(test)]
 mod launches;
 #[cfg(test)]
+mod lists;
+#[cfg(test)]
 mod listening;
 #[cfg(test)]
 mod lost_calls;

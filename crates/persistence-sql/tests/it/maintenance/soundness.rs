@@ -127,7 +127,9 @@ async fn an_older_and_a_newer_schema_are_found() {
         };
         assert_eq!(
             first.fault.as_deref(),
-            Some("it lacks m0002_store, m0003_event_indexes, m0004_deliveries, m0005_waits")
+            Some(
+                "it lacks m0002_store, m0003_event_indexes, m0004_deliveries, m0005_waits, m0006_courses"
+            )
         );
         assert!(rest.iter().all(|check| check.fault.is_none()), "{rest:?}");
         place

@@ -65,7 +65,8 @@ async fn the_status_of_an_older_and_of_a_newer_database_is_told() {
                     "m0002_store",
                     "m0003_event_indexes",
                     "m0004_deliveries",
-                    "m0005_waits"
+                    "m0005_waits",
+                    "m0006_courses"
                 ]),
             }
         );
@@ -89,6 +90,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0003_event_indexes",
                 "m0004_deliveries",
                 "m0005_waits",
+                "m0006_courses",
             ]),
             missing: vec![],
         };
@@ -99,6 +101,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0003_event_indexes",
                 "m0004_deliveries",
                 "m0005_waits",
+                "m0006_courses",
             ]),
             vec![],
         ] {
