@@ -79,7 +79,7 @@ impl CommandRuntime {
         cancel: &CancellationToken,
     ) -> Result<CommandEnding, JournalRefused> {
         let place = Place {
-            workspace: Arc::clone(&self.workspace),
+            workspace: Some(Arc::clone(&self.workspace)),
             launcher: self.launcher.clone(),
             command_timeout: brief.timeout,
             output_file: None,

@@ -24,6 +24,7 @@ mod state;
 mod views;
 
 pub mod run_views;
+pub mod task_views;
 
 pub use auth::{hash_of, new_secret};
 pub use desk::ProviderDesk;
@@ -31,3 +32,4 @@ pub use origin::Names;
 pub use routes::openapi;
 pub use server::{Listening, serve};
 pub use state::{Options, Parts};
+pub use views::sample as metrics_view;

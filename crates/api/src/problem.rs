@@ -233,6 +233,11 @@ impl From<EngineError> for Refusal {
             | EngineError::Description { .. }
             | EngineError::OfRun { .. }
             | EngineError::Busy { .. }
+            | EngineError::TaskState { .. }
+            | EngineError::QueueFull { .. }
+            | EngineError::Standalone { .. }
+            | EngineError::OfWorkflow { .. }
+            | EngineError::NotEnded { .. }
             | EngineError::Message(_)
             | EngineError::Illegal(_)
             | EngineError::Broken(_) => of_code(&error),

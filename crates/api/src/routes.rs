@@ -13,6 +13,7 @@ mod projects;
 mod providers;
 mod runs;
 mod tasks;
+mod tasks_life;
 mod tokens;
 mod workflows;
 
@@ -64,6 +65,7 @@ fn guarded() -> OpenApiRouter<App> {
         agents::router(),
         agents_life::router(),
         tasks::router(),
+        tasks_life::router(),
         workflows::router(),
         runs::router(),
         events::router(),

@@ -71,6 +71,9 @@ pub(crate) fn task(row: Task) -> api::Task {
         communication_channels: row.communication_channels,
         workflow_id: text(row.workflow_id),
         run_id: row.run_id.to_string(),
+        standalone: row.pool.is_some(),
+        project_id: row.pool.and_then(|pool| text(pool.project)),
+        demanded: row.pool.is_some_and(|pool| pool.is_demanded),
         waiting: row.waiting.map(|wait| WaitView {
             until: wait.until,
             reason: wait.reason,
@@ -102,7 +105,9 @@ pub(crate) fn log_entry(row: JournalEntry) -> api::LogEntry {
     }
 }
 
-pub(crate) fn sample(row: ResourceMetrics) -> api::MetricsSample {
+/// A sample of what an agent used, as the API shows it.
+#[must_use]
+pub fn sample(row: ResourceMetrics) -> api::MetricsSample {
     api::MetricsSample {
         id: row.id.to_string(),
         agent_id: row.agent_id.to_string(),

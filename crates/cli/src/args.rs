@@ -1,9 +1,12 @@
 //! The command line: a pure reading of arguments, nothing is looked up.
 
 mod agent;
+mod bench;
 mod message;
+mod metrics;
 mod provider;
 mod serve;
+mod task;
 mod tool;
 
 use std::collections::BTreeMap;
@@ -18,15 +21,20 @@ pub use agent::{
     PauseArgs, PauseWhen, SpawnArgs, TerminateArgs, UpdateArgs, WhichAgent, WorkspaceKind,
     WorkspacePolicy,
 };
+pub use bench::{BenchArgs, BenchModel, BenchRow, BenchStore, BenchVia};
 pub use message::{
     MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs, MessageName, MessageStatus,
     SendArgs, TailArgs,
 };
+pub use metrics::{AgentMetricsArgs, MetricsArgs, MetricsCommand};
 pub use provider::{
     AddArgs, DetectArgs, ModelsArgs, ProviderArgs, ProviderCommand, ProviderName, RemoveArgs,
     TestArgs,
 };
 pub use serve::ServeArgs;
+pub use task::{
+    TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskStateName, TaskWaitArgs, WhichTask,
+};
 pub use tool::{SandboxArgs, SandboxCommand, SandboxRunArgs, ToolArgs, ToolCallArgs, ToolCommand};
 
 /// Runs workflows of AI agents: one file, one command, each agent in its own workspace.
@@ -113,6 +121,10 @@ pub enum Command {
     Init(InitArgs),
     /// Make agents that stay, give them work, hold and end agents.
     Agent(AgentArgs),
+    /// Ask for tasks that any agent may do that can, and look after them.
+    Task(TaskArgs),
+    /// Look at what agents use: processors, memory, disks, models.
+    Metrics(MetricsArgs),
     /// Send messages to agents and look at what they send each other.
     Message(MessageArgs),
     /// Look after model providers: add, test, look at models and quotas.
@@ -127,6 +139,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Check the database, the master key, the sandbox and the providers; says a way out of every fault.
     Verify(VerifyArgs),
+    /// Measure what the framework costs on this machine.
+    Bench(BenchArgs),
 }
 
 /// `verify`.
@@ -435,12 +449,15 @@ where
         | Command::Workflow(_)
         | Command::Init(_)
         | Command::Agent(_)
+        | Command::Task(_)
         | Command::Message(_)
+        | Command::Metrics(_)
         | Command::Provider(_)
         | Command::Db(_)
         | Command::Sandbox(_)
         | Command::Tool(_)
         | Command::Serve(_)
+        | Command::Bench(_)
         | Command::Verify(_) => {}
     }
     Ok(cli)

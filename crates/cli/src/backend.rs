@@ -1,9 +1,12 @@
 //! The port behind the commands.
 
 mod agents;
+mod bench;
 mod messages;
+mod metrics;
 mod providers;
 mod server;
+mod tasks;
 mod tools;
 
 use std::collections::BTreeMap;
@@ -16,9 +19,12 @@ use fusion_api_types::{
 };
 
 pub use agents::{AgentChanges, AgentQuery, Agents, Log, NewAgents};
+pub use bench::{BenchRequest, Benchmarks};
 pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
+pub use metrics::Metrics;
 pub use providers::{AskKey, NewProvider, Providers};
 pub use server::{Ready, ServeRequest, Server};
+pub use tasks::{TaskQuery, TaskRequest, Tasks};
 pub use tools::{HeldCommand, NotRun, ToolFolder, Tools};
 
 /// What a run is started with.
@@ -50,7 +56,9 @@ pub struct ResumeRequest {
 /// A failed or interrupted run is not an error: it is a `RunDetail` that says so. A `Problem`
 /// means that the request itself could not be done; then nothing is left behind.
 #[async_trait]
-pub trait Backend: Upkeep + Providers + Messages + Agents + Tools + Server + Send + Sync {
+pub trait Backend:
+    Benchmarks + Upkeep + Providers + Messages + Agents + Tasks + Tools + Server + Send + Sync + Metrics
+{
     /// Reads and checks a workflow file; changes nothing.
     ///
     /// # Errors

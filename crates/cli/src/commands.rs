@@ -1,12 +1,15 @@
 //! One module for each noun of the command line.
 
 pub(crate) mod agent;
+pub(crate) mod bench;
 pub(crate) mod db;
 pub(crate) mod init;
 pub(crate) mod message;
+pub(crate) mod metrics;
 pub(crate) mod provider;
 pub(crate) mod run;
 pub(crate) mod serve;
+pub(crate) mod task;
 pub(crate) mod tool;
 pub(crate) mod verify;
 pub(crate) mod workflow;

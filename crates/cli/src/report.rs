@@ -4,7 +4,9 @@ pub(crate) mod agent;
 pub(crate) mod database;
 mod detail;
 pub(crate) mod message;
+pub(crate) mod metrics;
 pub(crate) mod provider;
+pub(crate) mod task;
 
 use std::collections::BTreeSet;
 

@@ -55,6 +55,8 @@ pub struct Options {
     pub at_once: usize,
     /// After how long without progress an agent at work is told to be unresponsive.
     pub unresponsive: Duration,
+    /// How often what agents at work use is sampled; `None` never does it.
+    pub metrics: Option<Duration>,
     /// How old something half done must be before it is taken for left by a dead process: zero where
     /// no other process writes to the store.
     pub grace: Duration,
@@ -139,7 +141,7 @@ impl Coordinator {
         self.publish(topic, &Arc::from([]));
     }
 
-    fn publish(&self, topic: &str, payload: &Arc<[u8]>) {
+    pub(crate) fn publish(&self, topic: &str, payload: &Arc<[u8]>) {
         match topic.parse::<Subject>() {
             Ok(subject) => self.parts.bus.publish(&subject, Arc::clone(payload)),
             Err(error) => tracing::warn!(%error, topic, "an event's topic is not a subject"),

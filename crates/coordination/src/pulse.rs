@@ -3,8 +3,9 @@
 use fusion_core::{Agent, AgentId, AgentState, Change, Decision, EventType, PauseAt, Severity};
 use fusion_messaging::{Pattern, Subscription};
 use fusion_persistence::{Batch, Repository};
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Duration, Instant, Interval, MissedTickBehavior, interval_at};
 
+use crate::agents::held;
 use crate::crew::Signs;
 use crate::{Coordinator, Error, Result};
 
@@ -16,13 +17,13 @@ impl Coordinator {
     /// Ends only when the store fails.
     pub(crate) async fn pulse(&self) -> Result<()> {
         let mut status = self.listen(STATUS).await?;
-        let period = self.options.heartbeat;
-        let mut heartbeat = interval_at(Instant::now() + period, period);
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heartbeat = every(self.options.heartbeat);
+        let mut samples = self.options.metrics.map(every);
         loop {
             tokio::select! {
                 biased;
                 _ = heartbeat.tick() => self.beat().await?,
+                () = next(&mut samples) => self.take_samples().await,
                 // The next heartbeat looks at all, whatever was not heard.
                 Some(hint) = status.recv() => {
                     if let Some(agent) = agent_of(hint.subject.as_str()) {
@@ -37,7 +38,11 @@ impl Coordinator {
     /// messages that nobody will read. In this order: after a time without the store its own may
     /// have run out too.
     async fn beat(&self) -> Result<()> {
-        self.parts.store.extend_leases(self.lease()).await?;
+        let at_work = self.crew.size();
+        let leases = self.parts.store.extend_leases(self.lease()).await?;
+        if leases < u64::try_from(at_work).unwrap_or(u64::MAX) {
+            self.stop_lost().await?;
+        }
         self.write_notices().await;
         self.tell_signs().await?;
         self.give_up_some_mail().await?;
@@ -81,6 +86,17 @@ impl Coordinator {
         self.commit(Batch::free(decision)).await
     }
 
+    /// Stops the workers whose task was taken away from them: cancelled, say, by another process.
+    async fn stop_lost(&self) -> Result<()> {
+        for id in self.crew.agents() {
+            let agent = self.parts.store.get(id).await?;
+            if held(&self.open_tasks(&agent).await?).is_none() {
+                self.crew.stop(id, PauseAt::Now);
+            }
+        }
+        Ok(())
+    }
+
     /// Stops the worker of an agent that was held or ended.
     async fn look_after(&self, id: AgentId) -> Result<()> {
         if !self.crew.has(id) {
@@ -105,6 +121,21 @@ impl Coordinator {
             .parse()
             .map_err(|error| Error::Broken(format!("{error}")))?;
         Ok(self.parts.bus.subscribe(&pattern).await)
+    }
+}
+
+/// A clock that ticks for the first time after its period.
+fn every(period: Duration) -> Interval {
+    let mut clock = interval_at(Instant::now() + period, period);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    clock
+}
+
+/// The next tick; never, without a clock.
+async fn next(clock: &mut Option<Interval>) {
+    match clock {
+        Some(clock) => drop(clock.tick().await),
+        None => std::future::pending().await,
     }
 }
 

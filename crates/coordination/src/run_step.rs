@@ -39,10 +39,10 @@ impl Coordinator {
         let journal = TaskJournal::new(self, &begun, &job.agent, opening);
         let runtime = CommandRuntime {
             workspace: Arc::clone(&place.workspace),
-            launcher: place.launcher,
+            launcher: place.launcher.counted(job.at_work.custody.clone()),
             clock: Arc::clone(&self.parts.clock),
             ids: Arc::clone(&self.parts.ids),
-            pause: job.hand.next_step.clone(),
+            pause: job.at_work.hand.next_step.clone(),
         };
         let within = job.stop.child_token();
         let mut outputs = None;
@@ -53,13 +53,13 @@ impl Coordinator {
         };
         let ending = self.until_stopped(&job, &within, work).await;
         if command.shared_with.is_none() {
-            self.note_usage(&job, &place.workspace).await?;
+            self.note_usage(&job, Some(&place.workspace)).await?;
         }
         // What a command that failed ended with is there for the steps after it.
         if let (Ok(Ending::Failed { .. }), Some(outputs)) = (&ending, outputs) {
             job.task.output_artifacts = Some(json!({ "outputs": outputs, "artifacts": [] }));
         }
-        self.conclude_or_refuse(&job, &journal, ending, place.workspace)
+        self.conclude_or_refuse(&job, &journal, ending, Some(place.workspace))
             .await
     }
 

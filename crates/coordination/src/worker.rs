@@ -17,11 +17,12 @@ use tokio_util::sync::CancellationToken;
 use crate::anew::{AfterRound, another_attempt};
 use crate::candidates::serving;
 use crate::coordinator::off_runtime;
-use crate::crew::Hand;
+use crate::crew::AtWork;
 use crate::expression_context::task_context;
 use crate::journal::TaskJournal;
 use crate::mailbox::TaskMailbox;
 use crate::plan::Plan;
+use crate::spawn::uses_folder;
 use crate::unserved::Unfinished;
 use crate::{Coordinator, Error, Notices, Result, brief, grants};
 
@@ -40,8 +41,8 @@ pub(crate) struct Job<'a> {
     pub(crate) fence: Fence,
     /// Stops the run.
     pub(crate) stop: &'a CancellationToken,
-    /// Stops this worker.
-    pub(crate) hand: &'a Hand,
+    /// Its place, by which this worker is stopped.
+    pub(crate) at_work: &'a AtWork,
 }
 
 impl Job<'_> {
@@ -82,8 +83,9 @@ impl Coordinator {
             number: task.fence,
         };
         let step = plan.step(task.step_id())?;
-        let at_work = self.crew.enter(agent.id, task.run_id);
-        match self
+        let (id, is_standing) = (agent.id, agent.is_standing());
+        let at_work = self.crew.enter(id, task.run_id);
+        let worked = self
             .execute(Job {
                 plan,
                 step,
@@ -91,16 +93,15 @@ impl Coordinator {
                 agent,
                 fence,
                 stop,
-                hand: &at_work.hand,
+                at_work: &at_work,
             })
-            .await
-        {
-            Err(error) if error.is_fenced() => {
-                tracing::info!(task.id = %fence.task, fence = fence.number, "the lease was lost; the result is dropped");
-                Ok(())
-            }
-            other => other,
+            .await;
+        drop(at_work);
+        let worked = self.after(fence, id, worked).await;
+        if is_standing {
+            self.crew.free(id);
         }
+        worked
     }
 
     async fn execute(&self, job: Job<'_>) -> Result<()> {
@@ -138,8 +139,8 @@ impl Coordinator {
     }
 
     async fn ask_agent(&self, job: Job<'_>, prompt: &str) -> Result<()> {
-        let workspace = match self.open_for(&job, job.agent.id, true).await? {
-            Ok(workspace) => Arc::new(grants::bounded(workspace, &job.agent)),
+        let workspace = match self.open_workspace(&job).await? {
+            Ok(workspace) => workspace,
             Err(source) => {
                 let error = Error::Workspace {
                     agent: job.agent.name.clone(),
@@ -149,7 +150,7 @@ impl Coordinator {
             }
         };
         let launcher = match self.launcher_of(&job.agent) {
-            Ok(launcher) => launcher,
+            Ok(launcher) => launcher.counted(job.at_work.custody.clone()),
             Err(error) => return self.fail_unstarted(job, error_chain(&error)).await,
         };
         let brief = brief::of_agent(&job, prompt)?;
@@ -162,11 +163,11 @@ impl Coordinator {
             journal: &journal,
             mailbox: &mailbox,
         };
-        let runtime = self.runtime(&job, Arc::clone(&workspace), launcher)?;
+        let runtime = self.runtime(&job, workspace.clone(), launcher)?;
         let within = job.stop.child_token();
         let work = runtime.run(&brief, past, ports, &within);
         let ending = self.until_stopped(&job, &within, work).await;
-        self.note_usage(&job, &workspace).await?;
+        self.note_usage(&job, workspace.as_ref()).await?;
         self.conclude_or_refuse(&job, &journal, ending, workspace)
             .await
     }
@@ -181,7 +182,7 @@ impl Coordinator {
         let mut work = Box::pin(work);
         tokio::select! {
             ending = &mut work => ending,
-            () = job.hand.now.cancelled() => {
+            () = job.at_work.hand.now.cancelled() => {
                 within.cancel();
                 work.await
             }
@@ -198,7 +199,7 @@ impl Coordinator {
         job: &Job<'_>,
         journal: &TaskJournal<'_>,
         ending: std::result::Result<Ending, JournalRefused>,
-        workspace: Arc<WorkspaceDir>,
+        workspace: Option<Arc<WorkspaceDir>>,
     ) -> Result<()> {
         match ending {
             Err(JournalRefused) => match journal.refusal() {
@@ -225,7 +226,7 @@ impl Coordinator {
     fn runtime(
         &self,
         job: &Job<'_>,
-        workspace: Arc<WorkspaceDir>,
+        workspace: Option<Arc<WorkspaceDir>>,
         launcher: Launcher,
     ) -> Result<Runtime> {
         let Job { plan, agent, .. } = job;
@@ -244,7 +245,7 @@ impl Coordinator {
             clock: Arc::clone(&self.parts.clock),
             ids: Arc::clone(&self.parts.ids),
             ends: job.stop.clone(),
-            pause: job.hand.next_step.clone(),
+            pause: job.at_work.hand.next_step.clone(),
         })
     }
 
@@ -254,7 +255,7 @@ impl Coordinator {
         job: &Job<'_>,
         journal: &TaskJournal<'_>,
         ending: Ending,
-        workspace: Arc<WorkspaceDir>,
+        workspace: Option<Arc<WorkspaceDir>>,
     ) -> Result<()> {
         let is_done = matches!(ending, Ending::Completed { .. } | Ending::Failed { .. });
         if is_done && journal.is_unopened() {
@@ -336,6 +337,19 @@ impl Coordinator {
         Ok(task_context(&job.plan.run, &tasks, &job.task))
     }
 
+    /// The folder of the job's agent, where it has one.
+    async fn open_workspace(
+        &self,
+        job: &Job<'_>,
+    ) -> Result<fusion_workspaces::Result<Option<Arc<WorkspaceDir>>>> {
+        let (agent, definition) = (&job.agent, &job.plan.workflow.definition);
+        if !uses_folder(definition, agent) {
+            return Ok(Ok(None));
+        }
+        let opened = self.open_for(job, agent.id, true).await?;
+        Ok(opened.map(|workspace| Some(Arc::new(grants::bounded(workspace, agent)))))
+    }
+
     pub(crate) async fn complete(
         &self,
         job: &Job<'_>,
@@ -378,7 +392,7 @@ impl Coordinator {
         let last_words = journal.decide(unrecorded);
         let mut tries = 0;
         loop {
-            let dependents = self.parts.store.dependents(job.task.id).await?;
+            let dependents = self.parts.store.downstream(job.task.id).await?;
             let mut decision = last_words.clone();
             let (task, moment) = (job.task.clone(), self.moment());
             decision.merge(task.fail(journal.agent(), &error, &dependents, moment)?);
@@ -413,7 +427,7 @@ impl Coordinator {
     async fn skip(&self, job: &Job<'_>, condition: &str) -> Result<()> {
         let mut tries = 0;
         loop {
-            let dependents = self.parts.store.dependents(job.task.id).await?;
+            let dependents = self.parts.store.downstream(job.task.id).await?;
             let task = job.task.clone();
             let decision = task.skip(condition, &dependents, self.moment())?;
             match self
@@ -461,12 +475,12 @@ fn timed_out(step: &StepSpec) -> Failure {
 }
 
 async fn artifacts(
-    workspace: Arc<WorkspaceDir>,
+    workspace: Option<Arc<WorkspaceDir>>,
     globs: Vec<String>,
 ) -> Result<std::result::Result<Vec<String>, Failure>> {
-    if globs.is_empty() {
+    let Some(workspace) = workspace.filter(|_| !globs.is_empty()) else {
         return Ok(Ok(Vec::new()));
-    }
+    };
     let found = off_runtime(move || workspace.matching(&globs)).await?;
     Ok(found.map_err(|error| Failure {
         code: ErrorCode::InvalidInput,

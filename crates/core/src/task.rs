@@ -16,11 +16,14 @@ mod again;
 mod course;
 mod fan_out;
 mod orphans;
+mod pool;
+mod stop;
 mod wait;
 
 pub use again::Again;
 pub use course::{Course, Item};
 pub use orphans::Orphans;
+pub use pool::{AGEING, DELAYED, Pool, PoolHead, PoolQueue, PoolTask};
 pub use wait::TaskWait;
 
 text_enum! {
@@ -108,6 +111,10 @@ pub struct Task {
     /// Until when nobody claims it; only while it is queued.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<TaskWait>,
+    /// Its place in the pool; `None` for a step of a workflow, which agents of its run do, and for what an
+    /// agent was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Pool>,
     /// Higher first; of equals the oldest.
     pub priority: i32,
     /// What an agent must be able to do.
@@ -167,8 +174,17 @@ impl Task {
     /// Whether its end makes its run a failure by itself: the one of an item is that of its fan-out.
     #[must_use]
     pub fn is_failure(&self) -> bool {
-        let is_bad =
-            self.state == TaskState::Failed || self.cancel_reason == Some(CancelReason::AgentEnded);
+        let is_bad = match self.cancel_reason {
+            Some(CancelReason::Requested) => return true,
+            Some(CancelReason::AgentEnded) => true,
+            Some(
+                CancelReason::ConditionFalse
+                | CancelReason::DependencySkipped
+                | CancelReason::DependencyFailed
+                | CancelReason::ItemFailed,
+            )
+            | None => self.state == TaskState::Failed,
+        };
         is_bad && self.course.item.is_none() && self.course.on_failure == OnFailure::Fail
     }
 
@@ -342,10 +358,14 @@ impl Task {
         let mut reached = Vec::new();
         for doomed in dependents(siblings, self.id) {
             let mut doomed = doomed.clone();
-            let how = if reason.is_skip() && !self.state.is_final() {
-                "was skipped"
-            } else {
-                "failed"
+            let how = match reason {
+                CancelReason::Requested => "was cancelled",
+                CancelReason::DependencySkipped if !self.state.is_final() => "was skipped",
+                CancelReason::DependencySkipped
+                | CancelReason::ConditionFalse
+                | CancelReason::DependencyFailed
+                | CancelReason::AgentEnded
+                | CancelReason::ItemFailed => "failed",
             };
             let skipped = if reason.is_skip() { "skipped: " } else { "" };
             let why = format!("{skipped}it needs '{}', which {how}", self.name);

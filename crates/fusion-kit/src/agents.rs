@@ -1,6 +1,6 @@
 //! The work of `agent`: agents that live outside of runs, and the life of all agents.
 
-mod find;
+pub(crate) mod find;
 mod logs;
 mod send;
 mod views;
@@ -21,7 +21,9 @@ use crate::backend::LocalBackend;
 use crate::problems;
 use crate::wiring::Engine;
 
-use find::{find_agent, find_project, no_agents};
+pub(crate) use find::{find_agent, no_agents};
+
+use find::find_project;
 
 /// Standing agents that `terminate --all` ends in one go.
 const AT_ONCE: u32 = 10_000;

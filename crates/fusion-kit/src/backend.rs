@@ -58,6 +58,11 @@ impl LocalBackend {
         &self.config
     }
 
+    /// The data directory that was chosen, as it was typed.
+    pub(crate) fn chosen_data_dir(&self) -> Option<&Path> {
+        self.data_dir.as_deref()
+    }
+
     /// The server that was named, if one was.
     pub(crate) fn named_server(&self) -> Option<&str> {
         self.server.as_deref()
@@ -103,8 +108,19 @@ impl LocalBackend {
         data_dir: &DataDir,
         registry: Arc<Registry>,
     ) -> Result<Engine, Problem> {
+        let location = wiring::location(&self.config, data_dir)?;
+        self.engine_at(data_dir, location, registry).await
+    }
+
+    /// The same with a store elsewhere.
+    pub(crate) async fn engine_at(
+        &self,
+        data_dir: &DataDir,
+        location: Location,
+        registry: Arc<Registry>,
+    ) -> Result<Engine, Problem> {
         let notices = Arc::clone(&self.notices);
-        Engine::open(&self.config, data_dir, registry, notices).await
+        Engine::open(&self.config, data_dir, location, registry, notices).await
     }
 
     /// Drives a run to its end and tells how it goes.
@@ -318,9 +334,14 @@ impl Backend for LocalBackend {
             return Ok(Vec::new());
         };
         let read = |error: fusion_persistence::Error| problems::of_store(&error);
+        // Tasks of their own have a list of their own.
+        let driven = RunFilter {
+            standalone: Some(false),
+            ..RunFilter::default()
+        };
         let runs = reading
             .store
-            .list(&RunFilter::default(), Page::first(limit))
+            .list(&driven, Page::first(limit))
             .await
             .map_err(read)?;
         let mut summaries = Vec::with_capacity(runs.len());

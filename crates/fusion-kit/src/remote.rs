@@ -4,6 +4,7 @@
 mod messages;
 mod providers;
 mod runs;
+mod tasks;
 
 use fusion_api_client::Client;
 use fusion_api_types::{Problem, ProblemKind};

@@ -75,7 +75,10 @@ async fn apply_change(session: &mut impl Session, change: &Change) -> Result<()>
         Change::Create(row) => create(session, row).await,
         Change::Update(row) => update(session, row).await,
         Change::Delete { kind, id, version } => delete(session, *kind, *id, *version).await,
-        Change::ReleaseSuccessors(_) | Change::ReleaseItem(_) | Change::CloseTasks { .. } => Ok(()),
+        Change::ReleaseSuccessors(_)
+        | Change::ReleaseItem(_)
+        | Change::CountDependencies(_)
+        | Change::CloseTasks { .. } => Ok(()),
         Change::FanOut {
             run_id,
             task_id,
@@ -89,6 +92,7 @@ async fn apply_change(session: &mut impl Session, change: &Change) -> Result<()>
             wait,
             reason,
         } => tasks::waits::postpone(session, *task_id, *wait, reason).await,
+        Change::WakePool => tasks::pool::wake(session).await,
         Change::Wake { run_id, early } => tasks::waits::wake(session, *run_id, *early).await,
         Change::Watch {
             run_id,

@@ -23,6 +23,8 @@ pub(crate) struct Counts {
     ended: Vec<TaskId>,
     /// How many further items of a fan-out may begin.
     let_go: BTreeMap<TaskId, u32>,
+    /// New tasks that wait for others.
+    waiting: Vec<TaskId>,
 }
 
 impl Counts {
@@ -42,6 +44,7 @@ impl Counts {
                     let let_go = self.let_go.entry(*fan_out).or_default();
                     *let_go = let_go.saturating_add(1);
                 }
+                Change::CountDependencies(task) => self.waiting.push(*task),
                 Change::Create(_)
                 | Change::Update(_)
                 | Change::Delete { .. }
@@ -49,6 +52,7 @@ impl Counts {
                 | Change::BeginEntry(_)
                 | Change::UpdateEntry(_)
                 | Change::Postpone { .. }
+                | Change::WakePool
                 | Change::Wake { .. }
                 | Change::Watch { .. }
                 | Change::Progress { .. }
@@ -65,6 +69,10 @@ impl Counts {
         }
         for (fan_out, count) in &self.let_go {
             tasks::items::release_items(session, *fan_out, *count).await?;
+        }
+        // After the others: one of this transaction may have ended what a new task waits for.
+        for task in &self.waiting {
+            tasks::pool::count_dependencies(session, *task).await?;
         }
         for (run, count) in &self.closed {
             runs::close_tasks(session, *run, *count).await?;

@@ -1,13 +1,17 @@
 //! Tasks, their edges and their leases.
 
 pub(crate) mod items;
+mod leases;
+pub(crate) mod pool;
 pub(crate) mod waits;
+
+pub(crate) use leases::{Requeue, check_fence, requeue, update_leased};
 
 use async_trait::async_trait;
 use fusion_core::{
     AgentId, CancelReason, Course, RunId, StateMachine, Task, TaskId, TaskState, WorkflowId,
 };
-use fusion_persistence::{Error, Fence, Queue, Result, TaskFilter, TaskReader};
+use fusion_persistence::{Queue, Result, TaskFilter, TaskReader};
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::{Expr, SelectStatement};
 use sea_orm::{
@@ -74,6 +78,9 @@ pub(crate) mod table {
         pub item_index: Option<i32>,
         #[sea_orm(column_type = "Text", nullable)]
         pub course: Option<String>,
+        pub pool: Option<String>,
+        pub demanded: bool,
+        pub pool_rank: i64,
         pub turns: i64,
         pub input_tokens: i64,
         pub output_tokens: i64,
@@ -137,6 +144,8 @@ impl Stored for Task {
         table::Column::WaitReason,
         table::Column::FanOutId,
         table::Column::ItemIndex,
+        table::Column::Pool,
+        table::Column::Demanded,
         table::Column::Turns,
         table::Column::InputTokens,
         table::Column::OutputTokens,
@@ -177,6 +186,9 @@ impl Stored for Task {
             fan_out_id: item.map(|item| item.fan_out.uuid()),
             item_index: index.map_err(|_| corrupt("task item"))?,
             course: course_text(&self.course)?,
+            pool: self.pool.map(|pool| pool::name_of(pool.project)),
+            demanded: self.pool.is_some_and(|pool| pool.is_demanded),
+            pool_rank: self.rank(),
             turns: signed(self.usage.turns),
             input_tokens: signed(self.usage.input_tokens),
             output_tokens: signed(self.usage.output_tokens),
@@ -227,6 +239,7 @@ impl Stored for Task {
             attempts: u32::try_from(row.attempts).map_err(|_| corrupt("task attempts"))?,
             waiting: waits::of_row(row.not_before, row.wait_reason)?,
             course: json::from_text_option("task course", row.course.as_ref())?.unwrap_or_default(),
+            pool: pool::of_row(row.pool, row.demanded)?,
             usage: usage.usage("task usage")?,
             version: unsigned(row.version, "task row version")?,
         })
@@ -239,7 +252,9 @@ impl Stored for Task {
         let condition = exactly(condition, table::Column::AgentId, agent);
         let workflow = filter.workflow.map(WorkflowId::uuid);
         let condition = exactly(condition, table::Column::WorkflowId, workflow);
-        exactly(condition, table::Column::RunId, filter.run.map(RunId::uuid))
+        let condition = exactly(condition, table::Column::RunId, filter.run.map(RunId::uuid));
+        let pool = filter.pool.map(pool::name_of);
+        exactly(condition, table::Column::Pool, pool)
     }
 
     fn key(&self) -> Uuid {
@@ -363,82 +378,6 @@ pub(crate) fn agents_of(run: RunId) -> SelectStatement {
         .into_query()
 }
 
-const fn leased() -> [&'static str; 2] {
-    [TaskState::Assigned.as_str(), TaskState::Running.as_str()]
-}
-
-/// Writes a task as long as the lease holds.
-pub(crate) async fn update_leased(
-    session: &mut impl Session,
-    task: &Task,
-    fence: Fence,
-) -> failure::Result<()> {
-    let held = Condition::all()
-        .add(table::Column::Fence.eq(signed(fence.number)))
-        .add(table::Column::State.is_in(leased()));
-    super::table::update_if(session, task, held).await
-}
-
-/// Refuses the batch unless the lease holds.
-pub(crate) async fn check_fence(session: &mut impl Session, fence: Fence) -> failure::Result<()> {
-    if is_fence_off() {
-        return Ok(());
-    }
-    let backend = session.backend();
-    let mut held = table::Entity::find_by_id(fence.task.uuid())
-        .select_only()
-        .column(table::Column::Fence)
-        .filter(table::Column::Fence.eq(signed(fence.number)))
-        .filter(table::Column::State.is_in(leased()));
-    if backend == DbBackend::Postgres {
-        // Nobody may take the task away before this batch is committed.
-        held = held.lock_exclusive();
-    }
-    let found = session.number("check a lease", held.build(backend)).await?;
-    found
-        .map(|_| ())
-        .ok_or_else(|| Error::Fenced { task: fence.task }.into())
-}
-
-/// By what right a task goes back to the queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Requeue {
-    /// Its worker gives it back.
-    ByHolder,
-    /// Its lease has run out.
-    WhenExpired,
-}
-
-/// Back to the queue, out of reach of the worker that had it.
-pub(crate) async fn requeue(
-    session: &mut impl Session,
-    fence: Fence,
-    right: Requeue,
-) -> failure::Result<()> {
-    let backend = session.backend();
-    let expired = match right {
-        Requeue::ByHolder => String::new(),
-        Requeue::WhenExpired => format!(" AND lease_until < {}", Dialect::from(backend).now_ms()),
-    };
-    let sql = format!(
-        "UPDATE tasks SET state = 'queued', fence = fence + 1, version = version + 1,
-           lease_owner = NULL, lease_until = NULL
-         WHERE id = $1 AND fence = $2 AND state IN ('assigned', 'running'){expired}"
-    );
-    let values: [Value; 2] = [fence.task.uuid().into(), signed(fence.number).into()];
-    let statement = Statement::from_sql_and_values(backend, sql, values);
-    match session.execute("give a task back", statement).await? {
-        1 => Ok(()),
-        _ => Err(Error::Fenced { task: fence.task }.into()),
-    }
-}
-
-/// For the control of the kill storm only: a test that passes without the fence proves nothing.
-fn is_fence_off() -> bool {
-    fail::fail_point!("persistence_sql::fence_off", |_| true);
-    false
-}
-
 #[async_trait]
 impl TaskReader for SqlStore {
     async fn tasks_of_run(&self, run: RunId) -> Result<Vec<Task>> {
@@ -469,8 +408,8 @@ impl TaskReader for SqlStore {
         Ok(found)
     }
 
-    async fn dependents(&self, task: TaskId) -> Result<Vec<Task>> {
-        items::dependents(self.reader(), task).await
+    async fn downstream(&self, task: TaskId) -> Result<Vec<Task>> {
+        items::downstream(self.reader(), task).await
     }
 
     async fn items_of(&self, fan_out: TaskId) -> Result<Vec<Task>> {

@@ -13,6 +13,7 @@ mod entity;
 mod error;
 mod filter;
 mod patient;
+mod pool;
 mod reader;
 mod repository;
 mod store;
@@ -25,11 +26,13 @@ pub use filter::{
     WorkflowFilter, WorkspaceFilter,
 };
 pub use patient::{Patience, Patient};
+pub use pool::{PoolAnswer, PoolClaim, PoolReader};
 pub use reader::{
     AgentReader, EventBounds, EventPlace, EventReader, Find, INBOX_BYTES, JournalReader,
     MessageReader, OutboxReader, Page, Queue, Reader, TaskReader, WorkflowReader,
 };
 pub use repository::{Repository, WriteRepository};
 pub use store::{
-    Batch, Claim, Claimed, Committed, Fence, Guard, Idempotency, Lease, Prune, Remembered, Store,
+    Batch, Claim, Claimed, Committed, Fence, Guard, Idempotency, Lease, Listeners, Prune,
+    Remembered, Store,
 };

@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fusion_core::{
-    Agent, AgentId, Delivery, Event, EventId, JournalEntry, Message, MessageId, OutboxEntry, RunId,
-    Task, TaskId, Timestamp, Undelivered, Workflow, Workspace, error_chain,
+    Agent, AgentId, Delivery, Event, EventId, JournalEntry, Message, MessageId, OutboxEntry,
+    PoolQueue, RunId, Task, TaskId, Timestamp, Undelivered, Workflow, Workspace, error_chain,
 };
 use tokio::time::{Instant, sleep};
 
 use crate::{
     AgentReader, Batch, Claim, Claimed, Committed, Entity, Error, EventBounds, EventFilter,
     EventPlace, EventReader, Find, JournalReader, Lease, MessageFilter, MessageReader,
-    OutboxReader, Page, Prune, Queue, Remembered, Result, Store, TaskReader, WorkflowReader,
+    OutboxReader, Page, PoolAnswer, PoolClaim, PoolReader, Prune, Queue, Remembered, Result, Store,
+    TaskReader, WorkflowReader,
 };
 
 /// How long to wait for a store that is away.
@@ -123,12 +124,21 @@ forward! { AgentReader {
 forward! { TaskReader {
     fn tasks_of_run(run: RunId) -> Vec<Task>;
     fn tasks_named(run: RunId, names: &[String]) -> Vec<Task>;
-    fn dependents(task: TaskId) -> Vec<Task>;
+    fn downstream(task: TaskId) -> Vec<Task>;
     fn items_of(fan_out: TaskId) -> Vec<Task>;
     fn has_failed_item(fan_out: TaskId) -> bool;
     fn queue_of(run: RunId) -> Queue;
     fn is_worked_on(run: RunId) -> bool;
     fn expired_leases(limit: u32) -> Vec<Task>;
+} }
+
+forward! { PoolReader {
+    fn pool_queues() -> Vec<PoolQueue>;
+    fn pool_given(limit: u32) -> Vec<AgentId>;
+    fn pool_due_in() -> Option<Duration>;
+    fn pool_awaited(limit: u32) -> Vec<TaskId>;
+    fn pool_doomed(ended: Option<TaskId>, limit: u32) -> Vec<(Task, Task)>;
+    fn dependents(task: TaskId, limit: u32) -> Vec<Task>;
 } }
 
 forward! { JournalReader {
@@ -168,6 +178,11 @@ impl<S: Store> Store for Patient<S> {
 
     async fn claim_task(&self, claim: Claim) -> Result<Option<Claimed>> {
         self.patiently(|store| store.claim_task(claim.clone()))
+            .await
+    }
+
+    async fn claim_from_pool(&self, claim: PoolClaim) -> Result<PoolAnswer> {
+        self.patiently(|store| store.claim_from_pool(claim.clone()))
             .await
     }
 

@@ -12,7 +12,7 @@ use fusion_core::{
     TaskId, Timestamp, Undelivered, Workflow, Workspace,
 };
 
-use crate::{Entity, EventFilter, MessageFilter, Remembered, Result};
+use crate::{Entity, EventFilter, MessageFilter, PoolReader, Remembered, Result};
 
 /// A page of a list, newest first.
 ///
@@ -113,7 +113,7 @@ pub trait TaskReader {
     ///
     /// # Errors
     /// The store fails.
-    async fn dependents(&self, task: TaskId) -> Result<Vec<Task>>;
+    async fn downstream(&self, task: TaskId) -> Result<Vec<Task>>;
 
     /// The items that a task was fanned out into, in the order of their list.
     ///
@@ -344,6 +344,7 @@ reader! {
     WorkflowReader,
     AgentReader,
     TaskReader,
+    PoolReader,
     JournalReader,
     EventReader,
     MessageReader,

@@ -120,12 +120,22 @@ async fn list(
     if session.global.json {
         session.print_json(&AgentList { agents })?;
     } else if agents.is_empty() {
-        let spawn = session.command("agent spawn --name NAME --provider PROVIDER --model MODEL");
-        session.tell(&format!("no such agents; make one with: {spawn}\n"));
+        session.tell(&none(&query, session));
     } else {
         session.print(&report::list(&agents, session))?;
     }
     Ok(Exit::Done)
+}
+
+/// Says that there is none, and what else there may be.
+fn none(query: &AgentQuery, session: &Session<'_>) -> String {
+    let spawn = session.command("agent spawn --name NAME --provider PROVIDER --model MODEL");
+    let is_narrow = !query.states.is_empty() || query.run.is_some() || query.project.is_some();
+    if query.all || is_narrow {
+        return format!("no such agents; make one with: {spawn}\n");
+    }
+    let all = session.command("agent list --all");
+    format!("no agent lives; see those that have ended with: {all}\nmake one with: {spawn}\n")
 }
 
 async fn terminate(

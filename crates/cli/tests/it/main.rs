@@ -5,6 +5,8 @@ mod agents;
 #[cfg(test)]
 mod args;
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
 mod database;
 #[cfg(test)]
 mod documents;
@@ -25,5 +27,7 @@ mod runs;
 mod serve;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tasks;
 #[cfg(test)]
 mod tools;

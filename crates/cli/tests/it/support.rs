@@ -1,9 +1,11 @@
 //! A backend that answers from memory, streams that are buffers, and sample runs.
 
 mod agents;
+mod bench;
 mod messages;
 mod providers;
 mod server;
+mod tasks;
 mod tools;
 
 use std::collections::VecDeque;

@@ -11,7 +11,7 @@ use fusion_core::{
 use fusion_persistence::{Batch, Page, Repository, TaskFilter, WorkspaceFilter};
 use serde_json::{Map, Value, json};
 
-use super::{CONFLICT_TRIES, STEP, Sent, refused, spec_of};
+use super::{CONFLICT_TRIES, STEP, Sent, held, refused, spec_of};
 use crate::spawn::Definition;
 use crate::{Coordinator, Error, Result};
 
@@ -19,7 +19,7 @@ use crate::{Coordinator, Error, Result};
 const MESSAGE_TYPE: &str = "message";
 
 /// What a task may take, in seconds.
-const TIMEOUT_SECONDS: u64 = 20 * 60;
+pub(crate) const TIMEOUT_SECONDS: u64 = 20 * 60;
 
 /// The input that holds what is asked.
 const MESSAGE: &str = "message";
@@ -109,7 +109,10 @@ impl Coordinator {
         loop {
             let agent: Agent = self.parts.store.get(id).await?;
             let is_free = agent.is_standing() && agent.state == AgentState::Idle;
-            if !is_free || !self.open_tasks(&agent).await?.is_empty() {
+            let open = self.open_tasks(&agent).await?;
+            // What waits for it in the pool does not come before what it was sent.
+            let has_other = open.iter().any(|task| task.pool.is_none());
+            if !is_free || has_other || held(&open).is_some() {
                 return Ok(None);
             }
             let Some(message) = self.parts.store.inbox(id, 0, 1).await?.pop() else {
@@ -215,19 +218,24 @@ fn definition(agent: &Agent, spec: AgentSpec) -> WorkflowDefinition {
             (MESSAGE_ID.to_owned(), input(true)),
         ]),
         agents: BTreeMap::from([(agent.name.clone(), spec)]),
-        steps: vec![StepSpec {
-            timeout_seconds: TIMEOUT_SECONDS,
-            ..StepSpec::new(
-                STEP,
-                Assignee::Agent(agent.name.clone()),
-                format!("${{{{ inputs.{MESSAGE} }}}}"),
-            )
-        }],
+        steps: vec![only_step(
+            Assignee::Agent(agent.name.clone()),
+            MESSAGE,
+            TIMEOUT_SECONDS,
+        )],
         outputs: BTreeMap::from([(
             "text".to_owned(),
             format!("${{{{ steps.{STEP}.outputs.text }}}}"),
         )]),
         budget: fusion_core::Budget::default(),
         message_flow: None,
+    }
+}
+
+/// The step of a run that has one, whose prompt is an input.
+pub(crate) fn only_step(assignee: Assignee, input: &str, timeout_seconds: u64) -> StepSpec {
+    StepSpec {
+        timeout_seconds,
+        ..StepSpec::new(STEP, assignee, format!("${{{{ inputs.{input} }}}}"))
     }
 }

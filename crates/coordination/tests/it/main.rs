@@ -17,15 +17,19 @@ mod hops;
 #[cfg(test)]
 mod launches;
 #[cfg(test)]
-mod lists;
-#[cfg(test)]
 mod listening;
+#[cfg(test)]
+mod lists;
 #[cfg(test)]
 mod lost_calls;
 #[cfg(test)]
 mod lost_hints;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod models;
+#[cfg(test)]
+mod pool;
 #[cfg(test)]
 mod standing;
 #[cfg(test)]

@@ -83,7 +83,12 @@ impl Orphans<'_> {
     }
 
     fn goes_back(&self, task: &Task) -> bool {
-        task.is_for_anybody() && task.attempts == 0 && self.somebody_can(task)
+        let is_begun = task.state == TaskState::Running || task.attempts > 0;
+        if let Some(pool) = task.pool {
+            // Who can do it may come later.
+            return !pool.is_demanded && !is_begun;
+        }
+        task.is_for_anybody() && !is_begun && self.somebody_can(task)
     }
 
     fn somebody_can(&self, task: &Task) -> bool {

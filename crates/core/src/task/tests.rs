@@ -29,7 +29,7 @@ fn now() -> Timestamp {
     DateTime::from_timestamp(1_000, 0).unwrap()
 }
 
-fn task(number: usize, state: TaskState, needs: &[usize]) -> Task {
+pub(super) fn task(number: usize, state: TaskState, needs: &[usize]) -> Task {
     let id = |number: usize| TaskId::from_uuid(Uuid::from_u128(number as u128 + 1));
     Task {
         id: id(number),
@@ -55,6 +55,7 @@ fn task(number: usize, state: TaskState, needs: &[usize]) -> Task {
         attempts: 0,
         waiting: None,
         course: crate::Course::default(),
+        pool: None,
         usage: Usage::default(),
         version: 1,
     }
@@ -111,6 +112,8 @@ fn apply(tasks: &mut BTreeMap<TaskId, Task>, open: &mut i64, decision: &Decision
             | Change::FanOut { .. }
             | Change::BookUsage { .. }
             | Change::BeginEntry(_)
+            | Change::CountDependencies(_)
+            | Change::WakePool
             | Change::Postpone { .. }
             | Change::Wake { .. }
             | Change::Watch { .. }
@@ -425,6 +428,11 @@ fn what_was_not_begun_goes_to_who_can_do_it_and_the_rest_ends_with_its_agent() {
     assert_eq!(after, [pooled, bound, pooled, pooled]);
     // At work: it fails, and with it what needs it.
     let after = after_the_end(&left_behind(Running), &[colleague()]);
+    assert_eq!(after, [(Failed, None, true), bound, pooled, doomed]);
+    // By its state, whatever its count says.
+    let mut working = left_behind(Running);
+    working[0].attempts = 0;
+    let after = after_the_end(&working, &[colleague()]);
     assert_eq!(after, [(Failed, None, true), bound, pooled, doomed]);
     // Begun once and given back: the work on it lies in the agent's workspace.
     let mut begun = left_behind(Queued);

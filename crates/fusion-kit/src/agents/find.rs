@@ -15,7 +15,7 @@ const LISTED: usize = 5;
 
 /// An agent by its id, its name, or the unique beginning of its id. Of several with the name a
 /// standing one that lives is meant, else one that lives, else the newest.
-pub(super) async fn find_agent(
+pub(crate) async fn find_agent(
     store: &dyn Reader,
     data_dir: &DataDir,
     text: &str,
@@ -86,14 +86,14 @@ fn no_such_agent(data_dir: &DataDir, text: &str, known: &[Agent]) -> Problem {
 }
 
 /// There is nothing at all yet.
-pub(super) fn no_agents() -> Problem {
+pub(crate) fn no_agents() -> Problem {
     Problem::new(ProblemKind::NotFound, "there are no agents yet").with_help(
         "make one with: fusion-kit agent spawn --name NAME --provider PROVIDER --model MODEL",
     )
 }
 
 /// A project by its name or its id.
-pub(super) async fn find_project(store: &dyn Reader, text: &str) -> Result<Project, Problem> {
+pub(crate) async fn find_project(store: &dyn Reader, text: &str) -> Result<Project, Problem> {
     let projects = store
         .list(&ProjectFilter::default(), Page::first(SEARCHED))
         .await;

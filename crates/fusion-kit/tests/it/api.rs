@@ -2,10 +2,11 @@
 
 mod access;
 mod agents;
-mod client;
+pub(crate) mod client;
 mod commands;
 mod events;
 mod input;
 mod lifecycle;
 mod runs;
+mod tasks;
 mod writes;

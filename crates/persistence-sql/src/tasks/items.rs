@@ -82,7 +82,7 @@ pub(super) async fn has_failed_item(
 }
 
 /// The tasks that need one and have not ended, however many others stand between.
-pub(super) async fn dependents(reader: &impl ConnectionTrait, task: TaskId) -> Result<Vec<Task>> {
+pub(super) async fn downstream(reader: &impl ConnectionTrait, task: TaskId) -> Result<Vec<Task>> {
     let sql = format!(
         "WITH RECURSIVE after(id) AS (
            SELECT task_id FROM task_dependencies WHERE depends_on = $1

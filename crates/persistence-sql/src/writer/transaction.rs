@@ -1,9 +1,7 @@
 //! What happens inside one transaction: the jobs one by one, then what all of them tell.
 
-use std::collections::BTreeSet;
-
-use fusion_core::{AgentId, Change, NewEvent, NewOutboxEntry, RunId};
-use fusion_persistence::{Committed, Error};
+use fusion_core::{AgentId, Change, NewEvent, NewOutboxEntry};
+use fusion_persistence::{Committed, Error, Listeners};
 
 use super::job::{Done, Job, Work, Written};
 use super::{Care, Open};
@@ -11,7 +9,7 @@ use crate::claim::IdleAgents;
 use crate::counts::Counts;
 use crate::failure::{self, Failure};
 use crate::session::{Outcome, Session};
-use crate::{agents, apply, claim, events, mail, outbox, prune, words};
+use crate::{agents, apply, claim, events, mail, outbox, pool_claim, prune, words};
 
 /// What became of a job inside a transaction that is still open.
 pub(super) enum Ran {
@@ -91,8 +89,8 @@ async fn append(session: &mut impl Session, written: &mut [Written]) -> failure:
     let count = told.len();
     let mut last = events::append(session, &told).await?;
     // Under the lock of the event log: who subscribed before these events is seen.
-    let unheard: BTreeSet<RunId> = written.iter().filter_map(Written::unheard).collect();
-    agents::expect_no_listeners(session, &unheard).await?;
+    let listeners: Vec<&Listeners> = written.iter().filter_map(Written::listeners).collect();
+    agents::expect_listeners(session, &listeners).await?;
     for job in written {
         let own = u64::try_from(job.events().count()).unwrap_or_default();
         last += own;
@@ -169,6 +167,10 @@ async fn run<S: Session>(
                 Some((claimed, event)) => (Done::Claimed(Some(Box::new(claimed))), Some(event)),
                 None => (Done::Claimed(None), None),
             });
+        }
+        Work::Take(wanted) => {
+            let (answer, event) = pool_claim::take(session, wanted, agents).await?;
+            return Ok((Done::Taken(answer), event));
         }
         Work::Extend(lease) => Done::Count(claim::extend(session, *lease).await?),
         Work::Prune(old) => Done::Count(prune::prune(session, *old).await?),

@@ -137,14 +137,14 @@ pub async fn the_tasks_that_need_one_are_found_however_far_they_are(store: &dyn 
     ];
     let sample = Sample::store(store, steps).await;
     let of = async |name: &str| {
-        let found = store.dependents(sample.tasks[name].id).await.unwrap();
+        let found = store.downstream(sample.tasks[name].id).await.unwrap();
         found.into_iter().map(|task| task.name).collect::<Vec<_>>()
     };
     assert_eq!(of("one").await, ["left", "right", "join", "last"]);
     assert_eq!(of("beside").await, ["left", "join", "last"]);
     assert_eq!(of("last").await, [] as [&str; 0]);
     let beside = next(store, &sample).await.unwrap();
-    let after = store.dependents(beside.id).await.unwrap();
+    let after = store.downstream(beside.id).await.unwrap();
     let fence = fence_of(&beside);
     let skipped = beside.skip("false", &after, sample.moment()).unwrap();
     store.commit(Batch::fenced(fence, skipped)).await.unwrap();
