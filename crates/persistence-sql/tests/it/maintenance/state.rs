@@ -66,6 +66,7 @@ async fn the_status_of_an_older_and_of_a_newer_database_is_told() {
                     "m0003_event_indexes",
                     "m0004_deliveries",
                     "m0005_waits",
+                    "m0006_courses",
                     "m0007_control",
                     "m0008_pool"
                 ]),
@@ -91,6 +92,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0003_event_indexes",
                 "m0004_deliveries",
                 "m0005_waits",
+                "m0006_courses",
                 "m0007_control",
                 "m0008_pool",
             ]),
@@ -103,6 +105,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0003_event_indexes",
                 "m0004_deliveries",
                 "m0005_waits",
+                "m0006_courses",
                 "m0007_control",
                 "m0008_pool",
             ]),
