@@ -179,10 +179,11 @@ pub struct StepView {
     pub id: String,
     /// UUID of the task behind it.
     pub task_id: String,
-    /// `queued`, `assigned`, `running`, `completed`, `failed` or `cancelled`.
+    /// `queued`, `assigned`, `running`, `completed`, `failed` or `cancelled`; of a list, `running` while
+    /// its items are open.
     pub state: String,
     /// Why it was cancelled: `condition_false`, `dependency_skipped`, `dependency_failed`,
-    /// `requested`, `agent_ended` or `not_approved`.
+    /// `requested`, `agent_ended`, `not_approved` or `item_failed`.
     pub cancel_reason: Option<String>,
     /// Ids of the steps that must end before it.
     pub needs: Vec<String>,
@@ -205,7 +206,7 @@ pub struct StepView {
     pub artifacts: Vec<String>,
     /// Why it failed.
     pub error: Option<String>,
-    /// What it does right now, such as `turn 3` or `run_command`; only while it runs.
+    /// What it does right now, such as `turn 3`, `run_command` or `2 of 5 items`; only while it runs.
     pub activity: Option<String>,
     /// What happened inside it, oldest first; only where a single run is shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

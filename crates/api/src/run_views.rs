@@ -11,7 +11,7 @@ use fusion_api_types::{
 use fusion_coordination::granted_to;
 use fusion_core::{
     Agent, AgentId, EntryKind, JournalEntry, Run, RunId, SandboxSpec, StepSpec, Task, TaskGraph,
-    TaskId, TaskState, TaskWait, Workflow, WorkflowDefinition, Workspace,
+    TaskId, TaskState, TaskWait, Usage, Workflow, WorkflowDefinition, Workspace, is_internal,
 };
 use fusion_persistence::{Reader, Repository, Result};
 use serde_json::Value;
@@ -106,7 +106,7 @@ impl Snapshot {
         Some(StepView {
             id: step.id.clone(),
             task_id: task.id.to_string(),
-            state: task.state.as_str().to_owned(),
+            state: state(task).as_str().to_owned(),
             cancel_reason: task.cancel_reason.map(|reason| reason.as_str().to_owned()),
             needs: step.needs.clone(),
             agent: agent.map(|agent| agent.name.clone()),
@@ -114,17 +114,13 @@ impl Snapshot {
             waiting: task.waiting.as_ref().map(wait_view),
             started_at: task.started_at,
             completed_at: task.completed_at,
-            usage: usage(task.usage),
+            usage: usage(self.usage_of(task)),
             outputs: made("outputs").cloned(),
             artifacts: paths
                 .filter_map(|path| root.map(|root| root.join(path).display().to_string()))
                 .collect(),
             error: task.error_message.clone(),
-            activity: self
-                .activity
-                .iter()
-                .find(|entry| entry.task_id == task.id)
-                .map(|entry| activity(entry, task)),
+            activity: self.activity_of(task),
             journal: self
                 .journals
                 .get(&task.id)
@@ -132,6 +128,47 @@ impl Snapshot {
                 .flatten()
                 .map(journal_view)
                 .collect(),
+        })
+    }
+
+    /// What a task used, and its items where it has some.
+    fn usage_of(&self, task: &Task) -> Usage {
+        let mut used = task.usage;
+        for item in self.items(task) {
+            used += item.usage;
+        }
+        used
+    }
+
+    /// What a step does now: how many of its items have ended, or what its task does.
+    fn activity_of(&self, task: &Task) -> Option<String> {
+        if let (Some(size), false) = (task.course.items, task.state.is_final()) {
+            let ended = self.items(task).filter(|item| item.state.is_final());
+            return Some(format!("{} of {size} items", ended.count()));
+        }
+        let mut entries = self.activity.iter();
+        let entry = entries.find(|entry| entry.task_id == task.id)?;
+        let doing = activity(entry, task);
+        Some(match task.course.rounds {
+            0 => doing,
+            rounds => format!("round {}, {doing}", rounds.saturating_add(1)),
+        })
+    }
+
+    /// The items that a task was fanned out into.
+    fn items<'s>(&'s self, task: &Task) -> impl Iterator<Item = &'s Task> {
+        let (id, has_items) = (task.id, task.course.items.is_some());
+        let all = if has_items {
+            self.tasks.as_slice()
+        } else {
+            &[]
+        };
+        all.iter().filter(move |other| {
+            other
+                .course
+                .item
+                .as_ref()
+                .is_some_and(|item| item.fan_out == id)
         })
     }
 
@@ -147,6 +184,15 @@ fn wait_view(wait: &TaskWait) -> WaitView {
     WaitView {
         until: wait.until,
         reason: wait.reason.clone(),
+    }
+}
+
+/// A step is under way while its items are, although its own task waits for them.
+fn state(task: &Task) -> TaskState {
+    if task.course.items.is_some() && !task.state.is_final() {
+        TaskState::Running
+    } else {
+        task.state
     }
 }
 
@@ -189,7 +235,12 @@ fn agent_view(agent: &Agent) -> AgentView {
         state: agent.state.as_str().to_owned(),
         provider: agent.provider.clone(),
         model: agent.model_name.clone(),
-        capabilities: agent.capabilities.iter().map(str::to_owned).collect(),
+        capabilities: agent
+            .capabilities
+            .iter()
+            .filter(|capability| !is_internal(capability))
+            .map(str::to_owned)
+            .collect(),
         workspace_path: agent.workspace_path.clone(),
         grants: grants_view(&granted_to(agent)),
     }

@@ -9,15 +9,16 @@ use std::time::Duration;
 use data_encoding::HEXLOWER;
 use fusion_core::{
     Approval, ApprovalId, ApprovalState, Change, Coded, Decision, ErrorCode, OnExpiry, Question,
-    Run, StepSpec, Task,
+    Run, StepSpec, Task, TaskState,
 };
 use fusion_persistence::{ApprovalFilter, Batch, Page, Repository};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::expression_context::expression_context;
+use crate::brief;
+use crate::expression_context::task_context;
 use crate::plan::Plan;
-use crate::worker::{Job, prompt};
+use crate::worker::Job;
 use crate::{Ask, Coordinator, Result};
 
 /// Questions of a task or a run that are looked at.
@@ -98,16 +99,19 @@ impl Coordinator {
 
     /// The values that the expressions of an asking step name.
     async fn values_of(&self, plan: &Plan, step: &StepSpec, task: &Task) -> Result<Value> {
-        let mut named = fusion_workflow_file::steps_named_in(&step.prompt);
+        let mut named = fusion_workflow_file::steps_named_in(step.asked());
         if let Some(condition) = &step.condition {
             named.extend(fusion_workflow_file::steps_named_in_condition(condition));
         }
         if let Some(approval) = &step.approval {
             named.extend(fusion_workflow_file::steps_named_in(&approval.message));
         }
+        if let Some(foreach) = &step.foreach {
+            named.extend(fusion_workflow_file::steps_named_in(&foreach.items));
+        }
         let names: Vec<String> = named.into_iter().collect();
         let tasks = self.parts.store.tasks_named(task.run_id, &names).await?;
-        Ok(expression_context(&plan.run, &tasks))
+        Ok(task_context(&plan.run, &tasks, task))
     }
 
     async fn questions_of(&self, task: &Task) -> Result<Vec<Approval>> {
@@ -124,6 +128,11 @@ impl Coordinator {
 
     /// Whether a person said yes to just what a worker is about to do.
     pub(crate) async fn permission(&self, job: &Job<'_>) -> Result<Permission> {
+        // Items, rounds and further attempts are what the answer to their step was about.
+        let course = &job.task.course;
+        if course.item.is_some() || course.renewals > 0 {
+            return Ok(Permission::Given);
+        }
         let context = self.values_of(job.plan, job.step, &job.task).await?;
         let wanted = match question(job.step, &context) {
             Ok(Some(question)) => question.hash,
@@ -200,8 +209,13 @@ impl Coordinator {
             if overdue.is_empty() {
                 return Ok(expired);
             }
+            let before = expired;
             for approval in overdue {
                 expired += usize::from(self.expire(approval).await?);
+            }
+            // Others are at work on what is left: the next heartbeat looks again.
+            if expired == before {
+                return Ok(expired);
             }
         }
     }
@@ -209,6 +223,9 @@ impl Coordinator {
     async fn expire(&self, approval: Approval) -> Result<bool> {
         let store = &self.parts.store;
         let task: Task = store.get(approval.task_id).await?;
+        if matches!(task.state, TaskState::Assigned | TaskState::Running) {
+            return Ok(false);
+        }
         let siblings: Vec<Task> = store.tasks_of_run(task.run_id).await?;
         let on_expiry = self.on_expiry(&task).await?;
         let decision = approval.expire(task, &siblings, on_expiry, self.moment())?;
@@ -315,6 +332,21 @@ fn check(
     Ok(())
 }
 
+/// What is approved beside the question. Of a list it is what its items are asked, as it is written,
+/// and the list.
+fn subject(step: &StepSpec, context: &Value) -> std::result::Result<Value, String> {
+    let what = match step.command {
+        Some(_) => "command",
+        None => "prompt",
+    };
+    let Some(foreach) = &step.foreach else {
+        return Ok(json!({ "step": step.id, what: brief::asked(step, context)? }));
+    };
+    let items = fusion_workflow_file::render(&foreach.items, context)
+        .map_err(|error| format!("`foreach` can't be evaluated: {error}"))?;
+    Ok(json!({ "step": step.id, what: step.asked(), "items": items }))
+}
+
 /// What a step asks; `None` for one that asks nobody.
 fn question(step: &StepSpec, context: &Value) -> std::result::Result<Option<Question>, String> {
     let Some(approval) = &step.approval else {
@@ -328,7 +360,7 @@ fn question(step: &StepSpec, context: &Value) -> std::result::Result<Option<Ques
             message.len()
         ));
     }
-    let subject = json!({ "step": step.id, "prompt": prompt(step, context)? });
+    let subject = subject(step, context)?;
     let whole = json!({ "message": message, "subject": subject });
     Ok(Some(Question {
         hash: HEXLOWER.encode(&Sha256::digest(whole.to_string())),

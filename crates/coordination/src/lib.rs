@@ -8,8 +8,10 @@
 
 mod again;
 mod agents;
+mod anew;
 mod approvals;
 mod audience;
+mod brief;
 mod budgets;
 mod candidates;
 mod control;
@@ -21,6 +23,7 @@ mod delegation;
 mod drivers;
 mod error;
 mod expression_context;
+mod fan_out;
 mod finish;
 mod grants;
 mod host;
@@ -35,6 +38,7 @@ mod pulse;
 mod records;
 mod recovery;
 mod retention;
+mod run_step;
 mod scheduler;
 mod spawn;
 mod tasks;

@@ -48,8 +48,10 @@ pub use clock::{Clock, IdSource, Moment, Timestamp};
 pub use code::{Coded, ErrorCode, error_chain};
 pub use decision::{Change, Decision, run_subject};
 pub use definition::{
-    AgentSpec, ApprovalSpec, Assignee, DEFAULT_MAX_TURNS, InputFault, InputSpec, InputType,
-    ModelChoice, OnExpiry, StepSpec, ToolGroup, WorkflowDefinition,
+    AgentSpec, ApprovalSpec, Assignee, Backoff, CommandSpec, DEFAULT_MAX_TURNS,
+    DEFAULT_TIMEOUT_SECONDS, ForeachSpec, InputFault, InputSpec, InputType, Member, ModelChoice,
+    OnExpiry, OnFailure, OnMax, RepeatSpec, RetrySpec, Seat, StepSpec, ToolGroup,
+    WorkflowDefinition, is_internal,
 };
 pub use event::{Event, EventType, NewEvent, Severity};
 pub use flow::FlowRule;
@@ -77,8 +79,8 @@ pub use sandbox::{LimitsSpec, NetworkAccess, SandboxSpec};
 pub use sealed::Sealed;
 pub use subject::{MAX_SUBJECT_BYTES, SubjectFault, check_subject, reserved_part};
 pub use task::{
-    AGEING, CancelReason, DELAYED, Orphans, Pool, PoolHead, PoolQueue, PoolTask, Task, TaskState,
-    TaskWait,
+    AGEING, Again, CancelReason, Course, DELAYED, Item, Orphans, Pool, PoolHead, PoolQueue,
+    PoolTask, Task, TaskState, TaskWait,
 };
 pub use token::{ApiToken, TokenScope};
 pub use transition::{IllegalTransition, StateMachine};

@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 
 use crate::transition::StateMachine;
 use crate::{
-    Agent, AgentState, Assignee, CapabilitySet, Change, Decision, EventType, IllegalTransition,
-    Moment, NewEvent, RunId, Severity, StepSpec, Task, TaskId, TaskState, Timestamp, Usage,
+    Agent, AgentState, CapabilitySet, Change, Course, Decision, EventType, IllegalTransition,
+    Moment, NewEvent, RunId, Seat, Severity, StepSpec, Task, TaskId, TaskState, Timestamp, Usage,
     Workflow, WorkflowId, WorkflowState, Workspace,
 };
 
@@ -69,7 +69,7 @@ pub struct RunPlan<'a> {
     pub workflow: &'a Workflow,
     /// Checked inputs.
     pub inputs: Map<String, Value>,
-    /// One agent for each of the file, by its name there: in state `spawning`, or standing.
+    /// Its agents by their names in the run: in state `spawning`, or standing.
     pub agents: BTreeMap<String, (Agent, Workspace)>,
 }
 
@@ -150,17 +150,17 @@ impl RunPlan<'_> {
             .collect();
         dependencies.sort_unstable();
         dependencies.dedup();
-        let (agent_id, required_capabilities) = match &step.assignee {
-            Assignee::Agent(name) => (
+        let (agent_id, required_capabilities) = match self.workflow.definition.seat(step) {
+            Seat::Agent(name) => (
                 self.agents.get(name).map(|(agent, _)| agent.id),
                 CapabilitySet::default(),
             ),
-            Assignee::Capabilities(set) => (None, set.clone()),
+            Seat::Pool(set) => (None, set),
         };
         Task {
             id,
             name: step.id.clone(),
-            description: step.prompt.clone(),
+            description: step.asked().to_owned(),
             agent_id,
             priority: step.priority,
             required_capabilities,
@@ -180,6 +180,10 @@ impl RunPlan<'_> {
             fence: 0,
             attempts: 0,
             waiting: step.approval.is_some().then(Task::unasked),
+            course: Course {
+                on_failure: step.on_failure,
+                ..Course::default()
+            },
             pool: None,
             usage: Usage::default(),
             version: 1,

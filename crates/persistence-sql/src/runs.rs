@@ -160,6 +160,24 @@ impl Versioned for Run {
     }
 }
 
+/// A run has so many tasks more.
+pub(crate) async fn open_tasks(
+    session: &mut impl Session,
+    id: RunId,
+    count: u32,
+) -> failure::Result<()> {
+    let count = i32::try_from(count).map_err(|_| corrupt("number of tasks"))?;
+    let mut more = table::Entity::update_many();
+    for column in [table::Column::TotalTasks, table::Column::OpenTasks] {
+        more = more.col_expr(column, Expr::col(column).add(count));
+    }
+    let more = more
+        .filter(table::Column::Id.eq(id.uuid()))
+        .build(session.backend());
+    let written = session.execute("count a run's tasks", more).await?;
+    Ok(expect_one(written, "run", &id)?)
+}
+
 pub(crate) async fn close_tasks(
     session: &mut impl Session,
     id: RunId,

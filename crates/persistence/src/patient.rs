@@ -125,6 +125,9 @@ forward! { AgentReader {
 forward! { TaskReader {
     fn tasks_of_run(run: RunId) -> Vec<Task>;
     fn tasks_named(run: RunId, names: &[String]) -> Vec<Task>;
+    fn downstream(task: TaskId) -> Vec<Task>;
+    fn items_of(fan_out: TaskId) -> Vec<Task>;
+    fn has_failed_item(fan_out: TaskId) -> bool;
     fn queue_of(run: RunId) -> Queue;
     fn is_worked_on(run: RunId) -> bool;
     fn expired_leases(limit: u32) -> Vec<Task>;

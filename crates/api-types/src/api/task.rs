@@ -12,7 +12,8 @@ use crate::{UsageView, WaitView};
 pub struct Task {
     /// UUID.
     pub id: String,
-    /// The step's id in its workflow, or a free name.
+    /// The step's id in its workflow, for an item of its list with its place (`build[2]`), or a free
+    /// name.
     pub name: String,
     /// What is asked.
     pub description: String,
@@ -38,7 +39,8 @@ pub struct Task {
     pub output_artifacts: Option<Value>,
     /// Why it failed or was cancelled.
     pub error_message: Option<String>,
-    /// `condition_false`, `dependency_skipped`, `dependency_failed`, `requested` or `agent_ended`.
+    /// `condition_false`, `dependency_skipped`, `dependency_failed`, `requested`, `agent_ended` or
+    /// `item_failed`.
     pub cancel_reason: Option<String>,
     /// Topics its agent may talk on.
     pub communication_channels: Vec<String>,

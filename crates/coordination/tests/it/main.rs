@@ -20,6 +20,8 @@ mod launches;
 #[cfg(test)]
 mod listening;
 #[cfg(test)]
+mod lists;
+#[cfg(test)]
 mod lost_calls;
 #[cfg(test)]
 mod lost_hints;

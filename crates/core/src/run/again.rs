@@ -50,7 +50,9 @@ impl<'a> Continuation<'a> {
     #[must_use]
     pub fn new(run: &'a Run, tasks: &'a [Task], agents: &'a [Agent], from: Option<&str>) -> Self {
         let mut after: BTreeMap<TaskId, Vec<TaskId>> = BTreeMap::new();
-        for task in tasks {
+        // The items of a list belong to its step: they are taken over with it or not at all.
+        let of_steps = || tasks.iter().filter(|task| task.course.item.is_none());
+        for task in of_steps() {
             for need in &task.dependencies {
                 after.entry(*need).or_default().push(task.id);
             }
@@ -58,7 +60,7 @@ impl<'a> Continuation<'a> {
         let is_lost = |task: &&Task| {
             task.state != TaskState::Completed || from.is_some_and(|from| task.name == from)
         };
-        let mut pending: Vec<TaskId> = tasks.iter().filter(is_lost).map(|task| task.id).collect();
+        let mut pending: Vec<TaskId> = of_steps().filter(is_lost).map(|task| task.id).collect();
         let mut lost: BTreeSet<TaskId> = pending.iter().copied().collect();
         while let Some(task) = pending.pop() {
             for next in after.get(&task).into_iter().flatten() {
@@ -67,7 +69,7 @@ impl<'a> Continuation<'a> {
                 }
             }
         }
-        let kept = tasks.iter().filter(|task| !lost.contains(&task.id));
+        let kept = of_steps().filter(|task| !lost.contains(&task.id));
         Self {
             run,
             finished: kept.map(|task| (task.name.as_str(), task)).collect(),
@@ -110,8 +112,11 @@ impl<'a> Continuation<'a> {
             let agent = match &now.assignee {
                 Assignee::Agent(agent) => Some(agent.as_str()),
                 Assignee::Capabilities(_) => {
-                    task.agent_id.and_then(|id| self.agents.get(&id).copied())
+                    let by = task.agent_id.and_then(|id| self.agents.get(&id));
+                    by.and_then(|by| old.agent_of(by)).map(|(name, _)| name)
                 }
+                // A runner has nothing of its own.
+                Assignee::Runner => None,
             };
             if let Some(agent) = agent
                 && old.agents.get(agent) != new.agents.get(agent)

@@ -24,12 +24,8 @@ impl Task {
         }
         let event = self.end_badly(why, moment)?;
         decision.events.push(event);
-        let reason = CancelReason::DependencyFailed;
-        let reached = self.spread(siblings, reason, moment, &mut decision);
-        decision.changes.push(Change::CloseTasks {
-            run_id: self.run_id,
-            count: super::count(&reached).saturating_add(1),
-        });
+        let reached = self.end_for_others(siblings, moment, &mut decision);
+        decision.changes.push(self.closed(&reached));
         Ok(decision.with(Change::update(self)))
     }
 
@@ -49,10 +45,7 @@ impl Task {
         let why = format!("skipped: {why}");
         let event = self.cancel(CancelReason::NotApproved, &why, moment)?;
         decision.events.insert(0, event);
-        decision.changes.push(Change::CloseTasks {
-            run_id: self.run_id,
-            count: super::count(&reached).saturating_add(1),
-        });
+        decision.changes.push(self.closed(&reached));
         Ok(decision.with(Change::update(self)))
     }
 }

@@ -10,6 +10,7 @@ mod lifecycle;
 mod runs;
 mod steering;
 mod tasks;
+mod versions;
 mod writes;
 
 pub(crate) use client::Serving;

@@ -27,6 +27,8 @@ mod failing_runs;
 #[cfg(test)]
 mod first_steps;
 #[cfg(test)]
+mod flows;
+#[cfg(test)]
 mod generations;
 #[cfg(test)]
 mod held_commands;

@@ -322,6 +322,7 @@ impl Load {
             fence: 0,
             attempts: 0,
             waiting: None,
+            course: fusion_core::Course::default(),
             usage: Usage::default(),
             version: 1,
         }

@@ -213,6 +213,7 @@ fn task(ids: &Ids, name: &str, run: &Run, agent: &Agent, needs: &[&Task]) -> Tas
         fence: 0,
         attempts: 0,
         waiting: None,
+        course: fusion_core::Course::default(),
         usage: Usage::default(),
         version: 1,
     }

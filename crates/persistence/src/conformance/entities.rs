@@ -255,6 +255,7 @@ pub async fn tasks_are_kept_as_written(store: &dyn Store) {
             error_message: kept.error_message.clone(),
             cancel_reason: kept.cancel_reason,
             attempts: kept.attempts,
+            course: kept.course.clone(),
             version: kept.version,
             ..first.clone()
         };

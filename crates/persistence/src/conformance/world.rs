@@ -2,9 +2,9 @@
 
 use fusion_core::{
     Agent, AgentState, ApiToken, Approval, ApprovalState, AuthType, CancelReason, Capability,
-    CapabilitySet, Cost, DeliveryStatus, Halt, HaltKind, IdSource, Letter, Message, Project,
-    ProviderConfig, RateLimits, ResourceMetrics, Row, Run, Sealed, Task, TaskState, TaskWait,
-    Timestamp, TokenScope, Usage, Workflow, WorkflowState, Workspace,
+    CapabilitySet, Cost, Course, DeliveryStatus, Halt, HaltKind, IdSource, Item, Letter, Message,
+    OnFailure, Project, ProviderConfig, RateLimits, ResourceMetrics, Row, Run, Sealed, Task,
+    TaskState, TaskWait, Timestamp, TokenScope, Usage, Workflow, WorkflowState, Workspace,
 };
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -187,6 +187,22 @@ impl World {
                 until: Timestamp::from_timestamp_millis(9_123).unwrap(),
                 reason: ODD.to_owned(),
             }),
+            course: Course {
+                on_failure: OnFailure::Skip,
+                item: Some(Item {
+                    fan_out: tasks["one"].id,
+                    index: i32::MAX.unsigned_abs(),
+                    value: odd_json(),
+                    gated: true,
+                }),
+                items: Some(u32::MAX),
+                rounds: 1,
+                previous: Some(odd_json()),
+                failures: 2,
+                last_error: Some(ODD.to_owned()),
+                journal_from: 3,
+                renewals: 4,
+            },
             usage: usage(MOST),
             version: 1,
         }
@@ -217,6 +233,7 @@ impl World {
             fence: 0,
             attempts: 0,
             waiting: None,
+            course: Course::default(),
             usage: Usage::default(),
             version: 1,
         }

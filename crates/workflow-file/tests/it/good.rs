@@ -1,7 +1,5 @@
 //! Files without a fault.
 
-use std::collections::BTreeMap;
-
 use fusion_core::{
     AgentSpec, Assignee, Budget, FlowRule, InputSpec, InputType, ModelChoice, SandboxSpec,
     StepSpec, ToolGroup, WorkflowDefinition,
@@ -25,6 +23,7 @@ fn agent(model: &str, capability: &str) -> AgentSpec {
         provider: "openrouter".into(),
         model: model.into(),
         capabilities: [capability].into_iter().collect(),
+        count: 1,
         instructions: String::new(),
         tools: vec![],
         max_turns: 20,
@@ -70,17 +69,8 @@ fn object(value: &Value) -> Map<String, Value> {
 
 fn step(id: &str, assignee: Assignee, prompt: &str) -> StepSpec {
     StepSpec {
-        id: id.into(),
-        assignee,
-        needs: vec![],
-        condition: None,
-        prompt: prompt.into(),
-        outputs: BTreeMap::new(),
-        artifacts: vec![],
-        verify: vec![],
         timeout_seconds: 1_800,
-        priority: 0,
-        approval: None,
+        ..StepSpec::new(id, assignee, prompt)
     }
 }
 

@@ -5,6 +5,8 @@ mod approval;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod flow;
+#[cfg(test)]
 mod good;
 #[cfg(test)]
 mod grants;

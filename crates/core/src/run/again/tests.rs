@@ -26,18 +26,10 @@ fn now() -> Timestamp {
 }
 
 fn step(number: usize, needs: &[usize]) -> StepSpec {
+    let assignee = Assignee::Agent("a".into());
     StepSpec {
-        id: format!("s{number}"),
-        assignee: Assignee::Agent("a".into()),
         needs: needs.iter().map(|need| format!("s{need}")).collect(),
-        condition: None,
-        prompt: "p".into(),
-        outputs: BTreeMap::new(),
-        artifacts: vec![],
-        verify: vec![],
-        timeout_seconds: 1,
-        priority: 0,
-        approval: None,
+        ..StepSpec::new(format!("s{number}"), assignee, "p")
     }
 }
 

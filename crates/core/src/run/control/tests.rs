@@ -83,6 +83,7 @@ fn task(number: u128, state: TaskState, agent: Option<AgentId>) -> Task {
         attempts: 0,
         waiting: None,
         pool: None,
+        course: crate::Course::default(),
         usage: Usage::default(),
         version: 1,
     }

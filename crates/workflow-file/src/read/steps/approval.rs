@@ -59,6 +59,7 @@ pub(super) fn read<'n>(
         text: text.text,
         written: &message.written,
         kind: TemplateKind::Text,
+        locals: Vec::new(),
     });
     text.text.clone_into(&mut spec.message);
     Some(spec)
