@@ -52,9 +52,27 @@ pub struct TaskBrief {
     pub verify: Vec<String>,
     /// How long one command may take at most.
     pub command_timeout: Duration,
+    /// Which time the task is begun anew, for another round or attempt: 1 is the first.
+    pub renewal: u32,
+    /// The last number used in the task's journal before that.
+    pub journal_from: u32,
 }
 
 impl TaskBrief {
+    /// What its journal entries belong to.
+    pub(crate) const fn ids(&self) -> (TaskId, RunId) {
+        (self.task_id, self.run_id)
+    }
+
+    /// How a script tells this work from other work on the same step.
+    pub(crate) fn place(&self) -> String {
+        if self.renewal > 1 {
+            format!("{}#{}", self.step, self.renewal)
+        } else {
+            self.step.clone()
+        }
+    }
+
     /// Whether the outputs are the answer itself, bound to their schema by the provider: so for an
     /// agent without tools. With tools they are handed in by a tool, so that the model can tell
     /// them from what it says on the way.

@@ -109,7 +109,7 @@ const LONGEST: Duration = Duration::from_mins(30);
 
 /// The mailbox of nobody: agents talk to each other within a run.
 #[derive(Debug)]
-struct OutOfRun;
+pub(crate) struct OutOfRun;
 
 impl OutOfRun {
     fn refusal<T>() -> Result<T, Refusal> {

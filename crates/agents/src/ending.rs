@@ -18,6 +18,25 @@ pub struct Failure {
     pub help: Option<String>,
 }
 
+impl Failure {
+    /// Whether doing the same again may end better: not where the task itself is at fault, such as a
+    /// request that its provider refuses.
+    #[must_use]
+    pub const fn is_worth_a_retry(&self) -> bool {
+        match self.code {
+            ErrorCode::Limited
+            | ErrorCode::Unavailable
+            | ErrorCode::Timeout
+            | ErrorCode::Conflict => true,
+            ErrorCode::InvalidInput
+            | ErrorCode::NotFound
+            | ErrorCode::Denied
+            | ErrorCode::Fenced
+            | ErrorCode::Internal => false,
+        }
+    }
+}
+
 /// How work on a task ended. `unrecorded` (the last outcomes) must be committed with what the
 /// caller makes of it.
 #[derive(Debug, Clone, PartialEq)]

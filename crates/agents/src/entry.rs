@@ -1,8 +1,8 @@
 //! What the runtime keeps inside a journal entry.
 
 use fusion_core::{
-    EffectClass, EntryKind, EntryState, IdSource, JournalEntry, JournalEntryId, MessageId,
-    Timestamp, Usage,
+    EffectClass, EntryKind, EntryState, IdSource, JournalEntry, JournalEntryId, MessageId, RunId,
+    TaskId, Timestamp, Usage,
 };
 use fusion_providers::{ToolCall, Turn};
 use serde::{Deserialize, Serialize};
@@ -179,15 +179,15 @@ impl Intent {
 
     pub(crate) fn begin(
         self,
-        brief: &TaskBrief,
+        (task_id, run_id): (TaskId, RunId),
         seq: u32,
         ids: &dyn IdSource,
         now: Timestamp,
     ) -> JournalEntry {
         JournalEntry {
             id: JournalEntryId::from_uuid(ids.uuid()),
-            task_id: brief.task_id,
-            run_id: brief.run_id,
+            task_id,
+            run_id,
             seq,
             kind: self.kind,
             name: self.name,

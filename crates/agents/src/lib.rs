@@ -7,6 +7,7 @@
 //! journal exactly as if nothing had happened.
 
 mod brief;
+mod command;
 mod context;
 mod direct;
 mod ending;
@@ -23,6 +24,7 @@ mod toolbox;
 mod window;
 
 pub use brief::TaskBrief;
+pub use command::{CommandBrief, CommandEnding, CommandRuntime};
 pub use direct::{ToolInfo, ToolPlace, ToolResult, call_tool, tools};
 pub use ending::{Ending, Failure};
 pub use journal::{Journal, JournalRefused, Record};

@@ -58,7 +58,7 @@ const ASKING_AT_THE_END: Duration = Duration::from_secs(1);
 impl Runtime {
     /// Works on a task until it ends, is cancelled, or its journal refuses a write.
     ///
-    /// `past` is the task's journal so far; finished effects in it are not repeated. An effect
+    /// `past` is the journal since the task was last begun anew; finished effects in it are not repeated. An effect
     /// that was begun and has no outcome is repeated when its class allows it, else the
     /// model is told that its outcome is unknown.
     ///
@@ -87,11 +87,12 @@ impl Runtime {
             runtime: self,
             brief,
             overhead: system.len() + toolbox.size(),
+            name: brief.place(),
             system,
             toolbox,
             place,
             session: Session::new(brief),
-            seq: 0,
+            seq: brief.journal_from,
             lost: None,
             unrecorded: Vec::new(),
             lost_calls: LostCalls::default(),
@@ -105,6 +106,8 @@ impl Runtime {
 struct Work<'a> {
     runtime: &'a Runtime,
     brief: &'a TaskBrief,
+    /// What its turns are told apart by.
+    name: String,
     system: String,
     toolbox: Toolbox,
     /// Bytes of the system prompt and of what is told about the tools.
@@ -263,7 +266,7 @@ impl Work<'_> {
         self.seq += 1;
         let (now, read) = (self.runtime.clock.now(), ids(&messages));
         let intent = Intent::inbox(&messages);
-        let mut entry = intent.begin(self.brief, self.seq, self.runtime.ids.as_ref(), now);
+        let mut entry = intent.begin(self.brief.ids(), self.seq, self.runtime.ids.as_ref(), now);
         entry.outcome = Some(serde_json::to_value(InboxOutcome { messages }).unwrap_or_default());
         entry.state = EntryState::Finished;
         entry.finished_at = Some(now);
@@ -309,7 +312,8 @@ impl Work<'_> {
             }
             None => {
                 self.seq += 1;
-                let entry = intent.begin(self.brief, self.seq, self.runtime.ids.as_ref(), now);
+                let entry =
+                    intent.begin(self.brief.ids(), self.seq, self.runtime.ids.as_ref(), now);
                 (entry.clone(), Record::Begin(entry))
             }
         };
@@ -399,7 +403,7 @@ impl Work<'_> {
             options: Some(&self.brief.provider_options).filter(|options| !options.is_empty()),
             may_wait: true,
             place: TurnPlace {
-                step: &self.brief.step,
+                step: &self.name,
                 turn: self.session.next_turn(),
                 agent: &agent,
                 key: &key,

@@ -193,8 +193,9 @@ impl<'a> Session<'a> {
         self.correspondence.heard = std::mem::take(&mut self.arrived);
         match outcome {
             TurnOutcome::Error { message, help } => {
+                // The provider can't take the request as it is: the same one would fail again.
                 self.ending = Some(Err(Failure {
-                    code: ErrorCode::Unavailable,
+                    code: ErrorCode::InvalidInput,
                     message,
                     help,
                 }));
@@ -271,7 +272,7 @@ impl<'a> Session<'a> {
             .is_some_and(|(turn, _)| *turn < self.turns)
         {
             return self.fail(
-                ErrorCode::InvalidInput,
+                ErrorCode::Unavailable,
                 format!("{fault} (after one repair turn)"),
             );
         }

@@ -23,7 +23,7 @@ use crate::schema::Schema;
 use crate::{Mailbox, TaskBrief};
 
 pub(crate) use messages::Correspondence;
-pub(crate) use shell::verify;
+pub(crate) use shell::{script, verify};
 
 /// The tool that hands in a step's outputs. It has no effect, so it is no [`Tool`].
 pub(crate) const FINISH: &str = "finish";

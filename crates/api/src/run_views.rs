@@ -5,18 +5,18 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use fusion_api_types::{
-    AgentView, GrantsView, InputView, JournalView, RunDetail, RunSummary, StepView, WaitView,
-    WorkflowSummary,
+    AgentView, GrantsView, GraphStep, HaltView, InputView, JournalView, RunDetail, RunSummary,
+    StepView, StoredWorkflow, WaitView, WorkflowGraph, WorkflowSummary,
 };
 use fusion_coordination::granted_to;
 use fusion_core::{
     Agent, AgentId, EntryKind, JournalEntry, Run, RunId, SandboxSpec, StepSpec, Task, TaskGraph,
-    TaskId, TaskState, TaskWait, Workflow, WorkflowDefinition, Workspace,
+    TaskId, TaskState, TaskWait, Usage, Workflow, WorkflowDefinition, Workspace, is_internal,
 };
 use fusion_persistence::{Reader, Repository, Result};
 use serde_json::Value;
 
-pub use crate::views::usage;
+pub use crate::views::{approval, usage};
 
 /// Everything that is read to show one run.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl Snapshot {
         Some(StepView {
             id: step.id.clone(),
             task_id: task.id.to_string(),
-            state: task.state.as_str().to_owned(),
+            state: state(task).as_str().to_owned(),
             cancel_reason: task.cancel_reason.map(|reason| reason.as_str().to_owned()),
             needs: step.needs.clone(),
             agent: agent.map(|agent| agent.name.clone()),
@@ -114,17 +114,13 @@ impl Snapshot {
             waiting: task.waiting.as_ref().map(wait_view),
             started_at: task.started_at,
             completed_at: task.completed_at,
-            usage: usage(task.usage),
+            usage: usage(self.usage_of(task)),
             outputs: made("outputs").cloned(),
             artifacts: paths
                 .filter_map(|path| root.map(|root| root.join(path).display().to_string()))
                 .collect(),
             error: task.error_message.clone(),
-            activity: self
-                .activity
-                .iter()
-                .find(|entry| entry.task_id == task.id)
-                .map(|entry| activity(entry, task)),
+            activity: self.activity_of(task),
             journal: self
                 .journals
                 .get(&task.id)
@@ -132,6 +128,47 @@ impl Snapshot {
                 .flatten()
                 .map(journal_view)
                 .collect(),
+        })
+    }
+
+    /// What a task used, and its items where it has some.
+    fn usage_of(&self, task: &Task) -> Usage {
+        let mut used = task.usage;
+        for item in self.items(task) {
+            used += item.usage;
+        }
+        used
+    }
+
+    /// What a step does now: how many of its items have ended, or what its task does.
+    fn activity_of(&self, task: &Task) -> Option<String> {
+        if let (Some(size), false) = (task.course.items, task.state.is_final()) {
+            let ended = self.items(task).filter(|item| item.state.is_final());
+            return Some(format!("{} of {size} items", ended.count()));
+        }
+        let mut entries = self.activity.iter();
+        let entry = entries.find(|entry| entry.task_id == task.id)?;
+        let doing = activity(entry, task);
+        Some(match task.course.rounds {
+            0 => doing,
+            rounds => format!("round {}, {doing}", rounds.saturating_add(1)),
+        })
+    }
+
+    /// The items that a task was fanned out into.
+    fn items<'s>(&'s self, task: &Task) -> impl Iterator<Item = &'s Task> {
+        let (id, has_items) = (task.id, task.course.items.is_some());
+        let all = if has_items {
+            self.tasks.as_slice()
+        } else {
+            &[]
+        };
+        all.iter().filter(move |other| {
+            other
+                .course
+                .item
+                .as_ref()
+                .is_some_and(|item| item.fan_out == id)
         })
     }
 
@@ -147,6 +184,15 @@ fn wait_view(wait: &TaskWait) -> WaitView {
     WaitView {
         until: wait.until,
         reason: wait.reason.clone(),
+    }
+}
+
+/// A step is under way while its items are, although its own task waits for them.
+fn state(task: &Task) -> TaskState {
+    if task.course.items.is_some() && !task.state.is_final() {
+        TaskState::Running
+    } else {
+        task.state
     }
 }
 
@@ -173,6 +219,12 @@ pub fn summary(run: &Run, completed: usize, live: bool) -> RunSummary {
         started_at: run.started_at,
         completed_at: run.completed_at,
         error: run.error_message.clone(),
+        halt: run.halt.as_ref().map(|halt| HaltView {
+            kind: halt.kind.as_str().to_owned(),
+            since: halt.since,
+            by: halt.by.clone(),
+        }),
+        continues: run.continues.map(|run| run.to_string()),
     }
 }
 
@@ -183,7 +235,12 @@ fn agent_view(agent: &Agent) -> AgentView {
         state: agent.state.as_str().to_owned(),
         provider: agent.provider.clone(),
         model: agent.model_name.clone(),
-        capabilities: agent.capabilities.iter().map(str::to_owned).collect(),
+        capabilities: agent
+            .capabilities
+            .iter()
+            .filter(|capability| !is_internal(capability))
+            .map(str::to_owned)
+            .collect(),
         workspace_path: agent.workspace_path.clone(),
         grants: grants_view(&granted_to(agent)),
     }
@@ -252,6 +309,37 @@ pub fn workflow_summary(definition: &WorkflowDefinition) -> WorkflowSummary {
             .collect(),
         agents: definition.agents.keys().cloned().collect(),
         steps: ordered_steps(definition),
+    }
+}
+
+/// The steps of a definition and what needs what.
+#[must_use]
+pub fn workflow_graph(definition: &WorkflowDefinition) -> WorkflowGraph {
+    let steps = ordered_steps(definition).into_iter().map(|id| GraphStep {
+        needs: definition
+            .step(&id)
+            .map(|step| step.needs.clone())
+            .unwrap_or_default(),
+        id,
+    });
+    WorkflowGraph {
+        name: definition.name.clone(),
+        steps: steps.collect(),
+    }
+}
+
+/// A version of a workflow; with its text where a single one is shown.
+#[must_use]
+pub fn stored_workflow(row: &Workflow, with_source: bool) -> StoredWorkflow {
+    let description = row.description.clone();
+    StoredWorkflow {
+        id: row.id.to_string(),
+        name: row.name.clone(),
+        version: row.definition_version,
+        description: (!description.is_empty()).then_some(description),
+        steps: u32::try_from(row.definition.steps.len()).unwrap_or(u32::MAX),
+        created_at: row.created_at,
+        source: with_source.then(|| row.source.clone()),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use fusion_api_types::{UsageView, WaitView, api};
 use fusion_core::{
-    Agent, ApiToken, Approval, Assignee, Capability, Event, JournalEntry, Project, ProviderConfig,
-    ResourceMetrics, Task, Usage, Workflow, WorkflowDefinition,
+    Agent, ApiToken, Approval, Assignee, Capability, CapabilitySet, Event, JournalEntry, Project,
+    ProviderConfig, ResourceMetrics, Task, Usage, Workflow, WorkflowDefinition, is_internal,
 };
 use serde_json::{Value, json};
 
@@ -13,6 +13,11 @@ fn texts<T: ToString>(values: impl IntoIterator<Item = T>) -> Vec<String> {
 
 fn text<T: ToString>(value: Option<T>) -> Option<String> {
     value.map(|value| value.to_string())
+}
+
+/// Capabilities but those by which tasks find their agents.
+fn shown(capabilities: &CapabilitySet) -> Vec<String> {
+    texts(capabilities.iter().filter(|name| !is_internal(name)))
 }
 
 pub(crate) fn agent(row: Agent) -> api::Agent {
@@ -27,7 +32,7 @@ pub(crate) fn agent(row: Agent) -> api::Agent {
         provider: row.provider,
         provider_id: text(row.provider_id),
         model_name: row.model_name,
-        capabilities: texts(row.capabilities.iter()),
+        capabilities: shown(&row.capabilities),
         metadata: row.metadata,
         message_subscriptions: row.message_subscriptions,
         project_id: text(row.project_id),
@@ -53,7 +58,7 @@ pub(crate) fn task(row: Task) -> api::Task {
         description: row.description,
         agent_id: text(row.agent_id),
         priority: row.priority,
-        required_capabilities: texts(row.required_capabilities.iter()),
+        required_capabilities: shown(&row.required_capabilities),
         state: row.state.to_string(),
         queued_at: row.queued_at,
         started_at: row.started_at,
@@ -180,12 +185,15 @@ pub(crate) fn provider(row: ProviderConfig) -> api::Provider {
     }
 }
 
-pub(crate) fn approval(row: Approval) -> api::Approval {
+/// A question to a person.
+#[must_use]
+pub fn approval(row: Approval) -> api::Approval {
     api::Approval {
         id: row.id.to_string(),
         task_id: row.task_id.to_string(),
         run_id: text(row.run_id),
         question: row.question,
+        subject: row.subject,
         subject_hash: row.subject_hash,
         requested_by: text(row.requested_by),
         state: row.state.to_string(),
@@ -238,12 +246,13 @@ fn dag(definition: &WorkflowDefinition) -> api::Dag {
         let (agent, capabilities) = match &step.assignee {
             Assignee::Agent(name) => (Some(name.clone()), Vec::new()),
             Assignee::Capabilities(set) => (None, texts(set.iter())),
+            Assignee::Runner => (None, Vec::new()),
         };
         api::Node {
             id: step.id.clone(),
             agent,
             capabilities,
-            prompt: step.prompt.clone(),
+            prompt: step.asked().to_owned(),
             priority: step.priority,
         }
     });

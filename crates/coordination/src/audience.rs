@@ -144,7 +144,7 @@ fn nobody(topic: &str, definition: &WorkflowDefinition, others: &[Agent]) -> Str
     let listening: Vec<String> = others
         .iter()
         .filter_map(|agent| {
-            let of_file = &definition.agents.get(&agent.name)?.subscriptions;
+            let of_file = &definition.agent_of(&agent.name)?.1.subscriptions;
             let patterns: Vec<&str> = agent
                 .message_subscriptions
                 .iter()

@@ -33,17 +33,25 @@ impl Budgets {
         tasks: &[Task],
     ) -> Self {
         let run_budget = over(definition.budget, raised.run);
-        let of_agents = agents.iter().filter_map(|agent| {
-            let own = definition.agents.get(&agent.name)?.budget;
-            let raised = raised.agents.get(&agent.name).copied().unwrap_or_default();
+        // Several agents of one name have one budget.
+        let mut by_name: BTreeMap<&str, Vec<AgentId>> = BTreeMap::new();
+        for agent in agents {
+            if let Some((name, _)) = definition.agent_of(&agent.name) {
+                by_name.entry(name).or_default().push(agent.id);
+            }
+        }
+        let of_agents = by_name.into_iter().filter_map(|(name, ids)| {
+            let own = definition.agents.get(name)?.budget;
+            let raised = raised.agents.get(name).copied().unwrap_or_default();
             let budget = over(own, raised);
-            let scope = format!("agent '{}'", agent.name);
-            let allowance = || Allowance::new(scope, budget, used_by(agent.id, tasks));
-            (!budget.is_empty()).then(|| (agent.id, allowance()))
+            let scope = format!("agent '{name}'");
+            let allowance = || Allowance::new(scope, budget, used_by(&ids, tasks));
+            let allowance = (!budget.is_empty()).then(allowance)?;
+            Some(ids.into_iter().map(move |id| (id, Arc::clone(&allowance))))
         });
         Self {
             run: (!run_budget.is_empty()).then(|| Allowance::new("run", run_budget, run.usage)),
-            agents: of_agents.collect(),
+            agents: of_agents.flatten().collect(),
         }
     }
 
@@ -62,10 +70,11 @@ fn over(budget: Budget, raised: Budget) -> Budget {
     }
 }
 
-/// What the tasks of an agent used.
-fn used_by(agent: AgentId, tasks: &[Task]) -> Usage {
+/// What the tasks of some agents used.
+fn used_by(agents: &[AgentId], tasks: &[Task]) -> Usage {
     let mut used = Usage::default();
-    for task in tasks.iter().filter(|task| task.agent_id == Some(agent)) {
+    let is_theirs = |task: &&Task| task.agent_id.is_some_and(|agent| agents.contains(&agent));
+    for task in tasks.iter().filter(is_theirs) {
         used += task.usage;
     }
     used

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 pub(crate) fn expression_context(run: &Run, tasks: &[Task]) -> Value {
     let steps: Map<String, Value> = tasks
         .iter()
+        .filter(|task| task.course.item.is_none())
         .map(|task| (task.name.clone(), step(task)))
         .collect();
     json!({
@@ -15,6 +16,31 @@ pub(crate) fn expression_context(run: &Run, tasks: &[Task]) -> Value {
         "run": { "id": run.id },
         "workflow": { "name": run.workflow_name },
     })
+}
+
+/// The same with what the task at work is of its step: its item, round and attempt.
+pub(crate) fn task_context(run: &Run, tasks: &[Task], own: &Task) -> Value {
+    let mut context = expression_context(run, tasks);
+    let course = &own.course;
+    if let Value::Object(names) = &mut context {
+        if let Some(item) = &course.item {
+            names.insert("item".to_owned(), item.value.clone());
+            names.insert("index".to_owned(), json!(item.index));
+        }
+        let previous = course.previous.clone();
+        names.insert("previous".to_owned(), previous.unwrap_or_else(|| json!({})));
+        names.insert("round".to_owned(), json!(course.rounds.saturating_add(1)));
+        let attempt = course.failures.saturating_add(1);
+        names.insert("attempt".to_owned(), json!(attempt));
+    }
+    context
+}
+
+/// Adds what a round made.
+pub(crate) fn with_round(context: &mut Value, outputs: &Value) {
+    if let Value::Object(names) = context {
+        names.insert("outputs".to_owned(), outputs.clone());
+    }
 }
 
 fn step(task: &Task) -> Value {
@@ -28,6 +54,7 @@ fn step(task: &Task) -> Value {
         "status": status(task),
         "outputs": part("outputs", json!({})),
         "artifacts": part("artifacts", json!([])),
+        "error": task.error_message,
     })
 }
 

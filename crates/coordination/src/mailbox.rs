@@ -87,6 +87,7 @@ impl<'a> TaskMailbox<'a> {
             .into_iter()
             .map(|(agent, _)| agent)
             .filter(|agent| agent.id != own.id && agent.state != AgentState::Terminated)
+            .filter(|agent| !agent.is_runner())
             .collect();
         Ok((own, others))
     }

@@ -40,6 +40,7 @@ pub async fn check_models(
             .filter(|step| match &step.assignee {
                 Assignee::Agent(assigned) => assigned == name,
                 Assignee::Capabilities(required) => agent.capabilities.satisfies(required),
+                Assignee::Runner => false,
             })
             .map(|step| step.id.as_str())
             .collect();

@@ -1,13 +1,13 @@
 //! What a run needs at every step and what never changes while it runs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use fusion_core::{
-    Agent, AgentId, Assignee, CapabilitySet, Change, Decision, ErrorCode, Moment, Row, Run,
-    StepSpec, TaskId, Workflow, Workspace,
+    Agent, AgentId, CapabilitySet, Change, Decision, ErrorCode, Moment, Row, Run, Seat, StepSpec,
+    TaskId, Workflow, Workspace,
 };
 
 use crate::budgets::Budgets;
@@ -19,10 +19,15 @@ pub(crate) struct Plan {
     pub(crate) run: Run,
     pub(crate) workflow: Workflow,
     pub(crate) workspaces: BTreeMap<AgentId, Workspace>,
+    /// The places of the steps in the definition, by id.
+    steps: HashMap<String, usize>,
+    /// The agents that can be talked to: a runner can't.
     names: BTreeMap<AgentId, String>,
     /// Whether an agent subscribed to something, as far as this process knows: another one may know
     /// more.
     listeners: AtomicBool,
+    /// The steps that ask a person before they begin.
+    pub(crate) asking: Vec<String>,
     /// The distinct sets that steps without an agent of their own need.
     required: BTreeSet<CapabilitySet>,
     pub(crate) budgets: Budgets,
@@ -78,19 +83,26 @@ impl Plan {
         agents: Vec<(Agent, Workspace)>,
         budgets: Budgets,
     ) -> Self {
-        let required = workflow
-            .definition
+        let definition = &workflow.definition;
+        let required = definition
             .steps
             .iter()
-            .filter_map(|step| match &step.assignee {
-                Assignee::Agent(_) => None,
-                Assignee::Capabilities(set) => Some(set.clone()),
+            .filter_map(|step| match definition.seat(step) {
+                Seat::Agent(_) => None,
+                Seat::Pool(set) => Some(set),
             })
             .collect();
+        let asking = definition.steps.iter();
+        let asking = asking.filter(|step| step.approval.is_some());
+        let asking = asking.map(|step| step.id.clone()).collect();
+        let steps = definition.steps.iter().enumerate();
+        let steps = steps.map(|(number, step)| (step.id.clone(), number));
+        let steps = steps.collect();
         let listens = |(agent, _): &(Agent, _)| !agent.message_subscriptions.is_empty();
         let listeners = AtomicBool::new(agents.iter().any(listens));
         let names = agents
             .iter()
+            .filter(|(agent, _)| !agent.is_runner())
             .map(|(agent, _)| (agent.id, agent.name.clone()))
             .collect();
         let workspaces = agents
@@ -101,8 +113,10 @@ impl Plan {
             run,
             workflow,
             workspaces,
+            steps,
             names,
             listeners,
+            asking,
             required,
             budgets,
             unserved: Mutex::default(),
@@ -140,9 +154,9 @@ impl Plan {
     }
 
     pub(crate) fn step(&self, id: &str) -> Result<&StepSpec> {
-        self.workflow
-            .definition
-            .step(id)
+        let number = self.steps.get(id);
+        number
+            .and_then(|number| self.workflow.definition.steps.get(*number))
             .ok_or_else(|| Error::Broken(format!("the stored workflow has no step '{id}'")))
     }
 

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use fusion_core::{
-    Agent, AgentId, AgentState, Assignee, Change, Decision, Run, RunId, RunPlan, StepSpec,
-    ToolGroup, Workflow, WorkflowDefinition, WorkflowId, WorkflowState, Workspace, WorkspaceId,
-    error_chain,
+    Agent, AgentId, AgentState, Change, Continuation, Decision, Member, Run, RunId, RunPlan, Seat,
+    StepSpec, ToolGroup, Workflow, WorkflowDefinition, WorkflowId, WorkflowState, Workspace,
+    WorkspaceId, error_chain,
 };
 use fusion_persistence::{Batch, Repository};
 use fusion_workspaces::{Owners, SandboxReport, choose_uid};
 use serde_json::{Map, Value, json};
 
+use crate::again;
 use crate::candidates::metadata;
 use crate::coordinator::off_runtime;
 use crate::grants::{self, Grants};
@@ -39,6 +40,18 @@ pub(crate) struct Definition<'a> {
     pub(crate) base_dir: &'a str,
 }
 
+/// Where a new run comes from.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Origin<'a> {
+    /// The version that is run, where it is stored already.
+    pub(crate) stored: Option<&'a Workflow>,
+    /// What it takes over.
+    pub(crate) continues: Option<&'a Continuation<'a>>,
+}
+
+/// What stands where an agent names its provider and model, for a runner.
+const NO_MODEL: &str = "none";
+
 /// Tries to store a version of a workflow that other processes store too.
 pub(crate) const VERSION_TRIES: u32 = 20;
 
@@ -56,7 +69,7 @@ impl Coordinator {
         let mut tries = 0;
         loop {
             match self
-                .try_to_create_run(&new, &grants, None, |_| Ask::default())
+                .try_to_create_run(&new, &grants, Origin::default(), |_| Ask::default())
                 .await
             {
                 // Another process stored the same new version of the workflow: it is there now.
@@ -86,15 +99,18 @@ impl Coordinator {
             models,
         };
         let grants = self.check_grants(&new)?;
-        self.try_to_create_run(&new, &grants, Some(workflow), ask)
-            .await
+        let origin = Origin {
+            stored: Some(workflow),
+            continues: None,
+        };
+        self.try_to_create_run(&new, &grants, origin, ask).await
     }
 
-    async fn try_to_create_run(
+    pub(crate) async fn try_to_create_run(
         &self,
         new: &NewRun,
         grants: &Grants,
-        stored: Option<&Workflow>,
+        origin: Origin<'_>,
         ask: impl Fn(RunId) -> Ask + Send + Sync,
     ) -> Result<RunId> {
         let store = &self.parts.store;
@@ -104,19 +120,25 @@ impl Coordinator {
             source: &new.source,
             base_dir: &new.base_dir,
         };
-        let (workflow, mut decision) = match stored {
+        let (workflow, mut decision) = match origin.stored {
             Some(stored) => (stored.clone(), Decision::default()),
             None => self.version(&text, store.latest_workflow(&new.definition.name).await?),
         };
         let _turn = self.uids.lock().await;
         let mut used = store.used_process_uids().await?;
+        let before = origin.continues.map(Continuation::workers);
+        let before = before.unwrap_or_default();
         let mut agents = BTreeMap::new();
-        for name in new.definition.agents.keys() {
+        for member in new.definition.crew() {
             let id = AgentId::from_uuid(self.parts.ids.uuid());
-            let uid = self.choose_uid(name, id, &mut used)?;
-            let mut agent = self.agent(new, name, id, run_id)?;
-            grants::note(&mut agent.metadata, grants.get(name));
-            agents.insert(name.clone(), (agent, self.workspace(id, uid)));
+            let uid = self.choose_uid(&member.name, id, &mut used)?;
+            let mut agent = self.agent(new, &member, id, run_id)?;
+            let granted = member.of.and_then(|(name, _)| grants.get(name));
+            grants::note(&mut agent.metadata, granted);
+            if let Some(before) = before.get(member.name.as_str()) {
+                again::note(&mut agent.metadata, *before);
+            }
+            agents.insert(member.name, (agent, self.workspace(id, uid)));
         }
         let plan = RunPlan {
             run_id,
@@ -124,7 +146,11 @@ impl Coordinator {
             inputs: new.inputs.clone(),
             agents,
         };
-        decision.merge(plan.create(self.moment()).1);
+        let created = plan.create(self.moment()).1;
+        decision.merge(match origin.continues {
+            Some(continuation) => continuation.take_over(created, self.moment()),
+            None => created,
+        });
         let asked = ask(run_id);
         self.commit(asked.batch("created", decision, ("run", run_id.uuid()), self.moment()))
             .await?;
@@ -183,9 +209,36 @@ impl Coordinator {
         (workflow, decision)
     }
 
-    fn agent(&self, new: &NewRun, name: &str, id: AgentId, run_id: RunId) -> Result<Agent> {
-        let (Some(spec), Some(models)) = (new.definition.agents.get(name), new.models.get(name))
-        else {
+    fn agent(
+        &self,
+        new: &NewRun,
+        member: &Member<'_>,
+        id: AgentId,
+        run_id: RunId,
+    ) -> Result<Agent> {
+        let now = self.parts.clock.now();
+        let runner = Agent {
+            id,
+            name: member.name.clone(),
+            state: AgentState::Spawning,
+            created_at: now,
+            updated_at: now,
+            last_heartbeat: None,
+            workspace_path: text(&self.root(id)),
+            provider: NO_MODEL.to_owned(),
+            provider_id: None,
+            model_name: NO_MODEL.to_owned(),
+            capabilities: member.capabilities.clone(),
+            metadata: json!({}),
+            message_subscriptions: Vec::new(),
+            project_id: None,
+            run_id: Some(run_id),
+            version: 1,
+        };
+        let Some((name, spec)) = member.of else {
+            return Ok(runner);
+        };
+        let Some(models) = new.models.get(name) else {
             return Err(Error::Broken(format!(
                 "the model of agent '{name}' was not checked"
             )));
@@ -193,24 +246,12 @@ impl Coordinator {
         let Some(first) = models.first() else {
             return Err(Error::Broken(format!("no model serves agent '{name}'")));
         };
-        let now = self.parts.clock.now();
         Ok(Agent {
-            id,
-            name: name.to_owned(),
-            state: AgentState::Spawning,
-            created_at: now,
-            updated_at: now,
-            last_heartbeat: None,
-            workspace_path: text(&self.root(id)),
             provider: first.provider.clone(),
-            provider_id: None,
             model_name: first.model.clone(),
-            capabilities: spec.capabilities.clone(),
             metadata: metadata(models),
             message_subscriptions: spec.subscriptions.clone(),
-            project_id: None,
-            run_id: Some(run_id),
-            version: 1,
+            ..runner
         })
     }
 
@@ -264,7 +305,11 @@ impl Coordinator {
 
     async fn make_workspaces(&self, agents: &[(Agent, Workspace)]) -> Result<Result<()>> {
         for (agent, workspace) in agents {
-            if let Err(source) = self.make_workspace(workspace).await? {
+            let made = match self.make_workspace(workspace).await? {
+                Ok(()) => self.copy_results(agent, workspace).await?,
+                failed => failed,
+            };
+            if let Err(source) = made {
                 return Ok(Err(of_workspace(agent, source)));
             }
         }
@@ -374,24 +419,37 @@ pub(crate) fn of_workspace(agent: &Agent, source: fusion_workspaces::Error) -> E
     }
 }
 
-/// Whether an agent has the shell, or may do steps whose results commands check.
+/// Whether an agent has the shell, is a runner, may do steps whose results commands check, or has its
+/// workspace taken for the command of another step.
 fn runs_commands(definition: &WorkflowDefinition, agent: &Agent) -> bool {
+    let shares = |step: &StepSpec| {
+        let commands = definition
+            .steps
+            .iter()
+            .filter_map(|step| step.command.as_ref());
+        let mut shared = commands.filter_map(|command| command.shared_with.as_ref());
+        shared.any(|id| *id == step.id)
+    };
     has_tools(definition, agent, &[ToolGroup::Shell])
-        || may_do(definition, agent, |step| !step.verify.is_empty())
+        || agent.is_runner()
+        || may_do(definition, agent, |step| {
+            !step.verify.is_empty() || shares(step)
+        })
 }
 
-/// Whether anything of an agent's work is in files: its tools, or what its steps check or hand over. The
-/// folders of the others stay as they were made.
+/// Whether anything of an agent's work is in files: its tools, or what its steps check, hand over or
+/// share. The folders of the others stay as they were made.
 pub(crate) fn uses_folder(definition: &WorkflowDefinition, agent: &Agent) -> bool {
     has_tools(definition, agent, &[ToolGroup::Files, ToolGroup::Shell])
+        || agent.is_runner()
         || may_do(definition, agent, |step| {
             !step.verify.is_empty() || !step.artifacts.is_empty()
         })
 }
 
 fn has_tools(definition: &WorkflowDefinition, agent: &Agent, groups: &[ToolGroup]) -> bool {
-    let spec = definition.agents.get(&agent.name);
-    spec.is_some_and(|spec| spec.tools.iter().any(|group| groups.contains(group)))
+    let spec = definition.agent_of(&agent.name);
+    spec.is_some_and(|(_, spec)| spec.tools.iter().any(|group| groups.contains(group)))
 }
 
 /// Whether an agent may do a step that is so.
@@ -400,9 +458,9 @@ fn may_do(
     agent: &Agent,
     is_so: impl Fn(&StepSpec) -> bool,
 ) -> bool {
-    let may_do = |step: &&StepSpec| match &step.assignee {
-        Assignee::Agent(name) => *name == agent.name,
-        Assignee::Capabilities(required) => agent.capabilities.satisfies(required),
+    let may_do = |step: &&StepSpec| match definition.seat(step) {
+        Seat::Agent(name) => name == agent.name,
+        Seat::Pool(required) => agent.capabilities.satisfies(&required),
     };
     definition.steps.iter().filter(may_do).any(is_so)
 }

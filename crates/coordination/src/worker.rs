@@ -3,36 +3,34 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusion_agents::{Ending, Failure, JournalRefused, Ports, Record, Runtime, TaskBrief};
+use fusion_agents::{Ending, Failure, JournalRefused, Ports, Record, Runtime};
 use fusion_core::{
-    Agent, Decision, EntryState, ErrorCode, Moment, StepSpec, Task, Timestamp, error_chain,
+    Again, Agent, Decision, EntryState, ErrorCode, JournalEntry, Moment, StepSpec, Task, Timestamp,
+    error_chain,
 };
 use fusion_persistence::{Batch, Claimed, Fence};
 use fusion_providers::Observer;
-use fusion_web::Hosts;
 use fusion_workspaces::{Launcher, WorkspaceDir};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::candidates::{context_tokens, serving};
+use crate::anew::{AfterRound, another_attempt};
+use crate::approvals::Permission;
+use crate::candidates::serving;
 use crate::coordinator::off_runtime;
 use crate::crew::AtWork;
-use crate::expression_context::expression_context;
-use crate::grants;
+use crate::expression_context::task_context;
 use crate::journal::TaskJournal;
 use crate::mailbox::TaskMailbox;
 use crate::plan::Plan;
 use crate::spawn::uses_folder;
 use crate::unserved::Unfinished;
-use crate::{Coordinator, Error, Notices, Result};
+use crate::{Coordinator, Error, Notices, Result, brief, grants};
 
-/// A prompt after its expressions were put in, in bytes.
-const PROMPT_LIMIT: usize = 256 * 1024;
+/// Why a task goes back to the queue whose agent or whose run is held.
+const HELD: &str = "it is held";
 
-/// Why a task goes back to the queue whose agent is held.
-const HELD: &str = "its agent is held";
-
-/// Tries of a commit that touches siblings which others change too.
+/// Tries of a commit that touches tasks which others change too.
 pub(crate) const CONFLICT_TRIES: usize = 20;
 
 /// A claimed task and what was read for it.
@@ -50,7 +48,7 @@ pub(crate) struct Job<'a> {
 
 impl Job<'_> {
     /// The agent begins; the decision is not written yet.
-    fn begin(self, input: Value, moment: Moment<'_>) -> Result<(Self, Decision)> {
+    pub(crate) fn begin(self, input: Value, moment: Moment<'_>) -> Result<(Self, Decision)> {
         let (task, agent, opening) = self.task.begin(self.agent, input, moment)?;
         Ok((
             Self {
@@ -64,9 +62,9 @@ impl Job<'_> {
 }
 
 /// What a task made: its outputs and the paths of its files.
-struct Work {
-    outputs: Value,
-    artifacts: Vec<String>,
+pub(crate) struct Work {
+    pub(crate) outputs: Value,
+    pub(crate) artifacts: Vec<String>,
 }
 
 impl Coordinator {
@@ -85,7 +83,7 @@ impl Coordinator {
             task: task.id,
             number: task.fence,
         };
-        let step = plan.step(&task.name)?;
+        let step = plan.step(task.step_id())?;
         let (id, is_standing) = (agent.id, agent.is_standing());
         let at_work = self.crew.enter(id, task.run_id);
         let worked = self
@@ -108,8 +106,16 @@ impl Coordinator {
     }
 
     async fn execute(&self, job: Job<'_>) -> Result<()> {
+        if job.task.course.items.is_some() {
+            return self.join(job).await;
+        }
+        if self.was_left_out(&job).await? {
+            return Ok(());
+        }
         let context = self.context_of(&job).await?;
-        if let Some(condition) = &job.step.condition {
+        let condition = job.step.condition.as_ref();
+        // An item is there because the condition of its step was true.
+        if let Some(condition) = condition.filter(|_| job.task.course.item.is_none()) {
             match fusion_workflow_file::condition(condition, &context) {
                 Ok(true) => {}
                 Ok(false) => return self.skip(&job, condition).await,
@@ -120,10 +126,27 @@ impl Coordinator {
                 }
             }
         }
-        let prompt = match prompt(job.step, &context) {
-            Ok(prompt) => prompt,
+        if job.step.approval.is_some() {
+            match self.permission(&job).await? {
+                Permission::Given => {}
+                Permission::Missing => return self.give_back_to_ask(&job).await,
+                Permission::Fault(why) => return self.fail_unstarted(job, why).await,
+            }
+        }
+        if let (Some(foreach), None) = (&job.step.foreach, &job.task.course.item) {
+            return self.fan_out(job, foreach, &context).await;
+        }
+        let asked = match brief::asked(job.step, &context) {
+            Ok(asked) => asked,
             Err(why) => return self.fail_unstarted(job, why).await,
         };
+        match &job.step.command {
+            Some(command) => self.run_step(job, command, &asked).await,
+            None => self.ask_agent(job, &asked).await,
+        }
+    }
+
+    async fn ask_agent(&self, job: Job<'_>, prompt: &str) -> Result<()> {
         let workspace = match self.open_workspace(&job).await? {
             Ok(workspace) => workspace,
             Err(source) => {
@@ -138,18 +161,8 @@ impl Coordinator {
             Ok(launcher) => launcher.counted(job.at_work.custody.clone()),
             Err(error) => return self.fail_unstarted(job, error_chain(&error)).await,
         };
-        self.run_agent(job, prompt, workspace, launcher).await
-    }
-
-    async fn run_agent(
-        &self,
-        job: Job<'_>,
-        prompt: String,
-        workspace: Option<Arc<WorkspaceDir>>,
-        launcher: Launcher,
-    ) -> Result<()> {
-        let brief = brief(&job, prompt)?;
-        let past = self.parts.store.journal(job.task.id).await?;
+        let brief = brief::of_agent(&job, prompt)?;
+        let past = self.journal_of(&job.task).await?;
         let input = json!({ "prompt": brief.prompt });
         let (job, opening) = job.begin(input, self.moment())?;
         let journal = TaskJournal::new(self, &job.task, &job.agent, opening);
@@ -160,8 +173,22 @@ impl Coordinator {
         };
         let runtime = self.runtime(&job, workspace.clone(), launcher)?;
         let within = job.stop.child_token();
-        let mut work = Box::pin(runtime.run(&brief, past, ports, &within));
-        let ending = tokio::select! {
+        let work = runtime.run(&brief, past, ports, &within);
+        let ending = self.until_stopped(&job, &within, work).await;
+        self.note_usage(&job, workspace.as_ref()).await?;
+        self.conclude_or_refuse(&job, &journal, ending, workspace)
+            .await
+    }
+
+    /// Lets work go on until it ends, its agent is held or its time is up. `within` stops it.
+    pub(crate) async fn until_stopped(
+        &self,
+        job: &Job<'_>,
+        within: &CancellationToken,
+        work: impl Future<Output = std::result::Result<Ending, JournalRefused>> + Send,
+    ) -> std::result::Result<Ending, JournalRefused> {
+        let mut work = Box::pin(work);
+        tokio::select! {
             ending = &mut work => ending,
             () = job.at_work.hand.now.cancelled() => {
                 within.cancel();
@@ -171,19 +198,35 @@ impl Coordinator {
                 within.cancel();
                 work.await.map(|ending| late(ending, job.step, self.moment().now))
             }
-        };
-        self.note_usage(&job, workspace.as_ref()).await?;
-        match ending {
-            Err(JournalRefused) => match journal.refusal() {
-                error if error.is_held() => self.give_back_unbegun(&job).await,
-                error => Err(error),
-            },
-            Ok(ending) => self.conclude(&job, &journal, ending, workspace).await,
         }
     }
 
+    /// Commits what came of a task, unless its journal refused a write.
+    pub(crate) async fn conclude_or_refuse(
+        &self,
+        job: &Job<'_>,
+        journal: &TaskJournal<'_>,
+        ending: std::result::Result<Ending, JournalRefused>,
+        workspace: Option<Arc<WorkspaceDir>>,
+    ) -> Result<()> {
+        match ending {
+            Err(JournalRefused) => match journal.refusal() {
+                error if error.is_held() => self.give_back_unbegun(job).await,
+                error => Err(error),
+            },
+            Ok(ending) => self.conclude(job, journal, ending, workspace).await,
+        }
+    }
+
+    /// The journal of a task since it was last begun anew.
+    pub(crate) async fn journal_of(&self, task: &Task) -> Result<Vec<JournalEntry>> {
+        let mut journal = self.parts.store.journal(task.id).await?;
+        journal.retain(|entry| entry.seq > task.course.journal_from);
+        Ok(journal)
+    }
+
     /// The agent was held between the claim and the begin.
-    async fn give_back_unbegun(&self, job: &Job<'_>) -> Result<()> {
+    pub(crate) async fn give_back_unbegun(&self, job: &Job<'_>) -> Result<()> {
         let decision = job.task.take_back(None, HELD, self.moment())?;
         self.commit(Batch::release(job.fence, decision)).await
     }
@@ -266,29 +309,40 @@ impl Coordinator {
             Ending::Completed {
                 outputs,
                 unrecorded,
-            } => match artifacts(workspace, job.step.artifacts.clone()).await? {
-                Ok(artifacts) => {
-                    self.complete(job, journal, unrecorded, Work { outputs, artifacts })
-                        .await
+            } => match self.after_round(job, &outputs).await? {
+                AfterRound::Done => match artifacts(workspace, job.step.artifacts.clone()).await? {
+                    Ok(artifacts) => {
+                        self.complete(job, journal, unrecorded, Work { outputs, artifacts })
+                            .await
+                    }
+                    Err(failure) => self.fail(job, journal, unrecorded, failure).await,
+                },
+                AfterRound::Another(max) => {
+                    let round = Again::Round { outputs, max };
+                    self.begin_anew(job, journal, unrecorded, &round).await
                 }
-                Err(failure) => self.fail(job, journal, unrecorded, failure).await,
+                AfterRound::Failed(failure) => self.fail(job, journal, unrecorded, failure).await,
             },
         }
     }
 
     /// The values that the step's expressions name, and no more than these.
     async fn context_of(&self, job: &Job<'_>) -> Result<Value> {
-        let mut named = fusion_workflow_file::steps_named_in(&job.step.prompt);
+        let mut named = fusion_workflow_file::steps_named_in(job.step.asked());
         if let Some(condition) = &job.step.condition {
             named.extend(fusion_workflow_file::steps_named_in_condition(condition));
         }
-        let names: Vec<String> = named.into_iter().collect();
-        let tasks = self
-            .parts
-            .store
-            .tasks_named(job.task.run_id, &names)
-            .await?;
-        Ok(expression_context(&job.plan.run, &tasks))
+        if let Some(foreach) = &job.step.foreach {
+            named.extend(fusion_workflow_file::steps_named_in(&foreach.items));
+        }
+        self.context(job, named.into_iter().collect()).await
+    }
+
+    /// The same, for these steps.
+    pub(crate) async fn context(&self, job: &Job<'_>, names: Vec<String>) -> Result<Value> {
+        let run = job.task.run_id;
+        let tasks = self.parts.store.tasks_named(run, &names).await?;
+        Ok(task_context(&job.plan.run, &tasks, &job.task))
     }
 
     /// The folder of the job's agent, where it has one.
@@ -300,14 +354,11 @@ impl Coordinator {
         if !uses_folder(definition, agent) {
             return Ok(Ok(None));
         }
-        let workspace = job.plan.workspace(agent.id)?;
-        let (workspaces, uid) = (self.workspaces_of(workspace), workspace.process_uid);
-        let name = job.agent.id.to_string();
-        let opened = off_runtime(move || workspaces.open(&name, uid)).await?;
+        let opened = self.open_for(job, agent.id, true).await?;
         Ok(opened.map(|workspace| Some(Arc::new(grants::bounded(workspace, agent)))))
     }
 
-    async fn complete(
+    pub(crate) async fn complete(
         &self,
         job: &Job<'_>,
         journal: &TaskJournal<'_>,
@@ -332,24 +383,27 @@ impl Coordinator {
         }
     }
 
-    async fn fail(
+    pub(crate) async fn fail(
         &self,
         job: &Job<'_>,
         journal: &TaskJournal<'_>,
         unrecorded: Vec<Record>,
         failure: Failure,
     ) -> Result<()> {
-        let last_words = journal.decide(unrecorded);
-        let error = match failure.help {
+        let error = match &failure.help {
             Some(help) => format!("{}; {help}", failure.message),
-            None => failure.message,
+            None => failure.message.clone(),
         };
+        if let Some(again) = another_attempt(job, &failure, &error) {
+            return self.begin_anew(job, journal, unrecorded, &again).await;
+        }
+        let last_words = journal.decide(unrecorded);
         let mut tries = 0;
         loop {
-            let siblings = self.parts.store.tasks_of_run(job.task.run_id).await?;
+            let dependents = self.parts.store.downstream(job.task.id).await?;
             let mut decision = last_words.clone();
             let (task, moment) = (job.task.clone(), self.moment());
-            decision.merge(task.fail(journal.agent(), &error, &siblings, moment)?);
+            decision.merge(task.fail(journal.agent(), &error, &dependents, moment)?);
             match self
                 .commit_end(job.plan, job.agent.id, job.fence, decision)
                 .await
@@ -362,7 +416,7 @@ impl Coordinator {
     }
 
     /// A task fails before its agent could begin.
-    async fn fail_unstarted(&self, job: Job<'_>, message: String) -> Result<()> {
+    pub(crate) async fn fail_unstarted(&self, job: Job<'_>, message: String) -> Result<()> {
         let (job, opening) = job.begin(json!({}), self.moment())?;
         let journal = TaskJournal::new(self, &job.task, &job.agent, opening);
         match journal.write(Vec::new()).await {
@@ -377,13 +431,13 @@ impl Coordinator {
         self.fail(&job, &journal, Vec::new(), failure).await
     }
 
-    /// Decides again when a sibling moved meanwhile.
+    /// Decides again when a task that needs it moved meanwhile.
     async fn skip(&self, job: &Job<'_>, condition: &str) -> Result<()> {
         let mut tries = 0;
         loop {
-            let siblings = self.parts.store.tasks_of_run(job.task.run_id).await?;
+            let dependents = self.parts.store.downstream(job.task.id).await?;
             let task = job.task.clone();
-            let decision = task.skip(condition, &siblings, self.moment())?;
+            let decision = task.skip(condition, &dependents, self.moment())?;
             match self
                 .commit_end(job.plan, job.agent.id, job.fence, decision)
                 .await
@@ -393,61 +447,6 @@ impl Coordinator {
             }
         }
     }
-}
-
-fn prompt(step: &StepSpec, context: &Value) -> std::result::Result<String, String> {
-    let prompt = fusion_workflow_file::render_text(&step.prompt, context)
-        .map_err(|error| format!("the prompt can't be made: {error}"))?;
-    if prompt.len() > PROMPT_LIMIT {
-        return Err(format!(
-            "the prompt has {} bytes and the limit is {PROMPT_LIMIT}",
-            prompt.len()
-        ));
-    }
-    Ok(prompt)
-}
-
-fn brief(job: &Job<'_>, prompt: String) -> Result<TaskBrief> {
-    let Job {
-        plan,
-        step,
-        task,
-        agent,
-        ..
-    } = job;
-    let spec = plan
-        .workflow
-        .definition
-        .agents
-        .get(&agent.name)
-        .ok_or_else(|| {
-            Error::Broken(format!("the stored workflow has no agent '{}'", agent.name))
-        })?;
-    let hosts = Hosts::try_from(spec.web_hosts.clone())
-        .map_err(|error| Error::Broken(format!("the stored workflow: {error}")))?;
-    Ok(TaskBrief {
-        task_id: task.id,
-        run_id: task.run_id,
-        agent_id: agent.id,
-        step: step.id.clone(),
-        workflow: plan.workflow.name.clone(),
-        agent: agent.name.clone(),
-        instructions: grants::told(&spec.instructions, agent),
-        model: agent.model_name.clone(),
-        prompt,
-        peers: plan.peers_of(agent.id),
-        tools: spec.tools.clone(),
-        hosts,
-        max_turns: spec.max_turns,
-        max_repeats: spec.max_repeats,
-        context_tokens: context_tokens(agent, spec),
-        max_tokens: spec.max_tokens,
-        temperature: spec.temperature,
-        provider_options: spec.provider_options.clone(),
-        output_schema: step.output_schema(),
-        verify: step.verify.clone(),
-        command_timeout: Duration::from_secs(step.timeout_seconds),
-    })
 }
 
 /// A step whose time was up: it failed, unless it was done just then. What was under way ends

@@ -5,6 +5,7 @@ mod life;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::definition::runner_capabilities;
 use crate::transition::{StateMachine, text_enum};
 use crate::{AgentId, CapabilitySet, IllegalTransition, ProjectId, ProviderId, RunId, Timestamp};
 
@@ -88,6 +89,12 @@ pub struct Agent {
 }
 
 impl Agent {
+    /// Whether it runs the commands of a run and has no model.
+    #[must_use]
+    pub fn is_runner(&self) -> bool {
+        self.capabilities.satisfies(&runner_capabilities())
+    }
+
     /// Moves the agent to another state.
     ///
     /// # Errors

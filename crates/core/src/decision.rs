@@ -32,6 +32,17 @@ pub enum Change {
     },
     /// Take one unmet dependency off every task that waits for this one.
     ReleaseSuccessors(TaskId),
+    /// Let the next item of a fan-out begin, where one waits for that.
+    ReleaseItem(TaskId),
+    /// A queued task waits for so many new tasks, its items, and its run has so many more.
+    FanOut {
+        /// The run.
+        run_id: RunId,
+        /// The task that was fanned out.
+        task_id: TaskId,
+        /// How many items it has.
+        count: u32,
+    },
     /// Take this many tasks off the open ones of a run.
     CloseTasks {
         /// The run.
@@ -69,6 +80,8 @@ pub enum Change {
         /// Also those whose wait is not over.
         early: bool,
     },
+    /// Let a task be claimed that waits, whatever for.
+    WakeTask(TaskId),
     /// Says that a process lives that looks after the waiting tasks of a run.
     Watch {
         /// The run.

@@ -5,6 +5,16 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+mod crew;
+mod step;
+
+pub(crate) use crew::runner_capabilities;
+pub use crew::{Member, Seat, is_internal};
+pub use step::{
+    ApprovalSpec, Assignee, Backoff, CommandSpec, DEFAULT_TIMEOUT_SECONDS, ForeachSpec, OnExpiry,
+    OnFailure, OnMax, RepeatSpec, RetrySpec, StepSpec,
+};
+
 use crate::transition::text_enum;
 use crate::{Budget, CapabilitySet, FlowRule, SandboxSpec, nearest};
 
@@ -178,6 +188,12 @@ pub struct AgentSpec {
     pub model: String,
     /// What it can do.
     pub capabilities: CapabilitySet,
+    /// How many of them a run has.
+    #[serde(
+        default = "AgentSpec::default_count",
+        skip_serializing_if = "AgentSpec::is_one"
+    )]
+    pub count: u32,
     /// Its system prompt.
     pub instructions: String,
     /// What it may use.
@@ -228,6 +244,15 @@ impl AgentSpec {
         6
     }
 
+    const fn default_count() -> u32 {
+        1
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    const fn is_one(count: &u32) -> bool {
+        *count == 1
+    }
+
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
     const fn repeats_as_usual(repeats: &u32) -> bool {
         *repeats == Self::default_max_repeats()
@@ -240,6 +265,7 @@ impl AgentSpec {
             provider: provider.into(),
             model: model.into(),
             capabilities: CapabilitySet::default(),
+            count: Self::default_count(),
             instructions: String::new(),
             tools: Vec::new(),
             max_turns: DEFAULT_MAX_TURNS,
@@ -273,63 +299,6 @@ pub struct ModelChoice {
     pub provider: String,
     /// The model, in the provider's own spelling.
     pub model: String,
-}
-
-/// Who runs a step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Assignee {
-    /// This agent.
-    Agent(String),
-    /// Any agent that can do all of these.
-    Capabilities(CapabilitySet),
-}
-
-/// One step of the file: a node of the graph.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct StepSpec {
-    /// Unique in the file; what `needs` and expressions name.
-    pub id: String,
-    /// Who runs it.
-    pub assignee: Assignee,
-    /// The steps that must end first: the edges of the graph.
-    pub needs: Vec<String>,
-    /// An expression; when it is false the step is skipped.
-    pub condition: Option<String>,
-    /// A template; what the agent is asked.
-    pub prompt: String,
-    /// Field name and JSON Schema of each output; empty means the answer's text is the output `text`.
-    pub outputs: BTreeMap<String, Value>,
-    /// Globs, relative to the workspace, of the files that are the step's result.
-    pub artifacts: Vec<String>,
-    /// Shell commands that must pass in the workspace before the step is done.
-    pub verify: Vec<String>,
-    /// Seconds the step may take.
-    pub timeout_seconds: u64,
-    /// Higher runs first.
-    pub priority: i32,
-}
-
-impl StepSpec {
-    /// The JSON Schema (2020-12) of the step's outputs as one object, or `None` when it declares none.
-    #[must_use]
-    pub fn output_schema(&self) -> Option<Value> {
-        if self.outputs.is_empty() {
-            return None;
-        }
-        let properties: Map<String, Value> = self
-            .outputs
-            .iter()
-            .map(|(name, schema)| (name.clone(), schema.clone()))
-            .collect();
-        let required: Vec<Value> = self.outputs.keys().cloned().map(Value::String).collect();
-        Some(serde_json::json!({
-            "type": "object",
-            "properties": properties,
-            "required": required,
-            "additionalProperties": false,
-        }))
-    }
 }
 
 #[cfg(test)]

@@ -33,6 +33,9 @@ impl WorkflowDefinition {
     /// a pattern names the topic.
     #[must_use]
     pub fn may_send(&self, from: &str, to: &str, names: impl Fn(&str) -> bool) -> bool {
+        // A rule for a name that several agents have is one for each of them.
+        let own = |name| self.agent_of(name).map_or(name, |(of_file, _)| of_file);
+        let (from, to) = (own(from), own(to));
         self.message_flow
             .as_ref()
             .is_none_or(|rules| rules.iter().any(|rule| rule.allows(from, to, &names)))

@@ -40,7 +40,7 @@ mod workspace;
 
 pub use address::is_public;
 pub use agent::{Agent, AgentState, PauseAt};
-pub use approval::{Approval, ApprovalState};
+pub use approval::{Approval, ApprovalState, Question};
 pub use audit::Actor;
 pub use budget::{Budget, Fit, Held, WorstCase};
 pub use capability::{Capability, CapabilitySet};
@@ -48,8 +48,10 @@ pub use clock::{Clock, IdSource, Moment, Timestamp};
 pub use code::{Coded, ErrorCode, error_chain};
 pub use decision::{Change, Decision, run_subject};
 pub use definition::{
-    AgentSpec, Assignee, DEFAULT_MAX_TURNS, InputFault, InputSpec, InputType, ModelChoice,
-    StepSpec, ToolGroup, WorkflowDefinition,
+    AgentSpec, ApprovalSpec, Assignee, Backoff, CommandSpec, DEFAULT_MAX_TURNS,
+    DEFAULT_TIMEOUT_SECONDS, ForeachSpec, InputFault, InputSpec, InputType, Member, ModelChoice,
+    OnExpiry, OnFailure, OnMax, RepeatSpec, RetrySpec, Seat, StepSpec, ToolGroup,
+    WorkflowDefinition, is_internal,
 };
 pub use event::{Event, EventType, NewEvent, Severity};
 pub use flow::FlowRule;
@@ -72,13 +74,13 @@ pub use outbox::{NewOutboxEntry, OutboxEntry};
 pub use project::Project;
 pub use provider::{AuthType, ProviderConfig, RateLimits};
 pub use row::{Row, RowKind};
-pub use run::{Run, RunPlan};
+pub use run::{Continuation, Difference, Halt, HaltKind, Run, RunPlan, Unlike};
 pub use sandbox::{LimitsSpec, NetworkAccess, SandboxSpec};
 pub use sealed::Sealed;
 pub use subject::{MAX_SUBJECT_BYTES, SubjectFault, check_subject, reserved_part};
 pub use task::{
-    AGEING, CancelReason, DELAYED, Orphans, Pool, PoolHead, PoolQueue, PoolTask, Task, TaskState,
-    TaskWait,
+    AGEING, Again, CancelReason, Course, DELAYED, Item, Orphans, Pool, PoolHead, PoolQueue,
+    PoolTask, Task, TaskState, TaskWait,
 };
 pub use token::{ApiToken, TokenScope};
 pub use transition::{IllegalTransition, StateMachine};

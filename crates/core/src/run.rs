@@ -1,5 +1,8 @@
 //! Runs: one execution of one version of a workflow.
 
+mod again;
+mod control;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -7,10 +10,13 @@ use serde_json::{Map, Value, json};
 
 use crate::transition::StateMachine;
 use crate::{
-    Agent, AgentState, Assignee, CapabilitySet, Change, Decision, EventType, IllegalTransition,
-    Moment, NewEvent, RunId, Severity, StepSpec, Task, TaskId, TaskState, Timestamp, Usage,
+    Agent, AgentState, CapabilitySet, Change, Course, Decision, EventType, IllegalTransition,
+    Moment, NewEvent, RunId, Seat, Severity, StepSpec, Task, TaskId, TaskState, Timestamp, Usage,
     Workflow, WorkflowId, WorkflowState, Workspace,
 };
+
+pub use again::{Continuation, Difference, Unlike};
+pub use control::{Halt, HaltKind};
 
 /// One execution of a workflow. It pins the version of the definition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,6 +44,12 @@ pub struct Run {
     pub open_tasks: u32,
     /// What its model calls used.
     pub usage: Usage,
+    /// What a person said that holds or ends it; `None` lets it go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halt: Option<Halt>,
+    /// The run that it goes on from: it took over what was finished there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<RunId>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When its agents were ready.
@@ -57,7 +69,7 @@ pub struct RunPlan<'a> {
     pub workflow: &'a Workflow,
     /// Checked inputs.
     pub inputs: Map<String, Value>,
-    /// One agent for each of the file, by its name there: in state `spawning`, or standing.
+    /// Its agents by their names in the run: in state `spawning`, or standing.
     pub agents: BTreeMap<String, (Agent, Workspace)>,
 }
 
@@ -94,6 +106,8 @@ impl RunPlan<'_> {
             total_tasks,
             open_tasks: total_tasks,
             usage: Usage::default(),
+            halt: None,
+            continues: None,
             created_at: moment.now,
             started_at: (!is_ready).then_some(moment.now),
             completed_at: None,
@@ -136,17 +150,17 @@ impl RunPlan<'_> {
             .collect();
         dependencies.sort_unstable();
         dependencies.dedup();
-        let (agent_id, required_capabilities) = match &step.assignee {
-            Assignee::Agent(name) => (
+        let (agent_id, required_capabilities) = match self.workflow.definition.seat(step) {
+            Seat::Agent(name) => (
                 self.agents.get(name).map(|(agent, _)| agent.id),
                 CapabilitySet::default(),
             ),
-            Assignee::Capabilities(set) => (None, set.clone()),
+            Seat::Pool(set) => (None, set),
         };
         Task {
             id,
             name: step.id.clone(),
-            description: step.prompt.clone(),
+            description: step.asked().to_owned(),
             agent_id,
             priority: step.priority,
             required_capabilities,
@@ -165,7 +179,11 @@ impl RunPlan<'_> {
             run_id: self.run_id,
             fence: 0,
             attempts: 0,
-            waiting: None,
+            waiting: step.approval.is_some().then(Task::unasked),
+            course: Course {
+                on_failure: step.on_failure,
+                ..Course::default()
+            },
             pool: None,
             usage: Usage::default(),
             version: 1,
@@ -277,7 +295,18 @@ impl Run {
         };
         self.error_message = error;
         self.completed_at = Some(moment.now);
-        // A standing agent outlives the run, and one may have been ended before it.
+        self.end_agents(agents, moment, &mut decision)?;
+        Ok(decision.with(Change::update(self)).telling(event))
+    }
+
+    /// Ends the agents that the run spawned: a standing agent outlives it, and one may have been ended
+    /// before it.
+    fn end_agents(
+        &self,
+        agents: Vec<Agent>,
+        moment: Moment<'_>,
+        decision: &mut Decision,
+    ) -> Result<(), IllegalTransition> {
         let own = |agent: &Agent| agent.run_id == Some(self.id);
         let living = |agent: &Agent| agent.state != AgentState::Terminated;
         for mut agent in agents {
@@ -293,7 +322,7 @@ impl Run {
             decision.events.push(self.agent_event(moment, &agent));
             decision.changes.push(Change::update(agent));
         }
-        Ok(decision.with(Change::update(self)).telling(event))
+        Ok(())
     }
 
     fn agent_event(&self, moment: Moment<'_>, agent: &Agent) -> NewEvent {

@@ -9,14 +9,20 @@ use serde_json::{Value, json};
 use crate::transition::{StateMachine, text_enum};
 use crate::{
     Agent, AgentId, AgentState, CapabilitySet, Change, Decision, EventType, IllegalTransition,
-    Moment, NewEvent, RunId, Severity, TaskId, Timestamp, Usage, WorkflowId,
+    Moment, NewEvent, OnFailure, RunId, Severity, TaskId, Timestamp, Usage, WorkflowId,
 };
 
+mod again;
+mod course;
+mod fan_out;
 mod orphans;
 mod pool;
+mod refusal;
 mod stop;
 mod wait;
 
+pub use again::Again;
+pub use course::{Course, Item};
 pub use orphans::Orphans;
 pub use pool::{AGEING, DELAYED, Pool, PoolHead, PoolQueue, PoolTask};
 pub use wait::TaskWait;
@@ -79,6 +85,10 @@ text_enum! {
         Requested = "requested",
         /// The agent that was to do it has ended, and no other can.
         AgentEnded = "agent_ended",
+        /// Nobody approved it in time.
+        NotApproved = "not_approved",
+        /// It is an item of a list, and another one failed.
+        ItemFailed = "item_failed",
     }
 }
 
@@ -86,7 +96,10 @@ impl CancelReason {
     /// Whether the workflow chose this way by itself, so that nothing is wrong.
     #[must_use]
     pub const fn is_skip(self) -> bool {
-        matches!(self, Self::ConditionFalse | Self::DependencySkipped)
+        matches!(
+            self,
+            Self::ConditionFalse | Self::DependencySkipped | Self::NotApproved
+        )
     }
 }
 
@@ -142,6 +155,9 @@ pub struct Task {
     pub fence: u64,
     /// How often an agent began it.
     pub attempts: u32,
+    /// Where it stands among the items, rounds and attempts of its step.
+    #[serde(default)]
+    pub course: Course,
     /// What its model calls used.
     pub usage: Usage,
     /// Row version; a commit that read an older one is refused.
@@ -161,14 +177,21 @@ impl Task {
         self.agent_id.is_none() || !self.required_capabilities.is_empty()
     }
 
-    /// Whether its end makes its run a failure by itself.
+    /// Whether its end makes its run a failure by itself: the one of an item is that of its fan-out.
     #[must_use]
     pub fn is_failure(&self) -> bool {
-        let is_stopped = matches!(
-            self.cancel_reason,
-            Some(CancelReason::AgentEnded | CancelReason::Requested)
-        );
-        self.state == TaskState::Failed || is_stopped
+        let is_bad = match self.cancel_reason {
+            Some(CancelReason::Requested) => return true,
+            Some(CancelReason::AgentEnded) => true,
+            Some(
+                CancelReason::ConditionFalse
+                | CancelReason::DependencySkipped
+                | CancelReason::DependencyFailed
+                | CancelReason::ItemFailed,
+            )
+            | None => self.state == TaskState::Failed,
+        };
+        is_bad && self.course.item.is_none() && self.course.on_failure == OnFailure::Fail
     }
 
     /// The order of the queue: priority first, then age, then id.
@@ -227,21 +250,18 @@ impl Task {
             EventType::TaskCompleted,
             format!("{} completed", self.name),
         );
-        let mut decision = Decision::default()
-            .with(Change::ReleaseSuccessors(self.id))
-            .with(Change::CloseTasks {
-                run_id: self.run_id,
-                count: 1,
-            })
-            .with(Change::update(self))
-            .telling(event);
+        let mut decision = Decision::default().telling(event);
+        decision.changes.extend(self.let_others_go_on());
+        decision.changes.push(self.closed(&[]));
+        decision.changes.push(Change::update(self));
         decision.changes.extend(agent.put_down(moment));
         Ok(decision)
     }
 
-    /// A running task ends badly, and with it everything that needs it.
+    /// A running task ends badly; what becomes of the tasks that need it is for its `on_failure` to
+    /// say.
     ///
-    /// `siblings` are the tasks of the same run.
+    /// `dependents` are the tasks that need it, directly or through others; more do no harm.
     ///
     /// # Errors
     /// The task is not running.
@@ -249,21 +269,13 @@ impl Task {
         mut self,
         agent: Agent,
         error: &str,
-        siblings: &[Self],
+        dependents: &[Self],
         moment: Moment<'_>,
     ) -> Result<Decision, IllegalTransition> {
         let event = self.end_badly(error, moment)?;
         let mut decision = Decision::default().telling(event);
-        let reached = self.spread(
-            siblings,
-            CancelReason::DependencyFailed,
-            moment,
-            &mut decision,
-        );
-        decision.changes.push(Change::CloseTasks {
-            run_id: self.run_id,
-            count: count(&reached).saturating_add(1),
-        });
+        let reached = self.end_for_others(dependents, moment, &mut decision);
+        decision.changes.push(self.closed(&reached));
         decision.changes.push(Change::update(self));
         decision.changes.extend(agent.put_down(moment));
         Ok(decision)
@@ -316,19 +328,19 @@ impl Task {
 
     /// An assigned task is not run because its `if` is false; what needs it is skipped too.
     ///
-    /// `siblings` are the tasks of the same run.
+    /// `dependents` are the tasks that need it, directly or through others; more do no harm.
     ///
     /// # Errors
     /// The task is not assigned.
     pub fn skip(
         mut self,
         condition: &str,
-        siblings: &[Self],
+        dependents: &[Self],
         moment: Moment<'_>,
     ) -> Result<Decision, IllegalTransition> {
         let mut decision = Decision::default();
         let reached = self.spread(
-            siblings,
+            dependents,
             CancelReason::DependencySkipped,
             moment,
             &mut decision,
@@ -336,10 +348,7 @@ impl Task {
         let why = format!("skipped: `if: {condition}` is false");
         let event = self.cancel(CancelReason::ConditionFalse, &why, moment)?;
         decision.events.insert(0, event);
-        decision.changes.push(Change::CloseTasks {
-            run_id: self.run_id,
-            count: count(&reached).saturating_add(1),
-        });
+        decision.changes.push(self.closed(&reached));
         decision.changes.push(Change::update(self));
         Ok(decision)
     }
@@ -355,19 +364,18 @@ impl Task {
         let mut reached = Vec::new();
         for doomed in dependents(siblings, self.id) {
             let mut doomed = doomed.clone();
-            let why = match reason {
-                CancelReason::DependencySkipped => {
-                    format!("skipped: it needs '{}', which was skipped", self.name)
-                }
-                CancelReason::Requested => {
-                    format!("it needs '{}', which was cancelled", self.name)
-                }
-                CancelReason::ConditionFalse
+            let how = match reason {
+                CancelReason::Requested => "was cancelled",
+                CancelReason::DependencySkipped if !self.state.is_final() => "was skipped",
+                CancelReason::DependencySkipped
+                | CancelReason::ConditionFalse
                 | CancelReason::DependencyFailed
-                | CancelReason::AgentEnded => {
-                    format!("it needs '{}', which failed", self.name)
-                }
+                | CancelReason::NotApproved
+                | CancelReason::AgentEnded
+                | CancelReason::ItemFailed => "failed",
             };
+            let skipped = if reason.is_skip() { "skipped: " } else { "" };
+            let why = format!("{skipped}it needs '{}', which {how}", self.name);
             // Only a queued dependent can be met here: it never ran, so the move is always allowed.
             if let Ok(event) = doomed.cancel(reason, &why, moment) {
                 reached.push(doomed.id);
@@ -378,7 +386,7 @@ impl Task {
         reached
     }
 
-    fn cancel(
+    pub(crate) fn cancel(
         &mut self,
         reason: CancelReason,
         why: &str,

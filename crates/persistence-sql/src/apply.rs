@@ -75,9 +75,15 @@ async fn apply_change(session: &mut impl Session, change: &Change) -> Result<()>
         Change::Create(row) => create(session, row).await,
         Change::Update(row) => update(session, row).await,
         Change::Delete { kind, id, version } => delete(session, *kind, *id, *version).await,
-        Change::ReleaseSuccessors(_) | Change::CountDependencies(_) | Change::CloseTasks { .. } => {
-            Ok(())
-        }
+        Change::ReleaseSuccessors(_)
+        | Change::ReleaseItem(_)
+        | Change::CountDependencies(_)
+        | Change::CloseTasks { .. } => Ok(()),
+        Change::FanOut {
+            run_id,
+            task_id,
+            count,
+        } => tasks::items::fan_out(session, *run_id, *task_id, *count).await,
         Change::BookUsage { task_id, usage, .. } => {
             usage::book(session, Booked::Task, task_id.uuid(), *usage).await
         }
@@ -88,6 +94,7 @@ async fn apply_change(session: &mut impl Session, change: &Change) -> Result<()>
         } => tasks::waits::postpone(session, *task_id, *wait, reason).await,
         Change::WakePool => tasks::pool::wake(session).await,
         Change::Wake { run_id, early } => tasks::waits::wake(session, *run_id, *early).await,
+        Change::WakeTask(task) => tasks::waits::wake_task(session, *task).await,
         Change::Watch {
             run_id,
             owner,

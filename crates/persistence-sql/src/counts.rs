@@ -21,6 +21,8 @@ pub(crate) struct Counts {
     used: BTreeMap<RunId, Usage>,
     /// Tasks whose successors wait for one task less.
     ended: Vec<TaskId>,
+    /// How many further items of a fan-out may begin.
+    let_go: BTreeMap<TaskId, u32>,
     /// New tasks that wait for others.
     waiting: Vec<TaskId>,
 }
@@ -38,15 +40,21 @@ impl Counts {
                     *self.used.entry(*run_id).or_default() += *usage;
                 }
                 Change::ReleaseSuccessors(task) => self.ended.push(*task),
+                Change::ReleaseItem(fan_out) => {
+                    let let_go = self.let_go.entry(*fan_out).or_default();
+                    *let_go = let_go.saturating_add(1);
+                }
                 Change::CountDependencies(task) => self.waiting.push(*task),
                 Change::Create(_)
                 | Change::Update(_)
                 | Change::Delete { .. }
+                | Change::FanOut { .. }
                 | Change::BeginEntry(_)
                 | Change::UpdateEntry(_)
                 | Change::Postpone { .. }
                 | Change::WakePool
                 | Change::Wake { .. }
+                | Change::WakeTask(_)
                 | Change::Watch { .. }
                 | Change::Progress { .. }
                 | Change::SendMessage(_)
@@ -59,6 +67,9 @@ impl Counts {
     pub(crate) async fn write(&self, session: &mut impl Session) -> Result<()> {
         for ended in self.ended.chunks(TASKS_PER_UPDATE) {
             tasks::release_successors(session, ended).await?;
+        }
+        for (fan_out, count) in &self.let_go {
+            tasks::items::release_items(session, *fan_out, *count).await?;
         }
         // After the others: one of this transaction may have ended what a new task waits for.
         for task in &self.waiting {

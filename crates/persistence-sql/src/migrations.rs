@@ -5,6 +5,8 @@ mod m0002_store;
 mod m0003_event_indexes;
 mod m0004_deliveries;
 mod m0005_waits;
+mod m0006_courses;
+mod m0007_control;
 mod m0008_pool;
 
 use std::collections::BTreeSet;
@@ -28,6 +30,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_event_indexes::Migration),
             Box::new(m0004_deliveries::Migration),
             Box::new(m0005_waits::Migration),
+            Box::new(m0006_courses::Migration),
+            Box::new(m0007_control::Migration),
             Box::new(m0008_pool::Migration),
         ]
     }

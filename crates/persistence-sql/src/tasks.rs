@@ -1,13 +1,17 @@
 //! Tasks, their edges and their leases.
 
+pub(crate) mod items;
+mod leases;
 pub(crate) mod pool;
 pub(crate) mod waits;
 
+pub(crate) use leases::{Requeue, check_fence, requeue, update_leased};
+
 use async_trait::async_trait;
 use fusion_core::{
-    AgentId, CancelReason, RunId, StateMachine, Task, TaskId, TaskState, WorkflowId,
+    AgentId, CancelReason, Course, RunId, StateMachine, Task, TaskId, TaskState, WorkflowId,
 };
-use fusion_persistence::{Error, Fence, Queue, Result, TaskFilter, TaskReader};
+use fusion_persistence::{Queue, Result, TaskFilter, TaskReader};
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::{Expr, SelectStatement};
 use sea_orm::{
@@ -70,6 +74,10 @@ pub(crate) mod table {
         pub not_before: Option<i64>,
         #[sea_orm(column_type = "Text", nullable)]
         pub wait_reason: Option<String>,
+        pub fan_out_id: Option<Uuid>,
+        pub item_index: Option<i32>,
+        #[sea_orm(column_type = "Text", nullable)]
+        pub course: Option<String>,
         pub pool: Option<String>,
         pub demanded: bool,
         pub pool_rank: i64,
@@ -134,6 +142,8 @@ impl Stored for Task {
         table::Column::LeaseUntil,
         table::Column::NotBefore,
         table::Column::WaitReason,
+        table::Column::FanOutId,
+        table::Column::ItemIndex,
         table::Column::Pool,
         table::Column::Demanded,
         table::Column::Turns,
@@ -143,6 +153,8 @@ impl Stored for Task {
     ];
 
     fn to_row(&self) -> Result<table::Model> {
+        let item = self.course.item.as_ref();
+        let index = item.map(|item| i32::try_from(item.index)).transpose();
         Ok(table::Model {
             id: self.id.uuid(),
             name: self.name.clone(),
@@ -171,6 +183,9 @@ impl Stored for Task {
             attempts: i32::try_from(self.attempts).map_err(|_| corrupt("task attempts"))?,
             not_before: self.waiting.as_ref().map(|it| it.until.timestamp_millis()),
             wait_reason: self.waiting.as_ref().map(|it| it.reason.clone()),
+            fan_out_id: item.map(|item| item.fan_out.uuid()),
+            item_index: index.map_err(|_| corrupt("task item"))?,
+            course: course_text(&self.course)?,
             pool: self.pool.map(|pool| pool::name_of(pool.project)),
             demanded: self.pool.is_some_and(|pool| pool.is_demanded),
             pool_rank: self.rank(),
@@ -223,6 +238,7 @@ impl Stored for Task {
             fence: unsigned(row.fence, "task fence")?,
             attempts: u32::try_from(row.attempts).map_err(|_| corrupt("task attempts"))?,
             waiting: waits::of_row(row.not_before, row.wait_reason)?,
+            course: json::from_text_option("task course", row.course.as_ref())?.unwrap_or_default(),
             pool: pool::of_row(row.pool, row.demanded)?,
             usage: usage.usage("task usage")?,
             version: unsigned(row.version, "task row version")?,
@@ -309,11 +325,23 @@ async fn write_new(
     })
 }
 
+/// What it needs; and an item is needed by the task that was fanned out.
 fn edges(task: &Task) -> impl Iterator<Item = edge::ActiveModel> {
-    task.dependencies.iter().map(|need| edge::ActiveModel {
+    let needs = task.dependencies.iter().map(|need| (*need, task.id));
+    let item = task.course.item.as_ref();
+    let edges = needs.chain(item.map(|item| (task.id, item.fan_out)));
+    edges.map(|(need, task)| edge::ActiveModel {
         depends_on: Set(need.uuid()),
-        task_id: Set(task.id.uuid()),
+        task_id: Set(task.uuid()),
     })
+}
+
+/// What most tasks have is not written.
+fn course_text(course: &Course) -> Result<Option<String>> {
+    let course = (*course != Course::default()).then_some(course);
+    course
+        .map(|course| json::to_text("task course", course))
+        .transpose()
 }
 
 /// One dependency less for each task that waits for one of `ended`, for each that it waits for: one
@@ -350,82 +378,6 @@ pub(crate) fn agents_of(run: RunId) -> SelectStatement {
         .into_query()
 }
 
-const fn leased() -> [&'static str; 2] {
-    [TaskState::Assigned.as_str(), TaskState::Running.as_str()]
-}
-
-/// Writes a task as long as the lease holds.
-pub(crate) async fn update_leased(
-    session: &mut impl Session,
-    task: &Task,
-    fence: Fence,
-) -> failure::Result<()> {
-    let held = Condition::all()
-        .add(table::Column::Fence.eq(signed(fence.number)))
-        .add(table::Column::State.is_in(leased()));
-    super::table::update_if(session, task, held).await
-}
-
-/// Refuses the batch unless the lease holds.
-pub(crate) async fn check_fence(session: &mut impl Session, fence: Fence) -> failure::Result<()> {
-    if is_fence_off() {
-        return Ok(());
-    }
-    let backend = session.backend();
-    let mut held = table::Entity::find_by_id(fence.task.uuid())
-        .select_only()
-        .column(table::Column::Fence)
-        .filter(table::Column::Fence.eq(signed(fence.number)))
-        .filter(table::Column::State.is_in(leased()));
-    if backend == DbBackend::Postgres {
-        // Nobody may take the task away before this batch is committed.
-        held = held.lock_exclusive();
-    }
-    let found = session.number("check a lease", held.build(backend)).await?;
-    found
-        .map(|_| ())
-        .ok_or_else(|| Error::Fenced { task: fence.task }.into())
-}
-
-/// By what right a task goes back to the queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Requeue {
-    /// Its worker gives it back.
-    ByHolder,
-    /// Its lease has run out.
-    WhenExpired,
-}
-
-/// Back to the queue, out of reach of the worker that had it.
-pub(crate) async fn requeue(
-    session: &mut impl Session,
-    fence: Fence,
-    right: Requeue,
-) -> failure::Result<()> {
-    let backend = session.backend();
-    let expired = match right {
-        Requeue::ByHolder => String::new(),
-        Requeue::WhenExpired => format!(" AND lease_until < {}", Dialect::from(backend).now_ms()),
-    };
-    let sql = format!(
-        "UPDATE tasks SET state = 'queued', fence = fence + 1, version = version + 1,
-           lease_owner = NULL, lease_until = NULL
-         WHERE id = $1 AND fence = $2 AND state IN ('assigned', 'running'){expired}"
-    );
-    let values: [Value; 2] = [fence.task.uuid().into(), signed(fence.number).into()];
-    let statement = Statement::from_sql_and_values(backend, sql, values);
-    match session.execute("give a task back", statement).await? {
-        1 => Ok(()),
-        _ => Err(Error::Fenced { task: fence.task }.into()),
-    }
-}
-
-/// For the control of the kill storm only: a test that passes without the fence proves nothing.
-fn is_fence_off() -> bool {
-    fail::fail_point!("persistence_sql::fence_off", |_| true);
-    false
-}
-
 #[async_trait]
 impl TaskReader for SqlStore {
     async fn tasks_of_run(&self, run: RunId) -> Result<Vec<Task>> {
@@ -454,6 +406,18 @@ impl TaskReader for SqlStore {
             }
         }
         Ok(found)
+    }
+
+    async fn downstream(&self, task: TaskId) -> Result<Vec<Task>> {
+        items::downstream(self.reader(), task).await
+    }
+
+    async fn items_of(&self, fan_out: TaskId) -> Result<Vec<Task>> {
+        items::items_of(self.reader(), fan_out).await
+    }
+
+    async fn has_failed_item(&self, fan_out: TaskId) -> Result<bool> {
+        items::has_failed_item(self.reader(), fan_out).await
     }
 
     async fn queue_of(&self, run: RunId) -> Result<Queue> {

@@ -25,6 +25,7 @@ mod claims;
 mod commits;
 mod entities;
 mod inboxes;
+mod items;
 mod listeners;
 mod lists;
 mod log;
@@ -46,6 +47,7 @@ pub use claims::*;
 pub use commits::*;
 pub use entities::*;
 pub use inboxes::*;
+pub use items::*;
 pub use listeners::*;
 pub use lists::*;
 pub use log::*;
@@ -202,6 +204,10 @@ macro_rules! store_conformance {
             a_standing_agent_works_for_the_run_that_gave_it_a_task,
             standing_agents_with_mail_are_found_while_they_are_idle,
             progress_leaves_the_version_of_an_agent_as_it_is,
+            a_list_waits_for_all_of_its_items,
+            items_of_a_list_begin_one_by_one_where_it_says_so,
+            a_failed_item_of_a_list_is_found,
+            the_tasks_that_need_one_are_found_however_far_they_are,
         }
     };
     (@rules $make:path, $($rule:ident,)*) => {$(

@@ -108,6 +108,25 @@ pub trait TaskReader {
     /// The store fails.
     async fn tasks_named(&self, run: RunId, names: &[String]) -> Result<Vec<Task>>;
 
+    /// The tasks that need a task, directly or through others, and have not ended, in the order they
+    /// were created. Costs in proportion to what comes after the task, not to its run.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn downstream(&self, task: TaskId) -> Result<Vec<Task>>;
+
+    /// The items that a task was fanned out into, in the order of their list.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn items_of(&self, fan_out: TaskId) -> Result<Vec<Task>>;
+
+    /// Whether an item of a task that was fanned out has failed.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn has_failed_item(&self, fan_out: TaskId) -> Result<bool>;
+
     /// What waits in the queue of a run.
     ///
     /// # Errors
@@ -128,6 +147,16 @@ pub trait TaskReader {
     /// # Errors
     /// The store fails.
     async fn expired_leases(&self, limit: u32) -> Result<Vec<Task>>;
+}
+
+/// Reads questions to people.
+#[async_trait]
+pub trait ApprovalReader {
+    /// Pending questions that have expired by the clock of the database. At most `limit`.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn overdue_approvals(&self, limit: u32) -> Result<Vec<Approval>>;
 }
 
 /// Reads journals.
@@ -325,6 +354,7 @@ reader! {
     WorkflowReader,
     AgentReader,
     TaskReader,
+    ApprovalReader,
     PoolReader,
     JournalReader,
     EventReader,

@@ -30,6 +30,9 @@ use script::{Answer, Script};
 ///     - text: "Done."
 /// ```
 ///
+/// Work that is begun anew (another attempt or round) has the entry `plan#2`, an item of a list
+/// `plan[0]`, both `plan[0]#2`, where the file has such entries; else that of the step.
+///
 /// `spawn_agent` reads the file; the turns use what was read, so that a change of the file in
 /// the middle of a run is not seen. Tokens are estimated from what was really sent, and the
 /// cost is known to be zero.

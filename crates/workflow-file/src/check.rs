@@ -14,6 +14,7 @@ use crate::read::Draft;
 pub(crate) fn whole(text: &str, draft: &Draft<'_>, faults: &mut Faults) {
     let numbers = edges::number_steps(draft, faults);
     let ancestors = edges::check(draft, &numbers, faults);
+    edges::check_shared(draft, &numbers, ancestors.as_ref(), faults);
     assignees::check(draft, faults);
     templates::Checker {
         text,

@@ -18,7 +18,7 @@ mod web;
 
 use std::collections::BTreeMap;
 
-use fusion_core::{StepSpec, WorkflowDefinition};
+use fusion_core::{DEFAULT_TIMEOUT_SECONDS, RetrySpec, StepSpec, WorkflowDefinition};
 
 use crate::fault::{Faults, RawFault};
 use crate::tree::{Kind, Node, Span};
@@ -27,9 +27,6 @@ use section::{Keys, Section, named};
 
 /// The largest prompt or instruction, in bytes.
 const MAX_TEXT_BYTES: usize = 256 * 1024;
-/// Seconds a step may take when the file does not say.
-const DEFAULT_TIMEOUT_SECONDS: u64 = 20 * 60;
-
 const WORKFLOW: Keys = Keys {
     known: &[
         "version",
@@ -47,8 +44,8 @@ const WORKFLOW: Keys = Keys {
 };
 
 const DEFAULTS: Keys = Keys {
-    known: &["timeout"],
-    later: &["retry"],
+    known: &["timeout", "retry"],
+    later: &[],
 };
 
 /// A workflow as it is written, with the places of all that must still be checked as a whole.
@@ -58,6 +55,8 @@ pub(crate) struct Draft<'n> {
     pub(crate) steps: Vec<StepDraft<'n>>,
     /// The templates of the workflow's outputs.
     pub(crate) outputs: Vec<Template<'n>>,
+    /// The names of its agents.
+    pub(crate) agent_names: Vec<Marked<'n>>,
     /// The agents that its message flow names.
     pub(crate) flow: Vec<Marked<'n>>,
     /// The providers and models of the agents: their expressions see what is known before a run.
@@ -85,7 +84,9 @@ pub(crate) struct StepDraft<'n> {
     pub(crate) agent: Option<Marked<'n>>,
     pub(crate) capabilities: Vec<Marked<'n>>,
     pub(crate) needs: Vec<Marked<'n>>,
-    /// The prompt and the condition.
+    /// The step in whose workspace it works.
+    pub(crate) shared_with: Option<Marked<'n>>,
+    /// What is asked, the conditions and the list.
     pub(crate) templates: Vec<Template<'n>>,
 }
 
@@ -101,6 +102,59 @@ pub(crate) struct Template<'n> {
     pub(crate) text: &'n str,
     pub(crate) written: &'n Span,
     pub(crate) kind: TemplateKind,
+    /// What it can name beside what all templates of its place can.
+    pub(crate) locals: Vec<Local>,
+}
+
+/// A name that only some templates of some steps can use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Local {
+    Item,
+    Index,
+    Round,
+    Previous,
+    Attempt,
+    Outputs,
+}
+
+impl Local {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Item,
+        Self::Index,
+        Self::Round,
+        Self::Previous,
+        Self::Attempt,
+        Self::Outputs,
+    ];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Item => "item",
+            Self::Index => "index",
+            Self::Round => "round",
+            Self::Previous => "previous",
+            Self::Attempt => "attempt",
+            Self::Outputs => "outputs",
+        }
+    }
+
+    /// Where it can be used.
+    pub(crate) const fn place(self) -> &'static str {
+        match self {
+            Self::Item | Self::Index => "what is asked in a step with `foreach`",
+            Self::Round | Self::Previous => {
+                "what is asked in a step with `repeat`, and its `until`"
+            }
+            Self::Attempt => "what is asked in a step",
+            Self::Outputs => "the `until` of a step with `repeat`",
+        }
+    }
+}
+
+/// What the steps have that do not say otherwise.
+pub(crate) struct Defaults {
+    timeout_seconds: u64,
+    retry: Option<RetrySpec>,
 }
 
 /// How a text holds expressions.
@@ -110,6 +164,8 @@ pub(crate) enum TemplateKind {
     Text,
     /// One expression, with or without `${{ }}`.
     Condition,
+    /// One `${{ }}` and nothing else: its value is a list.
+    List,
 }
 
 /// Reads the whole file. `None` when it is not a map at all.
@@ -131,10 +187,7 @@ pub(crate) fn workflow<'n>(root: &'n Node<'n>, faults: &mut Faults) -> Option<Dr
         .get("outputs", faults)
         .map(|node| read_outputs(node, faults))
         .unwrap_or_default();
-    let timeout = section
-        .get("defaults", faults)
-        .and_then(|node| read_default_timeout(node, faults))
-        .unwrap_or(DEFAULT_TIMEOUT_SECONDS);
+    let defaults = read_defaults(&section, faults);
     let flow = section
         .get("message_flow", faults)
         .map(|node| messages::flow(node, faults));
@@ -156,9 +209,10 @@ pub(crate) fn workflow<'n>(root: &'n Node<'n>, faults: &mut Faults) -> Option<Dr
         },
         steps: section
             .required("steps", faults)
-            .map(|node| steps::read(node, timeout, faults))
+            .map(|node| steps::read(node, &defaults, faults))
             .unwrap_or_default(),
         outputs: output_templates,
+        agent_names: agents.map(agents::names).unwrap_or_default(),
         flow: flow.unwrap_or_default(),
         choices: agents.map(models::choices).unwrap_or_default(),
     })
@@ -176,10 +230,20 @@ fn read_version(section: &Section<'_>, faults: &mut Faults) {
     }
 }
 
-fn read_default_timeout(node: &Node<'_>, faults: &mut Faults) -> Option<u64> {
-    let section = Section::open(node, "`defaults`", &DEFAULTS, faults)?;
-    let timeout = section.get("timeout", faults)?;
-    duration::seconds(timeout, "timeout", faults)
+fn read_defaults(workflow: &Section<'_>, faults: &mut Faults) -> Defaults {
+    let node = workflow.get("defaults", faults);
+    let section = node.and_then(|node| Section::open(node, "`defaults`", &DEFAULTS, faults));
+    let timeout = section.as_ref().and_then(|section| {
+        let node = section.get("timeout", faults)?;
+        duration::seconds(node, "timeout", faults)
+    });
+    Defaults {
+        timeout_seconds: timeout.unwrap_or(DEFAULT_TIMEOUT_SECONDS),
+        retry: section.and_then(|section| {
+            let node = section.get("retry", faults)?;
+            steps::flow::retry(node, "`defaults`", faults)
+        }),
+    }
 }
 
 fn read_outputs<'n>(
@@ -198,6 +262,7 @@ fn read_outputs<'n>(
             text: text.text,
             written: &node.written,
             kind: TemplateKind::Text,
+            locals: Vec::new(),
         });
     }
     (outputs, templates)

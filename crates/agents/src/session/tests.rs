@@ -44,6 +44,8 @@ fn text_step() -> TaskBrief {
         output_schema: None,
         verify: Vec::new(),
         command_timeout: Duration::from_secs(1),
+        renewal: 1,
+        journal_from: 0,
     }
 }
 
@@ -257,7 +259,7 @@ fn an_error_of_the_provider_ends_the_task_with_its_help() {
     assert_eq!(
         next(&text_step(), &[finished(1, EntryKind::Turn, outcome)]),
         Action::Fail(Failure {
-            code: ErrorCode::Unavailable,
+            code: ErrorCode::InvalidInput,
             message: message.into(),
             help: help.map(Into::into),
         })

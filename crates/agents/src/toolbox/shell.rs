@@ -168,6 +168,29 @@ fn ending(finished: &Finished) -> String {
     }
 }
 
+/// Runs the command that a step is. Its text is its output alone, unless it did not end by itself.
+pub(crate) async fn script(script: &str, place: &Place<'_>) -> Result<ToolOutcome, Stopped> {
+    let command = Command {
+        output_file: place.output_file.clone(),
+        ..command(Program::Shell(script.to_owned()), place.command_timeout)
+    };
+    match run(&command, place).await {
+        Ok(Finished {
+            exit: Exit::Cancelled,
+            ..
+        }) => Err(Stopped),
+        Ok(mut finished) => {
+            let whole = outcome(&finished);
+            let content = match whole.exit_code {
+                Some(_) => std::mem::take(&mut finished.output),
+                None => whole.content,
+            };
+            Ok(ToolOutcome { content, ..whole })
+        }
+        Err(why) => Ok(ToolOutcome::refused(why)),
+    }
+}
+
 /// Runs the `verify` commands of a step until one does not pass.
 pub(crate) async fn verify(
     commands: &[String],

@@ -94,6 +94,8 @@ impl Place {
             })),
             verify: Vec::new(),
             command_timeout: Duration::from_secs(20),
+            renewal: 1,
+            journal_from: 0,
         }
     }
 

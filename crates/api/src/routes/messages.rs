@@ -360,7 +360,8 @@ async fn listening(
     };
     let agents = app.reader().agents_of_run(run).await?;
     let agents = agents.into_iter().map(|(agent, _)| agent);
-    let hearing = agents.filter(|agent| agent.state != AgentState::Terminated && hears(agent));
+    let reads = |agent: &Agent| agent.state != AgentState::Terminated && !agent.is_runner();
+    let hearing = agents.filter(|agent| reads(agent) && hears(agent));
     let audience = Audience::Listeners(hearing.map(|agent| agent.id).collect());
     Ok((run, audience, topic.unwrap_or(TOPIC_OF_EVERYONE).to_owned()))
 }

@@ -235,15 +235,7 @@ fn definition(agent: &Agent, spec: AgentSpec) -> WorkflowDefinition {
 /// The step of a run that has one, whose prompt is an input.
 pub(crate) fn only_step(assignee: Assignee, input: &str, timeout_seconds: u64) -> StepSpec {
     StepSpec {
-        id: STEP.to_owned(),
-        assignee,
-        needs: Vec::new(),
-        condition: None,
-        prompt: format!("${{{{ inputs.{input} }}}}"),
-        outputs: BTreeMap::new(),
-        artifacts: Vec::new(),
-        verify: Vec::new(),
         timeout_seconds,
-        priority: 0,
+        ..StepSpec::new(STEP, assignee, format!("${{{{ inputs.{input} }}}}"))
     }
 }

@@ -121,7 +121,7 @@ impl Orphans<'_> {
             task.cancel(reason, &why, moment)?.severity(Severity::Error)
         };
         decision.events.push(event);
-        let mut reached = task.spread(siblings, CancelReason::DependencyFailed, moment, decision);
+        let mut reached = task.end_for_others(siblings, moment, decision);
         reached.push(task.id);
         decision.changes.push(Change::update(task));
         Ok(reached)

@@ -13,8 +13,8 @@ use serde_json::{Map, Value, json};
 use super::count;
 use crate::transition::StateMachine;
 use crate::{
-    AgentId, CapabilitySet, Change, Decision, EventType, IllegalTransition, Moment, NewEvent,
-    ProjectId, Run, RunId, Severity, Task, TaskId, TaskState, Timestamp, Usage, Workflow,
+    AgentId, CapabilitySet, Change, Course, Decision, EventType, IllegalTransition, Moment,
+    NewEvent, ProjectId, Run, RunId, Severity, Task, TaskId, TaskState, Timestamp, Usage, Workflow,
     WorkflowState,
 };
 
@@ -109,6 +109,8 @@ impl PoolTask<'_> {
             total_tasks: 1,
             open_tasks: 1,
             usage: Usage::default(),
+            halt: None,
+            continues: None,
             created_at: now,
             started_at: Some(now),
             completed_at: None,
@@ -123,6 +125,7 @@ impl PoolTask<'_> {
             description: self.description,
             agent_id: self.agent,
             waiting: None,
+            course: Course::default(),
             pool: Some(self.pool),
             priority: self.priority,
             required_capabilities: self.capabilities,

@@ -1,3 +1,5 @@
+mod course;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -52,6 +54,7 @@ pub(super) fn task(number: usize, state: TaskState, needs: &[usize]) -> Task {
         fence: 1,
         attempts: 0,
         waiting: None,
+        course: crate::Course::default(),
         pool: None,
         usage: Usage::default(),
         version: 1,
@@ -105,12 +108,15 @@ fn apply(tasks: &mut BTreeMap<TaskId, Task>, open: &mut i64, decision: &Decision
             Change::Create(_)
             | Change::Update(_)
             | Change::Delete { .. }
+            | Change::ReleaseItem(_)
+            | Change::FanOut { .. }
             | Change::BookUsage { .. }
             | Change::BeginEntry(_)
             | Change::CountDependencies(_)
             | Change::WakePool
             | Change::Postpone { .. }
             | Change::Wake { .. }
+            | Change::WakeTask(_)
             | Change::Watch { .. }
             | Change::Progress { .. }
             | Change::UpdateEntry(_)

@@ -92,8 +92,9 @@ async fn spec_of(store: &dyn Reader, agent: &Agent) -> Result<Option<AgentSpec>>
         return Ok(spec.and_then(|spec| serde_json::from_value(spec).ok()));
     };
     let run: Run = store.get(run).await?;
-    let mut workflow: Workflow = store.get(run.workflow_id).await?;
-    Ok(workflow.definition.agents.remove(&agent.name))
+    let workflow: Workflow = store.get(run.workflow_id).await?;
+    let of_file = workflow.definition.agent_of(&agent.name);
+    Ok(of_file.map(|(_, spec)| spec.clone()))
 }
 
 fn workspace_view(agent: &Agent, workspace: Option<&Workspace>) -> WorkspaceView {

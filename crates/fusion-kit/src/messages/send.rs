@@ -151,8 +151,8 @@ async fn run(
 /// Who gets it, and on which topic.
 fn audience(to: &To, agents: &[Agent], run: &Run) -> Result<(Audience, String), Problem> {
     let living = || {
-        let agents = agents.iter();
-        agents.filter(|agent| agent.state != AgentState::Terminated)
+        let readers = agents.iter().filter(|agent| !agent.is_runner());
+        readers.filter(|agent| agent.state != AgentState::Terminated)
     };
     match to {
         To::Agent(text) if text == EVERYONE => audience(&To::Everyone, agents, run),

@@ -75,7 +75,7 @@ const LIMIT: u32 = 200;
 const EXAMPLE: &str = "plan-implement-review.yaml";
 
 /// What must be the same whatever happened on the way.
-async fn result(project: &Project) -> Value {
+pub(crate) async fn result(project: &Project) -> Value {
     let shown = project.shown().await;
     let steps = shown["steps"].as_array().unwrap().iter();
     let steps: BTreeMap<&str, Value> = steps

@@ -27,6 +27,7 @@ async fn every_example_is_valid() {
         }
     }
     let all = [
+        "fan-out",
         "grants",
         "hello",
         "local-model",
@@ -50,6 +51,27 @@ async fn hello_greets_and_says_that_its_answer_is_scripted() {
     assert!(ended.stdout.contains(said), "{}", ended.stdout);
     ended.says(&[said, "(no model is called)"]);
     assert_eq!(project.shown().await["outputs"]["name"], "Ada");
+}
+
+#[tokio::test]
+async fn fan_out_writes_each_chapter_tries_again_polishes_and_counts() {
+    let project = Project::of_examples();
+    let run = project
+        .run(["run", "fan-out.yaml", "--json"])
+        .await
+        .expect(0)
+        .json();
+    let outputs = json!({
+        "titles": ["On Rust", "On bees", "On tea"],
+        "preface": "Three short chapters.",
+        "words": 12,
+    });
+    assert_eq!(run["outputs"], outputs);
+    let attempts = |id| step(&run, id)["attempts"].clone();
+    assert_eq!(
+        (attempts("preface"), attempts("count")),
+        (json!(2), json!(1))
+    );
 }
 
 #[tokio::test]

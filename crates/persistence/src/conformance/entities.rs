@@ -229,6 +229,8 @@ pub async fn runs_are_kept_as_written(store: &dyn Store) {
         is_standalone: false,
         open_tasks: 0,
         usage: Usage::default(),
+        halt: None,
+        continues: None,
         created_at: at(1),
         started_at: None,
         completed_at: None,
@@ -253,6 +255,7 @@ pub async fn tasks_are_kept_as_written(store: &dyn Store) {
             error_message: kept.error_message.clone(),
             cancel_reason: kept.cancel_reason,
             attempts: kept.attempts,
+            course: kept.course.clone(),
             version: kept.version,
             ..first.clone()
         };

@@ -39,16 +39,11 @@ pub(super) fn at(seconds: i64) -> Timestamp {
 
 pub(super) fn step(id: &str, assignee: Assignee, needs: &[&str], priority: i32) -> StepSpec {
     StepSpec {
-        id: id.to_owned(),
-        assignee,
         needs: needs.iter().map(|need| (*need).to_owned()).collect(),
-        condition: None,
-        prompt: format!("do {id}"),
-        outputs: BTreeMap::new(),
         artifacts: vec!["projects/**".to_owned()],
-        verify: vec![],
         timeout_seconds: 60,
         priority,
+        ..StepSpec::new(id, assignee, format!("do {id}"))
     }
 }
 
@@ -184,6 +179,7 @@ pub(super) fn workflow(
     steps: Vec<StepSpec>,
 ) -> Workflow {
     let spec = AgentSpec {
+        count: 1,
         provider: "scripted".to_owned(),
         model: "m".to_owned(),
         capabilities: ["x"].into_iter().collect(),

@@ -2,9 +2,9 @@
 
 use fusion_core::{
     Agent, AgentState, ApiToken, Approval, ApprovalState, AuthType, CancelReason, Capability,
-    CapabilitySet, Cost, DeliveryStatus, IdSource, Letter, Message, Project, ProviderConfig,
-    RateLimits, ResourceMetrics, Row, Run, Sealed, Task, TaskState, TaskWait, Timestamp,
-    TokenScope, Usage, Workflow, WorkflowState, Workspace,
+    CapabilitySet, Cost, Course, DeliveryStatus, Halt, HaltKind, IdSource, Item, Letter, Message,
+    OnFailure, Project, ProviderConfig, RateLimits, ResourceMetrics, Row, Run, Sealed, Task,
+    TaskState, TaskWait, Timestamp, TokenScope, Usage, Workflow, WorkflowState, Workspace,
 };
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -187,6 +187,22 @@ impl World {
                 until: Timestamp::from_timestamp_millis(9_123).unwrap(),
                 reason: ODD.to_owned(),
             }),
+            course: Course {
+                on_failure: OnFailure::Skip,
+                item: Some(Item {
+                    fan_out: tasks["one"].id,
+                    index: i32::MAX.unsigned_abs(),
+                    value: odd_json(),
+                    gated: true,
+                }),
+                items: Some(u32::MAX),
+                rounds: 1,
+                previous: Some(odd_json()),
+                failures: 2,
+                last_error: Some(ODD.to_owned()),
+                journal_from: 3,
+                renewals: 4,
+            },
             usage: usage(MOST),
             version: 1,
         }
@@ -217,6 +233,7 @@ impl World {
             fence: 0,
             attempts: 0,
             waiting: None,
+            course: Course::default(),
             usage: Usage::default(),
             version: 1,
         }
@@ -236,6 +253,12 @@ impl World {
             is_standalone: false,
             open_tasks: 3,
             usage: usage(MOST),
+            halt: Some(Halt {
+                kind: HaltKind::Now,
+                since: at(2),
+                by: ODD.to_owned(),
+            }),
+            continues: Some(self.sample.run.id),
             created_at: early(),
             started_at: Some(at(3)),
             completed_at: Some(late()),
@@ -311,6 +334,7 @@ impl World {
             task_id: self.sample.tasks["one"].id,
             run_id: Some(self.sample.run.id),
             question: ODD.to_owned(),
+            subject: odd_json(),
             subject_hash: ODD.to_owned(),
             requested_by: Some(self.sample.agents["a"].id),
             state: ApprovalState::Approved,

@@ -119,12 +119,19 @@ impl Script {
         Ok(())
     }
 
-    /// The answer of a turn, counted from 1.
-    pub(super) fn answer(&self, step: &str, turn: u32) -> Result<&Answer> {
-        let answers = self
-            .steps
-            .value
-            .get(step)
+    /// The answer of a turn, counted from 1. Work that is begun anew, or done for an item of a list,
+    /// has answers of its own where the file has such an entry: `build[1]#2` is the second time of the
+    /// second item of the step `build`; then comes `build[1]`, then `build#2`, then `build`.
+    pub(super) fn answer(&self, place: &str, turn: u32) -> Result<&Answer> {
+        let (task, renewal) = place
+            .split_once('#')
+            .map_or((place, None), |(task, number)| (task, Some(number)));
+        let step = task.split('[').next().unwrap_or(task);
+        let anew = renewal.map(|number| format!("{step}#{number}"));
+        let names = [Some(place), Some(task), anew.as_deref(), Some(step)];
+        let mut known = names.into_iter().flatten();
+        let answers = known
+            .find_map(|name| self.steps.value.get(name))
             .ok_or_else(|| self.unknown_step(step))?;
         usize::try_from(turn)
             .ok()

@@ -7,12 +7,16 @@ use fusion_core::CapabilitySet;
 use crate::fault::{Faults, RawFault};
 use crate::read::{Draft, Marked, StepDraft};
 
+/// Agents of a run at most.
+const MAX_AGENTS: u64 = 1_000;
+
 pub(super) fn check(draft: &Draft<'_>, faults: &mut Faults) {
     let agents = &draft.workflow().agents;
     let offered: BTreeSet<&str> = agents
         .values()
         .flat_map(|agent| agent.capabilities.iter())
         .collect();
+    check_copies(draft, faults);
     for agent in &draft.flow {
         check_agent(agent, draft, faults);
     }
@@ -21,6 +25,31 @@ pub(super) fn check(draft: &Draft<'_>, faults: &mut Faults) {
             check_agent(agent, draft, faults);
         }
         check_capabilities(step, draft, &offered, faults);
+    }
+}
+
+/// Several agents of one name are called after it, with a number.
+fn check_copies(draft: &Draft<'_>, faults: &mut Faults) {
+    let workflow = draft.workflow();
+    for name in &draft.agent_names {
+        let copies = name.text.rsplit_once('-').and_then(|(base, number)| {
+            let spec = workflow.agents.get(base).filter(|spec| spec.count > 1)?;
+            let number: u32 = number.parse().ok()?;
+            (1..=spec.count)
+                .contains(&number)
+                .then_some((base, spec.count))
+        });
+        if let Some((base, count)) = copies {
+            let message = format!("'{}' is one of the {count} agents '{base}'", name.text);
+            faults.add(RawFault::new(message, &name.span).help("give one of them another name"));
+        }
+    }
+    let copies = workflow.agents.values().map(|spec| u64::from(spec.count));
+    let total: u64 = copies.sum();
+    if let (true, Some(last)) = (total > MAX_AGENTS, draft.agent_names.last()) {
+        let message =
+            format!("the workflow has {total} agents in all, and {MAX_AGENTS} are the limit");
+        faults.add(RawFault::new(message, &last.span).help("lower the `count` of some"));
     }
 }
 

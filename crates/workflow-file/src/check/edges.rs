@@ -28,6 +28,41 @@ pub(super) fn number_steps<'d>(draft: &'d Draft<'_>, faults: &mut Faults) -> Num
     numbers
 }
 
+/// Tells every workspace that a step can't share.
+pub(super) fn check_shared(
+    draft: &Draft<'_>,
+    numbers: &Numbers<'_>,
+    ancestors: Option<&Ancestors>,
+    faults: &mut Faults,
+) {
+    for (own, step) in draft.steps.iter().enumerate() {
+        let Some(shared) = &step.shared_with else {
+            continue;
+        };
+        let id = &step.spec.id;
+        let Some(number) = numbers.get(shared.text).copied() else {
+            let ids = draft.steps.iter().map(|step| step.spec.id.as_str());
+            let help = faults.hint(shared.text, "steps", ids);
+            let message = format!("there is no step '{}'", shared.text);
+            faults.add(RawFault::new(message, &shared.span).help(help));
+            continue;
+        };
+        if ancestors.is_some_and(|ancestors| !ancestors.contains(own, number)) {
+            let message = format!("step '{id}' does not need '{}'", shared.text);
+            let help = format!("add `{}` to its `needs`", shared.text);
+            faults.add(RawFault::new(message, &shared.span).help(help));
+        } else if draft
+            .steps
+            .get(number)
+            .is_some_and(|step| step.spec.foreach.is_some())
+        {
+            let message = format!("step '{}' has several workspaces", shared.text);
+            let help = "a step with `foreach` is done by whoever is free";
+            faults.add(RawFault::new(message, &shared.span).help(help));
+        }
+    }
+}
+
 /// Tells every wrong edge; gives the order of the steps if there is one.
 pub(super) fn check(
     draft: &Draft<'_>,

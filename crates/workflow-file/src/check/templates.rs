@@ -6,7 +6,7 @@ use crate::check::Numbers;
 use crate::check::ancestors::Ancestors;
 use crate::expression::{Engine, Mention, Name, Part, Syntax, condition_part, mentions, parts};
 use crate::fault::{Faults, RawFault};
-use crate::read::{Draft, Template, TemplateKind};
+use crate::read::{Draft, Local, Template, TemplateKind};
 use crate::tree::Span;
 
 /// What an expression may start with.
@@ -14,7 +14,9 @@ const ROOTS: [&str; 4] = ["inputs", "run", "steps", "workflow"];
 /// What one may start with that is evaluated before the run is there.
 const EARLY_ROOTS: [&str; 2] = ["inputs", "workflow"];
 /// What a step has for expressions.
-const STEP_FIELDS: [&str; 3] = ["artifacts", "outputs", "status"];
+const STEP_FIELDS: [&str; 4] = ["artifacts", "error", "outputs", "status"];
+/// What a command gives.
+const COMMAND_OUTPUTS: [&str; 2] = ["exit_code", "output"];
 
 pub(super) struct Checker<'c, 'n> {
     pub(super) text: &'c str,
@@ -64,6 +66,7 @@ impl Checker<'_, '_> {
         let text = site.template.text;
         let found = match site.template.kind {
             TemplateKind::Text => parts(text),
+            TemplateKind::List => parts(text).and_then(|parts| only_part(text, parts)),
             TemplateKind::Condition => condition_part(text).map(|part| vec![part]),
         };
         let parts = match found {
@@ -116,6 +119,9 @@ impl Checker<'_, '_> {
         {
             return Some(wrong);
         }
+        if let Some(local) = Local::ALL.iter().find(|local| local.name() == root.text) {
+            return self.check_local(*local, path, site, faults);
+        }
         match (root.text, rest) {
             ("inputs", [name, ..]) => {
                 let inputs = &self.draft.workflow().inputs;
@@ -136,10 +142,34 @@ impl Checker<'_, '_> {
             ("steps", [id, rest @ ..]) => self.check_step(id, rest, site, faults),
             _ => {
                 let message = format!("unknown variable `{}`", root.text);
-                let help = faults.hint(root.text, "variables", ROOTS.into_iter());
+                let locals = site.template.locals.iter().map(|local| local.name());
+                let known = ROOTS.into_iter().chain(locals);
+                let help = faults.hint(root.text, "variables", known);
                 Some(Wrong::at(root, message, help))
             }
         }
+    }
+
+    /// A name that only some templates can use; the fields of a round's outputs are those of its step.
+    fn check_local(
+        &self,
+        local: Local,
+        path: &[Name<'_>],
+        site: &Site<'_>,
+        faults: &Faults,
+    ) -> Option<Wrong> {
+        let (root, rest) = path.split_first()?;
+        if !site.template.locals.contains(&local) {
+            let message = format!("there is no `{}` here", root.text);
+            let help = format!("it is known in {}", local.place());
+            return Some(Wrong::at(root, message, help));
+        }
+        let (Local::Outputs | Local::Previous, Some(field), Sees::Before(step)) =
+            (local, rest.first(), site.sees)
+        else {
+            return None;
+        };
+        check_output(field, &self.draft.steps.get(step)?.spec, faults)
     }
 
     fn check_step(
@@ -165,6 +195,14 @@ impl Checker<'_, '_> {
         }
         let spec = &self.draft.steps.get(number)?.spec;
         match rest.first() {
+            Some(output) if field.text == "outputs" && spec.foreach.is_some() => {
+                let message = format!("the outputs of the step '{}' are a list", spec.id);
+                let help = format!(
+                    "it has `foreach`: write for example `steps.{}.outputs | map(attribute='{}')`",
+                    spec.id, output.text
+                );
+                Some(Wrong::at(output, message, help))
+            }
             Some(output) if field.text == "outputs" => check_output(output, spec, faults),
             Some(_) | None => None,
         }
@@ -223,6 +261,20 @@ impl Checker<'_, '_> {
         } else {
             start..start + OPEN.len()
         }
+    }
+}
+
+/// The one expression of a template that must hold nothing else.
+fn only_part<'t>(text: &str, parts: Vec<Part<'t>>) -> Result<Vec<Part<'t>>, Syntax> {
+    let blank = |part: &Part<'_>| matches!(part, Part::Text(text) if text.trim().is_empty());
+    let mut only: Vec<Part<'t>> = parts.into_iter().filter(|part| !blank(part)).collect();
+    match (only.pop(), only.is_empty()) {
+        (Some(part @ Part::Expression { .. }), true) => Ok(vec![part]),
+        _ => Err(Syntax {
+            problem: "`foreach` must be one expression whose value is a list, such as ${{ inputs.files }}"
+                .to_owned(),
+            range: 0..text.len(),
+        }),
     }
 }
 
@@ -300,9 +352,11 @@ fn check_field(
     ))
 }
 
-/// A step that declares no outputs gives its text.
+/// A step that declares no outputs gives its text, a command what it ended with.
 fn check_output(name: &Name<'_>, step: &StepSpec, faults: &Faults) -> Option<Wrong> {
-    let known = if step.outputs.is_empty() {
+    let known = if step.command.is_some() {
+        COMMAND_OUTPUTS.to_vec()
+    } else if step.outputs.is_empty() {
         vec!["text"]
     } else {
         step.outputs.keys().map(String::as_str).collect()

@@ -13,6 +13,8 @@ use crate::tree::{Kind, Node};
 
 const MAX_AGENTS: usize = 1_000;
 const MAX_TURNS: u32 = 200;
+/// Agents of one name.
+const MAX_COUNT: u32 = 100;
 /// How often the same call may be made; one is no repeat.
 const REPEATS: RangeInclusive<u32> = 2..=100;
 /// Tokens that a model is given to read at once.
@@ -23,6 +25,7 @@ const AGENT: Keys = Keys {
         "provider",
         "model",
         "capabilities",
+        "count",
         "instructions",
         "tools",
         "max_turns",
@@ -59,6 +62,12 @@ pub(super) fn read(node: &Node<'_>, faults: &mut Faults) -> BTreeMap<String, Age
     agents
 }
 
+/// The names of the agents, where they stand.
+pub(super) fn names<'n>(node: &'n Node<'n>) -> Vec<Marked<'n>> {
+    let entries = named(node, "agents", &mut Faults::default());
+    entries.into_iter().map(|(name, _)| name).collect()
+}
+
 fn read_one(name: &str, node: &Node<'_>, faults: &mut Faults) -> AgentSpec {
     let Some(section) = Section::open(node, format!("agent '{name}'"), &AGENT, faults) else {
         return empty();
@@ -75,6 +84,9 @@ fn read_one(name: &str, node: &Node<'_>, faults: &mut Faults) -> AgentSpec {
             .into_iter()
             .map(|name| name.text)
             .collect();
+    }
+    if let Some(node) = section.get("count", faults) {
+        agent.count = value::whole_number(node, "count", 1..=MAX_COUNT, faults).unwrap_or(1);
     }
     if let Some(node) = section.get("instructions", faults) {
         let instructions = value::long_text(node, "instructions", faults);

@@ -119,6 +119,7 @@ fn template<'n>(node: &'n Node<'n>) -> Option<Template<'n>> {
             text: text.as_ref(),
             written: &node.written,
             kind: TemplateKind::Text,
+            locals: Vec::new(),
         }),
         Kind::Map(_) | Kind::List(_) | Kind::Number(_) | Kind::Boolean(_) | Kind::Null => None,
     }

@@ -1,12 +1,17 @@
 //! The `steps` of a workflow.
 
+mod approval;
+mod command;
+pub(super) mod flow;
 mod results;
 
 use fusion_core::{Assignee, StepSpec};
 
 use crate::fault::{Faults, RawFault};
 use crate::read::section::{Keys, Section};
-use crate::read::{Marked, StepDraft, Template, TemplateKind, agents, duration, name, value};
+use crate::read::{
+    Defaults, Local, Marked, StepDraft, Template, TemplateKind, agents, duration, name, value,
+};
 use crate::tree::{Kind, Node};
 
 const MAX_STEPS: usize = 10_000;
@@ -25,31 +30,22 @@ const STEP: Keys = Keys {
         "timeout",
         "priority",
         "workspace",
-    ],
-    later: &[
-        "foreach",
-        "repeat",
         "approval",
         "run",
+        "repeatable",
         "retry",
         "on_failure",
-        "budget",
-        "workflow",
+        "foreach",
+        "max_parallel",
+        "repeat",
     ],
+    later: &["budget", "workflow"],
 };
 
-const WORKSPACE: Keys = Keys {
-    known: &["type"],
-    later: &[],
-};
-
-/// Kinds of workspace that the format has and this version does not build yet.
-const LATER_WORKSPACES: [&str; 2] = ["worktree", "shared"];
-
-/// Reads all steps; `timeout` is what a step takes that does not name its own.
+/// Reads all steps; `defaults` is what a step has that does not say otherwise.
 pub(super) fn read<'n>(
     node: &'n Node<'n>,
-    timeout: u64,
+    defaults: &Defaults,
     faults: &mut Faults,
 ) -> Vec<StepDraft<'n>> {
     let Kind::List(items) = &node.kind else {
@@ -67,14 +63,14 @@ pub(super) fn read<'n>(
         .iter()
         .take(MAX_STEPS)
         .enumerate()
-        .filter_map(|(number, item)| read_one(number + 1, item, timeout, faults))
+        .filter_map(|(number, item)| read_one(number + 1, item, defaults, faults))
         .collect()
 }
 
 fn read_one<'n>(
     number: usize,
     node: &'n Node<'n>,
-    timeout: u64,
+    defaults: &Defaults,
     faults: &mut Faults,
 ) -> Option<StepDraft<'n>> {
     let section = Section::open(node, owner(number, node), &STEP, faults)?;
@@ -89,40 +85,76 @@ fn read_one<'n>(
         .get("needs", faults)
         .map(|node| value::texts(node, "needs", "step ids", faults))
         .unwrap_or_default();
+    let shared_with = command::workspace(&section, faults);
     let mut templates = Vec::new();
-    let condition = read_condition(&section, &mut templates, faults);
-    let prompt = read_prompt(&section, &mut templates, faults);
-    check_workspace(&section, faults);
+    let mut spec = read_spec(&section, defaults, &mut templates, faults);
+    if let Some(command) = &mut spec.command {
+        command.shared_with = shared_with.as_ref().map(|step| step.text.to_owned());
+    }
+    if let Some(id) = &id {
+        id.text.clone_into(&mut spec.id);
+    }
+    spec.needs = needs.iter().map(|need| need.text.to_owned()).collect();
+    spec.assignee = match &agent {
+        Some(agent) => Assignee::Agent(agent.text.to_owned()),
+        None if section.key("run").is_some() => Assignee::Runner,
+        None => Assignee::Capabilities(capabilities.iter().map(|name| name.text).collect()),
+    };
+    Some(StepDraft {
+        spec,
+        id: id.map_or_else(|| section.start().clone(), |id| id.span),
+        agent,
+        capabilities,
+        needs,
+        shared_with,
+        templates,
+    })
+}
+
+/// What a step says beside its id, its needs and who does it.
+fn read_spec<'n>(
+    section: &Section<'n>,
+    defaults: &Defaults,
+    templates: &mut Vec<Template<'n>>,
+    faults: &mut Faults,
+) -> StepSpec {
+    let locals = locals(section);
     let own_timeout = section
         .get("timeout", faults)
         .and_then(|node| duration::seconds(node, "timeout", faults));
     let priority = section
         .get("priority", faults)
         .and_then(|node| value::whole_number(node, "priority", i32::MIN..=i32::MAX, faults));
-    Some(StepDraft {
-        spec: StepSpec {
-            id: id
-                .as_ref()
-                .map_or_else(String::new, |id| id.text.to_owned()),
-            assignee: match &agent {
-                Some(agent) => Assignee::Agent(agent.text.to_owned()),
-                None => Assignee::Capabilities(capabilities.iter().map(|name| name.text).collect()),
-            },
-            needs: needs.iter().map(|need| need.text.to_owned()).collect(),
-            condition,
-            prompt,
-            outputs: results::outputs(&section, faults),
-            artifacts: results::artifacts(&section, faults),
-            verify: read_verify(&section, faults),
-            timeout_seconds: own_timeout.unwrap_or(timeout),
-            priority: priority.unwrap_or(0),
-        },
-        id: id.map_or_else(|| section.start().clone(), |id| id.span),
-        agent,
-        capabilities,
-        needs,
-        templates,
-    })
+    let retry = section.get("retry", faults);
+    let retry = retry.and_then(|node| flow::retry(node, section.owner(), faults));
+    StepSpec {
+        condition: read_condition(section, templates, faults),
+        prompt: read_prompt(section, &locals, templates, faults),
+        outputs: results::outputs(section, faults),
+        artifacts: results::artifacts(section, faults),
+        verify: read_verify(section, faults),
+        timeout_seconds: own_timeout.unwrap_or(defaults.timeout_seconds),
+        priority: priority.unwrap_or(0),
+        retry: retry.or(defaults.retry),
+        on_failure: flow::on_failure(section, faults),
+        command: command::read(section, &locals, templates, faults),
+        foreach: flow::foreach(section, templates, faults),
+        repeat: flow::repeat(section, &locals, templates, faults),
+        approval: approval::read(section, templates, faults),
+        ..StepSpec::new("", Assignee::Runner, "")
+    }
+}
+
+/// The names that what is asked can hold in this step alone.
+fn locals(section: &Section<'_>) -> Vec<Local> {
+    let mut locals = vec![Local::Attempt];
+    if section.key("foreach").is_some() {
+        locals.extend([Local::Item, Local::Index]);
+    }
+    if section.key("repeat").is_some() {
+        locals.extend([Local::Round, Local::Previous]);
+    }
+    locals
 }
 
 /// "step 'plan'", or "step 3" as long as it has no id.
@@ -142,6 +174,9 @@ fn read_assignee<'n>(
     section: &Section<'n>,
     faults: &mut Faults,
 ) -> (Option<Marked<'n>>, Vec<Marked<'n>>) {
+    if section.key("run").is_some() {
+        return (None, Vec::new());
+    }
     match (section.key("agent"), section.key("capabilities")) {
         (None, None) => {
             let message = format!("{} has neither `agent` nor `capabilities`", section.owner());
@@ -181,15 +216,20 @@ fn read_condition<'n>(
         text: text.text,
         written: &node.written,
         kind: TemplateKind::Condition,
+        locals: Vec::new(),
     });
     Some(text.text.to_owned())
 }
 
 fn read_prompt<'n>(
     section: &Section<'n>,
+    locals: &[Local],
     templates: &mut Vec<Template<'n>>,
     faults: &mut Faults,
 ) -> String {
+    if section.key("run").is_some() {
+        return String::new();
+    }
     let Some(node) = section.required("prompt", faults) else {
         return String::new();
     };
@@ -200,6 +240,7 @@ fn read_prompt<'n>(
         text: text.text,
         written: &node.written,
         kind: TemplateKind::Text,
+        locals: locals.to_vec(),
     });
     text.text.to_owned()
 }
@@ -212,28 +253,4 @@ fn read_verify(section: &Section<'_>, faults: &mut Faults) -> Vec<String> {
         .into_iter()
         .map(|command| command.text.to_owned())
         .collect()
-}
-
-/// Every step works in a directory; the key is there for the kinds to come.
-fn check_workspace(section: &Section<'_>, faults: &mut Faults) {
-    let Some(node) = section.get("workspace", faults) else {
-        return;
-    };
-    let kind = if let Kind::Text(_) = node.kind {
-        Some(node)
-    } else {
-        Section::open(node, "`workspace`", &WORKSPACE, faults)
-            .and_then(|workspace| workspace.required("type", faults))
-    };
-    let Some(kind) = kind.and_then(|node| value::text(node, "type", faults)) else {
-        return;
-    };
-    if LATER_WORKSPACES.contains(&kind.text) {
-        let message = format!("a workspace of type `{}` is not supported yet", kind.text);
-        faults.add(RawFault::new(message, &kind.span).help("use `directory`"));
-    } else if kind.text != "directory" {
-        let help = faults.hint(kind.text, "types", ["directory"].into_iter());
-        let message = format!("unknown type of workspace `{}`", kind.text);
-        faults.add(RawFault::new(message, &kind.span).help(help));
-    }
 }

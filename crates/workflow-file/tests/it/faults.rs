@@ -122,7 +122,7 @@ x-layout: ~
             "4:31 unknown key `eur` in the `budget` of the workflow [the keys are: usd, tokens]",
             "5:1 `providers` is not supported yet [leave the key out]",
             "6:21 `timeout` must be a time such as 90s, 20m or 2h [write 20s for seconds]",
-            "6:25 `retry` is not supported yet [leave the key out]",
+            "6:32 `retry` of `defaults` has no `max_attempts`",
             "7:8 `steps` has no step",
         ],
     );
@@ -170,7 +170,7 @@ steps:
             "13:109 `max_tokens` must be a whole number from 1 to 4294967295",
             "13:127 `temperature` must be a number from 0 to 2",
             "13:144 `capabilities` must be a list of capability names",
-            "14:6 agent 'c' must be a map [its keys are: provider, model, capabilities, instructions, tools, max_turns, max_repeats, context_tokens, max_tokens, temperature, fallback_models, provider_options, budget, subscriptions, web, sandbox]",
+            "14:6 agent 'c' must be a map [its keys are: provider, model, capabilities, count, instructions, tools, max_turns, max_repeats, context_tokens, max_tokens, temperature, fallback_models, provider_options, budget, subscriptions, web, sandbox]",
         ],
     );
 }
@@ -266,28 +266,14 @@ steps:
 - id: none
   agent: a
   prompt: x
-  foreach: x
-  repeat: x
-  approval: x
-  run: x
-  retry: x
-  on_failure: x
   budget: x
   workflow: x
   workspace: {type: worktree}
-- {id: b, agent: a, prompt: x, workspace: shared}
 "#,
         &[
-            "8:3 `foreach` is not supported yet [leave the key out]",
-            "9:3 `repeat` is not supported yet [leave the key out]",
-            "10:3 `approval` is not supported yet [leave the key out]",
-            "11:3 `run` is not supported yet [leave the key out]",
-            "12:3 `retry` is not supported yet [leave the key out]",
-            "13:3 `on_failure` is not supported yet [leave the key out]",
-            "14:3 `budget` is not supported yet [leave the key out]",
-            "15:3 `workflow` is not supported yet [leave the key out]",
-            "16:21 a workspace of type `worktree` is not supported yet [use `directory`]",
-            "17:43 a workspace of type `shared` is not supported yet [use `directory`]",
+            "8:3 `budget` is not supported yet [leave the key out]",
+            "9:3 `workflow` is not supported yet [leave the key out]",
+            "10:21 a workspace of type `worktree` is not supported yet [use `directory`]",
         ],
     );
 }
@@ -335,7 +321,7 @@ steps:
             "16:12 `timeout` must be a time such as 90s, 20m or 2h [write 90s for seconds]",
             "17:14 unknown type of workspace `sharde` [the types are: directory]",
             "21:12 `timeout` must be a time such as 90s, 20m or 2h",
-            "22:15 unknown key `kind` in `workspace` [the keys are: type]",
+            "22:15 unknown key `kind` in `workspace` [the keys are: type, shared_with]",
             "22:15 `workspace` has no `type`",
         ],
     );
@@ -414,7 +400,7 @@ steps:
             "28:42 unknown test `evn` [did you mean `even`?]",
             "28:52 an expression is empty",
             "31:22 the workflow has no input 'nope' [the inputs are: issue]",
-            "31:57 unknown variable `foo` [the variables are: inputs, run, steps, workflow]",
+            "31:57 unknown variable `foo` [the variables are: inputs, run, steps, workflow, attempt]",
             "31:74 step 'more' does not need 'review' [add `review` to its `needs`]",
         ],
     );

@@ -1,7 +1,5 @@
 //! Files without a fault.
 
-use std::collections::BTreeMap;
-
 use fusion_core::{
     AgentSpec, Assignee, Budget, FlowRule, InputSpec, InputType, ModelChoice, SandboxSpec,
     StepSpec, ToolGroup, WorkflowDefinition,
@@ -25,6 +23,7 @@ fn agent(model: &str, capability: &str) -> AgentSpec {
         provider: "openrouter".into(),
         model: model.into(),
         capabilities: [capability].into_iter().collect(),
+        count: 1,
         instructions: String::new(),
         tools: vec![],
         max_turns: 20,
@@ -70,16 +69,8 @@ fn object(value: &Value) -> Map<String, Value> {
 
 fn step(id: &str, assignee: Assignee, prompt: &str) -> StepSpec {
     StepSpec {
-        id: id.into(),
-        assignee,
-        needs: vec![],
-        condition: None,
-        prompt: prompt.into(),
-        outputs: BTreeMap::new(),
-        artifacts: vec![],
-        verify: vec![],
         timeout_seconds: 1_800,
-        priority: 0,
+        ..StepSpec::new(id, assignee, prompt)
     }
 }
 
@@ -154,6 +145,7 @@ fn feature() -> WorkflowDefinition {
                 verify: vec!["sh ./check.sh".into()],
                 timeout_seconds: 90,
                 priority: -3,
+                approval: None,
                 ..step(
                     "build",
                     Assignee::Agent("coder".into()),

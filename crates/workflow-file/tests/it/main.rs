@@ -1,7 +1,11 @@
 //! What the crate promises about whole files.
 
 #[cfg(test)]
+mod approval;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod flow;
 #[cfg(test)]
 mod good;
 #[cfg(test)]

@@ -29,7 +29,7 @@ fn an_empty_answer_gets_one_repair_turn_then_the_task_fails() {
     assert_eq!(
         next(&brief, &[text(""), text("")]),
         failure(
-            ErrorCode::InvalidInput,
+            ErrorCode::Unavailable,
             "there is no answer (after one repair turn)"
         )
     );
@@ -121,7 +121,7 @@ fn outputs_that_do_not_fit_get_one_repair_turn_then_a_failure_that_names_the_fie
     assert_eq!(
         next(&brief, &[misfit(), misfit()]),
         failure(
-            ErrorCode::InvalidInput,
+            ErrorCode::Unavailable,
             "output 'summary' does not fit: 5 is not of type \"string\" (after one repair turn)"
         )
     );
@@ -144,7 +144,7 @@ fn prose_where_outputs_are_due_is_told_as_a_message_and_counts_as_the_repair() {
             &[text("I am done."), calls(vec![finish("f", json!({}))])]
         ),
         failure(
-            ErrorCode::InvalidInput,
+            ErrorCode::Unavailable,
             "output 'summary' is missing (after one repair turn)"
         )
     );
@@ -172,7 +172,7 @@ fn a_turn_between_two_misfits_gives_no_second_repair() {
     assert_eq!(
         next(&brief, &past),
         failure(
-            ErrorCode::InvalidInput,
+            ErrorCode::Unavailable,
             "output 'summary' is missing (after one repair turn)"
         )
     );

@@ -74,17 +74,11 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
 
 /// A step for any agent.
 pub(crate) fn step(id: &str, needs: &[String]) -> StepSpec {
+    let anybody = Assignee::Capabilities(["x"].into_iter().collect());
     StepSpec {
-        id: id.to_owned(),
-        assignee: Assignee::Capabilities(["x"].into_iter().collect()),
         needs: needs.to_vec(),
-        condition: None,
-        prompt: format!("do {id}"),
-        outputs: BTreeMap::new(),
-        artifacts: Vec::new(),
-        verify: Vec::new(),
         timeout_seconds: 60,
-        priority: 0,
+        ..StepSpec::new(id, anybody, format!("do {id}"))
     }
 }
 

@@ -249,6 +249,8 @@ async fn an_older_backup_is_upgraded_in_a_copy() {
                 "m0003_event_indexes",
                 "m0004_deliveries",
                 "m0005_waits",
+                "m0006_courses",
+                "m0007_control",
                 "m0008_pool"
             ]
         );
@@ -274,6 +276,8 @@ async fn a_backup_of_an_older_sqlite_database_has_the_newest_schema() {
             "m0003_event_indexes",
             "m0004_deliveries",
             "m0005_waits",
+            "m0006_courses",
+            "m0007_control",
             "m0008_pool"
         ]
     );

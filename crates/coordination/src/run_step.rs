@@ -1,0 +1,126 @@
+//! Steps that are commands.
+
+use std::sync::Arc;
+
+use fusion_agents::{CommandRuntime, Ending};
+use fusion_core::{Agent, AgentId, CommandSpec, Task, error_chain};
+use fusion_persistence::Repository;
+use fusion_workspaces::{Launcher, WorkspaceDir};
+use serde_json::json;
+
+use crate::coordinator::off_runtime;
+use crate::journal::TaskJournal;
+use crate::worker::Job;
+use crate::{Coordinator, Error, Result, brief, grants};
+
+/// Where a command runs, and what starts it.
+struct Place {
+    workspace: Arc<WorkspaceDir>,
+    launcher: Launcher,
+}
+
+impl Coordinator {
+    /// Runs the command of a step.
+    pub(crate) async fn run_step(
+        &self,
+        job: Job<'_>,
+        command: &CommandSpec,
+        script: &str,
+    ) -> Result<()> {
+        let place = match self.place_of(&job, command).await? {
+            Ok(place) => place,
+            Err(why) => return self.fail_unstarted(job, why).await,
+        };
+        let brief = brief::of_command(&job, command, script);
+        let past = self.journal_of(&job.task).await?;
+        let input = json!({ "command": script });
+        let (mut job, opening) = job.begin(input, self.moment())?;
+        let begun = job.task.clone();
+        let journal = TaskJournal::new(self, &begun, &job.agent, opening);
+        let runtime = CommandRuntime {
+            workspace: Arc::clone(&place.workspace),
+            launcher: place.launcher.counted(job.at_work.custody.clone()),
+            clock: Arc::clone(&self.parts.clock),
+            ids: Arc::clone(&self.parts.ids),
+            pause: job.at_work.hand.next_step.clone(),
+        };
+        let within = job.stop.child_token();
+        let mut outputs = None;
+        let work = async {
+            let ended = runtime.run(&brief, past, &journal, &within).await?;
+            outputs = ended.outputs;
+            Ok(ended.ending)
+        };
+        let ending = self.until_stopped(&job, &within, work).await;
+        if command.shared_with.is_none() {
+            self.note_usage(&job, Some(&place.workspace)).await?;
+        }
+        // What a command that failed ended with is there for the steps after it.
+        if let (Ok(Ending::Failed { .. }), Some(outputs)) = (&ending, outputs) {
+            job.task.output_artifacts = Some(json!({ "outputs": outputs, "artifacts": [] }));
+        }
+        self.conclude_or_refuse(&job, &journal, ending, Some(place.workspace))
+            .await
+    }
+
+    /// The runner's own workspace, or that of who did another step, with what commands may do there.
+    async fn place_of(
+        &self,
+        job: &Job<'_>,
+        command: &CommandSpec,
+    ) -> Result<std::result::Result<Place, String>> {
+        let Some(step) = &command.shared_with else {
+            return self.place_with(job, &job.agent, true).await;
+        };
+        let names = [step.clone()];
+        let store = &self.parts.store;
+        let done: Option<Task> = store.tasks_named(job.task.run_id, &names).await?.pop();
+        let Some(id) = done.and_then(|task| task.agent_id) else {
+            return Ok(Err(format!(
+                "nobody did the step '{step}', so there is no workspace to share"
+            )));
+        };
+        let agent: Agent = store.get(id).await?;
+        self.place_with(job, &agent, false).await
+    }
+
+    async fn place_with(
+        &self,
+        job: &Job<'_>,
+        agent: &Agent,
+        alone: bool,
+    ) -> Result<std::result::Result<Place, String>> {
+        let opened = self.open_for(job, agent.id, alone).await?;
+        let opened = opened.and_then(|workspace| Ok((workspace, self.launcher_of(agent)?)));
+        Ok(match opened {
+            Ok((workspace, launcher)) => Ok(Place {
+                workspace: Arc::new(grants::bounded(workspace, agent)),
+                launcher,
+            }),
+            Err(source) => {
+                let agent = agent.name.clone();
+                Err(error_chain(&Error::Workspace { agent, source }))
+            }
+        })
+    }
+
+    /// Opens a workspace; `alone` where nobody else can be at work in it.
+    pub(crate) async fn open_for(
+        &self,
+        job: &Job<'_>,
+        agent: AgentId,
+        alone: bool,
+    ) -> Result<fusion_workspaces::Result<WorkspaceDir>> {
+        let workspace = job.plan.workspace(agent)?;
+        let (workspaces, uid) = (self.workspaces_of(workspace), workspace.process_uid);
+        let name = agent.to_string();
+        off_runtime(move || {
+            if alone {
+                workspaces.open(&name, uid)
+            } else {
+                workspaces.open_beside(&name, uid)
+            }
+        })
+        .await
+    }
+}

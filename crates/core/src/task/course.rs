@@ -1,0 +1,59 @@
+//! Where a task stands in the course of its step: among its items, rounds and attempts.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{OnFailure, TaskId};
+
+/// What a task has behind it, and what it is of its step. What a step without `foreach`, `repeat`,
+/// `retry` and `on_failure` has is the default.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Course {
+    /// What becomes of the tasks that need it when it does not end well.
+    #[serde(skip_serializing_if = "OnFailure::is_fail")]
+    pub on_failure: OnFailure,
+    /// The entry of a list that it is done for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub item: Option<Item>,
+    /// How many items it was fanned out into; it ends when they have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items: Option<u32>,
+    /// Rounds that ended.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub rounds: u32,
+    /// The outputs of the last of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Value>,
+    /// Attempts of this round that failed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub failures: u32,
+    /// Why the last of them failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// The last journal entry before this attempt: those up to it belong to earlier ones.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub journal_from: u32,
+    /// How often it was begun anew: for another round or attempt, not after a crash.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub renewals: u32,
+}
+
+/// One entry of the list that a step is done for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Item {
+    /// The task that was fanned out.
+    pub fan_out: TaskId,
+    /// Its place in the list, from 0.
+    pub index: u32,
+    /// The entry.
+    pub value: Value,
+    /// Only some of the items may be at work at once: the end of one lets the next one begin.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gated: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
