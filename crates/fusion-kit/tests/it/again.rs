@@ -38,7 +38,7 @@ const BAD: &str = "
 
 const GOOD: &str = "
   second:
-    - tool_calls: [{ name: run_command, arguments: { command: \"cat projects/link > projects/go\" } }]
+    - tool_calls: [{ name: write_file, arguments: { path: projects/go, content: \"two\\n\" } }]
     - text: two
   third: [{ text: three }]
 ";
@@ -110,7 +110,8 @@ async fn a_retry_takes_over_outputs_and_files_and_repeats_nothing() {
     let read = |folder: &Path, name: &str| fs::read_to_string(folder.join("projects").join(name));
     assert_eq!(read(new, "ledger").unwrap(), "one\n");
     assert_eq!(read(new, "d/f").unwrap(), "deep\n");
-    assert_eq!(read(new, "go").unwrap(), "one\n");
+    assert_eq!(read(new, "link").unwrap(), "one\n");
+    assert_eq!(read(new, "go").unwrap(), "two\n");
     assert!(read(old, "go").is_err());
     let made = step(&done, "first")["artifacts"].as_array().unwrap();
     let made: Vec<&Path> = made
@@ -173,7 +174,7 @@ async fn a_newer_version_takes_over_what_it_did_not_change() {
     let (project, run) = failed().await;
     project.write(
         "flow.yaml",
-        WORKFLOW.replace("test -s projects/go", "grep -q one projects/go"),
+        WORKFLOW.replace("test -s projects/go", "grep -q two projects/go"),
     );
     said(&project, "workflow create flow.yaml").await.expect(0);
     let line = format!("run retry {} --latest --json", id(&run));
