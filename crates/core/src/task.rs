@@ -187,7 +187,8 @@ impl Task {
                 CancelReason::ConditionFalse
                 | CancelReason::DependencySkipped
                 | CancelReason::DependencyFailed
-                | CancelReason::ItemFailed,
+                | CancelReason::ItemFailed
+                | CancelReason::NotApproved,
             )
             | None => self.state == TaskState::Failed,
         };
