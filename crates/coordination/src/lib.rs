@@ -21,6 +21,7 @@ mod crew;
 mod dead_letters;
 mod delegation;
 mod drivers;
+mod ending;
 mod error;
 mod expression_context;
 mod fan_out;

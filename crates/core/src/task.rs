@@ -187,8 +187,8 @@ impl Task {
                 CancelReason::ConditionFalse
                 | CancelReason::DependencySkipped
                 | CancelReason::DependencyFailed
-                | CancelReason::ItemFailed
-                | CancelReason::NotApproved,
+                | CancelReason::NotApproved
+                | CancelReason::ItemFailed,
             )
             | None => self.state == TaskState::Failed,
         };
