@@ -85,17 +85,17 @@ impl Coordinator {
         let step = plan.step(task.step_id())?;
         let (id, is_standing) = (agent.id, agent.is_standing());
         let at_work = self.crew.enter(id, task.run_id);
-        let worked = self
-            .execute(Job {
-                plan,
-                step,
-                task,
-                agent,
-                fence,
-                stop,
-                at_work: &at_work,
-            })
-            .await;
+        // Boxed: it holds the whole work of an agent.
+        let worked = Box::pin(self.execute(Job {
+            plan,
+            step,
+            task,
+            agent,
+            fence,
+            stop,
+            at_work: &at_work,
+        }))
+        .await;
         drop(at_work);
         let worked = self.after(fence, id, worked).await;
         if is_standing {
@@ -301,20 +301,37 @@ impl Coordinator {
             Ending::Completed {
                 outputs,
                 unrecorded,
-            } => match self.after_round(job, &outputs).await? {
-                AfterRound::Done => match artifacts(workspace, job.step.artifacts.clone()).await? {
-                    Ok(artifacts) => {
-                        self.complete(job, journal, unrecorded, Work { outputs, artifacts })
-                            .await
-                    }
-                    Err(failure) => self.fail(job, journal, unrecorded, failure).await,
-                },
-                AfterRound::Another(max) => {
-                    let round = Again::Round { outputs, max };
-                    self.begin_anew(job, journal, unrecorded, &round).await
-                }
-                AfterRound::Failed(failure) => self.fail(job, journal, unrecorded, failure).await,
-            },
+            } => {
+                let done = (outputs, unrecorded);
+                self.succeed(job, journal, done, workspace).await
+            }
+        }
+    }
+
+    /// A task whose agent, or command, did what was asked: it is done, or goes into another round.
+    async fn succeed(
+        &self,
+        job: &Job<'_>,
+        journal: &TaskJournal<'_>,
+        (outputs, unrecorded): (Value, Vec<Record>),
+        workspace: Option<Arc<WorkspaceDir>>,
+    ) -> Result<()> {
+        match self.after_round(job, &outputs).await? {
+            AfterRound::Another(max) => {
+                let round = Again::Round { outputs, max };
+                return self.begin_anew(job, journal, unrecorded, &round).await;
+            }
+            AfterRound::Failed(failure) => {
+                return self.fail(job, journal, unrecorded, failure).await;
+            }
+            AfterRound::Done => {}
+        }
+        match artifacts(workspace, job.step.artifacts.clone()).await? {
+            Ok(artifacts) => {
+                self.complete(job, journal, unrecorded, Work { outputs, artifacts })
+                    .await
+            }
+            Err(failure) => self.fail(job, journal, unrecorded, failure).await,
         }
     }
 
