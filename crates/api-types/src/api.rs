@@ -29,11 +29,11 @@ pub use project::{
 };
 pub use provider::{NewProvider, Provider, ProviderChanges, ProviderPage, RateLimits};
 pub use task::{
-    Approval, ApprovalPage, NewTask, Task, TaskChanges, TaskDetail, TaskLine, TaskPage, TaskTree,
-    TaskWaitReason,
+    Approval, ApprovalPage, ApproveRequest, NewTask, RejectRequest, Task, TaskChanges, TaskDetail,
+    TaskLine, TaskPage, TaskTree, TaskWaitReason,
 };
 pub use token::{NewToken, Ticket, Token, TokenMade, TokenPage};
 pub use workflow::{
-    Dag, Edge, NewWorkflow, Node, RunPage, RunStarted, StartWorkflow, Validation, Workflow,
-    WorkflowPage,
+    Dag, Edge, ForkRun, NewWorkflow, NextVersion, Node, PauseRun, ResumeRun, RetryRun, RunPage,
+    RunStarted, RunsCancelled, StartWorkflow, Validation, Workflow, WorkflowPage,
 };

@@ -8,6 +8,7 @@ mod agent;
 pub mod api;
 mod bench;
 mod database;
+mod inbox;
 mod message;
 mod problem;
 mod provider;
@@ -25,6 +26,7 @@ pub use database::{
     BackupReport, CheckView, DatabaseStatus, DatabaseView, MigrationReport, RekeyReport,
     RestoreReport, SchemaView, VerifyReport,
 };
+pub use inbox::{InboxItem, InboxView};
 pub use message::{AgentName, DeliveryView, MessageDetail, MessageList, MessageView};
 pub use problem::{FaultView, FileText, Problem, ProblemKind};
 pub use provider::{
@@ -32,9 +34,12 @@ pub use provider::{
     ProviderTest, ProviderView, QuotaReport, QuotaView,
 };
 pub use run::{
-    AgentView, GrantsView, JournalView, RunDetail, RunList, RunSummary, StepView, UsageView,
-    WaitView,
+    AgentView, GrantsView, HaltView, JournalView, RunDetail, RunList, RunSummary, StepView,
+    UsageView, WaitView,
 };
 pub use server::ServerReady;
 pub use tool::{ToolAnswer, ToolList, ToolView};
-pub use workflow::{InputView, WorkflowSummary};
+pub use workflow::{
+    GraphStep, InputView, StoredWorkflow, WorkflowCreated, WorkflowDiff, WorkflowGraph,
+    WorkflowList, WorkflowSummary,
+};

@@ -65,9 +65,41 @@ pub struct RunSummary {
     pub completed_at: Option<DateTime<Utc>>,
     /// Why it failed.
     pub error: Option<String>,
+    /// What a person said that holds or ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halt: Option<HaltView>,
+    /// UUID of the run that it goes on from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<String>,
+}
+
+/// A person's word that holds a run or ends it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HaltView {
+    /// `next_step`: held once the calls in flight are ended; `now`: held, the calls in flight cut off;
+    /// `cancel`: to be ended.
+    pub kind: String,
+    /// Since when it counts.
+    pub since: DateTime<Utc>,
+    /// Who said it.
+    pub by: String,
 }
 
 impl RunSummary {
+    /// The word that holds it, while it is held.
+    #[must_use]
+    pub fn paused(&self) -> Option<&HaltView> {
+        let halt = self.halt.as_ref().filter(|halt| halt.kind != "cancel");
+        halt.filter(|_| !self.is_final())
+    }
+
+    /// Whether it was told to end and has not ended yet.
+    #[must_use]
+    pub fn is_being_cancelled(&self) -> bool {
+        let is_told = self.halt.as_ref().is_some_and(|halt| halt.kind == "cancel");
+        is_told && !self.is_final()
+    }
+
     /// Whether nothing comes after its state.
     #[must_use]
     pub fn is_final(&self) -> bool {
@@ -151,7 +183,7 @@ pub struct StepView {
     /// its items are open.
     pub state: String,
     /// Why it was cancelled: `condition_false`, `dependency_skipped`, `dependency_failed`,
-    /// `requested`, `agent_ended` or `item_failed`.
+    /// `requested`, `agent_ended`, `not_approved` or `item_failed`.
     pub cancel_reason: Option<String>,
     /// Ids of the steps that must end before it.
     pub needs: Vec<String>,
@@ -235,6 +267,8 @@ mod tests {
             started_at: None,
             completed_at: None,
             error: None,
+            halt: None,
+            continues: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Workflows as a reader sees them.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -31,4 +32,72 @@ pub struct InputView {
     pub default: Option<Value>,
     /// What the file says it is for.
     pub description: Option<String>,
+}
+
+/// A version of a workflow that is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredWorkflow {
+    /// UUID of this version.
+    pub id: String,
+    /// The name that all versions share.
+    pub name: String,
+    /// 1 for the first version of a name, then 2, 3.
+    pub version: u32,
+    /// What its file says it is for.
+    pub description: Option<String>,
+    /// Its steps.
+    pub steps: u32,
+    /// When this version was stored.
+    pub created_at: DateTime<Utc>,
+    /// The file as its author wrote it; only where a single version is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+}
+
+/// What `workflow create` did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkflowCreated {
+    /// The version with this text.
+    #[serde(flatten)]
+    pub workflow: StoredWorkflow,
+    /// It was not the newest version before.
+    pub created: bool,
+}
+
+/// The answer to a list of workflows or of versions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkflowList {
+    /// Newest first.
+    pub workflows: Vec<StoredWorkflow>,
+}
+
+/// What changed from one version to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkflowDiff {
+    /// The workflow.
+    pub name: String,
+    /// The version that it was.
+    pub from: u32,
+    /// The version that it is.
+    pub to: u32,
+    /// The lines that differ, with three around them, as `diff -u` writes them; empty when none does.
+    pub diff: String,
+}
+
+/// The steps of a workflow and what needs what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkflowGraph {
+    /// The workflow.
+    pub name: String,
+    /// Its steps, in an order that respects their needs.
+    pub steps: Vec<GraphStep>,
+}
+
+/// A step in a graph.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GraphStep {
+    /// Its id in the workflow file.
+    pub id: String,
+    /// The steps that must end before it.
+    pub needs: Vec<String>,
 }

@@ -11,6 +11,7 @@ mod auth;
 mod desk;
 mod gate;
 mod idempotency;
+pub mod inbox;
 mod input;
 mod live;
 mod origin;

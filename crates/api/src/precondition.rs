@@ -52,6 +52,18 @@ pub(crate) fn check(headers: &HeaderMap, version: u64) -> Result<()> {
     ))
 }
 
+/// The same for a resource that is changed only by who has read it: without `If-Match` it is refused.
+pub(crate) fn check_strictly(headers: &HeaderMap, version: u64) -> Result<()> {
+    if headers.contains_key(header::IF_MATCH) {
+        return check(headers, version);
+    }
+    Err(Refusal::new(
+        StatusCode::PRECONDITION_REQUIRED,
+        "precondition_required",
+        "send If-Match with the ETag of what was read",
+    ))
+}
+
 fn tag(version: u64) -> String {
     format!("\"{version}\"")
 }

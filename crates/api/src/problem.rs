@@ -228,11 +228,14 @@ impl From<EngineError> for Refusal {
             | EngineError::Unserved { .. }
             | EngineError::Workspace { .. }
             | EngineError::Ended { .. }
+            | EngineError::Cancelling { .. }
             | EngineError::Held { .. }
             | EngineError::Lifecycle { .. }
             | EngineError::Description { .. }
             | EngineError::OfRun { .. }
             | EngineError::Busy { .. }
+            | EngineError::Again(_)
+            | EngineError::Answer(_)
             | EngineError::TaskState { .. }
             | EngineError::QueueFull { .. }
             | EngineError::Standalone { .. }

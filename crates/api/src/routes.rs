@@ -11,10 +11,13 @@ mod messages;
 mod path;
 mod projects;
 mod providers;
+mod run_again;
+mod run_control;
 mod runs;
 mod tasks;
 mod tasks_life;
 mod tokens;
+mod versions;
 mod workflows;
 
 use axum::Router;
@@ -67,7 +70,10 @@ fn guarded() -> OpenApiRouter<App> {
         tasks::router(),
         tasks_life::router(),
         workflows::router(),
+        versions::router(),
         runs::router(),
+        run_control::router(),
+        run_again::router(),
         events::router(),
         live::router(),
         messages::router(),

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use fusion_api_types::{
-    AgentView, GrantsView, InputView, JournalView, RunDetail, RunSummary, StepView, WaitView,
-    WorkflowSummary,
+    AgentView, GrantsView, GraphStep, HaltView, InputView, JournalView, RunDetail, RunSummary,
+    StepView, StoredWorkflow, WaitView, WorkflowGraph, WorkflowSummary,
 };
 use fusion_coordination::granted_to;
 use fusion_core::{
@@ -16,7 +16,7 @@ use fusion_core::{
 use fusion_persistence::{Reader, Repository, Result};
 use serde_json::Value;
 
-pub use crate::views::usage;
+pub use crate::views::{approval, usage};
 
 /// Everything that is read to show one run.
 #[derive(Debug)]
@@ -219,6 +219,12 @@ pub fn summary(run: &Run, completed: usize, live: bool) -> RunSummary {
         started_at: run.started_at,
         completed_at: run.completed_at,
         error: run.error_message.clone(),
+        halt: run.halt.as_ref().map(|halt| HaltView {
+            kind: halt.kind.as_str().to_owned(),
+            since: halt.since,
+            by: halt.by.clone(),
+        }),
+        continues: run.continues.map(|run| run.to_string()),
     }
 }
 
@@ -303,6 +309,37 @@ pub fn workflow_summary(definition: &WorkflowDefinition) -> WorkflowSummary {
             .collect(),
         agents: definition.agents.keys().cloned().collect(),
         steps: ordered_steps(definition),
+    }
+}
+
+/// The steps of a definition and what needs what.
+#[must_use]
+pub fn workflow_graph(definition: &WorkflowDefinition) -> WorkflowGraph {
+    let steps = ordered_steps(definition).into_iter().map(|id| GraphStep {
+        needs: definition
+            .step(&id)
+            .map(|step| step.needs.clone())
+            .unwrap_or_default(),
+        id,
+    });
+    WorkflowGraph {
+        name: definition.name.clone(),
+        steps: steps.collect(),
+    }
+}
+
+/// A version of a workflow; with its text where a single one is shown.
+#[must_use]
+pub fn stored_workflow(row: &Workflow, with_source: bool) -> StoredWorkflow {
+    let description = row.description.clone();
+    StoredWorkflow {
+        id: row.id.to_string(),
+        name: row.name.clone(),
+        version: row.definition_version,
+        description: (!description.is_empty()).then_some(description),
+        steps: u32::try_from(row.definition.steps.len()).unwrap_or(u32::MAX),
+        created_at: row.created_at,
+        source: with_source.then(|| row.source.clone()),
     }
 }
 

@@ -185,12 +185,15 @@ pub(crate) fn provider(row: ProviderConfig) -> api::Provider {
     }
 }
 
-pub(crate) fn approval(row: Approval) -> api::Approval {
+/// A question to a person.
+#[must_use]
+pub fn approval(row: Approval) -> api::Approval {
     api::Approval {
         id: row.id.to_string(),
         task_id: row.task_id.to_string(),
         run_id: text(row.run_id),
         question: row.question,
+        subject: row.subject,
         subject_hash: row.subject_hash,
         requested_by: text(row.requested_by),
         state: row.state.to_string(),

@@ -2,12 +2,15 @@
 
 mod agent;
 mod bench;
+mod inbox;
 mod message;
 mod metrics;
 mod provider;
+mod run;
 mod serve;
 mod task;
 mod tool;
+mod workflow;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -22,6 +25,7 @@ pub use agent::{
     WorkspacePolicy,
 };
 pub use bench::{BenchArgs, BenchModel, BenchRow, BenchStore, BenchVia};
+pub use inbox::{ApproveArgs, RejectArgs};
 pub use message::{
     MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs, MessageName, MessageStatus,
     SendArgs, TailArgs,
@@ -31,11 +35,16 @@ pub use provider::{
     AddArgs, DetectArgs, ModelsArgs, ProviderArgs, ProviderCommand, ProviderName, RemoveArgs,
     TestArgs,
 };
+pub use run::{CancelArgs, ForkArgs, HoldArgs, RetryArgs, RunState, WatchArgs};
 pub use serve::ServeArgs;
 pub use task::{
     TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskStateName, TaskWaitArgs, WhichTask,
 };
 pub use tool::{SandboxArgs, SandboxCommand, SandboxRunArgs, ToolArgs, ToolCallArgs, ToolCommand};
+pub use workflow::{
+    CreateArgs, DiffArgs, GetArgs, GraphArgs, GraphFormat, StartWorkflowArgs, ValidateArgs,
+    WhichWorkflow, WorkflowArgs, WorkflowCommand, WorkflowListArgs,
+};
 
 /// Runs workflows of AI agents: one file, one command, each agent in its own workspace.
 #[derive(Debug, Clone, Parser)]
@@ -115,7 +124,17 @@ pub enum Command {
     Run(RunArgs),
     /// Go on with an interrupted run.
     Resume(ResumeArgs),
-    /// Check workflow files.
+    /// List what waits for a person: questions, held runs, used-up budgets, silent agents.
+    #[command(after_long_help = "\
+Examples:
+  fusion-kit inbox
+  fusion-kit inbox --json | jq -r '.items[] | select(.kind == \"approval\") | .id'")]
+    Inbox,
+    /// Say yes to a question: the step begins.
+    Approve(ApproveArgs),
+    /// Say no to a question: the step fails with the reason.
+    Reject(RejectArgs),
+    /// Check workflow files; store, compare, draw and start workflows.
     Workflow(WorkflowArgs),
     /// Write a first workflow to start from.
     Init(InitArgs),
@@ -173,7 +192,7 @@ Examples:
   fusion-kit run hello.yaml --json | jq .outputs"
 )]
 pub struct RunArgs {
-    /// Look at runs instead.
+    /// Look at runs, or steer one, instead.
     #[command(subcommand)]
     pub command: Option<RunCommand>,
     /// What to run; always there without a subcommand.
@@ -195,11 +214,16 @@ impl StartArgs {
     /// The inputs by name; [`parse`] has made sure that no name comes twice.
     #[must_use]
     pub fn inputs_by_name(&self) -> BTreeMap<String, String> {
-        self.inputs
-            .iter()
-            .map(|input| (input.name.clone(), input.value.clone()))
-            .collect()
+        by_name(&self.inputs)
     }
+}
+
+/// Inputs by their names; [`parse`] has made sure that no name comes twice.
+pub(crate) fn by_name(inputs: &[InputArg]) -> BTreeMap<String, String> {
+    let inputs = inputs.iter();
+    inputs
+        .map(|input| (input.name.clone(), input.value.clone()))
+        .collect()
 }
 
 /// One `-i NAME=VALUE`.
@@ -211,13 +235,25 @@ pub struct InputArg {
     pub value: String,
 }
 
-/// Looking at runs.
+/// Looking at runs, and steering them.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum RunCommand {
     /// List the newest runs.
     List(ListArgs),
     /// Show all about a run: steps, agents, what each step did.
     Show(ShowArgs),
+    /// Watch how a run goes, wherever it is worked on.
+    Watch(WatchArgs),
+    /// Hold a run: nothing further of it is begun, and nothing is lost.
+    Pause(HoldArgs),
+    /// Go on with a run that is held or was interrupted.
+    Resume(ResumeArgs),
+    /// End a run for good: what is under way is cut off.
+    Cancel(CancelArgs),
+    /// Do again what is not finished of a run that failed or was cancelled, as a new run.
+    Retry(RetryArgs),
+    /// Go on from a step of a run that has ended, as a new run.
+    Fork(ForkArgs),
 }
 
 /// `run list`.
@@ -225,8 +261,15 @@ pub enum RunCommand {
 #[command(after_long_help = "\
 Examples:
   fusion-kit run list
+  fusion-kit run list --state running,failed --workflow hello
   fusion-kit run list --limit 100 --json | jq -r '.runs[] | select(.interrupted) | .id'")]
 pub struct ListArgs {
+    /// Only those in one of these states.
+    #[arg(long, value_name = "STATE", value_enum, value_delimiter = ',')]
+    pub state: Vec<RunState>,
+    /// Only those of the workflow with this name.
+    #[arg(long, value_name = "NAME")]
+    pub workflow: Option<String>,
     /// At most this many.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub limit: u32,
@@ -272,38 +315,6 @@ pub struct ResumeArgs {
     /// Try steps again at once that wait for a provider's limit: it was raised, say.
     #[arg(long)]
     pub now: bool,
-}
-
-/// `workflow`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(
-    disable_help_subcommand = true,
-    after_long_help = "\
-Examples:
-  fusion-kit workflow validate hello.yaml"
-)]
-pub struct WorkflowArgs {
-    /// What to do with it.
-    #[command(subcommand)]
-    pub command: WorkflowCommand,
-}
-
-/// Working on workflow files.
-#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
-pub enum WorkflowCommand {
-    /// Check a workflow file and say every fault in it; nothing is run.
-    Validate(ValidateArgs),
-}
-
-/// `workflow validate`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(after_long_help = "\
-Examples:
-  fusion-kit workflow validate hello.yaml
-  fusion-kit workflow validate hello.yaml --json | jq .steps")]
-pub struct ValidateArgs {
-    /// The workflow file.
-    pub file: PathBuf,
 }
 
 /// `init`.
@@ -436,6 +447,13 @@ where
         Command::Run(RunArgs {
             start: Some(start), ..
         }) => refuse_repeated_input(&start.inputs)?,
+        Command::Run(RunArgs {
+            command: Some(RunCommand::Fork(fork)),
+            ..
+        }) => refuse_repeated_input(&fork.inputs)?,
+        Command::Workflow(WorkflowArgs {
+            command: WorkflowCommand::Start(start),
+        }) => refuse_repeated_input(&start.inputs)?,
         Command::Provider(ProviderArgs {
             command: ProviderCommand::Add(add),
         }) if add.may_hold_a_key() => {
@@ -446,6 +464,9 @@ where
         }
         Command::Run(_)
         | Command::Resume(_)
+        | Command::Inbox
+        | Command::Approve(_)
+        | Command::Reject(_)
         | Command::Workflow(_)
         | Command::Init(_)
         | Command::Agent(_)

@@ -2,12 +2,15 @@
 
 mod agents;
 mod bench;
+mod inbox;
 mod messages;
 mod metrics;
 mod providers;
+mod runs;
 mod server;
 mod tasks;
 mod tools;
+mod workflows;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,17 +18,20 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use fusion_api_types::{
     BackupReport, DatabaseStatus, MessageView, MigrationReport, Problem, RekeyReport,
-    RestoreReport, RunDetail, RunSummary, VerifyReport, WorkflowSummary,
+    RestoreReport, RunDetail, RunSummary, VerifyReport,
 };
 
 pub use agents::{AgentChanges, AgentQuery, Agents, Log, NewAgents};
 pub use bench::{BenchRequest, Benchmarks};
+pub use inbox::{AnswerRequest, Inbox};
 pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
 pub use metrics::Metrics;
 pub use providers::{AskKey, NewProvider, Providers};
+pub use runs::{AgainRequest, RunQuery, Steering};
 pub use server::{Ready, ServeRequest, Server};
 pub use tasks::{TaskQuery, TaskRequest, Tasks};
 pub use tools::{HeldCommand, NotRun, ToolFolder, Tools};
+pub use workflows::{StartWorkflow, Workflows};
 
 /// What a run is started with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,14 +63,21 @@ pub struct ResumeRequest {
 /// means that the request itself could not be done; then nothing is left behind.
 #[async_trait]
 pub trait Backend:
-    Benchmarks + Upkeep + Providers + Messages + Agents + Tasks + Tools + Server + Send + Sync + Metrics
+    Benchmarks
+    + Upkeep
+    + Providers
+    + Messages
+    + Agents
+    + Inbox
+    + Steering
+    + Tasks
+    + Tools
+    + Workflows
+    + Server
+    + Metrics
+    + Send
+    + Sync
 {
-    /// Reads and checks a workflow file; changes nothing.
-    ///
-    /// # Errors
-    /// The file can't be read, or it is not a valid workflow (all faults at once).
-    async fn validate_workflow(&self, file: &Path) -> Result<WorkflowSummary, Problem>;
-
     /// Starts a run and works on it until it ends or is interrupted.
     ///
     /// # Errors
@@ -89,7 +102,7 @@ pub trait Backend:
     ///
     /// # Errors
     /// The data directory can't be read.
-    async fn list_runs(&self, limit: u32) -> Result<Vec<RunSummary>, Problem>;
+    async fn list_runs(&self, query: &RunQuery) -> Result<Vec<RunSummary>, Problem>;
 
     /// One run with its journal: by id or unique prefix, else the newest one.
     ///

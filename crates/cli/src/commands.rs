@@ -3,6 +3,7 @@
 pub(crate) mod agent;
 pub(crate) mod bench;
 pub(crate) mod db;
+pub(crate) mod inbox;
 pub(crate) mod init;
 pub(crate) mod message;
 pub(crate) mod metrics;

@@ -2,7 +2,7 @@
 
 use fusion_api_types::Problem;
 
-use crate::args::{Cli, Command, RunArgs, RunCommand, WorkflowCommand};
+use crate::args::{Cli, Command, RunArgs, RunCommand};
 use crate::backend::Backend;
 use crate::commands;
 use crate::exit::Exit;
@@ -49,16 +49,17 @@ async fn dispatch(
     match command {
         Command::Run(arguments) => run(&arguments, backend, session).await,
         Command::Resume(resume) => commands::run::resume(&resume, backend, session).await,
-        Command::Workflow(workflow) => match workflow.command {
-            WorkflowCommand::Validate(file) => {
-                commands::workflow::validate(&file, backend, session).await
-            }
-        },
+        Command::Workflow(workflow) => {
+            commands::workflow::workflow(&workflow.command, backend, session).await
+        }
         Command::Agent(agent) => commands::agent::agent(&agent.command, backend, session).await,
         Command::Task(task) => commands::task::task(&task.command, backend, session).await,
         Command::Metrics(metrics) => {
             commands::metrics::metrics(&metrics.command, backend, session).await
         }
+        Command::Inbox => commands::inbox::inbox(backend, session).await,
+        Command::Approve(approve) => commands::inbox::approve(&approve, backend, session).await,
+        Command::Reject(reject) => commands::inbox::reject(&reject, backend, session).await,
         Command::Init(init) => commands::init::init(&init, session),
         Command::Message(message) => {
             commands::message::message(&message.command, backend, session).await
@@ -85,6 +86,12 @@ async fn run(
     match &arguments.command {
         Some(RunCommand::List(list)) => commands::run::list(list, backend, session).await,
         Some(RunCommand::Show(show)) => commands::run::show(show, backend, session).await,
+        Some(RunCommand::Watch(watch)) => commands::run::watch(watch, backend, session).await,
+        Some(RunCommand::Pause(hold)) => commands::run::pause(hold, backend, session).await,
+        Some(RunCommand::Resume(resume)) => commands::run::resume(resume, backend, session).await,
+        Some(RunCommand::Cancel(cancel)) => commands::run::cancel(cancel, backend, session).await,
+        Some(RunCommand::Retry(retry)) => commands::run::retry(retry, backend, session).await,
+        Some(RunCommand::Fork(fork)) => commands::run::fork(fork, backend, session).await,
         None => commands::run::start(arguments.start.as_ref(), backend, session).await,
     }
 }

@@ -21,22 +21,25 @@ mod text;
 
 pub use args::{
     AddArgs, AgentArgs, AgentCommand, AgentListArgs, AgentMetricsArgs, AgentSendArgs,
-    AgentStateName, BackupArgs, BenchArgs, BenchModel, BenchRow, BenchStore, BenchVia, Changes,
-    Cli, ColorChoice, Command, DbArgs, DbCommand, DetectArgs, Global, InitArgs, InputArg, ListArgs,
-    LogsArgs, MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs, MessageName,
-    MessageStatus, MetricsArgs, MetricsCommand, ModelsArgs, PauseArgs, PauseWhen, ProviderArgs,
-    ProviderCommand, ProviderName, RekeyArgs, RemoveArgs, RestoreArgs, ResumeArgs, RunArgs,
-    RunCommand, SandboxArgs, SandboxCommand, SandboxRunArgs, SendArgs, ServeArgs, ShowArgs,
-    SpawnArgs, StartArgs, TailArgs, TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs,
-    TaskStateName, TaskWaitArgs, Template, TerminateArgs, TestArgs, ToolArgs, ToolCallArgs,
-    ToolCommand, UpdateArgs, ValidateArgs, VerifyArgs, WhichAgent, WhichTask, WorkflowArgs,
-    WorkflowCommand, WorkspaceKind, WorkspacePolicy, parse,
+    AgentStateName, ApproveArgs, BackupArgs, BenchArgs, BenchModel, BenchRow, BenchStore, BenchVia,
+    CancelArgs, Changes, Cli, ColorChoice, Command, CreateArgs, DbArgs, DbCommand, DetectArgs,
+    DiffArgs, ForkArgs, GetArgs, Global, GraphArgs, GraphFormat, HoldArgs, InitArgs, InputArg,
+    ListArgs, LogsArgs, MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs,
+    MessageName, MessageStatus, MetricsArgs, MetricsCommand, ModelsArgs, PauseArgs, PauseWhen,
+    ProviderArgs, ProviderCommand, ProviderName, RejectArgs, RekeyArgs, RemoveArgs, RestoreArgs,
+    ResumeArgs, RetryArgs, RunArgs, RunCommand, RunState, SandboxArgs, SandboxCommand,
+    SandboxRunArgs, SendArgs, ServeArgs, ShowArgs, SpawnArgs, StartArgs, StartWorkflowArgs,
+    TailArgs, TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskStateName, TaskWaitArgs,
+    Template, TerminateArgs, TestArgs, ToolArgs, ToolCallArgs, ToolCommand, UpdateArgs,
+    ValidateArgs, VerifyArgs, WatchArgs, WhichAgent, WhichTask, WhichWorkflow, WorkflowArgs,
+    WorkflowCommand, WorkflowListArgs, WorkspaceKind, WorkspacePolicy, parse,
 };
 pub use backend::{
-    AgentChanges, AgentQuery, Agents, AskKey, Backend, BenchRequest, Benchmarks, Content,
-    HeldCommand, Log, MessageQuery, Messages, Metrics, NewAgents, NewMessage, NewProvider, NotRun,
-    Progress, Providers, Ready, ResumeRequest, RunRequest, ServeRequest, Server, Tail, TaskQuery,
-    TaskRequest, Tasks, To, ToolFolder, Tools, Upkeep,
+    AgainRequest, AgentChanges, AgentQuery, Agents, AnswerRequest, AskKey, Backend, BenchRequest,
+    Benchmarks, Content, HeldCommand, Inbox, Log, MessageQuery, Messages, Metrics, NewAgents,
+    NewMessage, NewProvider, NotRun, Progress, Providers, Ready, ResumeRequest, RunQuery,
+    RunRequest, ServeRequest, Server, StartWorkflow, Steering, Tail, TaskQuery, TaskRequest, Tasks,
+    To, ToolFolder, Tools, Upkeep, Workflows,
 };
 pub use execute::{execute, refuse};
 pub use exit::Exit;

@@ -3,10 +3,14 @@
 pub(crate) mod agent;
 pub(crate) mod database;
 mod detail;
+pub(crate) mod graph;
+pub(crate) mod inbox;
 pub(crate) mod message;
 pub(crate) mod metrics;
 pub(crate) mod provider;
+mod steering;
 pub(crate) mod task;
+pub(crate) mod workflow;
 
 use std::collections::BTreeSet;
 
@@ -20,6 +24,7 @@ use crate::table::{Align, Table};
 use crate::text::{clean, clean_line, count, duration, indent, thousands};
 
 pub(crate) use detail::detail;
+pub(crate) use steering::{halted, steered, still_going};
 
 /// What a run made, for stdout.
 pub(crate) fn result(run: &RunDetail, session: &Session<'_>) -> String {
@@ -81,6 +86,13 @@ pub(crate) fn failure(run: &RunDetail, session: &Session<'_>) -> String {
 
 /// That a run has stopped before its end, for stderr.
 pub(crate) fn interruption(run: &RunDetail, session: &Session<'_>) -> String {
+    if let Some(held) = halted(&run.summary, session) {
+        let resume = session.command(&format!("resume {}", clean_line(&run.summary.id)));
+        return format!(
+            "{} nothing is lost. go on with: {resume}\n",
+            session.err.paint(Tone::Warn, &format!("{held};"))
+        );
+    }
     if !run.summary.interrupted {
         return format!(
             "the server works on. see how it goes with: {}\n",
@@ -253,6 +265,10 @@ fn cost(usage: &UsageView) -> String {
 
 /// `until 2026-11-23 16:21:19: openrouter limits the requests: daily quota`
 pub(crate) fn waiting(wait: &WaitView, session: &Session<'_>) -> String {
+    // Who waits for longer waits for a person, and for no time.
+    if wait.until - (session.terminal.now)().to_utc() > chrono::Duration::days(50 * 365) {
+        return format!("for {}", clean_line(&wait.reason));
+    }
     let until = local(wait.until, session);
     format!("until {until}: {}", clean_line(&wait.reason))
 }

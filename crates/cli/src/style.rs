@@ -69,7 +69,7 @@ impl Look {
     /// Of a step.
     pub(crate) fn of_step(step: &StepView) -> Self {
         match (step.state.as_str(), step.cancel_reason.as_deref()) {
-            ("cancelled", Some("condition_false" | "dependency_skipped")) => {
+            ("cancelled", Some("condition_false" | "dependency_skipped" | "not_approved")) => {
                 Self::new("-", "skipped", Tone::Quiet)
             }
             ("queued", _) if step.waiting.is_some() => Self::new("·", "waiting", Tone::Warn),
@@ -79,7 +79,11 @@ impl Look {
 
     /// Of a run.
     pub(crate) fn of_run(run: &RunSummary) -> Self {
-        if run.interrupted {
+        if run.is_being_cancelled() {
+            Self::new("!", "being cancelled", Tone::Warn)
+        } else if run.paused().is_some() {
+            Self::new("!", "paused", Tone::Warn)
+        } else if run.interrupted {
             Self::new("!", "interrupted", Tone::Warn)
         } else {
             Self::of_state(&run.state)

@@ -13,6 +13,7 @@ use fusion_workspaces::{Launcher, Owners, Workspaces};
 use tokio::sync::Semaphore;
 
 use crate::crew::{Crew, InHand};
+use crate::drivers::Drivers;
 use crate::{Error, Notices, Result};
 
 /// What the engine is made of.
@@ -76,6 +77,8 @@ pub struct Coordinator {
     pub(crate) crew: Arc<Crew>,
     /// What this process is about to make or to end: not to be taken for left.
     pub(crate) in_hand: Arc<InHand>,
+    /// The runs that this process works on.
+    pub(crate) drivers: Arc<Drivers>,
     /// A place for each agent that may be at work.
     pub(crate) slots: Arc<Semaphore>,
     /// Held while user ids are chosen, so that no two agents get one.
@@ -95,9 +98,16 @@ impl Coordinator {
             node,
             crew: Arc::default(),
             in_hand: Arc::default(),
+            drivers: Arc::default(),
             uids: Arc::default(),
             slots,
         }
+    }
+
+    /// The providers that it asks.
+    #[must_use]
+    pub fn providers(&self) -> &Registry {
+        &self.parts.providers
     }
 
     pub(crate) fn moment(&self) -> Moment<'_> {

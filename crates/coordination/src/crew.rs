@@ -38,6 +38,15 @@ pub(crate) struct Hand {
     mark: Arc<()>,
 }
 
+impl Hand {
+    fn stop(&self, at: PauseAt) {
+        match at {
+            PauseAt::Now => self.now.cancel(),
+            PauseAt::NextStep => self.next_step.cancel(),
+        }
+    }
+}
+
 /// A worker's place.
 #[derive(Debug)]
 struct Post {
@@ -101,11 +110,15 @@ impl Crew {
     /// Tells the worker of an agent to stop, when there is one.
     pub(crate) fn stop(&self, agent: AgentId, at: PauseAt) {
         if let Some(post) = self.locked().get(&agent) {
-            match at {
-                PauseAt::Now => post.hand.now.cancel(),
-                PauseAt::NextStep => post.hand.next_step.cancel(),
-            }
+            post.hand.stop(at);
         }
+    }
+
+    /// Tells the workers of a run to stop.
+    pub(crate) fn stop_run(&self, run: RunId, at: PauseAt) {
+        let posts = self.locked();
+        let of_run = posts.values().filter(|post| post.run == run);
+        of_run.for_each(|post| post.hand.stop(at));
     }
 
     /// Something of an agent's work was written.

@@ -2,7 +2,9 @@
 
 use fusion_core::{Coded, ErrorCode, IllegalTransition, RunId, WorkflowState};
 
+use crate::again::AgainFault;
 use crate::agents::Fault;
+use crate::approvals::AnswerFault;
 
 /// A failure of the engine. A task's own failure is not one: it is a state of the task.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +72,12 @@ pub enum Error {
         /// How it ended.
         state: WorkflowState,
     },
+    /// The run was told to end and ends just now.
+    #[error("run {run} is being cancelled")]
+    Cancelling {
+        /// The run.
+        run: RunId,
+    },
     /// An agent that was to begin a task was paused or ended just then: the task waits.
     #[error("the agent '{agent}' is held")]
     Held {
@@ -103,6 +111,12 @@ pub enum Error {
         /// Its name.
         agent: String,
     },
+    /// A run can't be done again as it was asked.
+    #[error(transparent)]
+    Again(#[from] AgainFault),
+    /// An answer to a question does not count.
+    #[error(transparent)]
+    Answer(#[from] AnswerFault),
     /// The state of a task does not allow what was asked.
     #[error("the task '{task}' refuses")]
     TaskState {
@@ -207,6 +221,7 @@ impl Coded for Error {
             Self::Store(source) => source.code(),
             Self::Unserved { code, .. } => *code,
             Self::Ended { .. }
+            | Self::Cancelling { .. }
             | Self::Held { .. }
             | Self::Lifecycle { .. }
             | Self::TaskState { .. }
@@ -217,6 +232,8 @@ impl Coded for Error {
             | Self::OfRun { .. }
             | Self::Busy { .. } => ErrorCode::Conflict,
             Self::Description { .. } => ErrorCode::InvalidInput,
+            Self::Again(source) => source.code(),
+            Self::Answer(source) => source.code(),
             Self::Message(source) => source.code(),
             Self::Illegal(_) | Self::Broken(_) => ErrorCode::Internal,
         }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::delegation::Floor;
 use crate::pulse::agent_of;
-use crate::{Coordinator, Driven, Error, Raised, Result};
+use crate::{Coordinator, Driven, Error, Result};
 
 /// Says that something of a run moved, or that one was made.
 const RUNS: &str = "workflow.*.events";
@@ -179,7 +179,11 @@ impl Coordinator {
         match call {
             Call::Stop => Ok(()),
             Call::Ended(ended) => {
-                fleet.ended(ended);
+                let run = fleet.ended(ended);
+                // A person may have let it go on while its driver was about to end.
+                if let Some(run) = run.filter(|run| self.drivers.is_wanted(*run)) {
+                    self.take_up(fleet, run).await?;
+                }
                 self.take_up_all_mail().await.map(|_| ())
             }
             Call::Run(run) => self.take_up(fleet, run).await,
@@ -204,7 +208,7 @@ impl Coordinator {
                 return Ok(());
             };
             page.after = Some(last.id);
-            for run in open {
+            for run in open.into_iter().filter(|run| !run.is_paused()) {
                 if !fleet.has(run.id) && self.is_free(&run).await? {
                     self.launch_driver(fleet, run.id);
                 }
@@ -214,11 +218,16 @@ impl Coordinator {
 
     /// Drives a run of which something was heard, unless it is driven, rests or has ended.
     async fn take_up(&self, fleet: &mut Fleet, id: RunId) -> Result<()> {
+        if self.drivers.is_wanted(id) {
+            fleet.resting.remove(&id);
+        }
         if fleet.has(id) {
             return Ok(());
         }
         let found: Option<Run> = self.parts.store.find(id).await?;
-        if let Some(run) = found.filter(|run| !run.state.is_final() && !run.is_standalone)
+        let is_to_drive =
+            |run: &Run| !run.state.is_final() && !run.is_paused() && !run.is_standalone;
+        if let Some(run) = found.filter(is_to_drive)
             && self.is_free(&run).await?
         {
             self.launch_driver(fleet, id);
@@ -239,11 +248,8 @@ impl Coordinator {
 
     fn launch_driver(&self, fleet: &mut Fleet, run: RunId) {
         let (coordinator, stop) = (self.clone(), fleet.stop.clone());
-        let driving = async move {
-            coordinator
-                .drive_alone(run, &Raised::default(), &stop)
-                .await
-        };
+        let raised = self.drivers.taken_up(run);
+        let driving = async move { coordinator.drive_alone(run, &raised, &stop).await };
         let task = fleet.drivers.spawn(driving).id();
         fleet.by_task.insert(task, run);
         fleet.driven.insert(run, task);
@@ -257,7 +263,8 @@ impl Fleet {
         self.driven.contains_key(&run) || self.resting.get(&run).is_some_and(rests)
     }
 
-    fn ended(&mut self, ended: Ended) {
+    /// Takes a driver off the list; says which run it drove.
+    fn ended(&mut self, ended: Ended) -> Option<RunId> {
         let (task, driven) = match ended {
             Ok(ended) => ended,
             Err(error) => {
@@ -265,9 +272,7 @@ impl Fleet {
                 (error.id(), Err(broken))
             }
         };
-        let Some(run) = self.by_task.remove(&task) else {
-            return;
-        };
+        let run = self.by_task.remove(&task)?;
         self.driven.remove(&run);
         match driven {
             Ok(_) => {
@@ -282,6 +287,7 @@ impl Fleet {
                 self.resting.insert(run, Rest { until, time });
             }
         }
+        Some(run)
     }
 }
 

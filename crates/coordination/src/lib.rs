@@ -6,17 +6,21 @@
 //! after a crash: [`Coordinator::recover`] takes back what a dead process held, and
 //! [`Coordinator::resume_run`] works from the store alone. Starting a run is resuming a new one.
 
+mod again;
 mod agents;
 mod anew;
+mod approvals;
 mod audience;
 mod brief;
 mod budgets;
 mod candidates;
+mod control;
 mod coordinator;
 pub mod credentials;
 mod crew;
 mod dead_letters;
 mod delegation;
+mod drivers;
 mod error;
 mod expression_context;
 mod fan_out;
@@ -42,7 +46,9 @@ mod unserved;
 mod usage;
 mod worker;
 
+pub use again::{Again, AgainFault};
 pub use agents::{AgentUpdate, Fault, MAX_AGENTS, NewAgent, STEP, Sent};
+pub use approvals::{Answer, AnswerFault, MAX_WORDS};
 pub use budgets::Raised;
 pub use candidates::CheckedModel;
 pub use coordinator::{Coordinator, Options, Parts};

@@ -26,6 +26,8 @@ pub(crate) struct Plan {
     /// Whether an agent subscribed to something, as far as this process knows: another one may know
     /// more.
     listeners: AtomicBool,
+    /// The steps that ask a person before they begin.
+    pub(crate) asking: Vec<String>,
     /// The distinct sets that steps without an agent of their own need.
     required: BTreeSet<CapabilitySet>,
     pub(crate) budgets: Budgets,
@@ -90,6 +92,9 @@ impl Plan {
                 Seat::Pool(set) => Some(set),
             })
             .collect();
+        let asking = definition.steps.iter();
+        let asking = asking.filter(|step| step.approval.is_some());
+        let asking = asking.map(|step| step.id.clone()).collect();
         let steps = definition.steps.iter().enumerate();
         let steps = steps.map(|(number, step)| (step.id.clone(), number));
         let steps = steps.collect();
@@ -111,6 +116,7 @@ impl Plan {
             steps,
             names,
             listeners,
+            asking,
             required,
             budgets,
             unserved: Mutex::default(),

@@ -46,6 +46,7 @@ impl Coordinator {
         self.write_notices().await;
         self.tell_signs().await?;
         self.give_up_some_mail().await?;
+        self.expire_approvals().await?;
         for agent in self.crew.agents() {
             self.look_after(agent).await?;
         }

@@ -5,7 +5,7 @@ use fusion_core::{
     Actor, ApiToken, Capability, Change, Decision, Draft, Message, Moment, Project, ProjectId,
     ProviderConfig, Row, Workflow, WorkflowDefinition, WorkflowId, WorkflowState,
 };
-use fusion_persistence::{Batch, Deletable, Idempotency};
+use fusion_persistence::{Batch, Deletable, Error as StoreError, Idempotency};
 use uuid::Uuid;
 
 use crate::spawn::VERSION_TRIES;
@@ -51,6 +51,8 @@ pub struct NewDefinition {
     pub base_dir: String,
     /// The project it belongs to.
     pub project_id: Option<ProjectId>,
+    /// The version that must be the newest one, where only that may be followed.
+    pub after: Option<WorkflowId>,
 }
 
 impl NewDefinition {
@@ -87,7 +89,7 @@ macro_rules! records {
     )*};
 }
 
-records!(ApiToken, Capability, Project, ProviderConfig);
+records!(ApiToken, Capability, Project, ProviderConfig, Workflow);
 
 impl Coordinator {
     /// Stores a new record.
@@ -132,7 +134,8 @@ impl Coordinator {
     /// very text: then that one is given. `ask` gets the row that will be stored.
     ///
     /// # Errors
-    /// `Missing` when there is no such project, or the store fails.
+    /// `Missing` when there is no such project, `Conflict` when it is to follow another version than the
+    /// newest, or the store fails.
     pub async fn store_workflow(
         &self,
         new: NewDefinition,
@@ -148,6 +151,15 @@ impl Coordinator {
             let next = latest
                 .as_ref()
                 .map_or(1, |latest| latest.definition_version + 1);
+            if let Some(after) = new.after
+                && latest.as_ref().is_none_or(|latest| latest.id != after)
+            {
+                return Err(StoreError::Conflict {
+                    entity: "workflow",
+                    id: after.to_string(),
+                }
+                .into());
+            }
             if let Some(same) = latest.filter(|latest| new.is(latest)) {
                 return Ok(Version::Same(Box::new(same)));
             }

@@ -27,6 +27,8 @@ pub enum Driven {
     Ended(WorkflowState),
     /// The caller asked to stop; the run can be resumed.
     Interrupted,
+    /// A person holds the run, until it is let go on.
+    Paused,
 }
 
 type Workers = JoinSet<Result<()>>;
@@ -143,12 +145,8 @@ impl Coordinator {
         raised: &Raised,
         cancel: &CancellationToken,
     ) -> Result<Driven> {
-        let found = self.parts.store.get(run).await?;
-        if found.state == WorkflowState::Ready {
-            self.launch(found).await?;
-        } else {
-            self.renew_sandbox(&found).await?;
-        }
+        let _at_the_wheel = self.drivers.enter(run);
+        self.begin(run).await?;
         let mut workers = Workers::new();
         let stop = cancel.child_token();
         let driven = match self.plan(run, raised).await {
@@ -163,6 +161,25 @@ impl Coordinator {
         match (driven, failed) {
             (Ok(driven), None) => Ok(driven),
             (Err(error), _) | (Ok(_), Some(error)) => Err(error),
+        }
+    }
+
+    /// Makes a run ready to be worked on, unless a person holds it: it is launched, or its agents' sandbox
+    /// is looked at again.
+    async fn begin(&self, id: RunId) -> Result<()> {
+        loop {
+            let run = self.parts.store.get(id).await?;
+            if run.halt.is_some() || run.state.is_final() {
+                return Ok(());
+            }
+            if run.state != WorkflowState::Ready {
+                return self.renew_sandbox(&run).await;
+            }
+            match self.launch(run).await {
+                // A person held or ended it meanwhile.
+                Err(error) if error.is_conflict() => {}
+                other => return other,
+            }
         }
     }
 
@@ -182,7 +199,12 @@ impl Coordinator {
             if stop.is_cancelled() {
                 return Ok(Driven::Interrupted);
             }
-            if run.open_tasks == 0 {
+            if let Some(halt) = &run.halt {
+                match self.obey(&run, halt, !workers.is_empty()).await? {
+                    Some(driven) => return Ok(driven),
+                    None => self.wait(id, &mut alarms, stop, workers).await?,
+                }
+            } else if run.open_tasks == 0 {
                 self.finish(&plan, run).await?;
             } else {
                 let Left {
@@ -250,6 +272,7 @@ impl Coordinator {
         stop: &CancellationToken,
         workers: &mut Workers,
     ) -> Result<Left> {
+        self.ask_people(plan).await?;
         let queue = self.queue(plan.run.id).await?;
         let mut left = Left {
             due_in: queue.due_in,

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use fusion_core::{
-    Agent, AgentId, AgentState, Change, Decision, Member, Run, RunId, RunPlan, Seat, StepSpec,
-    ToolGroup, Workflow, WorkflowDefinition, WorkflowId, WorkflowState, Workspace, WorkspaceId,
-    error_chain,
+    Agent, AgentId, AgentState, Change, Continuation, Decision, Member, Run, RunId, RunPlan, Seat,
+    StepSpec, ToolGroup, Workflow, WorkflowDefinition, WorkflowId, WorkflowState, Workspace,
+    WorkspaceId, error_chain,
 };
 use fusion_persistence::{Batch, Repository};
 use fusion_workspaces::{Owners, SandboxReport, choose_uid};
 use serde_json::{Map, Value, json};
 
+use crate::again;
 use crate::candidates::metadata;
 use crate::coordinator::off_runtime;
 use crate::grants::{self, Grants};
@@ -39,6 +40,15 @@ pub(crate) struct Definition<'a> {
     pub(crate) base_dir: &'a str,
 }
 
+/// Where a new run comes from.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Origin<'a> {
+    /// The version that is run, where it is stored already.
+    pub(crate) stored: Option<&'a Workflow>,
+    /// What it takes over.
+    pub(crate) continues: Option<&'a Continuation<'a>>,
+}
+
 /// What stands where an agent names its provider and model, for a runner.
 const NO_MODEL: &str = "none";
 
@@ -59,7 +69,7 @@ impl Coordinator {
         let mut tries = 0;
         loop {
             match self
-                .try_to_create_run(&new, &grants, None, |_| Ask::default())
+                .try_to_create_run(&new, &grants, Origin::default(), |_| Ask::default())
                 .await
             {
                 // Another process stored the same new version of the workflow: it is there now.
@@ -89,15 +99,18 @@ impl Coordinator {
             models,
         };
         let grants = self.check_grants(&new)?;
-        self.try_to_create_run(&new, &grants, Some(workflow), ask)
-            .await
+        let origin = Origin {
+            stored: Some(workflow),
+            continues: None,
+        };
+        self.try_to_create_run(&new, &grants, origin, ask).await
     }
 
-    async fn try_to_create_run(
+    pub(crate) async fn try_to_create_run(
         &self,
         new: &NewRun,
         grants: &Grants,
-        stored: Option<&Workflow>,
+        origin: Origin<'_>,
         ask: impl Fn(RunId) -> Ask + Send + Sync,
     ) -> Result<RunId> {
         let store = &self.parts.store;
@@ -107,12 +120,14 @@ impl Coordinator {
             source: &new.source,
             base_dir: &new.base_dir,
         };
-        let (workflow, mut decision) = match stored {
+        let (workflow, mut decision) = match origin.stored {
             Some(stored) => (stored.clone(), Decision::default()),
             None => self.version(&text, store.latest_workflow(&new.definition.name).await?),
         };
         let _turn = self.uids.lock().await;
         let mut used = store.used_process_uids().await?;
+        let before = origin.continues.map(Continuation::workers);
+        let before = before.unwrap_or_default();
         let mut agents = BTreeMap::new();
         for member in new.definition.crew() {
             let id = AgentId::from_uuid(self.parts.ids.uuid());
@@ -120,6 +135,9 @@ impl Coordinator {
             let mut agent = self.agent(new, &member, id, run_id)?;
             let granted = member.of.and_then(|(name, _)| grants.get(name));
             grants::note(&mut agent.metadata, granted);
+            if let Some(before) = before.get(member.name.as_str()) {
+                again::note(&mut agent.metadata, *before);
+            }
             agents.insert(member.name, (agent, self.workspace(id, uid)));
         }
         let plan = RunPlan {
@@ -128,7 +146,11 @@ impl Coordinator {
             inputs: new.inputs.clone(),
             agents,
         };
-        decision.merge(plan.create(self.moment()).1);
+        let created = plan.create(self.moment()).1;
+        decision.merge(match origin.continues {
+            Some(continuation) => continuation.take_over(created, self.moment()),
+            None => created,
+        });
         let asked = ask(run_id);
         self.commit(asked.batch("created", decision, ("run", run_id.uuid()), self.moment()))
             .await?;
@@ -283,7 +305,11 @@ impl Coordinator {
 
     async fn make_workspaces(&self, agents: &[(Agent, Workspace)]) -> Result<Result<()>> {
         for (agent, workspace) in agents {
-            if let Err(source) = self.make_workspace(workspace).await? {
+            let made = match self.make_workspace(workspace).await? {
+                Ok(()) => self.copy_results(agent, workspace).await?,
+                failed => failed,
+            };
+            if let Err(source) = made {
                 return Ok(Err(of_workspace(agent, source)));
             }
         }

@@ -40,7 +40,7 @@ impl Coordinator {
         let next = match job.plan.next(job.task.id, failure.code, unfinished.wait) {
             // No run that others wait for stops: it is put off alone.
             Next::Again | Next::Stop if job.plan.run.is_standalone => Next::Later(REST),
-            other => other,
+            next @ (Next::Again | Next::Later(_) | Next::Stop) => next,
         };
         if next == Next::Stop {
             // Before the task is back in the queue: nobody is to ask the provider again.

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::anew::{AfterRound, another_attempt};
+use crate::approvals::Permission;
 use crate::candidates::serving;
 use crate::coordinator::off_runtime;
 use crate::crew::AtWork;
@@ -26,8 +27,8 @@ use crate::spawn::uses_folder;
 use crate::unserved::Unfinished;
 use crate::{Coordinator, Error, Notices, Result, brief, grants};
 
-/// Why a task goes back to the queue whose agent is held.
-const HELD: &str = "its agent is held";
+/// Why a task goes back to the queue whose agent or whose run is held.
+const HELD: &str = "it is held";
 
 /// Tries of a commit that touches tasks which others change too.
 pub(crate) const CONFLICT_TRIES: usize = 20;
@@ -123,6 +124,13 @@ impl Coordinator {
                         .fail_unstarted(job, format!("`if` can't be evaluated: {error}"))
                         .await;
                 }
+            }
+        }
+        if job.step.approval.is_some() {
+            match self.permission(&job).await? {
+                Permission::Given => {}
+                Permission::Missing => return self.give_back_to_ask(&job).await,
+                Permission::Fault(why) => return self.fail_unstarted(job, why).await,
             }
         }
         if let (Some(foreach), None) = (&job.step.foreach, &job.task.course.item) {

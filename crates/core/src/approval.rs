@@ -1,9 +1,14 @@
 //! Approvals: questions to a person that hold a task.
 
+mod rules;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::transition::{StateMachine, text_enum};
 use crate::{AgentId, ApprovalId, RunId, TaskId, Timestamp};
+
+pub use rules::Question;
 
 text_enum! {
     /// How an approval stands.
@@ -44,6 +49,9 @@ pub struct Approval {
     pub run_id: Option<RunId>,
     /// What is asked.
     pub question: String,
+    /// What is approved beside the question: the step with its prompt or its command.
+    #[serde(default)]
+    pub subject: Value,
     /// SHA-256 of what is approved, in hex: an answer holds for exactly that.
     pub subject_hash: String,
     /// The agent whose work it is about, which may not answer.

@@ -80,6 +80,8 @@ pub enum Change {
         /// Also those whose wait is not over.
         early: bool,
     },
+    /// Let a task be claimed that waits, whatever for.
+    WakeTask(TaskId),
     /// Says that a process lives that looks after the waiting tasks of a run.
     Watch {
         /// The run.

@@ -11,8 +11,8 @@ mod step;
 pub(crate) use crew::runner_capabilities;
 pub use crew::{Member, Seat, is_internal};
 pub use step::{
-    Assignee, Backoff, CommandSpec, DEFAULT_TIMEOUT_SECONDS, ForeachSpec, OnFailure, OnMax,
-    RepeatSpec, RetrySpec, StepSpec,
+    ApprovalSpec, Assignee, Backoff, CommandSpec, DEFAULT_TIMEOUT_SECONDS, ForeachSpec, OnExpiry,
+    OnFailure, OnMax, RepeatSpec, RetrySpec, StepSpec,
 };
 
 use crate::transition::text_enum;

@@ -51,6 +51,10 @@ text_enum! {
         WorkflowFailed = "workflow.failed",
         /// A run was stopped.
         WorkflowCancelled = "workflow.cancelled",
+        /// A person holds a run.
+        WorkflowPaused = "workflow.paused",
+        /// A person lets a held run go on.
+        WorkflowResumed = "workflow.resumed",
         /// A message was committed.
         MessageSent = "message.sent",
         /// A message entered a turn of its recipient.

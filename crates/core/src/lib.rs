@@ -40,7 +40,7 @@ mod workspace;
 
 pub use address::is_public;
 pub use agent::{Agent, AgentState, PauseAt};
-pub use approval::{Approval, ApprovalState};
+pub use approval::{Approval, ApprovalState, Question};
 pub use audit::Actor;
 pub use budget::{Budget, Fit, Held, WorstCase};
 pub use capability::{Capability, CapabilitySet};
@@ -48,9 +48,10 @@ pub use clock::{Clock, IdSource, Moment, Timestamp};
 pub use code::{Coded, ErrorCode, error_chain};
 pub use decision::{Change, Decision, run_subject};
 pub use definition::{
-    AgentSpec, Assignee, Backoff, CommandSpec, DEFAULT_MAX_TURNS, DEFAULT_TIMEOUT_SECONDS,
-    ForeachSpec, InputFault, InputSpec, InputType, Member, ModelChoice, OnFailure, OnMax,
-    RepeatSpec, RetrySpec, Seat, StepSpec, ToolGroup, WorkflowDefinition, is_internal,
+    AgentSpec, ApprovalSpec, Assignee, Backoff, CommandSpec, DEFAULT_MAX_TURNS,
+    DEFAULT_TIMEOUT_SECONDS, ForeachSpec, InputFault, InputSpec, InputType, Member, ModelChoice,
+    OnExpiry, OnFailure, OnMax, RepeatSpec, RetrySpec, Seat, StepSpec, ToolGroup,
+    WorkflowDefinition, is_internal,
 };
 pub use event::{Event, EventType, NewEvent, Severity};
 pub use flow::FlowRule;
@@ -73,7 +74,7 @@ pub use outbox::{NewOutboxEntry, OutboxEntry};
 pub use project::Project;
 pub use provider::{AuthType, ProviderConfig, RateLimits};
 pub use row::{Row, RowKind};
-pub use run::{Run, RunPlan};
+pub use run::{Continuation, Difference, Halt, HaltKind, Run, RunPlan, Unlike};
 pub use sandbox::{LimitsSpec, NetworkAccess, SandboxSpec};
 pub use sealed::Sealed;
 pub use subject::{MAX_SUBJECT_BYTES, SubjectFault, check_subject, reserved_part};

@@ -1,5 +1,8 @@
 //! Runs: one execution of one version of a workflow.
 
+mod again;
+mod control;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +14,9 @@ use crate::{
     Moment, NewEvent, RunId, Seat, Severity, StepSpec, Task, TaskId, TaskState, Timestamp, Usage,
     Workflow, WorkflowId, WorkflowState, Workspace,
 };
+
+pub use again::{Continuation, Difference, Unlike};
+pub use control::{Halt, HaltKind};
 
 /// One execution of a workflow. It pins the version of the definition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,7 +30,7 @@ pub struct Run {
     /// `ready` while its agents are spawned, then `running`, then one of the final states.
     pub state: WorkflowState,
     /// It is a task of its own: nobody drives it, a standing agent takes it from the pool.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_standalone: bool,
     /// The checked inputs.
     pub inputs: Map<String, Value>,
@@ -38,6 +44,12 @@ pub struct Run {
     pub open_tasks: u32,
     /// What its model calls used.
     pub usage: Usage,
+    /// What a person said that holds or ends it; `None` lets it go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halt: Option<Halt>,
+    /// The run that it goes on from: it took over what was finished there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<RunId>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When its agents were ready.
@@ -94,6 +106,8 @@ impl RunPlan<'_> {
             total_tasks,
             open_tasks: total_tasks,
             usage: Usage::default(),
+            halt: None,
+            continues: None,
             created_at: moment.now,
             started_at: (!is_ready).then_some(moment.now),
             completed_at: None,
@@ -165,7 +179,7 @@ impl RunPlan<'_> {
             run_id: self.run_id,
             fence: 0,
             attempts: 0,
-            waiting: None,
+            waiting: step.approval.is_some().then(Task::unasked),
             course: Course {
                 on_failure: step.on_failure,
                 ..Course::default()
@@ -281,7 +295,18 @@ impl Run {
         };
         self.error_message = error;
         self.completed_at = Some(moment.now);
-        // A standing agent outlives the run, and one may have been ended before it.
+        self.end_agents(agents, moment, &mut decision)?;
+        Ok(decision.with(Change::update(self)).telling(event))
+    }
+
+    /// Ends the agents that the run spawned: a standing agent outlives it, and one may have been ended
+    /// before it.
+    fn end_agents(
+        &self,
+        agents: Vec<Agent>,
+        moment: Moment<'_>,
+        decision: &mut Decision,
+    ) -> Result<(), IllegalTransition> {
         let own = |agent: &Agent| agent.run_id == Some(self.id);
         let living = |agent: &Agent| agent.state != AgentState::Terminated;
         for mut agent in agents {
@@ -297,7 +322,7 @@ impl Run {
             decision.events.push(self.agent_event(moment, &agent));
             decision.changes.push(Change::update(agent));
         }
-        Ok(decision.with(Change::update(self)).telling(event))
+        Ok(())
     }
 
     fn agent_event(&self, moment: Moment<'_>, agent: &Agent) -> NewEvent {

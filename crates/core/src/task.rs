@@ -17,6 +17,7 @@ mod course;
 mod fan_out;
 mod orphans;
 mod pool;
+mod refusal;
 mod stop;
 mod wait;
 
@@ -84,6 +85,8 @@ text_enum! {
         Requested = "requested",
         /// The agent that was to do it has ended, and no other can.
         AgentEnded = "agent_ended",
+        /// Nobody approved it in time.
+        NotApproved = "not_approved",
         /// It is an item of a list, and another one failed.
         ItemFailed = "item_failed",
     }
@@ -93,7 +96,10 @@ impl CancelReason {
     /// Whether the workflow chose this way by itself, so that nothing is wrong.
     #[must_use]
     pub const fn is_skip(self) -> bool {
-        matches!(self, Self::ConditionFalse | Self::DependencySkipped)
+        matches!(
+            self,
+            Self::ConditionFalse | Self::DependencySkipped | Self::NotApproved
+        )
     }
 }
 
@@ -364,6 +370,7 @@ impl Task {
                 CancelReason::DependencySkipped
                 | CancelReason::ConditionFalse
                 | CancelReason::DependencyFailed
+                | CancelReason::NotApproved
                 | CancelReason::AgentEnded
                 | CancelReason::ItemFailed => "failed",
             };
@@ -379,7 +386,7 @@ impl Task {
         reached
     }
 
-    fn cancel(
+    pub(crate) fn cancel(
         &mut self,
         reason: CancelReason,
         why: &str,

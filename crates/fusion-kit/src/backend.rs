@@ -4,17 +4,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use fusion_api::run_views::{Snapshot, summary, workflow_summary};
-use fusion_api_types::{Problem, ProblemKind, RunDetail, RunSummary, WorkflowSummary};
-use fusion_cli::{Backend, Progress, ResumeRequest, RunRequest};
+use fusion_api::run_views::{Snapshot, summary};
+use fusion_api_types::{Problem, ProblemKind, RunDetail, RunSummary};
+use fusion_cli::{Backend, Progress, ResumeRequest, RunQuery, RunRequest};
 use fusion_coordination::{Driven, NewRun, Notices, Raised, check_models};
-use fusion_core::{AgentSpec, ProviderConfig, Run, RunId, TaskState, WorkflowDefinition};
+use fusion_core::{
+    AgentSpec, ProviderConfig, Run, RunId, TaskState, WorkflowDefinition, WorkflowState,
+};
 use fusion_persistence::{Page, Repository, RunFilter, TaskReader};
 use fusion_persistence_sql::{Location, SqlStore};
 use fusion_providers::Registry;
 use fusion_workspaces::Sandbox;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::answers::Answers;
 use crate::budget;
@@ -24,9 +25,8 @@ use crate::files::{read_file, typed_inputs};
 use crate::find::{find, no_runs, nothing_to_resume};
 use crate::held::Left;
 use crate::problems;
-use crate::remote::Remote;
 use crate::sandbox;
-use crate::signals::stop_on_signal;
+use crate::signals::{Signalled, stop_on_signal};
 use crate::watch::Watched;
 use crate::wiring::{self, Engine, SCRIPTED, Told};
 
@@ -56,6 +56,11 @@ impl LocalBackend {
 
     pub(crate) const fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What is coming from the models of this process.
+    pub(crate) const fn answers(&self) -> &Arc<Answers> {
+        &self.answers
     }
 
     /// The data directory that was chosen, as it was typed.
@@ -103,6 +108,12 @@ impl LocalBackend {
         }
     }
 
+    /// What is taken down with a person's word; nothing depends on it.
+    pub(crate) fn person(&self) -> String {
+        let user = self.config.user.as_deref();
+        user.unwrap_or("a local user").to_owned()
+    }
+
     pub(crate) async fn engine(
         &self,
         data_dir: &DataDir,
@@ -121,6 +132,21 @@ impl LocalBackend {
     ) -> Result<Engine, Problem> {
         let notices = Arc::clone(&self.notices);
         Engine::open(&self.config, data_dir, location, registry, notices).await
+    }
+
+    /// The engine for what a person says about a run: of this process where nobody else works in the
+    /// data directory, else beside the one that does.
+    pub(crate) async fn steering(&self) -> Result<Engine, Problem> {
+        self.reading().await?.ok_or_else(no_runs)?;
+        let data_dir = self.data_dir()?;
+        let registry = self.registry_of(&self.stored_providers().await?);
+        match self.engine(&data_dir, Arc::clone(&registry)).await {
+            Err(problem) if problem.kind == ProblemKind::Conflict => {
+                let notices = Arc::clone(&self.notices);
+                Engine::beside(&self.config, &data_dir, registry, notices).await
+            }
+            opened => opened,
+        }
     }
 
     /// Drives a run to its end and tells how it goes.
@@ -173,7 +199,7 @@ impl LocalBackend {
         told?;
         let shown = match driven {
             Driven::Ended(_) => Shown::Live,
-            Driven::Interrupted => Shown::Left,
+            Driven::Interrupted | Driven::Paused => Shown::Left,
         };
         watched
             .last(engine, data_dir, shown, progress)
@@ -217,7 +243,7 @@ impl Reading {
 
     /// A run that was read, and whether a process works on it. When none does, the run is read
     /// again: it may have ended between the two looks, and then it was not left.
-    async fn looked_at(&self, run: Run) -> fusion_persistence::Result<(Run, Shown)> {
+    pub(crate) async fn looked_at(&self, run: Run) -> fusion_persistence::Result<(Run, Shown)> {
         if run.state.is_final() || self.store.is_worked_on(run.id).await? {
             return Ok((run, Shown::Live));
         }
@@ -240,10 +266,6 @@ pub(crate) enum Shown {
 
 #[async_trait]
 impl Backend for LocalBackend {
-    async fn validate_workflow(&self, file: &Path) -> Result<WorkflowSummary, Problem> {
-        Ok(workflow_summary(&read_file(file)?.definition))
-    }
-
     async fn run(
         &self,
         request: &RunRequest,
@@ -253,7 +275,8 @@ impl Backend for LocalBackend {
             progress.notice(fault);
         }
         if let Some(remote) = self.remote()? {
-            return run_remotely(&remote, request, progress).await;
+            let signalled = Signalled::catch();
+            return remote.run(request, progress, &signalled.stop).await;
         }
         self.tell_sandbox(progress)?;
         let file = read_file(&request.file)?;
@@ -297,6 +320,10 @@ impl Backend for LocalBackend {
         progress: &mut dyn Progress,
     ) -> Result<RunDetail, Problem> {
         let raised = budget::raised(request)?;
+        if let Some(remote) = self.remote()? {
+            let signalled = Signalled::catch();
+            return remote.resume(request, progress, &signalled.stop).await;
+        }
         self.tell_sandbox(progress)?;
         let run = request.run.as_deref();
         let data_dir = self.data_dir()?;
@@ -315,7 +342,10 @@ impl Backend for LocalBackend {
                     run: found.id,
                     raised,
                 };
-                match make_ready(&registry, &driving, &found, request.now).await {
+                match self
+                    .make_ready(&registry, &driving, &found, request.now)
+                    .await
+                {
                     Ok(()) => self.drive(driving, progress).await,
                     Err(problem) => Err(problem),
                 }
@@ -326,22 +356,17 @@ impl Backend for LocalBackend {
         ended
     }
 
-    async fn list_runs(&self, limit: u32) -> Result<Vec<RunSummary>, Problem> {
+    async fn list_runs(&self, query: &RunQuery) -> Result<Vec<RunSummary>, Problem> {
         if let Some(remote) = self.named_remote()? {
-            return remote.list_runs(limit).await;
+            return remote.list_runs(query).await;
         }
         let Some(reading) = self.reading().await? else {
             return Ok(Vec::new());
         };
         let read = |error: fusion_persistence::Error| problems::of_store(&error);
-        // Tasks of their own have a list of their own.
-        let driven = RunFilter {
-            standalone: Some(false),
-            ..RunFilter::default()
-        };
         let runs = reading
             .store
-            .list(&driven, Page::first(limit))
+            .list(&filter(query), Page::first(query.limit))
             .await
             .map_err(read)?;
         let mut summaries = Vec::with_capacity(runs.len());
@@ -385,6 +410,31 @@ impl LocalBackend {
         Ok(())
     }
 
+    /// Checks what a run needs again, lets it go on when it is held, and wakes what waits for a limit,
+    /// where that is asked for.
+    async fn make_ready(
+        &self,
+        registry: &Registry,
+        driving: &Driving<'_>,
+        run: &Run,
+        wakes: bool,
+    ) -> Result<(), Problem> {
+        check_again(registry, driving, run).await?;
+        let coordinator = driving.engine.coordinator();
+        let made = async {
+            if run.is_paused() {
+                let raised = Raised::default();
+                let by = self.person();
+                coordinator.release_run(run.id, raised, wakes, &by).await?;
+            } else if wakes {
+                coordinator.wake(run.id, true).await?;
+            }
+            Ok(())
+        };
+        made.await
+            .map_err(|error: fusion_coordination::Error| problems::of_engine(&error))
+    }
+
     /// The run that `resume` means, once no other process works on it.
     async fn to_resume(
         &self,
@@ -408,33 +458,18 @@ impl LocalBackend {
     }
 }
 
-/// Runs a file on a server and watches it until a signal comes.
-async fn run_remotely(
-    remote: &Remote,
-    request: &RunRequest,
-    progress: &mut dyn Progress,
-) -> Result<RunDetail, Problem> {
-    let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
-    let signals = TaskTracker::new();
-    signals.spawn(stop_on_signal(stop.clone(), ended.clone()));
-    let run = remote.run(request, progress, &stop).await;
-    ended.cancel();
-    run
-}
-
-/// Checks what a run needs again, then wakes what waits for a limit, where that is asked for.
-async fn make_ready(
-    registry: &Registry,
-    driving: &Driving<'_>,
-    run: &Run,
-    wakes: bool,
-) -> Result<(), Problem> {
-    check_again(registry, driving, run).await?;
-    if !wakes {
-        return Ok(());
+/// Which runs are meant.
+fn filter(query: &RunQuery) -> RunFilter {
+    let states = query.states.iter();
+    RunFilter {
+        states: states
+            .filter_map(|state| WorkflowState::from_text(state))
+            .collect(),
+        workflow_name: query.workflow.clone(),
+        // Tasks of their own have a list of their own.
+        standalone: Some(false),
+        ..RunFilter::default()
     }
-    let woken = driving.engine.coordinator().wake(run.id, true).await;
-    woken.map_err(|error| problems::of_engine(&error))
 }
 
 /// Checks the models again before anything moves (a missing key must not fail the tasks), and that

@@ -63,6 +63,8 @@ pub(crate) struct Config {
     pub(crate) agent_uids: Option<String>,
     /// `HOME`: the folder of the operator.
     pub(crate) home: Option<PathBuf>,
+    /// Who works on this machine, for people.
+    pub(crate) user: Option<String>,
     /// `FUSION_KIT_SANDBOX`, as written: `off` gives the sandbox up. Only the environment itself
     /// counts: a `.env` may have come with somebody else's files.
     pub(crate) sandbox: Option<String>,
@@ -146,6 +148,7 @@ impl Config {
             workspaces_root: get("WORKSPACES_ROOT").map(PathBuf::from),
             agent_uids: get("FUSION_KIT_AGENT_UIDS"),
             home: environment("HOME").map(PathBuf::from),
+            user: environment("USER").filter(|value| !value.is_empty()),
             sandbox: environment("FUSION_KIT_SANDBOX").filter(|value| !value.is_empty()),
             log: get("FUSION_KIT_LOG"),
             no_color: get("NO_COLOR").is_some(),

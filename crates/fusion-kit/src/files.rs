@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use fusion_api_types::Problem;
-use fusion_core::{InputFault, InputType, WorkflowDefinition};
+use fusion_core::{InputFault, InputSpec, InputType, WorkflowDefinition};
 use serde_json::{Map, Value};
 
 use crate::problems;
@@ -54,16 +54,23 @@ pub(crate) fn read_file(path: &Path) -> Result<File, Problem> {
     }
 }
 
-/// Inputs as typed, in the types that the workflow declares: texts as they are, the rest as JSON.
+/// Inputs as typed, checked and with the defaults.
 pub(crate) fn typed_inputs(
     definition: &WorkflowDefinition,
     given: &BTreeMap<String, String>,
 ) -> Result<Map<String, Value>, Vec<InputFault>> {
-    let typed = given
+    definition.resolve_inputs(&in_their_types(&definition.inputs, given))
+}
+
+/// Inputs in the types that the workflow declares: texts as they are, the rest as JSON.
+pub(crate) fn in_their_types(
+    declared: &BTreeMap<String, InputSpec>,
+    given: &BTreeMap<String, String>,
+) -> Map<String, Value> {
+    given
         .iter()
         .map(|(name, text)| {
-            let is_text = definition
-                .inputs
+            let is_text = declared
                 .get(name)
                 .is_none_or(|input| input.kind == InputType::String);
             let value = if is_text {
@@ -76,6 +83,5 @@ pub(crate) fn typed_inputs(
                 value.unwrap_or_else(|| Value::String(text.clone())),
             )
         })
-        .collect();
-    definition.resolve_inputs(&typed)
+        .collect()
 }

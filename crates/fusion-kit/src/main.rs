@@ -11,6 +11,7 @@ mod database;
 mod files;
 mod find;
 mod held;
+mod inbox;
 mod master_key;
 mod messages;
 mod metrics;
@@ -20,11 +21,13 @@ mod remote;
 mod sandbox;
 mod serve;
 mod signals;
+mod steering;
 mod system;
 mod tasks;
 mod tools;
 mod watch;
 mod wiring;
+mod workflows;
 
 use std::process::ExitCode;
 

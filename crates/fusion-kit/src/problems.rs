@@ -152,11 +152,14 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
         Error::Choice { .. }
         | Error::Grant { .. }
         | Error::Ended { .. }
+        | Error::Cancelling { .. }
         | Error::Held { .. }
         | Error::Lifecycle { .. }
         | Error::Description { .. }
         | Error::OfRun { .. }
         | Error::Busy { .. }
+        | Error::Again(_)
+        | Error::Answer(_)
         | Error::TaskState { .. }
         | Error::QueueFull { .. }
         | Error::Standalone { .. }

@@ -1,10 +1,13 @@
 //! Commands that go through a server: the one that is named, else the one that owns the data
 //! directory.
 
+mod inbox;
 mod messages;
 mod providers;
 mod runs;
+mod steering;
 mod tasks;
+mod workflows;
 
 use fusion_api_client::Client;
 use fusion_api_types::{Problem, ProblemKind};

@@ -7,10 +7,38 @@ use std::time::Duration;
 use fusion_cli::Exit;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// How long the farewell may take once the run has stopped: a terminal that nobody reads must
 /// not keep the program alive.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// The signals of a command that only looks or waits, until this is dropped.
+pub(crate) struct Signalled {
+    /// Is cancelled at the first signal.
+    pub(crate) stop: CancellationToken,
+    ended: CancellationToken,
+    _signals: TaskTracker,
+}
+
+impl Signalled {
+    pub(crate) fn catch() -> Self {
+        let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
+        let signals = TaskTracker::new();
+        signals.spawn(stop_on_signal(stop.clone(), ended.clone()));
+        Self {
+            stop,
+            ended,
+            _signals: signals,
+        }
+    }
+}
+
+impl Drop for Signalled {
+    fn drop(&mut self) {
+        self.ended.cancel();
+    }
+}
 
 /// Cancels `stop` at the first signal; signals are caught from this call on. At the second one, or when
 /// the program is still there some time after the run has `ended`, it ends the process.

@@ -12,6 +12,7 @@ use fusion_cli::{Progress, TaskQuery, TaskRequest, Tasks};
 use fusion_coordination::{Ask, NewTask};
 use fusion_core::{Task, TaskId, TaskState};
 use fusion_persistence::{Error as StoreError, Page, Reader, Repository, TaskFilter};
+use fusion_persistence_sql::Location;
 use serde_json::Value;
 
 use crate::agents::find::{find_agent, find_project};
@@ -20,7 +21,7 @@ use crate::data_dir::DataDir;
 use crate::find::only_one;
 use crate::problems;
 use crate::system::SystemClock;
-use crate::wiring::Engine;
+use crate::wiring::{self, Engine};
 
 /// Tasks that a prefix is compared with: the newest ones.
 const PREFIX_SEARCH: u32 = 10_000;
@@ -176,20 +177,24 @@ impl LocalBackend {
         let made = made.await.map_err(|error| problems::of_engine(&error))?;
         let made = store.get(made.id).await.map_err(read)?;
         let mut detail = task_views::detail(store, made).await.map_err(read)?;
-        detail.waits_for.push(task_views::no_process());
+        if !self.is_shared()? {
+            detail.waits_for.push(task_views::no_process());
+        }
         Ok(detail)
+    }
+
+    /// Whether other processes may host agents of the same store.
+    fn is_shared(&self) -> Result<bool, Problem> {
+        let location = wiring::location(self.config(), &self.data_dir()?)?;
+        Ok(matches!(location, Location::Server(_)))
     }
 
     /// A task with what it waits for: a process that does it, too.
     async fn detail(&self, store: &dyn Reader, task: Task) -> Result<TaskDetail, Problem> {
         let is_hosted = store.is_worked_on(task.run_id).await.map_err(read)?;
         let waits = task.pool.is_some() && task.state == TaskState::Queued;
-        let is_shared = matches!(
-            crate::wiring::location(self.config(), &self.data_dir()?)?,
-            fusion_persistence_sql::Location::Server(_)
-        );
         let mut detail = task_views::detail(store, task).await.map_err(read)?;
-        if waits && !is_hosted && !is_shared {
+        if waits && !is_hosted && !self.is_shared()? {
             detail.waits_for.push(task_views::no_process());
         }
         Ok(detail)

@@ -102,11 +102,22 @@ impl Watched {
         shown: Shown,
         progress: &mut dyn Progress,
     ) -> fusion_persistence::Result<RunDetail> {
-        let last = self.detail(engine.store(), data_dir, shown).await?;
+        self.look(engine.store(), data_dir, shown, progress).await
+    }
+
+    /// Tells how the run is now.
+    pub(crate) async fn look(
+        &mut self,
+        store: &dyn Reader,
+        data_dir: &DataDir,
+        shown: Shown,
+        progress: &mut dyn Progress,
+    ) -> fusion_persistence::Result<RunDetail> {
+        let seen = self.detail(store, data_dir, shown).await?;
         if progress.is_shown() {
-            self.sent.tell(engine.store(), progress).await?;
+            self.sent.tell(store, progress).await?;
         }
-        progress.update(&last);
-        Ok(last)
+        progress.update(&seen);
+        Ok(seen)
     }
 }

@@ -74,7 +74,17 @@ pub(crate) struct Engine {
     opened: Opened,
     tracker: TaskTracker,
     closing: CancellationToken,
-    owned: Owned,
+    /// `None` beside the process that owns the directory.
+    owned: Option<Owned>,
+}
+
+/// As whom a process works in a data directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// It owns the directory and works on runs.
+    Owner,
+    /// It leaves a few commits of a person to the owner.
+    Guest,
 }
 
 /// What opening made.
@@ -98,20 +108,35 @@ impl Engine {
         notices: Arc<Notices>,
     ) -> Result<Self, Problem> {
         let owned = data_dir.own().await?;
-        match Self::open_owned(config, data_dir, location, registry, notices).await {
-            Ok(opened) => {
-                let engine = Self {
-                    opened,
-                    tracker: TaskTracker::new(),
-                    closing: CancellationToken::new(),
-                    owned,
-                };
-                engine.recovered().await
-            }
+        match Self::open_as(Role::Owner, config, data_dir, location, (registry, notices)).await {
+            Ok(opened) => Self::of(opened, Some(owned)).recovered().await,
             Err(problem) => {
                 owned.undo();
                 Err(problem)
             }
+        }
+    }
+
+    /// Opens the store beside the process that owns the data directory, for what a person has to say:
+    /// nothing is driven here.
+    pub(crate) async fn beside(
+        config: &Config,
+        data_dir: &DataDir,
+        registry: Arc<Registry>,
+        notices: Arc<Notices>,
+    ) -> Result<Self, Problem> {
+        let location = location(config, data_dir)?;
+        let parts = (registry, notices);
+        let opened = Self::open_as(Role::Guest, config, data_dir, location, parts).await?;
+        Ok(Self::of(opened, None))
+    }
+
+    fn of(opened: Opened, owned: Option<Owned>) -> Self {
+        Self {
+            opened,
+            tracker: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            owned,
         }
     }
 
@@ -121,6 +146,7 @@ impl Engine {
         let recovered = async {
             coordinator.recover().await?;
             coordinator.clear_remains().await?;
+            coordinator.end_all_cancelled().await?;
             coordinator.give_up_mail().await
         };
         match recovered.await {
@@ -137,12 +163,12 @@ impl Engine {
         }
     }
 
-    async fn open_owned(
+    async fn open_as(
+        role: Role,
         config: &Config,
         data_dir: &DataDir,
         location: Location,
-        registry: Arc<Registry>,
-        notices: Arc<Notices>,
+        (providers, notices): (Arc<Registry>, Arc<Notices>),
     ) -> Result<Opened, Problem> {
         let owners = owners(config)?;
         let launcher = launcher(config, data_dir)?;
@@ -152,7 +178,7 @@ impl Engine {
         let messages = messages::limits(config)?;
         let (root, prepared) = prepare_workspaces(config, data_dir, &owners)?;
         let writing = TaskTracker::new();
-        let store = match SqlStore::open(&location, &writing).await {
+        let store = match open_store(role, &location, &writing).await {
             Ok(store) => Patient::new(store, Patience::default()),
             Err(error) => {
                 undo(prepared);
@@ -164,7 +190,7 @@ impl Engine {
         let parts = Parts {
             store: Arc::new(store.clone()) as Arc<dyn Store>,
             bus: Arc::clone(bus.bus()),
-            providers: registry,
+            providers,
             notices,
             launcher,
             web: web(),
@@ -181,7 +207,7 @@ impl Engine {
             at_once,
             unresponsive,
             metrics: metrics(config)?,
-            grace: grace(&location),
+            grace: grace(role, &location),
             retention,
             messages,
         };
@@ -238,7 +264,9 @@ impl Engine {
     pub(crate) async fn undo(self) {
         let (prepared, owned) = self.close_store().await;
         undo(prepared);
-        owned.undo();
+        if let Some(owned) = owned {
+            owned.undo();
+        }
     }
 
     /// Closes the store and gives the data directory up.
@@ -247,7 +275,7 @@ impl Engine {
     }
 
     /// Closes the store and waits until its writer is done, so that its files are complete.
-    async fn close_store(self) -> (Prepared, Owned) {
+    async fn close_store(self) -> (Prepared, Option<Owned>) {
         let Opened {
             coordinator,
             store,
@@ -262,6 +290,19 @@ impl Engine {
         close(store.into_inner(), &writing).await;
         (prepared, self.owned)
     }
+}
+
+async fn open_store(
+    role: Role,
+    location: &Location,
+    writing: &TaskTracker,
+) -> fusion_persistence::Result<SqlStore> {
+    if role == Role::Guest
+        && let Some(store) = SqlStore::open_beside(location, writing).await?
+    {
+        return Ok(store);
+    }
+    SqlStore::open(location, writing).await
 }
 
 /// Closes a store and waits until its writer is done.
@@ -371,10 +412,10 @@ fn metrics(config: &Config) -> Result<Option<Duration>, Problem> {
 
 /// How old something half done must be before it is taken for left by a dead process. A file has one
 /// owner; where others may write, they get time.
-const fn grace(location: &Location) -> Duration {
-    match location {
-        Location::File(..) | Location::Memory => Duration::ZERO,
-        Location::Server(_) => LEASE.saturating_mul(2),
+const fn grace(role: Role, location: &Location) -> Duration {
+    match (role, location) {
+        (Role::Owner, Location::File(..) | Location::Memory) => Duration::ZERO,
+        (Role::Guest, _) | (_, Location::Server(_)) => LEASE.saturating_mul(2),
     }
 }
 

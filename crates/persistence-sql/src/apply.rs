@@ -94,6 +94,7 @@ async fn apply_change(session: &mut impl Session, change: &Change) -> Result<()>
         } => tasks::waits::postpone(session, *task_id, *wait, reason).await,
         Change::WakePool => tasks::pool::wake(session).await,
         Change::Wake { run_id, early } => tasks::waits::wake(session, *run_id, *early).await,
+        Change::WakeTask(task) => tasks::waits::wake_task(session, *task).await,
         Change::Watch {
             run_id,
             owner,

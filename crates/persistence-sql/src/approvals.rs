@@ -1,12 +1,18 @@
 //! Approvals.
 
+use async_trait::async_trait;
 use fusion_core::{AgentId, Approval, ApprovalId, ApprovalState, RunId, StateMachine, TaskId};
-use fusion_persistence::{ApprovalFilter, Result};
-use sea_orm::Condition;
+use fusion_persistence::{ApprovalFilter, ApprovalReader, Result};
 use sea_orm::prelude::Uuid;
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
 
-use crate::error::corrupt;
-use crate::store::unsigned;
+use crate::dialect::Dialect;
+use crate::error::{corrupt, trying};
+use crate::json;
+use crate::store::{SqlStore, unsigned};
 use crate::table::{Col, Stored, Versioned, any_of, exactly};
 
 pub(crate) mod table {
@@ -25,11 +31,14 @@ pub(crate) mod table {
         pub run_id: Option<Uuid>,
         #[sea_orm(column_type = "Text")]
         pub question: String,
+        #[sea_orm(column_type = "Text", nullable)]
+        pub subject: Option<String>,
         pub subject_hash: String,
         pub requested_by: Option<Uuid>,
         pub state: String,
         pub requested_at: DateTimeUtc,
         pub expires_at: Option<DateTimeUtc>,
+        pub expiry_ms: Option<i64>,
         pub resolved_at: Option<DateTimeUtc>,
         #[sea_orm(column_type = "Text", nullable)]
         pub resolved_by: Option<String>,
@@ -52,6 +61,7 @@ impl Stored for Approval {
         table::Column::TaskId,
         table::Column::RunId,
         table::Column::Question,
+        table::Column::Subject,
         table::Column::SubjectHash,
         table::Column::RequestedBy,
         table::Column::RequestedAt,
@@ -63,11 +73,13 @@ impl Stored for Approval {
             task_id: self.task_id.uuid(),
             run_id: self.run_id.map(RunId::uuid),
             question: self.question.clone(),
+            subject: Some(json::to_text("approval subject", &self.subject)?),
             subject_hash: self.subject_hash.clone(),
             requested_by: self.requested_by.map(AgentId::uuid),
             state: self.state.as_str().to_owned(),
             requested_at: self.requested_at,
             expires_at: self.expires_at,
+            expiry_ms: self.expires_at.map(|expiry| expiry.timestamp_millis()),
             resolved_at: self.resolved_at,
             resolved_by: self.resolved_by.clone(),
             comment: self.comment.clone(),
@@ -81,6 +93,8 @@ impl Stored for Approval {
             task_id: TaskId::from_uuid(row.task_id),
             run_id: row.run_id.map(RunId::from_uuid),
             question: row.question,
+            subject: json::from_text_option("approval subject", row.subject.as_ref())?
+                .unwrap_or_default(),
             subject_hash: row.subject_hash,
             requested_by: row.requested_by.map(AgentId::from_uuid),
             state: ApprovalState::from_text(&row.state).ok_or_else(|| corrupt("approval state"))?,
@@ -119,5 +133,23 @@ impl Versioned for Approval {
             self.state.as_str(),
             self.state.before(),
         ))
+    }
+}
+
+#[async_trait]
+impl ApprovalReader for SqlStore {
+    async fn overdue_approvals(&self, limit: u32) -> Result<Vec<Approval>> {
+        let now = Dialect::from(self.reader().get_database_backend()).now_ms();
+        table::Entity::find()
+            .filter(table::Column::State.eq(ApprovalState::Pending.as_str()))
+            .filter(Expr::cust(format!("expiry_ms <= {now}")))
+            .order_by_asc(table::Column::ExpiryMs)
+            .limit(u64::from(limit))
+            .all(self.reader())
+            .await
+            .map_err(trying("look for questions that have expired"))?
+            .into_iter()
+            .map(Approval::from_row)
+            .collect()
     }
 }

@@ -54,6 +54,7 @@ impl Counts {
                 | Change::Postpone { .. }
                 | Change::WakePool
                 | Change::Wake { .. }
+                | Change::WakeTask(_)
                 | Change::Watch { .. }
                 | Change::Progress { .. }
                 | Change::SendMessage(_)

@@ -6,6 +6,7 @@ mod m0003_event_indexes;
 mod m0004_deliveries;
 mod m0005_waits;
 mod m0006_courses;
+mod m0007_control;
 mod m0008_pool;
 
 use std::collections::BTreeSet;
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_deliveries::Migration),
             Box::new(m0005_waits::Migration),
             Box::new(m0006_courses::Migration),
+            Box::new(m0007_control::Migration),
             Box::new(m0008_pool::Migration),
         ]
     }

@@ -17,7 +17,7 @@ use crate::tasks::pool::{GIVEN, OPEN, name_of};
 const ACTION: &str = "take a task of the pool";
 
 /// A held task, as the index of an agent's tasks finds it.
-const HELD: &str = "SELECT 1 FROM tasks held
+const HELD: &str = "SELECT held.fence FROM tasks held
     WHERE held.agent_id = $1 AND held.state IN ('assigned', 'running')";
 
 /// Leases the task whose turn it is, or steals one; gives the event that tells it too.

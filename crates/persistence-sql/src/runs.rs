@@ -42,6 +42,9 @@ pub(crate) mod table {
         pub input_tokens: i64,
         pub output_tokens: i64,
         pub cost_picos: i64,
+        #[sea_orm(column_type = "Text", nullable)]
+        pub halt: Option<String>,
+        pub continues: Option<Uuid>,
         pub created_at: DateTimeUtc,
         pub started_at: Option<DateTimeUtc>,
         pub completed_at: Option<DateTimeUtc>,
@@ -69,6 +72,7 @@ impl Stored for Run {
         table::Column::InputTokens,
         table::Column::OutputTokens,
         table::Column::CostPicos,
+        table::Column::Continues,
         table::Column::CreatedAt,
     ];
 
@@ -88,6 +92,8 @@ impl Stored for Run {
             input_tokens: signed(self.usage.input_tokens),
             output_tokens: signed(self.usage.output_tokens),
             cost_picos: self.usage.cost.picos(),
+            halt: json::to_text_option("run halt", self.halt.as_ref())?,
+            continues: self.continues.map(RunId::uuid),
             created_at: self.created_at,
             started_at: self.started_at,
             completed_at: self.completed_at,
@@ -114,6 +120,8 @@ impl Stored for Run {
             total_tasks: u32::try_from(row.total_tasks).map_err(|_| corrupt("run total_tasks"))?,
             open_tasks: u32::try_from(row.open_tasks).map_err(|_| corrupt("run open_tasks"))?,
             usage: usage.usage("run usage")?,
+            halt: json::from_text_option("run halt", row.halt.as_ref())?,
+            continues: row.continues.map(RunId::from_uuid),
             created_at: row.created_at,
             started_at: row.started_at,
             completed_at: row.completed_at,
@@ -126,6 +134,8 @@ impl Stored for Run {
         let condition = any_of(Condition::all(), table::Column::State, states);
         let workflow = filter.workflow.map(WorkflowId::uuid);
         let condition = exactly(condition, table::Column::WorkflowId, workflow);
+        let name = filter.workflow_name.clone();
+        let condition = exactly(condition, table::Column::WorkflowName, name);
         exactly(condition, table::Column::Standalone, filter.standalone)
     }
 

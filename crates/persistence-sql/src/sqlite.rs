@@ -75,6 +75,17 @@ pub(crate) async fn take(path: &Path) -> Result<(File, DatabaseConnection)> {
     Ok((owned, connection))
 }
 
+/// Starts a writer on a file that another process owns. SQLite lets one of them write at a time, and the
+/// numbers of the logs are taken in the transaction, so that both keep their promises.
+pub(crate) fn write_beside(
+    path: &Path,
+    durability: Durability,
+    tracker: &TaskTracker,
+) -> Result<Writer> {
+    let session = SqliteSession::open(path, durability).map_err(Error::from)?;
+    start(session, tracker)
+}
+
 /// Opens a file that another process may own; `None` when there is none.
 pub(crate) async fn look_at(path: &Path) -> Result<Option<DatabaseConnection>> {
     check_library()?;

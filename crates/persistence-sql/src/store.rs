@@ -52,6 +52,28 @@ impl SqlStore {
         })
     }
 
+    /// Opens a database for a few commits of a person beside the process that owns it: its schema must be
+    /// up to date, and leases are left as they are. `None` when there is none yet. On PostgreSQL, where
+    /// many may write, it is opened as any.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); also when the schema is not up to date.
+    pub async fn open_beside(location: &Location, tracker: &TaskTracker) -> Result<Option<Self>> {
+        let Some(looking) = Self::open_to_read(location).await? else {
+            return Ok(None);
+        };
+        match location {
+            Location::File(path, durability) => Ok(Some(Self {
+                writer: Some(sqlite::write_beside(path, *durability, tracker)?),
+                ..looking
+            })),
+            Location::Memory | Location::Server(_) => {
+                looking.close().await?;
+                Self::open(location, tracker).await.map(Some)
+            }
+        }
+    }
+
     /// Opens a database for reading only, beside the processes that write to it; `None` when there
     /// is none yet. Every write is refused.
     ///

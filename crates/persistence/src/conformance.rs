@@ -31,6 +31,7 @@ mod lists;
 mod log;
 mod machines;
 mod messages;
+mod office;
 mod pairs;
 mod pool;
 mod queue;

@@ -120,6 +120,8 @@ pub struct RunFilter {
     pub states: Vec<WorkflowState>,
     /// Of this version of a workflow.
     pub workflow: Option<WorkflowId>,
+    /// Of any version of the workflow with exactly this name.
+    pub workflow_name: Option<String>,
     /// Only tasks of their own, or only the others.
     pub standalone: Option<bool>,
 }

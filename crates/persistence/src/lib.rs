@@ -28,8 +28,8 @@ pub use filter::{
 pub use patient::{Patience, Patient};
 pub use pool::{PoolAnswer, PoolClaim, PoolReader};
 pub use reader::{
-    AgentReader, EventBounds, EventPlace, EventReader, Find, INBOX_BYTES, JournalReader,
-    MessageReader, OutboxReader, Page, Queue, Reader, TaskReader, WorkflowReader,
+    AgentReader, ApprovalReader, EventBounds, EventPlace, EventReader, Find, INBOX_BYTES,
+    JournalReader, MessageReader, OutboxReader, Page, Queue, Reader, TaskReader, WorkflowReader,
 };
 pub use repository::{Repository, WriteRepository};
 pub use store::{

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fusion_core::{
-    Agent, AgentId, Delivery, Event, EventId, JournalEntry, Message, MessageId, OutboxEntry,
-    PoolQueue, RunId, Task, TaskId, Timestamp, Undelivered, Workflow, Workspace, error_chain,
+    Agent, AgentId, Approval, Delivery, Event, EventId, JournalEntry, Message, MessageId,
+    OutboxEntry, PoolQueue, RunId, Task, TaskId, Timestamp, Undelivered, Workflow, Workspace,
+    error_chain,
 };
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    AgentReader, Batch, Claim, Claimed, Committed, Entity, Error, EventBounds, EventFilter,
-    EventPlace, EventReader, Find, JournalReader, Lease, MessageFilter, MessageReader,
+    AgentReader, ApprovalReader, Batch, Claim, Claimed, Committed, Entity, Error, EventBounds,
+    EventFilter, EventPlace, EventReader, Find, JournalReader, Lease, MessageFilter, MessageReader,
     OutboxReader, Page, PoolAnswer, PoolClaim, PoolReader, Prune, Queue, Remembered, Result, Store,
     TaskReader, WorkflowReader,
 };
@@ -130,6 +131,10 @@ forward! { TaskReader {
     fn queue_of(run: RunId) -> Queue;
     fn is_worked_on(run: RunId) -> bool;
     fn expired_leases(limit: u32) -> Vec<Task>;
+} }
+
+forward! { ApprovalReader {
+    fn overdue_approvals(limit: u32) -> Vec<Approval>;
 } }
 
 forward! { PoolReader {

@@ -149,6 +149,16 @@ pub trait TaskReader {
     async fn expired_leases(&self, limit: u32) -> Result<Vec<Task>>;
 }
 
+/// Reads questions to people.
+#[async_trait]
+pub trait ApprovalReader {
+    /// Pending questions that have expired by the clock of the database. At most `limit`.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn overdue_approvals(&self, limit: u32) -> Result<Vec<Approval>>;
+}
+
 /// Reads journals.
 #[async_trait]
 pub trait JournalReader {
@@ -344,6 +354,7 @@ reader! {
     WorkflowReader,
     AgentReader,
     TaskReader,
+    ApprovalReader,
     PoolReader,
     JournalReader,
     EventReader,

@@ -1,6 +1,7 @@
 //! A directory per agent: made, opened and removed.
 
 mod archive;
+mod copy;
 mod descend;
 mod loose;
 pub(crate) mod meter;

@@ -174,7 +174,7 @@ pub struct TaskPage {
 }
 
 /// A question to a person.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Approval {
     /// UUID.
     pub id: String,
@@ -184,6 +184,9 @@ pub struct Approval {
     pub run_id: Option<String>,
     /// What is asked.
     pub question: String,
+    /// What is approved beside the question: `step` and its `prompt` or `command`.
+    #[serde(default)]
+    pub subject: Value,
     /// SHA-256 of what is approved, in hex.
     pub subject_hash: String,
     /// UUID of the agent whose work it is about.
@@ -202,8 +205,29 @@ pub struct Approval {
     pub comment: Option<String>,
 }
 
+/// A yes to a question.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ApproveRequest {
+    /// What is said to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// The hash of what was seen: an answer to something else is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject_hash: Option<String>,
+}
+
+/// A no to a question.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RejectRequest {
+    /// Why: the step fails with it.
+    pub reason: String,
+    /// The hash of what was seen: an answer to something else is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject_hash: Option<String>,
+}
+
 /// A page of approvals, the newest first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ApprovalPage {
     /// The approvals.
     pub approvals: Vec<Approval>,

@@ -98,6 +98,18 @@ pub struct NewWorkflow {
     pub base_dir: Option<String>,
 }
 
+/// The next version of a workflow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NextVersion {
+    /// The text of the workflow file, YAML or JSON, with the same name in it.
+    #[schema(min_length = 1)]
+    pub source: String,
+    /// Absolute path of the folder that paths in the file begin at, instead of the one before; only
+    /// the scope `admin` may name one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_dir: Option<String>,
+}
+
 /// What a check of a definition found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Validation {
@@ -125,6 +137,63 @@ pub struct RunStarted {
     pub workflow_id: String,
     /// `ready`: its agents are made next.
     pub state: String,
+}
+
+/// How a run is held.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PauseRun {
+    /// `next_step` (without it): the calls in flight are ended first; `now`: they are cut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+}
+
+/// How a run goes on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ResumeRun {
+    /// US dollars that it may use in all for now, as decimal text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_usd: Option<String>,
+    /// Tokens that it may use in all for now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_tokens: Option<u64>,
+    /// The agent whose budget is meant; the run's without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_of: Option<String>,
+    /// Whether steps that wait for a provider's limit are tried again at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub now: Option<bool>,
+}
+
+/// How a run is done again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RetryRun {
+    /// The step from which on everything is done again; only what is not finished without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Whether the newest version of the workflow is run instead of the run's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest: Option<bool>,
+}
+
+/// How another run goes on from a step of one.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ForkRun {
+    /// The step from which on everything is done again.
+    pub from: String,
+    /// Inputs in the place of those that the run had.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub inputs: Map<String, Value>,
+    /// Whether the newest version of the workflow is run instead of the run's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest: Option<bool>,
+}
+
+/// Runs that were cancelled together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RunsCancelled {
+    /// The runs as they are now, the newest first.
+    pub runs: Vec<RunSummary>,
 }
 
 /// A page of runs, the newest first.

@@ -3,14 +3,18 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use fusion_api_types::api::{self, ApprovalPage};
+use fusion_api_types::InboxView;
+use fusion_api_types::api::{self, ApprovalPage, ApproveRequest, RejectRequest};
+use fusion_coordination::{Answer, MAX_WORDS};
 use fusion_core::{ApprovalId, ApprovalState};
 use fusion_persistence::{ApprovalFilter, Repository};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::path::Id;
-use crate::input::parsed;
+use crate::idempotency::Asked;
+use crate::inbox;
+use crate::input::{Fields, Input, parsed};
 use crate::page;
 use crate::precondition::{json, resource};
 use crate::problem::Result;
@@ -22,6 +26,9 @@ pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(get))
+        .routes(routes!(approve))
+        .routes(routes!(reject))
+        .routes(routes!(inbox))
 }
 
 /// The questions, the newest first.
@@ -73,4 +80,71 @@ async fn get(
     query.none()?;
     let row = app.reader().get(id).await?;
     resource(&headers, row.version, &views::approval(row))
+}
+
+/// Says yes: the step begins. The first answer to a question stands.
+#[utoipa::path(post, path = "/approvals/{id}/approve", tag = "approvals", request_body = ApproveRequest,
+    params(("id" = String, Path, description = "UUID of the approval.")),
+    responses((status = 200, body = api::Approval)))]
+async fn approve(
+    State(app): State<App>,
+    Id(id): Id<ApprovalId>,
+    asked: Asked,
+    query: Query,
+    input: Input,
+) -> Result<Response> {
+    query.none()?;
+    let mut fields = input.fields(&["comment", "subject_hash"]);
+    let answer = Answer {
+        approves: true,
+        comment: words(&mut fields, "comment"),
+        seen: words(&mut fields, "subject_hash"),
+    };
+    fields.finish()?;
+    answered(&app, id, &answer, &asked).await
+}
+
+/// Says no: the step fails with the reason. The first answer to a question stands.
+#[utoipa::path(post, path = "/approvals/{id}/reject", tag = "approvals", request_body = RejectRequest,
+    params(("id" = String, Path, description = "UUID of the approval.")),
+    responses((status = 200, body = api::Approval)))]
+async fn reject(
+    State(app): State<App>,
+    Id(id): Id<ApprovalId>,
+    asked: Asked,
+    query: Query,
+    input: Input,
+) -> Result<Response> {
+    query.none()?;
+    let mut fields = input.fields(&["reason", "subject_hash"]);
+    if !fields.has("reason") {
+        fields.add("reason", "is required");
+    }
+    let answer = Answer {
+        approves: false,
+        comment: words(&mut fields, "reason"),
+        seen: words(&mut fields, "subject_hash"),
+    };
+    fields.finish()?;
+    answered(&app, id, &answer, &asked).await
+}
+
+fn words(fields: &mut Fields<'_>, name: &str) -> Option<String> {
+    fields.text(name, MAX_WORDS).map(str::to_owned)
+}
+
+async fn answered(app: &App, id: ApprovalId, answer: &Answer, asked: &Asked) -> Result<Response> {
+    let by = &asked.actor().name;
+    let done = app
+        .coordinator()
+        .answer_approval(id, answer, by, asked.plain());
+    json(StatusCode::OK, &views::approval(done.await?))
+}
+
+/// What waits for a person: questions, held runs, runs that a budget stopped, agents that show no
+/// progress. The oldest first.
+#[utoipa::path(get, path = "/inbox", tag = "approvals", responses((status = 200, body = InboxView)))]
+async fn inbox(State(app): State<App>, query: Query) -> Result<Response> {
+    query.none()?;
+    json(StatusCode::OK, &inbox::read(app.reader()).await?)
 }

@@ -39,15 +39,24 @@ pub(super) fn router() -> OpenApiRouter<App> {
 #[utoipa::path(get, path = "/runs", tag = "runs", params(
     ("state" = Option<Vec<String>>, Query, description = "Only those in one of these states."),
     ("workflow_id" = Option<String>, Query, description = "Only those of this version of a workflow."),
+    ("workflow" = Option<String>, Query, description = "Only those of workflows of this name."),
     ("standalone" = Option<bool>, Query, description = "Only those that are a task of their own, or only the others."),
     ("limit" = Option<u32>, Query, description = "At most so many: 1 to 500, 100 without it."),
     ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
 ), responses((status = 200, body = RunPage)))]
 async fn list(State(app): State<App>, query: Query) -> Result<Response> {
-    let mut query = query.of(&["state", "workflow_id", "standalone", "limit", "cursor"]);
+    let mut query = query.of(&[
+        "state",
+        "workflow_id",
+        "workflow",
+        "standalone",
+        "limit",
+        "cursor",
+    ]);
     let filter = RunFilter {
         states: states(&mut query),
         workflow: query.one("workflow_id", parsed),
+        workflow_name: query.one("workflow", parsed),
         standalone: query.one("standalone", flag),
     };
     let page = query.page();
@@ -71,6 +80,7 @@ async fn of_workflow(
     let filter = RunFilter {
         states: states(&mut query),
         workflow: Some(id),
+        workflow_name: None,
         standalone: None,
     };
     let page = query.page();
@@ -110,7 +120,7 @@ async fn listed(app: &App, filter: &RunFilter, page: Page<RunId>) -> Result<Resp
     )
 }
 
-async fn shown(app: &App, run: &Run) -> Result<RunSummary> {
+pub(super) async fn shown(app: &App, run: &Run) -> Result<RunSummary> {
     let ended = TaskFilter {
         states: vec![TaskState::Completed],
         run: Some(run.id),

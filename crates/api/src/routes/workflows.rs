@@ -129,6 +129,7 @@ async fn create(
         source,
         base_dir: base_dir.display().to_string(),
         project_id,
+        after: None,
     };
     let now = app.moment().now;
     let ask = |row: &Workflow| {
@@ -145,7 +146,7 @@ async fn create(
     }
 }
 
-fn folder(text: &str) -> std::result::Result<PathBuf, String> {
+pub(super) fn folder(text: &str) -> std::result::Result<PathBuf, String> {
     let path = PathBuf::from(text);
     if text.chars().count() > MAX_PATH || !path.is_absolute() {
         return Err(format!(
@@ -156,7 +157,7 @@ fn folder(text: &str) -> std::result::Result<PathBuf, String> {
 }
 
 /// A definition without faults.
-fn checked(source: &str) -> Result<WorkflowDefinition> {
+pub(super) fn checked(source: &str) -> Result<WorkflowDefinition> {
     fusion_workflow_file::parse(source).map_err(|faults| {
         let faults = faults.into_iter().map(|fault| Fault {
             pointer: "/source".to_owned(),

@@ -1,9 +1,13 @@
-//! `run`, `resume`, `run list`, `run show`.
+//! `run`, `resume`, and the commands below `run`.
 
 use fusion_api_types::{Problem, ProblemKind, RunDetail, RunList};
 
-use crate::args::{ListArgs, ResumeArgs, ShowArgs, StartArgs};
-use crate::backend::{Backend, ResumeRequest, RunRequest};
+use super::db::answer;
+use crate::args::{
+    CancelArgs, ForkArgs, HoldArgs, ListArgs, ResumeArgs, RetryArgs, ShowArgs, StartArgs,
+    WatchArgs, by_name,
+};
+use crate::backend::{AgainRequest, Backend, ResumeRequest, RunQuery, RunRequest};
 use crate::exit::Exit;
 use crate::progress::{Begun, Display};
 use crate::report;
@@ -54,9 +58,20 @@ pub(crate) async fn list(
     backend: &dyn Backend,
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
-    let runs = backend.list_runs(list.limit).await?;
+    let query = RunQuery {
+        states: list.state.iter().map(|state| state.as_str()).collect(),
+        workflow: list.workflow.clone(),
+        limit: list.limit,
+    };
+    let is_narrowed = !query.states.is_empty() || query.workflow.is_some();
+    let runs = backend.list_runs(&query).await?;
     if session.global.json {
         session.print_json(&RunList { runs })?;
+    } else if runs.is_empty() && is_narrowed {
+        session.tell(&format!(
+            "no such runs; see all with: {}\n",
+            session.command("run list")
+        ));
     } else if runs.is_empty() {
         session.tell(&format!(
             "no runs yet; start one with: {}\n",
@@ -81,6 +96,87 @@ pub(crate) async fn show(
         session.print(&report::detail(&run, session))?;
     }
     Ok(Exit::Done)
+}
+
+/// `run watch`.
+pub(crate) async fn watch(
+    watch: &WatchArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let mut display = Display::new(session, Begun::Before);
+    let seen = backend.watch_run(watch.run.as_deref(), &mut display).await;
+    display.finish();
+    let seen = seen?;
+    if seen.summary.is_final() {
+        return conclude(&seen, session);
+    }
+    session.tell(&report::still_going(&seen, session));
+    if session.global.json {
+        session.print_json(&seen)?;
+    }
+    Ok(Exit::Interrupted)
+}
+
+/// `run pause`.
+pub(crate) async fn pause(
+    hold: &HoldArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let run = backend.pause_run(&hold.run, hold.now).await?;
+    answer(&run, report::steered, session)
+}
+
+/// `run cancel`.
+pub(crate) async fn cancel(
+    cancel: &CancelArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let run = backend.cancel_run(&cancel.run).await?;
+    answer(&run, report::steered, session)
+}
+
+/// `run retry`.
+pub(crate) async fn retry(
+    retry: &RetryArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let request = AgainRequest {
+        run: retry.run.clone(),
+        from: retry.from.clone(),
+        latest: retry.latest,
+        ..AgainRequest::default()
+    };
+    again(&request, backend, session).await
+}
+
+/// `run fork`.
+pub(crate) async fn fork(
+    fork: &ForkArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let request = AgainRequest {
+        run: fork.run.clone(),
+        from: Some(fork.from.clone()),
+        inputs: by_name(&fork.inputs),
+        latest: fork.latest,
+    };
+    again(&request, backend, session).await
+}
+
+async fn again(
+    request: &AgainRequest,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let mut display = Display::new(session, Begun::Before);
+    let ended = backend.run_again(request, &mut display).await;
+    display.finish();
+    conclude(&ended?, session)
 }
 
 /// How a command ends that worked on a run.

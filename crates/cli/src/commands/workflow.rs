@@ -1,17 +1,123 @@
-//! `workflow validate`.
+//! `workflow`: files and stored workflows.
 
-use fusion_api_types::{InputView, Problem, WorkflowSummary};
+use fusion_api_types::{InputView, Problem, RunList, WorkflowDiff, WorkflowList, WorkflowSummary};
 
-use crate::args::ValidateArgs;
-use crate::backend::Backend;
+use super::db::answer;
+use super::run::conclude;
+use crate::args::{
+    DiffArgs, GraphArgs, GraphFormat, StartWorkflowArgs, ValidateArgs, WorkflowCommand, by_name,
+};
+use crate::backend::{Backend, StartWorkflow};
 use crate::exit::Exit;
+use crate::progress::{Begun, Display};
+use crate::report::{self, graph, workflow as stored};
 use crate::session::Session;
 use crate::style::Tone;
 use crate::table::{Align, Table};
 use crate::text::{clean, clean_line, count, indent, shell_word};
 
+/// Every command below `workflow`.
+pub(crate) async fn workflow(
+    command: &WorkflowCommand,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    match command {
+        WorkflowCommand::Validate(file) => validate(file, backend, session).await,
+        WorkflowCommand::Create(create) => {
+            let created = backend.create_workflow(&create.file).await?;
+            answer(&created, stored::created, session)
+        }
+        WorkflowCommand::List(list) => {
+            let workflows = backend.list_workflows(list.limit).await?;
+            if workflows.is_empty() && !session.global.json {
+                let create = session.command("workflow create FILE");
+                session.tell(&format!("no workflows yet; store one with: {create}\n"));
+                return Ok(Exit::Done);
+            }
+            answer(&WorkflowList { workflows }, stored::list, session)
+        }
+        WorkflowCommand::Versions(which) => {
+            let workflows = backend.workflow_versions(&which.workflow).await?;
+            answer(&WorkflowList { workflows }, stored::list, session)
+        }
+        WorkflowCommand::Get(get) => {
+            let shown = backend.show_workflow(&get.workflow, get.version).await?;
+            answer(&shown, stored::one, session)
+        }
+        WorkflowCommand::Diff(diff) => self::diff(diff, backend, session).await,
+        WorkflowCommand::Graph(graph) => draw(graph, backend, session).await,
+        WorkflowCommand::Start(start) => self::start(start, backend, session).await,
+        WorkflowCommand::Cancel(which) => {
+            let runs = backend.cancel_workflow(&which.workflow).await?;
+            if runs.is_empty() && !session.global.json {
+                session.tell("it has no open run\n");
+                return Ok(Exit::Done);
+            }
+            answer(
+                &RunList { runs },
+                |list, session| report::list(&list.runs, session),
+                session,
+            )
+        }
+    }
+}
+
+async fn diff(
+    diff: &DiffArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let before = backend
+        .show_workflow(&diff.workflow, Some(diff.from))
+        .await?;
+    let after = backend.show_workflow(&diff.workflow, diff.to).await?;
+    let changed = WorkflowDiff {
+        diff: stored::unified(&before, &after),
+        name: after.name,
+        from: before.version,
+        to: after.version,
+    };
+    if changed.diff.is_empty() && !session.global.json {
+        let (from, to) = (changed.from, changed.to);
+        session.tell(&format!("versions {from} and {to} have the same text\n"));
+        return Ok(Exit::Done);
+    }
+    answer(&changed, stored::diff, session)
+}
+
+async fn draw(
+    args: &GraphArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let drawn = backend.workflow_graph(&args.workflow, args.version).await?;
+    let draw = match args.format {
+        GraphFormat::Tree => graph::tree,
+        GraphFormat::Mermaid => graph::mermaid,
+        GraphFormat::Dot => graph::dot,
+    };
+    answer(&drawn, |drawn, _| draw(drawn), session)
+}
+
+async fn start(
+    start: &StartWorkflowArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let request = StartWorkflow {
+        workflow: start.workflow.clone(),
+        version: start.version,
+        inputs: by_name(&start.inputs),
+    };
+    let mut display = Display::new(session, Begun::Now);
+    let ended = backend.start_workflow(&request, &mut display).await;
+    display.finish();
+    conclude(&ended?, session)
+}
+
 /// `workflow validate`.
-pub(crate) async fn validate(
+async fn validate(
     validate: &ValidateArgs,
     backend: &dyn Backend,
     session: &Session<'_>,

@@ -3,7 +3,7 @@
 use fusion_api_types::{AgentView, GrantsView, JournalView, RunDetail, StepView};
 use serde_json::Value;
 
-use super::{headline, local, scripted, steps, took, totals, value_text, values, waiting};
+use super::{halted, headline, local, scripted, steps, took, totals, value_text, values, waiting};
 use crate::session::Session;
 use crate::style::Tone;
 use crate::table::{Align, Table};
@@ -54,7 +54,13 @@ fn head(run: &RunDetail, session: &Session<'_>) -> String {
     if let Some(scripted) = scripted(run) {
         head.push_str(&format!("{scripted}\n"));
     }
-    if summary.interrupted {
+    if let Some(before) = &summary.continues {
+        head.push_str(&format!("goes on from run {}\n", clean_line(before)));
+    }
+    if let Some(held) = halted(summary, session) {
+        head.push_str(&format!("{held}\n"));
+    }
+    if summary.interrupted || summary.paused().is_some() {
         let resume = session.command(&format!("resume {}", clean_line(&summary.id)));
         head.push_str(&format!("go on with: {resume}\n"));
     }
@@ -160,6 +166,7 @@ fn why_cancelled(reason: &str) -> String {
         "dependency_skipped" => "a step it needs was skipped".to_owned(),
         "dependency_failed" => "a step it needs failed".to_owned(),
         "requested" => "on request".to_owned(),
+        "not_approved" => "nobody approved it in time".to_owned(),
         "agent_ended" => "its agent was terminated".to_owned(),
         other => clean_line(other),
     }

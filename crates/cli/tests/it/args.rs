@@ -76,7 +76,9 @@ fn the_other_commands_take_their_arguments() {
     let Command::Workflow(workflow) = parse("workflow validate a.yaml").command else {
         panic!("not a workflow command");
     };
-    let WorkflowCommand::Validate(validate) = workflow.command;
+    let WorkflowCommand::Validate(validate) = workflow.command else {
+        panic!("not a validation");
+    };
     assert_eq!(validate.file, Path::new("a.yaml"));
     for (line, dir, template) in [
         ("init", ".", Template::Hello),

@@ -25,6 +25,7 @@ mod providers;
 #[cfg(test)]
 mod runs;
 mod serve;
+mod steering;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -2,11 +2,14 @@
 
 mod agents;
 mod bench;
+mod inbox;
 mod messages;
 mod providers;
+mod runs;
 mod server;
 mod tasks;
 mod tools;
+mod workflows;
 
 use std::collections::VecDeque;
 use std::fs;
@@ -22,7 +25,7 @@ use fusion_api_types::{
     VerifyReport, WorkflowSummary,
 };
 use fusion_cli::{
-    Backend, Input, Output, Progress, ResumeRequest, RunRequest, Size, Terminal, Upkeep,
+    Backend, Input, Output, Progress, ResumeRequest, RunQuery, RunRequest, Size, Terminal, Upkeep,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -88,11 +91,6 @@ impl Fake {
 
 #[async_trait]
 impl Backend for Fake {
-    async fn validate_workflow(&self, file: &Path) -> Result<WorkflowSummary, Problem> {
-        self.ask(format!("validate {}", file.display()))?;
-        Ok(self.workflow.clone().unwrap())
-    }
-
     async fn run(
         &self,
         request: &RunRequest,
@@ -125,8 +123,17 @@ impl Backend for Fake {
         Ok(self.play(progress))
     }
 
-    async fn list_runs(&self, limit: u32) -> Result<Vec<RunSummary>, Problem> {
-        self.ask(format!("list {limit}"))?;
+    async fn list_runs(&self, query: &RunQuery) -> Result<Vec<RunSummary>, Problem> {
+        let RunQuery {
+            states,
+            workflow,
+            limit,
+        } = query;
+        self.ask(if states.is_empty() && workflow.is_none() {
+            format!("list {limit}")
+        } else {
+            format!("list {limit} {states:?} {workflow:?}")
+        })?;
         Ok(self.runs.clone())
     }
 
@@ -386,6 +393,8 @@ pub(crate) fn run(steps: impl IntoIterator<Item = StepView>) -> RunDetail {
             started_at: Some(at(0, 0)),
             completed_at: None,
             error: None,
+            halt: None,
+            continues: None,
         },
         inputs: Map::from_iter([("issue".to_owned(), json!("a calculator"))]),
         outputs: None,

@@ -1,6 +1,7 @@
 //! The whole engine on a real SQLite file, with models that misbehave.
 
 #[cfg(test)]
+mod approvals;
 mod conversation;
 #[cfg(test)]
 mod cycles;
@@ -32,6 +33,7 @@ mod models;
 mod pool;
 #[cfg(test)]
 mod standing;
+mod steering;
 #[cfg(test)]
 mod talk;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Tasks of their own: who does them, what they wait for, how they are stopped.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fusion_coordination::{Ask, Error, Fault, NewTask, Wait, why};
@@ -13,6 +14,7 @@ use futures::future::join_all;
 use serde_json::json;
 
 use crate::gate::Gate;
+use crate::models::{Model, server};
 use crate::standing::{agent, hosted, named, until};
 use crate::world::{Deaf, World};
 
@@ -466,4 +468,33 @@ async fn an_agent_does_what_it_is_sent_and_what_it_is_given() {
     .await;
     let agent: Agent = agent(&world, id).await;
     assert_eq!(agent.state, AgentState::Idle);
+}
+
+/// One that is refused for good reason is not asked again and again, and the others go on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_whose_provider_does_not_serve_is_put_off_alone() {
+    let world = World::new().await;
+    let calls = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&calls);
+    world.register(
+        "gate",
+        Model::failing(move |call| {
+            counted.store(call, Ordering::SeqCst);
+            // As often as a call is repeated.
+            (call <= 3).then(|| server(500))
+        }),
+    );
+    let id = spawn(&world, "a", &[]).await;
+    hosted(&world, async {
+        let first = create(&world, asked("One.")).await;
+        until(|| async { task(&world, first.id).await.waiting.is_some() }).await;
+        let second = create(&world, asked("Two.")).await;
+        assert_eq!(ended(&world, second.id).await.state, TaskState::Completed);
+        let first = task(&world, first.id).await;
+        assert_eq!((first.state, first.agent_id), (TaskState::Queued, Some(id)));
+        let waits = why(world.store.as_ref(), &first).await.unwrap();
+        assert!(matches!(&waits[..], [Wait::Time(_)]), "{waits:?}");
+    })
+    .await;
+    assert_eq!(calls.load(Ordering::SeqCst), 4);
 }

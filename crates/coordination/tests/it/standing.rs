@@ -33,7 +33,7 @@ pub(crate) fn named(name: &str) -> NewAgent {
     }
 }
 
-async fn spawn(world: &World, name: &str) -> AgentId {
+pub(crate) async fn spawn(world: &World, name: &str) -> AgentId {
     let agents = world.engine().spawn_agents(vec![named(name)]).await;
     agents.unwrap().remove(0).id
 }
@@ -68,7 +68,7 @@ pub(crate) async fn hosted<T>(world: &World, work: impl Future<Output = T>) -> T
     tokio::join!(hosting, working).1
 }
 
-async fn run_ended(world: &World, run: RunId) -> Run {
+pub(crate) async fn run_ended(world: &World, run: RunId) -> Run {
     until(|| async { world.run(run).await.state.is_final() }).await;
     world.run(run).await
 }

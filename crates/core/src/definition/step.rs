@@ -129,6 +129,28 @@ pub struct RepeatSpec {
     pub on_max: OnMax,
 }
 
+/// What a step asks a person before it begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalSpec {
+    /// A template; what is asked.
+    pub message: String,
+    /// Seconds until it expires; `None` waits for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_seconds: Option<u64>,
+    /// What happens then.
+    pub on_expiry: OnExpiry,
+}
+
+text_enum! {
+    /// What becomes of a step when nobody answered in time.
+    OnExpiry {
+        /// It fails.
+        Reject = "reject",
+        /// It is skipped, and with it what needs it.
+        Skip = "skip",
+    }
+}
+
 /// One step of the file: a node of the graph.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepSpec {
@@ -167,6 +189,9 @@ pub struct StepSpec {
     /// Until when it is done again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeat: Option<RepeatSpec>,
+    /// What a person is asked before it begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalSpec>,
 }
 
 /// Seconds a step may take when nobody says.
@@ -192,6 +217,7 @@ impl StepSpec {
             command: None,
             foreach: None,
             repeat: None,
+            approval: None,
         }
     }
 

@@ -109,6 +109,8 @@ impl PoolTask<'_> {
             total_tasks: 1,
             open_tasks: 1,
             usage: Usage::default(),
+            halt: None,
+            continues: None,
             created_at: now,
             started_at: Some(now),
             completed_at: None,

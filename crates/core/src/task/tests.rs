@@ -116,6 +116,7 @@ fn apply(tasks: &mut BTreeMap<TaskId, Task>, open: &mut i64, decision: &Decision
             | Change::WakePool
             | Change::Postpone { .. }
             | Change::Wake { .. }
+            | Change::WakeTask(_)
             | Change::Watch { .. }
             | Change::Progress { .. }
             | Change::UpdateEntry(_)

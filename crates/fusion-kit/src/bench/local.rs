@@ -78,7 +78,7 @@ impl Runs {
         let driven = self.coordinator.resume_run(run, &raised, &stop).await;
         match driven.map_err(engine)? {
             Driven::Ended(WorkflowState::Completed) => Ok(()),
-            other @ (Driven::Ended(_) | Driven::Interrupted) => Err(Problem::new(
+            other @ (Driven::Ended(_) | Driven::Interrupted | Driven::Paused) => Err(Problem::new(
                 ProblemKind::Internal,
                 format!("run {run} did not complete: {other:?}"),
             )),

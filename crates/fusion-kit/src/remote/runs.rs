@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fusion_api_types::{Problem, RunDetail, RunSummary, api};
-use fusion_cli::{Progress, RunRequest};
+use fusion_cli::{Progress, RunQuery, RunRequest};
 use serde_json::json;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -21,20 +21,37 @@ const LOOK: Duration = Duration::from_millis(250);
 const WAIT: u64 = 20;
 
 impl Remote {
-    pub(crate) async fn list_runs(&self, limit: u32) -> Result<Vec<RunSummary>, Problem> {
-        let driven = [("standalone", false.to_string())];
-        self.rows("/runs", "runs", &driven, limit as usize).await
+    pub(crate) async fn list_runs(&self, query: &RunQuery) -> Result<Vec<RunSummary>, Problem> {
+        let states = query.states.iter();
+        let mut wanted: Vec<(&str, String)> =
+            states.map(|state| ("state", (*state).to_owned())).collect();
+        wanted.push(("standalone", false.to_string()));
+        wanted.extend(query.workflow.clone().map(|name| ("workflow", name)));
+        let limit = query.limit as usize;
+        self.rows("/runs", "runs", &wanted, limit).await
     }
 
     pub(crate) async fn show_run(&self, run: Option<&str>) -> Result<RunDetail, Problem> {
-        let id = match run {
-            Some(text) => self.id("/runs", "runs", text).await?,
-            None => {
-                let newest = self.list_runs(1).await?.into_iter().next();
-                newest.ok_or_else(no_runs)?.id
-            }
-        };
+        let id = self.run_id(run, &[]).await?;
         self.client.get(&format!("/runs/{id}"), &[]).await
+    }
+
+    /// The id of a run; without one the newest in one of these states.
+    pub(super) async fn run_id(
+        &self,
+        run: Option<&str>,
+        states: &[&'static str],
+    ) -> Result<String, Problem> {
+        if let Some(text) = run {
+            return self.id("/runs", "runs", text).await;
+        }
+        let newest = RunQuery {
+            states: states.to_vec(),
+            workflow: None,
+            limit: 1,
+        };
+        let newest = self.list_runs(&newest).await?.into_iter().next();
+        Ok(newest.ok_or_else(no_runs)?.id)
     }
 
     /// Stores the file, starts it and watches it. The server goes on with it when this is stopped.
@@ -62,7 +79,7 @@ impl Remote {
     }
 
     /// Tells how a run goes until it ends.
-    async fn watch(
+    pub(super) async fn watch(
         &self,
         run: &str,
         progress: &mut dyn Progress,

@@ -8,5 +8,10 @@ mod events;
 mod input;
 mod lifecycle;
 mod runs;
+mod steering;
 mod tasks;
+mod versions;
 mod writes;
+
+pub(crate) use client::Serving;
+pub(crate) use runs::start;

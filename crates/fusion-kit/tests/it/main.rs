@@ -1,9 +1,13 @@
 //! The real binary, as a user has it: its exit code, its two streams, and what it leaves behind.
 
 #[cfg(test)]
+mod again;
+#[cfg(test)]
 mod agents;
 #[cfg(test)]
 mod api;
+#[cfg(test)]
+mod approvals;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
@@ -67,6 +71,8 @@ mod settings;
 #[cfg(test)]
 mod shared_data;
 #[cfg(test)]
+mod steering;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod talk;
@@ -76,3 +82,5 @@ mod tasks;
 mod terminal;
 #[cfg(test)]
 mod waits;
+#[cfg(test)]
+mod workflows;

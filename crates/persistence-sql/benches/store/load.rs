@@ -265,6 +265,8 @@ impl Load {
             is_standalone: false,
             open_tasks: tasks,
             usage: Usage::default(),
+            halt: None,
+            continues: None,
             created_at: now(),
             started_at: Some(now()),
             completed_at: None,

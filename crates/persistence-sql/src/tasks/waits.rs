@@ -17,6 +17,9 @@ use crate::session::Session;
 use crate::store::expect_one;
 use crate::table::stored_as;
 
+/// Who waits for longer waits for a person: 50 years, in milliseconds.
+const FOR_A_PERSON_MS: i64 = 50 * 365 * 24 * 60 * 60 * 1_000;
+
 /// Waiting tasks, as the index `tasks_waiting` holds them.
 pub(super) const WAITING: &str = "(state = 'queued' AND not_before IS NOT NULL)";
 
@@ -58,10 +61,11 @@ pub(crate) async fn wake(
     early: bool,
 ) -> failure::Result<()> {
     let backend = session.backend();
+    let now = Dialect::from(backend).now_ms();
     let due = if early {
-        String::new()
+        format!(" AND not_before <= {now} + {FOR_A_PERSON_MS}")
     } else {
-        format!(" AND not_before <= {}", Dialect::from(backend).now_ms())
+        format!(" AND not_before <= {now}")
     };
     let sql = format!(
         "UPDATE tasks SET not_before = NULL, wait_reason = NULL, lease_owner = NULL,
@@ -70,6 +74,18 @@ pub(crate) async fn wake(
     );
     let statement = Statement::from_sql_and_values(backend, sql, [run.uuid().into()]);
     session.execute("wake tasks", statement).await.map(|_| ())
+}
+
+/// Lets a task be claimed, whatever it waits for.
+pub(crate) async fn wake_task(session: &mut impl Session, task: TaskId) -> failure::Result<()> {
+    let sql = format!(
+        "UPDATE tasks SET not_before = NULL, wait_reason = NULL, lease_owner = NULL,
+           lease_until = NULL, version = version + 1
+         WHERE id = $1 AND {WAITING}"
+    );
+    let backend = session.backend();
+    let statement = Statement::from_sql_and_values(backend, sql, [task.uuid().into()]);
+    session.execute("wake a task", statement).await.map(|_| ())
 }
 
 /// Keeps in the waiting tasks of a run who looks after them, and until when.

@@ -229,6 +229,8 @@ pub async fn runs_are_kept_as_written(store: &dyn Store) {
         is_standalone: false,
         open_tasks: 0,
         usage: Usage::default(),
+        halt: None,
+        continues: None,
         created_at: at(1),
         started_at: None,
         completed_at: None,

@@ -153,6 +153,7 @@ pub async fn workflows_and_runs_are_selected_by_their_filters(store: &dyn Store)
 
     let (first, mut second) = (&world.sample.run, world.run(&one));
     second.state = WorkflowState::Cancelled;
+    second.workflow_name = "named".to_owned();
     let third = world.run(&one);
     create_all(store, &[&second, &third]).await;
     let all = RunFilter::default;
@@ -170,16 +171,14 @@ pub async fn workflows_and_runs_are_selected_by_their_filters(store: &dyn Store)
         &[first, &second],
     )
     .await;
-    selects(
-        store,
-        RunFilter {
-            states,
-            workflow,
-            standalone: Some(false),
-        },
-        &[&second],
-    )
-    .await;
+    let workflow_name = Some("named".to_owned());
+    selects(store, only!(RunFilter, workflow_name), &[&second]).await;
+    let both = RunFilter {
+        states,
+        workflow,
+        ..RunFilter::default()
+    };
+    selects(store, both, &[&second]).await;
 }
 
 /// Approvals: by state, task and run.

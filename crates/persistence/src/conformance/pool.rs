@@ -1,227 +1,24 @@
 //! Rules of the pool: tasks of their own that any standing agent may take.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fusion_core::{
-    Agent, AgentId, AgentState, CancelReason, CapabilitySet, Change, Decision, EventType, Moment,
-    NodeId, Pool, PoolHead, PoolQueue, PoolTask, Project, ProjectId, Run, RunId, Task, TaskId,
-    TaskState, Timestamp, Workflow, Workspace, WorkspaceId,
+    CancelReason, CapabilitySet, Change, Decision, EventType, Pool, PoolHead, PoolQueue, ProjectId,
+    Run, Task, TaskId, TaskState,
 };
 use futures::future::join_all;
-use serde_json::{Map, json};
+use serde_json::json;
 
+use super::office::{Office, Wanted, wanted};
 use super::queue::fence_of;
 use super::sample::{Sample, agent_named, step};
-use super::world::World;
 use crate::{
     Batch, Claimed, EventFilter, Lease, Page, PoolAnswer, PoolClaim, Repository, RunFilter, Store,
-    TaskFilter, WorkspaceFilter,
+    TaskFilter,
 };
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
-
-/// A pool with standing agents.
-struct Office<'a> {
-    store: &'a dyn Store,
-    world: World,
-    workflow: Workflow,
-    /// Seconds at which the next task is queued.
-    clock: Cell<i64>,
-}
-
-/// A task that is put into the pool.
-#[derive(Clone, Default)]
-struct Wanted<'a> {
-    name: &'a str,
-    can: &'a [&'a str],
-    project: Option<ProjectId>,
-    agent: Option<AgentId>,
-    is_demanded: bool,
-    priority: i32,
-    needs: Vec<TaskId>,
-    delay: Option<Duration>,
-}
-
-fn wanted<'a>(name: &'a str, priority: i32) -> Wanted<'a> {
-    Wanted {
-        name,
-        priority,
-        ..Wanted::default()
-    }
-}
-
-impl<'a> Office<'a> {
-    async fn open(store: &'a dyn Store) -> Self {
-        let world = World::store(store).await;
-        let workflow: Workflow = store.get(world.sample.run.workflow_id).await.unwrap();
-        Self {
-            store,
-            world,
-            workflow,
-            clock: Cell::new(1_000),
-        }
-    }
-
-    fn sample(&self) -> &Sample {
-        &self.world.sample
-    }
-
-    fn moment(&self) -> Moment<'_> {
-        let now = Timestamp::from_timestamp(self.clock.get(), 0).unwrap();
-        Moment {
-            now,
-            ids: &self.sample().ids,
-        }
-    }
-
-    async fn agent(&self, name: &str, can: &[&str]) -> Agent {
-        let model = self.sample().agents["a"].clone();
-        let id = AgentId::from_uuid(self.moment().ids.uuid());
-        let filter = WorkspaceFilter {
-            agent: Some(model.id),
-        };
-        let page = Page::first(1);
-        let workspace: Workspace = self.store.list(&filter, page).await.unwrap().remove(0);
-        let place = format!("/workspaces/{id}");
-        let agent = Agent {
-            id,
-            name: name.to_owned(),
-            state: AgentState::Idle,
-            workspace_path: place.clone(),
-            capabilities: can.iter().copied().collect(),
-            run_id: None,
-            version: 1,
-            ..model
-        };
-        let workspace = Workspace {
-            id: WorkspaceId::from_uuid(self.moment().ids.uuid()),
-            agent_id: id,
-            root_path: place,
-            process_uid: None,
-            version: 1,
-            ..workspace
-        };
-        let both = Decision::default()
-            .with(Change::create(agent.clone()))
-            .with(Change::create(workspace));
-        self.store.commit(Batch::free(both)).await.unwrap();
-        agent
-    }
-
-    async fn project(&self, name: &str) -> ProjectId {
-        let id = ProjectId::from_uuid(self.moment().ids.uuid());
-        let project = Project {
-            id,
-            name: name.to_owned(),
-            ..self.world.project.clone()
-        };
-        let create = Decision::default().with(Change::create(project));
-        self.store.commit(Batch::free(create)).await.unwrap();
-        id
-    }
-
-    /// Puts a task into the pool, a second after the one before.
-    async fn put(&self, wanted: Wanted<'_>) -> Task {
-        self.clock.set(self.clock.get() + 1);
-        let moment = self.moment();
-        let plan = PoolTask {
-            id: TaskId::from_uuid(moment.ids.uuid()),
-            run_id: RunId::from_uuid(moment.ids.uuid()),
-            workflow: &self.workflow,
-            name: wanted.name.to_owned(),
-            description: "Do it.".to_owned(),
-            inputs: Map::new(),
-            pool: Pool {
-                project: wanted.project,
-                is_demanded: wanted.is_demanded,
-            },
-            agent: wanted.agent,
-            capabilities: wanted.can.iter().copied().collect(),
-            priority: wanted.priority,
-            dependencies: wanted.needs,
-            delay: wanted.delay,
-        };
-        let (task, created) = plan.create(moment);
-        self.store.commit(Batch::free(created)).await.unwrap();
-        self.store.get(task.id).await.unwrap()
-    }
-
-    fn claim(&self, agent: &Agent, queues: Vec<PoolQueue>) -> PoolClaim {
-        PoolClaim {
-            agent: agent.id,
-            queues,
-            lease: Lease {
-                owner: NodeId::from_uuid(uuid::Uuid::from_u128(77)),
-                duration: Duration::from_secs(10),
-            },
-            event: self.sample().event("assigned").by(Some(agent.id)),
-        }
-    }
-
-    /// What an agent gets that knows all queues it can serve.
-    async fn answer(&self, agent: &Agent) -> PoolAnswer {
-        let mut queues = self.store.pool_queues().await.unwrap();
-        queues.retain(|queue| agent.capabilities.satisfies(&queue.capabilities));
-        let claim = self.claim(agent, queues);
-        self.store.claim_from_pool(claim).await.unwrap()
-    }
-
-    async fn take(&self, agent: &Agent) -> Option<Task> {
-        match self.answer(agent).await {
-            PoolAnswer::Task(claimed) => Some(claimed.task),
-            PoolAnswer::Nothing => None,
-            PoolAnswer::Unfit => panic!("{} is not idle", agent.name),
-        }
-    }
-
-    /// A claimed task ends well, and its run with it.
-    async fn complete(&self, task: Task) {
-        let id = task.agent_id.unwrap();
-        let agent: Agent = self.store.get(id).await.unwrap();
-        let (task, agent, begun) = task.begin(agent, json!({}), self.moment()).unwrap();
-        let fence = fence_of(&task);
-        self.store
-            .commit(Batch::fenced(fence, begun))
-            .await
-            .unwrap();
-        let run: Run = self.store.get(task.run_id).await.unwrap();
-        let mut ended = Decision::default();
-        let done = task.complete(
-            agent,
-            json!({ "outputs": { "text": "done" } }),
-            self.moment(),
-        );
-        ended.merge(done.unwrap());
-        let Some(Change::Update(fusion_core::Row::Task(written))) = ended.changes.get(2).cloned()
-        else {
-            panic!("{ended:?}");
-        };
-        ended.merge(run.end_with(&written, self.moment()).unwrap());
-        self.store
-            .commit(Batch::fenced(fence, ended))
-            .await
-            .unwrap();
-    }
-
-    /// The names of what an agent takes, one after the other.
-    async fn all(&self, agent: &Agent) -> Vec<String> {
-        let mut names = vec![];
-        while let Some(task) = self.take(agent).await {
-            names.push(task.name.clone());
-            self.complete(task).await;
-        }
-        names
-    }
-
-    async fn hold(&self, agent: &Agent) {
-        let agent: Agent = self.store.get(agent.id).await.unwrap();
-        let held = agent.pause(fusion_core::PauseAt::Now, None, self.moment());
-        let (_, held) = held.unwrap();
-        self.store.commit(Batch::free(held)).await.unwrap();
-    }
-}
 
 /// With its run, and its place in the pool.
 pub async fn a_task_of_its_own_is_read_back_as_written(store: &dyn Store) {
@@ -401,7 +198,7 @@ pub async fn an_idle_agent_steals_from_the_most_loaded(store: &dyn Store) {
         office.agent("r", &["x"]).await,
     );
     let thief = office.agent("t", &["x"]).await;
-    let given = |name: &'static str, agent: &Agent, priority| Wanted {
+    let given = |name: &'static str, agent: &fusion_core::Agent, priority| Wanted {
         agent: Some(agent.id),
         can: &["x"],
         ..wanted(name, priority)

@@ -2,9 +2,9 @@
 
 use fusion_core::{
     Agent, AgentState, ApiToken, Approval, ApprovalState, AuthType, CancelReason, Capability,
-    CapabilitySet, Cost, Course, DeliveryStatus, IdSource, Item, Letter, Message, OnFailure,
-    Project, ProviderConfig, RateLimits, ResourceMetrics, Row, Run, Sealed, Task, TaskState,
-    TaskWait, Timestamp, TokenScope, Usage, Workflow, WorkflowState, Workspace,
+    CapabilitySet, Cost, Course, DeliveryStatus, Halt, HaltKind, IdSource, Item, Letter, Message,
+    OnFailure, Project, ProviderConfig, RateLimits, ResourceMetrics, Row, Run, Sealed, Task,
+    TaskState, TaskWait, Timestamp, TokenScope, Usage, Workflow, WorkflowState, Workspace,
 };
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -253,6 +253,12 @@ impl World {
             is_standalone: false,
             open_tasks: 3,
             usage: usage(MOST),
+            halt: Some(Halt {
+                kind: HaltKind::Now,
+                since: at(2),
+                by: ODD.to_owned(),
+            }),
+            continues: Some(self.sample.run.id),
             created_at: early(),
             started_at: Some(at(3)),
             completed_at: Some(late()),
@@ -328,6 +334,7 @@ impl World {
             task_id: self.sample.tasks["one"].id,
             run_id: Some(self.sample.run.id),
             question: ODD.to_owned(),
+            subject: odd_json(),
             subject_hash: ODD.to_owned(),
             requested_by: Some(self.sample.agents["a"].id),
             state: ApprovalState::Approved,

@@ -3,11 +3,21 @@
 use crate::fault::{Faults, RawFault};
 use crate::tree::{Kind, Node};
 
-/// The longest time a step may take: a day.
-const MAX_SECONDS: u64 = 24 * 60 * 60;
+/// The longest time a step may take, in hours.
+const MAX_HOURS: u64 = 24;
 
 /// The seconds of a time, from one second to a day.
 pub(super) fn seconds(node: &Node<'_>, key: &str, faults: &mut Faults) -> Option<u64> {
+    seconds_up_to(node, key, MAX_HOURS, faults)
+}
+
+/// The seconds of a time, from one second to so many hours.
+pub(super) fn seconds_up_to(
+    node: &Node<'_>,
+    key: &str,
+    hours: u64,
+    faults: &mut Faults,
+) -> Option<u64> {
     let parsed = match &node.kind {
         Kind::Text(text) => parse(text),
         Kind::Map(_) | Kind::List(_) | Kind::Number(_) | Kind::Boolean(_) | Kind::Null => None,
@@ -21,8 +31,8 @@ pub(super) fn seconds(node: &Node<'_>, key: &str, faults: &mut Faults) -> Option
         });
         return None;
     };
-    if !(1..=MAX_SECONDS).contains(&seconds) {
-        let message = format!("`{key}` must be from 1s to 24h");
+    if !(1..=hours.saturating_mul(60 * 60)).contains(&seconds) {
+        let message = format!("`{key}` must be from 1s to {hours}h");
         faults.add(RawFault::new(message, &node.span));
         return None;
     }

@@ -1,5 +1,6 @@
 //! The `steps` of a workflow.
 
+mod approval;
 mod command;
 pub(super) mod flow;
 mod results;
@@ -29,6 +30,7 @@ const STEP: Keys = Keys {
         "timeout",
         "priority",
         "workspace",
+        "approval",
         "run",
         "repeatable",
         "retry",
@@ -37,7 +39,7 @@ const STEP: Keys = Keys {
         "max_parallel",
         "repeat",
     ],
-    later: &["approval", "budget", "workflow"],
+    later: &["budget", "workflow"],
 };
 
 /// Reads all steps; `defaults` is what a step has that does not say otherwise.
@@ -138,6 +140,7 @@ fn read_spec<'n>(
         command: command::read(section, &locals, templates, faults),
         foreach: flow::foreach(section, templates, faults),
         repeat: flow::repeat(section, &locals, templates, faults),
+        approval: approval::read(section, templates, faults),
         ..StepSpec::new("", Assignee::Runner, "")
     }
 }

@@ -266,16 +266,14 @@ steps:
 - id: none
   agent: a
   prompt: x
-  approval: x
   budget: x
   workflow: x
   workspace: {type: worktree}
 "#,
         &[
-            "8:3 `approval` is not supported yet [leave the key out]",
-            "9:3 `budget` is not supported yet [leave the key out]",
-            "10:3 `workflow` is not supported yet [leave the key out]",
-            "11:21 a workspace of type `worktree` is not supported yet [use `directory`]",
+            "8:3 `budget` is not supported yet [leave the key out]",
+            "9:3 `workflow` is not supported yet [leave the key out]",
+            "10:21 a workspace of type `worktree` is not supported yet [use `directory`]",
         ],
     );
 }

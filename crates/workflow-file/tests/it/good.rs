@@ -145,6 +145,7 @@ fn feature() -> WorkflowDefinition {
                 verify: vec!["sh ./check.sh".into()],
                 timeout_seconds: 90,
                 priority: -3,
+                approval: None,
                 ..step(
                     "build",
                     Assignee::Agent("coder".into()),

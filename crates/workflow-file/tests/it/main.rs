@@ -1,6 +1,8 @@
 //! What the crate promises about whole files.
 
 #[cfg(test)]
+mod approval;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod flow;

@@ -18,7 +18,7 @@ use crate::descriptor::{Draft, names_in, open_dir};
 use crate::{Error, Result};
 
 /// How deep folders in folders are followed: each is opened from the top, step by step.
-const DEPTH_LIMIT: usize = 2_000;
+pub(super) const DEPTH_LIMIT: usize = 2_000;
 /// How many archives of one workspace there may be.
 const COPIES: u32 = 1_000;
 /// How many names of what was left out are told.
@@ -248,7 +248,7 @@ fn header_of(stat: &Stat, kind: EntryType, size: u64) -> io::Result<Header> {
 }
 
 /// Opens what was a regular file a moment ago.
-fn open_file(folder: &OwnedFd, name: &CStr) -> io::Result<(File, Stat)> {
+pub(super) fn open_file(folder: &OwnedFd, name: &CStr) -> io::Result<(File, Stat)> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let (file, closed) = open_though_closed(folder, OsStr::from_bytes(name.to_bytes()), flags)?;
     drop(closed);

@@ -6,7 +6,7 @@ use super::client::Serving;
 use crate::support::Project;
 
 /// Stores a workflow file of a project and starts it; gives the id of the run.
-pub(super) async fn start(serving: &Serving, project: &Project, file: &str) -> String {
+pub(crate) async fn start(serving: &Serving, project: &Project, file: &str) -> String {
     let workflow = store(serving, project, file).await;
     let path = format!(
         "/api/v1/workflows/{}/start",

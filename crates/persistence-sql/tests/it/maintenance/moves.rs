@@ -250,6 +250,7 @@ async fn an_older_backup_is_upgraded_in_a_copy() {
                 "m0004_deliveries",
                 "m0005_waits",
                 "m0006_courses",
+                "m0007_control",
                 "m0008_pool"
             ]
         );
@@ -276,6 +277,7 @@ async fn a_backup_of_an_older_sqlite_database_has_the_newest_schema() {
             "m0004_deliveries",
             "m0005_waits",
             "m0006_courses",
+            "m0007_control",
             "m0008_pool"
         ]
     );

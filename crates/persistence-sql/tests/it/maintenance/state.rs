@@ -67,7 +67,8 @@ async fn the_status_of_an_older_and_of_a_newer_database_is_told() {
                     "m0004_deliveries",
                     "m0005_waits",
                     "m0006_courses",
-                    "m0008_pool"
+                    "m0007_control",
+                    "m0008_pool",
                 ]),
             }
         );
@@ -92,6 +93,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0004_deliveries",
                 "m0005_waits",
                 "m0006_courses",
+                "m0007_control",
                 "m0008_pool",
             ]),
             missing: vec![],
@@ -104,6 +106,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0004_deliveries",
                 "m0005_waits",
                 "m0006_courses",
+                "m0007_control",
                 "m0008_pool",
             ]),
             vec![],

@@ -1,0 +1,31 @@
+//! What waits for a person.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Everything that waits for a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct InboxView {
+    /// The oldest first.
+    pub items: Vec<InboxItem>,
+}
+
+/// One thing that waits for a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct InboxItem {
+    /// `approval`, `paused_run`, `budget` (a run that its budget stopped) or `unresponsive_agent`.
+    pub kind: String,
+    /// UUID of the approval, the run or the agent.
+    pub id: String,
+    /// UUID of the run that it is about.
+    pub run: Option<String>,
+    /// The step, the workflow or the agent.
+    pub name: String,
+    /// Since when it waits.
+    pub since: DateTime<Utc>,
+    /// When a question expires.
+    pub expires: Option<DateTime<Utc>>,
+    /// What is asked, or what is the matter.
+    pub message: String,
+}

@@ -1,0 +1,194 @@
+//! Runs under a person's control: held, let go on, ended.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use fusion_api_types::RunSummary;
+use fusion_api_types::api::{PauseRun, ResumeRun, RunsCancelled};
+use fusion_coordination::Raised;
+use fusion_core::{Budget, PauseAt, Run, RunId, WorkflowId};
+use fusion_persistence::{Page, Repository, RunFilter};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::path::Id;
+use super::runs::shown;
+use crate::idempotency::Asked;
+use crate::input::{Fields, Input, parsed};
+use crate::precondition::json;
+use crate::problem::{Refusal, Result};
+use crate::query::{Query, word};
+use crate::state::App;
+
+/// What is told of runs.
+const KIND: &str = "run";
+
+/// Runs that are ended in one go.
+const AT_ONCE: u32 = 1_000;
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(cancel))
+        .routes(routes!(pause))
+        .routes(routes!(resume))
+        .routes(routes!(cancel_all))
+}
+
+/// Ends a run: running tools and model calls are cut off, its open steps are cancelled. Ending it again
+/// changes nothing.
+#[utoipa::path(post, path = "/runs/{id}/cancel", tag = "runs",
+    params(("id" = String, Path, description = "UUID of the run.")),
+    responses((status = 200, body = RunSummary)))]
+async fn cancel(
+    State(app): State<App>,
+    Id(id): Id<RunId>,
+    asked: Asked,
+    query: Query,
+) -> Result<Response> {
+    query.none()?;
+    let by = &asked.actor().name;
+    let run = app.coordinator().cancel_run(id, by).await?;
+    tell(&app, &asked, "cancelled", id).await;
+    answered(&app, &run).await
+}
+
+/// Holds a run: nothing of it is handed out until it is let go on. Holding it again changes nothing,
+/// but that `now` still cuts off what was let end.
+#[utoipa::path(post, path = "/runs/{id}/pause", tag = "runs", request_body = PauseRun,
+    params(("id" = String, Path, description = "UUID of the run.")),
+    responses((status = 200, body = RunSummary)))]
+async fn pause(
+    State(app): State<App>,
+    Id(id): Id<RunId>,
+    asked: Asked,
+    query: Query,
+    input: Input,
+) -> Result<Response> {
+    query.none()?;
+    let mut fields = input.fields(&["at"]);
+    let at = fields.read("at", |text| {
+        word(text, PauseAt::from_text, PauseAt::ALL, PauseAt::as_str)
+    });
+    fields.finish()?;
+    let at = at.unwrap_or(PauseAt::NextStep);
+    let by = &asked.actor().name;
+    let run = app.coordinator().pause_run(id, at, by).await?;
+    tell(&app, &asked, "paused", id).await;
+    answered(&app, &run).await
+}
+
+/// Lets a run go on that is held, or that could not go on: the server takes it up at once.
+#[utoipa::path(post, path = "/runs/{id}/resume", tag = "runs", request_body = ResumeRun,
+    params(("id" = String, Path, description = "UUID of the run.")),
+    responses((status = 200, body = RunSummary)))]
+async fn resume(
+    State(app): State<App>,
+    Id(id): Id<RunId>,
+    asked: Asked,
+    query: Query,
+    input: Input,
+) -> Result<Response> {
+    query.none()?;
+    let mut fields = input.fields(&["budget_usd", "budget_tokens", "budget_of", "now"]);
+    let raised = raised(&mut fields);
+    let early = fields.flag("now").unwrap_or(false);
+    fields.finish()?;
+    check_agents(&app, id, &raised).await?;
+    let by = &asked.actor().name;
+    let engine = app.coordinator();
+    let run = engine.release_run(id, raised, early, by).await?;
+    tell(&app, &asked, "resumed", id).await;
+    answered(&app, &run).await
+}
+
+/// The budgets of a request.
+fn raised(fields: &mut Fields<'_>) -> Raised {
+    let budget = Budget {
+        usd: fields.read("budget_usd", parsed),
+        tokens: fields.number("budget_tokens"),
+    };
+    match fields.name("budget_of") {
+        Some(_) if budget.is_empty() => {
+            fields.add("budget_of", "names an agent, and no budget is given");
+            Raised::default()
+        }
+        Some(agent) => Raised {
+            agents: [(agent.to_owned(), budget)].into(),
+            ..Raised::default()
+        },
+        None => Raised {
+            run: budget,
+            ..Raised::default()
+        },
+    }
+}
+
+/// Refuses a budget of an agent that the run does not have.
+async fn check_agents(app: &App, id: RunId, raised: &Raised) -> Result<()> {
+    if raised.agents.is_empty() {
+        return Ok(());
+    }
+    let run: Run = app.reader().get(id).await?;
+    let workflow = app.reader().get(run.workflow_id).await?;
+    let known = &workflow.definition.agents;
+    match raised.agents.keys().find(|name| !known.contains_key(*name)) {
+        Some(_) => Err(Refusal::fault(
+            "/budget_of",
+            "the run has no agent of this name",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Ends every open run of a version of a workflow.
+#[utoipa::path(post, path = "/workflows/{id}/cancel", tag = "workflows",
+    params(("id" = String, Path, description = "UUID of the version.")),
+    responses((status = 200, body = RunsCancelled)))]
+async fn cancel_all(
+    State(app): State<App>,
+    Id(id): Id<WorkflowId>,
+    asked: Asked,
+    query: Query,
+) -> Result<Response> {
+    query.none()?;
+    app.reader().get(id).await?;
+    let open = RunFilter {
+        workflow: Some(id),
+        ..RunFilter::unfinished()
+    };
+    let mut page = Page::first(AT_ONCE);
+    let mut runs = Vec::new();
+    loop {
+        let found: Vec<Run> = app.reader().list(&open, page).await?;
+        let Some(last) = found.last() else {
+            return json(StatusCode::OK, &RunsCancelled { runs });
+        };
+        page.after = Some(last.id);
+        for run in found {
+            // One may have ended by itself since it was listed.
+            let Ok(run) = app
+                .coordinator()
+                .cancel_run(run.id, &asked.actor().name)
+                .await
+            else {
+                continue;
+            };
+            tell(&app, &asked, "cancelled", run.id).await;
+            runs.push(shown(&app, &run).await?);
+        }
+    }
+}
+
+async fn answered(app: &App, run: &Run) -> Result<Response> {
+    json(StatusCode::OK, &shown(app, run).await?)
+}
+
+/// The engine made the change in commits of its own: who asked is told after it.
+async fn tell(app: &App, asked: &Asked, done: &str, id: RunId) {
+    let told = app
+        .coordinator()
+        .tell_change(asked.actor(), done, KIND, id.uuid());
+    if let Err(error) = told.await {
+        tracing::error!(%error, done, %id, "who changed a run could not be told");
+    }
+}

@@ -1,0 +1,40 @@
+//! The arguments of `approve` and `reject`.
+
+use clap::Args;
+
+/// `approve`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+The first answer to a question stands; a second one is refused with exit code 1.
+
+Examples:
+  fusion-kit approve 0192f3c1
+  fusion-kit approve 0192f3c1 --comment 'checked by hand'")]
+pub struct ApproveArgs {
+    /// Id of the approval or the unique beginning of one: see `inbox`.
+    pub approval: String,
+    /// What is said to it.
+    #[arg(long, value_name = "TEXT")]
+    pub comment: Option<String>,
+    /// Refuse unless what is approved has this hash.
+    #[arg(long, value_name = "SHA256")]
+    pub hash: Option<String>,
+}
+
+/// `reject`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+The first answer to a question stands; a second one is refused with exit code 1.
+
+Examples:
+  fusion-kit reject 0192f3c1 --reason 'the tests are missing'")]
+pub struct RejectArgs {
+    /// Id of the approval or the unique beginning of one: see `inbox`.
+    pub approval: String,
+    /// Why: the step fails with it.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Refuse unless what is approved has this hash.
+    #[arg(long, value_name = "SHA256")]
+    pub hash: Option<String>,
+}

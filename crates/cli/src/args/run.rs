@@ -1,0 +1,120 @@
+//! The arguments that steer a run.
+
+use clap::{Args, ValueEnum};
+
+use super::InputArg;
+
+/// Where a run is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RunState {
+    /// Its agents are being made.
+    Ready,
+    /// Works, waits or is held.
+    Running,
+    /// Ended well.
+    Completed,
+    /// Ended badly.
+    Failed,
+    /// Ended by a person.
+    Cancelled,
+}
+
+impl RunState {
+    /// Its name, as it is stored and shown.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// `run watch`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+Ends when the run has ended, with its exit code; Ctrl-C ends the watching only.
+
+Examples:
+  fusion-kit run watch
+  fusion-kit run watch 0192f3c1")]
+pub struct WatchArgs {
+    /// Id of the run or the unique beginning of one; the newest run without it.
+    pub run: Option<String>,
+}
+
+/// `run pause`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+The call in flight of each agent is ended first; with --now it is cut off, as by a crash, and made
+again when the run goes on. The run stays held over restarts.
+
+Examples:
+  fusion-kit run pause 0192f3c1
+  fusion-kit run pause 0192f3c1 --now")]
+pub struct HoldArgs {
+    /// Id of the run or the unique beginning of one.
+    pub run: String,
+    /// Cut off what is under way.
+    #[arg(long)]
+    pub now: bool,
+}
+
+/// `run cancel`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+Running tools and model calls are cut off, steps that have not ended are cancelled, the run's agents
+end; their workspaces and all records stay.
+
+Examples:
+  fusion-kit run cancel 0192f3c1")]
+pub struct CancelArgs {
+    /// Id of the run or the unique beginning of one.
+    pub run: String,
+}
+
+/// `run retry`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+No finished step runs again: the new run takes over their outputs, and their agents' results are
+copied. The first run stays as it is.
+
+Examples:
+  fusion-kit run retry 0192f3c1
+  fusion-kit run retry 0192f3c1 --latest             with the corrected workflow
+  fusion-kit run retry 0192f3c1 --from build         build and what needs it, too")]
+pub struct RetryArgs {
+    /// Id of the run or the unique beginning of one.
+    pub run: String,
+    /// Do this step again too, and everything that needs it.
+    #[arg(long, value_name = "STEP")]
+    pub from: Option<String>,
+    /// Run the newest stored version of the workflow; refused when it changed a finished step.
+    #[arg(long)]
+    pub latest: bool,
+}
+
+/// `run fork`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+Steps before it keep their outputs, also where an input is given another value.
+
+Examples:
+  fusion-kit run fork 0192f3c1 --from review
+  fusion-kit run fork 0192f3c1 --from build -i language=French")]
+pub struct ForkArgs {
+    /// Id of the run or the unique beginning of one.
+    pub run: String,
+    /// The step that is done again, with everything that needs it.
+    #[arg(long, value_name = "STEP")]
+    pub from: String,
+    /// Give the workflow another input than it had; may be repeated.
+    #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = super::input)]
+    pub inputs: Vec<InputArg>,
+    /// Run the newest stored version of the workflow; refused when it changed a finished step.
+    #[arg(long)]
+    pub latest: bool,
+}

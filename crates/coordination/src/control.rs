@@ -1,0 +1,205 @@
+//! Runs in the hands of a person: held, let go on, ended.
+//!
+//! A person's word is a commit on the run's row and counts from then on. Who drives the run hears of
+//! it by a hint or looks at the row at the next sweep, stops its workers, and decides on the row that
+//! it meets. An end is finished by the driver, else by whoever said it, else by the next start.
+
+use std::time::Duration;
+
+use fusion_core::{Agent, Decision, Halt, HaltKind, PauseAt, Run, RunId, Task, run_subject};
+use fusion_persistence::{Batch, Page, Repository, RunFilter};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::{Coordinator, Driven, Error, Raised, Result};
+
+/// How long a run's driver may take to stop its workers and to end the run, before another ends it.
+const STOPPING: Duration = Duration::from_secs(3);
+
+/// The longest wait between two looks at a run that is being ended.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Tries of a commit that meets other writers.
+const CONFLICT_TRIES: usize = 50;
+
+/// The wait between two of them: workers that were told to stop write their last words.
+const BETWEEN: Duration = Duration::from_millis(20);
+
+/// Runs that are looked at in one go.
+const AT_ONCE: u32 = 1_000;
+
+type Said = std::result::Result<(Run, Decision), fusion_core::IllegalTransition>;
+
+impl Coordinator {
+    /// Holds a run: nothing of it is handed out, and what is under way is given back, at once or when
+    /// the call in flight is ended. Returns when the row says so; workers stop a moment later. Nothing
+    /// is lost: journals stay.
+    ///
+    /// # Errors
+    /// There is no such run, it has ended or is being ended, or the store fails.
+    pub async fn pause_run(&self, id: RunId, at: PauseAt, by: &str) -> Result<Run> {
+        let paused = self.say(id, |run| run.pause(at, by, self.moment())).await?;
+        self.crew.stop_run(id, at);
+        Ok(paused)
+    }
+
+    /// Lets a run go on that was held or could not go on: a server takes it up at once, with the raised
+    /// budgets. With `early`, what waits for a limit is tried again too.
+    ///
+    /// # Errors
+    /// There is no such run, it has ended or is being ended, or the store fails.
+    pub async fn release_run(
+        &self,
+        id: RunId,
+        raised: Raised,
+        early: bool,
+        by: &str,
+    ) -> Result<Run> {
+        let found: Run = self.parts.store.get(id).await?;
+        let is_over = found.state.is_final() || found.is_being_cancelled();
+        if !is_over && !found.is_standalone {
+            self.drivers.want(id, raised);
+        }
+        let released = self.say(id, |run| run.release(by, self.moment())).await?;
+        if early {
+            self.wake(id, true).await?;
+        }
+        self.hint_run(id);
+        Ok(released)
+    }
+
+    /// Ends a run: running tools and model calls are cut off, open tasks are cancelled, its agents end.
+    /// From the first commit on it can't end in any other way. A run that is cancelled already is
+    /// given as it is.
+    ///
+    /// # Errors
+    /// There is no such run, it has ended in another way, or the store fails. Once it was told to end,
+    /// the next start ends it.
+    pub async fn cancel_run(&self, id: RunId, by: &str) -> Result<Run> {
+        let mut hints = self.listen(&run_subject(id)).await?;
+        let found: Run = self.parts.store.get(id).await?;
+        if found.state == fusion_core::WorkflowState::Cancelled {
+            return Ok(found);
+        }
+        self.say(id, |run| run.order_cancel(by, self.moment()))
+            .await?;
+        self.hint_run(id);
+        let until = Instant::now() + STOPPING;
+        while Instant::now() < until {
+            let run: Run = self.parts.store.get(id).await?;
+            if run.state.is_final() || !self.is_driven(id).await? {
+                break;
+            }
+            timeout(LOOK, hints.recv()).await.ok();
+        }
+        self.end_cancelled(id).await
+    }
+
+    /// Commits what a person says about a run, decided again when the row has moved.
+    async fn say(&self, id: RunId, decide: impl Fn(Run) -> Said) -> Result<Run> {
+        let mut tries = 0;
+        loop {
+            let run: Run = self.parts.store.get(id).await?;
+            if run.is_standalone {
+                return Err(Error::Standalone { run: id });
+            }
+            let state = run.state;
+            let is_ending = run.is_being_cancelled();
+            let (said, decision) = decide(run).map_err(|source| match state.is_final() {
+                true => Error::Ended { run: id, state },
+                false if is_ending => Error::Cancelling { run: id },
+                false => Error::Illegal(source),
+            })?;
+            if decision == Decision::default() {
+                return Ok(said);
+            }
+            match self.commit(Batch::free(decision)).await {
+                Err(error) if error.is_conflict() && tries < CONFLICT_TRIES => tries += 1,
+                Err(error) => return Err(error),
+                Ok(()) => return Ok(said),
+            }
+        }
+    }
+
+    /// Whether a driver is at work on a run: of this process, or where others may write, of another.
+    pub(crate) async fn is_driven(&self, run: RunId) -> Result<bool> {
+        if self.drivers.has(run) {
+            return Ok(true);
+        }
+        let is_shared = !self.options.grace.is_zero();
+        Ok(is_shared && self.parts.store.is_worked_on(run).await?)
+    }
+
+    /// Does what a person said about a run that this process drives; `None` while its workers stop.
+    pub(crate) async fn obey(
+        &self,
+        run: &Run,
+        halt: &Halt,
+        has_workers: bool,
+    ) -> Result<Option<Driven>> {
+        let at = match halt.kind {
+            HaltKind::NextStep => PauseAt::NextStep,
+            HaltKind::Now | HaltKind::Cancel => PauseAt::Now,
+        };
+        self.crew.stop_run(run.id, at);
+        if has_workers {
+            return Ok(None);
+        }
+        match halt.kind {
+            HaltKind::NextStep | HaltKind::Now => Ok(Some(Driven::Paused)),
+            HaltKind::Cancel => {
+                let ended = self.end_cancelled(run.id).await?;
+                Ok(Some(Driven::Ended(ended.state)))
+            }
+        }
+    }
+
+    /// Ends a run that was told to end, in one commit.
+    async fn end_cancelled(&self, id: RunId) -> Result<Run> {
+        let store = &self.parts.store;
+        let mut tries = 0;
+        loop {
+            let run: Run = store.get(id).await?;
+            if run.state.is_final() {
+                return Ok(run);
+            }
+            let tasks: Vec<Task> = store.tasks_of_run(id).await?;
+            let agents = store.agents_of_run(id).await?;
+            let agents: Vec<Agent> = agents.into_iter().map(|(agent, _)| agent).collect();
+            let lapsed = self.lapse_approvals(&run).await?;
+            let mut decision = run.cancel(&tasks, agents, self.moment())?;
+            decision.changes.extend(lapsed);
+            match self.commit(Batch::free(decision)).await {
+                Err(error) if error.lost_a_race() && tries < CONFLICT_TRIES => tries += 1,
+                Err(error) => return Err(error),
+                Ok(()) => continue,
+            }
+            sleep(BETWEEN).await;
+        }
+    }
+
+    /// Ends the runs that were told to end and whose process died before they had. Says how many.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn end_all_cancelled(&self) -> Result<usize> {
+        let mut ended = 0;
+        let mut page = Page::first(AT_ONCE);
+        loop {
+            let open: Vec<Run> = self
+                .parts
+                .store
+                .list(&RunFilter::unfinished(), page)
+                .await?;
+            let Some(last) = open.last() else {
+                return Ok(ended);
+            };
+            page.after = Some(last.id);
+            for run in open.iter().filter(|run| run.is_being_cancelled()) {
+                if !self.is_driven(run.id).await? {
+                    self.end_cancelled(run.id).await?;
+                    ended += 1;
+                }
+            }
+        }
+    }
+}

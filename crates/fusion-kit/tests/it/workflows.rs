@@ -1,0 +1,160 @@
+//! Stored workflows: versions, what changed, graphs, starting and cancelling.
+
+use serde_json::{Value, json};
+
+use crate::support::{Finished, Project, gated_script};
+
+const FLOW: &str = "
+version: 1
+name: gated
+description: Two steps.
+inputs:
+  size: { type: integer, default: 1 }
+agents:
+  worker: { provider: scripted, model: script.yaml, tools: [shell] }
+steps:
+  - { id: first, agent: worker, prompt: one }
+  - { id: second, agent: worker, needs: [first], prompt: two }
+";
+
+async fn said(project: &Project, line: &str) -> Finished {
+    project.run(line.split(' ')).await
+}
+
+#[tokio::test]
+async fn each_new_text_is_a_version_that_is_listed_shown_compared_and_started() {
+    let project = Project::with(
+        FLOW,
+        "version: 1\nsteps:\n  first: [{ text: a }]\n  second: [{ text: b }]\n",
+    );
+    let none = said(&project, "workflow list").await.expect(0);
+    none.says(&["no workflows yet"]);
+    let first = said(&project, "workflow create flow.yaml --json")
+        .await
+        .expect(0)
+        .json();
+    assert_eq!(
+        json!([first["name"], first["version"], first["created"]]),
+        json!(["gated", 1, true])
+    );
+    let same = said(&project, "workflow create flow.yaml --json")
+        .await
+        .expect(0)
+        .json();
+    assert_eq!(
+        json!([same["id"], same["created"]]),
+        json!([first["id"], false])
+    );
+    project.write("flow.yaml", FLOW.replace("prompt: two", "prompt: three"));
+    let second = said(&project, "workflow create flow.yaml --json")
+        .await
+        .expect(0)
+        .json();
+    assert_eq!(second["version"], 2);
+    let versions = said(&project, "workflow versions gated --json")
+        .await
+        .expect(0)
+        .json();
+    let numbers: Vec<&Value> = versions["workflows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| &it["version"])
+        .collect();
+    assert_eq!(numbers, [2, 1]);
+    let list = said(&project, "workflow list --json")
+        .await
+        .expect(0)
+        .json();
+    assert_eq!(list["workflows"].as_array().unwrap().len(), 1);
+    let old = said(&project, "workflow get gated --version 1 --json")
+        .await
+        .expect(0)
+        .json();
+    assert_eq!(old["source"], FLOW);
+    let line = format!("workflow get {} --json", first["id"].as_str().unwrap());
+    let by_id = said(&project, &line);
+    assert_eq!(by_id.await.expect(0).json(), old);
+    let diff = said(&project, "workflow diff gated 1 2")
+        .await
+        .expect(0)
+        .stdout;
+    assert!(
+        diff.starts_with("--- gated version 1\n+++ gated version 2\n@@"),
+        "{diff}"
+    );
+    assert!(
+        diff.contains("\n-  - { id: second, agent: worker, needs: [first], prompt: two }\n+"),
+        "{diff}"
+    );
+    let run = said(
+        &project,
+        "workflow start gated --version 1 -i size=7 --json",
+    )
+    .await;
+    let run = run.expect(0).json();
+    assert_eq!(
+        json!([run["state"], run["inputs"]["size"]]),
+        json!(["completed", 7])
+    );
+    said(&project, "workflow start gated -i size=big")
+        .await
+        .expect(2)
+        .says(&["must be of type integer"]);
+    said(&project, "workflow get gatd")
+        .await
+        .expect(1)
+        .says(&["did you mean 'gated'?"]);
+    said(&project, "workflow get gated --version 9")
+        .await
+        .expect(1)
+        .says(&["has no version 9"]);
+}
+
+#[tokio::test]
+async fn a_file_and_a_stored_workflow_have_the_same_graph() {
+    let project = Project::with(FLOW, &gated_script());
+    let drawn = said(&project, "workflow graph flow.yaml")
+        .await
+        .expect(0)
+        .stdout;
+    assert_eq!(drawn, "gated (2 steps)\n└─ first\n   └─ second\n");
+    said(&project, "workflow create flow.yaml").await.expect(0);
+    let stored = said(&project, "workflow graph gated --format mermaid")
+        .await
+        .expect(0)
+        .stdout;
+    assert_eq!(
+        stored,
+        "flowchart TD\n  s0[\"first\"]\n  s1[\"second\"]\n  s0 --> s1\n"
+    );
+    let dot = said(&project, "workflow graph gated --format dot")
+        .await
+        .expect(0)
+        .stdout;
+    assert_eq!(
+        dot,
+        "digraph \"gated\" {\n  \"first\";\n  \"second\";\n  \"first\" -> \"second\";\n}\n"
+    );
+}
+
+#[tokio::test]
+async fn every_open_run_of_a_workflow_is_cancelled_and_no_other() {
+    let project = Project::with(FLOW, &gated_script());
+    let running = project.fusion_kit(["run", "flow.yaml"]).start();
+    project
+        .until("the command", |run| {
+            run["steps"][1]["activity"] == "run_command"
+        })
+        .await;
+    let ended = said(&project, "workflow cancel gated --json")
+        .await
+        .expect(0)
+        .json();
+    assert_eq!(ended["runs"][0]["state"], "cancelled");
+    running.finish().await.expect(1);
+    said(&project, "workflow cancel gated")
+        .await
+        .expect(0)
+        .says(&["it has no open run"]);
+}
