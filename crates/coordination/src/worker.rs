@@ -17,11 +17,11 @@ use tokio_util::sync::CancellationToken;
 use crate::anew::{AfterRound, another_attempt};
 use crate::approvals::Permission;
 use crate::candidates::serving;
-use crate::coordinator::off_runtime;
 use crate::crew::AtWork;
 use crate::expression_context::task_context;
 use crate::journal::TaskJournal;
 use crate::mailbox::TaskMailbox;
+use crate::outcome::{artifacts, late};
 use crate::plan::Plan;
 use crate::spawn::uses_folder;
 use crate::unserved::Unfinished;
@@ -464,52 +464,4 @@ impl Coordinator {
             }
         }
     }
-}
-
-/// A step whose time was up: it failed, unless it was done just then. What was under way ends
-/// with it.
-fn late(ending: Ending, step: &StepSpec, now: Timestamp) -> Ending {
-    match ending {
-        Ending::Interrupted {
-            cut_off,
-            mut unrecorded,
-        } => {
-            unrecorded.extend(cut_off.map(|mut entry| {
-                entry.state = EntryState::Unknown;
-                entry.finished_at = Some(now);
-                Record::Update(*entry)
-            }));
-            Ending::Failed {
-                failure: timed_out(step),
-                unrecorded,
-            }
-        }
-        done @ (Ending::Completed { .. } | Ending::Failed { .. } | Ending::Unserved { .. }) => done,
-    }
-}
-
-fn timed_out(step: &StepSpec) -> Failure {
-    Failure {
-        code: ErrorCode::Timeout,
-        message: format!(
-            "it took longer than its timeout of {} s",
-            step.timeout_seconds
-        ),
-        help: Some(format!("raise `timeout` of the step '{}'", step.id)),
-    }
-}
-
-async fn artifacts(
-    workspace: Option<Arc<WorkspaceDir>>,
-    globs: Vec<String>,
-) -> Result<std::result::Result<Vec<String>, Failure>> {
-    let Some(workspace) = workspace.filter(|_| !globs.is_empty()) else {
-        return Ok(Ok(Vec::new()));
-    };
-    let found = off_runtime(move || workspace.matching(&globs)).await?;
-    Ok(found.map_err(|error| Failure {
-        code: ErrorCode::InvalidInput,
-        message: format!("its artifacts can't be listed: {error}"),
-        help: None,
-    }))
 }

@@ -29,7 +29,8 @@ fn summary(state: &str, halt: Option<&str>) -> Value {
         "created_at": "2026-11-23T12:00:00Z", "started_at": null, "completed_at": null, "error": null,
     });
     if let Some(kind) = halt {
-        run["halt"] = json!({ "kind": kind, "since": "2026-11-23T12:00:01Z", "by": "ada\u{1b}[31m" });
+        run["halt"] =
+            json!({ "kind": kind, "since": "2026-11-23T12:00:01Z", "by": "ada\u{1b}[31m" });
     }
     run
 }
@@ -105,7 +106,9 @@ async fn an_answer_is_asked_for_with_its_words() {
     assert_eq!(told, said(0, "rejected: Merge?\n", ""));
     assert_eq!(
         *backend.asked.lock().unwrap(),
-        ["AnswerRequest { approval: \"019a\", approves: false, comment: Some(\"no\"), seen: Some(\"ab\") }"]
+        [
+            "AnswerRequest { approval: \"019a\", approves: false, comment: Some(\"no\"), seen: Some(\"ab\") }"
+        ]
     );
     assert_eq!(fusion_kit("reject 019a", &backend).await.code, 2);
 }
@@ -123,7 +126,11 @@ async fn versions_are_compared_line_by_line() {
     let diff = "--- feature version 1\n+++ feature version 2\n@@ -1,3 +1,3 @@\n a\n-b\n+B\n c\n";
     let told = fusion_kit("workflow diff feature 1 2", &answering(versions.clone())).await;
     assert_eq!(told, said(0, diff, ""));
-    let newest = fusion_kit("workflow diff feature 1 --json", &answering(versions.clone())).await;
+    let newest = fusion_kit(
+        "workflow diff feature 1 --json",
+        &answering(versions.clone()),
+    )
+    .await;
     assert_eq!(
         serde_json::from_str::<Value>(&newest.out).unwrap(),
         json!({ "name": "feature", "from": 1, "to": 2, "diff": diff })
@@ -143,11 +150,16 @@ async fn a_graph_is_drawn_in_three_ways() {
     ] });
     let drawn = |format: &str| format!("workflow graph w --format {format}");
     let tree = fusion_kit(&drawn("tree"), &answering(graph.clone())).await;
-    let wanted = "w\"x (4 steps)\n└─ plan\n   ├─ build\n   │  └─ end  (needs test too)\n   └─ test\n";
+    let wanted =
+        "w\"x (4 steps)\n└─ plan\n   ├─ build\n   │  └─ end  (needs test too)\n   └─ test\n";
     assert_eq!(tree, said(0, wanted, ""));
     let mermaid = fusion_kit(&drawn("mermaid"), &answering(graph.clone())).await;
     let wanted = "flowchart TD\n  s0[\"plan\"]\n  s1[\"build\"]\n  s2[\"test\"]\n  s3[\"end\"]\n  s0 --> s1\n  s0 --> s2\n  s1 --> s3\n  s2 --> s3\n";
     assert_eq!(mermaid, said(0, wanted, ""));
     let dot = fusion_kit(&drawn("dot"), &answering(graph)).await;
-    assert!(dot.out.starts_with("digraph \"w\\\"x\" {\n  \"plan\";\n"), "{}", dot.out);
+    assert!(
+        dot.out.starts_with("digraph \"w\\\"x\" {\n  \"plan\";\n"),
+        "{}",
+        dot.out
+    );
 }

@@ -26,14 +26,19 @@ async fn only_who_has_read_the_newest_version_writes_the_next_and_what_runs_use_
     let renamed = put(&path, &tag, &renamed).send().await.expect(400).json();
     assert_eq!(renamed["errors"][0]["pointer"], "/source");
     let second = put(&path, &tag, &next).send().await.expect(200).json();
-    assert_eq!(json!([second["version"], second["name"]]), json!([2, first["name"]]));
+    assert_eq!(
+        json!([second["version"], second["name"]]),
+        json!([2, first["name"]])
+    );
     // Who has read the first version only is too late.
     let third = json!({ "source": format!("{source}\n# three\n") });
     let late = put(&path, &tag, &third).send().await.expect(412).json();
     assert_eq!(late["error"], "changed");
     let run = start(&serving, &project, "hello.yaml").await;
     serving
-        .until(&format!("/api/v1/runs/{run}"), |run| run["state"] == "completed")
+        .until(&format!("/api/v1/runs/{run}"), |run| {
+            run["state"] == "completed"
+        })
         .await;
     let newest = format!("/api/v1/workflows/{}", second["id"].as_str().unwrap());
     serving.request("DELETE", &newest).send().await.expect(204);
