@@ -98,7 +98,7 @@ impl CommandRuntime {
             unrecorded: Vec::new(),
             outputs: None,
         };
-        let ended = work.finish(past).await;
+        let ended = work.until_it_ends(past).await;
         let unrecorded = work.unrecorded;
         let ending = match ended {
             Ok(outputs) => Ending::Completed {
@@ -142,7 +142,7 @@ enum Halt {
 }
 
 impl Work<'_> {
-    async fn finish(&mut self, past: Vec<JournalEntry>) -> Result<Value, Halt> {
+    async fn until_it_ends(&mut self, past: Vec<JournalEntry>) -> Result<Value, Halt> {
         self.seq = past.last().map_or(self.seq, |entry| entry.seq);
         let mut past = past.into_iter();
         let outcome = match past.next() {

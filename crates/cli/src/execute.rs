@@ -1,6 +1,7 @@
 //! From a parsed command line to its end.
 
 use fusion_api_types::Problem;
+use futures::future::BoxFuture;
 
 use crate::args::{Cli, Command, RunArgs, RunCommand};
 use crate::backend::Backend;
@@ -41,41 +42,53 @@ pub fn refuse(error: &clap::Error, terminal: &Terminal) -> Exit {
     exit
 }
 
+/// A command at work.
+type Work<'a> = BoxFuture<'a, Result<Exit, Problem>>;
+
 async fn dispatch(
     command: Command,
     backend: &dyn Backend,
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
-    match command {
-        Command::Run(arguments) => run(&arguments, backend, session).await,
-        Command::Resume(resume) => commands::run::resume(&resume, backend, session).await,
-        Command::Workflow(workflow) => {
-            commands::workflow::workflow(&workflow.command, backend, session).await
-        }
-        Command::Agent(agent) => commands::agent::agent(&agent.command, backend, session).await,
-        Command::Task(task) => commands::task::task(&task.command, backend, session).await,
-        Command::Metrics(metrics) => {
-            commands::metrics::metrics(&metrics.command, backend, session).await
-        }
-        Command::Inbox => commands::inbox::inbox(backend, session).await,
-        Command::Approve(approve) => commands::inbox::approve(&approve, backend, session).await,
-        Command::Reject(reject) => commands::inbox::reject(&reject, backend, session).await,
-        Command::Init(init) => commands::init::init(&init, session),
-        Command::Message(message) => {
-            commands::message::message(&message.command, backend, session).await
-        }
-        Command::Provider(provider) => {
-            commands::provider::provider(&provider.command, backend, session).await
-        }
-        Command::Db(db) => commands::db::db(&db.command, backend, session).await,
-        Command::Sandbox(sandbox) => {
+    let work: Work<'_> = match &command {
+        Command::Run(arguments) => Box::pin(run(arguments, backend, session)),
+        Command::Resume(resume) => Box::pin(commands::run::resume(resume, backend, session)),
+        Command::Workflow(workflow) => Box::pin(commands::workflow::workflow(
+            &workflow.command,
+            backend,
+            session,
+        )),
+        Command::Agent(agent) => Box::pin(commands::agent::agent(&agent.command, backend, session)),
+        Command::Task(task) => Box::pin(commands::task::task(&task.command, backend, session)),
+        Command::Metrics(metrics) => Box::pin(commands::metrics::metrics(
+            &metrics.command,
+            backend,
+            session,
+        )),
+        Command::Inbox => Box::pin(commands::inbox::inbox(backend, session)),
+        Command::Approve(approve) => Box::pin(commands::inbox::approve(approve, backend, session)),
+        Command::Reject(reject) => Box::pin(commands::inbox::reject(reject, backend, session)),
+        Command::Init(init) => Box::pin(async { commands::init::init(init, session) }),
+        Command::Message(message) => Box::pin(commands::message::message(
+            &message.command,
+            backend,
+            session,
+        )),
+        Command::Provider(provider) => Box::pin(commands::provider::provider(
+            &provider.command,
+            backend,
+            session,
+        )),
+        Command::Db(db) => Box::pin(commands::db::db(&db.command, backend, session)),
+        Command::Sandbox(sandbox) => Box::pin(async {
             Ok(commands::tool::sandbox(&sandbox.command, backend, session).await)
-        }
-        Command::Tool(tool) => commands::tool::tool(&tool.command, backend, session).await,
-        Command::Serve(serve) => commands::serve::serve(&serve, backend, session).await,
-        Command::Bench(bench) => commands::bench::bench(&bench, backend, session).await,
-        Command::Verify(verify) => commands::verify::verify(&verify, backend, session).await,
-    }
+        }),
+        Command::Tool(tool) => Box::pin(commands::tool::tool(&tool.command, backend, session)),
+        Command::Serve(serve) => Box::pin(commands::serve::serve(serve, backend, session)),
+        Command::Bench(bench) => Box::pin(commands::bench::bench(bench, backend, session)),
+        Command::Verify(verify) => Box::pin(commands::verify::verify(verify, backend, session)),
+    };
+    work.await
 }
 
 async fn run(

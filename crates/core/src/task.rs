@@ -187,6 +187,7 @@ impl Task {
                 CancelReason::ConditionFalse
                 | CancelReason::DependencySkipped
                 | CancelReason::DependencyFailed
+                | CancelReason::NotApproved
                 | CancelReason::ItemFailed,
             )
             | None => self.state == TaskState::Failed,

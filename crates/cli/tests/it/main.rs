@@ -24,7 +24,9 @@ mod progress;
 mod providers;
 #[cfg(test)]
 mod runs;
+#[cfg(test)]
 mod serve;
+#[cfg(test)]
 mod steering;
 #[cfg(test)]
 mod support;

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod approvals;
+#[cfg(test)]
 mod conversation;
 #[cfg(test)]
 mod cycles;
@@ -33,6 +34,7 @@ mod models;
 mod pool;
 #[cfg(test)]
 mod standing;
+#[cfg(test)]
 mod steering;
 #[cfg(test)]
 mod talk;

@@ -153,7 +153,7 @@ pub async fn workflows_and_runs_are_selected_by_their_filters(store: &dyn Store)
 
     let (first, mut second) = (&world.sample.run, world.run(&one));
     second.state = WorkflowState::Cancelled;
-    second.workflow_name = "named".to_owned();
+    "named".clone_into(&mut second.workflow_name);
     let third = world.run(&one);
     create_all(store, &[&second, &third]).await;
     let all = RunFilter::default;

@@ -1,6 +1,6 @@
 //! A pool and standing agents, for the rules of the pool.
 
-use std::cell::Cell;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use fusion_core::{
@@ -20,7 +20,7 @@ pub(super) struct Office<'a> {
     pub(super) world: World,
     pub(super) workflow: Workflow,
     /// Seconds at which the next task is queued.
-    pub(super) clock: Cell<i64>,
+    clock: AtomicI64,
 }
 
 /// A task that is put into the pool.
@@ -52,7 +52,7 @@ impl<'a> Office<'a> {
             store,
             world,
             workflow,
-            clock: Cell::new(1_000),
+            clock: AtomicI64::new(1_000),
         }
     }
 
@@ -61,11 +61,16 @@ impl<'a> Office<'a> {
     }
 
     pub(super) fn moment(&self) -> Moment<'_> {
-        let now = Timestamp::from_timestamp(self.clock.get(), 0).unwrap();
+        let now = Timestamp::from_timestamp(self.clock.load(Ordering::Relaxed), 0).unwrap();
         Moment {
             now,
             ids: &self.sample().ids,
         }
+    }
+
+    /// So many seconds pass.
+    pub(super) fn wait(&self, seconds: i64) {
+        self.clock.fetch_add(seconds, Ordering::Relaxed);
     }
 
     pub(super) async fn agent(&self, name: &str, can: &[&str]) -> Agent {
@@ -116,7 +121,8 @@ impl<'a> Office<'a> {
 
     /// Puts a task into the pool, a second after the one before.
     pub(super) async fn put(&self, wanted: Wanted<'_>) -> Task {
-        self.clock.set(self.clock.get() + 1);
+        self.clock
+            .store(self.clock.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         let moment = self.moment();
         let plan = PoolTask {
             id: TaskId::from_uuid(moment.ids.uuid()),

@@ -74,7 +74,7 @@ pub async fn the_pool_goes_by_priority_and_age(store: &dyn Store) {
         ("not so urgent", 1, &["x"], 1),
         ("not mine", 9, &["z"], 0),
     ] {
-        office.clock.set(office.clock.get() + wait);
+        office.wait(wait);
         let wanted = Wanted {
             can,
             ..wanted(name, priority)
