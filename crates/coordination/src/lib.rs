@@ -33,6 +33,7 @@ mod mailbox;
 mod metrics;
 mod models;
 mod notices;
+mod outcome;
 mod plan;
 mod pulse;
 mod records;

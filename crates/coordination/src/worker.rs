@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use fusion_agents::{Ending, Failure, JournalRefused, Ports, Record, Runtime};
 use fusion_core::{
-    Again, Agent, Decision, EntryState, ErrorCode, JournalEntry, Moment, StepSpec, Task, Timestamp,
-    error_chain,
+    Again, Agent, Decision, ErrorCode, JournalEntry, Moment, StepSpec, Task, error_chain,
 };
 use fusion_persistence::{Batch, Claimed, Fence};
 use fusion_providers::Observer;
@@ -17,11 +16,11 @@ use tokio_util::sync::CancellationToken;
 use crate::anew::{AfterRound, another_attempt};
 use crate::approvals::Permission;
 use crate::candidates::serving;
-use crate::coordinator::off_runtime;
 use crate::crew::AtWork;
 use crate::expression_context::task_context;
 use crate::journal::TaskJournal;
 use crate::mailbox::TaskMailbox;
+use crate::outcome::{artifacts, late};
 use crate::plan::Plan;
 use crate::spawn::uses_folder;
 use crate::unserved::Unfinished;
@@ -86,17 +85,17 @@ impl Coordinator {
         let step = plan.step(task.step_id())?;
         let (id, is_standing) = (agent.id, agent.is_standing());
         let at_work = self.crew.enter(id, task.run_id);
-        let worked = self
-            .execute(Job {
-                plan,
-                step,
-                task,
-                agent,
-                fence,
-                stop,
-                at_work: &at_work,
-            })
-            .await;
+        // Boxed: it holds the whole work of an agent.
+        let worked = Box::pin(self.execute(Job {
+            plan,
+            step,
+            task,
+            agent,
+            fence,
+            stop,
+            at_work: &at_work,
+        }))
+        .await;
         drop(at_work);
         let worked = self.after(fence, id, worked).await;
         if is_standing {
@@ -309,20 +308,37 @@ impl Coordinator {
             Ending::Completed {
                 outputs,
                 unrecorded,
-            } => match self.after_round(job, &outputs).await? {
-                AfterRound::Done => match artifacts(workspace, job.step.artifacts.clone()).await? {
-                    Ok(artifacts) => {
-                        self.complete(job, journal, unrecorded, Work { outputs, artifacts })
-                            .await
-                    }
-                    Err(failure) => self.fail(job, journal, unrecorded, failure).await,
-                },
-                AfterRound::Another(max) => {
-                    let round = Again::Round { outputs, max };
-                    self.begin_anew(job, journal, unrecorded, &round).await
-                }
-                AfterRound::Failed(failure) => self.fail(job, journal, unrecorded, failure).await,
-            },
+            } => {
+                let done = (outputs, unrecorded);
+                self.succeed(job, journal, done, workspace).await
+            }
+        }
+    }
+
+    /// A task whose agent, or command, did what was asked: it is done, or goes into another round.
+    async fn succeed(
+        &self,
+        job: &Job<'_>,
+        journal: &TaskJournal<'_>,
+        (outputs, unrecorded): (Value, Vec<Record>),
+        workspace: Option<Arc<WorkspaceDir>>,
+    ) -> Result<()> {
+        match self.after_round(job, &outputs).await? {
+            AfterRound::Another(max) => {
+                let round = Again::Round { outputs, max };
+                return self.begin_anew(job, journal, unrecorded, &round).await;
+            }
+            AfterRound::Failed(failure) => {
+                return self.fail(job, journal, unrecorded, failure).await;
+            }
+            AfterRound::Done => {}
+        }
+        match artifacts(workspace, job.step.artifacts.clone()).await? {
+            Ok(artifacts) => {
+                self.complete(job, journal, unrecorded, Work { outputs, artifacts })
+                    .await
+            }
+            Err(failure) => self.fail(job, journal, unrecorded, failure).await,
         }
     }
 
@@ -447,52 +463,4 @@ impl Coordinator {
             }
         }
     }
-}
-
-/// A step whose time was up: it failed, unless it was done just then. What was under way ends
-/// with it.
-fn late(ending: Ending, step: &StepSpec, now: Timestamp) -> Ending {
-    match ending {
-        Ending::Interrupted {
-            cut_off,
-            mut unrecorded,
-        } => {
-            unrecorded.extend(cut_off.map(|mut entry| {
-                entry.state = EntryState::Unknown;
-                entry.finished_at = Some(now);
-                Record::Update(*entry)
-            }));
-            Ending::Failed {
-                failure: timed_out(step),
-                unrecorded,
-            }
-        }
-        done @ (Ending::Completed { .. } | Ending::Failed { .. } | Ending::Unserved { .. }) => done,
-    }
-}
-
-fn timed_out(step: &StepSpec) -> Failure {
-    Failure {
-        code: ErrorCode::Timeout,
-        message: format!(
-            "it took longer than its timeout of {} s",
-            step.timeout_seconds
-        ),
-        help: Some(format!("raise `timeout` of the step '{}'", step.id)),
-    }
-}
-
-async fn artifacts(
-    workspace: Option<Arc<WorkspaceDir>>,
-    globs: Vec<String>,
-) -> Result<std::result::Result<Vec<String>, Failure>> {
-    let Some(workspace) = workspace.filter(|_| !globs.is_empty()) else {
-        return Ok(Ok(Vec::new()));
-    };
-    let found = off_runtime(move || workspace.matching(&globs)).await?;
-    Ok(found.map_err(|error| Failure {
-        code: ErrorCode::InvalidInput,
-        message: format!("its artifacts can't be listed: {error}"),
-        help: None,
-    }))
 }

@@ -107,7 +107,10 @@ impl World {
             }
             Change::CloseTasks { count, .. } => self.open -= i64::from(count),
             // Nobody counts the time here, and there are as many agents as it takes.
-            Change::Postpone { .. }
+            Change::CountDependencies(_)
+            | Change::WakePool
+            | Change::WakeTask(_)
+            | Change::Postpone { .. }
             | Change::Create(_)
             | Change::Update(_)
             | Change::Delete { .. }
