@@ -9,7 +9,7 @@ The first answer to a question stands; a second one is refused with exit code 1.
 
 Examples:
   fusion-kit approve 0192f3c1
-  fusion-kit approve 0192f3c1 --comment 'checked by hand'")]
+  fusion-kit approve 0192f3c1 --comment checked-by-hand")]
 pub struct ApproveArgs {
     /// Id of the approval or the unique beginning of one: see `inbox`.
     pub approval: String,
@@ -27,7 +27,7 @@ pub struct ApproveArgs {
 The first answer to a question stands; a second one is refused with exit code 1.
 
 Examples:
-  fusion-kit reject 0192f3c1 --reason 'the tests are missing'")]
+  fusion-kit reject 0192f3c1 --reason untested")]
 pub struct RejectArgs {
     /// Id of the approval or the unique beginning of one: see `inbox`.
     pub approval: String,

@@ -95,7 +95,8 @@ pub(crate) fn diff(diff: &WorkflowDiff, session: &Session<'_>) -> String {
             [b'@', ..] => Some(Tone::Busy),
             _ => None,
         };
-        let line = clean_line(line);
+        // Its first column says what became of it: it is kept.
+        let line = clean(line);
         match tone {
             Some(tone) => format!("{}\n", session.out.paint(tone, &line)),
             None => format!("{line}\n"),
