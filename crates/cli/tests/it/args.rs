@@ -161,11 +161,7 @@ async fn wrong_usage_ends_with_2_and_help_with_0() {
     let backend = Fake::default();
     let wrong = fusion_kit("messge", &backend).await;
     assert_eq!((wrong.code, wrong.out.as_str()), (2, ""));
-    assert!(
-        wrong
-            .err
-            .contains("a similar subcommand exists: 'message'")
-    );
+    assert!(wrong.err.contains("a similar subcommand exists: 'message'"));
     let bare = fusion_kit("workflow", &backend).await;
     assert_eq!((bare.code, bare.out.as_str()), (2, ""));
     assert!(

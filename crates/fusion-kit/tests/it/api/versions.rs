@@ -40,7 +40,12 @@ async fn only_who_has_read_the_newest_version_writes_the_next_and_what_runs_use_
             run["state"] == "completed"
         })
         .await;
-    let newest = format!("/api/v1/workflows/{}", second["id"].as_str().unwrap());
-    serving.request("DELETE", &newest).send().await.expect(204);
-    serving.get(&newest).await.expect(404);
+    let listed = serving.get("/api/v1/workflows?name=hello").await;
+    let listed = listed.expect(200).json();
+    let used = listed["workflows"][0]["id"].as_str().unwrap();
+    let used = format!("/api/v1/workflows/{used}");
+    serving.request("DELETE", &used).send().await.expect(409);
+    let unused = format!("/api/v1/workflows/{}", second["id"].as_str().unwrap());
+    serving.request("DELETE", &unused).send().await.expect(204);
+    serving.get(&unused).await.expect(404);
 }
