@@ -153,10 +153,12 @@ impl Plan {
         Ok(decision)
     }
 
+    /// A step by its id; of a task of its own the only one, whatever the task is named.
     pub(crate) fn step(&self, id: &str) -> Result<&StepSpec> {
-        let number = self.steps.get(id);
+        let number = self.steps.get(id).copied();
+        let number = number.or_else(|| self.run.is_standalone.then_some(0));
         number
-            .and_then(|number| self.workflow.definition.steps.get(*number))
+            .and_then(|number| self.workflow.definition.steps.get(number))
             .ok_or_else(|| Error::Broken(format!("the stored workflow has no step '{id}'")))
     }
 

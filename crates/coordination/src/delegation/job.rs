@@ -59,9 +59,6 @@ impl Coordinator {
         definition
             .agents
             .insert(agent.name.clone(), spec_of(agent)?);
-        for step in &mut definition.steps {
-            step.id.clone_from(&task.name);
-        }
         let asked = self.asked(task, &run.inputs).await?;
         run.inputs = Map::from_iter([(TASK.to_owned(), asked.into())]);
         let raised = Raised::default();
