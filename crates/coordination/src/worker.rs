@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use fusion_agents::{Ending, Failure, JournalRefused, Ports, Record, Runtime};
 use fusion_core::{
-    Again, Agent, Decision, EntryState, ErrorCode, JournalEntry, Moment, StepSpec, Task, Timestamp,
-    error_chain,
+    Again, Agent, Decision, ErrorCode, JournalEntry, Moment, StepSpec, Task, error_chain,
 };
 use fusion_persistence::{Batch, Claimed, Fence};
 use fusion_providers::Observer;

@@ -109,6 +109,7 @@ impl World {
             // Nobody counts the time here, and there are as many agents as it takes.
             Change::CountDependencies(_)
             | Change::WakePool
+            | Change::WakeTask(_)
             | Change::Postpone { .. }
             | Change::Create(_)
             | Change::Update(_)
