@@ -61,6 +61,7 @@ async fn main() {
     spawns(&place).await;
     let agents = idle(&place).await;
     pool(&place).await;
+    claims(&place).await;
     turns(&place, &agents, "quick", Duration::ZERO).await;
     turns(&place, &agents, "slow", ANSWER).await;
 }
@@ -105,7 +106,7 @@ async fn idle(place: &Place) -> Vec<Agent> {
 }
 
 /// From a task that is ready to an agent that has begun it, with many agents that wait and many tasks
-/// that no agent can do; then how long a claim takes with as many tasks in the agents' own queues.
+/// that no agent can do.
 async fn pool(place: &Place) {
     queue(place, &["nobody"]).await;
     let stop = CancellationToken::new();
@@ -140,6 +141,10 @@ async fn pool(place: &Place) {
         "ready to started, 1,000 agents idle, 100,000 tasks queued",
         times,
     );
+}
+
+/// How long a claim takes with as many tasks in the agents' own queues.
+async fn claims(place: &Place) {
     queue(place, &[]).await;
     let filter = AgentFilter {
         states: vec![fusion_core::AgentState::Idle],

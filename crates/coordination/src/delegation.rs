@@ -133,7 +133,7 @@ impl Floor {
                 None => std::future::pending().await,
             }
         };
-        let (hint, read): (_, fn(&str, &[u8]) -> Option<Call>) = tokio::select! {
+        let (hint, read): (_, Reading) = tokio::select! {
             biased;
             () = cancel.cancelled() => return Call::Stop,
             Some(_) = self.workers.join_next() => return Call::Worker,
@@ -153,6 +153,9 @@ impl Floor {
             .unwrap_or(Call::Sweep)
     }
 }
+
+/// Reads a hint by its subject and its payload.
+type Reading = fn(&str, &[u8]) -> Option<Call>;
 
 fn news(_: &str, payload: &[u8]) -> Option<Call> {
     serde_json::from_slice(payload).map(Call::News).ok()
@@ -324,7 +327,7 @@ impl Coordinator {
         // A worker may stop its own work only.
         let (coordinator, stop) = (self.clone(), floor.stop.child_token());
         floor.workers.spawn(async move {
-            coordinator.do_task(claimed, &stop).await;
+            Box::pin(coordinator.do_task(claimed, &stop)).await;
             drop(place);
         });
     }

@@ -119,14 +119,15 @@ impl Coordinator {
         let mut floor = Floor::new(self).await?;
         let working = async {
             tokio::join!(
-                self.keep_working(&mut ears, cancel),
-                self.delegate(&mut floor, cancel)
+                Box::pin(self.keep_working(&mut ears, cancel)),
+                Box::pin(self.delegate(&mut floor, cancel))
             )
         };
         tokio::select! {
             ((), ()) = working => {}
             () = self.keep_pulse() => {}
         }
+        self.take_last_samples().await;
         self.write_notices().await;
         self.clear_mail().await;
         Ok(())

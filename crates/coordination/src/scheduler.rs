@@ -305,7 +305,7 @@ impl Coordinator {
             if let Some(claimed) = self.parts.store.claim_task(claim).await? {
                 let (coordinator, plan, stop) = (self.clone(), Arc::clone(plan), stop.clone());
                 workers.spawn(async move {
-                    let worked = coordinator.work(&plan, claimed, &stop).await;
+                    let worked = Box::pin(coordinator.work(&plan, claimed, &stop)).await;
                     drop(place);
                     worked
                 });

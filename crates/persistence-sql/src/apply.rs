@@ -87,6 +87,23 @@ async fn apply_change(session: &mut impl Session, change: &Change) -> Result<()>
         Change::BookUsage { task_id, usage, .. } => {
             usage::book(session, Booked::Task, task_id.uuid(), *usage).await
         }
+        Change::Postpone { .. }
+        | Change::WakePool
+        | Change::Wake { .. }
+        | Change::WakeTask(_)
+        | Change::Watch { .. } => apply_wait(session, change).await,
+        Change::Progress { agents, at } => agents::progress(session, agents, *at).await,
+        Change::BeginEntry(entry) => table::create(session, entry).await,
+        Change::UpdateEntry(entry) => journal::update(session, entry).await,
+        Change::SendMessage(letter) => mail::look_for_room(session, letter).await,
+        // Written last, with those of all jobs.
+        Change::SettleDeliveries(_) => Ok(()),
+    }
+}
+
+/// A change of what tasks wait for.
+async fn apply_wait(session: &mut impl Session, change: &Change) -> Result<()> {
+    match change {
         Change::Postpone {
             task_id,
             wait,
@@ -100,12 +117,20 @@ async fn apply_change(session: &mut impl Session, change: &Change) -> Result<()>
             owner,
             lease,
         } => tasks::waits::watch(session, *run_id, *owner, *lease).await,
-        Change::Progress { agents, at } => agents::progress(session, agents, *at).await,
-        Change::BeginEntry(entry) => table::create(session, entry).await,
-        Change::UpdateEntry(entry) => journal::update(session, entry).await,
-        Change::SendMessage(letter) => mail::look_for_room(session, letter).await,
-        // Written last, with those of all jobs.
-        Change::SettleDeliveries(_) => Ok(()),
+        Change::Create(_)
+        | Change::Update(_)
+        | Change::Delete { .. }
+        | Change::ReleaseSuccessors(_)
+        | Change::ReleaseItem(_)
+        | Change::CountDependencies(_)
+        | Change::CloseTasks { .. }
+        | Change::FanOut { .. }
+        | Change::BookUsage { .. }
+        | Change::Progress { .. }
+        | Change::BeginEntry(_)
+        | Change::UpdateEntry(_)
+        | Change::SendMessage(_)
+        | Change::SettleDeliveries(_) => Ok(()),
     }
 }
 

@@ -25,19 +25,22 @@ impl Coordinator {
             task: claimed.task.id,
             number: claimed.task.fence,
         };
-        if let Err(error) = self.try_to_do(claimed, stop).await {
-            let why = error_chain(&error);
-            tracing::warn!(task.id = %fence.task, error = why, "a task is put off");
-            if let Err(error) = self.put_off(fence, &why).await {
-                let error = error_chain(&error);
-                tracing::error!(task.id = %fence.task, error, "a task could not be put off");
-            }
+        if let Err(error) = Box::pin(self.try_to_do(claimed, stop)).await {
+            self.put_off_for(&error, fence).await;
+        }
+    }
+
+    async fn put_off_for(&self, error: &Error, fence: Fence) {
+        let why = error_chain(error);
+        tracing::warn!(task.id = %fence.task, error = why, "a task is put off");
+        if let Err(error) = self.put_off(fence, &why).await {
+            tell_of(&error, fence.task);
         }
     }
 
     async fn try_to_do(&self, claimed: Claimed, stop: &CancellationToken) -> Result<()> {
         let plan = self.plan_of_one(&claimed).await?;
-        self.work(&plan, claimed, stop).await
+        Box::pin(self.work(&plan, claimed, stop)).await
     }
 
     /// The plan of a run that is one task: with the agent that has it as the run's own.
@@ -145,6 +148,11 @@ impl Coordinator {
             }
         }
     }
+}
+
+fn tell_of(error: &Error, task: TaskId) {
+    let error = error_chain(error);
+    tracing::error!(task.id = %task, error, "a task could not be put off");
 }
 
 fn postponed(task_id: TaskId, why: &str) -> Decision {

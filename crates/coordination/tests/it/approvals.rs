@@ -226,7 +226,7 @@ async fn a_task_that_gets_to_a_worker_without_a_yes_goes_back_and_asks_no_second
                     })
         })
         .await;
-        assert_eq!(asked(&world, run).await, [approval.clone()]);
+        assert_eq!(asked(&world, run).await, std::slice::from_ref(&approval));
         answer(&world, &approval, &yes()).await.unwrap();
     };
     let (driven, ()) = tokio::join!(world.drive(run), waking);

@@ -63,26 +63,29 @@ async fn a_task_goes_to_an_agent_that_can_do_it_and_ends_with_its_run() {
     world.register("gate", Gate::open());
     spawn(&world, "other", &["talk"]).await;
     let able = spawn(&world, "able", &["code", "talk"]).await;
-    hosted(&world, async {
-        let new = NewTask {
-            name: Some("build".to_owned()),
-            capabilities: ["code"].into_iter().collect(),
-            inputs: serde_json::Map::from_iter([("file".to_owned(), json!("a.rs"))]),
-            ..asked("Build it.")
-        };
-        let made = create(&world, new).await;
-        let done = ended(&world, made.id).await;
-        assert_eq!(
-            (done.state, done.agent_id),
-            (TaskState::Completed, Some(able))
-        );
-        let prompt = done.input_artifacts["prompt"].as_str().unwrap();
-        assert_eq!(prompt, "Build it.\n\nGiven, as JSON:\n{\"file\":\"a.rs\"}");
-        let run: Run = world.store.get(done.run_id).await.unwrap();
-        assert_eq!((run.state, run.open_tasks), (WorkflowState::Completed, 0));
-        assert_eq!(run.outputs, Some(json!({ "text": "turn 1" })));
-        idle(&world, able).await;
-    })
+    hosted(
+        &world,
+        Box::pin(async {
+            let new = NewTask {
+                name: Some("build".to_owned()),
+                capabilities: ["code"].into_iter().collect(),
+                inputs: serde_json::Map::from_iter([("file".to_owned(), json!("a.rs"))]),
+                ..asked("Build it.")
+            };
+            let made = create(&world, new).await;
+            let done = ended(&world, made.id).await;
+            assert_eq!(
+                (done.state, done.agent_id),
+                (TaskState::Completed, Some(able))
+            );
+            let prompt = done.input_artifacts["prompt"].as_str().unwrap();
+            assert_eq!(prompt, "Build it.\n\nGiven, as JSON:\n{\"file\":\"a.rs\"}");
+            let run: Run = world.store.get(done.run_id).await.unwrap();
+            assert_eq!((run.state, run.open_tasks), (WorkflowState::Completed, 0));
+            assert_eq!(run.outputs, Some(json!({ "text": "turn 1" })));
+            idle(&world, able).await;
+        }),
+    )
     .await;
 }
 
@@ -111,13 +114,16 @@ async fn a_task_is_told_what_those_made_that_it_needs() {
     };
     assert_eq!(waits, [dependency]);
     // Both waited for a process that hosts.
-    hosted(&world, async {
-        let second = ended(&world, second.id).await;
-        assert_eq!(second.state, TaskState::Completed);
-        let prompt = second.input_artifacts["prompt"].as_str().unwrap();
-        let told = "Two.\n\nWhat 'first' made, as JSON:\n{\"text\":\"turn 1\"}";
-        assert_eq!(prompt, told);
-    })
+    hosted(
+        &world,
+        Box::pin(async {
+            let second = ended(&world, second.id).await;
+            assert_eq!(second.state, TaskState::Completed);
+            let prompt = second.input_artifacts["prompt"].as_str().unwrap();
+            let told = "Two.\n\nWhat 'first' made, as JSON:\n{\"text\":\"turn 1\"}";
+            assert_eq!(prompt, told);
+        }),
+    )
     .await;
 }
 
@@ -127,37 +133,40 @@ async fn what_needs_a_cancelled_task_is_cancelled_with_the_reason() {
     let gate = Gate::shut();
     world.register("gate", gate.clone());
     spawn(&world, "a", &[]).await;
-    hosted(&world, async {
-        let needs = |name: &str, needs: TaskId| NewTask {
-            name: Some(name.to_owned()),
-            dependencies: vec![needs],
-            ..asked("Do it.")
-        };
-        let first = create(&world, asked("Do it.")).await;
-        until(|| async { gate.begun() == 1 }).await;
-        let second = create(&world, needs("second", first.id)).await;
-        let third = create(&world, needs("third", second.id)).await;
-        world.engine().cancel_task(first.id).await.unwrap();
-        let third = ended(&world, third.id).await;
-        assert_eq!(third.state, TaskState::Cancelled);
-        assert_eq!(third.cancel_reason, Some(CancelReason::DependencyFailed));
-        let why = format!("it needs 'second' ({}), which was cancelled", second.id);
-        assert_eq!(third.error_message, Some(why));
-        let run: Run = world.store.get(third.run_id).await.unwrap();
-        assert_eq!((run.state, run.open_tasks), (WorkflowState::Cancelled, 0));
-        // What has failed already is not waited for.
-        let refused = world
-            .engine()
-            .create_task(needs("late", second.id), ask)
-            .await;
-        let Error::Description { faults } = refused.unwrap_err() else {
-            panic!("another error");
-        };
-        assert!(
-            matches!(&faults[..], [Fault::Dependency { .. }]),
-            "{faults:?}"
-        );
-    })
+    hosted(
+        &world,
+        Box::pin(async {
+            let needs = |name: &str, needs: TaskId| NewTask {
+                name: Some(name.to_owned()),
+                dependencies: vec![needs],
+                ..asked("Do it.")
+            };
+            let first = create(&world, asked("Do it.")).await;
+            until(|| async { gate.begun() == 1 }).await;
+            let second = create(&world, needs("second", first.id)).await;
+            let third = create(&world, needs("third", second.id)).await;
+            world.engine().cancel_task(first.id).await.unwrap();
+            let third = ended(&world, third.id).await;
+            assert_eq!(third.state, TaskState::Cancelled);
+            assert_eq!(third.cancel_reason, Some(CancelReason::DependencyFailed));
+            let why = format!("it needs 'second' ({}), which was cancelled", second.id);
+            assert_eq!(third.error_message, Some(why));
+            let run: Run = world.store.get(third.run_id).await.unwrap();
+            assert_eq!((run.state, run.open_tasks), (WorkflowState::Cancelled, 0));
+            // What has failed already is not waited for.
+            let refused = world
+                .engine()
+                .create_task(needs("late", second.id), ask)
+                .await;
+            let Error::Description { faults } = refused.unwrap_err() else {
+                panic!("another error");
+            };
+            assert!(
+                matches!(&faults[..], [Fault::Dependency { .. }]),
+                "{faults:?}"
+            );
+        }),
+    )
     .await;
 }
 
@@ -167,29 +176,32 @@ async fn cancelling_a_task_at_work_cuts_its_call_off_and_frees_its_agent() {
     let gate = Gate::shut();
     world.register("gate", gate.clone());
     let id = spawn(&world, "a", &[]).await;
-    hosted(&world, async {
-        let first = create(&world, asked("One.")).await;
-        until(|| async { gate.begun() == 1 }).await;
-        let cancelled = world.engine().cancel_task(first.id).await.unwrap();
-        assert_eq!(cancelled.state, TaskState::Cancelled);
-        idle(&world, id).await;
-        let run: Run = world.store.get(first.run_id).await.unwrap();
-        assert_eq!(run.state, WorkflowState::Cancelled);
-        let again = world.engine().cancel_task(first.id).await.unwrap_err();
-        assert!(matches!(again, Error::TaskState { .. }), "{again:?}");
-        // The same agent does the next one.
-        gate.open.add_permits(100);
-        let second = create(&world, asked("Two.")).await;
-        let second = ended(&world, second.id).await;
-        assert_eq!(
-            (second.state, second.agent_id),
-            (TaskState::Completed, Some(id))
-        );
-        assert_eq!(
-            world.store.get(first.id).await.unwrap().state,
-            TaskState::Cancelled
-        );
-    })
+    hosted(
+        &world,
+        Box::pin(async {
+            let first = create(&world, asked("One.")).await;
+            until(|| async { gate.begun() == 1 }).await;
+            let cancelled = world.engine().cancel_task(first.id).await.unwrap();
+            assert_eq!(cancelled.state, TaskState::Cancelled);
+            idle(&world, id).await;
+            let run: Run = world.store.get(first.run_id).await.unwrap();
+            assert_eq!(run.state, WorkflowState::Cancelled);
+            let again = world.engine().cancel_task(first.id).await.unwrap_err();
+            assert!(matches!(again, Error::TaskState { .. }), "{again:?}");
+            // The same agent does the next one.
+            gate.open.add_permits(100);
+            let second = create(&world, asked("Two.")).await;
+            let second = ended(&world, second.id).await;
+            assert_eq!(
+                (second.state, second.agent_id),
+                (TaskState::Completed, Some(id))
+            );
+            assert_eq!(
+                world.store.get(first.id).await.unwrap().state,
+                TaskState::Cancelled
+            );
+        }),
+    )
     .await;
 }
 
@@ -219,9 +231,12 @@ async fn a_task_that_was_cancelled_is_asked_for_again() {
         ..first
     };
     assert_eq!(second, wanted);
-    hosted(&world, async {
-        assert_eq!(ended(&world, second.id).await.state, TaskState::Completed);
-    })
+    hosted(
+        &world,
+        Box::pin(async {
+            assert_eq!(ended(&world, second.id).await.state, TaskState::Completed);
+        }),
+    )
     .await;
 }
 
@@ -231,32 +246,35 @@ async fn what_waits_for_a_busy_agent_is_stolen_unless_it_was_demanded() {
     let gate = Gate::shut();
     world.register("gate", gate.clone());
     let busy = spawn(&world, "busy", &[]).await;
-    hosted(&world, async {
-        let given = |is_demanded| NewTask {
-            agent: Some(busy),
-            is_demanded,
-            ..asked("Do it.")
-        };
-        create(&world, given(true)).await;
-        until(|| async { gate.begun() == 1 }).await;
-        let demanded = create(&world, given(true)).await;
-        let preferred = create(&world, given(false)).await;
-        let waits = why(world.store.as_ref(), &demanded).await.unwrap();
-        let busy_agent = Wait::Agents {
-            busy: vec![("busy".to_owned(), AgentState::Working)],
-            count: 1,
-        };
-        assert_eq!(waits, [busy_agent]);
-        let thief = spawn(&world, "thief", &[]).await;
-        in_state(&world, preferred.id, TaskState::Running).await;
-        let stolen = task(&world, preferred.id).await;
-        assert_eq!(stolen.agent_id, Some(thief));
-        assert_eq!(world.told(EventType::TaskStolen).await, [Some(thief)]);
-        assert_eq!(task(&world, demanded.id).await.state, TaskState::Queued);
-        gate.open.add_permits(100);
-        let demanded = ended(&world, demanded.id).await;
-        assert_eq!(demanded.agent_id, Some(busy));
-    })
+    hosted(
+        &world,
+        Box::pin(async {
+            let given = |is_demanded| NewTask {
+                agent: Some(busy),
+                is_demanded,
+                ..asked("Do it.")
+            };
+            create(&world, given(true)).await;
+            until(|| async { gate.begun() == 1 }).await;
+            let demanded = create(&world, given(true)).await;
+            let preferred = create(&world, given(false)).await;
+            let waits = why(world.store.as_ref(), &demanded).await.unwrap();
+            let busy_agent = Wait::Agents {
+                busy: vec![("busy".to_owned(), AgentState::Working)],
+                count: 1,
+            };
+            assert_eq!(waits, [busy_agent]);
+            let thief = spawn(&world, "thief", &[]).await;
+            in_state(&world, preferred.id, TaskState::Running).await;
+            let stolen = task(&world, preferred.id).await;
+            assert_eq!(stolen.agent_id, Some(thief));
+            assert_eq!(world.told(EventType::TaskStolen).await, [Some(thief)]);
+            assert_eq!(task(&world, demanded.id).await.state, TaskState::Queued);
+            gate.open.add_permits(100);
+            let demanded = ended(&world, demanded.id).await;
+            assert_eq!(demanded.agent_id, Some(busy));
+        }),
+    )
     .await;
 }
 
@@ -292,17 +310,20 @@ async fn a_task_for_later_begins_when_its_time_has_come() {
         ..asked("Much later.")
     };
     let later = create(&world, later).await;
-    hosted(&world, async {
-        let soon = NewTask {
-            delay: Some(Duration::from_millis(400)),
-            ..asked("Soon.")
-        };
-        let soon = create(&world, soon).await;
-        let waiting = task(&world, soon.id).await;
-        let waits = why(world.store.as_ref(), &waiting).await.unwrap();
-        assert!(matches!(&waits[..], [Wait::Time(_)]), "{waits:?}");
-        assert_eq!(ended(&world, soon.id).await.state, TaskState::Completed);
-    })
+    hosted(
+        &world,
+        Box::pin(async {
+            let soon = NewTask {
+                delay: Some(Duration::from_millis(400)),
+                ..asked("Soon.")
+            };
+            let soon = create(&world, soon).await;
+            let waiting = task(&world, soon.id).await;
+            let waits = why(world.store.as_ref(), &waiting).await.unwrap();
+            assert!(matches!(&waits[..], [Wait::Time(_)]), "{waits:?}");
+            assert_eq!(ended(&world, soon.id).await.state, TaskState::Completed);
+        }),
+    )
     .await;
     assert_eq!(task(&world, later.id).await.state, TaskState::Queued);
 }
@@ -394,13 +415,16 @@ async fn ending_an_agent_gives_back_what_was_not_demanded_of_it() {
     assert_eq!(demanded.cancel_reason, Some(CancelReason::AgentEnded));
     let run: Run = world.store.get(demanded.run_id).await.unwrap();
     assert_eq!((run.state, run.open_tasks), (WorkflowState::Cancelled, 0));
-    hosted(&world, async {
-        let done = ended(&world, preferred.id).await;
-        assert_eq!(
-            (done.state, done.agent_id),
-            (TaskState::Completed, Some(left))
-        );
-    })
+    hosted(
+        &world,
+        Box::pin(async {
+            let done = ended(&world, preferred.id).await;
+            assert_eq!(
+                (done.state, done.agent_id),
+                (TaskState::Completed, Some(left))
+            );
+        }),
+    )
     .await;
 }
 
@@ -410,15 +434,18 @@ async fn losing_every_hint_leaves_no_task_behind() {
     world.register("gate", Gate::open());
     spawn(&world, "a", &[]).await;
     spawn(&world, "b", &[]).await;
-    hosted(&world, async {
-        let first = create(&world, asked("One.")).await;
-        let needs = NewTask {
-            dependencies: vec![first.id],
-            ..asked("Two.")
-        };
-        let second = create(&world, needs).await;
-        assert_eq!(ended(&world, second.id).await.state, TaskState::Completed);
-    })
+    hosted(
+        &world,
+        Box::pin(async {
+            let first = create(&world, asked("One.")).await;
+            let needs = NewTask {
+                dependencies: vec![first.id],
+                ..asked("Two.")
+            };
+            let second = create(&world, needs).await;
+            assert_eq!(ended(&world, second.id).await.state, TaskState::Completed);
+        }),
+    )
     .await;
 }
 
@@ -430,19 +457,22 @@ async fn a_hundred_tasks_are_done_once_each_by_ten_agents() {
     for number in 0..10 {
         spawn(&world, &format!("a{number}"), &["x"]).await;
     }
-    hosted(&world, async {
-        let made = (0..100).map(|_| {
-            let new = NewTask {
-                capabilities: ["x"].into_iter().collect(),
-                ..asked("Do it.")
-            };
-            create(&world, new)
-        });
-        for made in join_all(made).await {
-            let done = ended(&world, made.id).await;
-            assert_eq!((done.state, done.attempts), (TaskState::Completed, 1));
-        }
-    })
+    hosted(
+        &world,
+        Box::pin(async {
+            let made = (0..100).map(|_| {
+                let new = NewTask {
+                    capabilities: ["x"].into_iter().collect(),
+                    ..asked("Do it.")
+                };
+                create(&world, new)
+            });
+            for made in join_all(made).await {
+                let done = ended(&world, made.id).await;
+                assert_eq!((done.state, done.attempts), (TaskState::Completed, 1));
+            }
+        }),
+    )
     .await;
     assert_eq!(gate.begun(), 100);
     assert_eq!(world.told(EventType::TaskCompleted).await.len(), 100);
@@ -461,10 +491,13 @@ async fn an_agent_does_what_it_is_sent_and_what_it_is_given() {
     let given = create(&world, given).await;
     let sent = world.engine().send_to_agent(id, json!("Sent.")).await;
     let run = sent.unwrap().run.unwrap();
-    hosted(&world, async {
-        assert_eq!(ended(&world, given.id).await.state, TaskState::Completed);
-        until(|| async { world.run(run).await.state == WorkflowState::Completed }).await;
-    })
+    hosted(
+        &world,
+        Box::pin(async {
+            assert_eq!(ended(&world, given.id).await.state, TaskState::Completed);
+            until(|| async { world.run(run).await.state == WorkflowState::Completed }).await;
+        }),
+    )
     .await;
     let agent: Agent = agent(&world, id).await;
     assert_eq!(agent.state, AgentState::Idle);
@@ -485,16 +518,19 @@ async fn a_task_whose_provider_does_not_serve_is_put_off_alone() {
         }),
     );
     let id = spawn(&world, "a", &[]).await;
-    hosted(&world, async {
-        let first = create(&world, asked("One.")).await;
-        until(|| async { task(&world, first.id).await.waiting.is_some() }).await;
-        let second = create(&world, asked("Two.")).await;
-        assert_eq!(ended(&world, second.id).await.state, TaskState::Completed);
-        let first = task(&world, first.id).await;
-        assert_eq!((first.state, first.agent_id), (TaskState::Queued, Some(id)));
-        let waits = why(world.store.as_ref(), &first).await.unwrap();
-        assert!(matches!(&waits[..], [Wait::Time(_)]), "{waits:?}");
-    })
+    hosted(
+        &world,
+        Box::pin(async {
+            let first = create(&world, asked("One.")).await;
+            until(|| async { task(&world, first.id).await.waiting.is_some() }).await;
+            let second = create(&world, asked("Two.")).await;
+            assert_eq!(ended(&world, second.id).await.state, TaskState::Completed);
+            let first = task(&world, first.id).await;
+            assert_eq!((first.state, first.agent_id), (TaskState::Queued, Some(id)));
+            let waits = why(world.store.as_ref(), &first).await.unwrap();
+            assert!(matches!(&waits[..], [Wait::Time(_)]), "{waits:?}");
+        }),
+    )
     .await;
     assert_eq!(calls.load(Ordering::SeqCst), 4);
 }

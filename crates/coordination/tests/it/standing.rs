@@ -59,7 +59,7 @@ pub(crate) async fn until<F: Future<Output = bool> + Send>(look: impl Fn() -> F 
 /// Hosts while something else is done.
 pub(crate) async fn hosted<T>(world: &World, work: impl Future<Output = T>) -> T {
     let stop = CancellationToken::new();
-    let hosting = async { world.engine().host(&stop).await.unwrap() };
+    let hosting = async { Box::pin(world.engine().host(&stop)).await.unwrap() };
     let working = async {
         let done = work.await;
         stop.cancel();

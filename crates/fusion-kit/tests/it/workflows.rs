@@ -17,16 +17,20 @@ steps:
   - { id: second, agent: worker, needs: [first], prompt: two }
 ";
 
+fn project() -> Project {
+    Project::with(
+        FLOW,
+        "version: 1\nsteps:\n  first: [{ text: a }]\n  second: [{ text: b }]\n",
+    )
+}
+
 async fn said(project: &Project, line: &str) -> Finished {
     project.run(line.split(' ')).await
 }
 
 #[tokio::test]
-async fn each_new_text_is_a_version_that_is_listed_shown_compared_and_started() {
-    let project = Project::with(
-        FLOW,
-        "version: 1\nsteps:\n  first: [{ text: a }]\n  second: [{ text: b }]\n",
-    );
+async fn each_new_text_is_a_version_that_is_listed() {
+    let project = project();
     let none = said(&project, "workflow list").await.expect(0);
     none.says(&["no workflows yet"]);
     let first = said(&project, "workflow create flow.yaml --json")
@@ -67,6 +71,17 @@ async fn each_new_text_is_a_version_that_is_listed_shown_compared_and_started() 
         .expect(0)
         .json();
     assert_eq!(list["workflows"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_version_is_shown_compared_and_started() {
+    let project = project();
+    let first = said(&project, "workflow create flow.yaml --json")
+        .await
+        .expect(0)
+        .json();
+    project.write("flow.yaml", FLOW.replace("prompt: two", "prompt: three"));
+    said(&project, "workflow create flow.yaml").await.expect(0);
     let old = said(&project, "workflow get gated --version 1 --json")
         .await
         .expect(0)
