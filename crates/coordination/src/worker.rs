@@ -17,10 +17,10 @@ use crate::anew::{AfterRound, another_attempt};
 use crate::approvals::Permission;
 use crate::candidates::serving;
 use crate::crew::AtWork;
-use crate::ending::{artifacts, late};
 use crate::expression_context::task_context;
 use crate::journal::TaskJournal;
 use crate::mailbox::TaskMailbox;
+use crate::outcome::{artifacts, late};
 use crate::plan::Plan;
 use crate::spawn::uses_folder;
 use crate::unserved::Unfinished;
@@ -85,7 +85,8 @@ impl Coordinator {
         let step = plan.step(task.step_id())?;
         let (id, is_standing) = (agent.id, agent.is_standing());
         let at_work = self.crew.enter(id, task.run_id);
-        let executing = self.execute(Job {
+        // Boxed: it holds the whole work of an agent.
+        let worked = Box::pin(self.execute(Job {
             plan,
             step,
             task,
@@ -93,8 +94,8 @@ impl Coordinator {
             fence,
             stop,
             at_work: &at_work,
-        });
-        let worked = Box::pin(executing).await;
+        }))
+        .await;
         drop(at_work);
         let worked = self.after(fence, id, worked).await;
         if is_standing {
@@ -308,35 +309,37 @@ impl Coordinator {
                 outputs,
                 unrecorded,
             } => {
-                let made = (outputs, unrecorded);
-                self.conclude_round(job, journal, made, workspace).await
+                let done = (outputs, unrecorded);
+                self.succeed(job, journal, done, workspace).await
             }
         }
     }
 
-    /// Commits what a round made: it is the last, or another one follows.
-    async fn conclude_round(
+    /// A task whose agent, or command, did what was asked: it is done, or goes into another round.
+    async fn succeed(
         &self,
         job: &Job<'_>,
         journal: &TaskJournal<'_>,
         (outputs, unrecorded): (Value, Vec<Record>),
         workspace: Option<Arc<WorkspaceDir>>,
     ) -> Result<()> {
-        let failure = match self.after_round(job, &outputs).await? {
-            AfterRound::Done => match artifacts(workspace, job.step.artifacts.clone()).await? {
-                Ok(artifacts) => {
-                    let work = Work { outputs, artifacts };
-                    return self.complete(job, journal, unrecorded, work).await;
-                }
-                Err(failure) => failure,
-            },
+        match self.after_round(job, &outputs).await? {
             AfterRound::Another(max) => {
                 let round = Again::Round { outputs, max };
                 return self.begin_anew(job, journal, unrecorded, &round).await;
             }
-            AfterRound::Failed(failure) => failure,
-        };
-        self.fail(job, journal, unrecorded, failure).await
+            AfterRound::Failed(failure) => {
+                return self.fail(job, journal, unrecorded, failure).await;
+            }
+            AfterRound::Done => {}
+        }
+        match artifacts(workspace, job.step.artifacts.clone()).await? {
+            Ok(artifacts) => {
+                self.complete(job, journal, unrecorded, Work { outputs, artifacts })
+                    .await
+            }
+            Err(failure) => self.fail(job, journal, unrecorded, failure).await,
+        }
     }
 
     /// The values that the step's expressions name, and no more than these.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use fusion_coordination::{Ask, Error, Fault, NewTask, Wait, why};
 use fusion_core::{
-    Agent, AgentId, AgentState, CancelReason, Disposal, EventType, PauseAt, Run, Task, TaskId,
-    TaskState, WorkflowState,
+    Agent, AgentId, AgentState, CancelReason, Disposal, EventType, Run, Task, TaskId, TaskState,
+    WorkflowState,
 };
 use fusion_persistence::Repository;
 use futures::future::join_all;
@@ -18,33 +18,33 @@ use crate::models::{Model, server};
 use crate::standing::{agent, hosted, named, until};
 use crate::world::{Deaf, World};
 
-fn ask(_: &Task) -> Ask {
+pub(crate) fn ask(_: &Task) -> Ask {
     Ask::default()
 }
 
-fn asked(what: &str) -> NewTask {
+pub(crate) fn asked(what: &str) -> NewTask {
     NewTask {
         description: what.to_owned(),
         ..NewTask::default()
     }
 }
 
-async fn create(world: &World, new: NewTask) -> Task {
+pub(crate) async fn create(world: &World, new: NewTask) -> Task {
     world.engine().create_task(new, ask).await.unwrap()
 }
 
-async fn spawn(world: &World, name: &str, can: &[&str]) -> AgentId {
+pub(crate) async fn spawn(world: &World, name: &str, can: &[&str]) -> AgentId {
     let mut new = named(name);
     new.spec.capabilities = can.iter().copied().collect();
     let agents = world.engine().spawn_agents(vec![new]).await;
     agents.unwrap().remove(0).id
 }
 
-async fn task(world: &World, id: TaskId) -> Task {
+pub(crate) async fn task(world: &World, id: TaskId) -> Task {
     world.store.get(id).await.unwrap()
 }
 
-async fn ended(world: &World, id: TaskId) -> Task {
+pub(crate) async fn ended(world: &World, id: TaskId) -> Task {
     until(|| async { task(world, id).await.state.is_final() }).await;
     task(world, id).await
 }
@@ -53,7 +53,7 @@ async fn in_state(world: &World, id: TaskId, state: TaskState) {
     until(|| async { task(world, id).await.state == state }).await;
 }
 
-async fn idle(world: &World, id: AgentId) {
+pub(crate) async fn idle(world: &World, id: AgentId) {
     until(|| async { agent(world, id).await.state == AgentState::Idle }).await;
 }
 
@@ -326,72 +326,6 @@ async fn a_task_for_later_begins_when_its_time_has_come() {
     )
     .await;
     assert_eq!(task(&world, later.id).await.state, TaskState::Queued);
-}
-
-#[tokio::test]
-async fn a_task_says_which_capability_no_agent_has() {
-    let world = World::new().await;
-    world.register("gate", Gate::open());
-    spawn(&world, "far", &[]).await;
-    spawn(&world, "near", &["x"]).await;
-    let new = NewTask {
-        capabilities: ["x", "y"].into_iter().collect(),
-        ..asked("Do it.")
-    };
-    let made = create(&world, new).await;
-    let lacks = |name: &str, names: &[&str]| {
-        let names = names.iter().map(|name| (*name).to_owned());
-        (name.to_owned(), names.collect::<Vec<_>>())
-    };
-    let wanted = Wait::Capability {
-        unknown: vec!["y".to_owned()],
-        nearest: vec![lacks("near", &["y"]), lacks("far", &["x", "y"])],
-    };
-    assert_eq!(why(world.store.as_ref(), &made).await.unwrap(), [wanted]);
-    let able = spawn(&world, "able", &["x", "y", "z"]).await;
-    assert_eq!(
-        why(world.store.as_ref(), &made).await.unwrap(),
-        [Wait::Turn]
-    );
-    world
-        .engine()
-        .pause_agent(able, PauseAt::Now)
-        .await
-        .unwrap();
-    let paused = Wait::Agents {
-        busy: vec![("able".to_owned(), AgentState::Paused)],
-        count: 1,
-    };
-    assert_eq!(why(world.store.as_ref(), &made).await.unwrap(), [paused]);
-}
-
-#[tokio::test]
-async fn what_can_not_be_asked_for_is_refused_with_all_its_faults() {
-    let world = World::new().await;
-    world.register("gate", Gate::open());
-    let id = spawn(&world, "a", &["x"]).await;
-    let new = NewTask {
-        name: Some("no name".to_owned()),
-        dependencies: vec![TaskId::from_uuid(uuid::Uuid::from_u128(9))],
-        timeout: Some(Duration::from_secs(400 * 24 * 60 * 60)),
-        ..asked(" ")
-    };
-    let refused = world.engine().create_task(new, ask).await.unwrap_err();
-    let Error::Description { faults } = refused else {
-        panic!("another error");
-    };
-    let fields: Vec<&str> = faults.iter().map(Fault::field).collect();
-    assert_eq!(
-        fields,
-        ["name", "description", "timeout_seconds", "dependencies"]
-    );
-    let unable = NewTask {
-        agent: Some(id),
-        capabilities: ["y"].into_iter().collect(),
-        ..asked("Do it.")
-    };
-    let refused = world.engine().create_task(unable, ask).await.unwrap_err();
-    assert_eq!(refused.to_string(), "the agent 'a' can't do it: it lacks y");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -108,18 +108,24 @@ fn rows(workflow: &Workflow, ids: &Ids) -> (Run, Decision) {
 
 fn tasks(decision: &Decision) -> Vec<Task> {
     let new = decision.changes.iter();
-    new.filter_map(|change| match change {
-        Change::Create(Row::Task(task)) => Some((**task).clone()),
-        _ => None,
+    new.filter_map(|change| {
+        if let Change::Create(Row::Task(task)) = change {
+            Some((**task).clone())
+        } else {
+            None
+        }
     })
     .collect()
 }
 
 fn agents(decision: &Decision) -> Vec<Agent> {
     let new = decision.changes.iter();
-    new.filter_map(|change| match change {
-        Change::Create(Row::Agent(agent)) => Some((**agent).clone()),
-        _ => None,
+    new.filter_map(|change| {
+        if let Change::Create(Row::Agent(agent)) = change {
+            Some((**agent).clone())
+        } else {
+            None
+        }
     })
     .collect()
 }
@@ -197,9 +203,12 @@ proptest! {
             let unmet = needs.iter().filter(|need| !kept.contains(format!("s{need}").as_str()));
             prop_assert_eq!(task.unmet_dependencies as usize, unmet.count());
         }
-        let stored = decision.changes.iter().find_map(|change| match change {
-            Change::Create(Row::Run(run)) => Some((**run).clone()),
-            _ => None,
+        let stored = decision.changes.iter().find_map(|change| {
+            if let Change::Create(Row::Run(run)) = change {
+                Some((**run).clone())
+            } else {
+                None
+            }
         });
         let stored = stored.unwrap();
         prop_assert_eq!((stored.id, stored.open_tasks, stored.continues), (new.id, open, Some(old.id)));

@@ -167,11 +167,12 @@ fn only_a_run_that_was_told_to_end_is_cancelled() {
 fn written(decision: &Decision) -> (Vec<Run>, Vec<Task>, Vec<Agent>) {
     let (mut runs, mut tasks, mut agents) = (vec![], vec![], vec![]);
     for change in &decision.changes {
-        match change {
-            Change::Update(Row::Run(run)) => runs.push((**run).clone()),
-            Change::Update(Row::Task(task)) => tasks.push((**task).clone()),
-            Change::Update(Row::Agent(agent)) => agents.push((**agent).clone()),
-            _ => {}
+        if let Change::Update(Row::Run(run)) = change {
+            runs.push((**run).clone());
+        } else if let Change::Update(Row::Task(task)) = change {
+            tasks.push((**task).clone());
+        } else if let Change::Update(Row::Agent(agent)) = change {
+            agents.push((**agent).clone());
         }
     }
     (runs, tasks, agents)
@@ -207,9 +208,12 @@ proptest! {
         let closed: u32 = decision
             .changes
             .iter()
-            .map(|change| match change {
-                Change::CloseTasks { count, .. } => *count,
-                _ => 0,
+            .map(|change| {
+                if let Change::CloseTasks { count, .. } = change {
+                    *count
+                } else {
+                    0
+                }
             })
             .sum();
         prop_assert_eq!(closed as usize, open);

@@ -1,4 +1,4 @@
-//! How a step ends: late, or with files to hand over.
+//! What came of a step beside its outputs: that it took too long, and its files.
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ fn timed_out(step: &StepSpec) -> Failure {
     }
 }
 
-/// The paths of the files that these globs name, sorted; why they can't be had is a failure of the step.
+/// The paths of the files that are a step's result; `Err` tells why they can't be listed.
 pub(crate) async fn artifacts(
     workspace: Option<Arc<WorkspaceDir>>,
     globs: Vec<String>,
