@@ -153,7 +153,8 @@ impl Coordinator {
             let agent: Agent = self.parts.store.get(id).await?;
             let refused = refused(&agent);
             let (agent, mut decision) = agent.terminate(None, self.moment()).map_err(refused)?;
-            let gone = gone(workspace.clone(), archive.as_ref());
+            // The last worker may have written down what it takes since it was read.
+            let gone = gone(store.get(workspace.id).await?, archive.as_ref());
             decision.changes.push(Change::update(gone));
             if self
                 .try_to_commit(Batch::free(decision), &mut tries)

@@ -245,6 +245,32 @@ async fn an_archive_holds_what_the_workspace_held() {
     assert!(text.contains("projects/notes.md") && text.contains("the only copy"));
 }
 
+/// The record of a workspace may be written between the look at it and its end: by the last worker.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_stands_beside_who_measures_the_workspace() {
+    let world = World::new().await;
+    world.register("gate", Gate::open());
+    let id = spawn(&world, "writer").await;
+    let big = folder(&world, id).join("projects/big");
+    std::fs::write(big, vec![1; 8 << 20]).unwrap();
+    let measuring = async {
+        loop {
+            let filter = WorkspaceFilter { agent: Some(id) };
+            let found = world.store.list(&filter, Page::first(1)).await.unwrap();
+            let mut workspace = found[0].clone();
+            workspace.size_bytes += 1;
+            let decision = Decision::default().with(Change::update(workspace));
+            // The end may be first.
+            world.store.commit(Batch::free(decision)).await.ok();
+        }
+    };
+    let ended = tokio::select! {
+        ended = world.engine().terminate_agent(id, Disposal::Archive) => ended,
+        () = measuring => unreachable!(),
+    };
+    assert_eq!(ended.unwrap().state, AgentState::Terminated);
+}
+
 #[tokio::test]
 async fn a_spawn_in_bulk_is_all_or_nothing() {
     let world = World::new().await;

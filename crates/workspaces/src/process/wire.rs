@@ -53,6 +53,7 @@ pub(crate) struct Answer {
     /// What became of it.
     pub(crate) report: Report,
     /// What it used, with everything that came of it.
+    #[serde(default)]
     pub(crate) spent: Spent,
 }
 
