@@ -23,6 +23,7 @@ mod server;
 mod state;
 mod views;
 
+pub mod agent_views;
 pub mod run_views;
 
 pub use auth::{hash_of, new_secret};

@@ -216,27 +216,57 @@ impl From<StoreError> for Refusal {
 
 impl From<EngineError> for Refusal {
     fn from(error: EngineError) -> Self {
-        match error {
-            EngineError::Store(error) => Self::from(error),
-            // What the request names is not there: the path is.
-            EngineError::Model { .. } if error.code() == ErrorCode::NotFound => {
-                Self::fault("", error_chain(&error))
-            }
-            EngineError::Model { .. }
-            | EngineError::Choice { .. }
-            | EngineError::Grant { .. }
-            | EngineError::Unserved { .. }
-            | EngineError::Workspace { .. }
-            | EngineError::Ended { .. }
-            | EngineError::Held { .. }
-            | EngineError::Lifecycle { .. }
-            | EngineError::Description { .. }
-            | EngineError::OfRun { .. }
-            | EngineError::Busy { .. }
-            | EngineError::Message(_)
-            | EngineError::Illegal(_)
-            | EngineError::Broken(_) => of_code(&error),
+        match hint_of(&error) {
+            Some(hint) => of_engine(error).with_hint(hint),
+            None => of_engine(error),
         }
+    }
+}
+
+/// The way out, where the engine knows one.
+fn hint_of(error: &EngineError) -> Option<String> {
+    match error {
+        EngineError::Model { source, .. } => source.help(),
+        EngineError::Workspace { source, .. } => source.help().map(Into::into),
+        EngineError::Unserved { help, .. } => help.clone(),
+        EngineError::Store(_)
+        | EngineError::Choice { .. }
+        | EngineError::Grant { .. }
+        | EngineError::Ended { .. }
+        | EngineError::Held { .. }
+        | EngineError::Lifecycle { .. }
+        | EngineError::NobodyLeft { .. }
+        | EngineError::Description { .. }
+        | EngineError::OfRun { .. }
+        | EngineError::Busy { .. }
+        | EngineError::Message(_)
+        | EngineError::Illegal(_)
+        | EngineError::Broken(_) => None,
+    }
+}
+
+fn of_engine(error: EngineError) -> Refusal {
+    match error {
+        EngineError::Store(error) => Refusal::from(error),
+        // What the request names is not there: the path is.
+        EngineError::Model { .. } if error.code() == ErrorCode::NotFound => {
+            Refusal::fault("", error_chain(&error))
+        }
+        EngineError::Model { .. }
+        | EngineError::Choice { .. }
+        | EngineError::Grant { .. }
+        | EngineError::Unserved { .. }
+        | EngineError::Workspace { .. }
+        | EngineError::Ended { .. }
+        | EngineError::Held { .. }
+        | EngineError::Lifecycle { .. }
+        | EngineError::Description { .. }
+        | EngineError::OfRun { .. }
+        | EngineError::NobodyLeft { .. }
+        | EngineError::Busy { .. }
+        | EngineError::Message(_)
+        | EngineError::Illegal(_)
+        | EngineError::Broken(_) => of_code(&error),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The routes, each registered once for the router and for the description of the API.
 
 mod agents;
+mod agents_bulk;
 mod agents_life;
 mod approvals;
 mod capabilities;
@@ -8,6 +9,7 @@ mod describe;
 mod events;
 mod health;
 mod messages;
+mod new_agent;
 mod path;
 mod projects;
 mod providers;
@@ -63,6 +65,7 @@ fn guarded() -> OpenApiRouter<App> {
         describe::router(),
         agents::router(),
         agents_life::router(),
+        agents_bulk::router(),
         tasks::router(),
         workflows::router(),
         runs::router(),

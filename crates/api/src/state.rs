@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::Door;
 use crate::desk::ProviderDesk;
+use crate::idempotency::Turns;
 use crate::live::Hub;
 use crate::origin::Names;
 
@@ -58,6 +59,7 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) door: Door,
     pub(crate) hub: Hub,
+    pub(crate) turns: Turns,
     /// Names this start of the server.
     pub(crate) server_id: String,
     /// Is cancelled when the server begins to stop.
@@ -69,6 +71,7 @@ impl App {
         Self(Arc::new(Shared {
             door: Door::new(Arc::clone(&parts.reader), Arc::clone(&parts.clock)),
             hub: Hub::new(Arc::clone(&parts.reader), Arc::clone(&parts.bus)),
+            turns: Turns::default(),
             server_id: parts.ids.uuid().to_string(),
             parts,
             options,

@@ -75,15 +75,17 @@ pub(crate) fn task(row: Task) -> api::Task {
     }
 }
 
-pub(crate) fn log_entry(row: JournalEntry) -> api::LogEntry {
+pub(crate) fn log_entry(step: String, row: JournalEntry) -> api::LogEntry {
     api::LogEntry {
         id: row.id.to_string(),
         task_id: row.task_id.to_string(),
         run_id: row.run_id.to_string(),
+        step,
         seq: row.seq,
         kind: row.kind.to_string(),
         name: row.name,
         state: row.state.to_string(),
+        effect: row.effect.as_str().to_owned(),
         request: row.request,
         outcome: row.outcome,
         attempts: row.attempts,
@@ -92,6 +94,7 @@ pub(crate) fn log_entry(row: JournalEntry) -> api::LogEntry {
             .input_tokens
             .saturating_add(row.usage.output_tokens),
         cost_usd: row.usage.cost.to_string(),
+        usage: usage(row.usage),
         started_at: row.started_at,
         finished_at: row.finished_at,
     }

@@ -1,6 +1,7 @@
 //! Commands that go through a server: the one that is named, else the one that owns the data
 //! directory.
 
+mod agents;
 mod messages;
 mod providers;
 mod runs;

@@ -61,7 +61,7 @@ impl Remote {
     }
 
     /// Tells how a run goes until it ends.
-    async fn watch(
+    pub(crate) async fn watch(
         &self,
         run: &str,
         progress: &mut dyn Progress,
