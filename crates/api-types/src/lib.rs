@@ -12,6 +12,7 @@ mod problem;
 mod provider;
 mod run;
 mod server;
+mod setting;
 mod tool;
 mod workflow;
 
@@ -34,5 +35,6 @@ pub use run::{
     WaitView,
 };
 pub use server::ServerReady;
+pub use setting::{SettingList, SettingView};
 pub use tool::{ToolAnswer, ToolList, ToolView};
 pub use workflow::{InputView, WorkflowSummary};

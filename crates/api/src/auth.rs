@@ -236,6 +236,7 @@ pub(crate) async fn guard(
         Some(ticket) => app.door.redeem(&ticket)?,
         None => app.door.enter(request.headers()).await?,
     };
+    app.limits.count(entrant.actor.token)?;
     let needed = needed(request.method(), request.uri().path());
     if entrant.scope < needed {
         return Err(Refusal::new(

@@ -62,6 +62,7 @@ pub(crate) async fn pass(State(app): State<App>, request: Request, next: Next) -
         },
         Err(refusal) => refusal.into_response_for(&path, &trace_id),
     };
+    app.answers.count(response.status());
     if response.status().is_server_error() {
         tracing::warn!(status = %response.status(), path, trace_id, "a request was not served");
     }

@@ -12,6 +12,7 @@ mod desk;
 mod gate;
 mod idempotency;
 mod input;
+mod limits;
 mod live;
 mod origin;
 mod page;
@@ -28,7 +29,12 @@ pub mod run_views;
 
 pub use auth::{hash_of, new_secret};
 pub use desk::ProviderDesk;
+pub use input::name_fault;
 pub use origin::Names;
 pub use routes::openapi;
 pub use server::{Listening, serve};
 pub use state::{Options, Parts};
+pub use views::{
+    capability as capability_view, event as event_view, project as project_view,
+    token as token_view,
+};

@@ -132,10 +132,9 @@ impl Refusal {
             HeaderValue::from_static("application/problem+json"),
         );
         if let Some(wait) = retry_after {
-            headers.insert(
-                header::RETRY_AFTER,
-                HeaderValue::from(wait.as_secs().max(1)),
-            );
+            // Whoever comes a moment too early is refused again.
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(

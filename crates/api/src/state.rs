@@ -1,5 +1,6 @@
 //! What every handler can reach.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,8 +13,10 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::Door;
 use crate::desk::ProviderDesk;
 use crate::idempotency::Turns;
+use crate::limits::Limits;
 use crate::live::Hub;
 use crate::origin::Names;
+use crate::routes::Answers;
 
 /// What the API is made of.
 #[derive(Clone)]
@@ -47,6 +50,8 @@ pub struct Options {
     pub version: String,
     /// The folder that holds the data; paths in definitions that name no folder begin below it.
     pub data_dir: PathBuf,
+    /// Requests of each token in a minute; without it nothing is limited.
+    pub requests_per_minute: Option<NonZeroU32>,
 }
 
 /// What handlers share.
@@ -60,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) door: Door,
     pub(crate) hub: Hub,
     pub(crate) turns: Turns,
+    pub(crate) limits: Limits,
+    pub(crate) answers: Answers,
     /// Names this start of the server.
     pub(crate) server_id: String,
     /// Is cancelled when the server begins to stop.
@@ -72,6 +79,8 @@ impl App {
             door: Door::new(Arc::clone(&parts.reader), Arc::clone(&parts.clock)),
             hub: Hub::new(Arc::clone(&parts.reader), Arc::clone(&parts.bus)),
             turns: Turns::default(),
+            limits: Limits::new(options.requests_per_minute),
+            answers: Answers::default(),
             server_id: parts.ids.uuid().to_string(),
             parts,
             options,

@@ -116,7 +116,9 @@ pub(crate) fn sample(row: ResourceMetrics) -> api::MetricsSample {
     }
 }
 
-pub(crate) fn event(row: Event) -> api::Event {
+/// An event.
+#[must_use]
+pub fn event(row: Event) -> api::Event {
     let Event { seq, event } = row;
     api::Event {
         seq,
@@ -133,7 +135,9 @@ pub(crate) fn event(row: Event) -> api::Event {
     }
 }
 
-pub(crate) fn project(row: Project) -> api::Project {
+/// A project.
+#[must_use]
+pub fn project(row: Project) -> api::Project {
     api::Project {
         id: row.id.to_string(),
         name: row.name,
@@ -146,7 +150,9 @@ pub(crate) fn project(row: Project) -> api::Project {
     }
 }
 
-pub(crate) fn capability(row: Capability) -> api::Capability {
+/// A capability.
+#[must_use]
+pub fn capability(row: Capability) -> api::Capability {
     api::Capability {
         id: row.id.to_string(),
         name: row.name,
@@ -195,7 +201,9 @@ pub(crate) fn approval(row: Approval) -> api::Approval {
     }
 }
 
-pub(crate) fn token(row: &ApiToken) -> api::Token {
+/// A token, without what it is.
+#[must_use]
+pub fn token(row: &ApiToken) -> api::Token {
     api::Token {
         id: row.id.to_string(),
         name: row.name.clone(),

@@ -1,9 +1,12 @@
 //! The command line: a pure reading of arguments, nothing is looked up.
 
 mod agent;
+mod events;
 mod message;
 mod provider;
+mod record;
 mod serve;
+mod shell;
 mod tool;
 
 use std::collections::BTreeMap;
@@ -18,6 +21,10 @@ pub use agent::{
     PauseArgs, PauseWhen, SpawnArgs, TerminateArgs, UpdateArgs, WhichAgent, WorkspaceKind,
     WorkspacePolicy,
 };
+pub use events::{
+    EventFilterArgs, EventsArgs, EventsCommand, EventsTailArgs, ExportArgs, ExportCommand,
+    ExportEventsArgs, ExportFormat,
+};
 pub use message::{
     MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs, MessageName, MessageStatus,
     SendArgs, TailArgs,
@@ -26,7 +33,13 @@ pub use provider::{
     AddArgs, DetectArgs, ModelsArgs, ProviderArgs, ProviderCommand, ProviderName, RemoveArgs,
     TestArgs,
 };
+pub use record::{
+    CapabilityArgs, CapabilityCommand, CapabilityCreateArgs, ProjectArgs, ProjectCommand,
+    ProjectCreateArgs, RecordListArgs, RecordName, ScopeName, TokenArgs, TokenCommand,
+    TokenCreateArgs,
+};
 pub use serve::ServeArgs;
+pub use shell::{CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, ManArgs, Shell};
 pub use tool::{SandboxArgs, SandboxCommand, SandboxRunArgs, ToolArgs, ToolCallArgs, ToolCommand};
 
 /// Runs workflows of AI agents: one file, one command, each agent in its own workspace.
@@ -72,8 +85,14 @@ pub struct Global {
     #[arg(long, global = true, value_name = "URL")]
     pub server: Option<String>,
     /// Print one JSON object on stdout and nothing else there; a problem is JSON on stderr.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, conflicts_with = "output")]
     pub json: bool,
+    /// How results are printed.
+    #[arg(short, long, global = true, value_name = "FORM", value_enum)]
+    pub output: Option<OutputForm>,
+    /// Look again every second and print what has changed, until Ctrl-C; for commands that look.
+    #[arg(short, long, global = true)]
+    pub watch: bool,
     /// Print no progress and no notices; only results and errors.
     #[arg(short, long, global = true)]
     pub quiet: bool,
@@ -86,6 +105,23 @@ pub struct Global {
     /// Say more: `run show` prints requests and outcomes whole, and the log tells more.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputForm {
+    /// For people.
+    Table,
+    /// The same with nothing cut.
+    Wide,
+    /// One JSON object, as with `--json`.
+    Json,
+    /// One JSON object on a line for each row.
+    Jsonl,
+    /// One document of YAML.
+    Yaml,
+    /// What other commands take to mean a row: its id, or its name.
+    Name,
 }
 
 /// When to use colours.
@@ -115,6 +151,16 @@ pub enum Command {
     Agent(AgentArgs),
     /// Send messages to agents and look at what they send each other.
     Message(MessageArgs),
+    /// Look at the event log.
+    Events(EventsArgs),
+    /// Write what is stored for other programs.
+    Export(ExportArgs),
+    /// Look after projects.
+    Project(ProjectArgs),
+    /// Look after the registry of what agents can do.
+    Capability(CapabilityArgs),
+    /// Look after the tokens of the API.
+    Token(TokenArgs),
     /// Look after model providers: add, test, look at models and quotas.
     Provider(ProviderArgs),
     /// Look after the database: its schema, copies of it, its master key.
@@ -125,7 +171,20 @@ pub enum Command {
     Tool(ToolArgs),
     /// Serve the HTTP API and work on every open run.
     Serve(ServeArgs),
+    /// Ask the server how it is; exit code 1 when there is none or it is not well.
+    #[command(after_long_help = "\
+Examples:
+  fusion-kit health
+  fusion-kit health --json | jq -r .status")]
+    Health,
+    /// Look at the settings that are in force.
+    Config(ConfigArgs),
+    /// Print a script that completes commands in a shell.
+    Completions(CompletionsArgs),
+    /// Write the manual: a page for each command.
+    Man(ManArgs),
     /// Check the database, the master key, the sandbox and the providers; says a way out of every fault.
+    #[command(visible_alias = "doctor")]
     Verify(VerifyArgs),
 }
 
@@ -436,6 +495,15 @@ where
         | Command::Init(_)
         | Command::Agent(_)
         | Command::Message(_)
+        | Command::Events(_)
+        | Command::Export(_)
+        | Command::Project(_)
+        | Command::Capability(_)
+        | Command::Token(_)
+        | Command::Health
+        | Command::Config(_)
+        | Command::Completions(_)
+        | Command::Man(_)
         | Command::Provider(_)
         | Command::Db(_)
         | Command::Sandbox(_)

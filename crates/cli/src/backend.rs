@@ -1,9 +1,12 @@
 //! The port behind the commands.
 
 mod agents;
+mod events;
 mod messages;
 mod providers;
+mod records;
 mod server;
+mod settings;
 mod tools;
 
 use std::collections::BTreeMap;
@@ -16,9 +19,12 @@ use fusion_api_types::{
 };
 
 pub use agents::{AgentChanges, AgentQuery, Agents, Log, NewAgents};
+pub use events::{EventQuery, EventSink, Events};
 pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
 pub use providers::{AskKey, NewProvider, Providers};
+pub use records::{NewProject, Records};
 pub use server::{Ready, ServeRequest, Server};
+pub use settings::About;
 pub use tools::{HeldCommand, NotRun, ToolFolder, Tools};
 
 /// What a run is started with.
@@ -50,7 +56,9 @@ pub struct ResumeRequest {
 /// A failed or interrupted run is not an error: it is a `RunDetail` that says so. A `Problem`
 /// means that the request itself could not be done; then nothing is left behind.
 #[async_trait]
-pub trait Backend: Upkeep + Providers + Messages + Agents + Tools + Server + Send + Sync {
+pub trait Backend:
+    Upkeep + Providers + Messages + Agents + Events + Records + Tools + Server + About + Send + Sync
+{
     /// Reads and checks a workflow file; changes nothing.
     ///
     /// # Errors

@@ -2,11 +2,14 @@
 
 pub(crate) mod agent;
 pub(crate) mod db;
+pub(crate) mod events;
 pub(crate) mod init;
 pub(crate) mod message;
 pub(crate) mod provider;
+pub(crate) mod record;
 pub(crate) mod run;
 pub(crate) mod serve;
+pub(crate) mod shell;
 pub(crate) mod tool;
 pub(crate) mod verify;
 pub(crate) mod workflow;

@@ -10,6 +10,7 @@ mod backend;
 mod commands;
 mod execute;
 mod exit;
+mod form;
 mod problem;
 mod progress;
 mod report;
@@ -18,24 +19,33 @@ mod style;
 mod table;
 mod terminal;
 mod text;
+mod watch;
 
 pub use args::{
     AddArgs, AgentArgs, AgentCommand, AgentListArgs, AgentSendArgs, AgentStateName, BackupArgs,
     Changes, Cli, ColorChoice, Command, DbArgs, DbCommand, DetectArgs, Global, InitArgs, InputArg,
     ListArgs, LogsArgs, MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs,
-    MessageName, MessageStatus, ModelsArgs, PauseArgs, PauseWhen, ProviderArgs, ProviderCommand,
-    ProviderName, RekeyArgs, RemoveArgs, RestoreArgs, ResumeArgs, RunArgs, RunCommand, SandboxArgs,
-    SandboxCommand, SandboxRunArgs, SendArgs, ServeArgs, ShowArgs, SpawnArgs, StartArgs, TailArgs,
-    Template, TerminateArgs, TestArgs, ToolArgs, ToolCallArgs, ToolCommand, UpdateArgs,
-    ValidateArgs, VerifyArgs, WhichAgent, WorkflowArgs, WorkflowCommand, WorkspaceKind,
-    WorkspacePolicy, parse,
+    MessageName, MessageStatus, ModelsArgs, OutputForm, PauseArgs, PauseWhen, ProviderArgs,
+    ProviderCommand, ProviderName, RekeyArgs, RemoveArgs, RestoreArgs, ResumeArgs, RunArgs,
+    RunCommand, SandboxArgs, SandboxCommand, SandboxRunArgs, SendArgs, ServeArgs, ShowArgs,
+    SpawnArgs, StartArgs, TailArgs, Template, TerminateArgs, TestArgs, ToolArgs, ToolCallArgs,
+    ToolCommand, UpdateArgs, ValidateArgs, VerifyArgs, WhichAgent, WorkflowArgs, WorkflowCommand,
+    WorkspaceKind, WorkspacePolicy, parse,
 };
+pub use args::{
+    CapabilityArgs, CapabilityCommand, CapabilityCreateArgs, CompletionsArgs, ConfigArgs,
+    ConfigCommand, ConfigShowArgs, EventFilterArgs, EventsArgs, EventsCommand, EventsTailArgs,
+    ExportArgs, ExportCommand, ExportEventsArgs, ExportFormat, ManArgs, ProjectArgs,
+    ProjectCommand, ProjectCreateArgs, RecordListArgs, RecordName, ScopeName, Shell, TokenArgs,
+    TokenCommand, TokenCreateArgs,
+};
+pub use backend::{About, EventQuery, EventSink, Events, NewProject, Records};
 pub use backend::{
     AgentChanges, AgentQuery, Agents, AskKey, Backend, Content, HeldCommand, Log, MessageQuery,
     Messages, NewAgents, NewMessage, NewProvider, NotRun, Progress, Providers, Ready,
     ResumeRequest, RunRequest, ServeRequest, Server, Tail, To, ToolFolder, Tools, Upkeep,
 };
-pub use execute::{execute, refuse};
+pub use execute::{command_lines, examples, execute, refuse};
 pub use exit::Exit;
 pub use terminal::{Hints, Input, Now, Output, Question, Size, Terminal};
 pub use text::shell_word;

@@ -3,8 +3,10 @@
 pub(crate) mod agent;
 pub(crate) mod database;
 mod detail;
+pub(crate) mod event;
 pub(crate) mod message;
 pub(crate) mod provider;
+pub(crate) mod record;
 
 use std::collections::BTreeSet;
 

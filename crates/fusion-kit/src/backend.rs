@@ -58,6 +58,12 @@ impl LocalBackend {
         &self.config
     }
 
+    /// The data directory as it was named, if one was.
+    pub(crate) fn given_data_dir(&self) -> Option<String> {
+        let given = self.data_dir.as_ref()?;
+        Some(given.display().to_string())
+    }
+
     /// The server that was named, if one was.
     pub(crate) fn named_server(&self) -> Option<&str> {
         self.server.as_deref()

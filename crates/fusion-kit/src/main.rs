@@ -1,5 +1,6 @@
 //! The binary: configuration, wiring and signals around the engine and the command line.
 
+mod about;
 mod agents;
 mod answers;
 mod backend;
@@ -7,6 +8,7 @@ mod budget;
 mod config;
 mod data_dir;
 mod database;
+mod events;
 mod files;
 mod find;
 mod held;
@@ -14,6 +16,7 @@ mod master_key;
 mod messages;
 mod problems;
 mod providers;
+mod records;
 mod remote;
 mod sandbox;
 mod serve;

@@ -2,6 +2,7 @@
 //! directory.
 
 mod agents;
+mod events;
 mod messages;
 mod providers;
 mod runs;
@@ -64,8 +65,12 @@ impl LocalBackend {
 }
 
 impl Remote {
+    pub(crate) const fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Rows of a list, the newest first, until there are enough.
-    async fn rows<T: DeserializeOwned>(
+    pub(crate) async fn rows<T: DeserializeOwned>(
         &self,
         path: &str,
         name: &str,

@@ -86,6 +86,7 @@ impl LocalBackend {
             names: Names::new(listening.address(), &self.config().api_hosts()),
             version: told.version.clone(),
             data_dir: data_dir.path().to_path_buf(),
+            requests_per_minute: address::requests_per_minute(self.config())?,
         };
         let parts = Parts {
             reader: Arc::new(store) as Arc<dyn Reader>,

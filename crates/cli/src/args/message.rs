@@ -189,7 +189,7 @@ pub struct MessageName {
 const MAX_SECONDS: u64 = 36_500 * 24 * 60 * 60;
 
 /// `90s`, `10m`, `2h`, `3d`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let units = [("s", 1), ("m", 60), ("h", 60 * 60), ("d", 24 * 60 * 60)];
     let seconds = units.iter().find_map(|(unit, seconds)| {
         let digits = text.strip_suffix(unit)?;

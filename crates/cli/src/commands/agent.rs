@@ -25,6 +25,10 @@ pub(crate) async fn agent(
     match command {
         AgentCommand::Spawn(spawn) => {
             let spawned = backend.spawn_agents(&new_agents(spawn)).await?;
+            if session.is_machine() {
+                session.print_rows(&spawned, &spawned.agents)?;
+                return Ok(Exit::Done);
+            }
             answer(&spawned, report::spawned, session)
         }
         AgentCommand::List(list) => self::list(list, backend, session).await,
@@ -117,8 +121,9 @@ async fn list(
         limit: list.limit,
     };
     let agents = backend.list_agents(&query).await?;
-    if session.global.json {
-        session.print_json(&AgentList { agents })?;
+    if session.is_machine() {
+        let list = AgentList { agents };
+        session.print_rows(&list, &list.agents)?;
     } else if agents.is_empty() {
         let spawn = session.command("agent spawn --name NAME --provider PROVIDER --model MODEL");
         session.tell(&format!("no such agents; make one with: {spawn}\n"));
@@ -150,12 +155,13 @@ async fn logs(
     backend: &dyn Backend,
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
-    if session.global.json && !logs.follow {
+    if session.is_machine() && !logs.follow {
         let mut all = All::default();
         backend
             .agent_logs(&logs.agent, logs.limit, false, &mut all)
             .await?;
-        session.print_json(&AgentLog { entries: all.0 })?;
+        let log = AgentLog { entries: all.0 };
+        session.print_rows(&log, &log.entries)?;
         return Ok(Exit::Done);
     }
     let mut lines = Lines { session };
@@ -183,8 +189,8 @@ struct Lines<'a> {
 
 impl Log for Lines<'_> {
     fn entry(&mut self, entry: &AgentLogEntry) -> Result<ControlFlow<()>, Problem> {
-        if self.session.global.json {
-            self.session.stream_json(entry)
+        if self.session.is_machine() {
+            self.session.stream_value(entry)
         } else {
             self.session.stream(&report::line(entry, self.session))
         }
@@ -204,9 +210,9 @@ async fn send(
     display.finish();
     let sent: AgentSent = sent?;
     match &sent.result {
-        Some(run) if !session.global.json => conclude(run, session),
+        Some(run) if !session.is_machine() => conclude(run, session),
         Some(run) => {
-            session.print_json(&sent)?;
+            session.print_value(&sent)?;
             Ok(super::run::exit_of(run))
         }
         None => answer(&sent, report::sent, session),

@@ -70,8 +70,8 @@ pub(super) fn answer<T: Serialize>(
     text: impl Fn(&T, &Session<'_>) -> String,
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
-    if session.global.json {
-        session.print_json(report)?;
+    if session.is_machine() {
+        session.print_value(report)?;
     } else {
         session.print(&text(report, session))?;
     }

@@ -55,8 +55,9 @@ pub(crate) async fn list(
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
     let runs = backend.list_runs(list.limit).await?;
-    if session.global.json {
-        session.print_json(&RunList { runs })?;
+    if session.is_machine() {
+        let list = RunList { runs };
+        session.print_rows(&list, &list.runs)?;
     } else if runs.is_empty() {
         session.tell(&format!(
             "no runs yet; start one with: {}\n",
@@ -75,8 +76,8 @@ pub(crate) async fn show(
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
     let run = backend.show_run(show.run.as_deref()).await?;
-    if session.global.json {
-        session.print_json(&run)?;
+    if session.is_machine() {
+        session.print_value(&run)?;
     } else {
         session.print(&report::detail(&run, session))?;
     }
@@ -103,8 +104,8 @@ pub(super) fn conclude(run: &RunDetail, session: &Session<'_>) -> Result<Exit, P
         Exit::Failed | Exit::WrongInput => session.tell(&report::failure(run, session)),
         Exit::Done | Exit::Held(_) => {}
     }
-    if session.global.json {
-        session.print_json(run)?;
+    if session.is_machine() {
+        session.print_value(run)?;
     } else if exit != Exit::Interrupted {
         session.print(&report::result(run, session))?;
     }

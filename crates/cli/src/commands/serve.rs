@@ -30,8 +30,8 @@ struct Greeting<'a> {
 
 impl Ready for Greeting<'_> {
     fn ready(&mut self, server: &ServerReady) -> Result<(), Problem> {
-        if self.session.global.json {
-            return self.session.print_json(server);
+        if self.session.is_machine() {
+            return self.session.print_value(server);
         }
         let ServerReady {
             url,

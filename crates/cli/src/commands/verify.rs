@@ -15,8 +15,8 @@ pub(crate) async fn verify(
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
     let report = backend.verify(verify.online).await?;
-    if session.global.json {
-        session.print_json(&report)?;
+    if session.is_machine() {
+        session.print_value(&report)?;
     } else {
         session.print(&database::verification(&report, session))?;
     }

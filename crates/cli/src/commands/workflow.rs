@@ -17,8 +17,8 @@ pub(crate) async fn validate(
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
     let workflow = backend.validate_workflow(&validate.file).await?;
-    if session.global.json {
-        session.print_json(&workflow)?;
+    if session.is_machine() {
+        session.print_value(&workflow)?;
     } else {
         let file = validate.file.to_string_lossy();
         session.print(&summary(&workflow, &file, session))?;

@@ -7,6 +7,8 @@ mod args;
 #[cfg(test)]
 mod database;
 #[cfg(test)]
+mod deploy;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod init;
@@ -20,6 +22,8 @@ mod problems;
 mod progress;
 #[cfg(test)]
 mod providers;
+#[cfg(test)]
+mod records;
 #[cfg(test)]
 mod runs;
 mod serve;

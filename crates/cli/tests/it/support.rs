@@ -3,6 +3,7 @@
 mod agents;
 mod messages;
 mod providers;
+mod records;
 mod server;
 mod tools;
 

@@ -36,7 +36,7 @@ impl Searched {
 
 /// An agent by its id, its name, or the unique beginning of its id. Of several with the name a
 /// standing one that lives is meant, else one that lives, else the newest.
-pub(super) async fn find_agent(
+pub(crate) async fn find_agent(
     store: &dyn Reader,
     data_dir: &DataDir,
     text: &str,

@@ -9,5 +9,7 @@ mod fuzz;
 mod input;
 mod lifecycle;
 mod runs;
+mod storm;
 mod through;
+mod tree;
 mod writes;
