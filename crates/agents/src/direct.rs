@@ -76,7 +76,7 @@ pub async fn call_tool(
     cancel: &CancellationToken,
 ) -> Option<ToolResult> {
     let place = Place {
-        workspace: given.workspace,
+        workspace: Some(given.workspace),
         launcher: given.launcher,
         web: given.web,
         command_timeout: LONGEST,

@@ -25,7 +25,7 @@ pub struct Runtime {
     /// Answers its turns.
     pub provider: Arc<dyn Provider>,
     /// Its directory.
-    pub workspace: Arc<WorkspaceDir>,
+    pub workspace: Option<Arc<WorkspaceDir>>,
     /// Starts its processes.
     pub launcher: Launcher,
     /// Fetches pages for it.
@@ -72,7 +72,7 @@ impl Runtime {
         cancel: &CancellationToken,
     ) -> Result<Ending, JournalRefused> {
         let place = Place {
-            workspace: Arc::clone(&self.workspace),
+            workspace: self.workspace.clone(),
             launcher: self.launcher.clone(),
             command_timeout: brief.command_timeout,
             output_file: None,

@@ -30,8 +30,8 @@ pub(crate) const FINISH: &str = "finish";
 
 /// Where a tool works.
 pub(crate) struct Place<'a> {
-    /// The agent's workspace.
-    pub(crate) workspace: Arc<WorkspaceDir>,
+    /// The agent's workspace, where it has tools or checks that need one.
+    pub(crate) workspace: Option<Arc<WorkspaceDir>>,
     /// Starts processes in it.
     pub(crate) launcher: Launcher,
     /// The longest that one command may take.
@@ -48,6 +48,13 @@ pub(crate) struct Place<'a> {
     pub(crate) peers: &'a [String],
     /// What it read and sent.
     pub(crate) correspondence: Correspondence,
+}
+
+impl Place<'_> {
+    fn workspace(&self) -> Result<&Arc<WorkspaceDir>, String> {
+        let workspace = self.workspace.as_ref();
+        workspace.ok_or_else(|| "there is no workspace here".to_owned())
+    }
 }
 
 /// A tool call was stopped by the caller: it has no outcome.

@@ -6,6 +6,7 @@
 
 mod agent;
 pub mod api;
+mod bench;
 mod database;
 mod message;
 mod problem;
@@ -20,6 +21,7 @@ pub use agent::{
     AgentDetail, AgentLeft, AgentList, AgentLog, AgentLogEntry, AgentSent, AgentSummary, AgentTask,
     AgentsEnded, WorkspaceView,
 };
+pub use bench::BenchReport;
 pub use database::{
     BackupReport, CheckView, DatabaseStatus, DatabaseView, MigrationReport, RekeyReport,
     RestoreReport, SchemaView, VerifyReport,

@@ -79,7 +79,11 @@ pub(crate) async fn pass(State(app): State<App>, request: Request, next: Next) -
 
 /// The answer of the handlers, if they give one in time.
 async fn served(app: &App, request: Request, next: Next) -> Result<Response> {
-    app.options.names.check(request.headers())?;
+    app.options
+        .settings
+        .borrow()
+        .names
+        .check(request.headers())?;
     let work = AssertUnwindSafe(next.run(request)).catch_unwind();
     match tokio::time::timeout(LONGEST, work).await {
         Ok(Ok(response)) => Ok(response),

@@ -33,8 +33,8 @@ pub use input::name_fault;
 pub use origin::Names;
 pub use routes::openapi;
 pub use server::{Listening, serve};
-pub use state::{Options, Parts};
+pub use state::{Options, Parts, Settings};
 pub use views::{
     capability as capability_view, event as event_view, project as project_view,
-    token as token_view,
+    sample as metrics_view, token as token_view,
 };

@@ -1,6 +1,7 @@
 //! How much each token may ask.
 
 use std::num::NonZeroU32;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::http::StatusCode;
 use fusion_core::ApiTokenId;
@@ -9,24 +10,23 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use crate::problem::{Refusal, Result};
 
+/// Counts by the number that is in force.
+type Counts = (NonZeroU32, Arc<DefaultKeyedRateLimiter<ApiTokenId>>);
+
 /// Requests of each token in a minute, with bursts of as many.
-#[derive(Debug)]
-pub(crate) struct Limits(Option<DefaultKeyedRateLimiter<ApiTokenId>>);
+#[derive(Debug, Default)]
+pub(crate) struct Limits(RwLock<Option<Counts>>);
 
 impl Limits {
-    /// Without a number nothing is limited.
-    pub(crate) fn new(per_minute: Option<NonZeroU32>) -> Self {
-        Self(per_minute.map(|number| RateLimiter::keyed(Quota::per_minute(number))))
-    }
-
-    /// Counts a request of a token.
+    /// Counts a request of a token, of which so many are answered in a minute: all without a number.
     ///
     /// # Errors
     /// It is one too many: when to come again is told.
-    pub(crate) fn count(&self, token: ApiTokenId) -> Result<()> {
-        let Some(limiter) = &self.0 else {
+    pub(crate) fn count(&self, token: ApiTokenId, most: Option<NonZeroU32>) -> Result<()> {
+        let Some(most) = most else {
             return Ok(());
         };
+        let limiter = self.limiter(most);
         limiter.check_key(&token).map_err(|not_yet| {
             let wait = not_yet.wait_time_from(DefaultClock::default().now());
             Refusal::new(
@@ -36,5 +36,20 @@ impl Limits {
             )
             .retry_after(wait)
         })
+    }
+
+    /// The counts of this number; new ones where another was in force.
+    fn limiter(&self, most: NonZeroU32) -> Arc<DefaultKeyedRateLimiter<ApiTokenId>> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((number, limiter)) = &*known
+            && *number == most
+        {
+            return Arc::clone(limiter);
+        }
+        drop(known);
+        let limiter = Arc::new(RateLimiter::keyed(Quota::per_minute(most)));
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        *known = Some((most, Arc::clone(&limiter)));
+        limiter
     }
 }

@@ -8,6 +8,7 @@ use fusion_coordination::Coordinator;
 use fusion_core::{Clock, IdSource, Moment};
 use fusion_messaging::Bus;
 use fusion_persistence::Reader;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Door;
@@ -41,17 +42,24 @@ impl std::fmt::Debug for Parts {
     }
 }
 
+/// What may change while the server goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// By which names clients may call this server.
+    pub names: Names,
+    /// Requests of each token in a minute; without it nothing is limited.
+    pub requests_per_minute: Option<NonZeroU32>,
+}
+
 /// How the API behaves.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// By which names clients may call this server.
-    pub names: Names,
+    /// What is in force now.
+    pub settings: watch::Receiver<Settings>,
     /// Of the program.
     pub version: String,
     /// The folder that holds the data; paths in definitions that name no folder begin below it.
     pub data_dir: PathBuf,
-    /// Requests of each token in a minute; without it nothing is limited.
-    pub requests_per_minute: Option<NonZeroU32>,
 }
 
 /// What handlers share.
@@ -79,7 +87,7 @@ impl App {
             door: Door::new(Arc::clone(&parts.reader), Arc::clone(&parts.clock)),
             hub: Hub::new(Arc::clone(&parts.reader), Arc::clone(&parts.bus)),
             turns: Turns::default(),
-            limits: Limits::new(options.requests_per_minute),
+            limits: Limits::default(),
             answers: Answers::default(),
             server_id: parts.ids.uuid().to_string(),
             parts,

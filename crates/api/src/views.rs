@@ -100,7 +100,9 @@ pub(crate) fn log_entry(step: String, row: JournalEntry) -> api::LogEntry {
     }
 }
 
-pub(crate) fn sample(row: ResourceMetrics) -> api::MetricsSample {
+/// A sample of what an agent used, as the API shows it.
+#[must_use]
+pub fn sample(row: ResourceMetrics) -> api::MetricsSample {
     api::MetricsSample {
         id: row.id.to_string(),
         agent_id: row.agent_id.to_string(),

@@ -1,8 +1,10 @@
 //! The command line: a pure reading of arguments, nothing is looked up.
 
 mod agent;
+mod bench;
 mod events;
 mod message;
+mod metrics;
 mod provider;
 mod record;
 mod serve;
@@ -21,6 +23,7 @@ pub use agent::{
     PauseArgs, PauseWhen, SpawnArgs, TerminateArgs, UpdateArgs, WhichAgent, WorkspaceKind,
     WorkspacePolicy,
 };
+pub use bench::{BenchArgs, BenchModel, BenchRow, BenchStore, BenchVia};
 pub use events::{
     EventFilterArgs, EventsArgs, EventsCommand, EventsTailArgs, ExportArgs, ExportCommand,
     ExportEventsArgs, ExportFormat,
@@ -29,6 +32,7 @@ pub use message::{
     MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs, MessageName, MessageStatus,
     SendArgs, TailArgs,
 };
+pub use metrics::{AgentMetricsArgs, MetricsArgs, MetricsCommand};
 pub use provider::{
     AddArgs, DetectArgs, ModelsArgs, ProviderArgs, ProviderCommand, ProviderName, RemoveArgs,
     TestArgs,
@@ -149,6 +153,8 @@ pub enum Command {
     Init(InitArgs),
     /// Make agents that stay, give them work, hold and end agents.
     Agent(AgentArgs),
+    /// Look at what agents use: processors, memory, disks, models.
+    Metrics(MetricsArgs),
     /// Send messages to agents and look at what they send each other.
     Message(MessageArgs),
     /// Look at the event log.
@@ -186,6 +192,8 @@ Examples:
     /// Check the database, the master key, the sandbox and the providers; says a way out of every fault.
     #[command(visible_alias = "doctor")]
     Verify(VerifyArgs),
+    /// Measure what the framework costs on this machine.
+    Bench(BenchArgs),
 }
 
 /// `verify`.
@@ -504,11 +512,13 @@ where
         | Command::Config(_)
         | Command::Completions(_)
         | Command::Man(_)
+        | Command::Metrics(_)
         | Command::Provider(_)
         | Command::Db(_)
         | Command::Sandbox(_)
         | Command::Tool(_)
         | Command::Serve(_)
+        | Command::Bench(_)
         | Command::Verify(_) => {}
     }
     Ok(cli)

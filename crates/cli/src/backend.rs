@@ -1,8 +1,10 @@
 //! The port behind the commands.
 
 mod agents;
+mod bench;
 mod events;
 mod messages;
+mod metrics;
 mod providers;
 mod records;
 mod server;
@@ -19,8 +21,10 @@ use fusion_api_types::{
 };
 
 pub use agents::{AgentChanges, AgentQuery, Agents, Log, NewAgents};
+pub use bench::{BenchRequest, Benchmarks};
 pub use events::{EventQuery, EventSink, Events};
 pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
+pub use metrics::Metrics;
 pub use providers::{AskKey, NewProvider, Providers};
 pub use records::{NewProject, Records};
 pub use server::{Ready, ServeRequest, Server};
@@ -57,7 +61,19 @@ pub struct ResumeRequest {
 /// means that the request itself could not be done; then nothing is left behind.
 #[async_trait]
 pub trait Backend:
-    Upkeep + Providers + Messages + Agents + Events + Records + Tools + Server + About + Send + Sync
+    Benchmarks
+    + Upkeep
+    + Providers
+    + Messages
+    + Agents
+    + Events
+    + Records
+    + Tools
+    + Server
+    + About
+    + Send
+    + Sync
+    + Metrics
 {
     /// Reads and checks a workflow file; changes nothing.
     ///

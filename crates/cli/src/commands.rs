@@ -1,10 +1,12 @@
 //! One module for each noun of the command line.
 
 pub(crate) mod agent;
+pub(crate) mod bench;
 pub(crate) mod db;
 pub(crate) mod events;
 pub(crate) mod init;
 pub(crate) mod message;
+pub(crate) mod metrics;
 pub(crate) mod provider;
 pub(crate) mod record;
 pub(crate) mod run;

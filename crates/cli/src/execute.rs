@@ -103,18 +103,7 @@ async fn dispatch(
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
     match command {
-        Command::Run(RunArgs {
-            command: Some(RunCommand::List(list)),
-            ..
-        }) => commands::run::list(&list, backend, session).await,
-        Command::Run(RunArgs {
-            command: Some(RunCommand::Show(show)),
-            ..
-        }) => commands::run::show(&show, backend, session).await,
-        Command::Run(RunArgs {
-            command: None,
-            start,
-        }) => commands::run::start(start.as_ref(), backend, session).await,
+        Command::Run(arguments) => run(&arguments, backend, session).await,
         Command::Resume(resume) => commands::run::resume(&resume, backend, session).await,
         Command::Workflow(workflow) => match workflow.command {
             WorkflowCommand::Validate(file) => {
@@ -145,6 +134,9 @@ async fn dispatch(
             commands::shell::completions(completions.shell, session)
         }
         Command::Man(man) => commands::shell::man(&man.dir, session),
+        Command::Metrics(metrics) => {
+            commands::metrics::metrics(&metrics.command, backend, session).await
+        }
         Command::Init(init) => commands::init::init(&init, session),
         Command::Message(message) => {
             commands::message::message(&message.command, backend, session).await
@@ -158,6 +150,19 @@ async fn dispatch(
         }
         Command::Tool(tool) => commands::tool::tool(&tool.command, backend, session).await,
         Command::Serve(serve) => commands::serve::serve(&serve, backend, session).await,
+        Command::Bench(bench) => commands::bench::bench(&bench, backend, session).await,
         Command::Verify(verify) => commands::verify::verify(&verify, backend, session).await,
+    }
+}
+
+async fn run(
+    arguments: &RunArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    match &arguments.command {
+        Some(RunCommand::List(list)) => commands::run::list(list, backend, session).await,
+        Some(RunCommand::Show(show)) => commands::run::show(show, backend, session).await,
+        None => commands::run::start(arguments.start.as_ref(), backend, session).await,
     }
 }

@@ -22,15 +22,16 @@ mod text;
 mod watch;
 
 pub use args::{
-    AddArgs, AgentArgs, AgentCommand, AgentListArgs, AgentSendArgs, AgentStateName, BackupArgs,
-    Changes, Cli, ColorChoice, Command, DbArgs, DbCommand, DetectArgs, Global, InitArgs, InputArg,
-    ListArgs, LogsArgs, MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs,
-    MessageName, MessageStatus, ModelsArgs, OutputForm, PauseArgs, PauseWhen, ProviderArgs,
-    ProviderCommand, ProviderName, RekeyArgs, RemoveArgs, RestoreArgs, ResumeArgs, RunArgs,
-    RunCommand, SandboxArgs, SandboxCommand, SandboxRunArgs, SendArgs, ServeArgs, ShowArgs,
-    SpawnArgs, StartArgs, TailArgs, Template, TerminateArgs, TestArgs, ToolArgs, ToolCallArgs,
-    ToolCommand, UpdateArgs, ValidateArgs, VerifyArgs, WhichAgent, WorkflowArgs, WorkflowCommand,
-    WorkspaceKind, WorkspacePolicy, parse,
+    AddArgs, AgentArgs, AgentCommand, AgentListArgs, AgentMetricsArgs, AgentSendArgs,
+    AgentStateName, BackupArgs, BenchArgs, BenchModel, BenchRow, BenchStore, BenchVia, Changes,
+    Cli, ColorChoice, Command, DbArgs, DbCommand, DetectArgs, Global, InitArgs, InputArg, ListArgs,
+    LogsArgs, MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs, MessageName,
+    MessageStatus, MetricsArgs, MetricsCommand, ModelsArgs, OutputForm, PauseArgs, PauseWhen,
+    ProviderArgs, ProviderCommand, ProviderName, RekeyArgs, RemoveArgs, RestoreArgs, ResumeArgs,
+    RunArgs, RunCommand, SandboxArgs, SandboxCommand, SandboxRunArgs, SendArgs, ServeArgs,
+    ShowArgs, SpawnArgs, StartArgs, TailArgs, Template, TerminateArgs, TestArgs, ToolArgs,
+    ToolCallArgs, ToolCommand, UpdateArgs, ValidateArgs, VerifyArgs, WhichAgent, WorkflowArgs,
+    WorkflowCommand, WorkspaceKind, WorkspacePolicy, parse,
 };
 pub use args::{
     CapabilityArgs, CapabilityCommand, CapabilityCreateArgs, CompletionsArgs, ConfigArgs,
@@ -41,9 +42,10 @@ pub use args::{
 };
 pub use backend::{About, EventQuery, EventSink, Events, NewProject, Records};
 pub use backend::{
-    AgentChanges, AgentQuery, Agents, AskKey, Backend, Content, HeldCommand, Log, MessageQuery,
-    Messages, NewAgents, NewMessage, NewProvider, NotRun, Progress, Providers, Ready,
-    ResumeRequest, RunRequest, ServeRequest, Server, Tail, To, ToolFolder, Tools, Upkeep,
+    AgentChanges, AgentQuery, Agents, AskKey, Backend, BenchRequest, Benchmarks, Content,
+    HeldCommand, Log, MessageQuery, Messages, Metrics, NewAgents, NewMessage, NewProvider, NotRun,
+    Progress, Providers, Ready, ResumeRequest, RunRequest, ServeRequest, Server, Tail, To,
+    ToolFolder, Tools, Upkeep,
 };
 pub use execute::{command_lines, examples, execute, refuse};
 pub use exit::Exit;

@@ -5,6 +5,7 @@ pub(crate) mod database;
 mod detail;
 pub(crate) mod event;
 pub(crate) mod message;
+pub(crate) mod metrics;
 pub(crate) mod provider;
 pub(crate) mod record;
 
@@ -104,7 +105,8 @@ pub(crate) fn list(runs: &[RunSummary], session: &Session<'_>) -> String {
         ("TOKENS", Align::Right),
         ("COST", Align::Right),
         ("STARTED", Align::Left),
-    ]);
+    ])
+    .wide(session.is_wide());
     for run in runs {
         table.row([
             clean_line(&run.id),

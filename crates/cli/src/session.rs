@@ -75,12 +75,12 @@ impl<'a> Session<'a> {
     }
 
     /// Writes a result for programs.
-    pub(crate) fn print_value(&self, result: &impl Serialize) -> Result<(), Problem> {
-        self.stream_value(result).map(|_| ())
+    pub(crate) fn print_json(&self, result: &impl Serialize) -> Result<(), Problem> {
+        self.stream_json(result).map(|_| ())
     }
 
     /// Writes a part of a result for programs; says whether the reader still wants more.
-    pub(crate) fn stream_value(&self, result: &impl Serialize) -> Result<ControlFlow<()>, Problem> {
+    pub(crate) fn stream_json(&self, result: &impl Serialize) -> Result<ControlFlow<()>, Problem> {
         let text = match self.form() {
             OutputForm::Yaml => form::yaml(result)?,
             OutputForm::Name => form::name(result)?,
@@ -98,10 +98,10 @@ impl<'a> Session<'a> {
         rows: &[impl Serialize],
     ) -> Result<(), Problem> {
         if !matches!(self.form(), OutputForm::Jsonl | OutputForm::Name) {
-            return self.print_value(whole);
+            return self.print_json(whole);
         }
         for row in rows {
-            if self.stream_value(row)?.is_break() {
+            if self.stream_json(row)?.is_break() {
                 break;
             }
         }

@@ -108,7 +108,9 @@ fn is_look(command: &Command) -> bool {
         Command::Token(token) => matches!(token.command, TokenCommand::List(_)),
         Command::Db(db) => matches!(db.command, DbCommand::Status),
         Command::Health => true,
-        Command::Resume(_)
+        Command::Metrics(_)
+        | Command::Bench(_)
+        | Command::Resume(_)
         | Command::Workflow(_)
         | Command::Init(_)
         | Command::Events(_)

@@ -202,6 +202,7 @@ impl Place {
             sweep: Duration::from_secs(1),
             at_once: MANY,
             unresponsive: Duration::from_mins(5),
+            metrics: None,
             grace: Duration::ZERO,
             retention: None,
             messages: MessageLimits::default(),

@@ -55,6 +55,8 @@ pub struct Options {
     pub at_once: usize,
     /// After how long without progress an agent at work is told to be unresponsive.
     pub unresponsive: Duration,
+    /// How often what agents at work use is sampled; `None` never does it.
+    pub metrics: Option<Duration>,
     /// How old something half done must be before it is taken for left by a dead process: zero where
     /// no other process writes to the store.
     pub grace: Duration,

@@ -5,8 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fusion_core::{AgentId, PauseAt, RunId};
+use fusion_workspaces::Custody;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Meters;
 
 /// Everybody at work in this process. An agent works on one task at a time, so it has one worker.
 #[derive(Debug, Default)]
@@ -14,6 +17,8 @@ pub(crate) struct Crew {
     posts: Mutex<BTreeMap<AgentId, Post>>,
     /// Those that were silent, got on and were done before the next look.
     back: Mutex<Vec<(AgentId, RunId)>>,
+    /// What they use.
+    meters: Arc<Meters>,
 }
 
 /// The signals of one worker.
@@ -58,6 +63,8 @@ pub(crate) struct AtWork {
     crew: Arc<Crew>,
     agent: AgentId,
     pub(crate) hand: Hand,
+    /// Counts what the agent's commands use.
+    pub(crate) custody: Custody,
 }
 
 impl Crew {
@@ -76,7 +83,13 @@ impl Crew {
             crew: Arc::clone(self),
             agent,
             hand,
+            custody: self.meters.begin(agent, run),
         }
+    }
+
+    /// What the workers use.
+    pub(crate) fn meters(&self) -> Arc<Meters> {
+        Arc::clone(&self.meters)
     }
 
     /// Tells the worker of an agent to stop, when there is one.
@@ -152,6 +165,7 @@ impl Drop for AtWork {
                 .unwrap_or_else(PoisonError::into_inner);
             back.push((self.agent, post.run));
         }
+        self.crew.meters.end(self.agent);
         self.hand.gone.cancel();
     }
 }

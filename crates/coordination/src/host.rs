@@ -120,6 +120,7 @@ impl Coordinator {
             () = working => {}
             () = self.keep_pulse() => {}
         }
+        self.take_last_samples().await;
         self.write_notices().await;
         self.clear_mail().await;
         Ok(())

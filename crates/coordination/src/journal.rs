@@ -208,7 +208,13 @@ impl<'a> TaskJournal<'a> {
 
     /// Adds what a turn used to its run and its task.
     pub(crate) fn booking(&self, usage: Usage) -> Option<Change> {
-        (usage != Usage::default()).then_some(Change::BookUsage {
+        if usage == Usage::default() {
+            return None;
+        }
+        let agent = self.agent();
+        let meters = self.coordinator.crew.meters();
+        meters.asked(agent.id, &agent.provider, usage);
+        Some(Change::BookUsage {
             run_id: self.task.run_id,
             task_id: self.task.id,
             usage,

@@ -22,6 +22,7 @@ mod host;
 mod journal;
 mod listeners;
 mod mailbox;
+mod metrics;
 mod models;
 mod notices;
 mod plan;

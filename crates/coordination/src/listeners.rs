@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use fusion_core::{Agent, AgentId, AgentState, Audience, Decision, Draft, NewEvent, error_chain};
 use fusion_messaging::{Pattern, Subject};
-use fusion_persistence::{Batch, Fence};
+use fusion_persistence::{Batch, Fence, Listeners};
 use serde_json::json;
 
 use crate::plan::Plan;
+use crate::worker::CONFLICT_TRIES;
 use crate::{Coordinator, Error, Result};
 
 /// What still fits into an inbox that was found full.
@@ -21,8 +22,9 @@ enum Room {
 
 impl Coordinator {
     /// Commits how a task ended, and in the same commit a message for those of the run's other agents
-    /// that listen to it. They are read only where somebody listens: else the commit says so, also of
-    /// an agent that subscribed in another process.
+    /// that listen to it. They are read only where somebody listens. Whoever subscribes at the same
+    /// moment, also in another process, comes after the end in the log or is told of it: the commit
+    /// says who was overlooked.
     pub(crate) async fn commit_end(
         &self,
         plan: &Plan,
@@ -40,28 +42,42 @@ impl Coordinator {
                 other => return other,
             }
         }
-        let others = self.others(plan, by).await?;
-        self.commit_heard_end(fence, decision, &others).await
+        let mut tries = 0;
+        loop {
+            let heard = self.commit_heard_end(plan, by, fence, &decision).await;
+            match heard {
+                Err(Error::Store(fusion_persistence::Error::Heard { .. }))
+                    if tries < CONFLICT_TRIES =>
+                {
+                    tries += 1;
+                }
+                other => return other,
+            }
+        }
     }
 
     /// An agent with a full inbox misses how a step ended: nobody can hold a step up. One that has no
     /// room for all that the end brings with it (what is cancelled) hears of the end alone.
     async fn commit_heard_end(
         &self,
+        plan: &Plan,
+        by: AgentId,
         fence: Fence,
-        decision: Decision,
-        others: &[Agent],
+        decision: &Decision,
     ) -> Result<()> {
+        let (listeners, others) = self.listeners(plan, by).await?;
+        fail::fail_point!("coordination::listeners_read");
         let mut room = BTreeMap::new();
         loop {
             let mut whole = decision.clone();
             for event in &decision.events {
                 let is_own = event.data.get("task_id") == Some(&json!(fence.task));
-                if let Some(told) = self.told(event, is_own, others, &room) {
+                if let Some(told) = self.told(event, is_own, &others, &room) {
                     whole.merge(told);
                 }
             }
-            match self.commit(Batch::fenced(fence, whole)).await {
+            let batch = Batch::fenced(fence, whole).heard_by(listeners.clone());
+            match self.commit(batch).await {
                 Err(Error::Store(fusion_persistence::Error::InboxFull { agent, .. }))
                     if room.get(&agent) != Some(&Room::None) =>
                 {
@@ -77,12 +93,16 @@ impl Coordinator {
         }
     }
 
-    async fn others(&self, plan: &Plan, own: AgentId) -> Result<Vec<Agent>> {
-        let agents = self.parts.store.agents_of_run(plan.run.id).await?;
+    /// Who listens in the run now, and its agents but for one that have not ended.
+    async fn listeners(&self, plan: &Plan, own: AgentId) -> Result<(Listeners, Vec<Agent>)> {
+        let run = plan.run.id;
+        let agents = self.parts.store.agents_of_run(run).await?;
+        let listeners = Listeners::among(run, agents.iter().map(|(agent, _)| agent));
         let others = agents.into_iter().map(|(agent, _)| agent);
-        Ok(others
+        let others = others
             .filter(|agent| agent.id != own && agent.state != AgentState::Terminated)
-            .collect())
+            .collect();
+        Ok((listeners, others))
     }
 
     /// The message that tells of an event, when somebody listens to it, or to the events of the run.

@@ -3,7 +3,7 @@
 use fusion_core::{Agent, AgentId, AgentState, Change, Decision, EventType, PauseAt, Severity};
 use fusion_messaging::{Pattern, Subscription};
 use fusion_persistence::{Batch, Repository};
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Duration, Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::crew::Signs;
 use crate::{Coordinator, Error, Result};
@@ -16,13 +16,13 @@ impl Coordinator {
     /// Ends only when the store fails.
     pub(crate) async fn pulse(&self) -> Result<()> {
         let mut status = self.listen(STATUS).await?;
-        let period = self.options.heartbeat;
-        let mut heartbeat = interval_at(Instant::now() + period, period);
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heartbeat = every(self.options.heartbeat);
+        let mut samples = self.options.metrics.map(every);
         loop {
             tokio::select! {
                 biased;
                 _ = heartbeat.tick() => self.beat().await?,
+                () = next(&mut samples) => self.take_samples().await,
                 // The next heartbeat looks at all, whatever was not heard.
                 Some(hint) = status.recv() => {
                     if let Some(agent) = agent_of(hint.subject.as_str()) {
@@ -105,6 +105,21 @@ impl Coordinator {
             .parse()
             .map_err(|error| Error::Broken(format!("{error}")))?;
         Ok(self.parts.bus.subscribe(&pattern).await)
+    }
+}
+
+/// A clock that ticks for the first time after its period.
+fn every(period: Duration) -> Interval {
+    let mut clock = interval_at(Instant::now() + period, period);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    clock
+}
+
+/// The next tick; never, without a clock.
+async fn next(clock: &mut Option<Interval>) {
+    match clock {
+        Some(clock) => drop(clock.tick().await),
+        None => std::future::pending().await,
     }
 }
 

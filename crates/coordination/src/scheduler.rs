@@ -8,6 +8,7 @@ use fusion_core::{
 };
 use fusion_messaging::Subscription;
 use fusion_persistence::{Batch, Claim, Queue, Repository};
+use futures::FutureExt as _;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 use crate::budgets::Budgets;
 use crate::plan::Plan;
 use crate::{Coordinator, Error, Raised, Result};
+
+/// How many sweeps make one of a run whose agents are all held.
+const HELD_SWEEPS: u32 = 5;
 
 /// How driving a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,12 +41,15 @@ struct Alarms {
     due_in: Option<Duration>,
     /// A task was not handed out because as many agents work as may.
     is_full: bool,
+    /// A task waits, and every agent of the run is held.
+    is_held: bool,
 }
 
 /// What was not handed out.
 struct Left {
     due_in: Option<Duration>,
     is_full: bool,
+    is_held: bool,
 }
 
 impl Alarms {
@@ -55,7 +62,24 @@ impl Alarms {
             watch,
             due_in: None,
             is_full: false,
+            is_held: false,
         })
+    }
+
+    /// One look at the store answers all hints that are there.
+    fn forget_hints(&mut self) {
+        while let Some(Some(_)) = self.hints.recv().now_or_never() {}
+    }
+
+    /// After how long somebody looks when nobody calls: rarely for who is held, which costs a while
+    /// only when the hint of its end is lost.
+    fn look_in(&self, sweep: Duration) -> Duration {
+        let sweep = if self.is_held {
+            sweep * HELD_SWEEPS
+        } else {
+            sweep
+        };
+        self.due_in.map_or(sweep, |due_in| due_in.min(sweep))
     }
 }
 
@@ -103,6 +127,7 @@ impl Coordinator {
                 (driving.await, failed)
             }
         };
+        self.take_last_samples().await;
         self.write_notices().await;
         self.clear_mail().await;
         kept.and(driven)
@@ -157,8 +182,12 @@ impl Coordinator {
             if run.open_tasks == 0 {
                 self.finish(&plan, run).await?;
             } else {
-                let Left { due_in, is_full } = self.hand_out(&plan, stop, workers).await?;
-                alarms.is_full = is_full;
+                let Left {
+                    due_in,
+                    is_full,
+                    is_held,
+                } = self.hand_out(&plan, stop, workers).await?;
+                (alarms.is_full, alarms.is_held) = (is_full, is_held);
                 if due_in.is_some() && alarms.due_in.is_none() {
                     self.watch(id).await?;
                 }
@@ -187,8 +216,7 @@ impl Coordinator {
         stop: &CancellationToken,
         workers: &mut Workers,
     ) -> Result<()> {
-        let sweep = self.options.sweep;
-        let sweep = tokio::time::sleep(alarms.due_in.map_or(sweep, |due_in| due_in.min(sweep)));
+        let sweep = tokio::time::sleep(alarms.look_in(self.options.sweep));
         tokio::pin!(sweep);
         loop {
             tokio::select! {
@@ -196,7 +224,10 @@ impl Coordinator {
                 () = stop.cancelled() => return Ok(()),
                 Some(ended) = workers.join_next() => return joined(ended),
                 _ = alarms.watch.tick(), if alarms.due_in.is_some() => self.watch(run).await?,
-                _ = alarms.hints.recv() => return Ok(()),
+                _ = alarms.hints.recv() => {
+                    alarms.forget_hints();
+                    return Ok(());
+                }
                 () = self.a_place(), if alarms.is_full => return Ok(()),
                 () = &mut sweep => return Ok(()),
             }
@@ -220,11 +251,14 @@ impl Coordinator {
         let mut left = Left {
             due_in: queue.due_in,
             is_full: false,
+            is_held: false,
         };
         if !queue.has_ready {
             return Ok(left);
         }
         let agents = self.parts.store.agents_of_run(plan.run.id).await?;
+        let is_held = |agent: &Agent| agent.state == AgentState::Paused;
+        left.is_held = agents.iter().all(|(agent, _)| is_held(agent));
         for (agent, _) in agents {
             if agent.state != AgentState::Idle || stop.is_cancelled() {
                 continue;

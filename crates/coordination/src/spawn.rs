@@ -243,8 +243,9 @@ impl Coordinator {
     /// run with the reason.
     pub(crate) async fn launch(&self, run: Run) -> Result<()> {
         let mut agents = self.parts.store.agents_of_run(run.id).await?;
+        let definition = self.parts.store.get(run.workflow_id).await?.definition;
         let ready = match self.make_workspaces(&agents).await? {
-            Ok(()) => self.note_sandbox(&run, &mut agents).await?,
+            Ok(()) => self.note_sandbox(&definition, &mut agents).await?,
             failed => failed,
         };
         if let Err(error) = ready {
@@ -274,12 +275,11 @@ impl Coordinator {
     /// agent's record what is in force.
     async fn note_sandbox(
         &self,
-        run: &Run,
+        definition: &WorkflowDefinition,
         agents: &mut [(Agent, Workspace)],
     ) -> Result<Result<()>> {
-        let definition = self.parts.store.get(run.workflow_id).await?.definition;
         for (agent, workspace) in agents {
-            if !runs_commands(&definition, agent) {
+            if !runs_commands(definition, agent) {
                 continue;
             }
             match self.look(agent, workspace).await? {
@@ -293,9 +293,10 @@ impl Coordinator {
     /// The same for a run that is taken up again, maybe on another machine or with other settings.
     /// What can't be looked at keeps its record: its commands say what is wrong.
     pub(crate) async fn renew_sandbox(&self, run: &Run) -> Result<()> {
+        let definition = self.parts.store.get(run.workflow_id).await?.definition;
         let mut agents = self.parts.store.agents_of_run(run.id).await?;
         let known = agents.clone();
-        if let Err(error) = self.note_sandbox(run, &mut agents).await? {
+        if let Err(error) = self.note_sandbox(&definition, &mut agents).await? {
             tracing::warn!(error = %error_chain(&error), "what holds commands is not known");
         }
         for ((agent, _), (known, _)) in agents.into_iter().zip(known) {
@@ -375,14 +376,35 @@ pub(crate) fn of_workspace(agent: &Agent, source: fusion_workspaces::Error) -> E
 
 /// Whether an agent has the shell, or may do steps whose results commands check.
 fn runs_commands(definition: &WorkflowDefinition, agent: &Agent) -> bool {
-    let may_do = |step: &StepSpec| match &step.assignee {
+    has_tools(definition, agent, &[ToolGroup::Shell])
+        || may_do(definition, agent, |step| !step.verify.is_empty())
+}
+
+/// Whether anything of an agent's work is in files: its tools, or what its steps check or hand over. The
+/// folders of the others stay as they were made.
+pub(crate) fn uses_folder(definition: &WorkflowDefinition, agent: &Agent) -> bool {
+    has_tools(definition, agent, &[ToolGroup::Files, ToolGroup::Shell])
+        || may_do(definition, agent, |step| {
+            !step.verify.is_empty() || !step.artifacts.is_empty()
+        })
+}
+
+fn has_tools(definition: &WorkflowDefinition, agent: &Agent, groups: &[ToolGroup]) -> bool {
+    let spec = definition.agents.get(&agent.name);
+    spec.is_some_and(|spec| spec.tools.iter().any(|group| groups.contains(group)))
+}
+
+/// Whether an agent may do a step that is so.
+fn may_do(
+    definition: &WorkflowDefinition,
+    agent: &Agent,
+    is_so: impl Fn(&StepSpec) -> bool,
+) -> bool {
+    let may_do = |step: &&StepSpec| match &step.assignee {
         Assignee::Agent(name) => *name == agent.name,
         Assignee::Capabilities(required) => agent.capabilities.satisfies(required),
     };
-    let spec = definition.agents.get(&agent.name);
-    let has_shell = spec.is_some_and(|spec| spec.tools.contains(&ToolGroup::Shell));
-    let mut steps = definition.steps.iter();
-    has_shell || steps.any(|step| !step.verify.is_empty() && may_do(step))
+    definition.steps.iter().filter(may_do).any(is_so)
 }
 
 /// Writes into an agent's record what holds its commands.

@@ -13,8 +13,14 @@ use crate::{Coordinator, Result};
 impl Coordinator {
     /// Measures the workspace of a job and writes what came of it into its record. What can't be
     /// measured, and a record that somebody else changes at the same time, are passed over.
-    pub(crate) async fn note_usage(&self, job: &Job<'_>, dir: &Arc<WorkspaceDir>) -> Result<()> {
-        let dir = Arc::clone(dir);
+    pub(crate) async fn note_usage(
+        &self,
+        job: &Job<'_>,
+        dir: Option<&Arc<WorkspaceDir>>,
+    ) -> Result<()> {
+        let Some(dir) = dir.cloned() else {
+            return Ok(());
+        };
         let usage = match off_runtime(move || dir.measure()).await? {
             Ok(usage) => usage,
             Err(error) => {

@@ -16,12 +16,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::candidates::{context_tokens, serving};
 use crate::coordinator::off_runtime;
-use crate::crew::Hand;
+use crate::crew::AtWork;
 use crate::expression_context::expression_context;
 use crate::grants;
 use crate::journal::TaskJournal;
 use crate::mailbox::TaskMailbox;
 use crate::plan::Plan;
+use crate::spawn::uses_folder;
 use crate::unserved::Unfinished;
 use crate::{Coordinator, Error, Notices, Result};
 
@@ -43,8 +44,8 @@ pub(crate) struct Job<'a> {
     pub(crate) fence: Fence,
     /// Stops the run.
     pub(crate) stop: &'a CancellationToken,
-    /// Stops this worker.
-    pub(crate) hand: &'a Hand,
+    /// Its place, by which this worker is stopped.
+    pub(crate) at_work: &'a AtWork,
 }
 
 impl Job<'_> {
@@ -94,7 +95,7 @@ impl Coordinator {
                 agent,
                 fence,
                 stop,
-                hand: &at_work.hand,
+                at_work: &at_work,
             })
             .await
         {
@@ -134,7 +135,7 @@ impl Coordinator {
             }
         };
         let launcher = match self.launcher_of(&job.agent) {
-            Ok(launcher) => launcher,
+            Ok(launcher) => launcher.counted(job.at_work.custody.clone()),
             Err(error) => return self.fail_unstarted(job, error_chain(&error)).await,
         };
         self.run_agent(job, prompt, workspace, launcher).await
@@ -144,7 +145,7 @@ impl Coordinator {
         &self,
         job: Job<'_>,
         prompt: String,
-        workspace: Arc<WorkspaceDir>,
+        workspace: Option<Arc<WorkspaceDir>>,
         launcher: Launcher,
     ) -> Result<()> {
         let brief = brief(&job, prompt)?;
@@ -157,12 +158,12 @@ impl Coordinator {
             journal: &journal,
             mailbox: &mailbox,
         };
-        let runtime = self.runtime(&job, Arc::clone(&workspace), launcher)?;
+        let runtime = self.runtime(&job, workspace.clone(), launcher)?;
         let within = job.stop.child_token();
         let mut work = Box::pin(runtime.run(&brief, past, ports, &within));
         let ending = tokio::select! {
             ending = &mut work => ending,
-            () = job.hand.now.cancelled() => {
+            () = job.at_work.hand.now.cancelled() => {
                 within.cancel();
                 work.await
             }
@@ -171,7 +172,7 @@ impl Coordinator {
                 work.await.map(|ending| late(ending, job.step, self.moment().now))
             }
         };
-        self.note_usage(&job, &workspace).await?;
+        self.note_usage(&job, workspace.as_ref()).await?;
         match ending {
             Err(JournalRefused) => match journal.refusal() {
                 error if error.is_held() => self.give_back_unbegun(&job).await,
@@ -190,7 +191,7 @@ impl Coordinator {
     fn runtime(
         &self,
         job: &Job<'_>,
-        workspace: Arc<WorkspaceDir>,
+        workspace: Option<Arc<WorkspaceDir>>,
         launcher: Launcher,
     ) -> Result<Runtime> {
         let Job { plan, agent, .. } = job;
@@ -209,7 +210,7 @@ impl Coordinator {
             clock: Arc::clone(&self.parts.clock),
             ids: Arc::clone(&self.parts.ids),
             ends: job.stop.clone(),
-            pause: job.hand.next_step.clone(),
+            pause: job.at_work.hand.next_step.clone(),
         })
     }
 
@@ -219,7 +220,7 @@ impl Coordinator {
         job: &Job<'_>,
         journal: &TaskJournal<'_>,
         ending: Ending,
-        workspace: Arc<WorkspaceDir>,
+        workspace: Option<Arc<WorkspaceDir>>,
     ) -> Result<()> {
         let is_done = matches!(ending, Ending::Completed { .. } | Ending::Failed { .. });
         if is_done && journal.is_unopened() {
@@ -290,15 +291,20 @@ impl Coordinator {
         Ok(expression_context(&job.plan.run, &tasks))
     }
 
+    /// The folder of the job's agent, where it has one.
     async fn open_workspace(
         &self,
         job: &Job<'_>,
-    ) -> Result<fusion_workspaces::Result<Arc<WorkspaceDir>>> {
-        let workspace = job.plan.workspace(job.agent.id)?;
+    ) -> Result<fusion_workspaces::Result<Option<Arc<WorkspaceDir>>>> {
+        let (agent, definition) = (&job.agent, &job.plan.workflow.definition);
+        if !uses_folder(definition, agent) {
+            return Ok(Ok(None));
+        }
+        let workspace = job.plan.workspace(agent.id)?;
         let (workspaces, uid) = (self.workspaces_of(workspace), workspace.process_uid);
         let name = job.agent.id.to_string();
         let opened = off_runtime(move || workspaces.open(&name, uid)).await?;
-        Ok(opened.map(|workspace| Arc::new(grants::bounded(workspace, &job.agent))))
+        Ok(opened.map(|workspace| Some(Arc::new(grants::bounded(workspace, agent)))))
     }
 
     async fn complete(
@@ -478,12 +484,12 @@ fn timed_out(step: &StepSpec) -> Failure {
 }
 
 async fn artifacts(
-    workspace: Arc<WorkspaceDir>,
+    workspace: Option<Arc<WorkspaceDir>>,
     globs: Vec<String>,
 ) -> Result<std::result::Result<Vec<String>, Failure>> {
-    if globs.is_empty() {
+    let Some(workspace) = workspace.filter(|_| !globs.is_empty()) else {
         return Ok(Ok(Vec::new()));
-    }
+    };
     let found = off_runtime(move || workspace.matching(&globs)).await?;
     Ok(found.map_err(|error| Failure {
         code: ErrorCode::InvalidInput,

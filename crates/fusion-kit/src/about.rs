@@ -11,7 +11,10 @@ impl About for LocalBackend {
     fn settings(&self) -> Vec<SettingView> {
         let mut settings = self.config().settings();
         for (name, flag) in [
-            ("FUSION_KIT_DATA_DIR", self.given_data_dir()),
+            (
+                "FUSION_KIT_DATA_DIR",
+                self.chosen_data_dir().map(|dir| dir.display().to_string()),
+            ),
             ("FUSION_SERVER", self.named_server().map(str::to_owned)),
         ] {
             let setting = settings.iter_mut().find(|setting| setting.name == name);

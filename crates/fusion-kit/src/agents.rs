@@ -22,7 +22,9 @@ use crate::backend::LocalBackend;
 use crate::problems;
 use crate::wiring::Engine;
 
-use find::{find_agent, find_project, no_agents, no_such_project};
+pub(crate) use find::{find_agent, no_agents};
+
+use find::{find_project, no_such_project};
 
 /// Standing agents that `terminate --all` ends in one go.
 const AT_ONCE: u32 = 10_000;

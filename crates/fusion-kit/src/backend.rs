@@ -58,10 +58,9 @@ impl LocalBackend {
         &self.config
     }
 
-    /// The data directory as it was named, if one was.
-    pub(crate) fn given_data_dir(&self) -> Option<String> {
-        let given = self.data_dir.as_ref()?;
-        Some(given.display().to_string())
+    /// The data directory that was chosen, as it was typed.
+    pub(crate) fn chosen_data_dir(&self) -> Option<&Path> {
+        self.data_dir.as_deref()
     }
 
     /// The server that was named, if one was.
@@ -109,8 +108,19 @@ impl LocalBackend {
         data_dir: &DataDir,
         registry: Arc<Registry>,
     ) -> Result<Engine, Problem> {
+        let location = wiring::location(&self.config, data_dir)?;
+        self.engine_at(data_dir, location, registry).await
+    }
+
+    /// The same with a store elsewhere.
+    pub(crate) async fn engine_at(
+        &self,
+        data_dir: &DataDir,
+        location: Location,
+        registry: Arc<Registry>,
+    ) -> Result<Engine, Problem> {
         let notices = Arc::clone(&self.notices);
-        Engine::open(&self.config, data_dir, registry, notices).await
+        Engine::open(&self.config, data_dir, location, registry, notices).await
     }
 
     /// Drives a run to its end and tells how it goes.

@@ -17,6 +17,10 @@ pub(crate) struct Config {
     pub(crate) base_url: Option<String>,
     /// `FUSION_API_KEY`: its key, when it wants one.
     pub(crate) base_url_key: Option<SecretString>,
+    /// `MOCK_URL`: the server that answers while `bench` measures.
+    pub(crate) mock_url: Option<String>,
+    /// `PG_URL`: the server on which `bench` makes a database.
+    pub(crate) pg_url: Option<SecretString>,
     /// `DATABASE_URL`: where everything is stored when not in the data directory.
     pub(crate) database_url: Option<SecretString>,
     /// `REDIS_URL`: the server that carries messages among processes, when there is one.
@@ -34,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) agents_at_once: Option<String>,
     /// `FUSION_UNRESPONSIVE_SECONDS`, as written: how long an agent at work may show no progress.
     pub(crate) unresponsive_seconds: Option<String>,
+    /// `FUSION_METRICS_SECONDS`, as written: how often what agents at work use is sampled.
+    pub(crate) metrics_seconds: Option<String>,
     /// `FUSION_RETENTION_DAYS`, as written: how long events and metrics are kept.
     pub(crate) retention_days: Option<String>,
     /// `API_HOST`: the address to serve at when `--host` does not name one.
@@ -170,6 +176,10 @@ impl Config {
             openrouter_key: get("OPENROUTER_API_KEY").map(SecretString::from),
             base_url: get("FUSION_BASE_URL"),
             base_url_key: get("FUSION_API_KEY").map(SecretString::from),
+            mock_url: environment("MOCK_URL").filter(|value| !value.is_empty()),
+            pg_url: environment("PG_URL")
+                .filter(|value| !value.is_empty())
+                .map(SecretString::from),
             database_url: get("DATABASE_URL").map(SecretString::from),
             redis_url: get("REDIS_URL").map(SecretString::from),
             redis_namespace: get("FUSION_REDIS_NAMESPACE"),
@@ -181,6 +191,7 @@ impl Config {
             retention_days: get("FUSION_RETENTION_DAYS"),
             agents_at_once: get("FUSION_AGENTS_AT_ONCE"),
             unresponsive_seconds: get("FUSION_UNRESPONSIVE_SECONDS"),
+            metrics_seconds: get("FUSION_METRICS_SECONDS"),
             api_host: get("API_HOST"),
             api_port: get("API_PORT"),
             api_allowed_hosts: get("API_ALLOWED_HOSTS"),

@@ -51,6 +51,9 @@ pub(crate) const LEASE: Duration = Duration::from_secs(10);
 /// Agents that work at once when nothing else is configured.
 const AGENTS_AT_ONCE: usize = 1_000;
 
+/// How often what agents at work use is sampled.
+const METRICS_SECONDS: u32 = 30;
+
 /// How long an agent at work may show no progress: a model may think for minutes.
 const UNRESPONSIVE_SECONDS: u32 = 5 * 60;
 
@@ -86,15 +89,16 @@ struct Opened {
 }
 
 impl Engine {
-    /// Takes the data directory, opens its store, and gives back what dead processes held.
+    /// Takes the data directory, opens the store at `location`, and gives back what dead processes held.
     pub(crate) async fn open(
         config: &Config,
         data_dir: &DataDir,
+        location: Location,
         registry: Arc<Registry>,
         notices: Arc<Notices>,
     ) -> Result<Self, Problem> {
         let owned = data_dir.own().await?;
-        match Self::open_owned(config, data_dir, registry, notices).await {
+        match Self::open_owned(config, data_dir, location, registry, notices).await {
             Ok(opened) => {
                 let engine = Self {
                     opened,
@@ -136,12 +140,12 @@ impl Engine {
     async fn open_owned(
         config: &Config,
         data_dir: &DataDir,
+        location: Location,
         registry: Arc<Registry>,
         notices: Arc<Notices>,
     ) -> Result<Opened, Problem> {
         let owners = owners(config)?;
         let launcher = launcher(config, data_dir)?;
-        let location = location(config, data_dir)?;
         let bus_place = BusPlace::of(config)?;
         let retention = retention(config)?;
         let (at_once, unresponsive) = working(config)?;
@@ -176,6 +180,7 @@ impl Engine {
             sweep: Duration::from_secs(1),
             at_once,
             unresponsive,
+            metrics: metrics(config)?,
             grace: grace(&location),
             retention,
             messages,
@@ -354,6 +359,14 @@ fn working(config: &Config) -> Result<(usize, Duration), Problem> {
         }),
         Duration::from_secs(silent.into()),
     ))
+}
+
+/// How often what agents at work use is sampled; 0 seconds never does it.
+fn metrics(config: &Config) -> Result<Option<Duration>, Problem> {
+    let seconds = config.metrics_seconds.as_deref();
+    let seconds = messages::bounded_number("FUSION_METRICS_SECONDS", seconds, 0..=86_400)?;
+    let seconds = seconds.unwrap_or(METRICS_SECONDS);
+    Ok((seconds > 0).then(|| Duration::from_secs(seconds.into())))
 }
 
 /// How old something half done must be before it is taken for left by a dead process. A file has one

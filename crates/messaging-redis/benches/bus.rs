@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 use fusion_messaging::{Bus, QueueLimits, Subject};
 use fusion_messaging_redis::{RedisBus, Settings};
 use fusion_testkit::{Redis, redis_binaries};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufStream};
+use tokio::net::TcpStream;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -67,12 +69,21 @@ async fn main() {
             ours / yardstick
         );
     }
-    let times = latency(&bus, &open(&server, 2)).await;
-    for (name, percent) in [("p50", 50), ("p99", 99)] {
-        let time = at(&times, percent).as_secs_f64() * 1_000.0;
+    // Others than the one before, which still hears the last of its own messages.
+    let (speaker, listener) = (open(&server, 2), open(&server, 3));
+    let (mut ours, mut bare) = (vec![], vec![]);
+    for _ in 0..ROUNDS {
+        ours.extend(latency(&speaker, &listener).await);
+        bare.extend(bare_latency(&server).await);
+    }
+    for (name, permille) in [("p50", 500), ("p99", 990), ("p99.9", 999)] {
+        let (ours, bare) = (at(&ours, permille), at(&bare, permille));
         println!(
-            "{:<58} {time:>9.3} ms",
-            format!("publish to handler of another bus, {name}")
+            "{:<58} {:>9.3} ms {:>9.3} ms {:>7.2}",
+            format!("publish to handler of another bus / bare sockets, {name}"),
+            ours.as_secs_f64() * 1_000.0,
+            bare.as_secs_f64() * 1_000.0,
+            ours.as_secs_f64() / bare.as_secs_f64()
         );
     }
 }
@@ -154,13 +165,76 @@ async fn latency(speaker: &RedisBus, listener: &RedisBus) -> Vec<Duration> {
     handler.await.unwrap()
 }
 
+/// The same way over two connections that nothing but this uses: what the machine and the server take.
+async fn bare_latency(server: &Redis) -> Vec<Duration> {
+    let mut speaker = Bare::connect(server).await;
+    let mut listener = Bare::connect(server).await;
+    listener.send("SUBSCRIBE bench.bare\r\n").await;
+    // A push of three parts: its head, then two texts of two lines, then a number.
+    for _ in 0..6 {
+        listener.line().await;
+    }
+    let start = Instant::now();
+    let handler = tokio::spawn(async move {
+        let mut times = Vec::new();
+        for _ in 0..SINGLE {
+            for _ in 0..6 {
+                listener.line().await;
+            }
+            let sent = listener.line().await;
+            let sent: u64 = sent.trim_end_matches('x').parse().unwrap();
+            times.push(start.elapsed() - Duration::from_nanos(sent));
+        }
+        times
+    });
+    let mut ticks = tokio::time::interval(Duration::from_millis(1));
+    for _ in 0..SINGLE {
+        ticks.tick().await;
+        let sent = start.elapsed().as_nanos().to_string();
+        let payload = format!("{sent:x<width$}", width = PAYLOAD + HEAD);
+        speaker
+            .send(&format!("PUBLISH bench.bare {payload}\r\n"))
+            .await;
+        speaker.line().await;
+    }
+    handler.await.unwrap()
+}
+
+/// A connection that speaks just as much of the protocol as is needed here
+/// (<https://redis.io/docs/latest/develop/reference/protocol-spec/>).
+struct Bare(BufStream<TcpStream>);
+
+impl Bare {
+    async fn connect(server: &Redis) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", server.port()))
+            .await
+            .unwrap();
+        stream.set_nodelay(true).unwrap();
+        let mut bare = Self(BufStream::new(stream));
+        bare.send(&format!("AUTH {}\r\n", server.password())).await;
+        assert_eq!(bare.line().await, "+OK");
+        bare
+    }
+
+    async fn send(&mut self, command: &str) {
+        self.0.write_all(command.as_bytes()).await.unwrap();
+        self.0.flush().await.unwrap();
+    }
+
+    async fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).await.unwrap();
+        line.trim_end().to_owned()
+    }
+}
+
 fn middle(mut rates: Vec<f64>) -> f64 {
     rates.sort_by(f64::total_cmp);
     rates[rates.len() / 2]
 }
 
-fn at(times: &[Duration], percent: usize) -> Duration {
+fn at(times: &[Duration], permille: usize) -> Duration {
     let mut sorted = times.to_vec();
     sorted.sort_unstable();
-    sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
+    sorted[(sorted.len() * permille / 1_000).min(sorted.len() - 1)]
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use fusion_core::{
     Agent, AgentId, AgentState, ProjectId, ProviderId, RunId, StateMachine, Timestamp, Workspace,
 };
-use fusion_persistence::{AgentFilter, AgentReader, Error, Result};
+use fusion_persistence::{AgentFilter, AgentReader, Error, Listeners, Result};
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::{Expr, SelectStatement};
 use sea_orm::{
@@ -166,26 +166,34 @@ impl Versioned for Agent {
 /// Runs in one statement: no more than there are jobs in a transaction.
 const RUNS_PER_LOOK: usize = 64;
 
-/// Refuses to go on when an agent of one of these runs listens to something.
-pub(crate) async fn expect_no_listeners(
+/// Refuses to go on unless just these agents listen in these runs.
+pub(crate) async fn expect_listeners(
     session: &mut impl Session,
-    runs: &BTreeSet<RunId>,
+    expected: &[&Listeners],
 ) -> failure::Result<()> {
-    let runs: Vec<Value> = runs.iter().map(|run| Value::from(run.uuid())).collect();
+    let runs: BTreeSet<RunId> = expected.iter().map(|one| one.run).collect();
+    let runs: Vec<RunId> = runs.into_iter().collect();
+    let mut found = Vec::new();
     for some in runs.chunks(RUNS_PER_LOOK) {
         let sql = format!(
             "SELECT {columns} FROM agents WHERE run_id IN ({runs})
-               AND message_subscriptions <> '[]' AND state <> 'terminated' LIMIT 1",
+               AND message_subscriptions <> '[]' AND state <> 'terminated'",
             columns = columns::<table::Entity>().join(", "),
             runs = places(1, some.len()),
         );
-        let look = Statement::from_sql_and_values(session.backend(), sql, some.to_vec());
-        let listeners = session
+        let values = some.iter().map(|run| Value::from(run.uuid()));
+        let look = Statement::from_sql_and_values(session.backend(), sql, values);
+        let rows = session
             .rows::<table::Entity>("look for listeners", look)
             .await?;
-        if let Some(run) = listeners.into_iter().find_map(|agent| agent.run_id) {
-            let run = RunId::from_uuid(run);
-            return Err(Error::Heard { run }.into());
+        for row in rows {
+            found.push(Agent::from_row(row)?);
+        }
+    }
+    for one in expected {
+        let of_run = found.iter().filter(|agent| agent.run_id == Some(one.run));
+        if Listeners::among(one.run, of_run) != **one {
+            return Err(Error::Heard { run: one.run }.into());
         }
     }
     Ok(())

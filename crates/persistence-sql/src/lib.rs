@@ -33,6 +33,7 @@ mod providers;
 mod prune;
 mod readers;
 mod runs;
+mod scratch;
 mod session;
 mod sqlite;
 mod store;
@@ -48,4 +49,5 @@ mod writer;
 
 pub use location::{Durability, Location, ServerUrl};
 pub use migrations::SchemaState;
+pub use scratch::Scratch;
 pub use store::SqlStore;

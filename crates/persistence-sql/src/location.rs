@@ -22,6 +22,16 @@ pub enum Durability {
 pub struct ServerUrl(String);
 
 impl ServerUrl {
+    pub(crate) const fn new(url: String) -> Self {
+        Self(url)
+    }
+
+    /// The URL as it was given, with its password: for another program, not to be shown.
+    #[must_use]
+    pub fn with_password(&self) -> &str {
+        &self.0
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

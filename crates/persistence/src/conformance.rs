@@ -76,6 +76,7 @@ macro_rules! store_conformance {
             a_queued_task_is_not_written_under_a_fence,
             a_failing_batch_does_not_disturb_its_neighbours,
             a_batch_that_expects_nobody_to_listen_is_refused_when_one_does,
+            a_batch_to_those_who_listen_is_refused_when_others_do,
             events_are_dense_and_in_order_of_the_commits,
             usage_booked_by_many_adds_up,
             releasing_a_task_readies_its_successors,

@@ -103,8 +103,8 @@ pub enum Error {
         /// How many may wait.
         limit: u32,
     },
-    /// Agents of the run listen, which the writer did not expect: decide again, with a message to them.
-    #[error("agents of run {run} listen to what happens in it")]
+    /// Others listen in the run than the writer thought: decide again, with a message to them.
+    #[error("other agents of run {run} than expected listen to what happens in it")]
     Heard {
         /// The run.
         run: RunId,

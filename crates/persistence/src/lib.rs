@@ -31,5 +31,6 @@ pub use reader::{
 };
 pub use repository::{Repository, WriteRepository};
 pub use store::{
-    Batch, Claim, Claimed, Committed, Fence, Guard, Idempotency, Lease, Prune, Remembered, Store,
+    Batch, Claim, Claimed, Committed, Fence, Guard, Idempotency, Lease, Listeners, Prune,
+    Remembered, Store,
 };

@@ -1,10 +1,13 @@
 //! Writing: the one door.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fusion_core::{Agent, AgentId, Decision, NewEvent, NodeId, RunId, Task, TaskId, Timestamp};
+use fusion_core::{
+    Agent, AgentId, AgentState, Decision, NewEvent, NodeId, RunId, Task, TaskId, Timestamp,
+};
 use serde_json::Value;
 
 use crate::{Reader, Result};
@@ -58,6 +61,30 @@ pub struct Remembered {
     pub answer: Value,
 }
 
+/// Who listens in a run, as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listeners {
+    /// The run.
+    pub run: RunId,
+    /// The subscriptions of each of its agents that has any and has not ended.
+    pub patterns: BTreeMap<AgentId, Vec<String>>,
+}
+
+impl Listeners {
+    /// Those of these agents of a run who listen.
+    pub fn among<'a>(run: RunId, agents: impl IntoIterator<Item = &'a Agent>) -> Self {
+        let listens = |agent: &&Agent| {
+            agent.state != AgentState::Terminated && !agent.message_subscriptions.is_empty()
+        };
+        let listeners = agents.into_iter().filter(listens);
+        let patterns = listeners.map(|agent| (agent.id, agent.message_subscriptions.clone()));
+        Self {
+            run,
+            patterns: patterns.collect(),
+        }
+    }
+}
+
 /// What is written together or not at all.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
@@ -65,8 +92,8 @@ pub struct Batch {
     pub guard: Guard,
     /// Refuse everything when this was written before.
     pub idempotency: Option<Idempotency>,
-    /// Refuse everything when an agent of this run that has not ended listens to something.
-    pub unheard: Option<RunId>,
+    /// Refuse everything unless just these agents listen.
+    pub listeners: Option<Listeners>,
     /// Rows, events and what to publish.
     pub decision: Decision,
 }
@@ -78,7 +105,7 @@ impl Batch {
         Self {
             guard,
             idempotency: None,
-            unheard: None,
+            listeners: None,
             decision,
         }
     }
@@ -99,8 +126,18 @@ impl Batch {
     /// otherwise, and to decide again.
     #[must_use]
     pub fn unheard_in(self, run: RunId) -> Self {
+        self.heard_by(Listeners {
+            run,
+            patterns: BTreeMap::new(),
+        })
+    }
+
+    /// The same batch, from who tells something to those who listen: to be told when others do, and to
+    /// decide again.
+    #[must_use]
+    pub fn heard_by(self, listeners: Listeners) -> Self {
         Self {
-            unheard: Some(run),
+            listeners: Some(listeners),
             ..self
         }
     }
@@ -193,8 +230,8 @@ pub struct Prune {
 /// - Events and messages get dense, rising `seq` in the order of the commits, each in its own log.
 /// - A batch that sends a message to an agent for whom as many wait as may is refused with
 ///   `InboxFull`, however many send at once.
-/// - A batch that is to be unheard in a run is refused with `Heard` when one of its agents listens: one
-///   whose subscription told an event before those of the batch, however many commit at once.
+/// - A batch that names who listens in a run is refused with `Heard` when others do: who subscribed, or
+///   gave it up, with an event before those of the batch, however many commit at once.
 /// - A settlement ends each delivery once, and tells only of those that it ended.
 /// - A batch that fails does not disturb those that are committed at the same time.
 /// - `claim_task` gives one task to one agent only, however many ask at once; the claimed

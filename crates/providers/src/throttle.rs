@@ -16,7 +16,7 @@ use share::{Bounced, Share};
 /// How much may be under way at one provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ThrottleOptions {
-    /// Calls at the same time; at least 1. 32 by default.
+    /// Calls at the same time; at least 1. 1,000 by default: as many as agents work at once.
     pub max_concurrent: usize,
     /// Calls and tokens in any 60 seconds. No limit by default.
     pub rate: RateLimits,
@@ -25,7 +25,7 @@ pub struct ThrottleOptions {
 impl Default for ThrottleOptions {
     fn default() -> Self {
         Self {
-            max_concurrent: 32,
+            max_concurrent: 1_000,
             rate: RateLimits::default(),
         }
     }

@@ -47,11 +47,84 @@ pub(crate) fn enter_dir(
     };
     let dir = open_dir(parent, name)?;
     if made {
+        fail::fail_point!("workspaces::folder_made", |_| std::process::abort());
         // The umask may have taken rights away.
         fchmod(&dir, Mode::RWXU)?;
         give(&dir, uid)?;
     }
     Ok((dir, made))
+}
+
+/// The same, made in `drafts` and moved to its place when it belongs to `uid`: a death on the way
+/// leaves no folder there that the agent can't use.
+pub(crate) fn enter_dir_by(
+    drafts: impl Fn() -> io::Result<OwnedFd>,
+    parent: &OwnedFd,
+    name: &str,
+    uid: Option<u32>,
+) -> io::Result<OwnedFd> {
+    match open_dir(parent, name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        found => return found,
+    }
+    let drafts = drafts()?;
+    let draft = DraftDir::make(&drafts, uid)?;
+    let flags = RenameFlags::NOREPLACE;
+    match renameat_with(&drafts, &draft.name, parent, name, flags) {
+        // Somebody else made it meanwhile.
+        Err(Errno::EXIST) => {}
+        // Not every file system can do that.
+        Err(Errno::INVAL | Errno::NOSYS) => return Ok(enter_dir(parent, name, uid)?.0),
+        placed => placed?,
+    }
+    open_dir(parent, name)
+}
+
+/// A new folder that has no name yet under which anyone looks for it. It goes with this value,
+/// unless it was moved away.
+struct DraftDir<'a> {
+    folder: &'a OwnedFd,
+    name: String,
+}
+
+impl<'a> DraftDir<'a> {
+    /// With mode 0700, of this user.
+    fn make(folder: &'a OwnedFd, uid: Option<u32>) -> io::Result<Self> {
+        let name = free_name(|name| mkdirat(folder, name, Mode::RWXU))?.0;
+        let draft = Self { folder, name };
+        let dir = open_dir(folder, &draft.name)?;
+        fail::fail_point!("workspaces::folder_made", |_| std::process::abort());
+        // The umask may have taken rights away.
+        fchmod(&dir, Mode::RWXU)?;
+        give(&dir, uid)?;
+        Ok(draft)
+    }
+}
+
+impl Drop for DraftDir<'_> {
+    fn drop(&mut self) {
+        match unlinkat(self.folder, &self.name, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => {
+                tracing::warn!(folder = self.name, %error, "can't remove an unfinished folder");
+            }
+        }
+    }
+}
+
+/// Takes the first name for something unfinished that nothing has.
+fn free_name<T>(take: impl Fn(&str) -> Result<T, Errno>) -> io::Result<(String, T)> {
+    for number in 0..DRAFT_NAMES {
+        let name = format!(".fusion-draft-{number}");
+        match take(&name) {
+            Ok(taken) => return Ok((name, taken)),
+            Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(io::Error::other(
+        "the folder is full of unfinished files named .fusion-draft-*",
+    ))
 }
 
 /// Everything that is directly in a folder, in no order.
@@ -147,24 +220,14 @@ impl<'a> Draft<'a> {
     pub(crate) fn create(folder: BorrowedFd<'a>) -> io::Result<Self> {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        for number in 0..DRAFT_NAMES {
-            let name = format!(".fusion-draft-{number}");
-            match openat(folder, &name, flags, Mode::RUSR | Mode::WUSR) {
-                Ok(file) => {
-                    return Ok(Self {
-                        folder,
-                        name,
-                        file: file.into(),
-                        placed: false,
-                    });
-                }
-                Err(Errno::EXIST) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(io::Error::other(
-            "the folder is full of unfinished files named .fusion-draft-*",
-        ))
+        let mode = Mode::RUSR | Mode::WUSR;
+        let (name, file) = free_name(|name| openat(folder, name, flags, mode))?;
+        Ok(Self {
+            folder,
+            name,
+            file: file.into(),
+            placed: false,
+        })
     }
 }
 

@@ -16,7 +16,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, statat};
 use rustix::io::Errno;
 
-use crate::descriptor::{Draft, enter_dir, open_dir};
+use crate::descriptor::{Draft, enter_dir_by, open_dir};
 use crate::workspace::make_drafts;
 use crate::{Error, Result, WorkspaceDir};
 use guard::RelativePath;
@@ -188,8 +188,9 @@ impl WorkspaceDir {
     fn make_folders(&self, target: &RelativePath, folders: &[String]) -> Result<OwnedFd> {
         let mut parent = open_dir(self.dir(), ".").map_err(target.failed("write"))?;
         for folder in folders {
-            parent = match enter_dir(&parent, folder, self.uid()) {
-                Ok((dir, _)) => dir,
+            let drafts = || make_drafts(self.dir(), self.uid());
+            parent = match enter_dir_by(drafts, &parent, folder, self.uid()) {
+                Ok(dir) => dir,
                 Err(error) => {
                     let kind = statat(&parent, folder.as_str(), AtFlags::SYMLINK_NOFOLLOW)
                         .map(|stat| EntryKind::of(FileType::from_raw_mode(stat.st_mode)));

@@ -10,7 +10,6 @@
 
 mod first;
 mod room;
-mod tree;
 
 use std::env::args_os;
 use std::fs::{self, File};
@@ -32,6 +31,7 @@ use rustix::thread::set_no_new_privs;
 use crate::process::wire::{self, Answer, Report, Request, Word};
 use crate::sandbox::namespaces::{self, Missing};
 use crate::sandbox::{Policy, Resource, Sandbox, SandboxReport};
+use crate::tree::{self, Spent};
 use room::Room;
 
 /// How often dead orphans are collected, and memory is looked at, while the command runs.
@@ -77,8 +77,12 @@ fn supervise() -> io::Result<()> {
     };
     let answer = hold(&request, streams, &mut lifeline);
     kill_all()?;
+    let answer = Answer {
+        spent: Spent::here(),
+        ..answer?
+    };
     let mut control = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    control.write_all(&serde_json::to_vec(&answer?)?)
+    control.write_all(&serde_json::to_vec(&answer)?)
 }
 
 /// Makes this process one that nothing can slip into or away from.
@@ -115,13 +119,12 @@ fn stdin_of(input: &str) -> io::Result<OwnedFd> {
 /// Runs the command to its end, or to the end of the life line.
 fn hold(request: &Request, streams: Streams, lifeline: &mut File) -> io::Result<Answer> {
     if request.uid.unwrap_or_else(|| geteuid().as_raw()) == 0 {
-        return Ok(Answer {
-            sandbox: SandboxReport::nothing(Sandbox::On, "nothing was started"),
-            report: Report::NotStarted {
-                errno: None,
-                message: "agents never run as root".to_owned(),
-            },
-        });
+        let report = Report::NotStarted {
+            errno: None,
+            message: "agents never run as root".to_owned(),
+        };
+        let nothing = SandboxReport::nothing(Sandbox::On, "nothing was started");
+        return Ok(Answer::new(nothing, report));
     }
     match &request.policy {
         Some(policy) => sandboxed(request, policy, streams, lifeline),
@@ -140,10 +143,7 @@ fn sandboxed(
     if policy.no_namespaces.is_none()
         && let Err(missing) = namespaces::enter()
     {
-        return Ok(Answer {
-            sandbox: nothing(),
-            report: without_namespaces(missing),
-        });
+        return Ok(Answer::new(nothing(), without_namespaces(missing)));
     }
     hide()?;
     let (ours, theirs) = UnixStream::pair()?;
@@ -166,10 +166,7 @@ fn sandboxed(
         (Err(error), _) if heard.end.is_none() => not_started(&error),
         (_, ended) => outcome(ended, &heard, policy.no_namespaces.is_none()),
     };
-    Ok(Answer {
-        sandbox: heard.sandbox.unwrap_or_else(nothing),
-        report,
-    })
+    Ok(Answer::new(heard.sandbox.unwrap_or_else(nothing), report))
 }
 
 /// What became of the command whose first process ended like this.
@@ -249,10 +246,8 @@ fn open(request: &Request, streams: Streams, lifeline: &mut File) -> io::Result<
         Ok(child) => watch(Pid::from_child(&child), lifeline, None)?,
         Err(error) => not_started(&error),
     };
-    Ok(Answer {
-        sandbox: SandboxReport::nothing(Sandbox::Off, "switched off"),
-        report,
-    })
+    let sandbox = SandboxReport::nothing(Sandbox::Off, "switched off");
+    Ok(Answer::new(sandbox, report))
 }
 
 /// The command itself, with its environment and streams.

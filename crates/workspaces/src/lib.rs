@@ -21,6 +21,7 @@ mod helper;
 mod owners;
 mod process;
 mod sandbox;
+mod tree;
 mod workspace;
 
 pub use error::{Error, Result};
@@ -30,6 +31,6 @@ pub use files::{
 };
 pub use helper::helper_main;
 pub use owners::{Owners, choose_uid};
-pub use process::{Command, Exit, Finished, Launcher, Program};
+pub use process::{Command, Consumed, Custody, Exit, Finished, Launcher, Program};
 pub use sandbox::{Grants, Layer, LayerName, Limits, Resource, Sandbox, SandboxReport};
 pub use workspace::{Archive, Options, Prepared, Scratch, Usage, WorkspaceDir, Workspaces};

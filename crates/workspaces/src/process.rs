@@ -6,6 +6,7 @@
 //! that came of the command before it reports. So nothing survives a timeout, a cancellation,
 //! a dropped future, or the death of this process.
 
+mod custody;
 mod granted;
 mod held;
 mod output;
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::sandbox::folders::Withheld;
 use crate::{Error, Grants, Limits, Resource, Result, Sandbox, SandboxReport, Usage, WorkspaceDir};
+pub use custody::{Consumed, Custody};
 use granted::Variables;
 use held::{Ended, Helper, Lifeline};
 use output::Output;
@@ -109,6 +111,7 @@ pub struct Launcher {
     grants: Grants,
     withheld: Withheld,
     variables: Variables,
+    custody: Custody,
     /// Why this machine has no namespaces, once that was found out.
     no_namespaces: Arc<OnceLock<String>>,
 }
@@ -125,6 +128,7 @@ impl Launcher {
             grants: Grants::default(),
             withheld: Withheld::default(),
             variables: Variables::none(),
+            custody: Custody::default(),
             no_namespaces: Arc::default(),
         }
     }
@@ -164,6 +168,13 @@ impl Launcher {
         find: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
         self.variables = Variables(Arc::new(find));
+        self
+    }
+
+    /// Counts what commands use.
+    #[must_use]
+    pub fn counted(mut self, custody: Custody) -> Self {
+        self.custody = custody;
         self
     }
 
@@ -248,7 +259,7 @@ impl Launcher {
                 | Report::OverLimit { .. }
                 | Report::Stopped => Ok(answer.sandbox),
             },
-            Ended::Reported(None) | Ended::Stopped(_) | Ended::Stuck => {
+            Ended::Reported(None) | Ended::Stopped(..) | Ended::Stuck => {
                 Err(Error::HelperLost { program })
             }
         }
@@ -273,7 +284,7 @@ impl Launcher {
         let mut is_full = false;
         let (ended, mut output) = if cancel.is_cancelled() {
             let output = Output::new(0, u64::MAX);
-            (Ended::Stopped(Exit::Cancelled), output)
+            (Ended::Stopped(Exit::Cancelled, None), output)
         } else {
             let used = self.used(dir).await;
             is_full = used.is_some_and(|used| used.is_over(dir.quota()));
@@ -340,7 +351,11 @@ impl Launcher {
             let request = self.request(attempt, no_namespaces);
             let request = wire::encode(&request).map_err(failed)?;
             let helper = self.start(dir, streams).map_err(failed)?;
+            let counted = self.custody.begin(helper.child.id());
             let ended = helper.hold(request, stop, &mut output).await;
+            if let Some((counted, spent)) = counted.zip(ended.spent()) {
+                counted.end(spent);
+            }
             if let Ended::Reported(Some(answer)) = &ended
                 && let Report::NoNamespaces { why } = &answer.report
                 && has_tried
@@ -434,7 +449,7 @@ fn exit_of(ended: Ended, program: String) -> Result<(Exit, Option<SandboxReport>
     let answer = match ended {
         Ended::Reported(Some(answer)) => answer,
         Ended::Reported(None) => return Err(Error::HelperLost { program }),
-        Ended::Stopped(exit) => return Ok((exit, None)),
+        Ended::Stopped(exit, _) => return Ok((exit, None)),
         Ended::Stuck => return Err(Error::NotEnded { program }),
     };
     let exit = match answer.report {

@@ -44,7 +44,10 @@ async fn in_workspace(
     place: &Place<'_>,
     work: impl FnOnce(&WorkspaceDir) -> Result<ToolOutcome, fusion_workspaces::Error> + Send + 'static,
 ) -> ToolOutcome {
-    let workspace = Arc::clone(&place.workspace);
+    let workspace = match place.workspace() {
+        Ok(workspace) => Arc::clone(workspace),
+        Err(told) => return ToolOutcome::refused(told),
+    };
     match tokio::task::spawn_blocking(move || work(&workspace)).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(error)) => ToolOutcome::refused(error_chain(&error)),

@@ -110,7 +110,7 @@ impl Tool for RunCommand {
                 ..
             }) => Err(Stopped),
             Ok(finished) => Ok(outcome(&finished)),
-            Err(error) => Ok(ToolOutcome::refused(error_chain(&error))),
+            Err(told) => Ok(ToolOutcome::refused(told)),
         }
     }
 }
@@ -126,11 +126,11 @@ fn command(program: Program, timeout: Duration) -> Command {
     }
 }
 
-async fn run(command: &Command, place: &Place<'_>) -> fusion_workspaces::Result<Finished> {
-    place
-        .launcher
-        .run(&place.workspace, command, &place.cancel)
-        .await
+/// Runs a command; an error is told in words.
+async fn run(command: &Command, place: &Place<'_>) -> Result<Finished, String> {
+    let workspace = place.workspace()?;
+    let finished = place.launcher.run(workspace, command, &place.cancel).await;
+    finished.map_err(|error| error_chain(&error))
 }
 
 fn outcome(finished: &Finished) -> ToolOutcome {
@@ -185,7 +185,7 @@ pub(crate) async fn verify(
                 ..
             }) => continue,
             Ok(finished) => outcome(&finished).content,
-            Err(error) => error_chain(&error),
+            Err(told) => told,
         };
         return Ok(CheckOutcome {
             passed: false,

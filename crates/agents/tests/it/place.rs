@@ -108,7 +108,7 @@ impl Place {
         let helper = vec!["/bin/sh".into(), "-c".into(), HELPER.into(), starts];
         let runtime = Runtime {
             provider: Arc::<Model>::clone(model),
-            workspace: Arc::clone(&self.workspace),
+            workspace: Some(Arc::clone(&self.workspace)),
             launcher: Launcher::new(helper),
             web: Arc::new(Pages),
             clock: Arc::new(Midnight),

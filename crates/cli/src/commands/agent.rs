@@ -125,12 +125,22 @@ async fn list(
         let list = AgentList { agents };
         session.print_rows(&list, &list.agents)?;
     } else if agents.is_empty() {
-        let spawn = session.command("agent spawn --name NAME --provider PROVIDER --model MODEL");
-        session.tell(&format!("no such agents; make one with: {spawn}\n"));
+        session.tell(&none(&query, session));
     } else {
         session.print(&report::list(&agents, session))?;
     }
     Ok(Exit::Done)
+}
+
+/// Says that there is none, and what else there may be.
+fn none(query: &AgentQuery, session: &Session<'_>) -> String {
+    let spawn = session.command("agent spawn --name NAME --provider PROVIDER --model MODEL");
+    let is_narrow = !query.states.is_empty() || query.run.is_some() || query.project.is_some();
+    if query.all || is_narrow {
+        return format!("no such agents; make one with: {spawn}\n");
+    }
+    let all = session.command("agent list --all");
+    format!("no agent lives; see those that have ended with: {all}\nmake one with: {spawn}\n")
 }
 
 async fn terminate(
@@ -190,7 +200,7 @@ struct Lines<'a> {
 impl Log for Lines<'_> {
     fn entry(&mut self, entry: &AgentLogEntry) -> Result<ControlFlow<()>, Problem> {
         if self.session.is_machine() {
-            self.session.stream_value(entry)
+            self.session.stream_json(entry)
         } else {
             self.session.stream(&report::line(entry, self.session))
         }
@@ -212,7 +222,7 @@ async fn send(
     match &sent.result {
         Some(run) if !session.is_machine() => conclude(run, session),
         Some(run) => {
-            session.print_value(&sent)?;
+            session.print_json(&sent)?;
             Ok(super::run::exit_of(run))
         }
         None => answer(&sent, report::sent, session),

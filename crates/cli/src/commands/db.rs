@@ -71,7 +71,7 @@ pub(super) fn answer<T: Serialize>(
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
     if session.is_machine() {
-        session.print_value(report)?;
+        session.print_json(report)?;
     } else {
         session.print(&text(report, session))?;
     }

@@ -63,7 +63,7 @@ struct Lines<'a> {
 impl EventSink for Lines<'_> {
     fn event(&mut self, event: &api::Event) -> Result<ControlFlow<()>, Problem> {
         if self.session.is_machine() {
-            self.session.stream_value(event)
+            self.session.stream_json(event)
         } else {
             self.session.stream(&report::line(event, self.session))
         }

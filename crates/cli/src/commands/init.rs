@@ -62,7 +62,7 @@ pub(crate) fn init(init: &InitArgs, session: &Session<'_>) -> Result<Exit, Probl
     ));
     if session.is_machine() {
         let names: Vec<String> = made.iter().map(|path| path.display().to_string()).collect();
-        session.print_value(&json!({ "files": names, "next": next }))?;
+        session.print_json(&json!({ "files": names, "next": next }))?;
         return Ok(Exit::Done);
     }
     let mut text = String::new();

@@ -117,7 +117,7 @@ struct Lines<'a> {
 impl Tail for Lines<'_> {
     fn message(&mut self, message: &MessageView) -> Result<ControlFlow<()>, Problem> {
         if self.session.is_machine() {
-            self.session.stream_value(message)
+            self.session.stream_json(message)
         } else {
             self.session.stream(&report::line(message, self.session))
         }

@@ -77,7 +77,7 @@ pub(crate) async fn show(
 ) -> Result<Exit, Problem> {
     let run = backend.show_run(show.run.as_deref()).await?;
     if session.is_machine() {
-        session.print_value(&run)?;
+        session.print_json(&run)?;
     } else {
         session.print(&report::detail(&run, session))?;
     }
@@ -105,7 +105,7 @@ pub(super) fn conclude(run: &RunDetail, session: &Session<'_>) -> Result<Exit, P
         Exit::Done | Exit::Held(_) => {}
     }
     if session.is_machine() {
-        session.print_value(run)?;
+        session.print_json(run)?;
     } else if exit != Exit::Interrupted {
         session.print(&report::result(run, session))?;
     }

@@ -94,7 +94,7 @@ async fn call(
     })?;
     let answer = backend.call_tool(name, input, folder(call)).await?;
     if session.is_machine() {
-        session.print_value(&answer)?;
+        session.print_json(&answer)?;
     } else {
         session.print(&format!("{}\n", clean(&answer.content)))?;
     }
@@ -148,7 +148,7 @@ async fn lines(
                 },
             },
         };
-        session.print_value(&answer)?;
+        session.print_json(&answer)?;
     }
     Ok(Exit::Done)
 }

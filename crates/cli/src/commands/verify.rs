@@ -16,7 +16,7 @@ pub(crate) async fn verify(
 ) -> Result<Exit, Problem> {
     let report = backend.verify(verify.online).await?;
     if session.is_machine() {
-        session.print_value(&report)?;
+        session.print_json(&report)?;
     } else {
         session.print(&database::verification(&report, session))?;
     }

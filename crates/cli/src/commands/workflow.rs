@@ -18,7 +18,7 @@ pub(crate) async fn validate(
 ) -> Result<Exit, Problem> {
     let workflow = backend.validate_workflow(&validate.file).await?;
     if session.is_machine() {
-        session.print_value(&workflow)?;
+        session.print_json(&workflow)?;
     } else {
         let file = validate.file.to_string_lossy();
         session.print(&summary(&workflow, &file, session))?;

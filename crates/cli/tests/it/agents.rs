@@ -140,20 +140,25 @@ async fn agents_are_shown_with_their_true_state() {
     check_snapshot("agent-get.txt", &said.out);
     let said = fusion_kit("agent get writer --json", &answering(detail())).await;
     assert_eq!(serde_json::from_str::<Value>(&said.out).unwrap(), detail());
-    let none = fusion_kit(
-        "agent list --data-dir d",
-        &answering(json!({ "agents": [] })),
-    )
-    .await;
-    let wanted = Ended {
-        code: 0,
-        out: String::new(),
-        err:
-            "no such agents; make one with: fusion-kit agent spawn --name NAME --provider PROVIDER \
-              --model MODEL --data-dir d\n"
-                .to_owned(),
-    };
-    assert_eq!(none, wanted);
+    let make = "make one with: fusion-kit agent spawn --name NAME --provider PROVIDER --model MODEL \
+                --data-dir d\n";
+    let ended = "no agent lives; see those that have ended with: fusion-kit agent list --all \
+                 --data-dir d\n";
+    for (line, err) in [
+        ("agent list --data-dir d", format!("{ended}{make}")),
+        (
+            "agent list --all --data-dir d",
+            format!("no such agents; {make}"),
+        ),
+    ] {
+        let none = fusion_kit(line, &answering(json!({ "agents": [] }))).await;
+        let wanted = Ended {
+            code: 0,
+            out: String::new(),
+            err,
+        };
+        assert_eq!(none, wanted);
+    }
 }
 
 #[tokio::test]

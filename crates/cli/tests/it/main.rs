@@ -5,6 +5,8 @@ mod agents;
 #[cfg(test)]
 mod args;
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
 mod database;
 #[cfg(test)]
 mod deploy;

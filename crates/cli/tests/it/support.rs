@@ -1,6 +1,7 @@
 //! A backend that answers from memory, streams that are buffers, and sample runs.
 
 mod agents;
+mod bench;
 mod messages;
 mod providers;
 mod records;

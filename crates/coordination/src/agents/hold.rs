@@ -52,6 +52,9 @@ impl Coordinator {
                 break agent;
             }
         };
+        if let Some(run) = run_of(&self.open_tasks(&resumed).await?) {
+            self.hint_run(run);
+        }
         if resumed.is_standing() {
             self.take_up_mail(id).await?;
         }

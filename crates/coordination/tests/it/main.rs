@@ -23,6 +23,8 @@ mod lost_calls;
 #[cfg(test)]
 mod lost_hints;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod models;
 #[cfg(test)]
 mod standing;

@@ -86,6 +86,7 @@ impl World {
             sweep: Duration::from_millis(200),
             at_once: 100,
             unresponsive: Duration::from_mins(5),
+            metrics: None,
             grace: Duration::ZERO,
             retention: None,
             messages: MessageLimits::default(),

@@ -83,7 +83,8 @@ impl Orphans<'_> {
     }
 
     fn goes_back(&self, task: &Task) -> bool {
-        task.is_for_anybody() && task.attempts == 0 && self.somebody_can(task)
+        let is_begun = task.state == TaskState::Running || task.attempts > 0;
+        task.is_for_anybody() && !is_begun && self.somebody_can(task)
     }
 
     fn somebody_can(&self, task: &Task) -> bool {

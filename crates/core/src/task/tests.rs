@@ -421,6 +421,11 @@ fn what_was_not_begun_goes_to_who_can_do_it_and_the_rest_ends_with_its_agent() {
     // At work: it fails, and with it what needs it.
     let after = after_the_end(&left_behind(Running), &[colleague()]);
     assert_eq!(after, [(Failed, None, true), bound, pooled, doomed]);
+    // By its state, whatever its count says.
+    let mut working = left_behind(Running);
+    working[0].attempts = 0;
+    let after = after_the_end(&working, &[colleague()]);
+    assert_eq!(after, [(Failed, None, true), bound, pooled, doomed]);
     // Begun once and given back: the work on it lies in the agent's workspace.
     let mut begun = left_behind(Queued);
     begun[0].attempts = 1;

@@ -132,7 +132,7 @@ pub(crate) fn no_such_agent(searched: &Searched, text: &str, known: &[AgentSumma
 }
 
 /// There is nothing at all yet.
-pub(super) fn no_agents() -> Problem {
+pub(crate) fn no_agents() -> Problem {
     Problem::new(ProblemKind::NotFound, "there are no agents yet").with_help(
         "make one with: fusion-kit agent spawn --name NAME --provider PROVIDER --model MODEL",
     )

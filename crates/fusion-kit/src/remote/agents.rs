@@ -1,16 +1,19 @@
 //! Agents of a server.
 
+use std::time::Duration;
+
 use fusion_api_types::api::{self, AgentAction};
 use fusion_api_types::{
     AgentDetail, AgentLeft, AgentList, AgentLogEntry, AgentSent, AgentSummary, AgentsEnded,
     JournalView, Problem, ProblemKind,
 };
 use fusion_cli::{AgentQuery, NewAgents};
-use fusion_core::{AgentId, AgentSpec, AgentState, ProjectId};
+use fusion_core::{AgentId, AgentSpec, AgentState, Clock, ProjectId};
 use serde_json::Value;
 
 use super::{PREFIX_SEARCH, Remote};
 use crate::agents::find::{Searched, begins, meant, no_such_agent, no_such_project, parsed};
+use crate::system::SystemClock;
 
 /// What a message to an agent is, when `agent send` sends it.
 const MESSAGE_TYPE: &str = "message";
@@ -180,6 +183,26 @@ impl Remote {
             .into_iter()
             .map(|entry| (entry.id.clone(), log_entry(entry)))
             .collect())
+    }
+
+    /// What an agent used, the newest samples first.
+    pub(crate) async fn agent_metrics(
+        &self,
+        agent: &str,
+        since: Option<Duration>,
+        limit: u32,
+    ) -> Result<api::AgentMetrics, Problem> {
+        let id = self.find_agent(agent).await?.id;
+        let ago = |time| {
+            let time = chrono::Duration::from_std(time).ok()?;
+            SystemClock.now().checked_sub_signed(time)
+        };
+        let mut asked = vec![("limit", limit.to_string())];
+        let since = since.and_then(ago);
+        asked.extend(since.map(|since| ("since", since.to_rfc3339())));
+        self.client
+            .get(&format!("/agents/{id}/metrics"), &asked)
+            .await
     }
 
     pub(crate) async fn send_to_agent(

@@ -2,7 +2,7 @@
 
 mod access;
 mod agents;
-mod client;
+pub(crate) mod client;
 mod commands;
 mod events;
 mod fuzz;
@@ -12,4 +12,5 @@ mod runs;
 mod storm;
 mod through;
 mod tree;
+mod upkeep;
 mod writes;

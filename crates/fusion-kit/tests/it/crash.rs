@@ -303,6 +303,27 @@ async fn a_command_is_never_repeated_and_a_lost_outcome_is_told() {
     );
 }
 
+/// As root a new folder belongs to root for a moment: a death then must not leave one that its agent
+/// can't use.
+#[tokio::test]
+async fn a_death_while_a_folder_is_made_leaves_none_that_its_agent_can_not_use() {
+    let wanted = undisturbed(&example(), EXAMPLE).await;
+    let mut deaths = 0;
+    for passing in 0..LIMIT {
+        let (project, point) = (example(), "workspaces::folder_made");
+        if die_at(&project, &["run", EXAMPLE, "--quiet"], point, passing)
+            .await
+            .is_none()
+        {
+            break;
+        }
+        deaths += 1;
+        go_on(&project, EXAMPLE).await;
+        assert_eq!(result(&project).await, wanted, "death at passing {passing}");
+    }
+    assert!((10..LIMIT).contains(&deaths), "it died {deaths} times");
+}
+
 #[tokio::test]
 async fn many_deaths_of_one_run_lose_nothing() {
     let wanted = undisturbed(&example(), EXAMPLE).await;

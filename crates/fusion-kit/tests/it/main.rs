@@ -7,6 +7,8 @@ mod api;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
 mod budgets;
 #[cfg(test)]
 mod bus;
@@ -31,9 +33,13 @@ mod interruption;
 #[cfg(test)]
 mod isolation;
 #[cfg(test)]
+mod kill_storm;
+#[cfg(test)]
 mod live_answers;
 #[cfg(test)]
 mod messages;
+#[cfg(test)]
+mod metrics;
 #[cfg(test)]
 mod model_server;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A job of the writer: what a caller wants, and what came of it.
 
-use fusion_core::{AgentId, Change, Decision, NewEvent, NewOutboxEntry, RunId};
-use fusion_persistence::{Batch, Claim, Claimed, Committed, Lease, Prune, Result};
+use fusion_core::{AgentId, Change, Decision, NewEvent, NewOutboxEntry};
+use fusion_persistence::{Batch, Claim, Claimed, Committed, Lease, Listeners, Prune, Result};
 use tokio::sync::oneshot;
 
 /// What a caller wants, and where the answer goes.
@@ -57,10 +57,10 @@ impl Written {
         own.iter().chain(&self.told)
     }
 
-    /// The run in which nobody may listen.
-    pub(super) fn unheard(&self) -> Option<RunId> {
+    /// Who is thought to listen in a run.
+    pub(super) fn listeners(&self) -> Option<&Listeners> {
         match &self.job.work {
-            Work::Commit(batch) => batch.unheard,
+            Work::Commit(batch) => batch.listeners.as_ref(),
             Work::Claim(_) | Work::Extend(_) | Work::Prune(_) => None,
         }
     }

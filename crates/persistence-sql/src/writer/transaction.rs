@@ -1,9 +1,7 @@
 //! What happens inside one transaction: the jobs one by one, then what all of them tell.
 
-use std::collections::BTreeSet;
-
-use fusion_core::{AgentId, Change, NewEvent, NewOutboxEntry, RunId};
-use fusion_persistence::{Committed, Error};
+use fusion_core::{AgentId, Change, NewEvent, NewOutboxEntry};
+use fusion_persistence::{Committed, Error, Listeners};
 
 use super::job::{Done, Job, Work, Written};
 use super::{Care, Open};
@@ -91,8 +89,8 @@ async fn append(session: &mut impl Session, written: &mut [Written]) -> failure:
     let count = told.len();
     let mut last = events::append(session, &told).await?;
     // Under the lock of the event log: who subscribed before these events is seen.
-    let unheard: BTreeSet<RunId> = written.iter().filter_map(Written::unheard).collect();
-    agents::expect_no_listeners(session, &unheard).await?;
+    let listeners: Vec<&Listeners> = written.iter().filter_map(Written::listeners).collect();
+    agents::expect_listeners(session, &listeners).await?;
     for job in written {
         let own = u64::try_from(job.events().count()).unwrap_or_default();
         last += own;

@@ -1,11 +1,15 @@
 //! Rules of batches that are written where nobody listens.
 
+use std::collections::BTreeMap;
+
 use fusion_core::{Agent, AgentState, Change, RunId};
 use futures::future::{join, join_all};
 use uuid::Uuid;
 
 use super::sample::{Sample, agent_named, step};
-use crate::{Batch, Committed, Error, EventFilter, Repository, Result, Store, WriteRepository};
+use crate::{
+    Batch, Committed, Error, EventFilter, Listeners, Repository, Result, Store, WriteRepository,
+};
 
 /// Two agents that listen to nothing.
 async fn sample(store: &dyn Store) -> Sample {
@@ -33,6 +37,17 @@ async fn listen(store: &dyn Store, sample: &Sample, patterns: &[&str]) -> u64 {
 async fn unheard(store: &dyn Store, sample: &Sample, run: RunId) -> Result<Committed> {
     let batch = Batch::free(sample.telling("unheard"));
     store.commit(batch.unheard_in(run)).await
+}
+
+/// Written where just the first agent listens, and to just these patterns.
+async fn heard(store: &dyn Store, sample: &Sample, patterns: &[&str]) -> Result<Committed> {
+    let patterns = patterns.iter().copied().map(str::to_owned).collect();
+    let listeners = Listeners {
+        run: sample.run.id,
+        patterns: BTreeMap::from([(sample.agents["a"].id, patterns)]),
+    };
+    let batch = Batch::free(sample.telling("heard"));
+    store.commit(batch.heard_by(listeners)).await
 }
 
 fn assert_heard(refused: Result<Committed>, sample: &Sample) {
@@ -70,8 +85,22 @@ pub async fn a_batch_that_expects_nobody_to_listen_is_refused_when_one_does(stor
     unheard(store, &sample, run).await.unwrap();
 }
 
+/// Nothing of it is written when others listen than it names, or one listens to something else.
+pub async fn a_batch_to_those_who_listen_is_refused_when_others_do(store: &dyn Store) {
+    let sample = sample(store).await;
+    listen(store, &sample, &["task.*"]).await;
+    heard(store, &sample, &["task.*"]).await.unwrap();
+    assert_heard(heard(store, &sample, &["task.failed.*"]).await, &sample);
+    lets_hear(store, &sample, "b", &["workflow.*"]).await;
+    assert_heard(heard(store, &sample, &["task.*"]).await, &sample);
+    lets_hear(store, &sample, "b", &[]).await;
+    heard(store, &sample, &["task.*"]).await.unwrap();
+    listen(store, &sample, &[]).await;
+    assert_heard(heard(store, &sample, &["task.*"]).await, &sample);
+}
+
 /// Whoever subscribes in another process at the same moment comes after the batch in the log, or the
-/// batch is refused.
+/// batch is refused: one that expects nobody to listen, and one that names a listener.
 pub async fn nobody_who_subscribes_before_a_batch_is_overlooked(
     one: &dyn Store,
     other: &dyn Store,
@@ -80,10 +109,19 @@ pub async fn nobody_who_subscribes_before_a_batch_is_overlooked(
     for _ in 0..40 {
         let subscribing = listen(one, &sample, &["task.*"]);
         let (subscribed, done) = join(subscribing, unheard(other, &sample, sample.run.id)).await;
-        match done {
-            Ok(Committed { last_seq }) => assert!(last_seq < subscribed),
-            refused @ Err(_) => assert_heard(refused, &sample),
+        assert_before_or_heard(done, subscribed, &sample);
+        let subscribing = lets_hear(one, &sample, "b", &["task.*"]);
+        let (subscribed, done) = join(subscribing, heard(other, &sample, &["task.*"])).await;
+        assert_before_or_heard(done, subscribed, &sample);
+        for name in ["a", "b"] {
+            lets_hear(one, &sample, name, &[]).await;
         }
-        listen(one, &sample, &[]).await;
+    }
+}
+
+fn assert_before_or_heard(done: Result<Committed>, subscribed: u64, sample: &Sample) {
+    match done {
+        Ok(Committed { last_seq }) => assert!(last_seq < subscribed),
+        refused @ Err(_) => assert_heard(refused, sample),
     }
 }

@@ -8,7 +8,7 @@ use super::{LayerOptions, Layered};
 use crate::double::{Answer, Bills, Double, Heard, limited, request, server};
 use crate::{
     Bounds, Budgeted, Candidate, Error, Fallbacks, Figures, NoDeltas, Notice, Observer, Provider,
-    Registry,
+    Registry, ThrottleOptions,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -16,7 +16,13 @@ const SECOND: Duration = Duration::from_secs(1);
 fn layered(double: &Arc<Double>) -> (Layered<Arc<Double>>, Arc<Heard>) {
     let heard = Arc::<Heard>::default();
     let observer: Arc<dyn Observer> = Arc::<Heard>::clone(&heard);
-    let options = LayerOptions::default();
+    let options = LayerOptions {
+        throttle: ThrottleOptions {
+            max_concurrent: 32,
+            ..ThrottleOptions::default()
+        },
+        ..LayerOptions::default()
+    };
     (
         Layered::new(Arc::clone(double), "mine", options, &observer),
         heard,

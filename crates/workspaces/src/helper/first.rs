@@ -21,9 +21,7 @@ use rustix::thread::{
     no_new_privs, set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 
-use super::{
-    LOOK_EVERY, Streams, command_of, hide, not_started, reap_until, tree, without_namespaces,
-};
+use super::{LOOK_EVERY, Streams, command_of, hide, not_started, reap_until, without_namespaces};
 use crate::process::wire::{self, Report, Request, Word};
 use crate::sandbox::filter::Open;
 use crate::sandbox::folders::GrantedFolders;
@@ -33,6 +31,7 @@ use crate::sandbox::{
     LayerName, Policy, Resource, Sandbox, SandboxReport, canary, filter, limits, namespaces, rules,
     view,
 };
+use crate::tree;
 
 /// What this process is called when it starts, by which the program knows what to be.
 pub(super) const NAME: &str = "fusion-sandbox";

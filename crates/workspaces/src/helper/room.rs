@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
 
-use super::tree;
 use crate::sandbox::Resource;
+use crate::tree;
 use crate::workspace::usage::{Usage, Walk, free};
 
 /// How many entries are looked at before the life line is looked at again.

@@ -13,9 +13,12 @@ use tokio_util::sync::CancellationToken;
 use super::Exit;
 use super::output::Output;
 use super::wire::Answer;
+use crate::tree::Spent;
 
 /// How long the helper may take to kill everything.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
+/// How long it is waited for what a stopped helper says; then only for its end.
+const WORD_LIMIT: Duration = Duration::from_secs(2);
 /// No report is longer, in bytes.
 const REPORT_LIMIT: u64 = 64 * 1024;
 /// How long output is still read after the helper is gone. Only a descriptor that the command
@@ -26,10 +29,21 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(1);
 pub(super) enum Ended {
     /// By itself, with its report if it left one.
     Reported(Option<Answer>),
-    /// We stopped it, and everything is dead.
-    Stopped(Exit),
+    /// We stopped it, and everything is dead; with what it used, if its helper said so.
+    Stopped(Exit, Option<Spent>),
     /// We stopped it, and it did not end.
     Stuck,
+}
+
+impl Ended {
+    /// What the command used, where that was said.
+    pub(super) fn spent(&self) -> Option<Spent> {
+        match self {
+            Self::Reported(answer) => answer.as_ref().map(|answer| answer.spent),
+            Self::Stopped(_, spent) => *spent,
+            Self::Stuck => None,
+        }
+    }
 }
 
 /// The request goes in here; closing it ends everything.
@@ -89,13 +103,7 @@ impl Helper {
             }
         };
         let attend = async {
-            // Whichever is first; the life line goes with `talk`.
-            let ended = tokio::select! {
-                biased;
-                report = talk(lifeline, control, request) => Ended::Reported(report),
-                exit = stop => Ended::Stopped(exit),
-            };
-            let ended = bury(child, ended).await;
+            let ended = bury(child, talk(lifeline, control, request, stop).await).await;
             gone.cancel();
             ended
         };
@@ -104,9 +112,37 @@ impl Helper {
     }
 }
 
-/// Gives the helper its request and waits for its answer. The life line is closed at the end.
-async fn talk(lifeline: Lifeline, control: ChildStdout, request: Vec<u8>) -> Option<Answer> {
-    let _lifeline = lifeline.send(request).await.ok()?;
+/// Gives the helper its request and waits for its answer, or until it is to be stopped: that ends
+/// the life line.
+async fn talk(
+    lifeline: Lifeline,
+    control: ChildStdout,
+    request: Vec<u8>,
+    stop: impl Future<Output = Exit>,
+) -> Ended {
+    tokio::pin!(stop);
+    let sent = tokio::select! {
+        biased;
+        sent = lifeline.send(request) => sent,
+        exit = &mut stop => return Ended::Stopped(exit, None),
+    };
+    let Ok(lifeline) = sent else {
+        return Ended::Reported(None);
+    };
+    let answer = answer(control);
+    tokio::pin!(answer);
+    let exit = tokio::select! {
+        biased;
+        answer = &mut answer => return Ended::Reported(answer),
+        exit = &mut stop => exit,
+    };
+    drop(lifeline);
+    // It says what was used when it has killed everything.
+    let answer = tokio::time::timeout(WORD_LIMIT, answer).await;
+    Ended::Stopped(exit, answer.ok().flatten().map(|answer| answer.spent))
+}
+
+async fn answer(control: ChildStdout) -> Option<Answer> {
     let mut answer = Vec::new();
     let read = control.take(REPORT_LIMIT).read_to_end(&mut answer).await;
     read.ok()?;

@@ -15,6 +15,7 @@ use rustix::net::{
 use serde::{Deserialize, Serialize};
 
 use crate::sandbox::{Policy, Resource, SandboxReport};
+use crate::tree::Spent;
 
 /// No request is longer, in bytes; the kernel's own limit on arguments is below it.
 const REQUEST_LIMIT: u32 = 16 * 1024 * 1024;
@@ -51,6 +52,19 @@ pub(crate) struct Answer {
     pub(crate) sandbox: SandboxReport,
     /// What became of it.
     pub(crate) report: Report,
+    /// What it used, with everything that came of it.
+    pub(crate) spent: Spent,
+}
+
+impl Answer {
+    /// What was used is put in at the end.
+    pub(crate) fn new(sandbox: SandboxReport, report: Report) -> Self {
+        Self {
+            sandbox,
+            report,
+            spent: Spent::default(),
+        }
+    }
 }
 
 /// What became of a command.

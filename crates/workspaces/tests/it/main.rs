@@ -7,6 +7,8 @@ mod bombs;
 #[cfg(test)]
 mod create;
 #[cfg(test)]
+mod custody;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod grants;

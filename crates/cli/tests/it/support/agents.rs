@@ -1,10 +1,13 @@
 //! What the fake backend says of agents.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use fusion_api_types::api::AgentMetrics;
 use fusion_api_types::{
     AgentDetail, AgentList, AgentLog, AgentSent, AgentSummary, AgentsEnded, Problem,
 };
-use fusion_cli::{AgentChanges, AgentQuery, Agents, Log, NewAgents, Progress};
+use fusion_cli::{AgentChanges, AgentQuery, Agents, Log, Metrics, NewAgents, Progress};
 
 use super::Fake;
 
@@ -75,5 +78,17 @@ impl Agents for Fake {
             self.play(progress);
         }
         Ok(sent)
+    }
+}
+
+#[async_trait]
+impl Metrics for Fake {
+    async fn agent_metrics(
+        &self,
+        agent: &str,
+        since: Option<Duration>,
+        limit: u32,
+    ) -> Result<AgentMetrics, Problem> {
+        self.report(format!("metrics {agent} {since:?} {limit}"))
     }
 }

@@ -1,0 +1,5 @@
+//! What is measured beside fusion-kit, and against what: see `benches/README.md`.
+
+pub mod floor;
+pub mod gates;
+pub mod mock;

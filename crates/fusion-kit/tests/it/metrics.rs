@@ -1,0 +1,89 @@
+//! What agents at work use, sampled, kept and shown.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::api::client::Serving;
+use crate::support::Project;
+
+/// Computes until it is let go.
+const COMPUTES: &str =
+    "perl -e '$x = \"a\" x (30 << 20); while (!-e \"go\") { $n++ for 1 .. 100000 }'";
+
+fn project() -> Project {
+    let turns = json!([
+        { "tool_calls": [{ "name": "run_command", "arguments": { "command": COMPUTES } }] },
+        { "text": "Done." },
+    ]);
+    let script = json!({ "version": 1, "steps": { "task": turns } }).to_string();
+    let mut project = Project::with("", &script);
+    project.set("FUSION_METRICS_SECONDS", "1");
+    project
+}
+
+async fn samples_of(project: &Project, agent: &str) -> Vec<Value> {
+    let told = project.run(["metrics", "agent", agent, "--json"]).await;
+    told.expect(0).json()["metrics"].as_array().unwrap().clone()
+}
+
+#[tokio::test]
+async fn an_agent_at_work_is_sampled_and_one_without_work_is_not() {
+    let project = project();
+    for name in ["busy", "idle"] {
+        let line = format!(
+            "agent spawn --name {name} --provider scripted --model script.yaml --tools shell"
+        );
+        project.run(line.split_whitespace()).await.expect(0);
+    }
+    assert_eq!(samples_of(&project, "busy").await, [] as [Value; 0]);
+    project
+        .run(["agent", "send", "busy", "Go."])
+        .await
+        .expect(0);
+    let serving = Serving::on(&project).await;
+    let id = project
+        .run(["agent", "get", "busy", "--json"])
+        .await
+        .expect(0)
+        .json();
+    let path = format!("/api/v1/agents/{}/metrics", id["id"].as_str().unwrap());
+    let is_busy = |sample: &Value| {
+        let figure = |name: &str| sample[name].as_f64().unwrap();
+        figure("cpu_percent") > 1.0 && figure("memory_mb") > 30.0
+    };
+    let any = |told: &Value, wanted: &dyn Fn(&Value) -> bool| {
+        told["metrics"].as_array().unwrap().iter().any(wanted)
+    };
+    serving.until(&path, |told| any(told, &is_busy)).await;
+    let workspace = id["workspace"]["path"].as_str().unwrap();
+    fs::write(format!("{workspace}/go"), "").unwrap();
+    // The second call is in the sample after its end.
+    let calls = |told: &Value| {
+        let samples = told["metrics"].as_array().unwrap().iter();
+        samples
+            .map(|sample| sample["api_calls_count"].as_u64().unwrap())
+            .sum::<u64>()
+    };
+    let told = serving.until(&path, |told| calls(told) == 2).await;
+    assert!(any(&told, &|sample| sample["api_provider"] == "scripted"));
+    let events = serving
+        .get("/api/v1/events?event_type=metrics.updated&limit=500")
+        .await;
+    let events = events.expect(200).json();
+    let of = events["events"].as_array().unwrap().iter();
+    assert!(of.clone().count() > 0);
+    assert!(
+        of.into_iter()
+            .all(|event| event["source_agent_id"] == id["id"]),
+        "{events:#}"
+    );
+    assert_eq!(samples_of(&project, "idle").await, [] as [Value; 0]);
+    let shown = project
+        .run(["metrics", "agent", "busy", "--since", "1h"])
+        .await
+        .expect(0);
+    assert!(shown.stdout.starts_with("TAKEN"), "{}", shown.stdout);
+    let none = project.run(["metrics", "agent", "idle"]).await.expect(0);
+    none.says(&["no samples"]);
+}
