@@ -28,7 +28,10 @@ pub use project::{
     ProjectChanges, ProjectPage,
 };
 pub use provider::{NewProvider, Provider, ProviderChanges, ProviderPage, RateLimits};
-pub use task::{Approval, ApprovalPage, Task, TaskPage};
+pub use task::{
+    Approval, ApprovalPage, NewTask, Task, TaskChanges, TaskDetail, TaskLine, TaskPage, TaskTree,
+    TaskWaitReason,
+};
 pub use token::{NewToken, Ticket, Token, TokenMade, TokenPage};
 pub use workflow::{
     Dag, Edge, NewWorkflow, Node, RunPage, RunStarted, StartWorkflow, Validation, Workflow,

@@ -26,6 +26,7 @@ mod views;
 
 pub mod agent_views;
 pub mod run_views;
+pub mod task_views;
 
 pub use auth::{hash_of, new_secret};
 pub use desk::ProviderDesk;

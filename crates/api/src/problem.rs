@@ -238,6 +238,11 @@ fn hint_of(error: &EngineError) -> Option<String> {
         | EngineError::Description { .. }
         | EngineError::OfRun { .. }
         | EngineError::Busy { .. }
+        | EngineError::TaskState { .. }
+        | EngineError::QueueFull { .. }
+        | EngineError::Standalone { .. }
+        | EngineError::OfWorkflow { .. }
+        | EngineError::NotEnded { .. }
         | EngineError::Message(_)
         | EngineError::Illegal(_)
         | EngineError::Broken(_) => None,
@@ -263,6 +268,11 @@ fn of_engine(error: EngineError) -> Refusal {
         | EngineError::OfRun { .. }
         | EngineError::NobodyLeft { .. }
         | EngineError::Busy { .. }
+        | EngineError::TaskState { .. }
+        | EngineError::QueueFull { .. }
+        | EngineError::Standalone { .. }
+        | EngineError::OfWorkflow { .. }
+        | EngineError::NotEnded { .. }
         | EngineError::Message(_)
         | EngineError::Illegal(_)
         | EngineError::Broken(_) => of_code(&error),

@@ -18,6 +18,7 @@ mod records;
 mod reference;
 mod runs;
 mod tasks;
+mod tasks_life;
 mod tokens;
 mod workflows;
 
@@ -80,6 +81,7 @@ fn guarded() -> OpenApiRouter<App> {
         agents_life::router(),
         agents_bulk::router(),
         tasks::router(),
+        tasks_life::router(),
         workflows::router(),
         runs::router(),
         events::router(),

@@ -66,6 +66,9 @@ pub(crate) fn task(row: Task) -> api::Task {
         communication_channels: row.communication_channels,
         workflow_id: text(row.workflow_id),
         run_id: row.run_id.to_string(),
+        standalone: row.pool.is_some(),
+        project_id: row.pool.and_then(|pool| text(pool.project)),
+        demanded: row.pool.is_some_and(|pool| pool.is_demanded),
         waiting: row.waiting.map(|wait| WaitView {
             until: wait.until,
             reason: wait.reason,

@@ -2,6 +2,7 @@
 
 mod agent;
 mod bench;
+mod db;
 mod events;
 mod message;
 mod metrics;
@@ -9,6 +10,7 @@ mod provider;
 mod record;
 mod serve;
 mod shell;
+mod task;
 mod tool;
 
 use std::collections::BTreeMap;
@@ -24,6 +26,7 @@ pub use agent::{
     WorkspacePolicy,
 };
 pub use bench::{BenchArgs, BenchModel, BenchRow, BenchStore, BenchVia};
+pub use db::{BackupArgs, DbArgs, DbCommand, RekeyArgs, RestoreArgs};
 pub use events::{
     EventFilterArgs, EventsArgs, EventsCommand, EventsTailArgs, ExportArgs, ExportCommand,
     ExportEventsArgs, ExportFormat,
@@ -44,6 +47,9 @@ pub use record::{
 };
 pub use serve::ServeArgs;
 pub use shell::{CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, ManArgs, Shell};
+pub use task::{
+    TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskStateName, TaskWaitArgs, WhichTask,
+};
 pub use tool::{SandboxArgs, SandboxCommand, SandboxRunArgs, ToolArgs, ToolCallArgs, ToolCommand};
 
 /// Runs workflows of AI agents: one file, one command, each agent in its own workspace.
@@ -153,6 +159,8 @@ pub enum Command {
     Init(InitArgs),
     /// Make agents that stay, give them work, hold and end agents.
     Agent(AgentArgs),
+    /// Ask for tasks that any agent may do that can, and look after them.
+    Task(TaskArgs),
     /// Look at what agents use: processors, memory, disks, models.
     Metrics(MetricsArgs),
     /// Send messages to agents and look at what they send each other.
@@ -376,93 +384,6 @@ pub struct InitArgs {
     pub template: Template,
 }
 
-/// `db`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(
-    disable_help_subcommand = true,
-    after_long_help = "\
-The database is the file fusion.db in the data directory, or what DATABASE_URL names.
-
-Examples:
-  fusion-kit db status
-  fusion-kit db backup monday.db
-  DATABASE_URL=postgres://me:secret@localhost/fusion fusion-kit db restore monday.db"
-)]
-pub struct DbArgs {
-    /// What to do with it.
-    #[command(subcommand)]
-    pub command: DbCommand,
-}
-
-/// Looking after the database.
-#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
-pub enum DbCommand {
-    /// Bring the schema up to date; makes the database when there is none.
-    #[command(after_long_help = "\
-Examples:
-  fusion-kit db migrate")]
-    Migrate,
-    /// Show where the database is and what is in it.
-    #[command(after_long_help = "\
-Examples:
-  fusion-kit db status
-  fusion-kit db status --json | jq .database.rows")]
-    Status,
-    /// Write a copy of the database into a new file, also while runs go on.
-    Backup(BackupArgs),
-    /// Fill the database from a backup.
-    Restore(RestoreArgs),
-    /// Seal every stored credential with a new master key.
-    Rekey(RekeyArgs),
-}
-
-/// `db backup`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(after_long_help = "\
-A backup is a SQLite file, whichever database it is of, and either database takes it back.
-It holds prompts and answers as they are, and credentials sealed: keep the master key elsewhere.
-
-Examples:
-  fusion-kit db backup monday.db")]
-pub struct BackupArgs {
-    /// The file to make; it must not be there.
-    pub file: PathBuf,
-}
-
-/// `db restore`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(after_long_help = "\
-The workspaces of agents are not part of a backup.
-
-Examples:
-  fusion-kit db restore monday.db
-  fusion-kit db restore monday.db --replace      lose what is in the database now")]
-pub struct RestoreArgs {
-    /// The backup to read.
-    pub file: PathBuf,
-    /// Take everything out of a database that holds data first.
-    #[arg(long)]
-    pub replace: bool,
-}
-
-/// `db rekey`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(after_long_help = "\
-With a key file, a new key is made and put before the old one, which stays in the file until
---retire: other databases that use the file need it, and so do older backups. Until then each
-further rekey seals with that same new key.
-With FUSION_MASTER_KEY, set it to the new key and FUSION_MASTER_KEY_OLD to the old one.
-A rekey that was cut off is taken up by doing it again.
-
-Examples:
-  fusion-kit db rekey
-  fusion-kit db rekey --retire")]
-pub struct RekeyArgs {
-    /// Then remove the older keys from the key file: whatever else is sealed with them is lost.
-    #[arg(long)]
-    pub retire: bool,
-}
-
 /// What a new workflow starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Template {
@@ -502,6 +423,7 @@ where
         | Command::Workflow(_)
         | Command::Init(_)
         | Command::Agent(_)
+        | Command::Task(_)
         | Command::Message(_)
         | Command::Events(_)
         | Command::Export(_)

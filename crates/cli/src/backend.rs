@@ -9,6 +9,7 @@ mod providers;
 mod records;
 mod server;
 mod settings;
+mod tasks;
 mod tools;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ pub use providers::{AskKey, NewProvider, Providers};
 pub use records::{NewProject, Records};
 pub use server::{Ready, ServeRequest, Server};
 pub use settings::About;
+pub use tasks::{TaskQuery, TaskRequest, Tasks};
 pub use tools::{HeldCommand, NotRun, ToolFolder, Tools};
 
 /// What a run is started with.
@@ -66,6 +68,7 @@ pub trait Backend:
     + Providers
     + Messages
     + Agents
+    + Tasks
     + Events
     + Records
     + Tools

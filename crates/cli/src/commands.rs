@@ -12,6 +12,7 @@ pub(crate) mod record;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod shell;
+pub(crate) mod task;
 pub(crate) mod tool;
 pub(crate) mod verify;
 pub(crate) mod workflow;

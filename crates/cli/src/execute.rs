@@ -134,6 +134,7 @@ async fn dispatch(
             commands::shell::completions(completions.shell, session)
         }
         Command::Man(man) => commands::shell::man(&man.dir, session),
+        Command::Task(task) => commands::task::task(&task.command, backend, session).await,
         Command::Metrics(metrics) => {
             commands::metrics::metrics(&metrics.command, backend, session).await
         }

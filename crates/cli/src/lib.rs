@@ -29,8 +29,9 @@ pub use args::{
     MessageStatus, MetricsArgs, MetricsCommand, ModelsArgs, OutputForm, PauseArgs, PauseWhen,
     ProviderArgs, ProviderCommand, ProviderName, RekeyArgs, RemoveArgs, RestoreArgs, ResumeArgs,
     RunArgs, RunCommand, SandboxArgs, SandboxCommand, SandboxRunArgs, SendArgs, ServeArgs,
-    ShowArgs, SpawnArgs, StartArgs, TailArgs, Template, TerminateArgs, TestArgs, ToolArgs,
-    ToolCallArgs, ToolCommand, UpdateArgs, ValidateArgs, VerifyArgs, WhichAgent, WorkflowArgs,
+    ShowArgs, SpawnArgs, StartArgs, TailArgs, TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs,
+    TaskStateName, TaskWaitArgs, Template, TerminateArgs, TestArgs, ToolArgs, ToolCallArgs,
+    ToolCommand, UpdateArgs, ValidateArgs, VerifyArgs, WhichAgent, WhichTask, WorkflowArgs,
     WorkflowCommand, WorkspaceKind, WorkspacePolicy, parse,
 };
 pub use args::{
@@ -44,8 +45,8 @@ pub use backend::{About, EventQuery, EventSink, Events, NewProject, Records};
 pub use backend::{
     AgentChanges, AgentQuery, Agents, AskKey, Backend, BenchRequest, Benchmarks, Content,
     HeldCommand, Log, MessageQuery, Messages, Metrics, NewAgents, NewMessage, NewProvider, NotRun,
-    Progress, Providers, Ready, ResumeRequest, RunRequest, ServeRequest, Server, Tail, To,
-    ToolFolder, Tools, Upkeep,
+    Progress, Providers, Ready, ResumeRequest, RunRequest, ServeRequest, Server, Tail, TaskQuery,
+    TaskRequest, Tasks, To, ToolFolder, Tools, Upkeep,
 };
 pub use execute::{command_lines, examples, execute, refuse};
 pub use exit::Exit;

@@ -8,6 +8,7 @@ pub(crate) mod message;
 pub(crate) mod metrics;
 pub(crate) mod provider;
 pub(crate) mod record;
+pub(crate) mod task;
 
 use std::collections::BTreeSet;
 

@@ -102,6 +102,14 @@ impl Look {
         }
     }
 
+    /// Of a task; one that waits for a time says so.
+    pub(crate) fn of_task(state: &str, waits: bool) -> Self {
+        match state {
+            "queued" if waits => Self::new("·", "waiting", Tone::Warn),
+            _ => Self::of_state(state),
+        }
+    }
+
     /// Of a message or of one of its deliveries.
     pub(crate) fn of_message(status: &str) -> Self {
         match status {

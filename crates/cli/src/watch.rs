@@ -82,12 +82,15 @@ impl std::io::Write for Seen {
 fn is_look(command: &Command) -> bool {
     use crate::args::{
         AgentCommand, CapabilityCommand, DbCommand, MessageCommand, ProjectCommand,
-        ProviderCommand, RunCommand, TokenCommand,
+        ProviderCommand, RunCommand, TaskCommand, TokenCommand,
     };
     match command {
         Command::Run(run) => matches!(run.command, Some(RunCommand::List(_) | RunCommand::Show(_))),
         Command::Agent(agent) => {
             matches!(agent.command, AgentCommand::List(_) | AgentCommand::Get(_))
+        }
+        Command::Task(task) => {
+            matches!(task.command, TaskCommand::List(_) | TaskCommand::Get(_))
         }
         Command::Message(message) => matches!(
             message.command,

@@ -17,13 +17,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use fusion_coordination::{Coordinator, NewAgent, Notices, Options, Parts};
+use fusion_coordination::{Ask, Coordinator, NewAgent, NewTask, Notices, Options, Parts};
 use fusion_core::{
-    Agent, AgentSpec, Clock, Cost, Disposal, IdSource, MessageLimits, RunId, Timestamp, ToolGroup,
-    Usage,
+    Agent, AgentSpec, Change, Clock, Cost, Decision, Disposal, EventType, IdSource, MessageLimits,
+    Moment, NewEvent, NodeId, Pool, PoolQueue, PoolTask, Project, ProjectId, RunId, TaskId,
+    Timestamp, ToolGroup, Usage, Workflow,
 };
-use fusion_messaging::{InProcessBus, QueueLimits};
-use fusion_persistence::{Repository, RunFilter};
+use fusion_messaging::{Bus, InProcessBus, QueueLimits};
+use fusion_persistence::{
+    AgentFilter, Batch, Lease, Page, PoolAnswer, PoolClaim, PoolReader, Repository, RunFilter,
+    Store,
+};
 use fusion_persistence_sql::{Durability, Location, SqlStore};
 use fusion_providers::{
     Ability, Catalog, CostSource, DeltaSink, FinishReason, ModelInfo, ModelRequest, Provider,
@@ -56,6 +60,7 @@ async fn main() {
     let place = Place::new().await;
     spawns(&place).await;
     let agents = idle(&place).await;
+    pool(&place).await;
     turns(&place, &agents, "quick", Duration::ZERO).await;
     turns(&place, &agents, "slow", ANSWER).await;
 }
@@ -99,6 +104,139 @@ async fn idle(place: &Place) -> Vec<Agent> {
     agents
 }
 
+/// From a task that is ready to an agent that has begun it, with many agents that wait and many tasks
+/// that no agent can do; then how long a claim takes with as many tasks in the agents' own queues.
+async fn pool(place: &Place) {
+    queue(place, &["nobody"]).await;
+    let stop = CancellationToken::new();
+    let pattern = "task.started.*".parse().unwrap();
+    let mut started = place.bus.subscribe(&pattern).await;
+    let work = async {
+        let mut times = Vec::new();
+        // The host looks around first.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        for _ in 0..SPAWNS {
+            let new = NewTask {
+                description: "Go.".to_owned(),
+                ..NewTask::default()
+            };
+            place
+                .engine
+                .create_task(new, |_| Ask::default())
+                .await
+                .unwrap();
+            let ready = Instant::now();
+            started.recv().await.unwrap();
+            times.push(ready.elapsed());
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        stop.cancel();
+        times
+    };
+    let hosting = place.engine.host(&stop);
+    let (hosted, times) = tokio::join!(Box::pin(hosting), Box::pin(work));
+    hosted.unwrap();
+    told(
+        "ready to started, 1,000 agents idle, 100,000 tasks queued",
+        times,
+    );
+    queue(place, &[]).await;
+    let filter = AgentFilter {
+        states: vec![fusion_core::AgentState::Idle],
+        ..AgentFilter::default()
+    };
+    let agents: Vec<Agent> = place.store.list(&filter, Page::first(1_000)).await.unwrap();
+    let mut times = Vec::new();
+    let mut held = Vec::new();
+    let queues = place.store.pool_queues().await.unwrap();
+    let queues: Vec<PoolQueue> = queues
+        .into_iter()
+        .filter(|queue| queue.capabilities.is_empty())
+        .collect();
+    for agent in &agents {
+        let claim = place.claim(agent, &queues);
+        let began = Instant::now();
+        let answer = place.store.claim_from_pool(claim).await.unwrap();
+        times.push(began.elapsed());
+        if let PoolAnswer::Task(claimed) = answer {
+            held.push(claimed.task);
+        }
+    }
+    told(
+        "a claim, 200,000 tasks queued, two projects, up to 1,000 tasks at work",
+        times,
+    );
+    for task in held {
+        place.engine.cancel_task(task.id).await.unwrap();
+    }
+}
+
+fn told(what: &str, mut times: Vec<Duration>) {
+    times.sort_unstable();
+    let (half, most) = (times.len() / 2, times.len() * 99 / 100);
+    println!("{what}, p50 / p99: {:?} / {:?}", times[half], times[most]);
+}
+
+/// Puts many tasks into the pool, half of them for a project.
+async fn queue(place: &Place, can: &[&str]) {
+    let moment = Moment {
+        now: Now.now(),
+        ids: &Ids,
+    };
+    let project = Project {
+        id: ProjectId::from_uuid(Ids.uuid()),
+        name: format!("project-{}", can.len()),
+        description: String::new(),
+        message_queue_config: json!({}),
+        default_provider_id: None,
+        created_at: moment.now,
+        updated_at: moment.now,
+        metadata: json!({}),
+        version: 1,
+    };
+    let workflow = place
+        .engine
+        .create_task(
+            NewTask {
+                description: "Never.".to_owned(),
+                delay: Some(Duration::from_secs(3_600)),
+                ..NewTask::default()
+            },
+            |_| Ask::default(),
+        )
+        .await
+        .unwrap()
+        .workflow_id
+        .unwrap();
+    let workflow: Workflow = place.store.get(workflow).await.unwrap();
+    let create = Decision::default().with(Change::create(project.clone()));
+    place.store.commit(Batch::free(create)).await.unwrap();
+    for _ in 0..100 {
+        let mut decision = Decision::default();
+        for number in 0..1_000 {
+            let plan = PoolTask {
+                id: TaskId::from_uuid(Ids.uuid()),
+                run_id: RunId::from_uuid(Ids.uuid()),
+                workflow: &workflow,
+                name: "waits".to_owned(),
+                description: "Wait.".to_owned(),
+                inputs: Map::new(),
+                pool: Pool {
+                    project: (number % 2 == 0).then_some(project.id),
+                    is_demanded: false,
+                },
+                agent: None,
+                capabilities: can.iter().copied().collect(),
+                priority: number % 5,
+                dependencies: Vec::new(),
+                delay: None,
+            };
+            decision.merge(plan.create(moment).1);
+        }
+        place.store.commit(Batch::free(decision)).await.unwrap();
+    }
+}
+
 /// Each agent does a task of some turns, all at once.
 async fn turns(place: &Place, agents: &[Agent], provider: &str, answer: Duration) {
     for agent in agents {
@@ -118,7 +256,7 @@ async fn turns(place: &Place, agents: &[Agent], provider: &str, answer: Duration
             runs.extend(sent.unwrap().run);
         }
         let sent = began.elapsed();
-        while place.store.count(&RunFilter::unfinished()).await.unwrap() > 0 {
+        while place.store.count(&driven()).await.unwrap() > 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         stop.cancel();
@@ -135,6 +273,14 @@ async fn turns(place: &Place, agents: &[Agent], provider: &str, answer: Duration
          {:?} per step",
         took.saturating_sub(ideal) / u32::try_from(steps).unwrap()
     );
+}
+
+/// Runs that have not ended, but for tasks of their own.
+fn driven() -> RunFilter {
+    RunFilter {
+        standalone: Some(false),
+        ..RunFilter::unfinished()
+    }
 }
 
 fn new(provider: &str, number: usize) -> NewAgent {
@@ -160,6 +306,7 @@ fn resident() -> u64 {
 /// An engine on a store and workspaces in a throw-away folder.
 struct Place {
     _folder: TempDir,
+    bus: Arc<InProcessBus>,
     engine: Coordinator,
     store: Arc<SqlStore>,
 }
@@ -183,9 +330,10 @@ impl Place {
         let providers = Arc::<Registry>::default();
         providers.register("quick", Arc::new(Model(Duration::ZERO)));
         providers.register("slow", Arc::new(Model(ANSWER)));
+        let bus = Arc::new(InProcessBus::new(QueueLimits::default()));
         let parts = Parts {
             store: Arc::<SqlStore>::clone(&store),
-            bus: Arc::new(InProcessBus::new(QueueLimits::default())),
+            bus: Arc::<InProcessBus>::clone(&bus),
             providers,
             notices: Arc::<Notices>::default(),
             launcher: Launcher::new(vec!["/bin/false".into()]),
@@ -209,8 +357,29 @@ impl Place {
         };
         Self {
             _folder: folder,
+            bus,
             engine: Coordinator::new(parts, options),
             store,
+        }
+    }
+}
+
+impl Place {
+    fn claim(&self, agent: &Agent, queues: &[PoolQueue]) -> PoolClaim {
+        let moment = Moment {
+            now: Now.now(),
+            ids: &Ids,
+        };
+        let run = RunId::from_uuid(Uuid::nil());
+        let told = "assigned".to_owned();
+        PoolClaim {
+            agent: agent.id,
+            queues: queues.to_vec(),
+            lease: Lease {
+                owner: NodeId::from_uuid(Uuid::nil()),
+                duration: Duration::from_secs(600),
+            },
+            event: NewEvent::of_run(moment, EventType::TaskAssigned, run, told),
         }
     }
 }

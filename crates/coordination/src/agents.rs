@@ -7,7 +7,7 @@
 mod describe;
 mod end;
 mod hold;
-mod mail;
+pub(crate) mod mail;
 mod remains;
 mod spawn;
 
@@ -32,7 +32,7 @@ pub const STEP: &str = "task";
 const SPEC: &str = "spec";
 
 /// Tries of a commit that meets other writers.
-const CONFLICT_TRIES: usize = 20;
+pub(crate) const CONFLICT_TRIES: usize = 20;
 
 /// A standing agent that is asked for.
 #[derive(Debug, Clone)]
@@ -95,7 +95,7 @@ pub struct Sent {
 
 impl Coordinator {
     /// The open tasks of an agent.
-    async fn open_tasks(&self, agent: &Agent) -> Result<Vec<Task>> {
+    pub(crate) async fn open_tasks(&self, agent: &Agent) -> Result<Vec<Task>> {
         let filter = TaskFilter {
             states: TaskState::ALL
                 .iter()
@@ -114,7 +114,7 @@ impl Coordinator {
 
     /// Commits what was decided about an agent; says whether that was done, or another writer was
     /// first, so that it is to be decided again on what he left.
-    async fn try_to_commit(&self, batch: Batch, tries: &mut usize) -> Result<bool> {
+    pub(crate) async fn try_to_commit(&self, batch: Batch, tries: &mut usize) -> Result<bool> {
         match self.commit(batch).await {
             Err(error) if error.lost_a_race() && *tries < CONFLICT_TRIES => {
                 *tries += 1;
@@ -129,14 +129,14 @@ impl Coordinator {
 const OPEN_TASKS: u32 = 1_000;
 
 /// The task that a worker holds.
-fn held(tasks: &[Task]) -> Option<&Task> {
+pub(crate) fn held(tasks: &[Task]) -> Option<&Task> {
     tasks
         .iter()
         .find(|task| matches!(task.state, TaskState::Assigned | TaskState::Running))
 }
 
 /// What a standing agent works with.
-fn spec_of(agent: &Agent) -> Result<AgentSpec> {
+pub(crate) fn spec_of(agent: &Agent) -> Result<AgentSpec> {
     let spec = agent.metadata.get(SPEC).cloned().unwrap_or_default();
     serde_json::from_value(spec).map_err(|error| {
         Error::Broken(format!(

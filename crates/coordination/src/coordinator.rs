@@ -141,7 +141,7 @@ impl Coordinator {
         self.publish(topic, &Arc::from([]));
     }
 
-    fn publish(&self, topic: &str, payload: &Arc<[u8]>) {
+    pub(crate) fn publish(&self, topic: &str, payload: &Arc<[u8]>) {
         match topic.parse::<Subject>() {
             Ok(subject) => self.parts.bus.publish(&subject, Arc::clone(payload)),
             Err(error) => tracing::warn!(%error, topic, "an event's topic is not a subject"),

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fusion_core::{AgentId, PauseAt, RunId};
 use fusion_workspaces::Custody;
+use tokio::sync::Notify;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +18,9 @@ pub(crate) struct Crew {
     posts: Mutex<BTreeMap<AgentId, Post>>,
     /// Those that were silent, got on and were done before the next look.
     back: Mutex<Vec<(AgentId, RunId)>>,
+    /// Whose worker is done, while somebody wants to know.
+    freed: Mutex<Option<BTreeSet<AgentId>>>,
+    bell: Notify,
     /// What they use.
     meters: Arc<Meters>,
 }
@@ -30,6 +34,8 @@ pub(crate) struct Hand {
     pub(crate) next_step: CancellationToken,
     /// The worker is done: nothing of it runs any more.
     gone: CancellationToken,
+    /// Tells this worker from the next one of the same agent.
+    mark: Arc<()>,
 }
 
 /// A worker's place.
@@ -138,6 +144,37 @@ impl Crew {
         }
     }
 
+    /// Keeps from now on whose worker is done.
+    pub(crate) fn keep_freed(&self) {
+        locked(&self.freed).get_or_insert_default();
+    }
+
+    /// The worker of an agent is done and has left.
+    pub(crate) fn free(&self, agent: AgentId) {
+        if let Some(freed) = locked(&self.freed).as_mut() {
+            freed.insert(agent);
+            self.bell.notify_one();
+        }
+    }
+
+    /// Waits until the worker of an agent is done; gives all whose is since the last call.
+    pub(crate) async fn freed(&self) -> BTreeSet<AgentId> {
+        loop {
+            let rung = self.bell.notified();
+            if let Some(freed) = locked(&self.freed).as_mut().map(std::mem::take)
+                && !freed.is_empty()
+            {
+                return freed;
+            }
+            rung.await;
+        }
+    }
+
+    /// How many agents have a worker.
+    pub(crate) fn size(&self) -> usize {
+        self.locked().len()
+    }
+
     /// Whether an agent has a worker.
     pub(crate) fn has(&self, agent: AgentId) -> bool {
         self.locked().contains_key(&agent)
@@ -154,9 +191,27 @@ impl Crew {
     }
 }
 
+/// Every change under these locks is one step.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Crew {
+    /// The post of a worker that is done, unless the next one of its agent has it.
+    fn leave(&self, agent: AgentId, hand: &Hand) -> Option<Post> {
+        let mut posts = self.locked();
+        let post = posts.get(&agent)?;
+        let is_own = Arc::ptr_eq(&post.hand.mark, &hand.mark);
+        is_own.then(|| posts.remove(&agent)).flatten()
+    }
+}
+
 impl Drop for AtWork {
     fn drop(&mut self) {
-        let post = self.crew.locked().remove(&self.agent);
+        let post = self.crew.leave(self.agent, &self.hand);
+        if post.is_some() {
+            self.crew.meters.end(self.agent);
+        }
         if let Some(post) = post.filter(|post| post.is_silent && post.is_fresh) {
             let mut back = self
                 .crew
@@ -165,7 +220,6 @@ impl Drop for AtWork {
                 .unwrap_or_else(PoisonError::into_inner);
             back.push((self.agent, post.run));
         }
-        self.crew.meters.end(self.agent);
         self.hand.gone.cancel();
     }
 }
@@ -246,6 +300,20 @@ mod tests {
         };
         assert_eq!(crew.look(patience), back);
         assert_eq!(crew.look(patience), Signs::default());
+    }
+
+    #[tokio::test]
+    async fn who_is_done_is_told_and_does_not_take_the_place_of_the_next() {
+        let crew = Arc::<Crew>::default();
+        crew.keep_freed();
+        let (agent, run) = names();
+        let (first, second) = (crew.enter(agent, run), crew.enter(agent, run));
+        drop(first);
+        crew.free(agent);
+        assert!(crew.has(agent));
+        assert_eq!(crew.freed().await, [agent].into());
+        drop(second);
+        assert!(!crew.has(agent));
     }
 
     #[tokio::test]

@@ -109,6 +109,45 @@ pub enum Error {
         /// Its name.
         agent: String,
     },
+    /// The state of a task does not allow what was asked.
+    #[error("the task '{task}' refuses")]
+    TaskState {
+        /// Its name.
+        task: String,
+        /// Which move.
+        #[source]
+        source: IllegalTransition,
+    },
+    /// As many tasks wait for an agent as may.
+    #[error(
+        "{waiting} tasks wait for the agent '{agent}', and no more may: give the task to nobody, or wait"
+    )]
+    QueueFull {
+        /// Its name.
+        agent: String,
+        /// How many.
+        waiting: u64,
+    },
+    /// A run that is a task of its own is not driven.
+    #[error("run {run} is a task of its own: standing agents do it, while a process hosts them")]
+    Standalone {
+        /// The run.
+        run: RunId,
+    },
+    /// A step of a workflow can't be done for itself.
+    #[error("'{task}' is a step of run {run}: it is done again with its run")]
+    OfWorkflow {
+        /// Its name.
+        task: String,
+        /// Its run.
+        run: RunId,
+    },
+    /// A task that has not ended badly is not done again.
+    #[error("the task '{task}' has not failed and was not cancelled")]
+    NotEnded {
+        /// Its name.
+        task: String,
+    },
     /// A message can't be sent.
     #[error(transparent)]
     Message(#[from] fusion_core::MessageFault),
@@ -176,6 +215,11 @@ impl Coded for Error {
             Self::Ended { .. }
             | Self::Held { .. }
             | Self::Lifecycle { .. }
+            | Self::TaskState { .. }
+            | Self::QueueFull { .. }
+            | Self::Standalone { .. }
+            | Self::NotEnded { .. }
+            | Self::OfWorkflow { .. }
             | Self::OfRun { .. }
             | Self::NobodyLeft { .. }
             | Self::Busy { .. } => ErrorCode::Conflict,

@@ -10,6 +10,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use crate::delegation::Floor;
 use crate::pulse::agent_of;
 use crate::{Coordinator, Driven, Error, Raised, Result};
 
@@ -115,9 +116,31 @@ impl Coordinator {
     /// The bus can't be listened to. A store that fails is tried again.
     pub async fn host(&self, cancel: &CancellationToken) -> Result<()> {
         let mut ears = Ears::new(self).await?;
-        let working = self.keep_working(&mut ears, cancel);
+        let mut floor = Floor::new(self).await?;
+        let working = async {
+            tokio::join!(
+                self.keep_working(&mut ears, cancel),
+                self.delegate(&mut floor, cancel)
+            )
+        };
         tokio::select! {
-            () = working => {}
+            ((), ()) = working => {}
+            () = self.keep_pulse() => {}
+        }
+        self.write_notices().await;
+        self.clear_mail().await;
+        Ok(())
+    }
+
+    /// Works on the tasks of the pool only, until `cancel` is called. Nothing of it is under way in this
+    /// process any more when it returns.
+    ///
+    /// # Errors
+    /// The bus can't be listened to. A store that fails is tried again.
+    pub async fn host_pool(&self, cancel: &CancellationToken) -> Result<()> {
+        let mut floor = Floor::new(self).await?;
+        tokio::select! {
+            () = self.delegate(&mut floor, cancel) => {}
             () = self.keep_pulse() => {}
         }
         self.take_last_samples().await;
@@ -170,12 +193,13 @@ impl Coordinator {
         self.clear_remains().await?;
         self.take_up_all_mail().await?;
         let mut page = Page::first(AT_ONCE);
+        // Nobody drives a task of its own.
+        let filter = RunFilter {
+            standalone: Some(false),
+            ..RunFilter::unfinished()
+        };
         loop {
-            let open: Vec<Run> = self
-                .parts
-                .store
-                .list(&RunFilter::unfinished(), page)
-                .await?;
+            let open: Vec<Run> = self.parts.store.list(&filter, page).await?;
             let Some(last) = open.last() else {
                 return Ok(());
             };
@@ -194,7 +218,7 @@ impl Coordinator {
             return Ok(());
         }
         let found: Option<Run> = self.parts.store.find(id).await?;
-        if let Some(run) = found.filter(|run| !run.state.is_final())
+        if let Some(run) = found.filter(|run| !run.state.is_final() && !run.is_standalone)
             && self.is_free(&run).await?
         {
             self.launch_driver(fleet, id);

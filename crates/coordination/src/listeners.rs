@@ -33,6 +33,7 @@ impl Coordinator {
         decision: Decision,
     ) -> Result<()> {
         self.crew.got_on(by);
+        let decision = plan.ended(decision, self.moment())?;
         if !plan.has_listeners() {
             let unheard = Batch::fenced(fence, decision.clone()).unheard_in(plan.run.id);
             match self.commit(unheard).await {

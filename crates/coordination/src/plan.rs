@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use fusion_core::{
-    Agent, AgentId, Assignee, CapabilitySet, ErrorCode, Run, StepSpec, TaskId, Workflow, Workspace,
+    Agent, AgentId, Assignee, CapabilitySet, Change, Decision, ErrorCode, Moment, Row, Run,
+    StepSpec, TaskId, Workflow, Workspace,
 };
 
 use crate::budgets::Budgets;
@@ -48,6 +49,26 @@ pub(crate) enum Next {
     Later(Duration),
     /// The run stops.
     Stop,
+}
+
+/// Ends the run of a task of its own with the task, when the decision does that.
+///
+/// # Errors
+/// The run has ended.
+pub(crate) fn end_standalone(run: &Run, decision: &mut Decision, moment: Moment<'_>) -> Result<()> {
+    if !run.is_standalone {
+        return Ok(());
+    }
+    let mut end = Decision::default();
+    for change in &decision.changes {
+        if let Change::Update(Row::Task(task)) = change
+            && task.run_id == run.id
+        {
+            end.merge(run.clone().end_with(task, moment)?);
+        }
+    }
+    decision.merge(end);
+    Ok(())
 }
 
 impl Plan {
@@ -107,6 +128,15 @@ impl Plan {
         } else {
             Next::Stop
         }
+    }
+
+    /// A decision that ends a task of its own ends its run too.
+    ///
+    /// # Errors
+    /// The run has ended.
+    pub(crate) fn ended(&self, mut decision: Decision, moment: Moment<'_>) -> Result<Decision> {
+        end_standalone(&self.run, &mut decision, moment)?;
+        Ok(decision)
     }
 
     pub(crate) fn step(&self, id: &str) -> Result<&StepSpec> {

@@ -5,6 +5,7 @@ use fusion_messaging::{Pattern, Subscription};
 use fusion_persistence::{Batch, Repository};
 use tokio::time::{Duration, Instant, Interval, MissedTickBehavior, interval_at};
 
+use crate::agents::held;
 use crate::crew::Signs;
 use crate::{Coordinator, Error, Result};
 
@@ -37,7 +38,11 @@ impl Coordinator {
     /// messages that nobody will read. In this order: after a time without the store its own may
     /// have run out too.
     async fn beat(&self) -> Result<()> {
-        self.parts.store.extend_leases(self.lease()).await?;
+        let at_work = self.crew.size();
+        let leases = self.parts.store.extend_leases(self.lease()).await?;
+        if leases < u64::try_from(at_work).unwrap_or(u64::MAX) {
+            self.stop_lost().await?;
+        }
         self.write_notices().await;
         self.tell_signs().await?;
         self.give_up_some_mail().await?;
@@ -79,6 +84,17 @@ impl Coordinator {
             return Ok(());
         }
         self.commit(Batch::free(decision)).await
+    }
+
+    /// Stops the workers whose task was taken away from them: cancelled, say, by another process.
+    async fn stop_lost(&self) -> Result<()> {
+        for id in self.crew.agents() {
+            let agent = self.parts.store.get(id).await?;
+            if held(&self.open_tasks(&agent).await?).is_none() {
+                self.crew.stop(id, PauseAt::Now);
+            }
+        }
+        Ok(())
     }
 
     /// Stops the worker of an agent that was held or ended.

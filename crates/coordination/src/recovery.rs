@@ -48,7 +48,9 @@ impl Coordinator {
             task: task.id,
             number: task.fence,
         };
-        match self.commit(Batch::rescue(fence, decision)).await {
+        let rescued = self.commit(Batch::rescue(fence, decision)).await;
+        self.hint_pool(task, None);
+        match rescued {
             // It ended, was taken back or went on between the look and the commit.
             Err(error) if error.is_fenced() || error.is_conflict() => Ok(()),
             other => other,

@@ -102,6 +102,9 @@ impl Coordinator {
                 state: found.state,
             });
         }
+        if found.is_standalone {
+            return Err(Error::Standalone { run });
+        }
         self.drive(run, raised, cancel).await
     }
 
@@ -235,7 +238,7 @@ impl Coordinator {
     }
 
     /// Waits until one agent more may work.
-    async fn a_place(&self) {
+    pub(crate) async fn a_place(&self) {
         // Nobody closes it.
         drop(self.slots.acquire().await);
     }

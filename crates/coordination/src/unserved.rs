@@ -11,6 +11,9 @@ use crate::plan::Next;
 use crate::worker::{CONFLICT_TRIES, Job};
 use crate::{Coordinator, Error, Result};
 
+/// How long a task of its own is put off that can't be done now: its provider wants a person first, say.
+pub(crate) const REST: Duration = Duration::from_secs(60);
+
 /// What is written of work that is given back.
 pub(crate) struct Unfinished {
     /// The last outcomes.
@@ -34,7 +37,11 @@ impl Coordinator {
         failure: Failure,
         unfinished: Unfinished,
     ) -> Result<()> {
-        let next = job.plan.next(job.task.id, failure.code, unfinished.wait);
+        let next = match job.plan.next(job.task.id, failure.code, unfinished.wait) {
+            // No run that others wait for stops: it is put off alone.
+            Next::Again | Next::Stop if job.plan.run.is_standalone => Next::Later(REST),
+            other => other,
+        };
         if next == Next::Stop {
             // Before the task is back in the queue: nobody is to ask the provider again.
             job.stop.cancel();

@@ -86,8 +86,9 @@ impl Coordinator {
             number: task.fence,
         };
         let step = plan.step(&task.name)?;
-        let at_work = self.crew.enter(agent.id, task.run_id);
-        match self
+        let (id, is_standing) = (agent.id, agent.is_standing());
+        let at_work = self.crew.enter(id, task.run_id);
+        let worked = self
             .execute(Job {
                 plan,
                 step,
@@ -97,14 +98,13 @@ impl Coordinator {
                 stop,
                 at_work: &at_work,
             })
-            .await
-        {
-            Err(error) if error.is_fenced() => {
-                tracing::info!(task.id = %fence.task, fence = fence.number, "the lease was lost; the result is dropped");
-                Ok(())
-            }
-            other => other,
+            .await;
+        drop(at_work);
+        let worked = self.after(fence, id, worked).await;
+        if is_standing {
+            self.crew.free(id);
         }
+        worked
     }
 
     async fn execute(&self, job: Job<'_>) -> Result<()> {

@@ -50,6 +50,12 @@ impl CapabilitySet {
             .join(",")
     }
 
+    /// The set with this [`key`](Self::key): no name has a comma.
+    #[must_use]
+    pub fn of_key(key: &str) -> Self {
+        key.split(',').filter(|name| !name.is_empty()).collect()
+    }
+
     /// The names, sorted.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
@@ -95,6 +101,7 @@ mod tests {
             let forward: CapabilitySet = names.iter().cloned().collect();
             let backward: CapabilitySet = names.into_iter().rev().collect();
             prop_assert_eq!(forward.key(), backward.key());
+            prop_assert_eq!(CapabilitySet::of_key(&forward.key()), forward);
         }
     }
 }

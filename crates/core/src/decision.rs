@@ -57,6 +57,11 @@ pub enum Change {
         /// What is waited for.
         reason: String,
     },
+    /// Count anew what a task waits for that was created in this batch: some of it may have ended since it
+    /// was read.
+    CountDependencies(TaskId),
+    /// Let the tasks of the pool be claimed whose wait is over.
+    WakePool,
     /// Let the tasks of a run be claimed whose wait is over.
     Wake {
         /// The run.

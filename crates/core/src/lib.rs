@@ -76,7 +76,10 @@ pub use run::{Run, RunPlan};
 pub use sandbox::{LimitsSpec, NetworkAccess, SandboxSpec};
 pub use sealed::Sealed;
 pub use subject::{MAX_SUBJECT_BYTES, SubjectFault, check_subject, reserved_part};
-pub use task::{CancelReason, Orphans, Task, TaskState, TaskWait};
+pub use task::{
+    AGEING, CancelReason, DELAYED, Orphans, Pool, PoolHead, PoolQueue, PoolTask, Task, TaskState,
+    TaskWait,
+};
 pub use token::{ApiToken, TokenScope};
 pub use transition::{IllegalTransition, StateMachine};
 pub use usage::{Cost, CostFault, Usage};

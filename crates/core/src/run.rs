@@ -23,6 +23,9 @@ pub struct Run {
     pub workflow_name: String,
     /// `ready` while its agents are spawned, then `running`, then one of the final states.
     pub state: WorkflowState,
+    /// It is a task of its own: nobody drives it, a standing agent takes it from the pool.
+    #[serde(default)]
+    pub is_standalone: bool,
     /// The checked inputs.
     pub inputs: Map<String, Value>,
     /// What it gave back, once it completed.
@@ -84,6 +87,7 @@ impl RunPlan<'_> {
             } else {
                 WorkflowState::Running
             },
+            is_standalone: false,
             inputs: self.inputs.clone(),
             outputs: None,
             error_message: None,
@@ -162,6 +166,7 @@ impl RunPlan<'_> {
             fence: 0,
             attempts: 0,
             waiting: None,
+            pool: None,
             usage: Usage::default(),
             version: 1,
         }

@@ -13,9 +13,12 @@ use crate::{
 };
 
 mod orphans;
+mod pool;
+mod stop;
 mod wait;
 
 pub use orphans::Orphans;
+pub use pool::{AGEING, DELAYED, Pool, PoolHead, PoolQueue, PoolTask};
 pub use wait::TaskWait;
 
 text_enum! {
@@ -101,6 +104,10 @@ pub struct Task {
     /// Until when nobody claims it; only while it is queued.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<TaskWait>,
+    /// Its place in the pool; `None` for a step of a workflow, which agents of its run do, and for what an
+    /// agent was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Pool>,
     /// Higher first; of equals the oldest.
     pub priority: i32,
     /// What an agent must be able to do.
@@ -157,7 +164,11 @@ impl Task {
     /// Whether its end makes its run a failure by itself.
     #[must_use]
     pub fn is_failure(&self) -> bool {
-        self.state == TaskState::Failed || self.cancel_reason == Some(CancelReason::AgentEnded)
+        let is_stopped = matches!(
+            self.cancel_reason,
+            Some(CancelReason::AgentEnded | CancelReason::Requested)
+        );
+        self.state == TaskState::Failed || is_stopped
     }
 
     /// The order of the queue: priority first, then age, then id.
@@ -348,9 +359,11 @@ impl Task {
                 CancelReason::DependencySkipped => {
                     format!("skipped: it needs '{}', which was skipped", self.name)
                 }
+                CancelReason::Requested => {
+                    format!("it needs '{}', which was cancelled", self.name)
+                }
                 CancelReason::ConditionFalse
                 | CancelReason::DependencyFailed
-                | CancelReason::Requested
                 | CancelReason::AgentEnded => {
                     format!("it needs '{}', which failed", self.name)
                 }

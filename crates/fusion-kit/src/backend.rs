@@ -334,9 +334,14 @@ impl Backend for LocalBackend {
             return Ok(Vec::new());
         };
         let read = |error: fusion_persistence::Error| problems::of_store(&error);
+        // Tasks of their own have a list of their own.
+        let driven = RunFilter {
+            standalone: Some(false),
+            ..RunFilter::default()
+        };
         let runs = reading
             .store
-            .list(&RunFilter::default(), Page::first(limit))
+            .list(&driven, Page::first(limit))
             .await
             .map_err(read)?;
         let mut summaries = Vec::with_capacity(runs.len());

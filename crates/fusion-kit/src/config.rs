@@ -209,14 +209,18 @@ impl Config {
             no_color: get("NO_COLOR").is_some(),
             dumb_terminal: get("TERM").is_some_and(|term| term == "dumb"),
             dotenv_fault,
-            dotenv: file
-                .iter()
-                .map(|(name, value)| (name.clone(), SecretString::from(value.as_str())))
-                .collect(),
+            dotenv: secrets(&file),
         };
         config.settings = noted.0.into_inner().into_values().collect();
         config
     }
+}
+
+fn secrets(variables: &BTreeMap<String, String>) -> BTreeMap<String, SecretString> {
+    let variables = variables.iter();
+    variables
+        .map(|(name, value)| (name.clone(), SecretString::from(value.as_str())))
+        .collect()
 }
 
 /// Where programs keep the settings of this user

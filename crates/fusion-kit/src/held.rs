@@ -52,9 +52,14 @@ impl<'a> Left<'a> {
 
     /// The newest unfinished run that is left; `None` when every run has ended.
     pub(crate) async fn newest(mut self) -> Result<Option<Run>, Problem> {
+        // A task of its own is taken by an agent, not resumed.
+        let driven = RunFilter {
+            standalone: Some(false),
+            ..RunFilter::unfinished()
+        };
         let unfinished = self
             .store
-            .list(&RunFilter::unfinished(), Page::first(UNFINISHED))
+            .list(&driven, Page::first(UNFINISHED))
             .await
             .map_err(|error| problems::of_store(&error))?;
         for run in &unfinished {

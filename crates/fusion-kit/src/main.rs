@@ -24,6 +24,7 @@ mod sandbox;
 mod serve;
 mod signals;
 mod system;
+mod tasks;
 mod tools;
 mod watch;
 mod wiring;

@@ -159,6 +159,11 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
         | Error::Description { .. }
         | Error::OfRun { .. }
         | Error::Busy { .. }
+        | Error::TaskState { .. }
+        | Error::QueueFull { .. }
+        | Error::Standalone { .. }
+        | Error::OfWorkflow { .. }
+        | Error::NotEnded { .. }
         | Error::Message(_)
         | Error::Illegal(_)
         | Error::Broken(_) => problem,

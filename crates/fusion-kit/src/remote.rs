@@ -6,6 +6,7 @@ mod events;
 mod messages;
 mod providers;
 mod runs;
+mod tasks;
 
 use fusion_api_client::Client;
 use fusion_api_types::{Problem, ProblemKind};

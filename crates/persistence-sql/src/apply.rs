@@ -75,7 +75,9 @@ async fn apply_change(session: &mut impl Session, change: &Change) -> Result<()>
         Change::Create(row) => create(session, row).await,
         Change::Update(row) => update(session, row).await,
         Change::Delete { kind, id, version } => delete(session, *kind, *id, *version).await,
-        Change::ReleaseSuccessors(_) | Change::CloseTasks { .. } => Ok(()),
+        Change::ReleaseSuccessors(_) | Change::CountDependencies(_) | Change::CloseTasks { .. } => {
+            Ok(())
+        }
         Change::BookUsage { task_id, usage, .. } => {
             usage::book(session, Booked::Task, task_id.uuid(), *usage).await
         }
@@ -84,6 +86,7 @@ async fn apply_change(session: &mut impl Session, change: &Change) -> Result<()>
             wait,
             reason,
         } => tasks::waits::postpone(session, *task_id, *wait, reason).await,
+        Change::WakePool => tasks::pool::wake(session).await,
         Change::Wake { run_id, early } => tasks::waits::wake(session, *run_id, *early).await,
         Change::Watch {
             run_id,

@@ -66,7 +66,11 @@ impl IdleAgents {
 
     /// The agent, when it is idle: as it was looked up, else looked up now. What was taken is not
     /// known any more.
-    async fn take(&mut self, session: &mut impl Session, id: AgentId) -> Result<Option<Agent>> {
+    pub(crate) async fn take(
+        &mut self,
+        session: &mut impl Session,
+        id: AgentId,
+    ) -> Result<Option<Agent>> {
         match self.known.remove(&id) {
             Some(agent) => Ok(agent),
             None => Ok(idle(session, &[id]).await?.pop()),
@@ -175,7 +179,7 @@ pub(crate) async fn extend(session: &mut impl Session, lease: Lease) -> Result<u
     session.execute("extend leases", statement).await
 }
 
-fn millis(lease: Lease) -> fusion_persistence::Result<i64> {
+pub(crate) fn millis(lease: Lease) -> fusion_persistence::Result<i64> {
     i64::try_from(lease.duration.as_millis()).map_err(|_| corrupt("lease"))
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct Counts {
     used: BTreeMap<RunId, Usage>,
     /// Tasks whose successors wait for one task less.
     ended: Vec<TaskId>,
+    /// New tasks that wait for others.
+    waiting: Vec<TaskId>,
 }
 
 impl Counts {
@@ -36,12 +38,14 @@ impl Counts {
                     *self.used.entry(*run_id).or_default() += *usage;
                 }
                 Change::ReleaseSuccessors(task) => self.ended.push(*task),
+                Change::CountDependencies(task) => self.waiting.push(*task),
                 Change::Create(_)
                 | Change::Update(_)
                 | Change::Delete { .. }
                 | Change::BeginEntry(_)
                 | Change::UpdateEntry(_)
                 | Change::Postpone { .. }
+                | Change::WakePool
                 | Change::Wake { .. }
                 | Change::Watch { .. }
                 | Change::Progress { .. }
@@ -55,6 +59,10 @@ impl Counts {
     pub(crate) async fn write(&self, session: &mut impl Session) -> Result<()> {
         for ended in self.ended.chunks(TASKS_PER_UPDATE) {
             tasks::release_successors(session, ended).await?;
+        }
+        // After the others: one of this transaction may have ended what a new task waits for.
+        for task in &self.waiting {
+            tasks::pool::count_dependencies(session, *task).await?;
         }
         for (run, count) in &self.closed {
             runs::close_tasks(session, *run, *count).await?;

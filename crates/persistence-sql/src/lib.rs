@@ -3,7 +3,7 @@
 //! All writes of a process go through one connection in one task (`writer.rs`), which puts the
 //! batches of many callers into one transaction and answers each after COMMIT. Reads use
 //! connections of their own. Both databases run the same statements; what differs between them is in
-//! `sqlite/`, `postgres/` and the few matches on the backend in `claim.rs` and `words.rs`.
+//! `sqlite/`, `postgres/` and the few matches on the backend in `claim.rs`, `pool_claim.rs` and `words.rs`.
 
 mod agents;
 mod apply;
@@ -27,6 +27,7 @@ mod messages;
 mod metrics;
 mod migrations;
 mod outbox;
+mod pool_claim;
 mod postgres;
 mod projects;
 mod providers;

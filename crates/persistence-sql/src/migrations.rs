@@ -5,6 +5,7 @@ mod m0002_store;
 mod m0003_event_indexes;
 mod m0004_deliveries;
 mod m0005_waits;
+mod m0008_pool;
 
 use std::collections::BTreeSet;
 
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_event_indexes::Migration),
             Box::new(m0004_deliveries::Migration),
             Box::new(m0005_waits::Migration),
+            Box::new(m0008_pool::Migration),
         ]
     }
 }

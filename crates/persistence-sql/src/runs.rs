@@ -29,6 +29,7 @@ pub(crate) mod table {
         pub workflow_id: Uuid,
         pub workflow_name: String,
         pub state: String,
+        pub standalone: bool,
         #[sea_orm(column_type = "Text")]
         pub inputs: String,
         #[sea_orm(column_type = "Text", nullable)]
@@ -60,6 +61,7 @@ impl Stored for Run {
     const KEPT: &'static [Col<Self>] = &[
         table::Column::WorkflowId,
         table::Column::WorkflowName,
+        table::Column::Standalone,
         table::Column::Inputs,
         table::Column::TotalTasks,
         table::Column::OpenTasks,
@@ -76,6 +78,7 @@ impl Stored for Run {
             workflow_id: self.workflow_id.uuid(),
             workflow_name: self.workflow_name.clone(),
             state: self.state.as_str().to_owned(),
+            standalone: self.is_standalone,
             inputs: json::to_text("run inputs", &self.inputs)?,
             outputs: json::to_text_option("run outputs", self.outputs.as_ref())?,
             error_message: self.error_message.clone(),
@@ -104,6 +107,7 @@ impl Stored for Run {
             workflow_id: WorkflowId::from_uuid(row.workflow_id),
             workflow_name: row.workflow_name,
             state: WorkflowState::from_text(&row.state).ok_or_else(|| corrupt("run state"))?,
+            is_standalone: row.standalone,
             inputs: json::from_text("run inputs", &row.inputs)?,
             outputs: json::from_text_option("run outputs", row.outputs.as_ref())?,
             error_message: row.error_message,
@@ -121,7 +125,8 @@ impl Stored for Run {
         let states = filter.states.iter().map(|state| state.as_str());
         let condition = any_of(Condition::all(), table::Column::State, states);
         let workflow = filter.workflow.map(WorkflowId::uuid);
-        exactly(condition, table::Column::WorkflowId, workflow)
+        let condition = exactly(condition, table::Column::WorkflowId, workflow);
+        exactly(condition, table::Column::Standalone, filter.standalone)
     }
 
     fn key(&self) -> Uuid {

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use fusion_persistence::{Batch, Claim, Claimed, Committed, Error, Lease, Prune, Result, Store};
+use fusion_persistence::{
+    Batch, Claim, Claimed, Committed, Error, Lease, PoolAnswer, PoolClaim, Prune, Result, Store,
+};
 use tokio_util::task::TaskTracker;
 
 use crate::error::{corrupt, trying};
@@ -117,6 +119,10 @@ impl Store for SqlStore {
 
     async fn claim_task(&self, claim: Claim) -> Result<Option<Claimed>> {
         self.writer()?.claim(claim).await
+    }
+
+    async fn claim_from_pool(&self, claim: PoolClaim) -> Result<PoolAnswer> {
+        self.writer()?.take(claim).await
     }
 
     async fn extend_leases(&self, lease: Lease) -> Result<u64> {

@@ -1,5 +1,6 @@
 //! Tasks, their edges and their leases.
 
+pub(crate) mod pool;
 pub(crate) mod waits;
 
 use async_trait::async_trait;
@@ -69,6 +70,9 @@ pub(crate) mod table {
         pub not_before: Option<i64>,
         #[sea_orm(column_type = "Text", nullable)]
         pub wait_reason: Option<String>,
+        pub pool: Option<String>,
+        pub demanded: bool,
+        pub pool_rank: i64,
         pub turns: i64,
         pub input_tokens: i64,
         pub output_tokens: i64,
@@ -104,7 +108,7 @@ pub(crate) mod edge {
 /// Edges in one insert: far below SQLite's 32,766 bound values.
 const EDGES_PER_INSERT: usize = 500;
 
-/// Tasks in one insert: 31 values each, far below SQLite's 32,766 bound values.
+/// Tasks in one insert: 34 values each, far below SQLite's 32,766 bound values.
 const TASKS_PER_INSERT: usize = 200;
 
 /// Names in one query: far below SQLite's 32,766 bound values.
@@ -130,6 +134,8 @@ impl Stored for Task {
         table::Column::LeaseUntil,
         table::Column::NotBefore,
         table::Column::WaitReason,
+        table::Column::Pool,
+        table::Column::Demanded,
         table::Column::Turns,
         table::Column::InputTokens,
         table::Column::OutputTokens,
@@ -165,6 +171,9 @@ impl Stored for Task {
             attempts: i32::try_from(self.attempts).map_err(|_| corrupt("task attempts"))?,
             not_before: self.waiting.as_ref().map(|it| it.until.timestamp_millis()),
             wait_reason: self.waiting.as_ref().map(|it| it.reason.clone()),
+            pool: self.pool.map(|pool| pool::name_of(pool.project)),
+            demanded: self.pool.is_some_and(|pool| pool.is_demanded),
+            pool_rank: self.rank(),
             turns: signed(self.usage.turns),
             input_tokens: signed(self.usage.input_tokens),
             output_tokens: signed(self.usage.output_tokens),
@@ -214,6 +223,7 @@ impl Stored for Task {
             fence: unsigned(row.fence, "task fence")?,
             attempts: u32::try_from(row.attempts).map_err(|_| corrupt("task attempts"))?,
             waiting: waits::of_row(row.not_before, row.wait_reason)?,
+            pool: pool::of_row(row.pool, row.demanded)?,
             usage: usage.usage("task usage")?,
             version: unsigned(row.version, "task row version")?,
         })
@@ -226,7 +236,9 @@ impl Stored for Task {
         let condition = exactly(condition, table::Column::AgentId, agent);
         let workflow = filter.workflow.map(WorkflowId::uuid);
         let condition = exactly(condition, table::Column::WorkflowId, workflow);
-        exactly(condition, table::Column::RunId, filter.run.map(RunId::uuid))
+        let condition = exactly(condition, table::Column::RunId, filter.run.map(RunId::uuid));
+        let pool = filter.pool.map(pool::name_of);
+        exactly(condition, table::Column::Pool, pool)
     }
 
     fn key(&self) -> Uuid {

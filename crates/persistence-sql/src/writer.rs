@@ -10,7 +10,9 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use fusion_persistence::{Batch, Claim, Claimed, Committed, Error, Lease, Prune, Result};
+use fusion_persistence::{
+    Batch, Claim, Claimed, Committed, Error, Lease, PoolAnswer, PoolClaim, Prune, Result,
+};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
@@ -79,14 +81,21 @@ impl Writer {
     pub(crate) async fn commit(&self, batch: Batch) -> Result<Committed> {
         match self.ask(Work::Commit(Box::new(batch))).await? {
             Done::Committed(committed) => Ok(committed),
-            Done::Claimed(_) | Done::Count(_) => Err(mixed_up()),
+            Done::Claimed(_) | Done::Taken(_) | Done::Count(_) => Err(mixed_up()),
         }
     }
 
     pub(crate) async fn claim(&self, claim: Claim) -> Result<Option<Claimed>> {
         match self.ask(Work::Claim(Box::new(claim))).await? {
             Done::Claimed(claimed) => Ok(claimed.map(|claimed| *claimed)),
-            Done::Committed(_) | Done::Count(_) => Err(mixed_up()),
+            Done::Committed(_) | Done::Taken(_) | Done::Count(_) => Err(mixed_up()),
+        }
+    }
+
+    pub(crate) async fn take(&self, claim: PoolClaim) -> Result<PoolAnswer> {
+        match self.ask(Work::Take(Box::new(claim))).await? {
+            Done::Taken(answer) => Ok(answer),
+            Done::Committed(_) | Done::Claimed(_) | Done::Count(_) => Err(mixed_up()),
         }
     }
 
@@ -101,7 +110,7 @@ impl Writer {
     async fn count(&self, work: Work) -> Result<u64> {
         match self.ask(work).await? {
             Done::Count(count) => Ok(count),
-            Done::Committed(_) | Done::Claimed(_) => Err(mixed_up()),
+            Done::Committed(_) | Done::Claimed(_) | Done::Taken(_) => Err(mixed_up()),
         }
     }
 

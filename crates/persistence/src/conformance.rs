@@ -31,6 +31,7 @@ mod log;
 mod machines;
 mod messages;
 mod pairs;
+mod pool;
 mod queue;
 mod references;
 mod requests;
@@ -50,6 +51,7 @@ pub use log::*;
 pub use machines::*;
 pub use messages::*;
 pub use pairs::*;
+pub use pool::*;
 pub use queue::*;
 pub use references::*;
 pub use requests::*;
@@ -85,6 +87,19 @@ macro_rules! store_conformance {
             the_newest_version_of_a_workflow_is_found_by_name,
             a_missing_row_is_named,
             a_task_is_claimed_by_one_agent_only,
+            a_task_of_its_own_is_read_back_as_written,
+            the_pool_goes_by_priority_and_age,
+            a_changed_priority_changes_the_place_in_the_pool,
+            projects_share_the_agents,
+            a_demanded_task_is_taken_by_its_agent_only,
+            an_idle_agent_steals_from_the_most_loaded,
+            a_task_of_the_pool_is_taken_once,
+            an_agent_that_is_not_free_is_unfit_for_the_pool,
+            what_a_task_of_the_pool_needs_is_counted_as_it_is,
+            a_dependency_that_ends_meanwhile_is_not_waited_for,
+            what_will_never_be_ready_is_found,
+            a_task_that_is_put_off_is_taken_once_its_time_has_come,
+            the_pool_and_the_queues_of_runs_are_apart,
             an_agent_that_holds_a_task_is_given_no_other,
             claims_follow_priority_then_age,
             a_claim_fits_the_agent,

@@ -120,6 +120,8 @@ pub struct RunFilter {
     pub states: Vec<WorkflowState>,
     /// Of this version of a workflow.
     pub workflow: Option<WorkflowId>,
+    /// Only tasks of their own, or only the others.
+    pub standalone: Option<bool>,
 }
 
 impl RunFilter {
@@ -132,7 +134,7 @@ impl RunFilter {
                 .copied()
                 .filter(|state| !state.is_final())
                 .collect(),
-            workflow: None,
+            ..Self::default()
         }
     }
 }
@@ -148,6 +150,8 @@ pub struct TaskFilter {
     pub workflow: Option<WorkflowId>,
     /// Of this run.
     pub run: Option<RunId>,
+    /// Of the pool, for this project; `Some(None)` is for none.
+    pub pool: Option<Option<ProjectId>>,
 }
 
 /// Which workflows. Each version is a row of its own.

@@ -13,6 +13,7 @@ mod entity;
 mod error;
 mod filter;
 mod patient;
+mod pool;
 mod reader;
 mod repository;
 mod store;
@@ -25,6 +26,7 @@ pub use filter::{
     WorkflowFilter, WorkspaceFilter,
 };
 pub use patient::{Patience, Patient};
+pub use pool::{PoolAnswer, PoolClaim, PoolReader};
 pub use reader::{
     AgentReader, EventBounds, EventPlace, EventReader, Find, INBOX_BYTES, JournalReader,
     MessageReader, OutboxReader, Page, Queue, Reader, TaskReader, WorkflowReader,

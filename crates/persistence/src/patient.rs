@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fusion_core::{
-    Agent, AgentId, Delivery, Event, EventId, JournalEntry, Message, MessageId, OutboxEntry, RunId,
-    Task, TaskId, Timestamp, Undelivered, Workflow, Workspace, error_chain,
+    Agent, AgentId, Delivery, Event, EventId, JournalEntry, Message, MessageId, OutboxEntry,
+    PoolQueue, RunId, Task, TaskId, Timestamp, Undelivered, Workflow, Workspace, error_chain,
 };
 use tokio::time::{Instant, sleep};
 
 use crate::{
     AgentReader, Batch, Claim, Claimed, Committed, Entity, Error, EventBounds, EventFilter,
     EventPlace, EventReader, Find, JournalReader, Lease, MessageFilter, MessageReader,
-    OutboxReader, Page, Prune, Queue, Remembered, Result, Store, TaskReader, WorkflowReader,
+    OutboxReader, Page, PoolAnswer, PoolClaim, PoolReader, Prune, Queue, Remembered, Result, Store,
+    TaskReader, WorkflowReader,
 };
 
 /// How long to wait for a store that is away.
@@ -128,6 +129,15 @@ forward! { TaskReader {
     fn expired_leases(limit: u32) -> Vec<Task>;
 } }
 
+forward! { PoolReader {
+    fn pool_queues() -> Vec<PoolQueue>;
+    fn pool_given(limit: u32) -> Vec<AgentId>;
+    fn pool_due_in() -> Option<Duration>;
+    fn pool_awaited(limit: u32) -> Vec<TaskId>;
+    fn pool_doomed(ended: Option<TaskId>, limit: u32) -> Vec<(Task, Task)>;
+    fn dependents(task: TaskId, limit: u32) -> Vec<Task>;
+} }
+
 forward! { JournalReader {
     fn journal(task: TaskId) -> Vec<JournalEntry>;
     fn activity(run: RunId) -> Vec<JournalEntry>;
@@ -165,6 +175,11 @@ impl<S: Store> Store for Patient<S> {
 
     async fn claim_task(&self, claim: Claim) -> Result<Option<Claimed>> {
         self.patiently(|store| store.claim_task(claim.clone()))
+            .await
+    }
+
+    async fn claim_from_pool(&self, claim: PoolClaim) -> Result<PoolAnswer> {
+        self.patiently(|store| store.claim_from_pool(claim.clone()))
             .await
     }
 

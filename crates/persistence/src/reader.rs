@@ -12,7 +12,7 @@ use fusion_core::{
     TaskId, Timestamp, Undelivered, Workflow, Workspace,
 };
 
-use crate::{Entity, EventFilter, MessageFilter, Remembered, Result};
+use crate::{Entity, EventFilter, MessageFilter, PoolReader, Remembered, Result};
 
 /// A page of a list, newest first.
 ///
@@ -325,6 +325,7 @@ reader! {
     WorkflowReader,
     AgentReader,
     TaskReader,
+    PoolReader,
     JournalReader,
     EventReader,
     MessageReader,

@@ -10,7 +10,7 @@ use fusion_core::{
 };
 use serde_json::Value;
 
-use crate::{Reader, Result};
+use crate::{PoolAnswer, PoolClaim, Reader, Result};
 
 /// Proof of the right to write about a task: the number its claim gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -238,6 +238,13 @@ pub struct Prune {
 ///   task has a fence one higher than before. Order: priority, then age, then id. An agent that
 ///   is not idle, or holds a task already, is given none. A postponed task is given to nobody until
 ///   its time has come and it was woken.
+/// - `claim_from_pool` does the same for the tasks of the pool. First come those given to the agent that
+///   an agent began; then the better rank of the next that was given to it and of the one whose
+///   turn it is of the queues: of the project with the fewest tasks at work, then by rank, then by
+///   id. When there is none, the agent gets a task that was given to another one which is not idle, which
+///   nobody began and which is not demanded of that one: of who has the most such tasks, the one
+///   with the best rank, and the event says that it was stolen, from whom and by whom.
+/// - What a task of the pool waits for is counted as it is when it is created.
 #[async_trait]
 pub trait Store: Reader + Debug {
     /// Writes a batch.
@@ -251,6 +258,12 @@ pub trait Store: Reader + Debug {
     /// # Errors
     /// The store fails; no task was leased.
     async fn claim_task(&self, claim: Claim) -> Result<Option<Claimed>>;
+
+    /// Leases a task of the pool to an idle agent, moving it from queued to assigned: see the contract.
+    ///
+    /// # Errors
+    /// The store fails; no task was leased.
+    async fn claim_from_pool(&self, claim: PoolClaim) -> Result<PoolAnswer>;
 
     /// Prolongs every lease of a node, counted from now; says how many there are.
     ///

@@ -38,7 +38,7 @@ pub struct Task {
     pub output_artifacts: Option<Value>,
     /// Why it failed or was cancelled.
     pub error_message: Option<String>,
-    /// `condition_false`, `dependency_skipped`, `dependency_failed` or `requested`.
+    /// `condition_false`, `dependency_skipped`, `dependency_failed`, `requested` or `agent_ended`.
     pub cancel_reason: Option<String>,
     /// Topics its agent may talk on.
     pub communication_channels: Vec<String>,
@@ -46,12 +46,118 @@ pub struct Task {
     pub workflow_id: Option<String>,
     /// UUID of the run it belongs to.
     pub run_id: String,
+    /// It is a task of its own, which any standing agent may take that can do it.
+    #[serde(default)]
+    pub standalone: bool,
+    /// UUID of the project whose share of the agents a task of its own uses.
+    #[serde(default)]
+    pub project_id: Option<String>,
+    /// Nobody but `agent_id` may do it.
+    #[serde(default)]
+    pub demanded: bool,
     /// What a queued task waits for, where that ends by itself.
     pub waiting: Option<WaitView>,
     /// How often an agent began it.
     pub attempts: u32,
     /// What its model calls used.
     pub usage: UsageView,
+}
+
+/// A task, and what it waits for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TaskDetail {
+    /// The same fields as in a list, beside the ones below.
+    #[serde(flatten)]
+    pub task: Task,
+    /// Why it waits; empty when it does not.
+    pub waits_for: Vec<TaskWaitReason>,
+}
+
+/// Something that a task waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TaskWaitReason {
+    /// `dependency`, `time`, `approval`, `capability`, `agents`, `turn` or `process`.
+    pub kind: String,
+    /// What it is, in a sentence.
+    pub text: String,
+    /// UUID of the task that is waited for.
+    pub task_id: Option<String>,
+    /// When the wait is over, where that is known.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// A task that is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct NewTask {
+    /// Letters, digits, `_`, `-` and `.`; `task` without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What is asked.
+    pub description: String,
+    /// What an agent must be able to do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub required_capabilities: Vec<String>,
+    /// Higher first; 0 without it.
+    #[serde(default)]
+    pub priority: i32,
+    /// UUIDs of tasks, of any run, that must end well before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dependencies: Vec<String>,
+    /// What it is given, by name.
+    #[serde(default)]
+    pub input_artifacts: serde_json::Map<String, Value>,
+    /// UUID or name of the agent that is to do it: another takes it while that one is busy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// Nobody but `agent` may do it.
+    #[serde(default)]
+    pub demanded: bool,
+    /// UUID or name of the project whose share of the agents it uses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// For so many seconds nobody begins it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay_seconds: Option<u64>,
+    /// It fails when it takes longer than so many seconds; 1200 without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<u64>,
+}
+
+/// A change of a task: exactly one of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TaskChanges {
+    /// `cancelled` stops it, also while an agent works on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// The priority of one that waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i32>,
+}
+
+/// What a task needs, and what needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TaskTree {
+    /// The task.
+    pub task: TaskLine,
+    /// What it needs, each followed by what that needs.
+    pub needs: Vec<TaskLine>,
+    /// What needs it, each followed by what needs that.
+    pub needed_by: Vec<TaskLine>,
+}
+
+/// A line of a tree of tasks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TaskLine {
+    /// How far from the task: 1 for its neighbours.
+    pub depth: u32,
+    /// UUID.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// How far it is.
+    pub state: String,
+    /// It stands above too, with what follows it.
+    pub again: bool,
 }
 
 /// A page of tasks, the newest first.

@@ -79,7 +79,7 @@ async fn states(app: &App, registry: &mut Registry) -> Result<()> {
     for state in [WorkflowState::Ready, WorkflowState::Running] {
         let filter = RunFilter {
             states: vec![state],
-            workflow: None,
+            ..RunFilter::default()
         };
         set(&runs, state.as_str(), app.reader().count(&filter).await?);
     }

@@ -39,14 +39,16 @@ pub(super) fn router() -> OpenApiRouter<App> {
 #[utoipa::path(get, path = "/runs", tag = "runs", params(
     ("state" = Option<Vec<String>>, Query, description = "Only those in one of these states."),
     ("workflow_id" = Option<String>, Query, description = "Only those of this version of a workflow."),
+    ("standalone" = Option<bool>, Query, description = "Only those that are a task of their own, or only the others."),
     ("limit" = Option<u32>, Query, description = "At most so many: 1 to 500, 100 without it."),
     ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
 ), responses((status = 200, body = RunPage)))]
 async fn list(State(app): State<App>, query: Query) -> Result<Response> {
-    let mut query = query.of(&["state", "workflow_id", "limit", "cursor"]);
+    let mut query = query.of(&["state", "workflow_id", "standalone", "limit", "cursor"]);
     let filter = RunFilter {
         states: states(&mut query),
         workflow: query.one("workflow_id", parsed),
+        standalone: query.one("standalone", flag),
     };
     let page = query.page();
     query.finish()?;
@@ -69,11 +71,16 @@ async fn of_workflow(
     let filter = RunFilter {
         states: states(&mut query),
         workflow: Some(id),
+        standalone: None,
     };
     let page = query.page();
     query.finish()?;
     app.reader().get(id).await?;
     listed(&app, &filter, page).await
+}
+
+fn flag(text: &str) -> std::result::Result<bool, String> {
+    text.parse().map_err(|_| "must be true or false".to_owned())
 }
 
 fn states(query: &mut Parameters<'_>) -> Vec<WorkflowState> {
@@ -129,10 +136,7 @@ async fn is_live(app: &App, run: &Run) -> Result<bool> {
 ), responses((status = 200, body = RunDetail)))]
 async fn get(State(app): State<App>, Id(id): Id<RunId>, query: Query) -> Result<Response> {
     let mut query = query.of(&["wait"]);
-    let wait = query.one("wait", |text| match text.parse::<u64>() {
-        Ok(seconds) if seconds <= MAX_WAIT => Ok(Duration::from_secs(seconds)),
-        Ok(_) | Err(_) => Err(format!("must be a number of seconds from 0 to {MAX_WAIT}")),
-    });
+    let wait = query.one("wait", seconds);
     query.finish()?;
     if let Some(wait) = wait {
         ended(&app, id, Instant::now() + wait).await?;
@@ -146,6 +150,14 @@ async fn get(State(app): State<App>, Id(id): Id<RunId>, query: Query) -> Result<
         StatusCode::OK,
         &snapshot.detail(&workflow, &app.options.data_dir, live),
     )
+}
+
+/// How long an answer may be waited for.
+pub(super) fn seconds(text: &str) -> std::result::Result<Duration, String> {
+    match text.parse::<u64>() {
+        Ok(seconds) if seconds <= MAX_WAIT => Ok(Duration::from_secs(seconds)),
+        Ok(_) | Err(_) => Err(format!("must be a number of seconds from 0 to {MAX_WAIT}")),
+    }
 }
 
 /// Waits until a run has ended, the time is over, or the server stops.

@@ -1,11 +1,14 @@
 //! Tasks.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use fusion_api_types::api::{self, TaskPage};
-use fusion_core::{TaskId, TaskState};
+use fusion_api_types::api::{TaskDetail, TaskPage};
+use fusion_core::{Task, TaskId, TaskState};
 use fusion_persistence::{Repository, TaskFilter};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -13,10 +16,13 @@ use super::path::Id;
 use crate::input::parsed;
 use crate::page;
 use crate::precondition::{json, resource};
-use crate::problem::Result;
+use crate::problem::{Refusal, Result};
 use crate::query::{Query, word};
 use crate::state::App;
-use crate::views;
+use crate::{task_views, views};
+
+/// How often it is looked whether a task has ended, where nobody says so.
+const LOOK: Duration = Duration::from_secs(1);
 
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -30,6 +36,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
     ("agent_id" = Option<String>, Query, description = "Only those of this agent."),
     ("workflow_id" = Option<String>, Query, description = "Only those of this version of a workflow."),
     ("run_id" = Option<String>, Query, description = "Only those of this run."),
+    ("project_id" = Option<String>, Query, description = "Only tasks of their own that use the share of this project."),
     ("limit" = Option<u32>, Query, description = "At most so many: 1 to 500, 100 without it."),
     ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
 ), responses((status = 200, body = TaskPage)))]
@@ -39,6 +46,7 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
         "agent_id",
         "workflow_id",
         "run_id",
+        "project_id",
         "limit",
         "cursor",
     ]);
@@ -54,6 +62,7 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
         agent: query.one("agent_id", parsed),
         workflow: query.one("workflow_id", parsed),
         run: query.one("run_id", parsed),
+        pool: query.one("project_id", parsed).map(Some),
     };
     let page = query.page();
     query.finish()?;
@@ -69,17 +78,40 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     )
 }
 
-/// One task.
-#[utoipa::path(get, path = "/tasks/{id}", tag = "tasks",
-    params(("id" = String, Path, description = "UUID of the task.")),
-    responses((status = 200, body = api::Task)))]
-async fn get(
-    State(app): State<App>,
-    Id(id): Id<TaskId>,
-    query: Query,
-    headers: HeaderMap,
-) -> Result<Response> {
-    query.none()?;
-    let row = app.reader().get(id).await?;
-    resource(&headers, row.version, &views::task(row))
+/// One task, and why it waits.
+#[utoipa::path(get, path = "/tasks/{id}", tag = "tasks", params(
+    ("id" = String, Path, description = "UUID of the task."),
+    ("wait" = Option<u64>, Query, description = "Answer when the task has ended, at the latest after so many seconds: 0 to 30."),
+), responses((status = 200, body = TaskDetail)))]
+async fn get(State(app): State<App>, Id(id): Id<TaskId>, query: Query) -> Result<Response> {
+    let mut query = query.of(&["wait"]);
+    let wait = query.one("wait", super::runs::seconds);
+    query.finish()?;
+    if let Some(wait) = wait {
+        ended(&app, id, Instant::now() + wait).await?;
+    }
+    let row: Task = app.reader().get(id).await?;
+    let version = row.version;
+    let detail = task_views::detail(app.reader(), row).await?;
+    // What it waits for changes while the task does not.
+    resource(&HeaderMap::new(), version, &detail)
+}
+
+/// Waits until a task has ended, the time is over, or the server stops.
+async fn ended(app: &App, id: TaskId, until: Instant) -> Result<()> {
+    let pattern = format!("task.*.{id}").parse();
+    let pattern = pattern.map_err(|_| Refusal::internal("the topic of a task is no pattern"))?;
+    let mut hints = app.parts.bus.subscribe(&pattern).await;
+    loop {
+        let task: Task = app.reader().get(id).await?;
+        if task.state.is_final() {
+            return Ok(());
+        }
+        let next = timeout_at(until.min(Instant::now() + LOOK), hints.recv());
+        tokio::select! {
+            () = app.stopping.cancelled() => return Ok(()),
+            () = sleep_until(until) => return Ok(()),
+            _ = next => {}
+        }
+    }
 }

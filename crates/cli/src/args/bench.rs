@@ -22,8 +22,8 @@ be made. The last line of stdout is one JSON object: seconds, MB of 1,000,000 by
 
 Examples:
   fusion-kit bench W3 --llm none
-  MOCK_URL=http://127.0.0.1:9000 fusion-kit bench W7 --n 200 --conc 200
-  PG_URL=postgres://me@127.0.0.1/postgres fusion-kit bench W3 --store postgres --llm none")]
+  fusion-kit bench W7 --n 200 --conc 200               with MOCK_URL=http://127.0.0.1:9000
+  fusion-kit bench W3 --store postgres --llm none      with PG_URL=postgres://me@127.0.0.1/postgres")]
 pub struct BenchArgs {
     /// What is done.
     #[arg(value_enum, ignore_case = true)]

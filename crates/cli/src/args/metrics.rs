@@ -8,7 +8,13 @@ use super::message::duration;
 
 /// `metrics`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(disable_help_subcommand = true)]
+#[command(
+    disable_help_subcommand = true,
+    after_long_help = "\
+Examples:
+  fusion-kit metrics agent writer
+  fusion-kit metrics agent writer --since 1h --json"
+)]
 pub struct MetricsArgs {
     /// What to do.
     #[command(subcommand)]

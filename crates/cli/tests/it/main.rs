@@ -32,4 +32,6 @@ mod serve;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod tasks;
+#[cfg(test)]
 mod tools;

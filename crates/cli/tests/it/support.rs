@@ -6,6 +6,7 @@ mod messages;
 mod providers;
 mod records;
 mod server;
+mod tasks;
 mod tools;
 
 use std::collections::VecDeque;

@@ -85,6 +85,22 @@ pub enum Fault {
         /// Why.
         why: String,
     },
+    /// The agent that a task is for can't do it.
+    #[error("the agent '{name}' {why}")]
+    Agent {
+        /// Its name, or its id.
+        name: String,
+        /// Why not.
+        why: String,
+    },
+    /// What a task needs will not end well.
+    #[error("the task {id} {why}")]
+    Dependency {
+        /// Its id.
+        id: String,
+        /// Why not.
+        why: String,
+    },
     /// The project does not exist.
     #[error("there is no project {id}")]
     Project {
@@ -104,6 +120,8 @@ impl Fault {
             Self::Limit { what, .. } => what,
             Self::Reserved { .. } => "metadata",
             Self::Pattern { .. } => "message_subscriptions",
+            Self::Agent { .. } => "agent_id",
+            Self::Dependency { .. } => "dependencies",
             Self::Project { .. } => "project_id",
         }
     }
@@ -143,6 +161,17 @@ impl Coordinator {
             }
         }
         none_of(told)
+    }
+
+    /// All that is wrong with capabilities that are asked for.
+    pub(crate) async fn check_capabilities(
+        &self,
+        names: &CapabilitySet,
+        faults: &mut Vec<Fault>,
+    ) -> Result<()> {
+        let known = self.registered_capabilities().await?;
+        check_capabilities(names, &known, faults);
+        Ok(())
     }
 
     /// The names in the registry; with none, every name is allowed.

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::refused;
 use crate::coordinator::off_runtime;
+use crate::plan::end_standalone;
 use crate::spawn::{of_workspace, text};
 use crate::{Coordinator, Error, Raised, Result};
 
@@ -54,13 +55,20 @@ impl Coordinator {
             runs.extend(agent.run_id);
             let (mut decision, mut guard) = (Decision::default(), Guard::Free);
             for run in &runs {
-                let (settled, held) = self.orphaned(&agent, *run).await?;
+                let (mut settled, held) = self.orphaned(&agent, *run).await?;
+                let found: Run = self.parts.store.get(*run).await?;
+                end_standalone(&found, &mut settled, self.moment())?;
                 decision.merge(settled);
                 guard = held.map_or(guard, Guard::Held);
             }
             let agent = self.ending(agent, &open, disposal, &mut decision)?;
             let batch = Batch::new(guard, decision);
             if self.try_to_commit(batch, &mut tries).await? {
+                for task in open {
+                    // Some are back in the pool.
+                    let agent_id = None;
+                    self.hint_pool(&Task { agent_id, ..task }, None);
+                }
                 return Ok((agent, runs));
             }
         }

@@ -11,7 +11,7 @@ use fusion_core::{
 use fusion_persistence::{Batch, Page, Repository, TaskFilter, WorkspaceFilter};
 use serde_json::{Map, Value, json};
 
-use super::{CONFLICT_TRIES, Letter, STEP, Sent, refused, spec_of};
+use super::{CONFLICT_TRIES, Letter, STEP, Sent, held, refused, spec_of};
 use crate::spawn::Definition;
 use crate::{Ask, Coordinator, Error, Result};
 
@@ -19,7 +19,7 @@ use crate::{Ask, Coordinator, Error, Result};
 const MESSAGE_TYPE: &str = "message";
 
 /// What a task may take, in seconds.
-const TIMEOUT_SECONDS: u64 = 20 * 60;
+pub(crate) const TIMEOUT_SECONDS: u64 = 20 * 60;
 
 /// The input that holds what is asked.
 const MESSAGE: &str = "message";
@@ -133,7 +133,10 @@ impl Coordinator {
         loop {
             let agent: Agent = self.parts.store.get(id).await?;
             let is_free = agent.is_standing() && agent.state == AgentState::Idle;
-            if !is_free || !self.open_tasks(&agent).await?.is_empty() {
+            let open = self.open_tasks(&agent).await?;
+            // What waits for it in the pool does not come before what it was sent.
+            let has_other = open.iter().any(|task| task.pool.is_none());
+            if !is_free || has_other || held(&open).is_some() {
                 return Ok(None);
             }
             let Some(message) = self.parts.store.inbox(id, 0, 1).await?.pop() else {
@@ -239,23 +242,32 @@ fn definition(agent: &Agent, spec: AgentSpec) -> WorkflowDefinition {
             (MESSAGE_ID.to_owned(), input(true)),
         ]),
         agents: BTreeMap::from([(agent.name.clone(), spec)]),
-        steps: vec![StepSpec {
-            id: STEP.to_owned(),
-            assignee: Assignee::Agent(agent.name.clone()),
-            needs: Vec::new(),
-            condition: None,
-            prompt: format!("${{{{ inputs.{MESSAGE} }}}}"),
-            outputs: BTreeMap::new(),
-            artifacts: Vec::new(),
-            verify: Vec::new(),
-            timeout_seconds: TIMEOUT_SECONDS,
-            priority: 0,
-        }],
+        steps: vec![only_step(
+            Assignee::Agent(agent.name.clone()),
+            MESSAGE,
+            TIMEOUT_SECONDS,
+        )],
         outputs: BTreeMap::from([(
             "text".to_owned(),
             format!("${{{{ steps.{STEP}.outputs.text }}}}"),
         )]),
         budget: fusion_core::Budget::default(),
         message_flow: None,
+    }
+}
+
+/// The step of a run that has one, whose prompt is an input.
+pub(crate) fn only_step(assignee: Assignee, input: &str, timeout_seconds: u64) -> StepSpec {
+    StepSpec {
+        id: STEP.to_owned(),
+        assignee,
+        needs: Vec::new(),
+        condition: None,
+        prompt: format!("${{{{ inputs.{input} }}}}"),
+        outputs: BTreeMap::new(),
+        artifacts: Vec::new(),
+        verify: Vec::new(),
+        timeout_seconds,
+        priority: 0,
     }
 }

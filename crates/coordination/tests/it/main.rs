@@ -27,6 +27,8 @@ mod metrics;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
+mod pool;
+#[cfg(test)]
 mod standing;
 #[cfg(test)]
 mod talk;

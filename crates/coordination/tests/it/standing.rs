@@ -23,7 +23,7 @@ use crate::world::World;
 /// Far more than any step takes, also on a machine that is busy.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-fn named(name: &str) -> NewAgent {
+pub(crate) fn named(name: &str) -> NewAgent {
     NewAgent {
         name: name.to_owned(),
         spec: AgentSpec::new("gate", "m"),
@@ -38,7 +38,7 @@ async fn spawn(world: &World, name: &str) -> AgentId {
     agents.unwrap().remove(0).id
 }
 
-async fn agent(world: &World, id: AgentId) -> Agent {
+pub(crate) async fn agent(world: &World, id: AgentId) -> Agent {
     world.store.get(id).await.unwrap()
 }
 
@@ -47,7 +47,7 @@ fn folder(world: &World, id: AgentId) -> PathBuf {
 }
 
 /// Waits until a look finds what is wanted.
-async fn until<F: Future<Output = bool> + Send>(look: impl Fn() -> F + Send + Sync) {
+pub(crate) async fn until<F: Future<Output = bool> + Send>(look: impl Fn() -> F + Send + Sync) {
     let waiting = async {
         while !look().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -57,7 +57,7 @@ async fn until<F: Future<Output = bool> + Send>(look: impl Fn() -> F + Send + Sy
 }
 
 /// Hosts while something else is done.
-async fn hosted<T>(world: &World, work: impl Future<Output = T>) -> T {
+pub(crate) async fn hosted<T>(world: &World, work: impl Future<Output = T>) -> T {
     let stop = CancellationToken::new();
     let hosting = async { world.engine().host(&stop).await.unwrap() };
     let working = async {

@@ -223,6 +223,20 @@ impl Agent {
         Some(Change::update(self))
     }
 
+    /// It is at work on nothing: what it worked on was cancelled, and its worker is gone. `None` unless it is
+    /// working.
+    #[must_use]
+    pub fn rest(self, moment: Moment<'_>) -> Option<Decision> {
+        let told = format!("{} is idle again: its task was taken away", self.name);
+        let mut event = self.event(moment, EventType::AgentRecovered, None, told);
+        let Some(Change::Update(crate::Row::Agent(agent))) = self.put_down(moment) else {
+            return None;
+        };
+        event.data = json!({ "agent_id": agent.id, "name": agent.name, "state": agent.state });
+        let change = Change::update(*agent);
+        Some(Decision::default().with(change).telling(event))
+    }
+
     fn mark(&mut self, name: &str, value: Option<&str>) {
         let Value::Object(metadata) = &mut self.metadata else {
             return;

@@ -84,6 +84,10 @@ impl Orphans<'_> {
 
     fn goes_back(&self, task: &Task) -> bool {
         let is_begun = task.state == TaskState::Running || task.attempts > 0;
+        if let Some(pool) = task.pool {
+            // Who can do it may come later.
+            return !pool.is_demanded && !is_begun;
+        }
         task.is_for_anybody() && !is_begun && self.somebody_can(task)
     }
 

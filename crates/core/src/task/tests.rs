@@ -27,7 +27,7 @@ fn now() -> Timestamp {
     DateTime::from_timestamp(1_000, 0).unwrap()
 }
 
-fn task(number: usize, state: TaskState, needs: &[usize]) -> Task {
+pub(super) fn task(number: usize, state: TaskState, needs: &[usize]) -> Task {
     let id = |number: usize| TaskId::from_uuid(Uuid::from_u128(number as u128 + 1));
     Task {
         id: id(number),
@@ -52,6 +52,7 @@ fn task(number: usize, state: TaskState, needs: &[usize]) -> Task {
         fence: 1,
         attempts: 0,
         waiting: None,
+        pool: None,
         usage: Usage::default(),
         version: 1,
     }
@@ -106,6 +107,8 @@ fn apply(tasks: &mut BTreeMap<TaskId, Task>, open: &mut i64, decision: &Decision
             | Change::Delete { .. }
             | Change::BookUsage { .. }
             | Change::BeginEntry(_)
+            | Change::CountDependencies(_)
+            | Change::WakePool
             | Change::Postpone { .. }
             | Change::Wake { .. }
             | Change::Watch { .. }

@@ -139,7 +139,7 @@ pub(crate) fn no_agents() -> Problem {
 }
 
 /// A project by its name or its id.
-pub(super) async fn find_project(store: &dyn Reader, text: &str) -> Result<Project, Problem> {
+pub(crate) async fn find_project(store: &dyn Reader, text: &str) -> Result<Project, Problem> {
     let projects = store
         .list(&ProjectFilter::default(), Page::first(SEARCHED))
         .await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fusion_api_types::{AgentSent, Problem, ProblemKind, RunDetail};
 use fusion_cli::{Backend, Progress};
 use fusion_coordination::{Raised, Sent};
-use fusion_core::{Agent, AgentState, DeliveryStatus, Run, RunId, TaskState};
+use fusion_core::{Agent, AgentState, DeliveryStatus, Run, RunId, Task, TaskState};
 use fusion_persistence::{MessageReader, Page, Repository, TaskFilter};
 use fusion_persistence_sql::Location;
 
@@ -14,6 +14,9 @@ use super::read;
 use crate::backend::{Driving, LocalBackend};
 use crate::problems;
 use crate::wiring::{self, Engine};
+
+/// Open tasks of an agent that are looked at.
+const OPEN: u32 = 1_000;
 
 /// How often it is looked whether another process has done it.
 const LOOK: Duration = Duration::from_millis(100);
@@ -113,8 +116,14 @@ impl LocalBackend {
             agent: Some(agent.id),
             ..TaskFilter::default()
         };
-        let open = engine.store().list(&filter, Page::first(1)).await;
-        Ok(open.map_err(read)?.first().map(|task| task.run_id))
+        let open: Vec<Task> = engine
+            .store()
+            .list(&filter, Page::first(OPEN))
+            .await
+            .map_err(read)?;
+        // What it is given as a task of its own is not driven.
+        let driven = open.iter().find(|task| task.pool.is_none());
+        Ok(driven.map(|task| task.run_id))
     }
 
     /// Whether the agent read the message in a turn of something that it did already.

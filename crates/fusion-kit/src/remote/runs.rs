@@ -22,7 +22,8 @@ const WAIT: u64 = 20;
 
 impl Remote {
     pub(crate) async fn list_runs(&self, limit: u32) -> Result<Vec<RunSummary>, Problem> {
-        self.rows("/runs", "runs", &[], limit as usize).await
+        let driven = [("standalone", false.to_string())];
+        self.rows("/runs", "runs", &driven, limit as usize).await
     }
 
     pub(crate) async fn show_run(&self, run: Option<&str>) -> Result<RunDetail, Problem> {

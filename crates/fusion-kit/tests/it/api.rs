@@ -10,6 +10,7 @@ mod input;
 mod lifecycle;
 mod runs;
 mod storm;
+mod tasks;
 mod through;
 mod tree;
 mod upkeep;

@@ -69,6 +69,8 @@ mod support;
 #[cfg(test)]
 mod talk;
 #[cfg(test)]
+mod tasks;
+#[cfg(test)]
 mod terminal;
 #[cfg(test)]
 mod waits;

@@ -1,7 +1,9 @@
 //! A job of the writer: what a caller wants, and what came of it.
 
 use fusion_core::{AgentId, Change, Decision, NewEvent, NewOutboxEntry};
-use fusion_persistence::{Batch, Claim, Claimed, Committed, Lease, Listeners, Prune, Result};
+use fusion_persistence::{
+    Batch, Claim, Claimed, Committed, Lease, Listeners, PoolAnswer, PoolClaim, Prune, Result,
+};
 use tokio::sync::oneshot;
 
 /// What a caller wants, and where the answer goes.
@@ -15,6 +17,7 @@ pub(crate) struct Job {
 pub(super) enum Work {
     Commit(Box<Batch>),
     Claim(Box<Claim>),
+    Take(Box<PoolClaim>),
     Extend(Lease),
     Prune(Prune),
 }
@@ -24,6 +27,7 @@ impl Work {
     pub(super) fn claimant(&self) -> Option<AgentId> {
         match self {
             Self::Claim(claim) => Some(claim.agent),
+            Self::Take(claim) => Some(claim.agent),
             Self::Commit(_) | Self::Extend(_) | Self::Prune(_) => None,
         }
     }
@@ -33,6 +37,7 @@ impl Work {
 pub(super) enum Done {
     Committed(Committed),
     Claimed(Option<Box<Claimed>>),
+    Taken(PoolAnswer),
     Count(u64),
 }
 
@@ -48,7 +53,7 @@ impl Written {
     fn decision(&self) -> Option<&Decision> {
         match &self.job.work {
             Work::Commit(batch) => Some(&batch.decision),
-            Work::Claim(_) | Work::Extend(_) | Work::Prune(_) => None,
+            Work::Claim(_) | Work::Take(_) | Work::Extend(_) | Work::Prune(_) => None,
         }
     }
 
@@ -61,13 +66,18 @@ impl Written {
     pub(super) fn listeners(&self) -> Option<&Listeners> {
         match &self.job.work {
             Work::Commit(batch) => batch.listeners.as_ref(),
-            Work::Claim(_) | Work::Extend(_) | Work::Prune(_) => None,
+            Work::Claim(_) | Work::Take(_) | Work::Extend(_) | Work::Prune(_) => None,
         }
     }
 
     /// Whether nothing was written: a claim that found nothing, for example.
     pub(super) fn is_nothing(&self) -> bool {
-        matches!(self.done, Done::Claimed(None) | Done::Count(0))
+        matches!(
+            self.done,
+            Done::Claimed(None)
+                | Done::Taken(PoolAnswer::Nothing | PoolAnswer::Unfit)
+                | Done::Count(0)
+        )
     }
 
     pub(super) fn changes(&self) -> &[Change] {

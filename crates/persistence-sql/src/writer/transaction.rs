@@ -9,7 +9,7 @@ use crate::claim::IdleAgents;
 use crate::counts::Counts;
 use crate::failure::{self, Failure};
 use crate::session::{Outcome, Session};
-use crate::{agents, apply, claim, events, mail, outbox, prune, words};
+use crate::{agents, apply, claim, events, mail, outbox, pool_claim, prune, words};
 
 /// What became of a job inside a transaction that is still open.
 pub(super) enum Ran {
@@ -167,6 +167,10 @@ async fn run<S: Session>(
                 Some((claimed, event)) => (Done::Claimed(Some(Box::new(claimed))), Some(event)),
                 None => (Done::Claimed(None), None),
             });
+        }
+        Work::Take(wanted) => {
+            let (answer, event) = pool_claim::take(session, wanted, agents).await?;
+            return Ok((Done::Taken(answer), event));
         }
         Work::Extend(lease) => Done::Count(claim::extend(session, *lease).await?),
         Work::Prune(old) => Done::Count(prune::prune(session, *old).await?),

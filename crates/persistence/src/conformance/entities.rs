@@ -226,6 +226,7 @@ pub async fn runs_are_kept_as_written(store: &dyn Store) {
         outputs: None,
         error_message: None,
         total_tasks: 0,
+        is_standalone: false,
         open_tasks: 0,
         usage: Usage::default(),
         created_at: at(1),

@@ -165,12 +165,21 @@ pub async fn workflows_and_runs_are_selected_by_their_filters(store: &dyn Store)
         store,
         RunFilter {
             states: states.clone(),
-            workflow: None,
+            ..RunFilter::default()
         },
         &[first, &second],
     )
     .await;
-    selects(store, RunFilter { states, workflow }, &[&second]).await;
+    selects(
+        store,
+        RunFilter {
+            states,
+            workflow,
+            standalone: Some(false),
+        },
+        &[&second],
+    )
+    .await;
 }
 
 /// Approvals: by state, task and run.

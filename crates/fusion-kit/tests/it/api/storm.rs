@@ -24,6 +24,14 @@ fn is_full() -> bool {
     std::env::var("FUSION_STORM").is_ok_and(|storm| storm == "full")
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "events are told with the real time"
+)]
+fn now() -> DateTime<Utc> {
+    Utc::now()
+}
+
 /// Ids that sort by their number.
 #[derive(Debug)]
 struct Ids(std::sync::atomic::AtomicU64);
@@ -51,7 +59,7 @@ async fn fill(project: &Project, events: usize) {
         for _ in 0..some {
             decision = decision.telling(NewEvent {
                 id: EventId::from_uuid(ids.uuid()),
-                timestamp: Utc::now(),
+                timestamp: now(),
                 event_type: EventType::SystemStarted,
                 severity: Severity::Info,
                 source_agent_id: None,
@@ -135,7 +143,7 @@ async fn delays(mut socket: Socket, events: usize) -> Vec<Duration> {
         if frame["type"] == "event" {
             let told = frame["event"]["timestamp"].as_str().unwrap();
             let told: DateTime<Utc> = told.parse().unwrap();
-            delays.push((Utc::now() - told).to_std().unwrap_or_default());
+            delays.push((now() - told).to_std().unwrap_or_default());
         }
     }
     delays
@@ -156,11 +164,12 @@ async fn many_readers_hear_every_event_in_time_whoever_is_stuck() {
             sockets
         }
     };
+    let readers_at_work = TaskTracker::new();
     let silent = open(stuck).await;
     let hearing: Vec<_> = open(readers)
         .await
         .into_iter()
-        .map(|socket| tokio::spawn(delays(socket, events)))
+        .map(|socket| readers_at_work.spawn(delays(socket, events)))
         .collect();
     let before = memory_of(&serving);
     let began = Instant::now();

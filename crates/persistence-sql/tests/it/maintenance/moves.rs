@@ -248,7 +248,8 @@ async fn an_older_backup_is_upgraded_in_a_copy() {
                 "m0002_store",
                 "m0003_event_indexes",
                 "m0004_deliveries",
-                "m0005_waits"
+                "m0005_waits",
+                "m0008_pool"
             ]
         );
         assert_eq!(std::fs::read(&file).unwrap(), bytes);
@@ -272,7 +273,8 @@ async fn a_backup_of_an_older_sqlite_database_has_the_newest_schema() {
             "m0002_store",
             "m0003_event_indexes",
             "m0004_deliveries",
-            "m0005_waits"
+            "m0005_waits",
+            "m0008_pool"
         ]
     );
     assert_eq!(found.rows["events"], source.rows["events"]);

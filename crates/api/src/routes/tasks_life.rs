@@ -1,0 +1,253 @@
+//! Tasks of their own: asked for, changed, cancelled, asked for again.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use fusion_api_types::api::{self, NewTask, TaskChanges, TaskTree};
+use fusion_core::{Agent, AgentId, AgentState, Project, ProjectId, Task, TaskId};
+use fusion_persistence::{AgentFilter, Page, ProjectFilter, Repository};
+use serde_json::{Map, Value};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::path::Id;
+use crate::idempotency::{Asked, made, replayed};
+use crate::input::{Fields, Input, MAX_BODY};
+use crate::precondition::{check, json, resource};
+use crate::problem::{Refusal, Result};
+use crate::query::Query;
+use crate::state::App;
+use crate::{task_views, views};
+
+/// What is told of tasks.
+const KIND: &str = "task";
+
+/// Agents of one name that are looked at.
+const NAMED: u32 = 100;
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(create))
+        .routes(routes!(change))
+        .routes(routes!(retry))
+        .routes(routes!(dependencies))
+}
+
+/// Asks for a task of its own: a standing agent that can do it takes it in its turn. A step of a
+/// workflow is begun with its run.
+#[utoipa::path(post, path = "/tasks", tag = "tasks", request_body = NewTask,
+    responses((status = 201, body = api::Task)))]
+async fn create(
+    State(app): State<App>,
+    asked: Asked,
+    query: Query,
+    input: Input,
+) -> Result<Response> {
+    query.none()?;
+    let mut fields = input.fields(&[
+        "name",
+        "description",
+        "required_capabilities",
+        "priority",
+        "dependencies",
+        "workflow_id",
+        "input_artifacts",
+        "agent",
+        "demanded",
+        "project",
+        "delay_seconds",
+        "timeout_seconds",
+    ]);
+    let (mut new, agent, project) = read(&mut fields);
+    fields.finish()?;
+    if let Some(answer) = asked.remembered(&app, &input.bytes).await? {
+        return replayed(StatusCode::CREATED, &answer);
+    }
+    if let Some(text) = agent {
+        new.agent = Some(agent_named(&app, &text).await?);
+    }
+    if let Some(text) = project {
+        new.project = Some(project_named(&app, &text).await?);
+    }
+    let now = app.moment().now;
+    let ask = |task: &Task| asked.ask(now, &input.bytes, &views::task(task.clone()));
+    match app.coordinator().create_task(new, ask).await {
+        Ok(task) => made(Ok(()), StatusCode::CREATED, &views::task(task)),
+        Err(error) => made(Err(error), StatusCode::CREATED, &Value::Null),
+    }
+}
+
+/// A task that was read, and the names of its agent and its project.
+fn read(fields: &mut Fields<'_>) -> (fusion_coordination::NewTask, Option<String>, Option<String>) {
+    if fields.has("workflow_id") {
+        let message = "can't be given: a step of a workflow is begun with its run";
+        fields.add("workflow_id", message);
+    }
+    let own = |text: Option<&str>| text.map(str::to_owned);
+    let seconds = |number: Option<u64>| number.map(Duration::from_secs);
+    let description = own(fields.text("description", MAX_BODY)).unwrap_or_default();
+    if description.trim().is_empty() {
+        fields.add("description", "is required");
+    }
+    let capabilities: Vec<String> = fields.ids("required_capabilities").unwrap_or_default();
+    let agent = own(fields.name("agent"));
+    let is_demanded = fields.flag("demanded").unwrap_or_default();
+    if is_demanded && agent.is_none() {
+        fields.add(
+            "demanded",
+            "says that nobody but `agent` may do it: give it too",
+        );
+    }
+    let new = fusion_coordination::NewTask {
+        name: own(fields.name("name")),
+        description,
+        capabilities: capabilities.into_iter().collect(),
+        agent: None,
+        is_demanded,
+        priority: priority(fields).unwrap_or_default(),
+        dependencies: fields.ids("dependencies").unwrap_or_default(),
+        inputs: inputs(fields),
+        project: None,
+        delay: seconds(fields.number("delay_seconds")),
+        timeout: seconds(fields.number("timeout_seconds")),
+    };
+    (new, agent, own(fields.name("project")))
+}
+
+fn inputs(fields: &mut Fields<'_>) -> Map<String, Value> {
+    let given = fields.object("input_artifacts");
+    let given = given.as_ref().and_then(Value::as_object);
+    given.cloned().unwrap_or_default()
+}
+
+/// A whole number, which may be negative.
+fn priority(fields: &mut Fields<'_>) -> Option<i32> {
+    if !fields.has("priority") {
+        return None;
+    }
+    let given = fields.any("priority")?.as_i64();
+    let priority = given.and_then(|number| i32::try_from(number).ok());
+    if priority.is_none() {
+        let message = format!("must be a whole number from {} to {}", i32::MIN, i32::MAX);
+        fields.add("priority", message);
+    }
+    priority
+}
+
+/// The living standing agent that is meant.
+async fn agent_named(app: &App, text: &str) -> Result<AgentId> {
+    if let Ok(id) = text.parse() {
+        return Ok(id);
+    }
+    let filter = AgentFilter {
+        name: Some(text.to_owned()),
+        standing: true,
+        ..AgentFilter::default()
+    };
+    let mut named: Vec<Agent> = app.reader().list(&filter, Page::first(NAMED)).await?;
+    named.retain(|agent| agent.state != AgentState::Terminated);
+    match named.as_slice() {
+        [only] => Ok(only.id),
+        [] => Err(Refusal::fault(
+            "/agent",
+            "there is no standing agent of this name",
+        )),
+        _ => Err(Refusal::fault(
+            "/agent",
+            "several agents have this name: give its id",
+        )),
+    }
+}
+
+async fn project_named(app: &App, text: &str) -> Result<ProjectId> {
+    if let Ok(id) = text.parse() {
+        return Ok(id);
+    }
+    let filter = ProjectFilter {
+        name: Some(text.to_owned()),
+    };
+    let named: Vec<Project> = app.reader().list(&filter, Page::first(1)).await?;
+    let project = named.first().map(|project| project.id);
+    project.ok_or_else(|| Refusal::fault("/project", "there is no project of this name"))
+}
+
+/// Cancels a task, or changes the priority of one that waits.
+#[utoipa::path(patch, path = "/tasks/{id}", tag = "tasks", request_body = TaskChanges,
+    params(("id" = String, Path, description = "UUID of the task.")),
+    responses((status = 200, body = api::Task)))]
+async fn change(
+    State(app): State<App>,
+    Id(id): Id<TaskId>,
+    asked: Asked,
+    headers: HeaderMap,
+    input: Input,
+) -> Result<Response> {
+    let mut fields = input.fields(&["state", "priority"]);
+    let cancels = fields.read("state", |text| match text {
+        "cancelled" => Ok(()),
+        _ => Err("can only be set to `cancelled`".to_owned()),
+    });
+    let priority = priority(&mut fields);
+    if cancels.is_some() == priority.is_some() {
+        fields.add("", "must have one of: state, priority");
+    }
+    fields.finish()?;
+    let before: Task = app.reader().get(id).await?;
+    check(&headers, before.version)?;
+    let engine = app.coordinator();
+    let (task, done) = match priority {
+        Some(priority) => (engine.prioritise_task(id, priority).await?, "updated"),
+        None => (engine.cancel_task(id).await?, "cancelled"),
+    };
+    tell(&app, &asked, done, id).await;
+    resource(&HeaderMap::new(), task.version, &views::task(task))
+}
+
+/// The engine made the change in a commit of its own: who asked is told after it.
+async fn tell(app: &App, asked: &Asked, done: &str, id: TaskId) {
+    let told = app
+        .coordinator()
+        .tell_change(asked.actor(), done, KIND, id.uuid());
+    if let Err(error) = told.await {
+        tracing::error!(%error, done, %id, "who changed a task could not be told");
+    }
+}
+
+/// Asks again for what a task was to do that failed or was cancelled: a new task.
+#[utoipa::path(post, path = "/tasks/{id}/retry", tag = "tasks",
+    params(("id" = String, Path, description = "UUID of the task.")),
+    responses((status = 201, body = api::Task)))]
+async fn retry(
+    State(app): State<App>,
+    Id(id): Id<TaskId>,
+    asked: Asked,
+    query: Query,
+) -> Result<Response> {
+    query.none()?;
+    if let Some(answer) = asked.remembered(&app, &[]).await? {
+        return replayed(StatusCode::CREATED, &answer);
+    }
+    let now = app.moment().now;
+    let ask = |task: &Task| asked.ask(now, &[], &views::task(task.clone()));
+    match app.coordinator().retry_task(id, ask).await {
+        Ok(task) => made(Ok(()), StatusCode::CREATED, &views::task(task)),
+        Err(error) => made(Err(error), StatusCode::CREATED, &Value::Null),
+    }
+}
+
+/// What a task needs and what needs it, also beyond its run: 10,000 of each at most.
+#[utoipa::path(get, path = "/tasks/{id}/dependencies", tag = "tasks",
+    params(("id" = String, Path, description = "UUID of the task.")),
+    responses((status = 200, body = TaskTree)))]
+async fn dependencies(
+    State(app): State<App>,
+    Id(id): Id<TaskId>,
+    query: Query,
+) -> Result<Response> {
+    query.none()?;
+    let task: Task = app.reader().get(id).await?;
+    let tree = task_views::tree(app.reader(), task).await?;
+    json(StatusCode::OK, &tree)
+}

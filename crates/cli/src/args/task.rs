@@ -1,0 +1,207 @@
+//! The arguments of `task`.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand, ValueEnum, value_parser};
+
+use super::message::duration;
+use super::{InputArg, input};
+
+/// `task`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(
+    disable_help_subcommand = true,
+    after_long_help = "\
+A task waits in a pool until a standing agent that can do it is idle; then that agent does it, as a run
+of its own. Of several tasks the one of the higher priority comes first, then the older one; every five
+minutes of waiting count as much as a step of priority. Projects share the agents evenly. ID is an id or
+the unique beginning of one.
+
+Examples:
+  fusion-kit agent spawn --name writer --provider openrouter --model openai/gpt-5-mini
+  fusion-kit task create Write a haiku about bees. --wait
+  fusion-kit task list"
+)]
+pub struct TaskArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: TaskCommand,
+}
+
+/// Tasks of their own, and the steps of runs.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum TaskCommand {
+    /// Ask for a task: an agent that can do it takes it in its turn.
+    Create(Box<TaskCreateArgs>),
+    /// List tasks and steps of runs, the newest first.
+    List(TaskListArgs),
+    /// Show all about a task, and why it waits.
+    #[command(after_long_help = "\
+Examples:
+  fusion-kit task get 0198f2
+  fusion-kit task get 0198f2 --json | jq -r '.waits_for[].text'")]
+    Get(WhichTask),
+    /// Cancel a task, also while an agent works on it.
+    #[command(after_long_help = "\
+What needs it is cancelled too.
+
+Examples:
+  fusion-kit task cancel 0198f2")]
+    Cancel(WhichTask),
+    /// Ask again for what a failed or cancelled task was to do: a new task.
+    #[command(after_long_help = "\
+Examples:
+  fusion-kit task retry 0198f2")]
+    Retry(WhichTask),
+    /// Wait until tasks have ended.
+    Wait(TaskWaitArgs),
+    /// Show what a task needs and what needs it.
+    #[command(after_long_help = "\
+Examples:
+  fusion-kit task deps 0198f2")]
+    Deps(WhichTask),
+}
+
+/// `task create`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+Without a server the task waits until a command waits for it. What the tasks made that it needs is told
+to its agent.
+
+Examples:
+  fusion-kit task create Write a haiku about bees. --wait
+  fusion-kit task create Fix the build. --capabilities rust,ci --priority 5 --in 10m
+  fusion-kit task create Review it. --needs 0198f2 --agent reviewer")]
+pub struct TaskCreateArgs {
+    /// What is asked; several words are one text.
+    #[arg(required = true, value_name = "WHAT")]
+    pub what: Vec<String>,
+    /// Its name: letters, digits, `_`, `-` and `.`.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// What an agent must be able to do.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub capabilities: Vec<String>,
+    /// Only this agent may do it.
+    #[arg(long, value_name = "AGENT", conflicts_with = "prefer")]
+    pub agent: Option<String>,
+    /// This agent is to do it, but another takes it while that one is busy.
+    #[arg(long, value_name = "AGENT")]
+    pub prefer: Option<String>,
+    /// Higher first.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
+    pub priority: i32,
+    /// A task that must end well before it; may be repeated.
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    pub needs: Vec<String>,
+    /// Give it something by name; may be repeated.
+    #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = input)]
+    pub inputs: Vec<InputArg>,
+    /// The project whose share of the agents it uses: its name or its id.
+    #[arg(long, value_name = "PROJECT")]
+    pub project: Option<String>,
+    /// Nobody begins it before this time has passed, such as 90s, 10m, 2h or 3d.
+    #[arg(long = "in", value_name = "TIME", value_parser = duration, conflicts_with = "after")]
+    pub delay: Option<Duration>,
+    /// Nobody begins it before this time, such as 2026-12-01T09:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    pub after: Option<DateTime<Utc>>,
+    /// It fails when it takes longer; 20 minutes without it.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// Wait until it has ended.
+    #[arg(short, long)]
+    pub wait: bool,
+}
+
+/// `task list`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+Examples:
+  fusion-kit task list
+  fusion-kit task list --state queued,running
+  fusion-kit task list --agent writer --json | jq -r '.tasks[].id'")]
+pub struct TaskListArgs {
+    /// Only those in one of these states.
+    #[arg(long, value_name = "STATE", value_delimiter = ',')]
+    pub state: Vec<TaskStateName>,
+    /// Only those of this agent.
+    #[arg(long, value_name = "AGENT")]
+    pub agent: Option<String>,
+    /// Only those of this version of a workflow: its id.
+    #[arg(long, value_name = "ID")]
+    pub workflow: Option<String>,
+    /// Only those of this run.
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
+    /// Only tasks of their own that use the share of this project: its name or its id.
+    #[arg(long, value_name = "PROJECT")]
+    pub project: Option<String>,
+    /// At most so many.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = value_parser!(u32).range(1..=10_000))]
+    pub limit: u32,
+}
+
+/// A state of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TaskStateName {
+    /// It waits.
+    Queued,
+    /// An agent has it and has not begun.
+    Assigned,
+    /// An agent works on it.
+    Running,
+    /// It ended well.
+    Completed,
+    /// It ended badly.
+    Failed,
+    /// It was stopped, or will never run.
+    Cancelled,
+}
+
+impl TaskStateName {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Assigned => "assigned",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// Names a task.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct WhichTask {
+    /// Id of the task, or the unique beginning of it.
+    #[arg(value_name = "ID")]
+    pub task: String,
+}
+
+/// `task wait`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+Exits with 0 when all of them ended well, and with 1 when one did not, or time was up. Where no server
+does the work, this command does it meanwhile.
+
+Examples:
+  fusion-kit task wait 0198f2
+  fusion-kit task wait 0198f2 0198f3 --timeout 10m")]
+pub struct TaskWaitArgs {
+    /// Ids of tasks, or the unique beginnings of them.
+    #[arg(required = true, value_name = "ID")]
+    pub tasks: Vec<String>,
+    /// Wait no longer than this, such as 90s or 10m.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub timeout: Option<Duration>,
+}

@@ -1,0 +1,140 @@
+//! `task`: tasks of their own, and the steps of runs.
+
+use fusion_api_types::Problem;
+use fusion_api_types::api::Task;
+use serde::Serialize;
+
+use super::db::answer;
+use crate::args::{TaskCommand, TaskCreateArgs, TaskListArgs, TaskWaitArgs};
+use crate::backend::{Backend, TaskQuery, TaskRequest};
+use crate::exit::Exit;
+use crate::progress::{Begun, Display};
+use crate::report::task as report;
+use crate::session::Session;
+
+/// Tasks as they are printed as JSON.
+#[derive(Serialize)]
+struct TaskList<'a> {
+    tasks: &'a [Task],
+}
+
+/// Every command below `task`.
+pub(crate) async fn task(
+    command: &TaskCommand,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    match command {
+        TaskCommand::Create(create) => self::create(create, backend, session).await,
+        TaskCommand::List(list) => self::list(list, backend, session).await,
+        TaskCommand::Get(which) => {
+            let shown = backend.show_task(&which.task).await?;
+            answer(&shown, report::one, session)
+        }
+        TaskCommand::Cancel(which) => {
+            let cancelled = backend.cancel_task(&which.task).await?;
+            answer(&cancelled, report::cancelled, session)
+        }
+        TaskCommand::Retry(which) => {
+            let again = backend.retry_task(&which.task).await?;
+            answer(&again, report::retried, session)
+        }
+        TaskCommand::Wait(wait) => self::wait(wait, backend, session).await,
+        TaskCommand::Deps(which) => {
+            let tree = backend.task_tree(&which.task).await?;
+            answer(&tree, report::tree, session)
+        }
+    }
+}
+
+async fn create(
+    create: &TaskCreateArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let inputs = create.inputs.iter();
+    let request = TaskRequest {
+        description: create.what.join(" "),
+        name: create.name.clone(),
+        capabilities: filled(&create.capabilities),
+        agent: create.agent.clone().or_else(|| create.prefer.clone()),
+        demanded: create.agent.is_some(),
+        priority: create.priority,
+        needs: filled(&create.needs),
+        inputs: inputs
+            .map(|input| (input.name.clone(), input.value.clone()))
+            .collect(),
+        project: create.project.clone(),
+        delay: create.delay,
+        after: create.after,
+        timeout: create.timeout,
+    };
+    let made = backend.create_task(&request).await?;
+    if !create.wait {
+        return answer(&made, report::created, session);
+    }
+    session.tell(&report::created(&made, session));
+    let args = TaskWaitArgs {
+        tasks: vec![made.task.id],
+        timeout: None,
+    };
+    wait(&args, backend, session).await
+}
+
+/// An empty value names nothing.
+fn filled(names: &[String]) -> Vec<String> {
+    let names = names.iter().filter(|name| !name.is_empty());
+    names.cloned().collect()
+}
+
+async fn list(
+    list: &TaskListArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let query = TaskQuery {
+        states: list.state.iter().map(|state| state.as_str()).collect(),
+        agent: list.agent.clone(),
+        workflow: list.workflow.clone(),
+        run: list.run.clone(),
+        project: list.project.clone(),
+        limit: list.limit,
+    };
+    let tasks = backend.list_tasks(&query).await?;
+    if session.is_machine() {
+        session.print_rows(&TaskList { tasks: &tasks }, &tasks)?;
+    } else if tasks.is_empty() {
+        let create = session.command("task create WHAT");
+        session.tell(&format!("no such tasks; ask for one with: {create}\n"));
+    } else {
+        session.print(&report::list(&tasks, session))?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn wait(
+    wait: &TaskWaitArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let mut display = Display::new(session, Begun::Now);
+    let waited = backend
+        .wait_for_tasks(&wait.tasks, wait.timeout, &mut display)
+        .await;
+    display.finish();
+    let tasks = waited?;
+    if session.is_machine() {
+        session.print_rows(&TaskList { tasks: &tasks }, &tasks)?;
+    } else {
+        session.print(&report::ended(&tasks, session))?;
+    }
+    let is_final =
+        |task: &&Task| matches!(task.state.as_str(), "completed" | "failed" | "cancelled");
+    Ok(if tasks.iter().filter(is_final).count() < tasks.len() {
+        Exit::Interrupted
+    } else if tasks.iter().all(|task| task.state == "completed") {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
+}

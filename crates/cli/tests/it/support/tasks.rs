@@ -1,0 +1,46 @@
+//! What the fake backend says of tasks.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fusion_api_types::Problem;
+use fusion_api_types::api::{Task, TaskDetail, TaskTree};
+use fusion_cli::{Progress, TaskQuery, TaskRequest, Tasks};
+
+use super::Fake;
+
+#[async_trait]
+impl Tasks for Fake {
+    async fn create_task(&self, request: &TaskRequest) -> Result<TaskDetail, Problem> {
+        self.report(format!("{request:?}"))
+    }
+
+    async fn list_tasks(&self, query: &TaskQuery) -> Result<Vec<Task>, Problem> {
+        self.report(format!("{query:?}"))
+    }
+
+    async fn show_task(&self, task: &str) -> Result<TaskDetail, Problem> {
+        self.report(format!("show {task}"))
+    }
+
+    async fn cancel_task(&self, task: &str) -> Result<Task, Problem> {
+        self.report(format!("cancel {task}"))
+    }
+
+    async fn retry_task(&self, task: &str) -> Result<Task, Problem> {
+        self.report(format!("retry {task}"))
+    }
+
+    async fn wait_for_tasks(
+        &self,
+        tasks: &[String],
+        timeout: Option<Duration>,
+        _: &mut dyn Progress,
+    ) -> Result<Vec<Task>, Problem> {
+        self.report(format!("wait {tasks:?} {timeout:?}"))
+    }
+
+    async fn task_tree(&self, task: &str) -> Result<TaskTree, Problem> {
+        self.report(format!("deps {task}"))
+    }
+}

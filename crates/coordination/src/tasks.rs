@@ -1,0 +1,477 @@
+//! Tasks of their own: asked for, cancelled, done again. Each is a run of one step, which no process
+//! drives: a standing agent takes it from the pool.
+
+mod why;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use fusion_core::{
+    Agent, AgentId, AgentState, Assignee, Budget, CapabilitySet, Change, Decision, MAX_LABEL, Pool,
+    PoolQueue, PoolTask, Project, ProjectId, Run, RunId, Task, TaskId, TaskState, Workflow,
+    WorkflowDefinition, is_label,
+};
+use fusion_persistence::{Batch, Fence, Guard, Repository, TaskFilter};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::agents::mail::{TIMEOUT_SECONDS, only_step};
+use crate::agents::{CONFLICT_TRIES, Fault, STEP, held};
+use crate::plan::end_standalone;
+use crate::spawn::Definition;
+use crate::{Ask, Coordinator, Error, Result};
+
+pub use why::{Wait, why};
+
+/// Tasks that one may need directly.
+pub const MAX_DEPENDENCIES: usize = 1_000;
+
+/// Tasks that wait for one agent at most, unless `max_queue` in its metadata says otherwise.
+pub const MAX_QUEUE: u64 = 8;
+
+/// The longest time that a task may be put off or may take.
+pub const MAX_WAIT: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// Bytes of what is asked at most.
+const MAX_DESCRIPTION: usize = 128 * 1_024;
+
+/// Bytes of what a task is given at most, as JSON.
+const MAX_INPUTS: usize = 128 * 1_024;
+
+/// The input that holds the whole of what is asked.
+pub(crate) const TASK: &str = "task";
+
+/// Says what was put into the pool.
+pub(crate) const POOL: &str = "system.pool";
+
+/// A task that is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct NewTask {
+    /// 1 to 255 letters, digits, `_`, `-` or `.`; need not be unique.
+    pub name: Option<String>,
+    /// What is asked.
+    pub description: String,
+    /// What an agent must be able to do.
+    pub capabilities: CapabilitySet,
+    /// Who is to do it.
+    pub agent: Option<AgentId>,
+    /// Nobody else may.
+    pub is_demanded: bool,
+    /// Higher first.
+    pub priority: i32,
+    /// Tasks that must end well before it, of any run.
+    pub dependencies: Vec<TaskId>,
+    /// What it is given, by name.
+    pub inputs: Map<String, Value>,
+    /// Whose share of the agents it uses.
+    pub project: Option<ProjectId>,
+    /// How long nobody is to begin it.
+    pub delay: Option<Duration>,
+    /// What it may take; 20 minutes without it.
+    pub timeout: Option<Duration>,
+}
+
+/// What is said of a task that came into the pool, or back into it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PoolNews {
+    /// Whom it was given to.
+    pub(crate) agent: Option<AgentId>,
+    pub(crate) project: Option<ProjectId>,
+    pub(crate) capabilities: CapabilitySet,
+    /// What it waits for.
+    pub(crate) awaited: Vec<TaskId>,
+    /// How long it waits.
+    pub(crate) wait_ms: Option<u64>,
+}
+
+impl PoolNews {
+    pub(crate) fn queue(&self) -> PoolQueue {
+        PoolQueue {
+            project: self.project,
+            capabilities: self.capabilities.clone(),
+        }
+    }
+}
+
+impl Coordinator {
+    /// Stores a task of its own as `queued`. `ask` gets it as it will be stored.
+    ///
+    /// # Errors
+    /// It is not as it must be, what it needs has failed, no more tasks may wait for its agent, or the
+    /// store fails. Nothing was stored.
+    pub async fn create_task(
+        &self,
+        new: NewTask,
+        ask: impl Fn(&Task) -> Ask + Send + Sync,
+    ) -> Result<Task> {
+        self.check_task(&new).await?;
+        let mut tries = 0;
+        loop {
+            match self.try_to_create_task(&new, &ask).await {
+                Err(error)
+                    if (error.lost_a_race() || error.is_taken()) && tries < CONFLICT_TRIES =>
+                {
+                    tries += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn try_to_create_task(
+        &self,
+        new: &NewTask,
+        ask: &(impl Fn(&Task) -> Ask + Send + Sync),
+    ) -> Result<Task> {
+        let (workflow, mut decision) = self.workflow_of(new.timeout).await?;
+        let id = TaskId::from_uuid(self.parts.ids.uuid());
+        let mut dependencies = new.dependencies.clone();
+        dependencies.sort_unstable();
+        dependencies.dedup();
+        let plan = PoolTask {
+            id,
+            run_id: RunId::from_uuid(self.parts.ids.uuid()),
+            workflow: &workflow,
+            name: new.name.clone().unwrap_or_else(|| STEP.to_owned()),
+            description: new.description.clone(),
+            inputs: new.inputs.clone(),
+            pool: Pool {
+                project: new.project,
+                is_demanded: new.is_demanded && new.agent.is_some(),
+            },
+            agent: new.agent,
+            capabilities: new.capabilities.clone(),
+            priority: new.priority,
+            dependencies,
+            delay: new.delay,
+        };
+        if let Some(agent) = new.agent {
+            decision.changes.push(self.room_for(agent, new).await?);
+        }
+        let (task, created) = plan.create(self.moment());
+        decision.merge(created);
+        let asked = ask(&task).batch("created", decision, ("task", id.uuid()), self.moment());
+        self.commit(asked).await?;
+        self.hint_pool(&task, new.delay);
+        Ok(task)
+    }
+
+    /// The workflow of tasks that may take so long.
+    async fn workflow_of(&self, timeout: Option<Duration>) -> Result<(Workflow, Decision)> {
+        let seconds = timeout.map_or(TIMEOUT_SECONDS, |timeout| timeout.as_secs().max(1));
+        let checked = definition(seconds);
+        let source = serde_json::to_string_pretty(&checked)
+            .map_err(|error| Error::Broken(format!("a definition can't be written: {error}")))?;
+        let latest = self.parts.store.latest_workflow(&checked.name).await?;
+        let text = Definition {
+            checked: &checked,
+            source: &source,
+            base_dir: "/",
+        };
+        Ok(self.version(&text, latest))
+    }
+
+    async fn check_task(&self, new: &NewTask) -> Result<()> {
+        let mut faults = limits(new);
+        self.check_capabilities(&new.capabilities, &mut faults)
+            .await?;
+        if let Some(id) = new.project {
+            let found: Option<Project> = self.parts.store.find(id).await?;
+            if found.is_none() {
+                faults.push(Fault::Project { id: id.to_string() });
+            }
+        }
+        for id in new.dependencies.iter().take(MAX_DEPENDENCIES) {
+            let found: Option<Task> = self.parts.store.find(*id).await?;
+            let why = match found.map(|task| task.state) {
+                None => "does not exist".to_owned(),
+                Some(state @ (TaskState::Failed | TaskState::Cancelled)) => {
+                    format!("is {state}: what needs it would never be done")
+                }
+                Some(
+                    TaskState::Queued
+                    | TaskState::Assigned
+                    | TaskState::Running
+                    | TaskState::Completed,
+                ) => continue,
+            };
+            let id = id.to_string();
+            faults.push(Fault::Dependency { id, why });
+        }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Description { faults })
+        }
+    }
+
+    /// Sees that an agent can do a task and that there is room in its queue. Its row is written as it is, so
+    /// that of two who fill the last place one decides again.
+    async fn room_for(&self, id: AgentId, new: &NewTask) -> Result<Change> {
+        let found: Option<Agent> = self.parts.store.find(id).await?;
+        let fault = |name: String, why: &str| Error::Description {
+            faults: vec![Fault::Agent {
+                name,
+                why: why.to_owned(),
+            }],
+        };
+        let Some(agent) = found else {
+            return Err(fault(id.to_string(), "does not exist"));
+        };
+        if !agent.is_standing() {
+            return Err(fault(
+                agent.name,
+                "belongs to a run and does its steps only",
+            ));
+        }
+        if agent.state == AgentState::Terminated || agent.ending().is_some() {
+            return Err(fault(agent.name, "has ended"));
+        }
+        if !agent.capabilities.satisfies(&new.capabilities) {
+            let lacks = lacking(&agent, &new.capabilities).join(", ");
+            return Err(fault(agent.name, &format!("can't do it: it lacks {lacks}")));
+        }
+        let filter = TaskFilter {
+            states: vec![TaskState::Queued],
+            agent: Some(id),
+            ..TaskFilter::default()
+        };
+        let waiting = self.parts.store.count(&filter).await?;
+        if waiting >= max_queue(&agent) {
+            let agent = agent.name;
+            return Err(Error::QueueFull { agent, waiting });
+        }
+        Ok(Change::update(agent))
+    }
+
+    /// Cancels a task, whatever it is about: a turn or a tool at work on it is cut off. What needs it in
+    /// its run is cancelled with it; what needs it elsewhere a moment later.
+    ///
+    /// # Errors
+    /// There is no such task, or it has ended.
+    pub async fn cancel_task(&self, id: TaskId) -> Result<Task> {
+        let mut tries = 0;
+        loop {
+            let task: Task = self.parts.store.get(id).await?;
+            let siblings = self.parts.store.tasks_of_run(task.run_id).await?;
+            let run: Run = self.parts.store.get(task.run_id).await?;
+            let guard = match task.state {
+                TaskState::Assigned | TaskState::Running => Guard::Held(Fence {
+                    task: id,
+                    number: task.fence,
+                }),
+                TaskState::Queued
+                | TaskState::Completed
+                | TaskState::Failed
+                | TaskState::Cancelled => Guard::Free,
+            };
+            let (agent, refused) = (task.agent_id, refused(&task));
+            let stopped = task.stop(&siblings, self.moment());
+            let (mut stopped, mut decision) = stopped.map_err(refused)?;
+            end_standalone(&run, &mut decision, self.moment())?;
+            let batch = Batch::new(guard, decision);
+            if self.try_to_commit(batch, &mut tries).await? {
+                stopped.version += 1;
+                if let (Guard::Held(_), Some(agent)) = (guard, agent) {
+                    self.crew.stop(agent, fusion_core::PauseAt::Now);
+                }
+                return Ok(stopped);
+            }
+        }
+    }
+
+    /// Changes the priority of a task that waits.
+    ///
+    /// # Errors
+    /// There is no such task, or it does not wait.
+    pub async fn prioritise_task(&self, id: TaskId, priority: i32) -> Result<Task> {
+        let mut tries = 0;
+        loop {
+            let task: Task = self.parts.store.get(id).await?;
+            let refused = refused(&task);
+            let raised = task.prioritise(priority, self.moment());
+            let (task, decision) = raised.map_err(refused)?;
+            if self
+                .try_to_commit(Batch::free(decision), &mut tries)
+                .await?
+            {
+                return Ok(task);
+            }
+        }
+    }
+
+    /// Asks again for what a task that failed or was cancelled was to do: a new task, which `ask`
+    /// gets.
+    ///
+    /// # Errors
+    /// There is no such task, it is a step of a workflow, or it did not end badly; else as
+    /// [`create_task`](Self::create_task).
+    pub async fn retry_task(
+        &self,
+        id: TaskId,
+        ask: impl Fn(&Task) -> Ask + Send + Sync,
+    ) -> Result<Task> {
+        let task: Task = self.parts.store.get(id).await?;
+        let run: Run = self.parts.store.get(task.run_id).await?;
+        let Some(pool) = task.pool else {
+            let (task, run) = (task.name, task.run_id);
+            return Err(Error::OfWorkflow { task, run });
+        };
+        if !matches!(task.state, TaskState::Failed | TaskState::Cancelled) {
+            return Err(Error::NotEnded { task: task.name });
+        }
+        let workflow: Workflow = self.parts.store.get(run.workflow_id).await?;
+        let step = workflow.definition.steps.first();
+        let agent = task.agent_id.filter(|_| pool.is_demanded);
+        let new = NewTask {
+            name: Some(task.name),
+            description: task.description,
+            capabilities: task.required_capabilities,
+            agent,
+            is_demanded: agent.is_some(),
+            priority: task.priority,
+            dependencies: task.dependencies,
+            inputs: run.inputs,
+            project: pool.project,
+            delay: None,
+            timeout: step.map(|step| Duration::from_secs(step.timeout_seconds)),
+        };
+        self.create_task(new, ask).await
+    }
+
+    /// What is to be done once a worker has left: one that lost its lease has nothing to tell, and its agent
+    /// may be at work on nothing.
+    pub(crate) async fn after(
+        &self,
+        fence: Fence,
+        agent: AgentId,
+        worked: Result<()>,
+    ) -> Result<()> {
+        match worked {
+            Err(error) if error.is_fenced() => {
+                tracing::info!(task.id = %fence.task, fence = fence.number, "the lease was lost; the result is dropped");
+                self.put_down(agent).await
+            }
+            other => other,
+        }
+    }
+
+    /// An agent that is at work on nothing waits for work again.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(crate) async fn put_down(&self, id: AgentId) -> Result<()> {
+        let mut tries = 0;
+        loop {
+            let agent: Agent = self.parts.store.get(id).await?;
+            if agent.state != AgentState::Working || held(&self.open_tasks(&agent).await?).is_some()
+            {
+                return Ok(());
+            }
+            let Some(decision) = agent.rest(self.moment()) else {
+                return Ok(());
+            };
+            if self
+                .try_to_commit(Batch::free(decision), &mut tries)
+                .await?
+            {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Says that a task came into the pool, or back into it.
+    pub(crate) fn hint_pool(&self, task: &Task, delay: Option<Duration>) {
+        let Some(pool) = task.pool else {
+            return;
+        };
+        let news = PoolNews {
+            agent: task.agent_id,
+            project: pool.project,
+            capabilities: task.required_capabilities.clone(),
+            awaited: task.dependencies.clone(),
+            wait_ms: delay.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)),
+        };
+        match serde_json::to_vec(&news) {
+            Ok(news) => self.publish(POOL, &news.into()),
+            Err(error) => tracing::warn!(%error, "what came into the pool can't be told"),
+        }
+    }
+}
+
+/// What an agent lacks for a task, sorted.
+fn lacking(agent: &Agent, required: &CapabilitySet) -> Vec<String> {
+    let has: Vec<&str> = agent.capabilities.iter().collect();
+    let lacks = required.iter().filter(|name| !has.contains(name));
+    lacks.map(str::to_owned).collect()
+}
+
+/// How many tasks may wait for an agent.
+fn max_queue(agent: &Agent) -> u64 {
+    let own = agent.metadata.get("max_queue").and_then(Value::as_u64);
+    own.unwrap_or(MAX_QUEUE)
+}
+
+fn limits(new: &NewTask) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    if let Some(name) = new.name.as_ref().filter(|name| !is_label(name)) {
+        let name = name.chars().take(MAX_LABEL).collect();
+        faults.push(Fault::Name { name });
+    }
+    let mut limit = |what, fits: bool, limit: String| {
+        if !fits {
+            faults.push(Fault::Limit { what, limit });
+        }
+    };
+    let bytes = new.description.len();
+    limit(
+        "description",
+        !new.description.trim().is_empty() && bytes <= MAX_DESCRIPTION,
+        format!("1 to {MAX_DESCRIPTION} bytes"),
+    );
+    let given = serde_json::to_vec(&new.inputs).map_or(usize::MAX, |json| json.len());
+    limit(
+        "input_artifacts",
+        given <= MAX_INPUTS,
+        format!("{MAX_INPUTS} bytes at most"),
+    );
+    limit(
+        "dependencies",
+        new.dependencies.len() <= MAX_DEPENDENCIES,
+        format!("{MAX_DEPENDENCIES} tasks at most"),
+    );
+    let days = MAX_WAIT.as_secs() / (24 * 60 * 60);
+    for (what, time) in [
+        ("delay_seconds", new.delay),
+        ("timeout_seconds", new.timeout),
+    ] {
+        let fits = time.is_none_or(|time| time <= MAX_WAIT);
+        limit(what, fits, format!("{days} days at most"));
+    }
+    faults
+}
+
+/// One step, done by who can.
+fn definition(timeout_seconds: u64) -> WorkflowDefinition {
+    WorkflowDefinition {
+        // A name of a file has no such character.
+        name: format!("task@{timeout_seconds}s"),
+        description: "Tasks of their own.".to_owned(),
+        inputs: BTreeMap::new(),
+        agents: BTreeMap::new(),
+        steps: vec![only_step(
+            Assignee::Capabilities(CapabilitySet::default()),
+            TASK,
+            timeout_seconds,
+        )],
+        outputs: BTreeMap::new(),
+        budget: Budget::default(),
+        message_flow: None,
+    }
+}
+
+/// Names the task that a move was refused to.
+fn refused(task: &Task) -> impl FnOnce(fusion_core::IllegalTransition) -> Error + use<> {
+    let task = task.name.clone();
+    move |source| Error::TaskState { task, source }
+}

@@ -1,0 +1,116 @@
+//! Tasks on a server.
+
+use fusion_api_types::Problem;
+use fusion_api_types::api::{NewTask, Task, TaskChanges, TaskDetail, TaskTree};
+use fusion_cli::{TaskQuery, TaskRequest};
+use serde_json::{Value, json};
+
+use super::Remote;
+use crate::tasks::delay_of;
+
+/// Where the tasks are.
+const TASKS: &str = "/tasks";
+
+impl Remote {
+    pub(crate) async fn create_task(&self, request: &TaskRequest) -> Result<TaskDetail, Problem> {
+        let mut dependencies = Vec::with_capacity(request.needs.len());
+        for text in &request.needs {
+            dependencies.push(self.id(TASKS, "tasks", text).await?);
+        }
+        let inputs = request.inputs.iter();
+        let new = NewTask {
+            name: request.name.clone(),
+            description: request.description.clone(),
+            required_capabilities: request.capabilities.clone(),
+            priority: request.priority,
+            dependencies,
+            input_artifacts: inputs
+                .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
+                .collect(),
+            agent: request.agent.clone(),
+            demanded: request.demanded,
+            project: request.project.clone(),
+            delay_seconds: delay_of(request)
+                .map(|delay| delay.as_millis().div_ceil(1_000))
+                .map(|seconds| u64::try_from(seconds).unwrap_or(u64::MAX)),
+            timeout_seconds: request.timeout.map(|timeout| timeout.as_secs()),
+        };
+        let made: Task = self.client.post(TASKS, &new).await?;
+        self.task(&made.id, 0).await
+    }
+
+    pub(crate) async fn list_tasks(&self, query: &TaskQuery) -> Result<Vec<Task>, Problem> {
+        let mut wanted: Vec<(&str, String)> = query
+            .states
+            .iter()
+            .map(|state| ("state", (*state).to_owned()))
+            .collect();
+        let named = [
+            ("agent_id", "/agents", "agents", &query.agent),
+            ("run_id", "/runs", "runs", &query.run),
+            ("project_id", "/projects", "projects", &query.project),
+        ];
+        for (field, path, list, text) in named {
+            if let Some(text) = text {
+                wanted.push((field, self.id_or_name(path, list, text).await?));
+            }
+        }
+        wanted.extend(query.workflow.clone().map(|id| ("workflow_id", id)));
+        self.rows(TASKS, "tasks", &wanted, query.limit as usize)
+            .await
+    }
+
+    /// The id of what has this name, or whose id begins so.
+    async fn id_or_name(&self, path: &str, list: &str, text: &str) -> Result<String, Problem> {
+        let named: Vec<Value> = match list {
+            "agents" | "projects" => {
+                let rows: Vec<Value> = self.rows(path, list, &[], super::PREFIX_SEARCH).await?;
+                let has_name = |row: &Value| row.get("name").and_then(Value::as_str) == Some(text);
+                rows.into_iter().filter(has_name).collect()
+            }
+            _ => Vec::new(),
+        };
+        match named.as_slice() {
+            [only] => Ok(only
+                .get("id")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()),
+            _ => self.id(path, list, text).await,
+        }
+    }
+
+    pub(crate) async fn show_task(&self, text: &str) -> Result<TaskDetail, Problem> {
+        self.task(text, 0).await
+    }
+
+    /// A task, once it has ended or so many seconds have passed.
+    pub(crate) async fn task(&self, text: &str, wait: u64) -> Result<TaskDetail, Problem> {
+        let id = self.id(TASKS, "tasks", text).await?;
+        let wait = [("wait", wait.to_string())];
+        self.client.get(&format!("{TASKS}/{id}"), &wait).await
+    }
+
+    pub(crate) async fn cancel_task(&self, text: &str) -> Result<Task, Problem> {
+        let id = self.id(TASKS, "tasks", text).await?;
+        let changes = TaskChanges {
+            state: Some("cancelled".to_owned()),
+            priority: None,
+        };
+        self.client.patch(&format!("{TASKS}/{id}"), &changes).await
+    }
+
+    pub(crate) async fn retry_task(&self, text: &str) -> Result<Task, Problem> {
+        let id = self.id(TASKS, "tasks", text).await?;
+        self.client
+            .post(&format!("{TASKS}/{id}/retry"), &json!({}))
+            .await
+    }
+
+    pub(crate) async fn task_tree(&self, text: &str) -> Result<TaskTree, Problem> {
+        let id = self.id(TASKS, "tasks", text).await?;
+        self.client
+            .get(&format!("{TASKS}/{id}/dependencies"), &[])
+            .await
+    }
+}

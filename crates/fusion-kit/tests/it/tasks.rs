@@ -1,0 +1,194 @@
+//! Tasks of their own, by the commands and over sudden deaths.
+
+use serde_json::{Value, json};
+
+use crate::crash::die_at;
+use crate::support::{Finished, Project};
+
+const SCRIPT: &str = r#"
+version: 1
+steps:
+  task:
+    - tool_calls: [{ name: write_file, arguments: { path: projects/poem.txt, content: "bees" } }]
+    - text: "Done."
+"#;
+
+/// Points at which the binary can be made to die.
+const POINTS: [&str; 2] = [
+    "persistence_sql::before_commit",
+    "persistence_sql::after_commit",
+];
+
+/// More commits than any of these commands makes.
+const LIMIT: u32 = 60;
+
+async fn said(project: &Project, line: &str) -> Finished {
+    project.run(line.split_whitespace()).await
+}
+
+async fn json_of(project: &Project, line: &str) -> Value {
+    said(project, line).await.expect(0).json()
+}
+
+async fn with_agent() -> Project {
+    let project = Project::with("", SCRIPT);
+    let spawn = "agent spawn --name w --provider scripted --model script.yaml --tools files \
+                 --capabilities prose";
+    said(&project, spawn).await.expect(0);
+    project
+}
+
+#[tokio::test]
+async fn a_task_is_asked_for_waited_for_and_shown() {
+    let project = with_agent().await;
+    let made = json_of(
+        &project,
+        "task create Write about bees. --capabilities prose -i tone=calm --json",
+    )
+    .await;
+    assert_eq!(made["state"], "queued");
+    let kinds: Vec<&Value> = made["waits_for"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|wait| &wait["kind"])
+        .collect();
+    assert_eq!(kinds, ["turn", "process"]);
+    let id = made["id"].as_str().unwrap();
+    let waited = json_of(&project, &format!("task wait {id} --json")).await;
+    assert_eq!(waited["tasks"][0]["state"], "completed");
+    assert_eq!(
+        waited["tasks"][0]["output_artifacts"]["outputs"]["text"],
+        "Done."
+    );
+    let shown = json_of(&project, &format!("task get {id} --json")).await;
+    assert_eq!(
+        (&shown["waits_for"], &shown["attempts"]),
+        (&json!([]), &json!(1))
+    );
+    let listed = json_of(&project, "task list --agent w --state completed --json").await;
+    assert_eq!(listed["tasks"].as_array().unwrap().len(), 1);
+    let refused = said(&project, &format!("task cancel {id}")).await.expect(1);
+    let told = "a completed task can't become cancelled";
+    assert!(refused.stderr.contains(told), "{}", refused.stderr);
+    let refused = said(
+        &project,
+        &format!("resume {}", shown["run_id"].as_str().unwrap()),
+    )
+    .await;
+    refused.expect(1);
+}
+
+#[tokio::test]
+async fn a_task_that_can_not_be_done_says_why_and_waiting_ends_in_time() {
+    let project = with_agent().await;
+    let made = json_of(&project, "task create Count. --capabilities maths --json").await;
+    let id = made["id"].as_str().unwrap();
+    let shown = said(&project, &format!("task get {id}")).await.expect(0);
+    let told = "no agent has the capability 'maths'; nearest: 'w' lacks maths";
+    assert!(shown.stdout.contains(told), "{}", shown.stdout);
+    let late = said(&project, &format!("task wait {id} --timeout 1s"))
+        .await
+        .expect(1);
+    assert!(
+        late.stderr.contains("time is up: 1 task has not ended"),
+        "{}",
+        late.stderr
+    );
+    // What needs it goes with it, and both are asked for again.
+    let needs = json_of(&project, &format!("task create Tell. --needs {id} --json")).await;
+    let tree = json_of(&project, &format!("task deps {id} --json")).await;
+    assert_eq!(tree["needed_by"][0]["id"], needs["id"]);
+    said(&project, &format!("task cancel {id}")).await.expect(0);
+    let second = needs["id"].as_str().unwrap();
+    let waited = said(&project, &format!("task wait {second}"))
+        .await
+        .expect(1);
+    assert!(
+        waited.stdout.contains("which was cancelled"),
+        "{}",
+        waited.stdout
+    );
+    let refused = said(&project, &format!("task retry {second}"))
+        .await
+        .expect(2);
+    assert!(
+        refused.stderr.contains("is cancelled"),
+        "{}",
+        refused.stderr
+    );
+    let again = json_of(&project, &format!("task retry {id} --json")).await;
+    assert_eq!(
+        (&again["state"], &again["name"]),
+        (&json!("queued"), &made["name"])
+    );
+}
+
+/// Whatever was acknowledged is done once, and nothing is left in between.
+#[tokio::test]
+async fn a_death_at_any_commit_of_a_task_loses_nothing_and_does_nothing_twice() {
+    for point in POINTS {
+        for passing in 0..LIMIT {
+            let project = with_agent().await;
+            let create = [
+                "task",
+                "create",
+                "Write.",
+                "--capabilities",
+                "prose",
+                "--wait",
+            ];
+            let died = die_at(&project, &create, point, passing).await;
+            let listed = json_of(&project, "task list --json").await;
+            let tasks = listed["tasks"].as_array().unwrap().clone();
+            assert!(tasks.len() <= 1, "{point} {passing}: {listed}");
+            if let Some(task) = tasks.first() {
+                let id = task["id"].as_str().unwrap();
+                let line = format!("task wait {id} --json");
+                let waited = json_of(&project, &line).await;
+                let task = &waited["tasks"][0];
+                assert_eq!(task["state"], "completed", "{point} {passing}");
+                let run = task["run_id"].as_str().unwrap();
+                let run = json_of(&project, &format!("run show {run} --json")).await;
+                assert_eq!(run["state"], "completed", "{point} {passing}");
+                let written = run["steps"][0]["journal"].as_array().unwrap();
+                let tools = written.iter().filter(|entry| entry["kind"] == "tool");
+                assert_eq!(tools.count(), 1, "{point} {passing}: {written:?}");
+            }
+            let agent = json_of(&project, "agent get w --json").await;
+            assert_eq!(agent["state"], "idle", "{point} {passing}");
+            if died.is_none() {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_death_at_any_commit_of_a_cancel_leaves_the_task_or_ends_it_whole() {
+    for point in POINTS {
+        for passing in 0..LIMIT {
+            let project = with_agent().await;
+            let made = json_of(&project, "task create Write. --json").await;
+            let id = made["id"].as_str().unwrap().to_owned();
+            let needs = format!("task create More. --needs {id} --json");
+            let needs = json_of(&project, &needs).await;
+            let died = die_at(&project, &["task", "cancel", &id], point, passing).await;
+            let second = needs["id"].as_str().unwrap();
+            let line = format!("task wait {id} {second} --json");
+            let waited = said(&project, &line).await.json();
+            let states: Vec<&Value> = waited["tasks"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|task| &task["state"])
+                .collect();
+            let is_whole = states[0] == states[1];
+            assert!(is_whole, "{point} {passing}: {states:?}");
+            if died.is_none() {
+                assert_eq!(states, ["cancelled", "cancelled"]);
+                break;
+            }
+        }
+    }
+}
