@@ -6,6 +6,7 @@
 )]
 
 mod docs;
+mod fuzzer;
 mod layers;
 mod local_model;
 mod postgres;
@@ -22,6 +23,7 @@ const USAGE: &str = "\
 cargo xtask layers               check the crates against layers.toml, the lint table and the size of files
 cargo xtask docs                 check what the documents say of files, tests and settings
 cargo xtask test                 run every test that must pass, with a PostgreSQL of its own, a Redis,
+                                 a fuzzer of the API where Python is there,
                                  and the real model of ../shared/local-llm where it is there
 cargo xtask test -- ARGUMENTS    run `cargo nextest run ARGUMENTS` with a PostgreSQL of its own
 cargo xtask postgres             start a PostgreSQL for tests, print its variables and wait for Ctrl-C";

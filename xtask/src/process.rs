@@ -95,6 +95,40 @@ pub(crate) fn run_as_root(line: &str) -> Result<()> {
     Ok(())
 }
 
+/// Runs a program with this terminal.
+///
+/// # Errors
+/// When it can't be started or does not succeed.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a developer's command installs a program; nothing of an agent runs here"
+)]
+pub(crate) fn run_program(program: &str, arguments: &[&str]) -> Result<()> {
+    let status = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| format!("could not start {program}"))?;
+    let line = arguments.join(" ");
+    ensure!(status.success(), "{program} {line} failed: {status}");
+    Ok(())
+}
+
+/// Whether a program can do this; says nothing.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a developer's command looks for a program; nothing of an agent runs here"
+)]
+pub(crate) fn can_run(program: &Path, arguments: &[&str]) -> bool {
+    Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
 /// What a script of bash prints for this command. It is ended with all it began when it takes longer.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use fusion_testkit::Postgres;
 
+use crate::fuzzer;
 use crate::local_model::{self, LocalModel};
 use crate::postgres;
 use crate::process::{cargo_can, run_cargo, run_cargo_to_its_end};
@@ -46,6 +47,9 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<()> {
     let server = Postgres::start(&binaries)?;
     let mut variables = postgres::variables(&server, binaries).to_vec();
     variables.push((fusion_testkit::REDIS_BIN_VARIABLE, redis_binaries.into()));
+    if let Some(program) = fuzzer::program(root)? {
+        variables.push((fuzzer::VARIABLE, program.into()));
+    }
     let model = is_whole.then(|| LocalModel::start(root)).flatten();
     if let Some(model) = &model {
         variables.push((local_model::VARIABLE, model.base_url().into()));

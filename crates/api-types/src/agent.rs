@@ -3,11 +3,12 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use crate::{GrantsView, JournalView, RunDetail, UsageView};
 
 /// One line about an agent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AgentSummary {
     /// UUID of the agent.
     pub id: String,
@@ -45,7 +46,7 @@ pub struct AgentList {
 }
 
 /// All about an agent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AgentDetail {
     /// The same fields as in a list, beside the ones below.
     #[serde(flatten)]
@@ -83,7 +84,7 @@ pub struct AgentDetail {
 }
 
 /// The directory of an agent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WorkspaceView {
     /// Its absolute path.
     pub path: String,
@@ -98,7 +99,7 @@ pub struct WorkspaceView {
 }
 
 /// A task of an agent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AgentTask {
     /// UUID of the task.
     pub id: String,

@@ -16,8 +16,8 @@ mod token;
 mod workflow;
 
 pub use agent::{
-    Agent, AgentAction, AgentConfig, AgentLogs, AgentMetrics, AgentPage, LogEntry, MetricsSample,
-    NewAgent,
+    Agent, AgentAction, AgentConfig, AgentLogs, AgentMetrics, AgentPage, AgentsMade, BulkAgents,
+    BulkAnswer, BulkResult, LogEntry, MetricsSample, NewAgent, NewAgents,
 };
 pub use event::{Event, EventPage, Frame};
 pub use health::{Check, Health, Readiness};

@@ -14,6 +14,7 @@ mod problem;
 mod provider;
 mod run;
 mod server;
+mod setting;
 mod tool;
 mod workflow;
 
@@ -38,6 +39,7 @@ pub use run::{
     UsageView, WaitView,
 };
 pub use server::ServerReady;
+pub use setting::{SettingList, SettingView};
 pub use tool::{ToolAnswer, ToolList, ToolView};
 pub use workflow::{
     GraphStep, InputView, StoredWorkflow, WorkflowCreated, WorkflowDiff, WorkflowGraph,

@@ -236,6 +236,8 @@ pub(crate) async fn guard(
         Some(ticket) => app.door.redeem(&ticket)?,
         None => app.door.enter(request.headers()).await?,
     };
+    let most = app.options.settings.borrow().requests_per_minute;
+    app.limits.count(entrant.actor.token, most)?;
     let needed = needed(request.method(), request.uri().path());
     if entrant.scope < needed {
         return Err(Refusal::new(

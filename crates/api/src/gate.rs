@@ -62,6 +62,7 @@ pub(crate) async fn pass(State(app): State<App>, request: Request, next: Next) -
         },
         Err(refusal) => refusal.into_response_for(&path, &trace_id),
     };
+    app.answers.count(response.status());
     if response.status().is_server_error() {
         tracing::warn!(status = %response.status(), path, trace_id, "a request was not served");
     }
@@ -78,7 +79,11 @@ pub(crate) async fn pass(State(app): State<App>, request: Request, next: Next) -
 
 /// The answer of the handlers, if they give one in time.
 async fn served(app: &App, request: Request, next: Next) -> Result<Response> {
-    app.options.names.check(request.headers())?;
+    app.options
+        .settings
+        .borrow()
+        .names
+        .check(request.headers())?;
     let work = AssertUnwindSafe(next.run(request)).catch_unwind();
     match tokio::time::timeout(LONGEST, work).await {
         Ok(Ok(response)) => Ok(response),

@@ -1,5 +1,7 @@
 //! `Idempotency-Key`: a request that is sent again is answered again, and done once.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::FromRequestParts;
@@ -12,6 +14,7 @@ use fusion_core::{Actor, Timestamp};
 use fusion_persistence::{Error as StoreError, Idempotency, Remembered};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
 use crate::auth::Entrant;
 use crate::precondition;
@@ -86,6 +89,14 @@ impl Asked {
         self.key.is_some()
     }
 
+    /// Waits until no other request of this process is at work under the same key: for work of more
+    /// than one commit, of which the last remembers the answer. Without a key nothing is waited for.
+    pub(crate) async fn turn(&self, app: &App) -> Option<OwnedMutexGuard<()>> {
+        let key = self.key.as_ref()?;
+        let turn = app.turns.of(format!("{} {key}", self.scope));
+        Some(turn.lock_owned().await)
+    }
+
     /// The change, told with who asked for it; `answer` is remembered with it.
     pub(crate) fn ask(&self, now: Timestamp, body: &[u8], answer: &impl serde::Serialize) -> Ask {
         let idempotency = self.key.clone().map(|key| Idempotency {
@@ -121,6 +132,19 @@ impl Asked {
             Some(_) => Err(reused(key)),
             None => Ok(None),
         }
+    }
+}
+
+/// Keys whose requests are at work.
+#[derive(Debug, Default)]
+pub(crate) struct Turns(Mutex<HashMap<String, Arc<Turn<()>>>>);
+
+impl Turns {
+    fn of(&self, key: String) -> Arc<Turn<()>> {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that nobody holds or waits for have no other owner.
+        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        Arc::clone(turns.entry(key).or_default())
     }
 }
 

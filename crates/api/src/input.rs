@@ -201,15 +201,13 @@ impl<'a> Fields<'a> {
     /// A name: not empty, no control characters.
     pub(crate) fn name(&mut self, name: &str) -> Option<&'a str> {
         let text = self.text(name, MAX_NAME)?;
-        if text.trim().is_empty() {
-            self.add(name, "must not be empty");
-            return None;
+        match name_fault(text) {
+            Some(fault) => {
+                self.add(name, fault);
+                None
+            }
+            None => Some(text),
         }
-        if text.chars().any(char::is_control) {
-            self.add(name, "must not contain control characters");
-            return None;
-        }
-        Some(text)
     }
 
     /// A name that must be given; empty where it is not, which is a fault.
@@ -353,6 +351,20 @@ impl<'a> Fields<'a> {
             );
         }
         number
+    }
+}
+
+/// What is wrong with a name, if anything is.
+#[must_use]
+pub fn name_fault(text: &str) -> Option<&'static str> {
+    if text.trim().is_empty() {
+        Some("must not be empty")
+    } else if text.chars().count() > MAX_NAME {
+        Some("has more than 255 characters")
+    } else if text.chars().any(char::is_control) {
+        Some("must not contain control characters")
+    } else {
+        None
     }
 }
 

@@ -13,6 +13,7 @@ mod gate;
 mod idempotency;
 pub mod inbox;
 mod input;
+mod limits;
 mod live;
 mod origin;
 mod page;
@@ -24,13 +25,18 @@ mod server;
 mod state;
 mod views;
 
+pub mod agent_views;
 pub mod run_views;
 pub mod task_views;
 
 pub use auth::{hash_of, new_secret};
 pub use desk::ProviderDesk;
+pub use input::name_fault;
 pub use origin::Names;
 pub use routes::openapi;
 pub use server::{Listening, serve};
-pub use state::{Options, Parts};
-pub use views::sample as metrics_view;
+pub use state::{Options, Parts, Settings};
+pub use views::{
+    capability as capability_view, event as event_view, project as project_view,
+    sample as metrics_view, token as token_view,
+};

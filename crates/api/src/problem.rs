@@ -132,10 +132,9 @@ impl Refusal {
             HeaderValue::from_static("application/problem+json"),
         );
         if let Some(wait) = retry_after {
-            headers.insert(
-                header::RETRY_AFTER,
-                HeaderValue::from(wait.as_secs().max(1)),
-            );
+            // Whoever comes a moment too early is refused again.
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(
@@ -216,35 +215,73 @@ impl From<StoreError> for Refusal {
 
 impl From<EngineError> for Refusal {
     fn from(error: EngineError) -> Self {
-        match error {
-            EngineError::Store(error) => Self::from(error),
-            // What the request names is not there: the path is.
-            EngineError::Model { .. } if error.code() == ErrorCode::NotFound => {
-                Self::fault("", error_chain(&error))
-            }
-            EngineError::Model { .. }
-            | EngineError::Choice { .. }
-            | EngineError::Grant { .. }
-            | EngineError::Unserved { .. }
-            | EngineError::Workspace { .. }
-            | EngineError::Ended { .. }
-            | EngineError::Cancelling { .. }
-            | EngineError::Held { .. }
-            | EngineError::Lifecycle { .. }
-            | EngineError::Description { .. }
-            | EngineError::OfRun { .. }
-            | EngineError::Busy { .. }
-            | EngineError::Again(_)
-            | EngineError::Answer(_)
-            | EngineError::TaskState { .. }
-            | EngineError::QueueFull { .. }
-            | EngineError::Standalone { .. }
-            | EngineError::OfWorkflow { .. }
-            | EngineError::NotEnded { .. }
-            | EngineError::Message(_)
-            | EngineError::Illegal(_)
-            | EngineError::Broken(_) => of_code(&error),
+        match hint_of(&error) {
+            Some(hint) => of_engine(error).with_hint(hint),
+            None => of_engine(error),
         }
+    }
+}
+
+/// The way out, where the engine knows one.
+fn hint_of(error: &EngineError) -> Option<String> {
+    match error {
+        EngineError::Model { source, .. } => source.help(),
+        EngineError::Workspace { source, .. } => source.help().map(Into::into),
+        EngineError::Unserved { help, .. } => help.clone(),
+        EngineError::Store(_)
+        | EngineError::Choice { .. }
+        | EngineError::Grant { .. }
+        | EngineError::Ended { .. }
+        | EngineError::Cancelling { .. }
+        | EngineError::Again(_)
+        | EngineError::Answer(_)
+        | EngineError::Held { .. }
+        | EngineError::Lifecycle { .. }
+        | EngineError::NobodyLeft { .. }
+        | EngineError::Description { .. }
+        | EngineError::OfRun { .. }
+        | EngineError::Busy { .. }
+        | EngineError::TaskState { .. }
+        | EngineError::QueueFull { .. }
+        | EngineError::Standalone { .. }
+        | EngineError::OfWorkflow { .. }
+        | EngineError::NotEnded { .. }
+        | EngineError::Message(_)
+        | EngineError::Illegal(_)
+        | EngineError::Broken(_) => None,
+    }
+}
+
+fn of_engine(error: EngineError) -> Refusal {
+    match error {
+        EngineError::Store(error) => Refusal::from(error),
+        // What the request names is not there: the path is.
+        EngineError::Model { .. } if error.code() == ErrorCode::NotFound => {
+            Refusal::fault("", error_chain(&error))
+        }
+        EngineError::Model { .. }
+        | EngineError::Choice { .. }
+        | EngineError::Grant { .. }
+        | EngineError::Unserved { .. }
+        | EngineError::Workspace { .. }
+        | EngineError::Ended { .. }
+        | EngineError::Cancelling { .. }
+        | EngineError::Again(_)
+        | EngineError::Answer(_)
+        | EngineError::Held { .. }
+        | EngineError::Lifecycle { .. }
+        | EngineError::Description { .. }
+        | EngineError::OfRun { .. }
+        | EngineError::NobodyLeft { .. }
+        | EngineError::Busy { .. }
+        | EngineError::TaskState { .. }
+        | EngineError::QueueFull { .. }
+        | EngineError::Standalone { .. }
+        | EngineError::OfWorkflow { .. }
+        | EngineError::NotEnded { .. }
+        | EngineError::Message(_)
+        | EngineError::Illegal(_)
+        | EngineError::Broken(_) => of_code(&error),
     }
 }
 

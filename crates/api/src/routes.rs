@@ -1,6 +1,7 @@
 //! The routes, each registered once for the router and for the description of the API.
 
 mod agents;
+mod agents_bulk;
 mod agents_life;
 mod approvals;
 mod capabilities;
@@ -8,9 +9,13 @@ mod describe;
 mod events;
 mod health;
 mod messages;
+mod metrics;
+mod new_agent;
 mod path;
 mod projects;
 mod providers;
+mod records;
+mod reference;
 mod run_again;
 mod run_control;
 mod runs;
@@ -22,6 +27,7 @@ mod workflows;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
+use axum::routing::get;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -31,6 +37,7 @@ use crate::live;
 use crate::state::App;
 
 pub(crate) use events::{filter as event_filter, place as event_place};
+pub(crate) use metrics::Answers;
 
 /// Everything below this is of version 1.
 const BASE: &str = "/api/v1";
@@ -40,15 +47,18 @@ pub(crate) fn router(app: App) -> Router {
     // Around the nest, not within it: in there a request has lost the beginning of its path.
     let guarded = OpenApiRouter::new()
         .nest(BASE, guarded())
+        .merge(at_root())
         .route_layer(from_fn_with_state(app.clone(), auth::guard));
     let (router, _) = open().merge(guarded).split_for_parts();
+    let router = router.route("/reference", get(reference::reference));
     router.with_state(app)
 }
 
 /// What every route takes and gives, as `OpenAPI` 3.1.
 #[must_use]
 pub fn openapi() -> OpenApi {
-    let (_, mut described) = open().nest(BASE, guarded()).split_for_parts();
+    let all = open().nest(BASE, guarded()).merge(at_root());
+    let (_, mut described) = all.split_for_parts();
     describe::complete(&mut described);
     described
 }
@@ -61,12 +71,18 @@ fn open() -> OpenApiRouter<App> {
         .routes(routes!(health::readyz))
 }
 
+/// Routes that want a token and have no version.
+fn at_root() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(metrics::metrics))
+}
+
 /// Routes that want a token, below [`BASE`].
 fn guarded() -> OpenApiRouter<App> {
     let routers = [
         describe::router(),
         agents::router(),
         agents_life::router(),
+        agents_bulk::router(),
         tasks::router(),
         tasks_life::router(),
         workflows::router(),

@@ -1,5 +1,6 @@
 //! What every handler can reach.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -7,12 +8,16 @@ use fusion_coordination::Coordinator;
 use fusion_core::{Clock, IdSource, Moment};
 use fusion_messaging::Bus;
 use fusion_persistence::Reader;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Door;
 use crate::desk::ProviderDesk;
+use crate::idempotency::Turns;
+use crate::limits::Limits;
 use crate::live::Hub;
 use crate::origin::Names;
+use crate::routes::Answers;
 
 /// What the API is made of.
 #[derive(Clone)]
@@ -37,11 +42,20 @@ impl std::fmt::Debug for Parts {
     }
 }
 
+/// What may change while the server goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// By which names clients may call this server.
+    pub names: Names,
+    /// Requests of each token in a minute; without it nothing is limited.
+    pub requests_per_minute: Option<NonZeroU32>,
+}
+
 /// How the API behaves.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// By which names clients may call this server.
-    pub names: Names,
+    /// What is in force now.
+    pub settings: watch::Receiver<Settings>,
     /// Of the program.
     pub version: String,
     /// The folder that holds the data; paths in definitions that name no folder begin below it.
@@ -58,6 +72,9 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) door: Door,
     pub(crate) hub: Hub,
+    pub(crate) turns: Turns,
+    pub(crate) limits: Limits,
+    pub(crate) answers: Answers,
     /// Names this start of the server.
     pub(crate) server_id: String,
     /// Is cancelled when the server begins to stop.
@@ -69,6 +86,9 @@ impl App {
         Self(Arc::new(Shared {
             door: Door::new(Arc::clone(&parts.reader), Arc::clone(&parts.clock)),
             hub: Hub::new(Arc::clone(&parts.reader), Arc::clone(&parts.bus)),
+            turns: Turns::default(),
+            limits: Limits::default(),
+            answers: Answers::default(),
             server_id: parts.ids.uuid().to_string(),
             parts,
             options,

@@ -83,15 +83,17 @@ pub(crate) fn task(row: Task) -> api::Task {
     }
 }
 
-pub(crate) fn log_entry(row: JournalEntry) -> api::LogEntry {
+pub(crate) fn log_entry(step: String, row: JournalEntry) -> api::LogEntry {
     api::LogEntry {
         id: row.id.to_string(),
         task_id: row.task_id.to_string(),
         run_id: row.run_id.to_string(),
+        step,
         seq: row.seq,
         kind: row.kind.to_string(),
         name: row.name,
         state: row.state.to_string(),
+        effect: row.effect.as_str().to_owned(),
         request: row.request,
         outcome: row.outcome,
         attempts: row.attempts,
@@ -100,6 +102,7 @@ pub(crate) fn log_entry(row: JournalEntry) -> api::LogEntry {
             .input_tokens
             .saturating_add(row.usage.output_tokens),
         cost_usd: row.usage.cost.to_string(),
+        usage: usage(row.usage),
         started_at: row.started_at,
         finished_at: row.finished_at,
     }
@@ -123,7 +126,9 @@ pub fn sample(row: ResourceMetrics) -> api::MetricsSample {
     }
 }
 
-pub(crate) fn event(row: Event) -> api::Event {
+/// An event.
+#[must_use]
+pub fn event(row: Event) -> api::Event {
     let Event { seq, event } = row;
     api::Event {
         seq,
@@ -140,7 +145,9 @@ pub(crate) fn event(row: Event) -> api::Event {
     }
 }
 
-pub(crate) fn project(row: Project) -> api::Project {
+/// A project.
+#[must_use]
+pub fn project(row: Project) -> api::Project {
     api::Project {
         id: row.id.to_string(),
         name: row.name,
@@ -153,7 +160,9 @@ pub(crate) fn project(row: Project) -> api::Project {
     }
 }
 
-pub(crate) fn capability(row: Capability) -> api::Capability {
+/// A capability.
+#[must_use]
+pub fn capability(row: Capability) -> api::Capability {
     api::Capability {
         id: row.id.to_string(),
         name: row.name,
@@ -205,7 +214,9 @@ pub fn approval(row: Approval) -> api::Approval {
     }
 }
 
-pub(crate) fn token(row: &ApiToken) -> api::Token {
+/// A token, without what it is.
+#[must_use]
+pub fn token(row: &ApiToken) -> api::Token {
     api::Token {
         id: row.id.to_string(),
         name: row.name.clone(),

@@ -3,12 +3,15 @@
 mod agent;
 mod bench;
 mod db;
+mod events;
 mod inbox;
 mod message;
 mod metrics;
 mod provider;
+mod record;
 mod run;
 mod serve;
+mod shell;
 mod task;
 mod tool;
 mod workflow;
@@ -27,6 +30,10 @@ pub use agent::{
 };
 pub use bench::{BenchArgs, BenchModel, BenchRow, BenchStore, BenchVia};
 pub use db::{BackupArgs, DbArgs, DbCommand, RekeyArgs, RestoreArgs};
+pub use events::{
+    EventFilterArgs, EventsArgs, EventsCommand, EventsTailArgs, ExportArgs, ExportCommand,
+    ExportEventsArgs, ExportFormat,
+};
 pub use inbox::{ApproveArgs, RejectArgs};
 pub use message::{
     MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs, MessageName, MessageStatus,
@@ -37,8 +44,14 @@ pub use provider::{
     AddArgs, DetectArgs, ModelsArgs, ProviderArgs, ProviderCommand, ProviderName, RemoveArgs,
     TestArgs,
 };
+pub use record::{
+    CapabilityArgs, CapabilityCommand, CapabilityCreateArgs, ProjectArgs, ProjectCommand,
+    ProjectCreateArgs, RecordListArgs, RecordName, ScopeName, TokenArgs, TokenCommand,
+    TokenCreateArgs,
+};
 pub use run::{CancelArgs, ForkArgs, HoldArgs, RetryArgs, RunState, WatchArgs};
 pub use serve::ServeArgs;
+pub use shell::{CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, ManArgs, Shell};
 pub use task::{
     TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskStateName, TaskWaitArgs, WhichTask,
 };
@@ -91,8 +104,14 @@ pub struct Global {
     #[arg(long, global = true, value_name = "URL")]
     pub server: Option<String>,
     /// Print one JSON object on stdout and nothing else there; a problem is JSON on stderr.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, conflicts_with = "output")]
     pub json: bool,
+    /// How results are printed.
+    #[arg(short, long, global = true, value_name = "FORM", value_enum)]
+    pub output: Option<OutputForm>,
+    /// Look again every second and print what has changed, until Ctrl-C; for commands that look.
+    #[arg(short, long, global = true)]
+    pub watch: bool,
     /// Print no progress and no notices; only results and errors.
     #[arg(short, long, global = true)]
     pub quiet: bool,
@@ -105,6 +124,23 @@ pub struct Global {
     /// Say more: `run show` prints requests and outcomes whole, and the log tells more.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputForm {
+    /// For people.
+    Table,
+    /// The same with nothing cut.
+    Wide,
+    /// One JSON object, as with `--json`.
+    Json,
+    /// One JSON object on a line for each row.
+    Jsonl,
+    /// One document of YAML.
+    Yaml,
+    /// What other commands take to mean a row: its id, or its name.
+    Name,
 }
 
 /// When to use colours.
@@ -148,6 +184,16 @@ Examples:
     Metrics(MetricsArgs),
     /// Send messages to agents and look at what they send each other.
     Message(MessageArgs),
+    /// Look at the event log.
+    Events(EventsArgs),
+    /// Write what is stored for other programs.
+    Export(ExportArgs),
+    /// Look after projects.
+    Project(ProjectArgs),
+    /// Look after the registry of what agents can do.
+    Capability(CapabilityArgs),
+    /// Look after the tokens of the API.
+    Token(TokenArgs),
     /// Look after model providers: add, test, look at models and quotas.
     Provider(ProviderArgs),
     /// Look after the database: its schema, copies of it, its master key.
@@ -158,7 +204,20 @@ Examples:
     Tool(ToolArgs),
     /// Serve the HTTP API and work on every open run.
     Serve(ServeArgs),
+    /// Ask the server how it is; exit code 1 when there is none or it is not well.
+    #[command(after_long_help = "\
+Examples:
+  fusion-kit health
+  fusion-kit health --json | jq -r .status")]
+    Health,
+    /// Look at the settings that are in force.
+    Config(ConfigArgs),
+    /// Print a script that completes commands in a shell.
+    Completions(CompletionsArgs),
+    /// Write the manual: a page for each command.
+    Man(ManArgs),
     /// Check the database, the master key, the sandbox and the providers; says a way out of every fault.
+    #[command(visible_alias = "doctor")]
     Verify(VerifyArgs),
     /// Measure what the framework costs on this machine.
     Bench(BenchArgs),
@@ -387,6 +446,15 @@ where
         | Command::Agent(_)
         | Command::Task(_)
         | Command::Message(_)
+        | Command::Events(_)
+        | Command::Export(_)
+        | Command::Project(_)
+        | Command::Capability(_)
+        | Command::Token(_)
+        | Command::Health
+        | Command::Config(_)
+        | Command::Completions(_)
+        | Command::Man(_)
         | Command::Metrics(_)
         | Command::Provider(_)
         | Command::Db(_)

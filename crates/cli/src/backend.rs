@@ -2,12 +2,15 @@
 
 mod agents;
 mod bench;
+mod events;
 mod inbox;
 mod messages;
 mod metrics;
 mod providers;
+mod records;
 mod runs;
 mod server;
+mod settings;
 mod tasks;
 mod tools;
 mod workflows;
@@ -23,12 +26,15 @@ use fusion_api_types::{
 
 pub use agents::{AgentChanges, AgentQuery, Agents, Log, NewAgents};
 pub use bench::{BenchRequest, Benchmarks};
+pub use events::{EventQuery, EventSink, Events};
 pub use inbox::{AnswerRequest, Inbox};
 pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
 pub use metrics::Metrics;
 pub use providers::{AskKey, NewProvider, Providers};
+pub use records::{NewProject, Records};
 pub use runs::{AgainRequest, RunQuery, Steering};
 pub use server::{Ready, ServeRequest, Server};
+pub use settings::About;
 pub use tasks::{TaskQuery, TaskRequest, Tasks};
 pub use tools::{HeldCommand, NotRun, ToolFolder, Tools};
 pub use workflows::{StartWorkflow, Workflows};
@@ -71,9 +77,12 @@ pub trait Backend:
     + Inbox
     + Steering
     + Tasks
+    + Events
+    + Records
     + Tools
     + Workflows
     + Server
+    + About
     + Metrics
     + Send
     + Sync

@@ -3,13 +3,16 @@
 pub(crate) mod agent;
 pub(crate) mod bench;
 pub(crate) mod db;
+pub(crate) mod events;
 pub(crate) mod inbox;
 pub(crate) mod init;
 pub(crate) mod message;
 pub(crate) mod metrics;
 pub(crate) mod provider;
+pub(crate) mod record;
 pub(crate) mod run;
 pub(crate) mod serve;
+pub(crate) mod shell;
 pub(crate) mod task;
 pub(crate) mod tool;
 pub(crate) mod verify;

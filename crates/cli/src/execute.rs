@@ -3,24 +3,78 @@
 use fusion_api_types::Problem;
 use futures::future::BoxFuture;
 
-use crate::args::{Cli, Command, RunArgs, RunCommand};
+use clap::CommandFactory;
+
+use crate::args::{Cli, Command, ConfigCommand, EventsCommand, ExportCommand, RunArgs, RunCommand};
 use crate::backend::Backend;
 use crate::commands;
 use crate::exit::Exit;
 use crate::problem;
 use crate::session::Session;
 use crate::terminal::Terminal;
+use crate::watch;
 
 /// Does what the command line says and writes what came of it.
 pub async fn execute(cli: Cli, backend: &dyn Backend, terminal: &Terminal) -> Exit {
+    if cli.global.watch {
+        return watch::watch(&cli, backend, terminal).await;
+    }
     let session = Session::new(&cli.global, terminal);
-    match dispatch(cli.command, backend, &session).await {
+    done(cli.command, backend, &session).await
+}
+
+/// Does a command and tells what kept it from it.
+pub(crate) async fn done(command: Command, backend: &dyn Backend, session: &Session<'_>) -> Exit {
+    match dispatch(command, backend, session).await {
         Ok(exit) => exit,
         Err(problem) => {
-            session.tell(&problem::render(&problem, &session));
+            session.tell(&problem::render(&problem, session));
             Exit::from(&problem)
         }
     }
+}
+
+/// Every command that does something, by the words that lead to it: `agent list`.
+#[must_use]
+pub fn command_lines() -> Vec<String> {
+    let all = leaves().into_iter();
+    all.map(|(words, _)| words).collect()
+}
+
+/// The first example of every command that does something, with the words that lead to it.
+#[must_use]
+pub fn examples() -> Vec<(String, String)> {
+    let all = leaves().into_iter();
+    all.filter_map(|(words, command)| {
+        let help = command.get_after_long_help()?.to_string();
+        let begins = format!("fusion-kit {words}");
+        let mut lines = help.lines().map(str::trim);
+        let example = lines.find(|line| line.starts_with(&begins))?;
+        // What follows two spaces is said about it, what follows a bar is not ours.
+        let example = example.split("  ").next()?.split(['|', '>']).next()?;
+        Some((words, example.trim().to_owned()))
+    })
+    .collect()
+}
+
+fn leaves() -> Vec<(String, clap::Command)> {
+    let mut found = Vec::new();
+    let mut left: Vec<(String, clap::Command)> = Cli::command()
+        .get_subcommands()
+        .map(|one| (one.get_name().to_owned(), one.clone()))
+        .collect();
+    while let Some((words, command)) = left.pop() {
+        let below = command.get_subcommands();
+        left.extend(below.map(|one| (format!("{words} {}", one.get_name()), one.clone())));
+        // One that has nothing but commands below it does nothing by itself.
+        let is_leaf =
+            command.get_subcommands().next().is_none() || command.get_arguments().next().is_some();
+        if is_leaf {
+            found.push((words, command));
+        }
+    }
+    found.sort_by(|one, other| one.0.cmp(&other.0));
+    found
 }
 
 /// Writes why [`crate::parse`] gave no command line: wrong usage to stderr, and help or version,
@@ -60,6 +114,36 @@ async fn dispatch(
         )),
         Command::Agent(agent) => Box::pin(commands::agent::agent(&agent.command, backend, session)),
         Command::Task(task) => Box::pin(commands::task::task(&task.command, backend, session)),
+        Command::Events(events) => {
+            let EventsCommand::Tail(tail) = &events.command;
+            Box::pin(commands::events::tail(tail, backend, session))
+        }
+        Command::Export(export) => {
+            let ExportCommand::Events(events) = &export.command;
+            Box::pin(commands::events::export(events, backend, session))
+        }
+        Command::Project(project) => Box::pin(commands::record::project(
+            &project.command,
+            backend,
+            session,
+        )),
+        Command::Capability(capability) => Box::pin(commands::record::capability(
+            &capability.command,
+            backend,
+            session,
+        )),
+        Command::Token(token) => {
+            Box::pin(commands::record::token(&token.command, backend, session))
+        }
+        Command::Health => Box::pin(commands::shell::health(backend, session)),
+        Command::Config(config) => {
+            let ConfigCommand::Show(show) = &config.command;
+            Box::pin(async { commands::shell::config(show, backend, session) })
+        }
+        Command::Completions(completions) => {
+            Box::pin(async { commands::shell::completions(completions.shell, session) })
+        }
+        Command::Man(man) => Box::pin(async { commands::shell::man(&man.dir, session) }),
         Command::Metrics(metrics) => Box::pin(commands::metrics::metrics(
             &metrics.command,
             backend,

@@ -10,6 +10,7 @@ mod backend;
 mod commands;
 mod execute;
 mod exit;
+mod form;
 mod problem;
 mod progress;
 mod report;
@@ -18,6 +19,7 @@ mod style;
 mod table;
 mod terminal;
 mod text;
+mod watch;
 
 pub use args::{
     AddArgs, AgentArgs, AgentCommand, AgentListArgs, AgentMetricsArgs, AgentSendArgs,
@@ -25,15 +27,23 @@ pub use args::{
     CancelArgs, Changes, Cli, ColorChoice, Command, CreateArgs, DbArgs, DbCommand, DetectArgs,
     DiffArgs, ForkArgs, GetArgs, Global, GraphArgs, GraphFormat, HoldArgs, InitArgs, InputArg,
     ListArgs, LogsArgs, MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs,
-    MessageName, MessageStatus, MetricsArgs, MetricsCommand, ModelsArgs, PauseArgs, PauseWhen,
-    ProviderArgs, ProviderCommand, ProviderName, RejectArgs, RekeyArgs, RemoveArgs, RestoreArgs,
-    ResumeArgs, RetryArgs, RunArgs, RunCommand, RunState, SandboxArgs, SandboxCommand,
+    MessageName, MessageStatus, MetricsArgs, MetricsCommand, ModelsArgs, OutputForm, PauseArgs,
+    PauseWhen, ProviderArgs, ProviderCommand, ProviderName, RejectArgs, RekeyArgs, RemoveArgs,
+    RestoreArgs, ResumeArgs, RetryArgs, RunArgs, RunCommand, RunState, SandboxArgs, SandboxCommand,
     SandboxRunArgs, SendArgs, ServeArgs, ShowArgs, SpawnArgs, StartArgs, StartWorkflowArgs,
     TailArgs, TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskStateName, TaskWaitArgs,
     Template, TerminateArgs, TestArgs, ToolArgs, ToolCallArgs, ToolCommand, UpdateArgs,
     ValidateArgs, VerifyArgs, WatchArgs, WhichAgent, WhichTask, WhichWorkflow, WorkflowArgs,
     WorkflowCommand, WorkflowListArgs, WorkspaceKind, WorkspacePolicy, parse,
 };
+pub use args::{
+    CapabilityArgs, CapabilityCommand, CapabilityCreateArgs, CompletionsArgs, ConfigArgs,
+    ConfigCommand, ConfigShowArgs, EventFilterArgs, EventsArgs, EventsCommand, EventsTailArgs,
+    ExportArgs, ExportCommand, ExportEventsArgs, ExportFormat, ManArgs, ProjectArgs,
+    ProjectCommand, ProjectCreateArgs, RecordListArgs, RecordName, ScopeName, Shell, TokenArgs,
+    TokenCommand, TokenCreateArgs,
+};
+pub use backend::{About, EventQuery, EventSink, Events, NewProject, Records};
 pub use backend::{
     AgainRequest, AgentChanges, AgentQuery, Agents, AnswerRequest, AskKey, Backend, BenchRequest,
     Benchmarks, Content, HeldCommand, Inbox, Log, MessageQuery, Messages, Metrics, NewAgents,
@@ -41,7 +51,7 @@ pub use backend::{
     RunRequest, ServeRequest, Server, StartWorkflow, Steering, Tail, TaskQuery, TaskRequest, Tasks,
     To, ToolFolder, Tools, Upkeep, Workflows,
 };
-pub use execute::{execute, refuse};
+pub use execute::{command_lines, examples, execute, refuse};
 pub use exit::Exit;
 pub use terminal::{Hints, Input, Now, Output, Question, Size, Terminal};
 pub use text::shell_word;

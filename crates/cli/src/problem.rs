@@ -9,7 +9,7 @@ use crate::text::{clean, clean_json, clean_line, count};
 
 /// The whole text for stderr: JSON when JSON was asked for, else lines for a person.
 pub(crate) fn render(problem: &Problem, session: &Session<'_>) -> String {
-    if session.global.json
+    if session.is_machine()
         && let Ok(json) = json(problem)
     {
         return json;

@@ -41,7 +41,7 @@ impl<'a> Display<'a> {
         let on_terminal = session.terminal.stderr.size().is_some();
         if global.quiet {
             Self::Silent
-        } else if global.no_progress || (global.json && !on_terminal) {
+        } else if global.no_progress || (session.is_machine() && !on_terminal) {
             Self::Notices(session)
         } else if on_terminal {
             Self::Live(Live::new(session, begun))

@@ -3,11 +3,13 @@
 pub(crate) mod agent;
 pub(crate) mod database;
 mod detail;
+pub(crate) mod event;
 pub(crate) mod graph;
 pub(crate) mod inbox;
 pub(crate) mod message;
 pub(crate) mod metrics;
 pub(crate) mod provider;
+pub(crate) mod record;
 mod steering;
 pub(crate) mod task;
 pub(crate) mod workflow;
@@ -116,7 +118,8 @@ pub(crate) fn list(runs: &[RunSummary], session: &Session<'_>) -> String {
         ("TOKENS", Align::Right),
         ("COST", Align::Right),
         ("STARTED", Align::Left),
-    ]);
+    ])
+    .wide(session.is_wide());
     for run in runs {
         table.row([
             clean_line(&run.id),

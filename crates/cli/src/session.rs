@@ -6,10 +6,11 @@ use std::ops::ControlFlow;
 use fusion_api_types::{Problem, ProblemKind};
 use serde::Serialize;
 
-use crate::args::{ColorChoice, Global};
+use crate::args::{ColorChoice, Global, OutputForm};
+use crate::form;
 use crate::style::Palette;
 use crate::terminal::{Output, Question, Terminal};
-use crate::text::{clean_json, shell_word};
+use crate::text::shell_word;
 
 /// What every command needs to answer.
 #[derive(Debug)]
@@ -54,20 +55,57 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Writes a result as one line of JSON.
+    /// The form that results are asked for in.
+    pub(crate) fn form(&self) -> OutputForm {
+        match self.global.output {
+            Some(form) => form,
+            None if self.global.json => OutputForm::Json,
+            None => OutputForm::Table,
+        }
+    }
+
+    /// Whether results are for programs.
+    pub(crate) fn is_machine(&self) -> bool {
+        !matches!(self.form(), OutputForm::Table | OutputForm::Wide)
+    }
+
+    /// Whether nothing in a table is cut.
+    pub(crate) fn is_wide(&self) -> bool {
+        self.form() == OutputForm::Wide
+    }
+
+    /// Writes a result for programs.
     pub(crate) fn print_json(&self, result: &impl Serialize) -> Result<(), Problem> {
         self.stream_json(result).map(|_| ())
     }
 
-    /// Writes a part of a result as one line of JSON; says whether the reader still wants more.
+    /// Writes a part of a result for programs; says whether the reader still wants more.
     pub(crate) fn stream_json(&self, result: &impl Serialize) -> Result<ControlFlow<()>, Problem> {
-        let json = serde_json::to_string(result).map_err(|error| {
-            Problem::new(
-                ProblemKind::Internal,
-                format!("the result could not be written as JSON: {error}"),
-            )
-        })?;
-        self.stream(&format!("{}\n", clean_json(&json)))
+        let text = match self.form() {
+            OutputForm::Yaml => form::yaml(result)?,
+            OutputForm::Name => form::name(result)?,
+            OutputForm::Json | OutputForm::Jsonl | OutputForm::Table | OutputForm::Wide => {
+                form::json(result)?
+            }
+        };
+        self.stream(&text)
+    }
+
+    /// Writes a list for programs: whole, or each of its rows by itself where the form has lines.
+    pub(crate) fn print_rows(
+        &self,
+        whole: &impl Serialize,
+        rows: &[impl Serialize],
+    ) -> Result<(), Problem> {
+        if !matches!(self.form(), OutputForm::Jsonl | OutputForm::Name) {
+            return self.print_json(whole);
+        }
+        for row in rows {
+            if self.stream_json(row)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Writes for a person; where stderr can't be written, nobody could be told.

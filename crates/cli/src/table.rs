@@ -19,6 +19,7 @@ pub(crate) enum Align {
 /// Rows under headings. Cells are cleaned text and may hold colours.
 #[derive(Debug)]
 pub(crate) struct Table {
+    is_wide: bool,
     columns: Vec<(&'static str, Align)>,
     rows: Vec<Vec<String>>,
 }
@@ -26,9 +27,16 @@ pub(crate) struct Table {
 impl Table {
     pub(crate) fn new(columns: &[(&'static str, Align)]) -> Self {
         Self {
+            is_wide: false,
             columns: columns.to_vec(),
             rows: Vec::new(),
         }
+    }
+
+    /// Cuts nothing where that is asked for.
+    pub(crate) fn wide(mut self, is_wide: bool) -> Self {
+        self.is_wide = is_wide;
+        self
     }
 
     /// Adds a row with a cell for each column.
@@ -36,6 +44,7 @@ impl Table {
         let cells = cells.into_iter().zip(&self.columns);
         let fitted = cells.map(|(cell, (_, align))| match align {
             Align::Whole => cell,
+            Align::Left | Align::Right if self.is_wide => cell,
             Align::Left | Align::Right => truncate_str(&cell, WIDEST_CELL, "…").into_owned(),
         });
         self.rows.push(fitted.collect());

@@ -14,8 +14,8 @@ mod spawn;
 use std::path::PathBuf;
 
 use fusion_core::{
-    Agent, AgentSpec, CapabilitySet, IllegalTransition, MessageId, ProjectId, RunId, Task,
-    TaskState, ToolGroup,
+    Agent, AgentSpec, CapabilitySet, IllegalTransition, Message, MessageId, ProjectId, RunId, Task,
+    TaskState, Timestamp, ToolGroup,
 };
 use fusion_persistence::{Batch, Page, Repository, TaskFilter};
 use serde_json::{Map, Value};
@@ -68,6 +68,19 @@ pub struct AgentUpdate {
     pub metadata: Map<String, Value>,
     /// The folder that a relative path of a scripted model starts from.
     pub base_dir: PathBuf,
+}
+
+/// A message to an agent.
+#[derive(Debug, Clone)]
+pub struct Letter<'a> {
+    /// What kind of content.
+    pub message_type: String,
+    /// The content.
+    pub payload: Value,
+    /// What it answers.
+    pub reply_to: Option<&'a Message>,
+    /// From then on it is not delivered any more.
+    pub expiry_at: Option<Timestamp>,
 }
 
 /// A message that was sent to an agent.

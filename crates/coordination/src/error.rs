@@ -93,6 +93,12 @@ pub enum Error {
         #[source]
         source: IllegalTransition,
     },
+    /// A message can't be sent again: all who have not read it have ended.
+    #[error("nobody is left to read the message: {agents} ended with the run")]
+    NobodyLeft {
+        /// Their names.
+        agents: String,
+    },
     /// Agents can't be spawned as they were described.
     #[error("{}", listed(faults))]
     Description {
@@ -230,6 +236,7 @@ impl Coded for Error {
             | Self::NotEnded { .. }
             | Self::OfWorkflow { .. }
             | Self::OfRun { .. }
+            | Self::NobodyLeft { .. }
             | Self::Busy { .. } => ErrorCode::Conflict,
             Self::Description { .. } => ErrorCode::InvalidInput,
             Self::Again(source) => source.code(),

@@ -29,10 +29,23 @@ impl Ask {
         (kind, id): (&str, Uuid),
         moment: Moment<'_>,
     ) -> Batch {
-        let decision = match &self.actor {
-            Some(actor) => decision.telling(actor.changed(done, kind, id, moment)),
-            None => decision,
-        };
+        self.batch_of(done, decision, (kind, &[id]), moment)
+    }
+
+    /// The same for a change of several rows.
+    pub(crate) fn batch_of(
+        self,
+        done: &str,
+        decision: Decision,
+        (kind, ids): (&str, &[Uuid]),
+        moment: Moment<'_>,
+    ) -> Batch {
+        let mut decision = decision;
+        for id in ids {
+            if let Some(actor) = &self.actor {
+                decision = decision.telling(actor.changed(done, kind, *id, moment));
+            }
+        }
         Batch {
             idempotency: self.idempotency,
             ..Batch::free(decision)

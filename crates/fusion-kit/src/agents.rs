@@ -3,11 +3,12 @@
 pub(crate) mod find;
 mod logs;
 mod send;
-mod views;
+mod through;
 
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use fusion_api::agent_views as views;
 use fusion_api_types::{
     AgentDetail, AgentLeft, AgentList, AgentSent, AgentSummary, AgentsEnded, Problem, ProblemKind,
 };
@@ -23,7 +24,7 @@ use crate::wiring::Engine;
 
 pub(crate) use find::{find_agent, no_agents};
 
-use find::find_project;
+use find::{find_project, no_such_project};
 
 /// Standing agents that `terminate --all` ends in one go.
 const AT_ONCE: u32 = 10_000;
@@ -48,6 +49,11 @@ impl Agents for LocalBackend {
         spec.web_hosts.clone_from(&new.hosts);
         spec.instructions = new.instructions.clone().unwrap_or_default();
         spec.max_turns = new.max_turns.unwrap_or(spec.max_turns);
+        if let Some(remote) = self.remote()? {
+            return remote
+                .spawn_agents(new, &spec, project.map(|(id, _)| id))
+                .await;
+        }
         let agents = numbered(new, &spec, project.map(|(id, _)| id))?;
         let registry = self.registry_of(&self.stored_providers().await?);
         let engine = self.engine(&self.data_dir()?, registry).await?;
@@ -65,6 +71,9 @@ impl Agents for LocalBackend {
     }
 
     async fn list_agents(&self, query: &AgentQuery) -> Result<Vec<AgentSummary>, Problem> {
+        if let Some(remote) = self.named_remote()? {
+            return remote.list_agents(query, &states(query)).await;
+        }
         let Some(reading) = self.reading().await? else {
             return Ok(Vec::new());
         };
@@ -93,12 +102,19 @@ impl Agents for LocalBackend {
     }
 
     async fn show_agent(&self, agent: &str) -> Result<AgentDetail, Problem> {
+        if let Some(remote) = self.named_remote()? {
+            return remote.show_agent(agent).await;
+        }
         let reading = self.reading().await?.ok_or_else(no_agents)?;
         let found = find_agent(reading.store(), reading.data_dir(), agent).await?;
         views::detail(reading.store(), found).await.map_err(read)
     }
 
     async fn pause_agent(&self, agent: &str, at: &'static str) -> Result<AgentSummary, Problem> {
+        if let Some(remote) = self.remote()? {
+            let agent = self.agent_of(&remote, agent).await?;
+            return remote.act_on_agent(&agent, &through::pause(at)).await;
+        }
         let at = PauseAt::from_text(at).unwrap_or(PauseAt::NextStep);
         let (engine, agent) = self.opened_on(agent).await?;
         let done = engine.coordinator().pause_agent(agent.id, at).await;
@@ -106,6 +122,10 @@ impl Agents for LocalBackend {
     }
 
     async fn resume_agent(&self, agent: &str) -> Result<AgentSummary, Problem> {
+        if let Some(remote) = self.remote()? {
+            let agent = self.agent_of(&remote, agent).await?;
+            return remote.act_on_agent(&agent, &through::resume()).await;
+        }
         let (engine, agent) = self.opened_on(agent).await?;
         let done = engine.coordinator().resume_agent(agent.id).await;
         changed(engine, done).await
@@ -116,6 +136,9 @@ impl Agents for LocalBackend {
         agents: &[String],
         workspace: &'static str,
     ) -> Result<AgentsEnded, Problem> {
+        if let Some(remote) = self.remote()? {
+            return self.terminate_through(&remote, agents, workspace).await;
+        }
         let disposal = Disposal::from_text(workspace).unwrap_or(Disposal::Keep);
         let engine = self.opened().await?;
         let ended = self.terminate_on(&engine, agents, disposal).await;
@@ -141,6 +164,12 @@ impl Agents for LocalBackend {
             metadata: Map::new(),
             base_dir: here()?,
         };
+        if let Some(remote) = self.remote()? {
+            let agent = self.agent_of(&remote, agent).await?;
+            return remote
+                .act_on_agent(&agent, &through::update(changes)?)
+                .await;
+        }
         let (engine, agent) = self.opened_on(agent).await?;
         let done = engine.coordinator().update_agent(agent.id, update).await;
         changed(engine, done).await
@@ -153,9 +182,17 @@ impl Agents for LocalBackend {
         follow: bool,
         log: &mut dyn Log,
     ) -> Result<(), Problem> {
+        if let Some(remote) = self.named_remote()? {
+            let agent = remote.find_agent(agent).await?;
+            return logs::show(&logs::OfServer { remote, agent }, limit, follow, log).await;
+        }
         let reading = self.reading().await?.ok_or_else(no_agents)?;
         let found = find_agent(reading.store(), reading.data_dir(), agent).await?;
-        logs::show(reading.store(), found.id, limit, follow, log).await
+        let source = logs::OfStore {
+            store: reading.store(),
+            agent: found.id,
+        };
+        logs::show(&source, limit, follow, log).await
     }
 
     async fn send_to_agent(
@@ -165,6 +202,11 @@ impl Agents for LocalBackend {
         wait: bool,
         progress: &mut dyn Progress,
     ) -> Result<AgentSent, Problem> {
+        if let Some(remote) = self.remote()? {
+            return self
+                .send_through(&remote, (agent, message), wait, progress)
+                .await;
+        }
         let engine = self.opened().await?;
         let sent = self
             .send_on(&engine, (agent, message), wait, progress)
@@ -238,9 +280,12 @@ impl LocalBackend {
 
     /// A project and the name of its provider.
     async fn project(&self, text: &str) -> Result<(ProjectId, Option<String>), Problem> {
+        if let Some(remote) = self.named_remote()? {
+            return remote.project(text).await;
+        }
         let reading = self.reading().await?;
         let Some(reading) = reading else {
-            return Err(find::no_such_project(text, &[]));
+            return Err(no_such_project(text, std::iter::empty()));
         };
         let project = find_project(reading.store(), text).await?;
         let provider = match project.default_provider_id {
@@ -284,7 +329,7 @@ fn numbered(
 }
 
 /// The folder that a relative path of a script starts from.
-fn here() -> Result<PathBuf, Problem> {
+pub(crate) fn here() -> Result<PathBuf, Problem> {
     std::env::current_dir().map_err(|error| {
         let text = format!("the current folder can't be used: {error}");
         Problem::new(ProblemKind::Unavailable, text)

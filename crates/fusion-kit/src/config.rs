@@ -1,8 +1,10 @@
 //! What the environment and the `.env` file of the current folder say. The only place that reads them.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use fusion_api_types::SettingView;
 use secrecy::{ExposeSecret, SecretString};
 
 /// Settings from the environment; a variable that is set there wins over `.env`. An empty one
@@ -46,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) api_port: Option<String>,
     /// `API_ALLOWED_HOSTS`: further names of the server, between commas.
     pub(crate) api_allowed_hosts: Option<String>,
+    /// `API_REQUESTS_PER_MINUTE`, as written: how many requests of each token are answered.
+    pub(crate) api_requests_per_minute: Option<String>,
     /// `FUSION_SERVER`: the server to ask when `--server` names none. Only the environment itself
     /// counts: a `.env` may have come with somebody else's files, and the token would go there.
     pub(crate) server_url: Option<String>,
@@ -78,6 +82,41 @@ pub(crate) struct Config {
     pub(crate) dotenv_fault: Option<String>,
     /// The variables of `.env`.
     dotenv: BTreeMap<String, SecretString>,
+    /// Every setting, secrets masked.
+    settings: Vec<SettingView>,
+}
+
+/// Settings whose value is not shown.
+const SECRETS: [&str; 7] = [
+    "DATABASE_URL",
+    "FUSION_API_KEY",
+    "FUSION_MASTER_KEY",
+    "FUSION_MASTER_KEY_OLD",
+    "FUSION_TOKEN",
+    "OPENROUTER_API_KEY",
+    "REDIS_URL",
+];
+
+/// What is shown of a secret.
+const MASK: &str = "(set)";
+
+/// Notes which settings are read, and what they are.
+#[derive(Debug, Default)]
+struct Noted(RefCell<BTreeMap<String, SettingView>>);
+
+impl Noted {
+    fn note(&self, name: &str, value: Option<&str>, origin: &str) {
+        let value = value.map(|value| {
+            let is_secret = SECRETS.contains(&name);
+            if is_secret { MASK } else { value }.to_owned()
+        });
+        let setting = SettingView {
+            name: name.to_owned(),
+            origin: if value.is_some() { origin } else { "default" }.to_owned(),
+            value,
+        };
+        self.0.borrow_mut().insert(name.to_owned(), setting);
+    }
 }
 
 impl Config {
@@ -100,6 +139,11 @@ impl Config {
         value.filter(|value| !value.expose_secret().trim().is_empty())
     }
 
+    /// Every setting by name, with where it comes from; secrets are masked.
+    pub(crate) fn settings(&self) -> Vec<SettingView> {
+        self.settings.clone()
+    }
+
     /// By which names a server may be called beside its address.
     pub(crate) fn api_hosts(&self) -> Vec<String> {
         let names = self
@@ -113,11 +157,24 @@ impl Config {
 
     fn read(environment: impl Fn(&str) -> Option<String>, dotenv_file: &Path) -> Self {
         let (file, dotenv_fault) = dotenv(dotenv_file);
+        let noted = Noted::default();
+        let set = |name: &str| environment(name).filter(|value| !value.is_empty());
         let get = |name: &str| {
-            let value = environment(name).or_else(|| file.get(name).cloned());
-            value.filter(|value| !value.is_empty())
+            let (value, origin) = match environment(name) {
+                Some(value) => (Some(value), "environment"),
+                None => (file.get(name).cloned(), "file"),
+            };
+            let value = value.filter(|value| !value.is_empty());
+            noted.note(name, value.as_deref(), origin);
+            value
         };
-        Self {
+        let only_set = |name: &str| {
+            let value = set(name);
+            noted.note(name, value.as_deref(), "environment");
+            value
+        };
+        let mut config = Self {
+            settings: Vec::new(),
             openrouter_key: get("OPENROUTER_API_KEY").map(SecretString::from),
             base_url: get("FUSION_BASE_URL"),
             base_url_key: get("FUSION_API_KEY").map(SecretString::from),
@@ -140,7 +197,8 @@ impl Config {
             api_host: get("API_HOST"),
             api_port: get("API_PORT"),
             api_allowed_hosts: get("API_ALLOWED_HOSTS"),
-            server_url: environment("FUSION_SERVER").filter(|value| !value.is_empty()),
+            api_requests_per_minute: get("API_REQUESTS_PER_MINUTE"),
+            server_url: only_set("FUSION_SERVER"),
             server_token: get("FUSION_TOKEN").map(SecretString::from),
             inbox_limit: get("FUSION_INBOX_LIMIT"),
             max_hops: get("FUSION_MAX_HOPS"),
@@ -148,18 +206,24 @@ impl Config {
             workspaces_root: get("WORKSPACES_ROOT").map(PathBuf::from),
             agent_uids: get("FUSION_KIT_AGENT_UIDS"),
             home: environment("HOME").map(PathBuf::from),
-            user: environment("USER").filter(|value| !value.is_empty()),
-            sandbox: environment("FUSION_KIT_SANDBOX").filter(|value| !value.is_empty()),
+            user: only_set("USER"),
+            sandbox: only_set("FUSION_KIT_SANDBOX"),
             log: get("FUSION_KIT_LOG"),
             no_color: get("NO_COLOR").is_some(),
             dumb_terminal: get("TERM").is_some_and(|term| term == "dumb"),
             dotenv_fault,
-            dotenv: file
-                .into_iter()
-                .map(|(name, value)| (name, SecretString::from(value)))
-                .collect(),
-        }
+            dotenv: secrets(&file),
+        };
+        config.settings = noted.0.into_inner().into_values().collect();
+        config
     }
+}
+
+fn secrets(variables: &BTreeMap<String, String>) -> BTreeMap<String, SecretString> {
+    let variables = variables.iter();
+    variables
+        .map(|(name, value)| (name.clone(), SecretString::from(value.as_str())))
+        .collect()
 }
 
 /// Where programs keep the settings of this user
@@ -205,7 +269,7 @@ fn dotenv(file: &Path) -> (BTreeMap<String, String>, Option<String>) {
 mod tests {
     use std::path::{Path, PathBuf};
 
-    use super::Config;
+    use super::{Config, SECRETS};
 
     #[test]
     fn a_dotenv_of_a_folder_above_is_not_read() {
@@ -291,6 +355,16 @@ mod tests {
         let config = Config::read(environment, Path::new("/nowhere/.env"));
         assert!(config.database_url.is_some() && config.redis_url.is_some());
         assert!(!format!("{config:?}").contains("canary"));
+        let shown = config.settings();
+        let set = shown.iter().filter(|setting| setting.value.is_some());
+        let set: Vec<_> = set
+            .map(|setting| (setting.name.as_str(), setting.value.as_deref().unwrap()))
+            .collect();
+        assert_eq!(
+            set,
+            SECRETS.map(|name| (name, "(set)")),
+            "masked, and all of them"
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The binary: configuration, wiring and signals around the engine and the command line.
 
+mod about;
 mod agents;
 mod answers;
 mod backend;
@@ -8,6 +9,7 @@ mod budget;
 mod config;
 mod data_dir;
 mod database;
+mod events;
 mod files;
 mod find;
 mod held;
@@ -17,6 +19,7 @@ mod messages;
 mod metrics;
 mod problems;
 mod providers;
+mod records;
 mod remote;
 mod sandbox;
 mod serve;

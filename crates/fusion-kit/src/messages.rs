@@ -10,10 +10,11 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fusion_api_types::{MessageDetail, MessageList, Problem, ProblemKind};
+use fusion_api_types::{MessageDetail, MessageList, Problem};
 use fusion_cli::{MessageQuery, Messages, NewMessage, Tail};
-use fusion_core::{AgentState, Clock, Message, MessageId, MessageLimits, Moment};
-use fusion_persistence::{Error as StoreError, MessageReader, Repository};
+use fusion_coordination::resend;
+use fusion_core::{Clock, Moment};
+use fusion_persistence::{Error as StoreError, MessageReader};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::backend::LocalBackend;
@@ -90,6 +91,11 @@ impl Messages for LocalBackend {
         follow: bool,
         tail: &mut dyn Tail,
     ) -> Result<(), Problem> {
+        if let Some(remote) = self.named_remote()? {
+            return remote
+                .tail_messages(query, follow, tail, SystemClock.now())
+                .await;
+        }
         let reading = self.reading().await?.ok_or_else(no_runs)?;
         let filter = look::filter(query, &reading, SystemClock.now()).await?;
         let store = reading.store();
@@ -126,46 +132,26 @@ impl Messages for LocalBackend {
     }
 
     async fn resend_message(&self, id: &str) -> Result<MessageDetail, Problem> {
+        if let Some(remote) = self.remote()? {
+            // Beside the server it is found as without one.
+            let id = match self.named_server() {
+                Some(_) => remote.message_id(id).await?,
+                None => {
+                    let reading = self.reading().await?.ok_or_else(no_runs)?;
+                    let found = find_message(reading.store(), reading.data_dir(), id).await?;
+                    found.id.to_string()
+                }
+            };
+            return remote.resend_message(&id).await;
+        }
         let reading = self.reading().await?.ok_or_else(no_runs)?;
         let message = find_message(reading.store(), reading.data_dir(), id).await?;
         let ids = SystemIds::new();
         let limits = limits(self.config())?;
-        let (sent, decision) = resend(&reading, &message, limits, moment(&ids)).await?;
-        send::commit(self, sent, decision).await
-    }
-}
-
-async fn resend(
-    reading: &crate::backend::Reading,
-    message: &Message,
-    limits: MessageLimits,
-    moment: Moment<'_>,
-) -> Result<(MessageId, fusion_core::Decision), Problem> {
-    let store = reading.store();
-    let mut deliveries = store.deliveries(message.id).await.map_err(read)?;
-    let mut ended = Vec::new();
-    for delivery in &deliveries {
-        let agent = store.get(delivery.agent_id).await.map_err(read)?;
-        if agent.state == AgentState::Terminated {
-            ended.push(agent);
-        }
-    }
-    let has_ended = |id| ended.iter().any(|agent| agent.id == id);
-    let undelivered = message.resend(&deliveries, limits, moment);
-    undelivered.map_err(|fault| problems::of_error(&fault))?;
-    deliveries.retain(|delivery| !has_ended(delivery.agent_id));
-    match message.resend(&deliveries, limits, moment) {
-        Ok((sent, decision)) => Ok((sent.id, decision)),
-        Err(_) => {
-            let names: Vec<&str> = ended.iter().map(|agent| agent.name.as_str()).collect();
-            let text = format!(
-                "nobody is left to read the message: {} ended with the run",
-                names.join(", ")
-            );
-            Err(Problem::new(ProblemKind::Conflict, text).with_help(
-                "send it to an agent of a run that goes on, with: fusion-kit message send",
-            ))
-        }
+        let (sent, decision) = resend(reading.store(), &message, limits, moment(&ids))
+            .await
+            .map_err(|error| problems::of_engine(&error))?;
+        send::commit(self, sent.id, decision).await
     }
 }
 

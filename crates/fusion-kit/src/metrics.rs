@@ -22,6 +22,9 @@ impl Metrics for LocalBackend {
         since: Option<Duration>,
         limit: u32,
     ) -> Result<AgentMetrics, Problem> {
+        if let Some(remote) = self.named_remote()? {
+            return remote.agent_metrics(agent, since, limit).await;
+        }
         let reading = self.reading().await?.ok_or_else(no_agents)?;
         let found = find_agent(reading.store(), reading.data_dir(), agent).await?;
         let now = SystemClock.now();

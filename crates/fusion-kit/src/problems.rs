@@ -149,6 +149,8 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
         Error::Workspace { source, .. } => with_help(problem, source.help()),
         Error::Unserved { help, .. } => with_help(problem, help.clone()),
         Error::Store(error) => of_store(error),
+        Error::NobodyLeft { .. } => problem
+            .with_help("send it to an agent of a run that goes on, with: fusion-kit message send"),
         Error::Choice { .. }
         | Error::Grant { .. }
         | Error::Ended { .. }

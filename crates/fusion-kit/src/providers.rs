@@ -198,7 +198,10 @@ impl LocalBackend {
 }
 
 /// Commits one change as the owner of the data directory.
-async fn write(place: &Place, change: Change) -> Result<Result<(), StoreError>, Problem> {
+pub(crate) async fn write(
+    place: &Place,
+    change: Change,
+) -> Result<Result<(), StoreError>, Problem> {
     let batch = Batch::free(Decision::default().with(change));
     let work = async {
         let (store, writing) = open(place).await?;

@@ -1,6 +1,8 @@
 //! Commands that go through a server: the one that is named, else the one that owns the data
 //! directory.
 
+mod agents;
+mod events;
 mod inbox;
 mod messages;
 mod providers;
@@ -67,8 +69,12 @@ impl LocalBackend {
 }
 
 impl Remote {
+    pub(crate) const fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Rows of a list, the newest first, until there are enough.
-    async fn rows<T: DeserializeOwned>(
+    pub(crate) async fn rows<T: DeserializeOwned>(
         &self,
         path: &str,
         name: &str,

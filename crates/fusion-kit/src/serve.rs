@@ -4,23 +4,26 @@ mod address;
 mod announcement;
 mod token;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use fusion_api::{Listening, Names, Options, Parts};
+use fusion_api::{Listening, Names, Options, Parts, Settings};
 use fusion_api_types::{Problem, ProblemKind, ServerReady};
 use fusion_cli::{Ready, ServeRequest, Server};
 use fusion_persistence::Reader;
 use fusion_providers::Registry;
+use tokio::sync::watch;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::LocalBackend;
+use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::master_key;
 use crate::problems;
 use crate::providers::Desk;
-use crate::signals::stop_on_signal;
+use crate::signals::{hang_ups, stop_server_on_signal};
 use crate::system::{SystemClock, SystemIds};
 use crate::wiring::Engine;
 
@@ -82,8 +85,9 @@ impl LocalBackend {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
+        let (changes, settings) = watch::channel(settings(listening.address(), self.config())?);
         let options = Options {
-            names: Names::new(listening.address(), &self.config().api_hosts()),
+            settings,
             version: told.version.clone(),
             data_dir: data_dir.path().to_path_buf(),
         };
@@ -96,11 +100,39 @@ impl LocalBackend {
             ids: Arc::new(SystemIds::new()),
         };
         let announced = Announcement::write(data_dir, &told)?;
+        let address = listening.address();
+        let reloading = engine.spawn(reload_at_hang_up(address, changes));
         let working = Working { engine };
         let serving = |stop| fusion_api::serve(listening, parts, options, stop);
         let ended = working.until_stopped(serving, || ready.ready(&told)).await;
+        reloading.abort();
         announced.withdraw();
         ended
+    }
+}
+
+/// What the settings say that may change while the server goes on.
+fn settings(address: SocketAddr, config: &Config) -> Result<Settings, Problem> {
+    Ok(Settings {
+        names: Names::new(address, &config.api_hosts()),
+        requests_per_minute: address::requests_per_minute(config)?,
+    })
+}
+
+/// Reads the settings again at each SIGHUP: those of the file `.env`, since the environment of a
+/// process stays as it is. What is wrong leaves all as it was.
+async fn reload_at_hang_up(address: SocketAddr, changes: watch::Sender<Settings>) {
+    let Some(mut hang_ups) = hang_ups() else {
+        return;
+    };
+    while hang_ups.recv().await.is_some() {
+        match settings(address, &Config::from_environment()) {
+            Ok(settings) => {
+                tracing::info!(?settings, "the settings were read again");
+                changes.send_replace(settings);
+            }
+            Err(problem) => tracing::error!(%problem, "the settings stay as they were"),
+        }
     }
 }
 
@@ -128,7 +160,7 @@ impl Working<'_> {
     {
         let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
         let engine = self.engine;
-        engine.spawn(stop_on_signal(stop.clone(), ended.clone()));
+        engine.spawn(stop_server_on_signal(stop.clone(), ended.clone()));
         let coordinator = engine.coordinator().clone();
         let driving = engine.spawn({
             let stop = stop.clone();

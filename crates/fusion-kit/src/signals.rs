@@ -1,7 +1,7 @@
 //! Ctrl-C, SIGTERM and the end of the terminal (SIGHUP): the first stops the run cleanly, the second
 //! stops at once.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use fusion_cli::Exit;
@@ -46,22 +46,36 @@ pub(crate) fn stop_on_signal(
     stop: CancellationToken,
     ended: CancellationToken,
 ) -> impl Future<Output = ()> + Send {
-    let caught = caught();
-    async move {
-        match caught {
-            Ok(signals) => stop_at(signals, stop, ended).await,
-            Err(error) => {
-                tracing::warn!(%error, "signals can't be caught: Ctrl-C ends without a farewell");
-            }
+    stop_when(hang_up().and_then(caught), stop, ended)
+}
+
+/// The same for a server: the end of the terminal stops it, but a SIGHUP without one does not.
+pub(crate) fn stop_server_on_signal(
+    stop: CancellationToken,
+    ended: CancellationToken,
+) -> impl Future<Output = ()> + Send {
+    let hang_up = if io::stdin().is_terminal() {
+        hang_up()
+    } else {
+        Ok(None)
+    };
+    stop_when(hang_up.and_then(caught), stop, ended)
+}
+
+async fn stop_when(caught: io::Result<Signals>, stop: CancellationToken, ended: CancellationToken) {
+    match caught {
+        Ok(signals) => stop_at(signals, stop, ended).await,
+        Err(error) => {
+            tracing::warn!(%error, "signals can't be caught: Ctrl-C ends without a farewell");
         }
     }
 }
 
-fn caught() -> io::Result<Signals> {
+fn caught(hang_up: Option<Signal>) -> io::Result<Signals> {
     Ok(Signals {
         interrupt: signal(SignalKind::interrupt())?,
         terminate: signal(SignalKind::terminate())?,
-        hang_up: hang_up()?,
+        hang_up,
     })
 }
 
@@ -79,6 +93,17 @@ async fn stop_at(mut signals: Signals, stop: CancellationToken, ended: Cancellat
 async fn overdue(ended: &CancellationToken) {
     ended.cancelled().await;
     tokio::time::sleep(FAREWELL).await;
+}
+
+/// SIGHUP as the wish to read the settings again, for a server without a terminal whose end it could
+/// mean.
+pub(crate) fn hang_ups() -> Option<Signal> {
+    if io::stdin().is_terminal() {
+        return None;
+    }
+    signal(SignalKind::hangup())
+        .inspect_err(|error| tracing::warn!(%error, "SIGHUP can't be caught"))
+        .ok()
 }
 
 fn hang_up() -> io::Result<Option<Signal>> {

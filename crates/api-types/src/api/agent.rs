@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::UsageView;
+
 /// An agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Agent {
@@ -77,13 +79,75 @@ pub struct NewAgent {
     /// Groups of tools that it may use, such as `files`.
     #[serde(default)]
     pub tools: Vec<String>,
+    /// Hosts that its tools may read pages from.
+    #[serde(default)]
+    pub hosts: Vec<String>,
     /// Model calls in one task before it fails.
     #[serde(default)]
     pub max_turns: Option<u32>,
+    /// Absolute path of the folder of the server that a relative path of a script begins at; for
+    /// administrators.
+    #[serde(default)]
+    pub base_dir: Option<String>,
     /// Free JSON object.
     #[serde(default)]
     #[schema(value_type = Object)]
     pub metadata: Option<Value>,
+}
+
+/// Agents that are alike, to be spawned together: all of them, or none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct NewAgents {
+    /// What each of them is; `-1`, `-2` and so on is added to the name.
+    pub agent: NewAgent,
+    /// How many.
+    #[schema(minimum = 1, maximum = 1000)]
+    pub count: u32,
+}
+
+/// Agents that were spawned together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AgentsMade {
+    /// In the order of their numbers.
+    pub agents: Vec<Agent>,
+}
+
+/// The same to be done with several agents.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct BulkAgents {
+    /// `pause`, `resume` or `terminate`.
+    pub action: String,
+    /// UUIDs of the agents.
+    #[serde(default)]
+    #[schema(max_items = 1000)]
+    pub ids: Vec<String>,
+    /// Every living agent that belongs to no run, instead of `ids`.
+    #[serde(default)]
+    pub all: Option<bool>,
+    /// For `pause`: `now` or `next_step`.
+    #[serde(default)]
+    pub at: Option<String>,
+    /// For `terminate`: what becomes of the directories: `keep`, `archive` or `remove`.
+    #[serde(default)]
+    pub workspace: Option<String>,
+}
+
+/// What came of it, in the order in which it was asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct BulkAnswer {
+    /// One for each agent.
+    pub results: Vec<BulkResult>,
+}
+
+/// What came of it with one agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct BulkResult {
+    /// UUID of the agent.
+    pub id: String,
+    /// As it is now; `null` where there is none.
+    pub agent: Option<Agent>,
+    /// Why it was not done; `null` where it was.
+    pub error: Option<String>,
 }
 
 /// What is to be done with an agent.
@@ -120,6 +184,10 @@ pub struct AgentConfig {
     /// Model calls in one task before it fails.
     #[serde(default)]
     pub max_turns: Option<u32>,
+    /// Absolute path of the folder of the server that a relative path of a script begins at; for
+    /// administrators.
+    #[serde(default)]
+    pub base_dir: Option<String>,
     /// Members of its metadata; `null` removes one.
     #[serde(default)]
     #[schema(value_type = Object)]
@@ -142,6 +210,8 @@ pub struct LogEntry {
     pub task_id: String,
     /// UUID of the task's run.
     pub run_id: String,
+    /// The step that the task is.
+    pub step: String,
     /// Place in the task's journal: 1, 2, 3.
     pub seq: u32,
     /// `turn`, `tool`, `check` or `inbox`.
@@ -150,6 +220,8 @@ pub struct LogEntry {
     pub name: String,
     /// `started`, `finished` or `unknown`.
     pub state: String,
+    /// What a repeat would do: `read`, `model_turn`, `confined_write` or `once`.
+    pub effect: String,
     /// The intent, such as the arguments of a tool call.
     pub request: Value,
     /// What came of it, once that is known.
@@ -160,6 +232,8 @@ pub struct LogEntry {
     pub tokens: u64,
     /// US dollars as decimal text, for turns.
     pub cost_usd: String,
+    /// The same in full.
+    pub usage: UsageView,
     /// When the intent was written.
     pub started_at: DateTime<Utc>,
     /// When the outcome was written.

@@ -49,11 +49,14 @@ pub struct Message {
 /// A message, and what became of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MessageDetail {
-    /// The same fields as in a list, beside the one below.
+    /// The same fields as in a list, beside the ones below.
     #[serde(flatten)]
     pub message: Message,
     /// One for each recipient.
     pub deliveries: Vec<DeliveryView>,
+    /// UUID of the run that was begun to do it, where it is for an agent that belongs to no run.
+    #[serde(default)]
+    pub begun_run_id: Option<String>,
 }
 
 /// A page of messages, the newest first.
@@ -74,7 +77,7 @@ pub struct NewMessage {
     /// UUID of the run whose agents are meant; the run of the first recipient without it.
     #[serde(default)]
     pub run_id: Option<String>,
-    /// UUIDs of agents of one run.
+    /// UUIDs of agents of one run; or of one agent that belongs to none, which begins a run for it.
     #[serde(default)]
     pub recipient_agent_ids: Option<Vec<String>>,
     /// The topic; only without recipients.

@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use axum::extract::ws::Utf8Bytes;
+use fusion_api_types::api::Frame;
 use fusion_core::Event;
 use fusion_messaging::{Bus, Subscription};
 use fusion_persistence::{EventFilter, Reader};
@@ -12,6 +14,8 @@ use futures::FutureExt;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+
+use crate::views;
 
 /// Events that are kept in mind. Who is further behind reads the store.
 pub(crate) const KEPT: usize = 4_096;
@@ -29,11 +33,60 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// than it grows.
 const GATHER: Duration = Duration::from_millis(5);
 
+/// An event, and what all who follow the log are told of it: written once, however many they are.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) event: Event,
+    line: OnceLock<Line>,
+}
+
+impl Told {
+    pub(crate) const fn new(event: Event) -> Self {
+        Self {
+            event,
+            line: OnceLock::new(),
+        }
+    }
+
+    /// The frame of the event.
+    pub(crate) fn line(&self) -> Line {
+        let line = self.line.get_or_init(|| {
+            Line::of(&Frame::Event {
+                event: Box::new(views::event(self.event.clone())),
+            })
+        });
+        line.clone()
+    }
+}
+
+/// A frame as it is sent, and the place that the stream goes on after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) seq: u64,
+    pub(crate) text: Utf8Bytes,
+}
+
+impl Line {
+    pub(crate) fn of(frame: &Frame) -> Self {
+        let seq = match frame {
+            Frame::Hello { seq, .. } | Frame::Bookmark { seq } | Frame::Shutdown { seq } => *seq,
+            Frame::Event { event } => event.seq,
+            Frame::Lagged { from, .. } => *from,
+        };
+        // Frames hold nothing that JSON has no form for.
+        let text = serde_json::to_string(frame).unwrap_or_default();
+        Self {
+            seq,
+            text: text.into(),
+        }
+    }
+}
+
 /// The end of the event log.
 pub(crate) struct Hub {
     reader: Arc<dyn Reader>,
     bus: Arc<dyn Bus>,
-    recent: Mutex<VecDeque<Arc<Event>>>,
+    recent: Mutex<VecDeque<Arc<Told>>>,
     /// Place of the newest event that was read; `None` before the first look.
     head: watch::Sender<Option<u64>>,
 }
@@ -56,15 +109,20 @@ impl Hub {
         }
     }
 
+    /// How many follow the log.
+    pub(crate) fn readers(&self) -> usize {
+        self.head.receiver_count()
+    }
+
     /// Says when there is something new.
     pub(crate) fn watch(&self) -> watch::Receiver<Option<u64>> {
         self.head.subscribe()
     }
 
     /// The events after a place, the oldest first; `None` when that place is not kept in mind.
-    pub(crate) fn after(&self, place: u64, most: usize) -> Option<Vec<Arc<Event>>> {
+    pub(crate) fn after(&self, place: u64, most: usize) -> Option<Vec<Arc<Told>>> {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = recent.front()?.seq;
+        let first = recent.front()?.event.seq;
         let skipped = usize::try_from((place + 1).checked_sub(first)?).ok()?;
         Some(
             recent
@@ -127,7 +185,7 @@ impl Hub {
 
     fn keep(&self, new: Vec<Event>) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.extend(new.into_iter().map(Arc::new));
+        recent.extend(new.into_iter().map(|event| Arc::new(Told::new(event))));
         let over = recent.len().saturating_sub(KEPT);
         recent.drain(..over);
     }

@@ -10,12 +10,11 @@ use fusion_persistence::EventFilter;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::hub::KEPT;
+use super::hub::{KEPT, Line, Told};
 use crate::problem::{Refusal, Result};
 use crate::query::Parameters;
 use crate::routes::{event_filter, event_place};
 use crate::state::App;
-use crate::views;
 
 /// Events that are told before the connection is looked at again.
 const AT_ONCE: usize = 64;
@@ -42,8 +41,8 @@ pub(crate) struct Follower {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Next {
     /// These frames; then more may come.
-    Frames(Vec<Frame>),
-    /// These are the last.
+    Frames(Vec<Line>),
+    /// This is the last.
     Last(Frame),
 }
 
@@ -111,7 +110,8 @@ impl Follower {
                 _ = self.head.changed() => {}
                 () = sleep_until(due) => {
                     self.told_at = Instant::now();
-                    return Next::Frames(vec![Frame::Bookmark { seq: self.place }]);
+                    let bookmark = Frame::Bookmark { seq: self.place };
+                    return Next::Frames(vec![Line::of(&bookmark)]);
                 }
             }
         }
@@ -140,17 +140,17 @@ impl Follower {
     }
 
     /// From what the hub has in mind.
-    fn selected(&mut self, events: Vec<Arc<Event>>) -> Vec<Frame> {
+    fn selected(&mut self, events: Vec<Arc<Told>>) -> Vec<Line> {
         if let Some(last) = events.last() {
-            self.place = last.seq;
+            self.place = last.event.seq;
         }
-        let selected = events.into_iter().filter(|event| self.selects(event));
-        selected.map(|event| frame(Event::clone(&event))).collect()
+        let selected = events.iter().filter(|told| self.selects(&told.event));
+        selected.map(|told| told.line()).collect()
     }
 
     /// From the store: for who is far behind. The end of a short page is not the end of the log, so
     /// that the place is moved only by what was read.
-    async fn stored(&mut self) -> fusion_persistence::Result<Vec<Frame>> {
+    async fn stored(&mut self) -> fusion_persistence::Result<Vec<Line>> {
         let all = EventFilter::default();
         let most = u32::try_from(AT_ONCE).unwrap_or(u32::MAX);
         let events = self
@@ -158,7 +158,8 @@ impl Follower {
             .reader()
             .events_after(&all, self.place, most)
             .await?;
-        Ok(self.selected(events.into_iter().map(Arc::new).collect()))
+        let events = events.into_iter().map(|event| Arc::new(Told::new(event)));
+        Ok(self.selected(events.collect()))
     }
 
     /// The same as the store's filter, for one event.
@@ -181,11 +182,5 @@ impl Follower {
             && (filter.agents.is_empty() || is_agent())
             && (filter.severities.is_empty() || filter.severities.contains(&told.severity))
             && filter.run.is_none_or(|run| told.run_id == Some(run))
-    }
-}
-
-fn frame(event: Event) -> Frame {
-    Frame::Event {
-        event: Box::new(views::event(event)),
     }
 }

@@ -9,8 +9,10 @@ use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use fusion_api_types::api::{Frame, Ticket};
+use futures::SinkExt;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use super::hub::Line;
 use super::reader::{Follower, Next};
 use crate::auth::{Entrant, TICKET};
 use crate::precondition::json;
@@ -106,12 +108,7 @@ async fn talk(mut socket: WebSocket, mut follower: Follower, hello: Frame) {
 
 async fn tell(socket: &mut WebSocket, next: Next) -> ControlFlow<()> {
     match next {
-        Next::Frames(frames) => {
-            for frame in frames {
-                send(socket, &frame).await?;
-            }
-            ControlFlow::Continue(())
-        }
+        Next::Frames(lines) => put_all(socket, lines).await,
         Next::Last(frame) => {
             send(socket, &frame).await?;
             let code = match frame {
@@ -132,18 +129,27 @@ async fn tell(socket: &mut WebSocket, next: Next) -> ControlFlow<()> {
 }
 
 async fn send(socket: &mut WebSocket, frame: &Frame) -> ControlFlow<()> {
-    match serde_json::to_string(frame) {
-        Ok(text) => put(socket, Message::Text(text.into())).await,
-        Err(error) => {
-            tracing::error!(%error, "a frame is no JSON");
-            ControlFlow::Break(())
-        }
+    put_all(socket, vec![Line::of(frame)]).await
+}
+
+/// Sends frames together: one write for all that fit.
+async fn put_all(socket: &mut WebSocket, lines: Vec<Line>) -> ControlFlow<()> {
+    for line in lines {
+        taken(socket.feed(Message::Text(line.text))).await?;
+    }
+    taken(socket.flush()).await
+}
+
+/// Whether a client takes what is sent to it.
+async fn taken(
+    sending: impl Future<Output = std::result::Result<(), axum::Error>> + Send,
+) -> ControlFlow<()> {
+    match timeout(STUCK, sending).await {
+        Ok(Ok(())) => ControlFlow::Continue(()),
+        Ok(Err(_)) | Err(_) => ControlFlow::Break(()),
     }
 }
 
 async fn put(socket: &mut WebSocket, message: Message) -> ControlFlow<()> {
-    match timeout(STUCK, socket.send(message)).await {
-        Ok(Ok(())) => ControlFlow::Continue(()),
-        Ok(Err(_)) | Err(_) => ControlFlow::Break(()),
-    }
+    taken(socket.send(message)).await
 }

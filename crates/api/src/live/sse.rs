@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use fusion_api_types::api::Frame;
 use futures::stream;
 
+use super::hub::Line;
 use super::reader::{Follower, Next};
 use crate::problem::{Refusal, Result};
 use crate::query::Query;
@@ -58,10 +59,12 @@ enum Stage {
 impl Stage {
     async fn next(self) -> Option<(Bytes, Self)> {
         match self {
-            Self::Begins(follower, hello) => Some((text(&[hello]), Self::Goes(follower))),
+            Self::Begins(follower, hello) => {
+                Some((text(&[Line::of(&hello)]), Self::Goes(follower)))
+            }
             Self::Goes(mut follower) => match follower.next().await {
                 Next::Frames(frames) => Some((text(&frames), Self::Goes(follower))),
-                Next::Last(frame) => Some((text(&[frame]), Self::Ends)),
+                Next::Last(frame) => Some((text(&[Line::of(&frame)]), Self::Ends)),
             },
             Self::Ends => None,
         }
@@ -69,15 +72,9 @@ impl Stage {
 }
 
 /// Frames as lines; the id is the place that the stream goes on after.
-fn text(frames: &[Frame]) -> Bytes {
+fn text(lines: &[Line]) -> Bytes {
     let mut text = String::new();
-    for frame in frames {
-        let seq = match frame {
-            Frame::Hello { seq, .. } | Frame::Bookmark { seq } | Frame::Shutdown { seq } => *seq,
-            Frame::Event { event } => event.seq,
-            Frame::Lagged { from, .. } => *from,
-        };
-        let data = serde_json::to_string(frame).unwrap_or_default();
+    for Line { seq, text: data } in lines {
         text.push_str(&format!("id: {seq}\ndata: {data}\n\n"));
     }
     Bytes::from(text)

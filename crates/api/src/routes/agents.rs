@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use fusion_api_types::AgentDetail;
 use fusion_api_types::api::{self, AgentLogs, AgentMetrics, AgentPage};
 use fusion_core::{AgentId, AgentState};
 use fusion_persistence::{AgentFilter, MetricsFilter, Page, Repository, TaskFilter};
@@ -10,6 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::path::Id;
+use crate::agent_views;
 use crate::input::{parsed, time};
 use crate::page;
 use crate::precondition::{json, resource};
@@ -22,6 +24,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(get))
+        .routes(routes!(detail))
         .routes(routes!(logs))
         .routes(routes!(metrics))
 }
@@ -29,13 +32,14 @@ pub(super) fn router() -> OpenApiRouter<App> {
 /// The agents, the newest first.
 #[utoipa::path(get, path = "/agents", tag = "agents", params(
     ("state" = Option<Vec<String>>, Query, description = "Only those in one of these states."),
+    ("name" = Option<String>, Query, description = "Only those of this name."),
     ("project_id" = Option<String>, Query, description = "Only those of this project."),
     ("run_id" = Option<String>, Query, description = "Only those of this run."),
     ("limit" = Option<u32>, Query, description = "At most so many: 1 to 500, 100 without it."),
     ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
 ), responses((status = 200, body = AgentPage)))]
 async fn list(State(app): State<App>, query: Query) -> Result<Response> {
-    let mut query = query.of(&["state", "project_id", "run_id", "limit", "cursor"]);
+    let mut query = query.of(&["state", "name", "project_id", "run_id", "limit", "cursor"]);
     let filter = AgentFilter {
         states: query.many("state", |text| {
             word(
@@ -45,6 +49,7 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
                 AgentState::as_str,
             )
         }),
+        name: query.one("name", parsed),
         project: query.one("project_id", parsed),
         run: query.one("run_id", parsed),
         ..AgentFilter::default()
@@ -78,6 +83,19 @@ async fn get(
     resource(&headers, row.version, &views::agent(row))
 }
 
+/// All about an agent: what it works with and on, its inbox, what it used, its workspace.
+#[utoipa::path(get, path = "/agents/{id}/detail", tag = "agents",
+    params(("id" = String, Path, description = "UUID of the agent.")),
+    responses((status = 200, body = AgentDetail)))]
+async fn detail(State(app): State<App>, Id(id): Id<AgentId>, query: Query) -> Result<Response> {
+    query.none()?;
+    let row = app.reader().get(id).await?;
+    json(
+        StatusCode::OK,
+        &agent_views::detail(app.reader(), row).await?,
+    )
+}
+
 /// What an agent did: the journals of its newest tasks, oldest first.
 #[utoipa::path(get, path = "/agents/{id}/logs", tag = "agents", params(
     ("id" = String, Path, description = "UUID of the agent."),
@@ -95,14 +113,16 @@ async fn logs(State(app): State<App>, Id(id): Id<AgentId>, query: Query) -> Resu
     let most = limit as usize;
     let mut entries = Vec::new();
     for task in app.reader().list(&filter, Page::first(MAX_LIMIT)).await? {
-        entries.extend(app.reader().journal(task.id).await?);
+        let journal = app.reader().journal(task.id).await?;
+        entries.extend(journal.into_iter().map(|entry| (task.name.clone(), entry)));
         if entries.len() >= most {
             break;
         }
     }
-    entries.sort_by_key(|entry| (entry.started_at, entry.seq));
+    entries.sort_by_key(|(_, entry)| (entry.started_at, entry.seq, entry.id));
     let older = entries.len().saturating_sub(most);
-    let logs = entries.into_iter().skip(older).map(views::log_entry);
+    let logs = entries.into_iter().skip(older);
+    let logs = logs.map(|(step, entry)| views::log_entry(step, entry));
     json(
         StatusCode::OK,
         &AgentLogs {

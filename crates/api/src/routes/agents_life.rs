@@ -5,15 +5,16 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use fusion_api_types::api::{self, AgentAction, NewAgent};
 use fusion_coordination::AgentUpdate;
-use fusion_core::{Agent, AgentId, AgentSpec, AgentState, Disposal, PauseAt, Project, ToolGroup};
+use fusion_core::{Agent, AgentId, AgentState, Disposal, PauseAt};
 use fusion_persistence::Repository;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::path::Id;
-use crate::idempotency::Asked;
-use crate::input::{Fields, Input, MAX_BODY, parsed};
+use super::new_agent::{FIELDS, Wanted, metadata, tools};
+use super::path::{Id, folder, may_name_folders};
+use crate::idempotency::{Asked, made, replayed};
+use crate::input::{Fields, Input, MAX_BODY};
 use crate::precondition::{check, json, resource};
 use crate::problem::{Refusal, Result};
 use crate::query::{Query, word};
@@ -30,7 +31,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
 }
 
 /// Spawns an agent that lives outside of runs. Its model is asked for and its workspace made before
-/// this is answered. An `Idempotency-Key` is refused: a spawn is more than one commit.
+/// this is answered.
 #[utoipa::path(post, path = "/agents", tag = "agents", request_body = NewAgent,
     responses((status = 201, body = api::Agent)))]
 async fn spawn(
@@ -40,124 +41,25 @@ async fn spawn(
     input: Input,
 ) -> Result<Response> {
     query.none()?;
-    if asked.has_key() {
-        let message = "can't be used here: a spawn is more than one commit";
-        return Err(Refusal::fault("Idempotency-Key", message));
-    }
-    let mut fields = input.fields(&[
-        "name",
-        "capabilities",
-        "provider_id",
-        "provider",
-        "model_name",
-        "project_id",
-        "instructions",
-        "tools",
-        "max_turns",
-        "metadata",
-    ]);
+    let mut fields = input.fields(FIELDS);
     let wanted = Wanted::read(&mut fields);
     fields.finish()?;
-    let new = wanted.resolved(&app).await?;
-    let spawned = app.coordinator().spawn_agents(vec![new]).await?;
-    let Some(agent) = spawned.into_iter().next() else {
-        return Err(Refusal::internal("a spawn gave no agent"));
+    let _turn = asked.turn(&app).await;
+    if let Some(answer) = asked.remembered(&app, &input.bytes).await? {
+        return replayed(StatusCode::CREATED, &answer);
+    }
+    let new = wanted.resolved(&app, &asked).await?;
+    let now = app.moment().now;
+    let ask = |agents: &[Agent]| {
+        let answer = agents.first().cloned().map(views::agent);
+        asked.ask(now, &input.bytes, &answer)
     };
-    tell(&app, &asked, "spawned", agent.id).await;
-    json(StatusCode::CREATED, &views::agent(agent))
-}
-
-/// A spawn that was read.
-struct Wanted {
-    name: String,
-    spec: AgentSpec,
-    provider_id: Option<fusion_core::ProviderId>,
-    project: Option<fusion_core::ProjectId>,
-    metadata: Map<String, Value>,
-}
-
-impl Wanted {
-    fn read(fields: &mut Fields<'_>) -> Self {
-        let provider_id = fields.read("provider_id", parsed);
-        let provider = fields.name("provider").unwrap_or_default().to_owned();
-        if provider_id.is_some() && !provider.is_empty() {
-            fields.add("provider", "can't be given together with provider_id");
-        }
-        let mut spec = AgentSpec::new(provider, fields.needed_name("model_name"));
-        let capabilities: Vec<String> = fields.ids("capabilities").unwrap_or_default();
-        spec.capabilities = capabilities.into_iter().collect();
-        spec.tools = tools(fields).unwrap_or_default();
-        let instructions = fields.text("instructions", MAX_BODY);
-        instructions
-            .unwrap_or_default()
-            .clone_into(&mut spec.instructions);
-        spec.max_turns = fields.number("max_turns").unwrap_or(spec.max_turns);
-        Self {
-            name: fields.needed_name("name"),
-            spec,
-            provider_id,
-            project: fields.read("project_id", parsed),
-            metadata: metadata(fields),
-        }
-    }
-
-    /// With the name of its provider: that which is named, else its project's.
-    async fn resolved(mut self, app: &App) -> Result<fusion_coordination::NewAgent> {
-        let project: Option<Project> = match self.project {
-            Some(id) => app.reader().find(id).await?,
-            None => None,
-        };
-        if self.project.is_some() && project.is_none() {
-            return Err(Refusal::fault("/project_id", "there is no such project"));
-        }
-        let default = project.and_then(|project| project.default_provider_id);
-        let is_named = !self.spec.provider.is_empty();
-        if let Some(id) = self.provider_id.or_else(|| default.filter(|_| !is_named)) {
-            let row: Option<fusion_core::ProviderConfig> = app.reader().find(id).await?;
-            let row = row.ok_or_else(|| {
-                Refusal::fault("/provider_id", format!("there is no provider {id}"))
-            })?;
-            self.spec.provider = row.name;
-        }
-        if self.spec.provider.is_empty() {
-            let message = "is required: provider_id, provider, or a project with a provider";
-            return Err(Refusal::fault("/provider_id", message));
-        }
-        Ok(fusion_coordination::NewAgent {
-            name: self.name,
-            spec: self.spec,
-            project: self.project,
-            metadata: self.metadata,
-            base_dir: app.options.data_dir.join("workflows"),
-        })
-    }
-}
-
-fn tools(fields: &mut Fields<'_>) -> Option<Vec<ToolGroup>> {
-    let names: Vec<String> = fields.ids("tools")?;
-    let mut groups = Vec::new();
-    for name in names {
-        match word(
-            &name,
-            ToolGroup::from_text,
-            ToolGroup::ALL,
-            ToolGroup::as_str,
-        ) {
-            Ok(group) if groups.contains(&group) => {}
-            Ok(group) => groups.push(group),
-            Err(message) => fields.add("tools", message),
-        }
-    }
-    Some(groups)
-}
-
-fn metadata(fields: &mut Fields<'_>) -> Map<String, Value> {
-    match fields.object("metadata") {
-        Some(Value::Object(metadata)) => metadata,
-        Some(
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_),
-        )
-        | None => Map::new(),
+    match app.coordinator().spawn_agents_asked(vec![new], ask).await {
+        Ok(spawned) => match spawned.into_iter().next() {
+            Some(agent) => json(StatusCode::CREATED, &views::agent(agent)),
+            None => Err(Refusal::internal("a spawn gave no agent")),
+        },
+        Err(error) => made(Err(error), StatusCode::CREATED, &Value::Null),
     }
 }
 
@@ -180,8 +82,12 @@ async fn act(
     input: Input,
 ) -> Result<Response> {
     let mut fields = input.fields(&["action", "at", "config"]);
-    let action = action(&app, &mut fields);
+    let mut names_folder = false;
+    let action = action(&app, &mut fields, &mut names_folder);
     fields.finish()?;
+    if names_folder {
+        may_name_folders(&asked)?;
+    }
     let before: Agent = app.reader().get(id).await?;
     check(&headers, before.version)?;
     let engine = app.coordinator();
@@ -195,11 +101,11 @@ async fn act(
     resource(&HeaderMap::new(), agent.version, &views::agent(agent))
 }
 
-fn action(app: &App, fields: &mut Fields<'_>) -> Option<Action> {
+fn action(app: &App, fields: &mut Fields<'_>, names_folder: &mut bool) -> Option<Action> {
     let at = fields.read("at", |text| {
         word(text, PauseAt::from_text, PauseAt::ALL, PauseAt::as_str)
     });
-    let update = config(app, fields);
+    let update = config(app, fields, names_folder);
     let words = "must be one of: pause, resume, update_config";
     match fields
         .needed("action", |text| Ok::<_, String>(text.to_owned()))?
@@ -220,7 +126,7 @@ fn action(app: &App, fields: &mut Fields<'_>) -> Option<Action> {
     }
 }
 
-fn config(app: &App, fields: &mut Fields<'_>) -> Option<AgentUpdate> {
+fn config(app: &App, fields: &mut Fields<'_>, names_folder: &mut bool) -> Option<AgentUpdate> {
     let mut config = fields.within(
         "config",
         &[
@@ -230,6 +136,7 @@ fn config(app: &App, fields: &mut Fields<'_>) -> Option<AgentUpdate> {
             "instructions",
             "tools",
             "max_turns",
+            "base_dir",
             "metadata",
         ],
     )?;
@@ -243,7 +150,13 @@ fn config(app: &App, fields: &mut Fields<'_>) -> Option<AgentUpdate> {
         tools: tools(&mut config),
         max_turns: config.number("max_turns"),
         metadata: metadata(&mut config),
-        base_dir: app.options.data_dir.join("workflows"),
+        base_dir: match config.read("base_dir", folder) {
+            Some(folder) => {
+                *names_folder = true;
+                folder
+            }
+            None => app.options.data_dir.join("workflows"),
+        },
     };
     fields.absorb(config);
     Some(update)
@@ -277,7 +190,7 @@ async fn end(
 }
 
 /// The engine made the change in commits of its own: who asked is told after it.
-async fn tell(app: &App, asked: &Asked, done: &str, id: AgentId) {
+pub(super) async fn tell(app: &App, asked: &Asked, done: &str, id: AgentId) {
     let told = app
         .coordinator()
         .tell_change(asked.actor(), done, KIND, id.uuid());

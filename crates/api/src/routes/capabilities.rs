@@ -2,18 +2,19 @@
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use fusion_api_types::api::{self, CapabilityChanges, CapabilityPage, NewCapability};
 use fusion_core::{Capability, CapabilityId};
-use fusion_persistence::{CapabilityFilter, Repository};
+use fusion_persistence::CapabilityFilter;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::path::Id;
-use crate::idempotency::{Asked, made, replayed};
+use super::records;
+use crate::idempotency::Asked;
 use crate::input::{Input, MAX_NAME, MAX_TEXT, parsed};
 use crate::page;
-use crate::precondition::{check, json, resource};
+use crate::precondition::json;
 use crate::problem::Result;
 use crate::query::Query;
 use crate::state::App;
@@ -80,16 +81,8 @@ async fn create(
         version: 1,
     };
     fields.finish()?;
-    if let Some(answer) = asked.remembered(&app, &input.bytes).await? {
-        return replayed(StatusCode::CREATED, &answer);
-    }
-    let answer = views::capability(row.clone());
-    let ask = asked.ask(moment.now, &input.bytes, &answer);
-    made(
-        app.coordinator().create_record(row, ask).await,
-        StatusCode::CREATED,
-        &answer,
-    )
+    let asked = (&asked, &input);
+    records::created(&app, asked, || Ok(row), views::capability, |_| {}).await
 }
 
 /// One capability.
@@ -102,9 +95,7 @@ async fn get(
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response> {
-    query.none()?;
-    let row = app.reader().get(id).await?;
-    resource(&headers, row.version, &views::capability(row))
+    records::shown(&app, id, (&query, &headers), views::capability).await
 }
 
 /// Changes what is given of a capability.
@@ -119,8 +110,7 @@ async fn change(
     headers: HeaderMap,
     input: Input,
 ) -> Result<Response> {
-    let mut row = app.reader().get(id).await?;
-    check(&headers, row.version)?;
+    let mut row: Capability = records::to_change(&app, id, &headers).await?;
     let mut fields = input.fields(&["description", "category", "metadata"]);
     if let Some(text) = fields.text("description", MAX_TEXT) {
         text.clone_into(&mut row.description);
@@ -132,10 +122,7 @@ async fn change(
         row.metadata = metadata;
     }
     fields.finish()?;
-    app.coordinator()
-        .update_record(row.clone(), asked.plain())
-        .await?;
-    resource(&HeaderMap::new(), row.version + 1, &views::capability(row))
+    records::changed(&app, &asked, row, views::capability).await
 }
 
 /// Takes a capability out of the registry.
@@ -150,8 +137,6 @@ async fn delete(
     headers: HeaderMap,
 ) -> Result<Response> {
     query.none()?;
-    let row = app.reader().get(id).await?;
-    check(&headers, row.version)?;
-    app.coordinator().delete_record(&row, asked.plain()).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    let row: Capability = records::to_change(&app, id, &headers).await?;
+    records::removed(&app, &asked, &row).await
 }

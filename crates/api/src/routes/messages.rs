@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use fusion_api_types::api::{self, MessagePage, NewMessage};
 use fusion_api_types::{AgentName, DeliveryView};
+use fusion_coordination::Letter;
 use fusion_core::{
     Agent, AgentId, AgentState, Audience, DeliveryStatus, Draft, Message, MessageId, RunId,
     TOPIC_OF_EVERYONE, inbox_subject, reserved_part,
@@ -89,6 +90,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list, send))
         .routes(routes!(get))
+        .routes(routes!(resend))
 }
 
 /// The messages, the newest first.
@@ -157,6 +159,10 @@ async fn get(State(app): State<App>, Id(id): Id<MessageId>, query: Query) -> Res
     query.none()?;
     let row = app.reader().get(id).await?;
     let mut names = Names::default();
+    let begun_run_id = match (row.run_id, row.recipient_agent_ids.as_deref()) {
+        (None, Some([only])) => app.coordinator().run_for(*only, id).await?,
+        (Some(_) | None, _) => None,
+    };
     let message = names.message(&app, row).await?;
     let mut deliveries = Vec::new();
     for delivery in app.reader().deliveries(id).await? {
@@ -170,6 +176,7 @@ async fn get(State(app): State<App>, Id(id): Id<MessageId>, query: Query) -> Res
     let told = api::MessageDetail {
         message,
         deliveries,
+        begun_run_id: begun_run_id.map(|run| run.to_string()),
     };
     json(StatusCode::OK, &told)
 }
@@ -234,6 +241,9 @@ async fn send(
         Some(id) => Some(app.reader().get(id).await?),
         None => None,
     };
+    if let Some(agent) = alone(&app, &wanted).await? {
+        return send_to_one(&app, &asked, (agent, &input), wanted, reply_to.as_ref()).await;
+    }
     let (run_id, audience, topic) = addressed(&app, &wanted).await?;
     let draft = Draft {
         sender: None,
@@ -251,6 +261,70 @@ async fn send(
         Ok(message) => answer(&app, message.id)
             .await
             .and_then(|sent| json(StatusCode::CREATED, &sent)),
+        Err(fusion_coordination::Error::Store(StoreError::Repeated(remembered))) => {
+            sent_before(&app, &answer_of(*remembered)).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The agent that belongs to no run, where the message is for one.
+async fn alone(app: &App, wanted: &Wanted<'_>) -> Result<Option<AgentId>> {
+    let ([only], None) = (wanted.recipients.as_slice(), wanted.run) else {
+        return Ok(None);
+    };
+    let found: Option<Agent> = app.reader().find(*only).await?;
+    Ok(found.filter(Agent::is_standing).map(|agent| agent.id))
+}
+
+/// An agent that belongs to no run begins one for the message, or reads it when it is free.
+async fn send_to_one(
+    app: &App,
+    asked: &Asked,
+    (agent, input): (AgentId, &Input),
+    wanted: Wanted<'_>,
+    reply_to: Option<&Message>,
+) -> Result<Response> {
+    let letter = Letter {
+        message_type: wanted.message_type.to_owned(),
+        payload: wanted.payload,
+        reply_to,
+        expiry_at: wanted.expiry_at,
+    };
+    let now = app.moment().now;
+    let ask = |message: &Message| asked.ask(now, &input.bytes, &message.id);
+    match app
+        .coordinator()
+        .send_to_agent_asked(agent, letter, ask)
+        .await
+    {
+        Ok(sent) => json(StatusCode::CREATED, &answer(app, sent.message).await?),
+        Err(fusion_coordination::Error::Store(StoreError::Repeated(remembered))) => {
+            sent_before(app, &answer_of(*remembered)).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Sends a failed or expired message again, as a new one, to those that have not read it and still
+/// can.
+#[utoipa::path(post, path = "/messages/{id}/resend", tag = "messages",
+    params(("id" = String, Path, description = "UUID of the message.")),
+    responses((status = 201, body = api::Message)))]
+async fn resend(
+    State(app): State<App>,
+    Id(id): Id<MessageId>,
+    asked: Asked,
+    query: Query,
+) -> Result<Response> {
+    query.none()?;
+    if let Some(sent) = asked.remembered(&app, &[]).await? {
+        return sent_before(&app, &sent).await;
+    }
+    let now = app.moment().now;
+    let ask = |message: &Message| asked.ask(now, &[], &message.id);
+    match app.coordinator().resend_message(id, ask).await {
+        Ok(message) => json(StatusCode::CREATED, &answer(&app, message.id).await?),
         Err(fusion_coordination::Error::Store(StoreError::Repeated(remembered))) => {
             sent_before(&app, &answer_of(*remembered)).await
         }
@@ -308,7 +382,10 @@ fn of_run(agent: &Agent) -> Result<RunId> {
     agent.run_id.ok_or_else(|| {
         Refusal::fault(
             "/recipient_agent_ids",
-            format!("the agent {} belongs to no run", agent.id),
+            format!(
+                "the agent {} belongs to no run: a message for it is for it alone",
+                agent.id
+            ),
         )
     })
 }

@@ -1,12 +1,42 @@
 //! The id in a path.
 
 use std::fmt::Display;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use axum::extract::{FromRequestParts, Path};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
+use fusion_core::TokenScope;
 
+use crate::idempotency::Asked;
 use crate::problem::{Refusal, Result};
+
+/// The longest path of a folder of the server.
+const MAX_PATH: usize = 4_096;
+
+/// Reads the path of a folder of the server.
+pub(crate) fn folder(text: &str) -> std::result::Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if text.chars().count() > MAX_PATH || !path.is_absolute() {
+        return Err(format!(
+            "must be an absolute path of at most {MAX_PATH} characters"
+        ));
+    }
+    Ok(path)
+}
+
+/// Who names a folder of the server can make it read files there.
+pub(crate) fn may_name_folders(asked: &Asked) -> Result<()> {
+    if asked.entrant.scope < TokenScope::Admin {
+        return Err(Refusal::new(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "naming a folder of the server needs the scope 'admin'",
+        ));
+    }
+    Ok(())
+}
 
 /// An id that was checked before the handler begins.
 #[derive(Debug, Clone, Copy)]

@@ -2,18 +2,19 @@
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use fusion_api_types::api::{self, NewProject, ProjectChanges, ProjectPage};
 use fusion_core::{Project, ProjectId};
-use fusion_persistence::{ProjectFilter, Repository};
+use fusion_persistence::ProjectFilter;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::path::Id;
-use crate::idempotency::{Asked, made, replayed};
+use super::records;
+use crate::idempotency::Asked;
 use crate::input::{Input, MAX_TEXT, parsed};
 use crate::page;
-use crate::precondition::{check, json, resource};
+use crate::precondition::json;
 use crate::problem::Result;
 use crate::query::Query;
 use crate::state::App;
@@ -83,16 +84,8 @@ async fn create(
         version: 1,
     };
     fields.finish()?;
-    if let Some(answer) = asked.remembered(&app, &input.bytes).await? {
-        return replayed(StatusCode::CREATED, &answer);
-    }
-    let answer = views::project(row.clone());
-    let ask = asked.ask(moment.now, &input.bytes, &answer);
-    made(
-        app.coordinator().create_record(row, ask).await,
-        StatusCode::CREATED,
-        &answer,
-    )
+    let asked = (&asked, &input);
+    records::created(&app, asked, || Ok(row), views::project, |_| {}).await
 }
 
 /// One project.
@@ -105,9 +98,7 @@ async fn get(
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response> {
-    query.none()?;
-    let row = app.reader().get(id).await?;
-    resource(&headers, row.version, &views::project(row))
+    records::shown(&app, id, (&query, &headers), views::project).await
 }
 
 /// Changes what is given of a project.
@@ -121,8 +112,7 @@ async fn change(
     headers: HeaderMap,
     input: Input,
 ) -> Result<Response> {
-    let mut row = app.reader().get(id).await?;
-    check(&headers, row.version)?;
+    let mut row: Project = records::to_change(&app, id, &headers).await?;
     let mut fields = input.fields(&[
         "name",
         "description",
@@ -147,10 +137,7 @@ async fn change(
     }
     fields.finish()?;
     row.updated_at = app.moment().now;
-    app.coordinator()
-        .update_record(row.clone(), asked.plain())
-        .await?;
-    resource(&HeaderMap::new(), row.version + 1, &views::project(row))
+    records::changed(&app, &asked, row, views::project).await
 }
 
 /// Takes a project away that nothing refers to.
@@ -165,8 +152,6 @@ async fn delete(
     headers: HeaderMap,
 ) -> Result<Response> {
     query.none()?;
-    let row = app.reader().get(id).await?;
-    check(&headers, row.version)?;
-    app.coordinator().delete_record(&row, asked.plain()).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    let row: Project = records::to_change(&app, id, &headers).await?;
+    records::removed(&app, &asked, &row).await
 }

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use fusion_api_types::ProviderTest;
 use fusion_api_types::api::{self, NewProvider, ProviderChanges, ProviderPage, RateLimits};
 use fusion_core::{AgentState, ProviderConfig, ProviderId};
@@ -12,10 +12,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::path::Id;
-use crate::idempotency::{Asked, made, replayed};
+use super::records;
+use crate::idempotency::Asked;
 use crate::input::{Fields, Input, parsed};
 use crate::page;
-use crate::precondition::{check, json, resource};
+use crate::precondition::json;
 use crate::problem::{Refusal, Result};
 use crate::query::{MAX_LIMIT, Query};
 use crate::state::App;
@@ -94,17 +95,10 @@ async fn create(
         allow_private_addresses: fields.flag("allow_private_addresses").unwrap_or_default(),
     };
     fields.finish()?;
-    if let Some(answer) = asked.remembered(&app, &input.bytes).await? {
-        return replayed(StatusCode::CREATED, &answer);
-    }
-    let row = app.parts.desk.row(&new)?;
-    let answer = views::provider(row.clone());
-    let ask = asked.ask(app.moment().now, &input.bytes, &answer);
-    let stored = app.coordinator().create_record(row.clone(), ask).await;
-    if stored.is_ok() {
-        app.parts.desk.use_row(&row);
-    }
-    made(stored, StatusCode::CREATED, &answer)
+    let desk = &app.parts.desk;
+    let row = || Ok(desk.row(&new)?);
+    let kept = |row: &ProviderConfig| desk.use_row(row);
+    records::created(&app, (&asked, &input), row, views::provider, kept).await
 }
 
 fn rate_limits(fields: &mut Fields<'_>) -> Option<RateLimits> {
@@ -136,9 +130,7 @@ async fn get(
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response> {
-    query.none()?;
-    let row = app.reader().get(id).await?;
-    resource(&headers, row.version, &views::provider(row))
+    records::shown(&app, id, (&query, &headers), views::provider).await
 }
 
 /// Lets runs use a provider or not, and sets its limits.
@@ -152,8 +144,7 @@ async fn change(
     headers: HeaderMap,
     input: Input,
 ) -> Result<Response> {
-    let mut row = app.reader().get(id).await?;
-    check(&headers, row.version)?;
+    let mut row: ProviderConfig = records::to_change(&app, id, &headers).await?;
     let mut fields = input.fields(&["enabled", "rate_limits"]);
     if let Some(enabled) = fields.flag("enabled") {
         row.enabled = enabled;
@@ -163,12 +154,10 @@ async fn change(
         row.rate_limits.tokens_per_minute = limits.tokens_per_minute;
     }
     fields.finish()?;
-    app.coordinator()
-        .update_record(row.clone(), asked.plain())
-        .await?;
+    let changed = records::changed(&app, &asked, row.clone(), views::provider).await?;
     row.version += 1;
     app.parts.desk.use_row(&row);
-    resource(&HeaderMap::new(), row.version, &views::provider(row))
+    Ok(changed)
 }
 
 /// Takes a provider away that no living agent asks.
@@ -183,12 +172,11 @@ async fn delete(
     headers: HeaderMap,
 ) -> Result<Response> {
     query.none()?;
-    let row = app.reader().get(id).await?;
-    check(&headers, row.version)?;
+    let row: ProviderConfig = records::to_change(&app, id, &headers).await?;
     refuse_if_needed(&app, &row).await?;
-    app.coordinator().delete_record(&row, asked.plain()).await?;
+    let gone = records::removed(&app, &asked, &row).await?;
     app.parts.desk.forget(&row.name);
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(gone)
 }
 
 async fn refuse_if_needed(app: &App, row: &ProviderConfig) -> Result<()> {

@@ -11,7 +11,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::path::Id;
-use super::workflows::{checked, folder};
+use super::path::folder;
+use super::workflows::checked;
 use crate::idempotency::Asked;
 use crate::input::{Input, MAX_BODY};
 use crate::precondition::{check, check_strictly, resource};

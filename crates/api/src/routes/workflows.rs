@@ -1,6 +1,6 @@
 //! Workflows: definitions, and how one is started.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -10,14 +10,14 @@ use fusion_api_types::api::{
 };
 use fusion_coordination::{Error as EngineError, NewDefinition, Version, check_models};
 use fusion_core::{
-    InputFault, TokenScope, Workflow, WorkflowDefinition, WorkflowId, WorkflowState, error_chain,
+    InputFault, Workflow, WorkflowDefinition, WorkflowId, WorkflowState, error_chain,
 };
 use fusion_persistence::{Error as StoreError, Repository, WorkflowFilter};
 use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::path::Id;
+use super::path::{Id, folder, may_name_folders};
 use crate::idempotency::{Asked, made, replayed};
 use crate::input::{Input, MAX_BODY, parsed};
 use crate::page;
@@ -26,9 +26,6 @@ use crate::problem::{Refusal, Result};
 use crate::query::{Query, word};
 use crate::state::App;
 use crate::views;
-
-/// The longest path of a folder, in characters.
-const MAX_PATH: usize = 4_096;
 
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -112,12 +109,8 @@ async fn create(
     let project_id = fields.read("project_id", parsed);
     let base_dir = fields.read("base_dir", folder);
     fields.finish()?;
-    if base_dir.is_some() && asked.entrant.scope < TokenScope::Admin {
-        return Err(Refusal::new(
-            StatusCode::FORBIDDEN,
-            "forbidden",
-            "naming a folder of the server needs the scope 'admin'",
-        ));
+    if base_dir.is_some() {
+        may_name_folders(&asked)?;
     }
     if let Some(answer) = asked.remembered(&app, &input.bytes).await? {
         return replayed(StatusCode::CREATED, &answer);
@@ -144,16 +137,6 @@ async fn create(
         }
         Err(error) => made(Err(error), StatusCode::CREATED, &Value::Null),
     }
-}
-
-pub(super) fn folder(text: &str) -> std::result::Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    if text.chars().count() > MAX_PATH || !path.is_absolute() {
-        return Err(format!(
-            "must be an absolute path of at most {MAX_PATH} characters"
-        ));
-    }
-    Ok(path)
 }
 
 /// A definition without faults.

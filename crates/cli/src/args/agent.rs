@@ -323,6 +323,6 @@ pub struct AgentSendArgs {
     #[arg(required = true)]
     pub message: Vec<String>,
     /// Wait until it is done, and print what came of it.
-    #[arg(short, long)]
+    #[arg(long)]
     pub wait: bool,
 }

@@ -25,6 +25,10 @@ pub(crate) async fn agent(
     match command {
         AgentCommand::Spawn(spawn) => {
             let spawned = backend.spawn_agents(&new_agents(spawn)).await?;
+            if session.is_machine() {
+                session.print_rows(&spawned, &spawned.agents)?;
+                return Ok(Exit::Done);
+            }
             answer(&spawned, report::spawned, session)
         }
         AgentCommand::List(list) => self::list(list, backend, session).await,
@@ -117,8 +121,9 @@ async fn list(
         limit: list.limit,
     };
     let agents = backend.list_agents(&query).await?;
-    if session.global.json {
-        session.print_json(&AgentList { agents })?;
+    if session.is_machine() {
+        let list = AgentList { agents };
+        session.print_rows(&list, &list.agents)?;
     } else if agents.is_empty() {
         session.tell(&none(&query, session));
     } else {
@@ -160,12 +165,13 @@ async fn logs(
     backend: &dyn Backend,
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
-    if session.global.json && !logs.follow {
+    if session.is_machine() && !logs.follow {
         let mut all = All::default();
         backend
             .agent_logs(&logs.agent, logs.limit, false, &mut all)
             .await?;
-        session.print_json(&AgentLog { entries: all.0 })?;
+        let log = AgentLog { entries: all.0 };
+        session.print_rows(&log, &log.entries)?;
         return Ok(Exit::Done);
     }
     let mut lines = Lines { session };
@@ -193,7 +199,7 @@ struct Lines<'a> {
 
 impl Log for Lines<'_> {
     fn entry(&mut self, entry: &AgentLogEntry) -> Result<ControlFlow<()>, Problem> {
-        if self.session.global.json {
+        if self.session.is_machine() {
             self.session.stream_json(entry)
         } else {
             self.session.stream(&report::line(entry, self.session))
@@ -214,7 +220,7 @@ async fn send(
     display.finish();
     let sent: AgentSent = sent?;
     match &sent.result {
-        Some(run) if !session.global.json => conclude(run, session),
+        Some(run) if !session.is_machine() => conclude(run, session),
         Some(run) => {
             session.print_json(&sent)?;
             Ok(super::run::exit_of(run))

@@ -22,7 +22,7 @@ pub(crate) async fn bench(
         via_api: bench.via.is_some(),
     };
     let report = backend.bench(&request).await?;
-    if !session.global.json {
+    if !session.is_machine() {
         session.print(&told(&report))?;
     }
     session.print_json(&report)?;

@@ -70,7 +70,7 @@ pub(super) fn answer<T: Serialize>(
     text: impl Fn(&T, &Session<'_>) -> String,
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
-    if session.global.json {
+    if session.is_machine() {
         session.print_json(report)?;
     } else {
         session.print(&text(report, session))?;

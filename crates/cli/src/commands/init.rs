@@ -60,7 +60,7 @@ pub(crate) fn init(init: &InitArgs, session: &Session<'_>) -> Result<Exit, Probl
         "{verb} {}",
         shell_word(&workflow.unwrap_or_default())
     ));
-    if session.global.json {
+    if session.is_machine() {
         let names: Vec<String> = made.iter().map(|path| path.display().to_string()).collect();
         session.print_json(&json!({ "files": names, "next": next }))?;
         return Ok(Exit::Done);

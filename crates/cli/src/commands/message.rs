@@ -83,8 +83,8 @@ async fn list(
     let found = backend
         .list_messages(&query(&list.filter, list.limit))
         .await?;
-    if session.global.json {
-        session.print_json(&found)?;
+    if session.is_machine() {
+        session.print_rows(&found, &found.messages)?;
     } else if found.messages.is_empty() {
         session.tell("no such messages\n");
     } else {
@@ -116,7 +116,7 @@ struct Lines<'a> {
 
 impl Tail for Lines<'_> {
     fn message(&mut self, message: &MessageView) -> Result<ControlFlow<()>, Problem> {
-        if self.session.global.json {
+        if self.session.is_machine() {
             self.session.stream_json(message)
         } else {
             self.session.stream(&report::line(message, self.session))

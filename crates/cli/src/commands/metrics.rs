@@ -25,8 +25,8 @@ async fn agent(
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
     let metrics = backend.agent_metrics(&of.agent, of.since, of.limit).await?;
-    if session.global.json {
-        session.print_json(&metrics)?;
+    if session.is_machine() {
+        session.print_rows(&metrics, &metrics.metrics)?;
     } else if metrics.metrics.is_empty() {
         session.tell("no samples: one is taken of an agent at work, every 30 seconds\n");
     } else {

@@ -65,8 +65,9 @@ pub(crate) async fn list(
     };
     let is_narrowed = !query.states.is_empty() || query.workflow.is_some();
     let runs = backend.list_runs(&query).await?;
-    if session.global.json {
-        session.print_json(&RunList { runs })?;
+    if session.is_machine() {
+        let list = RunList { runs };
+        session.print_rows(&list, &list.runs)?;
     } else if runs.is_empty() && is_narrowed {
         session.tell(&format!(
             "no such runs; see all with: {}\n",
@@ -90,7 +91,7 @@ pub(crate) async fn show(
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
     let run = backend.show_run(show.run.as_deref()).await?;
-    if session.global.json {
+    if session.is_machine() {
         session.print_json(&run)?;
     } else {
         session.print(&report::detail(&run, session))?;
@@ -199,7 +200,7 @@ pub(super) fn conclude(run: &RunDetail, session: &Session<'_>) -> Result<Exit, P
         Exit::Failed | Exit::WrongInput => session.tell(&report::failure(run, session)),
         Exit::Done | Exit::Held(_) => {}
     }
-    if session.global.json {
+    if session.is_machine() {
         session.print_json(run)?;
     } else if exit != Exit::Interrupted {
         session.print(&report::result(run, session))?;

@@ -30,7 +30,7 @@ struct Greeting<'a> {
 
 impl Ready for Greeting<'_> {
     fn ready(&mut self, server: &ServerReady) -> Result<(), Problem> {
-        if self.session.global.json {
+        if self.session.is_machine() {
             return self.session.print_json(server);
         }
         let ServerReady {

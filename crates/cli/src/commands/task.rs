@@ -101,8 +101,8 @@ async fn list(
         limit: list.limit,
     };
     let tasks = backend.list_tasks(&query).await?;
-    if session.global.json {
-        session.print_json(&TaskList { tasks: &tasks })?;
+    if session.is_machine() {
+        session.print_rows(&TaskList { tasks: &tasks }, &tasks)?;
     } else if tasks.is_empty() {
         let create = session.command("task create WHAT");
         session.tell(&format!("no such tasks; ask for one with: {create}\n"));
@@ -123,8 +123,8 @@ async fn wait(
         .await;
     display.finish();
     let tasks = waited?;
-    if session.global.json {
-        session.print_json(&TaskList { tasks: &tasks })?;
+    if session.is_machine() {
+        session.print_rows(&TaskList { tasks: &tasks }, &tasks)?;
     } else {
         session.print(&report::ended(&tasks, session))?;
     }

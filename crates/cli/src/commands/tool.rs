@@ -52,8 +52,8 @@ pub(crate) async fn tool(
 /// `tool list`.
 fn list(backend: &dyn Backend, session: &Session<'_>) -> Result<Exit, Problem> {
     let tools = backend.tools();
-    if session.global.json {
-        session.print_json(&tools)?;
+    if session.is_machine() {
+        session.print_rows(&tools, &tools.tools)?;
         return Ok(Exit::Done);
     }
     let mut table = Table::new(&[
@@ -93,7 +93,7 @@ async fn call(
         )
     })?;
     let answer = backend.call_tool(name, input, folder(call)).await?;
-    if session.global.json {
+    if session.is_machine() {
         session.print_json(&answer)?;
     } else {
         session.print(&format!("{}\n", clean(&answer.content)))?;

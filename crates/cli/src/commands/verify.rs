@@ -15,7 +15,7 @@ pub(crate) async fn verify(
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
     let report = backend.verify(verify.online).await?;
-    if session.global.json {
+    if session.is_machine() {
         session.print_json(&report)?;
     } else {
         session.print(&database::verification(&report, session))?;

@@ -123,7 +123,7 @@ async fn validate(
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
     let workflow = backend.validate_workflow(&validate.file).await?;
-    if session.global.json {
+    if session.is_machine() {
         session.print_json(&workflow)?;
     } else {
         let file = validate.file.to_string_lossy();

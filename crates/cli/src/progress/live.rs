@@ -81,7 +81,7 @@ impl<'a> Live<'a> {
     /// Takes the lines away where the result on stdout says the same on the same screen.
     pub(crate) fn finish(self) {
         let result_follows = self.session.terminal.stdout.size().is_some();
-        if self.frame == 0 || (result_follows && !self.session.global.json) {
+        if self.frame == 0 || (result_follows && !self.session.is_machine()) {
             self.bar.finish_and_clear();
         } else {
             self.bar.finish();

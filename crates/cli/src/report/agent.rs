@@ -45,7 +45,8 @@ pub(crate) fn list(agents: &[AgentSummary], session: &Session<'_>) -> String {
         ("MODEL", Align::Left),
         ("CAN", Align::Left),
         ("CHANGED", Align::Left),
-    ]);
+    ])
+    .wide(session.is_wide());
     for agent in agents {
         table.row([
             clean_line(&agent.id),

@@ -38,7 +38,8 @@ pub(crate) fn list(messages: &[MessageView], session: &Session<'_>) -> String {
         ("STATUS", Align::Left),
         ("SENT", Align::Left),
         ("CONTENT", Align::Left),
-    ]);
+    ])
+    .wide(session.is_wide());
     for message in messages {
         table.row([
             clean_line(&message.id),

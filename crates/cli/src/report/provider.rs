@@ -46,7 +46,8 @@ pub(crate) fn list(list: &ProviderList, session: &Session<'_>) -> String {
         ("KEY", Align::Left),
         ("FROM", Align::Left),
         ("BASE URL", Align::Whole),
-    ]);
+    ])
+    .wide(session.is_wide());
     for provider in &list.providers {
         table.row([
             clean_line(&provider.name),

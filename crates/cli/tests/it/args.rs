@@ -220,7 +220,7 @@ fn every_command_has_an_example_that_parses() {
         for example in examples {
             // What follows two spaces is said about the example, what follows a bar is not ours.
             let line = example.split("  ").next().unwrap();
-            let line = line.split('|').next().unwrap();
+            let line = line.split(['|', '>']).next().unwrap();
             assert!(
                 fusion_cli::parse(line.split_whitespace()).is_ok(),
                 "{path}: {line}"

@@ -9,6 +9,8 @@ mod bench;
 #[cfg(test)]
 mod database;
 #[cfg(test)]
+mod deploy;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod init;
@@ -22,6 +24,8 @@ mod problems;
 mod progress;
 #[cfg(test)]
 mod providers;
+#[cfg(test)]
+mod records;
 #[cfg(test)]
 mod runs;
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod bench;
 mod inbox;
 mod messages;
 mod providers;
+mod records;
 mod runs;
 mod server;
 mod tasks;

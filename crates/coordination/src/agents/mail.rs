@@ -11,9 +11,9 @@ use fusion_core::{
 use fusion_persistence::{Batch, Page, Repository, TaskFilter, WorkspaceFilter};
 use serde_json::{Map, Value, json};
 
-use super::{CONFLICT_TRIES, STEP, Sent, held, refused, spec_of};
+use super::{CONFLICT_TRIES, Letter, STEP, Sent, held, refused, spec_of};
 use crate::spawn::Definition;
-use crate::{Coordinator, Error, Result};
+use crate::{Ask, Coordinator, Error, Result};
 
 /// The kind of a message of a person.
 const MESSAGE_TYPE: &str = "message";
@@ -38,6 +38,27 @@ impl Coordinator {
     /// # Errors
     /// There is no such agent, it has ended, its inbox is full, or the message is beyond a limit.
     pub async fn send_to_agent(&self, id: AgentId, payload: Value) -> Result<Sent> {
+        let letter = Letter {
+            message_type: MESSAGE_TYPE.to_owned(),
+            payload,
+            reply_to: None,
+            expiry_at: None,
+        };
+        self.send_to_agent_asked(id, letter, |_| Ask::default())
+            .await
+    }
+
+    /// The same for somebody who asks. `ask` gets the message as it will be stored, without its place
+    /// in the log.
+    ///
+    /// # Errors
+    /// As [`send_to_agent`](Self::send_to_agent), or `Repeated`: the same was asked for before.
+    pub async fn send_to_agent_asked(
+        &self,
+        id: AgentId,
+        letter: Letter<'_>,
+        ask: impl Fn(&Message) -> Ask + Send + Sync,
+    ) -> Result<Sent> {
         let agent: Agent = self.parts.store.get(id).await?;
         if agent.state == AgentState::Terminated || agent.ending().is_some() {
             let mut ended = agent.clone();
@@ -52,13 +73,16 @@ impl Coordinator {
             run_id: agent.run_id,
             audience: Audience::Agents(vec![id]),
             topic: inbox_subject(id),
-            message_type: MESSAGE_TYPE.to_owned(),
-            payload,
-            reply_to: None,
-            expiry_at: None,
+            message_type: letter.message_type,
+            payload: letter.payload,
+            reply_to: letter.reply_to,
+            expiry_at: letter.expiry_at,
         };
-        let (message, decision) = draft.send(self.options.messages, self.moment())?;
-        self.commit(Batch::free(decision)).await?;
+        let moment = self.moment();
+        let (message, decision) = draft.send(self.options.messages, moment)?;
+        let place = ("message", message.id.uuid());
+        self.commit(ask(&message).batch("sent", decision, place, moment))
+            .await?;
         let run = match self.take_up_mail(id).await? {
             Some((taken, run)) if taken == message.id => Some(run),
             Some(_) => None,

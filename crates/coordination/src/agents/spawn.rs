@@ -1,7 +1,7 @@
 //! Spawning standing agents: all of them or none.
 
 use fusion_core::{
-    Agent, AgentId, AgentState, Change, Decision, ToolGroup, Workspace, error_chain,
+    Agent, AgentId, AgentState, Change, Decision, Timestamp, ToolGroup, Workspace, error_chain,
 };
 use fusion_persistence::Batch;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use super::{NewAgent, SPEC};
 use crate::candidates::CheckedModel;
 use crate::crew::Taken;
 use crate::spawn::{note, of_workspace, text};
-use crate::{Coordinator, Error, Result};
+use crate::{Ask, Coordinator, Error, Result};
 
 /// Agents that are being made.
 struct Born {
@@ -27,19 +27,28 @@ impl Coordinator {
     /// One can't be had as it was asked for: then there is none of them, no workspace is left, and
     /// rows that were stored already have ended and say why.
     pub async fn spawn_agents(&self, new: Vec<NewAgent>) -> Result<Vec<Agent>> {
+        self.spawn_agents_asked(new, |_| Ask::default()).await
+    }
+
+    /// The same for somebody who asks: it is told, and a key counts, with the commit that makes the
+    /// agents ready. `ask` gets them as they will be.
+    ///
+    /// # Errors
+    /// As [`spawn_agents`](Self::spawn_agents), or `Repeated`: the same was asked for before.
+    pub async fn spawn_agents_asked(
+        &self,
+        new: Vec<NewAgent>,
+        ask: impl Fn(&[Agent]) -> Ask + Send + Sync,
+    ) -> Result<Vec<Agent>> {
         self.check(&new).await?;
         let models = self.models_of_all(&new).await?;
         let mut born = self.announce(new, models).await?;
         let made = match self.furnish(&mut born).await {
-            Ok(()) => self.present(&born).await,
-            failed => failed,
+            Ok(()) => self.present(&born, ask).await,
+            Err(error) => Err(error),
         };
         match made {
-            Ok(()) => Ok(born
-                .agents
-                .into_iter()
-                .map(|(agent, _)| idle(agent))
-                .collect()),
+            Ok(agents) => Ok(agents),
             Err(error) => {
                 self.give_up(&born.agents, &error_chain(&error)).await;
                 Err(error)
@@ -148,14 +157,23 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Commits that all of them are ready.
-    async fn present(&self, born: &Born) -> Result<()> {
+    /// Commits that all of them are ready; gives them as they are then.
+    async fn present(
+        &self,
+        born: &Born,
+        ask: impl Fn(&[Agent]) -> Ask + Send + Sync,
+    ) -> Result<Vec<Agent>> {
+        let moment = self.moment();
         let mut decision = Decision::default();
+        let mut agents = Vec::with_capacity(born.agents.len());
         for (agent, workspace) in &born.agents {
-            let (agent, workspace) = (agent.clone(), workspace.clone());
-            decision.merge(agent.ready(workspace, self.moment())?);
+            decision.merge(agent.clone().ready(workspace.clone(), moment)?);
+            agents.push(idle(agent.clone(), moment.now)?);
         }
-        self.commit(Batch::free(decision)).await
+        let ids: Vec<_> = agents.iter().map(|agent| agent.id.uuid()).collect();
+        let batch = ask(&agents).batch_of("spawned", decision, ("agent", &ids), moment);
+        self.commit(batch).await?;
+        Ok(agents)
     }
 
     /// Takes away what was made of agents that will not be. What can't be taken away now is so at the
@@ -179,10 +197,10 @@ impl Coordinator {
     }
 }
 
-/// An agent as it was committed.
-fn idle(mut agent: Agent) -> Agent {
-    agent.state = AgentState::Idle;
-    agent.last_heartbeat = Some(agent.updated_at);
+/// An agent as it is stored once it is ready.
+fn idle(mut agent: Agent, now: Timestamp) -> Result<Agent> {
+    agent.transition(AgentState::Idle, now)?;
+    agent.last_heartbeat = Some(now);
     agent.version += 1;
-    agent
+    Ok(agent)
 }

@@ -1,6 +1,10 @@
 //! Finds the agent or the project that a command means.
 
-use fusion_api_types::{Problem, ProblemKind};
+use std::fmt::Display;
+use std::str::FromStr;
+
+use fusion_api::agent_views::summary;
+use fusion_api_types::{AgentSummary, Problem, ProblemKind};
 use fusion_core::{Agent, AgentId, AgentState, Project, ProjectId, nearest};
 use fusion_persistence::{AgentFilter, Page, ProjectFilter, Reader, Repository};
 
@@ -13,6 +17,23 @@ const SEARCHED: u32 = 10_000;
 /// Ids that a refusal lists.
 const LISTED: usize = 5;
 
+/// Where agents are looked for, for a person who names one that is not there.
+pub(crate) struct Searched {
+    /// The data directory or the server.
+    pub(crate) place: String,
+    /// The command that lists them.
+    pub(crate) list: String,
+}
+
+impl Searched {
+    fn of(data_dir: &DataDir) -> Self {
+        Self {
+            place: data_dir.path().display().to_string(),
+            list: data_dir.command("agent list"),
+        }
+    }
+}
+
 /// An agent by its id, its name, or the unique beginning of its id. Of several with the name a
 /// standing one that lives is meant, else one that lives, else the newest.
 pub(crate) async fn find_agent(
@@ -20,64 +41,89 @@ pub(crate) async fn find_agent(
     data_dir: &DataDir,
     text: &str,
 ) -> Result<Agent, Problem> {
+    let searched = || Searched::of(data_dir);
     if let Ok(id) = text.parse::<AgentId>() {
         let found: Option<Agent> = store.find(id).await.map_err(read)?;
-        return found.ok_or_else(|| no_such_agent(data_dir, text, &[]));
+        return found.ok_or_else(|| no_such_agent(&searched(), text, &[]));
     }
     let filter = AgentFilter {
         name: Some(text.to_owned()),
         ..AgentFilter::default()
     };
-    let named = store.list(&filter, Page::first(SEARCHED)).await;
-    if let Some(agent) = meant(named.map_err(read)?, text)? {
-        return Ok(agent);
+    let named = list(store, &filter).await?;
+    if let Some(id) = meant(&named, text)? {
+        return store.get(parsed::<AgentId>(&id)?).await.map_err(read);
     }
-    let all = store
-        .list(&AgentFilter::default(), Page::first(SEARCHED))
-        .await;
-    let all = all.map_err(read)?;
-    let beginning = text.to_lowercase();
-    let begins = |agent: &&Agent| agent.id.to_string().starts_with(&beginning);
-    let matching: Vec<&Agent> = all.iter().filter(begins).collect();
-    match matching.as_slice() {
-        [] => Err(no_such_agent(data_dir, text, &all)),
-        [only] => Ok((*only).clone()),
-        several => Err(ambiguous(several, "begin with", text)),
-    }
+    let all = list(store, &AgentFilter::default()).await?;
+    let id = begins(&all, text, &searched())?;
+    store.get(parsed::<AgentId>(&id)?).await.map_err(read)
 }
 
-/// Which of the agents of one name is meant.
-fn meant(named: Vec<Agent>, name: &str) -> Result<Option<Agent>, Problem> {
-    let lives = |agent: &&Agent| agent.state != AgentState::Terminated;
-    let standing: Vec<&Agent> = named
+async fn list(store: &dyn Reader, filter: &AgentFilter) -> Result<Vec<AgentSummary>, Problem> {
+    let found = store.list(filter, Page::first(SEARCHED)).await;
+    Ok(found.map_err(read)?.iter().map(summary).collect())
+}
+
+/// An id that came from a row.
+pub(crate) fn parsed<T: FromStr<Err: Display>>(id: &str) -> Result<T, Problem> {
+    id.parse().map_err(|error: T::Err| {
+        Problem::new(
+            ProblemKind::Internal,
+            format!("an id can't be read: {error}"),
+        )
+    })
+}
+
+/// The id of the agent of this name that is meant; `None` when none has it.
+pub(crate) fn meant(named: &[AgentSummary], name: &str) -> Result<Option<String>, Problem> {
+    let living: Vec<&AgentSummary> = named.iter().filter(|agent| lives(agent)).collect();
+    let standing: Vec<&AgentSummary> = living
         .iter()
-        .filter(lives)
-        .filter(|it| it.is_standing())
+        .copied()
+        .filter(|agent| agent.run.is_none())
         .collect();
-    let living: Vec<&Agent> = named.iter().filter(lives).collect();
     match (standing.as_slice(), living.as_slice()) {
-        ([only], _) | ([], [only]) => Ok(Some((*only).clone())),
-        ([], []) => Ok(named.into_iter().next()),
+        ([only], _) | ([], [only]) => Ok(Some(only.id.clone())),
+        ([], []) => Ok(named.first().map(|agent| agent.id.clone())),
         ([], several) | (several, _) => Err(ambiguous(several, "are named", name)),
     }
 }
 
-fn ambiguous(agents: &[&Agent], how: &str, text: &str) -> Problem {
-    let ids: Vec<String> = agents
+/// The id of the only agent whose id begins so.
+pub(crate) fn begins(
+    all: &[AgentSummary],
+    text: &str,
+    searched: &Searched,
+) -> Result<String, Problem> {
+    let beginning = text.to_lowercase();
+    let begins = |agent: &&AgentSummary| agent.id.starts_with(&beginning);
+    let matching: Vec<&AgentSummary> = all.iter().filter(begins).collect();
+    match matching.as_slice() {
+        [] => Err(no_such_agent(searched, text, all)),
+        [only] => Ok(only.id.clone()),
+        several => Err(ambiguous(several, "begin with", text)),
+    }
+}
+
+fn lives(agent: &AgentSummary) -> bool {
+    agent.state != AgentState::Terminated.as_str()
+}
+
+fn ambiguous(agents: &[&AgentSummary], how: &str, text: &str) -> Problem {
+    let ids: Vec<&str> = agents
         .iter()
         .take(LISTED)
-        .map(|it| it.id.to_string())
+        .map(|it| it.id.as_str())
         .collect();
     let message = format!("several agents {how} '{text}'");
     Problem::new(ProblemKind::InvalidInput, message)
         .with_help(format!("name one by its id, such as: {}", ids.join(", ")))
 }
 
-fn no_such_agent(data_dir: &DataDir, text: &str, known: &[Agent]) -> Problem {
-    let place = data_dir.path().display();
+pub(crate) fn no_such_agent(searched: &Searched, text: &str, known: &[AgentSummary]) -> Problem {
+    let Searched { place, list } = searched;
     let message = format!("there is no agent '{text}' in {place}");
-    let list = data_dir.command("agent list");
-    let living = known.iter().filter(|it| it.state != AgentState::Terminated);
+    let living = known.iter().filter(|agent| lives(agent));
     let help = match nearest(text, living.map(|agent| agent.name.as_str())) {
         Some(near) => format!("did you mean '{near}'? see all with: {list}"),
         None => format!("see all with: {list}"),
@@ -101,15 +147,16 @@ pub(crate) async fn find_project(store: &dyn Reader, text: &str) -> Result<Proje
     let id = text.parse::<ProjectId>().ok();
     let is_meant = |project: &&Project| project.name == text || Some(project.id) == id;
     let found = projects.iter().find(is_meant).cloned();
-    found.ok_or_else(|| no_such_project(text, &projects))
+    let names = projects.iter().map(|project| project.name.as_str());
+    found.ok_or_else(|| no_such_project(text, names))
 }
 
-pub(super) fn no_such_project(text: &str, known: &[Project]) -> Problem {
+pub(crate) fn no_such_project<'a>(text: &str, known: impl Iterator<Item = &'a str>) -> Problem {
     let problem = Problem::new(
         ProblemKind::NotFound,
         format!("there is no project '{text}'"),
     );
-    match nearest(text, known.iter().map(|project| project.name.as_str())) {
+    match nearest(text, known) {
         Some(near) => problem.with_help(format!("did you mean '{near}'?")),
         None => problem,
     }

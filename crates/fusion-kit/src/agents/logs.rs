@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use fusion_api_types::{AgentLogEntry, Problem};
+use async_trait::async_trait;
+use fusion_api::run_views::journal_view;
+use fusion_api_types::{AgentLogEntry, AgentSummary, Problem};
 use fusion_cli::Log;
 use fusion_core::{AgentId, EntryState, JournalEntry, JournalEntryId, Task};
 use fusion_persistence::{Page, Reader, Repository, TaskFilter};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::read;
-use fusion_api::run_views::journal_view;
+use crate::remote::Remote;
 
 /// How often `--follow` looks for more.
 const LOOK: Duration = Duration::from_millis(250);
@@ -22,28 +24,58 @@ const TASKS: u32 = 50;
 /// Tasks in which something may be new.
 const NEW: u32 = 5;
 
+/// Entries that are read to find what is new.
+const RECENT: u32 = 500;
+
+/// How much of a log is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// As much as is ever shown.
+    Whole(u32),
+    /// Where something may be new.
+    End,
+}
+
+/// Where the log of an agent is read.
+#[async_trait]
+pub(super) trait Source: Send + Sync {
+    /// Entries with their ids, oldest first.
+    async fn entries(&self, reach: Reach) -> Result<Vec<(String, AgentLogEntry)>, Problem>;
+}
+
+/// The log of an agent in a store.
+pub(super) struct OfStore<'a> {
+    pub(super) store: &'a dyn Reader,
+    pub(super) agent: AgentId,
+}
+
+/// The log of an agent of a server.
+pub(super) struct OfServer {
+    pub(super) remote: Remote,
+    pub(super) agent: AgentSummary,
+}
+
 pub(super) async fn show(
-    store: &dyn Reader,
-    agent: AgentId,
+    source: &dyn Source,
     limit: u32,
     follow: bool,
     log: &mut dyn Log,
 ) -> Result<(), Problem> {
     let mut shown = BTreeSet::new();
-    let mut all = entries(store, agent, TASKS).await?;
+    let mut all = source.entries(Reach::Whole(limit)).await?;
     let keep = usize::try_from(limit).unwrap_or(usize::MAX);
-    for (_, entry) in all.drain(..all.len().saturating_sub(keep)) {
-        shown.insert(entry.id);
+    for (id, _) in all.drain(..all.len().saturating_sub(keep)) {
+        shown.insert(id);
     }
     let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        for (task, entry) in all {
+        for (id, entry) in all {
             // What goes on is told when it is done, where somebody waits for that.
-            let is_told = !follow || entry.state != EntryState::Started;
+            let is_told = !follow || entry.entry.state != EntryState::Started.as_str();
             if is_told
-                && shown.insert(entry.id)
-                && let ControlFlow::Break(()) = log.entry(&view(&task, &entry))?
+                && shown.insert(id)
+                && let ControlFlow::Break(()) = log.entry(&entry)?
             {
                 return Ok(());
             }
@@ -52,7 +84,33 @@ pub(super) async fn show(
             return Ok(());
         }
         ticks.tick().await;
-        all = entries(store, agent, NEW).await?;
+        all = source.entries(Reach::End).await?;
+    }
+}
+
+#[async_trait]
+impl Source for OfServer {
+    async fn entries(&self, reach: Reach) -> Result<Vec<(String, AgentLogEntry)>, Problem> {
+        let limit = match reach {
+            Reach::Whole(limit) => limit,
+            Reach::End => RECENT,
+        };
+        self.remote.agent_log(&self.agent, limit).await
+    }
+}
+
+#[async_trait]
+impl Source for OfStore<'_> {
+    async fn entries(&self, reach: Reach) -> Result<Vec<(String, AgentLogEntry)>, Problem> {
+        let tasks = match reach {
+            Reach::Whole(_) => TASKS,
+            Reach::End => NEW,
+        };
+        let entries = entries(self.store, self.agent, tasks).await?;
+        let entries = entries.iter();
+        Ok(entries
+            .map(|(task, entry)| (entry.id.to_string(), view(task, entry)))
+            .collect())
     }
 }
 

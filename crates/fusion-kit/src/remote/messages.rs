@@ -1,16 +1,24 @@
 //! Messages of a server.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use fusion_api_types::{
     MessageDetail, MessageList, MessageView, Problem, ProblemKind, RunDetail, api,
 };
-use fusion_cli::{MessageQuery, NewMessage, To};
+use fusion_cli::{MessageQuery, NewMessage, Tail, To};
 use fusion_core::{AgentId, nearest};
 use serde_json::Value;
+use tokio::time::sleep;
 
-use super::Remote;
+use super::{PREFIX_SEARCH, Remote};
+
+/// How often `tail` looks for new messages.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Messages that are looked at each time.
+const AT_ONCE: usize = 50;
 
 impl Remote {
     pub(crate) async fn list_messages(
@@ -18,6 +26,22 @@ impl Remote {
         query: &MessageQuery,
         now: DateTime<Utc>,
     ) -> Result<MessageList, Problem> {
+        let asked = self.message_query(query, now).await?;
+        let rows: Vec<api::Message> = self
+            .rows("/messages", "messages", &asked, query.limit as usize)
+            .await?;
+        Ok(MessageList {
+            messages: rows.into_iter().map(view).collect(),
+            cut: false,
+        })
+    }
+
+    /// The query of a list.
+    async fn message_query(
+        &self,
+        query: &MessageQuery,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<(&'static str, String)>, Problem> {
         let run = match &query.run {
             Some(text) => Some(self.id("/runs", "runs", text).await?),
             None => None,
@@ -28,7 +52,7 @@ impl Remote {
             ("recipient_agent_id", &query.to),
         ] {
             if let Some(agent) = agent {
-                asked.push((name, self.agent(run.as_deref(), agent).await?));
+                asked.push((name, self.agent_in(run.as_deref(), agent).await?));
             }
         }
         asked.extend(run.map(|run| ("run_id", run)));
@@ -41,13 +65,54 @@ impl Remote {
         );
         let since = query.since.and_then(|time| before(now, time));
         asked.extend(since.map(|since| ("since", since.to_rfc3339())));
-        let rows: Vec<api::Message> = self
-            .rows("/messages", "messages", &asked, query.limit as usize)
-            .await?;
-        Ok(MessageList {
-            messages: rows.into_iter().map(view).collect(),
-            cut: false,
-        })
+        Ok(asked)
+    }
+
+    /// The newest messages, oldest first; with `follow` also those that come, until nobody wants more.
+    pub(crate) async fn tail_messages(
+        &self,
+        query: &MessageQuery,
+        follow: bool,
+        tail: &mut dyn Tail,
+        now: DateTime<Utc>,
+    ) -> Result<(), Problem> {
+        let asked = self.message_query(query, now).await?;
+        let mut most = query.limit as usize;
+        let mut last = 0;
+        loop {
+            let mut rows: Vec<api::Message> =
+                self.rows("/messages", "messages", &asked, most).await?;
+            let is_all_new = rows.iter().all(|row| row.seq > last);
+            if last > 0 && is_all_new && rows.len() == most && most < PREFIX_SEARCH {
+                // More came than were asked for.
+                most = PREFIX_SEARCH;
+                continue;
+            }
+            rows.retain(|row| row.seq > last);
+            rows.sort_by_key(|row| row.seq);
+            for row in rows {
+                last = row.seq;
+                if let ControlFlow::Break(()) = tail.message(&view(row))? {
+                    return Ok(());
+                }
+            }
+            if !follow {
+                return Ok(());
+            }
+            most = AT_ONCE;
+            sleep(LOOK).await;
+        }
+    }
+
+    /// The id of a message that a text means.
+    pub(crate) async fn message_id(&self, text: &str) -> Result<String, Problem> {
+        self.id("/messages", "messages", text).await
+    }
+
+    pub(crate) async fn resend_message(&self, id: &str) -> Result<MessageDetail, Problem> {
+        let path = format!("/messages/{id}/resend");
+        let sent: api::Message = self.client.post(&path, &serde_json::json!({})).await?;
+        self.show_message(&sent.id).await
     }
 
     pub(crate) async fn show_message(&self, id: &str) -> Result<MessageDetail, Problem> {
@@ -71,7 +136,7 @@ impl Remote {
         };
         let run = self.run_of(new, reply_to.as_deref()).await?;
         let (recipients, topic) = match &new.to {
-            To::Agent(agent) => (Some(vec![self.agent(Some(&run), agent).await?]), None),
+            To::Agent(agent) => (Some(vec![self.agent_in(Some(&run), agent).await?]), None),
             To::Topic(topic) => (None, Some(topic.clone())),
             To::Everyone => (None, None),
         };
@@ -114,7 +179,7 @@ impl Remote {
     }
 
     /// An agent by its id, or by its name in a run: the newest when none is named.
-    async fn agent(&self, run: Option<&str>, text: &str) -> Result<String, Problem> {
+    async fn agent_in(&self, run: Option<&str>, text: &str) -> Result<String, Problem> {
         if let Ok(id) = text.parse::<AgentId>() {
             return Ok(id.to_string());
         }

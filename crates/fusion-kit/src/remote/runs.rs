@@ -79,7 +79,7 @@ impl Remote {
     }
 
     /// Tells how a run goes until it ends.
-    pub(super) async fn watch(
+    pub(crate) async fn watch(
         &self,
         run: &str,
         progress: &mut dyn Progress,

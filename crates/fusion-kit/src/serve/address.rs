@@ -2,11 +2,13 @@
 
 use std::io::{Error, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 
 use fusion_api_types::{Problem, ProblemKind};
 use fusion_cli::ServeRequest;
 
 use crate::config::Config;
+use crate::messages::bounded_number;
 
 /// Used when neither `--port` nor `API_PORT` is given.
 const DEFAULT_PORT: u16 = 8000;
@@ -37,6 +39,16 @@ pub(super) fn of(request: &ServeRequest, config: &Config) -> Result<SocketAddr, 
         ));
     }
     Ok(SocketAddr::new(ip, port))
+}
+
+/// How many requests of each token are answered in a minute, where that is limited.
+pub(super) fn requests_per_minute(config: &Config) -> Result<Option<NonZeroU32>, Problem> {
+    let number = bounded_number(
+        "API_REQUESTS_PER_MINUTE",
+        config.api_requests_per_minute.as_deref(),
+        1..=1_000_000,
+    )?;
+    Ok(number.and_then(NonZeroU32::new))
 }
 
 /// Why an address can't be had.

@@ -5,11 +5,16 @@ mod agents;
 pub(crate) mod client;
 mod commands;
 mod events;
+mod fuzz;
 mod input;
 mod lifecycle;
 mod runs;
 mod steering;
+mod storm;
 mod tasks;
+mod through;
+mod tree;
+mod upkeep;
 mod versions;
 mod writes;
 

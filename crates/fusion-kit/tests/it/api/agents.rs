@@ -1,8 +1,12 @@
 //! Agents are spawned, held, let go on, changed and ended over the API.
 
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::client::Serving;
+use super::client::{Answer, Request, Serving};
 use crate::support::Project;
 
 const SCRIPT: &str = "
@@ -130,16 +134,196 @@ async fn an_agent_that_can_not_be_had_leaves_nothing() {
         let answer = serving.post("/api/v1/agents", &body).await;
         assert_eq!(answer.status, status, "{body} {answer:?}");
     }
-    let keyed = serving
-        .request("POST", "/api/v1/agents")
-        .json(&wanted(&project));
-    keyed
-        .header("Idempotency-Key", "k")
-        .send()
-        .await
-        .expect(400);
     let living = "/api/v1/agents?state=idle&state=spawning&state=working&state=paused";
     assert_eq!(serving.get(living).await.expect(200).json()["total"], 0);
     let folders = std::fs::read_dir(project.data_dir().join("workspaces")).unwrap();
     assert_eq!(folders.count(), 0);
+}
+
+/// A spawn under a key.
+async fn keyed(serving: &Serving, project: &Project, path: &str, body: &Value) -> Answer {
+    let mut body = body.clone();
+    if body == Value::Null {
+        body = wanted(project);
+    }
+    let request = serving.request("POST", path).json(&body);
+    request.header("Idempotency-Key", "k").send().await
+}
+
+async fn count(serving: &Serving) -> Value {
+    let listed = serving.get("/api/v1/agents").await.expect(200).json();
+    listed["total"].clone()
+}
+
+#[tokio::test]
+async fn a_spawn_under_a_key_is_made_once_and_answered_alike_however_often_it_is_sent() {
+    let project = project();
+    let serving = Serving::on(&project).await;
+    let spawn = || keyed(&serving, &project, "/api/v1/agents", &Value::Null);
+    let answers = join_all((0..50).map(|_| spawn())).await;
+    let told: BTreeSet<(u16, String)> = answers
+        .iter()
+        .map(|answer| (answer.status, answer.body.clone()))
+        .collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(count(&serving).await, 1);
+    let (_, first) = told.first().unwrap().clone();
+    let made: Value = serde_json::from_str(&first).unwrap();
+    let stored = serving
+        .get(&format!("/api/v1/agents/{}", made["id"].as_str().unwrap()))
+        .await
+        .expect(200);
+    assert_eq!(stored.json(), made, "what was answered is what is stored");
+    serving.stop(Signal::KILL).await;
+    let serving = Serving::on(&project).await;
+    let again = keyed(&serving, &project, "/api/v1/agents", &Value::Null).await;
+    assert_eq!((again.status, again.body.as_str()), (201, first.as_str()));
+    assert_eq!(count(&serving).await, 1);
+    let mut other = wanted(&project);
+    other["name"] = json!("other");
+    let reused = keyed(&serving, &project, "/api/v1/agents", &other).await;
+    assert_eq!(reused.expect(409).json()["error"], "idempotency_key_reused");
+}
+
+#[tokio::test]
+async fn agents_of_a_batch_are_spawned_all_or_none() {
+    let project = project();
+    let serving = Serving::on(&project).await;
+    let batch = |count: Value, agent: Value| json!({ "agent": agent, "count": count });
+    let made = keyed(
+        &serving,
+        &project,
+        "/api/v1/agents/batch",
+        &batch(json!(3), wanted(&project)),
+    )
+    .await
+    .expect(201)
+    .json();
+    let names: Vec<&Value> = made["agents"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|agent| &agent["name"])
+        .collect();
+    assert_eq!(names, ["worker-1", "worker-2", "worker-3"]);
+    let mut nobody = wanted(&project);
+    nobody["provider"] = json!("nobody");
+    for wrong in [
+        batch(json!(0), wanted(&project)),
+        batch(json!(1001), wanted(&project)),
+        batch(json!("3"), wanted(&project)),
+        batch(json!(3), json!("worker")),
+        batch(json!(3), nobody),
+        json!({ "count": 3 }),
+    ] {
+        let answer = serving.post("/api/v1/agents/batch", &wrong).await;
+        assert_eq!(answer.status, 400, "{wrong} {answer:?}");
+    }
+    assert_eq!(count(&serving).await, 3);
+}
+
+#[tokio::test]
+async fn what_is_asked_of_several_agents_is_answered_for_each() {
+    let project = project();
+    let serving = Serving::on(&project).await;
+    let batch = json!({ "agent": wanted(&project), "count": 2 });
+    let made = serving
+        .post("/api/v1/agents/batch", &batch)
+        .await
+        .expect(201)
+        .json();
+    let ids: Vec<Value> = made["agents"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|agent| agent["id"].clone())
+        .collect();
+    let act = async |body: Value| {
+        let answer = serving.post("/api/v1/agents/bulk", &body).await;
+        let results = answer.expect(200).json()["results"].clone();
+        let results = results.as_array().unwrap().clone();
+        results
+            .iter()
+            .map(|result| json!([result["agent"]["state"], result["error"].is_string()]))
+            .collect::<Vec<_>>()
+    };
+    let nobody = "019ab3c4-0000-7000-8000-000000000000";
+    assert_eq!(
+        act(json!({ "action": "pause", "ids": [ids[0], nobody] })).await,
+        [json!(["paused", false]), json!([null, true])]
+    );
+    assert_eq!(
+        act(json!({ "action": "pause", "ids": ids })).await,
+        [json!(["paused", true]), json!(["paused", false])]
+    );
+    assert_eq!(
+        act(json!({ "action": "resume", "ids": [ids[0]] })).await,
+        [json!(["idle", false])]
+    );
+    let end = json!({ "action": "terminate", "all": true, "workspace": "remove" });
+    assert_eq!(
+        act(end.clone()).await,
+        vec![json!(["terminated", false]); 2]
+    );
+    assert_eq!(act(end).await, Vec::<Value>::new());
+    for wrong in [
+        json!({ "action": "fly", "ids": ids }),
+        json!({ "action": "pause" }),
+        json!({ "action": "pause", "ids": ids, "all": true }),
+        json!({ "action": "pause", "ids": ["x"] }),
+    ] {
+        serving
+            .post("/api/v1/agents/bulk", &wrong)
+            .await
+            .expect(400);
+    }
+}
+
+#[tokio::test]
+async fn a_message_to_an_agent_outside_of_runs_begins_a_run_once() {
+    let project = project();
+    let serving = Serving::on(&project).await;
+    let made = serving
+        .post("/api/v1/agents", &wanted(&project))
+        .await
+        .expect(201)
+        .json();
+    let body = json!({ "recipient_agent_ids": [made["id"]], "payload": "Write." });
+    let send = || keyed(&serving, &project, "/api/v1/messages", &body);
+    let (first, again) = (send().await.expect(201), send().await.expect(201));
+    assert_eq!(first.body, again.body);
+    let path = format!("/api/v1/messages/{}", first.json()["id"].as_str().unwrap());
+    let told = serving.get(&path).await.expect(200).json();
+    let run = format!("/api/v1/runs/{}", told["begun_run_id"].as_str().unwrap());
+    serving.until(&run, |run| run["state"] == "completed").await;
+    assert_eq!(serving.get("/api/v1/runs").await.json()["total"], 1);
+    let detail = format!("/api/v1/agents/{}/detail", made["id"].as_str().unwrap());
+    let detail = serving.get(&detail).await.expect(200).json();
+    assert_eq!(
+        json!([detail["tasks_completed"], detail["workspace"]["exists"]]),
+        json!([1, true])
+    );
+    let resend = serving.request("POST", &format!("{path}/resend"));
+    resend.send().await.expect(409);
+}
+
+#[tokio::test]
+async fn only_an_administrator_names_folders_of_the_server() {
+    let project = project();
+    let serving = Serving::on(&project).await;
+    let token = json!({ "name": "ci", "scope": "operate" });
+    let token = serving.post("/api/v1/tokens", &token).await.expect(201);
+    let secret = token.json()["secret"].as_str().unwrap().to_owned();
+    let mut body = wanted(&project);
+    body["model_name"] = json!("script.yaml");
+    body["base_dir"] = json!(project.path());
+    let spawn = |token: &str| {
+        Request::new(serving.address, "POST", "/api/v1/agents")
+            .header("Authorization", &format!("Bearer {token}"))
+            .json(&body)
+    };
+    spawn(&secret).send().await.expect(403);
+    spawn(&serving.token).send().await.expect(201);
+    body["base_dir"] = json!("here");
+    serving.post("/api/v1/agents", &body).await.expect(400);
 }

@@ -10,7 +10,7 @@ use fusion_persistence::{
 };
 use serde_json::Value;
 
-use fusion_api::run_views::{grants_view, usage};
+use crate::run_views::{grants_view, usage};
 use fusion_coordination::granted_to;
 
 /// Tasks whose usage is added up: the newest.
@@ -19,7 +19,9 @@ const NEWEST: u32 = 1_000;
 /// Members of an agent's metadata that are shown as fields of their own.
 const SHOWN: [&str; 5] = ["spec", "grants", "sandbox", "paused", "ending"];
 
-pub(super) fn summary(agent: &Agent) -> AgentSummary {
+/// An agent in a list.
+#[must_use]
+pub fn summary(agent: &Agent) -> AgentSummary {
     AgentSummary {
         id: agent.id.to_string(),
         name: agent.name.clone(),
@@ -37,7 +39,11 @@ pub(super) fn summary(agent: &Agent) -> AgentSummary {
     }
 }
 
-pub(super) async fn detail(store: &dyn Reader, agent: Agent) -> Result<AgentDetail> {
+/// All about an agent.
+///
+/// # Errors
+/// The store fails.
+pub async fn detail(store: &dyn Reader, agent: Agent) -> Result<AgentDetail> {
     let filter = TaskFilter {
         agent: Some(agent.id),
         ..TaskFilter::default()

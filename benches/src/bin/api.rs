@@ -1,0 +1,237 @@
+//! `api`: the server of fusion-kit beside a bare axum handler that answers with the same bytes, asked by
+//! the same clients in turns.
+
+#![expect(clippy::print_stdout, reason = "it prints what it measured")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "it starts the program that is measured"
+)]
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use axum::Router;
+use axum::http::header;
+use axum::routing::get;
+use clap::Parser;
+use reqwest::Client;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+/// Measures the server of fusion-kit.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The program; without it the one beside this.
+    #[arg(long)]
+    program: Option<PathBuf>,
+    /// Seconds of each measurement.
+    #[arg(long, default_value_t = 3)]
+    seconds: u64,
+    /// Clients that ask at once.
+    #[arg(long, default_value_t = 64)]
+    clients: usize,
+    /// Rounds, of which the middle one counts.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+}
+
+/// A server that is ended with this value.
+struct Server {
+    child: Child,
+    url: String,
+    token: String,
+    /// From the start of its process to the line that says where it listens.
+    ready: Duration,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+    let here = std::env::current_exe()?;
+    let folder = here.parent().context("no folder")?;
+    let program = arguments
+        .program
+        .clone()
+        .unwrap_or_else(|| folder.join("fusion-kit"));
+    let place = tempfile::tempdir()?;
+    // Once for the database, so that a start is one like all others.
+    drop(start(&program, place.path())?);
+    let server = start(&program, place.path())?;
+    println!("ready      {:>10.1} ms", server.ready.as_secs_f64() * 1e3);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    println!("idle       {:>10.1} MiB", memory(&server)?);
+    let client = Client::builder().no_proxy().build()?;
+    let agent = seed(&server, &client, place.path()).await?;
+    println!(
+        "{:<10} {:>12} {:>12} {:>7}",
+        "row", "bare axum/s", "fusion-kit/s", "ratio"
+    );
+    for (name, path) in [
+        ("GET one", format!("/api/v1/agents/{agent}")),
+        ("GET 100", "/api/v1/agents?limit=100".to_owned()),
+    ] {
+        let url = format!("{}{path}", server.url);
+        let bytes = client.get(&url).bearer_auth(&server.token).send().await?;
+        let bare = bare(bytes.text().await?).await?;
+        let (mut floor, mut ours) = (Vec::new(), Vec::new());
+        for _ in 0..arguments.rounds {
+            floor.push(rate(&arguments, &client, &bare, "").await?);
+            ours.push(rate(&arguments, &client, &url, &server.token).await?);
+        }
+        let (floor, ours) = (middle(floor), middle(ours));
+        println!(
+            "{name:<10} {floor:>12.0} {ours:>12.0} {:>7.2}",
+            ours / floor
+        );
+    }
+    let posts = durable(&arguments, &client, &server).await?;
+    println!("{:<10} {:>12} {posts:>12.0}", "POST", "");
+    println!("after all  {:>10.1} MiB", memory(&server)?);
+    Ok(())
+}
+
+fn start(program: &Path, place: &Path) -> Result<Server> {
+    let began = Instant::now();
+    let mut child = Command::new(program)
+        .args(["serve", "--json", "--port", "0"])
+        .current_dir(place)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("can't start {}", program.display()))?;
+    let stdout = child.stdout.take().context("no stdout")?;
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line)?;
+    let ready = began.elapsed();
+    let told: Value = serde_json::from_str(&line).context("it is not ready")?;
+    let text = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
+    let token = std::fs::read_to_string(text("token_file"))?
+        .trim()
+        .to_owned();
+    Ok(Server {
+        child,
+        url: text("url"),
+        token,
+        ready,
+    })
+}
+
+/// A hundred agents; gives the id of one.
+async fn seed(server: &Server, client: &Client, place: &Path) -> Result<String> {
+    let script = place.join("script.yaml");
+    std::fs::write(&script, "version: 1\nsteps:\n  task: [{ text: done }]\n")?;
+    let agent = json!({ "name": "a", "provider": "scripted", "model_name": script });
+    let url = format!("{}/api/v1/agents/batch", server.url);
+    let body = json!({ "agent": agent, "count": 100 });
+    let made = client.post(url).bearer_auth(&server.token).json(&body);
+    let made: Value = made.send().await?.error_for_status()?.json().await?;
+    let id = made["agents"][0]["id"].as_str();
+    Ok(id.context("no agent was made")?.to_owned())
+}
+
+/// A handler that does nothing but answer with these bytes.
+async fn bare(bytes: String) -> Result<String> {
+    let bytes: Arc<str> = bytes.into();
+    let answer = move || {
+        let bytes = Arc::clone(&bytes);
+        async move {
+            (
+                [(header::CONTENT_TYPE, "application/json")],
+                bytes.to_string(),
+            )
+        }
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let router = Router::new().route("/", get(answer));
+    tokio::spawn(async move { axum::serve(listener, router).await.ok() });
+    Ok(format!("http://{address}/"))
+}
+
+/// Answers a second.
+async fn rate(arguments: &Arguments, client: &Client, url: &str, token: &str) -> Result<f64> {
+    let answered = Arc::new(AtomicU64::new(0));
+    let began = Instant::now();
+    let end = began + Duration::from_secs(arguments.seconds);
+    let mut clients = JoinSet::new();
+    for _ in 0..arguments.clients {
+        let (client, url, token) = (client.clone(), url.to_owned(), token.to_owned());
+        let answered = Arc::clone(&answered);
+        clients.spawn(async move {
+            while Instant::now() < end {
+                let answer = client.get(&url).bearer_auth(&token).send().await?;
+                answer.error_for_status()?.bytes().await?;
+                answered.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok::<_, reqwest::Error>(())
+        });
+    }
+    while let Some(done) = clients.join_next().await {
+        done??;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    let answered = answered.load(Ordering::Relaxed) as f64;
+    Ok(answered / began.elapsed().as_secs_f64())
+}
+
+/// Rows a second that are on the disk when they are answered.
+async fn durable(arguments: &Arguments, client: &Client, server: &Server) -> Result<f64> {
+    let made = Arc::new(AtomicU64::new(0));
+    let began = Instant::now();
+    let end = began + Duration::from_secs(arguments.seconds);
+    let mut clients = JoinSet::new();
+    for number in 0..arguments.clients {
+        let (client, token) = (client.clone(), server.token.clone());
+        let url = format!("{}/api/v1/capabilities", server.url);
+        let made = Arc::clone(&made);
+        clients.spawn(async move {
+            let mut count = 0_u64;
+            while Instant::now() < end {
+                let body = json!({ "name": format!("c{number}-{count}") });
+                let answer = client.post(&url).bearer_auth(&token).json(&body);
+                let answer = answer.send().await?.error_for_status()?;
+                answer.bytes().await?;
+                count += 1;
+            }
+            made.fetch_add(count, Ordering::Relaxed);
+            Ok::<_, reqwest::Error>(())
+        });
+    }
+    while let Some(done) = clients.join_next().await {
+        done??;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    let made = made.load(Ordering::Relaxed) as f64;
+    Ok(made / began.elapsed().as_secs_f64())
+}
+
+fn middle(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or_default()
+}
+
+/// Resident memory in MiB.
+fn memory(server: &Server) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id()))?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1));
+    let kib: f64 = kib.context("no VmRSS")?.parse()?;
+    ensure!(kib > 0.0, "the server has ended");
+    Ok(kib / 1024.0)
+}

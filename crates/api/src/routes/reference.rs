@@ -1,0 +1,167 @@
+//! The description of the API as a page to read. It asks nothing of anybody: one page, no script, its
+//! style named by hash.
+
+use std::fmt::Write as _;
+use std::sync::OnceLock;
+
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use data_encoding::BASE64;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::problem::{Refusal, Result};
+
+const STYLE: &str = "\
+:root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}\
+body{max-width:60rem;margin:2rem auto;padding:0 1rem}\
+h2{margin-top:3rem;border-bottom:1px solid}\
+h3{font-family:ui-monospace,monospace;font-size:1rem;margin-top:2rem}\
+table{border-collapse:collapse;width:100%}\
+td,th{text-align:left;vertical-align:top;padding:.25rem .75rem .25rem 0}\
+code{font-family:ui-monospace,monospace}";
+
+/// The page and what its browser may load.
+struct Page {
+    html: String,
+    policy: HeaderValue,
+}
+
+/// The routes of the API for people.
+pub(crate) async fn reference() -> Result<Response> {
+    static PAGE: OnceLock<std::result::Result<Page, String>> = OnceLock::new();
+    let page = PAGE.get_or_init(page);
+    let page = page.as_ref().map_err(|error| Refusal::internal(error))?;
+    let headers = [
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/html; charset=utf-8"),
+        ),
+        (header::CONTENT_SECURITY_POLICY, page.policy.clone()),
+    ];
+    Ok((headers, page.html.clone()).into_response())
+}
+
+fn page() -> std::result::Result<Page, String> {
+    let described = serde_json::to_value(super::openapi()).map_err(|error| error.to_string())?;
+    let hash = BASE64.encode(&Sha256::digest(STYLE.as_bytes()));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; frame-ancestors 'none'; \
+         form-action 'none'"
+    );
+    Ok(Page {
+        html: html(&described),
+        policy: HeaderValue::from_str(&policy).map_err(|error| error.to_string())?,
+    })
+}
+
+fn html(described: &Value) -> String {
+    let mut html = format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>fusion-kit API</title>\
+         <style>{STYLE}</style><h1>fusion-kit API</h1><p>{}</p>\
+         <p>For programs: <code>/api/v1/openapi.json</code> (with a token).</p>",
+        text(&described["info"]["description"])
+    );
+    let mut section = String::new();
+    for (tag, method, path, operation) in operations(described) {
+        if tag != section {
+            let _ = write!(html, "<h2>{}</h2>", escaped(&tag));
+            section = tag;
+        }
+        let _ = write!(
+            html,
+            "<h3>{} {}</h3><p>{} {}</p>",
+            method.to_uppercase(),
+            escaped(&path),
+            text(&operation["summary"]),
+            text(&operation["description"])
+        );
+        html.push_str(&parameters(operation));
+        html.push_str(&body(described, operation));
+        html.push_str(&answers(operation));
+    }
+    html.push_str("</html>\n");
+    html
+}
+
+/// Every operation, those of a tag together.
+fn operations(described: &Value) -> Vec<(String, String, String, &Value)> {
+    let mut all = Vec::new();
+    for (path, item) in described["paths"].as_object().into_iter().flatten() {
+        for (method, operation) in item.as_object().into_iter().flatten() {
+            let tag = operation["tags"][0].as_str().unwrap_or_default();
+            all.push((tag.to_owned(), method.clone(), path.clone(), operation));
+        }
+    }
+    all.sort_by(|one, other| (&one.0, &one.2, &one.1).cmp(&(&other.0, &other.2, &other.1)));
+    all
+}
+
+fn parameters(operation: &Value) -> String {
+    let parameters = operation["parameters"].as_array();
+    let rows = parameters.into_iter().flatten().map(|parameter| {
+        format!(
+            "<tr><td><code>{}</code><td>{}<td>{}",
+            text(&parameter["name"]),
+            text(&parameter["in"]),
+            text(&parameter["description"])
+        )
+    });
+    table("Parameters", rows.collect())
+}
+
+/// The fields of the body.
+fn body(described: &Value, operation: &Value) -> String {
+    let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+    let Some(reference) = schema["$ref"].as_str() else {
+        return String::new();
+    };
+    let Some(schema) = described.pointer(reference.trim_start_matches('#')) else {
+        return String::new();
+    };
+    let required: Vec<&str> = schema["required"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let fields = schema["properties"].as_object();
+    let rows = fields.into_iter().flatten().map(|(name, field)| {
+        let needed = if required.contains(&name.as_str()) {
+            "required"
+        } else {
+            ""
+        };
+        format!(
+            "<tr><td><code>{}</code><td>{needed}<td>{}",
+            escaped(name),
+            text(&field["description"])
+        )
+    });
+    table("Body", rows.collect())
+}
+
+fn answers(operation: &Value) -> String {
+    let answers = operation["responses"].as_object();
+    let rows = answers.into_iter().flatten().map(|(status, answer)| {
+        let told = text(&answer["description"]);
+        format!("<tr><td><code>{}</code><td>{told}", escaped(status))
+    });
+    table("Answers", rows.collect())
+}
+
+fn table(title: &str, rows: Vec<String>) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    format!("<table><caption>{title}</caption>{}</table>", rows.join(""))
+}
+
+fn text(value: &Value) -> String {
+    escaped(value.as_str().unwrap_or_default())
+}
+
+fn escaped(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;");
+    text.replace('>', "&gt;").replace('"', "&quot;")
+}

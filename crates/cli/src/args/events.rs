@@ -1,0 +1,123 @@
+//! The arguments of `events` and `export`.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum, value_parser};
+
+use super::message::duration;
+
+/// `events`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(
+    disable_help_subcommand = true,
+    after_long_help = "\
+Examples:
+  fusion-kit events tail --follow
+  fusion-kit events tail --type 'task.*' --severity warning+"
+)]
+pub struct EventsArgs {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub command: EventsCommand,
+}
+
+/// Looking at the event log.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum EventsCommand {
+    /// Show the newest events, and with --follow those to come.
+    Tail(EventsTailArgs),
+}
+
+/// `events tail`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+With --json each event is one JSON object on a line of its own.
+
+Examples:
+  fusion-kit events tail --limit 100
+  fusion-kit events tail --follow --agent writer --json | jq -r .message")]
+pub struct EventsTailArgs {
+    /// Which.
+    #[command(flatten)]
+    pub filter: EventFilterArgs,
+    /// Begin with this many that have happened already.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = value_parser!(u32).range(0..=10_000))]
+    pub limit: u32,
+    /// Go on with those that happen from now on, until it is stopped.
+    #[arg(short, long)]
+    pub follow: bool,
+}
+
+/// Which events.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct EventFilterArgs {
+    /// Only of this type, `task.*` for all that begin so; may be repeated.
+    #[arg(long = "type", value_name = "TYPE", value_delimiter = ',')]
+    pub types: Vec<String>,
+    /// Only of this severity, `warning+` for that one and all above it.
+    #[arg(long, value_name = "SEVERITY", value_delimiter = ',')]
+    pub severity: Vec<String>,
+    /// Only about this agent: its name, or its id or the unique beginning of one.
+    #[arg(long, value_name = "AGENT")]
+    pub agent: Option<String>,
+    /// Only of this run: its id or the unique beginning of one.
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<String>,
+    /// Only those within this time, such as 90s, 10m, 2h or 3d.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub since: Option<Duration>,
+    /// Only those whose message has each of these words.
+    #[arg(long, value_name = "WORDS")]
+    pub text: Option<String>,
+    /// Only those after this place in the log.
+    #[arg(long, value_name = "SEQ")]
+    pub after: Option<u64>,
+}
+
+/// `export`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(
+    disable_help_subcommand = true,
+    after_long_help = "\
+Examples:
+  fusion-kit export events --format csv > events.csv"
+)]
+pub struct ExportArgs {
+    /// What to write.
+    #[command(subcommand)]
+    pub command: ExportCommand,
+}
+
+/// Writing what is stored for other programs.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum ExportCommand {
+    /// Write the event log, in its order.
+    Events(ExportEventsArgs),
+}
+
+/// `export events`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+What was exported up to a place is gone on with by --after and that place.
+
+Examples:
+  fusion-kit export events > events.jsonl
+  fusion-kit export events --format csv --type 'task.*' --since 1d")]
+pub struct ExportEventsArgs {
+    /// Which.
+    #[command(flatten)]
+    pub filter: EventFilterArgs,
+    /// The form of the lines.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub format: ExportFormat,
+}
+
+/// The form of exported lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ExportFormat {
+    /// One JSON object on each line.
+    #[default]
+    Jsonl,
+    /// Comma-separated values under a line of names (RFC 4180).
+    Csv,
+}

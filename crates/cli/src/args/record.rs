@@ -1,0 +1,208 @@
+//! The arguments of `project`, `capability` and `token`.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum, value_parser};
+
+use super::message::duration;
+
+/// `project`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(
+    disable_help_subcommand = true,
+    after_long_help = "\
+A project groups agents and workflows, and may name the provider of agents that name none.
+
+Examples:
+  fusion-kit project create shop --provider openrouter
+  fusion-kit project list"
+)]
+pub struct ProjectArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ProjectCommand,
+}
+
+/// Looking after projects.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum ProjectCommand {
+    /// Make a project.
+    Create(ProjectCreateArgs),
+    /// List the projects, the newest first.
+    #[command(after_long_help = "\
+Examples:
+  fusion-kit project list -o name")]
+    List(RecordListArgs),
+    /// Show a project.
+    #[command(after_long_help = "\
+Examples:
+  fusion-kit project get shop -o yaml")]
+    Get(RecordName),
+    /// Take a project away that nothing refers to.
+    #[command(after_long_help = "\
+Examples:
+  fusion-kit project delete shop")]
+    Delete(RecordName),
+}
+
+/// `project create`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+Examples:
+  fusion-kit project create shop
+  fusion-kit project create shop --description web --provider openrouter")]
+pub struct ProjectCreateArgs {
+    /// Its unique name.
+    pub name: String,
+    /// What it is for.
+    #[arg(long, value_name = "TEXT")]
+    pub description: Option<String>,
+    /// The stored provider of agents that name none.
+    #[arg(long, value_name = "NAME")]
+    pub provider: Option<String>,
+}
+
+/// `capability`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(
+    disable_help_subcommand = true,
+    after_long_help = "\
+The registry of what agents can do. While it has entries, agents and steps may name no others.
+
+Examples:
+  fusion-kit capability create review --description reads-code
+  fusion-kit capability list"
+)]
+pub struct CapabilityArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: CapabilityCommand,
+}
+
+/// Looking after the registry of capabilities.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum CapabilityCommand {
+    /// Make a capability.
+    Create(CapabilityCreateArgs),
+    /// List the capabilities, the newest first.
+    #[command(after_long_help = "\
+Examples:
+  fusion-kit capability list -o name")]
+    List(RecordListArgs),
+    /// Show a capability.
+    #[command(after_long_help = "\
+Examples:
+  fusion-kit capability get review --json")]
+    Get(RecordName),
+    /// Take a capability out of the registry.
+    #[command(after_long_help = "\
+Examples:
+  fusion-kit capability delete review")]
+    Delete(RecordName),
+}
+
+/// `capability create`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+Examples:
+  fusion-kit capability create review --category quality")]
+pub struct CapabilityCreateArgs {
+    /// The unique name that agents and steps use.
+    pub name: String,
+    /// What an agent with it can do.
+    #[arg(long, value_name = "TEXT")]
+    pub description: Option<String>,
+    /// Groups entries for people.
+    #[arg(long, value_name = "NAME")]
+    pub category: Option<String>,
+}
+
+/// `token`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(
+    disable_help_subcommand = true,
+    after_long_help = "\
+Who asks a server shows a token. Its scope says what it may: read looks, operate starts and changes
+work, admin also looks after providers and tokens.
+
+Examples:
+  fusion-kit token create ci --scope operate --expires 30d
+  fusion-kit token list"
+)]
+pub struct TokenArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: TokenCommand,
+}
+
+/// Looking after the tokens of the API.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token and print it: this once, since only its hash is kept.
+    Create(TokenCreateArgs),
+    /// List the tokens, the newest first, without what they are.
+    #[command(after_long_help = "\
+Examples:
+  fusion-kit token list")]
+    List(RecordListArgs),
+    /// Take a token away for good.
+    #[command(after_long_help = "\
+Examples:
+  fusion-kit token revoke ci")]
+    Revoke(RecordName),
+}
+
+/// `token create`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+Examples:
+  fusion-kit token create ci --scope operate
+  FUSION_TOKEN=$(fusion-kit token create me --scope admin --json | jq -r .secret)")]
+pub struct TokenCreateArgs {
+    /// What it is for; unique.
+    pub name: String,
+    /// What it may.
+    #[arg(long, value_name = "SCOPE", value_enum)]
+    pub scope: ScopeName,
+    /// After this time it is refused, such as 12h or 30d.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub expires: Option<Duration>,
+}
+
+/// What a token may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ScopeName {
+    /// Look.
+    Read,
+    /// Start and change work.
+    Operate,
+    /// Look after providers and tokens.
+    Admin,
+}
+
+impl ScopeName {
+    /// Its name, as it is stored and shown.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Operate => "operate",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// How many are listed.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct RecordListArgs {
+    /// At most this many.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = value_parser!(u32).range(1..=10_000))]
+    pub limit: u32,
+}
+
+/// Which one.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct RecordName {
+    /// Its name or its id.
+    pub name: String,
+}

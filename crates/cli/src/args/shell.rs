@@ -1,0 +1,76 @@
+//! The arguments of `config`, `completions` and `man`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+/// `config`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(
+    disable_help_subcommand = true,
+    after_long_help = "\
+Examples:
+  fusion-kit config show --origin"
+)]
+pub struct ConfigArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+/// Looking at the settings.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum ConfigCommand {
+    /// Show the settings that are in force; secrets are masked.
+    Show(ConfigShowArgs),
+}
+
+/// `config show`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+Examples:
+  fusion-kit config show
+  fusion-kit config show --origin
+  fusion-kit config show --all --json | jq '.settings[] | select(.origin == \"file\")'")]
+pub struct ConfigShowArgs {
+    /// Also where each value comes from: a flag, the environment or .env.
+    #[arg(long)]
+    pub origin: bool,
+    /// Also those that are not set.
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// `completions`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+Examples:
+  fusion-kit completions bash > ~/.local/share/bash-completion/completions/fusion-kit
+  fusion-kit completions zsh > ~/.zfunc/_fusion-kit
+  fusion-kit completions fish > ~/.config/fish/completions/fusion-kit.fish")]
+pub struct CompletionsArgs {
+    /// The shell that is to complete commands.
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// A shell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// Bash.
+    Bash,
+    /// Zsh.
+    Zsh,
+    /// Fish.
+    Fish,
+}
+
+/// `man`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+Examples:
+  fusion-kit man ~/.local/share/man/man1")]
+pub struct ManArgs {
+    /// The folder to write a page into for each command; made if it is not there.
+    pub dir: PathBuf,
+}

@@ -1,0 +1,59 @@
+//! The port behind `events` and `export events`.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fusion_api_types::{Problem, api};
+
+/// Which events are meant, as it was typed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventQuery {
+    /// Types; `task.*` is all that begin so.
+    pub types: Vec<String>,
+    /// Severities; `warning+` is that one and all above it.
+    pub severities: Vec<String>,
+    /// Name, id or unique prefix of the agent.
+    pub agent: Option<String>,
+    /// Id or unique prefix of the run.
+    pub run: Option<String>,
+    /// Happened within this time.
+    pub since: Option<Duration>,
+    /// Words of the message.
+    pub text: Option<String>,
+    /// Only those after this place in the log.
+    pub after: Option<u64>,
+}
+
+/// Takes events one by one; says whether anybody wants more.
+pub trait EventSink: Send {
+    /// The next one.
+    ///
+    /// # Errors
+    /// It can't be shown.
+    fn event(&mut self, event: &api::Event) -> Result<ControlFlow<()>, Problem>;
+}
+
+/// Looks at the event log. An agent or run that does not exist is answered with the way to find one.
+#[async_trait]
+pub trait Events {
+    /// The newest `limit` events in the order of the log; with `follow` also those that come, until
+    /// `sink` wants no more.
+    ///
+    /// # Errors
+    /// The log can't be read, or what is asked is wrong.
+    async fn tail_events(
+        &self,
+        query: &EventQuery,
+        limit: u32,
+        follow: bool,
+        sink: &mut dyn EventSink,
+    ) -> Result<(), Problem>;
+
+    /// Every event that is there, in the order of the log.
+    ///
+    /// # Errors
+    /// As [`tail_events`](Self::tail_events); a place whose events have been deleted by age is one.
+    async fn all_events(&self, query: &EventQuery, sink: &mut dyn EventSink)
+    -> Result<(), Problem>;
+}

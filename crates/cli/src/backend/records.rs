@@ -1,0 +1,87 @@
+//! The port behind `project`, `capability` and `token`.
+
+use async_trait::async_trait;
+use fusion_api_types::{Problem, api};
+
+/// A project to be made, as it was typed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewProject {
+    /// Its unique name.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// Name of the stored provider of agents that name none.
+    pub provider: Option<String>,
+}
+
+/// Looks after what people keep. A record is named by its name or its id; one that does not exist is
+/// answered with the nearest.
+#[async_trait]
+pub trait Records {
+    /// Makes a project.
+    ///
+    /// # Errors
+    /// The name is taken or can't be used, or there is no such provider.
+    async fn create_project(&self, new: &NewProject) -> Result<api::Project, Problem>;
+
+    /// Projects, the newest first.
+    ///
+    /// # Errors
+    /// The data directory can't be read.
+    async fn list_projects(&self, limit: u32) -> Result<Vec<api::Project>, Problem>;
+
+    /// One project.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    async fn show_project(&self, name: &str) -> Result<api::Project, Problem>;
+
+    /// Takes a project away.
+    ///
+    /// # Errors
+    /// There is none of this name, or something refers to it.
+    async fn delete_project(&self, name: &str) -> Result<api::Project, Problem>;
+
+    /// Makes a capability.
+    ///
+    /// # Errors
+    /// The name is taken or can't be used.
+    async fn create_capability(&self, new: &api::NewCapability)
+    -> Result<api::Capability, Problem>;
+
+    /// Capabilities, the newest first.
+    ///
+    /// # Errors
+    /// The data directory can't be read.
+    async fn list_capabilities(&self, limit: u32) -> Result<Vec<api::Capability>, Problem>;
+
+    /// One capability.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    async fn show_capability(&self, name: &str) -> Result<api::Capability, Problem>;
+
+    /// Takes a capability out of the registry.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    async fn delete_capability(&self, name: &str) -> Result<api::Capability, Problem>;
+
+    /// Makes a token of the API; it is in the answer and nowhere else.
+    ///
+    /// # Errors
+    /// The name is taken or can't be used, or the time has passed.
+    async fn create_token(&self, new: &api::NewToken) -> Result<api::TokenMade, Problem>;
+
+    /// Tokens, the newest first, without what they are.
+    ///
+    /// # Errors
+    /// The data directory can't be read.
+    async fn list_tokens(&self, limit: u32) -> Result<Vec<api::Token>, Problem>;
+
+    /// Takes a token away for good.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    async fn revoke_token(&self, name: &str) -> Result<api::Token, Problem>;
+}

@@ -1,0 +1,152 @@
+//! `project`, `capability` and `token`: what people keep.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use fusion_api_types::{Problem, ProblemKind, api};
+use serde::Serialize;
+use serde_json::json;
+
+use super::db::answer;
+use crate::args::{CapabilityCommand, ProjectCommand, TokenCommand, TokenCreateArgs};
+use crate::backend::{Backend, NewProject};
+use crate::exit::Exit;
+use crate::report::record as report;
+use crate::session::Session;
+
+/// Every command below `project`.
+pub(crate) async fn project(
+    command: &ProjectCommand,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    match command {
+        ProjectCommand::Create(create) => {
+            let new = NewProject {
+                name: create.name.clone(),
+                description: create.description.clone().unwrap_or_default(),
+                provider: create.provider.clone(),
+            };
+            let made = backend.create_project(&new).await?;
+            answer(
+                &made,
+                |made, _| report::made("project", &made.name),
+                session,
+            )
+        }
+        ProjectCommand::List(list) => {
+            let rows = backend.list_projects(list.limit).await?;
+            let make = "project create NAME";
+            self::list("projects", &rows, report::projects, make, session)
+        }
+        ProjectCommand::Get(which) => {
+            let shown = backend.show_project(&which.name).await?;
+            answer(&shown, report::project, session)
+        }
+        ProjectCommand::Delete(which) => {
+            let gone = backend.delete_project(&which.name).await?;
+            answer(
+                &gone,
+                |gone, _| report::gone("project", &gone.name),
+                session,
+            )
+        }
+    }
+}
+
+/// Every command below `capability`.
+pub(crate) async fn capability(
+    command: &CapabilityCommand,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    match command {
+        CapabilityCommand::Create(create) => {
+            let new = api::NewCapability {
+                name: create.name.clone(),
+                description: create.description.clone().unwrap_or_default(),
+                category: create.category.clone().unwrap_or_default(),
+                metadata: None,
+            };
+            let made = backend.create_capability(&new).await?;
+            answer(
+                &made,
+                |made, _| report::made("capability", &made.name),
+                session,
+            )
+        }
+        CapabilityCommand::List(list) => {
+            let rows = backend.list_capabilities(list.limit).await?;
+            let make = "capability create NAME";
+            self::list("capabilities", &rows, report::capabilities, make, session)
+        }
+        CapabilityCommand::Get(which) => {
+            let shown = backend.show_capability(&which.name).await?;
+            answer(&shown, report::capability, session)
+        }
+        CapabilityCommand::Delete(which) => {
+            let gone = backend.delete_capability(&which.name).await?;
+            answer(
+                &gone,
+                |gone, _| report::gone("capability", &gone.name),
+                session,
+            )
+        }
+    }
+}
+
+/// Every command below `token`.
+pub(crate) async fn token(
+    command: &TokenCommand,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    match command {
+        TokenCommand::Create(create) => {
+            let made = backend.create_token(&new_token(create, session)?).await?;
+            answer(&made, report::token_made, session)
+        }
+        TokenCommand::List(list) => {
+            let rows = backend.list_tokens(list.limit).await?;
+            let make = "token create NAME --scope read";
+            self::list("tokens", &rows, report::tokens, make, session)
+        }
+        TokenCommand::Revoke(which) => {
+            let gone = backend.revoke_token(&which.name).await?;
+            answer(&gone, |gone, _| report::gone("token", &gone.name), session)
+        }
+    }
+}
+
+fn new_token(create: &TokenCreateArgs, session: &Session<'_>) -> Result<api::NewToken, Problem> {
+    let now: DateTime<Utc> = (session.terminal.now)().to_utc();
+    let end = |time| now.checked_add_signed(TimeDelta::from_std(time).ok()?);
+    let expires_at = match create.expires {
+        Some(time) => Some(end(time).ok_or_else(|| {
+            Problem::new(ProblemKind::InvalidInput, "that is after the end of time")
+        })?),
+        None => None,
+    };
+    Ok(api::NewToken {
+        name: create.name.clone(),
+        scope: create.scope.as_str().to_owned(),
+        expires_at,
+    })
+}
+
+/// Prints a list under its name; `make` is the command for the first of it.
+fn list<T: Serialize>(
+    name: &str,
+    rows: &[T],
+    table: impl Fn(&[T], &Session<'_>) -> String,
+    make: &str,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    if session.is_machine() {
+        session.print_rows(&json!({ name: rows }), rows)?;
+    } else if rows.is_empty() {
+        let make = session.command(make);
+        session.tell(&format!("no {name} yet; make one with: {make}\n"));
+    } else {
+        session.print(&table(rows, session))?;
+    }
+    Ok(Exit::Done)
+}

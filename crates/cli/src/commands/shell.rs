@@ -1,0 +1,70 @@
+//! `config show`, `health`, `completions` and `man`.
+
+use std::path::Path;
+
+use clap::CommandFactory;
+use clap_complete::Shell as Completed;
+use fusion_api_types::{Problem, ProblemKind, SettingList};
+
+use super::db::answer;
+use crate::args::{Cli, ConfigShowArgs, Shell};
+use crate::backend::Backend;
+use crate::exit::Exit;
+use crate::report::record as report;
+use crate::session::Session;
+
+/// The name of the program.
+const NAME: &str = "fusion-kit";
+
+/// `config show`.
+pub(crate) fn config(
+    show: &ConfigShowArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let mut settings = backend.settings();
+    settings.retain(|setting| show.all || setting.value.is_some());
+    if session.is_machine() {
+        let list = SettingList { settings };
+        session.print_rows(&list, &list.settings)?;
+    } else {
+        session.print(&report::settings(&settings, show.origin))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// `health`.
+pub(crate) async fn health(backend: &dyn Backend, session: &Session<'_>) -> Result<Exit, Problem> {
+    let health = backend.health().await?;
+    answer(&health, report::health, session)?;
+    Ok(if health.status == "healthy" {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
+}
+
+/// `completions`.
+pub(crate) fn completions(shell: Shell, session: &Session<'_>) -> Result<Exit, Problem> {
+    let shell = match shell {
+        Shell::Bash => Completed::Bash,
+        Shell::Zsh => Completed::Zsh,
+        Shell::Fish => Completed::Fish,
+    };
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), NAME, &mut script);
+    session.print(&String::from_utf8_lossy(&script))?;
+    Ok(Exit::Done)
+}
+
+/// `man`.
+pub(crate) fn man(dir: &Path, session: &Session<'_>) -> Result<Exit, Problem> {
+    let written =
+        std::fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(Cli::command(), dir));
+    written.map_err(|error| {
+        let text = format!("the manual can't be written to {}: {error}", dir.display());
+        Problem::new(ProblemKind::Unavailable, text)
+    })?;
+    session.tell(&format!("wrote the manual to {}\n", dir.display()));
+    Ok(Exit::Done)
+}

@@ -1,0 +1,153 @@
+//! Projects, capabilities, tokens and settings as text for a person.
+
+use chrono::{DateTime, Utc};
+use fusion_api_types::{SettingView, api};
+
+use super::local;
+use crate::session::Session;
+use crate::table::{Align, Table};
+use crate::text::clean_line;
+
+/// That something was made.
+pub(crate) fn made(kind: &str, name: &str) -> String {
+    format!("made the {kind} {}\n", clean_line(name))
+}
+
+/// That something was taken away.
+pub(crate) fn gone(kind: &str, name: &str) -> String {
+    format!("took the {kind} {} away\n", clean_line(name))
+}
+
+/// A table of projects.
+pub(crate) fn projects(projects: &[api::Project], session: &Session<'_>) -> String {
+    let mut table = Table::new(&[
+        ("PROJECT", Align::Whole),
+        ("NAME", Align::Left),
+        ("MADE", Align::Left),
+        ("DESCRIPTION", Align::Left),
+    ])
+    .wide(session.is_wide());
+    for project in projects {
+        table.row([
+            clean_line(&project.id),
+            clean_line(&project.name),
+            local(project.created_at, session),
+            clean_line(&project.description),
+        ]);
+    }
+    table.render()
+}
+
+/// One project.
+pub(crate) fn project(project: &api::Project, session: &Session<'_>) -> String {
+    fields(&[
+        ("project", Some(&project.id)),
+        ("name", Some(&project.name)),
+        ("about", Some(&project.description)),
+        ("provider", project.default_provider_id.as_ref()),
+        ("made", Some(&local(project.created_at, session))),
+    ])
+}
+
+/// A table of capabilities.
+pub(crate) fn capabilities(capabilities: &[api::Capability], session: &Session<'_>) -> String {
+    let mut table = Table::new(&[
+        ("CAPABILITY", Align::Left),
+        ("CATEGORY", Align::Left),
+        ("DESCRIPTION", Align::Left),
+    ])
+    .wide(session.is_wide());
+    for capability in capabilities {
+        table.row([
+            clean_line(&capability.name),
+            clean_line(&capability.category),
+            clean_line(&capability.description),
+        ]);
+    }
+    table.render()
+}
+
+/// One capability.
+pub(crate) fn capability(capability: &api::Capability, session: &Session<'_>) -> String {
+    fields(&[
+        ("name", Some(&capability.name)),
+        ("id", Some(&capability.id)),
+        ("category", Some(&capability.category)),
+        ("about", Some(&capability.description)),
+        ("made", Some(&local(capability.created_at, session))),
+    ])
+}
+
+/// A table of tokens.
+pub(crate) fn tokens(tokens: &[api::Token], session: &Session<'_>) -> String {
+    let at = |time: Option<DateTime<Utc>>| {
+        time.map_or_else(|| "-".to_owned(), |time| local(time, session))
+    };
+    let mut table = Table::new(&[
+        ("TOKEN", Align::Whole),
+        ("NAME", Align::Left),
+        ("SCOPE", Align::Left),
+        ("MADE", Align::Left),
+        ("EXPIRES", Align::Left),
+        ("TAKEN AWAY", Align::Left),
+    ])
+    .wide(session.is_wide());
+    for token in tokens {
+        table.row([
+            clean_line(&token.id),
+            clean_line(&token.name),
+            clean_line(&token.scope),
+            local(token.created_at, session),
+            at(token.expires_at),
+            at(token.revoked_at),
+        ]);
+    }
+    table.render()
+}
+
+/// A token that was made: itself on a line of its own.
+pub(crate) fn token_made(made: &api::TokenMade, session: &Session<'_>) -> String {
+    session.tell("it is shown this once: keep it where nobody else reads it\n");
+    format!("{}\n", clean_line(&made.secret))
+}
+
+/// A table of settings.
+pub(crate) fn settings(settings: &[SettingView], with_origin: bool) -> String {
+    let mut table = if with_origin {
+        Table::new(&[
+            ("SETTING", Align::Whole),
+            ("VALUE", Align::Whole),
+            ("FROM", Align::Left),
+        ])
+    } else {
+        Table::new(&[("SETTING", Align::Whole), ("VALUE", Align::Whole)])
+    };
+    for setting in settings {
+        let name = clean_line(&setting.name);
+        let value = clean_line(setting.value.as_deref().unwrap_or("-"));
+        if with_origin {
+            table.row([name, value, clean_line(&setting.origin)]);
+        } else {
+            table.row([name, value]);
+        }
+    }
+    table.render()
+}
+
+/// How a server is.
+pub(crate) fn health(health: &api::Health, _: &Session<'_>) -> String {
+    fields(&[
+        ("server", Some(&health.status)),
+        ("database", Some(&health.database)),
+        ("bus", Some(&health.bus)),
+        ("version", Some(&health.version)),
+    ])
+}
+
+fn fields(fields: &[(&str, Option<&String>)]) -> String {
+    let told = fields.iter().filter_map(|(name, value)| {
+        let value = clean_line((*value)?);
+        (!value.is_empty()).then(|| format!("{name:8} {value}\n"))
+    });
+    told.collect()
+}

@@ -1,0 +1,242 @@
+//! What the commands about records, events and the program itself ask for and print.
+
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::support::{Fake, fusion_kit};
+
+const ID: &str = "019ab3c4-0000-7000-8000-000000000001";
+
+fn answering(report: Value) -> Fake {
+    Fake {
+        report,
+        ..Fake::default()
+    }
+}
+
+fn project() -> Value {
+    json!({
+        "id": ID, "name": "shop", "description": "the web\u{1b}[31m shop", "message_queue_config": {},
+        "default_provider_id": null, "created_at": "2026-11-23T12:00:00Z",
+        "updated_at": "2026-11-23T12:00:00Z", "metadata": {},
+    })
+}
+
+fn capability() -> Value {
+    json!({
+        "id": ID, "name": "review", "description": "reads code", "category": "quality",
+        "metadata": {}, "created_at": "2026-11-23T12:00:00Z",
+    })
+}
+
+fn token() -> Value {
+    json!({
+        "id": ID, "name": "ci", "scope": "operate", "created_at": "2026-11-23T12:00:00Z",
+        "expires_at": null, "revoked_at": null, "secret": "fk_canary",
+    })
+}
+
+fn event(seq: u64) -> Value {
+    json!({
+        "seq": seq, "id": ID, "timestamp": "2026-11-23T12:00:00Z", "event_type": "task.completed",
+        "severity": "info", "source_agent_id": null, "source_component": "engine", "run_id": ID,
+        "data": { "n": 1 }, "message": "done, at last", "message_queue_topic": null,
+    })
+}
+
+#[tokio::test]
+async fn records_are_asked_for_as_they_were_typed() {
+    for (line, answer, wanted) in [
+        (
+            "project create shop --description web --provider p",
+            project(),
+            "NewProject { name: \"shop\", description: \"web\", provider: Some(\"p\") }",
+        ),
+        ("project list --limit 7", json!([]), "projects 7"),
+        ("project get shop", project(), "project shop"),
+        ("project delete shop", project(), "delete project shop"),
+        (
+            "capability create review --category quality",
+            capability(),
+            r#"{"category":"quality","description":"","metadata":null,"name":"review"}"#,
+        ),
+        ("capability list", json!([]), "capabilities 100"),
+        ("capability get review", capability(), "capability review"),
+        (
+            "capability delete review",
+            capability(),
+            "delete capability review",
+        ),
+        (
+            "token create ci --scope operate",
+            token(),
+            r#"{"expires_at":null,"name":"ci","scope":"operate"}"#,
+        ),
+        ("token list", json!([]), "tokens 100"),
+        ("token revoke ci", token(), "revoke ci"),
+        (
+            "health",
+            json!({ "status": "healthy", "database": "connected", "bus": "connected", "version": "1" }),
+            "health",
+        ),
+    ] {
+        let backend = answering(answer);
+        let said = fusion_kit(line, &backend).await;
+        assert_eq!(said.code, 0, "{line}: {}", said.err);
+        assert_eq!(*backend.asked.lock().unwrap(), [wanted], "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_is_printed_in_each_form() {
+    let backend = answering(json!([project()]));
+    let out = async |form: &str| {
+        let said = fusion_kit(&format!("project list -o {form}"), &backend).await;
+        assert_eq!(said.code, 0, "{}", said.err);
+        said.out
+    };
+    let table = out("table").await;
+    assert!(
+        table.contains("shop") && !table.contains('\u{1b}'),
+        "{table}"
+    );
+    let json: Value = serde_json::from_str(&out("json").await).unwrap();
+    assert_eq!(json, json!({ "projects": [project()] }));
+    let lines = out("jsonl").await;
+    assert_eq!(serde_json::from_str::<Value>(&lines).unwrap(), project());
+    let yaml = out("yaml").await;
+    assert!(yaml.starts_with("---\nprojects:\n"), "{yaml}");
+    assert_eq!(out("name").await, format!("{ID}\n"));
+    let both = fusion_kit("project list -o yaml --json", &backend).await;
+    assert_eq!(both.code, 2);
+}
+
+#[tokio::test]
+async fn a_wide_table_cuts_nothing() {
+    let mut long = project();
+    long["description"] = json!("d".repeat(60));
+    let backend = answering(json!([long]));
+    let cut = fusion_kit("project list", &backend).await.out;
+    let wide = fusion_kit("project list -o wide", &backend).await.out;
+    let whole = "d".repeat(60);
+    assert_eq!([cut.contains(&whole), wide.contains(&whole)], [false, true]);
+}
+
+#[tokio::test]
+async fn a_token_is_printed_alone_and_a_list_of_tokens_holds_none() {
+    let backend = answering(token());
+    let said = fusion_kit("token create ci --scope operate", &backend).await;
+    assert_eq!(said.out, "fk_canary\n");
+    let backend = answering(json!([token()]));
+    for form in ["table", "json", "yaml"] {
+        let said = fusion_kit(&format!("token list -o {form}"), &backend).await;
+        assert!(said.out.contains("ci") && !said.out.contains("canary"));
+    }
+}
+
+#[tokio::test]
+async fn events_are_told_in_lines_for_people_and_for_programs() {
+    let backend = answering(json!([event(1), event(2)]));
+    let said = fusion_kit("events tail", &backend).await;
+    assert_eq!(said.out.lines().count(), 2);
+    assert!(
+        said.out.contains("task.completed  done, at last"),
+        "{}",
+        said.out
+    );
+    let line = "export events --type task.* --severity warning+ --after 7";
+    let said = fusion_kit(line, &backend).await;
+    let lines: Vec<Value> = said
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines, [event(1), event(2)]);
+    let asked = backend.asked.lock().unwrap().pop().unwrap();
+    let wanted = "EventQuery { types: [\"task.*\"], severities: [\"warning+\"], agent: None, \
+                  run: None, since: None, text: None, after: Some(7) } 0 false";
+    assert_eq!(asked, wanted);
+    let csv = fusion_kit("export events --format csv", &backend).await.out;
+    let rows: Vec<&str> = csv.split("\r\n").collect();
+    assert_eq!(
+        rows[..2],
+        [
+            "seq,timestamp,event_type,severity,source_agent_id,source_component,run_id,message,data",
+            "1,2026-11-23T12:00:00.000000Z,task.completed,info,,engine,\
+             019ab3c4-0000-7000-8000-000000000001,\"done, at last\",\"{\"\"n\"\":1}\"",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn settings_are_told_with_where_they_come_from() {
+    let settings = json!([
+        { "name": "API_PORT", "value": "8080", "origin": "file" },
+        { "name": "FUSION_TOKEN", "value": "(set)", "origin": "environment" },
+        { "name": "REDIS_URL", "value": null, "origin": "default" },
+    ]);
+    let backend = answering(settings);
+    let said = fusion_kit("config show --origin", &backend).await;
+    assert_eq!(
+        said.out,
+        "SETTING       VALUE  FROM\nAPI_PORT      8080   file\nFUSION_TOKEN  (set)  environment\n"
+    );
+    let all = fusion_kit("config show --all --json", &backend).await;
+    let all: Value = serde_json::from_str(&all.out).unwrap();
+    assert_eq!(all["settings"].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn only_what_looks_can_be_watched_and_a_failing_look_ends_it() {
+    let backend = answering(json!([]));
+    let refused = fusion_kit("token revoke ci --watch", &backend).await;
+    assert_eq!(refused.code, 2, "{}", refused.err);
+    assert!(backend.asked.lock().unwrap().is_empty());
+    let failing = Fake::refusing(crate::support::problem("it is away"));
+    let ended = fusion_kit("agent list --watch", &failing).await;
+    assert_eq!((ended.code, ended.err.as_str()), (1, "error: it is away\n"));
+}
+
+/// Whether a shell reads a script; `None` where there is no such shell.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the shells themselves say whether a script is one of theirs"
+)]
+fn parses(shell: &str, script: &str) -> Option<bool> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), script).unwrap();
+    let status = Command::new(shell)
+        .arg("-n")
+        .arg(file.path())
+        .stdin(Stdio::null())
+        .status()
+        .ok()?;
+    Some(status.success())
+}
+
+#[tokio::test]
+async fn completions_are_scripts_of_their_shells() {
+    for shell in ["bash", "zsh", "fish"] {
+        let said = fusion_kit(&format!("completions {shell}"), &Fake::default()).await;
+        assert_eq!(said.code, 0);
+        assert!(said.out.contains("terminate"), "{shell}");
+        match parses(shell, &said.out) {
+            Some(parses) => assert!(parses, "{shell}"),
+            None => eprintln!("left out: there is no {shell}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_manual_has_a_page_for_each_command() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = format!("man {}", dir.path().display());
+    assert_eq!(fusion_kit(&line, &Fake::default()).await.code, 0);
+    let has = |page: &str| dir.path().join(page).exists();
+    assert!(has("fusion-kit.1"));
+    for command in fusion_cli::command_lines() {
+        let page = format!("fusion-kit-{}.1", command.replace(' ', "-"));
+        assert!(has(&page), "{page}");
+    }
+}

@@ -1,0 +1,103 @@
+//! What the fake backend says of records, events, settings and the server.
+
+use async_trait::async_trait;
+use fusion_api_types::{Problem, SettingView, api};
+use fusion_cli::{About, EventQuery, EventSink, Events, NewProject, Records};
+use serde_json::{Value, json};
+
+use super::Fake;
+
+impl Fake {
+    fn rows<T: serde::de::DeserializeOwned>(&self, question: String) -> Result<Vec<T>, Problem> {
+        self.report(question)
+    }
+}
+
+#[async_trait]
+impl Records for Fake {
+    async fn create_project(&self, new: &NewProject) -> Result<api::Project, Problem> {
+        self.report(format!("{new:?}"))
+    }
+
+    async fn list_projects(&self, limit: u32) -> Result<Vec<api::Project>, Problem> {
+        self.rows(format!("projects {limit}"))
+    }
+
+    async fn show_project(&self, name: &str) -> Result<api::Project, Problem> {
+        self.report(format!("project {name}"))
+    }
+
+    async fn delete_project(&self, name: &str) -> Result<api::Project, Problem> {
+        self.report(format!("delete project {name}"))
+    }
+
+    async fn create_capability(
+        &self,
+        new: &api::NewCapability,
+    ) -> Result<api::Capability, Problem> {
+        self.report(json!(new).to_string())
+    }
+
+    async fn list_capabilities(&self, limit: u32) -> Result<Vec<api::Capability>, Problem> {
+        self.rows(format!("capabilities {limit}"))
+    }
+
+    async fn show_capability(&self, name: &str) -> Result<api::Capability, Problem> {
+        self.report(format!("capability {name}"))
+    }
+
+    async fn delete_capability(&self, name: &str) -> Result<api::Capability, Problem> {
+        self.report(format!("delete capability {name}"))
+    }
+
+    async fn create_token(&self, new: &api::NewToken) -> Result<api::TokenMade, Problem> {
+        self.report(json!(new).to_string())
+    }
+
+    async fn list_tokens(&self, limit: u32) -> Result<Vec<api::Token>, Problem> {
+        self.rows(format!("tokens {limit}"))
+    }
+
+    async fn revoke_token(&self, name: &str) -> Result<api::Token, Problem> {
+        self.report(format!("revoke {name}"))
+    }
+}
+
+#[async_trait]
+impl Events for Fake {
+    async fn tail_events(
+        &self,
+        query: &EventQuery,
+        limit: u32,
+        follow: bool,
+        sink: &mut dyn EventSink,
+    ) -> Result<(), Problem> {
+        let events: Vec<api::Event> = self.rows(format!("{query:?} {limit} {follow}"))?;
+        for event in &events {
+            if sink.event(event)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn all_events(
+        &self,
+        query: &EventQuery,
+        sink: &mut dyn EventSink,
+    ) -> Result<(), Problem> {
+        self.tail_events(query, 0, false, sink).await
+    }
+}
+
+#[async_trait]
+impl About for Fake {
+    fn settings(&self) -> Vec<SettingView> {
+        self.report("settings".to_owned()).unwrap_or_default()
+    }
+
+    async fn health(&self) -> Result<api::Health, Problem> {
+        let health: Value = self.report("health".to_owned())?;
+        Ok(serde_json::from_value(health).unwrap())
+    }
+}

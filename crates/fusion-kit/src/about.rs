@@ -1,0 +1,38 @@
+//! The work of `config show` and `health`.
+
+use async_trait::async_trait;
+use fusion_api_types::{Problem, ProblemKind, SettingView, api};
+use fusion_cli::About;
+
+use crate::backend::LocalBackend;
+
+#[async_trait]
+impl About for LocalBackend {
+    fn settings(&self) -> Vec<SettingView> {
+        let mut settings = self.config().settings();
+        for (name, flag) in [
+            (
+                "FUSION_KIT_DATA_DIR",
+                self.chosen_data_dir().map(|dir| dir.display().to_string()),
+            ),
+            ("FUSION_SERVER", self.named_server().map(str::to_owned)),
+        ] {
+            let setting = settings.iter_mut().find(|setting| setting.name == name);
+            if let (Some(setting), Some(flag)) = (setting, flag)
+                && setting.value.as_ref() != Some(&flag)
+            {
+                setting.value = Some(flag);
+                "flag".clone_into(&mut setting.origin);
+            }
+        }
+        settings
+    }
+
+    async fn health(&self) -> Result<api::Health, Problem> {
+        let remote = self.remote()?.ok_or_else(|| {
+            let text = "no server owns the data directory";
+            Problem::new(ProblemKind::NotFound, text).with_help("start one with: fusion-kit serve")
+        })?;
+        remote.client().get("/health", &[]).await
+    }
+}

@@ -1,0 +1,178 @@
+//! Commands about agents say the same without a server, through the one that owns the data directory,
+//! and through one that is named.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::client::Serving;
+use crate::support::{Finished, Project};
+
+const SCRIPT: &str = r#"
+version: 1
+steps:
+  task:
+    - tool_calls: [{ name: write_file, arguments: { path: projects/poem.txt, content: "bees" } }]
+    - text: "Done."
+"#;
+
+/// The life of an agent: all that can be said to one, right and wrong.
+const LIFE: [&str; 26] = [
+    "agent list",
+    "agent spawn --name w --provider scripted --model nowhere.yaml",
+    "agent spawn --name w --provider scripted --model script.yaml --tools files --host docs.rs",
+    "agent spawn --name crew --count 2 --provider scripted --model script.yaml --capabilities a,b",
+    "agent spawn --name w --model script.yaml",
+    "agent spawn --name w --provider scripted --model script.yaml --project nothing",
+    "agent list --json",
+    "agent list --state paused --json",
+    "agent get w --json",
+    "agent get ww",
+    "agent pause w --json",
+    "agent pause w",
+    "agent send w More. --wait",
+    "agent resume w --json",
+    "agent resume w",
+    "agent update w --max-turns 7 --tools files,messages --json",
+    "agent update w --tools wings",
+    "agent send w Write about bees. --wait --json",
+    "agent logs w --json",
+    "agent logs w --limit 1",
+    "agent terminate w nobody",
+    "agent terminate w --workspace remove --json",
+    "agent send w More.",
+    "agent terminate --all",
+    "agent list --all --json",
+    "agent list",
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Here,
+    Owner,
+    Named,
+}
+
+/// What differs from one time to the next, replaced.
+fn scrubbed(value: &mut Value, project: &str) {
+    match value {
+        Value::String(text) => {
+            if Uuid::try_parse(text).is_ok() {
+                *text = "ID".to_owned();
+            } else if text.len() > 19 && text.as_bytes()[10] == b'T' && text.ends_with('Z') {
+                *text = "TIME".to_owned();
+            } else {
+                *text = plain(text, project);
+            }
+        }
+        Value::Array(all) => all.iter_mut().for_each(|one| scrubbed(one, project)),
+        Value::Object(all) => all.values_mut().for_each(|one| scrubbed(one, project)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// A text without the folder of the test, ids, times and how long something took.
+fn plain(text: &str, project: &str) -> String {
+    let text = text.replace(project, "PROJECT");
+    let words = text.split(' ').map(|word| {
+        let core = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        let is_clock = core.len() == 8 && core.bytes().filter(|byte| *byte == b':').count() == 2;
+        let is_day = core.len() == 10 && core.bytes().filter(|byte| *byte == b'-').count() == 2;
+        let is_time = core
+            .strip_suffix('s')
+            .is_some_and(|core| core.parse::<f64>().is_ok());
+        if word.split(['/', '\n']).any(|part| {
+            Uuid::try_parse(part.trim_matches(|c: char| !c.is_ascii_hexdigit())).is_ok()
+        }) {
+            "ID".to_owned()
+        } else if is_clock || is_day || is_time {
+            "TIME".to_owned()
+        } else {
+            word.to_owned()
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn told(project: &Project, done: &Finished) -> (Option<i32>, String, String) {
+    let folder = project.path().to_str().unwrap();
+    let stdout = match serde_json::from_str::<Value>(&done.stdout) {
+        Ok(mut value) => {
+            scrubbed(&mut value, folder);
+            format!("{value:#}")
+        }
+        Err(_) => plain(&done.stdout, folder),
+    };
+    (done.code, stdout, plain(&done.stderr, folder))
+}
+
+/// What each command of the life says.
+async fn lived(way: Way) -> Vec<(&'static str, (Option<i32>, String, String))> {
+    let project = Project::with("", SCRIPT);
+    let serving = match way {
+        Way::Here => None,
+        Way::Owner | Way::Named => Some(Serving::on(&project).await),
+    };
+    let elsewhere = Project::new();
+    let mut all = Vec::new();
+    for line in LIFE {
+        let words = line.split(' ').chain(["--quiet"]);
+        let done = match (&serving, way) {
+            (Some(serving), Way::Named) => {
+                let mut command = project
+                    .fusion_kit(words)
+                    .env("FUSION_SERVER", format!("http://{}", serving.address))
+                    .env("FUSION_TOKEN", &serving.token);
+                // Nothing of the server's directory may be looked at.
+                let nowhere = elsewhere.path().join("none");
+                command = command.env("FUSION_KIT_DATA_DIR", nowhere);
+                command.finish().await
+            }
+            _ => project.fusion_kit(words).finish().await,
+        };
+        all.push((line, told(&project, &done)));
+    }
+    all
+}
+
+#[tokio::test]
+async fn an_agents_life_is_told_alike_without_a_server_and_through_one() {
+    let here = lived(Way::Here).await;
+    for (way, through) in [
+        (Way::Owner, lived(Way::Owner).await),
+        (Way::Named, lived(Way::Named).await),
+    ] {
+        for ((line, here), (_, through)) in here.iter().zip(&through) {
+            assert_eq!(here.0, through.0, "{way:?} {line}: {here:?} {through:?}");
+            assert_eq!(here.1, through.1, "{way:?} {line}");
+            let is_about_place = here.2.contains("PROJECT") || here.2.contains("there are no");
+            if way == Way::Owner && !here.2.contains("nowhere.yaml") {
+                assert_eq!(here.2, through.2, "{line}");
+            } else if !is_about_place {
+                let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+                assert_eq!(first(&here.2), first(&through.2), "{way:?} {line}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_failed_is_sent_again_through_the_server() {
+    let project = Project::with("", SCRIPT);
+    let serving = Serving::on(&project).await;
+    let said = async |line: &str| project.run(line.split(' ')).await;
+    said("agent spawn --name w --provider scripted --model script.yaml")
+        .await
+        .expect(0);
+    said("agent pause w").await.expect(0);
+    let sent = said("agent send w More. --json").await.expect(0).json();
+    let id = sent["message"].as_str().unwrap().to_owned();
+    let refused = said(&format!("message resend {id}")).await;
+    refused.expect(1).says(&["pending"]);
+    said("agent terminate w").await.expect(0);
+    let failed = |message: &Value| message["delivery_status"] == "failed";
+    serving
+        .until(&format!("/api/v1/messages/{id}"), failed)
+        .await;
+    let refused = said(&format!("message resend {id}")).await;
+    refused.expect(1).says(&["nobody is left to read"]);
+}
