@@ -120,7 +120,10 @@ fn start(program: &Path, place: &Path) -> Result<Server> {
     BufReader::new(stdout).read_line(&mut line)?;
     let ready = began.elapsed();
     let told: Value = serde_json::from_str(&line).context("it is not ready")?;
-    let text = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
+    let text = |name: &str| {
+        let found = told.get(name).and_then(Value::as_str);
+        found.unwrap_or_default().to_owned()
+    };
     let token = std::fs::read_to_string(text("token_file"))?
         .trim()
         .to_owned();
@@ -141,7 +144,7 @@ async fn seed(server: &Server, client: &Client, place: &Path) -> Result<String> 
     let body = json!({ "agent": agent, "count": 100 });
     let made = client.post(url).bearer_auth(&server.token).json(&body);
     let made: Value = made.send().await?.error_for_status()?.json().await?;
-    let id = made["agents"][0]["id"].as_str();
+    let id = made.pointer("/agents/0/id").and_then(Value::as_str);
     Ok(id.context("no agent was made")?.to_owned())
 }
 

@@ -94,6 +94,10 @@ pub struct Cli {
 /// Options that stand before or after any command.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Global options")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub struct Global {
     /// Folder of the runs, their records and the agents' workspaces; without it that of
     /// `FUSION_KIT_DATA_DIR`, else `./.fusion-kit`.

@@ -7,7 +7,10 @@ use clap::CommandFactory;
 
 use crate::args::{Cli, Command, ConfigCommand, EventsCommand, ExportCommand, RunArgs, RunCommand};
 use crate::backend::Backend;
-use crate::commands;
+use crate::commands::{
+    agent, bench, db, events, inbox, init, message, metrics, provider, record, run, serve, shell,
+    task, tool, verify, workflow,
+};
 use crate::exit::Exit;
 use crate::problem;
 use crate::session::Session;
@@ -105,90 +108,63 @@ async fn dispatch(
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
     let work: Work<'_> = match &command {
-        Command::Run(arguments) => Box::pin(run(arguments, backend, session)),
-        Command::Resume(resume) => Box::pin(commands::run::resume(resume, backend, session)),
-        Command::Workflow(workflow) => Box::pin(commands::workflow::workflow(
-            &workflow.command,
-            backend,
-            session,
-        )),
-        Command::Agent(agent) => Box::pin(commands::agent::agent(&agent.command, backend, session)),
-        Command::Task(task) => Box::pin(commands::task::task(&task.command, backend, session)),
-        Command::Events(events) => {
-            let EventsCommand::Tail(tail) = &events.command;
-            Box::pin(commands::events::tail(tail, backend, session))
+        Command::Run(it) => Box::pin(run_or_look(it, backend, session)),
+        Command::Resume(it) => Box::pin(run::resume(it, backend, session)),
+        Command::Workflow(it) => Box::pin(workflow::workflow(&it.command, backend, session)),
+        Command::Agent(it) => Box::pin(agent::agent(&it.command, backend, session)),
+        Command::Task(it) => Box::pin(task::task(&it.command, backend, session)),
+        Command::Events(it) => {
+            let EventsCommand::Tail(tail) = &it.command;
+            Box::pin(events::tail(tail, backend, session))
         }
-        Command::Export(export) => {
-            let ExportCommand::Events(events) = &export.command;
-            Box::pin(commands::events::export(events, backend, session))
+        Command::Export(it) => {
+            let ExportCommand::Events(wanted) = &it.command;
+            Box::pin(events::export(wanted, backend, session))
         }
-        Command::Project(project) => Box::pin(commands::record::project(
-            &project.command,
-            backend,
-            session,
-        )),
-        Command::Capability(capability) => Box::pin(commands::record::capability(
-            &capability.command,
-            backend,
-            session,
-        )),
-        Command::Token(token) => {
-            Box::pin(commands::record::token(&token.command, backend, session))
+        Command::Project(it) => Box::pin(record::project(&it.command, backend, session)),
+        Command::Capability(it) => Box::pin(record::capability(&it.command, backend, session)),
+        Command::Token(it) => Box::pin(record::token(&it.command, backend, session)),
+        Command::Health => Box::pin(shell::health(backend, session)),
+        Command::Config(it) => {
+            let ConfigCommand::Show(show) = &it.command;
+            Box::pin(async { shell::config(show, backend, session) })
         }
-        Command::Health => Box::pin(commands::shell::health(backend, session)),
-        Command::Config(config) => {
-            let ConfigCommand::Show(show) = &config.command;
-            Box::pin(async { commands::shell::config(show, backend, session) })
+        Command::Completions(it) => Box::pin(async { shell::completions(it.shell, session) }),
+        Command::Man(it) => Box::pin(async { shell::man(&it.dir, session) }),
+        Command::Metrics(it) => Box::pin(metrics::metrics(&it.command, backend, session)),
+        Command::Inbox => Box::pin(inbox::inbox(backend, session)),
+        Command::Approve(it) => Box::pin(inbox::approve(it, backend, session)),
+        Command::Reject(it) => Box::pin(inbox::reject(it, backend, session)),
+        Command::Init(it) => Box::pin(async { init::init(it, session) }),
+        Command::Message(it) => Box::pin(message::message(&it.command, backend, session)),
+        Command::Provider(it) => Box::pin(provider::provider(&it.command, backend, session)),
+        Command::Db(it) => Box::pin(db::db(&it.command, backend, session)),
+        Command::Sandbox(it) => {
+            Box::pin(async { Ok(tool::sandbox(&it.command, backend, session).await) })
         }
-        Command::Completions(completions) => {
-            Box::pin(async { commands::shell::completions(completions.shell, session) })
-        }
-        Command::Man(man) => Box::pin(async { commands::shell::man(&man.dir, session) }),
-        Command::Metrics(metrics) => Box::pin(commands::metrics::metrics(
-            &metrics.command,
-            backend,
-            session,
-        )),
-        Command::Inbox => Box::pin(commands::inbox::inbox(backend, session)),
-        Command::Approve(approve) => Box::pin(commands::inbox::approve(approve, backend, session)),
-        Command::Reject(reject) => Box::pin(commands::inbox::reject(reject, backend, session)),
-        Command::Init(init) => Box::pin(async { commands::init::init(init, session) }),
-        Command::Message(message) => Box::pin(commands::message::message(
-            &message.command,
-            backend,
-            session,
-        )),
-        Command::Provider(provider) => Box::pin(commands::provider::provider(
-            &provider.command,
-            backend,
-            session,
-        )),
-        Command::Db(db) => Box::pin(commands::db::db(&db.command, backend, session)),
-        Command::Sandbox(sandbox) => Box::pin(async {
-            Ok(commands::tool::sandbox(&sandbox.command, backend, session).await)
-        }),
-        Command::Tool(tool) => Box::pin(commands::tool::tool(&tool.command, backend, session)),
-        Command::Serve(serve) => Box::pin(commands::serve::serve(serve, backend, session)),
-        Command::Bench(bench) => Box::pin(commands::bench::bench(bench, backend, session)),
-        Command::Verify(verify) => Box::pin(commands::verify::verify(verify, backend, session)),
+        Command::Tool(it) => Box::pin(tool::tool(&it.command, backend, session)),
+        Command::Serve(it) => Box::pin(serve::serve(it, backend, session)),
+        Command::Bench(it) => Box::pin(bench::bench(it, backend, session)),
+        Command::Verify(it) => Box::pin(verify::verify(it, backend, session)),
     };
     work.await
 }
 
-async fn run(
+/// `run`: a file, or what is done with runs.
+async fn run_or_look(
     arguments: &RunArgs,
     backend: &dyn Backend,
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
     match &arguments.command {
-        Some(RunCommand::List(list)) => commands::run::list(list, backend, session).await,
-        Some(RunCommand::Show(show)) => commands::run::show(show, backend, session).await,
-        Some(RunCommand::Watch(watch)) => commands::run::watch(watch, backend, session).await,
-        Some(RunCommand::Pause(hold)) => commands::run::pause(hold, backend, session).await,
-        Some(RunCommand::Resume(resume)) => commands::run::resume(resume, backend, session).await,
-        Some(RunCommand::Cancel(cancel)) => commands::run::cancel(cancel, backend, session).await,
-        Some(RunCommand::Retry(retry)) => commands::run::retry(retry, backend, session).await,
-        Some(RunCommand::Fork(fork)) => commands::run::fork(fork, backend, session).await,
-        None => commands::run::start(arguments.start.as_ref(), backend, session).await,
+        Some(RunCommand::List(list)) => run::list(list, backend, session).await,
+        Some(RunCommand::Show(show)) => run::show(show, backend, session).await,
+        Some(RunCommand::Watch(watch)) => run::watch(watch, backend, session).await,
+        Some(RunCommand::Pause(hold)) => run::pause(hold, backend, session).await,
+        Some(RunCommand::Resume(resume)) => run::resume(resume, backend, session).await,
+        Some(RunCommand::Cancel(cancel)) => run::cancel(cancel, backend, session).await,
+        Some(RunCommand::Retry(retry)) => run::retry(retry, backend, session).await,
+        Some(RunCommand::Fork(fork)) => run::fork(fork, backend, session).await,
+        None => run::start(arguments.start.as_ref(), backend, session).await,
     }
 }

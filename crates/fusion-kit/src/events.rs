@@ -80,7 +80,9 @@ impl Events for LocalBackend {
         let filter = filter(query, &reading).await?;
         let store = reading.store();
         let bounds = store.event_bounds().await.map_err(read)?;
-        let mut place = query.after.unwrap_or(bounds.oldest.saturating_sub(1));
+        let mut place = query
+            .after
+            .unwrap_or_else(|| bounds.oldest.saturating_sub(1));
         loop {
             let events = store.events_after(&filter, place, AT_ONCE).await;
             let events = events.map_err(read)?;

@@ -126,13 +126,17 @@ async fn reload_at_hang_up(address: SocketAddr, changes: watch::Sender<Settings>
         return;
     };
     while hang_ups.recv().await.is_some() {
-        match settings(address, &Config::from_environment()) {
-            Ok(settings) => {
-                tracing::info!(?settings, "the settings were read again");
-                changes.send_replace(settings);
-            }
-            Err(problem) => tracing::error!(%problem, "the settings stay as they were"),
+        reload(address, &changes);
+    }
+}
+
+fn reload(address: SocketAddr, changes: &watch::Sender<Settings>) {
+    match settings(address, &Config::from_environment()) {
+        Ok(settings) => {
+            tracing::info!(?settings, "the settings were read again");
+            changes.send_replace(settings);
         }
+        Err(problem) => tracing::error!(%problem, "the settings stay as they were"),
     }
 }
 

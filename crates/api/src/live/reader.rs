@@ -128,7 +128,7 @@ impl Follower {
                 })));
             }
             let events = match self.app.hub.after(self.place, AT_ONCE) {
-                Some(events) => self.selected(events),
+                Some(events) => self.selected(&events),
                 None => self.stored().await?,
             };
             if !events.is_empty() {
@@ -140,7 +140,7 @@ impl Follower {
     }
 
     /// From what the hub has in mind.
-    fn selected(&mut self, events: Vec<Arc<Told>>) -> Vec<Line> {
+    fn selected(&mut self, events: &[Arc<Told>]) -> Vec<Line> {
         if let Some(last) = events.last() {
             self.place = last.event.seq;
         }
@@ -159,7 +159,8 @@ impl Follower {
             .events_after(&all, self.place, most)
             .await?;
         let events = events.into_iter().map(|event| Arc::new(Told::new(event)));
-        Ok(self.selected(events.collect()))
+        let events: Vec<Arc<Told>> = events.collect();
+        Ok(self.selected(&events))
     }
 
     /// The same as the store's filter, for one event.

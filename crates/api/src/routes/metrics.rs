@@ -37,7 +37,7 @@ impl Answers {
     }
 }
 
-/// The state of the server for Prometheus, as OpenMetrics text.
+/// The state of the server for Prometheus, as `OpenMetrics` text.
 #[utoipa::path(get, path = "/metrics", tag = "health", responses(
     (status = 200, description = "Figures of agents, tasks, runs, events, streams and answers.",
      body = String, content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8"),

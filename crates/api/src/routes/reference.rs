@@ -1,7 +1,6 @@
 //! The description of the API as a page to read. It asks nothing of anybody: one page, no script, its
 //! style named by hash.
 
-use std::fmt::Write as _;
 use std::sync::OnceLock;
 
 use axum::http::{HeaderValue, header};
@@ -60,22 +59,21 @@ fn html(described: &Value) -> String {
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>fusion-kit API</title>\
          <style>{STYLE}</style><h1>fusion-kit API</h1><p>{}</p>\
          <p>For programs: <code>/api/v1/openapi.json</code> (with a token).</p>",
-        text(&described["info"]["description"])
+        text(described, "/info/description")
     );
     let mut section = String::new();
     for (tag, method, path, operation) in operations(described) {
         if tag != section {
-            let _ = write!(html, "<h2>{}</h2>", escaped(&tag));
+            html.push_str(&format!("<h2>{}</h2>", escaped(&tag)));
             section = tag;
         }
-        let _ = write!(
-            html,
+        html.push_str(&format!(
             "<h3>{} {}</h3><p>{} {}</p>",
             method.to_uppercase(),
             escaped(&path),
-            text(&operation["summary"]),
-            text(&operation["description"])
-        );
+            text(operation, "/summary"),
+            text(operation, "/description")
+        ));
         html.push_str(&parameters(operation));
         html.push_str(&body(described, operation));
         html.push_str(&answers(operation));
@@ -87,9 +85,9 @@ fn html(described: &Value) -> String {
 /// Every operation, those of a tag together.
 fn operations(described: &Value) -> Vec<(String, String, String, &Value)> {
     let mut all = Vec::new();
-    for (path, item) in described["paths"].as_object().into_iter().flatten() {
-        for (method, operation) in item.as_object().into_iter().flatten() {
-            let tag = operation["tags"][0].as_str().unwrap_or_default();
+    for (path, item) in fields(described, "/paths") {
+        for (method, operation) in fields(item, "") {
+            let tag = told(operation, "/tags/0");
             all.push((tag.to_owned(), method.clone(), path.clone(), operation));
         }
     }
@@ -98,35 +96,32 @@ fn operations(described: &Value) -> Vec<(String, String, String, &Value)> {
 }
 
 fn parameters(operation: &Value) -> String {
-    let parameters = operation["parameters"].as_array();
-    let rows = parameters.into_iter().flatten().map(|parameter| {
+    let parameters = list(operation, "/parameters");
+    let rows = parameters.map(|parameter| {
         format!(
             "<tr><td><code>{}</code><td>{}<td>{}",
-            text(&parameter["name"]),
-            text(&parameter["in"]),
-            text(&parameter["description"])
+            text(parameter, "/name"),
+            text(parameter, "/in"),
+            text(parameter, "/description")
         )
     });
-    table("Parameters", rows.collect())
+    table("Parameters", &rows.collect::<String>())
 }
 
 /// The fields of the body.
 fn body(described: &Value, operation: &Value) -> String {
-    let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
-    let Some(reference) = schema["$ref"].as_str() else {
+    let reference = told(
+        operation,
+        "/requestBody/content/application~1json/schema/$ref",
+    );
+    let schema = described.pointer(reference.trim_start_matches('#'));
+    let Some(schema) = schema.filter(|_| !reference.is_empty()) else {
         return String::new();
     };
-    let Some(schema) = described.pointer(reference.trim_start_matches('#')) else {
-        return String::new();
-    };
-    let required: Vec<&str> = schema["required"]
-        .as_array()
-        .into_iter()
-        .flatten()
+    let required: Vec<&str> = list(schema, "/required")
         .filter_map(Value::as_str)
         .collect();
-    let fields = schema["properties"].as_object();
-    let rows = fields.into_iter().flatten().map(|(name, field)| {
+    let rows = fields(schema, "/properties").map(|(name, field)| {
         let needed = if required.contains(&name.as_str()) {
             "required"
         } else {
@@ -135,30 +130,48 @@ fn body(described: &Value, operation: &Value) -> String {
         format!(
             "<tr><td><code>{}</code><td>{needed}<td>{}",
             escaped(name),
-            text(&field["description"])
+            text(field, "/description")
         )
     });
-    table("Body", rows.collect())
+    table("Body", &rows.collect::<String>())
 }
 
 fn answers(operation: &Value) -> String {
-    let answers = operation["responses"].as_object();
-    let rows = answers.into_iter().flatten().map(|(status, answer)| {
-        let told = text(&answer["description"]);
+    let rows = fields(operation, "/responses").map(|(status, answer)| {
+        let told = text(answer, "/description");
         format!("<tr><td><code>{}</code><td>{told}", escaped(status))
     });
-    table("Answers", rows.collect())
+    table("Answers", &rows.collect::<String>())
 }
 
-fn table(title: &str, rows: Vec<String>) -> String {
+fn table(title: &str, rows: &str) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    format!("<table><caption>{title}</caption>{}</table>", rows.join(""))
+    format!("<table><caption>{title}</caption>{rows}</table>")
 }
 
-fn text(value: &Value) -> String {
-    escaped(value.as_str().unwrap_or_default())
+/// The text at a place (RFC 6901); nothing where there is none.
+fn told<'a>(value: &'a Value, at: &str) -> &'a str {
+    let found = value.pointer(at).and_then(Value::as_str);
+    found.unwrap_or_default()
+}
+
+/// The same, for the page.
+fn text(value: &Value, at: &str) -> String {
+    escaped(told(value, at))
+}
+
+/// What a map at a place holds.
+fn fields<'a>(value: &'a Value, at: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    let found = value.pointer(at).and_then(Value::as_object);
+    found.into_iter().flatten()
+}
+
+/// What a list at a place holds.
+fn list<'a>(value: &'a Value, at: &str) -> impl Iterator<Item = &'a Value> {
+    let found = value.pointer(at).and_then(Value::as_array);
+    found.into_iter().flatten()
 }
 
 fn escaped(text: &str) -> String {

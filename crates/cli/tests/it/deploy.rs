@@ -93,6 +93,6 @@ fn the_image_starts_the_server_with_settings_it_has() {
     }
     let (_, check) = file.split_once("HEALTHCHECK").unwrap();
     let check = check.lines().next().unwrap();
-    let check = list(&check[check.find('[').unwrap()..]);
+    let check = list(check.get(check.find('[').unwrap()..).unwrap());
     is_command(check.iter().skip(1).map(String::as_str));
 }

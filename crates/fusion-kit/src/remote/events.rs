@@ -84,13 +84,15 @@ impl Remote {
                 return Ok(());
             }
         }
-        while follow {
+        if !follow {
+            return Ok(());
+        }
+        loop {
             sleep(LOOK).await;
             if let ControlFlow::Break(()) = self.events_from(asked, &mut place, sink).await? {
                 return Ok(());
             }
         }
-        Ok(())
     }
 
     pub(crate) async fn all_events(

@@ -11,7 +11,7 @@ fn look(serving: &Serving, token: &str) -> Request {
         .header("Authorization", &format!("Bearer {token}"))
 }
 
-async fn hang_up(serving: &Serving) {
+fn hang_up(serving: &Serving) {
     let pid = Pid::from_raw(i32::try_from(serving.pid()).unwrap()).unwrap();
     kill_process(pid, Signal::HUP).unwrap();
 }
@@ -48,13 +48,13 @@ async fn a_token_asks_as_much_as_the_settings_allow_until_they_are_read_again() 
     );
     let named = || look(&serving, &other).header("Host", "fusion.test");
     named().send().await.expect(421);
-    hang_up(&serving).await;
+    hang_up(&serving);
     until(&serving, &other, 200).await;
     named().send().await.expect(200);
     // What is wrong leaves all as it was.
     project.write(".env", "API_REQUESTS_PER_MINUTE=many\n");
-    hang_up(&serving).await;
-    hang_up(&serving).await;
+    hang_up(&serving);
+    hang_up(&serving);
     for _ in 0..20 {
         named().send().await.expect(200);
     }
