@@ -133,7 +133,6 @@ async fn reload_at_hang_up(address: SocketAddr, changes: watch::Sender<Settings>
 fn reload(address: SocketAddr, changes: &watch::Sender<Settings>) {
     match settings(address, &Config::from_environment()) {
         Ok(settings) => {
-            tracing::info!(?settings, "the settings were read again");
             changes.send_replace(settings);
         }
         Err(problem) => tracing::error!(%problem, "the settings stay as they were"),
