@@ -5,7 +5,7 @@ use futures::future::BoxFuture;
 
 use clap::CommandFactory;
 
-use crate::args::{Cli, Command, ConfigCommand, EventsCommand, ExportCommand, RunArgs, RunCommand};
+use crate::args::{Cli, Command, RunArgs, RunCommand};
 use crate::backend::Backend;
 use crate::commands::{
     agent, bench, db, events, inbox, init, message, metrics, provider, record, run, serve, shell,
@@ -113,22 +113,13 @@ async fn dispatch(
         Command::Workflow(it) => Box::pin(workflow::workflow(&it.command, backend, session)),
         Command::Agent(it) => Box::pin(agent::agent(&it.command, backend, session)),
         Command::Task(it) => Box::pin(task::task(&it.command, backend, session)),
-        Command::Events(it) => {
-            let EventsCommand::Tail(tail) = &it.command;
-            Box::pin(events::tail(tail, backend, session))
-        }
-        Command::Export(it) => {
-            let ExportCommand::Events(wanted) = &it.command;
-            Box::pin(events::export(wanted, backend, session))
-        }
+        Command::Events(it) => Box::pin(events::events(it, backend, session)),
+        Command::Export(it) => Box::pin(events::export(it, backend, session)),
         Command::Project(it) => Box::pin(record::project(&it.command, backend, session)),
         Command::Capability(it) => Box::pin(record::capability(&it.command, backend, session)),
         Command::Token(it) => Box::pin(record::token(&it.command, backend, session)),
         Command::Health => Box::pin(shell::health(backend, session)),
-        Command::Config(it) => {
-            let ConfigCommand::Show(show) = &it.command;
-            Box::pin(async { shell::config(show, backend, session) })
-        }
+        Command::Config(it) => Box::pin(async { shell::config(it, backend, session) }),
         Command::Completions(it) => Box::pin(async { shell::completions(it.shell, session) }),
         Command::Man(it) => Box::pin(async { shell::man(&it.dir, session) }),
         Command::Metrics(it) => Box::pin(metrics::metrics(&it.command, backend, session)),

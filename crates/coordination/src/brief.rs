@@ -64,7 +64,12 @@ pub(crate) fn of_agent(job: &Job<'_>, prompt: &str) -> Result<TaskBrief> {
         task_id: task.id,
         run_id: task.run_id,
         agent_id: agent.id,
-        step: task.name.clone(),
+        // The scripted answers of standing agents are filed under one name.
+        step: if plan.run.is_standalone {
+            step.id.clone()
+        } else {
+            task.name.clone()
+        },
         workflow: plan.workflow.name.clone(),
         agent: agent.name.clone(),
         instructions: grants::told(&spec.instructions, agent),

@@ -4,15 +4,39 @@ use std::ops::ControlFlow;
 
 use fusion_api_types::{Problem, api};
 
-use crate::args::{EventFilterArgs, EventsTailArgs, ExportEventsArgs, ExportFormat};
+use crate::args::{
+    EventFilterArgs, EventsArgs, EventsCommand, EventsTailArgs, ExportArgs, ExportCommand,
+    ExportEventsArgs, ExportFormat,
+};
 use crate::backend::{Backend, EventQuery, EventSink};
 use crate::exit::Exit;
 use crate::form;
 use crate::report::event as report;
 use crate::session::Session;
 
-/// `events tail`.
-pub(crate) async fn tail(
+/// Every command below `events`.
+pub(crate) async fn events(
+    events: &EventsArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    match &events.command {
+        EventsCommand::Tail(tail) => self::tail(tail, backend, session).await,
+    }
+}
+
+/// Every command below `export`.
+pub(crate) async fn export(
+    export: &ExportArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    match &export.command {
+        ExportCommand::Events(events) => export_events(events, backend, session).await,
+    }
+}
+
+async fn tail(
     tail: &EventsTailArgs,
     backend: &dyn Backend,
     session: &Session<'_>,
@@ -24,8 +48,7 @@ pub(crate) async fn tail(
     Ok(Exit::Done)
 }
 
-/// `export events`.
-pub(crate) async fn export(
+async fn export_events(
     export: &ExportEventsArgs,
     backend: &dyn Backend,
     session: &Session<'_>,

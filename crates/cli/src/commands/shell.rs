@@ -7,7 +7,7 @@ use clap_complete::Shell as Completed;
 use fusion_api_types::{Problem, ProblemKind, SettingList};
 
 use super::db::answer;
-use crate::args::{Cli, ConfigShowArgs, Shell};
+use crate::args::{Cli, ConfigArgs, ConfigCommand, ConfigShowArgs, Shell};
 use crate::backend::Backend;
 use crate::exit::Exit;
 use crate::report::record as report;
@@ -16,8 +16,18 @@ use crate::session::Session;
 /// The name of the program.
 const NAME: &str = "fusion-kit";
 
-/// `config show`.
+/// Every command below `config`.
 pub(crate) fn config(
+    config: &ConfigArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    match &config.command {
+        ConfigCommand::Show(show) => self::show(show, backend, session),
+    }
+}
+
+fn show(
     show: &ConfigShowArgs,
     backend: &dyn Backend,
     session: &Session<'_>,

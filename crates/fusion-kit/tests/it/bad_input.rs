@@ -181,13 +181,7 @@ async fn a_provider_or_model_that_does_not_exist_is_told_with_its_place_and_the_
 
 #[tokio::test]
 async fn what_is_not_supported_yet_is_refused_by_name() {
-    for key in [
-        "foreach: \"${{ inputs.topic }}\"",
-        "repeat: { max: 3 }",
-        "approval: { message: x }",
-        "run: sh x.sh",
-        "retry: { max_attempts: 3 }",
-    ] {
+    for key in ["budget: { usd: 1 }", "workflow: other.yaml"] {
         let name = key.split(':').next().unwrap();
         let says = format!("`{name}` is not supported yet");
         refused(&with_key(key), 2, &[&says, "flow.yaml:12:5", "help: "]).await;
