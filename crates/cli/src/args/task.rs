@@ -116,7 +116,7 @@ pub struct TaskCreateArgs {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub timeout: Option<Duration>,
     /// Wait until it has ended.
-    #[arg(short, long)]
+    #[arg(long)]
     pub wait: bool,
 }
 

@@ -12,7 +12,7 @@ use crate::session::Session;
 /// `inbox`.
 pub(crate) async fn inbox(backend: &dyn Backend, session: &Session<'_>) -> Result<Exit, Problem> {
     let inbox = backend.inbox().await?;
-    if inbox.items.is_empty() && !session.global.json {
+    if inbox.items.is_empty() && !session.is_machine() {
         session.tell("nothing waits for you\n");
         return Ok(Exit::Done);
     }

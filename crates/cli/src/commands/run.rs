@@ -113,7 +113,7 @@ pub(crate) async fn watch(
         return conclude(&seen, session);
     }
     session.tell(&report::still_going(&seen, session));
-    if session.global.json {
+    if session.is_machine() {
         session.print_json(&seen)?;
     }
     Ok(Exit::Interrupted)

@@ -30,7 +30,7 @@ pub(crate) async fn workflow(
         }
         WorkflowCommand::List(list) => {
             let workflows = backend.list_workflows(list.limit).await?;
-            if workflows.is_empty() && !session.global.json {
+            if workflows.is_empty() && !session.is_machine() {
                 let create = session.command("workflow create FILE");
                 session.tell(&format!("no workflows yet; store one with: {create}\n"));
                 return Ok(Exit::Done);
@@ -50,7 +50,7 @@ pub(crate) async fn workflow(
         WorkflowCommand::Start(start) => self::start(start, backend, session).await,
         WorkflowCommand::Cancel(which) => {
             let runs = backend.cancel_workflow(&which.workflow).await?;
-            if runs.is_empty() && !session.global.json {
+            if runs.is_empty() && !session.is_machine() {
                 session.tell("it has no open run\n");
                 return Ok(Exit::Done);
             }
@@ -78,7 +78,7 @@ async fn diff(
         from: before.version,
         to: after.version,
     };
-    if changed.diff.is_empty() && !session.global.json {
+    if changed.diff.is_empty() && !session.is_machine() {
         let (from, to) = (changed.from, changed.to);
         session.tell(&format!("versions {from} and {to} have the same text\n"));
         return Ok(Exit::Done);
