@@ -37,6 +37,15 @@ impl Dialect {
         }
     }
 
+    /// The index that a table of a statement is read by. PostgreSQL finds it by its figures of the
+    /// table, which SQLite does not have: it would take one that fits more columns and far more rows.
+    pub(crate) fn by_index(self, name: &str) -> String {
+        match self {
+            Self::Sqlite => format!("INDEXED BY {name}"),
+            Self::Postgres => String::new(),
+        }
+    }
+
     /// The rows that a select chose are its own until the commit; those of others are passed over.
     pub(crate) const fn skip_locked(self) -> &'static str {
         match self {

@@ -99,7 +99,7 @@ fn lease_first(backend: DbBackend, claim: &PoolClaim) -> Result<Statement> {
     let chosen = format!(
         "SELECT id AS chosen_id FROM (
            SELECT * FROM (SELECT id, CASE WHEN attempts > 0 THEN 1 ELSE 0 END AS begun, pool_rank
-             FROM tasks WHERE {READY} AND {GIVEN} AND agent_id = $1
+             FROM tasks {given} WHERE {READY} AND {GIVEN} AND agent_id = $1
              ORDER BY CASE WHEN attempts > 0 THEN 1 ELSE 0 END DESC, pool_rank DESC, id
              LIMIT 1 {locked}) AS own
            UNION ALL
@@ -108,12 +108,13 @@ fn lease_first(backend: DbBackend, claim: &PoolClaim) -> Result<Statement> {
          WHERE NOT EXISTS ({HELD})
          ORDER BY begun DESC, pool_rank DESC, id LIMIT 1",
         locked = dialect.skip_locked(),
+        given = dialect.by_index("pool_given"),
         heads = heads(dialect),
         // With one queue there is nothing to weigh.
         at_work = if claim.queues.len() > 1 {
-            AT_WORK
+            at_work(dialect)
         } else {
-            "head.pool"
+            "head.pool".to_owned()
         },
     );
     let [agent, owner, lease] = common(claim)?;
@@ -126,16 +127,22 @@ fn lease_first(backend: DbBackend, claim: &PoolClaim) -> Result<Statement> {
 }
 
 /// How many tasks of a project are at work.
-const AT_WORK: &str = "(SELECT count(*) FROM tasks busy
-    WHERE busy.state IN ('assigned', 'running') AND busy.pool IS NOT NULL AND busy.pool = head.pool)";
+fn at_work(dialect: Dialect) -> String {
+    format!(
+        "(SELECT count(*) FROM tasks AS busy {index}
+          WHERE busy.state IN ('assigned', 'running') AND busy.pool IS NOT NULL AND busy.pool = head.pool)",
+        index = dialect.by_index("pool_at_work"),
+    )
+}
 
 /// The first task of each queue in the JSON list `$4`.
 fn heads(dialect: Dialect) -> String {
     let first = format!(
-        "SELECT id, pool, pool_rank FROM tasks WHERE {READY} AND {OPEN}
+        "SELECT id, pool, pool_rank FROM tasks {index} WHERE {READY} AND {OPEN}
            AND pool = queues.value ->> 0 AND capability_key = queues.value ->> 1
-         ORDER BY pool_rank DESC, id LIMIT 1 {}",
-        dialect.skip_locked()
+         ORDER BY pool_rank DESC, id LIMIT 1 {locked}",
+        index = dialect.by_index("pool_open"),
+        locked = dialect.skip_locked()
     );
     match dialect {
         Dialect::Sqlite => format!(
@@ -162,8 +169,8 @@ fn of_another(backend: DbBackend, claim: &PoolClaim) -> Result<Statement> {
         .map(|column| format!("theirs.{column}"))
         .collect();
     let sql = format!(
-        "SELECT {columns} FROM tasks AS theirs
-           JOIN (SELECT agent_id, count(*) AS load FROM tasks WHERE {READY} AND {GIVEN}
+        "SELECT {columns} FROM tasks AS theirs {given}
+           JOIN (SELECT agent_id, count(*) AS load FROM tasks {given} WHERE {READY} AND {GIVEN}
                  GROUP BY agent_id) AS loads ON loads.agent_id = theirs.agent_id
            JOIN agents ON agents.id = theirs.agent_id
          WHERE theirs.state = 'queued' AND theirs.unmet_dependencies = 0
@@ -173,6 +180,7 @@ fn of_another(backend: DbBackend, claim: &PoolClaim) -> Result<Statement> {
            AND theirs.capability_key IN (SELECT queues.value ->> 1 FROM {each})
          ORDER BY loads.load DESC, theirs.pool_rank DESC, theirs.id LIMIT 1 {lock}",
         columns = columns.join(", "),
+        given = dialect.by_index("pool_given"),
     );
     let values = [claim.agent.uuid().into(), queues(claim)?];
     Ok(table::clean(Statement::from_sql_and_values(
