@@ -156,7 +156,7 @@ pub struct Task {
     /// How often an agent began it.
     pub attempts: u32,
     /// Where it stands among the items, rounds and attempts of its step.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Course::is_plain")]
     pub course: Course,
     /// What its model calls used.
     pub usage: Usage,

@@ -39,6 +39,12 @@ pub struct Course {
     pub renewals: u32,
 }
 
+impl Course {
+    pub(super) fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// One entry of the list that a step is done for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Item {
