@@ -34,9 +34,9 @@ fn the_parts_of_a_question_are_checked() {
     check(
         &file("{message: \"${{ steps.none }}\", expires: 9000h, on_expiry: aprove}"),
         &[
-            "6:70 there is no step `none` [did you mean `one`?]",
-            "6:87 `expires` must be from 1s to 8760h",
-            "6:105 unknown `on_expiry` `aprove` [the words are: reject, skip]",
+            "6:79 there is no step 'none' [did you mean `one`?]",
+            "6:98 `expires` must be from 1s to 8760h",
+            "6:116 unknown `on_expiry` `aprove` [the words are: reject, skip]",
         ],
     );
     check(
