@@ -41,10 +41,7 @@ fn the_parts_of_a_question_are_checked() {
     );
     check(
         &file("{expires: 1h}"),
-        &["6:49 `approval` of step 'two' has no `message`"],
+        &["6:59 `approval` of step 'two' has no `message`"],
     );
-    check(
-        &file("\" \""),
-        &["6:57 the message of an approval is empty [say what a person is asked]"],
-    );
+    check(&file("\" \""), &["6:58 `message` is empty"]);
 }
