@@ -51,10 +51,6 @@ pub(super) fn read<'n>(
         approval.required("message", faults)?
     };
     let text = value::long_text(message, "message", faults)?;
-    if text.text.trim().is_empty() {
-        let fault = RawFault::new("the message of an approval is empty", &message.span);
-        faults.add(fault.help("say what a person is asked"));
-    }
     templates.push(Template {
         text: text.text,
         written: &message.written,
