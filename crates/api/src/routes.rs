@@ -11,6 +11,7 @@ mod health;
 mod messages;
 mod metrics;
 mod new_agent;
+mod nodes;
 mod path;
 mod projects;
 mod providers;
@@ -98,6 +99,7 @@ fn guarded() -> OpenApiRouter<App> {
         capabilities::router(),
         approvals::router(),
         tokens::router(),
+        nodes::router(),
     ];
     let mut all = OpenApiRouter::new();
     for router in routers {

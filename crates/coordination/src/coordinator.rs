@@ -14,7 +14,8 @@ use tokio::sync::Semaphore;
 
 use crate::crew::{Crew, InHand};
 use crate::drivers::Drivers;
-use crate::{Error, Notices, Result};
+use crate::nodes::Part;
+use crate::{Error, NodeOptions, Notices, Result};
 
 /// What the engine is made of.
 #[derive(Debug, Clone)]
@@ -63,6 +64,13 @@ pub struct Options {
     pub grace: Duration,
     /// How long events and metrics are kept; `None` keeps them for ever.
     pub retention: Option<Duration>,
+    /// How this process takes part where several share a store; `None` where it owns the store, or does
+    /// no work.
+    pub node: Option<NodeOptions>,
+    /// How long what is under way may take to end by itself when a host is stopped.
+    pub drain: Duration,
+    /// Leases that a task may lose at work before it is taken for what kills its workers.
+    pub most_losses: u32,
     /// What bounds the messages of agents and of the engine.
     pub messages: MessageLimits,
 }
@@ -79,6 +87,8 @@ pub struct Coordinator {
     pub(crate) in_hand: Arc<InHand>,
     /// The runs that this process works on.
     pub(crate) drivers: Arc<Drivers>,
+    /// What it is among those that share the work.
+    pub(crate) part: Arc<Part>,
     /// A place for each agent that may be at work.
     pub(crate) slots: Arc<Semaphore>,
     /// Held while user ids are chosen, so that no two agents get one.
@@ -99,6 +109,7 @@ impl Coordinator {
             crew: Arc::default(),
             in_hand: Arc::default(),
             drivers: Arc::default(),
+            part: Arc::default(),
             uids: Arc::default(),
             slots,
         }
@@ -136,9 +147,15 @@ impl Coordinator {
     }
 
     /// Commits a batch, then tells the bus. The bus may lose it: who listens also looks.
-    pub(crate) async fn commit(&self, batch: Batch) -> Result<()> {
+    pub(crate) async fn commit(&self, mut batch: Batch) -> Result<()> {
         let topics = batch.decision.subjects();
-        let committed = self.parts.store.commit(batch).await?;
+        let free = self.reserve_runs(&mut batch.decision);
+        let guard = batch.guard;
+        let committed = self.parts.store.commit(batch).await;
+        let committed = committed.inspect_err(|error| self.note_refusal(guard, error))?;
+        for run in free {
+            self.hint_free(run);
+        }
         let payload: Arc<[u8]> = committed.last_seq.to_string().into_bytes().into();
         for topic in topics {
             self.publish(&topic, &payload);

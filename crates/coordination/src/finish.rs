@@ -22,7 +22,7 @@ impl Coordinator {
         };
         let agents = agents.into_iter().map(|(agent, _)| agent).collect();
         let decision = run.finish(&tasks, agents, outputs, self.moment())?;
-        match self.commit(Batch::free(decision)).await {
+        match self.commit(Batch::new(plan.guard(), decision)).await {
             Err(error) if error.is_conflict() => Ok(()),
             other => other,
         }

@@ -7,7 +7,7 @@ use fusion_core::{
     Agent, AgentState, Change, Decision, EventType, NewEvent, RunId, WorkflowState, run_subject,
 };
 use fusion_messaging::Subscription;
-use fusion_persistence::{Batch, Claim, Queue, Repository};
+use fusion_persistence::{Batch, Claim, Guard, Queue, Repository, RunFence};
 use futures::FutureExt as _;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
@@ -123,7 +123,11 @@ impl Coordinator {
         cancel: &CancellationToken,
     ) -> Result<Driven> {
         let stop = cancel.child_token();
-        let mut driving = Box::pin(self.drive_alone(run, raised, &stop));
+        let fence = self.take_run(run).await?;
+        if let Some(fence) = fence {
+            self.part.driving.begin(fence, stop.clone());
+        }
+        let mut driving = Box::pin(self.drive_alone((run, fence), raised, &stop));
         let (driven, kept) = tokio::select! {
             biased;
             driven = &mut driving => (driven, Ok(())),
@@ -132,25 +136,32 @@ impl Coordinator {
                 (driving.await, failed)
             }
         };
+        if let Some(fence) = fence {
+            self.hand_back(fence, Some(Duration::ZERO)).await;
+        }
         self.take_last_samples().await;
         self.write_notices().await;
         self.clear_mail().await;
         kept.and(driven)
     }
 
-    /// The same, while somebody else keeps the leases of this process.
+    /// The same, while somebody else keeps the leases of this process, that on the run included where
+    /// others may drive it.
     pub(crate) async fn drive_alone(
         &self,
-        run: RunId,
+        (run, driver): (RunId, Option<RunFence>),
         raised: &Raised,
         cancel: &CancellationToken,
     ) -> Result<Driven> {
         let _at_the_wheel = self.drivers.enter(run);
-        self.begin(run).await?;
+        self.begin(run, driver).await?;
         let mut workers = Workers::new();
         let stop = cancel.child_token();
         let driven = match self.plan(run, raised).await {
-            Ok(plan) => self.hand_out_until_done(plan, &stop, &mut workers).await,
+            Ok(mut plan) => {
+                plan.driver = driver;
+                self.hand_out_until_done(plan, &stop, &mut workers).await
+            }
             Err(error) => Err(error),
         };
         stop.cancel();
@@ -166,7 +177,7 @@ impl Coordinator {
 
     /// Makes a run ready to be worked on, unless a person holds it: it is launched, or its agents' sandbox
     /// is looked at again.
-    async fn begin(&self, id: RunId) -> Result<()> {
+    async fn begin(&self, id: RunId, driver: Option<RunFence>) -> Result<()> {
         loop {
             let run = self.parts.store.get(id).await?;
             if run.halt.is_some() || run.state.is_final() {
@@ -175,7 +186,10 @@ impl Coordinator {
             if run.state != WorkflowState::Ready {
                 return self.renew_sandbox(&run).await;
             }
-            match self.launch(run).await {
+            match self
+                .launch(run, driver.map_or(Guard::Free, Guard::Driven))
+                .await
+            {
                 // A person held or ended it meanwhile.
                 Err(error) if error.is_conflict() => {}
                 other => return other,
@@ -196,10 +210,13 @@ impl Coordinator {
             if run.state.is_final() {
                 return Ok(Driven::Ended(run.state));
             }
-            if stop.is_cancelled() {
+            let is_closing = self.closing().is_cancelled();
+            if stop.is_cancelled() || (is_closing && workers.is_empty()) {
                 return Ok(Driven::Interrupted);
             }
-            if let Some(halt) = &run.halt {
+            if is_closing {
+                self.wait(id, &mut alarms, stop, workers).await?;
+            } else if let Some(halt) = &run.halt {
                 match self.obey(&run, halt, !workers.is_empty()).await? {
                     Some(driven) => return Ok(driven),
                     None => self.wait(id, &mut alarms, stop, workers).await?,
@@ -243,10 +260,13 @@ impl Coordinator {
     ) -> Result<()> {
         let sweep = tokio::time::sleep(alarms.look_in(self.options.sweep));
         tokio::pin!(sweep);
+        let closing = self.closing();
+        let is_closing = closing.is_cancelled();
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
+                () = closing.cancelled(), if !is_closing => return Ok(()),
                 Some(ended) = workers.join_next() => return joined(ended),
                 _ = alarms.watch.tick(), if alarms.due_in.is_some() => self.watch(run).await?,
                 _ = alarms.hints.recv() => {
@@ -299,6 +319,7 @@ impl Coordinator {
                 run: plan.run.id,
                 capability_sets: plan.sets_of(&agent),
                 lease: self.lease(),
+                driver: plan.driver,
                 event: NewEvent::of_run(self.moment(), EventType::TaskAssigned, plan.run.id, told)
                     .by(Some(agent.id)),
             };

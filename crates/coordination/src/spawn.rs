@@ -8,7 +8,7 @@ use fusion_core::{
     StepSpec, ToolGroup, Workflow, WorkflowDefinition, WorkflowId, WorkflowState, Workspace,
     WorkspaceId, error_chain,
 };
-use fusion_persistence::{Batch, Repository};
+use fusion_persistence::{Batch, Guard, Repository};
 use fusion_workspaces::{Owners, SandboxReport, choose_uid};
 use serde_json::{Map, Value, json};
 
@@ -282,7 +282,7 @@ impl Coordinator {
     /// Makes the workspaces of a ready run, sees what holds its agents' commands, and starts it;
     /// when one can't be made or commands can't be held as promised, removes them all and ends the
     /// run with the reason.
-    pub(crate) async fn launch(&self, run: Run) -> Result<()> {
+    pub(crate) async fn launch(&self, run: Run, guard: Guard) -> Result<()> {
         let mut agents = self.parts.store.agents_of_run(run.id).await?;
         let definition = self.parts.store.get(run.workflow_id).await?.definition;
         let ready = match self.make_workspaces(&agents).await? {
@@ -296,11 +296,11 @@ impl Coordinator {
             let why = error_chain(&error);
             let agents = agents.into_iter().map(|(agent, _)| agent).collect();
             let decision = run.end(Some(why), agents, self.moment())?;
-            self.commit(Batch::free(decision)).await?;
+            self.commit(Batch::new(guard, decision)).await?;
             return Err(error);
         }
         let decision = run.launch(agents, self.moment())?;
-        self.commit(Batch::free(decision)).await
+        self.commit(Batch::new(guard, decision)).await
     }
 
     async fn make_workspaces(&self, agents: &[(Agent, Workspace)]) -> Result<Result<()>> {
