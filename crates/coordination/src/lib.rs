@@ -25,7 +25,9 @@ mod error;
 mod expression_context;
 mod fan_out;
 mod finish;
+mod folders;
 mod grants;
+mod hands;
 mod host;
 mod journal;
 mod listeners;
@@ -46,6 +48,7 @@ mod spawn;
 mod tasks;
 mod unserved;
 mod usage;
+mod versions;
 mod worker;
 
 pub use again::{Again, AgainFault};

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use fusion_core::{
     AgentId, CancelReason, Course, RunId, StateMachine, Task, TaskId, TaskState, WorkflowId,
 };
-use fusion_persistence::{Queue, Result, TaskFilter, TaskReader};
+use fusion_persistence::{Progress, Result, TaskFilter, TaskReader};
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::{Expr, SelectStatement};
 use sea_orm::{
@@ -420,8 +420,8 @@ impl TaskReader for SqlStore {
         items::has_failed_item(self.reader(), fan_out).await
     }
 
-    async fn queue_of(&self, run: RunId) -> Result<Queue> {
-        waits::queue_of(self.reader(), run).await
+    async fn progress_of(&self, run: RunId) -> Result<Option<Progress>> {
+        waits::progress_of(self.reader(), run).await
     }
 
     async fn is_worked_on(&self, run: RunId) -> Result<bool> {
