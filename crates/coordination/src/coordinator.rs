@@ -84,6 +84,8 @@ pub struct Coordinator {
     pub(crate) versions: Arc<Versions>,
     /// A place for each agent that may be at work.
     pub(crate) slots: Arc<Semaphore>,
+    /// Held by who keeps the leases of this process, however many runs are driven in it.
+    pub(crate) heart: Arc<tokio::sync::Mutex<()>>,
     /// Held while user ids are chosen, so that no two agents get one.
     pub(crate) uids: Arc<tokio::sync::Mutex<()>>,
 }
@@ -103,6 +105,7 @@ impl Coordinator {
             in_hand: Arc::default(),
             drivers: Arc::default(),
             versions: Arc::default(),
+            heart: Arc::default(),
             uids: Arc::default(),
             slots,
         }

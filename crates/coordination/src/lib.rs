@@ -36,6 +36,7 @@ mod metrics;
 mod models;
 mod notices;
 mod outcome;
+mod places;
 mod plan;
 mod pulse;
 mod records;

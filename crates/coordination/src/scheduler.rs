@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::budgets::Budgets;
 use crate::hands::Hands;
+use crate::places::Places;
 use crate::plan::Plan;
 use crate::{Coordinator, Error, Raised, Result};
 
@@ -49,6 +50,7 @@ struct Drive<'a> {
     plan: Arc<Plan>,
     hands: Hands,
     workers: Workers,
+    places: Places,
     alarms: Alarms,
     stop: &'a CancellationToken,
 }
@@ -61,8 +63,6 @@ struct Alarms {
     watch: Interval,
     /// Until the first task that waits for a limit can be handed out again.
     due_in: Option<Duration>,
-    /// A task was not handed out because as many agents work as may.
-    is_full: bool,
     /// A task waits, and every agent of the run is held.
     is_held: bool,
 }
@@ -76,7 +76,6 @@ impl Alarms {
             hints: coordinator.listen(&run_subject(run)).await?,
             watch,
             due_in: None,
-            is_full: false,
             is_held: false,
         })
     }
@@ -172,7 +171,9 @@ impl Coordinator {
         };
         self.take_last_samples().await;
         self.write_notices().await;
-        self.clear_mail().await;
+        if self.drivers.are_done() {
+            self.clear_mail().await;
+        }
         kept.and(driven)
     }
 
@@ -190,6 +191,7 @@ impl Coordinator {
             hands: Hands::new(&found.agents),
             plan: Arc::new(self.plan_of(found, raised).await?),
             workers: Workers::new(),
+            places: Places::default(),
             alarms: Alarms::new(self, run).await?,
             stop: &stop,
         };
@@ -296,10 +298,12 @@ impl Coordinator {
         let id = drive.plan.run.id;
         self.ask_people(&drive.plan).await?;
         let queue = self.awake(id, queue).await?;
-        (drive.alarms.is_full, drive.alarms.is_held) = (false, false);
+        drive.alarms.is_held = false;
+        drive.places.look();
         if queue.has_ready {
             self.hand_out(drive).await?;
         }
+        drive.places.looked();
         if queue.due_in.is_some() && drive.alarms.due_in.is_none() {
             self.watch(id).await?;
         }
@@ -328,19 +332,13 @@ impl Coordinator {
                         return Ok(());
                     }
                 }
-                () = self.a_place(), if drive.alarms.is_full => return Ok(()),
+                () = drive.places.come(&self.slots), if drive.places.is_wanted() => return Ok(()),
                 () = &mut sweep => {
                     drive.hands.doubt();
                     return Ok(());
                 }
             }
         }
-    }
-
-    /// Waits until one agent more may work.
-    pub(crate) async fn a_place(&self) {
-        // Nobody closes it.
-        drop(self.slots.acquire().await);
     }
 
     /// One claim for each free agent, while there is a place. What an agent can do is looked up again when
@@ -356,8 +354,7 @@ impl Coordinator {
                 if drive.stop.is_cancelled() {
                     return Ok(());
                 }
-                let Ok(place) = Arc::clone(&self.slots).try_acquire_owned() else {
-                    drive.alarms.is_full = true;
+                let Some(place) = drive.places.take(&self.slots) else {
                     return Ok(());
                 };
                 self.claim_for(&agent, place, drive).await?;

@@ -5,18 +5,18 @@
 
 use std::time::Duration;
 
-use fusion_core::{Run, RunId, TaskId, TaskWait, Timestamp};
-use fusion_persistence::{Progress, Queue, Result};
-use sea_orm::{ConnectionTrait, FromQueryResult, Statement, Value};
+use fusion_core::{RunId, TaskId, TaskWait, Timestamp};
+use fusion_persistence::{Queue, Result};
+use sea_orm::{ConnectionTrait, Statement, Value};
 
 use crate::claim::READY;
 use crate::dialect::Dialect;
-use crate::error::{corrupt, trying};
+use crate::error::corrupt;
 use crate::failure;
-use crate::runs;
+use crate::readers::Readers;
 use crate::session::Session;
 use crate::store::expect_one;
-use crate::table::{Stored as _, columns, stored_as};
+use crate::table::stored_as;
 
 /// Who waits for longer waits for a person: 50 years, in milliseconds.
 const FOR_A_PERSON_MS: i64 = 50 * 365 * 24 * 60 * 60 * 1_000;
@@ -110,37 +110,20 @@ pub(crate) async fn watch(
     session.execute("watch tasks", statement).await.map(|_| ())
 }
 
-/// A run and what waits in its queue, in one statement.
-pub(super) async fn progress_of(
-    reader: &impl ConnectionTrait,
-    run: RunId,
-) -> Result<Option<Progress>> {
-    const ACTION: &str = "look how far a run is";
-    let backend = reader.get_database_backend();
+/// What waits in the queue of a run.
+pub(super) async fn queue_of(readers: &Readers, run: RunId) -> Result<Queue> {
+    let backend = readers.get_database_backend();
     let sql = format!(
-        "SELECT {columns},
-           CASE WHEN EXISTS (SELECT 1 FROM tasks WHERE run_id = $1 AND {READY})
-                THEN 1 ELSE 0 END AS ready,
-           (SELECT min(not_before) FROM tasks WHERE run_id = $1 AND {WAITING}) - {now} AS due_in
-         FROM runs WHERE id = $1",
-        columns = columns::<runs::table::Entity>().join(", "),
+        "SELECT (SELECT count(*) FROM (SELECT 1 FROM tasks WHERE run_id = $1 AND {READY} LIMIT 1) AS first),
+           (SELECT min(not_before) FROM tasks WHERE run_id = $1 AND {WAITING}) - {now}",
         now = Dialect::from(backend).now_ms()
     );
     let query = Statement::from_sql_and_values(backend, sql, [run.uuid().into()]);
-    let row = reader.query_one_raw(query).await.map_err(trying(ACTION))?;
-    let Some(row) = row else {
-        return Ok(None);
-    };
-    let ready: i32 = row.try_get("", "ready").map_err(trying(ACTION))?;
-    let due_in: Option<i64> = row.try_get("", "due_in").map_err(trying(ACTION))?;
-    let run = runs::table::Model::from_query_result(&row, "").map_err(trying(ACTION))?;
-    Ok(Some(Progress {
-        run: Run::from_row(run)?,
-        queue: Queue {
-            has_ready: ready == 1,
-            due_in: due_in.map(|wait| Duration::from_millis(u64::try_from(wait).unwrap_or(0))),
-        },
-    }))
+    let [ready, due_in] = readers.numbers("look at the queue of a run", query).await?;
+    Ok(Queue {
+        has_ready: ready == Some(1),
+        due_in: due_in.map(|wait| Duration::from_millis(u64::try_from(wait).unwrap_or(0))),
+    })
 }
 
 fn millis(wait: Duration) -> Result<i64> {
