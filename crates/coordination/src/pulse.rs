@@ -14,8 +14,10 @@ const STATUS: &str = "agent.*.status";
 
 impl Coordinator {
     /// Keeps the leases of this process, and stops its workers whose agents were held elsewhere.
-    /// Ends only when the store fails.
+    /// Ends only when the store fails. One of all that ask for it does it, and another when that one is
+    /// dropped.
     pub(crate) async fn pulse(&self) -> Result<()> {
+        let _heart = self.heart.lock().await;
         if self.options.node.is_none() {
             return self.look_after_all().await;
         }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fusion_core::{
     Agent, AgentId, Approval, Delivery, Event, EventId, JournalEntry, Message, MessageId, NodeId,
-    OutboxEntry, PoolQueue, RunId, Task, TaskId, Timestamp, Undelivered, Workflow, Workspace,
-    error_chain,
+    OutboxEntry, PoolQueue, RunId, Task, TaskId, Timestamp, Undelivered, Workflow, WorkflowId,
+    Workspace, error_chain,
 };
 use tokio::time::{Instant, sleep};
 
@@ -16,8 +16,8 @@ use crate::{
     AgentReader, ApprovalReader, Batch, Claim, Claimed, Committed, Entity, Error, EventBounds,
     EventFilter, EventPlace, EventReader, Find, JournalReader, Kept, Lease, Loss, MessageFilter,
     MessageReader, NodeChange, NodeReader, NodeSeen, OutboxReader, Outlook, Page, PoolAnswer,
-    PoolClaim, PoolReader, Prune, Queue, Remembered, Result, RunFence, Store, TakeRuns, TaskReader,
-    WorkflowReader,
+    PoolClaim, PoolReader, Progress, Prune, Remembered, Result, RunFence, Store, TakeRuns,
+    TaskReader, WorkflowReader,
 };
 
 /// How long to wait for a store that is away.
@@ -116,6 +116,7 @@ macro_rules! forward {
 
 forward! { WorkflowReader {
     fn latest_workflow(name: &str) -> Option<Workflow>;
+    fn newest_version(name: &str) -> Option<WorkflowId>;
 } }
 
 forward! { AgentReader {
@@ -129,7 +130,7 @@ forward! { TaskReader {
     fn downstream(task: TaskId) -> Vec<Task>;
     fn items_of(fan_out: TaskId) -> Vec<Task>;
     fn has_failed_item(fan_out: TaskId) -> bool;
-    fn queue_of(run: RunId) -> Queue;
+    fn progress_of(run: RunId) -> Option<Progress>;
     fn is_worked_on(run: RunId) -> bool;
     fn expired_leases(limit: u32) -> Vec<Task>;
 } }

@@ -65,7 +65,6 @@ async fn two_servers_share_runs_and_one_that_is_killed_leaves_nothing_undone() {
 }
 
 #[tokio::test]
-#[ignore = "wants a machine that is not busy: `cargo xtask chaos`"]
 async fn a_stopped_server_loses_its_runs_and_is_refused_when_it_comes_back() {
     let mut cluster = Cluster::start().await;
     cluster.set("FUSION_LEASE_SECONDS", "3");
@@ -95,7 +94,6 @@ async fn a_stopped_server_loses_its_runs_and_is_refused_when_it_comes_back() {
 }
 
 #[tokio::test]
-#[ignore = "wants a machine that is not busy: `cargo xtask chaos`"]
 async fn a_server_that_is_told_to_stop_ends_what_it_is_at_and_hands_the_rest_over() {
     let cluster = Cluster::start().await;
     let (one, two) = (cluster.node("one").await, cluster.node("two").await);
@@ -123,7 +121,6 @@ async fn a_server_that_is_told_to_stop_ends_what_it_is_at_and_hands_the_rest_ove
 }
 
 #[tokio::test]
-#[ignore = "wants a machine that is not busy: `cargo xtask chaos`"]
 async fn a_drained_server_gives_its_runs_back_and_takes_no_more() {
     let cluster = Cluster::start().await;
     let (one, two) = (cluster.node("one").await, cluster.node("two").await);
@@ -160,7 +157,6 @@ async fn a_drained_server_gives_its_runs_back_and_takes_no_more() {
 }
 
 #[tokio::test]
-#[ignore = "wants a machine that is not busy: `cargo xtask chaos`"]
 async fn a_step_that_kills_its_servers_is_quarantined_and_the_others_go_on() {
     let mut cluster = Cluster::start().await;
     cluster.set("FUSION_MOST_LOSSES", "2");
@@ -205,7 +201,7 @@ async fn a_step_that_kills_its_servers_is_quarantined_and_the_others_go_on() {
 
 /// How long a killed server's runs wait for another: a figure, and a bound that no machine misses.
 #[tokio::test]
-#[ignore = "wants a machine that is not busy: `cargo xtask chaos`"]
+#[ignore = "takes a figure: `cargo xtask chaos`"]
 async fn the_work_of_a_killed_server_goes_on_within_moments() {
     let cluster = Cluster::start().await;
     let keeper = cluster.node("keeper").await;
