@@ -266,14 +266,12 @@ steps:
 - id: none
   agent: a
   prompt: x
-  budget: x
   workflow: x
   workspace: {type: worktree}
 "#,
         &[
-            "8:3 `budget` is not supported yet [leave the key out]",
-            "9:3 `workflow` is not supported yet [leave the key out]",
-            "10:21 a workspace of type `worktree` is not supported yet [use `directory`]",
+            "8:3 `workflow` is not supported yet [leave the key out]",
+            "9:21 a workspace of type `worktree` is not supported yet [use `directory`]",
         ],
     );
 }
