@@ -46,6 +46,7 @@ mod tasks;
 mod unserved;
 mod usage;
 mod worker;
+mod worktrees;
 
 pub use again::{Again, AgainFault};
 pub use agents::{AgentUpdate, Fault, MAX_AGENTS, NewAgent, STEP, Sent};
@@ -61,3 +62,4 @@ pub use records::{Ask, NewDefinition, Record, Version};
 pub use scheduler::Driven;
 pub use spawn::NewRun;
 pub use tasks::{MAX_DEPENDENCIES, MAX_QUEUE, MAX_WAIT, NewTask, Wait, why};
+pub use worktrees::{WorktreeRecord, worktree_of};
