@@ -47,6 +47,7 @@ mod tasks;
 mod unserved;
 mod usage;
 mod worker;
+mod worktrees;
 
 pub use again::{Again, AgainFault};
 pub use agents::{AgentUpdate, Fault, Letter, MAX_AGENTS, NewAgent, STEP, Sent};
@@ -63,3 +64,4 @@ pub use resend::resend;
 pub use scheduler::Driven;
 pub use spawn::NewRun;
 pub use tasks::{MAX_DEPENDENCIES, MAX_QUEUE, MAX_WAIT, NewTask, Wait, why};
+pub use worktrees::{WorktreeRecord, worktree_of};

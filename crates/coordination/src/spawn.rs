@@ -284,9 +284,9 @@ impl Coordinator {
     /// run with the reason.
     pub(crate) async fn launch(&self, run: Run) -> Result<()> {
         let mut agents = self.parts.store.agents_of_run(run.id).await?;
-        let definition = self.parts.store.get(run.workflow_id).await?.definition;
-        let ready = match self.make_workspaces(&agents).await? {
-            Ok(()) => self.note_sandbox(&definition, &mut agents).await?,
+        let workflow: Workflow = self.parts.store.get(run.workflow_id).await?;
+        let ready = match self.make_workspaces(&workflow, &mut agents).await? {
+            Ok(()) => self.note_sandbox(&workflow.definition, &mut agents).await?,
             failed => failed,
         };
         if let Err(error) = ready {
@@ -303,7 +303,13 @@ impl Coordinator {
         self.commit(Batch::free(decision)).await
     }
 
-    async fn make_workspaces(&self, agents: &[(Agent, Workspace)]) -> Result<Result<()>> {
+    /// Makes them, with what their agents are to find there.
+    async fn make_workspaces(
+        &self,
+        workflow: &Workflow,
+        agents: &mut [(Agent, Workspace)],
+    ) -> Result<Result<()>> {
+        let base_dir = Path::new(&workflow.base_dir);
         for (agent, workspace) in agents {
             let made = match self.make_workspace(workspace).await? {
                 Ok(()) => self.copy_results(agent, workspace).await?,
@@ -311,6 +317,14 @@ impl Coordinator {
             };
             if let Err(source) = made {
                 return Ok(Err(of_workspace(agent, source)));
+            }
+            let Some((_, spec)) = workflow.definition.agent_of(&agent.name) else {
+                continue;
+            };
+            let furnish = self.furnish_workspace(agent, spec, base_dir, workspace);
+            match furnish.await {
+                Err(error @ Error::Workspace { .. }) => return Ok(Err(error)),
+                furnished => furnished?,
             }
         }
         Ok(Ok(()))
@@ -401,12 +415,15 @@ impl Coordinator {
         .await
     }
 
+    /// Removes the workspace of an agent that never began, and what was taken in for it.
     pub(crate) async fn remove_workspace(&self, workspace: &Workspace) {
         let (workspaces, name) = (
             self.workspaces_of(workspace),
             workspace.agent_id.to_string(),
         );
-        if let Ok(Err(error)) = off_runtime(move || workspaces.remove(&name)).await {
+        let repository = self.repository_of(workspace.agent_id);
+        let remove = move || workspaces.remove(&name).and_then(|()| repository.discard());
+        if let Ok(Err(error)) = off_runtime(remove).await {
             tracing::warn!(%error, path = workspace.root_path, "a workspace could not be removed");
         }
     }
