@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 
 use crate::crew::{Crew, InHand};
 use crate::drivers::Drivers;
+use crate::versions::Versions;
 use crate::{Error, Notices, Result};
 
 /// What the engine is made of.
@@ -79,8 +80,12 @@ pub struct Coordinator {
     pub(crate) in_hand: Arc<InHand>,
     /// The runs that this process works on.
     pub(crate) drivers: Arc<Drivers>,
+    /// The workflows of these runs.
+    pub(crate) versions: Arc<Versions>,
     /// A place for each agent that may be at work.
     pub(crate) slots: Arc<Semaphore>,
+    /// Held by who keeps the leases of this process, however many runs are driven in it.
+    pub(crate) heart: Arc<tokio::sync::Mutex<()>>,
     /// Held while user ids are chosen, so that no two agents get one.
     pub(crate) uids: Arc<tokio::sync::Mutex<()>>,
 }
@@ -99,6 +104,8 @@ impl Coordinator {
             crew: Arc::default(),
             in_hand: Arc::default(),
             drivers: Arc::default(),
+            versions: Arc::default(),
+            heart: Arc::default(),
             uids: Arc::default(),
             slots,
         }
@@ -137,9 +144,29 @@ impl Coordinator {
 
     /// Commits a batch, then tells the bus. The bus may lose it: who listens also looks.
     pub(crate) async fn commit(&self, batch: Batch) -> Result<()> {
+        self.commit_and_tell(batch, |seq| seq.to_string()).await
+    }
+
+    /// The same for what a worker of a run wrote: the run's driver in this process need not look, for it
+    /// hears when the worker is done.
+    pub(crate) async fn commit_work(&self, batch: Batch) -> Result<()> {
+        self.commit_and_tell(batch, |seq| format!("{seq}{}", self.mark()))
+            .await
+    }
+
+    /// Whether a hint tells of the work of this process alone.
+    pub(crate) fn is_own_work(&self, payload: &[u8]) -> bool {
+        payload.ends_with(self.mark().as_bytes())
+    }
+
+    fn mark(&self) -> String {
+        format!(" {}", self.node)
+    }
+
+    async fn commit_and_tell(&self, batch: Batch, tell: impl Fn(u64) -> String) -> Result<()> {
         let topics = batch.decision.subjects();
         let committed = self.parts.store.commit(batch).await?;
-        let payload: Arc<[u8]> = committed.last_seq.to_string().into_bytes().into();
+        let payload: Arc<[u8]> = tell(committed.last_seq).into_bytes().into();
         for topic in topics {
             self.publish(&topic, &payload);
         }

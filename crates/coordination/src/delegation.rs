@@ -7,7 +7,6 @@ mod idle;
 mod job;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use fusion_core::{
@@ -22,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use crate::places::Places;
 use crate::pulse::agent_of;
 use crate::tasks::{POOL, PoolNews};
 use crate::{Coordinator, Result};
@@ -91,7 +91,7 @@ pub(crate) struct Floor {
     queues: BTreeSet<PoolQueue>,
     awaited: BTreeSet<TaskId>,
     due: Option<Instant>,
-    is_full: bool,
+    places: Places,
     workers: JoinSet<()>,
     /// Stops all workers.
     stop: CancellationToken,
@@ -119,7 +119,7 @@ impl Floor {
             queues: BTreeSet::new(),
             awaited: BTreeSet::new(),
             due: None,
-            is_full: false,
+            places: Places::default(),
             workers: JoinSet::new(),
             stop: CancellationToken::new(),
         })
@@ -144,7 +144,7 @@ impl Floor {
             Some(hint) = failed.recv() => (hint, |subject, _| ended(subject, false)),
             Some(hint) = cancelled.recv() => (hint, |subject, _| ended(subject, false)),
             () = due => return Call::Due,
-            () = coordinator.a_place(), if self.is_full => return Call::Place,
+            () = self.places.come(&coordinator.slots), if self.places.is_wanted() => return Call::Place,
             _ = self.sweep.tick() => return Call::Sweep,
         };
         // What was lost may have been anything.
@@ -212,8 +212,10 @@ impl Coordinator {
                 self.hand_out_pool(floor).await
             }
             Call::Place => {
-                floor.is_full = false;
-                self.hand_out_pool(floor).await
+                floor.places.look();
+                let handed_out = self.hand_out_pool(floor).await;
+                floor.places.looked();
+                handed_out
             }
             Call::Sweep => self.sweep_pool(floor).await,
         }
@@ -277,8 +279,7 @@ impl Coordinator {
         let Some(can) = floor.idle.get(agent).cloned() else {
             return Ok(Turn::Gone);
         };
-        let Ok(place) = Arc::clone(&self.slots).try_acquire_owned() else {
-            floor.is_full = true;
+        let Some(place) = floor.places.take(&self.slots) else {
             return Ok(Turn::Full);
         };
         let claim = self.pool_claim(agent, &can, floor);

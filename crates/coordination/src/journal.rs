@@ -158,7 +158,7 @@ impl<'a> TaskJournal<'a> {
             let again = agent_in(&mut decision).is_some() && tries < CONFLICT_TRIES;
             let spare = again.then(|| decision.clone());
             let batch = Batch::fenced(self.fence(), decision);
-            decision = match (self.coordinator.commit(batch).await, spare) {
+            decision = match (self.coordinator.commit_work(batch).await, spare) {
                 (Err(error), Some(spare)) if error.is_conflict() => spare,
                 (other, _) => {
                     if other.is_ok() {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fusion_core::{
@@ -17,7 +17,7 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) run: Run,
-    pub(crate) workflow: Workflow,
+    pub(crate) workflow: Arc<Workflow>,
     pub(crate) workspaces: BTreeMap<AgentId, Workspace>,
     /// The places of the steps in the definition, by id.
     steps: HashMap<String, usize>,
@@ -79,7 +79,7 @@ pub(crate) fn end_standalone(run: &Run, decision: &mut Decision, moment: Moment<
 impl Plan {
     pub(crate) fn new(
         run: Run,
-        workflow: Workflow,
+        workflow: Arc<Workflow>,
         agents: Vec<(Agent, Workspace)>,
         budgets: Budgets,
     ) -> Self {

@@ -14,8 +14,10 @@ const STATUS: &str = "agent.*.status";
 
 impl Coordinator {
     /// Keeps the leases of this process, and stops its workers whose agents were held elsewhere.
-    /// Ends only when the store fails.
+    /// Ends only when the store fails. One of all that ask for it does it, and another when that one is
+    /// dropped.
     pub(crate) async fn pulse(&self) -> Result<()> {
+        let _heart = self.heart.lock().await;
         let mut status = self.listen(STATUS).await?;
         let mut heartbeat = every(self.options.heartbeat);
         let mut samples = self.options.metrics.map(every);

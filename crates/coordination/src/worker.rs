@@ -18,16 +18,19 @@ use crate::approvals::Permission;
 use crate::candidates::serving;
 use crate::crew::AtWork;
 use crate::expression_context::task_context;
+use crate::folders::uses_folder;
 use crate::journal::TaskJournal;
 use crate::mailbox::TaskMailbox;
 use crate::outcome::{artifacts, late};
 use crate::plan::Plan;
-use crate::spawn::uses_folder;
 use crate::unserved::Unfinished;
 use crate::{Coordinator, Error, Notices, Result, brief, grants};
 
 /// Why a task goes back to the queue whose agent or whose run is held.
 const HELD: &str = "it is held";
+
+/// The fence of a task that nobody had before: nobody wrote anything about it.
+const FIRST_FENCE: u64 = 1;
 
 /// Tries of a commit that touches tasks which others change too.
 pub(crate) const CONFLICT_TRIES: usize = 20;
@@ -220,6 +223,9 @@ impl Coordinator {
 
     /// The journal of a task since it was last begun anew.
     pub(crate) async fn journal_of(&self, task: &Task) -> Result<Vec<JournalEntry>> {
+        if task.fence == FIRST_FENCE {
+            return Ok(Vec::new());
+        }
         let mut journal = self.parts.store.journal(task.id).await?;
         journal.retain(|entry| entry.seq > task.course.journal_from);
         Ok(journal)
@@ -358,7 +364,11 @@ impl Coordinator {
     /// The same, for these steps.
     pub(crate) async fn context(&self, job: &Job<'_>, names: Vec<String>) -> Result<Value> {
         let run = job.task.run_id;
-        let tasks = self.parts.store.tasks_named(run, &names).await?;
+        let tasks = if names.is_empty() {
+            Vec::new()
+        } else {
+            self.parts.store.tasks_named(run, &names).await?
+        };
         Ok(task_context(&job.plan.run, &tasks, &job.task))
     }
 

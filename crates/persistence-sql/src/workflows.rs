@@ -5,7 +5,7 @@ use fusion_core::{ProjectId, StateMachine, Workflow, WorkflowId, WorkflowState};
 use fusion_persistence::{Result, WorkflowFilter, WorkflowReader};
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::SelectStatement;
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::error::{corrupt, trying};
 use crate::store::{SqlStore, unsigned};
@@ -138,5 +138,18 @@ impl WorkflowReader for SqlStore {
             .map_err(trying("read a workflow"))?
             .map(Workflow::from_row)
             .transpose()
+    }
+
+    async fn newest_version(&self, name: &str) -> Result<Option<WorkflowId>> {
+        let newest: Option<Uuid> = table::Entity::find()
+            .select_only()
+            .column(table::Column::Id)
+            .filter(table::Column::Name.eq(stored_as(name)))
+            .order_by_desc(table::Column::DefinitionVersion)
+            .into_tuple()
+            .one(self.reader())
+            .await
+            .map_err(trying("read a workflow"))?;
+        Ok(newest.map(WorkflowId::from_uuid))
     }
 }

@@ -34,7 +34,7 @@ const GROUP: usize = 64;
 /// How long a transaction waits for the callers of the last one to come back.
 const GATHER_FOR: Duration = Duration::from_micros(100);
 
-/// How long the writer stays awake for the next caller.
+/// How long the writer stays awake for a caller who is quick to come back.
 const AWAKE_FOR: Duration = Duration::from_micros(50);
 
 /// Jobs waiting for the writer before callers wait too.
@@ -144,21 +144,25 @@ pub(crate) async fn work<S: Session>(mut session: S, mut queue: Jobs) {
         careful_groups: 0,
     };
     let mut callers = 0;
-    while receive(&mut group, &mut queue).await > 0 {
+    let mut is_awake = false;
+    while receive(&mut group, &mut queue, &mut is_awake).await > 0 {
         gather(&mut group, callers, &mut queue);
         callers = group.len();
         write(&mut open, std::mem::take(&mut group), &mut queue).await;
     }
 }
 
-/// Takes the jobs that wait, at least one; 0 when every hand on the writer is gone. The caller who was
-/// just answered is often back at once: finding the writer awake saves the time to wake it.
-async fn receive(group: &mut Vec<Job>, queue: &mut Jobs) -> usize {
-    let sleep_at = std::time::Instant::now() + AWAKE_FOR;
-    while queue.is_empty() && !queue.is_closed() && std::time::Instant::now() < sleep_at {
+/// Takes the jobs that wait, at least one; 0 when every hand on the writer is gone. A caller who came
+/// back at once the last time often does so again: finding the writer awake saves the time to wake it.
+async fn receive(group: &mut Vec<Job>, queue: &mut Jobs, is_awake: &mut bool) -> usize {
+    let answered_at = std::time::Instant::now();
+    let is_early = || answered_at.elapsed() < AWAKE_FOR;
+    while *is_awake && queue.is_empty() && !queue.is_closed() && is_early() {
         std::thread::yield_now();
     }
-    queue.recv_many(group, GROUP).await
+    let received = queue.recv_many(group, GROUP).await;
+    *is_awake = is_early();
+    received
 }
 
 /// Waits a moment for as many callers as shared the last transaction: they were answered just now,

@@ -7,16 +7,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fusion_core::{
     Agent, AgentId, Approval, Delivery, Event, EventId, JournalEntry, Message, MessageId,
-    OutboxEntry, PoolQueue, RunId, Task, TaskId, Timestamp, Undelivered, Workflow, Workspace,
-    error_chain,
+    OutboxEntry, PoolQueue, RunId, Task, TaskId, Timestamp, Undelivered, Workflow, WorkflowId,
+    Workspace, error_chain,
 };
 use tokio::time::{Instant, sleep};
 
 use crate::{
     AgentReader, ApprovalReader, Batch, Claim, Claimed, Committed, Entity, Error, EventBounds,
     EventFilter, EventPlace, EventReader, Find, JournalReader, Lease, MessageFilter, MessageReader,
-    OutboxReader, Page, PoolAnswer, PoolClaim, PoolReader, Prune, Queue, Remembered, Result, Store,
-    TaskReader, WorkflowReader,
+    OutboxReader, Page, PoolAnswer, PoolClaim, PoolReader, Progress, Prune, Remembered, Result,
+    Store, TaskReader, WorkflowReader,
 };
 
 /// How long to wait for a store that is away.
@@ -115,6 +115,7 @@ macro_rules! forward {
 
 forward! { WorkflowReader {
     fn latest_workflow(name: &str) -> Option<Workflow>;
+    fn newest_version(name: &str) -> Option<WorkflowId>;
 } }
 
 forward! { AgentReader {
@@ -128,7 +129,7 @@ forward! { TaskReader {
     fn downstream(task: TaskId) -> Vec<Task>;
     fn items_of(fan_out: TaskId) -> Vec<Task>;
     fn has_failed_item(fan_out: TaskId) -> bool;
-    fn queue_of(run: RunId) -> Queue;
+    fn progress_of(run: RunId) -> Option<Progress>;
     fn is_worked_on(run: RunId) -> bool;
     fn expired_leases(limit: u32) -> Vec<Task>;
 } }

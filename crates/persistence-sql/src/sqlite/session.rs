@@ -3,6 +3,7 @@
 //! It runs on a thread of its own, so that a statement costs a function call and not two changes
 //! of thread as with the driver of the readers (ADR 0012).
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::path::Path;
 
@@ -65,14 +66,9 @@ impl SqliteSession {
         self
     }
 
-    /// To SQLite `$2` is a name, numbered by where it stands; `?2` is the second value.
     fn prepared(&self, action: &'static str, sql: &str) -> Result<CachedStatement<'_>> {
         fault::inject(action)?;
-        let prepared = if sql.contains('$') {
-            self.connection.prepare_cached(&sql.replace('$', "?"))
-        } else {
-            self.connection.prepare_cached(sql)
-        };
+        let prepared = self.connection.prepare_cached(&numbered(sql));
         prepared.map_err(|error| of_sqlite(action, &error))
     }
 }
@@ -148,8 +144,18 @@ impl Session for SqliteSession {
     }
 }
 
+/// A statement as SQLite numbers values: to it `$2` is a name, numbered by where it stands; `?2` is the
+/// second value.
+pub(super) fn numbered(sql: &str) -> Cow<'_, str> {
+    if sql.contains('$') {
+        Cow::Owned(sql.replace('$', "?"))
+    } else {
+        Cow::Borrowed(sql)
+    }
+}
+
 /// The values of a statement, as the readers' driver would store them.
-fn bound(statement: &Statement) -> Result<Vec<Raw>> {
+pub(super) fn bound(statement: &Statement) -> Result<Vec<Raw>> {
     let Some(values) = &statement.values else {
         return Ok(Vec::new());
     };
@@ -183,7 +189,7 @@ fn raw(value: &Value) -> Result<Raw> {
 }
 
 /// Reads a row by the types of its table's columns.
-fn model<E: Readable>(row: &Row<'_>) -> Result<E::Model> {
+pub(super) fn model<E: Readable>(row: &Row<'_>) -> Result<E::Model> {
     let mut model = <E::ActiveModel as ActiveModelTrait>::default();
     for column in E::Column::iter() {
         let unreadable = || Failure::from(corrupt(column.as_str()));

@@ -13,7 +13,7 @@ use fusion_core::{
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::{Batch, Claim, Fence, Lease, Repository, Store};
+use crate::{Batch, Claim, Fence, Lease, Queue, Repository, Store};
 
 /// Ids that rise by one.
 #[derive(Debug, Default)]
@@ -93,8 +93,12 @@ impl Sample {
             .commit(Batch::free(decision))
             .await
             .expect("a run is stored");
+        let made = agents.into_values().map(|(agent, mut workspace)| {
+            workspace.initialized = true;
+            (agent, workspace)
+        });
         let launch = run
-            .launch(agents.into_values().collect(), moment)
+            .launch(made.collect(), moment)
             .expect("a ready run starts");
         store
             .commit(Batch::free(launch))
@@ -285,4 +289,9 @@ fn agent(ids: &Ids, name: &str, capabilities: &[&str], run_id: RunId) -> (Agent,
         version: 1,
     };
     (agent, workspace)
+}
+
+/// What waits in the queue of a run that there is.
+pub(super) async fn queue_of(store: &dyn Store, run: RunId) -> Queue {
+    store.progress_of(run).await.unwrap().unwrap().queue
 }
