@@ -18,7 +18,7 @@ mod workflow;
 
 pub use agent::{
     Agent, AgentAction, AgentConfig, AgentLogs, AgentMetrics, AgentPage, AgentsMade, BulkAgents,
-    BulkAnswer, BulkResult, LogEntry, MetricsSample, NewAgent, NewAgents,
+    BulkAnswer, BulkResult, LogEntry, MetricsSample, NewAgent, NewAgents, NewWorkspace,
 };
 pub use event::{Event, EventPage, Frame};
 pub use health::{Check, Health, Readiness};

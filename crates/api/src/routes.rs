@@ -11,6 +11,7 @@ mod health;
 mod messages;
 mod metrics;
 mod new_agent;
+mod new_workspace;
 mod nodes;
 mod path;
 mod projects;

@@ -32,9 +32,12 @@ impl Coordinator {
 
 /// The state that a decision gives its run.
 fn state_in(decision: &Decision) -> Option<WorkflowState> {
-    decision.changes.iter().find_map(|change| match change {
-        Change::Update(Row::Run(run)) => Some(run.state),
-        _ => None,
+    decision.changes.iter().find_map(|change| {
+        if let Change::Update(Row::Run(run)) = change {
+            Some(run.state)
+        } else {
+            None
+        }
     })
 }
 

@@ -102,6 +102,7 @@ impl<'a> TaskJournal<'a> {
                 Record::Send(sending) => decision.merge(*sending),
                 Record::Acknowledge(read) => decision.merge(self.delivered(&read)),
                 Record::Subscriptions(patterns) => decision.changes.push(self.listen(patterns)),
+                Record::Anew(why) => decision.events.push(self.anew(&why)),
             }
         }
         decision
@@ -117,6 +118,16 @@ impl<'a> TaskJournal<'a> {
             // A turn is in the journal alone; that messages were read is told of each of them.
             EntryKind::Turn | EntryKind::Inbox => {}
         }
+    }
+
+    fn anew(&self, why: &str) -> NewEvent {
+        let told = format!("{} begins anew: {why}", self.task.name);
+        let event = self
+            .task
+            .event(self.coordinator.moment(), EventType::TaskRetried, told);
+        event
+            .severity(Severity::Warning)
+            .data(json!({ "task_id": self.task.id, "step": self.task.name, "reason": why }))
     }
 
     fn delivered(&self, read: &[MessageId]) -> Decision {

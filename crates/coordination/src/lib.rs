@@ -52,6 +52,7 @@ mod unserved;
 mod usage;
 mod versions;
 mod worker;
+mod worktrees;
 
 pub use again::{Again, AgainFault};
 pub use agents::{AgentUpdate, Fault, Letter, MAX_AGENTS, NewAgent, STEP, Sent};
@@ -69,3 +70,4 @@ pub use resend::resend;
 pub use scheduler::Driven;
 pub use spawn::NewRun;
 pub use tasks::{MAX_DEPENDENCIES, MAX_QUEUE, MAX_WAIT, NewTask, Wait, why};
+pub use worktrees::{WorktreeRecord, worktree_of};

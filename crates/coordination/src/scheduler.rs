@@ -16,6 +16,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::budgets::Budgets;
+use crate::folders::has_folder;
 use crate::hands::Hands;
 use crate::places::Places;
 use crate::plan::Plan;
@@ -237,9 +238,15 @@ impl Coordinator {
                 .await
             {
                 // A person held or ended it meanwhile.
-                Err(error) if error.is_conflict() => {}
-                other => return other.map(|()| found),
+                Err(error) if error.is_conflict() => continue,
+                launched => launched?,
             }
+            let has_folder = |(agent, _): &(Agent, _)| has_folder(&workflow.definition, agent);
+            if !agents.iter().any(has_folder) {
+                return Ok(found);
+            }
+            // What they found in their workspaces is in their records now.
+            return self.found(found.run).await;
         }
     }
 

@@ -321,7 +321,7 @@ impl Coordinator {
     ) -> Result<()> {
         let guard = driver.map_or(Guard::Free, Guard::Driven);
         let definition = &workflow.definition;
-        let ready = match self.make_workspaces(definition, &mut agents).await? {
+        let ready = match self.make_workspaces(workflow, &mut agents).await? {
             Ok(()) => self.note_sandbox(definition, &mut agents).await?,
             failed => failed,
         };
@@ -341,12 +341,14 @@ impl Coordinator {
         self.commit(Batch::new(guard, decision)).await
     }
 
-    /// Makes the workspaces of the agents that have one, and marks them as made.
+    /// Makes the workspaces of the agents that have one, with what these are to find there, and marks
+    /// them as made.
     async fn make_workspaces(
         &self,
-        definition: &WorkflowDefinition,
+        workflow: &Workflow,
         agents: &mut [(Agent, Workspace)],
     ) -> Result<Result<()>> {
+        let (definition, base_dir) = (&workflow.definition, Path::new(&workflow.base_dir));
         for (agent, workspace) in agents {
             if !has_folder(definition, agent) {
                 continue;
@@ -359,6 +361,14 @@ impl Coordinator {
                 return Ok(Err(of_workspace(agent, source)));
             }
             workspace.initialized = true;
+            let Some((_, spec)) = definition.agent_of(&agent.name) else {
+                continue;
+            };
+            let furnish = self.furnish_workspace(agent, spec, base_dir, workspace);
+            match furnish.await {
+                Err(error @ Error::Workspace { .. }) => return Ok(Err(error)),
+                furnished => furnished?,
+            }
         }
         Ok(Ok(()))
     }
@@ -451,12 +461,15 @@ impl Coordinator {
         .await
     }
 
+    /// Removes the workspace of an agent that never began, and what was taken in for it.
     pub(crate) async fn remove_workspace(&self, workspace: &Workspace) {
         let (workspaces, name) = (
             self.workspaces_of(workspace),
             workspace.agent_id.to_string(),
         );
-        if let Ok(Err(error)) = off_runtime(move || workspaces.remove(&name)).await {
+        let repository = self.repository_of(workspace.agent_id);
+        let remove = move || workspaces.remove(&name).and_then(|()| repository.discard());
+        if let Ok(Err(error)) = off_runtime(remove).await {
             tracing::warn!(%error, path = workspace.root_path, "a workspace could not be removed");
         }
     }

@@ -177,7 +177,8 @@ impl Coordinator {
         let within = job.stop.child_token();
         let work = runtime.run(&brief, past, ports, &within);
         let ending = self.until_stopped(&job, &within, work).await;
-        self.note_usage(&job, workspace.as_ref()).await?;
+        self.take_stock(&job, &ending, workspace.as_ref(), &runtime.launcher)
+            .await?;
         self.conclude_or_refuse(&job, &journal, ending, workspace)
             .await
     }

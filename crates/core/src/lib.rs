@@ -52,7 +52,7 @@ pub use definition::{
     AgentSpec, ApprovalSpec, Assignee, Backoff, CommandSpec, DEFAULT_MAX_TURNS,
     DEFAULT_TIMEOUT_SECONDS, ForeachSpec, InputFault, InputSpec, InputType, Member, ModelChoice,
     OnExpiry, OnFailure, OnMax, RepeatSpec, RetrySpec, Seat, StepSpec, ToolGroup,
-    WorkflowDefinition, is_internal,
+    WorkflowDefinition, WorkspaceSpec, is_internal,
 };
 pub use event::{Event, EventType, NewEvent, Severity};
 pub use flow::FlowRule;

@@ -8,7 +8,6 @@ use super::db::answer;
 use super::run::conclude;
 use crate::args::{
     AgentCommand, AgentListArgs, AgentSendArgs, Changes, LogsArgs, SpawnArgs, TerminateArgs,
-    WorkspaceKind,
 };
 use crate::backend::{AgentChanges, AgentQuery, Backend, Log, NewAgents};
 use crate::exit::Exit;
@@ -67,7 +66,7 @@ fn new_agents(spawn: &SpawnArgs) -> NewAgents {
         max_turns,
         project,
         count,
-        workspace: WorkspaceKind::Directory,
+        workspace,
     } = spawn.clone();
     NewAgents {
         name,
@@ -80,6 +79,7 @@ fn new_agents(spawn: &SpawnArgs) -> NewAgents {
         instructions,
         max_turns,
         project,
+        workspace,
     }
 }
 

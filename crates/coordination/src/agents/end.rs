@@ -146,13 +146,16 @@ impl Coordinator {
             .ending()
             .is_some_and(|disposal| disposal != Disposal::Keep)
         {
+            if archive.is_none() {
+                self.reap_last(&agent, &workspace).await?;
+            }
             let (workspaces, name) = (self.workspaces_of(&workspace), id.to_string());
             let removed = off_runtime(move || workspaces.remove(&name)).await?;
             removed.map_err(|source| of_workspace(&agent, source))?;
         }
         let mut tries = 0;
         loop {
-            let agent: Agent = self.parts.store.get(id).await?;
+            let agent: Agent = store.get(id).await?;
             let refused = refused(&agent);
             let (agent, mut decision) = agent.terminate(None, self.moment()).map_err(refused)?;
             // The last worker may have written down what it takes since it was read.

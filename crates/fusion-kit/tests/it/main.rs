@@ -86,3 +86,5 @@ mod terminal;
 mod waits;
 #[cfg(test)]
 mod workflows;
+#[cfg(test)]
+mod worktrees;

@@ -8,7 +8,7 @@ use fusion_core::{
     Agent, AgentId, AgentSpec, AgentState, Assignee, Budget, CapabilitySet, Cost, Decision,
     EventType, FlowRule, IdSource, ModelChoice, Moment, NewEvent, NodeId, Run, RunId, RunPlan,
     SandboxSpec, StepSpec, Task, Timestamp, Workflow, WorkflowDefinition, WorkflowId,
-    WorkflowState, Workspace, WorkspaceId,
+    WorkflowState, Workspace, WorkspaceId, WorkspaceSpec,
 };
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -177,6 +177,13 @@ impl Sample {
     }
 }
 
+fn worktree() -> WorkspaceSpec {
+    WorkspaceSpec::Worktree {
+        repository: "/a/site".to_owned(),
+        revision: Some("main".to_owned()),
+    }
+}
+
 pub(super) fn workflow(
     ids: &Ids,
     name: &str,
@@ -203,6 +210,7 @@ pub(super) fn workflow(
         provider_options: [("top_p".to_owned(), Value::from(0.1))]
             .into_iter()
             .collect(),
+        workspace: worktree(),
         sandbox: SandboxSpec {
             env: vec!["TOKEN".to_owned()],
             ..SandboxSpec::default()
