@@ -5,6 +5,7 @@ mod bench;
 mod db;
 mod events;
 mod inbox;
+mod init;
 mod message;
 mod metrics;
 mod node;
@@ -36,6 +37,7 @@ pub use events::{
     ExportEventsArgs, ExportFormat,
 };
 pub use inbox::{ApproveArgs, RejectArgs};
+pub use init::{InitArgs, Template};
 pub use message::{
     MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs, MessageName, MessageStatus,
     SendArgs, TailArgs,
@@ -384,35 +386,6 @@ pub struct ResumeArgs {
     /// Try steps again at once that wait for a provider's limit: it was raised, say.
     #[arg(long)]
     pub now: bool,
-}
-
-/// `init`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(after_long_help = "\
-An existing file is never overwritten.
-
-Examples:
-  fusion-kit init
-  fusion-kit init demo --template plan-implement-review")]
-pub struct InitArgs {
-    /// Where to write; made if it is not there.
-    #[arg(default_value = ".")]
-    pub dir: PathBuf,
-    /// What to start from.
-    #[arg(long, value_enum, value_name = "NAME", default_value_t)]
-    pub template: Template,
-}
-
-/// What a new workflow starts from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Template {
-    /// One agent, one step; scripted answers, so it needs no key.
-    #[default]
-    Hello,
-    /// Three agents that hand work on; scripted answers, real files and checks.
-    PlanImplementReview,
-    /// A commented frame for a model of your own.
-    Empty,
 }
 
 /// Reads a command line; the first argument is the program's name.

@@ -125,6 +125,19 @@ impl Floor {
         })
     }
 
+    /// Waits until nobody works for the pool.
+    async fn emptied(&mut self) {
+        while self.workers.join_next().await.is_some() {}
+    }
+
+    /// Lets what is under way come to its end for a while, then cuts it off.
+    async fn drain(&mut self, time: Duration) {
+        if timeout(time, self.emptied()).await.is_err() {
+            self.stop.cancel();
+            self.emptied().await;
+        }
+    }
+
     async fn next(&mut self, coordinator: &Coordinator, cancel: &CancellationToken) -> Call {
         let [completed, failed, cancelled] = &mut self.ends;
         let closing = coordinator.closing();
@@ -182,11 +195,7 @@ impl Coordinator {
                 floor.sweep.reset_immediately();
             }
         }
-        let gone = async { while floor.workers.join_next().await.is_some() {} };
-        if timeout(self.drain_time(), gone).await.is_err() {
-            floor.stop.cancel();
-            while floor.workers.join_next().await.is_some() {}
-        }
+        floor.drain(self.drain_time()).await;
     }
 
     async fn attend(&self, call: Call, floor: &mut Floor) -> Result<()> {

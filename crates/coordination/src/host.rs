@@ -201,13 +201,18 @@ impl Coordinator {
                 tokio::time::sleep(AFTER_A_FAILURE).await;
             }
         }
+        self.drain(&mut fleet).await;
+    }
+
+    /// Lets what is under way come to its end for a while, then cuts it off.
+    async fn drain(&self, fleet: &mut Fleet) {
         self.part.host(false);
         self.stop_soon();
         self.tell_draining().await;
-        let draining = timeout(self.options.drain, self.see_all_off(&mut fleet)).await;
+        let draining = timeout(self.options.drain, self.see_all_off(fleet)).await;
         if draining.is_err() {
             fleet.cut_off();
-            self.see_all_off(&mut fleet).await;
+            self.see_all_off(fleet).await;
         }
     }
 
@@ -356,22 +361,29 @@ impl Fleet {
                 self.resting.remove(&run);
                 Some(Duration::ZERO)
             }
-            Err(error) if error.is_elsewhere() => {
-                let error = error_chain(&error);
-                tracing::warn!(run.id = %run, error, "a run is driven elsewhere now");
-                None
-            }
-            Err(error) => {
-                let error = error_chain(&error);
-                tracing::warn!(run.id = %run, error, "a run can't go on now");
-                let before = self.resting.get(&run).map(|rest| rest.time);
-                let time = before.map_or(FIRST_REST, |time| (time * 2).min(LONGEST_REST));
-                let until = Instant::now() + time;
-                self.resting.insert(run, Rest { until, time });
-                Some(time)
-            }
+            Err(error) => self.rest_after(run, &error),
         };
         Some(Left { drive, rest })
+    }
+
+    /// How long a run rests that could not go on; `None` for one that another process drives now.
+    fn rest_after(&mut self, run: RunId, error: &Error) -> Option<Duration> {
+        let is_elsewhere = error.is_elsewhere();
+        let what = if is_elsewhere {
+            "a run is driven elsewhere now"
+        } else {
+            "a run can't go on now"
+        };
+        tracing::warn!(run.id = %run, error = error_chain(error), "{what}");
+        (!is_elsewhere).then(|| self.rest(run))
+    }
+
+    fn rest(&mut self, run: RunId) -> Duration {
+        let before = self.resting.get(&run).map(|rest| rest.time);
+        let time = before.map_or(FIRST_REST, |time| (time * 2).min(LONGEST_REST));
+        let until = Instant::now() + time;
+        self.resting.insert(run, Rest { until, time });
+        time
     }
 }
 

@@ -1,5 +1,7 @@
 //! The commands' work, done in this process on a data directory of the machine.
 
+mod engines;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,7 +30,7 @@ use crate::problems;
 use crate::sandbox;
 use crate::signals::{Signalled, stop_on_signal};
 use crate::watch::Watched;
-use crate::wiring::{self, Duties, Engine, SCRIPTED, Start, Told};
+use crate::wiring::{self, Engine, SCRIPTED, Told};
 
 /// Works on a data directory of this machine.
 #[derive(Debug, Clone)]
@@ -112,48 +114,6 @@ impl LocalBackend {
     pub(crate) fn person(&self) -> String {
         let user = self.config.user.as_deref();
         user.unwrap_or("a local user").to_owned()
-    }
-
-    pub(crate) async fn engine(
-        &self,
-        data_dir: &DataDir,
-        registry: Arc<Registry>,
-    ) -> Result<Engine, Problem> {
-        let location = wiring::location(&self.config, data_dir)?;
-        self.engine_at(data_dir, location, registry).await
-    }
-
-    /// The same with a store elsewhere.
-    pub(crate) async fn engine_at(
-        &self,
-        data_dir: &DataDir,
-        location: Location,
-        registry: Arc<Registry>,
-    ) -> Result<Engine, Problem> {
-        let notices = Arc::clone(&self.notices);
-        let start = Start {
-            location,
-            registry,
-            notices,
-            duties: Duties::of_command(),
-        };
-        Engine::open(&self.config, data_dir, start).await
-    }
-
-    /// The engine of a process that serves.
-    pub(crate) async fn serving_engine(
-        &self,
-        data_dir: &DataDir,
-        registry: Arc<Registry>,
-        duties: Duties,
-    ) -> Result<Engine, Problem> {
-        let start = Start {
-            location: wiring::location(&self.config, data_dir)?,
-            registry,
-            notices: Arc::clone(&self.notices),
-            duties,
-        };
-        Engine::open(&self.config, data_dir, start).await
     }
 
     /// The engine for what a person says about a run: of this process where nobody else works in the

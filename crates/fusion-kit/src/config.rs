@@ -36,14 +36,8 @@ pub(crate) struct Config {
     pub(crate) master_key_file: Option<PathBuf>,
     /// `FUSION_AGENTS_AT_ONCE`, as written: how many agents work at once.
     pub(crate) agents_at_once: Option<String>,
-    /// `FUSION_NODE_NAME`: what this process is called among those that share the work.
-    pub(crate) node_name: Option<String>,
-    /// `FUSION_LEASE_SECONDS`, as written: how long a process may be silent before others take its work.
-    pub(crate) lease_seconds: Option<String>,
-    /// `FUSION_DRAIN_SECONDS`, as written: how long what is under way may take to end.
-    pub(crate) drain_seconds: Option<String>,
-    /// `FUSION_MOST_LOSSES`, as written: how many of its processes a task may lose.
-    pub(crate) most_losses: Option<String>,
+    /// How it takes part where several processes share the work.
+    pub(crate) node: NodeWords,
     /// `FUSION_UNRESPONSIVE_SECONDS`, as written: how long an agent at work may show no progress.
     pub(crate) unresponsive_seconds: Option<String>,
     /// `FUSION_METRICS_SECONDS`, as written: how often what agents at work use is sampled.
@@ -109,6 +103,30 @@ const SECRETS: [&str; 7] = [
 const MASK: &str = "(set)";
 
 /// Notes which settings are read, and what they are.
+/// What is set of a process among those that share the work.
+#[derive(Debug, Clone)]
+pub(crate) struct NodeWords {
+    /// `FUSION_NODE_NAME`: what this process is called among those that share the work.
+    pub(crate) name: Option<String>,
+    /// `FUSION_LEASE_SECONDS`, as written: how long a process may be silent before others take its work.
+    pub(crate) lease_seconds: Option<String>,
+    /// `FUSION_DRAIN_SECONDS`, as written: how long what is under way may take to end.
+    pub(crate) drain_seconds: Option<String>,
+    /// `FUSION_MOST_LOSSES`, as written: how many of its processes a task may lose.
+    pub(crate) most_losses: Option<String>,
+}
+
+impl NodeWords {
+    fn read(get: impl Fn(&str) -> Option<String>) -> Self {
+        Self {
+            name: get("FUSION_NODE_NAME"),
+            lease_seconds: get("FUSION_LEASE_SECONDS"),
+            drain_seconds: get("FUSION_DRAIN_SECONDS"),
+            most_losses: get("FUSION_MOST_LOSSES"),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Noted(RefCell<BTreeMap<String, SettingView>>);
 
@@ -187,9 +205,7 @@ impl Config {
             base_url: get("FUSION_BASE_URL"),
             base_url_key: get("FUSION_API_KEY").map(SecretString::from),
             mock_url: environment("MOCK_URL").filter(|value| !value.is_empty()),
-            pg_url: environment("PG_URL")
-                .filter(|value| !value.is_empty())
-                .map(SecretString::from),
+            pg_url: set("PG_URL").map(SecretString::from),
             database_url: get("DATABASE_URL").map(SecretString::from),
             redis_url: get("REDIS_URL").map(SecretString::from),
             redis_namespace: get("FUSION_REDIS_NAMESPACE"),
@@ -200,10 +216,7 @@ impl Config {
                 .or_else(|| Some(settings_folder(&environment)?.join("fusion-kit/master.key"))),
             retention_days: get("FUSION_RETENTION_DAYS"),
             agents_at_once: get("FUSION_AGENTS_AT_ONCE"),
-            node_name: get("FUSION_NODE_NAME"),
-            lease_seconds: get("FUSION_LEASE_SECONDS"),
-            drain_seconds: get("FUSION_DRAIN_SECONDS"),
-            most_losses: get("FUSION_MOST_LOSSES"),
+            node: NodeWords::read(get),
             unresponsive_seconds: get("FUSION_UNRESPONSIVE_SECONDS"),
             metrics_seconds: get("FUSION_METRICS_SECONDS"),
             api_host: get("API_HOST"),

@@ -32,11 +32,11 @@ impl Nodes for LocalBackend {
     }
 
     async fn get_node(&self, node: &str) -> Result<ServerNode, Problem> {
-        chosen(self.list_nodes().await?, node)
+        chosen(&self.list_nodes().await?, node)
     }
 
     async fn drain_node(&self, node: &str) -> Result<ServerNode, Problem> {
-        let chosen = chosen(self.list_nodes().await?, node)?;
+        let chosen = chosen(&self.list_nodes().await?, node)?;
         if let Some(remote) = self.remote()? {
             return remote.drain_node(&chosen.id).await;
         }
@@ -55,7 +55,7 @@ impl Nodes for LocalBackend {
 }
 
 /// The node that is meant: the newest of this name, else the only one whose id begins so.
-fn chosen(list: ServerNodeList, text: &str) -> Result<ServerNode, Problem> {
+fn chosen(list: &ServerNodeList, text: &str) -> Result<ServerNode, Problem> {
     if let Some(named) = list.nodes.iter().find(|node| node.name == text) {
         return Ok(named.clone());
     }

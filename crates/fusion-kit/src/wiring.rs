@@ -146,12 +146,7 @@ impl Engine {
         registry: Arc<Registry>,
         notices: Arc<Notices>,
     ) -> Result<Self, Problem> {
-        let start = Start {
-            location: location(config, data_dir)?,
-            registry,
-            notices,
-            duties: Duties::of_command(),
-        };
+        let start = Start::of_command(location(config, data_dir)?, registry, notices);
         let opened = Self::open_as(Role::Guest, config, data_dir, start).await?;
         Ok(Self::of(opened, None))
     }
@@ -201,13 +196,8 @@ impl Engine {
         data_dir: &DataDir,
         start: Start,
     ) -> Result<Opened, Problem> {
-        let Start {
-            location,
-            registry,
-            notices,
-            duties,
-        } = start;
-        let node = NodeSettings::of(config, role, &location, duties)?;
+        let location = start.location;
+        let node = NodeSettings::of(config, role, &location, start.duties)?;
         let owners = owners(config)?;
         let launcher = launcher(config, data_dir)?;
         let bus_place = BusPlace::of(config)?;
@@ -228,8 +218,8 @@ impl Engine {
         let parts = Parts {
             store: Arc::new(store.clone()) as Arc<dyn Store>,
             bus: Arc::clone(bus.bus()),
-            providers: registry,
-            notices,
+            providers: start.registry,
+            notices: start.notices,
             launcher,
             web: web(),
             clock: Arc::new(SystemClock),

@@ -11,18 +11,17 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use fusion_persistence::{
-    Batch, Claim, Claimed, Committed, Error, Kept, Lease, NodeChange, PoolAnswer, PoolClaim, Prune,
-    Result, RunFence, TakeRuns,
+    Batch, Claim, Claimed, Committed, Error, Lease, PoolAnswer, PoolClaim, Prune, Result,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
 use crate::failure::Failure;
-use crate::nodes::{NodeDone, NodeWork};
 use crate::session::{Outcome, Session};
 use crate::words;
 
 mod job;
+mod nodes;
 mod transaction;
 
 use job::{Done, Work, Written};
@@ -105,36 +104,6 @@ impl Writer {
 
     pub(crate) async fn extend(&self, lease: Lease) -> Result<u64> {
         self.count(Work::Extend(lease)).await
-    }
-
-    pub(crate) async fn take_runs(&self, take: TakeRuns) -> Result<Vec<RunFence>> {
-        match self.node(NodeWork::Take(take)).await? {
-            NodeDone::Taken(taken) => Ok(taken),
-            NodeDone::Changed(_) | NodeDone::Kept(_) => Err(mixed_up()),
-        }
-    }
-
-    pub(crate) async fn change_node(&self, change: NodeChange) -> Result<u64> {
-        match self.node(NodeWork::Change(Box::new(change))).await? {
-            NodeDone::Changed(count) => Ok(count),
-            NodeDone::Taken(_) | NodeDone::Kept(_) => Err(mixed_up()),
-        }
-    }
-
-    pub(crate) async fn keep_node(&self, lease: Lease) -> Result<Kept> {
-        match self.node(NodeWork::Keep(lease)).await? {
-            NodeDone::Kept(kept) => Ok(kept),
-            NodeDone::Taken(_) | NodeDone::Changed(_) => Err(mixed_up()),
-        }
-    }
-
-    async fn node(&self, work: NodeWork) -> Result<NodeDone> {
-        match self.ask(Work::Node(work)).await? {
-            Done::Node(done) => Ok(done),
-            Done::Committed(_) | Done::Claimed(_) | Done::Taken(_) | Done::Count(_) => {
-                Err(mixed_up())
-            }
-        }
     }
 
     pub(crate) async fn prune(&self, old: Prune) -> Result<u64> {

@@ -141,8 +141,8 @@ impl Coordinator {
 
 /// The run that a change makes and that is to be driven.
 fn made_run(change: &Change) -> Option<RunId> {
-    match change {
-        Change::Create(Row::Run(run)) if !run.is_standalone => Some(run.id),
-        _ => None,
+    if let Change::Create(Row::Run(run)) = change {
+        return (!run.is_standalone).then_some(run.id);
     }
+    None
 }

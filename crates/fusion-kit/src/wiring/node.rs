@@ -1,14 +1,16 @@
 //! What this process is among those that share the work.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fusion_api_types::{Problem, ProblemKind};
-use fusion_coordination::NodeOptions;
+use fusion_coordination::{NodeOptions, Notices};
 use fusion_core::NodeRole;
 use fusion_persistence_sql::Location;
+use fusion_providers::Registry;
 
-use super::{LEASE, Role};
+use super::{LEASE, Role, Start};
 use crate::config::Config;
 use crate::messages::bounded_number;
 
@@ -43,6 +45,22 @@ impl Duties {
     }
 }
 
+impl Start {
+    /// What a command is opened with.
+    pub(crate) fn of_command(
+        location: Location,
+        registry: Arc<Registry>,
+        notices: Arc<Notices>,
+    ) -> Self {
+        Self {
+            location,
+            registry,
+            notices,
+            duties: Duties::of_command(),
+        }
+    }
+}
+
 /// How a process takes part, and how it ends.
 pub(super) struct NodeSettings {
     pub(super) lease: Duration,
@@ -59,11 +77,11 @@ impl NodeSettings {
         location: &Location,
         duties: Duties,
     ) -> Result<Self, Problem> {
-        let lease = config.lease_seconds.as_deref();
+        let lease = config.node.lease_seconds.as_deref();
         let lease = bounded_number("FUSION_LEASE_SECONDS", lease, 2..=3_600)?;
-        let drain = config.drain_seconds.as_deref();
+        let drain = config.node.drain_seconds.as_deref();
         let drain = bounded_number("FUSION_DRAIN_SECONDS", drain, 0..=3_600)?;
-        let losses = config.most_losses.as_deref();
+        let losses = config.node.most_losses.as_deref();
         let losses = bounded_number("FUSION_MOST_LOSSES", losses, 1..=1_000_000)?;
         let is_shared = match (role, location) {
             (Role::Owner, Location::Server(_)) => true,
@@ -86,7 +104,7 @@ impl NodeSettings {
 
 /// What people call this process.
 fn name(config: &Config) -> Result<String, Problem> {
-    match &config.node_name {
+    match &config.node.name {
         None => Ok(rustix::system::uname()
             .nodename()
             .to_string_lossy()

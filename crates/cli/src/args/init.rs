@@ -1,0 +1,34 @@
+//! The arguments of `init`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// `init`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+An existing file is never overwritten.
+
+Examples:
+  fusion-kit init
+  fusion-kit init demo --template plan-implement-review")]
+pub struct InitArgs {
+    /// Where to write; made if it is not there.
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    /// What to start from.
+    #[arg(long, value_enum, value_name = "NAME", default_value_t)]
+    pub template: Template,
+}
+
+/// What a new workflow starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Template {
+    /// One agent, one step; scripted answers, so it needs no key.
+    #[default]
+    Hello,
+    /// Three agents that hand work on; scripted answers, real files and checks.
+    PlanImplementReview,
+    /// A commented frame for a model of your own.
+    Empty,
+}
