@@ -8,6 +8,7 @@ mod agent;
 mod event;
 mod health;
 mod message;
+mod node;
 mod problem;
 mod project;
 mod provider;
@@ -22,6 +23,7 @@ pub use agent::{
 pub use event::{Event, EventPage, Frame};
 pub use health::{Check, Health, Readiness};
 pub use message::{Message, MessageDetail, MessagePage, NewMessage};
+pub use node::{ServerNode, ServerNodeList};
 pub use problem::{Fault, ProblemBody};
 pub use project::{
     Capability, CapabilityChanges, CapabilityPage, NewCapability, NewProject, Project,

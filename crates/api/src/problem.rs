@@ -208,6 +208,7 @@ impl From<StoreError> for Refusal {
             | StoreError::Invalid { .. }
             | StoreError::InboxFull { .. }
             | StoreError::Heard { .. }
+            | StoreError::NotDriver { .. }
             | StoreError::Fenced { .. } => of_code(&error),
         }
     }
@@ -233,6 +234,8 @@ fn hint_of(error: &EngineError) -> Option<String> {
         | EngineError::Grant { .. }
         | EngineError::Ended { .. }
         | EngineError::Cancelling { .. }
+        | EngineError::Elsewhere { .. }
+        | EngineError::NodeDown { .. }
         | EngineError::Again(_)
         | EngineError::Answer(_)
         | EngineError::Held { .. }
@@ -266,6 +269,8 @@ fn of_engine(error: EngineError) -> Refusal {
         | EngineError::Workspace { .. }
         | EngineError::Ended { .. }
         | EngineError::Cancelling { .. }
+        | EngineError::Elsewhere { .. }
+        | EngineError::NodeDown { .. }
         | EngineError::Again(_)
         | EngineError::Answer(_)
         | EngineError::Held { .. }

@@ -12,6 +12,7 @@ mod messages;
 mod metrics;
 mod new_agent;
 mod new_workspace;
+mod nodes;
 mod path;
 mod projects;
 mod providers;
@@ -99,6 +100,7 @@ fn guarded() -> OpenApiRouter<App> {
         capabilities::router(),
         approvals::router(),
         tokens::router(),
+        nodes::router(),
     ];
     let mut all = OpenApiRouter::new();
     for router in routers {

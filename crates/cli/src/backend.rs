@@ -6,6 +6,7 @@ mod events;
 mod inbox;
 mod messages;
 mod metrics;
+mod nodes;
 mod providers;
 mod records;
 mod runs;
@@ -30,6 +31,7 @@ pub use events::{EventQuery, EventSink, Events};
 pub use inbox::{AnswerRequest, Inbox};
 pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
 pub use metrics::Metrics;
+pub use nodes::Nodes;
 pub use providers::{AskKey, NewProvider, Providers};
 pub use records::{NewProject, Records};
 pub use runs::{AgainRequest, RunQuery, Steering};
@@ -79,6 +81,7 @@ pub trait Backend:
     + Tasks
     + Events
     + Records
+    + Nodes
     + Tools
     + Workflows
     + Server

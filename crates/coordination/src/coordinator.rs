@@ -14,8 +14,9 @@ use tokio::sync::Semaphore;
 
 use crate::crew::{Crew, InHand};
 use crate::drivers::Drivers;
+use crate::nodes::Part;
 use crate::versions::Versions;
-use crate::{Error, Notices, Result};
+use crate::{Error, NodeOptions, Notices, Result};
 
 /// What the engine is made of.
 #[derive(Debug, Clone)]
@@ -64,6 +65,13 @@ pub struct Options {
     pub grace: Duration,
     /// How long events and metrics are kept; `None` keeps them for ever.
     pub retention: Option<Duration>,
+    /// How this process takes part where several share a store; `None` where it owns the store, or does
+    /// no work.
+    pub node: Option<NodeOptions>,
+    /// How long what is under way may take to end by itself when a host is stopped.
+    pub drain: Duration,
+    /// Leases that a task may lose at work before it is taken for what kills its workers.
+    pub most_losses: u32,
     /// What bounds the messages of agents and of the engine.
     pub messages: MessageLimits,
 }
@@ -80,6 +88,8 @@ pub struct Coordinator {
     pub(crate) in_hand: Arc<InHand>,
     /// The runs that this process works on.
     pub(crate) drivers: Arc<Drivers>,
+    /// What it is among those that share the work.
+    pub(crate) part: Arc<Part>,
     /// The workflows of these runs.
     pub(crate) versions: Arc<Versions>,
     /// A place for each agent that may be at work.
@@ -104,6 +114,7 @@ impl Coordinator {
             crew: Arc::default(),
             in_hand: Arc::default(),
             drivers: Arc::default(),
+            part: Arc::default(),
             versions: Arc::default(),
             heart: Arc::default(),
             uids: Arc::default(),
@@ -163,9 +174,15 @@ impl Coordinator {
         format!(" {}", self.node)
     }
 
-    async fn commit_and_tell(&self, batch: Batch, tell: impl Fn(u64) -> String) -> Result<()> {
+    async fn commit_and_tell(&self, mut batch: Batch, tell: impl Fn(u64) -> String) -> Result<()> {
         let topics = batch.decision.subjects();
-        let committed = self.parts.store.commit(batch).await?;
+        let free = self.reserve_runs(&mut batch.decision);
+        let guard = batch.guard;
+        let committed = self.parts.store.commit(batch).await;
+        let committed = committed.inspect_err(|error| self.note_refusal(guard, error))?;
+        for run in free {
+            self.hint_free(run);
+        }
         let payload: Arc<[u8]> = tell(committed.last_seq).into_bytes().into();
         for topic in topics {
             self.publish(&topic, &payload);

@@ -18,7 +18,7 @@ use fusion_persistence::{AgentFilter, Batch, Page, PoolAnswer, PoolClaim, Reposi
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::places::Places;
@@ -127,6 +127,7 @@ impl Floor {
 
     async fn next(&mut self, coordinator: &Coordinator, cancel: &CancellationToken) -> Call {
         let [completed, failed, cancelled] = &mut self.ends;
+        let closing = coordinator.closing();
         let due = async {
             match self.due {
                 Some(due) => tokio::time::sleep_until(due).await,
@@ -136,6 +137,7 @@ impl Floor {
         let (hint, read): (_, Reading) = tokio::select! {
             biased;
             () = cancel.cancelled() => return Call::Stop,
+            () = closing.cancelled() => return Call::Stop,
             Some(_) = self.workers.join_next() => return Call::Worker,
             freed = coordinator.crew.freed() => return Call::Freed(freed),
             Some(hint) = self.news.recv() => (hint, news),
@@ -171,7 +173,7 @@ impl Coordinator {
     /// Hands out what comes into the pool until `cancel` is called; nothing of it is under way in this
     /// process any more when it returns.
     pub(crate) async fn delegate(&self, floor: &mut Floor, cancel: &CancellationToken) {
-        while !cancel.is_cancelled() {
+        while !cancel.is_cancelled() && !self.closing().is_cancelled() {
             let call = floor.next(self, cancel).await;
             if let Err(error) = self.attend(call, floor).await {
                 let error = error_chain(&error);
@@ -180,8 +182,11 @@ impl Coordinator {
                 floor.sweep.reset_immediately();
             }
         }
-        floor.stop.cancel();
-        while floor.workers.join_next().await.is_some() {}
+        let gone = async { while floor.workers.join_next().await.is_some() {} };
+        if timeout(self.options.drain, gone).await.is_err() {
+            floor.stop.cancel();
+            while floor.workers.join_next().await.is_some() {}
+        }
     }
 
     async fn attend(&self, call: Call, floor: &mut Floor) -> Result<()> {

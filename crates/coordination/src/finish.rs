@@ -23,7 +23,7 @@ impl Coordinator {
         let agents = agents.into_iter().map(|(agent, _)| agent).collect();
         let decision = run.finish(&tasks, agents, outputs, self.moment())?;
         let state = state_in(&decision);
-        match self.commit(Batch::free(decision)).await {
+        match self.commit(Batch::new(plan.guard(), decision)).await {
             Err(error) if error.is_conflict() => Ok(None),
             other => other.map(|()| state),
         }

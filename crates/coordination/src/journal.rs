@@ -290,9 +290,13 @@ impl<'a> TaskJournal<'a> {
 #[async_trait]
 impl Journal for TaskJournal<'_> {
     async fn record(&self, records: Vec<Record>) -> std::result::Result<(), JournalRefused> {
-        self.write(records)
-            .await
-            .map_err(|error| self.refuse(error))
+        // What is written is done next: not by a process that may have lost its leases meanwhile.
+        let written = self.write(records).await;
+        let still = match written {
+            Ok(()) => self.coordinator.make_sure(self.fence()).await,
+            refused => refused,
+        };
+        still.map_err(|error| self.refuse(error))
     }
 }
 

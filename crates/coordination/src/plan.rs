@@ -10,6 +10,8 @@ use fusion_core::{
     TaskId, Workflow, Workspace,
 };
 
+use fusion_persistence::{Guard, RunFence};
+
 use crate::budgets::Budgets;
 use crate::{Error, Result};
 
@@ -31,6 +33,8 @@ pub(crate) struct Plan {
     /// The distinct sets that steps without an agent of their own need.
     required: BTreeSet<CapabilitySet>,
     pub(crate) budgets: Budgets,
+    /// By what right this process drives the run, where others may drive it.
+    pub(crate) driver: Option<RunFence>,
     /// How often each task found its provider unavailable.
     unserved: Mutex<BTreeMap<TaskId, u32>>,
 }
@@ -77,6 +81,16 @@ pub(crate) fn end_standalone(run: &Run, decision: &mut Decision, moment: Moment<
 }
 
 impl Plan {
+    /// The same plan in the hands of who drives the run.
+    pub(crate) fn driven_by(self, driver: Option<RunFence>) -> Self {
+        Self { driver, ..self }
+    }
+
+    /// By what right the run itself is written.
+    pub(crate) fn guard(&self) -> Guard {
+        self.driver.map_or(Guard::Free, Guard::Driven)
+    }
+
     pub(crate) fn new(
         run: Run,
         workflow: Arc<Workflow>,
@@ -119,6 +133,7 @@ impl Plan {
             asking,
             required,
             budgets,
+            driver: None,
             unserved: Mutex::default(),
         }
     }

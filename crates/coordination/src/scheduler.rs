@@ -8,7 +8,7 @@ use fusion_core::{
     WorkflowState, Workspace, run_subject,
 };
 use fusion_messaging::{Received, Subscription};
-use fusion_persistence::{Batch, Claim, Progress, Queue, Repository};
+use fusion_persistence::{Batch, Claim, Progress, Queue, Repository, RunFence};
 use futures::FutureExt as _;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{JoinError, JoinSet};
@@ -161,7 +161,11 @@ impl Coordinator {
         cancel: &CancellationToken,
     ) -> Result<Driven> {
         let stop = cancel.child_token();
-        let mut driving = Box::pin(self.drive_alone(run, raised, &stop));
+        let fence = self.take_run(run).await?;
+        if let Some(fence) = fence {
+            self.part.driving.begin(fence, stop.clone());
+        }
+        let mut driving = Box::pin(self.drive_alone((run, fence), raised, &stop));
         let (driven, kept) = tokio::select! {
             biased;
             driven = &mut driving => (driven, Ok(())),
@@ -170,6 +174,9 @@ impl Coordinator {
                 (driving.await, failed)
             }
         };
+        if let Some(fence) = fence {
+            self.hand_back(fence, Some(Duration::ZERO)).await;
+        }
         self.take_last_samples().await;
         self.write_notices().await;
         if self.drivers.are_done() {
@@ -178,19 +185,20 @@ impl Coordinator {
         kept.and(driven)
     }
 
-    /// The same, while somebody else keeps the leases of this process.
+    /// The same, while somebody else keeps the leases of this process, that on the run included where
+    /// others may drive it.
     pub(crate) async fn drive_alone(
         &self,
-        run: RunId,
+        (run, driver): (RunId, Option<RunFence>),
         raised: &Raised,
         cancel: &CancellationToken,
     ) -> Result<Driven> {
         let _at_the_wheel = self.drivers.enter(run);
-        let found = self.begin(run).await?;
+        let found = self.begin(run, driver).await?;
         let stop = cancel.child_token();
         let mut drive = Drive {
             hands: Hands::new(&found.agents),
-            plan: Arc::new(self.plan_of(found, raised).await?),
+            plan: Arc::new(self.plan_of(found, raised).await?.driven_by(driver)),
             workers: Workers::new(),
             places: Places::default(),
             alarms: Alarms::new(self, run).await?,
@@ -210,7 +218,7 @@ impl Coordinator {
 
     /// Makes a run ready to be worked on, unless a person holds it: it is launched, or its agents' sandbox
     /// is looked at again. Gives what was read for it.
-    async fn begin(&self, id: RunId) -> Result<Found> {
+    async fn begin(&self, id: RunId, driver: Option<RunFence>) -> Result<Found> {
         loop {
             let found = self.found(self.parts.store.get(id).await?).await?;
             let Found {
@@ -225,7 +233,10 @@ impl Coordinator {
                 self.renew_sandbox(workflow, agents).await?;
                 return Ok(found);
             }
-            match self.launch(run.clone(), workflow, agents.clone()).await {
+            match self
+                .launch(run.clone(), driver, (workflow, agents.clone()))
+                .await
+            {
                 // A person held or ended it meanwhile.
                 Err(error) if error.is_conflict() => continue,
                 launched => launched?,
@@ -278,17 +289,20 @@ impl Coordinator {
             if run.state.is_final() {
                 return Ok(Driven::Ended(run.state));
             }
-            if drive.stop.is_cancelled() {
+            let is_closing = self.closing().is_cancelled();
+            if drive.stop.is_cancelled() || (is_closing && drive.workers.is_empty()) {
                 return Ok(Driven::Interrupted);
             }
-            if let Some(halt) = &run.halt {
+            if is_closing {
+                self.wait(drive).await?;
+            } else if let Some(halt) = &run.halt {
                 match self.obey(&run, halt, !drive.workers.is_empty()).await? {
                     Some(driven) => return Ok(driven),
                     None => self.wait(drive).await?,
                 }
             } else if run.state == WorkflowState::Ready {
                 // A person held it before it was launched, and lets it go on.
-                self.begin(id).await?;
+                self.begin(id, drive.plan.driver).await?;
             } else if run.open_tasks == 0 {
                 if let Some(state) = self.finish(&drive.plan, run).await? {
                     return Ok(Driven::Ended(state));
@@ -328,10 +342,13 @@ impl Coordinator {
         let run = drive.plan.run.id;
         let sweep = tokio::time::sleep(drive.alarms.look_in(self.options.sweep));
         tokio::pin!(sweep);
+        let closing = self.closing();
+        let is_closing = closing.is_cancelled();
         loop {
             tokio::select! {
                 biased;
                 () = drive.stop.cancelled() => return Ok(()),
+                () = closing.cancelled(), if !is_closing => return Ok(()),
                 Some(ended) = drive.workers.join_next() => return drive.joined(ended),
                 _ = drive.alarms.watch.tick(), if drive.alarms.due_in.is_some() => self.watch(run).await?,
                 hint = drive.alarms.hints.recv() => {
@@ -395,6 +412,7 @@ impl Coordinator {
             run,
             capability_sets: drive.plan.sets_of(agent),
             lease: self.lease(),
+            driver: drive.plan.driver,
             event: NewEvent::of_run(self.moment(), EventType::TaskAssigned, run, told).by(Some(id)),
         };
         if let Some(claimed) = self.parts.store.claim_task(claim).await? {

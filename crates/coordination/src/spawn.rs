@@ -8,7 +8,7 @@ use fusion_core::{
     Agent, AgentId, AgentState, Change, Continuation, Decision, Member, Run, RunId, RunPlan,
     Workflow, WorkflowDefinition, WorkflowId, WorkflowState, Workspace, WorkspaceId, error_chain,
 };
-use fusion_persistence::Batch;
+use fusion_persistence::{Batch, Guard, RunFence};
 use fusion_workspaces::{Owners, SandboxReport, choose_uid};
 use serde_json::{Map, Value, json};
 use tokio::sync::MutexGuard;
@@ -316,9 +316,10 @@ impl Coordinator {
     pub(crate) async fn launch(
         &self,
         run: Run,
-        workflow: &Workflow,
-        mut agents: Vec<(Agent, Workspace)>,
+        driver: Option<RunFence>,
+        (workflow, mut agents): (&Workflow, Vec<(Agent, Workspace)>),
     ) -> Result<()> {
+        let guard = driver.map_or(Guard::Free, Guard::Driven);
         let definition = &workflow.definition;
         let ready = match self.make_workspaces(workflow, &mut agents).await? {
             Ok(()) => self.note_sandbox(definition, &mut agents).await?,
@@ -333,11 +334,11 @@ impl Coordinator {
             let why = error_chain(&error);
             let agents = agents.into_iter().map(|(agent, _)| agent).collect();
             let decision = run.end(Some(why), agents, self.moment())?;
-            self.commit(Batch::free(decision)).await?;
+            self.commit(Batch::new(guard, decision)).await?;
             return Err(error);
         }
         let decision = run.launch(agents, self.moment())?;
-        self.commit(Batch::free(decision)).await
+        self.commit(Batch::new(guard, decision)).await
     }
 
     /// Makes the workspaces of the agents that have one, with what these are to find there, and marks

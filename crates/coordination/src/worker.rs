@@ -288,11 +288,7 @@ impl Coordinator {
                     lost: cut_off.map(|entry| entry.usage).unwrap_or_default(),
                     wait: None,
                 };
-                let why = if job.stop.is_cancelled() {
-                    "it was interrupted"
-                } else {
-                    HELD
-                };
+                let why = self.why_interrupted(job);
                 self.give_back(job, journal, unfinished, why).await
             }
             Ending::Unserved {
@@ -319,6 +315,16 @@ impl Coordinator {
                 let done = (outputs, unrecorded);
                 self.succeed(job, journal, done, workspace).await
             }
+        }
+    }
+
+    fn why_interrupted(&self, job: &Job<'_>) -> &'static str {
+        if job.stop.is_cancelled() {
+            "it was interrupted"
+        } else if self.crew.is_closing() || self.is_out_of_time() {
+            "its process stops working"
+        } else {
+            HELD
         }
     }
 

@@ -23,6 +23,7 @@ mod label;
 mod message;
 mod metrics;
 mod nearest;
+mod node;
 mod outbox;
 mod project;
 mod provider;
@@ -70,6 +71,7 @@ pub use message::{
 };
 pub use metrics::ResourceMetrics;
 pub use nearest::nearest;
+pub use node::{Load, Node, NodeRole, NodeState};
 pub use outbox::{NewOutboxEntry, OutboxEntry};
 pub use project::Project;
 pub use provider::{AuthType, ProviderConfig, RateLimits};

@@ -28,7 +28,7 @@ use crate::problems;
 use crate::sandbox;
 use crate::signals::{Signalled, stop_on_signal};
 use crate::watch::Watched;
-use crate::wiring::{self, Engine, SCRIPTED, Told};
+use crate::wiring::{self, Duties, Engine, SCRIPTED, Start, Told};
 
 /// Works on a data directory of this machine.
 #[derive(Debug, Clone)]
@@ -131,7 +131,29 @@ impl LocalBackend {
         registry: Arc<Registry>,
     ) -> Result<Engine, Problem> {
         let notices = Arc::clone(&self.notices);
-        Engine::open(&self.config, data_dir, location, registry, notices).await
+        let start = Start {
+            location,
+            registry,
+            notices,
+            duties: Duties::of_command(),
+        };
+        Engine::open(&self.config, data_dir, start).await
+    }
+
+    /// The engine of a process that serves.
+    pub(crate) async fn serving_engine(
+        &self,
+        data_dir: &DataDir,
+        registry: Arc<Registry>,
+        duties: Duties,
+    ) -> Result<Engine, Problem> {
+        let start = Start {
+            location: wiring::location(&self.config, data_dir)?,
+            registry,
+            notices: Arc::clone(&self.notices),
+            duties,
+        };
+        Engine::open(&self.config, data_dir, start).await
     }
 
     /// The engine for what a person says about a run: of this process where nobody else works in the

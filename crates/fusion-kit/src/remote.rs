@@ -5,6 +5,7 @@ mod agents;
 mod events;
 mod inbox;
 mod messages;
+mod nodes;
 mod providers;
 mod runs;
 mod steering;

@@ -5,7 +5,9 @@ mod leases;
 pub(crate) mod pool;
 pub(crate) mod waits;
 
-pub(crate) use leases::{Requeue, check_fence, requeue, update_leased};
+pub(crate) use leases::{
+    Requeue, check_expired, check_fence, is_fence_off, requeue, update_leased,
+};
 
 use async_trait::async_trait;
 use fusion_core::{
@@ -23,6 +25,7 @@ use crate::dialect::Dialect;
 use crate::error::{corrupt, trying};
 use crate::failure;
 use crate::json;
+use crate::run_leases;
 use crate::session::Session;
 use crate::store::{SqlStore, signed, unsigned};
 use crate::table::{Col, Stored, Versioned, any_of, clean, create, exactly, refused, stored_as};
@@ -429,6 +432,9 @@ impl TaskReader for SqlStore {
     async fn is_worked_on(&self, run: RunId) -> Result<bool> {
         if let Some(owned) = self.is_owned() {
             return Ok(owned);
+        }
+        if run_leases::is_driven(self.reader(), run).await? {
+            return Ok(true);
         }
         let now = Dialect::from(self.reader().get_database_backend()).now_ms();
         let held: Option<i64> = table::Entity::find()

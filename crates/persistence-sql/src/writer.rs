@@ -11,12 +11,14 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use fusion_persistence::{
-    Batch, Claim, Claimed, Committed, Error, Lease, PoolAnswer, PoolClaim, Prune, Result,
+    Batch, Claim, Claimed, Committed, Error, Kept, Lease, NodeChange, PoolAnswer, PoolClaim, Prune,
+    Result, RunFence, TakeRuns,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
 use crate::failure::Failure;
+use crate::nodes::{NodeDone, NodeWork};
 use crate::session::{Outcome, Session};
 use crate::words;
 
@@ -81,26 +83,58 @@ impl Writer {
     pub(crate) async fn commit(&self, batch: Batch) -> Result<Committed> {
         match self.ask(Work::Commit(Box::new(batch))).await? {
             Done::Committed(committed) => Ok(committed),
-            Done::Claimed(_) | Done::Taken(_) | Done::Count(_) => Err(mixed_up()),
+            Done::Claimed(_) | Done::Taken(_) | Done::Count(_) | Done::Node(_) => Err(mixed_up()),
         }
     }
 
     pub(crate) async fn claim(&self, claim: Claim) -> Result<Option<Claimed>> {
         match self.ask(Work::Claim(Box::new(claim))).await? {
             Done::Claimed(claimed) => Ok(claimed.map(|claimed| *claimed)),
-            Done::Committed(_) | Done::Taken(_) | Done::Count(_) => Err(mixed_up()),
+            Done::Committed(_) | Done::Taken(_) | Done::Count(_) | Done::Node(_) => Err(mixed_up()),
         }
     }
 
     pub(crate) async fn take(&self, claim: PoolClaim) -> Result<PoolAnswer> {
         match self.ask(Work::Take(Box::new(claim))).await? {
             Done::Taken(answer) => Ok(answer),
-            Done::Committed(_) | Done::Claimed(_) | Done::Count(_) => Err(mixed_up()),
+            Done::Committed(_) | Done::Claimed(_) | Done::Count(_) | Done::Node(_) => {
+                Err(mixed_up())
+            }
         }
     }
 
     pub(crate) async fn extend(&self, lease: Lease) -> Result<u64> {
         self.count(Work::Extend(lease)).await
+    }
+
+    pub(crate) async fn take_runs(&self, take: TakeRuns) -> Result<Vec<RunFence>> {
+        match self.node(NodeWork::Take(take)).await? {
+            NodeDone::Taken(taken) => Ok(taken),
+            NodeDone::Changed(_) | NodeDone::Kept(_) => Err(mixed_up()),
+        }
+    }
+
+    pub(crate) async fn change_node(&self, change: NodeChange) -> Result<u64> {
+        match self.node(NodeWork::Change(Box::new(change))).await? {
+            NodeDone::Changed(count) => Ok(count),
+            NodeDone::Taken(_) | NodeDone::Kept(_) => Err(mixed_up()),
+        }
+    }
+
+    pub(crate) async fn keep_node(&self, lease: Lease) -> Result<Kept> {
+        match self.node(NodeWork::Keep(lease)).await? {
+            NodeDone::Kept(kept) => Ok(kept),
+            NodeDone::Taken(_) | NodeDone::Changed(_) => Err(mixed_up()),
+        }
+    }
+
+    async fn node(&self, work: NodeWork) -> Result<NodeDone> {
+        match self.ask(Work::Node(work)).await? {
+            Done::Node(done) => Ok(done),
+            Done::Committed(_) | Done::Claimed(_) | Done::Taken(_) | Done::Count(_) => {
+                Err(mixed_up())
+            }
+        }
     }
 
     pub(crate) async fn prune(&self, old: Prune) -> Result<u64> {
@@ -110,7 +144,9 @@ impl Writer {
     async fn count(&self, work: Work) -> Result<u64> {
         match self.ask(work).await? {
             Done::Count(count) => Ok(count),
-            Done::Committed(_) | Done::Claimed(_) | Done::Taken(_) => Err(mixed_up()),
+            Done::Committed(_) | Done::Claimed(_) | Done::Taken(_) | Done::Node(_) => {
+                Err(mixed_up())
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fusion_core::{
-    Agent, AgentId, Approval, Delivery, Event, EventId, JournalEntry, Message, MessageId,
+    Agent, AgentId, Approval, Delivery, Event, EventId, JournalEntry, Message, MessageId, NodeId,
     OutboxEntry, PoolQueue, RunId, Task, TaskId, Timestamp, Undelivered, Workflow, WorkflowId,
     Workspace, error_chain,
 };
@@ -14,9 +14,10 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     AgentReader, ApprovalReader, Batch, Claim, Claimed, Committed, Entity, Error, EventBounds,
-    EventFilter, EventPlace, EventReader, Find, JournalReader, Lease, MessageFilter, MessageReader,
-    OutboxReader, Page, PoolAnswer, PoolClaim, PoolReader, Progress, Prune, Remembered, Result,
-    Store, TaskReader, WorkflowReader,
+    EventFilter, EventPlace, EventReader, Find, JournalReader, Kept, Lease, Loss, MessageFilter,
+    MessageReader, NodeChange, NodeReader, NodeSeen, OutboxReader, Outlook, Page, PoolAnswer,
+    PoolClaim, PoolReader, Progress, Prune, Remembered, Result, RunFence, Store, TakeRuns,
+    TaskReader, WorkflowReader,
 };
 
 /// How long to wait for a store that is away.
@@ -171,6 +172,13 @@ forward! { MessageReader {
     fn stranded_deliveries(limit: u32) -> Vec<Undelivered>;
 } }
 
+forward! { NodeReader {
+    fn outlook() -> Outlook;
+    fn nodes(limit: u32) -> Vec<NodeSeen>;
+    fn runs_of_node(node: NodeId) -> Vec<RunFence>;
+    fn losses(task: TaskId) -> Vec<Loss>;
+} }
+
 forward! { OutboxReader {
     fn outbox_after(after: u64, limit: u32) -> Vec<OutboxEntry>;
     fn remembered(scope: &str, key: &str) -> Option<Remembered>;
@@ -194,6 +202,19 @@ impl<S: Store> Store for Patient<S> {
 
     async fn extend_leases(&self, lease: Lease) -> Result<u64> {
         self.patiently(|store| store.extend_leases(lease)).await
+    }
+
+    async fn keep_node(&self, lease: Lease) -> Result<Kept> {
+        self.patiently(|store| store.keep_node(lease)).await
+    }
+
+    async fn take_runs(&self, take: TakeRuns) -> Result<Vec<RunFence>> {
+        self.patiently(|store| store.take_runs(take.clone())).await
+    }
+
+    async fn change_node(&self, change: NodeChange) -> Result<u64> {
+        self.patiently(|store| store.change_node(change.clone()))
+            .await
     }
 
     async fn prune(&self, old: Prune) -> Result<u64> {

@@ -12,7 +12,7 @@ use fusion_core::{
     TaskId, Timestamp, Undelivered, Workflow, WorkflowId, Workspace,
 };
 
-use crate::{Entity, EventFilter, MessageFilter, PoolReader, Remembered, Result};
+use crate::{Entity, EventFilter, MessageFilter, NodeReader, PoolReader, Remembered, Result};
 
 /// A page of a list, newest first.
 ///
@@ -149,8 +149,7 @@ pub trait TaskReader {
     async fn progress_of(&self, run: RunId) -> Result<Option<Progress>>;
 
     /// Whether a process may be at work on a run: one owns the database, or, where many may write,
-    /// a task of the run is under a lease, or is watched while it waits, and that has not run out by
-    /// the clock of the database.
+    /// the run, or a task of it, is under a lease that has not run out by the clock of the database.
     ///
     /// # Errors
     /// The store fails.
@@ -375,4 +374,5 @@ reader! {
     EventReader,
     MessageReader,
     OutboxReader,
+    NodeReader,
 }

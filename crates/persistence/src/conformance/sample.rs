@@ -152,6 +152,7 @@ impl Sample {
                 owner,
                 duration: Duration::from_secs(10),
             },
+            driver: None,
             event: self.event("assigned"),
         }
     }
