@@ -183,7 +183,7 @@ impl Coordinator {
             }
         }
         let gone = async { while floor.workers.join_next().await.is_some() {} };
-        if timeout(self.options.drain, gone).await.is_err() {
+        if timeout(self.drain_time(), gone).await.is_err() {
             floor.stop.cancel();
             while floor.workers.join_next().await.is_some() {}
         }

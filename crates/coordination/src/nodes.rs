@@ -204,6 +204,15 @@ impl Coordinator {
         self.part.host(true);
     }
 
+    /// How long what is under way may take to end by itself: a command that a person stops does not wait.
+    pub(crate) fn drain_time(&self) -> Duration {
+        if self.part.has_hosted.load(Ordering::Acquire) {
+            self.options.drain
+        } else {
+            Duration::ZERO
+        }
+    }
+
     /// Says that nothing is handed out any more.
     pub(crate) fn closing(&self) -> CancellationToken {
         self.part.locked().clone()

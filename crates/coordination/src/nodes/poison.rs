@@ -16,18 +16,27 @@ impl Coordinator {
         agent: Option<&Agent>,
     ) -> Result<Option<Batch>> {
         let most = usize::try_from(self.options.most_losses).unwrap_or(usize::MAX);
-        let Some(agent) = agent.filter(|_| task.state == TaskState::Running && most > 0) else {
-            return Ok(None);
-        };
-        let losses = self.parts.store.losses(task.id).await?;
-        if (losses.len() + 1) % most != 0 {
+        if task.state != TaskState::Running || most == 0 {
             return Ok(None);
         }
+        let losses = self.parts.store.losses(task.id).await?;
+        if !(losses.len() + 1).is_multiple_of(most) {
+            return Ok(None);
+        }
+        let agent = match (agent, task.agent_id) {
+            (Some(agent), _) => Some(agent.clone()),
+            // A standing agent.
+            (None, Some(id)) => self.parts.store.find(id).await?,
+            (None, None) => None,
+        };
+        let Some(agent) = agent else {
+            return Ok(None);
+        };
         let evidence = self.evidence(task, &losses).await?;
         let dependents = self.parts.store.downstream(task.id).await?;
         let run: Run = self.parts.store.get(task.run_id).await?;
         let (ended, moment) = (task.clone(), self.moment());
-        let mut decision = ended.fail(agent.clone(), &evidence, &dependents, moment)?;
+        let mut decision = ended.fail(agent, &evidence, &dependents, moment)?;
         end_standalone(&run, &mut decision, moment)?;
         tracing::warn!(task.id = %task.id, evidence, "a task is quarantined");
         Ok(Some(Batch::expired(fence, decision)))
@@ -41,9 +50,10 @@ impl Coordinator {
             |entry| format!("its last entry was {} (number {})", entry.name, entry.seq),
         );
         let times: Vec<String> = losses.iter().map(told).collect();
-        let times = match times.is_empty() {
-            true => String::new(),
-            false => format!("; before: {}", times.join(", ")),
+        let times = if times.is_empty() {
+            String::new()
+        } else {
+            format!("; before: {}", times.join(", "))
         };
         Ok(format!(
             "quarantined: {} processes ended, or fell silent, while they worked on it; {last}{times}",

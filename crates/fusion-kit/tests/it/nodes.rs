@@ -194,7 +194,7 @@ async fn a_step_that_kills_its_servers_is_quarantined_and_the_others_go_on() {
     let why = ended["steps"][0]["error"].to_string();
     assert!(why.contains("quarantined: 2 processes"), "{ended:#}");
     assert!(
-        why.contains("run_command") && why.contains("until"),
+        why.contains("its last entry was") && why.contains("until"),
         "{why}"
     );
 }

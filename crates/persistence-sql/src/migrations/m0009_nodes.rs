@@ -52,6 +52,7 @@ fn nodes() -> TableCreateStatement {
         .to_owned()
 }
 
+/// Without a reference to the runs: a restore replaces these, and leases mean nothing then.
 fn run_leases() -> TableCreateStatement {
     Table::create()
         .table("run_leases")
@@ -59,16 +60,10 @@ fn run_leases() -> TableCreateStatement {
         .col(uuid_null("owner"))
         .col(big_integer("fence"))
         .col(big_integer("lease_until"))
-        .foreign_key(
-            ForeignKey::create()
-                .from("run_leases", "run_id")
-                .to("runs", "id"),
-        )
         .to_owned()
 }
 
-/// Leases that ran out before their worker was done. Those of a task that a person let go on are
-/// settled.
+/// Leases that ran out before their worker was done.
 fn task_losses() -> TableCreateStatement {
     Table::create()
         .table("task_losses")
