@@ -20,10 +20,12 @@ use crate::failure::Failure;
 use crate::session::{Outcome, Session};
 use crate::words;
 
+mod gathering;
 mod job;
 mod nodes;
 mod transaction;
 
+use gathering::{gather, receive};
 use job::{Done, Work, Written};
 use transaction::{Ran, claimants, finish, part};
 
@@ -31,12 +33,6 @@ pub(crate) use job::Job;
 
 /// Jobs in one transaction at most.
 const GROUP: usize = 64;
-
-/// How long a transaction waits for the callers of the last one to come back.
-const GATHER_FOR: Duration = Duration::from_micros(100);
-
-/// How long the writer stays awake for a caller who is quick to come back.
-const AWAKE_FOR: Duration = Duration::from_micros(50);
 
 /// Jobs waiting for the writer before callers wait too.
 const QUEUE: usize = 1_024;
@@ -154,32 +150,6 @@ pub(crate) async fn work<S: Session>(mut session: S, mut queue: Jobs) {
         gather(&mut group, callers, &mut queue);
         callers = group.len();
         write(&mut open, std::mem::take(&mut group), &mut queue).await;
-    }
-}
-
-/// Takes the jobs that wait, at least one; 0 when every hand on the writer is gone. A caller who came
-/// back at once the last time often does so again: finding the writer awake saves the time to wake it.
-async fn receive(group: &mut Vec<Job>, queue: &mut Jobs, is_awake: &mut bool) -> usize {
-    let answered_at = std::time::Instant::now();
-    let is_early = || answered_at.elapsed() < AWAKE_FOR;
-    while *is_awake && queue.is_empty() && !queue.is_closed() && is_early() {
-        std::thread::yield_now();
-    }
-    let received = queue.recv_many(group, GROUP).await;
-    *is_awake = is_early();
-    received
-}
-
-/// Waits a moment for as many callers as shared the last transaction: they were answered just now,
-/// and each that comes back in time saves a transaction of its own. One caller alone never waits.
-/// The writer has its thread to itself, and real time counts, in tests with a paused clock too.
-fn gather(group: &mut Vec<Job>, callers: usize, queue: &mut Jobs) {
-    let give_up = std::time::Instant::now() + GATHER_FOR;
-    while group.len() < callers && std::time::Instant::now() < give_up {
-        match queue.try_recv() {
-            Ok(job) => group.push(job),
-            Err(_) => std::thread::yield_now(),
-        }
     }
 }
 
