@@ -54,10 +54,15 @@ async fn works_on(place: &Place, filled: &Filled, last: u64) {
     open.close().await;
 }
 
+/// A lease that ran out while its task was at work.
+const A_LOSS: &str =
+    "INSERT INTO task_losses (task_id, fence, node, at) SELECT id, 1, NULL, 0 FROM tasks LIMIT 1";
+
 /// Backs a filled database up while it is open; gives what is in it.
 async fn back_up(source: &Place, file: &Path) -> (Filled, Everything, BTreeMap<&'static str, u64>) {
     let open = source.open().await.unwrap();
     let filled = fill(&open.store).await;
+    source.damage(A_LOSS).await;
     let before = Everything::of(&open.store).await;
     let made = backup(&source.location, file).await.unwrap();
     let found = std::fs::metadata(file).unwrap();
