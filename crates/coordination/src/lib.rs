@@ -47,6 +47,7 @@ mod run_step;
 mod scheduler;
 mod spawn;
 mod tasks;
+mod undo;
 mod unserved;
 mod usage;
 mod versions;

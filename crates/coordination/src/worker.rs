@@ -247,6 +247,7 @@ impl Coordinator {
         let observer: Arc<dyn Observer> = Arc::<Notices>::clone(&self.parts.notices);
         let allowances = plan.budgets.of(agent.id);
         let provider = serving(&self.parts.providers, agent, &allowances, &observer);
+        let undo = self.undo_of(agent, &plan.workflow.definition, workspace.as_ref());
         Ok(Runtime {
             provider: provider.map_err(|source| Error::Model {
                 agent: agent.name.clone(),
@@ -254,6 +255,7 @@ impl Coordinator {
                 source: Box::new(source),
             })?,
             workspace,
+            undo,
             launcher,
             web: Arc::clone(&self.parts.web),
             clock: Arc::clone(&self.parts.clock),
