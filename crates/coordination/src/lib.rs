@@ -46,6 +46,7 @@ mod retention;
 mod run_step;
 mod scheduler;
 mod spawn;
+mod stuck;
 mod tasks;
 mod undo;
 mod unserved;

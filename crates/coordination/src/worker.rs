@@ -23,6 +23,7 @@ use crate::journal::TaskJournal;
 use crate::mailbox::TaskMailbox;
 use crate::outcome::{artifacts, late};
 use crate::plan::Plan;
+use crate::stuck::when_stuck;
 use crate::unserved::Unfinished;
 use crate::{Coordinator, Error, Notices, Result, brief, grants};
 
@@ -425,6 +426,12 @@ impl Coordinator {
         };
         if let Some(again) = another_attempt(job, &failure, &error) {
             return self.begin_anew(job, journal, unrecorded, &again).await;
+        }
+        if failure.code == ErrorCode::Limited {
+            let other = self.another_for(job).await?;
+            if let Some(again) = when_stuck(job, &error, other.as_ref()) {
+                return self.begin_anew(job, journal, unrecorded, &again).await;
+            }
         }
         let last_words = journal.decide(unrecorded);
         let mut tries = 0;
