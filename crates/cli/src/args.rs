@@ -373,8 +373,8 @@ pub struct ResumeArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub budget_tokens: Option<u64>,
 
-    /// Raise the budget of this agent instead of the run's.
-    #[arg(long, value_name = "AGENT")]
+    /// Raise the budget of this agent, or of a step as `step:ID`, instead of the run's.
+    #[arg(long, value_name = "NAME")]
     pub budget_of: Option<String>,
 
     /// Try steps again at once that wait for a provider's limit: it was raised, say.

@@ -246,7 +246,7 @@ impl Coordinator {
     ) -> Result<Runtime> {
         let Job { plan, agent, .. } = job;
         let observer: Arc<dyn Observer> = Arc::<Notices>::clone(&self.parts.notices);
-        let allowances = plan.budgets.of(agent.id);
+        let allowances = plan.budgets.of(agent.id, &job.step.id);
         let provider = serving(&self.parts.providers, agent, &allowances, &observer);
         let undo = self.undo_of(agent, &plan.workflow.definition, workspace.as_ref());
         Ok(Runtime {

@@ -55,6 +55,15 @@ impl Readers {
         query: Select<E>,
     ) -> Result<Vec<E::Model>> {
         let statement = query.build(self.get_database_backend());
+        self.rows_by::<E>(action, statement).await
+    }
+
+    /// The same for a statement in plain SQL that gives every column of a table.
+    pub(crate) async fn rows_by<E: Readable>(
+        &self,
+        action: &'static str,
+        statement: Statement,
+    ) -> Result<Vec<E::Model>> {
         if let Some(near) = &self.near
             && let Some(rows) = near.rows::<E>(action, &statement)?
         {

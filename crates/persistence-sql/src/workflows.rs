@@ -46,6 +46,26 @@ pub(crate) mod table {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+/// The versions of workflows, without what is in them.
+mod versions {
+    #![expect(unreachable_pub, reason = "the shape is sea-orm's")]
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "workflows")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub name: String,
+        pub definition_version: i32,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
 impl Stored for Workflow {
     type Table = table::Entity;
 
@@ -141,15 +161,14 @@ impl WorkflowReader for SqlStore {
     }
 
     async fn newest_version(&self, name: &str) -> Result<Option<WorkflowId>> {
-        let newest: Option<Uuid> = table::Entity::find()
-            .select_only()
-            .column(table::Column::Id)
-            .filter(table::Column::Name.eq(stored_as(name)))
-            .order_by_desc(table::Column::DefinitionVersion)
-            .into_tuple()
-            .one(self.reader())
-            .await
-            .map_err(trying("read a workflow"))?;
-        Ok(newest.map(WorkflowId::from_uuid))
+        let newest = versions::Entity::find()
+            .filter(versions::Column::Name.eq(stored_as(name)))
+            .order_by_desc(versions::Column::DefinitionVersion)
+            .limit(1);
+        let rows = self
+            .reader()
+            .rows::<versions::Entity>("read a workflow", newest);
+        let newest = rows.await?.pop();
+        Ok(newest.map(|row| WorkflowId::from_uuid(row.id)))
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, params_from_iter};
 use sea_orm::Statement;
 
-use super::session::{bound, model, numbered};
+use super::session::{bound, keep_plans, model, numbered};
 use crate::failure::{Result, of_sqlite};
 use crate::session::Readable;
 
@@ -37,6 +37,7 @@ impl Near {
         let connection = Connection::open_with_flags(path, flags).map_err(opening)?;
         connection.busy_timeout(PATIENCE).map_err(opening)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        keep_plans(&connection).map_err(opening)?;
         Ok(Self {
             connection: Mutex::new(connection),
         })

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::path::Path;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use rusqlite::config::DbConfig;
 use rusqlite::types::{Value as Raw, ValueRef};
 use rusqlite::{CachedStatement, Connection, OpenFlags, Row, params_from_iter};
 use sea_orm::prelude::Uuid;
@@ -44,6 +45,7 @@ impl SqliteSession {
         let connection = Connection::open_with_flags(path, flags).map_err(opening)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(opening)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        keep_plans(&connection).map_err(opening)?;
         let synchronous = match durability {
             Durability::Full => "FULL",
             Durability::Normal => "NORMAL",
@@ -142,6 +144,16 @@ impl Session for SqliteSession {
             None => Ok(None),
         }
     }
+}
+
+/// Keeps a prepared statement as it is whatever values it is given: SQLite prepares one anew, at several
+/// times the cost of carrying it out, when a value might decide whether a partial index can be used
+/// (<https://www.sqlite.org/queryplanner-ng.html>, query planner stability guarantee). Statements that
+/// are for such an index name its values in their text.
+pub(super) fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map(|_| ())
 }
 
 /// A statement as SQLite numbers values: to it `$2` is a name, numbered by where it stands; `?2` is the

@@ -266,14 +266,12 @@ steps:
 - id: none
   agent: a
   prompt: x
-  budget: x
   workflow: x
   workspace: {type: worktree}
 "#,
         &[
-            "8:3 `budget` is not supported yet [leave the key out]",
-            "9:3 `workflow` is not supported yet [leave the key out]",
-            "10:21 a worktree belongs to an agent, not to a step [give the agent of the step this `workspace`]",
+            "8:3 `workflow` is not supported yet [leave the key out]",
+            "9:21 a worktree belongs to an agent, not to a step [give the agent of the step this `workspace`]",
         ],
     );
 }
