@@ -211,7 +211,7 @@ impl Work<'_> {
     /// A command that was begun by a process that died, or that was stopped.
     async fn after_a_crash(&mut self, mut entry: JournalEntry) -> Result<ToolOutcome, Halt> {
         let mut undone = LostOutcome::of(&entry);
-        if let (EntryState::Started, Some(undo)) = (entry.state, &self.runtime.undo) {
+        if let (EntryState::Started, Some(undo)) = (entry.state, self.undo()) {
             undone = undo.undo(entry.id).await;
         }
         if entry.state == EntryState::Started && entry.effect.may_repeat() {
@@ -237,6 +237,12 @@ impl Work<'_> {
                     .to_owned(),
             ),
         }))
+    }
+
+    /// A command that may run twice goes on from what it left.
+    fn undo(&self) -> Option<&Undo> {
+        let undo = self.runtime.undo.as_ref();
+        undo.filter(|_| !self.brief.repeatable)
     }
 
     async fn begin(&mut self, intent: Intent) -> Result<JournalEntry, Halt> {
@@ -266,7 +272,7 @@ impl Work<'_> {
 
     async fn command(&mut self, entry: JournalEntry) -> Result<ToolOutcome, Halt> {
         self.place.output_file = Some(format!("output-{}.txt", entry.id));
-        let no_snapshot = match &self.runtime.undo {
+        let no_snapshot = match self.undo() {
             Some(undo) => undo.prepare(entry.id).await,
             None => None,
         };

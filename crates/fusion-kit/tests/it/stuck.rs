@@ -26,8 +26,13 @@ fn script(answers: &[(&str, &str)]) -> String {
 }
 
 fn project(flow: &str, b: &[(&str, &str)]) -> Project {
-    let mut project = Project::with(flow, &script(b));
-    project.write("stuck.yaml", script(&[("write", STUCK)]));
+    // An agent is not spawned whose script has no answer for the step's first try.
+    let answers = [&[("write", STUCK)], b].concat();
+    let mut project = Project::with(flow, &script(&answers));
+    project.write(
+        "stuck.yaml",
+        script(&[("write", STUCK), ("write#2", STUCK)]),
+    );
     project.set("USER", "ada");
     project
 }
