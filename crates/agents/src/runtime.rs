@@ -16,6 +16,7 @@ use crate::incoming::{INCOMING_LIMIT, ids, within_limits};
 use crate::lost_calls::LostCalls;
 use crate::session::{Action, Session};
 use crate::toolbox::{Correspondence, Place, Stopped, Toolbox, verify};
+use crate::undo::Undo;
 use crate::window::bytes_in;
 use crate::{Ending, Failure, Journal, JournalRefused, Mailbox, Record, Refusal, TaskBrief};
 
@@ -26,6 +27,9 @@ pub struct Runtime {
     pub provider: Arc<dyn Provider>,
     /// Its directory.
     pub workspace: Option<Arc<WorkspaceDir>>,
+    /// Undoes its commands whose outcome was lost, where it is alone in its directory and they reach
+    /// nothing else.
+    pub undo: Option<Undo>,
     /// Starts its processes.
     pub launcher: Launcher,
     /// Fetches pages for it.
@@ -129,7 +133,7 @@ impl Work<'_> {
         past: Vec<JournalEntry>,
         ports: Ports<'_>,
     ) -> Result<Ending, JournalRefused> {
-        self.replay(past);
+        self.replay(past).await;
         loop {
             let action = self.session.next();
             if action == Action::Turn {
@@ -230,7 +234,7 @@ impl Work<'_> {
     }
 
     /// Takes in what was done before.
-    fn replay(&mut self, past: Vec<JournalEntry>) {
+    async fn replay(&mut self, past: Vec<JournalEntry>) {
         for mut entry in past {
             self.seq = entry.seq;
             if entry.state != EntryState::Started {
@@ -238,6 +242,9 @@ impl Work<'_> {
             } else if entry.effect.may_repeat() {
                 self.lost = Some(entry);
             } else {
+                if let Some(undo) = &self.runtime.undo {
+                    entry.outcome = undo.undo(entry.id).await.into_outcome();
+                }
                 entry.state = EntryState::Unknown;
                 entry.finished_at = Some(self.runtime.clock.now());
                 self.session.apply(&entry);
@@ -347,7 +354,9 @@ impl Work<'_> {
             Action::Tool(call) => {
                 self.place.correspondence = self.session.correspondence();
                 self.place.output_file = Some(format!("output-{}.txt", entry.id));
+                let no_snapshot = self.prepare(&call.name, &entry).await;
                 let mut outcome = self.toolbox.call(call, &self.place).await?;
+                outcome.no_snapshot = no_snapshot;
                 with = std::mem::take(&mut outcome.with);
                 serde_json::to_value(outcome)
             }
@@ -358,6 +367,13 @@ impl Work<'_> {
         entry.state = EntryState::Finished;
         entry.finished_at = Some(self.runtime.clock.now());
         Ok(Done { entry, with })
+    }
+
+    /// Makes sure that a call can be undone; says why it can't.
+    async fn prepare(&self, tool: &str, entry: &JournalEntry) -> Option<String> {
+        let undo = self.runtime.undo.as_ref();
+        let undo = undo.filter(|_| self.toolbox.can_be_cut(tool))?;
+        undo.prepare(entry.id).await
     }
 
     /// What is put before the model: what fits of the conversation.
