@@ -1,9 +1,11 @@
 //! Carries out what the session says: one effect at a time, between two writes to the journal.
 
+mod halt;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusion_core::{Clock, Coded, EntryState, ErrorCode, IdSource, JournalEntry, error_chain};
+use fusion_core::{Clock, EntryState, IdSource, JournalEntry};
 use fusion_providers::{Provider, TurnPlace, TurnRequest};
 use fusion_web::Web;
 use fusion_workspaces::{Launcher, WorkspaceDir};
@@ -15,10 +17,11 @@ use crate::entry::{InboxOutcome, Intent, ToolOutcome, TurnOutcome, TurnSize, Tur
 use crate::incoming::{INCOMING_LIMIT, ids, within_limits};
 use crate::lost_calls::LostCalls;
 use crate::session::{Action, Session};
-use crate::toolbox::{Correspondence, Place, Stopped, Toolbox, verify};
+use crate::toolbox::{Correspondence, Place, Toolbox, verify};
 use crate::undo::Undo;
 use crate::window::bytes_in;
-use crate::{Ending, Failure, Journal, JournalRefused, Mailbox, Record, Refusal, TaskBrief};
+use crate::{Ending, Journal, JournalRefused, Mailbox, Record, Refusal, TaskBrief};
+use halt::{Halt, unanswered};
 
 /// Everything one agent works with.
 #[derive(Debug, Clone)]
@@ -469,41 +472,4 @@ struct Done {
     entry: JournalEntry,
     /// What belongs to it and is not written yet.
     with: Vec<Record>,
-}
-
-/// Why an effect has no outcome.
-enum Halt {
-    /// The caller asked to stop.
-    Stopped,
-    /// The journal refused a write.
-    Refused,
-    /// The provider can't serve the turn now, and when a limit is over that keeps it from that.
-    Unserved(Failure, Option<Duration>),
-}
-
-impl From<Stopped> for Halt {
-    fn from(Stopped: Stopped) -> Self {
-        Self::Stopped
-    }
-}
-
-/// What a turn without answer means: that the task can't be done, or that it has to wait.
-fn unanswered(error: &fusion_providers::Error) -> Result<TurnOutcome, Halt> {
-    let (code, message, help) = (error.code(), error_chain(error), error.help());
-    match code {
-        ErrorCode::Denied | ErrorCode::Limited | ErrorCode::Unavailable | ErrorCode::Timeout => {
-            let retry_after = error.retry_after().filter(|_| code == ErrorCode::Limited);
-            let failure = Failure {
-                code,
-                message,
-                help,
-            };
-            Err(Halt::Unserved(failure, retry_after))
-        }
-        ErrorCode::InvalidInput
-        | ErrorCode::NotFound
-        | ErrorCode::Conflict
-        | ErrorCode::Fenced
-        | ErrorCode::Internal => Ok(TurnOutcome::Error { message, help }),
-    }
 }

@@ -77,23 +77,14 @@ impl Task {
                 let failures = self.course.failures.saturating_add(1);
                 next.course.failures = failures;
                 next.course.last_error = Some(error.to_owned());
-                let number = failures.saturating_add(1);
-                let reason = format!("attempt {number} of {max_attempts}");
-                let seconds = wait.as_secs();
-                let told = format!(
-                    "{} failed, {reason} follows in {seconds} s: {error}",
-                    self.name
-                );
-                let event = self.event(moment, EventType::TaskRetried, told);
+                let reason = format!("attempt {} of {max_attempts}", failures.saturating_add(1));
+                let event = next.tried_again(error, &reason, wait, moment);
                 postponed = Some(Change::Postpone {
                     task_id: self.id,
                     wait,
                     reason,
                 });
-                event.severity(Severity::Warning).data(json!({
-                    "task_id": self.id, "step": self.name, "attempt": number, "wait_s": seconds,
-                    "error": error,
-                }))
+                event
             }
             Again::HandOver { error, to } => {
                 next.agent_id = Some(to.id);
@@ -133,6 +124,27 @@ impl Task {
         decision.changes.extend(postponed);
         decision.changes.extend(agent.put_down(moment));
         Ok(decision)
+    }
+
+    /// `self` with the failure counted.
+    fn tried_again(
+        &self,
+        error: &str,
+        reason: &str,
+        wait: Duration,
+        moment: Moment<'_>,
+    ) -> NewEvent {
+        let (number, seconds) = (self.course.failures.saturating_add(1), wait.as_secs());
+        let told = format!(
+            "{} failed, {reason} follows in {seconds} s: {error}",
+            self.name
+        );
+        self.event(moment, EventType::TaskRetried, told)
+            .severity(Severity::Warning)
+            .data(json!({
+                "task_id": self.id, "step": self.name, "attempt": number, "wait_s": seconds,
+                "error": error,
+            }))
     }
 
     fn handed_over(&self, from: &Agent, to: &Agent, error: &str, moment: Moment<'_>) -> NewEvent {
