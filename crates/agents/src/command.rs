@@ -13,12 +13,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::shorten;
 use crate::direct::OutOfRun;
-use crate::entry::{CheckOutcome, Intent, ToolOutcome};
+use crate::entry::{CheckOutcome, Intent, LostOutcome, ToolOutcome};
 use crate::toolbox::{Correspondence, Place, Stopped, script, verify};
+use crate::undo::Undo;
 use crate::{Ending, Failure, Journal, JournalRefused, Record};
 
 /// How much of a command's output its failure tells, in bytes.
 const TOLD: usize = 2_000;
+
+/// What is told of a command whose outcome was lost.
+const CUT_OFF: &str =
+    "the outcome of the command is unknown: it was cut off, and was not run again";
 
 /// A step that is a command, ready to be run.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +49,8 @@ pub struct CommandBrief {
 pub struct CommandRuntime {
     /// Where it runs.
     pub workspace: Arc<WorkspaceDir>,
+    /// Undoes a command whose outcome was lost, where it is alone there and reaches nothing else.
+    pub undo: Option<Undo>,
     /// Starts its processes.
     pub launcher: Launcher,
     /// Tells the time of journal entries.
@@ -203,26 +210,39 @@ impl Work<'_> {
 
     /// A command that was begun by a process that died, or that was stopped.
     async fn after_a_crash(&mut self, mut entry: JournalEntry) -> Result<ToolOutcome, Halt> {
+        let mut undone = LostOutcome::of(&entry);
+        if let (EntryState::Started, Some(undo)) = (entry.state, self.undo()) {
+            undone = undo.undo(entry.id).await;
+        }
         if entry.state == EntryState::Started && entry.effect.may_repeat() {
             let entry = self.begin_again(entry).await?;
             return self.command(entry).await;
         }
         if entry.state == EntryState::Started {
             entry.state = EntryState::Unknown;
+            entry.outcome = undone.clone().into_outcome();
             entry.finished_at = Some(self.runtime.clock.now());
             self.unrecorded.push(Record::Update(entry));
         }
         Err(Halt::Failed(Failure {
             // Trying again is what must not be done.
             code: ErrorCode::Internal,
-            message: "the outcome of the command is unknown: it was cut off, and was not run again"
-                .to_owned(),
+            message: match undone.put_back {
+                Some(_) => format!("{CUT_OFF}; the workspace was put back as it was before"),
+                None => CUT_OFF.to_owned(),
+            },
             help: Some(
                 "look at the workspace; where the command may run twice, give the step \
                  `repeatable: true`"
                     .to_owned(),
             ),
         }))
+    }
+
+    /// A command that may run twice goes on from what it left.
+    fn undo(&self) -> Option<&Undo> {
+        let undo = self.runtime.undo.as_ref();
+        undo.filter(|_| !self.brief.repeatable)
     }
 
     async fn begin(&mut self, intent: Intent) -> Result<JournalEntry, Halt> {
@@ -252,7 +272,15 @@ impl Work<'_> {
 
     async fn command(&mut self, entry: JournalEntry) -> Result<ToolOutcome, Halt> {
         self.place.output_file = Some(format!("output-{}.txt", entry.id));
+        let no_snapshot = match self.undo() {
+            Some(undo) => undo.prepare(entry.id).await,
+            None => None,
+        };
         let outcome = script(&self.brief.script, &self.place).await;
+        let outcome = outcome.map(|outcome| ToolOutcome {
+            no_snapshot,
+            ..outcome
+        });
         self.settle(entry, outcome)
     }
 

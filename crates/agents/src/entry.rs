@@ -5,6 +5,7 @@ use fusion_core::{
     TaskId, Timestamp, Usage,
 };
 use fusion_providers::{ToolCall, Turn};
+use fusion_workspaces::PutBack;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -66,6 +67,9 @@ pub(crate) struct ToolOutcome {
     /// A command ran that nothing held: the operator switched the sandbox off.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) unsandboxed: bool,
+    /// Why it could not have been undone, had the program been stopped meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) no_snapshot: Option<String>,
     /// What is committed with it, or it was not done.
     #[serde(skip)]
     pub(crate) with: Vec<Record>,
@@ -88,10 +92,37 @@ impl ToolOutcome {
             ok,
             exit_code: None,
             unsandboxed: false,
+            no_snapshot: None,
             sent: None,
             read: Vec::new(),
             with: Vec::new(),
         }
+    }
+}
+
+/// What is known of an effect whose outcome a crash took.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LostOutcome {
+    /// It was undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) put_back: Option<PutBack>,
+    /// It could not be undone, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) not_put_back: Option<String>,
+}
+
+impl LostOutcome {
+    /// What an entry of unknown outcome says.
+    pub(crate) fn of(entry: &JournalEntry) -> Self {
+        let known = entry.outcome.clone();
+        known
+            .and_then(|known| serde_json::from_value(known).ok())
+            .unwrap_or_default()
+    }
+
+    /// As it stands in the entry.
+    pub(crate) fn into_outcome(self) -> Option<Value> {
+        (self != Self::default()).then(|| json!(self))
     }
 }
 

@@ -21,6 +21,7 @@ mod schema;
 mod session;
 mod stall;
 mod toolbox;
+mod undo;
 mod window;
 
 pub use brief::TaskBrief;
@@ -30,3 +31,4 @@ pub use ending::{Ending, Failure};
 pub use journal::{Journal, JournalRefused, Record};
 pub use mailbox::{Addressed, Incoming, Mailbox, Outgoing, Refusal, Sender};
 pub use runtime::{Ports, Runtime};
+pub use undo::Undo;

@@ -1,9 +1,11 @@
 //! Carries out what the session says: one effect at a time, between two writes to the journal.
 
+mod halt;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusion_core::{Clock, Coded, EntryState, ErrorCode, IdSource, JournalEntry, error_chain};
+use fusion_core::{Clock, EntryState, IdSource, JournalEntry};
 use fusion_providers::{Provider, TurnPlace, TurnRequest};
 use fusion_web::Web;
 use fusion_workspaces::{Launcher, WorkspaceDir};
@@ -15,9 +17,11 @@ use crate::entry::{InboxOutcome, Intent, ToolOutcome, TurnOutcome, TurnSize, Tur
 use crate::incoming::{INCOMING_LIMIT, ids, within_limits};
 use crate::lost_calls::LostCalls;
 use crate::session::{Action, Session};
-use crate::toolbox::{Correspondence, Place, Stopped, Toolbox, verify};
+use crate::toolbox::{Correspondence, Place, Toolbox, verify};
+use crate::undo::Undo;
 use crate::window::bytes_in;
-use crate::{Ending, Failure, Journal, JournalRefused, Mailbox, Record, Refusal, TaskBrief};
+use crate::{Ending, Journal, JournalRefused, Mailbox, Record, Refusal, TaskBrief};
+use halt::{Halt, unanswered};
 
 /// Everything one agent works with.
 #[derive(Debug, Clone)]
@@ -26,6 +30,9 @@ pub struct Runtime {
     pub provider: Arc<dyn Provider>,
     /// Its directory.
     pub workspace: Option<Arc<WorkspaceDir>>,
+    /// Undoes its commands whose outcome was lost, where it is alone in its directory and they reach
+    /// nothing else.
+    pub undo: Option<Undo>,
     /// Starts its processes.
     pub launcher: Launcher,
     /// Fetches pages for it.
@@ -129,7 +136,7 @@ impl Work<'_> {
         past: Vec<JournalEntry>,
         ports: Ports<'_>,
     ) -> Result<Ending, JournalRefused> {
-        self.replay(past);
+        self.replay(past).await;
         loop {
             let action = self.session.next();
             if action == Action::Turn {
@@ -230,7 +237,7 @@ impl Work<'_> {
     }
 
     /// Takes in what was done before.
-    fn replay(&mut self, past: Vec<JournalEntry>) {
+    async fn replay(&mut self, past: Vec<JournalEntry>) {
         for mut entry in past {
             self.seq = entry.seq;
             if entry.state != EntryState::Started {
@@ -238,6 +245,9 @@ impl Work<'_> {
             } else if entry.effect.may_repeat() {
                 self.lost = Some(entry);
             } else {
+                if let Some(undo) = &self.runtime.undo {
+                    entry.outcome = undo.undo(entry.id).await.into_outcome();
+                }
                 entry.state = EntryState::Unknown;
                 entry.finished_at = Some(self.runtime.clock.now());
                 self.session.apply(&entry);
@@ -347,7 +357,9 @@ impl Work<'_> {
             Action::Tool(call) => {
                 self.place.correspondence = self.session.correspondence();
                 self.place.output_file = Some(format!("output-{}.txt", entry.id));
+                let no_snapshot = self.prepare(&call.name, &entry).await;
                 let mut outcome = self.toolbox.call(call, &self.place).await?;
+                outcome.no_snapshot = no_snapshot;
                 with = std::mem::take(&mut outcome.with);
                 serde_json::to_value(outcome)
             }
@@ -358,6 +370,13 @@ impl Work<'_> {
         entry.state = EntryState::Finished;
         entry.finished_at = Some(self.runtime.clock.now());
         Ok(Done { entry, with })
+    }
+
+    /// Makes sure that a call can be undone; says why it can't.
+    async fn prepare(&self, tool: &str, entry: &JournalEntry) -> Option<String> {
+        let undo = self.runtime.undo.as_ref();
+        let undo = undo.filter(|_| self.toolbox.can_be_cut(tool))?;
+        undo.prepare(entry.id).await
     }
 
     /// What is put before the model: what fits of the conversation.
@@ -453,41 +472,4 @@ struct Done {
     entry: JournalEntry,
     /// What belongs to it and is not written yet.
     with: Vec<Record>,
-}
-
-/// Why an effect has no outcome.
-enum Halt {
-    /// The caller asked to stop.
-    Stopped,
-    /// The journal refused a write.
-    Refused,
-    /// The provider can't serve the turn now, and when a limit is over that keeps it from that.
-    Unserved(Failure, Option<Duration>),
-}
-
-impl From<Stopped> for Halt {
-    fn from(Stopped: Stopped) -> Self {
-        Self::Stopped
-    }
-}
-
-/// What a turn without answer means: that the task can't be done, or that it has to wait.
-fn unanswered(error: &fusion_providers::Error) -> Result<TurnOutcome, Halt> {
-    let (code, message, help) = (error.code(), error_chain(error), error.help());
-    match code {
-        ErrorCode::Denied | ErrorCode::Limited | ErrorCode::Unavailable | ErrorCode::Timeout => {
-            let retry_after = error.retry_after().filter(|_| code == ErrorCode::Limited);
-            let failure = Failure {
-                code,
-                message,
-                help,
-            };
-            Err(Halt::Unserved(failure, retry_after))
-        }
-        ErrorCode::InvalidInput
-        | ErrorCode::NotFound
-        | ErrorCode::Conflict
-        | ErrorCode::Fenced
-        | ErrorCode::Internal => Ok(TurnOutcome::Error { message, help }),
-    }
 }

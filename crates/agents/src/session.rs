@@ -11,16 +11,20 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::context::shorten;
-use crate::entry::{CheckOutcome, InboxOutcome, ToolOutcome, TurnOutcome, TurnSize};
+use crate::entry::{CheckOutcome, InboxOutcome, LostOutcome, ToolOutcome, TurnOutcome, TurnSize};
 use crate::incoming::told;
 use crate::schema::{Schema, json_in};
 use crate::stall::{Repeats, Stall};
 use crate::toolbox::{Correspondence, FINISH};
+use crate::undo::told as told_of;
 use crate::window::Measured;
 use crate::{Failure, Incoming, TaskBrief};
 
 /// How much of a refusal is told, in bytes.
 const REFUSAL_LIMIT: usize = 500;
+
+/// What the model is to do after an effect that nobody undid.
+const LOOK_FIRST: &str = "Look at the workspace before you decide whether to run it again.";
 
 /// What the runtime has to do next.
 #[derive(Debug, Clone, PartialEq)]
@@ -411,16 +415,28 @@ fn outcome<T: DeserializeOwned>(entry: &JournalEntry) -> Result<T, String> {
 /// What came of a call.
 fn result(entry: &JournalEntry) -> Result<ToolOutcome, String> {
     match entry.state {
-        EntryState::Unknown => Ok(ToolOutcome::refused(unknown_outcome(&entry.name))),
+        EntryState::Unknown => Ok(ToolOutcome::refused(unknown_outcome(entry))),
         EntryState::Started | EntryState::Finished => outcome(entry),
     }
 }
 
 /// What the model reads about an effect whose outcome a crash took.
-fn unknown_outcome(tool: &str) -> String {
+fn unknown_outcome(entry: &JournalEntry) -> String {
+    let lost = LostOutcome::of(entry);
+    let what = match (lost.put_back, lost.not_put_back) {
+        (Some(put_back), _) => format!(
+            "{} Call it again if it is still needed.",
+            told_of(&put_back)
+        ),
+        (None, Some(why)) => {
+            format!("The workspace could not be put back as it was before ({why}). {LOOK_FIRST}")
+        }
+        (None, None) => LOOK_FIRST.to_owned(),
+    };
     format!(
-        "The outcome of this call of {tool} is unknown: the program was stopped while it ran. It was not \
-         repeated. Look at the workspace before you decide whether to run it again."
+        "The outcome of this call of {} is unknown: the program was stopped while it ran. It was not \
+         repeated. {what}",
+        entry.name
     )
 }
 

@@ -68,6 +68,10 @@ pub(crate) trait Tool: Send + Sync {
     fn spec(&self) -> ToolSpec;
     /// What a repeat would do.
     fn effect(&self) -> EffectClass;
+    /// Whether a death in the middle may leave half of what it does in the workspace.
+    fn can_be_cut(&self) -> bool {
+        false
+    }
     /// Does it.
     async fn call(&self, arguments: Value, place: &Place<'_>) -> Result<ToolOutcome, Stopped>;
 }
@@ -135,6 +139,11 @@ impl Toolbox {
     /// What a repeat of a call would do. A call of a tool that is not there has no effect.
     pub(crate) fn effect(&self, name: &str) -> EffectClass {
         self.find(name).map_or(EffectClass::Read, Tool::effect)
+    }
+
+    /// Whether a death in the middle of a call may leave half of what it does in the workspace.
+    pub(crate) fn can_be_cut(&self, name: &str) -> bool {
+        self.find(name).is_some_and(Tool::can_be_cut)
     }
 
     /// Runs a call; its result is cut to what fits a context.

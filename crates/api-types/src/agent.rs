@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::api::MetricsSample;
 use crate::{GrantsView, JournalView, RunDetail, UsageView};
 
 /// One line about an agent.
@@ -81,6 +82,9 @@ pub struct AgentDetail {
     pub tasks_failed: u64,
     /// What its newest tasks used together.
     pub usage: UsageView,
+    /// The newest sample of what it uses, where one was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<MetricsSample>,
 }
 
 /// The directory of an agent.

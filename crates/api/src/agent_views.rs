@@ -6,10 +6,11 @@ use fusion_core::{
     Workspace,
 };
 use fusion_persistence::{
-    MessageFilter, Page, Reader, Repository, Result, TaskFilter, WorkspaceFilter,
+    MessageFilter, MetricsFilter, Page, Reader, Repository, Result, TaskFilter, WorkspaceFilter,
 };
 use serde_json::Value;
 
+use crate::metrics_view;
 use crate::run_views::{grants_view, usage};
 use fusion_coordination::{WorktreeRecord, granted_to, worktree_of};
 
@@ -66,6 +67,11 @@ pub async fn detail(store: &dyn Reader, agent: Agent) -> Result<AgentDetail> {
         agent: Some(agent.id),
     };
     let workspace: Option<Workspace> = store.list(&workspaces, Page::first(1)).await?.pop();
+    let samples = MetricsFilter {
+        agent: Some(agent.id),
+        ..MetricsFilter::default()
+    };
+    let newest = store.list(&samples, Page::first(1)).await?.pop();
     let spec = spec_of(store, &agent).await?;
     let mut metadata = agent.metadata.as_object().cloned().unwrap_or_default();
     metadata.retain(|name, _| !SHOWN.contains(&name.as_str()));
@@ -88,6 +94,7 @@ pub async fn detail(store: &dyn Reader, agent: Agent) -> Result<AgentDetail> {
         tasks_completed: store.count(&in_state(TaskState::Completed)).await?,
         tasks_failed: store.count(&in_state(TaskState::Failed)).await?,
         usage: usage(used),
+        metrics: newest.map(metrics_view),
     })
 }
 

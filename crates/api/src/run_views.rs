@@ -256,6 +256,7 @@ pub fn grants_view(granted: &SandboxSpec) -> Option<GrantsView> {
         ("cpu", limits.cpu_seconds),
         ("file_size", limits.file_size),
         ("disk", limits.disk),
+        ("snapshot", limits.snapshot),
         ("files", limits.files),
     ];
     let named = limits.into_iter();

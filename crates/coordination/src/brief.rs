@@ -110,8 +110,14 @@ fn with_the_last_failure(prompt: &str, task: &Task) -> String {
     let Some(error) = &task.course.last_error else {
         return prompt.to_owned();
     };
-    let number = task.course.failures.saturating_add(1);
     let reason: String = error.chars().take(REASON_TOLD).collect();
+    let course = &task.course;
+    if course.failures == 0 && !course.handed_on.is_empty() {
+        return format!(
+            "{prompt}\n\n[Another agent got stuck in this: {reason}. What it made is not in your workspace.]"
+        );
+    }
+    let number = task.course.failures.saturating_add(1);
     format!(
         "{prompt}\n\n[This is attempt {number}. The one before failed: {reason}. Files that it made are \
          still in the workspace.]"

@@ -14,18 +14,10 @@ pub(crate) fn has_folder(definition: &WorkflowDefinition, agent: &Agent) -> bool
 /// Whether an agent has the shell, is a runner, may do steps whose results commands check, or has its
 /// workspace taken for the command of another step.
 pub(crate) fn runs_commands(definition: &WorkflowDefinition, agent: &Agent) -> bool {
-    let shares = |step: &StepSpec| {
-        let commands = definition
-            .steps
-            .iter()
-            .filter_map(|step| step.command.as_ref());
-        let mut shared = commands.filter_map(|command| command.shared_with.as_ref());
-        shared.any(|id| *id == step.id)
-    };
     has_tools(definition, agent, &[ToolGroup::Shell])
         || agent.is_runner()
         || may_do(definition, agent, |step| {
-            !step.verify.is_empty() || shares(step)
+            !step.verify.is_empty() || shares(definition, step)
         })
 }
 
@@ -42,6 +34,21 @@ pub(crate) fn uses_folder(definition: &WorkflowDefinition, agent: &Agent) -> boo
 fn has_tools(definition: &WorkflowDefinition, agent: &Agent, groups: &[ToolGroup]) -> bool {
     let spec = definition.agent_of(&agent.name);
     spec.is_some_and(|(_, spec)| spec.tools.iter().any(|group| groups.contains(group)))
+}
+
+/// Whether commands of other steps may run in an agent's workspace.
+pub(crate) fn is_shared(definition: &WorkflowDefinition, agent: &Agent) -> bool {
+    may_do(definition, agent, |step| shares(definition, step))
+}
+
+/// Whether the command of another step runs in the workspace of who did this one.
+fn shares(definition: &WorkflowDefinition, step: &StepSpec) -> bool {
+    let commands = definition
+        .steps
+        .iter()
+        .filter_map(|step| step.command.as_ref());
+    let mut shared = commands.filter_map(|command| command.shared_with.as_ref());
+    shared.any(|id| *id == step.id)
 }
 
 /// Whether an agent may do a step that is so.

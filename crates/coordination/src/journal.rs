@@ -254,10 +254,7 @@ impl<'a> TaskJournal<'a> {
         let (event_type, told) = match entry.state {
             EntryState::Started => (EventType::ToolCalled, "called"),
             EntryState::Finished => (EventType::ToolFinished, "finished"),
-            EntryState::Unknown => (
-                EventType::ToolFinished,
-                "was cut off: its outcome is unknown",
-            ),
+            EntryState::Unknown => (EventType::ToolFinished, cut_off(entry)),
         };
         let outcome = |field: &str| {
             entry
@@ -283,6 +280,7 @@ impl<'a> TaskJournal<'a> {
             .data(json!({
                 "task_id": self.task.id, "step": self.task.name, "entry_id": entry.id, "seq": entry.seq,
                 "tool": entry.name, "ok": ok, "exit_code": outcome("exit_code"), "duration_ms": duration_ms,
+                "put_back": outcome("put_back"),
             }))
     }
 }
@@ -297,6 +295,19 @@ impl Journal for TaskJournal<'_> {
             refused => refused,
         };
         still.map_err(|error| self.refuse(error))
+    }
+}
+
+/// What is told of an effect whose outcome was lost.
+fn cut_off(entry: &JournalEntry) -> &'static str {
+    let outcome = entry.outcome.as_ref();
+    let says = |field: &str| outcome.is_some_and(|outcome| outcome.get(field).is_some());
+    if says("put_back") {
+        "was cut off: its outcome is unknown, and the workspace was put back as it was before"
+    } else if says("not_put_back") {
+        "was cut off: its outcome is unknown, and the workspace could not be put back"
+    } else {
+        "was cut off: its outcome is unknown"
     }
 }
 

@@ -39,6 +39,13 @@ impl Coordinator {
         let journal = TaskJournal::new(self, &begun, &job.agent, opening);
         let runtime = CommandRuntime {
             workspace: Arc::clone(&place.workspace),
+            undo: self
+                .undo_of(
+                    &job.agent,
+                    &job.plan.workflow.definition,
+                    Some(&place.workspace),
+                )
+                .filter(|_| command.shared_with.is_none()),
             launcher: place.launcher.counted(job.at_work.custody.clone()),
             clock: Arc::clone(&self.parts.clock),
             ids: Arc::clone(&self.parts.ids),
@@ -53,6 +60,7 @@ impl Coordinator {
         };
         let ending = self.until_stopped(&job, &within, work).await;
         if command.shared_with.is_none() {
+            self.forget_snapshot(&job, &ending).await?;
             self.note_usage(&job, Some(&place.workspace)).await?;
         }
         // What a command that failed ended with is there for the steps after it.

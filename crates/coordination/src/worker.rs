@@ -23,6 +23,7 @@ use crate::journal::TaskJournal;
 use crate::mailbox::TaskMailbox;
 use crate::outcome::{artifacts, late};
 use crate::plan::Plan;
+use crate::stuck::when_stuck;
 use crate::unserved::Unfinished;
 use crate::{Coordinator, Error, Notices, Result, brief, grants};
 
@@ -247,6 +248,7 @@ impl Coordinator {
         let observer: Arc<dyn Observer> = Arc::<Notices>::clone(&self.parts.notices);
         let allowances = plan.budgets.of(agent.id, &job.step.id);
         let provider = serving(&self.parts.providers, agent, &allowances, &observer);
+        let undo = self.undo_of(agent, &plan.workflow.definition, workspace.as_ref());
         Ok(Runtime {
             provider: provider.map_err(|source| Error::Model {
                 agent: agent.name.clone(),
@@ -254,6 +256,7 @@ impl Coordinator {
                 source: Box::new(source),
             })?,
             workspace,
+            undo,
             launcher,
             web: Arc::clone(&self.parts.web),
             clock: Arc::clone(&self.parts.clock),
@@ -429,6 +432,12 @@ impl Coordinator {
         };
         if let Some(again) = another_attempt(job, &failure, &error) {
             return self.begin_anew(job, journal, unrecorded, &again).await;
+        }
+        if failure.code == ErrorCode::Limited {
+            let other = self.another_for(job).await?;
+            if let Some(again) = when_stuck(job, &error, other.as_ref()) {
+                return self.begin_anew(job, journal, unrecorded, &again).await;
+            }
         }
         let last_words = journal.decide(unrecorded);
         let mut tries = 0;

@@ -144,6 +144,7 @@ impl Coordinator {
     ) -> Result<()> {
         if let Some(dir) = dir {
             self.reap_step(job, ending, dir, launcher).await?;
+            self.forget_snapshot(job, ending).await?;
         }
         self.note_usage(job, dir).await
     }
@@ -157,7 +158,7 @@ impl Coordinator {
         dir: &WorkspaceDir,
         launcher: &Launcher,
     ) -> Result<()> {
-        let is_done = matches!(ending, Ok(Ending::Completed { .. } | Ending::Failed { .. }));
+        let is_done = is_done(ending);
         let (agent, task) = (&job.agent, &job.task);
         let workspace = job.plan.workspace(agent.id)?;
         let Some(record) = worktree_of(workspace).filter(|_| is_done) else {
@@ -241,6 +242,11 @@ impl Coordinator {
         let opened = opened.map_err(|source| of_workspace(agent, source))?;
         Ok(crate::grants::bounded(opened, agent))
     }
+}
+
+/// Whether work on a task came to its end.
+pub(crate) const fn is_done(ending: &std::result::Result<Ending, JournalRefused>) -> bool {
+    matches!(ending, Ok(Ending::Completed { .. } | Ending::Failed { .. }))
 }
 
 fn note(workspace: &mut Workspace, record: &WorktreeRecord) {

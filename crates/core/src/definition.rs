@@ -235,6 +235,35 @@ pub struct AgentSpec {
     /// What it works in at first.
     #[serde(default, skip_serializing_if = "WorkspaceSpec::is_usual")]
     pub workspace: WorkspaceSpec,
+    /// What is done when it gets stuck.
+    #[serde(default, skip_serializing_if = "StuckSpec::is_usual")]
+    pub when_stuck: StuckSpec,
+}
+
+/// What is done when an agent gets stuck in a step: its turns are used up, or it went round in a circle
+/// twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StuckSpec {
+    /// How many other agents that can do the step are given it, one after the other.
+    pub hand_over: u32,
+    /// Whether a person is asked after that, before the step fails.
+    pub ask: bool,
+}
+
+impl Default for StuckSpec {
+    fn default() -> Self {
+        Self {
+            hand_over: 1,
+            ask: false,
+        }
+    }
+}
+
+impl StuckSpec {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What an agent works in at first. Relative paths start from the folder of the workflow file.
@@ -317,6 +346,7 @@ impl AgentSpec {
             subscriptions: Vec::new(),
             sandbox: SandboxSpec::default(),
             workspace: WorkspaceSpec::default(),
+            when_stuck: StuckSpec::default(),
         }
     }
 

@@ -51,7 +51,7 @@ pub use decision::{Change, Decision, run_subject};
 pub use definition::{
     AgentSpec, ApprovalSpec, Assignee, Backoff, CommandSpec, DEFAULT_MAX_TURNS,
     DEFAULT_TIMEOUT_SECONDS, ForeachSpec, InputFault, InputSpec, InputType, Member, ModelChoice,
-    OnExpiry, OnFailure, OnMax, RepeatSpec, RetrySpec, Seat, StepSpec, ToolGroup,
+    OnExpiry, OnFailure, OnMax, RepeatSpec, RetrySpec, Seat, StepSpec, StuckSpec, ToolGroup,
     WorkflowDefinition, WorkspaceSpec, is_internal,
 };
 pub use event::{Event, EventType, NewEvent, Severity};

@@ -78,6 +78,9 @@ pub struct LimitsSpec {
     /// Bytes of its workspace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk: Option<u64>,
+    /// Bytes of a workspace that is put back after a crash; of a larger one nothing is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<u64>,
     /// Files, folders and links in its workspace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub files: Option<u64>,

@@ -35,4 +35,6 @@ pub use helper::helper_main;
 pub use owners::{Owners, choose_uid};
 pub use process::{Command, Consumed, Custody, Exit, Finished, Launcher, Program};
 pub use sandbox::{Grants, Layer, LayerName, Limits, Resource, Sandbox, SandboxReport};
-pub use workspace::{Archive, Options, Prepared, Scratch, Usage, WorkspaceDir, Workspaces};
+pub use workspace::{
+    Archive, Options, Prepared, PutBack, Scratch, Snapshot, Taken, Usage, WorkspaceDir, Workspaces,
+};

@@ -7,6 +7,7 @@ mod loose;
 pub(crate) mod meter;
 mod remove;
 mod root;
+mod snapshot;
 pub(crate) mod usage;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use crate::{Error, Owners, Result};
 pub use archive::Archive;
 pub use loose::Scratch;
 pub use root::Prepared;
+pub use snapshot::{PutBack, Snapshot, Taken};
 pub use usage::Usage;
 
 use meter::Meter;

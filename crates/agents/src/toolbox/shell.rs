@@ -88,6 +88,10 @@ impl Tool for RunCommand {
         EffectClass::Once
     }
 
+    fn can_be_cut(&self) -> bool {
+        true
+    }
+
     async fn call(&self, value: Value, place: &Place<'_>) -> Result<ToolOutcome, Stopped> {
         let mut given: RunArguments = match arguments("run_command", value) {
             Ok(given) => given,

@@ -111,6 +111,7 @@ impl Place {
         let runtime = Runtime {
             provider: Arc::<Model>::clone(model),
             workspace: Some(Arc::clone(&self.workspace)),
+            undo: None,
             launcher: Launcher::new(helper),
             web: Arc::new(Pages),
             clock: Arc::new(Midnight),

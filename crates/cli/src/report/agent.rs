@@ -1,8 +1,9 @@
 //! Agents as text for a person.
 
+use fusion_api_types::api::MetricsSample;
 use fusion_api_types::{
     AgentDetail, AgentLeft, AgentList, AgentLogEntry, AgentSent, AgentSummary, AgentTask,
-    AgentsEnded, WorktreeView,
+    AgentsEnded, WorkspaceView, WorktreeView,
 };
 use serde_json::Value;
 
@@ -73,11 +74,6 @@ pub(crate) fn one(detail: &AgentDetail, session: &Session<'_>) -> String {
     let list = |texts: &[String]| clean_line(&texts.join(", "));
     let filled = |text: String| Some(text).filter(|text| !text.is_empty());
     let workspace = &detail.workspace;
-    let place = if workspace.exists {
-        clean_line(&workspace.path)
-    } else {
-        format!("{} (it is gone)", clean_line(&workspace.path))
-    };
     let fields = [
         ("agent", Some(clean_line(&agent.id))),
         ("name", Some(clean_line(&agent.name))),
@@ -106,7 +102,11 @@ pub(crate) fn one(detail: &AgentDetail, session: &Session<'_>) -> String {
         ("used", Some(used(detail))),
         ("created", Some(at(agent.created_at))),
         ("alive", agent.last_heartbeat.map(at)),
-        ("works in", Some(place)),
+        (
+            "sampled",
+            detail.metrics.as_ref().map(|it| sampled(it, session)),
+        ),
+        ("works in", Some(place(workspace))),
         ("user id", workspace.uid.map(|uid| uid.to_string())),
         ("archive", optional(&workspace.archive)),
         ("worktree", workspace.worktree.as_ref().map(worktree)),
@@ -124,6 +124,27 @@ pub(crate) fn one(detail: &AgentDetail, session: &Session<'_>) -> String {
         ));
     }
     text
+}
+
+fn place(workspace: &WorkspaceView) -> String {
+    let path = clean_line(&workspace.path);
+    if workspace.exists {
+        path
+    } else {
+        format!("{path} (it is gone)")
+    }
+}
+
+/// The newest sample, in a line.
+fn sampled(sample: &MetricsSample, session: &Session<'_>) -> String {
+    format!(
+        "{}: {:.0} % of a processor, {:.1} MiB of memory, {:.1} MiB read, {:.1} MiB written",
+        local(sample.timestamp, session),
+        sample.cpu_percent,
+        sample.memory_mb,
+        sample.disk_io_read_mb,
+        sample.disk_io_write_mb,
+    )
 }
 
 /// Where a worktree came from, and how its work is fetched.

@@ -35,6 +35,7 @@ impl Coordinator {
         let (agent, runs) = self.end_work(id, disposal).await?;
         self.crew.stop(id, PauseAt::Now);
         self.crew.gone(id).await;
+        self.discard_snapshot(id).await?;
         for run in runs {
             self.finish_if_done(run).await?;
         }

@@ -16,6 +16,7 @@ impl Coordinator {
     /// # Errors
     /// The store fails. An agent whose workspace can't be dealt with is left for the next time.
     pub async fn clear_remains(&self) -> Result<usize> {
+        self.clear_snapshots().await?;
         let mut cleared = 0;
         let filter = AgentFilter {
             states: vec![AgentState::Spawning, AgentState::Paused, AgentState::Error],

@@ -118,8 +118,10 @@ impl Approval {
     ) -> Result<(Self, Decision), IllegalTransition> {
         let told = format!("{} was approved by {by}", task.name);
         let comment = comment.map(str::to_owned);
-        let (approval, decision) =
+        let heard = task.heard(comment.as_deref());
+        let (approval, mut decision) =
             self.resolve(ApprovalState::Approved, (by, comment), (task, told), moment)?;
+        decision.changes.extend(heard);
         let decision = decision.with(Change::WakeTask(task.id));
         Ok((approval, decision))
     }

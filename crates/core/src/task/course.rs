@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{OnFailure, TaskId};
+use crate::{AgentId, OnFailure, TaskId};
 
 /// What a task has behind it, and what it is of its step. What a step without `foreach`, `repeat`,
 /// `retry` and `on_failure` has is the default.
@@ -31,6 +31,12 @@ pub struct Course {
     /// Why the last of them failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+    /// Who got stuck in it and gave it to another, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub handed_on: Vec<AgentId>,
+    /// A person was asked, because who was at it got stuck.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_help_asked: bool,
     /// The last journal entry before this attempt: those up to it belong to earlier ones.
     #[serde(skip_serializing_if = "is_zero")]
     pub journal_from: u32,

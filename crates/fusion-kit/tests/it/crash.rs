@@ -410,3 +410,80 @@ async fn sigkill_leaves_no_process_of_a_command_and_its_outcome_is_unknown() {
     );
     assert_eq!(ledger_of(&result(&project).await), ["first"]);
 }
+
+/// A command that changes a file, makes another and then hangs: half of its work is done.
+const HALF: &str =
+    "echo half >> projects/ledger; mkdir projects/new; echo x > projects/new/file; sleep 600";
+
+#[tokio::test]
+async fn a_command_that_died_half_way_is_undone_and_everybody_is_told() {
+    let look = "cat projects/ledger; ls projects";
+    let script = SCRIPT
+        .replace("echo second >> projects/ledger", HALF)
+        .replace(
+            "read_file, arguments: { path: projects/note.txt }",
+            &format!("run_command, arguments: {{ command: \"{look}\" }}"),
+        );
+    let project = Project::with(LEDGER, &script);
+    let running = project.fusion_kit(["run", "flow.yaml", "--quiet"]).start();
+    let sleeping = || {
+        let processes = project.processes();
+        processes.iter().any(|line| line.contains("sleep 600"))
+    };
+    wait_for("the command to run", || sleeping().then_some(())).await;
+    running.signal(Signal::KILL);
+    running.finish().await;
+    project.run(["resume", "--quiet"]).await.expect(0);
+    let shown = project.shown().await;
+    let step = shown["steps"].as_array().unwrap().iter();
+    let step = step.clone().find(|step| step["id"] == "first").unwrap();
+    let journal = journal(step);
+    let lost = journal.iter().find(|entry| entry["state"] == "unknown");
+    let lost = lost.unwrap();
+    let put_back = &lost["outcome"]["put_back"];
+    let aside = put_back["moved_to"].as_str().unwrap();
+    assert_eq!(
+        put_back,
+        &json!({ "restored": 1, "moved": 2, "moved_to": aside })
+    );
+    let seen = journal
+        .iter()
+        .filter_map(|entry| entry["outcome"]["content"].as_str())
+        .find(|content| content.contains("[exit code 0]") && content.contains("note.txt"));
+    assert_eq!(seen, Some("first\nledger\nnote.txt\n[exit code 0]"));
+    let workspace = project.data_dir().join("workspaces");
+    let mut workspaces = fs::read_dir(workspace).unwrap();
+    let kept = workspaces.find_map(|entry| {
+        let folder = entry.unwrap().path().join(aside).join("projects");
+        fs::read_to_string(folder.join("ledger")).ok()
+    });
+    assert_eq!(kept.as_deref(), Some("first\nhalf\n"));
+    let events = project
+        .run(["events", "tail", "--json", "--type", "tool.finished"])
+        .await;
+    let told = "run_command was cut off: its outcome is unknown, and the workspace was put back as it was \
+                before in first";
+    assert!(events.expect(0).stdout.contains(told));
+    let left = fs::read_dir(project.data_dir().join("snapshots")).unwrap();
+    assert_eq!(left.count(), 0);
+}
+
+#[tokio::test]
+async fn a_workspace_that_is_too_large_to_be_put_back_is_told_in_the_journal() {
+    let limit = "tools: [files, shell], sandbox: { limits: { snapshot: 2MiB } }";
+    let flow = LEDGER.replacen("tools: [files, shell]", limit, 1);
+    let large = "head -c 3000000 /dev/zero > projects/large; echo first >> projects/ledger";
+    let script = SCRIPT.replace("echo first >> projects/ledger", large);
+    let project = Project::with(&flow, &script);
+    project.run(["run", "flow.yaml", "--quiet"]).await.expect(0);
+    let shown = project.shown().await;
+    let steps = shown["steps"].as_array().unwrap();
+    let step = steps.iter().find(|step| step["id"] == "first").unwrap();
+    let told: Vec<Value> = journal(step)
+        .iter()
+        .filter(|entry| entry["name"] == "run_command")
+        .map(|entry| entry["outcome"]["no_snapshot"].clone())
+        .collect();
+    let why = "the workspace has more than 2 MiB or 4000 files";
+    assert_eq!(told, [Value::Null, json!(why)]);
+}

@@ -75,6 +75,8 @@ mod shared_data;
 #[cfg(test)]
 mod steering;
 #[cfg(test)]
+mod stuck;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod talk;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use fusion_core::{
     Agent, AgentId, AgentSpec, AgentState, Assignee, Budget, CapabilitySet, Cost, Decision,
     EventType, FlowRule, IdSource, ModelChoice, Moment, NewEvent, NodeId, Run, RunId, RunPlan,
-    SandboxSpec, StepSpec, Task, Timestamp, Workflow, WorkflowDefinition, WorkflowId,
+    SandboxSpec, StepSpec, StuckSpec, Task, Timestamp, Workflow, WorkflowDefinition, WorkflowId,
     WorkflowState, Workspace, WorkspaceId, WorkspaceSpec,
 };
 use serde_json::{Map, Value, json};
@@ -211,6 +211,10 @@ pub(super) fn workflow(
             .into_iter()
             .collect(),
         workspace: worktree(),
+        when_stuck: StuckSpec {
+            hand_over: 3,
+            ask: true,
+        },
         sandbox: SandboxSpec {
             env: vec!["TOKEN".to_owned()],
             ..SandboxSpec::default()

@@ -200,6 +200,8 @@ impl World {
                 previous: Some(odd_json()),
                 failures: 2,
                 last_error: Some(ODD.to_owned()),
+                handed_on: vec![agents["b"].id],
+                is_help_asked: true,
                 journal_from: 3,
                 renewals: 4,
             },

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use fusion_core::{AgentSpec, DEFAULT_MAX_TURNS, EVERYONE, ToolGroup};
+use fusion_core::{AgentSpec, DEFAULT_MAX_TURNS, EVERYONE, StuckSpec, ToolGroup};
 
 use crate::choice::MAX_NAME;
 use crate::fault::{Faults, RawFault};
@@ -19,6 +19,9 @@ const MAX_COUNT: u32 = 100;
 const REPEATS: RangeInclusive<u32> = 2..=100;
 /// Tokens that a model is given to read at once.
 const CONTEXT: RangeInclusive<u32> = 1_000..=10_000_000;
+
+/// Other agents that are given a step.
+const HAND_OVER: RangeInclusive<u32> = 0..=100;
 
 const AGENT: Keys = Keys {
     known: &[
@@ -40,7 +43,13 @@ const AGENT: Keys = Keys {
         "web",
         "sandbox",
         "workspace",
+        "when_stuck",
     ],
+    later: &[],
+};
+
+const WHEN_STUCK: Keys = Keys {
+    known: &["hand_over", "ask"],
     later: &[],
 };
 
@@ -128,7 +137,26 @@ fn read_one(name: &str, node: &Node<'_>, faults: &mut Faults) -> AgentSpec {
         agent.sandbox = sandbox::read(node, name, faults);
     }
     agent.workspace = workspace::of_agent(&section, name, faults);
+    if let Some(node) = section.get("when_stuck", faults) {
+        agent.when_stuck = when_stuck(node, name, faults);
+    }
     agent
+}
+
+fn when_stuck(node: &Node<'_>, agent: &str, faults: &mut Faults) -> StuckSpec {
+    let mut stuck = StuckSpec::default();
+    let owner = format!("the `when_stuck` of agent '{agent}'");
+    let Some(section) = Section::open(node, owner, &WHEN_STUCK, faults) else {
+        return stuck;
+    };
+    if let Some(node) = section.get("hand_over", faults) {
+        let others = value::whole_number(node, "hand_over", HAND_OVER, faults);
+        stuck.hand_over = others.unwrap_or(stuck.hand_over);
+    }
+    if let Some(node) = section.get("ask", faults) {
+        stuck.ask = value::boolean(node, "ask", faults).unwrap_or(stuck.ask);
+    }
+    stuck
 }
 
 fn empty() -> AgentSpec {

@@ -15,7 +15,15 @@ const SANDBOX: Keys = Keys {
 };
 
 const LIMITS: Keys = Keys {
-    known: &["memory", "processes", "cpu", "file_size", "disk", "files"],
+    known: &[
+        "memory",
+        "processes",
+        "cpu",
+        "file_size",
+        "disk",
+        "snapshot",
+        "files",
+    ],
     later: &[],
 };
 
@@ -186,6 +194,9 @@ fn limits(node: &Node<'_>, agent: &str, faults: &mut Faults) -> LimitsSpec {
     }
     if let Some(node) = section.get("disk", faults) {
         limits.disk = bytes(node, "disk", LEAST_DISK, faults);
+    }
+    if let Some(node) = section.get("snapshot", faults) {
+        limits.snapshot = bytes(node, "snapshot", KIB, faults);
     }
     if let Some(node) = section.get("files", faults) {
         limits.files = value::whole_number(node, "files", FILES, faults).map(u64::from);

@@ -170,7 +170,7 @@ steps:
             "13:109 `max_tokens` must be a whole number from 1 to 4294967295",
             "13:127 `temperature` must be a number from 0 to 2",
             "13:144 `capabilities` must be a list of capability names",
-            "14:6 agent 'c' must be a map [its keys are: provider, model, capabilities, count, instructions, tools, max_turns, max_repeats, context_tokens, max_tokens, temperature, fallback_models, provider_options, budget, subscriptions, web, sandbox, workspace]",
+            "14:6 agent 'c' must be a map [its keys are: provider, model, capabilities, count, instructions, tools, max_turns, max_repeats, context_tokens, max_tokens, temperature, fallback_models, provider_options, budget, subscriptions, web, sandbox, workspace, when_stuck]",
         ],
     );
 }

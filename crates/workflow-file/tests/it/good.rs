@@ -2,7 +2,7 @@
 
 use fusion_core::{
     AgentSpec, Assignee, Budget, FlowRule, InputSpec, InputType, ModelChoice, SandboxSpec,
-    StepSpec, ToolGroup, WorkflowDefinition, WorkspaceSpec,
+    StepSpec, StuckSpec, ToolGroup, WorkflowDefinition, WorkspaceSpec,
 };
 use fusion_workflow_file::{parse, render};
 use serde_json::{Map, Value, json};
@@ -35,6 +35,7 @@ fn agent(model: &str, capability: &str) -> AgentSpec {
         provider_options: Map::new(),
         sandbox: SandboxSpec::default(),
         workspace: WorkspaceSpec::default(),
+        when_stuck: StuckSpec::default(),
         budget: Budget::default(),
         web_hosts: vec![],
         subscriptions: vec![],

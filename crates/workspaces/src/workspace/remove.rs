@@ -79,7 +79,10 @@ fn lift(
 }
 
 /// Gives us every right to a folder that lacks one (module caches are made read-only).
-fn unlock(parent: BorrowedFd<'_>, name: impl rustix::path::Arg + Copy) -> Result<(), Errno> {
+pub(super) fn unlock(
+    parent: BorrowedFd<'_>,
+    name: impl rustix::path::Arg + Copy,
+) -> Result<(), Errno> {
     let stat = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::Directory
         || Mode::from_raw_mode(stat.st_mode).contains(Mode::RWXU)

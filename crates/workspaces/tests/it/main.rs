@@ -26,3 +26,5 @@ mod quota;
 mod run;
 #[cfg(test)]
 mod search;
+#[cfg(test)]
+mod snapshot;
