@@ -75,6 +75,11 @@ impl Part {
         self.closing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether it takes runs that it did not make.
+    pub(crate) fn is_hosting(&self) -> bool {
+        self.is_hosting.load(Ordering::Acquire)
+    }
+
     /// From now on it takes runs that others made, or it does not any more.
     pub(crate) fn host(&self, is_hosting: bool) {
         self.is_hosting.store(is_hosting, Ordering::Release);

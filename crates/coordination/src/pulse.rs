@@ -61,7 +61,8 @@ impl Coordinator {
         for agent in self.crew.agents() {
             self.look_after(agent).await?;
         }
-        if is_alone {
+        // A host of a node looks more often, and at more.
+        if !self.part.is_hosting() || is_alone {
             self.recover().await?;
         }
         Ok(())

@@ -84,11 +84,7 @@ impl Coordinator {
             return Vec::new();
         }
         let made: Vec<RunId> = decision.changes.iter().filter_map(made_run).collect();
-        if self
-            .part
-            .is_hosting
-            .load(std::sync::atomic::Ordering::Acquire)
-        {
+        if self.part.is_hosting() {
             return made;
         }
         let lease = self.lease();

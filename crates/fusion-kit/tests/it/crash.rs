@@ -327,7 +327,9 @@ async fn a_death_while_a_folder_is_made_leaves_none_that_its_agent_can_not_use()
 #[tokio::test]
 async fn many_deaths_of_one_run_lose_nothing() {
     let wanted = undisturbed(&example(), EXAMPLE).await;
-    let project = example();
+    let mut project = example();
+    // One step is at work in many of them.
+    project.set("FUSION_MOST_LOSSES", "1000000");
     let point = "persistence_sql::after_commit";
     let mut deaths = 0;
     let mut command = &["run", EXAMPLE, "--quiet"][..];
