@@ -278,7 +278,7 @@ impl Work<'_> {
         };
         let outcome = script(&self.brief.script, &self.place).await;
         let outcome = outcome.map(|outcome| ToolOutcome {
-            no_snapshot,
+            no_snapshot: no_snapshot.map(Into::into),
             ..outcome
         });
         self.settle(entry, outcome)

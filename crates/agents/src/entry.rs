@@ -69,7 +69,7 @@ pub(crate) struct ToolOutcome {
     pub(crate) unsandboxed: bool,
     /// Why it could not have been undone, had the program been stopped meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) no_snapshot: Option<String>,
+    pub(crate) no_snapshot: Option<Box<str>>,
     /// What is committed with it, or it was not done.
     #[serde(skip)]
     pub(crate) with: Vec<Record>,

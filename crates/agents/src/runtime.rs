@@ -359,7 +359,7 @@ impl Work<'_> {
                 self.place.output_file = Some(format!("output-{}.txt", entry.id));
                 let no_snapshot = self.prepare(&call.name, &entry).await;
                 let mut outcome = self.toolbox.call(call, &self.place).await?;
-                outcome.no_snapshot = no_snapshot;
+                outcome.no_snapshot = no_snapshot.map(Into::into);
                 with = std::mem::take(&mut outcome.with);
                 serde_json::to_value(outcome)
             }

@@ -110,12 +110,7 @@ impl Task {
                     last_error: None,
                     ..next.course
                 };
-                let number = rounds.saturating_add(1);
-                let told = format!("{} goes into round {number} of {max}", self.name);
-                self.event(moment, EventType::TaskRetried, told)
-                    .data(json!({
-                        "task_id": self.id, "step": self.name, "round": number,
-                    }))
+                next.goes_on(max, moment)
             }
         };
         let mut decision = Decision::default()
@@ -144,6 +139,16 @@ impl Task {
             .data(json!({
                 "task_id": self.id, "step": self.name, "attempt": number, "wait_s": seconds,
                 "error": error,
+            }))
+    }
+
+    /// `self` with the round counted.
+    fn goes_on(&self, max: u32, moment: Moment<'_>) -> NewEvent {
+        let number = self.course.rounds.saturating_add(1);
+        let told = format!("{} goes into round {number} of {max}", self.name);
+        self.event(moment, EventType::TaskRetried, told)
+            .data(json!({
+                "task_id": self.id, "step": self.name, "round": number,
             }))
     }
 

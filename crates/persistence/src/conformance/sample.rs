@@ -184,13 +184,9 @@ fn worktree() -> WorkspaceSpec {
     }
 }
 
-pub(super) fn workflow(
-    ids: &Ids,
-    name: &str,
-    definition_version: u32,
-    steps: Vec<StepSpec>,
-) -> Workflow {
-    let spec = AgentSpec {
+/// An agent of a file, with everything that a file can say.
+fn agent_spec() -> AgentSpec {
+    AgentSpec {
         count: 1,
         provider: "scripted".to_owned(),
         model: "m".to_owned(),
@@ -224,7 +220,15 @@ pub(super) fn workflow(
             tokens: None,
         },
         subscriptions: vec!["task.*".to_owned()],
-    };
+    }
+}
+
+pub(super) fn workflow(
+    ids: &Ids,
+    name: &str,
+    definition_version: u32,
+    steps: Vec<StepSpec>,
+) -> Workflow {
     Workflow {
         id: WorkflowId::from_uuid(ids.uuid()),
         name: name.to_owned(),
@@ -233,7 +237,7 @@ pub(super) fn workflow(
             name: name.to_owned(),
             description: String::new(),
             inputs: BTreeMap::new(),
-            agents: [("a".to_owned(), spec)].into(),
+            agents: [("a".to_owned(), agent_spec())].into(),
             steps,
             outputs: BTreeMap::new(),
             budget: Budget {

@@ -105,20 +105,7 @@ fn read_one(name: &str, node: &Node<'_>, faults: &mut Faults) -> AgentSpec {
     if let Some(node) = section.get("tools", faults) {
         agent.tools = tools(node, faults);
     }
-    if let Some(node) = section.get("max_turns", faults) {
-        let turns = value::whole_number(node, "max_turns", 1..=MAX_TURNS, faults);
-        agent.max_turns = turns.unwrap_or(DEFAULT_MAX_TURNS);
-    }
-    if let Some(node) = section.get("max_repeats", faults) {
-        let repeats = value::whole_number(node, "max_repeats", REPEATS, faults);
-        agent.max_repeats = repeats.unwrap_or(agent.max_repeats);
-    }
-    if let Some(node) = section.get("context_tokens", faults) {
-        agent.context_tokens = value::whole_number(node, "context_tokens", CONTEXT, faults);
-    }
-    if let Some(node) = section.get("max_tokens", faults) {
-        agent.max_tokens = value::whole_number(node, "max_tokens", 1..=u32::MAX, faults);
-    }
+    read_limits(&section, &mut agent, faults);
     if let Some(node) = section.get("temperature", faults) {
         agent.temperature = temperature(node, faults);
     }
@@ -141,6 +128,23 @@ fn read_one(name: &str, node: &Node<'_>, faults: &mut Faults) -> AgentSpec {
         agent.when_stuck = when_stuck(node, name, faults);
     }
     agent
+}
+
+fn read_limits(section: &Section<'_>, agent: &mut AgentSpec, faults: &mut Faults) {
+    if let Some(node) = section.get("max_turns", faults) {
+        let turns = value::whole_number(node, "max_turns", 1..=MAX_TURNS, faults);
+        agent.max_turns = turns.unwrap_or(DEFAULT_MAX_TURNS);
+    }
+    if let Some(node) = section.get("max_repeats", faults) {
+        let repeats = value::whole_number(node, "max_repeats", REPEATS, faults);
+        agent.max_repeats = repeats.unwrap_or(agent.max_repeats);
+    }
+    if let Some(node) = section.get("context_tokens", faults) {
+        agent.context_tokens = value::whole_number(node, "context_tokens", CONTEXT, faults);
+    }
+    if let Some(node) = section.get("max_tokens", faults) {
+        agent.max_tokens = value::whole_number(node, "max_tokens", 1..=u32::MAX, faults);
+    }
 }
 
 fn when_stuck(node: &Node<'_>, agent: &str, faults: &mut Faults) -> StuckSpec {

@@ -167,7 +167,7 @@ impl<'a> Work<'a> {
                 continue;
             }
             let path = Path::new(path);
-            let parent = descend(&self.top, path.parent().unwrap_or(Path::new("")))?;
+            let parent = descend(&self.top, path.parent().unwrap_or_else(|| Path::new("")))?;
             let name = path.file_name().and_then(|name| name.to_str());
             let name = name.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
             unlock(&parent.open)?;

@@ -222,8 +222,11 @@ impl Taking<'_> {
 
 /// What an entry is, as far as it can be copied.
 pub(super) fn kind(stat: &Stat, owner: u32) -> FileType {
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile if stat.st_nlink > 1 && stat.st_uid != owner => FileType::Unknown,
-        kind => kind,
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    let is_file = kind == FileType::RegularFile;
+    if is_file && stat.st_nlink > 1 && stat.st_uid != owner {
+        FileType::Unknown
+    } else {
+        kind
     }
 }
