@@ -1,15 +1,6 @@
-//! Which agents have a folder: those whose work is in files or in commands, or who
-//! find something there. The others have a record
-//! of a workspace that is not there.
+//! What agents of a run need their folders for.
 
 use fusion_core::{Agent, Seat, StepSpec, ToolGroup, WorkflowDefinition};
-
-/// Whether an agent of a run is given a folder, and a user id where agents have their own.
-pub(crate) fn has_folder(definition: &WorkflowDefinition, agent: &Agent) -> bool {
-    let spec = definition.agent_of(&agent.name);
-    let is_furnished = spec.is_some_and(|(_, spec)| !spec.workspace.is_usual());
-    is_furnished || uses_folder(definition, agent) || runs_commands(definition, agent)
-}
 
 /// Whether an agent has the shell, is a runner, may do steps whose results commands check, or has its
 /// workspace taken for the command of another step.

@@ -16,7 +16,6 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::budgets::Budgets;
-use crate::folders::has_folder;
 use crate::hands::Hands;
 use crate::places::Places;
 use crate::plan::Plan;
@@ -241,8 +240,8 @@ impl Coordinator {
                 Err(error) if error.is_conflict() => continue,
                 launched => launched?,
             }
-            let has_folder = |(agent, _): &(Agent, _)| has_folder(&workflow.definition, agent);
-            if !agents.iter().any(has_folder) {
+            let mut specs = workflow.definition.agents.values();
+            if specs.all(|spec| spec.workspace.is_usual()) {
                 return Ok(found);
             }
             // What they found in their workspaces is in their records now.

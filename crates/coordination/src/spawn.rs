@@ -16,7 +16,7 @@ use tokio::sync::MutexGuard;
 use crate::again;
 use crate::candidates::metadata;
 use crate::coordinator::off_runtime;
-use crate::folders::{has_folder, runs_commands};
+use crate::folders::runs_commands;
 use crate::grants::{self, Grants};
 use crate::{Ask, Coordinator, Error, Models, Result};
 
@@ -126,7 +126,7 @@ impl Coordinator {
             None => self.version(&text, self.newest_version(&new.definition.name).await?),
         };
         let mut agents = self.crew_of(new, grants, origin, run_id)?;
-        let _turn = self.give_uids(&new.definition, &mut agents).await?;
+        let _turn = self.give_uids(&mut agents).await?;
         let plan = RunPlan {
             run_id,
             workflow: &workflow,
@@ -169,21 +169,17 @@ impl Coordinator {
         Ok(agents)
     }
 
-    /// Chooses user ids for those of a new run's agents that have a folder, where agents have their own.
-    /// Nobody else chooses any until what it gives is dropped.
+    /// Chooses the user ids of a new run's agents, where agents have their own. Nobody else chooses any until what it gives is dropped.
     async fn give_uids(
         &self,
-        definition: &WorkflowDefinition,
         agents: &mut BTreeMap<String, (Agent, Workspace)>,
     ) -> Result<Option<MutexGuard<'_, ()>>> {
-        let has_folder = |(agent, _): &&mut (Agent, Workspace)| has_folder(definition, agent);
-        let mut owners = agents.values_mut().filter(has_folder).peekable();
-        if self.options.owners == Owners::SameUser || owners.peek().is_none() {
+        if self.options.owners == Owners::SameUser {
             return Ok(None);
         }
         let turn = self.uids.lock().await;
         let mut used = self.parts.store.used_process_uids().await?;
-        for (agent, workspace) in owners {
+        for (agent, workspace) in agents.values_mut() {
             workspace.process_uid = self.choose_uid(&agent.name, agent.id, &mut used)?;
         }
         Ok(Some(turn))
@@ -326,10 +322,8 @@ impl Coordinator {
             failed => failed,
         };
         if let Err(error) = ready {
-            for (agent, workspace) in &agents {
-                if has_folder(definition, agent) {
-                    self.remove_workspace(workspace).await;
-                }
+            for (_, workspace) in &agents {
+                self.remove_workspace(workspace).await;
             }
             let why = error_chain(&error);
             let agents = agents.into_iter().map(|(agent, _)| agent).collect();
@@ -341,8 +335,7 @@ impl Coordinator {
         self.commit(Batch::new(guard, decision)).await
     }
 
-    /// Makes the workspaces of the agents that have one, with what these are to find there, and marks
-    /// them as made.
+    /// Makes the workspaces of agents, with what these are to find there, and marks them as made.
     async fn make_workspaces(
         &self,
         workflow: &Workflow,
@@ -350,9 +343,6 @@ impl Coordinator {
     ) -> Result<Result<()>> {
         let (definition, base_dir) = (&workflow.definition, Path::new(&workflow.base_dir));
         for (agent, workspace) in agents {
-            if !has_folder(definition, agent) {
-                continue;
-            }
             let made = match self.make_workspace(workspace).await? {
                 Ok(()) => self.copy_results(agent, workspace).await?,
                 failed => failed,

@@ -138,10 +138,8 @@ impl Coordinator {
             return Ok(agent);
         }
         let archive = match agent.ending() {
-            Some(Disposal::Archive) if workspace.initialized => {
-                Some(self.archive_workspace(&agent, &workspace).await?)
-            }
-            Some(Disposal::Archive | Disposal::Remove | Disposal::Keep) | None => None,
+            Some(Disposal::Archive) => Some(self.archive_workspace(&agent, &workspace).await?),
+            Some(Disposal::Remove | Disposal::Keep) | None => None,
         };
         if agent
             .ending()

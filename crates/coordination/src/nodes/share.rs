@@ -76,7 +76,8 @@ impl Share {
 
 /// Ids that were made one after the other differ little: spreads them.
 const fn mixed(number: u128) -> u128 {
-    number
+    // Each half has its say in the half that decides.
+    (number ^ (number >> 64))
         .wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
         .rotate_left(64)
 }

@@ -15,8 +15,6 @@ mod failing_models;
 #[cfg(test)]
 mod fallback_models;
 #[cfg(test)]
-mod folders;
-#[cfg(test)]
 mod gate;
 #[cfg(test)]
 mod hops;

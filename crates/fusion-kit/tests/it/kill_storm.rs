@@ -22,7 +22,7 @@ const SLOWEST: Duration = Duration::from_mins(10);
 
 /// What a command writes when it begins, and then what it leaves: children that take no signal they
 /// can refuse, each forked twice, in sessions of their own. It never ends by itself.
-const STAYS: &str = r#"echo NUMBER >> projects/ledger
+const STAYS: &str = r#"echo NUMBER >> logs/ledger
 stay='trap "" TERM HUP INT; while :; do sleep 1000; done'
 (setsid sh -c "$stay" &)
 (setsid sh -c "(sh -c '$stay' &) ; $stay" >/dev/null 2>&1 </dev/null &)
@@ -74,7 +74,7 @@ fn script(turns: usize) -> String {
 fn ledgers(project: &Project) -> BTreeMap<String, Vec<usize>> {
     let workspaces = fs::read_dir(project.data_dir().join("workspaces")).unwrap();
     let of_agent = |path: PathBuf| {
-        let text = fs::read_to_string(path.join("projects/ledger")).unwrap_or_default();
+        let text = fs::read_to_string(path.join("logs/ledger")).unwrap_or_default();
         let lines = text.lines().map(|line| line.parse().unwrap()).collect();
         (path.display().to_string(), lines)
     };

@@ -37,9 +37,12 @@ fn state(top: &Path) -> BTreeMap<String, String> {
                 String::new()
             } else if stat.is_symlink() {
                 fs::read_link(&path).unwrap().display().to_string()
-            } else {
+            } else if stat.is_file() {
                 let text = fs::read_to_string(&path).unwrap();
                 format!("{} {}: {text}", stat.mtime(), stat.mtime_nsec())
+            } else {
+                // A FIFO: who opens it waits for somebody who writes.
+                String::new()
             };
             found.insert(name, format!("{:o} {} {what}", stat.mode(), stat.uid()));
         }
