@@ -6,6 +6,7 @@ mod agents_life;
 mod approvals;
 mod capabilities;
 mod describe;
+mod drawn;
 mod events;
 mod health;
 mod messages;
@@ -20,6 +21,7 @@ mod run_again;
 mod run_control;
 mod runs;
 mod tasks;
+mod tasks_bulk;
 mod tasks_life;
 mod tokens;
 mod versions;
@@ -85,6 +87,7 @@ fn guarded() -> OpenApiRouter<App> {
         agents_bulk::router(),
         tasks::router(),
         tasks_life::router(),
+        tasks_bulk::router(),
         workflows::router(),
         versions::router(),
         runs::router(),

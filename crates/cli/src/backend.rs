@@ -6,6 +6,7 @@ mod events;
 mod inbox;
 mod messages;
 mod metrics;
+mod overview;
 mod providers;
 mod records;
 mod runs;
@@ -30,6 +31,7 @@ pub use events::{EventQuery, EventSink, Events};
 pub use inbox::{AnswerRequest, Inbox};
 pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
 pub use metrics::Metrics;
+pub use overview::{Overview, Picture, Sight};
 pub use providers::{AskKey, NewProvider, Providers};
 pub use records::{NewProject, Records};
 pub use runs::{AgainRequest, RunQuery, Steering};
@@ -84,6 +86,7 @@ pub trait Backend:
     + Server
     + About
     + Metrics
+    + Overview
     + Send
     + Sync
 {

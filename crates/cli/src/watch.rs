@@ -111,7 +111,8 @@ fn is_look(command: &Command) -> bool {
         Command::Token(token) => matches!(token.command, TokenCommand::List(_)),
         Command::Db(db) => matches!(db.command, DbCommand::Status),
         Command::Health | Command::Inbox => true,
-        Command::Metrics(_)
+        Command::Top
+        | Command::Metrics(_)
         | Command::Bench(_)
         | Command::Resume(_)
         | Command::Approve(_)

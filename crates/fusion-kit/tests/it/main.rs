@@ -81,6 +81,7 @@ mod tasks;
 #[cfg(test)]
 mod terminal;
 #[cfg(test)]
+mod top;
 mod waits;
 #[cfg(test)]
 mod workflows;
