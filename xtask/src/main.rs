@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask layers`, `docs`, `test` and `postgres`.
+//! The project's own commands: `cargo xtask layers`, `docs`, `test`, `chaos` and `postgres`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -26,6 +26,7 @@ cargo xtask test                 run every test that must pass, with a PostgreSQ
                                  a fuzzer of the API where Python is there,
                                  and the real model of ../shared/local-llm where it is there
 cargo xtask test -- ARGUMENTS    run `cargo nextest run ARGUMENTS` with a PostgreSQL of its own
+cargo xtask chaos                the storms of kills, stops and restarts in full size: hours
 cargo xtask postgres             start a PostgreSQL for tests, print its variables and wait for Ctrl-C";
 
 fn main() -> ExitCode {
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         ["docs"] => check_docs(),
         ["test"] => suite::run(&root(), &[]),
         ["test", "--", narrowing @ ..] => suite::run(&root(), narrowing),
+        ["chaos"] => suite::chaos(&root()),
         ["postgres"] => postgres::serve(),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that must pass, in one command.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use anyhow::Result;
@@ -24,6 +25,33 @@ const FEATURES: &str = "fusion-kit/failpoints";
 /// # Errors
 /// When a test fails or does not compile, or the runner, PostgreSQL or Redis can't be installed.
 pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<()> {
+    run_with(root, arguments, Vec::new())
+}
+
+/// The storms: several servers, and the store alone.
+const STORMS: &str = "test(/^nodes::/) or test(/^storm::/)";
+
+/// Runs the storms in full size, one after the other.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn chaos(root: &Path) -> Result<()> {
+    let arguments = [
+        "-E",
+        STORMS,
+        "--test-threads",
+        "1",
+        "--no-capture",
+        "--profile",
+        "chaos",
+        "--run-ignored",
+        "all",
+    ];
+    let full = ["FUSION_CHAOS", "FUSION_STORM"].map(|name| (name, OsString::from("full")));
+    run_with(root, &arguments, full.to_vec())
+}
+
+fn run_with(root: &Path, arguments: &[&str], further: Vec<(&'static str, OsString)>) -> Result<()> {
     if !cargo_can(root, &["nextest", "--version"]) {
         println!("cargo-nextest is missing: installing it");
         let install = [
@@ -46,6 +74,7 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<()> {
     tests.extend(arguments);
     let server = Postgres::start(&binaries)?;
     let mut variables = postgres::variables(&server, binaries).to_vec();
+    variables.extend(further);
     variables.push((fusion_testkit::REDIS_BIN_VARIABLE, redis_binaries.into()));
     if let Some(program) = fuzzer::program(root)? {
         variables.push((fuzzer::VARIABLE, program.into()));

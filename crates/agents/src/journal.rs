@@ -18,6 +18,8 @@ pub enum Record {
     Acknowledge(Vec<MessageId>),
     /// The patterns that the agent listens to from now on.
     Subscriptions(Vec<String>),
+    /// The task is begun anew, in a fresh conversation, and why: with the outcome that led to it.
+    Anew(String),
 }
 
 /// The journal refused a write; whoever keeps it knows why.

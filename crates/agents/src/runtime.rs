@@ -161,7 +161,11 @@ impl Work<'_> {
                 Ok(done) => {
                     fail::fail_point!("agents::after_effect", |_| std::process::abort());
                     let entry = self.settle(done).await?;
+                    let was_anew = self.session.anew().is_some();
                     self.session.apply(&entry);
+                    if let Some(why) = self.session.anew().filter(|_| !was_anew) {
+                        self.unrecorded.push(Record::Anew(why.to_owned()));
+                    }
                 }
                 Err(Halt::Refused) => return Err(JournalRefused),
                 Err(halt) => {

@@ -62,6 +62,8 @@ pub(crate) struct Session<'a> {
     failed_check: Option<String>,
     correspondence: Correspondence,
     repeats: Repeats,
+    /// Why the conversation was begun anew, once.
+    anew: Option<String>,
     /// What the last answered turn was measured to be.
     measured: Option<Measured>,
     /// What arrived before the turn that comes next.
@@ -86,6 +88,7 @@ impl<'a> Session<'a> {
             failed_check: None,
             correspondence: Correspondence::default(),
             repeats: Repeats::default(),
+            anew: None,
             measured: None,
             arrived: Vec::new(),
             ending: None,
@@ -115,6 +118,11 @@ impl<'a> Session<'a> {
     /// What the last answered turn was measured to be.
     pub(crate) const fn measured(&self) -> Option<Measured> {
         self.measured
+    }
+
+    /// Why the conversation was begun anew, when it was.
+    pub(crate) fn anew(&self) -> Option<&str> {
+        self.anew.as_deref()
     }
 
     /// What the agent read and sent.
@@ -341,11 +349,28 @@ impl<'a> Session<'a> {
         if let Some(call) = call.as_ref().filter(|_| effect != EffectClass::Committed) {
             match self.repeats.count(call, &outcome.content, self.brief) {
                 Some(Stall::Told(words)) => outcome.content.push_str(&words),
+                Some(Stall::Failed(failure)) if self.anew.is_none() => {
+                    return self.begin_anew(failure.message);
+                }
                 Some(Stall::Failed(failure)) => self.ending = Some(Err(failure)),
                 None => {}
             }
         }
         self.tell(outcome.content, call);
+    }
+
+    /// Forgets the conversation, which led into a circle, and tells the agent so. What it did stays.
+    fn begin_anew(&mut self, why: String) {
+        let text = format!(
+            "{}\n\n[This was begun once before and ended in a circle: {why}. The workspace is as it was \
+             left: look there first, and go about it in another way.]",
+            self.brief.prompt
+        );
+        self.messages = vec![Message::User { text }];
+        self.pending.clear();
+        self.repeats = Repeats::default();
+        (self.misfit, self.failed_check) = (None, None);
+        self.anew = Some(why);
     }
 
     /// Messages of others arrived between two turns.

@@ -11,7 +11,7 @@ use crate::{Failure, TaskBrief};
 pub(crate) enum Stall {
     /// It is told so, after the outcome of its call.
     Told(String),
-    /// Its task fails.
+    /// Its task fails, unless it can be begun anew.
     Failed(Failure),
 }
 
@@ -65,8 +65,8 @@ impl Repeats {
         }
         (count >= 2 && count == limit.div_ceil(2)).then(|| {
             Stall::Told(format!(
-                "\n[this was the same call with the same outcome {count} times in a row, and after {limit} the \
-                 task fails: do something else, or finish with what there is]"
+                "\n[this was the same call with the same outcome {count} times in a row, and after {limit} it \
+                 is ended: do something else, or finish with what there is]"
             ))
         })
     }

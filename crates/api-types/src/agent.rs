@@ -96,6 +96,22 @@ pub struct WorkspaceView {
     pub archive: Option<String>,
     /// Why it could not be made.
     pub error: Option<String>,
+    /// The repository that its worktree came from, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worktree: Option<WorktreeView>,
+}
+
+/// A worktree, and where the work on it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WorktreeView {
+    /// The repository that it came from.
+    pub source: String,
+    /// The commit that it began with.
+    pub base: String,
+    /// The repository from which the work can be fetched.
+    pub repository: String,
+    /// The branch with the newest work there.
+    pub branch: Option<String>,
 }
 
 /// A task of an agent.

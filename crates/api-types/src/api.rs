@@ -8,6 +8,7 @@ mod agent;
 mod event;
 mod health;
 mod message;
+mod node;
 mod problem;
 mod project;
 mod provider;
@@ -17,11 +18,12 @@ mod workflow;
 
 pub use agent::{
     Agent, AgentAction, AgentConfig, AgentLogs, AgentMetrics, AgentPage, AgentsMade, BulkAgents,
-    BulkAnswer, BulkResult, LogEntry, MetricsSample, NewAgent, NewAgents,
+    BulkAnswer, BulkResult, LogEntry, MetricsSample, NewAgent, NewAgents, NewWorkspace,
 };
 pub use event::{Delta, DeltaKind, Event, EventPage, Frame};
 pub use health::{Check, Health, Readiness};
 pub use message::{Message, MessageDetail, MessagePage, NewMessage};
+pub use node::{ServerNode, ServerNodeList};
 pub use problem::{Fault, ProblemBody};
 pub use project::{
     Capability, CapabilityChanges, CapabilityPage, NewCapability, NewProject, Project,

@@ -20,7 +20,7 @@ mod workflow;
 
 pub use agent::{
     AgentDetail, AgentLeft, AgentList, AgentLog, AgentLogEntry, AgentSent, AgentSummary, AgentTask,
-    AgentsEnded, WorkspaceView,
+    AgentsEnded, WorkspaceView, WorktreeView,
 };
 pub use bench::BenchReport;
 pub use database::{

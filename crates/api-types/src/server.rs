@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Where a server listens and what it works on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerReady {
-    /// What requests begin with, such as `http://127.0.0.1:8000`.
+    /// What requests begin with, such as `http://127.0.0.1:8000`; empty where none is answered.
     pub url: String,
     /// Absolute path of the file that holds a token.
     pub token_file: String,

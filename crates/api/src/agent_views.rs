@@ -1,6 +1,6 @@
 //! Agents as the wire types show them. Every value comes from a committed row.
 
-use fusion_api_types::{AgentDetail, AgentSummary, AgentTask, WorkspaceView};
+use fusion_api_types::{AgentDetail, AgentSummary, AgentTask, WorkspaceView, WorktreeView};
 use fusion_core::{
     Agent, AgentSpec, DeliveryStatus, ProjectId, Run, RunId, Task, TaskState, Usage, Workflow,
     Workspace,
@@ -11,7 +11,7 @@ use fusion_persistence::{
 use serde_json::Value;
 
 use crate::run_views::{grants_view, usage};
-use fusion_coordination::granted_to;
+use fusion_coordination::{WorktreeRecord, granted_to, worktree_of};
 
 /// Tasks whose usage is added up: the newest.
 const NEWEST: u32 = 1_000;
@@ -111,6 +111,16 @@ fn workspace_view(agent: &Agent, workspace: Option<&Workspace>) -> WorkspaceView
         uid: workspace.and_then(|it| it.process_uid),
         archive: archive.and_then(Value::as_str).map(str::to_owned),
         error: workspace.and_then(|it| it.initialization_error.clone()),
+        worktree: workspace.and_then(worktree_of).map(worktree_view),
+    }
+}
+
+fn worktree_view(record: WorktreeRecord) -> WorktreeView {
+    WorktreeView {
+        source: record.source,
+        base: record.base,
+        repository: record.repository,
+        branch: record.branch,
     }
 }
 

@@ -225,6 +225,7 @@ impl From<StoreError> for Refusal {
             | StoreError::Invalid { .. }
             | StoreError::InboxFull { .. }
             | StoreError::Heard { .. }
+            | StoreError::NotDriver { .. }
             | StoreError::Fenced { .. } => of_code(&error),
         }
     }
@@ -250,6 +251,8 @@ fn hint_of(error: &EngineError) -> Option<String> {
         | EngineError::Grant { .. }
         | EngineError::Ended { .. }
         | EngineError::Cancelling { .. }
+        | EngineError::Elsewhere { .. }
+        | EngineError::NodeDown { .. }
         | EngineError::Again(_)
         | EngineError::Answer(_)
         | EngineError::Held { .. }
@@ -283,6 +286,8 @@ fn of_engine(error: EngineError) -> Refusal {
         | EngineError::Workspace { .. }
         | EngineError::Ended { .. }
         | EngineError::Cancelling { .. }
+        | EngineError::Elsewhere { .. }
+        | EngineError::NodeDown { .. }
         | EngineError::Again(_)
         | EngineError::Answer(_)
         | EngineError::Held { .. }

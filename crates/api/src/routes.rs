@@ -12,6 +12,8 @@ mod health;
 mod messages;
 mod metrics;
 mod new_agent;
+mod new_workspace;
+mod nodes;
 mod path;
 mod projects;
 mod providers;
@@ -101,6 +103,7 @@ fn guarded() -> OpenApiRouter<App> {
         capabilities::router(),
         approvals::router(),
         tokens::router(),
+        nodes::router(),
     ];
     let mut all = OpenApiRouter::new();
     for router in routers {

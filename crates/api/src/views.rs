@@ -5,6 +5,7 @@ use fusion_core::{
     Agent, ApiToken, Approval, Assignee, Capability, CapabilitySet, Event, JournalEntry, Project,
     ProviderConfig, ResourceMetrics, Task, Usage, Workflow, WorkflowDefinition, is_internal,
 };
+use fusion_persistence::NodeSeen;
 use serde_json::{Value, json};
 
 fn texts<T: ToString>(values: impl IntoIterator<Item = T>) -> Vec<String> {
@@ -48,6 +49,27 @@ pub fn usage(usage: Usage) -> UsageView {
         input_tokens: usage.input_tokens,
         output_tokens: usage.output_tokens,
         cost_usd: usage.cost.to_string(),
+    }
+}
+
+/// A node as it is shown.
+#[must_use]
+pub fn node(seen: NodeSeen) -> api::ServerNode {
+    let NodeSeen {
+        node, runs, tasks, ..
+    } = seen;
+    api::ServerNode {
+        id: node.id.to_string(),
+        name: node.name,
+        state: node.state.to_string(),
+        roles: texts(node.roles),
+        epoch: node.epoch,
+        version: node.version,
+        capacity: node.capacity,
+        runs,
+        tasks,
+        started_at: node.started_at,
+        last_seen: node.last_seen,
     }
 }
 

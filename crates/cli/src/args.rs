@@ -7,6 +7,7 @@ mod events;
 mod inbox;
 mod message;
 mod metrics;
+mod node;
 mod provider;
 mod record;
 mod run;
@@ -40,6 +41,7 @@ pub use message::{
     SendArgs, TailArgs,
 };
 pub use metrics::{AgentMetricsArgs, MetricsArgs, MetricsCommand};
+pub use node::{NodeArgs, NodeCommand, NodeName};
 pub use provider::{
     AddArgs, DetectArgs, ModelsArgs, ProviderArgs, ProviderCommand, ProviderName, RemoveArgs,
     TestArgs,
@@ -50,7 +52,7 @@ pub use record::{
     TokenCreateArgs,
 };
 pub use run::{CancelArgs, ForkArgs, HoldArgs, RetryArgs, RunState, WatchArgs};
-pub use serve::ServeArgs;
+pub use serve::{NodeRoleArg, ServeArgs};
 pub use shell::{
     CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, ManArgs, Shell, VerifyArgs,
 };
@@ -216,6 +218,8 @@ Examples:
     Sandbox(SandboxArgs),
     /// List agents' tools, or call one as an agent would.
     Tool(ToolArgs),
+    /// Look after the processes that share the work of one database.
+    Node(NodeArgs),
     /// Serve the HTTP API and work on every open run.
     Serve(ServeArgs),
     /// Ask the server how it is; exit code 1 when there is none or it is not well.
@@ -368,8 +372,8 @@ pub struct ResumeArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub budget_tokens: Option<u64>,
 
-    /// Raise the budget of this agent instead of the run's.
-    #[arg(long, value_name = "AGENT")]
+    /// Raise the budget of this agent, or of a step as `step:ID`, instead of the run's.
+    #[arg(long, value_name = "NAME")]
     pub budget_of: Option<String>,
 
     /// Try steps again at once that wait for a provider's limit: it was raised, say.
@@ -460,6 +464,7 @@ where
         | Command::Db(_)
         | Command::Sandbox(_)
         | Command::Tool(_)
+        | Command::Node(_)
         | Command::Serve(_)
         | Command::Bench(_)
         | Command::Verify(_) => {}

@@ -6,6 +6,7 @@ mod events;
 mod inbox;
 mod messages;
 mod metrics;
+mod nodes;
 mod overview;
 mod providers;
 mod records;
@@ -31,6 +32,7 @@ pub use events::{EventQuery, EventSink, Events};
 pub use inbox::{AnswerRequest, Inbox};
 pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
 pub use metrics::Metrics;
+pub use nodes::Nodes;
 pub use overview::{Overview, Picture, Sight};
 pub use providers::{AskKey, NewProvider, Providers};
 pub use records::{NewProject, Records};
@@ -81,6 +83,7 @@ pub trait Backend:
     + Tasks
     + Events
     + Records
+    + Nodes
     + Tools
     + Workflows
     + Server

@@ -40,11 +40,11 @@ pub use args::{
 pub use args::{
     CapabilityArgs, CapabilityCommand, CapabilityCreateArgs, CompletionsArgs, ConfigArgs,
     ConfigCommand, ConfigShowArgs, EventFilterArgs, EventsArgs, EventsCommand, EventsTailArgs,
-    ExportArgs, ExportCommand, ExportEventsArgs, ExportFormat, ManArgs, ProjectArgs,
-    ProjectCommand, ProjectCreateArgs, RecordListArgs, RecordName, ScopeName, Shell, TokenArgs,
-    TokenCommand, TokenCreateArgs,
+    ExportArgs, ExportCommand, ExportEventsArgs, ExportFormat, ManArgs, NodeArgs, NodeCommand,
+    NodeName, NodeRoleArg, ProjectArgs, ProjectCommand, ProjectCreateArgs, RecordListArgs,
+    RecordName, ScopeName, Shell, TokenArgs, TokenCommand, TokenCreateArgs,
 };
-pub use backend::{About, EventQuery, EventSink, Events, NewProject, Records};
+pub use backend::{About, EventQuery, EventSink, Events, NewProject, Nodes, Records};
 pub use backend::{
     AgainRequest, AgentChanges, AgentQuery, Agents, AnswerRequest, AskKey, Backend, BenchRequest,
     Benchmarks, Content, HeldCommand, Inbox, Log, MessageQuery, Messages, Metrics, NewAgents,

@@ -8,6 +8,7 @@ pub(crate) mod graph;
 pub(crate) mod inbox;
 pub(crate) mod message;
 pub(crate) mod metrics;
+pub(crate) mod node;
 pub(crate) mod provider;
 pub(crate) mod record;
 mod steering;

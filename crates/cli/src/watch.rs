@@ -81,7 +81,7 @@ impl std::io::Write for Seen {
 /// Whether a command prints how something is and changes nothing.
 fn is_look(command: &Command) -> bool {
     use crate::args::{
-        AgentCommand, CapabilityCommand, DbCommand, MessageCommand, ProjectCommand,
+        AgentCommand, CapabilityCommand, DbCommand, MessageCommand, NodeCommand, ProjectCommand,
         ProviderCommand, RunCommand, TaskCommand, TokenCommand,
     };
     match command {
@@ -109,6 +109,7 @@ fn is_look(command: &Command) -> bool {
             CapabilityCommand::List(_) | CapabilityCommand::Get(_)
         ),
         Command::Token(token) => matches!(token.command, TokenCommand::List(_)),
+        Command::Node(node) => matches!(node.command, NodeCommand::List | NodeCommand::Get(_)),
         Command::Db(db) => matches!(db.command, DbCommand::Status),
         Command::Health | Command::Inbox => true,
         Command::Top

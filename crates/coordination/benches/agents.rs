@@ -358,6 +358,9 @@ impl Place {
             metrics: None,
             grace: Duration::ZERO,
             retention: None,
+            node: None,
+            drain: Duration::ZERO,
+            most_losses: 3,
             messages: MessageLimits::default(),
         };
         Self {

@@ -10,6 +10,7 @@ use fusion_persistence::{Page, Repository, WorkspaceFilter};
 use serde_json::{Map, Value, json};
 
 use crate::coordinator::off_runtime;
+use crate::folders::has_folder;
 use crate::spawn::{Origin, of_workspace};
 use crate::{Ask, Coordinator, Error, NewRun, Result, check_models};
 
@@ -169,12 +170,25 @@ impl Coordinator {
         let Some(agent) = agents.iter().find(|agent| agent.id == id) else {
             return Ok(());
         };
+        if !self.had_folder(agent).await? {
+            return Ok(());
+        }
         let workspace = self.workspace_of(id).await?;
         let (workspaces, uid) = (self.workspaces_of(&workspace), workspace.process_uid);
         let opened = off_runtime(move || workspaces.open_beside(&id.to_string(), uid)).await?;
         opened
             .map(|_| ())
             .map_err(|source| of_workspace(agent, source))
+    }
+
+    /// Whether an agent of a run was given a folder when the run began.
+    async fn had_folder(&self, agent: &Agent) -> Result<bool> {
+        let Some(run) = agent.run_id else {
+            return Ok(true);
+        };
+        let run: Run = self.parts.store.get(run).await?;
+        let workflow: Workflow = self.parts.store.get(run.workflow_id).await?;
+        Ok(has_folder(&workflow.definition, agent))
     }
 
     async fn workspace_of(&self, id: AgentId) -> Result<Workspace> {
@@ -195,6 +209,12 @@ impl Coordinator {
         let Some(before) = before.and_then(|id| id.parse::<AgentId>().ok()) else {
             return Ok(Ok(()));
         };
+        if !self
+            .had_folder(&self.parts.store.get(before).await?)
+            .await?
+        {
+            return Ok(Ok(()));
+        }
         let from = self.workspace_of(before).await?;
         let sources = self.workspaces_of(&from);
         let targets = self.workspaces_of(workspace);

@@ -85,7 +85,8 @@ impl Coordinator {
             Record::Update(_)
             | Record::Send(_)
             | Record::Acknowledge(_)
-            | Record::Subscriptions(_) => None,
+            | Record::Subscriptions(_)
+            | Record::Anew(_) => None,
         });
         let begun = begun.max().unwrap_or(0);
         let last_words = journal.decide(unrecorded);

@@ -14,6 +14,41 @@ pub struct Raised {
     pub run: Budget,
     /// Those of agents, by their names in the workflow file.
     pub agents: BTreeMap<String, Budget>,
+    /// Those of steps, by their ids.
+    pub steps: BTreeMap<String, Budget>,
+}
+
+/// Before the id of a step, where a name may be that of an agent.
+const STEP: &str = "step:";
+
+impl Raised {
+    /// The budget of an agent, or of a step, whose id is written `step:ID`.
+    #[must_use]
+    pub fn of(name: &str, budget: Budget) -> Self {
+        let mut raised = Self::default();
+        match name.strip_prefix(STEP) {
+            Some(step) => raised.steps.insert(step.to_owned(), budget),
+            None => raised.agents.insert(name.to_owned(), budget),
+        };
+        raised
+    }
+
+    /// A name of these budgets that a workflow does not know, as it is written, and those that it knows.
+    #[must_use]
+    pub fn unknown_in(&self, definition: &WorkflowDefinition) -> Option<(String, Vec<String>)> {
+        let agents = self.agents.keys();
+        if let Some(agent) = agents
+            .clone()
+            .find(|it| !definition.agents.contains_key(*it))
+        {
+            return Some((agent.clone(), definition.agents.keys().cloned().collect()));
+        }
+        let is_known = |id: &&String| definition.step(id).is_some();
+        let step = self.steps.keys().find(|id| !is_known(id))?;
+        let known = definition.steps.iter();
+        let known = known.map(|step| format!("{STEP}{}", step.id)).collect();
+        Some((format!("{STEP}{step}"), known))
+    }
 }
 
 /// What is left of a run's budget and of its agents' own. Shared by all turns of the run in this
@@ -22,6 +57,7 @@ pub struct Raised {
 pub(crate) struct Budgets {
     run: Option<Arc<Allowance>>,
     agents: BTreeMap<AgentId, Arc<Allowance>>,
+    steps: BTreeMap<String, Arc<Allowance>>,
 }
 
 impl Budgets {
@@ -45,20 +81,30 @@ impl Budgets {
             let raised = raised.agents.get(name).copied().unwrap_or_default();
             let budget = over(own, raised);
             let scope = format!("agent '{name}'");
-            let allowance = || Allowance::new(scope, budget, used_by(&ids, tasks));
+            let theirs = |task: &Task| task.agent_id.is_some_and(|agent| ids.contains(&agent));
+            let allowance = || Allowance::new(scope, budget, used_by(tasks, theirs));
             let allowance = (!budget.is_empty()).then(allowance)?;
             Some(ids.into_iter().map(move |id| (id, Arc::clone(&allowance))))
         });
+        let of_steps = definition.steps.iter().filter_map(|step| {
+            let raised = raised.steps.get(&step.id).copied().unwrap_or_default();
+            let budget = over(step.budget, raised);
+            let scope = format!("step '{}'", step.id);
+            let used = || used_by(tasks, |task| task.step_id() == step.id);
+            (!budget.is_empty()).then(|| (step.id.clone(), Allowance::new(scope, budget, used())))
+        });
         Self {
+            steps: of_steps.collect(),
             run: (!run_budget.is_empty()).then(|| Allowance::new("run", run_budget, run.usage)),
             agents: of_agents.flatten().collect(),
         }
     }
 
-    /// The budgets that an agent's turns use up, from the narrowest to the widest.
-    pub(crate) fn of(&self, agent: AgentId) -> Vec<Arc<Allowance>> {
-        let own = self.agents.get(&agent);
-        own.into_iter().chain(&self.run).cloned().collect()
+    /// The budgets that an agent's turns in a step use up, from the narrowest to the widest.
+    pub(crate) fn of(&self, agent: AgentId, step: &str) -> Vec<Arc<Allowance>> {
+        let (of_step, own) = (self.steps.get(step), self.agents.get(&agent));
+        let narrow = of_step.into_iter().chain(own);
+        narrow.chain(&self.run).cloned().collect()
     }
 }
 
@@ -70,11 +116,10 @@ fn over(budget: Budget, raised: Budget) -> Budget {
     }
 }
 
-/// What the tasks of some agents used.
-fn used_by(agents: &[AgentId], tasks: &[Task]) -> Usage {
+/// What those of the tasks used that are meant.
+fn used_by(tasks: &[Task], are_meant: impl Fn(&Task) -> bool) -> Usage {
     let mut used = Usage::default();
-    let is_theirs = |task: &&Task| task.agent_id.is_some_and(|agent| agents.contains(&agent));
-    for task in tasks.iter().filter(is_theirs) {
+    for task in tasks.iter().filter(|task| are_meant(task)) {
         used += task.usage;
     }
     used

@@ -14,7 +14,9 @@ use tokio::sync::Semaphore;
 
 use crate::crew::{Crew, InHand};
 use crate::drivers::Drivers;
-use crate::{Error, Notices, Result};
+use crate::nodes::Part;
+use crate::versions::Versions;
+use crate::{Error, NodeOptions, Notices, Result};
 
 /// What the engine is made of.
 #[derive(Debug, Clone)]
@@ -63,6 +65,13 @@ pub struct Options {
     pub grace: Duration,
     /// How long events and metrics are kept; `None` keeps them for ever.
     pub retention: Option<Duration>,
+    /// How this process takes part where several share a store; `None` where it owns the store, or does
+    /// no work.
+    pub node: Option<NodeOptions>,
+    /// How long what is under way may take to end by itself when a host is stopped.
+    pub drain: Duration,
+    /// Leases that a task may lose at work before it is taken for what kills its workers.
+    pub most_losses: u32,
     /// What bounds the messages of agents and of the engine.
     pub messages: MessageLimits,
 }
@@ -79,8 +88,14 @@ pub struct Coordinator {
     pub(crate) in_hand: Arc<InHand>,
     /// The runs that this process works on.
     pub(crate) drivers: Arc<Drivers>,
+    /// What it is among those that share the work.
+    pub(crate) part: Arc<Part>,
+    /// The workflows of these runs.
+    pub(crate) versions: Arc<Versions>,
     /// A place for each agent that may be at work.
     pub(crate) slots: Arc<Semaphore>,
+    /// Held by who keeps the leases of this process, however many runs are driven in it.
+    pub(crate) heart: Arc<tokio::sync::Mutex<()>>,
     /// Held while user ids are chosen, so that no two agents get one.
     pub(crate) uids: Arc<tokio::sync::Mutex<()>>,
 }
@@ -99,6 +114,9 @@ impl Coordinator {
             crew: Arc::default(),
             in_hand: Arc::default(),
             drivers: Arc::default(),
+            part: Arc::default(),
+            versions: Arc::default(),
+            heart: Arc::default(),
             uids: Arc::default(),
             slots,
         }
@@ -137,9 +155,35 @@ impl Coordinator {
 
     /// Commits a batch, then tells the bus. The bus may lose it: who listens also looks.
     pub(crate) async fn commit(&self, batch: Batch) -> Result<()> {
+        self.commit_and_tell(batch, |seq| seq.to_string()).await
+    }
+
+    /// The same for what a worker of a run wrote: the run's driver in this process need not look, for it
+    /// hears when the worker is done.
+    pub(crate) async fn commit_work(&self, batch: Batch) -> Result<()> {
+        self.commit_and_tell(batch, |seq| format!("{seq}{}", self.mark()))
+            .await
+    }
+
+    /// Whether a hint tells of the work of this process alone.
+    pub(crate) fn is_own_work(&self, payload: &[u8]) -> bool {
+        payload.ends_with(self.mark().as_bytes())
+    }
+
+    fn mark(&self) -> String {
+        format!(" {}", self.node)
+    }
+
+    async fn commit_and_tell(&self, mut batch: Batch, tell: impl Fn(u64) -> String) -> Result<()> {
         let topics = batch.decision.subjects();
-        let committed = self.parts.store.commit(batch).await?;
-        let payload: Arc<[u8]> = committed.last_seq.to_string().into_bytes().into();
+        let free = self.reserve_runs(&mut batch.decision);
+        let guard = batch.guard;
+        let committed = self.parts.store.commit(batch).await;
+        let committed = committed.inspect_err(|error| self.note_refusal(guard, error))?;
+        for run in free {
+            self.hint_free(run);
+        }
+        let payload: Arc<[u8]> = tell(committed.last_seq).into_bytes().into();
         for topic in topics {
             self.publish(&topic, &payload);
         }

@@ -2,6 +2,7 @@
 //! somebody waits until they have.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fusion_core::{AgentId, PauseAt, RunId};
@@ -21,6 +22,8 @@ pub(crate) struct Crew {
     /// Whose worker is done, while somebody wants to know.
     freed: Mutex<Option<BTreeSet<AgentId>>>,
     bell: Notify,
+    /// Nobody begins anything further.
+    is_closing: AtomicBool,
     /// What they use.
     meters: Arc<Meters>,
 }
@@ -94,6 +97,9 @@ impl Crew {
             is_silent: false,
         };
         self.locked().insert(agent, post);
+        if self.is_closing.load(Ordering::Acquire) {
+            hand.stop(PauseAt::NextStep);
+        }
         AtWork {
             crew: Arc::clone(self),
             agent,
@@ -119,6 +125,27 @@ impl Crew {
         let posts = self.locked();
         let of_run = posts.values().filter(|post| post.run == run);
         of_run.for_each(|post| post.hand.stop(at));
+    }
+
+    /// Tells all workers to stop.
+    pub(crate) fn stop_all(&self, at: PauseAt) {
+        self.locked().values().for_each(|post| post.hand.stop(at));
+    }
+
+    /// Lets all workers end with the step that they are at, also those that begin from now on.
+    pub(crate) fn close(&self) {
+        self.is_closing.store(true, Ordering::Release);
+        self.stop_all(PauseAt::NextStep);
+    }
+
+    /// Those that begin from now on go on.
+    pub(crate) fn open(&self) {
+        self.is_closing.store(false, Ordering::Release);
+    }
+
+    /// Whether nobody begins anything further.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::Acquire)
     }
 
     /// Something of an agent's work was written.

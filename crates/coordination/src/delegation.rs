@@ -7,7 +7,6 @@ mod idle;
 mod job;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use fusion_core::{
@@ -19,9 +18,10 @@ use fusion_persistence::{AgentFilter, Batch, Page, PoolAnswer, PoolClaim, Reposi
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::places::Places;
 use crate::pulse::agent_of;
 use crate::tasks::{POOL, PoolNews};
 use crate::{Coordinator, Result};
@@ -91,7 +91,7 @@ pub(crate) struct Floor {
     queues: BTreeSet<PoolQueue>,
     awaited: BTreeSet<TaskId>,
     due: Option<Instant>,
-    is_full: bool,
+    places: Places,
     workers: JoinSet<()>,
     /// Stops all workers.
     stop: CancellationToken,
@@ -119,7 +119,7 @@ impl Floor {
             queues: BTreeSet::new(),
             awaited: BTreeSet::new(),
             due: None,
-            is_full: false,
+            places: Places::default(),
             workers: JoinSet::new(),
             stop: CancellationToken::new(),
         })
@@ -127,6 +127,7 @@ impl Floor {
 
     async fn next(&mut self, coordinator: &Coordinator, cancel: &CancellationToken) -> Call {
         let [completed, failed, cancelled] = &mut self.ends;
+        let closing = coordinator.closing();
         let due = async {
             match self.due {
                 Some(due) => tokio::time::sleep_until(due).await,
@@ -136,6 +137,7 @@ impl Floor {
         let (hint, read): (_, Reading) = tokio::select! {
             biased;
             () = cancel.cancelled() => return Call::Stop,
+            () = closing.cancelled() => return Call::Stop,
             Some(_) = self.workers.join_next() => return Call::Worker,
             freed = coordinator.crew.freed() => return Call::Freed(freed),
             Some(hint) = self.news.recv() => (hint, news),
@@ -144,7 +146,7 @@ impl Floor {
             Some(hint) = failed.recv() => (hint, |subject, _| ended(subject, false)),
             Some(hint) = cancelled.recv() => (hint, |subject, _| ended(subject, false)),
             () = due => return Call::Due,
-            () = coordinator.a_place(), if self.is_full => return Call::Place,
+            () = self.places.come(&coordinator.slots), if self.places.is_wanted() => return Call::Place,
             _ = self.sweep.tick() => return Call::Sweep,
         };
         // What was lost may have been anything.
@@ -171,7 +173,7 @@ impl Coordinator {
     /// Hands out what comes into the pool until `cancel` is called; nothing of it is under way in this
     /// process any more when it returns.
     pub(crate) async fn delegate(&self, floor: &mut Floor, cancel: &CancellationToken) {
-        while !cancel.is_cancelled() {
+        while !cancel.is_cancelled() && !self.closing().is_cancelled() {
             let call = floor.next(self, cancel).await;
             if let Err(error) = self.attend(call, floor).await {
                 let error = error_chain(&error);
@@ -180,8 +182,11 @@ impl Coordinator {
                 floor.sweep.reset_immediately();
             }
         }
-        floor.stop.cancel();
-        while floor.workers.join_next().await.is_some() {}
+        let gone = async { while floor.workers.join_next().await.is_some() {} };
+        if timeout(self.drain_time(), gone).await.is_err() {
+            floor.stop.cancel();
+            while floor.workers.join_next().await.is_some() {}
+        }
     }
 
     async fn attend(&self, call: Call, floor: &mut Floor) -> Result<()> {
@@ -212,8 +217,10 @@ impl Coordinator {
                 self.hand_out_pool(floor).await
             }
             Call::Place => {
-                floor.is_full = false;
-                self.hand_out_pool(floor).await
+                floor.places.look();
+                let handed_out = self.hand_out_pool(floor).await;
+                floor.places.looked();
+                handed_out
             }
             Call::Sweep => self.sweep_pool(floor).await,
         }
@@ -277,8 +284,7 @@ impl Coordinator {
         let Some(can) = floor.idle.get(agent).cloned() else {
             return Ok(Turn::Gone);
         };
-        let Ok(place) = Arc::clone(&self.slots).try_acquire_owned() else {
-            floor.is_full = true;
+        let Some(place) = floor.places.take(&self.slots) else {
             return Ok(Turn::Full);
         };
         let claim = self.pool_claim(agent, &can, floor);

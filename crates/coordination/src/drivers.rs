@@ -37,6 +37,11 @@ impl Drivers {
         locked(&self.driven).contains(&run)
     }
 
+    /// Whether no run has a driver.
+    pub(crate) fn are_done(&self) -> bool {
+        locked(&self.driven).is_empty()
+    }
+
     /// A person wants a run to go on, with these budgets.
     pub(crate) fn want(&self, run: RunId, raised: Raised) {
         locked(&self.wanted).insert(run, raised);

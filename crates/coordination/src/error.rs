@@ -78,6 +78,18 @@ pub enum Error {
         /// The run.
         run: RunId,
     },
+    /// Another process works on the run.
+    #[error("another process works on run {run}")]
+    Elsewhere {
+        /// The run.
+        run: RunId,
+    },
+    /// A node that has ended can't be told anything.
+    #[error("the node '{node}' is down")]
+    NodeDown {
+        /// What it is called.
+        node: String,
+    },
     /// An agent that was to begin a task was paused or ended just then: the task waits.
     #[error("the agent '{agent}' is held")]
     Held {
@@ -207,6 +219,14 @@ impl Error {
         matches!(self, Self::Held { .. })
     }
 
+    /// Whether the run is in the hands of another process.
+    pub(crate) const fn is_elsewhere(&self) -> bool {
+        matches!(
+            self,
+            Self::Elsewhere { .. } | Self::Store(fusion_persistence::Error::NotDriver { .. })
+        )
+    }
+
     /// Whether the lease is lost: the result must be dropped.
     pub(crate) const fn is_fenced(&self) -> bool {
         matches!(self, Self::Store(fusion_persistence::Error::Fenced { .. }))
@@ -228,6 +248,8 @@ impl Coded for Error {
             Self::Unserved { code, .. } => *code,
             Self::Ended { .. }
             | Self::Cancelling { .. }
+            | Self::Elsewhere { .. }
+            | Self::NodeDown { .. }
             | Self::Held { .. }
             | Self::Lifecycle { .. }
             | Self::TaskState { .. }

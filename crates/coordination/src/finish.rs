@@ -1,6 +1,6 @@
 //! Ends a run whose tasks have all ended.
 
-use fusion_core::{Run, Task};
+use fusion_core::{Change, Decision, Row, Run, Task, WorkflowState};
 use fusion_persistence::Batch;
 use serde_json::{Map, Value};
 
@@ -10,8 +10,8 @@ use crate::{Coordinator, Result};
 
 impl Coordinator {
     /// Gathers the run's outputs, ends it and its agents. That another process did so meanwhile, or that
-    /// an agent was paused, is no failure: the run is looked at again.
-    pub(crate) async fn finish(&self, plan: &Plan, run: Run) -> Result<()> {
+    /// an agent was paused, is no failure: it says `None`, and the run is looked at again.
+    pub(crate) async fn finish(&self, plan: &Plan, run: Run) -> Result<Option<WorkflowState>> {
         let tasks = self.parts.store.tasks_of_run(run.id).await?;
         let agents = self.parts.store.agents_of_run(run.id).await?;
         let failed = tasks.iter().any(Task::is_failure);
@@ -22,11 +22,23 @@ impl Coordinator {
         };
         let agents = agents.into_iter().map(|(agent, _)| agent).collect();
         let decision = run.finish(&tasks, agents, outputs, self.moment())?;
-        match self.commit(Batch::free(decision)).await {
-            Err(error) if error.is_conflict() => Ok(()),
-            other => other,
+        let state = state_in(&decision);
+        match self.commit(Batch::new(plan.guard(), decision)).await {
+            Err(error) if error.is_conflict() => Ok(None),
+            other => other.map(|()| state),
         }
     }
+}
+
+/// The state that a decision gives its run.
+fn state_in(decision: &Decision) -> Option<WorkflowState> {
+    decision.changes.iter().find_map(|change| {
+        if let Change::Update(Row::Run(run)) = change {
+            Some(run.state)
+        } else {
+            None
+        }
+    })
 }
 
 fn outputs(plan: &Plan, context: &Value) -> std::result::Result<Value, String> {

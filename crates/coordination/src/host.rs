@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use fusion_core::{AgentId, Run, RunId, error_chain};
 use fusion_messaging::Subscription;
-use fusion_persistence::{Page, Repository, RunFilter};
+use fusion_persistence::{Page, Repository, RunFence, RunFilter};
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::delegation::Floor;
+use crate::nodes::{FREE, Neighbours, NodeCall, NodeEars};
 use crate::pulse::agent_of;
 use crate::{Coordinator, Driven, Error, Result};
 
@@ -44,6 +45,8 @@ enum Call {
     Run(RunId),
     /// An agent was sent something.
     Mail(AgentId),
+    /// Something about the nodes that share the work.
+    Node(NodeCall),
     /// Everything.
     Sweep,
 }
@@ -54,6 +57,7 @@ type Ended = std::result::Result<(Id, Result<Driven>), JoinError>;
 struct Ears {
     runs: Subscription,
     inboxes: Subscription,
+    node: Option<NodeEars>,
     sweep: Interval,
 }
 
@@ -61,19 +65,29 @@ impl Ears {
     async fn new(coordinator: &Coordinator) -> Result<Self> {
         let mut sweep = interval(coordinator.options.sweep * SWEEPS);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let node = NodeEars::new(coordinator).await?;
+        // Where others drive most runs, what moves in them is not to be heard.
+        let runs = if node.is_some() { FREE } else { RUNS };
         Ok(Self {
-            runs: coordinator.listen(RUNS).await?,
+            runs: coordinator.listen(runs).await?,
             inboxes: coordinator.listen(INBOXES).await?,
+            node,
             sweep,
         })
     }
 
     async fn next(&mut self, fleet: &mut Fleet, cancel: &CancellationToken) -> Call {
+        let Fleet {
+            drivers,
+            neighbours,
+            ..
+        } = fleet;
         loop {
             let call = tokio::select! {
                 biased;
                 () = cancel.cancelled() => Some(Call::Stop),
-                Some(ended) = fleet.drivers.join_next_with_id() => Some(Call::Ended(ended)),
+                Some(ended) = drivers.join_next_with_id() => Some(Call::Ended(ended)),
+                call = NodeEars::next(&mut self.node, neighbours) => Some(Call::Node(call)),
                 _ = self.sweep.tick() => Some(Call::Sweep),
                 Some(hint) = self.inboxes.recv() => agent_of(hint.subject.as_str()).map(Call::Mail),
                 Some(hint) = self.runs.recv() => run_of(hint.subject.as_str()).map(Call::Run),
@@ -87,14 +101,30 @@ impl Ears {
 
 /// The runs in the hands of this process.
 #[derive(Default)]
-struct Fleet {
+pub(crate) struct Fleet {
     /// Stops all drivers.
     stop: CancellationToken,
     drivers: JoinSet<Result<Driven>>,
-    by_task: BTreeMap<Id, RunId>,
+    by_task: BTreeMap<Id, Drive>,
     driven: BTreeMap<RunId, Id>,
     /// Runs that could not go on, and when they are taken up again.
     resting: BTreeMap<RunId, Rest>,
+    pub(crate) neighbours: Neighbours,
+}
+
+/// A run in the hands of a driver.
+#[derive(Debug, Clone, Copy)]
+struct Drive {
+    run: RunId,
+    /// By what right, where others may drive it.
+    fence: Option<RunFence>,
+}
+
+/// What is to become of a run whose driver ended.
+struct Left {
+    drive: Drive,
+    /// How long it rests; `None` for one that is not this process's any more.
+    rest: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -116,11 +146,12 @@ impl Coordinator {
     /// The bus can't be listened to. A store that fails is tried again.
     pub async fn host(&self, cancel: &CancellationToken) -> Result<()> {
         let mut ears = Ears::new(self).await?;
+        self.begin_hosting();
         let mut floor = Floor::new(self).await?;
         let working = async {
             tokio::join!(
                 Box::pin(self.keep_working(&mut ears, cancel)),
-                Box::pin(self.delegate(&mut floor, cancel))
+                Box::pin(self.delegate_where_work_is_done(&mut floor, cancel))
             )
         };
         tokio::select! {
@@ -164,23 +195,27 @@ impl Coordinator {
         let mut fleet = Fleet::default();
         while !cancel.is_cancelled() {
             let call = ears.next(&mut fleet, cancel).await;
-            if let Err(error) = self.answer(call, &mut fleet).await {
+            if let Err(error) = self.answer(call, &mut fleet, ears).await {
                 let error = error_chain(&error);
                 tracing::error!(error, "what is to do could not be looked for");
                 tokio::time::sleep(AFTER_A_FAILURE).await;
             }
         }
-        fleet.stop.cancel();
-        while let Some(ended) = fleet.drivers.join_next_with_id().await {
-            fleet.ended(ended);
+        self.part.host(false);
+        self.stop_soon();
+        self.tell_draining().await;
+        let draining = timeout(self.options.drain, self.see_all_off(&mut fleet)).await;
+        if draining.is_err() {
+            fleet.cut_off();
+            self.see_all_off(&mut fleet).await;
         }
     }
 
-    async fn answer(&self, call: Call, fleet: &mut Fleet) -> Result<()> {
+    async fn answer(&self, call: Call, fleet: &mut Fleet, ears: &mut Ears) -> Result<()> {
         match call {
             Call::Stop => Ok(()),
             Call::Ended(ended) => {
-                let run = fleet.ended(ended);
+                let run = self.see_off(fleet, ended).await;
                 // A person may have let it go on while its driver was about to end.
                 if let Some(run) = run.filter(|run| self.drivers.is_wanted(*run)) {
                     self.take_up(fleet, run).await?;
@@ -188,6 +223,7 @@ impl Coordinator {
                 self.take_up_all_mail().await.map(|_| ())
             }
             Call::Run(run) => self.take_up(fleet, run).await,
+            Call::Node(call) => self.answer_node(call, fleet, &mut ears.node).await,
             Call::Mail(agent) => self.take_up_mail(agent).await.map(|_| ()),
             Call::Sweep => self.sweep(fleet).await,
         }
@@ -197,6 +233,10 @@ impl Coordinator {
     async fn sweep(&self, fleet: &mut Fleet) -> Result<()> {
         self.clear_remains().await?;
         self.take_up_all_mail().await?;
+        if self.options.node.is_some() {
+            // Free runs are looked for more often.
+            return Ok(());
+        }
         let mut page = Page::first(AT_ONCE);
         // Nobody drives a task of its own.
         let filter = RunFilter {
@@ -211,7 +251,7 @@ impl Coordinator {
             page.after = Some(last.id);
             for run in open.into_iter().filter(|run| !run.is_paused()) {
                 if !fleet.has(run.id) && self.is_free(&run).await? {
-                    self.launch_driver(fleet, run.id);
+                    self.launch_driver(fleet, run.id, None);
                 }
             }
         }
@@ -219,6 +259,9 @@ impl Coordinator {
 
     /// Drives a run of which something was heard, unless it is driven, rests or has ended.
     async fn take_up(&self, fleet: &mut Fleet, id: RunId) -> Result<()> {
+        if self.options.node.is_some() {
+            return self.hear_of(fleet, id).await;
+        }
         if self.drivers.is_wanted(id) {
             fleet.resting.remove(&id);
         }
@@ -231,7 +274,7 @@ impl Coordinator {
         if let Some(run) = found.filter(is_to_drive)
             && self.is_free(&run).await?
         {
-            self.launch_driver(fleet, id);
+            self.launch_driver(fleet, id, None);
         }
         Ok(())
     }
@@ -247,13 +290,31 @@ impl Coordinator {
         Ok(!is_young && !self.parts.store.is_worked_on(run.id).await?)
     }
 
-    fn launch_driver(&self, fleet: &mut Fleet, run: RunId) {
-        let (coordinator, stop) = (self.clone(), fleet.stop.clone());
+    pub(crate) fn launch_driver(&self, fleet: &mut Fleet, run: RunId, fence: Option<RunFence>) {
+        let (coordinator, stop) = (self.clone(), fleet.stop.child_token());
+        if let Some(fence) = fence {
+            self.part.driving.begin(fence, stop.clone());
+        }
         let raised = self.drivers.taken_up(run);
-        let driving = async move { coordinator.drive_alone(run, &raised, &stop).await };
+        let driving = async move { coordinator.drive_alone((run, fence), &raised, &stop).await };
         let task = fleet.drivers.spawn(driving).id();
-        fleet.by_task.insert(task, run);
+        fleet.by_task.insert(task, Drive { run, fence });
         fleet.driven.insert(run, task);
+    }
+
+    async fn see_all_off(&self, fleet: &mut Fleet) {
+        while let Some(ended) = fleet.drivers.join_next_with_id().await {
+            self.see_off(fleet, ended).await;
+        }
+    }
+
+    /// Takes a driver off the list, and gives its run up; says which that was.
+    async fn see_off(&self, fleet: &mut Fleet, ended: Ended) -> Option<RunId> {
+        let Left { drive, rest } = fleet.ended(ended)?;
+        if let Some(fence) = drive.fence {
+            self.hand_back(fence, rest).await;
+        }
+        Some(drive.run)
     }
 }
 
@@ -264,8 +325,22 @@ impl Fleet {
         self.driven.contains_key(&run) || self.resting.get(&run).is_some_and(rests)
     }
 
-    /// Takes a driver off the list; says which run it drove.
-    fn ended(&mut self, ended: Ended) -> Option<RunId> {
+    /// Whether a run is driven.
+    pub(crate) fn drives(&self, run: RunId) -> bool {
+        self.driven.contains_key(&run)
+    }
+
+    /// Stops all drivers at once.
+    pub(crate) fn cut_off(&self) {
+        self.stop.cancel();
+    }
+
+    /// How many runs are driven.
+    pub(crate) fn size(&self) -> usize {
+        self.driven.len()
+    }
+
+    fn ended(&mut self, ended: Ended) -> Option<Left> {
         let (task, driven) = match ended {
             Ok(ended) => ended,
             Err(error) => {
@@ -273,11 +348,18 @@ impl Fleet {
                 (error.id(), Err(broken))
             }
         };
-        let run = self.by_task.remove(&task)?;
+        let drive = self.by_task.remove(&task)?;
+        let run = drive.run;
         self.driven.remove(&run);
-        match driven {
+        let rest = match driven {
             Ok(_) => {
                 self.resting.remove(&run);
+                Some(Duration::ZERO)
+            }
+            Err(error) if error.is_elsewhere() => {
+                let error = error_chain(&error);
+                tracing::warn!(run.id = %run, error, "a run is driven elsewhere now");
+                None
             }
             Err(error) => {
                 let error = error_chain(&error);
@@ -286,9 +368,10 @@ impl Fleet {
                 let time = before.map_or(FIRST_REST, |time| (time * 2).min(LONGEST_REST));
                 let until = Instant::now() + time;
                 self.resting.insert(run, Rest { until, time });
+                Some(time)
             }
-        }
-        Some(run)
+        };
+        Some(Left { drive, rest })
     }
 }
 

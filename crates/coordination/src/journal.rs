@@ -102,6 +102,7 @@ impl<'a> TaskJournal<'a> {
                 Record::Send(sending) => decision.merge(*sending),
                 Record::Acknowledge(read) => decision.merge(self.delivered(&read)),
                 Record::Subscriptions(patterns) => decision.changes.push(self.listen(patterns)),
+                Record::Anew(why) => decision.events.push(self.anew(&why)),
             }
         }
         decision
@@ -117,6 +118,16 @@ impl<'a> TaskJournal<'a> {
             // A turn is in the journal alone; that messages were read is told of each of them.
             EntryKind::Turn | EntryKind::Inbox => {}
         }
+    }
+
+    fn anew(&self, why: &str) -> NewEvent {
+        let told = format!("{} begins anew: {why}", self.task.name);
+        let event = self
+            .task
+            .event(self.coordinator.moment(), EventType::TaskRetried, told);
+        event
+            .severity(Severity::Warning)
+            .data(json!({ "task_id": self.task.id, "step": self.task.name, "reason": why }))
     }
 
     fn delivered(&self, read: &[MessageId]) -> Decision {
@@ -147,7 +158,7 @@ impl<'a> TaskJournal<'a> {
             let again = agent_in(&mut decision).is_some() && tries < CONFLICT_TRIES;
             let spare = again.then(|| decision.clone());
             let batch = Batch::fenced(self.fence(), decision);
-            decision = match (self.coordinator.commit(batch).await, spare) {
+            decision = match (self.coordinator.commit_work(batch).await, spare) {
                 (Err(error), Some(spare)) if error.is_conflict() => spare,
                 (other, _) => {
                     if other.is_ok() {
@@ -279,9 +290,13 @@ impl<'a> TaskJournal<'a> {
 #[async_trait]
 impl Journal for TaskJournal<'_> {
     async fn record(&self, records: Vec<Record>) -> std::result::Result<(), JournalRefused> {
-        self.write(records)
-            .await
-            .map_err(|error| self.refuse(error))
+        // What is written is done next: not by a process that may have lost its leases meanwhile.
+        let written = self.write(records).await;
+        let still = match written {
+            Ok(()) => self.coordinator.make_sure(self.fence()).await,
+            refused => refused,
+        };
+        still.map_err(|error| self.refuse(error))
     }
 }
 

@@ -36,7 +36,7 @@ impl Coordinator {
         let decision = plan.ended(decision, self.moment())?;
         if !plan.has_listeners() {
             let unheard = Batch::fenced(fence, decision.clone()).unheard_in(plan.run.id);
-            match self.commit(unheard).await {
+            match self.commit_work(unheard).await {
                 Err(Error::Store(fusion_persistence::Error::Heard { .. })) => {
                     plan.expect_listeners();
                 }
@@ -78,7 +78,7 @@ impl Coordinator {
                 }
             }
             let batch = Batch::fenced(fence, whole).heard_by(listeners.clone());
-            match self.commit(batch).await {
+            match self.commit_work(batch).await {
                 Err(Error::Store(fusion_persistence::Error::InboxFull { agent, .. }))
                     if room.get(&agent) != Some(&Room::None) =>
                 {

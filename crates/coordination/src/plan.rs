@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fusion_core::{
     Agent, AgentId, CapabilitySet, Change, Decision, ErrorCode, Moment, Row, Run, Seat, StepSpec,
     TaskId, Workflow, Workspace,
 };
+
+use fusion_persistence::{Guard, RunFence};
 
 use crate::budgets::Budgets;
 use crate::{Error, Result};
@@ -17,7 +19,7 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) run: Run,
-    pub(crate) workflow: Workflow,
+    pub(crate) workflow: Arc<Workflow>,
     pub(crate) workspaces: BTreeMap<AgentId, Workspace>,
     /// The places of the steps in the definition, by id.
     steps: HashMap<String, usize>,
@@ -31,6 +33,8 @@ pub(crate) struct Plan {
     /// The distinct sets that steps without an agent of their own need.
     required: BTreeSet<CapabilitySet>,
     pub(crate) budgets: Budgets,
+    /// By what right this process drives the run, where others may drive it.
+    pub(crate) driver: Option<RunFence>,
     /// How often each task found its provider unavailable.
     unserved: Mutex<BTreeMap<TaskId, u32>>,
 }
@@ -77,9 +81,19 @@ pub(crate) fn end_standalone(run: &Run, decision: &mut Decision, moment: Moment<
 }
 
 impl Plan {
+    /// The same plan in the hands of who drives the run.
+    pub(crate) fn driven_by(self, driver: Option<RunFence>) -> Self {
+        Self { driver, ..self }
+    }
+
+    /// By what right the run itself is written.
+    pub(crate) fn guard(&self) -> Guard {
+        self.driver.map_or(Guard::Free, Guard::Driven)
+    }
+
     pub(crate) fn new(
         run: Run,
-        workflow: Workflow,
+        workflow: Arc<Workflow>,
         agents: Vec<(Agent, Workspace)>,
         budgets: Budgets,
     ) -> Self {
@@ -119,6 +133,7 @@ impl Plan {
             asking,
             required,
             budgets,
+            driver: None,
             unserved: Mutex::default(),
         }
     }

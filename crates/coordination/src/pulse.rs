@@ -14,8 +14,20 @@ const STATUS: &str = "agent.*.status";
 
 impl Coordinator {
     /// Keeps the leases of this process, and stops its workers whose agents were held elsewhere.
-    /// Ends only when the store fails.
+    /// Ends only when the store fails. One of all that ask for it does it, and another when that one is
+    /// dropped.
     pub(crate) async fn pulse(&self) -> Result<()> {
+        let _heart = self.heart.lock().await;
+        if self.options.node.is_none() {
+            return self.look_after_all().await;
+        }
+        tokio::select! {
+            kept = self.keep_node() => kept,
+            looked = self.look_after_all() => looked,
+        }
+    }
+
+    async fn look_after_all(&self) -> Result<()> {
         let mut status = self.listen(STATUS).await?;
         let mut heartbeat = every(self.options.heartbeat);
         let mut samples = self.options.metrics.map(every);
@@ -38,10 +50,9 @@ impl Coordinator {
     /// messages that nobody will read. In this order: after a time without the store its own may
     /// have run out too.
     async fn beat(&self) -> Result<()> {
-        let at_work = self.crew.size();
-        let leases = self.parts.store.extend_leases(self.lease()).await?;
-        if leases < u64::try_from(at_work).unwrap_or(u64::MAX) {
-            self.stop_lost().await?;
+        let is_alone = self.options.node.is_none();
+        if is_alone {
+            self.keep_tasks().await?;
         }
         self.write_notices().await;
         self.tell_signs().await?;
@@ -50,7 +61,19 @@ impl Coordinator {
         for agent in self.crew.agents() {
             self.look_after(agent).await?;
         }
-        self.recover().await.map(|_| ())
+        if is_alone {
+            self.recover().await?;
+        }
+        Ok(())
+    }
+
+    async fn keep_tasks(&self) -> Result<()> {
+        let at_work = self.crew.size();
+        let leases = self.parts.store.extend_leases(self.lease()).await?;
+        if leases < u64::try_from(at_work).unwrap_or(u64::MAX) {
+            self.stop_lost().await?;
+        }
+        Ok(())
     }
 
     /// Writes down who got on, and tells of who has been silent for too long.
@@ -88,7 +111,7 @@ impl Coordinator {
     }
 
     /// Stops the workers whose task was taken away from them: cancelled, say, by another process.
-    async fn stop_lost(&self) -> Result<()> {
+    pub(crate) async fn stop_lost(&self) -> Result<()> {
         for id in self.crew.agents() {
             let agent = self.parts.store.get(id).await?;
             if held(&self.open_tasks(&agent).await?).is_none() {

@@ -43,12 +43,18 @@ impl Coordinator {
     }
 
     async fn take_back(&self, task: &Task, agent: Option<Agent>) -> Result<()> {
-        let decision = task.take_back(agent, "its process ended", self.moment())?;
         let fence = Fence {
             task: task.id,
             number: task.fence,
         };
-        let rescued = self.commit(Batch::rescue(fence, decision)).await;
+        let batch = match self.quarantine(task, fence, agent.as_ref()).await? {
+            Some(quarantine) => quarantine,
+            None => {
+                let decision = task.take_back(agent, "its process ended", self.moment())?;
+                Batch::rescue(fence, decision)
+            }
+        };
+        let rescued = self.commit(batch).await;
         self.hint_pool(task, None);
         match rescued {
             // It ended, was taken back or went on between the look and the commit.

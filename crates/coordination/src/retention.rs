@@ -21,6 +21,7 @@ impl Coordinator {
     /// Deletes old events, messages, metrics and idempotency keys, now and once an hour, until `stop`.
     pub async fn keep_tidy(&self, stop: &CancellationToken) {
         loop {
+            self.forget_old_nodes().await;
             let next = match self.tidy().await {
                 Ok(0) => PERIOD,
                 Ok(_) => REST,

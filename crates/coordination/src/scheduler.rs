@@ -4,16 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusion_core::{
-    Agent, AgentState, Change, Decision, EventType, NewEvent, RunId, WorkflowState, run_subject,
+    Agent, AgentId, Change, Decision, EventType, NewEvent, Run, RunId, Usage, Workflow,
+    WorkflowState, Workspace, run_subject,
 };
-use fusion_messaging::Subscription;
-use fusion_persistence::{Batch, Claim, Queue, Repository};
+use fusion_messaging::{Received, Subscription};
+use fusion_persistence::{Batch, Claim, Progress, Queue, Repository, RunFence};
 use futures::FutureExt as _;
-use tokio::task::JoinSet;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::budgets::Budgets;
+use crate::folders::has_folder;
+use crate::hands::Hands;
+use crate::places::Places;
 use crate::plan::Plan;
 use crate::{Coordinator, Error, Raised, Result};
 
@@ -31,7 +36,25 @@ pub enum Driven {
     Paused,
 }
 
-type Workers = JoinSet<Result<()>>;
+/// What workers say at their end, and who they worked for.
+type Workers = JoinSet<(AgentId, Result<()>)>;
+
+/// What is known of a run before it is driven.
+struct Found {
+    run: Run,
+    workflow: Arc<Workflow>,
+    agents: Vec<(Agent, Workspace)>,
+}
+
+/// The driving of one run.
+struct Drive<'a> {
+    plan: Arc<Plan>,
+    hands: Hands,
+    workers: Workers,
+    places: Places,
+    alarms: Alarms,
+    stop: &'a CancellationToken,
+}
 
 /// What wakes the scheduler.
 struct Alarms {
@@ -41,16 +64,7 @@ struct Alarms {
     watch: Interval,
     /// Until the first task that waits for a limit can be handed out again.
     due_in: Option<Duration>,
-    /// A task was not handed out because as many agents work as may.
-    is_full: bool,
     /// A task waits, and every agent of the run is held.
-    is_held: bool,
-}
-
-/// What was not handed out.
-struct Left {
-    due_in: Option<Duration>,
-    is_full: bool,
     is_held: bool,
 }
 
@@ -63,14 +77,8 @@ impl Alarms {
             hints: coordinator.listen(&run_subject(run)).await?,
             watch,
             due_in: None,
-            is_full: false,
             is_held: false,
         })
-    }
-
-    /// One look at the store answers all hints that are there.
-    fn forget_hints(&mut self) {
-        while let Some(Some(_)) = self.hints.recv().now_or_never() {}
     }
 
     /// After how long somebody looks when nobody calls: rarely for who is held, which costs a while
@@ -82,6 +90,36 @@ impl Alarms {
             sweep
         };
         self.due_in.map_or(sweep, |due_in| due_in.min(sweep))
+    }
+}
+
+impl Drive<'_> {
+    /// A hint came. Those of this process's own workers say nothing new: it is heard when they are done.
+    fn hear(&mut self, coordinator: &Coordinator, hint: Option<&Received>) -> bool {
+        let is_own = hint
+            .is_some_and(|hint| hint.lost_before == 0 && coordinator.is_own_work(&hint.payload));
+        if !is_own {
+            self.hands.doubt();
+        }
+        !is_own
+    }
+
+    /// One look at the store answers all hints that are there.
+    fn forget_hints(&mut self, coordinator: &Coordinator) {
+        while let Some(hint @ Some(_)) = self.alarms.hints.recv().now_or_never() {
+            self.hear(coordinator, hint.as_ref());
+        }
+    }
+
+    /// A worker is done. One that panicked is a fault of ours; its task is taken back at the next start.
+    fn joined(
+        &mut self,
+        ended: std::result::Result<(AgentId, Result<()>), JoinError>,
+    ) -> Result<()> {
+        let (agent, worked) =
+            ended.map_err(|error| Error::Broken(format!("a worker broke off: {error}")))?;
+        self.hands.ended(agent);
+        worked
     }
 }
 
@@ -123,7 +161,11 @@ impl Coordinator {
         cancel: &CancellationToken,
     ) -> Result<Driven> {
         let stop = cancel.child_token();
-        let mut driving = Box::pin(self.drive_alone(run, raised, &stop));
+        let fence = self.take_run(run).await?;
+        if let Some(fence) = fence {
+            self.part.driving.begin(fence, stop.clone());
+        }
+        let mut driving = Box::pin(self.drive_alone((run, fence), raised, &stop));
         let (driven, kept) = tokio::select! {
             biased;
             driven = &mut driving => (driven, Ok(())),
@@ -132,31 +174,41 @@ impl Coordinator {
                 (driving.await, failed)
             }
         };
+        if let Some(fence) = fence {
+            self.hand_back(fence, Some(Duration::ZERO)).await;
+        }
         self.take_last_samples().await;
         self.write_notices().await;
-        self.clear_mail().await;
+        if self.drivers.are_done() {
+            self.clear_mail().await;
+        }
         kept.and(driven)
     }
 
-    /// The same, while somebody else keeps the leases of this process.
+    /// The same, while somebody else keeps the leases of this process, that on the run included where
+    /// others may drive it.
     pub(crate) async fn drive_alone(
         &self,
-        run: RunId,
+        (run, driver): (RunId, Option<RunFence>),
         raised: &Raised,
         cancel: &CancellationToken,
     ) -> Result<Driven> {
         let _at_the_wheel = self.drivers.enter(run);
-        self.begin(run).await?;
-        let mut workers = Workers::new();
+        let found = self.begin(run, driver).await?;
         let stop = cancel.child_token();
-        let driven = match self.plan(run, raised).await {
-            Ok(plan) => self.hand_out_until_done(plan, &stop, &mut workers).await,
-            Err(error) => Err(error),
+        let mut drive = Drive {
+            hands: Hands::new(&found.agents),
+            plan: Arc::new(self.plan_of(found, raised).await?.driven_by(driver)),
+            workers: Workers::new(),
+            places: Places::default(),
+            alarms: Alarms::new(self, run).await?,
+            stop: &stop,
         };
+        let driven = self.hand_out_until_done(&mut drive).await;
         stop.cancel();
         let mut failed = None;
-        while let Some(ended) = workers.join_next().await {
-            failed = failed.or_else(|| joined(ended).err());
+        while let Some(ended) = drive.workers.join_next().await {
+            failed = failed.or_else(|| drive.joined(ended).err());
         }
         match (driven, failed) {
             (Ok(driven), None) => Ok(driven),
@@ -165,163 +217,224 @@ impl Coordinator {
     }
 
     /// Makes a run ready to be worked on, unless a person holds it: it is launched, or its agents' sandbox
-    /// is looked at again.
-    async fn begin(&self, id: RunId) -> Result<()> {
+    /// is looked at again. Gives what was read for it.
+    async fn begin(&self, id: RunId, driver: Option<RunFence>) -> Result<Found> {
         loop {
-            let run = self.parts.store.get(id).await?;
+            let found = self.found(self.parts.store.get(id).await?).await?;
+            let Found {
+                run,
+                workflow,
+                agents,
+            } = &found;
             if run.halt.is_some() || run.state.is_final() {
-                return Ok(());
+                return Ok(found);
             }
             if run.state != WorkflowState::Ready {
-                return self.renew_sandbox(&run).await;
+                self.renew_sandbox(workflow, agents).await?;
+                return Ok(found);
             }
-            match self.launch(run).await {
+            match self
+                .launch(run.clone(), driver, (workflow, agents.clone()))
+                .await
+            {
                 // A person held or ended it meanwhile.
-                Err(error) if error.is_conflict() => {}
-                other => return other,
+                Err(error) if error.is_conflict() => continue,
+                launched => launched?,
             }
+            let has_folder = |(agent, _): &(Agent, _)| has_folder(&workflow.definition, agent);
+            if !agents.iter().any(has_folder) {
+                return Ok(found);
+            }
+            // What they found in their workspaces is in their records now.
+            return self.found(found.run).await;
         }
     }
 
-    async fn hand_out_until_done(
-        &self,
-        plan: Plan,
-        stop: &CancellationToken,
-        workers: &mut Workers,
-    ) -> Result<Driven> {
-        let (id, plan) = (plan.run.id, Arc::new(plan));
-        let mut alarms = Alarms::new(self, id).await?;
-        loop {
-            let run = self.parts.store.get(id).await?;
-            if run.state.is_final() {
-                return Ok(Driven::Ended(run.state));
-            }
-            if stop.is_cancelled() {
-                return Ok(Driven::Interrupted);
-            }
-            if let Some(halt) = &run.halt {
-                match self.obey(&run, halt, !workers.is_empty()).await? {
-                    Some(driven) => return Ok(driven),
-                    None => self.wait(id, &mut alarms, stop, workers).await?,
-                }
-            } else if run.open_tasks == 0 {
-                self.finish(&plan, run).await?;
-            } else {
-                let Left {
-                    due_in,
-                    is_full,
-                    is_held,
-                } = self.hand_out(&plan, stop, workers).await?;
-                (alarms.is_full, alarms.is_held) = (is_full, is_held);
-                if due_in.is_some() && alarms.due_in.is_none() {
-                    self.watch(id).await?;
-                }
-                alarms.due_in = due_in;
-                self.wait(id, &mut alarms, stop, workers).await?;
-            }
-        }
+    async fn found(&self, run: Run) -> Result<Found> {
+        Ok(Found {
+            workflow: self.workflow_version(run.workflow_id).await?,
+            agents: self.parts.store.agents_of_run(run.id).await?,
+            run,
+        })
     }
 
-    pub(crate) async fn plan(&self, id: RunId, raised: &Raised) -> Result<Plan> {
-        let store = &self.parts.store;
-        let run = store.get(id).await?;
-        let workflow = store.get(run.workflow_id).await?;
-        let agents = store.agents_of_run(id).await?;
+    /// What a run needs that was read as it is.
+    pub(crate) async fn plan(&self, run: Run) -> Result<Plan> {
+        let found = self.found(run).await?;
+        self.plan_of(found, &Raised::default()).await
+    }
+
+    async fn plan_of(&self, found: Found, raised: &Raised) -> Result<Plan> {
+        let Found {
+            run,
+            workflow,
+            agents,
+        } = found;
         let rows: Vec<&Agent> = agents.iter().map(|(agent, _)| agent).collect();
-        let tasks = store.tasks_of_run(id).await?;
+        // Nothing is used up before the first turn.
+        let tasks = if run.usage == Usage::default() {
+            Vec::new()
+        } else {
+            self.parts.store.tasks_of_run(run.id).await?
+        };
         let budgets = Budgets::new(&workflow.definition, raised, &run, &rows, &tasks);
         Ok(Plan::new(run, workflow, agents, budgets))
     }
 
+    async fn hand_out_until_done(&self, drive: &mut Drive<'_>) -> Result<Driven> {
+        let id = drive.plan.run.id;
+        loop {
+            drive.forget_hints(self);
+            let Progress { run, queue } = self.progress_of(id).await?;
+            if run.state.is_final() {
+                return Ok(Driven::Ended(run.state));
+            }
+            let is_closing = self.closing().is_cancelled();
+            if drive.stop.is_cancelled() || (is_closing && drive.workers.is_empty()) {
+                return Ok(Driven::Interrupted);
+            }
+            if is_closing {
+                self.wait(drive).await?;
+            } else if let Some(halt) = &run.halt {
+                match self.obey(&run, halt, !drive.workers.is_empty()).await? {
+                    Some(driven) => return Ok(driven),
+                    None => self.wait(drive).await?,
+                }
+            } else if run.state == WorkflowState::Ready {
+                // A person held it before it was launched, and lets it go on.
+                self.begin(id, drive.plan.driver).await?;
+            } else if run.open_tasks == 0 {
+                if let Some(state) = self.finish(&drive.plan, run).await? {
+                    return Ok(Driven::Ended(state));
+                }
+            } else {
+                self.go_on(drive, queue).await?;
+                self.wait(drive).await?;
+            }
+        }
+    }
+
+    /// Does what there is to do now.
+    async fn go_on(&self, drive: &mut Drive<'_>, queue: Queue) -> Result<()> {
+        let id = drive.plan.run.id;
+        self.ask_people(&drive.plan).await?;
+        let queue = self.awake(id, queue).await?;
+        drive.alarms.is_held = false;
+        drive.places.look();
+        if queue.has_ready {
+            self.hand_out(drive).await?;
+        }
+        drive.places.looked();
+        if queue.due_in.is_some() && drive.alarms.due_in.is_none() {
+            self.watch(id).await?;
+        }
+        drive.alarms.due_in = queue.due_in;
+        Ok(())
+    }
+
+    async fn progress_of(&self, id: RunId) -> Result<Progress> {
+        let progress = self.parts.store.progress_of(id).await?;
+        progress.ok_or_else(|| Error::Broken(format!("run {id} is gone")))
+    }
+
     /// Waits until there may be something to do: a worker ended, a hint came, or the sweep.
-    async fn wait(
-        &self,
-        run: RunId,
-        alarms: &mut Alarms,
-        stop: &CancellationToken,
-        workers: &mut Workers,
-    ) -> Result<()> {
-        let sweep = tokio::time::sleep(alarms.look_in(self.options.sweep));
+    async fn wait(&self, drive: &mut Drive<'_>) -> Result<()> {
+        let run = drive.plan.run.id;
+        let sweep = tokio::time::sleep(drive.alarms.look_in(self.options.sweep));
         tokio::pin!(sweep);
+        let closing = self.closing();
+        let is_closing = closing.is_cancelled();
         loop {
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return Ok(()),
-                Some(ended) = workers.join_next() => return joined(ended),
-                _ = alarms.watch.tick(), if alarms.due_in.is_some() => self.watch(run).await?,
-                _ = alarms.hints.recv() => {
-                    alarms.forget_hints();
+                () = drive.stop.cancelled() => return Ok(()),
+                () = closing.cancelled(), if !is_closing => return Ok(()),
+                Some(ended) = drive.workers.join_next() => return drive.joined(ended),
+                _ = drive.alarms.watch.tick(), if drive.alarms.due_in.is_some() => self.watch(run).await?,
+                hint = drive.alarms.hints.recv() => {
+                    if drive.hear(self, hint.as_ref()) {
+                        return Ok(());
+                    }
+                }
+                () = drive.places.come(&self.slots), if drive.places.is_wanted() => return Ok(()),
+                () = &mut sweep => {
+                    drive.hands.doubt();
                     return Ok(());
                 }
-                () = self.a_place(), if alarms.is_full => return Ok(()),
-                () = &mut sweep => return Ok(()),
             }
         }
     }
 
-    /// Waits until one agent more may work.
-    pub(crate) async fn a_place(&self) {
-        // Nobody closes it.
-        drop(self.slots.acquire().await);
+    /// One claim for each free agent, while there is a place. What an agent can do is looked up again when
+    /// somebody may have changed it, and when none took anything.
+    async fn hand_out(&self, drive: &mut Drive<'_>) -> Result<()> {
+        let mut is_fresh = drive.hands.is_stale();
+        if is_fresh {
+            self.look_at_hands(drive).await?;
+        }
+        loop {
+            let before = drive.workers.len();
+            for agent in drive.hands.free() {
+                if drive.stop.is_cancelled() {
+                    return Ok(());
+                }
+                let Some(place) = drive.places.take(&self.slots) else {
+                    return Ok(());
+                };
+                self.claim_for(&agent, place, drive).await?;
+            }
+            if is_fresh || drive.workers.len() > before {
+                return Ok(());
+            }
+            self.look_at_hands(drive).await?;
+            is_fresh = true;
+        }
     }
 
-    /// One claim for each idle agent, when there is anything to claim and a place. Says what is left.
-    async fn hand_out(
+    async fn look_at_hands(&self, drive: &mut Drive<'_>) -> Result<()> {
+        let agents = self.parts.store.agents_of_run(drive.plan.run.id).await?;
+        drive.hands.renew(&agents);
+        drive.alarms.is_held = drive.hands.are_held();
+        Ok(())
+    }
+
+    /// Gives an agent the first task that fits it, where there is one.
+    async fn claim_for(
         &self,
-        plan: &Arc<Plan>,
-        stop: &CancellationToken,
-        workers: &mut Workers,
-    ) -> Result<Left> {
-        self.ask_people(plan).await?;
-        let queue = self.queue(plan.run.id).await?;
-        let mut left = Left {
-            due_in: queue.due_in,
-            is_full: false,
-            is_held: false,
+        agent: &Agent,
+        place: OwnedSemaphorePermit,
+        drive: &mut Drive<'_>,
+    ) -> Result<()> {
+        let (id, run) = (agent.id, drive.plan.run.id);
+        let told = format!("assigned to {}", agent.name);
+        let claim = Claim {
+            agent: id,
+            run,
+            capability_sets: drive.plan.sets_of(agent),
+            lease: self.lease(),
+            driver: drive.plan.driver,
+            event: NewEvent::of_run(self.moment(), EventType::TaskAssigned, run, told).by(Some(id)),
         };
-        if !queue.has_ready {
-            return Ok(left);
+        if let Some(claimed) = self.parts.store.claim_task(claim).await? {
+            let (coordinator, plan) = (self.clone(), Arc::clone(&drive.plan));
+            let stop = drive.stop.clone();
+            drive.hands.began(id);
+            drive.workers.spawn(async move {
+                let worked = Box::pin(coordinator.work(&plan, claimed, &stop)).await;
+                drop(place);
+                (id, worked)
+            });
         }
-        let agents = self.parts.store.agents_of_run(plan.run.id).await?;
-        let is_held = |agent: &Agent| agent.state == AgentState::Paused;
-        left.is_held = agents.iter().all(|(agent, _)| is_held(agent));
-        for (agent, _) in agents {
-            if agent.state != AgentState::Idle || stop.is_cancelled() {
-                continue;
-            }
-            let Ok(place) = Arc::clone(&self.slots).try_acquire_owned() else {
-                left.is_full = true;
-                return Ok(left);
-            };
-            let told = format!("assigned to {}", agent.name);
-            let claim = Claim {
-                agent: agent.id,
-                run: plan.run.id,
-                capability_sets: plan.sets_of(&agent),
-                lease: self.lease(),
-                event: NewEvent::of_run(self.moment(), EventType::TaskAssigned, plan.run.id, told)
-                    .by(Some(agent.id)),
-            };
-            if let Some(claimed) = self.parts.store.claim_task(claim).await? {
-                let (coordinator, plan, stop) = (self.clone(), Arc::clone(plan), stop.clone());
-                workers.spawn(async move {
-                    let worked = Box::pin(coordinator.work(&plan, claimed, &stop)).await;
-                    drop(place);
-                    worked
-                });
-            }
-        }
-        Ok(left)
+        Ok(())
     }
 
     /// What waits in the queue, once the tasks are awake whose time has come.
-    async fn queue(&self, run_id: RunId) -> Result<Queue> {
-        let queue = self.parts.store.queue_of(run_id).await?;
+    async fn awake(&self, run: RunId, queue: Queue) -> Result<Queue> {
         if queue.due_in != Some(Duration::ZERO) {
             return Ok(queue);
         }
-        self.wake(run_id, false).await?;
-        Ok(self.parts.store.queue_of(run_id).await?)
+        self.wake(run, false).await?;
+        Ok(self.progress_of(run).await?.queue)
     }
 
     /// Says in the store that this process looks after the waiting tasks of a run.
@@ -345,9 +458,4 @@ impl Coordinator {
         self.commit(Batch::free(Decision::default().with(wake)))
             .await
     }
-}
-
-/// A worker that panicked is a fault of ours; its task is taken back at the next start.
-fn joined(ended: std::result::Result<Result<()>, tokio::task::JoinError>) -> Result<()> {
-    ended.map_err(|error| Error::Broken(format!("a worker broke off: {error}")))?
 }

@@ -2,19 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use fusion_core::{
-    Agent, AgentId, AgentState, Change, Continuation, Decision, Member, Run, RunId, RunPlan, Seat,
-    StepSpec, ToolGroup, Workflow, WorkflowDefinition, WorkflowId, WorkflowState, Workspace,
-    WorkspaceId, error_chain,
+    Agent, AgentId, AgentState, Change, Continuation, Decision, Member, Run, RunId, RunPlan,
+    Workflow, WorkflowDefinition, WorkflowId, WorkflowState, Workspace, WorkspaceId, error_chain,
 };
-use fusion_persistence::{Batch, Repository};
+use fusion_persistence::{Batch, Guard, RunFence};
 use fusion_workspaces::{Owners, SandboxReport, choose_uid};
 use serde_json::{Map, Value, json};
+use tokio::sync::MutexGuard;
 
 use crate::again;
 use crate::candidates::metadata;
 use crate::coordinator::off_runtime;
+use crate::folders::{has_folder, runs_commands};
 use crate::grants::{self, Grants};
 use crate::{Ask, Coordinator, Error, Models, Result};
 
@@ -113,7 +115,6 @@ impl Coordinator {
         origin: Origin<'_>,
         ask: impl Fn(RunId) -> Ask + Send + Sync,
     ) -> Result<RunId> {
-        let store = &self.parts.store;
         let run_id = RunId::from_uuid(self.parts.ids.uuid());
         let text = Definition {
             checked: &new.definition,
@@ -121,25 +122,11 @@ impl Coordinator {
             base_dir: &new.base_dir,
         };
         let (workflow, mut decision) = match origin.stored {
-            Some(stored) => (stored.clone(), Decision::default()),
-            None => self.version(&text, store.latest_workflow(&new.definition.name).await?),
+            Some(stored) => (Arc::new(stored.clone()), Decision::default()),
+            None => self.version(&text, self.newest_version(&new.definition.name).await?),
         };
-        let _turn = self.uids.lock().await;
-        let mut used = store.used_process_uids().await?;
-        let before = origin.continues.map(Continuation::workers);
-        let before = before.unwrap_or_default();
-        let mut agents = BTreeMap::new();
-        for member in new.definition.crew() {
-            let id = AgentId::from_uuid(self.parts.ids.uuid());
-            let uid = self.choose_uid(&member.name, id, &mut used)?;
-            let mut agent = self.agent(new, &member, id, run_id)?;
-            let granted = member.of.and_then(|(name, _)| grants.get(name));
-            grants::note(&mut agent.metadata, granted);
-            if let Some(before) = before.get(member.name.as_str()) {
-                again::note(&mut agent.metadata, *before);
-            }
-            agents.insert(member.name, (agent, self.workspace(id, uid)));
-        }
+        let mut agents = self.crew_of(new, grants, origin, run_id)?;
+        let _turn = self.give_uids(&new.definition, &mut agents).await?;
         let plan = RunPlan {
             run_id,
             workflow: &workflow,
@@ -156,6 +143,50 @@ impl Coordinator {
             .await?;
         self.hint_run(run_id);
         Ok(run_id)
+    }
+
+    /// The agents of a new run, by name, with the records of their workspaces.
+    fn crew_of(
+        &self,
+        new: &NewRun,
+        grants: &Grants,
+        origin: Origin<'_>,
+        run_id: RunId,
+    ) -> Result<BTreeMap<String, (Agent, Workspace)>> {
+        let before = origin.continues.map(Continuation::workers);
+        let before = before.unwrap_or_default();
+        let mut agents = BTreeMap::new();
+        for member in new.definition.crew() {
+            let id = AgentId::from_uuid(self.parts.ids.uuid());
+            let mut agent = self.agent(new, &member, id, run_id)?;
+            let granted = member.of.and_then(|(name, _)| grants.get(name));
+            grants::note(&mut agent.metadata, granted);
+            if let Some(before) = before.get(member.name.as_str()) {
+                again::note(&mut agent.metadata, *before);
+            }
+            agents.insert(member.name, (agent, self.workspace(id, None)));
+        }
+        Ok(agents)
+    }
+
+    /// Chooses user ids for those of a new run's agents that have a folder, where agents have their own.
+    /// Nobody else chooses any until what it gives is dropped.
+    async fn give_uids(
+        &self,
+        definition: &WorkflowDefinition,
+        agents: &mut BTreeMap<String, (Agent, Workspace)>,
+    ) -> Result<Option<MutexGuard<'_, ()>>> {
+        let has_folder = |(agent, _): &&mut (Agent, Workspace)| has_folder(definition, agent);
+        let mut owners = agents.values_mut().filter(has_folder).peekable();
+        if self.options.owners == Owners::SameUser || owners.peek().is_none() {
+            return Ok(None);
+        }
+        let turn = self.uids.lock().await;
+        let mut used = self.parts.store.used_process_uids().await?;
+        for (agent, workspace) in owners {
+            workspace.process_uid = self.choose_uid(&agent.name, agent.id, &mut used)?;
+        }
+        Ok(Some(turn))
     }
 
     /// The user id of a new agent, where agents have their own.
@@ -181,8 +212,8 @@ impl Coordinator {
     pub(crate) fn version(
         &self,
         new: &Definition<'_>,
-        latest: Option<Workflow>,
-    ) -> (Workflow, Decision) {
+        latest: Option<Arc<Workflow>>,
+    ) -> (Arc<Workflow>, Decision) {
         let next = latest
             .as_ref()
             .map_or(1, |latest| latest.definition_version.saturating_add(1));
@@ -206,7 +237,7 @@ impl Coordinator {
             version: 1,
         };
         let decision = workflow.create(moment);
-        (workflow, decision)
+        (Arc::new(workflow), decision)
     }
 
     fn agent(
@@ -282,35 +313,61 @@ impl Coordinator {
     /// Makes the workspaces of a ready run, sees what holds its agents' commands, and starts it;
     /// when one can't be made or commands can't be held as promised, removes them all and ends the
     /// run with the reason.
-    pub(crate) async fn launch(&self, run: Run) -> Result<()> {
-        let mut agents = self.parts.store.agents_of_run(run.id).await?;
-        let definition = self.parts.store.get(run.workflow_id).await?.definition;
-        let ready = match self.make_workspaces(&agents).await? {
-            Ok(()) => self.note_sandbox(&definition, &mut agents).await?,
+    pub(crate) async fn launch(
+        &self,
+        run: Run,
+        driver: Option<RunFence>,
+        (workflow, mut agents): (&Workflow, Vec<(Agent, Workspace)>),
+    ) -> Result<()> {
+        let guard = driver.map_or(Guard::Free, Guard::Driven);
+        let definition = &workflow.definition;
+        let ready = match self.make_workspaces(workflow, &mut agents).await? {
+            Ok(()) => self.note_sandbox(definition, &mut agents).await?,
             failed => failed,
         };
         if let Err(error) = ready {
-            for (_, workspace) in &agents {
-                self.remove_workspace(workspace).await;
+            for (agent, workspace) in &agents {
+                if has_folder(definition, agent) {
+                    self.remove_workspace(workspace).await;
+                }
             }
             let why = error_chain(&error);
             let agents = agents.into_iter().map(|(agent, _)| agent).collect();
             let decision = run.end(Some(why), agents, self.moment())?;
-            self.commit(Batch::free(decision)).await?;
+            self.commit(Batch::new(guard, decision)).await?;
             return Err(error);
         }
         let decision = run.launch(agents, self.moment())?;
-        self.commit(Batch::free(decision)).await
+        self.commit(Batch::new(guard, decision)).await
     }
 
-    async fn make_workspaces(&self, agents: &[(Agent, Workspace)]) -> Result<Result<()>> {
+    /// Makes the workspaces of the agents that have one, with what these are to find there, and marks
+    /// them as made.
+    async fn make_workspaces(
+        &self,
+        workflow: &Workflow,
+        agents: &mut [(Agent, Workspace)],
+    ) -> Result<Result<()>> {
+        let (definition, base_dir) = (&workflow.definition, Path::new(&workflow.base_dir));
         for (agent, workspace) in agents {
+            if !has_folder(definition, agent) {
+                continue;
+            }
             let made = match self.make_workspace(workspace).await? {
                 Ok(()) => self.copy_results(agent, workspace).await?,
                 failed => failed,
             };
             if let Err(source) = made {
                 return Ok(Err(of_workspace(agent, source)));
+            }
+            workspace.initialized = true;
+            let Some((_, spec)) = definition.agent_of(&agent.name) else {
+                continue;
+            };
+            let furnish = self.furnish_workspace(agent, spec, base_dir, workspace);
+            match furnish.await {
+                Err(error @ Error::Workspace { .. }) => return Ok(Err(error)),
+                furnished => furnished?,
             }
         }
         Ok(Ok(()))
@@ -337,15 +394,18 @@ impl Coordinator {
 
     /// The same for a run that is taken up again, maybe on another machine or with other settings.
     /// What can't be looked at keeps its record: its commands say what is wrong.
-    pub(crate) async fn renew_sandbox(&self, run: &Run) -> Result<()> {
-        let definition = self.parts.store.get(run.workflow_id).await?.definition;
-        let mut agents = self.parts.store.agents_of_run(run.id).await?;
-        let known = agents.clone();
-        if let Err(error) = self.note_sandbox(&definition, &mut agents).await? {
+    pub(crate) async fn renew_sandbox(
+        &self,
+        workflow: &Workflow,
+        known: &[(Agent, Workspace)],
+    ) -> Result<()> {
+        let mut agents = known.to_vec();
+        let noted = self.note_sandbox(&workflow.definition, &mut agents);
+        if let Err(error) = noted.await? {
             tracing::warn!(error = %error_chain(&error), "what holds commands is not known");
         }
         for ((agent, _), (known, _)) in agents.into_iter().zip(known) {
-            if agent != known && agent.state != AgentState::Terminated {
+            if agent != *known && agent.state != AgentState::Terminated {
                 self.update_if_unchanged(agent).await?;
             }
         }
@@ -401,12 +461,15 @@ impl Coordinator {
         .await
     }
 
+    /// Removes the workspace of an agent that never began, and what was taken in for it.
     pub(crate) async fn remove_workspace(&self, workspace: &Workspace) {
         let (workspaces, name) = (
             self.workspaces_of(workspace),
             workspace.agent_id.to_string(),
         );
-        if let Ok(Err(error)) = off_runtime(move || workspaces.remove(&name)).await {
+        let repository = self.repository_of(workspace.agent_id);
+        let remove = move || workspaces.remove(&name).and_then(|()| repository.discard());
+        if let Ok(Err(error)) = off_runtime(remove).await {
             tracing::warn!(%error, path = workspace.root_path, "a workspace could not be removed");
         }
     }
@@ -417,52 +480,6 @@ pub(crate) fn of_workspace(agent: &Agent, source: fusion_workspaces::Error) -> E
         agent: agent.name.clone(),
         source,
     }
-}
-
-/// Whether an agent has the shell, is a runner, may do steps whose results commands check, or has its
-/// workspace taken for the command of another step.
-fn runs_commands(definition: &WorkflowDefinition, agent: &Agent) -> bool {
-    let shares = |step: &StepSpec| {
-        let commands = definition
-            .steps
-            .iter()
-            .filter_map(|step| step.command.as_ref());
-        let mut shared = commands.filter_map(|command| command.shared_with.as_ref());
-        shared.any(|id| *id == step.id)
-    };
-    has_tools(definition, agent, &[ToolGroup::Shell])
-        || agent.is_runner()
-        || may_do(definition, agent, |step| {
-            !step.verify.is_empty() || shares(step)
-        })
-}
-
-/// Whether anything of an agent's work is in files: its tools, or what its steps check, hand over or
-/// share. The folders of the others stay as they were made.
-pub(crate) fn uses_folder(definition: &WorkflowDefinition, agent: &Agent) -> bool {
-    has_tools(definition, agent, &[ToolGroup::Files, ToolGroup::Shell])
-        || agent.is_runner()
-        || may_do(definition, agent, |step| {
-            !step.verify.is_empty() || !step.artifacts.is_empty()
-        })
-}
-
-fn has_tools(definition: &WorkflowDefinition, agent: &Agent, groups: &[ToolGroup]) -> bool {
-    let spec = definition.agent_of(&agent.name);
-    spec.is_some_and(|(_, spec)| spec.tools.iter().any(|group| groups.contains(group)))
-}
-
-/// Whether an agent may do a step that is so.
-fn may_do(
-    definition: &WorkflowDefinition,
-    agent: &Agent,
-    is_so: impl Fn(&StepSpec) -> bool,
-) -> bool {
-    let may_do = |step: &&StepSpec| match definition.seat(step) {
-        Seat::Agent(name) => name == agent.name,
-        Seat::Pool(required) => agent.capabilities.satisfies(&required),
-    };
-    definition.steps.iter().filter(may_do).any(is_so)
 }
 
 /// Writes into an agent's record what holds its commands.

@@ -4,6 +4,7 @@
 mod why;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fusion_core::{
@@ -157,12 +158,12 @@ impl Coordinator {
     }
 
     /// The workflow of tasks that may take so long.
-    async fn workflow_of(&self, timeout: Option<Duration>) -> Result<(Workflow, Decision)> {
+    async fn workflow_of(&self, timeout: Option<Duration>) -> Result<(Arc<Workflow>, Decision)> {
         let seconds = timeout.map_or(TIMEOUT_SECONDS, |timeout| timeout.as_secs().max(1));
         let checked = definition(seconds);
         let source = serde_json::to_string_pretty(&checked)
             .map_err(|error| Error::Broken(format!("a definition can't be written: {error}")))?;
-        let latest = self.parts.store.latest_workflow(&checked.name).await?;
+        let latest = self.newest_version(&checked.name).await?;
         let text = Definition {
             checked: &checked,
             source: &source,

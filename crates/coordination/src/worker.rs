@@ -18,16 +18,19 @@ use crate::approvals::Permission;
 use crate::candidates::serving;
 use crate::crew::AtWork;
 use crate::expression_context::task_context;
+use crate::folders::uses_folder;
 use crate::journal::TaskJournal;
 use crate::mailbox::TaskMailbox;
 use crate::outcome::{artifacts, late};
 use crate::plan::Plan;
-use crate::spawn::uses_folder;
 use crate::unserved::Unfinished;
 use crate::{Coordinator, Error, Notices, Result, brief, grants};
 
 /// Why a task goes back to the queue whose agent or whose run is held.
 const HELD: &str = "it is held";
+
+/// The fence of a task that nobody had before: nobody wrote anything about it.
+const FIRST_FENCE: u64 = 1;
 
 /// Tries of a commit that touches tasks which others change too.
 pub(crate) const CONFLICT_TRIES: usize = 20;
@@ -174,7 +177,8 @@ impl Coordinator {
         let within = job.stop.child_token();
         let work = runtime.run(&brief, past, ports, &within);
         let ending = self.until_stopped(&job, &within, work).await;
-        self.note_usage(&job, workspace.as_ref()).await?;
+        self.take_stock(&job, &ending, workspace.as_ref(), &runtime.launcher)
+            .await?;
         self.conclude_or_refuse(&job, &journal, ending, workspace)
             .await
     }
@@ -219,6 +223,9 @@ impl Coordinator {
 
     /// The journal of a task since it was last begun anew.
     pub(crate) async fn journal_of(&self, task: &Task) -> Result<Vec<JournalEntry>> {
+        if task.fence == FIRST_FENCE {
+            return Ok(Vec::new());
+        }
         let mut journal = self.parts.store.journal(task.id).await?;
         journal.retain(|entry| entry.seq > task.course.journal_from);
         Ok(journal)
@@ -238,7 +245,7 @@ impl Coordinator {
     ) -> Result<Runtime> {
         let Job { plan, agent, .. } = job;
         let observer: Arc<dyn Observer> = Arc::<Notices>::clone(&self.parts.notices);
-        let allowances = plan.budgets.of(agent.id);
+        let allowances = plan.budgets.of(agent.id, &job.step.id);
         let provider = serving(&self.parts.providers, agent, &allowances, &observer);
         Ok(Runtime {
             provider: provider.map_err(|source| Error::Model {
@@ -281,11 +288,7 @@ impl Coordinator {
                     lost: cut_off.map(|entry| entry.usage).unwrap_or_default(),
                     wait: None,
                 };
-                let why = if job.stop.is_cancelled() {
-                    "it was interrupted"
-                } else {
-                    HELD
-                };
+                let why = self.why_interrupted(job);
                 self.give_back(job, journal, unfinished, why).await
             }
             Ending::Unserved {
@@ -312,6 +315,16 @@ impl Coordinator {
                 let done = (outputs, unrecorded);
                 self.succeed(job, journal, done, workspace).await
             }
+        }
+    }
+
+    fn why_interrupted(&self, job: &Job<'_>) -> &'static str {
+        if job.stop.is_cancelled() {
+            "it was interrupted"
+        } else if self.crew.is_closing() || self.is_out_of_time() {
+            "its process stops working"
+        } else {
+            HELD
         }
     }
 
@@ -357,7 +370,11 @@ impl Coordinator {
     /// The same, for these steps.
     pub(crate) async fn context(&self, job: &Job<'_>, names: Vec<String>) -> Result<Value> {
         let run = job.task.run_id;
-        let tasks = self.parts.store.tasks_named(run, &names).await?;
+        let tasks = if names.is_empty() {
+            Vec::new()
+        } else {
+            self.parts.store.tasks_named(run, &names).await?
+        };
         Ok(task_context(&job.plan.run, &tasks, &job.task))
     }
 

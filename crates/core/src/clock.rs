@@ -1,5 +1,7 @@
 //! Time and identity as ports: the rules never read a clock or draw a random number themselves.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -10,6 +12,14 @@ pub type Timestamp = DateTime<Utc>;
 pub trait Clock: Send + Sync + std::fmt::Debug {
     /// The present moment, cut to whole microseconds.
     fn now(&self) -> Timestamp;
+
+    /// Time since some moment before the program began. It does not go back, and it goes on while the
+    /// machine sleeps or the process is stopped: leases are judged by it. A clock that has no such time
+    /// tells the time of day.
+    fn elapsed(&self) -> Duration {
+        let millis = self.now().timestamp_millis();
+        Duration::from_millis(u64::try_from(millis).unwrap_or_default())
+    }
 }
 
 /// Makes ids.

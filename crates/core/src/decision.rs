@@ -91,6 +91,15 @@ pub enum Change {
         /// For how long, from the commit on, by the clock of the database.
         lease: Duration,
     },
+    /// Gives a run that was just created to a process, which drives it from now on.
+    Reserve {
+        /// The run.
+        run_id: RunId,
+        /// Who drives it.
+        owner: NodeId,
+        /// For how long, from the commit on, by the clock of the database.
+        lease: Duration,
+    },
     /// Agents showed that they get on with what they do. Their rows' versions stay: who has read them
     /// is not disturbed.
     Progress {

@@ -232,6 +232,43 @@ pub struct AgentSpec {
     /// What its commands may do beyond its workspace.
     #[serde(default, skip_serializing_if = "SandboxSpec::is_empty")]
     pub sandbox: SandboxSpec,
+    /// What it works in at first.
+    #[serde(default, skip_serializing_if = "WorkspaceSpec::is_usual")]
+    pub workspace: WorkspaceSpec,
+}
+
+/// What an agent works in at first. Relative paths start from the folder of the workflow file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum WorkspaceSpec {
+    /// A folder of its own.
+    Directory {
+        /// The folder that is copied into it; empty without one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        template: Option<String>,
+    },
+    /// The files of a git repository, with a history of its own; the repository is only read.
+    Worktree {
+        /// The folder of the repository.
+        repository: String,
+        /// The name of a branch, a tag or a commit; without it what is checked out there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        revision: Option<String>,
+    },
+}
+
+impl Default for WorkspaceSpec {
+    fn default() -> Self {
+        Self::Directory { template: None }
+    }
+}
+
+impl WorkspaceSpec {
+    /// Whether it is an empty folder.
+    #[must_use]
+    pub const fn is_usual(&self) -> bool {
+        matches!(self, Self::Directory { template: None })
+    }
 }
 
 /// Model calls in one step when nobody says otherwise.
@@ -279,6 +316,7 @@ impl AgentSpec {
             web_hosts: Vec::new(),
             subscriptions: Vec::new(),
             sandbox: SandboxSpec::default(),
+            workspace: WorkspaceSpec::default(),
         }
     }
 

@@ -23,6 +23,7 @@ mod label;
 mod message;
 mod metrics;
 mod nearest;
+mod node;
 mod outbox;
 mod project;
 mod provider;
@@ -51,7 +52,7 @@ pub use definition::{
     AgentSpec, ApprovalSpec, Assignee, Backoff, CommandSpec, DEFAULT_MAX_TURNS,
     DEFAULT_TIMEOUT_SECONDS, ForeachSpec, InputFault, InputSpec, InputType, Member, ModelChoice,
     OnExpiry, OnFailure, OnMax, RepeatSpec, RetrySpec, Seat, StepSpec, ToolGroup,
-    WorkflowDefinition, is_internal,
+    WorkflowDefinition, WorkspaceSpec, is_internal,
 };
 pub use event::{Event, EventType, NewEvent, Severity};
 pub use flow::FlowRule;
@@ -70,6 +71,7 @@ pub use message::{
 };
 pub use metrics::ResourceMetrics;
 pub use nearest::nearest;
+pub use node::{Load, Node, NodeRole, NodeState};
 pub use outbox::{NewOutboxEntry, OutboxEntry};
 pub use project::Project;
 pub use provider::{AuthType, ProviderConfig, RateLimits};

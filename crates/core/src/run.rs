@@ -192,7 +192,7 @@ impl RunPlan<'_> {
 }
 
 impl Run {
-    /// The agents' workspaces exist: agents become idle, the run starts.
+    /// The agents' workspaces exist, where they are marked as such: agents become idle, the run starts.
     ///
     /// # Errors
     /// The run is not ready, or an agent is not spawning.
@@ -204,10 +204,10 @@ impl Run {
         self.state = self.state.step(WorkflowState::Running)?;
         self.started_at = Some(moment.now);
         let mut decision = Decision::default();
-        for (mut agent, mut workspace) in agents {
+        for (mut agent, workspace) in agents {
             agent.transition(AgentState::Idle, moment.now)?;
             agent.last_heartbeat = Some(moment.now);
-            workspace.initialized = true;
+            let path = workspace.initialized.then_some(&workspace.root_path);
             decision.events.push(
                 self.event(
                     moment,
@@ -215,10 +215,12 @@ impl Run {
                     format!("{} is ready", agent.name),
                 )
                 .by(Some(agent.id))
-                .data(json!({ "agent_id": agent.id, "workspace": workspace.root_path })),
+                .data(json!({ "agent_id": agent.id, "workspace": path })),
             );
             decision.changes.push(Change::update(agent));
-            decision.changes.push(Change::update(workspace));
+            if workspace.initialized {
+                decision.changes.push(Change::update(workspace));
+            }
         }
         let event = self.started(moment);
         Ok(decision.with(Change::update(self)).telling(event))

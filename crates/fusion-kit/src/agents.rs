@@ -12,9 +12,11 @@ use fusion_api::agent_views as views;
 use fusion_api_types::{
     AgentDetail, AgentLeft, AgentList, AgentSent, AgentSummary, AgentsEnded, Problem, ProblemKind,
 };
-use fusion_cli::{AgentChanges, AgentQuery, Agents, Log, NewAgents, Progress};
+use fusion_cli::{AgentChanges, AgentQuery, Agents, Log, NewAgents, Progress, WorkspaceKind};
 use fusion_coordination::{AgentUpdate, NewAgent};
-use fusion_core::{Agent, AgentSpec, AgentState, Disposal, PauseAt, ProjectId, ToolGroup, nearest};
+use fusion_core::{
+    Agent, AgentSpec, AgentState, Disposal, PauseAt, ProjectId, ToolGroup, WorkspaceSpec, nearest,
+};
 use fusion_persistence::{AgentFilter, Error as StoreError, Page, Repository};
 use serde_json::Map;
 
@@ -49,6 +51,7 @@ impl Agents for LocalBackend {
         spec.web_hosts.clone_from(&new.hosts);
         spec.instructions = new.instructions.clone().unwrap_or_default();
         spec.max_turns = new.max_turns.unwrap_or(spec.max_turns);
+        spec.workspace = workspace_spec(new.workspace.clone());
         if let Some(remote) = self.remote()? {
             return remote
                 .spawn_agents(new, &spec, project.map(|(id, _)| id))
@@ -338,6 +341,19 @@ fn numbered(
             .map(|number| one(format!("{}-{number}", new.name)))
             .collect(),
     })
+}
+
+fn workspace_spec(kind: WorkspaceKind) -> WorkspaceSpec {
+    match kind {
+        WorkspaceKind::Directory { template } => WorkspaceSpec::Directory { template },
+        WorkspaceKind::Worktree {
+            repository,
+            revision,
+        } => WorkspaceSpec::Worktree {
+            repository,
+            revision,
+        },
+    }
 }
 
 /// The folder that a relative path of a script starts from.

@@ -1,5 +1,7 @@
 //! The commands' work, done in this process on a data directory of the machine.
 
+mod reading;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +15,7 @@ use fusion_core::{
     AgentSpec, ProviderConfig, Run, RunId, TaskState, WorkflowDefinition, WorkflowState,
 };
 use fusion_persistence::{Page, Repository, RunFilter, TaskReader};
-use fusion_persistence_sql::{Location, SqlStore};
+use fusion_persistence_sql::Location;
 use fusion_providers::Registry;
 use fusion_workspaces::Sandbox;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +31,8 @@ use crate::problems;
 use crate::sandbox;
 use crate::signals::{Signalled, stop_on_signal};
 use crate::watch::Watched;
-use crate::wiring::{self, Engine, SCRIPTED, Told};
+use crate::wiring::{self, Duties, Engine, SCRIPTED, Start, Told};
+pub(crate) use reading::Reading;
 
 /// Works on a data directory of this machine.
 #[derive(Debug, Clone)]
@@ -136,7 +139,29 @@ impl LocalBackend {
         registry: Arc<Registry>,
     ) -> Result<Engine, Problem> {
         let notices = Arc::clone(&self.notices);
-        Engine::open(&self.config, data_dir, location, registry, notices).await
+        let start = Start {
+            location,
+            registry,
+            notices,
+            duties: Duties::of_command(),
+        };
+        Engine::open(&self.config, data_dir, start).await
+    }
+
+    /// The engine of a process that serves.
+    pub(crate) async fn serving_engine(
+        &self,
+        data_dir: &DataDir,
+        registry: Arc<Registry>,
+        duties: Duties,
+    ) -> Result<Engine, Problem> {
+        let start = Start {
+            location: wiring::location(&self.config, data_dir)?,
+            registry,
+            notices: Arc::clone(&self.notices),
+            duties,
+        };
+        Engine::open(&self.config, data_dir, start).await
     }
 
     /// The engine for what a person says about a run: of this process where nobody else works in the
@@ -211,16 +236,6 @@ impl LocalBackend {
             .await
             .map_err(read)
     }
-
-    /// The store of this data directory for reading; `None` when there is no data yet.
-    pub(crate) async fn reading(&self) -> Result<Option<Reading>, Problem> {
-        let data_dir = self.data_dir()?;
-        let location = wiring::location(&self.config, &data_dir)?;
-        let Some(store) = wiring::open_to_read(&location).await? else {
-            return Ok(None);
-        };
-        Ok(Some(Reading { store, data_dir }))
-    }
 }
 
 /// A run that this process works on.
@@ -229,37 +244,6 @@ pub(crate) struct Driving<'a> {
     pub(crate) data_dir: &'a DataDir,
     pub(crate) run: RunId,
     pub(crate) raised: Raised,
-}
-
-/// A store opened to look at it.
-pub(crate) struct Reading {
-    store: SqlStore,
-    data_dir: DataDir,
-}
-
-impl Reading {
-    pub(crate) const fn store(&self) -> &SqlStore {
-        &self.store
-    }
-
-    pub(crate) const fn data_dir(&self) -> &DataDir {
-        &self.data_dir
-    }
-
-    /// A run that was read, and whether a process works on it. When none does, the run is read
-    /// again: it may have ended between the two looks, and then it was not left.
-    pub(crate) async fn looked_at(&self, run: Run) -> fusion_persistence::Result<(Run, Shown)> {
-        if run.state.is_final() || self.store.is_worked_on(run.id).await? {
-            return Ok((run, Shown::Live));
-        }
-        let again = self.store.get(run.id).await?;
-        let shown = if again.state.is_final() {
-            Shown::Live
-        } else {
-            Shown::Left
-        };
-        Ok((again, shown))
-    }
 }
 
 /// Whether a process works on the runs that are shown.
@@ -370,14 +354,14 @@ impl Backend for LocalBackend {
         };
         let read = |error: fusion_persistence::Error| problems::of_store(&error);
         let runs = reading
-            .store
+            .store()
             .list(&filter(query), Page::first(query.limit))
             .await
             .map_err(read)?;
         let mut summaries = Vec::with_capacity(runs.len());
         for run in runs {
             let (run, shown) = reading.looked_at(run).await.map_err(read)?;
-            let tasks = reading.store.tasks_of_run(run.id).await.map_err(read)?;
+            let tasks = reading.store().tasks_of_run(run.id).await.map_err(read)?;
             let completed = tasks
                 .iter()
                 .filter(|task| task.state == TaskState::Completed)
@@ -394,15 +378,18 @@ impl Backend for LocalBackend {
         let Some(reading) = self.reading().await? else {
             return Err(no_runs());
         };
-        let found = find(&reading.store, &reading.data_dir, run).await?;
+        let found = find(reading.store(), reading.data_dir(), run).await?;
         let read = |error: fusion_persistence::Error| problems::of_store(&error);
         let (found, shown) = reading.looked_at(found).await.map_err(read)?;
-        let snapshot = Snapshot::read(&reading.store, found.id)
+        let snapshot = Snapshot::read(reading.store(), found.id)
             .await
             .map_err(read)?;
-        let snapshot = snapshot.with_journals(&reading.store).await.map_err(read)?;
-        let workflow = reading.store.get(found.workflow_id).await.map_err(read)?;
-        Ok(snapshot.detail(&workflow, reading.data_dir.path(), shown == Shown::Live))
+        let snapshot = snapshot
+            .with_journals(reading.store())
+            .await
+            .map_err(read)?;
+        let workflow = reading.store().get(found.workflow_id).await.map_err(read)?;
+        Ok(snapshot.detail(&workflow, reading.data_dir().path(), shown == Shown::Live))
     }
 }
 

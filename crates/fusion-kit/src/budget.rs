@@ -23,14 +23,11 @@ pub(crate) fn raised(request: &ResumeRequest) -> Result<Raised, Problem> {
         Some(_) if budget.is_empty() => {
             return Err(Problem::new(
                 ProblemKind::InvalidInput,
-                "--budget-of names an agent and no budget is given",
+                "--budget-of is given and no budget",
             )
             .with_help("add --budget-usd or --budget-tokens"));
         }
-        Some(agent) => Raised {
-            agents: [(agent.clone(), budget)].into(),
-            ..Raised::default()
-        },
+        Some(name) => Raised::of(name, budget),
         None => Raised {
             run: budget,
             ..Raised::default()
@@ -38,22 +35,21 @@ pub(crate) fn raised(request: &ResumeRequest) -> Result<Raised, Problem> {
     })
 }
 
-/// Refuses a budget of an agent that the run does not have.
+/// Refuses a budget of an agent or a step that the run does not have.
 pub(crate) fn check(raised: &Raised, definition: &WorkflowDefinition) -> Result<(), Problem> {
-    let names = || definition.agents.keys().map(String::as_str);
-    let Some(unknown) = raised
-        .agents
-        .keys()
-        .find(|name| !definition.agents.contains_key(*name))
-    else {
+    let Some((unknown, known)) = raised.unknown_in(definition) else {
         return Ok(());
     };
-    let known: Vec<&str> = names().collect();
-    let known = format!("its agents are {}", known.join(", "));
-    let help = match nearest(unknown, names()) {
-        Some(name) => format!("did you mean '{name}'? {known}"),
-        None => known,
+    let all = format!("it has {}", known.join(", "));
+    let help = match nearest(&unknown, known.iter().map(String::as_str)) {
+        Some(name) => format!("did you mean '{name}'? {all}"),
+        None => all,
     };
-    let message = format!("--budget-of: the run has no agent '{unknown}'");
+    let kind = if raised.steps.is_empty() {
+        "agent"
+    } else {
+        "step"
+    };
+    let message = format!("--budget-of: the run has no {kind} '{unknown}'");
     Err(Problem::new(ProblemKind::InvalidInput, message).with_help(help))
 }

@@ -36,6 +36,14 @@ pub(crate) struct Config {
     pub(crate) master_key_file: Option<PathBuf>,
     /// `FUSION_AGENTS_AT_ONCE`, as written: how many agents work at once.
     pub(crate) agents_at_once: Option<String>,
+    /// `FUSION_NODE_NAME`: what this process is called among those that share the work.
+    pub(crate) node_name: Option<String>,
+    /// `FUSION_LEASE_SECONDS`, as written: how long a process may be silent before others take its work.
+    pub(crate) lease_seconds: Option<String>,
+    /// `FUSION_DRAIN_SECONDS`, as written: how long what is under way may take to end.
+    pub(crate) drain_seconds: Option<String>,
+    /// `FUSION_MOST_LOSSES`, as written: how many of its processes a task may lose.
+    pub(crate) most_losses: Option<String>,
     /// `FUSION_UNRESPONSIVE_SECONDS`, as written: how long an agent at work may show no progress.
     pub(crate) unresponsive_seconds: Option<String>,
     /// `FUSION_METRICS_SECONDS`, as written: how often what agents at work use is sampled.
@@ -192,6 +200,10 @@ impl Config {
                 .or_else(|| Some(settings_folder(&environment)?.join("fusion-kit/master.key"))),
             retention_days: get("FUSION_RETENTION_DAYS"),
             agents_at_once: get("FUSION_AGENTS_AT_ONCE"),
+            node_name: get("FUSION_NODE_NAME"),
+            lease_seconds: get("FUSION_LEASE_SECONDS"),
+            drain_seconds: get("FUSION_DRAIN_SECONDS"),
+            most_losses: get("FUSION_MOST_LOSSES"),
             unresponsive_seconds: get("FUSION_UNRESPONSIVE_SECONDS"),
             metrics_seconds: get("FUSION_METRICS_SECONDS"),
             api_host: get("API_HOST"),

@@ -17,6 +17,7 @@ mod inbox;
 mod master_key;
 mod messages;
 mod metrics;
+mod nodes;
 mod overview;
 mod problems;
 mod providers;

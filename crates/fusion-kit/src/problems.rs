@@ -66,6 +66,7 @@ pub(crate) fn of_store(error: &StoreError) -> Problem {
         | StoreError::Gone { .. }
         | StoreError::Invalid { .. }
         | StoreError::InboxFull { .. }
+        | StoreError::NotDriver { .. }
         | StoreError::Fenced { .. }
         | StoreError::Unusable { .. }
         | StoreError::Failed { .. } => return of_error(error),
@@ -157,6 +158,8 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
         | Error::Cancelling { .. }
         | Error::Held { .. }
         | Error::Lifecycle { .. }
+        | Error::Elsewhere { .. }
+        | Error::NodeDown { .. }
         | Error::Description { .. }
         | Error::OfRun { .. }
         | Error::Busy { .. }

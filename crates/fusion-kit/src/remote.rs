@@ -6,6 +6,7 @@ mod events;
 mod inbox;
 mod listening;
 mod messages;
+mod nodes;
 mod overview;
 mod providers;
 mod runs;

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use fusion_api::{Listening, Names, Options, Parts, Settings};
 use fusion_api_types::{Problem, ProblemKind, ServerReady};
 use fusion_cli::{Ready, ServeRequest, Server};
+use fusion_core::NodeRole;
 use fusion_persistence::Reader;
 use fusion_providers::Registry;
 use tokio::sync::watch;
@@ -25,7 +26,7 @@ use crate::problems;
 use crate::providers::Desk;
 use crate::signals::{hang_ups, stop_server_on_signal};
 use crate::system::{SystemClock, SystemIds};
-use crate::wiring::Engine;
+use crate::wiring::{Duties, Engine};
 
 use announcement::Announcement;
 pub(crate) use token::read as read_token;
@@ -39,13 +40,16 @@ impl Server for LocalBackend {
             .await
             .map_err(|error| address::taken(address, &error))?;
         let registry = self.registry_of(&[]);
-        let engine = self.engine(&data_dir, Arc::clone(&registry)).await?;
+        let engine = self
+            .serving_engine(&data_dir, Arc::clone(&registry), duties(request))
+            .await?;
         let served = self
             .serve_on(
                 &engine,
                 Place {
                     data_dir: &data_dir,
                     registry,
+                    answers: request.api,
                 },
                 listening,
                 ready,
@@ -56,10 +60,25 @@ impl Server for LocalBackend {
     }
 }
 
+/// What this process does among those that share the work.
+fn duties(request: &ServeRequest) -> Duties {
+    let roles = [
+        (request.api, NodeRole::Api),
+        (request.worker, NodeRole::Worker),
+    ];
+    let roles = roles.into_iter().filter(|(has, _)| *has);
+    Duties {
+        roles: roles.map(|(_, role)| role).collect(),
+        capacity: request.capacity,
+    }
+}
+
 /// What is served.
 struct Place<'a> {
     data_dir: &'a DataDir,
     registry: Arc<Registry>,
+    /// Requests are answered.
+    answers: bool,
 }
 
 impl LocalBackend {
@@ -70,7 +89,11 @@ impl LocalBackend {
         listening: Listening,
         ready: &mut dyn Ready,
     ) -> Result<(), Problem> {
-        let Place { data_dir, registry } = place;
+        let Place {
+            data_dir,
+            registry,
+            answers,
+        } = place;
         // The API tells a client at once that the database is away; the engine waits for it.
         let store = engine.store().clone().into_inner();
         let desk = Desk::new(self.clone(), registry, engine.redis());
@@ -79,12 +102,22 @@ impl LocalBackend {
         }
         let token_file = token::file(data_dir, engine.coordinator(), &store).await?;
         let told = ServerReady {
-            url: format!("http://{}", listening.address()),
+            url: if answers {
+                format!("http://{}", listening.address())
+            } else {
+                String::new()
+            },
             token_file: token_file.display().to_string(),
             data_dir: data_dir.path().display().to_string(),
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
+        let working = Working { engine };
+        if !answers {
+            drop(listening);
+            let idle = |stop: CancellationToken| stop.cancelled_owned();
+            return working.until_stopped(idle, || ready.ready(&told)).await;
+        }
         let (changes, settings) = watch::channel(settings(listening.address(), self.config())?);
         let options = Options {
             settings,
@@ -103,7 +136,6 @@ impl LocalBackend {
         let announced = Announcement::write(data_dir, &told)?;
         let address = listening.address();
         let reloading = engine.spawn(reload_at_hang_up(address, changes));
-        let working = Working { engine };
         let serving = |stop| fusion_api::serve(listening, parts, options, stop);
         let ended = working.until_stopped(serving, || ready.ready(&told)).await;
         reloading.abort();

@@ -1,6 +1,7 @@
 //! The real clock, the real ids, the log.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use chrono::SubsecRound;
 use fusion_core::{Clock, IdSource, Timestamp};
@@ -20,6 +21,12 @@ impl Clock for SystemClock {
     )]
     fn now(&self) -> Timestamp {
         chrono::Utc::now().trunc_subsecs(6)
+    }
+
+    fn elapsed(&self) -> Duration {
+        // Counts the time in which the machine sleeps too, which `Instant` does not.
+        let since_boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        Duration::try_from(since_boot).unwrap_or_default()
     }
 }
 

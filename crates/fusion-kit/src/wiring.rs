@@ -2,6 +2,7 @@
 
 mod bus;
 mod commands;
+mod node;
 mod registry;
 
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use fusion_core::RunId;
 use fusion_messaging::{Bus, Pattern, Subscription};
 use fusion_messaging_redis::RedisBus;
 use fusion_persistence::{Patience, Patient, Store};
-use fusion_persistence_sql::{Durability, Location, SqlStore};
+use fusion_persistence_sql::{Durability, Life, Location, SqlStore};
 use fusion_providers::Registry;
 use fusion_web::Web;
 use fusion_web_http::HttpWeb;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use bus::OpenBus;
+use node::NodeSettings;
 
 use crate::config::Config;
 use crate::data_dir::{DataDir, Owned};
@@ -34,6 +36,7 @@ use crate::system::{SystemClock, SystemIds};
 
 pub(crate) use bus::BusPlace;
 pub(crate) use commands::{check_folder, launcher, sandbox};
+pub(crate) use node::Duties;
 pub(crate) use registry::{
     OPENAI_COMPATIBLE, OPENROUTER, SCRIPTED, Told, of_environment, register_stored, registry,
     stored_provider, unregister,
@@ -45,7 +48,11 @@ const DEFAULT_UIDS: std::ops::RangeInclusive<u32> = 50_000..=59_999;
 /// How long the end of the program waits for its own tasks.
 const CLOSING: Duration = Duration::from_secs(5);
 
-/// How long a task stays with a process that says nothing any more.
+/// How long the end of the program waits for the store to hear of it.
+const LEAVING: Duration = Duration::from_secs(2);
+
+/// How long runs and tasks stay with a process that says nothing any more when nothing else is
+/// configured.
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
 
 /// Agents that work at once when nothing else is configured.
@@ -87,11 +94,27 @@ enum Role {
     Guest,
 }
 
+/// What an engine is opened with.
+#[derive(Debug)]
+pub(crate) struct Start {
+    /// Where its store is.
+    pub(crate) location: Location,
+    /// Finds providers by name.
+    pub(crate) registry: Arc<Registry>,
+    /// What the layers around them tell.
+    pub(crate) notices: Arc<Notices>,
+    /// What the process is there for.
+    pub(crate) duties: Duties,
+}
+
 /// What opening made.
 #[derive(Debug)]
 struct Opened {
     coordinator: Coordinator,
     store: Patient<SqlStore>,
+    location: Location,
+    /// The sign of life of this process, once it is a node.
+    life: Option<Life>,
     /// The store's own tasks.
     writing: TaskTracker,
     bus: OpenBus,
@@ -103,12 +126,10 @@ impl Engine {
     pub(crate) async fn open(
         config: &Config,
         data_dir: &DataDir,
-        location: Location,
-        registry: Arc<Registry>,
-        notices: Arc<Notices>,
+        start: Start,
     ) -> Result<Self, Problem> {
         let owned = data_dir.own().await?;
-        match Self::open_as(Role::Owner, config, data_dir, location, (registry, notices)).await {
+        match Self::open_as(Role::Owner, config, data_dir, start).await {
             Ok(opened) => Self::of(opened, Some(owned)).recovered().await,
             Err(problem) => {
                 owned.undo();
@@ -125,9 +146,13 @@ impl Engine {
         registry: Arc<Registry>,
         notices: Arc<Notices>,
     ) -> Result<Self, Problem> {
-        let location = location(config, data_dir)?;
-        let parts = (registry, notices);
-        let opened = Self::open_as(Role::Guest, config, data_dir, location, parts).await?;
+        let start = Start {
+            location: location(config, data_dir)?,
+            registry,
+            notices,
+            duties: Duties::of_command(),
+        };
+        let opened = Self::open_as(Role::Guest, config, data_dir, start).await?;
         Ok(Self::of(opened, None))
     }
 
@@ -141,9 +166,16 @@ impl Engine {
     }
 
     /// Gives back what dead processes held, clears what they left half done, and gives up the messages that nobody will read.
-    async fn recovered(self) -> Result<Self, Problem> {
+    async fn recovered(mut self) -> Result<Self, Problem> {
+        let begun = self.opened.coordinator.begin_node().await;
+        if let Ok(Some(epoch)) = &begun {
+            let opened = &self.opened;
+            let life = Life::show(&opened.location, *epoch, &opened.writing).await;
+            self.opened.life = life;
+        }
         let coordinator = &self.opened.coordinator;
         let recovered = async {
+            begun?;
             coordinator.recover().await?;
             coordinator.clear_remains().await?;
             coordinator.end_all_cancelled().await?;
@@ -167,9 +199,15 @@ impl Engine {
         role: Role,
         config: &Config,
         data_dir: &DataDir,
-        location: Location,
-        (providers, notices): (Arc<Registry>, Arc<Notices>),
+        start: Start,
     ) -> Result<Opened, Problem> {
+        let Start {
+            location,
+            registry,
+            notices,
+            duties,
+        } = start;
+        let node = NodeSettings::of(config, role, &location, duties)?;
         let owners = owners(config)?;
         let launcher = launcher(config, data_dir)?;
         let bus_place = BusPlace::of(config)?;
@@ -190,7 +228,7 @@ impl Engine {
         let parts = Parts {
             store: Arc::new(store.clone()) as Arc<dyn Store>,
             bus: Arc::clone(bus.bus()),
-            providers,
+            providers: registry,
             notices,
             launcher,
             web: web(),
@@ -201,18 +239,23 @@ impl Engine {
             owners,
             workspaces_root: root,
             archives_root: data_dir.archives(),
-            lease: LEASE,
-            heartbeat: Duration::from_secs(3),
+            lease: node.lease,
+            heartbeat: node.lease * 3 / 10,
             sweep: Duration::from_secs(1),
             at_once,
             unresponsive,
             metrics: metrics(config)?,
-            grace: grace(role, &location),
+            grace: grace(role, &location, node.lease),
             retention,
+            node: node.node,
+            drain: node.drain,
+            most_losses: node.most_losses,
             messages,
         };
         Ok(Opened {
             coordinator: Coordinator::new(parts, options),
+            location,
+            life: None,
             store,
             writing,
             bus,
@@ -282,9 +325,16 @@ impl Engine {
             writing,
             bus,
             prepared,
+            life,
+            location: _,
         } = self.opened;
         self.closing.cancel();
         self.tracker.close();
+        let ended = tokio::time::timeout(LEAVING, coordinator.end_node()).await;
+        if !matches!(ended, Ok(Ok(()))) {
+            tracing::warn!("the leases of this process could not be given up: they will run out");
+        }
+        drop(life);
         drop(coordinator);
         bus.close().await;
         close(store.into_inner(), &writing).await;
@@ -412,10 +462,10 @@ fn metrics(config: &Config) -> Result<Option<Duration>, Problem> {
 
 /// How old something half done must be before it is taken for left by a dead process. A file has one
 /// owner; where others may write, they get time.
-const fn grace(role: Role, location: &Location) -> Duration {
+const fn grace(role: Role, location: &Location, lease: Duration) -> Duration {
     match (role, location) {
         (Role::Owner, Location::File(..) | Location::Memory) => Duration::ZERO,
-        (Role::Guest, _) | (_, Location::Server(_)) => LEASE.saturating_mul(2),
+        (Role::Guest, _) | (_, Location::Server(_)) => lease.saturating_mul(2),
     }
 }
 

@@ -14,7 +14,7 @@ use sea_orm::{
 };
 
 use crate::deliveries::places;
-use crate::error::{corrupt, trying};
+use crate::error::corrupt;
 use crate::session::Session;
 use crate::store::{SqlStore, unsigned};
 use crate::table::{Col, Stored, Versioned, any_of, columns, exactly, stored_as};
@@ -222,16 +222,16 @@ pub(crate) async fn progress(
 impl AgentReader for SqlStore {
     async fn agents_of_run(&self, run: RunId) -> Result<Vec<(Agent, Workspace)>> {
         let list = |condition| {
-            table::Entity::find()
+            let query = table::Entity::find()
                 .filter(condition)
-                .order_by_asc(table::Column::Name)
-                .all(self.reader())
+                .order_by_asc(table::Column::Name);
+            self.reader().rows::<table::Entity>("list agents", query)
         };
         let spawned = table::Column::RunId.eq(run.uuid());
-        let mut rows = list(spawned).await.map_err(trying("list agents"))?;
+        let mut rows = list(spawned).await?;
         if rows.is_empty() {
             let standing = table::Column::Id.in_subquery(tasks::agents_of(run));
-            rows = list(standing).await.map_err(trying("list agents"))?;
+            rows = list(standing).await?;
         }
         let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
         let mut workspaces = workspaces::of_agents(self.reader(), ids).await?;

@@ -4,14 +4,14 @@ use fusion_core::{
     Agent, ApiToken, Approval, Capability, Change, Project, ProviderConfig, Row, RowKind, Run,
     Task, Workflow, Workspace,
 };
-use fusion_persistence::{Batch, Error, Fence, Guard};
+use fusion_persistence::{Batch, Error, Fence, Guard, Lease};
 use sea_orm::prelude::Uuid;
 
 use crate::failure::Result;
 use crate::session::Session;
 use crate::usage::{self, Booked};
 use crate::writer::Care;
-use crate::{agents, idempotency, journal, mail, table, tasks};
+use crate::{agents, idempotency, journal, mail, run_leases, table, tasks};
 
 /// Checks the idempotency key and the guard, and writes the rows. The caller writes what is counted
 /// for all jobs together and the mail, appends the events and the outbox, and commits or rolls back.
@@ -25,6 +25,8 @@ pub(crate) async fn apply(session: &mut impl Session, batch: &Batch, care: Care)
         Guard::Free => {}
         Guard::Held(_) if own.is_some() => {}
         Guard::Held(fence) => tasks::check_fence(session, fence).await?,
+        Guard::Driven(fence) => run_leases::check(session, fence).await?,
+        Guard::Expired(fence) => tasks::check_expired(session, fence).await?,
         Guard::Release(fence) => tasks::requeue(session, fence, tasks::Requeue::ByHolder).await?,
         Guard::Rescue(fence) => tasks::requeue(session, fence, tasks::Requeue::WhenExpired).await?,
     }
@@ -91,7 +93,8 @@ async fn apply_change(session: &mut impl Session, change: &Change) -> Result<()>
         | Change::WakePool
         | Change::Wake { .. }
         | Change::WakeTask(_)
-        | Change::Watch { .. } => apply_wait(session, change).await,
+        | Change::Watch { .. }
+        | Change::Reserve { .. } => apply_wait(session, change).await,
         Change::Progress { agents, at } => agents::progress(session, agents, *at).await,
         Change::BeginEntry(entry) => table::create(session, entry).await,
         Change::UpdateEntry(entry) => journal::update(session, entry).await,
@@ -117,6 +120,17 @@ async fn apply_wait(session: &mut impl Session, change: &Change) -> Result<()> {
             owner,
             lease,
         } => tasks::waits::watch(session, *run_id, *owner, *lease).await,
+        Change::Reserve {
+            run_id,
+            owner,
+            lease,
+        } => {
+            let lease = Lease {
+                owner: *owner,
+                duration: *lease,
+            };
+            run_leases::reserve(session, *run_id, lease).await
+        }
         Change::Create(_)
         | Change::Update(_)
         | Change::Delete { .. }

@@ -1,6 +1,7 @@
 //! Claims and leases: the hot statements, in plain SQL. Expiry is counted by the database's clock.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use fusion_core::{Agent, AgentId, AgentState, Change, NewEvent, Row, Task};
 use fusion_persistence::{Claim, Claimed, Lease};
@@ -15,7 +16,7 @@ use crate::error::corrupt;
 use crate::failure::Result;
 use crate::session::Session;
 use crate::table::Stored;
-use crate::{agents, json, table, tasks};
+use crate::{agents, json, run_leases, table, tasks};
 
 /// Ready tasks, as the indexes `tasks_pooled` and `tasks_own` hold them.
 pub(crate) const READY: &str = "state = 'queued' AND unmet_dependencies = 0 AND not_before IS NULL";
@@ -110,17 +111,20 @@ async fn idle(session: &mut impl Session, ids: &[AgentId]) -> Result<Vec<Agent>>
 
 fn lease_first(backend: DbBackend, claim: &Claim) -> Result<Statement> {
     let dialect = Dialect::from(backend);
+    let driven = run_leases::number(claim.driver);
     let sql = format!(
         "WITH chosen AS MATERIALIZED (
            SELECT id AS chosen_id FROM ({own} UNION ALL {pooled}) AS firsts
            WHERE NOT EXISTS (SELECT 1 FROM tasks held
                              WHERE held.agent_id = $1 AND held.state IN ('assigned', 'running'))
+           {driven}
            ORDER BY priority DESC, queued_at, id LIMIT 1)
          UPDATE tasks SET state = 'assigned', agent_id = $1, fence = fence + 1, version = version + 1,
            lease_owner = $2, lease_until = {now} + $3
          FROM chosen WHERE id = chosen.chosen_id RETURNING {columns}",
         own = format_args!("SELECT * FROM ({}) AS own", first(dialect, "agent_id = $1 AND run_id = $4")),
         pooled = first_of_each_set(dialect),
+        driven = driven.map_or_else(String::new, |_| format!("AND {}", run_leases::is_held(6))),
         now = dialect.now_ms(),
         columns = table::columns::<tasks::table::Entity>().join(", "),
     );
@@ -129,13 +133,14 @@ fn lease_first(backend: DbBackend, claim: &Claim) -> Result<Statement> {
         .iter()
         .map(|set| table::cleaned(set))
         .collect();
-    let values: [Value; 5] = [
+    let mut values: Vec<Value> = vec![
         claim.agent.uuid().into(),
         claim.lease.owner.uuid().into(),
-        millis(claim.lease)?.into(),
+        millis(claim.lease.duration)?.into(),
         claim.run.uuid().into(),
         json::to_text("capability sets", &sets)?.into(),
     ];
+    values.extend(driven.map(Value::from));
     Ok(table::clean(Statement::from_sql_and_values(
         backend, sql, values,
     )))
@@ -166,7 +171,7 @@ fn first_of_each_set(dialect: Dialect) -> String {
     }
 }
 
-/// Prolongs the leases of a node, counted from now.
+/// Prolongs the leases of a node on tasks, counted from now.
 pub(crate) async fn extend(session: &mut impl Session, lease: Lease) -> Result<u64> {
     let backend = session.backend();
     let sql = format!(
@@ -174,13 +179,14 @@ pub(crate) async fn extend(session: &mut impl Session, lease: Lease) -> Result<u
          WHERE lease_owner = $1 AND state IN ('assigned', 'running')",
         Dialect::from(backend).now_ms()
     );
-    let values: [Value; 2] = [lease.owner.uuid().into(), millis(lease)?.into()];
+    let values: [Value; 2] = [lease.owner.uuid().into(), millis(lease.duration)?.into()];
     let statement = Statement::from_sql_and_values(backend, sql, values);
     session.execute("extend leases", statement).await
 }
 
-pub(crate) fn millis(lease: Lease) -> fusion_persistence::Result<i64> {
-    i64::try_from(lease.duration.as_millis()).map_err(|_| corrupt("lease"))
+/// For columns and sums with them.
+pub(crate) fn millis(duration: Duration) -> fusion_persistence::Result<i64> {
+    i64::try_from(duration.as_millis()).map_err(|_| corrupt("lease"))
 }
 
 #[cfg(test)]
@@ -217,6 +223,7 @@ mod tests {
                 owner: NodeId::from_uuid(Uuid::nil()),
                 duration: Duration::from_secs(1),
             },
+            driver: None,
             event: NewEvent::of_run(moment, EventType::TaskAssigned, run, String::new()),
         }
     }

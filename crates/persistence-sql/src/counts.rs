@@ -56,6 +56,7 @@ impl Counts {
                 | Change::Wake { .. }
                 | Change::WakeTask(_)
                 | Change::Watch { .. }
+                | Change::Reserve { .. }
                 | Change::Progress { .. }
                 | Change::SendMessage(_)
                 | Change::SettleDeliveries(_) => {}

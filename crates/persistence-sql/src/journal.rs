@@ -155,15 +155,12 @@ pub(crate) async fn update(
 #[async_trait]
 impl JournalReader for SqlStore {
     async fn journal(&self, task: TaskId) -> Result<Vec<JournalEntry>> {
-        table::Entity::find()
+        let query = table::Entity::find()
             .filter(table::Column::TaskId.eq(task.uuid()))
-            .order_by_asc(table::Column::Seq)
-            .all(self.reader())
-            .await
-            .map_err(trying("read a journal"))?
-            .into_iter()
-            .map(JournalEntry::from_row)
-            .collect()
+            .order_by_asc(table::Column::Seq);
+        let rows = self.reader().rows::<table::Entity>("read a journal", query);
+        let rows = rows.await?.into_iter();
+        rows.map(JournalEntry::from_row).collect()
     }
 
     async fn activity(&self, run: RunId) -> Result<Vec<JournalEntry>> {

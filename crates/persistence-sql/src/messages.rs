@@ -301,14 +301,11 @@ impl MessageReader for SqlStore {
             i64::from(INBOX_BYTES).into(),
         ];
         let backend = self.reader().get_database_backend();
-        table::Entity::find()
-            .from_raw_sql(Statement::from_sql_and_values(backend, sql, values))
-            .all(self.reader())
-            .await
-            .map_err(trying("read an inbox"))?
-            .into_iter()
-            .map(Message::from_row)
-            .collect()
+        let query = Statement::from_sql_and_values(backend, sql, values);
+        let rows = self
+            .reader()
+            .rows_by::<table::Entity>("read an inbox", query);
+        rows.await?.into_iter().map(Message::from_row).collect()
     }
 
     async fn deliveries(&self, message: MessageId) -> Result<Vec<Delivery>> {

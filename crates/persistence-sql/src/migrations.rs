@@ -8,6 +8,7 @@ mod m0005_waits;
 mod m0006_courses;
 mod m0007_control;
 mod m0008_pool;
+mod m0009_nodes;
 
 use std::collections::BTreeSet;
 
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_courses::Migration),
             Box::new(m0007_control::Migration),
             Box::new(m0008_pool::Migration),
+            Box::new(m0009_nodes::Migration),
         ]
     }
 }

@@ -200,7 +200,7 @@ fn common(claim: &PoolClaim) -> Result<[Value; 3]> {
     Ok([
         claim.agent.uuid().into(),
         claim.lease.owner.uuid().into(),
-        millis(claim.lease)?.into(),
+        millis(claim.lease.duration)?.into(),
     ])
 }
 

@@ -1,5 +1,6 @@
 //! Opening a database of a PostgreSQL server.
 
+mod life;
 mod session;
 
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::location::ServerUrl;
 use crate::migrations::bring_up_to_date;
 use crate::store::Opened;
 use crate::writer::{self, Jobs, Writer};
+pub use life::Life;
 use session::PostgresSession;
 
 /// Connections for reading.

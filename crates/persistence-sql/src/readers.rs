@@ -1,13 +1,19 @@
 //! The connections that read.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use fusion_persistence::Result;
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr,
-    Statement,
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, FromQueryResult,
+    QueryResult, QueryTrait, RuntimeErr, Select, Statement,
 };
 use tokio::time::timeout;
+
+use crate::error::{corrupt, trying};
+use crate::session::Readable;
+use crate::sqlite::Near;
 
 /// A database that says nothing for so long is taken for gone. Longer than a server works on any
 /// statement of ours (`statement_timeout`), so that it is the network that is mute.
@@ -17,6 +23,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(40);
 #[derive(Debug, Clone)]
 pub(crate) struct Readers {
     pool: DatabaseConnection,
+    /// Reads what is short in the thread of who asks.
+    near: Option<Arc<Near>>,
     answer_within: Duration,
 }
 
@@ -24,26 +32,89 @@ impl From<DatabaseConnection> for Readers {
     fn from(pool: DatabaseConnection) -> Self {
         Self {
             pool,
+            near: None,
             answer_within: ANSWER_WITHIN,
         }
     }
 }
 
 impl Readers {
+    /// Readers of a file that this process has at hand.
+    pub(crate) fn near(pool: DatabaseConnection, near: Near) -> Self {
+        Self {
+            near: Some(Arc::new(near)),
+            ..pool.into()
+        }
+    }
+
+    /// The rows that a query gives, which are few as a rule and are found by a key. `action` completes
+    /// "trying to ...".
+    pub(crate) async fn rows<E: Readable>(
+        &self,
+        action: &'static str,
+        query: Select<E>,
+    ) -> Result<Vec<E::Model>> {
+        let statement = query.build(self.get_database_backend());
+        self.rows_by::<E>(action, statement).await
+    }
+
+    /// The same for a statement in plain SQL that gives every column of a table.
+    pub(crate) async fn rows_by<E: Readable>(
+        &self,
+        action: &'static str,
+        statement: Statement,
+    ) -> Result<Vec<E::Model>> {
+        if let Some(near) = &self.near
+            && let Some(rows) = near.rows::<E>(action, &statement)?
+        {
+            return Ok(rows);
+        }
+        let rows = self.query_all_raw(statement).await;
+        let rows = rows.map_err(trying(action))?;
+        rows.iter()
+            .map(|row| E::Model::from_query_result(row, "").map_err(trying(action)))
+            .collect()
+    }
+
+    /// The numbers in the one row that a statement gives, all of them of 64 bits.
+    pub(crate) async fn numbers<const N: usize>(
+        &self,
+        action: &'static str,
+        statement: Statement,
+    ) -> Result<[Option<i64>; N]> {
+        if let Some(near) = &self.near
+            && let Some(numbers) = near.numbers(action, &statement)?
+        {
+            return Ok(numbers);
+        }
+        let row = self.query_one_raw(statement).await;
+        let row = row.map_err(trying(action))?;
+        let row = row.ok_or_else(|| corrupt(action))?;
+        let mut numbers = [None; N];
+        for (place, number) in numbers.iter_mut().enumerate() {
+            *number = row.try_get_by_index(place).map_err(trying(action))?;
+        }
+        Ok(numbers)
+    }
+
     /// Readers who wait another time.
     #[cfg(test)]
     pub(crate) const fn waiting(pool: DatabaseConnection, answer_within: Duration) -> Self {
         Self {
             pool,
+            near: None,
             answer_within,
         }
     }
 
-    pub(crate) async fn close(self) -> Result<(), DbErr> {
+    pub(crate) async fn close(self) -> std::result::Result<(), DbErr> {
         self.pool.close().await
     }
 
-    async fn heard<T>(&self, answer: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+    async fn heard<T>(
+        &self,
+        answer: impl Future<Output = std::result::Result<T, DbErr>>,
+    ) -> std::result::Result<T, DbErr> {
         let within = self.answer_within;
         timeout(within, answer).await.unwrap_or_else(|_| {
             let silence = format!("the database said nothing for {} s", within.as_secs_f64());
@@ -58,19 +129,25 @@ impl ConnectionTrait for Readers {
         self.pool.get_database_backend()
     }
 
-    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+    async fn execute_raw(&self, statement: Statement) -> std::result::Result<ExecResult, DbErr> {
         self.heard(self.pool.execute_raw(statement)).await
     }
 
-    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+    async fn execute_unprepared(&self, sql: &str) -> std::result::Result<ExecResult, DbErr> {
         self.heard(self.pool.execute_unprepared(sql)).await
     }
 
-    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+    async fn query_one_raw(
+        &self,
+        statement: Statement,
+    ) -> std::result::Result<Option<QueryResult>, DbErr> {
         self.heard(self.pool.query_one_raw(statement)).await
     }
 
-    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+    async fn query_all_raw(
+        &self,
+        statement: Statement,
+    ) -> std::result::Result<Vec<QueryResult>, DbErr> {
         self.heard(self.pool.query_all_raw(statement)).await
     }
 }

@@ -1,5 +1,6 @@
 //! Opening a SQLite database: settings, version, schema.
 
+mod near;
 mod place;
 mod session;
 
@@ -21,8 +22,10 @@ use tokio_util::task::TaskTracker;
 use crate::error::{damaged, trying};
 use crate::location::Durability;
 use crate::migrations::bring_up_to_date;
+use crate::readers::Readers;
 use crate::store::Opened;
 use crate::writer::{self, Writer};
+pub(crate) use near::Near;
 pub(crate) use place::is_owned;
 use session::SqliteSession;
 
@@ -55,7 +58,7 @@ pub(crate) async fn open(
     let readers = connect(&at(path), Access::ReadOnly, READERS).await?;
     Ok(Opened {
         writer: Some(start(session, tracker)?),
-        readers: readers.into(),
+        readers: Readers::near(readers, Near::open(path).map_err(Error::from)?),
     })
 }
 
@@ -116,7 +119,7 @@ pub(crate) async fn open_in_memory(tracker: &TaskTracker) -> Result<Opened> {
     let readers = connect(&options, Access::ReadOnly, READERS).await?;
     Ok(Opened {
         writer: Some(start(session, tracker)?),
-        readers: readers.into(),
+        readers: Readers::near(readers, Near::open(Path::new(&uri)).map_err(Error::from)?),
     })
 }
 

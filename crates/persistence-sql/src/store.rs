@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use fusion_persistence::{
-    Batch, Claim, Claimed, Committed, Error, Lease, PoolAnswer, PoolClaim, Prune, Result, Store,
+    Batch, Claim, Claimed, Committed, Error, Kept, Lease, NodeChange, PoolAnswer, PoolClaim, Prune,
+    Result, RunFence, Store, TakeRuns,
 };
 use tokio_util::task::TaskTracker;
 
@@ -149,6 +150,18 @@ impl Store for SqlStore {
 
     async fn extend_leases(&self, lease: Lease) -> Result<u64> {
         self.writer()?.extend(lease).await
+    }
+
+    async fn keep_node(&self, lease: Lease) -> Result<Kept> {
+        self.writer()?.keep_node(lease).await
+    }
+
+    async fn take_runs(&self, take: TakeRuns) -> Result<Vec<RunFence>> {
+        self.writer()?.take_runs(take).await
+    }
+
+    async fn change_node(&self, change: NodeChange) -> Result<u64> {
+        self.writer()?.change_node(change).await
     }
 
     async fn prune(&self, old: Prune) -> Result<u64> {

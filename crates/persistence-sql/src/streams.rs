@@ -21,6 +21,8 @@ pub(crate) enum Stream {
     Messages,
     /// The outbox.
     Outbox,
+    /// The starts of nodes.
+    Nodes,
 }
 
 impl Stream {
@@ -29,6 +31,7 @@ impl Stream {
             Self::Events => "main",
             Self::Messages => "messages",
             Self::Outbox => "outbox",
+            Self::Nodes => "nodes",
         }
     }
 }

@@ -292,13 +292,9 @@ where
 {
     async fn find(&self, id: T::Id) -> Result<Option<T>> {
         let id: Uuid = id.into();
-        T::Table::find()
-            .filter(T::ID.eq(id))
-            .one(self.reader())
-            .await
-            .map_err(trying("read a row"))?
-            .map(T::from_row)
-            .transpose()
+        let query = T::Table::find().filter(T::ID.eq(id));
+        let rows = self.reader().rows::<T::Table>("read a row", query).await?;
+        rows.into_iter().next().map(T::from_row).transpose()
     }
 
     async fn page(&self, filter: &T::Filter, page: Page<T::Id>) -> Result<Vec<T>> {

@@ -5,13 +5,15 @@ mod leases;
 pub(crate) mod pool;
 pub(crate) mod waits;
 
-pub(crate) use leases::{Requeue, check_fence, requeue, update_leased};
+pub(crate) use leases::{
+    Requeue, check_expired, check_fence, is_fence_off, requeue, update_leased,
+};
 
 use async_trait::async_trait;
 use fusion_core::{
-    AgentId, CancelReason, Course, RunId, StateMachine, Task, TaskId, TaskState, WorkflowId,
+    AgentId, CancelReason, Course, Run, RunId, StateMachine, Task, TaskId, TaskState, WorkflowId,
 };
-use fusion_persistence::{Queue, Result, TaskFilter, TaskReader};
+use fusion_persistence::{Find, Progress, Result, TaskFilter, TaskReader};
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::{Expr, SelectStatement};
 use sea_orm::{
@@ -23,6 +25,7 @@ use crate::dialect::Dialect;
 use crate::error::{corrupt, trying};
 use crate::failure;
 use crate::json;
+use crate::run_leases;
 use crate::session::Session;
 use crate::store::{SqlStore, signed, unsigned};
 use crate::table::{Col, Stored, Versioned, any_of, clean, create, exactly, refused, stored_as};
@@ -381,27 +384,24 @@ pub(crate) fn agents_of(run: RunId) -> SelectStatement {
 #[async_trait]
 impl TaskReader for SqlStore {
     async fn tasks_of_run(&self, run: RunId) -> Result<Vec<Task>> {
-        table::Entity::find()
+        let query = table::Entity::find()
             .filter(table::Column::RunId.eq(run.uuid()))
-            .order_by_asc(table::Column::Id)
-            .all(self.reader())
-            .await
-            .map_err(trying("list tasks"))?
-            .into_iter()
-            .map(Task::from_row)
-            .collect()
+            .order_by_asc(table::Column::Id);
+        let rows = self.reader().rows::<table::Entity>("list tasks", query);
+        rows.await?.into_iter().map(Task::from_row).collect()
     }
 
     async fn tasks_named(&self, run: RunId, names: &[String]) -> Result<Vec<Task>> {
         let mut found = Vec::with_capacity(names.len());
         for some in names.chunks(NAMES_PER_QUERY) {
-            let rows = table::Entity::find()
+            let query = table::Entity::find()
                 .filter(table::Column::RunId.eq(run.uuid()))
-                .filter(table::Column::Name.is_in(some.iter().map(|name| stored_as(name))))
-                .all(self.reader())
-                .await
-                .map_err(trying("read tasks"))?;
-            for row in rows {
+                .filter(table::Column::Name.is_in(some.iter().map(|name| stored_as(name))));
+            for row in self
+                .reader()
+                .rows::<table::Entity>("read tasks", query)
+                .await?
+            {
                 found.push(Task::from_row(row)?);
             }
         }
@@ -420,13 +420,21 @@ impl TaskReader for SqlStore {
         items::has_failed_item(self.reader(), fan_out).await
     }
 
-    async fn queue_of(&self, run: RunId) -> Result<Queue> {
-        waits::queue_of(self.reader(), run).await
+    async fn progress_of(&self, run: RunId) -> Result<Option<Progress>> {
+        // The run first: what it has open is in its queue, or is done by the time this is read.
+        let Some(run) = Find::<Run>::find(self, run).await? else {
+            return Ok(None);
+        };
+        let queue = waits::queue_of(self.reader(), run.id).await?;
+        Ok(Some(Progress { run, queue }))
     }
 
     async fn is_worked_on(&self, run: RunId) -> Result<bool> {
         if let Some(owned) = self.is_owned() {
             return Ok(owned);
+        }
+        if run_leases::is_driven(self.reader(), run).await? {
+            return Ok(true);
         }
         let now = Dialect::from(self.reader().get_database_backend()).now_ms();
         let held: Option<i64> = table::Entity::find()

@@ -5,7 +5,7 @@ use fusion_core::{ProjectId, StateMachine, Workflow, WorkflowId, WorkflowState};
 use fusion_persistence::{Result, WorkflowFilter, WorkflowReader};
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::SelectStatement;
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::error::{corrupt, trying};
 use crate::store::{SqlStore, unsigned};
@@ -38,6 +38,26 @@ pub(crate) mod table {
         pub project_id: Option<Uuid>,
         pub definition_version: i32,
         pub version: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// The versions of workflows, without what is in them.
+mod versions {
+    #![expect(unreachable_pub, reason = "the shape is sea-orm's")]
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "workflows")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub name: String,
+        pub definition_version: i32,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -138,5 +158,17 @@ impl WorkflowReader for SqlStore {
             .map_err(trying("read a workflow"))?
             .map(Workflow::from_row)
             .transpose()
+    }
+
+    async fn newest_version(&self, name: &str) -> Result<Option<WorkflowId>> {
+        let newest = versions::Entity::find()
+            .filter(versions::Column::Name.eq(stored_as(name)))
+            .order_by_desc(versions::Column::DefinitionVersion)
+            .limit(1);
+        let rows = self
+            .reader()
+            .rows::<versions::Entity>("read a workflow", newest);
+        let newest = rows.await?.pop();
+        Ok(newest.map(|row| WorkflowId::from_uuid(row.id)))
     }
 }

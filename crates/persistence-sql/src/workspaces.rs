@@ -9,6 +9,7 @@ use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter,
 
 use crate::error::{corrupt, trying};
 use crate::json;
+use crate::readers::Readers;
 use crate::store::{signed, unsigned};
 use crate::table::{Col, Stored, Versioned, exactly};
 
@@ -143,17 +144,17 @@ impl Versioned for Workspace {
 }
 
 pub(crate) async fn of_agents(
-    conn: &impl ConnectionTrait,
+    readers: &Readers,
     agents: Vec<Uuid>,
 ) -> Result<BTreeMap<AgentId, Workspace>> {
     let mut found = BTreeMap::new();
     for some in agents.chunks(AGENTS_PER_QUERY) {
-        let rows = table::Entity::find()
-            .filter(table::Column::AgentId.is_in(some.iter().copied()))
-            .all(conn)
-            .await
-            .map_err(trying("list workspaces"))?;
-        for row in rows {
+        let query =
+            table::Entity::find().filter(table::Column::AgentId.is_in(some.iter().copied()));
+        for row in readers
+            .rows::<table::Entity>("list workspaces", query)
+            .await?
+        {
             let workspace = Workspace::from_row(row)?;
             found.insert(workspace.agent_id, workspace);
         }

@@ -11,18 +11,22 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use fusion_persistence::{
-    Batch, Claim, Claimed, Committed, Error, Lease, PoolAnswer, PoolClaim, Prune, Result,
+    Batch, Claim, Claimed, Committed, Error, Kept, Lease, NodeChange, PoolAnswer, PoolClaim, Prune,
+    Result, RunFence, TakeRuns,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
 use crate::failure::Failure;
+use crate::nodes::{NodeDone, NodeWork};
 use crate::session::{Outcome, Session};
 use crate::words;
 
+mod gathering;
 mod job;
 mod transaction;
 
+use gathering::{gather, receive};
 use job::{Done, Work, Written};
 use transaction::{Ran, claimants, finish, part};
 
@@ -30,12 +34,6 @@ pub(crate) use job::Job;
 
 /// Jobs in one transaction at most.
 const GROUP: usize = 64;
-
-/// How long a transaction waits for the callers of the last one to come back.
-const GATHER_FOR: Duration = Duration::from_micros(100);
-
-/// How long the writer stays awake for the next caller.
-const AWAKE_FOR: Duration = Duration::from_micros(50);
 
 /// Jobs waiting for the writer before callers wait too.
 const QUEUE: usize = 1_024;
@@ -81,26 +79,58 @@ impl Writer {
     pub(crate) async fn commit(&self, batch: Batch) -> Result<Committed> {
         match self.ask(Work::Commit(Box::new(batch))).await? {
             Done::Committed(committed) => Ok(committed),
-            Done::Claimed(_) | Done::Taken(_) | Done::Count(_) => Err(mixed_up()),
+            Done::Claimed(_) | Done::Taken(_) | Done::Count(_) | Done::Node(_) => Err(mixed_up()),
         }
     }
 
     pub(crate) async fn claim(&self, claim: Claim) -> Result<Option<Claimed>> {
         match self.ask(Work::Claim(Box::new(claim))).await? {
             Done::Claimed(claimed) => Ok(claimed.map(|claimed| *claimed)),
-            Done::Committed(_) | Done::Taken(_) | Done::Count(_) => Err(mixed_up()),
+            Done::Committed(_) | Done::Taken(_) | Done::Count(_) | Done::Node(_) => Err(mixed_up()),
         }
     }
 
     pub(crate) async fn take(&self, claim: PoolClaim) -> Result<PoolAnswer> {
         match self.ask(Work::Take(Box::new(claim))).await? {
             Done::Taken(answer) => Ok(answer),
-            Done::Committed(_) | Done::Claimed(_) | Done::Count(_) => Err(mixed_up()),
+            Done::Committed(_) | Done::Claimed(_) | Done::Count(_) | Done::Node(_) => {
+                Err(mixed_up())
+            }
         }
     }
 
     pub(crate) async fn extend(&self, lease: Lease) -> Result<u64> {
         self.count(Work::Extend(lease)).await
+    }
+
+    pub(crate) async fn take_runs(&self, take: TakeRuns) -> Result<Vec<RunFence>> {
+        match self.node(NodeWork::Take(take)).await? {
+            NodeDone::Taken(taken) => Ok(taken),
+            NodeDone::Changed(_) | NodeDone::Kept(_) => Err(mixed_up()),
+        }
+    }
+
+    pub(crate) async fn change_node(&self, change: NodeChange) -> Result<u64> {
+        match self.node(NodeWork::Change(Box::new(change))).await? {
+            NodeDone::Changed(count) => Ok(count),
+            NodeDone::Taken(_) | NodeDone::Kept(_) => Err(mixed_up()),
+        }
+    }
+
+    pub(crate) async fn keep_node(&self, lease: Lease) -> Result<Kept> {
+        match self.node(NodeWork::Keep(lease)).await? {
+            NodeDone::Kept(kept) => Ok(kept),
+            NodeDone::Taken(_) | NodeDone::Changed(_) => Err(mixed_up()),
+        }
+    }
+
+    async fn node(&self, work: NodeWork) -> Result<NodeDone> {
+        match self.ask(Work::Node(work)).await? {
+            Done::Node(done) => Ok(done),
+            Done::Committed(_) | Done::Claimed(_) | Done::Taken(_) | Done::Count(_) => {
+                Err(mixed_up())
+            }
+        }
     }
 
     pub(crate) async fn prune(&self, old: Prune) -> Result<u64> {
@@ -110,7 +140,9 @@ impl Writer {
     async fn count(&self, work: Work) -> Result<u64> {
         match self.ask(work).await? {
             Done::Count(count) => Ok(count),
-            Done::Committed(_) | Done::Claimed(_) | Done::Taken(_) => Err(mixed_up()),
+            Done::Committed(_) | Done::Claimed(_) | Done::Taken(_) | Done::Node(_) => {
+                Err(mixed_up())
+            }
         }
     }
 
@@ -144,33 +176,11 @@ pub(crate) async fn work<S: Session>(mut session: S, mut queue: Jobs) {
         careful_groups: 0,
     };
     let mut callers = 0;
-    while receive(&mut group, &mut queue).await > 0 {
+    let mut is_awake = false;
+    while receive(&mut group, &mut queue, &mut is_awake).await > 0 {
         gather(&mut group, callers, &mut queue);
         callers = group.len();
         write(&mut open, std::mem::take(&mut group), &mut queue).await;
-    }
-}
-
-/// Takes the jobs that wait, at least one; 0 when every hand on the writer is gone. The caller who was
-/// just answered is often back at once: finding the writer awake saves the time to wake it.
-async fn receive(group: &mut Vec<Job>, queue: &mut Jobs) -> usize {
-    let sleep_at = std::time::Instant::now() + AWAKE_FOR;
-    while queue.is_empty() && !queue.is_closed() && std::time::Instant::now() < sleep_at {
-        std::thread::yield_now();
-    }
-    queue.recv_many(group, GROUP).await
-}
-
-/// Waits a moment for as many callers as shared the last transaction: they were answered just now,
-/// and each that comes back in time saves a transaction of its own. One caller alone never waits.
-/// The writer has its thread to itself, and real time counts, in tests with a paused clock too.
-fn gather(group: &mut Vec<Job>, callers: usize, queue: &mut Jobs) {
-    let give_up = std::time::Instant::now() + GATHER_FOR;
-    while group.len() < callers && std::time::Instant::now() < give_up {
-        match queue.try_recv() {
-            Ok(job) => group.push(job),
-            Err(_) => std::thread::yield_now(),
-        }
     }
 }
 

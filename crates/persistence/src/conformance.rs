@@ -31,6 +31,7 @@ mod lists;
 mod log;
 mod machines;
 mod messages;
+mod nodes;
 mod office;
 mod pairs;
 mod pool;
@@ -53,6 +54,7 @@ pub use lists::*;
 pub use log::*;
 pub use machines::*;
 pub use messages::*;
+pub use nodes::*;
 pub use pairs::*;
 pub use pool::*;
 pub use queue::*;
@@ -70,6 +72,14 @@ pub use waits::*;
 macro_rules! store_conformance {
     ($make:path) => {
         $crate::store_conformance! { @rules $make,
+            a_run_is_taken_by_one_node_only,
+            a_driver_that_lost_its_run_is_refused,
+            a_run_that_is_given_up_is_free,
+            a_run_that_ended_is_given_to_nobody,
+            a_reserved_run_is_the_one_of_its_maker,
+            nodes_are_seen_with_what_they_hold,
+            a_dead_nodes_leases_end_and_its_losses_are_kept,
+            a_lost_task_is_ended_by_its_rescuer_and_a_held_one_is_not,
             a_task_is_read_back_as_written,
             a_run_is_read_back_as_written,
             agents_are_read_back_with_their_workspaces,

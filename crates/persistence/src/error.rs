@@ -115,6 +115,12 @@ pub enum Error {
         /// The task.
         task: TaskId,
     },
+    /// Another process took the run over: stop working on it.
+    #[error("the run {run} is driven by another process")]
+    NotDriver {
+        /// The run.
+        run: RunId,
+    },
     /// The database can't be reached or is locked; nothing is wrong with the call.
     #[error("the database can't be reached while trying to {action}")]
     Unavailable {
@@ -173,7 +179,7 @@ impl Coded for Error {
             | Self::KeyReused { .. } => ErrorCode::Conflict,
             Self::Gone { .. } => ErrorCode::NotFound,
             Self::Missing { .. } | Self::Invalid { .. } => ErrorCode::InvalidInput,
-            Self::Fenced { .. } => ErrorCode::Fenced,
+            Self::Fenced { .. } | Self::NotDriver { .. } => ErrorCode::Fenced,
             Self::InboxFull { .. } => ErrorCode::Limited,
             Self::Unavailable { .. } | Self::DiskFull { .. } => ErrorCode::Unavailable,
             Self::Unusable { .. } => ErrorCode::InvalidInput,

@@ -3,7 +3,8 @@
 //! Reading and writing are two traits: who only shows things holds a [`Reader`] and can't
 //! write by construction. All writing goes through the methods of [`Store`]:
 //! [`commit`](Store::commit), [`claim_task`](Store::claim_task),
-//! [`extend_leases`](Store::extend_leases) and [`prune`](Store::prune).
+//! [`extend_leases`](Store::extend_leases), [`take_runs`](Store::take_runs),
+//! [`change_node`](Store::change_node) and [`prune`](Store::prune).
 //!
 //! [`Repository`] and [`WriteRepository`] give every entity the same short methods over these two.
 
@@ -12,6 +13,7 @@ pub mod conformance;
 mod entity;
 mod error;
 mod filter;
+mod nodes;
 mod patient;
 mod pool;
 mod reader;
@@ -25,11 +27,15 @@ pub use filter::{
     MetricsFilter, ProjectFilter, ProviderFilter, RunFilter, TaskFilter, TokenFilter,
     WorkflowFilter, WorkspaceFilter,
 };
+pub use nodes::{
+    Kept, Loss, NodeChange, NodeReader, NodeSeen, Outlook, RunFence, TakeRuns, Wanted,
+};
 pub use patient::{Patience, Patient};
 pub use pool::{PoolAnswer, PoolClaim, PoolReader};
 pub use reader::{
     AgentReader, ApprovalReader, EventBounds, EventPlace, EventReader, Find, INBOX_BYTES,
-    JournalReader, MessageReader, OutboxReader, Page, Queue, Reader, TaskReader, WorkflowReader,
+    JournalReader, MessageReader, OutboxReader, Page, Progress, Queue, Reader, TaskReader,
+    WorkflowReader,
 };
 pub use repository::{Repository, WriteRepository};
 pub use store::{

@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fusion_core::{
-    Agent, AgentId, Approval, Delivery, Event, EventId, JournalEntry, Message, MessageId,
-    OutboxEntry, PoolQueue, RunId, Task, TaskId, Timestamp, Undelivered, Workflow, Workspace,
-    error_chain,
+    Agent, AgentId, Approval, Delivery, Event, EventId, JournalEntry, Message, MessageId, NodeId,
+    OutboxEntry, PoolQueue, RunId, Task, TaskId, Timestamp, Undelivered, Workflow, WorkflowId,
+    Workspace, error_chain,
 };
 use tokio::time::{Instant, sleep};
 
 use crate::{
     AgentReader, ApprovalReader, Batch, Claim, Claimed, Committed, Entity, Error, EventBounds,
-    EventFilter, EventPlace, EventReader, Find, JournalReader, Lease, MessageFilter, MessageReader,
-    OutboxReader, Page, PoolAnswer, PoolClaim, PoolReader, Prune, Queue, Remembered, Result, Store,
+    EventFilter, EventPlace, EventReader, Find, JournalReader, Kept, Lease, Loss, MessageFilter,
+    MessageReader, NodeChange, NodeReader, NodeSeen, OutboxReader, Outlook, Page, PoolAnswer,
+    PoolClaim, PoolReader, Progress, Prune, Remembered, Result, RunFence, Store, TakeRuns,
     TaskReader, WorkflowReader,
 };
 
@@ -115,6 +116,7 @@ macro_rules! forward {
 
 forward! { WorkflowReader {
     fn latest_workflow(name: &str) -> Option<Workflow>;
+    fn newest_version(name: &str) -> Option<WorkflowId>;
 } }
 
 forward! { AgentReader {
@@ -128,7 +130,7 @@ forward! { TaskReader {
     fn downstream(task: TaskId) -> Vec<Task>;
     fn items_of(fan_out: TaskId) -> Vec<Task>;
     fn has_failed_item(fan_out: TaskId) -> bool;
-    fn queue_of(run: RunId) -> Queue;
+    fn progress_of(run: RunId) -> Option<Progress>;
     fn is_worked_on(run: RunId) -> bool;
     fn expired_leases(limit: u32) -> Vec<Task>;
 } }
@@ -170,6 +172,13 @@ forward! { MessageReader {
     fn stranded_deliveries(limit: u32) -> Vec<Undelivered>;
 } }
 
+forward! { NodeReader {
+    fn outlook() -> Outlook;
+    fn nodes(limit: u32) -> Vec<NodeSeen>;
+    fn runs_of_node(node: NodeId) -> Vec<RunFence>;
+    fn losses(task: TaskId) -> Vec<Loss>;
+} }
+
 forward! { OutboxReader {
     fn outbox_after(after: u64, limit: u32) -> Vec<OutboxEntry>;
     fn remembered(scope: &str, key: &str) -> Option<Remembered>;
@@ -193,6 +202,19 @@ impl<S: Store> Store for Patient<S> {
 
     async fn extend_leases(&self, lease: Lease) -> Result<u64> {
         self.patiently(|store| store.extend_leases(lease)).await
+    }
+
+    async fn keep_node(&self, lease: Lease) -> Result<Kept> {
+        self.patiently(|store| store.keep_node(lease)).await
+    }
+
+    async fn take_runs(&self, take: TakeRuns) -> Result<Vec<RunFence>> {
+        self.patiently(|store| store.take_runs(take.clone())).await
+    }
+
+    async fn change_node(&self, change: NodeChange) -> Result<u64> {
+        self.patiently(|store| store.change_node(change.clone()))
+            .await
     }
 
     async fn prune(&self, old: Prune) -> Result<u64> {

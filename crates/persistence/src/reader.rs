@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use fusion_core::{
     Agent, AgentId, ApiToken, Approval, Capability, Delivery, Event, EventId, JournalEntry,
     Message, MessageId, OutboxEntry, Project, ProviderConfig, ResourceMetrics, Run, RunId, Task,
-    TaskId, Timestamp, Undelivered, Workflow, Workspace,
+    TaskId, Timestamp, Undelivered, Workflow, WorkflowId, Workspace,
 };
 
-use crate::{Entity, EventFilter, MessageFilter, PoolReader, Remembered, Result};
+use crate::{Entity, EventFilter, MessageFilter, NodeReader, PoolReader, Remembered, Result};
 
 /// A page of a list, newest first.
 ///
@@ -64,6 +64,12 @@ pub trait WorkflowReader {
     /// # Errors
     /// The store fails.
     async fn latest_workflow(&self, name: &str) -> Result<Option<Workflow>>;
+
+    /// The id of that version alone.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn newest_version(&self, name: &str) -> Result<Option<WorkflowId>>;
 }
 
 /// Reads agents together with their workspaces.
@@ -91,6 +97,15 @@ pub struct Queue {
     /// Until the first wait of a task is over, by the clock of the database; zero when it is over and
     /// nobody has woken the task yet.
     pub due_in: Option<Duration>,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    /// The run.
+    pub run: Run,
+    /// What waits.
+    pub queue: Queue,
 }
 
 /// Reads tasks as the engine needs them.
@@ -127,15 +142,14 @@ pub trait TaskReader {
     /// The store fails.
     async fn has_failed_item(&self, fan_out: TaskId) -> Result<bool>;
 
-    /// What waits in the queue of a run.
+    /// A run and what waits in its queue, as they are at one moment; `None` without such a run.
     ///
     /// # Errors
     /// The store fails.
-    async fn queue_of(&self, run: RunId) -> Result<Queue>;
+    async fn progress_of(&self, run: RunId) -> Result<Option<Progress>>;
 
     /// Whether a process may be at work on a run: one owns the database, or, where many may write,
-    /// a task of the run is under a lease, or is watched while it waits, and that has not run out by
-    /// the clock of the database.
+    /// the run, or a task of it, is under a lease that has not run out by the clock of the database.
     ///
     /// # Errors
     /// The store fails.
@@ -360,4 +374,5 @@ reader! {
     EventReader,
     MessageReader,
     OutboxReader,
+    NodeReader,
 }

@@ -10,7 +10,7 @@ use fusion_core::{
 };
 use serde_json::Value;
 
-use crate::{PoolAnswer, PoolClaim, Reader, Result};
+use crate::{Kept, NodeChange, PoolAnswer, PoolClaim, Reader, Result, RunFence, TakeRuns};
 
 /// Proof of the right to write about a task: the number its claim gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,11 @@ pub enum Guard {
     Free,
     /// By the worker that holds this lease; the task stays leased.
     Held(Fence),
+    /// By who drives a run.
+    Driven(RunFence),
+    /// By anybody, once this lease has run out by the clock of the database. The lease was lost, and
+    /// the decision ends the task.
+    Expired(Fence),
     /// By the worker that holds this lease and gives the task back to the queue: the lease ends and
     /// the fence rises by one. The decision must not write the task's row.
     Release(Fence),
@@ -122,6 +127,18 @@ impl Batch {
         Self::new(Guard::Held(fence), decision)
     }
 
+    /// A batch of who drives a run.
+    #[must_use]
+    pub const fn driven(fence: RunFence, decision: Decision) -> Self {
+        Self::new(Guard::Driven(fence), decision)
+    }
+
+    /// A batch that ends a task whose worker let its lease run out.
+    #[must_use]
+    pub const fn expired(fence: Fence, decision: Decision) -> Self {
+        Self::new(Guard::Expired(fence), decision)
+    }
+
     /// The same batch, from who tells something only where nobody of this run listens: to be told
     /// otherwise, and to decide again.
     #[must_use]
@@ -182,6 +199,9 @@ pub struct Claim {
     pub capability_sets: Vec<String>,
     /// The lease it gets.
     pub lease: Lease,
+    /// By what right it is asked for: nothing is given to a driver that lost the run. `None` for who
+    /// needs none.
+    pub driver: Option<RunFence>,
     /// Appended with the claim, once the task is known.
     pub event: NewEvent,
 }
@@ -224,6 +244,10 @@ pub struct Prune {
 ///   value; a written row has its version raised by one.
 /// - A batch with a fence is refused with `Fenced` unless the task is assigned or running
 ///   under exactly that number; a rescue also while the lease has not run out.
+/// - A batch of a driver is refused with `NotDriver` unless he holds the run under exactly that number,
+///   and its claims get nothing.
+/// - `take_runs` gives a run to one node only, however many ask at once; a run that has ended is given
+///   to nobody.
 /// - A batch whose idempotency key was used is refused with `Repeated`, which brings the answer of
 ///   the first, or with `KeyReused` when the request was another.
 /// - An update to a state that the row's state machine does not reach is refused with `Refused`.
@@ -270,6 +294,24 @@ pub trait Store: Reader + Debug {
     /// # Errors
     /// The store fails; the leases end when they were to end.
     async fn extend_leases(&self, lease: Lease) -> Result<u64>;
+
+    /// Prolongs every lease of a node, on tasks and runs, counted from now, and notes that it was seen.
+    ///
+    /// # Errors
+    /// The store fails; the leases end when they were to end.
+    async fn keep_node(&self, lease: Lease) -> Result<Kept>;
+
+    /// Leases runs to a node that drives them from now on.
+    ///
+    /// # Errors
+    /// The store fails; no run was leased.
+    async fn take_runs(&self, take: TakeRuns) -> Result<Vec<RunFence>>;
+
+    /// Writes a change about nodes; the answer is said at each of them.
+    ///
+    /// # Errors
+    /// The store fails; nothing was written.
+    async fn change_node(&self, change: NodeChange) -> Result<u64>;
 
     /// Deletes one small batch of what is too old; says how many rows. 0 means that nothing is left.
     ///

@@ -355,9 +355,10 @@ impl Coded for Error {
 
 fn more_budget(scope: &str) -> String {
     let more = "give it more with --budget-usd or --budget-tokens";
-    match scope.strip_prefix("agent ") {
-        Some(agent) => format!("{more}, and --budget-of {}", agent.trim_matches('\'')),
-        None => more.to_owned(),
+    match scope.split_once(' ') {
+        Some(("agent", name)) => format!("{more}, and --budget-of {}", name.trim_matches('\'')),
+        Some(("step", id)) => format!("{more}, and --budget-of step:{}", id.trim_matches('\'')),
+        _ => more.to_owned(),
     }
 }
 

@@ -15,6 +15,7 @@ mod section;
 mod steps;
 mod value;
 mod web;
+mod workspace;
 
 use std::collections::BTreeMap;
 

@@ -196,6 +196,17 @@ pub enum Error {
         /// Why it is missing.
         why: String,
     },
+    /// There is no git to make worktrees with.
+    #[error(
+        "worktrees need git, and it is not installed: install it, or use another kind of workspace"
+    )]
+    NoGit,
+    /// git refused or failed.
+    #[error("git: {why}")]
+    Git {
+        /// What it said.
+        why: String,
+    },
     /// The helper ended without a word: it was killed, or it is not this program's helper.
     #[error(
         "the helper process of '{program}' ended without a report: something killed it, and the command's processes may still run"
@@ -252,7 +263,8 @@ impl Coded for Error {
             | Self::Variable { .. }
             | Self::Pattern { .. }
             | Self::Expression { .. }
-            | Self::TooManyFiles { .. } => ErrorCode::InvalidInput,
+            | Self::TooManyFiles { .. }
+            | Self::Git { .. } => ErrorCode::InvalidInput,
             Self::NotReachable { .. }
             | Self::AgentsAsRoot
             | Self::RangeNeedsRoot
@@ -265,7 +277,9 @@ impl Coded for Error {
             Self::RootNotWritable { source, .. }
             | Self::Io { source, .. }
             | Self::NotStarted { source, .. } => code_of(source),
-            Self::Helper { .. } | Self::SandboxUnavailable { .. } => ErrorCode::Unavailable,
+            Self::Helper { .. } | Self::SandboxUnavailable { .. } | Self::NoGit => {
+                ErrorCode::Unavailable
+            }
             Self::HelperLost { .. } | Self::NotEnded { .. } => ErrorCode::Internal,
         }
     }

@@ -2,6 +2,7 @@
 
 mod guard;
 mod log;
+mod plant;
 mod search;
 mod walk;
 

@@ -17,6 +17,7 @@
 mod descriptor;
 mod error;
 mod files;
+mod git;
 mod helper;
 mod owners;
 mod process;
@@ -29,6 +30,7 @@ pub use files::{
     EntryKind, FileEntry, FileMatches, FileText, LIST_LIMIT, MatchedLine, Matches, READ_LIMIT,
     Refusal, TextQuery, WRITE_LIMIT,
 };
+pub use git::{Repository, Worktree};
 pub use helper::helper_main;
 pub use owners::{Owners, choose_uid};
 pub use process::{Command, Consumed, Custody, Exit, Finished, Launcher, Program};

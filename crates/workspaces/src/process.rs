@@ -36,7 +36,7 @@ use output::Output;
 use wire::Report;
 
 /// Where commands look for programs.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// How long the sandbox's own test may take.
 const LOOK_LIMIT: Duration = Duration::from_secs(30);
 /// What runs the scripts of commands.

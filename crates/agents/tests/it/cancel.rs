@@ -45,7 +45,10 @@ async fn an_outcome_goes_to_the_journal_together_with_the_next_intent() {
         let of = |record: &Record| match record {
             Record::Begin(entry) => (true, entry.seq, entry.state),
             Record::Update(entry) => (false, entry.seq, entry.state),
-            Record::Send(_) | Record::Acknowledge(_) | Record::Subscriptions(_) => {
+            Record::Send(_)
+            | Record::Acknowledge(_)
+            | Record::Subscriptions(_)
+            | Record::Anew(_) => {
                 panic!("no message was sent or read")
             }
         };

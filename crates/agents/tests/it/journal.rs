@@ -136,6 +136,7 @@ impl State {
             }
             Record::Acknowledge(read) => self.read.extend(read),
             Record::Subscriptions(patterns) => self.subscriptions.clone_from(patterns),
+            Record::Anew(_) => {}
         }
     }
 }
@@ -157,6 +158,6 @@ fn take_entry(entries: &mut Vec<JournalEntry>, record: &Record) {
             assert_eq!(last.state, EntryState::Started, "an outcome was replaced");
             *last = entry.clone();
         }
-        Record::Send(_) | Record::Acknowledge(_) | Record::Subscriptions(_) => {}
+        Record::Send(_) | Record::Acknowledge(_) | Record::Subscriptions(_) | Record::Anew(_) => {}
     }
 }

@@ -85,14 +85,34 @@ pub struct NewAgent {
     /// Model calls in one task before it fails.
     #[serde(default)]
     pub max_turns: Option<u32>,
-    /// Absolute path of the folder of the server that a relative path of a script begins at; for
-    /// administrators.
+    /// What it works in at first; an empty directory without it.
+    #[serde(default)]
+    pub workspace: Option<NewWorkspace>,
+    /// Absolute path of the folder of the server that a relative path of a script or a workspace begins
+    /// at; for administrators.
     #[serde(default)]
     pub base_dir: Option<String>,
     /// Free JSON object.
     #[serde(default)]
     #[schema(value_type = Object)]
     pub metadata: Option<Value>,
+}
+
+/// What an agent works in at first; naming a folder of the server is for administrators.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct NewWorkspace {
+    /// `directory` or `worktree`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// For `directory`: the folder that is copied into it.
+    #[serde(default)]
+    pub template: Option<String>,
+    /// For `worktree`: the folder of the git repository.
+    #[serde(default)]
+    pub repository: Option<String>,
+    /// For `worktree`: a branch, a tag or a commit; without it what is checked out there.
+    #[serde(default)]
+    pub revision: Option<String>,
 }
 
 /// Agents that are alike, to be spawned together: all of them, or none.

@@ -184,7 +184,7 @@ pub struct ResumeRun {
     /// Tokens that it may use in all for now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_tokens: Option<u64>,
-    /// The agent whose budget is meant; the run's without it.
+    /// The agent whose budget is meant, or the step as `step:ID`; the run's without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_of: Option<String>,
     /// Whether steps that wait for a provider's limit are tried again at once.

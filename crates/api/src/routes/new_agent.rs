@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use fusion_core::{AgentSpec, Project, ProjectId, ProviderConfig, ProviderId, ToolGroup};
 use serde_json::{Map, Value};
 
+use super::new_workspace::workspace;
 use super::path::{folder, may_name_folders};
 use crate::idempotency::Asked;
 use crate::input::{Fields, MAX_BODY, parsed};
@@ -24,6 +25,7 @@ pub(super) const FIELDS: &[&str] = &[
     "tools",
     "hosts",
     "max_turns",
+    "workspace",
     "base_dir",
     "metadata",
 ];
@@ -55,6 +57,7 @@ impl Wanted {
             .unwrap_or_default()
             .clone_into(&mut spec.instructions);
         spec.max_turns = fields.number("max_turns").unwrap_or(spec.max_turns);
+        spec.workspace = workspace(fields);
         Self {
             name: fields.needed_name("name"),
             spec,
@@ -71,7 +74,7 @@ impl Wanted {
         app: &App,
         asked: &Asked,
     ) -> Result<fusion_coordination::NewAgent> {
-        if self.base_dir.is_some() {
+        if self.base_dir.is_some() || !self.spec.workspace.is_usual() {
             may_name_folders(asked)?;
         }
         let project: Option<Project> = match self.project {

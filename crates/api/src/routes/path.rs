@@ -13,7 +13,7 @@ use crate::idempotency::Asked;
 use crate::problem::{Refusal, Result};
 
 /// The longest path of a folder of the server.
-const MAX_PATH: usize = 4_096;
+pub(crate) const MAX_PATH: usize = 4_096;
 
 /// Reads the path of a folder of the server.
 pub(crate) fn folder(text: &str) -> std::result::Result<PathBuf, String> {

@@ -93,7 +93,7 @@ async fn resume(
     let raised = raised(&mut fields);
     let early = fields.flag("now").unwrap_or(false);
     fields.finish()?;
-    check_agents(&app, id, &raised).await?;
+    check_names(&app, id, &raised).await?;
     let by = &asked.actor().name;
     let engine = app.coordinator();
     let run = engine.release_run(id, raised, early, by).await?;
@@ -109,13 +109,10 @@ fn raised(fields: &mut Fields<'_>) -> Raised {
     };
     match fields.name("budget_of") {
         Some(_) if budget.is_empty() => {
-            fields.add("budget_of", "names an agent, and no budget is given");
+            fields.add("budget_of", "is given, and no budget");
             Raised::default()
         }
-        Some(agent) => Raised {
-            agents: [(agent.to_owned(), budget)].into(),
-            ..Raised::default()
-        },
+        Some(name) => Raised::of(name, budget),
         None => Raised {
             run: budget,
             ..Raised::default()
@@ -123,18 +120,17 @@ fn raised(fields: &mut Fields<'_>) -> Raised {
     }
 }
 
-/// Refuses a budget of an agent that the run does not have.
-async fn check_agents(app: &App, id: RunId, raised: &Raised) -> Result<()> {
-    if raised.agents.is_empty() {
+/// Refuses a budget of an agent or a step that the run does not have.
+async fn check_names(app: &App, id: RunId, raised: &Raised) -> Result<()> {
+    if raised.agents.is_empty() && raised.steps.is_empty() {
         return Ok(());
     }
     let run: Run = app.reader().get(id).await?;
     let workflow = app.reader().get(run.workflow_id).await?;
-    let known = &workflow.definition.agents;
-    match raised.agents.keys().find(|name| !known.contains_key(*name)) {
+    match raised.unknown_in(&workflow.definition) {
         Some(_) => Err(Refusal::fault(
             "/budget_of",
-            "the run has no agent of this name",
+            "the run has no agent or step of this name",
         )),
         None => Ok(()),
     }

@@ -93,17 +93,53 @@ pub struct SpawnArgs {
     /// Make so many: NAME-1, NAME-2 and so on.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1000))]
     pub count: Option<u32>,
-    /// What kind of workspace each of them gets.
-    #[arg(long, value_name = "KIND", value_enum, default_value_t)]
+    /// What each of them works in: `directory`, `directory:TEMPLATE` with a copy of a folder, or
+    /// `worktree:REPO[@REV]` with the files of a git repository.
+    #[arg(long, value_name = "KIND", default_value = "directory", value_parser = workspace_kind)]
     pub workspace: WorkspaceKind,
 }
 
 /// A kind of workspace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkspaceKind {
-    /// An empty directory of its own.
-    #[default]
-    Directory,
+    /// A folder of its own, empty or with a copy of another.
+    Directory {
+        /// The folder that is copied.
+        template: Option<String>,
+    },
+    /// The files of a git repository.
+    Worktree {
+        /// Its folder.
+        repository: String,
+        /// A branch, a tag or a commit; without it what is checked out there.
+        revision: Option<String>,
+    },
+}
+
+fn workspace_kind(text: &str) -> Result<WorkspaceKind, String> {
+    let (kind, rest) = match text.split_once(':') {
+        Some((kind, rest)) => (kind, Some(rest)),
+        None => (text, None),
+    };
+    match (kind, rest) {
+        ("directory", None) => Ok(WorkspaceKind::Directory { template: None }),
+        ("directory", Some(template)) if !template.is_empty() => Ok(WorkspaceKind::Directory {
+            template: Some(template.to_owned()),
+        }),
+        ("worktree", Some(rest)) if !rest.is_empty() && !rest.starts_with('@') => {
+            let (repository, revision) = match rest.rsplit_once('@') {
+                Some((repository, revision)) if !revision.is_empty() => {
+                    (repository, Some(revision.to_owned()))
+                }
+                Some(_) | None => (rest, None),
+            };
+            Ok(WorkspaceKind::Worktree {
+                repository: repository.to_owned(),
+                revision,
+            })
+        }
+        _ => Err("write directory, directory:TEMPLATE or worktree:REPO[@REV]".to_owned()),
+    }
 }
 
 /// `agent list`.

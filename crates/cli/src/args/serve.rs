@@ -1,6 +1,15 @@
 //! The arguments of `serve`.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+
+/// What a process does among those that share a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum NodeRoleArg {
+    /// Answers requests.
+    Api,
+    /// Drives runs.
+    Worker,
+}
 
 /// `serve`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -24,6 +33,19 @@ pub struct ServeArgs {
     /// The port to listen at, 0 for a free one; without it that of `API_PORT`, else 8000.
     #[arg(long, value_name = "PORT")]
     pub port: Option<u16>,
+    /// What this process does, where several share one database: answer requests (`api`), drive runs
+    /// (`worker`), or both.
+    #[arg(
+        long,
+        value_name = "ROLES",
+        value_enum,
+        value_delimiter = ',',
+        default_values = ["api", "worker"]
+    )]
+    pub roles: Vec<NodeRoleArg>,
+    /// How many runs it drives at once; the share that it takes of them grows with it.
+    #[arg(long, value_name = "RUNS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub capacity: u32,
     /// Listen at an address that other machines reach, although nothing is encrypted.
     #[arg(long)]
     pub allow_plain_http: bool,

@@ -8,6 +8,7 @@ use fusion_api_types::{
 };
 
 use super::Progress;
+use crate::args::WorkspaceKind;
 
 /// Agents to be spawned, as they were typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct NewAgents {
     pub max_turns: Option<u32>,
     /// Name or id of the project.
     pub project: Option<String>,
+    /// What they work in.
+    pub workspace: WorkspaceKind,
 }
 
 /// What is changed of an agent, as it was typed.

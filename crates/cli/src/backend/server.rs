@@ -12,6 +12,12 @@ pub struct ServeRequest {
     pub port: Option<u16>,
     /// Other machines may reach it, although nothing is encrypted.
     pub allow_plain_http: bool,
+    /// It answers requests.
+    pub api: bool,
+    /// It drives runs.
+    pub worker: bool,
+    /// How many at once.
+    pub capacity: u32,
 }
 
 /// Is told once that a server listens.

@@ -9,7 +9,6 @@ use super::db::answer;
 use super::run::conclude;
 use crate::args::{
     AgentCommand, AgentListArgs, AgentSendArgs, Changes, LogsArgs, SpawnArgs, TerminateArgs,
-    WorkspaceKind,
 };
 use crate::backend::{AgentChanges, AgentQuery, Backend, Log, NewAgents};
 use crate::exit::Exit;
@@ -69,7 +68,7 @@ fn new_agents(spawn: &SpawnArgs) -> NewAgents {
         max_turns,
         project,
         count,
-        workspace: WorkspaceKind::Directory,
+        workspace,
     } = spawn.clone();
     NewAgents {
         name,
@@ -82,6 +81,7 @@ fn new_agents(spawn: &SpawnArgs) -> NewAgents {
         instructions,
         max_turns,
         project,
+        workspace,
     }
 }
 

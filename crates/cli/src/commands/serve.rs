@@ -2,7 +2,7 @@
 
 use fusion_api_types::{Problem, ServerReady};
 
-use crate::args::ServeArgs;
+use crate::args::{NodeRoleArg, ServeArgs};
 use crate::backend::{Backend, Ready, ServeRequest};
 use crate::exit::Exit;
 use crate::session::Session;
@@ -18,6 +18,9 @@ pub(crate) async fn serve(
         host: serve.host.clone(),
         port: serve.port,
         allow_plain_http: serve.allow_plain_http,
+        api: serve.roles.contains(&NodeRoleArg::Api),
+        worker: serve.roles.contains(&NodeRoleArg::Worker),
+        capacity: serve.capacity,
     };
     backend.serve(&request, &mut Greeting { session }).await?;
     Ok(Exit::Done)
@@ -39,6 +42,10 @@ impl Ready for Greeting<'_> {
             data_dir,
             ..
         } = server;
+        if url.is_empty() {
+            let text = format!("fusion-kit drives runs\n  data   {}\n", clean(data_dir));
+            return self.session.print(&text);
+        }
         self.session.print(&format!(
             "fusion-kit serves {}\n  data   {}\n  token  {}\n  try    curl -H \"Authorization: Bearer $(cat {})\" {}/api/v1/runs\n",
             clean(url),

@@ -3,7 +3,7 @@
 use fusion_api_types::api::Delta;
 use fusion_api_types::{
     AgentDetail, AgentLeft, AgentList, AgentLogEntry, AgentSent, AgentSummary, AgentTask,
-    AgentsEnded,
+    AgentsEnded, WorktreeView,
 };
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ use super::{cost, local, took};
 use crate::session::Session;
 use crate::style::{Look, Palette, Tone};
 use crate::table::{Align, Table};
-use crate::text::{clean, clean_line, count, indent, shorten};
+use crate::text::{clean, clean_line, count, indent, shell_word, shorten};
 
 /// Columns for what an entry of a log asked and got.
 const BRIEF: usize = 80;
@@ -110,6 +110,7 @@ pub(crate) fn one(detail: &AgentDetail, session: &Session<'_>) -> String {
         ("works in", Some(place)),
         ("user id", workspace.uid.map(|uid| uid.to_string())),
         ("archive", optional(&workspace.archive)),
+        ("worktree", workspace.worktree.as_ref().map(worktree)),
         ("error", optional(&workspace.error)),
         ("sandbox", detail.sandbox.as_ref().map(sandbox)),
     ];
@@ -124,6 +125,22 @@ pub(crate) fn one(detail: &AgentDetail, session: &Session<'_>) -> String {
         ));
     }
     text
+}
+
+/// Where a worktree came from, and how its work is fetched.
+fn worktree(worktree: &WorktreeView) -> String {
+    let from = format!(
+        "of {} at {}",
+        clean_line(&worktree.source),
+        clean_line(&worktree.base)
+    );
+    match &worktree.branch {
+        Some(branch) => {
+            let (repository, branch) = (shell_word(&worktree.repository), shell_word(branch));
+            format!("{from}; its work: git fetch {repository} {branch}")
+        }
+        None => format!("{from}; no work is taken in yet"),
+    }
 }
 
 fn task(task: &AgentTask) -> String {

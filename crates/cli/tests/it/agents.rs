@@ -51,15 +51,18 @@ async fn agents_are_asked_for_as_they_were_typed() {
             "agent spawn --name w --model m",
             json!({ "agents": [] }),
             "NewAgents { name: \"w\", count: None, provider: None, model: \"m\", capabilities: [], \
-             tools: [], hosts: [], instructions: None, max_turns: None, project: None }",
+             tools: [], hosts: [], instructions: None, max_turns: None, project: None, \
+             workspace: Directory { template: None } }",
         ),
         (
             "agent spawn --name w --model m --provider p --count 3 --capabilities coding,review \
-             --tools files,web --host docs.rs --instructions Write. --max-turns 7 --project red --workspace directory",
+             --tools files,web --host docs.rs --instructions Write. --max-turns 7 --project red \
+             --workspace worktree:../a@b/site@main",
             json!({ "agents": [] }),
             "NewAgents { name: \"w\", count: Some(3), provider: Some(\"p\"), model: \"m\", \
              capabilities: [\"coding\", \"review\"], tools: [\"files\", \"web\"], hosts: \
-             [\"docs.rs\"], instructions: Some(\"Write.\"), max_turns: Some(7), project: Some(\"red\") }",
+             [\"docs.rs\"], instructions: Some(\"Write.\"), max_turns: Some(7), project: Some(\"red\"), \
+             workspace: Worktree { repository: \"../a@b/site\", revision: Some(\"main\") } }",
         ),
         (
             "agent list --state idle,paused --run r --project red --limit 5",

@@ -19,6 +19,8 @@ mod live;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]
+mod node;
+#[cfg(test)]
 mod problems;
 #[cfg(test)]
 mod progress;

@@ -36,7 +36,7 @@ async fn what_is_served_is_told_as_json_and_asked_as_typed() {
     let said = fusion_kit(line, &backend).await;
     let told: serde_json::Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!(told, backend.report);
-    let asked = r#"ServeRequest { host: Some("0.0.0.0"), port: Some(0), allow_plain_http: true }"#;
+    let asked = r#"ServeRequest { host: Some("0.0.0.0"), port: Some(0), allow_plain_http: true, api: true, worker: true, capacity: 10000 }"#;
     assert_eq!(*backend.asked.lock().unwrap(), [asked]);
     let said = fusion_kit("serve", &Fake::refusing(problem("the port is taken"))).await;
     assert_eq!(

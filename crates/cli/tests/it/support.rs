@@ -4,6 +4,7 @@ mod agents;
 mod bench;
 mod inbox;
 mod messages;
+mod nodes;
 mod overview;
 mod providers;
 mod records;

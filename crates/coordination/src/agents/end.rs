@@ -14,7 +14,7 @@ use super::refused;
 use crate::coordinator::off_runtime;
 use crate::plan::end_standalone;
 use crate::spawn::{of_workspace, text};
-use crate::{Coordinator, Error, Raised, Result};
+use crate::{Coordinator, Error, Result};
 
 impl Coordinator {
     /// Ends an agent for good: its open work is settled, its processes are gone and its workspace is
@@ -121,8 +121,8 @@ impl Coordinator {
         if found.open_tasks > 0 || found.state.is_final() {
             return Ok(());
         }
-        let plan = self.plan(run, &Raised::default()).await?;
-        self.finish(&plan, found).await
+        let plan = self.plan(found.clone()).await?;
+        self.finish(&plan, found).await.map(|_| ())
     }
 
     /// Deals with the workspace of an agent that was told to end, then ends it.
@@ -137,20 +137,25 @@ impl Coordinator {
             return Ok(agent);
         }
         let archive = match agent.ending() {
-            Some(Disposal::Archive) => Some(self.archive_workspace(&agent, &workspace).await?),
-            Some(Disposal::Remove | Disposal::Keep) | None => None,
+            Some(Disposal::Archive) if workspace.initialized => {
+                Some(self.archive_workspace(&agent, &workspace).await?)
+            }
+            Some(Disposal::Archive | Disposal::Remove | Disposal::Keep) | None => None,
         };
         if agent
             .ending()
             .is_some_and(|disposal| disposal != Disposal::Keep)
         {
+            if archive.is_none() {
+                self.reap_last(&agent, &workspace).await?;
+            }
             let (workspaces, name) = (self.workspaces_of(&workspace), id.to_string());
             let removed = off_runtime(move || workspaces.remove(&name)).await?;
             removed.map_err(|source| of_workspace(&agent, source))?;
         }
         let mut tries = 0;
         loop {
-            let agent: Agent = self.parts.store.get(id).await?;
+            let agent: Agent = store.get(id).await?;
             let refused = refused(&agent);
             let (agent, mut decision) = agent.terminate(None, self.moment()).map_err(refused)?;
             // The last worker may have written down what it takes since it was read.

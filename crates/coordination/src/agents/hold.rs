@@ -84,6 +84,7 @@ impl Coordinator {
 
     /// Says that there may be something to do for a run.
     pub(crate) fn hint_run(&self, run: RunId) {
+        self.hint_free(run);
         self.hint(&run_subject(run));
     }
 }

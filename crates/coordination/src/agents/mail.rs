@@ -175,7 +175,7 @@ impl Coordinator {
         let checked = definition(&agent, spec_of(&agent)?);
         let source = serde_json::to_string_pretty(&checked)
             .map_err(|error| Error::Broken(format!("a definition can't be written: {error}")))?;
-        let latest = store.latest_workflow(&checked.name).await?;
+        let latest = self.newest_version(&checked.name).await?;
         let text = Definition {
             checked: &checked,
             source: &source,

@@ -1,5 +1,7 @@
 //! Spawning standing agents: all of them or none.
 
+use std::path::Path;
+
 use fusion_core::{
     Agent, AgentId, AgentState, Change, Decision, Timestamp, ToolGroup, Workspace, error_chain,
 };
@@ -11,6 +13,7 @@ use super::{NewAgent, SPEC};
 use crate::candidates::CheckedModel;
 use crate::crew::Taken;
 use crate::spawn::{note, of_workspace, text};
+use crate::worktrees::placed;
 use crate::{Ask, Coordinator, Error, Result};
 
 /// Agents that are being made.
@@ -113,8 +116,9 @@ impl Coordinator {
             mut spec,
             project,
             mut metadata,
-            base_dir: _,
+            base_dir,
         } = new;
+        spec.workspace = placed(spec.workspace, &base_dir);
         let mut agent = Agent {
             id,
             name,
@@ -145,7 +149,11 @@ impl Coordinator {
         for (agent, workspace) in &mut born.agents {
             let made = self.make_workspace(workspace).await?;
             made.map_err(|source| of_workspace(agent, source))?;
-            let has_shell = super::spec_of(agent)?.tools.contains(&ToolGroup::Shell);
+            let spec = super::spec_of(agent)?;
+            // Its paths are absolute.
+            self.furnish_workspace(agent, &spec, Path::new("/"), workspace)
+                .await?;
+            let has_shell = spec.tools.contains(&ToolGroup::Shell);
             if has_shell {
                 let report = self.look(agent, workspace).await?;
                 note(

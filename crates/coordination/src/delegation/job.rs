@@ -1,5 +1,7 @@
 //! One task of the pool: from its claim to its end, or back into the pool.
 
+use std::sync::Arc;
+
 use fusion_core::{
     Agent, Change, Decision, Run, Task, TaskId, TaskState, Workflow, Workspace, error_chain,
 };
@@ -48,7 +50,7 @@ impl Coordinator {
         let (task, agent) = (&claimed.task, &claimed.agent);
         let store = &self.parts.store;
         let mut run: Run = store.get(task.run_id).await?;
-        let mut workflow: Workflow = store.get(run.workflow_id).await?;
+        let mut workflow = Workflow::clone(&*self.workflow_version(run.workflow_id).await?);
         let filter = WorkspaceFilter {
             agent: Some(agent.id),
         };
@@ -70,7 +72,7 @@ impl Coordinator {
             std::slice::from_ref(task),
         );
         let agents = vec![(agent.clone(), workspace)];
-        Ok(Plan::new(run, workflow, agents, budgets))
+        Ok(Plan::new(run, Arc::new(workflow), agents, budgets))
     }
 
     /// The whole of what is asked: the words, what was given, and what the tasks made that it needs.

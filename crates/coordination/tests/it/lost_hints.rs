@@ -54,6 +54,7 @@ async fn claim_elsewhere(world: &World, run: RunId, moment: Moment<'_>) -> Claim
             owner: NodeId::from_uuid(moment.ids.uuid()),
             duration: Duration::from_hours(1),
         },
+        driver: None,
         event,
     };
     world.store.claim_task(claim).await.unwrap().unwrap()

@@ -15,6 +15,8 @@ mod failing_models;
 #[cfg(test)]
 mod fallback_models;
 #[cfg(test)]
+mod folders;
+#[cfg(test)]
 mod gate;
 #[cfg(test)]
 mod hops;

@@ -196,7 +196,7 @@ async fn ending_an_agent_at_work_fails_its_task_and_removes_its_workspace() {
     let gate = Gate::shut();
     world.register("gate", gate.clone());
     let id = spawn(&world, "writer").await;
-    hosted(&world, async {
+    let working = async {
         let sent = world
             .engine()
             .send_to_agent(id, json!("Go."))
@@ -215,8 +215,8 @@ async fn ending_an_agent_at_work_fails_its_task_and_removes_its_workspace() {
         let again = world.engine().send_to_agent(id, json!("Go.")).await;
         let refused = again.unwrap_err();
         assert!(matches!(refused, Error::Lifecycle { .. }), "{refused:?}");
-    })
-    .await;
+    };
+    hosted(&world, Box::pin(working)).await;
     let filter = WorkspaceFilter { agent: Some(id) };
     let page = Page::first(1);
     let workspace = world.store.list(&filter, page).await.unwrap().remove(0);

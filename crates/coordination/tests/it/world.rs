@@ -89,6 +89,9 @@ impl World {
             metrics: None,
             grace: Duration::ZERO,
             retention: None,
+            node: None,
+            drain: Duration::ZERO,
+            most_losses: 3,
             messages: MessageLimits::default(),
         };
         tune(&mut options);

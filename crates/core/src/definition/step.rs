@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::CapabilitySet;
 use crate::transition::text_enum;
+use crate::{Budget, CapabilitySet};
 
 /// Who runs a step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -192,6 +192,9 @@ pub struct StepSpec {
     /// What a person is asked before it begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalSpec>,
+    /// What its model calls may use in all: of all its items, attempts and rounds.
+    #[serde(default, skip_serializing_if = "Budget::is_empty")]
+    pub budget: Budget,
 }
 
 /// Seconds a step may take when nobody says.
@@ -218,6 +221,7 @@ impl StepSpec {
             foreach: None,
             repeat: None,
             approval: None,
+            budget: Budget::default(),
         }
     }
 

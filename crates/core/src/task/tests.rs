@@ -118,6 +118,7 @@ fn apply(tasks: &mut BTreeMap<TaskId, Task>, open: &mut i64, decision: &Decision
             | Change::Wake { .. }
             | Change::WakeTask(_)
             | Change::Watch { .. }
+            | Change::Reserve { .. }
             | Change::Progress { .. }
             | Change::UpdateEntry(_)
             | Change::SendMessage(_)

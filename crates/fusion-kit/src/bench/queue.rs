@@ -169,6 +169,7 @@ impl Hands {
                 owner: self.owner,
                 duration: LEASE,
             },
+            driver: None,
             event: event.by(Some(agent.id)),
         }
     }

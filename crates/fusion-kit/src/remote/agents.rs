@@ -8,7 +8,7 @@ use fusion_api_types::{
     JournalView, Problem, ProblemKind,
 };
 use fusion_cli::{AgentQuery, NewAgents};
-use fusion_core::{AgentId, AgentSpec, AgentState, Clock, ProjectId};
+use fusion_core::{AgentId, AgentSpec, AgentState, Clock, ProjectId, WorkspaceSpec};
 use serde_json::Value;
 
 use super::{PREFIX_SEARCH, Remote};
@@ -48,6 +48,7 @@ impl Remote {
             tools: tools.collect(),
             hosts: new.hosts.clone(),
             max_turns: new.max_turns,
+            workspace: workspace(&spec.workspace),
             base_dir: Some(crate::agents::here()?.display().to_string()),
             metadata: None,
         };
@@ -275,6 +276,24 @@ impl Remote {
         };
         Ok((parsed(&project.id)?, provider))
     }
+}
+
+/// What is asked for, unless it is what there is anyway.
+fn workspace(spec: &WorkspaceSpec) -> Option<api::NewWorkspace> {
+    let (kind, template, repository, revision) = match spec {
+        WorkspaceSpec::Directory { template: None } => return None,
+        WorkspaceSpec::Directory { template } => ("directory", template.clone(), None, None),
+        WorkspaceSpec::Worktree {
+            repository,
+            revision,
+        } => ("worktree", None, Some(repository.clone()), revision.clone()),
+    };
+    Some(api::NewWorkspace {
+        kind: kind.to_owned(),
+        template,
+        repository,
+        revision,
+    })
 }
 
 /// An agent as the commands show it.

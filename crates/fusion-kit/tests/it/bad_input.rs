@@ -193,9 +193,14 @@ async fn what_is_not_supported_yet_is_refused_by_name() {
         &["`providers` is not supported yet", "flow.yaml:6:1"],
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_worktree_is_asked_for_by_an_agent_and_not_by_a_step() {
     let worktree = with_key("workspace: { type: worktree }");
-    let says = "a workspace of type `worktree` is not supported yet";
-    refused(&worktree, 2, &[says, "flow.yaml:12:24", "use `directory`"]).await;
+    let says = "a worktree belongs to an agent, not to a step";
+    let help = "give the agent of the step this `workspace`";
+    refused(&worktree, 2, &[says, "flow.yaml:12:24", help]).await;
 }
 
 #[tokio::test]

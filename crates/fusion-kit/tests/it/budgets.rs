@@ -110,13 +110,63 @@ async fn an_agent_has_a_budget_of_its_own_and_the_event_log_tells_when_it_is_use
 }
 
 #[tokio::test]
+async fn a_step_has_a_budget_of_its_own_that_a_resume_can_raise() {
+    let workflow = "
+version: 1
+name: flow
+agents:
+  writer: { provider: scripted, model: script.yaml, tools: [files] }
+steps:
+  - { id: look, agent: writer, prompt: Look., budget: { tokens: 20 } }
+  - { id: tell, agent: writer, needs: look, prompt: Tell. }
+";
+    let script = "
+version: 1
+steps:
+  look:
+    - tool_calls: [{ name: list_files, arguments: {} }]
+    - text: nothing
+  tell:
+    - text: told
+";
+    let project = Project::with(workflow, script);
+    project.run(["run", "flow.yaml"]).await.expect(1).says(&[
+        "step 'look' has to wait: the budget of the step 'look' is used up",
+        "--budget-of step:look",
+    ]);
+    let wrong = [
+        "resume",
+        "--budget-tokens",
+        "9999",
+        "--budget-of",
+        "step:lok",
+    ];
+    project.run(wrong).await.expect(2).says(&[
+        "the run has no step 'step:lok'",
+        "did you mean 'step:look'?",
+    ]);
+    let right = [
+        "resume",
+        "--budget-tokens",
+        "9999",
+        "--budget-of",
+        "step:look",
+    ];
+    project.run(right).await.expect(0);
+    assert_eq!(
+        states(&project.shown().await),
+        [("look", "completed"), ("tell", "completed")]
+    );
+}
+
+#[tokio::test]
 async fn budgets_on_the_command_line_that_make_no_sense_are_refused() {
     let project = project("", "");
     for (words, says) in [
         (vec!["--budget-usd", "two"], "--budget-usd is 'two'"),
         (
             vec!["--budget-of", "writer"],
-            "--budget-of names an agent and no budget is given",
+            "--budget-of is given and no budget",
         ),
     ] {
         let words = [vec!["resume"], words].concat();

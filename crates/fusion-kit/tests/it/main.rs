@@ -49,6 +49,8 @@ mod metrics;
 #[cfg(test)]
 mod model_server;
 #[cfg(test)]
+mod nodes;
+#[cfg(test)]
 mod ordinary_user;
 #[cfg(test)]
 mod output;
@@ -85,3 +87,5 @@ mod top;
 mod waits;
 #[cfg(test)]
 mod workflows;
+#[cfg(test)]
+mod worktrees;

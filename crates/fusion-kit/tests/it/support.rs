@@ -214,6 +214,17 @@ impl Invocation {
         self
     }
 
+    pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    /// Writes what it says on stderr into a file.
+    pub(crate) fn log_to(mut self, file: fs::File) -> Self {
+        self.command.stderr(file);
+        self
+    }
+
     pub(crate) async fn finish(self) -> Finished {
         self.start().finish().await
     }

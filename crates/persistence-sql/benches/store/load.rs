@@ -191,6 +191,7 @@ impl Load {
                 owner: NodeId::from_uuid(Uuid::from_u128(9)),
                 duration: Duration::from_secs(3_600),
             },
+            driver: None,
             event: NewEvent::of_run(self.moment(), EventType::TaskAssigned, run, told),
         }
     }

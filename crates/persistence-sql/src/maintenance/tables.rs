@@ -16,8 +16,8 @@ use crate::session::Readable;
 use crate::store::unsigned;
 use crate::table::clean;
 use crate::{
-    agents, approvals, capabilities, deliveries, events, idempotency, journal, messages, metrics,
-    migrations, outbox, projects, providers, runs, tasks, tokens, workflows, workspaces,
+    agents, approvals, capabilities, deliveries, events, idempotency, journal, losses, messages,
+    metrics, migrations, outbox, projects, providers, runs, tasks, tokens, workflows, workspaces,
 };
 
 /// Rows of each table.
@@ -70,6 +70,7 @@ tables! {
     "workspaces" = workspaces::table::Entity,
     "tasks" = tasks::table::Entity,
     "task_dependencies" = tasks::edge::Entity,
+    "task_losses" = losses::table::Entity,
     "journal_entries" = journal::table::Entity,
     "approvals" = approvals::table::Entity,
     "messages" = messages::table::Entity,

@@ -3,10 +3,12 @@
 //! It runs on a thread of its own, so that a statement costs a function call and not two changes
 //! of thread as with the driver of the readers (ADR 0012).
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::path::Path;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use rusqlite::config::DbConfig;
 use rusqlite::types::{Value as Raw, ValueRef};
 use rusqlite::{CachedStatement, Connection, OpenFlags, Row, params_from_iter};
 use sea_orm::prelude::Uuid;
@@ -43,6 +45,7 @@ impl SqliteSession {
         let connection = Connection::open_with_flags(path, flags).map_err(opening)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(opening)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        keep_plans(&connection).map_err(opening)?;
         let synchronous = match durability {
             Durability::Full => "FULL",
             Durability::Normal => "NORMAL",
@@ -65,14 +68,9 @@ impl SqliteSession {
         self
     }
 
-    /// To SQLite `$2` is a name, numbered by where it stands; `?2` is the second value.
     fn prepared(&self, action: &'static str, sql: &str) -> Result<CachedStatement<'_>> {
         fault::inject(action)?;
-        let prepared = if sql.contains('$') {
-            self.connection.prepare_cached(&sql.replace('$', "?"))
-        } else {
-            self.connection.prepare_cached(sql)
-        };
+        let prepared = self.connection.prepare_cached(&numbered(sql));
         prepared.map_err(|error| of_sqlite(action, &error))
     }
 }
@@ -148,8 +146,28 @@ impl Session for SqliteSession {
     }
 }
 
+/// Keeps a prepared statement as it is whatever values it is given: SQLite prepares one anew, at several
+/// times the cost of carrying it out, when a value might decide whether a partial index can be used
+/// (<https://www.sqlite.org/queryplanner-ng.html>, query planner stability guarantee). Statements that
+/// are for such an index name its values in their text.
+pub(super) fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map(|_| ())
+}
+
+/// A statement as SQLite numbers values: to it `$2` is a name, numbered by where it stands; `?2` is the
+/// second value.
+pub(super) fn numbered(sql: &str) -> Cow<'_, str> {
+    if sql.contains('$') {
+        Cow::Owned(sql.replace('$', "?"))
+    } else {
+        Cow::Borrowed(sql)
+    }
+}
+
 /// The values of a statement, as the readers' driver would store them.
-fn bound(statement: &Statement) -> Result<Vec<Raw>> {
+pub(super) fn bound(statement: &Statement) -> Result<Vec<Raw>> {
     let Some(values) = &statement.values else {
         return Ok(Vec::new());
     };
@@ -183,7 +201,7 @@ fn raw(value: &Value) -> Result<Raw> {
 }
 
 /// Reads a row by the types of its table's columns.
-fn model<E: Readable>(row: &Row<'_>) -> Result<E::Model> {
+pub(super) fn model<E: Readable>(row: &Row<'_>) -> Result<E::Model> {
     let mut model = <E::ActiveModel as ActiveModelTrait>::default();
     for column in E::Column::iter() {
         let unreadable = || Failure::from(corrupt(column.as_str()));

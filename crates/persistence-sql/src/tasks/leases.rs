@@ -1,4 +1,4 @@
-//! Writes that a lease allows, and how it ends.
+//! Leases on tasks: by what right their rows are written, and how they go back to the queue.
 
 use fusion_core::{Task, TaskState};
 use fusion_persistence::{Error, Fence};
@@ -10,6 +10,7 @@ use sea_orm::{
 use super::table;
 use crate::dialect::Dialect;
 use crate::failure;
+use crate::losses;
 use crate::session::Session;
 use crate::store::signed;
 
@@ -50,6 +51,28 @@ pub(crate) async fn check_fence(session: &mut impl Session, fence: Fence) -> fai
         .ok_or_else(|| Error::Fenced { task: fence.task }.into())
 }
 
+/// Refuses the batch unless the lease has run out and nobody took the task back yet: the decision ends
+/// it.
+pub(crate) async fn check_expired(session: &mut impl Session, fence: Fence) -> failure::Result<()> {
+    let backend = session.backend();
+    let dialect = Dialect::from(backend);
+    let lock = match dialect {
+        Dialect::Postgres => " FOR UPDATE",
+        Dialect::Sqlite => "",
+    };
+    let sql = format!(
+        "SELECT fence FROM tasks WHERE id = $1 AND fence = $2 AND state IN ('assigned', 'running')
+           AND lease_until < {}{lock}",
+        dialect.now_ms()
+    );
+    let values: [Value; 2] = [fence.task.uuid().into(), signed(fence.number).into()];
+    let statement = Statement::from_sql_and_values(backend, sql, values);
+    match session.number("check a lease", statement).await? {
+        Some(_) => losses::note(session, fence).await,
+        None => Err(Error::Fenced { task: fence.task }.into()),
+    }
+}
+
 /// By what right a task goes back to the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Requeue {
@@ -66,6 +89,9 @@ pub(crate) async fn requeue(
     right: Requeue,
 ) -> failure::Result<()> {
     let backend = session.backend();
+    if right == Requeue::WhenExpired {
+        losses::note(session, fence).await?;
+    }
     let expired = match right {
         Requeue::ByHolder => String::new(),
         Requeue::WhenExpired => format!(" AND lease_until < {}", Dialect::from(backend).now_ms()),
@@ -83,8 +109,8 @@ pub(crate) async fn requeue(
     }
 }
 
-/// For the control of the kill storm only: a test that passes without the fence proves nothing.
-fn is_fence_off() -> bool {
+/// For the controls of the storms only: a test that passes without the fence proves nothing.
+pub(crate) fn is_fence_off() -> bool {
     fail::fail_point!("persistence_sql::fence_off", |_| true);
     false
 }

@@ -11,8 +11,9 @@ use sea_orm::{ConnectionTrait, Statement, Value};
 
 use crate::claim::READY;
 use crate::dialect::Dialect;
-use crate::error::{corrupt, trying};
+use crate::error::corrupt;
 use crate::failure;
+use crate::readers::Readers;
 use crate::session::Session;
 use crate::store::expect_one;
 use crate::table::stored_as;
@@ -110,24 +111,17 @@ pub(crate) async fn watch(
 }
 
 /// What waits in the queue of a run.
-pub(super) async fn queue_of(reader: &impl ConnectionTrait, run: RunId) -> Result<Queue> {
-    const ACTION: &str = "look at the queue of a run";
-    let backend = reader.get_database_backend();
+pub(super) async fn queue_of(readers: &Readers, run: RunId) -> Result<Queue> {
+    let backend = readers.get_database_backend();
     let sql = format!(
-        "SELECT CASE WHEN EXISTS (SELECT 1 FROM tasks WHERE run_id = $1 AND {READY})
-                THEN 1 ELSE 0 END,
-           (SELECT min(not_before) FROM tasks WHERE run_id = $1 AND {WAITING}) - {}",
-        Dialect::from(backend).now_ms()
+        "SELECT (SELECT count(*) FROM (SELECT 1 FROM tasks WHERE run_id = $1 AND {READY} LIMIT 1) AS first),
+           (SELECT min(not_before) FROM tasks WHERE run_id = $1 AND {WAITING}) - {now}",
+        now = Dialect::from(backend).now_ms()
     );
     let query = Statement::from_sql_and_values(backend, sql, [run.uuid().into()]);
-    let row = reader.query_one_raw(query).await.map_err(trying(ACTION))?;
-    let Some(row) = row else {
-        return Ok(Queue::default());
-    };
-    let ready: i32 = row.try_get_by_index(0).map_err(trying(ACTION))?;
-    let due_in: Option<i64> = row.try_get_by_index(1).map_err(trying(ACTION))?;
+    let [ready, due_in] = readers.numbers("look at the queue of a run", query).await?;
     Ok(Queue {
-        has_ready: ready == 1,
+        has_ready: ready == Some(1),
         due_in: due_in.map(|wait| Duration::from_millis(u64::try_from(wait).unwrap_or(0))),
     })
 }

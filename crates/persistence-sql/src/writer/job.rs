@@ -6,6 +6,8 @@ use fusion_persistence::{
 };
 use tokio::sync::oneshot;
 
+use crate::nodes::{NodeDone, NodeWork};
+
 /// What a caller wants, and where the answer goes.
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -19,6 +21,7 @@ pub(super) enum Work {
     Claim(Box<Claim>),
     Take(Box<PoolClaim>),
     Extend(Lease),
+    Node(NodeWork),
     Prune(Prune),
 }
 
@@ -28,7 +31,7 @@ impl Work {
         match self {
             Self::Claim(claim) => Some(claim.agent),
             Self::Take(claim) => Some(claim.agent),
-            Self::Commit(_) | Self::Extend(_) | Self::Prune(_) => None,
+            Self::Commit(_) | Self::Extend(_) | Self::Node(_) | Self::Prune(_) => None,
         }
     }
 }
@@ -39,6 +42,7 @@ pub(super) enum Done {
     Claimed(Option<Box<Claimed>>),
     Taken(PoolAnswer),
     Count(u64),
+    Node(NodeDone),
 }
 
 /// A job whose rows are written in the open transaction.
@@ -53,7 +57,9 @@ impl Written {
     fn decision(&self) -> Option<&Decision> {
         match &self.job.work {
             Work::Commit(batch) => Some(&batch.decision),
-            Work::Claim(_) | Work::Take(_) | Work::Extend(_) | Work::Prune(_) => None,
+            Work::Claim(_) | Work::Take(_) | Work::Extend(_) | Work::Node(_) | Work::Prune(_) => {
+                None
+            }
         }
     }
 
@@ -66,18 +72,21 @@ impl Written {
     pub(super) fn listeners(&self) -> Option<&Listeners> {
         match &self.job.work {
             Work::Commit(batch) => batch.listeners.as_ref(),
-            Work::Claim(_) | Work::Take(_) | Work::Extend(_) | Work::Prune(_) => None,
+            Work::Claim(_) | Work::Take(_) | Work::Extend(_) | Work::Node(_) | Work::Prune(_) => {
+                None
+            }
         }
     }
 
     /// Whether nothing was written: a claim that found nothing, for example.
     pub(super) fn is_nothing(&self) -> bool {
-        matches!(
-            self.done,
-            Done::Claimed(None)
-                | Done::Taken(PoolAnswer::Nothing | PoolAnswer::Unfit)
-                | Done::Count(0)
-        )
+        match &self.done {
+            Done::Claimed(claimed) => claimed.is_none(),
+            Done::Taken(answer) => matches!(answer, PoolAnswer::Nothing | PoolAnswer::Unfit),
+            Done::Count(count) => *count == 0,
+            Done::Node(done) => done.is_nothing(),
+            Done::Committed(_) => false,
+        }
     }
 
     pub(super) fn changes(&self) -> &[Change] {

@@ -9,7 +9,7 @@ use crate::claim::IdleAgents;
 use crate::counts::Counts;
 use crate::failure::{self, Failure};
 use crate::session::{Outcome, Session};
-use crate::{agents, apply, claim, events, mail, outbox, pool_claim, prune, words};
+use crate::{agents, apply, claim, events, mail, nodes, outbox, pool_claim, prune, words};
 
 /// What became of a job inside a transaction that is still open.
 pub(super) enum Ran {
@@ -173,6 +173,7 @@ async fn run<S: Session>(
             return Ok((Done::Taken(answer), event));
         }
         Work::Extend(lease) => Done::Count(claim::extend(session, *lease).await?),
+        Work::Node(work) => Done::Node(nodes::run(session, work).await?),
         Work::Prune(old) => Done::Count(prune::prune(session, *old).await?),
     };
     Ok((done, None))

@@ -199,6 +199,7 @@ async fn who_looks_beside_the_owner_sees_what_it_commits_and_writes_nothing() {
         run: Uuid::nil().into(),
         capability_sets: vec![],
         lease,
+        driver: None,
         event: told(9),
     };
     is_refused(beside.commit(telling(9..10)).await);

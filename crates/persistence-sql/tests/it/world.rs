@@ -367,6 +367,7 @@ impl Filled {
                 owner: node(),
                 duration: Duration::from_secs(600),
             },
+            driver: None,
             event: self.event("assigned"),
         }
     }

@@ -447,6 +447,11 @@ pub async fn the_newest_version_of_a_workflow_is_found_by_name(store: &dyn Store
         ))
         .await
         .unwrap();
+    assert_eq!(
+        store.newest_version("sample").await.unwrap(),
+        Some(second.id)
+    );
+    assert_eq!(store.newest_version("other").await.unwrap(), None);
     assert_eq!(store.latest_workflow("sample").await.unwrap(), Some(second));
     assert_eq!(store.latest_workflow("other").await.unwrap(), None);
 }

@@ -10,7 +10,7 @@ use super::inboxes::lasting;
 use super::log::{event, places};
 use super::messages::sending;
 use super::queue::complete;
-use super::sample::{Sample, agent_named, capable_of, step};
+use super::sample::{Sample, agent_named, capable_of, queue_of, step};
 use super::world::World;
 use crate::{
     Batch, Error, EventFilter, Fence, MessageFilter, Page, Repository, Result, Store, TaskFilter,
@@ -62,7 +62,7 @@ async fn work_off(store: &dyn Store, sample: &Sample, name: &str) -> Vec<TaskId>
                 done.push(claimed.task.id);
                 complete(store, sample, claimed).await;
             }
-            None if store.queue_of(sample.run.id).await.unwrap().has_ready => {}
+            None if queue_of(store, sample.run.id).await.has_ready => {}
             None => return done,
         }
     }

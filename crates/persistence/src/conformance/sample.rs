@@ -8,12 +8,12 @@ use fusion_core::{
     Agent, AgentId, AgentSpec, AgentState, Assignee, Budget, CapabilitySet, Cost, Decision,
     EventType, FlowRule, IdSource, ModelChoice, Moment, NewEvent, NodeId, Run, RunId, RunPlan,
     SandboxSpec, StepSpec, Task, Timestamp, Workflow, WorkflowDefinition, WorkflowId,
-    WorkflowState, Workspace, WorkspaceId,
+    WorkflowState, Workspace, WorkspaceId, WorkspaceSpec,
 };
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::{Batch, Claim, Fence, Lease, Repository, Store};
+use crate::{Batch, Claim, Fence, Lease, Queue, Repository, Store};
 
 /// Ids that rise by one.
 #[derive(Debug, Default)]
@@ -93,8 +93,12 @@ impl Sample {
             .commit(Batch::free(decision))
             .await
             .expect("a run is stored");
+        let made = agents.into_values().map(|(agent, mut workspace)| {
+            workspace.initialized = true;
+            (agent, workspace)
+        });
         let launch = run
-            .launch(agents.into_values().collect(), moment)
+            .launch(made.collect(), moment)
             .expect("a ready run starts");
         store
             .commit(Batch::free(launch))
@@ -148,6 +152,7 @@ impl Sample {
                 owner,
                 duration: Duration::from_secs(10),
             },
+            driver: None,
             event: self.event("assigned"),
         }
     }
@@ -169,6 +174,13 @@ impl Sample {
 
     pub(super) fn node(&self) -> NodeId {
         NodeId::from_uuid(self.ids.uuid())
+    }
+}
+
+fn worktree() -> WorkspaceSpec {
+    WorkspaceSpec::Worktree {
+        repository: "/a/site".to_owned(),
+        revision: Some("main".to_owned()),
     }
 }
 
@@ -198,6 +210,7 @@ pub(super) fn workflow(
         provider_options: [("top_p".to_owned(), Value::from(0.1))]
             .into_iter()
             .collect(),
+        workspace: worktree(),
         sandbox: SandboxSpec {
             env: vec!["TOKEN".to_owned()],
             ..SandboxSpec::default()
@@ -277,4 +290,9 @@ fn agent(ids: &Ids, name: &str, capabilities: &[&str], run_id: RunId) -> (Agent,
         version: 1,
     };
     (agent, workspace)
+}
+
+/// What waits in the queue of a run that there is.
+pub(super) async fn queue_of(store: &dyn Store, run: RunId) -> Queue {
+    store.progress_of(run).await.unwrap().unwrap().queue
 }

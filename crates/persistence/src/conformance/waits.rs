@@ -5,7 +5,7 @@ use std::time::Duration;
 use fusion_core::{Change, Decision, RunId, Task, TaskState};
 
 use super::queue::fence_of;
-use super::sample::{Sample, agent_named, step};
+use super::sample::{Sample, agent_named, queue_of, step};
 use crate::{Batch, Error, Queue, Repository, Store};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -44,7 +44,7 @@ pub async fn a_postponed_task_is_claimed_by_nobody_before_its_time(store: &dyn S
     let (sample, task) = claimed(store).await;
     let run = sample.run.id;
     postpone(store, &sample, &task, HOUR).await;
-    let queue = store.queue_of(run).await.unwrap();
+    let queue = queue_of(store, run).await;
     assert!(queue.has_ready);
     let due_in = queue.due_in.unwrap();
     assert!(due_in > HOUR / 2 && due_in <= HOUR, "{due_in:?}");
@@ -60,7 +60,7 @@ pub async fn a_postponed_task_is_claimed_by_nobody_before_its_time(store: &dyn S
     wake(store, run, false).await;
     assert_eq!(store.get(task.id).await.unwrap(), waiting);
     assert_eq!(next(store, &sample).await, None);
-    assert!(!store.queue_of(run).await.unwrap().has_ready);
+    assert!(!queue_of(store, run).await.has_ready);
 }
 
 /// In its place in the queue, and without a trace of the wait.
@@ -68,13 +68,13 @@ pub async fn a_task_whose_time_has_come_is_claimed_once_it_is_woken(store: &dyn 
     let (sample, task) = claimed(store).await;
     let run = sample.run.id;
     postpone(store, &sample, &task, Duration::ZERO).await;
-    while store.queue_of(run).await.unwrap().due_in != Some(Duration::ZERO) {}
+    while queue_of(store, run).await.due_in != Some(Duration::ZERO) {}
     wake(store, run, false).await;
     let queue = Queue {
         has_ready: true,
         due_in: None,
     };
-    assert_eq!(store.queue_of(run).await.unwrap(), queue);
+    assert_eq!(queue_of(store, run).await, queue);
     let again = next(store, &sample).await.unwrap();
     assert_eq!((again.id, again.fence), (task.id, task.fence + 2));
     assert_eq!(again.waiting, None);

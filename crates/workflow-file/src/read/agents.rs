@@ -8,7 +8,7 @@ use fusion_core::{AgentSpec, DEFAULT_MAX_TURNS, EVERYONE, ToolGroup};
 use crate::choice::MAX_NAME;
 use crate::fault::{Faults, RawFault};
 use crate::read::section::{Keys, Section, named};
-use crate::read::{Marked, budget, messages, models, name, sandbox, value, web};
+use crate::read::{Marked, budget, messages, models, name, sandbox, value, web, workspace};
 use crate::tree::{Kind, Node};
 
 const MAX_AGENTS: usize = 1_000;
@@ -39,6 +39,7 @@ const AGENT: Keys = Keys {
         "subscriptions",
         "web",
         "sandbox",
+        "workspace",
     ],
     later: &[],
 };
@@ -126,6 +127,7 @@ fn read_one(name: &str, node: &Node<'_>, faults: &mut Faults) -> AgentSpec {
     if let Some(node) = section.get("sandbox", faults) {
         agent.sandbox = sandbox::read(node, name, faults);
     }
+    agent.workspace = workspace::of_agent(&section, name, faults);
     agent
 }
 

@@ -5,12 +5,13 @@ mod command;
 pub(super) mod flow;
 mod results;
 
-use fusion_core::{Assignee, StepSpec};
+use fusion_core::{Assignee, Budget, StepSpec};
 
 use crate::fault::{Faults, RawFault};
 use crate::read::section::{Keys, Section};
 use crate::read::{
-    Defaults, Local, Marked, StepDraft, Template, TemplateKind, agents, duration, name, value,
+    Defaults, Local, Marked, StepDraft, Template, TemplateKind, agents, budget, duration, name,
+    value,
 };
 use crate::tree::{Kind, Node};
 
@@ -38,8 +39,9 @@ const STEP: Keys = Keys {
         "foreach",
         "max_parallel",
         "repeat",
+        "budget",
     ],
-    later: &["budget", "workflow"],
+    later: &["workflow"],
 };
 
 /// Reads all steps; `defaults` is what a step has that does not say otherwise.
@@ -141,8 +143,21 @@ fn read_spec<'n>(
         foreach: flow::foreach(section, templates, faults),
         repeat: flow::repeat(section, &locals, templates, faults),
         approval: approval::read(section, templates, faults),
+        budget: read_budget(section, faults),
         ..StepSpec::new("", Assignee::Runner, "")
     }
+}
+
+/// What an agent may use for the step: a command asks no model.
+fn read_budget(section: &Section<'_>, faults: &mut Faults) -> Budget {
+    let budget = budget::read(section, faults);
+    if let (Some(key), Some(_)) = (section.key("budget"), section.key("run")) {
+        faults.add(RawFault::new(
+            "a step with `run` asks no model: it needs no `budget`",
+            key,
+        ));
+    }
+    budget
 }
 
 /// The names that what is asked can hold in this step alone.

@@ -170,7 +170,7 @@ steps:
             "13:109 `max_tokens` must be a whole number from 1 to 4294967295",
             "13:127 `temperature` must be a number from 0 to 2",
             "13:144 `capabilities` must be a list of capability names",
-            "14:6 agent 'c' must be a map [its keys are: provider, model, capabilities, count, instructions, tools, max_turns, max_repeats, context_tokens, max_tokens, temperature, fallback_models, provider_options, budget, subscriptions, web, sandbox]",
+            "14:6 agent 'c' must be a map [its keys are: provider, model, capabilities, count, instructions, tools, max_turns, max_repeats, context_tokens, max_tokens, temperature, fallback_models, provider_options, budget, subscriptions, web, sandbox, workspace]",
         ],
     );
 }
@@ -266,14 +266,12 @@ steps:
 - id: none
   agent: a
   prompt: x
-  budget: x
   workflow: x
   workspace: {type: worktree}
 "#,
         &[
-            "8:3 `budget` is not supported yet [leave the key out]",
-            "9:3 `workflow` is not supported yet [leave the key out]",
-            "10:21 a workspace of type `worktree` is not supported yet [use `directory`]",
+            "8:3 `workflow` is not supported yet [leave the key out]",
+            "9:21 a worktree belongs to an agent, not to a step [give the agent of the step this `workspace`]",
         ],
     );
 }

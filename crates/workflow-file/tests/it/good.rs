@@ -2,7 +2,7 @@
 
 use fusion_core::{
     AgentSpec, Assignee, Budget, FlowRule, InputSpec, InputType, ModelChoice, SandboxSpec,
-    StepSpec, ToolGroup, WorkflowDefinition,
+    StepSpec, ToolGroup, WorkflowDefinition, WorkspaceSpec,
 };
 use fusion_workflow_file::{parse, render};
 use serde_json::{Map, Value, json};
@@ -34,6 +34,7 @@ fn agent(model: &str, capability: &str) -> AgentSpec {
         fallback_models: vec![],
         provider_options: Map::new(),
         sandbox: SandboxSpec::default(),
+        workspace: WorkspaceSpec::default(),
         budget: Budget::default(),
         web_hosts: vec![],
         subscriptions: vec![],

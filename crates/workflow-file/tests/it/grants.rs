@@ -66,3 +66,29 @@ steps:
         ],
     );
 }
+
+#[test]
+fn the_workspace_of_an_agent_is_one_of_its_kinds() {
+    check(
+        r#"version: 1
+name: w
+agents:
+  a: {provider: p, model: m, workspace: {type: directory, repository: x}}
+  b: {provider: p, model: m, workspace: {type: worktre, template: x}}
+  c: {provider: p, model: m, workspace: {type: worktree, template: x, revision: "${{ x }}"}}
+  d: {provider: p, model: m, workspace: {template: x}}
+  e: {provider: p, model: m, workspace: here}
+steps:
+- {id: s, agent: a, prompt: p}
+"#,
+        &[
+            "4:59 `repository` belongs to a workspace of the type `worktree`",
+            "5:48 there is no kind of workspace `worktre` [did you mean `worktree`?]",
+            "6:42 the `workspace` of agent 'c' has no `repository`",
+            "6:58 `template` belongs to a workspace of the type `directory`",
+            "6:81 `revision` has an expression, and is taken as it is",
+            "7:42 the `workspace` of agent 'd' has no `type`",
+            "8:41 the `workspace` of agent 'e' must be a map [its keys are: type, template, repository, revision]",
+        ],
+    );
+}

@@ -1,6 +1,7 @@
 //! An agent that goes round in a circle is told so, and then ended; and what a turn measures.
 
 use fusion_core::{EffectClass, ErrorCode, JournalEntry};
+use fusion_providers::Message;
 use serde_json::json;
 
 use super::{after, answer, calls, last, read, result, summary_step, told, turn};
@@ -17,17 +18,31 @@ fn repeated(outcomes: &[&str]) -> Vec<JournalEntry> {
 }
 
 #[test]
-fn the_same_call_with_the_same_outcome_is_told_at_half_the_limit_and_fails_at_the_limit() {
+fn the_same_call_with_the_same_outcome_is_told_at_half_the_limit_and_fails_at_the_limit_the_second_time()
+ {
     let mut brief = summary_step();
     brief.max_turns = 20;
-    let words = "\n[this was the same call with the same outcome 3 times in a row, and after 6 the task fails: \
+    let words = "\n[this was the same call with the same outcome 3 times in a row, and after 6 it is ended: \
                  do something else, or finish with what there is]";
     let content = |count: usize| last(&after(&brief, &repeated(&vec!["x"; count])));
     assert_eq!(content(2), told("a", "read_file", "x"));
     assert_eq!(content(3), told("a", "read_file", &format!("x{words}")));
     assert_eq!(content(4), told("a", "read_file", "x"));
+    let circle =
+        "the agent 'writer' made the same call of read_file 6 times in a row with the same outcome";
+    let anew = after(&brief, &repeated(&["x"; 6]));
+    assert_eq!((anew.next(), anew.anew()), (Action::Turn, Some(circle)));
+    let told = Message::User {
+        text: format!(
+            "Write.\n\n[This was begun once before and ended in a circle: {circle}. The workspace is as it \
+             was left: look there first, and go about it in another way.]"
+        ),
+    };
+    assert_eq!(anew.messages(), [told]);
+    // The fresh conversation counts from one.
+    assert_eq!(after(&brief, &repeated(&["x"; 11])).next(), Action::Turn);
     assert_eq!(
-        after(&brief, &repeated(&["x"; 6])).next(),
+        after(&brief, &repeated(&["x"; 12])).next(),
         Action::Fail(Failure {
             code: ErrorCode::Limited,
             message:

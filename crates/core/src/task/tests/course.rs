@@ -117,6 +117,7 @@ impl World {
             | Change::BookUsage { .. }
             | Change::Wake { .. }
             | Change::Watch { .. }
+            | Change::Reserve { .. }
             | Change::Progress { .. }
             | Change::BeginEntry(_)
             | Change::UpdateEntry(_)

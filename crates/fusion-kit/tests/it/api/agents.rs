@@ -327,3 +327,37 @@ async fn only_an_administrator_names_folders_of_the_server() {
     body["base_dir"] = json!("here");
     serving.post("/api/v1/agents", &body).await.expect(400);
 }
+
+#[tokio::test]
+async fn only_an_administrator_has_a_folder_of_the_server_copied_into_a_workspace() {
+    let project = project();
+    std::fs::create_dir(project.path().join("start")).unwrap();
+    project.write("start/notes", "kept");
+    let serving = Serving::on(&project).await;
+    let token = json!({ "name": "ci", "scope": "operate" });
+    let token = serving.post("/api/v1/tokens", &token).await.expect(201);
+    let secret = token.json()["secret"].as_str().unwrap().to_owned();
+    let mut body = wanted(&project);
+    let folder = project.path().join("start");
+    body["workspace"] = json!({ "type": "directory", "template": folder });
+    let refused = Request::new(serving.address, "POST", "/api/v1/agents")
+        .header("Authorization", &format!("Bearer {secret}"))
+        .json(&body);
+    refused.send().await.expect(403);
+    let made = serving.post("/api/v1/agents", &body).await.expect(201);
+    let workspace = made.json()["workspace_path"].as_str().unwrap().to_owned();
+    let copied = std::fs::read_to_string(format!("{workspace}/projects/notes"));
+    assert_eq!(copied.unwrap(), "kept");
+    for (workspace, pointer) in [
+        (json!({ "type": "folder" }), "/workspace/type"),
+        (json!({ "type": "worktree" }), "/workspace/repository"),
+        (
+            json!({ "type": "directory", "revision": "main" }),
+            "/workspace/revision",
+        ),
+    ] {
+        body["workspace"] = workspace;
+        let refused = serving.post("/api/v1/agents", &body).await.expect(400);
+        assert_eq!(refused.json()["errors"][0]["pointer"], pointer);
+    }
+}

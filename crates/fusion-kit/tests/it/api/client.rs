@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use crate::support::{Finished, Project, Running};
+use crate::support::{Finished, Invocation, Project, Running};
 
 /// No answer takes longer.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -24,6 +24,7 @@ pub(crate) struct Serving {
     running: Running,
     pub(crate) address: SocketAddr,
     pub(crate) token: String,
+    name: String,
 }
 
 impl Serving {
@@ -39,7 +40,12 @@ impl Serving {
             _ => &["--port", "0"],
         };
         let all = ["serve", "--json"].iter().chain(port).chain(arguments);
-        let mut running = project.fusion_kit(all).start();
+        Self::of(project.fusion_kit(all)).await
+    }
+
+    /// The server that this call of the binary starts.
+    pub(crate) async fn of(serve: Invocation) -> Self {
+        let mut running = serve.start();
         let mut line = String::new();
         let mut stdout = BufReader::new(running.stdout());
         let read = timeout(LIMIT, stdout.read_line(&mut line)).await;
@@ -54,11 +60,28 @@ impl Serving {
             running,
             address: address.parse().unwrap(),
             token: token.trim().to_owned(),
+            name: String::new(),
         }
     }
 
     pub(crate) fn pid(&self) -> u32 {
         self.running.pid()
+    }
+
+    /// The same under a name.
+    pub(crate) fn named(self, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            ..self
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.running.signal(signal);
     }
 
     /// Ends it and waits until it is gone.

@@ -92,7 +92,8 @@ async fn one_server_owns_a_data_directory() {
 
 #[tokio::test]
 async fn a_run_goes_on_at_the_next_start_where_it_was_left() {
-    let project = Project::with(TWO_STEPS, &gated_script());
+    let mut project = Project::with(TWO_STEPS, &gated_script());
+    project.set("FUSION_DRAIN_SECONDS", "0");
     for signal in [Signal::TERM, Signal::KILL] {
         let serving = Serving::on(&project).await;
         let run = super::runs::start(&serving, &project, "flow.yaml").await;
@@ -116,7 +117,8 @@ async fn a_run_goes_on_at_the_next_start_where_it_was_left() {
 
 #[tokio::test]
 async fn who_listens_and_who_waits_is_told_of_the_end_and_nobody_holds_it_up() {
-    let project = Project::with(TWO_STEPS, &gated_script());
+    let mut project = Project::with(TWO_STEPS, &gated_script());
+    project.set("FUSION_DRAIN_SECONDS", "0");
     let serving = Serving::on(&project).await;
     let run = super::runs::start(&serving, &project, "flow.yaml").await;
     let path = format!("/api/v1/runs/{run}");

@@ -224,6 +224,7 @@ impl Worker {
                 owner,
                 duration: LEASE,
             },
+            driver: None,
             event: NewEvent::of_run(self.moment(), EventType::TaskAssigned, self.run, told),
         }
     }

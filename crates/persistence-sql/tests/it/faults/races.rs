@@ -37,6 +37,7 @@ async fn claimed(store: &SqlStore, ids: &Ids) -> Claimed {
             owner: NodeId::from_uuid(uuid::Uuid::from_u128(7)),
             duration: Duration::ZERO,
         },
+        driver: None,
         event: NewEvent::of_run(
             moment,
             EventType::TaskAssigned,

@@ -108,6 +108,7 @@ impl Script<'_> {
                 owner: node(),
                 duration,
             },
+            driver: None,
             event: NewEvent::of_run(moment, EventType::TaskAssigned, run, "given".to_owned()),
         };
         let claimed = self.call(|| self.store.claim_task(claim.clone())).await;

@@ -58,6 +58,7 @@ impl Ids {
                 owner: NodeId::from_uuid(Uuid::nil()),
                 duration: Duration::from_secs(10),
             },
+            driver: None,
             event: NewEvent::of_run(
                 self.moment(100),
                 EventType::TaskAssigned,

@@ -69,6 +69,7 @@ async fn the_status_of_an_older_and_of_a_newer_database_is_told() {
                     "m0006_courses",
                     "m0007_control",
                     "m0008_pool",
+                    "m0009_nodes",
                 ]),
             }
         );
@@ -95,6 +96,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0006_courses",
                 "m0007_control",
                 "m0008_pool",
+                "m0009_nodes",
             ]),
             missing: vec![],
         };
@@ -108,6 +110,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0006_courses",
                 "m0007_control",
                 "m0008_pool",
+                "m0009_nodes",
             ]),
             vec![],
         ] {

@@ -78,6 +78,7 @@ async fn claim(store: &SqlStore, ids: &Ids, agent: &Agent, task: &Task) -> Optio
             owner: NodeId::from_uuid(Uuid::from_u128(7)),
             duration: Duration::from_secs(60),
         },
+        driver: None,
         event: NewEvent::of_run(
             ids.moment(),
             EventType::TaskAssigned,

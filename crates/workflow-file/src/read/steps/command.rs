@@ -12,9 +12,6 @@ const WORKSPACE: Keys = Keys {
     later: &[],
 };
 
-/// Kinds of workspace that the format has and this version does not build yet.
-const LATER_WORKSPACES: [&str; 1] = ["worktree"];
-
 /// What a step with `run` has no use for.
 const NOT_WITH_RUN: [&str; 4] = ["agent", "capabilities", "prompt", "outputs"];
 
@@ -70,9 +67,9 @@ pub(super) fn workspace<'n>(section: &Section<'n>, faults: &mut Faults) -> Optio
         workspace.required("type", faults)?
     };
     let kind = value::text(kind, "type", faults)?;
-    if LATER_WORKSPACES.contains(&kind.text) {
-        let message = format!("a workspace of type `{}` is not supported yet", kind.text);
-        faults.add(RawFault::new(message, &kind.span).help("use `directory`"));
+    if kind.text == "worktree" {
+        let fault = RawFault::new("a worktree belongs to an agent, not to a step", &kind.span);
+        faults.add(fault.help("give the agent of the step this `workspace`"));
     } else if kind.text != "directory" {
         let help = match kind.text {
             "shared" => "write { shared_with: STEP }".to_owned(),

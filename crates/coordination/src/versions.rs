@@ -1,0 +1,67 @@
+//! The versions of workflows that were used last. What a run needs of a version never changes, so that
+//! nobody reads it twice.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fusion_core::{Workflow, WorkflowId};
+use fusion_persistence::Repository as _;
+use lru::LruCache;
+
+use crate::{Coordinator, Result};
+
+/// Versions that are kept.
+const KEPT: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+
+/// Versions by their ids.
+pub(crate) struct Versions {
+    recent: Mutex<LruCache<WorkflowId, Arc<Workflow>>>,
+}
+
+impl Default for Versions {
+    fn default() -> Self {
+        Self {
+            recent: Mutex::new(LruCache::new(KEPT)),
+        }
+    }
+}
+
+impl fmt::Debug for Versions {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Versions").finish_non_exhaustive()
+    }
+}
+
+impl Versions {
+    fn known(&self, id: WorkflowId) -> Option<Arc<Workflow>> {
+        // Each change under the lock is one step, so a poisoned one holds whole values.
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.get(&id).cloned()
+    }
+
+    fn keep(&self, workflow: &Arc<Workflow>) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.put(workflow.id, Arc::clone(workflow));
+    }
+}
+
+impl Coordinator {
+    /// A version of a workflow: name, definition and text as stored; its state may have moved on.
+    pub(crate) async fn workflow_version(&self, id: WorkflowId) -> Result<Arc<Workflow>> {
+        if let Some(known) = self.versions.known(id) {
+            return Ok(known);
+        }
+        let read = Arc::new(self.parts.store.get(id).await?);
+        self.versions.keep(&read);
+        Ok(read)
+    }
+
+    /// The newest version under a name, as [`workflow_version`](Self::workflow_version).
+    pub(crate) async fn newest_version(&self, name: &str) -> Result<Option<Arc<Workflow>>> {
+        match self.parts.store.newest_version(name).await? {
+            Some(id) => self.workflow_version(id).await.map(Some),
+            None => Ok(None),
+        }
+    }
+}

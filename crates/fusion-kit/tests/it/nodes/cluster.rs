@@ -1,0 +1,280 @@
+//! Servers of the binary on one PostgreSQL and one Redis, and a ledger that their agents' commands write.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use fusion_persistence::{EventFilter, EventReader};
+use fusion_persistence_sql::{Durability, Location, SqlStore};
+use fusion_testkit::{Postgres, Redis, postgres_binaries, redis_binaries};
+use serde_json::{Value, json};
+
+use crate::api::client::Serving;
+use crate::support::Project;
+
+/// Far more than anything here takes.
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// What a workflow of the tests has to do.
+pub(crate) struct Tasks {
+    /// Steps of a run, one after the other.
+    pub(crate) per_run: usize,
+    /// How long the command of each takes.
+    pub(crate) seconds: String,
+}
+
+/// A database, a bus, and the folder that all nodes share.
+pub(crate) struct Cluster {
+    pub(crate) postgres: Postgres,
+    _redis: Redis,
+    project: Project,
+}
+
+impl Cluster {
+    pub(crate) async fn start() -> Self {
+        let servers = tokio::task::spawn_blocking(|| {
+            (
+                Postgres::start(&postgres_binaries().unwrap()).unwrap(),
+                Redis::start(&redis_binaries().unwrap()).unwrap(),
+            )
+        });
+        let (postgres, redis) = servers.await.unwrap();
+        let mut project = Project::new();
+        let path = project.path().to_owned();
+        project.set("DATABASE_URL", postgres.url());
+        project.set("REDIS_URL", redis.url());
+        project.set("FUSION_MASTER_KEY_FILE", text(&path.join("master.key")));
+        project.set("WORKSPACES_ROOT", text(&path.join("workspaces")));
+        // The ledger is outside of every workspace: no agent's command could reach it with a sandbox.
+        project.set("FUSION_KIT_SANDBOX", "off");
+        let cluster = Self {
+            postgres,
+            _redis: redis,
+            project,
+        };
+        fs::write(cluster.ledger_file(), "").unwrap();
+        fs::set_permissions(cluster.ledger_file(), Permissions::from_mode(0o666)).unwrap();
+        cluster
+    }
+
+    pub(crate) fn set(&mut self, name: &'static str, value: &str) {
+        self.project.set(name, value);
+    }
+
+    fn ledger_file(&self) -> PathBuf {
+        self.project.path().join("ledger")
+    }
+
+    /// A server of this name with a data directory of its own.
+    pub(crate) async fn node(&self, name: &str) -> Serving {
+        self.node_with(name, &[]).await
+    }
+
+    pub(crate) async fn node_with(&self, name: &str, arguments: &[&str]) -> Serving {
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log_file(name))
+            .unwrap();
+        let mut serving = self
+            .project
+            .fusion_kit(["serve", "--json", "--port", "0", "-v", "--data-dir", name])
+            .env("FUSION_NODE_NAME", name);
+        for argument in arguments {
+            serving = serving.arg(argument);
+        }
+        Serving::of(serving.log_to(log)).await.named(name)
+    }
+
+    pub(crate) const fn project(&self) -> &Project {
+        &self.project
+    }
+
+    pub(crate) fn log_file(&self, name: &str) -> PathBuf {
+        self.project.path().join(format!("{name}.log"))
+    }
+
+    /// How often a node was refused a write since its lease was lost.
+    pub(crate) fn refused(&self, name: &str) -> usize {
+        let log = fs::read_to_string(self.log_file(name)).unwrap_or_default();
+        log.matches("a write under a lost lease was refused")
+            .count()
+    }
+
+    /// Stores a workflow whose commands write into the ledger as they begin and as they end.
+    pub(crate) async fn flow(&self, node: &Serving, tasks: &Tasks) -> String {
+        let ledger = text(&self.ledger_file());
+        let steps: Vec<String> = (0..tasks.per_run).map(step).collect();
+        let answers: Vec<String> = (0..tasks.per_run)
+            .map(|number| {
+                let command = format!(
+                    "a=${{PWD%/projects}}; a=${{a##*/}}; echo begin $a s{number} >> {ledger}; \
+                     sleep {}; echo end $a s{number} >> {ledger}",
+                    tasks.seconds
+                );
+                format!(
+                    "  s{number}:\n    - tool_calls: [{{ name: run_command, arguments: {{ command: {} }} }}]\n    - text: done\n",
+                    json!(command)
+                )
+            })
+            .collect();
+        self.project.write(
+            "script.yaml",
+            format!("version: 1\nsteps:\n{}", answers.concat()),
+        );
+        let source = format!(
+            "version: 1\nname: flow\nagents: {{ a: {{ provider: scripted, model: script.yaml, tools: [shell] }} }}\nsteps:\n{}",
+            steps.concat()
+        );
+        let body = json!({ "source": source, "base_dir": text(self.project.path()) });
+        let made = node.post("/api/v1/workflows", &body).await.expect(201);
+        made.json()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Starts so many runs.
+    pub(crate) async fn begin(&self, node: &Serving, flow: &str, count: usize) -> Vec<String> {
+        let path = format!("/api/v1/workflows/{flow}/start");
+        let mut runs = Vec::with_capacity(count);
+        for _ in 0..count {
+            let started = node.post(&path, &json!({ "inputs": {} })).await;
+            let started = started.expect(200).json();
+            runs.push(started["run_id"].as_str().unwrap().to_owned());
+        }
+        runs
+    }
+
+    /// Asks a node until the answer is as wanted.
+    pub(crate) async fn until<F>(&self, node: &Serving, path: &str, what: &str, wanted: F) -> Value
+    where
+        F: Fn(&Value) -> bool + Send,
+    {
+        let began = Instant::now();
+        loop {
+            let answer = node.get(path).await;
+            if answer.status == 200 && wanted(&answer.json()) {
+                return answer.json();
+            }
+            assert!(
+                began.elapsed() < LIMIT,
+                "waited too long until {what}: {answer:#?}"
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Waits until all runs have completed.
+    pub(crate) async fn until_completed(&self, node: &Serving, runs: &[String]) {
+        for run in runs {
+            let path = format!("/api/v1/runs/{run}");
+            let ended = self.until(node, &path, "a run has ended", |run| {
+                ["completed", "failed", "cancelled"].contains(&run["state"].as_str().unwrap())
+            });
+            let ended = ended.await;
+            assert_eq!(ended["state"], "completed", "{ended:#}");
+        }
+    }
+
+    /// How a run ended; `None` when it did not in a long time.
+    pub(crate) async fn end_of(&self, node: &Serving, run: &str) -> Option<Value> {
+        let (path, began) = (format!("/api/v1/runs/{run}"), Instant::now());
+        while began.elapsed() < LIMIT {
+            let request = node.request("GET", &path).try_send().await;
+            let run = request.filter(|answer| answer.status == 200);
+            let run = run.map(|answer| answer.json());
+            let is_final = |run: &Value| {
+                let state = run["state"].as_str().unwrap_or_default();
+                ["completed", "failed", "cancelled"].contains(&state)
+            };
+            if let Some(ended) = run.filter(is_final) {
+                return Some(ended);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        None
+    }
+
+    /// The tasks of which it was told more than once that they completed.
+    pub(crate) async fn completed_twice(&self) -> Vec<String> {
+        let location = Location::from_url(&self.postgres.url(), Durability::Full).unwrap();
+        let store = SqlStore::open_to_read(&location).await.unwrap().unwrap();
+        let filter = EventFilter {
+            types: vec!["task.completed".to_owned()],
+            ..EventFilter::default()
+        };
+        let (mut last, mut told) = (0, BTreeMap::<String, usize>::new());
+        loop {
+            let events = store.events_after(&filter, last, 1_000).await.unwrap();
+            let Some(newest) = events.last() else {
+                break;
+            };
+            last = newest.seq;
+            for event in events {
+                let task = event.event.data["task_id"].to_string();
+                *told.entry(task).or_default() += 1;
+            }
+        }
+        told.retain(|_, times| *times > 1);
+        told.into_keys().collect()
+    }
+
+    pub(crate) fn ledger(&self) -> Ledger {
+        Ledger::read(&fs::read_to_string(self.ledger_file()).unwrap())
+    }
+}
+
+fn step(number: usize) -> String {
+    let needs = match number {
+        0 => String::new(),
+        later => format!(", needs: [s{}]", later - 1),
+    };
+    format!("  - {{ id: s{number}, agent: a, prompt: x{needs} }}\n")
+}
+
+fn text(path: &std::path::Path) -> String {
+    path.display().to_string()
+}
+
+/// What commands wrote: how often the command of each agent and step began and ended.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    begun: BTreeMap<String, usize>,
+    ended: BTreeMap<String, usize>,
+}
+
+impl Ledger {
+    fn read(text: &str) -> Self {
+        let mut ledger = Self::default();
+        for line in text.lines() {
+            let (what, whose) = line.split_once(' ').unwrap();
+            let side = match what {
+                "begin" => &mut ledger.begun,
+                "end" => &mut ledger.ended,
+                other => panic!("{other} in the ledger"),
+            };
+            *side.entry(whose.to_owned()).or_default() += 1;
+        }
+        ledger
+    }
+
+    /// Commands that began more than once: each is an effect that must not be repeated.
+    pub(crate) fn repeated(&self) -> Vec<&str> {
+        let repeated = self.begun.iter().filter(|(_, count)| **count > 1);
+        repeated.map(|(whose, _)| whose.as_str()).collect()
+    }
+
+    /// Commands that had begun by now and have not ended in a later ledger.
+    pub(crate) fn cut_off_of(&self, later: &Self) -> Vec<&str> {
+        let cut_off = self
+            .begun
+            .keys()
+            .filter(|whose| !later.ended.contains_key(*whose));
+        cut_off.map(String::as_str).collect()
+    }
+
+    /// Commands that began at all.
+    pub(crate) fn begun(&self) -> usize {
+        self.begun.len()
+    }
+}
