@@ -1,5 +1,5 @@
-//! `api`: the server of fusion-kit beside a bare axum handler that answers with the same bytes, asked by
-//! the same clients in turns.
+//! `api`: the server of fusion-kit beside a bare axum handler that answers with the same bytes, and beside
+//! the store alone, asked by the same clients in turns.
 
 #![expect(clippy::print_stdout, reason = "it prints what it measured")]
 #![expect(
@@ -19,6 +19,7 @@ use axum::Router;
 use axum::http::header;
 use axum::routing::get;
 use clap::Parser;
+use fusion_benches::rows::tasks_per_second;
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -39,6 +40,10 @@ struct Arguments {
     /// Rounds, of which the middle one counts.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// Serve what is in this file to everybody, and nothing else: the floor, in a process of its own as
+    /// the server is.
+    #[arg(long, hide = true)]
+    bare: Option<PathBuf>,
 }
 
 /// A server that is ended with this value.
@@ -63,6 +68,9 @@ async fn main() -> Result<()> {
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
+    if let Some(file) = &arguments.bare {
+        return bare(std::fs::read_to_string(file)?).await;
+    }
     let here = std::env::current_exe()?;
     let folder = here.parent().context("no folder")?;
     let program = arguments
@@ -78,6 +86,12 @@ async fn main() -> Result<()> {
     println!("idle       {:>10.1} MiB", memory(&server)?);
     let client = Client::builder().no_proxy().build()?;
     let agent = seed(&server, &client, place.path()).await?;
+    let measured = Measured {
+        arguments: &arguments,
+        client: &client,
+        server: &server,
+        place: place.path(),
+    };
     println!(
         "{:<10} {:>12} {:>12} {:>7}",
         "row", "bare axum/s", "fusion-kit/s", "ratio"
@@ -86,24 +100,62 @@ async fn main() -> Result<()> {
         ("GET one", format!("/api/v1/agents/{agent}")),
         ("GET 100", "/api/v1/agents?limit=100".to_owned()),
     ] {
-        let url = format!("{}{path}", server.url);
-        let bytes = client.get(&url).bearer_auth(&server.token).send().await?;
-        let bare = bare(bytes.text().await?).await?;
-        let (mut floor, mut ours) = (Vec::new(), Vec::new());
-        for _ in 0..arguments.rounds {
-            floor.push(rate(&arguments, &client, &bare, "").await?);
-            ours.push(rate(&arguments, &client, &url, &server.token).await?);
-        }
-        let (floor, ours) = (middle(floor), middle(ours));
-        println!(
-            "{name:<10} {floor:>12.0} {ours:>12.0} {:>7.2}",
-            ours / floor
-        );
+        measured.reads(name, &path, &here).await?;
     }
-    let posts = durable(&arguments, &client, &server).await?;
-    println!("{:<10} {:>12} {posts:>12.0}", "POST", "");
+    measured.posts().await?;
     println!("after all  {:>10.1} MiB", memory(&server)?);
     Ok(())
+}
+
+/// What is measured, and with what.
+struct Measured<'a> {
+    arguments: &'a Arguments,
+    client: &'a Client,
+    server: &'a Server,
+    place: &'a Path,
+}
+
+impl Measured<'_> {
+    /// What is at a path, beside the same bytes from a bare handler.
+    async fn reads(&self, name: &str, path: &str, here: &Path) -> Result<()> {
+        let url = format!("{}{path}", self.server.url);
+        let token = &self.server.token;
+        let bytes = self.client.get(&url).bearer_auth(token).send().await?;
+        let file = self.place.join("bytes");
+        std::fs::write(&file, bytes.error_for_status()?.text().await?)?;
+        let bare = Bare::start(here, &file)?;
+        let (mut floor, mut ours) = (Vec::new(), Vec::new());
+        for _ in 0..self.arguments.rounds {
+            floor.push(rate(self.arguments, self.client, &bare.url, "").await?);
+            ours.push(rate(self.arguments, self.client, &url, token).await?);
+        }
+        show(name, middle(floor), middle(ours));
+        Ok(())
+    }
+
+    /// Tasks that are asked for, beside the same rows in the store alone.
+    async fn posts(&self) -> Result<()> {
+        let (mut store, mut posts) = (Vec::new(), Vec::new());
+        for _ in 0..self.arguments.rounds {
+            let folder = tempfile::tempdir_in(self.place)?;
+            let time = Duration::from_secs(self.arguments.seconds);
+            store.push(tasks_per_second(folder.path(), self.arguments.clients, time).await?);
+            posts.push(durable(self.arguments, self.client, self.server).await?);
+        }
+        println!(
+            "{:<10} {:>12} {:>12} {:>7}",
+            "row", "the store/s", "fusion-kit/s", "ratio"
+        );
+        show("POST task", middle(store), middle(posts));
+        Ok(())
+    }
+}
+
+fn show(name: &str, floor: f64, ours: f64) {
+    println!(
+        "{name:<10} {floor:>12.0} {ours:>12.0} {:>7.2}",
+        ours / floor
+    );
 }
 
 fn start(program: &Path, place: &Path) -> Result<Server> {
@@ -148,8 +200,37 @@ async fn seed(server: &Server, client: &Client, place: &Path) -> Result<String> 
     Ok(id.context("no agent was made")?.to_owned())
 }
 
-/// A handler that does nothing but answer with these bytes.
-async fn bare(bytes: String) -> Result<String> {
+/// The floor, which is ended with this value.
+struct Bare {
+    child: Child,
+    url: String,
+}
+
+impl Bare {
+    fn start(program: &Path, file: &Path) -> Result<Self> {
+        let mut child = Command::new(program)
+            .arg("--bare")
+            .arg(file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let stdout = child.stdout.take().context("no stdout")?;
+        let mut url = String::new();
+        BufReader::new(stdout).read_line(&mut url)?;
+        let url = url.trim().to_owned();
+        Ok(Self { child, url })
+    }
+}
+
+impl Drop for Bare {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// A handler that does nothing but answer with these bytes, until the process is ended.
+async fn bare(bytes: String) -> Result<()> {
     let bytes: Arc<str> = bytes.into();
     let answer = move || {
         let bytes = Arc::clone(&bytes);
@@ -161,10 +242,9 @@ async fn bare(bytes: String) -> Result<String> {
         }
     };
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
+    println!("http://{}/", listener.local_addr()?);
     let router = Router::new().route("/", get(answer));
-    tokio::spawn(async move { axum::serve(listener, router).await.ok() });
-    Ok(format!("http://{address}/"))
+    Ok(axum::serve(listener, router).await?)
 }
 
 /// Answers a second.
@@ -193,20 +273,21 @@ async fn rate(arguments: &Arguments, client: &Client, url: &str, token: &str) ->
     Ok(answered / began.elapsed().as_secs_f64())
 }
 
-/// Rows a second that are on the disk when they are answered.
+/// Tasks a second that are on the disk when they are answered.
 async fn durable(arguments: &Arguments, client: &Client, server: &Server) -> Result<f64> {
     let made = Arc::new(AtomicU64::new(0));
     let began = Instant::now();
     let end = began + Duration::from_secs(arguments.seconds);
     let mut clients = JoinSet::new();
-    for number in 0..arguments.clients {
+    for _ in 0..arguments.clients {
         let (client, token) = (client.clone(), server.token.clone());
-        let url = format!("{}/api/v1/capabilities", server.url);
+        let url = format!("{}/api/v1/tasks", server.url);
         let made = Arc::clone(&made);
         clients.spawn(async move {
             let mut count = 0_u64;
             while Instant::now() < end {
-                let body = json!({ "name": format!("c{number}-{count}") });
+                // The tasks wait, so that nothing but the store is at work.
+                let body = json!({ "description": "Do it.", "delay_seconds": 3_600 });
                 let answer = client.post(&url).bearer_auth(&token).json(&body);
                 let answer = answer.send().await?.error_for_status()?;
                 answer.bytes().await?;

@@ -410,6 +410,8 @@ impl Work<'_> {
             }
         };
         let (key, agent) = (entry.id.to_string(), self.brief.agent_id.to_string());
+        let (task, run) = self.brief.ids();
+        let (task, run) = (task.to_string(), run.to_string());
         let tools = self.toolbox.specs();
         let request = TurnRequest {
             model: &self.brief.model,
@@ -426,6 +428,8 @@ impl Work<'_> {
             options: Some(&self.brief.provider_options).filter(|options| !options.is_empty()),
             may_wait: true,
             place: TurnPlace {
+                run: &run,
+                task: &task,
                 step: &self.name,
                 turn: self.session.next_turn(),
                 agent: &agent,

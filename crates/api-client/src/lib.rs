@@ -1,6 +1,8 @@
 //! Asks a fusion-kit server. What the server refuses comes back as the problem that it is, so that
 //! commands say the same with a server as without.
 
+mod live;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -15,11 +17,16 @@ use serde::de::DeserializeOwned;
 /// How long an answer may take: above the longest `wait` of the server.
 const ANSWER: Duration = Duration::from_secs(75);
 
+/// How long a live stream may go on.
+const LIVE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// The longest answer that is read.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
+
+pub use live::Live;
 
 /// A server and the right to ask it.
 #[derive(Debug, Clone)]
@@ -39,6 +46,7 @@ impl Client {
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT)
             .timeout(ANSWER)
+            .read_timeout(ANSWER)
             // A redirect could carry the token elsewhere.
             .redirect(redirect::Policy::none());
         let http = if is_loopback(&base) {
@@ -72,6 +80,16 @@ impl Client {
             .await
     }
 
+    /// Follows the live stream of events. The server says something every few seconds at least.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn live(&self, query: &[(&str, String)]) -> Result<Live, Problem> {
+        let request = self.request(Method::GET, "/events/stream")?.query(query);
+        let response = self.sent(request.timeout(LIVE)).await?;
+        Ok(Live::new(response, self.clone()))
+    }
+
     /// Sends a body with POST.
     ///
     /// # Errors
@@ -96,6 +114,18 @@ impl Client {
     ) -> Result<T, Problem> {
         self.send(self.request(Method::PATCH, path)?.json(body))
             .await
+    }
+
+    /// Sends a body with PUT.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &(impl Serialize + Sync),
+    ) -> Result<T, Problem> {
+        self.send(self.request(Method::PUT, path)?.json(body)).await
     }
 
     /// Takes away what is at a path.
@@ -132,11 +162,20 @@ impl Client {
     }
 
     async fn answer(&self, request: RequestBuilder) -> Result<Vec<u8>, Problem> {
+        let response = self.sent(request).await?;
+        self.body(response).await
+    }
+
+    /// The beginning of an answer that is no refusal.
+    async fn sent(&self, request: RequestBuilder) -> Result<Response, Problem> {
         let response = request
             .send()
             .await
             .map_err(|error| self.unreachable(&error))?;
         let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
         let wait = response
             .headers()
             .get(RETRY_AFTER)
@@ -145,9 +184,6 @@ impl Client {
             .and_then(|wait| wait.parse().ok())
             .map(Duration::from_secs);
         let body = self.body(response).await?;
-        if status.is_success() {
-            return Ok(body);
-        }
         let told = serde_json::from_slice::<ProblemBody>(&body).ok();
         let problem = refusal(status, told, &self.base);
         Err(match wait {

@@ -20,7 +20,7 @@ pub use agent::{
     Agent, AgentAction, AgentConfig, AgentLogs, AgentMetrics, AgentPage, AgentsMade, BulkAgents,
     BulkAnswer, BulkResult, LogEntry, MetricsSample, NewAgent, NewAgents, NewWorkspace,
 };
-pub use event::{Event, EventPage, Frame};
+pub use event::{Delta, DeltaKind, Event, EventPage, Frame};
 pub use health::{Check, Health, Readiness};
 pub use message::{Message, MessageDetail, MessagePage, NewMessage};
 pub use node::{ServerNode, ServerNodeList};
@@ -31,11 +31,12 @@ pub use project::{
 };
 pub use provider::{NewProvider, Provider, ProviderChanges, ProviderPage, RateLimits};
 pub use task::{
-    Approval, ApprovalPage, ApproveRequest, NewTask, RejectRequest, Task, TaskChanges, TaskDetail,
-    TaskLine, TaskPage, TaskTree, TaskWaitReason,
+    Approval, ApprovalPage, ApproveRequest, BulkTaskFilter, BulkTasks, NewTask, NewTasks,
+    RejectRequest, Task, TaskBulkAnswer, TaskBulkResult, TaskChanges, TaskDetail, TaskLine,
+    TaskPage, TaskTree, TaskWaitReason,
 };
 pub use token::{NewToken, Ticket, Token, TokenMade, TokenPage};
 pub use workflow::{
-    Dag, Edge, ForkRun, NewWorkflow, NextVersion, Node, PauseRun, ResumeRun, RetryRun, RunPage,
-    RunStarted, RunsCancelled, StartWorkflow, Validation, Workflow, WorkflowPage,
+    Dag, Edge, ForkRun, NewDag, NewWorkflow, NextVersion, Node, PauseRun, ResumeRun, RetryRun,
+    RunPage, RunStarted, RunsCancelled, StartWorkflow, Validation, Workflow, WorkflowPage,
 };

@@ -20,6 +20,17 @@ pub trait ProviderDesk: std::fmt::Debug + Send + Sync {
     /// A setting is wrong, or a needed key is missing.
     fn row(&self, new: &NewProvider) -> Result<ProviderConfig, Problem>;
 
+    /// The row that takes the place of another of the same name. Without a key in `new` that of the row
+    /// before stays, where the base URL is the same; nothing is stored yet and nobody is asked.
+    ///
+    /// # Errors
+    /// As [`row`](Self::row).
+    fn replacement(
+        &self,
+        before: &ProviderConfig,
+        new: &NewProvider,
+    ) -> Result<ProviderConfig, Problem>;
+
     /// Runs ask the provider from now on as its row says.
     fn use_row(&self, row: &ProviderConfig);
 

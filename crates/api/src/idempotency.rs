@@ -85,6 +85,14 @@ impl Asked {
         &self.entrant.actor
     }
 
+    /// The same for a part of the request: a key counts for each of them by its place.
+    pub(crate) fn part(&self, number: usize) -> Self {
+        Self {
+            key: self.key.as_ref().map(|key| format!("{key}#{number}")),
+            ..self.clone()
+        }
+    }
+
     pub(crate) const fn has_key(&self) -> bool {
         self.key.is_some()
     }

@@ -121,6 +121,17 @@ fn depth(text: &str) -> usize {
     deepest
 }
 
+#[cfg(test)]
+impl Input {
+    /// A body that was read.
+    pub(crate) const fn of(object: Map<String, Value>) -> Self {
+        Self {
+            bytes: Bytes::new(),
+            object,
+        }
+    }
+}
+
 impl Input {
     /// Begins to read it. These are all the fields that there may be.
     pub(crate) fn fields(&self, known: &[&str]) -> Fields<'_> {
@@ -318,6 +329,47 @@ impl<'a> Fields<'a> {
         Some(fields)
     }
 
+    /// A list of anything, which must be there.
+    pub(crate) fn list(&mut self, name: &str, most: usize) -> &'a [Value] {
+        let list = self.given(name).and_then(Value::as_array);
+        if let Some(list) = list.filter(|list| list.len() <= most) {
+            return list;
+        }
+        self.add(name, format!("must be a list of at most {most} entries"));
+        &[]
+    }
+
+    /// A list of objects, each read by itself, that has from `least` to `most` entries.
+    pub(crate) fn each<T>(
+        &mut self,
+        name: &str,
+        (least, most): (usize, usize),
+        known: &[&str],
+        read: impl Fn(&mut Fields<'a>) -> T,
+    ) -> Vec<T> {
+        let list = self.given(name).and_then(Value::as_array);
+        let Some(list) = list.filter(|list| (least..=most).contains(&list.len())) else {
+            self.add(name, format!("must be a list of {least} to {most} objects"));
+            return Vec::new();
+        };
+        let mut all = Vec::with_capacity(list.len());
+        for (index, value) in list.iter().enumerate() {
+            let Some(object) = value.as_object() else {
+                self.at(name, index, "must be an object");
+                continue;
+            };
+            let mut fields = Fields {
+                object,
+                faults: Vec::new(),
+                prefix: format!("{}/{name}/{index}", self.prefix),
+            };
+            fields.refuse_unknown(known);
+            all.push(read(&mut fields));
+            self.absorb(fields);
+        }
+        all
+    }
+
     /// Tells the faults of an object within with these.
     pub(crate) fn absorb(&mut self, within: Fields<'_>) {
         self.faults.extend(within.faults);
@@ -331,7 +383,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn at(&mut self, name: &str, index: usize, message: &str) {
+    /// Notes what is wrong with an entry of a list.
+    pub(crate) fn at(&mut self, name: &str, index: usize, message: &str) {
         self.faults.push(Fault {
             pointer: format!("{}/{name}/{index}", self.prefix),
             message: message.chars().take(200).collect(),

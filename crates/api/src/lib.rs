@@ -32,6 +32,7 @@ pub mod task_views;
 pub use auth::{hash_of, new_secret};
 pub use desk::ProviderDesk;
 pub use input::name_fault;
+pub use live::{Deltas, Hearing};
 pub use origin::Names;
 pub use routes::openapi;
 pub use server::{Listening, serve};

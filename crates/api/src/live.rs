@@ -1,6 +1,7 @@
 //! The live stream of events, over WebSocket and as server-sent events: one durable sequence, without
 //! gaps and without duplicates, from any place that is still there.
 
+mod deltas;
 mod hub;
 mod reader;
 mod socket;
@@ -11,6 +12,7 @@ use utoipa_axum::routes;
 
 use crate::state::App;
 
+pub use deltas::{Deltas, Hearing};
 pub(crate) use hub::Hub;
 
 pub(crate) fn router() -> OpenApiRouter<App> {

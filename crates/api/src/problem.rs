@@ -105,6 +105,23 @@ impl Refusal {
         )
     }
 
+    /// Whether the request is at fault.
+    pub(crate) fn is_of_client(&self) -> bool {
+        self.0.status.is_client_error()
+    }
+
+    /// The places of what is wrong with the input.
+    #[cfg(test)]
+    pub(crate) fn pointers(self) -> Vec<String> {
+        let errors = self.0.body.errors.into_iter();
+        errors.map(|fault| fault.pointer).collect()
+    }
+
+    /// Why the request was not done.
+    pub(crate) fn detail(self) -> String {
+        self.0.body.detail
+    }
+
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.0.body.hint = Some(hint.into());
         self

@@ -199,6 +199,11 @@ impl<'a> Parameters<'a> {
     }
 }
 
+/// Reads a yes or a no.
+pub(crate) fn flag(text: &str) -> std::result::Result<bool, String> {
+    text.parse().map_err(|_| "must be true or false".to_owned())
+}
+
 /// Reads one of the words of a closed list.
 pub(crate) fn word<T: Copy>(
     text: &str,

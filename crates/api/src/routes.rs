@@ -6,6 +6,7 @@ mod agents_life;
 mod approvals;
 mod capabilities;
 mod describe;
+mod drawn;
 mod events;
 mod health;
 mod messages;
@@ -22,6 +23,7 @@ mod run_again;
 mod run_control;
 mod runs;
 mod tasks;
+mod tasks_bulk;
 mod tasks_life;
 mod tokens;
 mod versions;
@@ -87,6 +89,7 @@ fn guarded() -> OpenApiRouter<App> {
         agents_bulk::router(),
         tasks::router(),
         tasks_life::router(),
+        tasks_bulk::router(),
         workflows::router(),
         versions::router(),
         runs::router(),

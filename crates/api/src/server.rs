@@ -80,6 +80,10 @@ pub async fn serve(
         let app = app.clone();
         async move { app.hub.follow(&app.stopping).await }
     });
+    connections.spawn({
+        let app = app.clone();
+        async move { app.parts.deltas.flow(&app.stopping).await }
+    });
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     while let Some((stream, permit)) = accept(&listening.listener, &room, &stopping).await {
         let connection = connection(stream, router.clone(), stopping.clone());

@@ -15,7 +15,7 @@ use crate::auth::Door;
 use crate::desk::ProviderDesk;
 use crate::idempotency::Turns;
 use crate::limits::Limits;
-use crate::live::Hub;
+use crate::live::{Deltas, Hub};
 use crate::origin::Names;
 use crate::routes::Answers;
 
@@ -28,6 +28,8 @@ pub struct Parts {
     pub coordinator: Coordinator,
     /// Says that there is something new to read.
     pub bus: Arc<dyn Bus>,
+    /// Tells what models are saying.
+    pub deltas: Arc<Deltas>,
     /// Knows the providers.
     pub desk: Arc<dyn ProviderDesk>,
     /// Tells the time.

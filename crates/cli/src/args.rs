@@ -55,7 +55,9 @@ pub use record::{
 };
 pub use run::{CancelArgs, ForkArgs, HoldArgs, RetryArgs, RunState, WatchArgs};
 pub use serve::{NodeRoleArg, ServeArgs};
-pub use shell::{CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, ManArgs, Shell};
+pub use shell::{
+    CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, ManArgs, Shell, VerifyArgs,
+};
 pub use task::{
     TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskStateName, TaskWaitArgs, WhichTask,
 };
@@ -184,6 +186,14 @@ Examples:
     Workflow(WorkflowArgs),
     /// Write a first workflow to start from.
     Init(InitArgs),
+    /// Watch agents, tasks, what waits for you and the log on the whole screen.
+    #[command(after_long_help = "\
+Tab goes from pane to pane, Enter shows all about a row, ? shows the keys, q ends it.
+
+Examples:
+  fusion-kit top
+  fusion-kit top --server https://fusion.example")]
+    Top,
     /// Make agents that stay, give them work, hold and end agents.
     Agent(AgentArgs),
     /// Ask for tasks that any agent may do that can, and look after them.
@@ -231,21 +241,6 @@ Examples:
     Verify(VerifyArgs),
     /// Measure what the framework costs on this machine.
     Bench(BenchArgs),
-}
-
-/// `verify`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(after_long_help = "\
-Exits with 1 when something is wrong. Nothing is changed.
-
-Examples:
-  fusion-kit verify
-  fusion-kit verify --online                 ask each provider too
-  fusion-kit verify --json | jq -r '.checks[] | select(.fault) | .name'")]
-pub struct VerifyArgs {
-    /// Ask each enabled provider for its models: whether it can be reached and takes the key.
-    #[arg(long)]
-    pub online: bool,
 }
 
 /// `run FILE`, or one of its subcommands.
@@ -420,6 +415,7 @@ where
         Command::Run(_)
         | Command::Resume(_)
         | Command::Inbox
+        | Command::Top
         | Command::Approve(_)
         | Command::Reject(_)
         | Command::Workflow(_)

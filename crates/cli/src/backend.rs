@@ -7,6 +7,7 @@ mod inbox;
 mod messages;
 mod metrics;
 mod nodes;
+mod overview;
 mod providers;
 mod records;
 mod runs;
@@ -32,6 +33,7 @@ pub use inbox::{AnswerRequest, Inbox};
 pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
 pub use metrics::Metrics;
 pub use nodes::Nodes;
+pub use overview::{Overview, Picture, Sight};
 pub use providers::{AskKey, NewProvider, Providers};
 pub use records::{NewProject, Records};
 pub use runs::{AgainRequest, RunQuery, Steering};
@@ -87,6 +89,7 @@ pub trait Backend:
     + Server
     + About
     + Metrics
+    + Overview
     + Send
     + Sync
 {

@@ -16,5 +16,6 @@ pub(crate) mod serve;
 pub(crate) mod shell;
 pub(crate) mod task;
 pub(crate) mod tool;
+pub(crate) mod top;
 pub(crate) mod verify;
 pub(crate) mod workflow;

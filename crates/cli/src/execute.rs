@@ -9,7 +9,7 @@ use crate::args::{Cli, Command, RunArgs, RunCommand};
 use crate::backend::Backend;
 use crate::commands::{
     agent, bench, db, events, inbox, init, message, metrics, node, provider, record, run, serve,
-    shell, task, tool, verify, workflow,
+    shell, task, tool, top, verify, workflow,
 };
 use crate::exit::Exit;
 use crate::problem;
@@ -124,6 +124,7 @@ async fn dispatch(
         Command::Man(it) => Box::pin(async { shell::man(&it.dir, session) }),
         Command::Metrics(it) => Box::pin(metrics::metrics(&it.command, backend, session)),
         Command::Inbox => Box::pin(inbox::inbox(backend, session)),
+        Command::Top => Box::pin(top::top(backend, session)),
         Command::Approve(it) => Box::pin(inbox::approve(it, backend, session)),
         Command::Reject(it) => Box::pin(inbox::reject(it, backend, session)),
         Command::Init(it) => Box::pin(async { init::init(it, session) }),

@@ -19,6 +19,7 @@ mod style;
 mod table;
 mod terminal;
 mod text;
+mod top;
 mod watch;
 
 pub use args::{
@@ -51,6 +52,7 @@ pub use backend::{
     RunRequest, ServeRequest, Server, StartWorkflow, Steering, Tail, TaskQuery, TaskRequest, Tasks,
     To, ToolFolder, Tools, Upkeep, Workflows,
 };
+pub use backend::{Overview, Picture, Sight};
 pub use execute::{command_lines, examples, execute, refuse};
 pub use exit::Exit;
 pub use terminal::{Hints, Input, Now, Output, Question, Size, Terminal};

@@ -112,7 +112,8 @@ fn is_look(command: &Command) -> bool {
         Command::Node(node) => matches!(node.command, NodeCommand::List | NodeCommand::Get(_)),
         Command::Db(db) => matches!(db.command, DbCommand::Status),
         Command::Health | Command::Inbox => true,
-        Command::Metrics(_)
+        Command::Top
+        | Command::Metrics(_)
         | Command::Bench(_)
         | Command::Resume(_)
         | Command::Approve(_)

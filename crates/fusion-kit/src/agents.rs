@@ -185,17 +185,29 @@ impl Agents for LocalBackend {
         follow: bool,
         log: &mut dyn Log,
     ) -> Result<(), Problem> {
-        if let Some(remote) = self.named_remote()? {
+        // What is being said is heard of a server only.
+        let remote = if follow {
+            self.remote()?
+        } else {
+            self.named_remote()?
+        };
+        if let Some(remote) = remote {
             let agent = remote.find_agent(agent).await?;
-            return logs::show(&logs::OfServer { remote, agent }, limit, follow, log).await;
+            let heard = follow.then(|| ("agent_id", agent.id.clone()));
+            let mut source = logs::OfServer {
+                listening: remote.listen(heard).await,
+                remote,
+                agent,
+            };
+            return logs::show(&mut source, limit, follow, log).await;
         }
         let reading = self.reading().await?.ok_or_else(no_agents)?;
         let found = find_agent(reading.store(), reading.data_dir(), agent).await?;
-        let source = logs::OfStore {
+        let mut source = logs::OfStore {
             store: reading.store(),
             agent: found.id,
         };
-        logs::show(&source, limit, follow, log).await
+        logs::show(&mut source, limit, follow, log).await
     }
 
     async fn send_to_agent(
@@ -385,7 +397,7 @@ fn states(query: &AgentQuery) -> Vec<AgentState> {
 }
 
 /// Every state but the last.
-fn living() -> Vec<AgentState> {
+pub(crate) fn living() -> Vec<AgentState> {
     let states = AgentState::ALL.iter().copied();
     states
         .filter(|state| *state != AgentState::Terminated)

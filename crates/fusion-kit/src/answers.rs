@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use fusion_api_types::RunDetail;
+use fusion_api_types::api::{Delta as Told, DeltaKind};
 use fusion_core::Usage;
 use fusion_providers::{Delta, DeltaSink};
 
 /// How much of an answer's end is shown, in characters.
 const TAIL: usize = 40;
 
-/// What has come of the answer of each step that is being asked, by the step's id.
+/// What has come of the answer of each task that is being asked, by the task's id.
 #[derive(Debug, Default)]
 pub(crate) struct Answers(Mutex<BTreeMap<String, Answer>>);
 
@@ -35,13 +36,36 @@ enum Doing {
 }
 
 impl Answers {
-    /// Shows the deltas of a step's turn until this value goes.
-    pub(crate) fn hear<'a>(&'a self, step: &'a str, also: &'a dyn DeltaSink) -> Hearing<'a> {
+    /// Shows the deltas of a task's turn until this value goes.
+    pub(crate) fn hear<'a>(&'a self, task: &'a str, also: &'a dyn DeltaSink) -> Hearing<'a> {
         Hearing {
             answers: self,
-            step,
+            task,
             also,
         }
+    }
+
+    /// Shows what a server tells of an answer.
+    pub(crate) fn heard(&self, told: &Told) {
+        let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let delta = match told.kind {
+            DeltaKind::Text => Delta::Text(&told.text),
+            DeltaKind::Reasoning => Delta::Reasoning(&told.text),
+            DeltaKind::ToolCall => Delta::ToolCall {
+                index: 0,
+                name: told.tool.as_deref().unwrap_or_default(),
+                arguments: &told.text,
+            },
+            DeltaKind::Discarded => Delta::Discarded,
+            DeltaKind::End => {
+                answers.remove(&told.task_id);
+                return;
+            }
+        };
+        let answer = answers.entry(told.task_id.clone()).or_default();
+        // Also what was not heard has been said.
+        answer.characters = usize::try_from(told.at).unwrap_or(usize::MAX);
+        answer.take(delta);
     }
 
     /// Adds to what the steps at work do what is heard of them.
@@ -49,7 +73,7 @@ impl Answers {
         let answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let running = run.steps.iter_mut().filter(|step| step.state == "running");
         for step in running {
-            if let Some(answer) = answers.get(&step.id) {
+            if let Some(answer) = answers.get(&step.task_id) {
                 let turn = step.activity.take().unwrap_or_default();
                 step.activity = Some(format!("{turn}{answer}"));
             }
@@ -112,7 +136,7 @@ fn tail(text: &str) -> String {
 /// Hears one turn.
 pub(crate) struct Hearing<'a> {
     answers: &'a Answers,
-    step: &'a str,
+    task: &'a str,
     also: &'a dyn DeltaSink,
 }
 
@@ -124,7 +148,7 @@ impl DeltaSink for Hearing<'_> {
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        answers.entry(self.step.to_owned()).or_default().take(delta);
+        answers.entry(self.task.to_owned()).or_default().take(delta);
     }
 
     fn began(&self, generation: &str) {
@@ -143,7 +167,7 @@ impl Drop for Hearing<'_> {
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        answers.remove(self.step);
+        answers.remove(self.task);
     }
 }
 
@@ -154,7 +178,7 @@ mod tests {
     use fusion_core::{Cost, Usage};
     use fusion_providers::{Delta, DeltaSink, NoDeltas};
 
-    use super::{Answers, TAIL};
+    use super::{Answers, DeltaKind, TAIL, Told};
 
     fn shown(answers: &Answers) -> Option<String> {
         let answers = answers.0.lock().unwrap();
@@ -186,6 +210,33 @@ mod tests {
         hearing.take(Delta::Discarded);
         assert_eq!(shown(&answers).as_deref(), Some(""));
         drop(hearing);
+        assert_eq!(shown(&answers), None);
+    }
+
+    #[test]
+    fn what_a_server_tells_of_an_answer_is_shown_like_one_of_our_own() {
+        let answers = Answers::default();
+        let told = |kind, at, text: &str| Told {
+            run_id: "r".to_owned(),
+            task_id: "write".to_owned(),
+            agent_id: "a".to_owned(),
+            step: "write".to_owned(),
+            turn: 1,
+            kind,
+            at,
+            text: text.to_owned(),
+            tool: None,
+        };
+        answers.heard(&told(DeltaKind::Text, 0, "Bees "));
+        // Seven characters were missed.
+        answers.heard(&told(DeltaKind::Text, 12, "dance."));
+        assert_eq!(
+            shown(&answers).as_deref(),
+            Some(", 18 characters: Bees dance.")
+        );
+        answers.heard(&told(DeltaKind::Discarded, 18, ""));
+        assert_eq!(shown(&answers).as_deref(), Some(""));
+        answers.heard(&told(DeltaKind::End, 0, ""));
         assert_eq!(shown(&answers), None);
     }
 

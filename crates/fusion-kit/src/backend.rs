@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use fusion_api::Deltas;
 use fusion_api::run_views::{Snapshot, summary};
 use fusion_api_types::{Problem, ProblemKind, RunDetail, RunSummary};
 use fusion_cli::{Backend, Progress, ResumeRequest, RunQuery, RunRequest};
@@ -45,6 +46,8 @@ pub(crate) struct LocalBackend {
     notices: Arc<Notices>,
     /// What is coming from the models, on its way to the screen.
     answers: Arc<Answers>,
+    /// The same, on its way to who listens to a server.
+    deltas: Arc<Deltas>,
 }
 
 impl LocalBackend {
@@ -55,6 +58,7 @@ impl LocalBackend {
             server,
             notices: Arc::default(),
             answers: Arc::default(),
+            deltas: Arc::default(),
         }
     }
 
@@ -109,6 +113,7 @@ impl LocalBackend {
         Told {
             observer: Arc::<Notices>::clone(&self.notices),
             answers: Arc::clone(&self.answers),
+            deltas: Arc::clone(&self.deltas),
         }
     }
 

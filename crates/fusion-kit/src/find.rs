@@ -97,22 +97,47 @@ pub(crate) fn only_one<T: Copy + Display>(
     match ids {
         [] => Ok(None),
         [only] => Ok(Some(*only)),
-        several => {
-            let listed: Vec<String> = several
-                .iter()
-                .take(LISTED as usize)
-                .map(T::to_string)
-                .collect();
-            Err(Problem::new(
-                ProblemKind::InvalidInput,
-                format!("several {what} begin with '{text}'"),
-            )
-            .with_help(format!(
-                "write more of the id, such as: {}",
-                listed.join(", ")
-            )))
+        several => Err(ambiguous(
+            format!("several {what} begin with '{text}'"),
+            several,
+        )),
+    }
+}
+
+/// The only one of those with ids and names that has this name, or else whose id begins so; `None` when
+/// none does.
+pub(crate) fn meant<'a, T: Copy + Display>(
+    what: &str,
+    rows: impl Iterator<Item = (T, &'a str)>,
+    text: &str,
+) -> Result<Option<T>, Problem> {
+    let (mut named, mut begun) = (Vec::new(), Vec::new());
+    let beginning = text.to_lowercase();
+    for (id, name) in rows {
+        if name == text {
+            named.push(id);
+        }
+        if id.to_string().starts_with(&beginning) {
+            begun.push(id);
         }
     }
+    match named.as_slice() {
+        [] => only_one(&begun, what, text),
+        [only] => Ok(Some(*only)),
+        several => Err(ambiguous(
+            format!("several {what} are named '{text}'"),
+            several,
+        )),
+    }
+}
+
+fn ambiguous<T: Display>(message: String, ids: &[T]) -> Problem {
+    let listed = ids.iter().take(LISTED as usize).map(T::to_string);
+    let listed: Vec<String> = listed.collect();
+    Problem::new(ProblemKind::InvalidInput, message).with_help(format!(
+        "write more of the id, such as: {}",
+        listed.join(", ")
+    ))
 }
 
 fn no_such_run(data_dir: &DataDir, text: &str) -> Problem {

@@ -18,6 +18,7 @@ mod master_key;
 mod messages;
 mod metrics;
 mod nodes;
+mod overview;
 mod problems;
 mod providers;
 mod records;

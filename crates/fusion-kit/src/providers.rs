@@ -26,7 +26,7 @@ use crate::database::Place;
 use crate::system::{SystemClock, SystemIds};
 use crate::{master_key, problems, wiring};
 
-use add::Draft;
+use add::{Draft, NewKey};
 pub(crate) use desk::Desk;
 use fusion_core::Clock;
 use named::Named;
@@ -41,11 +41,23 @@ impl Providers for LocalBackend {
         ask: &dyn AskKey,
     ) -> Result<ProviderAdded, Problem> {
         let draft = Draft::of(new)?;
-        if let Some(remote) = self.remote()?.filter(|_| !new.replace) {
-            let key = draft.key(None, self.config(), ask)?;
+        if let Some(remote) = self.remote()? {
+            let before = if new.replace {
+                remote.provider_id(&new.name).await?
+            } else {
+                None
+            };
+            // Whether the stored key may stay is the server's to say: it alone knows the key.
+            let key = if before.is_some() && new.key_env.is_none() {
+                NewKey::Kept
+            } else {
+                draft.key(None, self.config(), ask)?
+            };
             return Ok(ProviderAdded {
-                provider: remote.add_provider(new, key.given()).await?,
-                replaced: false,
+                provider: remote
+                    .add_provider(new, key.given(), before.as_deref())
+                    .await?,
+                replaced: before.is_some(),
             });
         }
         let known = self.stored_providers().await?;

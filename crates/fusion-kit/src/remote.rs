@@ -4,8 +4,10 @@
 mod agents;
 mod events;
 mod inbox;
+mod listening;
 mod messages;
 mod nodes;
+mod overview;
 mod providers;
 mod runs;
 mod steering;
@@ -15,6 +17,7 @@ mod workflows;
 use fusion_api_client::Client;
 use fusion_api_types::{Problem, ProblemKind};
 use fusion_core::RunId;
+pub(crate) use listening::Listening;
 use serde::de::DeserializeOwned;
 
 use crate::backend::LocalBackend;
@@ -123,13 +126,15 @@ impl Remote {
         let ids: Vec<&str> = matching.iter().map(String::as_str).collect();
         match only_one(&ids, name, text)? {
             Some(id) => Ok(id.to_owned()),
-            None => {
-                let shown: String = text.chars().take(64).collect();
-                let text = format!("there is none of the {name} that begins with '{shown}'");
-                Err(Problem::new(ProblemKind::NotFound, text))
-            }
+            None => Err(none_of(name, text)),
         }
     }
+}
+
+fn none_of(list: &str, text: &str) -> Problem {
+    let shown: String = text.chars().take(64).collect();
+    let text = format!("there is none of the {list} that begins with '{shown}'");
+    Problem::new(ProblemKind::NotFound, text)
 }
 
 /// What every row has.

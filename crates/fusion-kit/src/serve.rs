@@ -128,6 +128,7 @@ impl LocalBackend {
             reader: Arc::new(store) as Arc<dyn Reader>,
             coordinator: engine.coordinator().clone(),
             bus: Arc::clone(engine.bus()),
+            deltas: self.told().deltas,
             desk: Arc::new(desk),
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds::new()),

@@ -83,7 +83,8 @@ impl Steering for LocalBackend {
         progress: &mut dyn Progress,
     ) -> Result<RunDetail, Problem> {
         let signalled = Signalled::catch();
-        if let Some(remote) = self.named_remote()? {
+        // What is being said is heard of a server only.
+        if let Some(remote) = self.remote()? {
             return remote.watch_run(run, progress, &signalled.stop).await;
         }
         let reading = self.reading().await?.ok_or_else(no_runs)?;

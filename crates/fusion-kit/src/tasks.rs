@@ -2,6 +2,7 @@
 
 mod wait;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,7 +11,7 @@ use fusion_api_types::api::{Task as TaskView, TaskDetail, TaskTree};
 use fusion_api_types::{Problem, ProblemKind};
 use fusion_cli::{Progress, TaskQuery, TaskRequest, Tasks};
 use fusion_coordination::{Ask, NewTask};
-use fusion_core::{Task, TaskId, TaskState};
+use fusion_core::{Agent, AgentId, Task, TaskId, TaskState};
 use fusion_persistence::{Error as StoreError, Page, Reader, Repository, TaskFilter};
 use fusion_persistence_sql::Location;
 use serde_json::Value;
@@ -18,7 +19,7 @@ use serde_json::Value;
 use crate::agents::find::{find_agent, find_project};
 use crate::backend::{LocalBackend, Reading};
 use crate::data_dir::DataDir;
-use crate::find::only_one;
+use crate::find::meant;
 use crate::problems;
 use crate::system::SystemClock;
 use crate::wiring::{self, Engine};
@@ -108,6 +109,27 @@ impl Tasks for LocalBackend {
         let found = find_task(reading.store(), reading.data_dir(), task).await?;
         let tree = task_views::tree(reading.store(), found).await;
         tree.map_err(read)
+    }
+
+    async fn agent_names(&self, tasks: &[TaskView]) -> Result<BTreeMap<String, String>, Problem> {
+        let ids = tasks.iter().filter_map(|task| task.agent_id.as_deref());
+        let ids: BTreeSet<&str> = ids.collect();
+        if let Some(remote) = self.named_remote()? {
+            return Ok(remote.agent_names(&ids).await);
+        }
+        let mut names = BTreeMap::new();
+        let Some(reading) = self.reading().await? else {
+            return Ok(names);
+        };
+        let store: &dyn Reader = reading.store();
+        for id in ids {
+            let Ok(agent) = id.parse::<AgentId>() else {
+                continue;
+            };
+            let found: Option<Agent> = store.find(agent).await.map_err(read)?;
+            names.extend(found.map(|agent| (id.to_owned(), agent.name)));
+        }
+        Ok(names)
     }
 }
 
@@ -240,7 +262,7 @@ async fn filter_of(reading: &Reading, query: &TaskQuery) -> Result<TaskFilter, P
     })
 }
 
-/// A task by its id or the unique beginning of it.
+/// A task by its id, its name, or the unique beginning of its id.
 pub(crate) async fn find_task(
     store: &dyn Reader,
     data_dir: &DataDir,
@@ -255,10 +277,8 @@ pub(crate) async fn find_task(
         .list(&TaskFilter::default(), page)
         .await
         .map_err(read)?;
-    let beginning = text.to_lowercase();
-    let ids = all.iter().map(|task| task.id);
-    let matching = ids.filter(|id| id.to_string().starts_with(&beginning));
-    let only = only_one(&matching.collect::<Vec<_>>(), "tasks", text)?;
+    let ids = all.iter().map(|task| (task.id, task.name.as_str()));
+    let only = meant("tasks", ids, text)?;
     let found = all.into_iter().find(|task| Some(task.id) == only);
     found.ok_or_else(|| no_such_task(data_dir, text))
 }

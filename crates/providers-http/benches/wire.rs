@@ -71,6 +71,8 @@ impl Caller {
                     options: None,
                     may_wait: false,
                     place: TurnPlace {
+                        run: "run",
+                        task: "task",
                         agent: "bench",
                         step: "bench",
                         turn: 1,

@@ -69,6 +69,8 @@ async fn main() -> Result<()> {
         options: None,
         may_wait: false,
         place: TurnPlace {
+            run: "run",
+            task: "task",
             step: "greet",
             turn: 1,
             agent: "a",

@@ -87,6 +87,8 @@ async fn main() -> Result<()> {
         options: None,
         may_wait: false,
         place: TurnPlace {
+            run: "run",
+            task: "task",
             step: "greet",
             turn: 1,
             agent: "a",

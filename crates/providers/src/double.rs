@@ -211,6 +211,8 @@ pub(crate) fn request<'a>(model: &'a str, agent: &'a str) -> TurnRequest<'a> {
         options: None,
         may_wait: true,
         place: TurnPlace {
+            run: "run",
+            task: "task",
             step: "s",
             turn: 1,
             agent,

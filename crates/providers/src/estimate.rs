@@ -113,6 +113,8 @@ mod tests {
                 options: None,
                 may_wait: true,
                 place: TurnPlace {
+                    run: "run",
+                    task: "task",
                     step: "s",
                     turn: 1,
                     agent: "a",

@@ -144,6 +144,10 @@ pub struct TurnRequest<'a> {
 /// Where a turn belongs in its run.
 #[derive(Debug, Clone, Copy)]
 pub struct TurnPlace<'a> {
+    /// Id of the run.
+    pub run: &'a str,
+    /// Id of the task.
+    pub task: &'a str,
     /// Id of the step.
     pub step: &'a str,
     /// Number of the turn in the step, from 1.

@@ -41,6 +41,46 @@ pub struct EventPage {
     pub next_cursor: Option<String>,
 }
 
+/// A piece of an answer that a model is giving. The whole of it is in the log of the agent once it is
+/// there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Delta {
+    /// UUID of the run.
+    pub run_id: String,
+    /// UUID of the task.
+    pub task_id: String,
+    /// UUID of the agent.
+    pub agent_id: String,
+    /// The step that the task is.
+    pub step: String,
+    /// Number of the turn in the step, from 1.
+    pub turn: u32,
+    /// What it is a piece of.
+    pub kind: DeltaKind,
+    /// Characters of the answer before this piece: where these are more than were heard, some were missed.
+    pub at: u64,
+    /// More of it.
+    pub text: String,
+    /// The tool, with the first piece of its call.
+    pub tool: Option<String>,
+}
+
+/// What a piece of an answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DeltaKind {
+    /// More of the text.
+    Text,
+    /// More of what the model thinks, where its provider shows it.
+    Reasoning,
+    /// More of the arguments of a tool call.
+    ToolCall,
+    /// The attempt failed: what came so far is no part of the answer, which begins anew.
+    Discarded,
+    /// Nothing more comes of this turn.
+    End,
+}
+
 /// One frame of the live stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -58,6 +98,12 @@ pub enum Frame {
     Event {
         /// The event.
         event: Box<Event>,
+    },
+    /// More of an answer that is coming, where the reader asked for such frames. It has no place in
+    /// the log and is not kept: who is slow misses some.
+    Delta {
+        /// The piece.
+        delta: Box<Delta>,
     },
     /// Nothing else was selected up to `seq`: resume after it.
     Bookmark {

@@ -125,6 +125,69 @@ pub struct NewTask {
     pub timeout_seconds: Option<u64>,
 }
 
+/// Several tasks that are asked for, each by itself.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct NewTasks {
+    /// The tasks.
+    #[schema(min_items = 1, max_items = 500)]
+    pub tasks: Vec<NewTask>,
+}
+
+/// The same to be done with several tasks.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct BulkTasks {
+    /// `cancel`, `retry` or `prioritise`.
+    pub action: String,
+    /// UUIDs of the tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_items = 500)]
+    pub ids: Option<Vec<String>>,
+    /// Instead of `ids`: the newest tasks that it selects, 500 at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<BulkTaskFilter>,
+    /// For `prioritise`: higher first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i32>,
+}
+
+/// Which tasks are meant, as in the query of a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BulkTaskFilter {
+    /// Only those in one of these states.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub state: Vec<String>,
+    /// Only those of this agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<String>,
+    /// Only those of this version of a workflow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow_id: Option<String>,
+    /// Only those of this run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// Only tasks of their own that use the share of this project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<String>,
+}
+
+/// What came of it, in the order in which it was asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TaskBulkAnswer {
+    /// One for each task.
+    pub results: Vec<TaskBulkResult>,
+}
+
+/// What came of it with one task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TaskBulkResult {
+    /// UUID of the task; `null` where none was made.
+    pub id: Option<String>,
+    /// The task as it is now, for `retry` the new one; `null` where there is none.
+    pub task: Option<Task>,
+    /// Why it was not done; `null` where it was.
+    pub error: Option<String>,
+}
+
 /// A change of a task: exactly one of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TaskChanges {

@@ -83,12 +83,28 @@ pub struct WorkflowPage {
     pub next_cursor: Option<String>,
 }
 
-/// A definition to be stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// A definition to be stored: the text of a file, or a graph.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct NewWorkflow {
-    /// The text of a workflow file, YAML or JSON.
+    /// The text of a workflow file, YAML or JSON. It is this or `dag_definition`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_length = 1)]
-    pub source: String,
+    pub source: Option<String>,
+    /// With `dag_definition`: the name that all versions share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// With `dag_definition`: what it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// `nodes`, each with the keys of a step of a workflow file, and `edges` (`from`, `to`), which say
+    /// what must end before what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<NewDag>)]
+    pub dag_definition: Option<Value>,
+    /// With `dag_definition`: the other keys of a workflow file, such as `agents`, `inputs` and `outputs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub execution_parameters: Option<Map<String, Value>>,
     /// UUID of its project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project_id: Option<String>,
@@ -96,6 +112,18 @@ pub struct NewWorkflow {
     /// one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_dir: Option<String>,
+}
+
+/// A graph that is to be stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct NewDag {
+    /// Its steps, each with the keys of a step of a workflow file but for `needs`.
+    #[schema(value_type = Vec<Object>, max_items = 10000)]
+    pub nodes: Vec<Map<String, Value>>,
+    /// What must end before what.
+    #[serde(default)]
+    #[schema(max_items = 50000)]
+    pub edges: Vec<Edge>,
 }
 
 /// The next version of a workflow.

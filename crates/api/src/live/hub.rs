@@ -62,16 +62,20 @@ impl Told {
 /// A frame as it is sent, and the place that the stream goes on after.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line {
-    pub(crate) seq: u64,
+    /// `None` for what has no place in the log.
+    pub(crate) seq: Option<u64>,
     pub(crate) text: Utf8Bytes,
 }
 
 impl Line {
     pub(crate) fn of(frame: &Frame) -> Self {
         let seq = match frame {
-            Frame::Hello { seq, .. } | Frame::Bookmark { seq } | Frame::Shutdown { seq } => *seq,
-            Frame::Event { event } => event.seq,
-            Frame::Lagged { from, .. } => *from,
+            Frame::Hello { seq, .. } | Frame::Bookmark { seq } | Frame::Shutdown { seq } => {
+                Some(*seq)
+            }
+            Frame::Event { event } => Some(event.seq),
+            Frame::Lagged { from, .. } => Some(*from),
+            Frame::Delta { .. } => None,
         };
         // Frames hold nothing that JSON has no form for.
         let text = serde_json::to_string(frame).unwrap_or_default();

@@ -7,12 +7,14 @@ use fusion_api_types::api::Frame;
 use fusion_core::Event;
 use fusion_messaging::{Pattern, Subject};
 use fusion_persistence::EventFilter;
-use tokio::sync::watch;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, sleep_until};
 
+use super::deltas::Said;
 use super::hub::{KEPT, Line, Told};
 use crate::problem::{Refusal, Result};
-use crate::query::Parameters;
+use crate::query::{Parameters, flag};
 use crate::routes::{event_filter, event_place};
 use crate::state::App;
 
@@ -33,6 +35,8 @@ pub(crate) struct Follower {
     /// It has once been at the end of the log: from then on it must keep up.
     is_live: bool,
     head: watch::Receiver<Option<u64>>,
+    /// What models are saying, where that is asked for.
+    said: Option<broadcast::Receiver<Arc<Said>>>,
     /// When something was last told.
     told_at: Instant,
 }
@@ -59,8 +63,10 @@ impl Follower {
     ) -> Result<(Self, Frame)> {
         let filter = event_filter(&mut query);
         let after = query.one("after", event_place).or(resume);
+        let wants_deltas = query.one("deltas", flag).unwrap_or_default();
         query.finish()?;
         let head = app.hub.watch();
+        let said = wants_deltas.then(|| app.parts.deltas.listen());
         let bounds = app.reader().event_bounds().await?;
         let place = after.unwrap_or(bounds.last);
         if place > bounds.last {
@@ -83,6 +89,7 @@ impl Follower {
             place,
             is_live: after.is_none(),
             head,
+            said,
             told_at: Instant::now(),
         };
         Ok((follower, hello))
@@ -94,20 +101,20 @@ impl Follower {
             if self.app.stopping.is_cancelled() {
                 return Next::Last(Frame::Shutdown { seq: self.place });
             }
-            let head = *self.head.borrow_and_update();
-            match self.look(head.unwrap_or_default()).await {
-                Ok(Some(next)) => {
-                    self.told_at = Instant::now();
-                    return next;
-                }
-                Ok(None) => {}
-                Err(error) => tracing::warn!(%error, "a follower of the event log waits"),
+            if let Some(next) = self.look_again().await {
+                return next;
             }
             let due = self.told_at + BOOKMARK;
             tokio::select! {
                 () = self.app.stopping.cancelled() => {}
                 // The hub lives as long as the server.
                 _ = self.head.changed() => {}
+                said = next_of(&mut self.said) => {
+                    let lines = self.heard(&said);
+                    if !lines.is_empty() {
+                        return Next::Frames(lines);
+                    }
+                }
                 () = sleep_until(due) => {
                     self.told_at = Instant::now();
                     let bookmark = Frame::Bookmark { seq: self.place };
@@ -115,6 +122,18 @@ impl Follower {
                 }
             }
         }
+    }
+
+    /// What there is; a store that fails is looked at again later.
+    async fn look_again(&mut self) -> Option<Next> {
+        let head = *self.head.borrow_and_update();
+        let found = self.look(head.unwrap_or_default()).await;
+        let next = found.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a follower of the event log waits");
+            None
+        })?;
+        self.told_at = Instant::now();
+        Some(next)
     }
 
     /// What is there now after the place; `None` when nothing is selected.
@@ -137,6 +156,32 @@ impl Follower {
         }
         self.is_live |= head > 0;
         Ok(None)
+    }
+
+    /// What was said, and what else has been said meanwhile, as far as it is selected.
+    fn heard(&mut self, first: &Said) -> Vec<Line> {
+        let mut lines = Vec::new();
+        let mut take = |filter: &EventFilter, said: &Said| {
+            let is_agent = || {
+                said.agent
+                    .is_some_and(|agent| filter.agents.contains(&agent))
+            };
+            if (filter.agents.is_empty() || is_agent())
+                && filter.run.is_none_or(|run| said.run == Some(run))
+            {
+                lines.push(said.line.clone());
+            }
+        };
+        take(&self.filter, first);
+        for _ in 1..AT_ONCE {
+            match self.said.as_mut().map(broadcast::Receiver::try_recv) {
+                Some(Ok(said)) => take(&self.filter, &said),
+                // What it was too slow for is not told again.
+                Some(Err(TryRecvError::Lagged(_))) => {}
+                Some(Err(TryRecvError::Empty | TryRecvError::Closed)) | None => break,
+            }
+        }
+        lines
     }
 
     /// From what the hub has in mind.
@@ -183,5 +228,20 @@ impl Follower {
             && (filter.agents.is_empty() || is_agent())
             && (filter.severities.is_empty() || filter.severities.contains(&told.severity))
             && filter.run.is_none_or(|run| told.run_id == Some(run))
+    }
+}
+
+/// Waits for what is said next; for ever where nobody asked for it.
+async fn next_of(said: &mut Option<broadcast::Receiver<Arc<Said>>>) -> Arc<Said> {
+    let Some(receiver) = said else {
+        return std::future::pending().await;
+    };
+    loop {
+        match receiver.recv().await {
+            Ok(said) => return said,
+            Err(RecvError::Lagged(_)) => {}
+            // The sender lives as long as the server.
+            Err(RecvError::Closed) => return std::future::pending().await,
+        }
     }
 }

@@ -27,6 +27,7 @@ const PARAMETERS: &[&str] = &[
     "severity",
     "run_id",
     "after",
+    "deltas",
     "ticket",
 ];
 
@@ -63,6 +64,7 @@ pub(crate) async fn ticket(
     ("severity" = Option<Vec<String>>, Query, description = "Only these severities; `warning+` is that one and all above it."),
     ("run_id" = Option<String>, Query, description = "Only events of this run."),
     ("after" = Option<u64>, Query, description = "Go on after this `seq`; from the end of the log without it."),
+    ("deltas" = Option<bool>, Query, description = "Also `delta` frames: what models say while they say it, of the runs and agents that are asked for."),
     ("ticket" = Option<String>, Query, description = "Instead of the header `Authorization`."),
 ), responses(
     (status = 101, description = "The stream begins.", body = Frame),
@@ -116,6 +118,7 @@ async fn tell(socket: &mut WebSocket, next: Next) -> ControlFlow<()> {
                 Frame::Lagged { .. }
                 | Frame::Hello { .. }
                 | Frame::Event { .. }
+                | Frame::Delta { .. }
                 | Frame::Bookmark { .. } => close_code::AGAIN,
             };
             let farewell = CloseFrame {

@@ -18,7 +18,14 @@ use crate::routes::event_place;
 use crate::state::App;
 
 /// What may be asked.
-const PARAMETERS: &[&str] = &["event_type", "agent_id", "severity", "run_id", "after"];
+const PARAMETERS: &[&str] = &[
+    "event_type",
+    "agent_id",
+    "severity",
+    "run_id",
+    "after",
+    "deltas",
+];
 
 /// Live events as server-sent events: each `data` is a frame. `Last-Event-ID` resumes.
 #[utoipa::path(get, path = "/events/stream", tag = "events", params(
@@ -27,6 +34,7 @@ const PARAMETERS: &[&str] = &["event_type", "agent_id", "severity", "run_id", "a
     ("severity" = Option<Vec<String>>, Query, description = "Only these severities; `warning+` is that one and all above it."),
     ("run_id" = Option<String>, Query, description = "Only events of this run."),
     ("after" = Option<u64>, Query, description = "Go on after this `seq`; from the end of the log without it."),
+    ("deltas" = Option<bool>, Query, description = "Also `delta` frames: what models say while they say it, of the runs and agents that are asked for."),
 ), responses(
     (status = 200, description = "The stream begins.", body = Frame, content_type = "text/event-stream"),
     (status = 410, description = "The events after the place have been deleted by age."),
@@ -71,11 +79,14 @@ impl Stage {
     }
 }
 
-/// Frames as lines; the id is the place that the stream goes on after.
+/// Frames as lines; the id is the place that the stream goes on after. What has none leaves it as it is.
 fn text(lines: &[Line]) -> Bytes {
     let mut text = String::new();
     for Line { seq, text: data } in lines {
-        text.push_str(&format!("id: {seq}\ndata: {data}\n\n"));
+        if let Some(seq) = seq {
+            text.push_str(&format!("id: {seq}\n"));
+        }
+        text.push_str(&format!("data: {data}\n\n"));
     }
     Bytes::from(text)
 }

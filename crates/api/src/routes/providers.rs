@@ -18,7 +18,7 @@ use crate::input::{Fields, Input, parsed};
 use crate::page;
 use crate::precondition::json;
 use crate::problem::{Refusal, Result};
-use crate::query::{MAX_LIMIT, Query};
+use crate::query::{MAX_LIMIT, Query, flag};
 use crate::state::App;
 use crate::views;
 
@@ -28,7 +28,7 @@ const MAX_KEY: usize = 8 * 1024;
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
-        .routes(routes!(get, change, delete))
+        .routes(routes!(get, change, replace, delete))
         .routes(routes!(test))
 }
 
@@ -45,9 +45,7 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     let filter = ProviderFilter {
         name: query.one("name", parsed),
         provider_type: query.one("provider_type", parsed),
-        enabled: query.one("enabled", |text| {
-            text.parse().map_err(|_| "must be true or false".to_owned())
-        }),
+        enabled: query.one("enabled", flag),
     };
     let page = query.page();
     query.finish()?;
@@ -73,6 +71,15 @@ async fn create(
     input: Input,
 ) -> Result<Response> {
     query.none()?;
+    let new = read(&input)?;
+    let desk = &app.parts.desk;
+    let row = || Ok(desk.row(&new)?);
+    let kept = |row: &ProviderConfig| desk.use_row(row);
+    records::created(&app, (&asked, &input), row, views::provider, kept).await
+}
+
+/// A provider as it was sent.
+fn read(input: &Input) -> Result<NewProvider> {
     let mut fields = input.fields(&[
         "name",
         "provider_type",
@@ -95,10 +102,7 @@ async fn create(
         allow_private_addresses: fields.flag("allow_private_addresses").unwrap_or_default(),
     };
     fields.finish()?;
-    let desk = &app.parts.desk;
-    let row = || Ok(desk.row(&new)?);
-    let kept = |row: &ProviderConfig| desk.use_row(row);
-    records::created(&app, (&asked, &input), row, views::provider, kept).await
+    Ok(new)
 }
 
 fn rate_limits(fields: &mut Fields<'_>) -> Option<RateLimits> {
@@ -154,6 +158,34 @@ async fn change(
         row.rate_limits.tokens_per_minute = limits.tokens_per_minute;
     }
     fields.finish()?;
+    let changed = records::changed(&app, &asked, row.clone(), views::provider).await?;
+    row.version += 1;
+    app.parts.desk.use_row(&row);
+    Ok(changed)
+}
+
+/// Puts a provider in the place of another of the same name; runs ask it from now on. Its key stays where
+/// none is sent and the base URL is the same.
+#[utoipa::path(put, path = "/providers/{id}", tag = "providers", request_body = NewProvider,
+    params(("id" = String, Path, description = "UUID of the provider.")),
+    responses((status = 200, body = api::Provider)))]
+async fn replace(
+    State(app): State<App>,
+    Id(id): Id<ProviderId>,
+    asked: Asked,
+    headers: HeaderMap,
+    input: Input,
+) -> Result<Response> {
+    let before: ProviderConfig = records::to_change(&app, id, &headers).await?;
+    let new = read(&input)?;
+    if new.name != before.name {
+        let message = format!(
+            "must stay '{}': agents name the provider by it",
+            before.name
+        );
+        return Err(Refusal::fault("/name", message));
+    }
+    let mut row = app.parts.desk.replacement(&before, &new)?;
     let changed = records::changed(&app, &asked, row.clone(), views::provider).await?;
     row.version += 1;
     app.parts.desk.use_row(&row);

@@ -18,7 +18,7 @@ use crate::input::parsed;
 use crate::page;
 use crate::precondition::json;
 use crate::problem::{Refusal, Result};
-use crate::query::{Parameters, Query, word};
+use crate::query::{Parameters, Query, flag, word};
 use crate::run_views::{Snapshot, summary};
 use crate::state::App;
 
@@ -87,10 +87,6 @@ async fn of_workflow(
     query.finish()?;
     app.reader().get(id).await?;
     listed(&app, &filter, page).await
-}
-
-fn flag(text: &str) -> std::result::Result<bool, String> {
-    text.parse().map_err(|_| "must be true or false".to_owned())
 }
 
 fn states(query: &mut Parameters<'_>) -> Vec<WorkflowState> {

@@ -46,31 +46,13 @@ async fn create(
     input: Input,
 ) -> Result<Response> {
     query.none()?;
-    let mut fields = input.fields(&[
-        "name",
-        "description",
-        "required_capabilities",
-        "priority",
-        "dependencies",
-        "workflow_id",
-        "input_artifacts",
-        "agent",
-        "demanded",
-        "project",
-        "delay_seconds",
-        "timeout_seconds",
-    ]);
-    let (mut new, agent, project) = read(&mut fields);
+    let mut fields = input.fields(FIELDS);
+    let wanted = Wanted::read(&mut fields);
     fields.finish()?;
     if let Some(answer) = asked.remembered(&app, &input.bytes).await? {
         return replayed(StatusCode::CREATED, &answer);
     }
-    if let Some(text) = agent {
-        new.agent = Some(agent_named(&app, &text).await?);
-    }
-    if let Some(text) = project {
-        new.project = Some(project_named(&app, &text).await?);
-    }
+    let new = wanted.resolved(&app).await?;
     let now = app.moment().now;
     let ask = |task: &Task| asked.ask(now, &input.bytes, &views::task(task.clone()));
     match app.coordinator().create_task(new, ask).await {
@@ -79,41 +61,84 @@ async fn create(
     }
 }
 
-/// A task that was read, and the names of its agent and its project.
-fn read(fields: &mut Fields<'_>) -> (fusion_coordination::NewTask, Option<String>, Option<String>) {
-    if fields.has("workflow_id") {
-        let message = "can't be given: a step of a workflow is begun with its run";
-        fields.add("workflow_id", message);
+/// Fields of a task that is asked for.
+pub(super) const FIELDS: &[&str] = &[
+    "name",
+    "description",
+    "required_capabilities",
+    "priority",
+    "dependencies",
+    "workflow_id",
+    "input_artifacts",
+    "agent",
+    "demanded",
+    "project",
+    "delay_seconds",
+    "timeout_seconds",
+];
+
+/// A task that was read, with its agent and its project as they were written.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    task: fusion_coordination::NewTask,
+    agent: Option<String>,
+    project: Option<String>,
+}
+
+impl Wanted {
+    pub(super) fn read(fields: &mut Fields<'_>) -> Self {
+        if fields.has("workflow_id") {
+            let message = "can't be given: a step of a workflow is begun with its run";
+            fields.add("workflow_id", message);
+        }
+        let own = |text: Option<&str>| text.map(str::to_owned);
+        let seconds = |number: Option<u64>| number.map(Duration::from_secs);
+        let description = own(fields.text("description", MAX_BODY)).unwrap_or_default();
+        if description.trim().is_empty() {
+            fields.add("description", "is required");
+        }
+        let capabilities: Vec<String> = fields.ids("required_capabilities").unwrap_or_default();
+        let agent = own(fields.name("agent"));
+        let is_demanded = fields.flag("demanded").unwrap_or_default();
+        if is_demanded && agent.is_none() {
+            let message = "says that nobody but `agent` may do it: give it too";
+            fields.add("demanded", message);
+        }
+        let task = fusion_coordination::NewTask {
+            name: own(fields.name("name")),
+            description,
+            capabilities: capabilities.into_iter().collect(),
+            agent: None,
+            is_demanded,
+            priority: priority(fields).unwrap_or_default(),
+            dependencies: fields.ids("dependencies").unwrap_or_default(),
+            inputs: inputs(fields),
+            project: None,
+            delay: seconds(fields.number("delay_seconds")),
+            timeout: seconds(fields.number("timeout_seconds")),
+        };
+        let project = own(fields.name("project"));
+        Self {
+            task,
+            agent,
+            project,
+        }
     }
-    let own = |text: Option<&str>| text.map(str::to_owned);
-    let seconds = |number: Option<u64>| number.map(Duration::from_secs);
-    let description = own(fields.text("description", MAX_BODY)).unwrap_or_default();
-    if description.trim().is_empty() {
-        fields.add("description", "is required");
+
+    /// The same with the agent and the project that are meant.
+    ///
+    /// # Errors
+    /// There is no such agent or project, or the store fails.
+    pub(super) async fn resolved(self, app: &App) -> Result<fusion_coordination::NewTask> {
+        let mut task = self.task;
+        if let Some(text) = self.agent {
+            task.agent = Some(agent_named(app, &text).await?);
+        }
+        if let Some(text) = self.project {
+            task.project = Some(project_named(app, &text).await?);
+        }
+        Ok(task)
     }
-    let capabilities: Vec<String> = fields.ids("required_capabilities").unwrap_or_default();
-    let agent = own(fields.name("agent"));
-    let is_demanded = fields.flag("demanded").unwrap_or_default();
-    if is_demanded && agent.is_none() {
-        fields.add(
-            "demanded",
-            "says that nobody but `agent` may do it: give it too",
-        );
-    }
-    let new = fusion_coordination::NewTask {
-        name: own(fields.name("name")),
-        description,
-        capabilities: capabilities.into_iter().collect(),
-        agent: None,
-        is_demanded,
-        priority: priority(fields).unwrap_or_default(),
-        dependencies: fields.ids("dependencies").unwrap_or_default(),
-        inputs: inputs(fields),
-        project: None,
-        delay: seconds(fields.number("delay_seconds")),
-        timeout: seconds(fields.number("timeout_seconds")),
-    };
-    (new, agent, own(fields.name("project")))
 }
 
 fn inputs(fields: &mut Fields<'_>) -> Map<String, Value> {
@@ -123,7 +148,7 @@ fn inputs(fields: &mut Fields<'_>) -> Map<String, Value> {
 }
 
 /// A whole number, which may be negative.
-fn priority(fields: &mut Fields<'_>) -> Option<i32> {
+pub(super) fn priority(fields: &mut Fields<'_>) -> Option<i32> {
     if !fields.has("priority") {
         return None;
     }
@@ -206,7 +231,7 @@ async fn change(
 }
 
 /// The engine made the change in a commit of its own: who asked is told after it.
-async fn tell(app: &App, asked: &Asked, done: &str, id: TaskId) {
+pub(super) async fn tell(app: &App, asked: &Asked, done: &str, id: TaskId) {
     let told = app
         .coordinator()
         .tell_change(asked.actor(), done, KIND, id.uuid());

@@ -17,9 +17,10 @@ use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::drawn::{self, Given};
 use super::path::{Id, folder, may_name_folders};
 use crate::idempotency::{Asked, made, replayed};
-use crate::input::{Input, MAX_BODY, parsed};
+use crate::input::{Input, parsed};
 use crate::page;
 use crate::precondition::{json, resource};
 use crate::problem::{Refusal, Result};
@@ -86,7 +87,8 @@ async fn get(
     resource(&headers, row.version, &views::workflow(row, true))
 }
 
-/// Checks a definition and stores it as the next version of its name.
+/// Checks a definition and stores it as the next version of its name: the text of a file (`source`), or a
+/// graph (`name`, `dag_definition`, `execution_parameters`).
 #[utoipa::path(post, path = "/workflows", tag = "workflows", request_body = NewWorkflow, responses(
     (status = 201, body = api::Workflow),
     (status = 200, description = "It is the newest version already.", body = api::Workflow),
@@ -98,14 +100,9 @@ async fn create(
     input: Input,
 ) -> Result<Response> {
     query.none()?;
-    let mut fields = input.fields(&["source", "project_id", "base_dir"]);
-    if !fields.has("source") {
-        fields.add("source", "is required");
-    }
-    let source = fields
-        .text("source", MAX_BODY)
-        .unwrap_or_default()
-        .to_owned();
+    let known = [&["source", "project_id", "base_dir"][..], &drawn::FIELDS].concat();
+    let mut fields = input.fields(&known);
+    let given = Given::read(&mut fields);
     let project_id = fields.read("project_id", parsed);
     let base_dir = fields.read("base_dir", folder);
     fields.finish()?;
@@ -115,7 +112,7 @@ async fn create(
     if let Some(answer) = asked.remembered(&app, &input.bytes).await? {
         return replayed(StatusCode::CREATED, &answer);
     }
-    let definition = checked(&source)?;
+    let (definition, source) = given.checked()?;
     let base_dir = base_dir.unwrap_or_else(|| app.options.data_dir.join("workflows"));
     let new = NewDefinition {
         definition,

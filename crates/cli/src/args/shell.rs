@@ -1,4 +1,4 @@
-//! The arguments of `config`, `completions` and `man`.
+//! The arguments of `config`, `completions`, `man` and `verify`.
 
 use std::path::PathBuf;
 
@@ -73,4 +73,19 @@ Examples:
 pub struct ManArgs {
     /// The folder to write a page into for each command; made if it is not there.
     pub dir: PathBuf,
+}
+
+/// `verify`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+Exits with 1 when something is wrong. Nothing is changed.
+
+Examples:
+  fusion-kit verify
+  fusion-kit verify --online                 ask each provider too
+  fusion-kit verify --json | jq -r '.checks[] | select(.fault) | .name'")]
+pub struct VerifyArgs {
+    /// Ask each enabled provider for its models: whether it can be reached and takes the key.
+    #[arg(long)]
+    pub online: bool,
 }

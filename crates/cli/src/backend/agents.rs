@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use async_trait::async_trait;
 use fusion_api_types::{
-    AgentDetail, AgentList, AgentLogEntry, AgentSent, AgentSummary, AgentsEnded, Problem,
+    AgentDetail, AgentList, AgentLogEntry, AgentSent, AgentSummary, AgentsEnded, Problem, api,
 };
 
 use super::Progress;
@@ -76,6 +76,12 @@ pub trait Log: Send {
     /// # Errors
     /// It can't be shown.
     fn entry(&mut self, entry: &AgentLogEntry) -> Result<ControlFlow<()>, Problem>;
+
+    /// A piece of an answer that is coming, where a server tells it.
+    ///
+    /// # Errors
+    /// It can't be shown.
+    fn words(&mut self, delta: &api::Delta) -> Result<ControlFlow<()>, Problem>;
 }
 
 /// Looks after agents.

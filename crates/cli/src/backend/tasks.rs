@@ -105,4 +105,11 @@ pub trait Tasks {
     /// # Errors
     /// No such task.
     async fn task_tree(&self, task: &str) -> Result<TaskTree, Problem>;
+
+    /// The names of the agents that have these tasks, by their ids; of one that is not there any more
+    /// none is told.
+    ///
+    /// # Errors
+    /// They can't be read.
+    async fn agent_names(&self, tasks: &[Task]) -> Result<BTreeMap<String, String>, Problem>;
 }

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use fusion_api_types::api::{Delta, DeltaKind};
 use fusion_api_types::{AgentList, AgentLog, AgentLogEntry, AgentSent, AgentsEnded, Problem};
 
 use super::db::answer;
@@ -14,6 +15,7 @@ use crate::exit::Exit;
 use crate::progress::{Begun, Display};
 use crate::report::agent as report;
 use crate::session::Session;
+use crate::text::clean;
 
 /// Every command below `agent`.
 pub(crate) async fn agent(
@@ -174,7 +176,10 @@ async fn logs(
         session.print_rows(&log, &log.entries)?;
         return Ok(Exit::Done);
     }
-    let mut lines = Lines { session };
+    let mut lines = Lines {
+        session,
+        saying: None,
+    };
     backend
         .agent_logs(&logs.agent, logs.limit, logs.follow, &mut lines)
         .await?;
@@ -190,19 +195,61 @@ impl Log for All {
         self.0.push(entry.clone());
         Ok(ControlFlow::Continue(()))
     }
+
+    fn words(&mut self, _: &Delta) -> Result<ControlFlow<()>, Problem> {
+        Ok(ControlFlow::Continue(()))
+    }
 }
 
-/// Prints each entry as it comes.
+/// Prints each entry as it comes, and for a person what is said until then.
 struct Lines<'a> {
     session: &'a Session<'a>,
+    /// Task and turn whose words are on the screen, without the end of their line.
+    saying: Option<(String, u32)>,
+}
+
+impl Lines<'_> {
+    /// Ends the line of what was said.
+    fn close(&mut self) -> Result<ControlFlow<()>, Problem> {
+        match self.saying.take() {
+            Some(_) => self.session.stream("\n"),
+            None => Ok(ControlFlow::Continue(())),
+        }
+    }
+
+    fn say(&mut self, delta: &Delta) -> Result<ControlFlow<()>, Problem> {
+        let turn = (delta.task_id.clone(), delta.turn);
+        let mut text = clean(&delta.text);
+        if self.saying.as_ref() != Some(&turn) {
+            if self.close()?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+            text.insert_str(0, &report::says(delta));
+            self.saying = Some(turn);
+        }
+        self.session.stream(&text)
+    }
 }
 
 impl Log for Lines<'_> {
     fn entry(&mut self, entry: &AgentLogEntry) -> Result<ControlFlow<()>, Problem> {
         if self.session.is_machine() {
-            self.session.stream_json(entry)
-        } else {
-            self.session.stream(&report::line(entry, self.session))
+            return self.session.stream_json(entry);
+        }
+        if self.close()?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+        self.session.stream(&report::line(entry, self.session))
+    }
+
+    fn words(&mut self, delta: &Delta) -> Result<ControlFlow<()>, Problem> {
+        if self.session.is_machine() {
+            return Ok(ControlFlow::Continue(()));
+        }
+        match delta.kind {
+            DeltaKind::Text => self.say(delta),
+            DeltaKind::Discarded | DeltaKind::End => self.close(),
+            DeltaKind::Reasoning | DeltaKind::ToolCall => Ok(ControlFlow::Continue(())),
         }
     }
 }

@@ -29,7 +29,15 @@ pub(crate) async fn task(
         TaskCommand::List(list) => self::list(list, backend, session).await,
         TaskCommand::Get(which) => {
             let shown = backend.show_task(&which.task).await?;
-            answer(&shown, report::one, session)
+            if session.is_machine() {
+                session.print_json(&shown)?;
+            } else {
+                let names = backend
+                    .agent_names(std::slice::from_ref(&shown.task))
+                    .await?;
+                session.print(&report::one(&shown, &names, session))?;
+            }
+            Ok(Exit::Done)
         }
         TaskCommand::Cancel(which) => {
             let cancelled = backend.cancel_task(&which.task).await?;
@@ -107,7 +115,8 @@ async fn list(
         let create = session.command("task create WHAT");
         session.tell(&format!("no such tasks; ask for one with: {create}\n"));
     } else {
-        session.print(&report::list(&tasks, session))?;
+        let names = backend.agent_names(&tasks).await?;
+        session.print(&report::list(&tasks, &names, session))?;
     }
     Ok(Exit::Done)
 }

@@ -1,6 +1,6 @@
 //! Agents as text for a person.
 
-use fusion_api_types::api::MetricsSample;
+use fusion_api_types::api::{Delta, MetricsSample};
 use fusion_api_types::{
     AgentDetail, AgentLeft, AgentList, AgentLogEntry, AgentSent, AgentSummary, AgentTask,
     AgentsEnded, WorkspaceView, WorktreeView,
@@ -295,6 +295,11 @@ pub(crate) fn line(entry: &AgentLogEntry, session: &Session<'_>) -> String {
         "{time} {step} {what} {} {lasted}  {told}\n",
         clean_line(&done.state)
     )
+}
+
+/// What stands before the words of a turn that is under way.
+pub(crate) fn says(delta: &Delta) -> String {
+    format!("{} turn {} says: ", clean_line(&delta.step), delta.turn)
 }
 
 /// The words of a turn; request and outcome of anything else.

@@ -1,5 +1,7 @@
 //! Tasks as text for a person.
 
+use std::collections::BTreeMap;
+
 use fusion_api_types::api::{Task, TaskDetail, TaskLine, TaskTree};
 use serde_json::Value;
 
@@ -17,9 +19,9 @@ pub(crate) fn created(detail: &TaskDetail, session: &Session<'_>) -> String {
     let task = &detail.task;
     let id = clean_line(&task.id);
     let mut text = format!(
-        "{} is {} ({id})\n",
+        "{} ({id}) is {}\n",
         clean_line(&task.name),
-        state(task, session.out)
+        word(task, session.out)
     );
     for wait in &detail.waits_for {
         text.push_str(&format!("it waits: {}\n", clean_line(&wait.text)));
@@ -29,8 +31,12 @@ pub(crate) fn created(detail: &TaskDetail, session: &Session<'_>) -> String {
     text
 }
 
-/// A table of tasks.
-pub(crate) fn list(tasks: &[Task], session: &Session<'_>) -> String {
+/// A table of tasks, with the names of agents by their ids.
+pub(crate) fn list(
+    tasks: &[Task],
+    names: &BTreeMap<String, String>,
+    session: &Session<'_>,
+) -> String {
     let mut table = Table::new(&[
         ("TASK", Align::Whole),
         ("NAME", Align::Left),
@@ -47,9 +53,10 @@ pub(crate) fn list(tasks: &[Task], session: &Session<'_>) -> String {
             clean_line(&task.name),
             state(task, session.out),
             task.priority.to_string(),
-            task.agent_id
-                .as_deref()
-                .map_or_else(|| "-".to_owned(), clean_line),
+            task.agent_id.as_ref().map_or_else(
+                || "-".to_owned(),
+                |id| clean_line(names.get(id).unwrap_or(id)),
+            ),
             clean_line(&task.required_capabilities.join(", ")),
             local(task.queued_at, session),
             shorten(&task.description, BRIEF),
@@ -58,20 +65,25 @@ pub(crate) fn list(tasks: &[Task], session: &Session<'_>) -> String {
     table.render()
 }
 
-/// All about one task.
-pub(crate) fn one(detail: &TaskDetail, session: &Session<'_>) -> String {
+/// All about one task, with the name of its agent by its id.
+pub(crate) fn one(
+    detail: &TaskDetail,
+    names: &BTreeMap<String, String>,
+    session: &Session<'_>,
+) -> String {
     let task = &detail.task;
     let at = |time| local(time, session);
     let optional = |text: &Option<String>| text.as_deref().map(clean_line);
     let filled = |text: String| Some(text).filter(|text| !text.is_empty());
     let lasted = took(task.started_at, task.completed_at);
-    let agent = optional(&task.agent_id).map(|agent| {
+    let agent = task.agent_id.as_ref().map(|id| {
+        let name = names.get(id).map(|name| format!("{} ", clean_line(name)));
         let only = if task.demanded {
             " (nobody else may)"
         } else {
             ""
         };
-        format!("{agent}{only}")
+        format!("{}{}{only}", name.unwrap_or_default(), clean_line(id))
     });
     let used = [
         count(task.usage.turns, "turn"),
@@ -133,7 +145,7 @@ pub(crate) fn cancelled(task: &Task, session: &Session<'_>) -> String {
     format!(
         "{} is {}\n",
         clean_line(&task.name),
-        state(task, session.out)
+        word(task, session.out)
     )
 }
 
@@ -150,10 +162,10 @@ pub(crate) fn ended(tasks: &[Task], session: &Session<'_>) -> String {
     let mut text = String::new();
     for task in tasks {
         text.push_str(&format!(
-            "{} is {} ({})\n",
+            "{} ({}) is {}\n",
             clean_line(&task.name),
-            state(task, session.out),
-            clean_line(&task.id)
+            clean_line(&task.id),
+            word(task, session.out)
         ));
         if let Some(error) = &task.error_message {
             text.push_str(&indent(&clean(error), 2));
@@ -190,6 +202,12 @@ fn line(line: &TaskLine, palette: Palette) -> String {
         clean_line(&line.name),
         clean_line(&line.id)
     )
+}
+
+/// The state in a sentence.
+fn word(task: &Task, palette: Palette) -> String {
+    let look = Look::of_task(&task.state, task.waiting.is_some());
+    palette.paint(look.tone, &look.label)
 }
 
 fn state(task: &Task, palette: Palette) -> String {

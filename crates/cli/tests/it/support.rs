@@ -5,6 +5,7 @@ mod bench;
 mod inbox;
 mod messages;
 mod nodes;
+mod overview;
 mod providers;
 mod records;
 mod runs;

@@ -10,10 +10,10 @@ use fusion_api_types::{AgentLogEntry, AgentSummary, Problem};
 use fusion_cli::Log;
 use fusion_core::{AgentId, EntryState, JournalEntry, JournalEntryId, Task};
 use fusion_persistence::{Page, Reader, Repository, TaskFilter};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep};
 
 use super::read;
-use crate::remote::Remote;
+use crate::remote::{Listening, Remote};
 
 /// How often `--follow` looks for more.
 const LOOK: Duration = Duration::from_millis(250);
@@ -41,6 +41,9 @@ pub(super) enum Reach {
 pub(super) trait Source: Send + Sync {
     /// Entries with their ids, oldest first.
     async fn entries(&self, reach: Reach) -> Result<Vec<(String, AgentLogEntry)>, Problem>;
+
+    /// Waits a moment; what is said meanwhile is told.
+    async fn wait(&mut self, log: &mut dyn Log) -> Result<ControlFlow<()>, Problem>;
 }
 
 /// The log of an agent in a store.
@@ -53,10 +56,11 @@ pub(super) struct OfStore<'a> {
 pub(super) struct OfServer {
     pub(super) remote: Remote,
     pub(super) agent: AgentSummary,
+    pub(super) listening: Listening,
 }
 
 pub(super) async fn show(
-    source: &dyn Source,
+    source: &mut dyn Source,
     limit: u32,
     follow: bool,
     log: &mut dyn Log,
@@ -67,8 +71,6 @@ pub(super) async fn show(
     for (id, _) in all.drain(..all.len().saturating_sub(keep)) {
         shown.insert(id);
     }
-    let mut ticks = interval(LOOK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         for (id, entry) in all {
             // What goes on is told when it is done, where somebody waits for that.
@@ -83,7 +85,9 @@ pub(super) async fn show(
         if !follow {
             return Ok(());
         }
-        ticks.tick().await;
+        if source.wait(log).await?.is_break() {
+            return Ok(());
+        }
         all = source.entries(Reach::End).await?;
     }
 }
@@ -96,6 +100,20 @@ impl Source for OfServer {
             Reach::End => RECENT,
         };
         self.remote.agent_log(&self.agent, limit).await
+    }
+
+    async fn wait(&mut self, log: &mut dyn Log) -> Result<ControlFlow<()>, Problem> {
+        let until = Instant::now() + LOOK;
+        while let Some(delta) = self
+            .listening
+            .words(until.saturating_duration_since(Instant::now()))
+            .await
+        {
+            if log.words(&delta)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 }
 
@@ -111,6 +129,11 @@ impl Source for OfStore<'_> {
         Ok(entries
             .map(|(task, entry)| (entry.id.to_string(), view(task, entry)))
             .collect())
+    }
+
+    async fn wait(&mut self, _: &mut dyn Log) -> Result<ControlFlow<()>, Problem> {
+        sleep(LOOK).await;
+        Ok(ControlFlow::Continue(()))
     }
 }
 

@@ -106,9 +106,9 @@ async fn on(ready: &ServerReady, place: &Place, plan: Plan) -> Result<Done, Prob
     let token = token.trim().to_owned();
     let client = Client::new(&ready.url, SecretString::from(token.clone()))?;
     let new = api::NewWorkflow {
-        source: place.file.source.clone(),
-        project_id: None,
+        source: Some(place.file.source.clone()),
         base_dir: Some(place.file.base_dir.display().to_string()),
+        ..api::NewWorkflow::default()
     };
     let workflow: api::Workflow = client.post("/workflows", &new).await?;
     let ends = Arc::new(Ends::default());

@@ -135,6 +135,8 @@ async fn say_something(provider: &Arc<dyn Provider>, model: &str) -> Result<Turn
         options: None,
         may_wait: false,
         place: TurnPlace {
+            run: "",
+            task: "",
             step: "test",
             turn: 1,
             agent: "",

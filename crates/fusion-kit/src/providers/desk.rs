@@ -45,15 +45,13 @@ impl Desk {
         let told = self.backend.told();
         wiring::register_stored(&self.registry, self.backend.config(), row, &told);
     }
-}
 
-#[async_trait]
-impl ProviderDesk for Desk {
-    fn registry(&self) -> &Arc<Registry> {
-        &self.registry
-    }
-
-    fn row(&self, new: &api::NewProvider) -> Result<ProviderConfig, Problem> {
+    /// The row of a new provider, in the place of another where there was one.
+    fn drafted(
+        &self,
+        before: Option<&ProviderConfig>,
+        new: &api::NewProvider,
+    ) -> Result<ProviderConfig, Problem> {
         let limits = new.rate_limits.unwrap_or_default();
         let typed = NewProvider {
             name: new.name.clone(),
@@ -65,15 +63,34 @@ impl ProviderDesk for Desk {
             requests_per_minute: limits.requests_per_minute,
             tokens_per_minute: limits.tokens_per_minute,
             max_concurrent: new.max_concurrent,
-            replace: false,
+            replace: before.is_some(),
         };
         let draft = Draft::of(&typed)?;
         let config = self.backend.config();
         let key = match &new.credentials {
             Some(key) => NewKey::of(&SecretString::from(key.as_str()))?,
-            None => draft.key(None, config, &NobodyToAsk)?,
+            None => draft.key(before, config, &NobodyToAsk)?,
         };
-        draft.row(None, &key, config, moment(&SystemIds::new()))
+        draft.row(before.cloned(), &key, config, moment(&SystemIds::new()))
+    }
+}
+
+#[async_trait]
+impl ProviderDesk for Desk {
+    fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    fn row(&self, new: &api::NewProvider) -> Result<ProviderConfig, Problem> {
+        self.drafted(None, new)
+    }
+
+    fn replacement(
+        &self,
+        before: &ProviderConfig,
+        new: &api::NewProvider,
+    ) -> Result<ProviderConfig, Problem> {
+        self.drafted(Some(before), new)
     }
 
     fn use_row(&self, row: &ProviderConfig) {

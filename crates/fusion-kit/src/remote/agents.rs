@@ -83,7 +83,7 @@ impl Remote {
         self.agents(&asked, query.limit as usize).await
     }
 
-    async fn agents(
+    pub(super) async fn agents(
         &self,
         query: &[(&str, String)],
         most: usize,

@@ -8,10 +8,12 @@ use super::Remote;
 use crate::providers::stored_view;
 
 impl Remote {
+    /// Stores a provider, or puts it in the place of the one that has this id.
     pub(crate) async fn add_provider(
         &self,
         new: &NewProvider,
         key: Option<&SecretString>,
+        replaced: Option<&str>,
     ) -> Result<ProviderView, Problem> {
         let body = api::NewProvider {
             name: new.name.clone(),
@@ -26,7 +28,10 @@ impl Remote {
             allow_plain_http: new.allow_plain_http,
             allow_private_addresses: new.allow_private_addresses,
         };
-        let added: api::Provider = self.client.post("/providers", &body).await?;
+        let added: api::Provider = match replaced {
+            Some(id) => self.client.put(&format!("/providers/{id}"), &body).await?,
+            None => self.client.post("/providers", &body).await?,
+        };
         Ok(stored_view(added))
     }
 
@@ -62,11 +67,16 @@ impl Remote {
         })
     }
 
-    /// The id of a provider.
-    async fn provider(&self, name: &str) -> Result<String, Problem> {
+    /// The id of a provider, if one of this name is stored.
+    pub(crate) async fn provider_id(&self, name: &str) -> Result<Option<String>, Problem> {
         let named = [("name", name.to_owned())];
         let rows: Vec<api::Provider> = self.rows("/providers", "providers", &named, 1).await?;
-        rows.into_iter().next().map(|row| row.id).ok_or_else(|| {
+        Ok(rows.into_iter().next().map(|row| row.id))
+    }
+
+    /// The id of a provider.
+    async fn provider(&self, name: &str) -> Result<String, Problem> {
+        self.provider_id(name).await?.ok_or_else(|| {
             let text = format!("no provider '{name}' is stored at {}", self.client.url());
             Problem::new(ProblemKind::NotFound, text)
                 .with_help("see all with: fusion-kit provider list")

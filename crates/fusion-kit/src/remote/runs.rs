@@ -1,20 +1,15 @@
 //! Runs on a server.
 
-use std::time::Duration;
-
 use fusion_api_types::{Problem, RunDetail, RunSummary, api};
 use fusion_cli::{Progress, RunQuery, RunRequest};
 use serde_json::json;
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::Remote;
+use super::listening::Heard;
 use crate::files::{read_file, typed_inputs};
 use crate::find::no_runs;
 use crate::problems;
-
-/// How often progress is asked for.
-const LOOK: Duration = Duration::from_millis(250);
 
 /// How long the server may wait for the end of a run before it answers, in seconds, where nobody
 /// watches.
@@ -65,9 +60,9 @@ impl Remote {
         let inputs = typed_inputs(&file.definition, &request.inputs)
             .map_err(|faults| problems::of_inputs(&faults))?;
         let new = api::NewWorkflow {
-            source: file.source,
-            project_id: None,
+            source: Some(file.source),
             base_dir: Some(file.base_dir.display().to_string()),
+            ..api::NewWorkflow::default()
         };
         let workflow: api::Workflow = self.client.post("/workflows", &new).await?;
         let path = format!("/workflows/{}/start", workflow.id);
@@ -91,6 +86,8 @@ impl Remote {
         } else {
             vec![("wait", WAIT.to_string())]
         };
+        let heard = progress.is_shown().then(|| ("run_id", run.to_owned()));
+        let mut listening = self.listen(heard).await;
         loop {
             let look = async {
                 let detail: RunDetail = self.client.get(&path, &wait).await?;
@@ -100,13 +97,12 @@ impl Remote {
                 detail = look => detail?,
                 () = stop.cancelled() => return self.client.get(&path, &[]).await,
             };
-            progress.update(&detail);
+            progress.update(&listening.add_to(&detail));
             if detail.summary.is_final() || stop.is_cancelled() {
                 return Ok(detail);
             }
-            tokio::select! {
-                () = sleep(LOOK) => {}
-                () = stop.cancelled() => {}
+            while listening.next(stop).await == Heard::Words {
+                progress.update(&listening.add_to(&detail));
             }
         }
     }

@@ -1,11 +1,16 @@
 //! Tasks on a server.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use fusion_api_types::Problem;
 use fusion_api_types::api::{NewTask, Task, TaskChanges, TaskDetail, TaskTree};
 use fusion_cli::{TaskQuery, TaskRequest};
+use fusion_core::TaskId;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Remote;
+use crate::find::meant;
 use crate::tasks::delay_of;
 
 /// Where the tasks are.
@@ -15,7 +20,7 @@ impl Remote {
     pub(crate) async fn create_task(&self, request: &TaskRequest) -> Result<TaskDetail, Problem> {
         let mut dependencies = Vec::with_capacity(request.needs.len());
         for text in &request.needs {
-            dependencies.push(self.id(TASKS, "tasks", text).await?);
+            dependencies.push(self.task_id(text).await?);
         }
         let inputs = request.inputs.iter();
         let new = NewTask {
@@ -47,7 +52,6 @@ impl Remote {
             .collect();
         let named = [
             ("agent_id", "/agents", "agents", &query.agent),
-            ("run_id", "/runs", "runs", &query.run),
             ("project_id", "/projects", "projects", &query.project),
         ];
         for (field, path, list, text) in named {
@@ -55,29 +59,44 @@ impl Remote {
                 wanted.push((field, self.id_or_name(path, list, text).await?));
             }
         }
+        if let Some(run) = &query.run {
+            wanted.push(("run_id", self.id("/runs", "runs", run).await?));
+        }
         wanted.extend(query.workflow.clone().map(|id| ("workflow_id", id)));
         self.rows(TASKS, "tasks", &wanted, query.limit as usize)
             .await
     }
 
     /// The id of what has this name, or whose id begins so.
-    async fn id_or_name(&self, path: &str, list: &str, text: &str) -> Result<String, Problem> {
-        let named: Vec<Value> = match list {
-            "agents" | "projects" => {
-                let rows: Vec<Value> = self.rows(path, list, &[], super::PREFIX_SEARCH).await?;
-                let has_name = |row: &Value| row.get("name").and_then(Value::as_str) == Some(text);
-                rows.into_iter().filter(has_name).collect()
-            }
-            _ => Vec::new(),
-        };
-        match named.as_slice() {
-            [only] => Ok(only
-                .get("id")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()),
-            _ => self.id(path, list, text).await,
+    pub(crate) async fn id_or_name(
+        &self,
+        path: &str,
+        list: &str,
+        text: &str,
+    ) -> Result<String, Problem> {
+        if text.parse::<TaskId>().is_ok() {
+            return Ok(text.to_lowercase());
         }
+        let rows: Vec<Named> = self.rows(path, list, &[], super::PREFIX_SEARCH).await?;
+        let ids = rows.iter().map(|row| (row.id.as_str(), row.name.as_str()));
+        let found = meant(list, ids, text)?;
+        found
+            .map(str::to_owned)
+            .ok_or_else(|| super::none_of(list, text))
+    }
+
+    async fn task_id(&self, text: &str) -> Result<String, Problem> {
+        self.id_or_name(TASKS, "tasks", text).await
+    }
+
+    /// The names of agents by their ids, as far as the server tells them.
+    pub(crate) async fn agent_names(&self, ids: &BTreeSet<&str>) -> BTreeMap<String, String> {
+        let mut names = BTreeMap::new();
+        for id in ids {
+            let agent = self.agent(id).await.ok();
+            names.extend(agent.map(|agent| ((*id).to_owned(), agent.name)));
+        }
+        names
     }
 
     pub(crate) async fn show_task(&self, text: &str) -> Result<TaskDetail, Problem> {
@@ -86,13 +105,13 @@ impl Remote {
 
     /// A task, once it has ended or so many seconds have passed.
     pub(crate) async fn task(&self, text: &str, wait: u64) -> Result<TaskDetail, Problem> {
-        let id = self.id(TASKS, "tasks", text).await?;
+        let id = self.task_id(text).await?;
         let wait = [("wait", wait.to_string())];
         self.client.get(&format!("{TASKS}/{id}"), &wait).await
     }
 
     pub(crate) async fn cancel_task(&self, text: &str) -> Result<Task, Problem> {
-        let id = self.id(TASKS, "tasks", text).await?;
+        let id = self.task_id(text).await?;
         let changes = TaskChanges {
             state: Some("cancelled".to_owned()),
             priority: None,
@@ -101,16 +120,23 @@ impl Remote {
     }
 
     pub(crate) async fn retry_task(&self, text: &str) -> Result<Task, Problem> {
-        let id = self.id(TASKS, "tasks", text).await?;
+        let id = self.task_id(text).await?;
         self.client
             .post(&format!("{TASKS}/{id}/retry"), &json!({}))
             .await
     }
 
     pub(crate) async fn task_tree(&self, text: &str) -> Result<TaskTree, Problem> {
-        let id = self.id(TASKS, "tasks", text).await?;
+        let id = self.task_id(text).await?;
         self.client
             .get(&format!("{TASKS}/{id}/dependencies"), &[])
             .await
     }
+}
+
+/// What rows have that people name.
+#[derive(Deserialize)]
+struct Named {
+    id: String,
+    name: String,
 }

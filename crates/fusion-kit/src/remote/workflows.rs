@@ -25,9 +25,9 @@ impl Remote {
         let name = file.definition.name.clone();
         let before = self.versions(Some(&name)).await?.into_iter().next();
         let new = api::NewWorkflow {
-            source: file.source,
-            project_id: None,
+            source: Some(file.source),
             base_dir: Some(file.base_dir.display().to_string()),
+            ..api::NewWorkflow::default()
         };
         let row: api::Workflow = self.client.post("/workflows", &new).await?;
         Ok(WorkflowCreated {

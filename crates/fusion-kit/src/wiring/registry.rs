@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use fusion_api::Deltas;
 use fusion_coordination::credentials;
 use fusion_core::{ProviderConfig, Usage};
 use fusion_providers::{
@@ -35,6 +36,8 @@ pub(crate) struct Told {
     pub(crate) observer: Arc<dyn Observer>,
     /// Answers that are coming.
     pub(crate) answers: Arc<Answers>,
+    /// The same, for who listens to a server.
+    pub(crate) deltas: Arc<Deltas>,
 }
 
 /// Every provider that a run can name, each with its layers. A stored one wins over that of the
@@ -196,7 +199,8 @@ impl Provider for OnDemand {
         request: &TurnRequest<'_>,
         deltas: &dyn DeltaSink,
     ) -> Result<Turn> {
-        let hearing = self.told.answers.hear(request.place.step, deltas);
+        let hearing = self.told.answers.hear(request.place.task, deltas);
+        let hearing = self.told.deltas.hear(request.place, &hearing);
         self.get()?.send_message(request, &hearing).await
     }
 

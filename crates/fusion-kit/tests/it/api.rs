@@ -2,8 +2,10 @@
 
 mod access;
 mod agents;
+mod bulk;
 pub(crate) mod client;
 mod commands;
+mod deltas;
 mod events;
 mod fuzz;
 mod input;

@@ -1,15 +1,18 @@
 //! What is seen of an answer while it comes.
 
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::interval;
 use tokio_util::task::TaskTracker;
 
 use crate::support::{Project, contents, wait_for};
 use crate::terminal::Terminal;
 
-const WORKFLOW: &str = "
+pub(crate) const WORKFLOW: &str = "
 version: 1
 name: flow
 agents:
@@ -19,10 +22,28 @@ steps:
 outputs: { text: \"${{ steps.write.outputs.text }}\" }
 ";
 
-const FIRST: &str = "The bees are dancing";
+/// The time from word to word of a server that talks.
+const PACE: Duration = Duration::from_millis(30);
+
+pub(crate) const FIRST: &str = "The bees are dancing";
 
 /// A server without a list of models, whose answer stops half-way until it is told to go on.
 pub(crate) async fn slow_server(go_on: oneshot::Receiver<()>) -> (String, JoinHandle<()>) {
+    server(go_on, None).await
+}
+
+/// The same, which says a word again and again meanwhile.
+pub(crate) async fn talking_server(
+    go_on: oneshot::Receiver<()>,
+    word: &'static str,
+) -> (String, JoinHandle<()>) {
+    server(go_on, Some(word)).await
+}
+
+async fn server(
+    go_on: oneshot::Receiver<()>,
+    word: Option<&'static str>,
+) -> (String, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/v1", listener.local_addr().unwrap());
     let serving = async move {
@@ -34,7 +55,7 @@ pub(crate) async fn slow_server(go_on: oneshot::Receiver<()>) -> (String, JoinHa
                 stream.write_all(none.as_bytes()).await.unwrap();
                 continue;
             }
-            answer(stream, go_on).await;
+            answer(stream, go_on, word).await;
             return;
         }
     };
@@ -56,7 +77,11 @@ async fn read_request(stream: &mut TcpStream) -> String {
     }
 }
 
-async fn answer(mut stream: TcpStream, go_on: oneshot::Receiver<()>) {
+async fn answer(
+    mut stream: TcpStream,
+    mut go_on: oneshot::Receiver<()>,
+    word: Option<&'static str>,
+) {
     let chunk = |text: &str, finish: &str| {
         format!(
             "data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}},\"finish_reason\":{finish}}}]}}\n\n"
@@ -66,7 +91,19 @@ async fn answer(mut stream: TcpStream, go_on: oneshot::Receiver<()>) {
     let begun = format!("{head}{}", chunk(FIRST, "null"));
     stream.write_all(begun.as_bytes()).await.unwrap();
     stream.flush().await.unwrap();
-    go_on.await.unwrap();
+    let mut ticks = interval(PACE);
+    loop {
+        tokio::select! {
+            told = &mut go_on => {
+                told.unwrap();
+                break;
+            }
+            _ = ticks.tick(), if word.is_some() => {
+                let more = chunk(word.unwrap(), "null");
+                stream.write_all(more.as_bytes()).await.unwrap();
+            }
+        }
+    }
     let rest = format!("{}data: [DONE]\n\n", chunk(" at noon.", "\"stop\""));
     stream.write_all(rest.as_bytes()).await.unwrap();
     stream.shutdown().await.unwrap();

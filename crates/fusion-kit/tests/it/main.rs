@@ -85,6 +85,8 @@ mod tasks;
 #[cfg(test)]
 mod terminal;
 #[cfg(test)]
+mod top;
+#[cfg(test)]
 mod waits;
 #[cfg(test)]
 mod workflows;

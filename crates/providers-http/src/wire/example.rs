@@ -130,6 +130,8 @@ async fn a_format_is_one_file() {
         options: None,
         may_wait: false,
         place: TurnPlace {
+            run: "run",
+            task: "task",
             step: "greet",
             turn: 1,
             agent: "a",

@@ -60,6 +60,8 @@ async fn ask(provider: &HttpProvider, seed: u64) -> (Result<Turn, Error>, String
     let (messages, key) = (greeting(), seed.to_string());
     let request = TurnRequest {
         place: TurnPlace {
+            run: "run",
+            task: "task",
             key: &key,
             ..request(&messages).place
         },

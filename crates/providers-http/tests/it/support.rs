@@ -84,6 +84,8 @@ pub(crate) fn request(messages: &[Message]) -> TurnRequest<'_> {
         options: None,
         may_wait: true,
         place: TurnPlace {
+            run: "run",
+            task: "task",
             step: "plan",
             turn: 3,
             agent: "a",

@@ -105,6 +105,8 @@ async fn ask(failures: Vec<Error>, options: RetryOptions) -> (Result<Turn>, Vec<
         options: None,
         may_wait: true,
         place: TurnPlace {
+            run: "run",
+            task: "task",
             step: "s",
             turn: 1,
             agent: "a",

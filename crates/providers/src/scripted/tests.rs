@@ -63,6 +63,8 @@ async fn ask(provider: &Scripted, model: &str, step: &str, turn: u32) -> crate::
         options: None,
         may_wait: true,
         place: TurnPlace {
+            run: "run",
+            task: "task",
             step,
             turn,
             agent: "a",

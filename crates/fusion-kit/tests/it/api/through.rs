@@ -2,9 +2,11 @@
 //! and through one that is named.
 
 use serde_json::Value;
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::client::Serving;
+use crate::live_answers::slow_server;
 use crate::support::{Finished, Project};
 
 const SCRIPT: &str = r#"
@@ -175,4 +177,49 @@ async fn a_message_that_failed_is_sent_again_through_the_server() {
         .await;
     let refused = said(&format!("message resend {id}")).await;
     refused.expect(1).says(&["nobody is left to read"]);
+}
+
+#[tokio::test]
+async fn a_provider_is_replaced_and_taken_away_through_the_server() {
+    let (_go_on, waits) = oneshot::channel();
+    let (url, _model) = slow_server(waits).await;
+    let mut project = Project::new();
+    let key_file = project.path().join("master.key").display().to_string();
+    project.set("FUSION_MASTER_KEY_FILE", key_file);
+    project.set("MINE_KEY", "canary-4711");
+    let serving = Serving::on(&project).await;
+    let line = ["provider", "add", "mine", "--type", "openai-compatible"];
+    let line = [&line[..], &["--base-url", url.as_str()]].concat();
+    let add = async |rest: &[&str]| project.run(line.iter().chain(rest)).await;
+    add(&["--key-env", "MINE_KEY"]).await.expect(0);
+    add(&[]).await.expect(1).says(&["mine"]);
+    let stored = async || {
+        let page = serving.get("/api/v1/providers?name=mine").await;
+        page.expect(200).json()["providers"][0].clone()
+    };
+    let before = stored().await;
+    add(&["--replace", "--requests-per-minute", "30"])
+        .await
+        .expect(0);
+    let after = stored().await;
+    assert_eq!(after["id"], before["id"]);
+    assert_eq!(after["rate_limits"]["requests_per_minute"], 30);
+    assert_eq!(after["has_credentials"], true, "the key stays at its place");
+    let elsewhere = [
+        "provider",
+        "add",
+        "mine",
+        "--type",
+        "openai-compatible",
+        "--replace",
+    ];
+    let elsewhere = elsewhere
+        .iter()
+        .chain(&["--base-url", "http://127.0.0.1:9/v1"]);
+    let refused = project.run(elsewhere).await;
+    assert_ne!(refused.code, Some(0), "{refused:?}");
+    refused.says(&["the stored key of mine belongs to"]);
+    let remove = ["provider", "remove", "mine"];
+    project.run(remove).await.expect(0);
+    assert_eq!(serving.get("/api/v1/providers").await.json()["total"], 0);
 }
