@@ -69,7 +69,7 @@ async fn a_stopped_server_loses_its_runs_and_is_refused_when_it_comes_back() {
     let mut cluster = Cluster::start().await;
     cluster.set("FUSION_LEASE_SECONDS", "3");
     let (one, two) = (cluster.node("one").await, cluster.node("two").await);
-    let flow = cluster.flow(&one, &lasting("3")).await;
+    let flow = cluster.flow(&one, &lasting("10")).await;
     let runs = cluster.begin(&one, &flow, 6).await;
     let both_drive = |nodes: &Value| driven(nodes).iter().all(|runs| *runs > 0);
     cluster

@@ -34,7 +34,7 @@ steps:
             "9:74 `processes` must be a whole number from 1 to 100000",
             "9:82 `cpu` must be a time such as 90s, 20m or 2h [write 5s for seconds]",
             "9:96 `file_size` must be a size such as 512MiB or 2GiB",
-            "9:101 unknown key `x` in the `limits` of agent 'd' [the keys are: memory, processes, cpu, file_size, disk, files]",
+            "9:101 unknown key `x` in the `limits` of agent 'd' [the keys are: memory, processes, cpu, file_size, disk, snapshot, files]",
             "9:113 `disk` must be from 1MiB to 1024GiB",
             "9:126 `files` must be a whole number from 100 to 100000000",
             "10:78 the workflow has no input 'e' [the inputs are: d]",
