@@ -78,14 +78,15 @@ async fn no_request_breaks_the_server_or_the_description() {
         .await
         .expect(201);
     let time = seconds().to_string();
-    // A stream never ends, and an upgrade is no answer: both have tests of their own.
+    // A stream never ends, and an upgrade is no answer: both have tests of their own. One worker: the
+    // parser of Python 3.11 fails now and then when two threads read (python/cpython#106905).
     let arguments = [
         "--max-time",
         time.as_str(),
         "--exclude-path-regex",
         "/(events/stream|ws/events)$",
         "--workers",
-        "2",
+        "1",
     ];
     let done = fuzz(&fuzzer, &project, &serving, &arguments).await;
     assert_eq!(done.code, Some(0), "{}\n{}", done.stdout, done.stderr);

@@ -159,6 +159,7 @@ impl Storm {
     async fn blow(mut self, size: Size) -> Verdict {
         let tasks = Tasks {
             per_run: size.per_run,
+            commands: 1,
             seconds: "0.3".to_owned(),
         };
         let flow = self.cluster.flow(&self.nodes[0].1, &tasks).await;
@@ -240,6 +241,7 @@ async fn rolling_restarts_lose_repeat_and_cut_off_nothing() {
     let mut storm = Storm::begin().await;
     let tasks = Tasks {
         per_run: 4,
+        commands: 1,
         seconds: "0.3".to_owned(),
     };
     let flow = storm.cluster.flow(&storm.nodes[0].1, &tasks).await;

@@ -21,8 +21,29 @@ const LIMIT: Duration = Duration::from_secs(240);
 pub(crate) struct Tasks {
     /// Steps of a run, one after the other.
     pub(crate) per_run: usize,
-    /// How long the command of each takes.
+    /// Commands of a step, one after the other.
+    pub(crate) commands: usize,
+    /// How long each command takes.
     pub(crate) seconds: String,
+}
+
+impl Tasks {
+    /// What the model calls for in a step, as the scripted provider reads it.
+    fn script_of(&self, step: usize, ledger: &str) -> String {
+        let command = format!(
+            "a=${{PWD%/projects}}; a=${{a##*/}}; echo begin $a s{step} >> {ledger}; \
+             sleep {}; echo end $a s{step} >> {ledger}",
+            self.seconds
+        );
+        let call = format!(
+            "    - tool_calls: [{{ name: run_command, arguments: {{ command: {} }} }}]\n",
+            json!(command)
+        );
+        format!(
+            "  s{step}:\n{}    - text: done\n",
+            call.repeat(self.commands)
+        )
+    }
 }
 
 /// A database, a bus, and the folder that all nodes share.
@@ -107,19 +128,8 @@ impl Cluster {
     pub(crate) async fn flow(&self, node: &Serving, tasks: &Tasks) -> String {
         let ledger = text(&self.ledger_file());
         let steps: Vec<String> = (0..tasks.per_run).map(step).collect();
-        let answers: Vec<String> = (0..tasks.per_run)
-            .map(|number| {
-                let command = format!(
-                    "a=${{PWD%/projects}}; a=${{a##*/}}; echo begin $a s{number} >> {ledger}; \
-                     sleep {}; echo end $a s{number} >> {ledger}",
-                    tasks.seconds
-                );
-                format!(
-                    "  s{number}:\n    - tool_calls: [{{ name: run_command, arguments: {{ command: {} }} }}]\n    - text: done\n",
-                    json!(command)
-                )
-            })
-            .collect();
+        let answers = (0..tasks.per_run).map(|number| tasks.script_of(number, &ledger));
+        let answers: Vec<String> = answers.collect();
         self.project.write(
             "script.yaml",
             format!("version: 1\nsteps:\n{}", answers.concat()),
@@ -271,6 +281,11 @@ impl Ledger {
             .keys()
             .filter(|whose| !later.ended.contains_key(*whose));
         cut_off.map(String::as_str).collect()
+    }
+
+    /// How often commands began, repeated ones too.
+    pub(crate) fn beginnings(&self) -> usize {
+        self.begun.values().sum()
     }
 
     /// Commands that began at all.
