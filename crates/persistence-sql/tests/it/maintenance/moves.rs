@@ -258,7 +258,7 @@ async fn an_older_backup_is_upgraded_in_a_copy() {
                 "m0007_control",
                 "m0008_pool",
                 "m0009_nodes",
-                "m0014_uids"
+                "m0014_lookups"
             ]
         );
         assert_eq!(std::fs::read(&file).unwrap(), bytes);
@@ -287,7 +287,7 @@ async fn a_backup_of_an_older_sqlite_database_has_the_newest_schema() {
             "m0007_control",
             "m0008_pool",
             "m0009_nodes",
-            "m0014_uids"
+            "m0014_lookups"
         ]
     );
     assert_eq!(found.rows["events"], source.rows["events"]);
