@@ -35,8 +35,8 @@ pub use provider::{
     ProviderTest, ProviderView, QuotaReport, QuotaView,
 };
 pub use run::{
-    AgentView, GrantsView, HaltView, JournalView, RunDetail, RunList, RunSummary, StepView,
-    UsageView, WaitView,
+    AgentView, ArtifactSaved, FileView, GrantsView, HaltView, JournalView, RunDetail, RunList,
+    RunSummary, StepView, UsageView, WaitView,
 };
 pub use server::ServerReady;
 pub use setting::{SettingList, SettingView};

@@ -204,6 +204,9 @@ pub struct StepView {
     pub outputs: Option<Value>,
     /// Absolute paths of the files it made.
     pub artifacts: Vec<String>,
+    /// These files as they are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileView>,
     /// Why it failed.
     pub error: Option<String>,
     /// What it does right now, such as `turn 3`, `run_command` or `2 of 5 items`; only while it runs.
@@ -211,6 +214,17 @@ pub struct StepView {
     /// What happened inside it, oldest first; only where a single run is shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub journal: Vec<JournalView>,
+}
+
+/// A file of a step, as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FileView {
+    /// Its path in the workspace where it was made; of a step with `foreach`, after the number of the item.
+    pub path: String,
+    /// The SHA-256 of its content: `artifact get` gives it.
+    pub sha256: String,
+    /// How long it is.
+    pub bytes: u64,
 }
 
 /// Why a step is not handed out yet, although its turn has come.
@@ -314,4 +328,15 @@ mod tests {
         };
         assert_eq!(usage.tokens(), u64::MAX);
     }
+}
+
+/// A kept file that was written to a place of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArtifactSaved {
+    /// The SHA-256 of its content.
+    pub sha256: String,
+    /// How long it is.
+    pub bytes: u64,
+    /// Where it is now.
+    pub path: String,
 }

@@ -224,6 +224,7 @@ impl From<StoreError> for Refusal {
             | StoreError::KeyReused { .. }
             | StoreError::Invalid { .. }
             | StoreError::InboxFull { .. }
+            | StoreError::OverBudget { .. }
             | StoreError::Heard { .. }
             | StoreError::NotDriver { .. }
             | StoreError::Fenced { .. } => of_code(&error),
@@ -244,7 +245,9 @@ impl From<EngineError> for Refusal {
 fn hint_of(error: &EngineError) -> Option<String> {
     match error {
         EngineError::Model { source, .. } => source.help(),
-        EngineError::Workspace { source, .. } => source.help().map(Into::into),
+        EngineError::Workspace { source, .. } | EngineError::Artifact { source } => {
+            source.help().map(Into::into)
+        }
         EngineError::Unserved { help, .. } => help.clone(),
         EngineError::Store(_)
         | EngineError::Choice { .. }
@@ -284,6 +287,7 @@ fn of_engine(error: EngineError) -> Refusal {
         | EngineError::Grant { .. }
         | EngineError::Unserved { .. }
         | EngineError::Workspace { .. }
+        | EngineError::Artifact { .. }
         | EngineError::Ended { .. }
         | EngineError::Cancelling { .. }
         | EngineError::Elsewhere { .. }

@@ -4,6 +4,7 @@ mod agents;
 mod agents_bulk;
 mod agents_life;
 mod approvals;
+mod artifacts;
 mod capabilities;
 mod describe;
 mod drawn;
@@ -103,6 +104,7 @@ fn guarded() -> OpenApiRouter<App> {
         capabilities::router(),
         approvals::router(),
         tokens::router(),
+        artifacts::router(),
         nodes::router(),
     ];
     let mut all = OpenApiRouter::new();

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use fusion_api_types::{
-    AgentView, GrantsView, GraphStep, HaltView, InputView, JournalView, RunDetail, RunSummary,
-    StepView, StoredWorkflow, WaitView, WorkflowGraph, WorkflowSummary,
+    AgentView, FileView, GrantsView, GraphStep, HaltView, InputView, JournalView, RunDetail,
+    RunSummary, StepView, StoredWorkflow, WaitView, WorkflowGraph, WorkflowSummary,
 };
-use fusion_coordination::granted_to;
+use fusion_coordination::{ArtifactFile, files_of, granted_to};
 use fusion_core::{
     Agent, AgentId, EntryKind, JournalEntry, Run, RunId, SandboxSpec, StepSpec, Task, TaskGraph,
     TaskId, TaskState, TaskWait, Usage, Workflow, WorkflowDefinition, Workspace, is_internal,
@@ -119,6 +119,7 @@ impl Snapshot {
             artifacts: paths
                 .filter_map(|path| root.map(|root| root.join(path).display().to_string()))
                 .collect(),
+            files: files_of(task).into_iter().map(file_view).collect(),
             error: task.error_message.clone(),
             activity: self.activity_of(task),
             journal: self
@@ -364,4 +365,12 @@ fn ordered_steps(definition: &WorkflowDefinition) -> Vec<String> {
         .filter_map(|node| nodes.get(node))
         .map(|(id, _)| (*id).to_owned())
         .collect()
+}
+
+fn file_view(file: ArtifactFile) -> FileView {
+    FileView {
+        path: file.path,
+        sha256: file.sha256,
+        bytes: file.bytes,
+    }
 }

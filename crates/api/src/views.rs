@@ -176,6 +176,10 @@ pub fn project(row: Project) -> api::Project {
         description: row.description,
         message_queue_config: row.message_queue_config,
         default_provider_id: text(row.default_provider_id),
+        budget_usd: text(row.budget.usd),
+        budget_tokens: row.budget.tokens,
+        budget_per_day_usd: text(row.budget_per_day.usd),
+        budget_per_day_tokens: row.budget_per_day.tokens,
         created_at: row.created_at,
         updated_at: row.updated_at,
         metadata: row.metadata,
@@ -259,6 +263,7 @@ pub(crate) fn workflow(row: Workflow, with_source: bool) -> api::Workflow {
         execution_parameters: json!({
             "inputs": definition.inputs,
             "budget": definition.budget,
+            "total_budget": definition.total_budget,
         }),
         message_flow_definitions: flow.and_then(|flow| serde_json::to_value(flow).ok()),
         name: row.name,

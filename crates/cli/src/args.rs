@@ -1,6 +1,7 @@
 //! The command line: a pure reading of arguments, nothing is looked up.
 
 mod agent;
+mod artifact;
 mod bench;
 mod db;
 mod events;
@@ -30,6 +31,7 @@ pub use agent::{
     PauseArgs, PauseWhen, SpawnArgs, TerminateArgs, UpdateArgs, WhichAgent, WorkspaceKind,
     WorkspacePolicy,
 };
+pub use artifact::{ArtifactArgs, ArtifactCommand, ArtifactGetArgs};
 pub use bench::{BenchArgs, BenchModel, BenchRow, BenchStore, BenchVia};
 pub use db::{BackupArgs, DbArgs, DbCommand, RekeyArgs, RestoreArgs};
 pub use events::{
@@ -49,9 +51,9 @@ pub use provider::{
     TestArgs,
 };
 pub use record::{
-    CapabilityArgs, CapabilityCommand, CapabilityCreateArgs, ProjectArgs, ProjectCommand,
-    ProjectCreateArgs, RecordListArgs, RecordName, ScopeName, TokenArgs, TokenCommand,
-    TokenCreateArgs,
+    BudgetArgs, CapabilityArgs, CapabilityCommand, CapabilityCreateArgs, ProjectArgs,
+    ProjectCommand, ProjectCreateArgs, ProjectUpdateArgs, RecordListArgs, RecordName, ScopeName,
+    TokenArgs, TokenCommand, TokenCreateArgs,
 };
 pub use run::{CancelArgs, ForkArgs, HoldArgs, RetryArgs, RunState, WatchArgs};
 pub use serve::{NodeRoleArg, ServeArgs};
@@ -220,6 +222,8 @@ Examples:
     Sandbox(SandboxArgs),
     /// List agents' tools, or call one as an agent would.
     Tool(ToolArgs),
+    /// Get a file that a step made.
+    Artifact(ArtifactArgs),
     /// Look after the processes that share the work of one database.
     Node(NodeArgs),
     /// Serve the HTTP API and work on every open run.
@@ -374,7 +378,8 @@ pub struct ResumeArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub budget_tokens: Option<u64>,
 
-    /// Raise the budget of this agent, or of a step as `step:ID`, instead of the run's.
+    /// Raise the budget of this agent, of a step as `step:ID`, or of all runs of the workflow as
+    /// `workflow:NAME`, instead of the run's.
     #[arg(long, value_name = "NAME")]
     pub budget_of: Option<String>,
 
@@ -437,6 +442,7 @@ where
         | Command::Db(_)
         | Command::Sandbox(_)
         | Command::Tool(_)
+        | Command::Artifact(_)
         | Command::Node(_)
         | Command::Serve(_)
         | Command::Bench(_)

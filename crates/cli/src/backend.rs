@@ -1,6 +1,7 @@
 //! The port behind the commands.
 
 mod agents;
+mod artifacts;
 mod bench;
 mod events;
 mod inbox;
@@ -27,6 +28,7 @@ use fusion_api_types::{
 };
 
 pub use agents::{AgentChanges, AgentQuery, Agents, Log, NewAgents};
+pub use artifacts::Artifacts;
 pub use bench::{BenchRequest, Benchmarks};
 pub use events::{EventQuery, EventSink, Events};
 pub use inbox::{AnswerRequest, Inbox};
@@ -35,7 +37,7 @@ pub use metrics::Metrics;
 pub use nodes::Nodes;
 pub use overview::{Overview, Picture, Sight};
 pub use providers::{AskKey, NewProvider, Providers};
-pub use records::{NewProject, Records};
+pub use records::{NewProject, ProjectBudgets, ProjectUpdate, Records};
 pub use runs::{AgainRequest, RunQuery, Steering};
 pub use server::{Ready, ServeRequest, Server};
 pub use settings::About;
@@ -84,6 +86,7 @@ pub trait Backend:
     + Events
     + Records
     + Nodes
+    + Artifacts
     + Tools
     + Workflows
     + Server

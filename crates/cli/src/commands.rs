@@ -1,6 +1,7 @@
 //! One module for each noun of the command line.
 
 pub(crate) mod agent;
+pub(crate) mod artifact;
 pub(crate) mod bench;
 pub(crate) mod db;
 pub(crate) mod events;

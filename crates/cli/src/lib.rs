@@ -38,13 +38,17 @@ pub use args::{
     WorkflowCommand, WorkflowListArgs, WorkspaceKind, WorkspacePolicy, parse,
 };
 pub use args::{
-    CapabilityArgs, CapabilityCommand, CapabilityCreateArgs, CompletionsArgs, ConfigArgs,
-    ConfigCommand, ConfigShowArgs, EventFilterArgs, EventsArgs, EventsCommand, EventsTailArgs,
-    ExportArgs, ExportCommand, ExportEventsArgs, ExportFormat, ManArgs, NodeArgs, NodeCommand,
-    NodeName, NodeRoleArg, ProjectArgs, ProjectCommand, ProjectCreateArgs, RecordListArgs,
-    RecordName, ScopeName, Shell, TokenArgs, TokenCommand, TokenCreateArgs,
+    ArtifactArgs, ArtifactCommand, ArtifactGetArgs, BudgetArgs, CapabilityArgs, CapabilityCommand,
+    CapabilityCreateArgs, CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs,
+    EventFilterArgs, EventsArgs, EventsCommand, EventsTailArgs, ExportArgs, ExportCommand,
+    ExportEventsArgs, ExportFormat, ManArgs, NodeArgs, NodeCommand, NodeName, NodeRoleArg,
+    ProjectArgs, ProjectCommand, ProjectCreateArgs, ProjectUpdateArgs, RecordListArgs, RecordName,
+    ScopeName, Shell, TokenArgs, TokenCommand, TokenCreateArgs,
 };
-pub use backend::{About, EventQuery, EventSink, Events, NewProject, Nodes, Records};
+pub use backend::{
+    About, Artifacts, EventQuery, EventSink, Events, NewProject, Nodes, ProjectBudgets,
+    ProjectUpdate, Records,
+};
 pub use backend::{
     AgainRequest, AgentChanges, AgentQuery, Agents, AnswerRequest, AskKey, Backend, BenchRequest,
     Benchmarks, Content, HeldCommand, Inbox, Log, MessageQuery, Messages, Metrics, NewAgents,

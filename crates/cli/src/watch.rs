@@ -124,6 +124,7 @@ fn is_look(command: &Command) -> bool {
         | Command::Export(_)
         | Command::Sandbox(_)
         | Command::Tool(_)
+        | Command::Artifact(_)
         | Command::Serve(_)
         | Command::Config(_)
         | Command::Completions(_)

@@ -194,6 +194,8 @@ async fn queue(place: &Place, can: &[&str]) {
         description: String::new(),
         message_queue_config: json!({}),
         default_provider_id: None,
+        budget: fusion_core::Budget::default(),
+        budget_per_day: fusion_core::Budget::default(),
         created_at: moment.now,
         updated_at: moment.now,
         metadata: json!({}),

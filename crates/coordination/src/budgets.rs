@@ -6,6 +6,8 @@ use std::sync::Arc;
 use fusion_core::{Agent, AgentId, Budget, Run, Task, Usage, WorkflowDefinition};
 use fusion_providers::Allowance;
 
+use crate::shared_budgets::Around;
+
 /// Budgets that a person gives a run when it is resumed, in the place of those in its workflow
 /// file. They count for this time only; the pinned definition stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,16 +18,26 @@ pub struct Raised {
     pub agents: BTreeMap<String, Budget>,
     /// Those of steps, by their ids.
     pub steps: BTreeMap<String, Budget>,
+    /// That of all runs of a workflow, with its name.
+    pub workflow: Option<(String, Budget)>,
 }
 
 /// Before the id of a step, where a name may be that of an agent.
 const STEP: &str = "step:";
 
+/// Before the name of a workflow.
+const WORKFLOW: &str = "workflow:";
+
 impl Raised {
-    /// The budget of an agent, or of a step, whose id is written `step:ID`.
+    /// The budget of an agent, of a step, whose id is written `step:ID`, or of all runs of a workflow:
+    /// `workflow:NAME`.
     #[must_use]
     pub fn of(name: &str, budget: Budget) -> Self {
         let mut raised = Self::default();
+        if let Some(workflow) = name.strip_prefix(WORKFLOW) {
+            raised.workflow = Some((workflow.to_owned(), budget));
+            return raised;
+        }
         match name.strip_prefix(STEP) {
             Some(step) => raised.steps.insert(step.to_owned(), budget),
             None => raised.agents.insert(name.to_owned(), budget),
@@ -36,6 +48,13 @@ impl Raised {
     /// A name of these budgets that a workflow does not know, as it is written, and those that it knows.
     #[must_use]
     pub fn unknown_in(&self, definition: &WorkflowDefinition) -> Option<(String, Vec<String>)> {
+        if let Some((name, _)) = &self.workflow {
+            let is_it = *name == definition.name;
+            return (!is_it).then(|| {
+                let known = format!("{WORKFLOW}{}", definition.name);
+                (format!("{WORKFLOW}{name}"), vec![known])
+            });
+        }
         let agents = self.agents.keys();
         if let Some(agent) = agents
             .clone()
@@ -58,6 +77,8 @@ pub(crate) struct Budgets {
     run: Option<Arc<Allowance>>,
     agents: BTreeMap<AgentId, Arc<Allowance>>,
     steps: BTreeMap<String, Arc<Allowance>>,
+    /// Those around the run's.
+    pub(crate) shared: Arc<Around>,
 }
 
 impl Budgets {
@@ -93,7 +114,10 @@ impl Budgets {
             let used = || used_by(tasks, |task| task.step_id() == step.id);
             (!budget.is_empty()).then(|| (step.id.clone(), Allowance::new(scope, budget, used())))
         });
+        let total = raised.workflow.as_ref().map(|(_, budget)| *budget);
+        let total = over(definition.total_budget, total.unwrap_or_default());
         Self {
+            shared: Arc::new(Around::new(&run.workflow_name, total)),
             steps: of_steps.collect(),
             run: (!run_budget.is_empty()).then(|| Allowance::new("run", run_budget, run.usage)),
             agents: of_agents.flatten().collect(),

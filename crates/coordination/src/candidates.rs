@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fusion_core::{Agent, AgentSpec, ModelChoice};
 use fusion_providers::{
     Allowance, Bounds, Budgeted, Candidate, Error, Fallbacks, ModelInfo, ModelRequest, Observer,
-    Price, Provider, Registry,
+    Price, Provider, Registry, SharedBudget,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -148,6 +148,15 @@ pub(crate) fn context_tokens(agent: &Agent, spec: &AgentSpec) -> u64 {
     room.map_or(wanted, |room| wanted.min(room))
 }
 
+/// The budgets that an agent's turns use up.
+#[derive(Debug, Default)]
+pub(crate) struct Within {
+    /// Of the run and what is in it, from the narrowest to the widest.
+    pub(crate) allowances: Vec<Arc<Allowance>>,
+    /// Those around it.
+    pub(crate) shared: Option<Arc<dyn SharedBudget>>,
+}
+
 /// Who serves an agent's turns: each of its models within the budgets, in their order.
 ///
 /// # Errors
@@ -155,22 +164,19 @@ pub(crate) fn context_tokens(agent: &Agent, spec: &AgentSpec) -> u64 {
 pub(crate) fn serving(
     registry: &Registry,
     agent: &Agent,
-    allowances: &[Arc<Allowance>],
+    within: &Within,
     observer: &Arc<dyn Observer>,
 ) -> fusion_providers::Result<Arc<dyn Provider>> {
     let mut candidates = Vec::new();
     for model in of_agent(agent) {
         let provider = registry.get(&model.provider)?;
-        let provider: Arc<dyn Provider> = if allowances.is_empty() {
+        let Within { allowances, shared } = within;
+        let provider: Arc<dyn Provider> = if allowances.is_empty() && shared.is_none() {
             provider
         } else {
-            let (bounds, allowances) = (model.bounds(), allowances.to_vec());
-            Arc::new(Budgeted::new(
-                provider,
-                bounds,
-                allowances,
-                Arc::clone(observer),
-            ))
+            let (bounds, allowances) = (model.bounds(), allowances.clone());
+            let own = Budgeted::new(provider, bounds, allowances, Arc::clone(observer));
+            Arc::new(own.within(shared.clone()))
         };
         candidates.push(Candidate {
             provider,

@@ -61,6 +61,13 @@ pub enum Error {
         #[source]
         source: fusion_workspaces::Error,
     },
+    /// A kept file of a step can't be read.
+    #[error("an artifact can't be read")]
+    Artifact {
+        /// Why.
+        #[source]
+        source: fusion_workspaces::Error,
+    },
     /// The store refused or failed. Nothing acknowledged is lost; the run can be resumed.
     #[error("the store failed")]
     Store(#[source] fusion_persistence::Error),
@@ -243,7 +250,7 @@ impl Coded for Error {
         match self {
             Self::Model { source, .. } => source.code(),
             Self::Choice { .. } | Self::Grant { .. } => ErrorCode::InvalidInput,
-            Self::Workspace { source, .. } => source.code(),
+            Self::Workspace { source, .. } | Self::Artifact { source } => source.code(),
             Self::Store(source) => source.code(),
             Self::Unserved { code, .. } => *code,
             Self::Ended { .. }

@@ -3,6 +3,8 @@
 use fusion_core::{CancelReason, Run, Task};
 use serde_json::{Map, Value, json};
 
+use crate::artifacts::{files_of, path_of};
+
 /// The values of a run, and of the given tasks by their step's id.
 pub(crate) fn expression_context(run: &Run, tasks: &[Task]) -> Value {
     let steps: Map<String, Value> = tasks
@@ -43,6 +45,16 @@ pub(crate) fn with_round(context: &mut Value, outputs: &Value) {
     }
 }
 
+/// The files of a step, with the paths that they have in the workspace of who takes them.
+fn files(task: &Task) -> Vec<Value> {
+    let files = files_of(task).into_iter();
+    let shown = files.map(|file| {
+        let path = path_of(&task.name, &file);
+        json!({ "path": path, "sha256": file.sha256, "bytes": file.bytes })
+    });
+    shown.collect()
+}
+
 fn step(task: &Task) -> Value {
     let made = task.output_artifacts.as_ref();
     let part = |name: &str, empty: Value| {
@@ -54,6 +66,7 @@ fn step(task: &Task) -> Value {
         "status": status(task),
         "outputs": part("outputs", json!({})),
         "artifacts": part("artifacts", json!([])),
+        "files": files(task),
         "error": task.error_message,
     })
 }

@@ -8,8 +8,9 @@ use fusion_core::{ErrorCode, ForeachSpec, Task};
 use fusion_persistence::Batch;
 use serde_json::Value;
 
+use crate::artifacts::{ArtifactFile, Work, files_of};
 use crate::journal::TaskJournal;
-use crate::worker::{Job, Work};
+use crate::worker::Job;
 use crate::{Coordinator, Result};
 
 /// Entries of a list at most.
@@ -49,7 +50,11 @@ impl Coordinator {
         match joined {
             Ok(outputs) => {
                 let artifacts = artifacts(&job, &items);
-                let work = Work { outputs, artifacts };
+                let work = Work {
+                    outputs,
+                    artifacts,
+                    files: files(&items),
+                };
                 self.complete(&job, &journal, Vec::new(), work).await
             }
             Err(message) => {
@@ -97,6 +102,18 @@ fn items(foreach: &ForeachSpec, context: &Value) -> std::result::Result<Vec<Valu
         ));
     }
     Ok(values)
+}
+
+/// The files that the items made, in their order, each after the number of its item.
+fn files(items: &[Task]) -> Vec<ArtifactFile> {
+    let numbered = items.iter().filter_map(|item| {
+        let number = item.course.item.as_ref()?.index;
+        Some(files_of(item).into_iter().map(move |file| ArtifactFile {
+            path: format!("{number}/{}", file.path),
+            ..file
+        }))
+    });
+    numbered.flatten().collect()
 }
 
 /// The files that the items made, in their order: in which workspace each is, only its whole path says.

@@ -18,7 +18,7 @@ pub(crate) fn uses_folder(definition: &WorkflowDefinition, agent: &Agent) -> boo
     has_tools(definition, agent, &[ToolGroup::Files, ToolGroup::Shell])
         || agent.is_runner()
         || may_do(definition, agent, |step| {
-            !step.verify.is_empty() || !step.artifacts.is_empty()
+            !(step.verify.is_empty() && step.artifacts.is_empty() && step.takes.is_empty())
         })
 }
 

@@ -1,7 +1,7 @@
 //! The journal of a task, kept in the store under the task's fence.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use fusion_agents::{Journal, JournalRefused, Record};
@@ -12,6 +12,7 @@ use fusion_core::{
 use fusion_persistence::{Batch, Fence, Repository};
 use serde_json::{Value, json};
 
+use crate::shared_budgets::Purse;
 use crate::{Coordinator, Error, Result};
 
 /// Tries of a write that meets other writers of the agent's row.
@@ -28,6 +29,8 @@ pub(crate) struct TaskJournal<'a> {
     refusal: Mutex<Option<Error>>,
     /// What else is told with the next write.
     told: Mutex<Vec<NewEvent>>,
+    /// The budgets around those of the run.
+    purse: Option<Arc<Purse>>,
     /// The messages that wait for the agent, as far as it looked, without their content.
     known: Mutex<BTreeMap<MessageId, Message>>,
 }
@@ -46,8 +49,14 @@ impl<'a> TaskJournal<'a> {
             opening: Mutex::new(Some(opening)),
             refusal: Mutex::new(None),
             told: Mutex::default(),
+            purse: None,
             known: Mutex::default(),
         }
+    }
+
+    /// The same for a task that uses up budgets which others share.
+    pub(crate) fn within(self, purse: Option<Arc<Purse>>) -> Self {
+        Self { purse, ..self }
     }
 
     /// The right by which it writes.
@@ -218,18 +227,20 @@ impl<'a> TaskJournal<'a> {
     }
 
     /// Adds what a turn used to its run and its task.
-    pub(crate) fn booking(&self, usage: Usage) -> Option<Change> {
+    pub(crate) fn booking(&self, usage: Usage) -> Vec<Change> {
         if usage == Usage::default() {
-            return None;
+            return Vec::new();
         }
         let agent = self.agent();
         let meters = self.coordinator.crew.meters();
         meters.asked(agent.id, &agent.provider, usage);
-        Some(Change::BookUsage {
+        let book = Change::BookUsage {
             run_id: self.task.run_id,
             task_id: self.task.id,
             usage,
-        })
+        };
+        let settle = self.purse.as_ref().map(|purse| purse.settling(usage));
+        std::iter::once(book).chain(settle).collect()
     }
 
     /// Why the last write was refused.

@@ -1,13 +1,7 @@
-//! What came of a step beside its outputs: that it took too long, and its files.
-
-use std::sync::Arc;
+//! What came of a step that took too long.
 
 use fusion_agents::{Ending, Failure, Record};
 use fusion_core::{EntryState, ErrorCode, StepSpec, Timestamp};
-use fusion_workspaces::WorkspaceDir;
-
-use crate::Result;
-use crate::coordinator::off_runtime;
 
 /// A step whose time was up: it failed, unless it was done just then. What was under way ends
 /// with it.
@@ -40,20 +34,4 @@ fn timed_out(step: &StepSpec) -> Failure {
         ),
         help: Some(format!("raise `timeout` of the step '{}'", step.id)),
     }
-}
-
-/// The paths of the files that are a step's result; `Err` tells why they can't be listed.
-pub(crate) async fn artifacts(
-    workspace: Option<Arc<WorkspaceDir>>,
-    globs: Vec<String>,
-) -> Result<std::result::Result<Vec<String>, Failure>> {
-    let Some(workspace) = workspace.filter(|_| !globs.is_empty()) else {
-        return Ok(Ok(Vec::new()));
-    };
-    let found = off_runtime(move || workspace.matching(&globs)).await?;
-    Ok(found.map_err(|error| Failure {
-        code: ErrorCode::InvalidInput,
-        message: format!("its artifacts can't be listed: {error}"),
-        help: None,
-    }))
 }

@@ -9,6 +9,7 @@ use fusion_workspaces::{Launcher, WorkspaceDir};
 use serde_json::json;
 
 use crate::coordinator::off_runtime;
+use crate::folders::uses_folder;
 use crate::journal::TaskJournal;
 use crate::worker::Job;
 use crate::{Coordinator, Error, Result, brief, grants};
@@ -33,6 +34,10 @@ impl Coordinator {
         };
         let brief = brief::of_command(&job, command, script);
         let past = self.journal_of(&job.task).await?;
+        let taken = self.take_over(&job, Some(&place.workspace), past.is_empty());
+        if let Err(why) = taken.await? {
+            return self.fail_unstarted(job, why).await;
+        }
         let input = json!({ "command": script });
         let (mut job, opening) = job.begin(input, self.moment())?;
         let begun = job.task.clone();
@@ -110,6 +115,19 @@ impl Coordinator {
                 Err(error_chain(&Error::Workspace { agent, source }))
             }
         })
+    }
+
+    /// The folder of the job's agent, where it has one.
+    pub(crate) async fn open_workspace(
+        &self,
+        job: &Job<'_>,
+    ) -> Result<fusion_workspaces::Result<Option<Arc<WorkspaceDir>>>> {
+        let (agent, definition) = (&job.agent, &job.plan.workflow.definition);
+        if !uses_folder(definition, agent) {
+            return Ok(Ok(None));
+        }
+        let opened = self.open_for(job, agent.id, true).await?;
+        Ok(opened.map(|workspace| Some(Arc::new(grants::bounded(workspace, agent)))))
     }
 
     /// Opens a workspace; `alone` where nobody else can be at work in it.

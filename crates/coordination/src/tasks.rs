@@ -1,28 +1,29 @@
 //! Tasks of their own: asked for, cancelled, done again. Each is a run of one step, which no process
 //! drives: a standing agent takes it from the pool.
 
+mod definition;
 mod why;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fusion_core::{
-    Agent, AgentId, AgentState, Assignee, Budget, CapabilitySet, Change, Decision, MAX_LABEL, Pool,
-    PoolQueue, PoolTask, Project, ProjectId, Run, RunId, Task, TaskId, TaskState, Workflow,
-    WorkflowDefinition, is_label,
+    Agent, AgentId, AgentState, CapabilitySet, Change, Decision, MAX_LABEL, Pool, PoolQueue,
+    PoolTask, Project, ProjectId, Run, RunId, Task, TaskId, TaskState, Workflow, is_label,
 };
 use fusion_persistence::{Batch, Fence, Guard, Repository, TaskFilter};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::agents::mail::{TIMEOUT_SECONDS, only_step};
+use crate::agents::mail::TIMEOUT_SECONDS;
 use crate::agents::{CONFLICT_TRIES, Fault, STEP, held};
 use crate::plan::end_standalone;
 use crate::spawn::Definition;
 use crate::{Ask, Coordinator, Error, Result};
 
 pub use why::{Wait, why};
+
+use definition::{MAX_ATTEMPTS, definition};
 
 /// Tasks that one may need directly.
 pub const MAX_DEPENDENCIES: usize = 1_000;
@@ -70,6 +71,8 @@ pub struct NewTask {
     pub delay: Option<Duration>,
     /// What it may take; 20 minutes without it.
     pub timeout: Option<Duration>,
+    /// How often it is tried in all; once without it.
+    pub max_attempts: Option<u32>,
 }
 
 /// What is said of a task that came into the pool, or back into it.
@@ -124,7 +127,7 @@ impl Coordinator {
         new: &NewTask,
         ask: &(impl Fn(&Task) -> Ask + Send + Sync),
     ) -> Result<Task> {
-        let (workflow, mut decision) = self.workflow_of(new.timeout).await?;
+        let (workflow, mut decision) = self.workflow_of(new).await?;
         let id = TaskId::from_uuid(self.parts.ids.uuid());
         let mut dependencies = new.dependencies.clone();
         dependencies.sort_unstable();
@@ -157,10 +160,11 @@ impl Coordinator {
         Ok(task)
     }
 
-    /// The workflow of tasks that may take so long.
-    async fn workflow_of(&self, timeout: Option<Duration>) -> Result<(Arc<Workflow>, Decision)> {
-        let seconds = timeout.map_or(TIMEOUT_SECONDS, |timeout| timeout.as_secs().max(1));
-        let checked = definition(seconds);
+    /// The workflow of tasks that may take so long and are tried so often.
+    async fn workflow_of(&self, new: &NewTask) -> Result<(Arc<Workflow>, Decision)> {
+        let seconds = new.timeout;
+        let seconds = seconds.map_or(TIMEOUT_SECONDS, |timeout| timeout.as_secs().max(1));
+        let checked = definition(seconds, new.max_attempts.unwrap_or(1));
         let source = serde_json::to_string_pretty(&checked)
             .map_err(|error| Error::Broken(format!("a definition can't be written: {error}")))?;
         let latest = self.newest_version(&checked.name).await?;
@@ -336,6 +340,9 @@ impl Coordinator {
             project: pool.project,
             delay: None,
             timeout: step.map(|step| Duration::from_secs(step.timeout_seconds)),
+            max_attempts: step
+                .and_then(|step| step.retry)
+                .map(|retry| retry.max_attempts),
         };
         self.create_task(new, ask).await
     }
@@ -441,6 +448,12 @@ fn limits(new: &NewTask) -> Vec<Fault> {
         new.dependencies.len() <= MAX_DEPENDENCIES,
         format!("{MAX_DEPENDENCIES} tasks at most"),
     );
+    limit(
+        "max_attempts",
+        new.max_attempts
+            .is_none_or(|most| (1..=MAX_ATTEMPTS).contains(&most)),
+        format!("1 to {MAX_ATTEMPTS}"),
+    );
     let days = MAX_WAIT.as_secs() / (24 * 60 * 60);
     for (what, time) in [
         ("delay_seconds", new.delay),
@@ -450,25 +463,6 @@ fn limits(new: &NewTask) -> Vec<Fault> {
         limit(what, fits, format!("{days} days at most"));
     }
     faults
-}
-
-/// One step, done by who can.
-fn definition(timeout_seconds: u64) -> WorkflowDefinition {
-    WorkflowDefinition {
-        // A name of a file has no such character.
-        name: format!("task@{timeout_seconds}s"),
-        description: "Tasks of their own.".to_owned(),
-        inputs: BTreeMap::new(),
-        agents: BTreeMap::new(),
-        steps: vec![only_step(
-            Assignee::Capabilities(CapabilitySet::default()),
-            TASK,
-            timeout_seconds,
-        )],
-        outputs: BTreeMap::new(),
-        budget: Budget::default(),
-        message_flow: None,
-    }
 }
 
 /// Names the task that a move was refused to.

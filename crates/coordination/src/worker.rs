@@ -8,24 +8,25 @@ use fusion_core::{
     Again, Agent, Decision, ErrorCode, JournalEntry, Moment, StepSpec, Task, error_chain,
 };
 use fusion_persistence::{Batch, Claimed, Fence};
-use fusion_providers::Observer;
+use fusion_providers::{Observer, SharedBudget};
 use fusion_workspaces::{Launcher, WorkspaceDir};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::anew::{AfterRound, another_attempt};
 use crate::approvals::Permission;
-use crate::candidates::serving;
+use crate::artifacts::Work;
+use crate::candidates::{Within, serving};
 use crate::crew::AtWork;
 use crate::expression_context::task_context;
-use crate::folders::uses_folder;
 use crate::journal::TaskJournal;
 use crate::mailbox::TaskMailbox;
-use crate::outcome::{artifacts, late};
+use crate::outcome::late;
 use crate::plan::Plan;
+use crate::shared_budgets::Purse;
 use crate::stuck::when_stuck;
 use crate::unserved::Unfinished;
-use crate::{Coordinator, Error, Notices, Result, brief, grants};
+use crate::{Coordinator, Error, Notices, Result, brief};
 
 /// Why a task goes back to the queue whose agent or whose run is held.
 const HELD: &str = "it is held";
@@ -62,12 +63,6 @@ impl Job<'_> {
             opening,
         ))
     }
-}
-
-/// What a task made: its outputs and the paths of its files.
-pub(crate) struct Work {
-    pub(crate) outputs: Value,
-    pub(crate) artifacts: Vec<String>,
 }
 
 impl Coordinator {
@@ -164,17 +159,23 @@ impl Coordinator {
             Ok(launcher) => launcher.counted(job.at_work.custody.clone()),
             Err(error) => return self.fail_unstarted(job, error_chain(&error)).await,
         };
-        let brief = brief::of_agent(&job, prompt)?;
         let past = self.journal_of(&job.task).await?;
+        let taken = self.take_over(&job, workspace.as_ref(), past.is_empty());
+        let prompt = match taken.await? {
+            Ok(told) => format!("{prompt}{told}"),
+            Err(why) => return self.fail_unstarted(job, why).await,
+        };
+        let brief = brief::of_agent(&job, &prompt)?;
         let input = json!({ "prompt": brief.prompt });
         let (job, opening) = job.begin(input, self.moment())?;
-        let journal = TaskJournal::new(self, &job.task, &job.agent, opening);
+        let purse = Purse::of(self, &job);
+        let journal = TaskJournal::new(self, &job.task, &job.agent, opening).within(purse.clone());
         let mailbox = TaskMailbox::new(self, job.plan, &journal);
         let ports = Ports {
             journal: &journal,
             mailbox: &mailbox,
         };
-        let runtime = self.runtime(&job, workspace.clone(), launcher)?;
+        let runtime = self.runtime(&job, (workspace.clone(), launcher), purse)?;
         let within = job.stop.child_token();
         let work = runtime.run(&brief, past, ports, &within);
         let ending = self.until_stopped(&job, &within, work).await;
@@ -241,13 +242,16 @@ impl Coordinator {
     fn runtime(
         &self,
         job: &Job<'_>,
-        workspace: Option<Arc<WorkspaceDir>>,
-        launcher: Launcher,
+        (workspace, launcher): (Option<Arc<WorkspaceDir>>, Launcher),
+        purse: Option<Arc<Purse>>,
     ) -> Result<Runtime> {
         let Job { plan, agent, .. } = job;
         let observer: Arc<dyn Observer> = Arc::<Notices>::clone(&self.parts.notices);
-        let allowances = plan.budgets.of(agent.id, &job.step.id);
-        let provider = serving(&self.parts.providers, agent, &allowances, &observer);
+        let within = Within {
+            allowances: plan.budgets.of(agent.id, &job.step.id),
+            shared: purse.map(|purse| purse as Arc<dyn SharedBudget>),
+        };
+        let provider = serving(&self.parts.providers, agent, &within, &observer);
         let undo = self.undo_of(agent, &plan.workflow.definition, workspace.as_ref());
         Ok(Runtime {
             provider: provider.map_err(|source| Error::Model {
@@ -349,10 +353,11 @@ impl Coordinator {
             }
             AfterRound::Done => {}
         }
-        match artifacts(workspace, job.step.artifacts.clone()).await? {
-            Ok(artifacts) => {
-                self.complete(job, journal, unrecorded, Work { outputs, artifacts })
-                    .await
+        let globs = job.step.artifacts.clone();
+        match self.keep_files(workspace, globs).await? {
+            Ok(files) => {
+                let work = Work::of(outputs, files);
+                self.complete(job, journal, unrecorded, work).await
             }
             Err(failure) => self.fail(job, journal, unrecorded, failure).await,
         }
@@ -381,19 +386,6 @@ impl Coordinator {
         Ok(task_context(&job.plan.run, &tasks, &job.task))
     }
 
-    /// The folder of the job's agent, where it has one.
-    async fn open_workspace(
-        &self,
-        job: &Job<'_>,
-    ) -> Result<fusion_workspaces::Result<Option<Arc<WorkspaceDir>>>> {
-        let (agent, definition) = (&job.agent, &job.plan.workflow.definition);
-        if !uses_folder(definition, agent) {
-            return Ok(Ok(None));
-        }
-        let opened = self.open_for(job, agent.id, true).await?;
-        Ok(opened.map(|workspace| Some(Arc::new(grants::bounded(workspace, agent)))))
-    }
-
     pub(crate) async fn complete(
         &self,
         job: &Job<'_>,
@@ -401,7 +393,7 @@ impl Coordinator {
         unrecorded: Vec<Record>,
         work: Work,
     ) -> Result<()> {
-        let made = json!({ "outputs": work.outputs, "artifacts": work.artifacts });
+        let made = work.made();
         let last_words = journal.decide(unrecorded);
         let mut tries = 0;
         loop {

@@ -6,8 +6,9 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::{
-    AgentId, EventId, EventType, JournalEntry, Letter, Moment, NewEvent, NewOutboxEntry, NodeId,
-    Row, RowKind, RunId, Settlement, Severity, TaskId, Timestamp, Usage, inbox_subject,
+    Account, AgentId, EventId, EventType, JournalEntry, Letter, Moment, NewEvent, NewOutboxEntry,
+    NodeId, Reservation, Row, RowKind, RunId, Settlement, Severity, TaskId, Timestamp, Usage,
+    inbox_subject,
 };
 
 /// One change of the store.
@@ -56,6 +57,17 @@ pub enum Change {
         run_id: RunId,
         /// The task.
         task_id: TaskId,
+        /// What was used.
+        usage: Usage,
+    },
+    /// Hold room for a model call in accounts that many runs use up. Refused where it does not fit.
+    HoldRoom(Box<Reservation>),
+    /// Add to what accounts have used; the room that the task held is free.
+    SettleRoom {
+        /// The task.
+        task_id: TaskId,
+        /// Which accounts.
+        accounts: Vec<Account>,
         /// What was used.
         usage: Usage,
     },

@@ -36,6 +36,9 @@ pub struct WorkflowDefinition {
     /// What the model calls of a run may use in all.
     #[serde(default, skip_serializing_if = "Budget::is_empty")]
     pub budget: Budget,
+    /// What the model calls of all runs may use together, of every version that has such a budget.
+    #[serde(default, skip_serializing_if = "Budget::is_empty")]
+    pub total_budget: Budget,
     /// Which messages between its agents are allowed; `None` allows all, no rule allows none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_flow: Option<Vec<FlowRule>>,
@@ -394,6 +397,7 @@ mod tests {
             steps: vec![],
             outputs: [].into(),
             budget: Budget::default(),
+            total_budget: Budget::default(),
             message_flow: None,
         }
     }

@@ -65,6 +65,7 @@ mod tests {
             steps: vec![],
             outputs: [].into(),
             budget: Budget::default(),
+            total_budget: Budget::default(),
             message_flow,
         }
     }

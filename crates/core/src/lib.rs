@@ -4,6 +4,7 @@
 //! Time and ids come in as arguments, so that a rule gives the same answer in a test, in a
 //! simulation and in a replay of the event log.
 
+mod account;
 mod address;
 mod agent;
 mod approval;
@@ -39,6 +40,7 @@ mod usage;
 mod workflow;
 mod workspace;
 
+pub use account::{Account, Reservation, Spent};
 pub use address::is_public;
 pub use agent::{Agent, AgentState, PauseAt};
 pub use approval::{Approval, ApprovalState, Question};

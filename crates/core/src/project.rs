@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{ProjectId, ProviderId, Timestamp};
+use crate::{Budget, ProjectId, ProviderId, Timestamp};
 
 /// A group of agents and workflows with common defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,12 @@ pub struct Project {
     pub message_queue_config: Value,
     /// Used by its agents that name none.
     pub default_provider_id: Option<ProviderId>,
+    /// What model calls for it may use in all.
+    #[serde(default, skip_serializing_if = "Budget::is_empty")]
+    pub budget: Budget,
+    /// What they may use on one day, in UTC.
+    #[serde(default, skip_serializing_if = "Budget::is_empty")]
+    pub budget_per_day: Budget,
     /// When the row was made.
     pub created_at: Timestamp,
     /// When the row last changed.

@@ -294,7 +294,7 @@ impl LocalBackend {
     }
 
     /// A project and the name of its provider.
-    async fn project(&self, text: &str) -> Result<(ProjectId, Option<String>), Problem> {
+    pub(crate) async fn project(&self, text: &str) -> Result<(ProjectId, Option<String>), Problem> {
         if let Some(remote) = self.named_remote()? {
             return remote.project(text).await;
         }

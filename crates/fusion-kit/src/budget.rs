@@ -35,7 +35,7 @@ pub(crate) fn raised(request: &ResumeRequest) -> Result<Raised, Problem> {
     })
 }
 
-/// Refuses a budget of an agent or a step that the run does not have.
+/// Refuses a budget of an agent, a step or a workflow that the run does not have.
 pub(crate) fn check(raised: &Raised, definition: &WorkflowDefinition) -> Result<(), Problem> {
     let Some((unknown, known)) = raised.unknown_in(definition) else {
         return Ok(());
@@ -45,10 +45,10 @@ pub(crate) fn check(raised: &Raised, definition: &WorkflowDefinition) -> Result<
         Some(name) => format!("did you mean '{name}'? {all}"),
         None => all,
     };
-    let kind = if raised.steps.is_empty() {
-        "agent"
-    } else {
-        "step"
+    let kind = match (&raised.workflow, raised.steps.is_empty()) {
+        (Some(_), _) => "workflow",
+        (None, true) => "agent",
+        (None, false) => "step",
     };
     let message = format!("--budget-of: the run has no {kind} '{unknown}'");
     Err(Problem::new(ProblemKind::InvalidInput, message).with_help(help))

@@ -81,6 +81,11 @@ impl DataDir {
         self.path.join("workspaces")
     }
 
+    /// Where the files of steps are kept.
+    pub(crate) fn artifacts(&self) -> PathBuf {
+        self.archives().with_file_name("artifacts")
+    }
+
     pub(crate) fn archives(&self) -> PathBuf {
         self.path.join("archives")
     }

@@ -44,14 +44,16 @@ pub(crate) fn read_file(path: &Path) -> Result<File, Problem> {
     let base_dir = whole
         .parent()
         .map_or_else(|| PathBuf::from("/"), Path::to_path_buf);
-    match fusion_workflow_file::parse(&source) {
-        Ok(definition) => Ok(File {
-            definition,
-            source,
-            base_dir,
-        }),
-        Err(faults) => Err(problems::of_faults(path, source, faults)),
-    }
+    Ok(File {
+        definition: read_text(path, source.clone())?,
+        source,
+        base_dir,
+    })
+}
+
+/// Checks the text of a workflow; `path` is where it is from.
+pub(crate) fn read_text(path: &Path, source: String) -> Result<WorkflowDefinition, Problem> {
+    fusion_workflow_file::parse(&source).map_err(|faults| problems::of_faults(path, source, faults))
 }
 
 /// Inputs as typed, checked and with the defaults.

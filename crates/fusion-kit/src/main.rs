@@ -3,6 +3,7 @@
 mod about;
 mod agents;
 mod answers;
+mod artifacts;
 mod backend;
 mod bench;
 mod budget;
@@ -20,6 +21,7 @@ mod metrics;
 mod nodes;
 mod overview;
 mod problems;
+mod project_budgets;
 mod providers;
 mod records;
 mod remote;

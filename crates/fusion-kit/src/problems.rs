@@ -66,6 +66,7 @@ pub(crate) fn of_store(error: &StoreError) -> Problem {
         | StoreError::Gone { .. }
         | StoreError::Invalid { .. }
         | StoreError::InboxFull { .. }
+        | StoreError::OverBudget { .. }
         | StoreError::NotDriver { .. }
         | StoreError::Fenced { .. }
         | StoreError::Unusable { .. }
@@ -147,7 +148,9 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
     let problem = of_error(error);
     match error {
         Error::Model { source, .. } => with_help(problem, source.help()),
-        Error::Workspace { source, .. } => with_help(problem, source.help()),
+        Error::Workspace { source, .. } | Error::Artifact { source } => {
+            with_help(problem, source.help())
+        }
         Error::Unserved { help, .. } => with_help(problem, help.clone()),
         Error::Store(error) => of_store(error),
         Error::NobodyLeft { .. } => problem
@@ -182,7 +185,7 @@ pub(crate) fn left_over(error: &Error, data_dir: &DataDir, run: RunId) -> Proble
     let has_ended = matches!(
         error,
         // A workspace that can't be made ends the run before it began.
-        Error::Ended { .. } | Error::Workspace { .. }
+        Error::Ended { .. } | Error::Workspace { .. } | Error::Artifact { .. }
     );
     if has_ended {
         let show = data_dir.command(&format!("run show {run}"));

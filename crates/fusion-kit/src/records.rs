@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use fusion_api::{capability_view, hash_of, name_fault, new_secret, project_view, token_view};
 use fusion_api_types::{Problem, ProblemKind, api};
-use fusion_cli::{NewProject, Records};
+use fusion_cli::{NewProject, ProjectUpdate, Records};
 use fusion_core::{
-    ApiToken, ApiTokenId, Capability, CapabilityId, Change, Clock, IdSource, Project, ProjectId,
-    TokenScope, nearest,
+    ApiToken, ApiTokenId, Budget, Capability, CapabilityId, Change, Clock, IdSource, Project,
+    ProjectId, TokenScope, nearest,
 };
 use fusion_persistence::{
     CapabilityFilter, Deletable, Error as StoreError, Page, ProjectFilter, ProviderFilter,
@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::backend::LocalBackend;
 use crate::problems;
+use crate::project_budgets::Limits;
 use crate::providers::write;
 use crate::system::{SystemClock, SystemIds};
 
@@ -31,30 +32,30 @@ impl Records for LocalBackend {
             Some(provider) => Some(self.provider_id(provider).await?),
             None => None,
         };
+        let budgets = Limits::of(&new.budgets)?;
+        let mut made = bare(name.clone());
+        budgets.apply(&mut made);
         if let Some(remote) = self.remote()? {
             let body = api::NewProject {
                 name,
                 description: new.description.clone(),
                 message_queue_config: None,
                 default_provider_id: provider,
+                budget_usd: made.budget.usd.map(|usd| usd.to_string()),
+                budget_tokens: made.budget.tokens,
+                budget_per_day_usd: made.budget_per_day.usd.map(|usd| usd.to_string()),
+                budget_per_day_tokens: made.budget_per_day.tokens,
                 metadata: None,
             };
             return remote.make("/projects", &body).await;
         }
-        let now = SystemClock.now();
         let row = Project {
-            id: ProjectId::from_uuid(SystemIds::new().uuid()),
-            name,
             description: new.description.clone(),
-            message_queue_config: json!({}),
             default_provider_id: match provider {
                 Some(id) => Some(crate::agents::find::parsed(&id)?),
                 None => None,
             },
-            created_at: now,
-            updated_at: now,
-            metadata: json!({}),
-            version: 1,
+            ..made
         };
         self.store_record(Change::create(row.clone()), "project", &row.name)
             .await?;
@@ -76,6 +77,31 @@ impl Records for LocalBackend {
     async fn show_project(&self, name: &str) -> Result<api::Project, Problem> {
         let all = self.list_projects(SEARCHED).await?;
         named(all, "project", name, |row| (&row.id, &row.name))
+    }
+
+    async fn update_project(&self, update: &ProjectUpdate) -> Result<api::Project, Problem> {
+        let found = self.show_project(&update.project).await?;
+        let limits = Limits::of(&update.budgets)?;
+        if let Some(remote) = self.remote()? {
+            let mut body = limits.members();
+            if let Some(description) = &update.description {
+                body.insert("description".to_owned(), description.clone().into());
+            }
+            let path = format!("/projects/{}", found.id);
+            return remote.client().patch(&path, &body).await;
+        }
+        let reading = self.reading().await?;
+        let reading = reading.ok_or_else(|| none("project", &update.project))?;
+        let id: ProjectId = crate::agents::find::parsed(&found.id)?;
+        let mut row: Project = reading.store().get(id).await.map_err(read)?;
+        limits.apply(&mut row);
+        if let Some(description) = &update.description {
+            row.description.clone_from(description);
+        }
+        row.updated_at = SystemClock.now();
+        self.store_record(Change::update(row.clone()), "project", &row.name)
+            .await?;
+        Ok(project_view(row))
     }
 
     async fn delete_project(&self, name: &str) -> Result<api::Project, Problem> {
@@ -250,6 +276,24 @@ impl LocalBackend {
             }
             written => written.map_err(read),
         }
+    }
+}
+
+/// A new project with a name and nothing else.
+fn bare(name: String) -> Project {
+    let now = SystemClock.now();
+    Project {
+        id: ProjectId::from_uuid(SystemIds::new().uuid()),
+        name,
+        description: String::new(),
+        message_queue_config: json!({}),
+        default_provider_id: None,
+        budget: Budget::default(),
+        budget_per_day: Budget::default(),
+        created_at: now,
+        updated_at: now,
+        metadata: json!({}),
+        version: 1,
     }
 }
 

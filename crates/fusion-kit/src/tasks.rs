@@ -192,6 +192,7 @@ impl LocalBackend {
             project,
             delay: delay_of(request),
             timeout: request.timeout,
+            max_attempts: request.max_attempts,
         };
         let made = engine
             .coordinator()

@@ -18,7 +18,7 @@ use fusion_persistence::{
 
 use crate::backend::{Driving, LocalBackend};
 use crate::data_dir::DataDir;
-use crate::files::{read_file, typed_inputs};
+use crate::files::{read_file, read_text, typed_inputs};
 use crate::problems;
 use crate::signals::Signalled;
 use crate::steering::told;
@@ -30,19 +30,34 @@ const SEARCHED: u32 = 10_000;
 #[async_trait]
 impl Workflows for LocalBackend {
     async fn validate_workflow(&self, file: &Path) -> Result<WorkflowSummary, Problem> {
+        if let Some(name) = stored_name(file) {
+            let stored = self.show_workflow(name, None).await?;
+            let source = stored.source.unwrap_or_default();
+            // As a file of its name: what is wrong is shown in its text.
+            let file = read_text(Path::new(&stored.name), source)?;
+            return Ok(workflow_summary(&file));
+        }
         Ok(workflow_summary(&read_file(file)?.definition))
     }
 
-    async fn create_workflow(&self, file: &Path) -> Result<WorkflowCreated, Problem> {
+    async fn create_workflow(
+        &self,
+        file: &Path,
+        project: Option<&str>,
+    ) -> Result<WorkflowCreated, Problem> {
         if let Some(remote) = self.remote()? {
-            return remote.create_workflow(file).await;
+            return remote.create_workflow(file, project).await;
         }
         let file = read_file(file)?;
+        let project = match project {
+            Some(project) => Some(self.project(project).await?.0),
+            None => None,
+        };
         let new = NewDefinition {
             definition: file.definition,
             source: file.source,
             base_dir: file.base_dir.display().to_string(),
-            project_id: None,
+            project_id: project,
             after: None,
         };
         let registry = self.registry_of(&[]);
@@ -160,6 +175,13 @@ impl LocalBackend {
         let reading = self.reading().await?.ok_or_else(|| none(text, &[]))?;
         find_workflow(reading.store(), reading.data_dir(), text, version).await
     }
+}
+
+/// What can only mean a stored workflow: no file is there, and it is not written as one.
+fn stored_name(file: &Path) -> Option<&str> {
+    let text = file.to_str()?;
+    let is_path = text.contains('/') || file.extension().is_some() || file.exists();
+    (!is_path).then_some(text)
 }
 
 async fn find_workflow(

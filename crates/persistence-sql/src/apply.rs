@@ -11,7 +11,7 @@ use crate::failure::Result;
 use crate::session::Session;
 use crate::usage::{self, Booked};
 use crate::writer::Care;
-use crate::{agents, idempotency, journal, mail, run_leases, table, tasks};
+use crate::{accounts, agents, idempotency, journal, mail, run_leases, table, tasks};
 
 /// Checks the idempotency key and the guard, and writes the rows. The caller writes what is counted
 /// for all jobs together and the mail, appends the events and the outbox, and commits or rolls back.
@@ -89,6 +89,8 @@ async fn apply_change(session: &mut impl Session, change: &Change) -> Result<()>
         Change::BookUsage { task_id, usage, .. } => {
             usage::book(session, Booked::Task, task_id.uuid(), *usage).await
         }
+        Change::HoldRoom(wanted) => accounts::hold(session, wanted).await,
+        Change::SettleRoom { task_id, .. } => accounts::release(session, *task_id).await,
         Change::Postpone { .. }
         | Change::WakePool
         | Change::Wake { .. }
@@ -140,6 +142,8 @@ async fn apply_wait(session: &mut impl Session, change: &Change) -> Result<()> {
         | Change::CloseTasks { .. }
         | Change::FanOut { .. }
         | Change::BookUsage { .. }
+        | Change::HoldRoom(_)
+        | Change::SettleRoom { .. }
         | Change::Progress { .. }
         | Change::BeginEntry(_)
         | Change::UpdateEntry(_)

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use fusion_core::{Change, RunId, TaskId, Usage};
+use fusion_core::{Account, Change, RunId, TaskId, Usage};
 
 use crate::failure::Result;
 use crate::session::Session;
 use crate::usage::{self, Booked};
-use crate::{runs, tasks};
+use crate::{accounts, runs, tasks};
 
 /// Tasks in one statement: far below SQLite's 32,766 bound values.
 const TASKS_PER_UPDATE: usize = 500;
@@ -19,6 +19,7 @@ pub(crate) struct Counts {
     /// Tasks that are not open any more.
     closed: BTreeMap<RunId, u32>,
     used: BTreeMap<RunId, Usage>,
+    settled: BTreeMap<Account, Usage>,
     /// Tasks whose successors wait for one task less.
     ended: Vec<TaskId>,
     /// How many further items of a fan-out may begin.
@@ -39,6 +40,13 @@ impl Counts {
                 Change::BookUsage { run_id, usage, .. } => {
                     *self.used.entry(*run_id).or_default() += *usage;
                 }
+                Change::SettleRoom {
+                    accounts, usage, ..
+                } => {
+                    for account in accounts {
+                        *self.settled.entry(account.clone()).or_default() += *usage;
+                    }
+                }
                 Change::ReleaseSuccessors(task) => self.ended.push(*task),
                 Change::ReleaseItem(fan_out) => {
                     let let_go = self.let_go.entry(*fan_out).or_default();
@@ -49,6 +57,7 @@ impl Counts {
                 | Change::Update(_)
                 | Change::Delete { .. }
                 | Change::FanOut { .. }
+                | Change::HoldRoom(_)
                 | Change::BeginEntry(_)
                 | Change::UpdateEntry(_)
                 | Change::Postpone { .. }
@@ -82,6 +91,7 @@ impl Counts {
         for (run, used) in &self.used {
             usage::book(session, Booked::Run, run.uuid(), *used).await?;
         }
+        accounts::settle(session, &self.settled).await?;
         Ok(())
     }
 }

@@ -5,6 +5,7 @@
 //! connections of their own. Both databases run the same statements; what differs between them is in
 //! `sqlite/`, `postgres/` and the few matches on the backend in `claim.rs`, `pool_claim.rs` and `words.rs`.
 
+mod accounts;
 mod agents;
 mod apply;
 mod approvals;

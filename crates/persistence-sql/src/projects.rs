@@ -33,6 +33,10 @@ pub(crate) mod table {
         #[sea_orm(column_type = "Text")]
         pub metadata: String,
         pub version: i64,
+        #[sea_orm(column_type = "Text")]
+        pub budget: String,
+        #[sea_orm(column_type = "Text")]
+        pub budget_per_day: String,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -61,6 +65,8 @@ impl Stored for Project {
             updated_at: self.updated_at,
             metadata: json::to_text("project metadata", &self.metadata)?,
             version: 1,
+            budget: json::to_text("project budget", &self.budget)?,
+            budget_per_day: json::to_text("project budget_per_day", &self.budget_per_day)?,
         })
     }
 
@@ -74,6 +80,8 @@ impl Stored for Project {
                 &row.message_queue_config,
             )?,
             default_provider_id: row.default_provider_id.map(ProviderId::from_uuid),
+            budget: json::from_text("project budget", &row.budget)?,
+            budget_per_day: json::from_text("project budget_per_day", &row.budget_per_day)?,
             created_at: row.created_at,
             updated_at: row.updated_at,
             metadata: json::from_text("project metadata", &row.metadata)?,

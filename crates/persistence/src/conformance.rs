@@ -21,6 +21,7 @@ macro_rules! only {
     };
 }
 
+mod accounts;
 mod claims;
 mod commits;
 mod entities;
@@ -44,6 +45,7 @@ mod standing;
 mod waits;
 mod world;
 
+pub use accounts::*;
 pub use claims::*;
 pub use commits::*;
 pub use entities::*;
@@ -93,6 +95,9 @@ macro_rules! store_conformance {
             a_batch_that_expects_nobody_to_listen_is_refused_when_one_does,
             a_batch_to_those_who_listen_is_refused_when_others_do,
             events_are_dense_and_in_order_of_the_commits,
+            room_in_an_account_is_held_up_to_the_limit_however_many_ask,
+            room_of_a_lease_that_ended_is_free,
+            a_call_that_never_fits_is_refused_and_others_are_not_disturbed,
             usage_booked_by_many_adds_up,
             releasing_a_task_readies_its_successors,
             what_many_commits_count_adds_up,

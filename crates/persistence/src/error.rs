@@ -103,6 +103,16 @@ pub enum Error {
         /// How many may wait.
         limit: u32,
     },
+    /// A model call does not fit into an account that many runs use up. Nothing was held.
+    #[error("the account {account} has no room: {why}")]
+    OverBudget {
+        /// The key of the account.
+        account: String,
+        /// The limit, what is spent, and what the call could use.
+        why: String,
+        /// Whether it may fit once calls that are under way turn out smaller than they could be.
+        may_fit: bool,
+    },
     /// Others listen in the run than the writer thought: decide again, with a message to them.
     #[error("other agents of run {run} than expected listen to what happens in it")]
     Heard {
@@ -180,7 +190,7 @@ impl Coded for Error {
             Self::Gone { .. } => ErrorCode::NotFound,
             Self::Missing { .. } | Self::Invalid { .. } => ErrorCode::InvalidInput,
             Self::Fenced { .. } | Self::NotDriver { .. } => ErrorCode::Fenced,
-            Self::InboxFull { .. } => ErrorCode::Limited,
+            Self::InboxFull { .. } | Self::OverBudget { .. } => ErrorCode::Limited,
             Self::Unavailable { .. } | Self::DiskFull { .. } => ErrorCode::Unavailable,
             Self::Unusable { .. } => ErrorCode::InvalidInput,
             Self::Corrupt { .. } | Self::Failed { .. } | Self::OutcomeUnknown => {

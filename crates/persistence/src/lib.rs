@@ -33,9 +33,9 @@ pub use nodes::{
 pub use patient::{Patience, Patient};
 pub use pool::{PoolAnswer, PoolClaim, PoolReader};
 pub use reader::{
-    AgentReader, ApprovalReader, EventBounds, EventPlace, EventReader, Find, INBOX_BYTES,
-    JournalReader, MessageReader, OutboxReader, Page, Progress, Queue, Reader, TaskReader,
-    WorkflowReader,
+    AccountReader, AgentReader, ApprovalReader, EventBounds, EventPlace, EventReader, Find,
+    INBOX_BYTES, JournalReader, MessageReader, OutboxReader, Page, Progress, Queue, Reader,
+    TaskReader, WorkflowReader,
 };
 pub use repository::{Repository, WriteRepository};
 pub use store::{

@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fusion_core::{
-    Agent, AgentId, Approval, Delivery, Event, EventId, JournalEntry, Message, MessageId, NodeId,
-    OutboxEntry, PoolQueue, RunId, Task, TaskId, Timestamp, Undelivered, Workflow, WorkflowId,
-    Workspace, error_chain,
+    Account, Agent, AgentId, Approval, Delivery, Event, EventId, JournalEntry, Message, MessageId,
+    NodeId, OutboxEntry, PoolQueue, RunId, Spent, Task, TaskId, Timestamp, Undelivered, Workflow,
+    WorkflowId, Workspace, error_chain,
 };
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    AgentReader, ApprovalReader, Batch, Claim, Claimed, Committed, Entity, Error, EventBounds,
-    EventFilter, EventPlace, EventReader, Find, JournalReader, Kept, Lease, Loss, MessageFilter,
-    MessageReader, NodeChange, NodeReader, NodeSeen, OutboxReader, Outlook, Page, PoolAnswer,
-    PoolClaim, PoolReader, Progress, Prune, Remembered, Result, RunFence, Store, TakeRuns,
-    TaskReader, WorkflowReader,
+    AccountReader, AgentReader, ApprovalReader, Batch, Claim, Claimed, Committed, Entity, Error,
+    EventBounds, EventFilter, EventPlace, EventReader, Find, JournalReader, Kept, Lease, Loss,
+    MessageFilter, MessageReader, NodeChange, NodeReader, NodeSeen, OutboxReader, Outlook, Page,
+    PoolAnswer, PoolClaim, PoolReader, Progress, Prune, Remembered, Result, RunFence, Store,
+    TakeRuns, TaskReader, WorkflowReader,
 };
 
 /// How long to wait for a store that is away.
@@ -138,6 +138,10 @@ forward! { TaskReader {
 
 forward! { ApprovalReader {
     fn overdue_approvals(limit: u32) -> Vec<Approval>;
+} }
+
+forward! { AccountReader {
+    fn spent(accounts: &[Account]) -> Vec<Spent>;
 } }
 
 forward! { PoolReader {

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fusion_core::{
-    Agent, AgentId, ApiToken, Approval, Capability, Delivery, Event, EventId, JournalEntry,
-    Message, MessageId, OutboxEntry, Project, ProviderConfig, ResourceMetrics, Run, RunId, Task,
-    TaskId, Timestamp, Undelivered, Workflow, WorkflowId, Workspace,
+    Account, Agent, AgentId, ApiToken, Approval, Capability, Delivery, Event, EventId,
+    JournalEntry, Message, MessageId, OutboxEntry, Project, ProviderConfig, ResourceMetrics, Run,
+    RunId, Spent, Task, TaskId, Timestamp, Undelivered, Workflow, WorkflowId, Workspace,
 };
 
 use crate::{Entity, EventFilter, MessageFilter, NodeReader, PoolReader, Remembered, Result};
@@ -331,6 +331,16 @@ pub trait MessageReader {
     async fn stranded_deliveries(&self, limit: u32) -> Result<Vec<Undelivered>>;
 }
 
+/// Reads accounts that many runs use up.
+#[async_trait]
+pub trait AccountReader {
+    /// What these accounts have used, in their order.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn spent(&self, accounts: &[Account]) -> Result<Vec<Spent>>;
+}
+
 /// Reads what waits to be published, and what was asked before.
 #[async_trait]
 pub trait OutboxReader {
@@ -372,6 +382,7 @@ reader! {
     Find<Workflow>,
     Find<Workspace>,
     WorkflowReader,
+    AccountReader,
     AgentReader,
     TaskReader,
     ApprovalReader,

@@ -254,6 +254,9 @@ pub struct Prune {
 /// - Events and messages get dense, rising `seq` in the order of the commits, each in its own log.
 /// - A batch that sends a message to an agent for whom as many wait as may is refused with
 ///   `InboxFull`, however many send at once.
+/// - Room that a batch holds in an account fits beside what the account has used and what other tasks
+///   hold there, however many ask at once; else it is refused with `OverBudget`. It comes free when
+///   the task settles, asks again, or is not under that lease any more.
 /// - A batch that names who listens in a run is refused with `Heard` when others do: who subscribed, or
 ///   gave it up, with an event before those of the batch, however many commit at once.
 /// - A settlement ends each delivery once, and tells only of those that it ended.

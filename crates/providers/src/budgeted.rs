@@ -8,7 +8,7 @@ use fusion_core::{Cost, Usage, WorstCase};
 use crate::layer::Layer;
 use crate::{
     Allowance, Delta, DeltaSink, Error, Hold, ModelInfo, Notice, Observer, Price, Provider, Result,
-    Turn, TurnRequest, most_input,
+    SharedBudget, Turn, TurnRequest, most_input,
 };
 
 /// What is known of a model before a call: what bounds its cost.
@@ -75,6 +75,8 @@ pub struct Budgeted<P> {
     bounds: Bounds,
     /// From the narrowest to the widest: who waits for the wide one holds the narrow one only.
     allowances: Vec<Arc<Allowance>>,
+    /// What lies around them.
+    shared: Option<Arc<dyn SharedBudget>>,
     observer: Arc<dyn Observer>,
 }
 
@@ -91,8 +93,15 @@ impl<P: Provider> Budgeted<P> {
             inner,
             bounds,
             allowances,
+            shared: None,
             observer,
         }
+    }
+
+    /// The same within budgets that other processes use up too.
+    #[must_use]
+    pub fn within(self, shared: Option<Arc<dyn SharedBudget>>) -> Self {
+        Self { shared, ..self }
     }
 
     fn refusal(&self, allowance: &Allowance, problem: String, agent: &str) -> Error {
@@ -104,7 +113,11 @@ impl<P: Provider> Budgeted<P> {
                 problem: problem.clone(),
             });
         }
-        Error::OverBudget { scope, problem }
+        Error::OverBudget {
+            scope,
+            problem,
+            retry_after: None,
+        }
     }
 }
 
@@ -125,7 +138,15 @@ impl<P: Provider> Layer for Budgeted<P> {
                 held.map_err(|problem| self.refusal(allowance, problem, request.place.agent))?,
             );
         }
-        let booked = Booked { deltas, holds };
+        if let Some(shared) = &self.shared {
+            shared.hold(&worst).await?;
+        }
+        let booked = Booked {
+            deltas,
+            holds,
+            shared: self.shared.as_deref(),
+            worst,
+        };
         let turn = self.inner.send_message(request, &booked).await?;
         for hold in booked.holds {
             hold.settle(turn.usage);
@@ -138,6 +159,8 @@ impl<P: Provider> Layer for Budgeted<P> {
 struct Booked<'a> {
     deltas: &'a dyn DeltaSink,
     holds: Vec<Hold>,
+    shared: Option<&'a dyn SharedBudget>,
+    worst: WorstCase,
 }
 
 impl DeltaSink for Booked<'_> {
@@ -153,6 +176,9 @@ impl DeltaSink for Booked<'_> {
         let mut has_room = self.deltas.lost(cost);
         for hold in &self.holds {
             has_room &= hold.lose(cost);
+        }
+        if let Some(shared) = self.shared {
+            has_room &= shared.lose(&self.worst, cost);
         }
         has_room
     }

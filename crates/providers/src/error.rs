@@ -100,6 +100,8 @@ pub enum Error {
         scope: String,
         /// The limit, what is spent, and what the call could cost.
         problem: String,
+        /// When the budget begins anew, from now: that of a day does.
+        retry_after: Option<Duration>,
     },
     /// The address or another setting of the provider can't be used.
     #[error("{provider} is not set up right: {problem}")]
@@ -303,6 +305,10 @@ impl Coded for Error {
     fn code(&self) -> ErrorCode {
         match self {
             Self::UnknownProvider { .. } | Self::UnknownModel { .. } => ErrorCode::NotFound,
+            Self::OverBudget {
+                retry_after: Some(_),
+                ..
+            } => ErrorCode::Limited,
             Self::MissingKey { .. }
             | Self::Refused { .. }
             | Self::PaymentRequired { .. }
@@ -329,7 +335,9 @@ impl Coded for Error {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Limited { retry_after, .. } | Self::Server { retry_after, .. } => *retry_after,
+            Self::Limited { retry_after, .. }
+            | Self::Server { retry_after, .. }
+            | Self::OverBudget { retry_after, .. } => *retry_after,
             Self::Paused { retry_after, .. } => Some(*retry_after),
             Self::UnknownProvider { .. }
             | Self::MissingKey { .. }
@@ -338,7 +346,6 @@ impl Coded for Error {
             | Self::NoJsonSchema { .. }
             | Self::ContextTooLong { .. }
             | Self::Disabled { .. }
-            | Self::OverBudget { .. }
             | Self::Setup { .. }
             | Self::Unreachable { .. }
             | Self::Refused { .. }
@@ -356,6 +363,23 @@ impl Coded for Error {
 fn more_budget(scope: &str) -> String {
     let more = "give it more with --budget-usd or --budget-tokens";
     match scope.split_once(' ') {
+        Some(("project", name)) => {
+            let name = name.trim_matches('\'');
+            format!("give it more: `fusion-kit project update {name} --budget USD`")
+        }
+        Some(("day", name)) => {
+            let name = name.rsplit(' ').next().unwrap_or(name).trim_matches('\'');
+            format!(
+                "it goes on with the next day in UTC, or give the day more: \
+                 `fusion-kit project update {name} --budget-per-day USD`"
+            )
+        }
+        Some(("workflow", name)) => {
+            format!(
+                "{more}, and --budget-of workflow:{}",
+                name.trim_matches('\'')
+            )
+        }
         Some(("agent", name)) => format!("{more}, and --budget-of {}", name.trim_matches('\'')),
         Some(("step", id)) => format!("{more}, and --budget-of step:{}", id.trim_matches('\'')),
         _ => more.to_owned(),

@@ -26,6 +26,7 @@ mod quota_gate;
 mod registry;
 mod retry;
 mod scripted;
+mod shared_budget;
 mod throttle;
 
 pub use allowance::{Allowance, Hold};
@@ -49,4 +50,5 @@ pub use quota_gate::{QuotaGate, QuotaGateOptions};
 pub use registry::{Registered, Registry};
 pub use retry::{RetryOptions, Retrying};
 pub use scripted::Scripted;
+pub use shared_budget::SharedBudget;
 pub use throttle::{Throttle, ThrottleOptions};

@@ -15,6 +15,7 @@ pub(crate) fn whole(text: &str, draft: &Draft<'_>, faults: &mut Faults) {
     let numbers = edges::number_steps(draft, faults);
     let ancestors = edges::check(draft, &numbers, faults);
     edges::check_shared(draft, &numbers, ancestors.as_ref(), faults);
+    edges::check_takes(draft, &numbers, ancestors.as_ref(), faults);
     assignees::check(draft, faults);
     templates::Checker {
         text,

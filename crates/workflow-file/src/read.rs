@@ -39,6 +39,7 @@ const WORKFLOW: Keys = Keys {
         "steps",
         "outputs",
         "budget",
+        "total_budget",
         "message_flow",
     ],
     later: &["providers"],
@@ -85,6 +86,8 @@ pub(crate) struct StepDraft<'n> {
     pub(crate) agent: Option<Marked<'n>>,
     pub(crate) capabilities: Vec<Marked<'n>>,
     pub(crate) needs: Vec<Marked<'n>>,
+    /// The steps whose files it takes.
+    pub(crate) takes: Vec<Marked<'n>>,
     /// The step in whose workspace it works.
     pub(crate) shared_with: Option<Marked<'n>>,
     /// What is asked, the conditions and the list.
@@ -206,6 +209,7 @@ pub(crate) fn workflow<'n>(root: &'n Node<'n>, faults: &mut Faults) -> Option<Dr
             steps: Vec::new(),
             outputs,
             budget: budget::read(&section, faults),
+            total_budget: budget::named("total_budget", &section, faults),
             message_flow,
         },
         steps: section

@@ -1,6 +1,7 @@
 //! What agents' file tools do, and everything host-side that touches a workspace's files.
 
 mod guard;
+mod hand_over;
 mod log;
 mod plant;
 mod search;

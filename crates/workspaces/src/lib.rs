@@ -14,6 +14,7 @@
 //! Everything about files blocks and belongs on a thread that may block; only
 //! [`Launcher::run`] is async. Linux only: it needs `/proc`, pidfds and child subreapers.
 
+mod artifacts;
 mod descriptor;
 mod error;
 mod files;
@@ -25,6 +26,7 @@ mod sandbox;
 mod tree;
 mod workspace;
 
+pub use artifacts::{ARTIFACT_LIMIT, Artifacts, Kept};
 pub use error::{Error, Result};
 pub use files::{
     EntryKind, FileEntry, FileMatches, FileText, LIST_LIMIT, MatchedLine, Matches, READ_LIMIT,

@@ -18,6 +18,18 @@ pub struct Project {
     pub message_queue_config: Value,
     /// UUID of the provider of agents that name none.
     pub default_provider_id: Option<String>,
+    /// US dollars that model calls for it may cost in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_usd: Option<String>,
+    /// Tokens that they may read and write in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_tokens: Option<u64>,
+    /// US dollars that they may cost on one day in UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_per_day_usd: Option<String>,
+    /// Tokens that they may read and write on one day in UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_per_day_tokens: Option<u64>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it last changed.
@@ -53,6 +65,22 @@ pub struct NewProject {
     /// UUID of the provider of agents that name none.
     #[serde(default)]
     pub default_provider_id: Option<String>,
+    /// US dollars that model calls for it may cost in all.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub budget_usd: Option<String>,
+    /// Tokens that they may read and write in all.
+    #[serde(default)]
+    #[schema(value_type = u64)]
+    pub budget_tokens: Option<u64>,
+    /// US dollars that they may cost on one day in UTC.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub budget_per_day_usd: Option<String>,
+    /// Tokens that they may read and write on one day in UTC.
+    #[serde(default)]
+    #[schema(value_type = u64)]
+    pub budget_per_day_tokens: Option<u64>,
     /// Free JSON object.
     #[serde(default)]
     #[schema(value_type = Object)]
@@ -77,6 +105,18 @@ pub struct ProjectChanges {
     /// UUID of the provider of agents that name none; `null` takes it away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_provider_id: Option<String>,
+    /// US dollars that model calls for it may cost in all; `null` takes the limit away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_usd: Option<String>,
+    /// Tokens that they may read and write in all; `null` takes the limit away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_tokens: Option<u64>,
+    /// US dollars that they may cost on one day in UTC; `null` takes the limit away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_per_day_usd: Option<String>,
+    /// Tokens that they may read and write on one day in UTC; `null` takes the limit away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_per_day_tokens: Option<u64>,
     /// Free JSON object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object)]

@@ -123,6 +123,9 @@ pub struct NewTask {
     /// It fails when it takes longer than so many seconds; 1200 without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<u64>,
+    /// How often it is tried in all, 1 to 100; once without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_attempts: Option<u32>,
 }
 
 /// Several tasks that are asked for, each by itself.

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use fusion_api_types::api::{self, NewProject, ProjectChanges, ProjectPage};
-use fusion_core::{Project, ProjectId};
+use fusion_core::{Budget, Project, ProjectId};
 use fusion_persistence::ProjectFilter;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use super::path::Id;
 use super::records;
 use crate::idempotency::Asked;
-use crate::input::{Input, MAX_TEXT, parsed};
+use crate::input::{Fields, Input, MAX_TEXT, parsed};
 use crate::page;
 use crate::precondition::json;
 use crate::problem::Result;
@@ -66,6 +66,10 @@ async fn create(
         "description",
         "message_queue_config",
         "default_provider_id",
+        "budget_usd",
+        "budget_tokens",
+        "budget_per_day_usd",
+        "budget_per_day_tokens",
         "metadata",
     ]);
     let moment = app.moment();
@@ -78,6 +82,14 @@ async fn create(
             .to_owned(),
         message_queue_config: or_empty(fields.object("message_queue_config")),
         default_provider_id: fields.read("default_provider_id", parsed),
+        budget: Budget {
+            usd: fields.read("budget_usd", parsed),
+            tokens: fields.number("budget_tokens"),
+        },
+        budget_per_day: Budget {
+            usd: fields.read("budget_per_day_usd", parsed),
+            tokens: fields.number("budget_per_day_tokens"),
+        },
         created_at: moment.now,
         updated_at: moment.now,
         metadata: or_empty(fields.object("metadata")),
@@ -118,6 +130,10 @@ async fn change(
         "description",
         "message_queue_config",
         "default_provider_id",
+        "budget_usd",
+        "budget_tokens",
+        "budget_per_day_usd",
+        "budget_per_day_tokens",
         "metadata",
     ]);
     if fields.has("name") {
@@ -132,12 +148,29 @@ async fn change(
     if fields.has("default_provider_id") {
         row.default_provider_id = fields.read("default_provider_id", parsed);
     }
+    limit(
+        &mut row.budget,
+        ["budget_usd", "budget_tokens"],
+        &mut fields,
+    );
+    let of_day = ["budget_per_day_usd", "budget_per_day_tokens"];
+    limit(&mut row.budget_per_day, of_day, &mut fields);
     if let Some(metadata) = fields.object("metadata") {
         row.metadata = metadata;
     }
     fields.finish()?;
     row.updated_at = app.moment().now;
     records::changed(&app, &asked, row, views::project).await
+}
+
+/// Sets the limits of a budget that are given.
+fn limit(budget: &mut Budget, [usd, tokens]: [&'static str; 2], fields: &mut Fields<'_>) {
+    if fields.has(usd) {
+        budget.usd = fields.read(usd, parsed);
+    }
+    if fields.has(tokens) {
+        budget.tokens = fields.number(tokens);
+    }
 }
 
 /// Takes a project away that nothing refers to.

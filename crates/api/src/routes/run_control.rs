@@ -122,7 +122,7 @@ fn raised(fields: &mut Fields<'_>) -> Raised {
 
 /// Refuses a budget of an agent or a step that the run does not have.
 async fn check_names(app: &App, id: RunId, raised: &Raised) -> Result<()> {
-    if raised.agents.is_empty() && raised.steps.is_empty() {
+    if raised.agents.is_empty() && raised.steps.is_empty() && raised.workflow.is_none() {
         return Ok(());
     }
     let run: Run = app.reader().get(id).await?;
@@ -130,7 +130,7 @@ async fn check_names(app: &App, id: RunId, raised: &Raised) -> Result<()> {
     match raised.unknown_in(&workflow.definition) {
         Some(_) => Err(Refusal::fault(
             "/budget_of",
-            "the run has no agent or step of this name",
+            "the run has no agent, step or workflow of this name",
         )),
         None => Ok(()),
     }

@@ -75,6 +75,7 @@ pub(super) const FIELDS: &[&str] = &[
     "project",
     "delay_seconds",
     "timeout_seconds",
+    "max_attempts",
 ];
 
 /// A task that was read, with its agent and its project as they were written.
@@ -116,6 +117,7 @@ impl Wanted {
             project: None,
             delay: seconds(fields.number("delay_seconds")),
             timeout: seconds(fields.number("timeout_seconds")),
+            max_attempts: fields.number("max_attempts"),
         };
         let project = own(fields.name("project"));
         Self {

@@ -11,10 +11,12 @@ use super::message::duration;
 #[command(
     disable_help_subcommand = true,
     after_long_help = "\
-A project groups agents and workflows, and may name the provider of agents that name none.
+A project groups agents and workflows, may name the provider of agents that name none, and may limit
+what they use together.
 
 Examples:
   fusion-kit project create shop --provider openrouter
+  fusion-kit project update shop --budget-per-day 20
   fusion-kit project list"
 )]
 pub struct ProjectArgs {
@@ -38,6 +40,8 @@ Examples:
 Examples:
   fusion-kit project get shop -o yaml")]
     Get(RecordName),
+    /// Change a project, the budgets too.
+    Update(ProjectUpdateArgs),
     /// Take a project away that nothing refers to.
     #[command(after_long_help = "\
 Examples:
@@ -60,6 +64,45 @@ pub struct ProjectCreateArgs {
     /// The stored provider of agents that name none.
     #[arg(long, value_name = "NAME")]
     pub provider: Option<String>,
+    /// What it may use.
+    #[command(flatten)]
+    pub budgets: BudgetArgs,
+}
+
+/// What a project may use.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct BudgetArgs {
+    /// US dollars that model calls for it may cost in all; `none` sets no limit.
+    #[arg(long, value_name = "USD")]
+    pub budget: Option<String>,
+    /// Tokens that they may read and write in all.
+    #[arg(long, value_name = "N")]
+    pub budget_tokens: Option<String>,
+    /// US dollars that they may cost on one day, in UTC.
+    #[arg(long, value_name = "USD")]
+    pub budget_per_day: Option<String>,
+    /// Tokens that they may read and write on one day, in UTC.
+    #[arg(long, value_name = "N")]
+    pub budget_tokens_per_day: Option<String>,
+}
+
+/// `project update`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+Runs that a budget stopped go on when they are resumed, or by themselves a while later under `serve`.
+
+Examples:
+  fusion-kit project update shop --budget 100 --budget-per-day 20
+  fusion-kit project update shop --budget none")]
+pub struct ProjectUpdateArgs {
+    /// Name of the project, or its id.
+    pub name: String,
+    /// What it is for.
+    #[arg(long, value_name = "TEXT")]
+    pub description: Option<String>,
+    /// What it may use.
+    #[command(flatten)]
+    pub budgets: BudgetArgs,
 }
 
 /// `capability`.

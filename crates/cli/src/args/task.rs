@@ -115,6 +115,9 @@ pub struct TaskCreateArgs {
     /// It fails when it takes longer; 20 minutes without it.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub timeout: Option<Duration>,
+    /// How often it is tried when it fails in a way that may end better; once without it.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100))]
+    pub max_attempts: Option<u32>,
     /// Wait until it has ended.
     #[arg(long)]
     pub wait: bool,

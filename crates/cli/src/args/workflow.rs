@@ -16,6 +16,7 @@ WORKFLOW is the name of a stored one, or the id of a version.
 
 Examples:
   fusion-kit workflow validate hello.yaml
+  fusion-kit workflow validate hello
   fusion-kit workflow create hello.yaml
   fusion-kit workflow start hello -i name=Ada
   fusion-kit workflow diff hello 1 2"
@@ -63,7 +64,8 @@ Examples:
   fusion-kit workflow validate hello.yaml
   fusion-kit workflow validate hello.yaml --json | jq .steps")]
 pub struct ValidateArgs {
-    /// The workflow file.
+    /// The workflow file; or a stored workflow, by its name or the id of a version.
+    #[arg(value_name = "WORKFLOW")]
     pub file: PathBuf,
 }
 
@@ -73,10 +75,14 @@ pub struct ValidateArgs {
 A file whose text is that of the newest version makes no new one.
 
 Examples:
-  fusion-kit workflow create hello.yaml")]
+  fusion-kit workflow create hello.yaml
+  fusion-kit workflow create hello.yaml --project shop")]
 pub struct CreateArgs {
     /// The workflow file.
     pub file: PathBuf,
+    /// The project it belongs to, whose budgets its runs use up: its name, or its id.
+    #[arg(long, value_name = "PROJECT")]
+    pub project: Option<String>,
 }
 
 /// `workflow list`.

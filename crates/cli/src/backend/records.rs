@@ -12,6 +12,33 @@ pub struct NewProject {
     pub description: String,
     /// Name of the stored provider of agents that name none.
     pub provider: Option<String>,
+    /// What it may use.
+    pub budgets: ProjectBudgets,
+}
+
+/// Limits of a project as they were typed: an amount of US dollars, or a number of tokens. `none` takes
+/// one away.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProjectBudgets {
+    /// US dollars in all.
+    pub usd: Option<String>,
+    /// Tokens in all.
+    pub tokens: Option<String>,
+    /// US dollars on one day.
+    pub usd_per_day: Option<String>,
+    /// Tokens on one day.
+    pub tokens_per_day: Option<String>,
+}
+
+/// What is to change of a project; what is not given stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProjectUpdate {
+    /// Its name, or its id.
+    pub project: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// What it may use.
+    pub budgets: ProjectBudgets,
 }
 
 /// Looks after what people keep. A record is named by its name or its id; one that does not exist is
@@ -35,6 +62,12 @@ pub trait Records {
     /// # Errors
     /// There is none of this name.
     async fn show_project(&self, name: &str) -> Result<api::Project, Problem>;
+
+    /// Changes a project.
+    ///
+    /// # Errors
+    /// There is none of this name, or a limit can't be read.
+    async fn update_project(&self, update: &ProjectUpdate) -> Result<api::Project, Problem>;
 
     /// Takes a project away.
     ///

@@ -37,6 +37,8 @@ pub struct TaskRequest {
     pub after: Option<DateTime<Utc>>,
     /// What it may take.
     pub timeout: Option<Duration>,
+    /// How often it is tried in all.
+    pub max_attempts: Option<u32>,
 }
 
 /// Which tasks are meant, as it was typed.

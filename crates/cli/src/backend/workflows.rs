@@ -36,7 +36,11 @@ pub trait Workflows {
     ///
     /// # Errors
     /// As [`validate_workflow`](Self::validate_workflow), or the data directory can't be used.
-    async fn create_workflow(&self, file: &Path) -> Result<WorkflowCreated, Problem>;
+    async fn create_workflow(
+        &self,
+        file: &Path,
+        project: Option<&str>,
+    ) -> Result<WorkflowCreated, Problem>;
 
     /// The newest version of each workflow, newest first.
     ///

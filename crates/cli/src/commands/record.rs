@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::db::answer;
-use crate::args::{CapabilityCommand, ProjectCommand, TokenCommand, TokenCreateArgs};
-use crate::backend::{Backend, NewProject};
+use crate::args::{BudgetArgs, CapabilityCommand, ProjectCommand, TokenCommand, TokenCreateArgs};
+use crate::backend::{Backend, NewProject, ProjectBudgets, ProjectUpdate};
 use crate::exit::Exit;
 use crate::report::record as report;
 use crate::session::Session;
@@ -24,6 +24,7 @@ pub(crate) async fn project(
                 name: create.name.clone(),
                 description: create.description.clone().unwrap_or_default(),
                 provider: create.provider.clone(),
+                budgets: budgets(&create.budgets),
             };
             let made = backend.create_project(&new).await?;
             answer(
@@ -41,6 +42,19 @@ pub(crate) async fn project(
             let shown = backend.show_project(&which.name).await?;
             answer(&shown, report::project, session)
         }
+        ProjectCommand::Update(update) => {
+            let update = ProjectUpdate {
+                project: update.name.clone(),
+                description: update.description.clone(),
+                budgets: budgets(&update.budgets),
+            };
+            if update.description.is_none() && update.budgets == ProjectBudgets::default() {
+                let text = "nothing is to change: give --description or a budget";
+                return Err(Problem::new(ProblemKind::InvalidInput, text));
+            }
+            let changed = backend.update_project(&update).await?;
+            answer(&changed, report::project, session)
+        }
         ProjectCommand::Delete(which) => {
             let gone = backend.delete_project(&which.name).await?;
             answer(
@@ -49,6 +63,15 @@ pub(crate) async fn project(
                 session,
             )
         }
+    }
+}
+
+fn budgets(args: &BudgetArgs) -> ProjectBudgets {
+    ProjectBudgets {
+        usd: args.budget.clone(),
+        tokens: args.budget_tokens.clone(),
+        usd_per_day: args.budget_per_day.clone(),
+        tokens_per_day: args.budget_tokens_per_day.clone(),
     }
 }
 

@@ -76,6 +76,7 @@ async fn create(
         delay: create.delay,
         after: create.after,
         timeout: create.timeout,
+        max_attempts: create.max_attempts,
     };
     let made = backend.create_task(&request).await?;
     if !create.wait {

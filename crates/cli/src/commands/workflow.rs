@@ -25,7 +25,9 @@ pub(crate) async fn workflow(
     match command {
         WorkflowCommand::Validate(file) => validate(file, backend, session).await,
         WorkflowCommand::Create(create) => {
-            let created = backend.create_workflow(&create.file).await?;
+            let created = backend
+                .create_workflow(&create.file, create.project.as_deref())
+                .await?;
             answer(&created, stored::created, session)
         }
         WorkflowCommand::List(list) => {

@@ -157,6 +157,11 @@ fn step(step: &StepView, session: &Session<'_>) -> String {
     for path in &step.artifacts {
         text.push_str(&format!("made {}\n", clean_line(path)));
     }
+    for file in &step.files {
+        let path = clean_line(&file.path);
+        let (bytes, hash) = (count(file.bytes, "byte"), clean_line(&file.sha256));
+        text.push_str(&format!("kept {path}, {bytes}, as {hash}\n"));
+    }
     text
 }
 

@@ -40,11 +40,24 @@ pub(crate) fn projects(projects: &[api::Project], session: &Session<'_>) -> Stri
 
 /// One project.
 pub(crate) fn project(project: &api::Project, session: &Session<'_>) -> String {
+    let limits = |usd: Option<&String>, tokens: Option<u64>| {
+        let usd = usd.map(|usd| format!("${usd}"));
+        let tokens = tokens.map(|tokens| format!("{tokens} tokens"));
+        let both: Vec<String> = usd.into_iter().chain(tokens).collect();
+        (!both.is_empty()).then(|| both.join(", "))
+    };
+    let budget = limits(project.budget_usd.as_ref(), project.budget_tokens);
+    let of_day = limits(
+        project.budget_per_day_usd.as_ref(),
+        project.budget_per_day_tokens,
+    );
     fields(&[
         ("project", Some(&project.id)),
         ("name", Some(&project.name)),
         ("about", Some(&project.description)),
         ("provider", project.default_provider_id.as_ref()),
+        ("budget", budget.as_ref()),
+        ("a day", of_day.as_ref()),
         ("made", Some(&local(project.created_at, session))),
     ])
 }

@@ -51,7 +51,16 @@ async fn records_are_asked_for_as_they_were_typed() {
         (
             "project create shop --description web --provider p",
             project(),
-            "NewProject { name: \"shop\", description: \"web\", provider: Some(\"p\") }",
+            "NewProject { name: \"shop\", description: \"web\", provider: Some(\"p\"), budgets: \
+             ProjectBudgets { usd: None, tokens: None, usd_per_day: None, tokens_per_day: None } }",
+        ),
+        (
+            "project update shop --budget 5 --budget-tokens none --budget-per-day 0.5 \
+             --budget-tokens-per-day 9",
+            project(),
+            "ProjectUpdate { project: \"shop\", description: None, budgets: ProjectBudgets { usd: \
+             Some(\"5\"), tokens: Some(\"none\"), usd_per_day: Some(\"0.5\"), tokens_per_day: \
+             Some(\"9\") } }",
         ),
         ("project list --limit 7", json!([]), "projects 7"),
         ("project get shop", project(), "project shop"),

@@ -317,6 +317,7 @@ pub(crate) fn queued(id: &str, agent: &str, needs: &[&str]) -> StepView {
         completed_at: None,
         usage: UsageView::default(),
         outputs: None,
+        files: Vec::new(),
         artifacts: Vec::new(),
         error: None,
         activity: None,

@@ -252,6 +252,7 @@ fn definition(agent: &Agent, spec: AgentSpec) -> WorkflowDefinition {
             format!("${{{{ steps.{STEP}.outputs.text }}}}"),
         )]),
         budget: fusion_core::Budget::default(),
+        total_budget: fusion_core::Budget::default(),
         message_flow: None,
     }
 }

@@ -216,6 +216,7 @@ async fn a_task_that_was_cancelled_is_asked_for_again() {
         is_demanded: true,
         capabilities: ["x"].into_iter().collect(),
         timeout: Some(Duration::from_secs(77)),
+        max_attempts: Some(3),
         priority: 4,
         ..asked("Do it.")
     };

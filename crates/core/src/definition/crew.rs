@@ -159,6 +159,7 @@ mod tests {
             steps,
             outputs: [].into(),
             budget: Budget::default(),
+            total_budget: Budget::default(),
             message_flow: None,
         }
     }

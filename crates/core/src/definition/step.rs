@@ -168,6 +168,9 @@ pub struct StepSpec {
     pub outputs: BTreeMap<String, Value>,
     /// Globs, relative to the workspace, of the files that are the step's result.
     pub artifacts: Vec<String>,
+    /// The steps whose files are put into the workspace before it begins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub takes: Vec<String>,
     /// Shell commands that must pass in the workspace before the step is done.
     pub verify: Vec<String>,
     /// Seconds the step may take.
@@ -212,6 +215,7 @@ impl StepSpec {
             prompt: prompt.into(),
             outputs: BTreeMap::new(),
             artifacts: Vec::new(),
+            takes: Vec::new(),
             verify: Vec::new(),
             timeout_seconds: DEFAULT_TIMEOUT_SECONDS,
             priority: 0,

@@ -111,6 +111,8 @@ fn apply(tasks: &mut BTreeMap<TaskId, Task>, open: &mut i64, decision: &Decision
             | Change::ReleaseItem(_)
             | Change::FanOut { .. }
             | Change::BookUsage { .. }
+            | Change::HoldRoom(_)
+            | Change::SettleRoom { .. }
             | Change::BeginEntry(_)
             | Change::CountDependencies(_)
             | Change::WakePool

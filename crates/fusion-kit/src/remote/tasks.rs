@@ -39,6 +39,7 @@ impl Remote {
                 .map(|delay| delay.as_millis().div_ceil(1_000))
                 .map(|seconds| u64::try_from(seconds).unwrap_or(u64::MAX)),
             timeout_seconds: request.timeout.map(|timeout| timeout.as_secs()),
+            max_attempts: request.max_attempts,
         };
         let made: Task = self.client.post(TASKS, &new).await?;
         self.task(&made.id, 0).await

@@ -20,13 +20,22 @@ use crate::workflows::is_of_a_file;
 const SEARCHED: usize = 10_000;
 
 impl Remote {
-    pub(crate) async fn create_workflow(&self, file: &Path) -> Result<WorkflowCreated, Problem> {
+    pub(crate) async fn create_workflow(
+        &self,
+        file: &Path,
+        project: Option<&str>,
+    ) -> Result<WorkflowCreated, Problem> {
         let file = read_file(file)?;
+        let project = match project {
+            Some(project) => Some(self.project(project).await?.0.to_string()),
+            None => None,
+        };
         let name = file.definition.name.clone();
         let before = self.versions(Some(&name)).await?.into_iter().next();
         let new = api::NewWorkflow {
             source: Some(file.source),
             base_dir: Some(file.base_dir.display().to_string()),
+            project_id: project,
             ..api::NewWorkflow::default()
         };
         let row: api::Workflow = self.client.post("/workflows", &new).await?;

@@ -29,6 +29,7 @@ async fn every_example_is_valid() {
     let all = [
         "fan-out",
         "grants",
+        "hand-over",
         "hello",
         "local-model",
         "openrouter",
@@ -72,6 +73,19 @@ async fn fan_out_writes_each_chapter_tries_again_polishes_and_counts() {
         (attempts("preface"), attempts("count")),
         (json!(2), json!(1))
     );
+}
+
+#[tokio::test]
+async fn the_example_of_handing_over_counts_the_lines_of_what_another_wrote() {
+    let project = Project::of_examples();
+    let ran = ["run", "hand-over.yaml", "--json"];
+    let run = project.run(ran).await.expect(0).json();
+    let outputs = json!({
+        "about": "Two bees and their stripes.",
+        "lines": 3,
+        "sha256": step(&run, "write")["files"][0]["sha256"],
+    });
+    assert_eq!(run["outputs"], outputs);
 }
 
 #[tokio::test]

@@ -9,11 +9,15 @@ mod api;
 #[cfg(test)]
 mod approvals;
 #[cfg(test)]
+mod artifacts;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
 mod budgets;
+#[cfg(test)]
+mod budgets_around;
 #[cfg(test)]
 mod bus;
 #[cfg(test)]

@@ -80,6 +80,30 @@ async fn a_task_is_asked_for_waited_for_and_shown() {
 }
 
 #[tokio::test]
+async fn a_task_is_tried_as_often_as_it_may_be() {
+    let look = "tool_calls: [{ name: list_files, arguments: {} }]";
+    let script =
+        format!("version: 1\nsteps:\n  task:\n    - {look}\n  \"task#2\":\n    - text: Done.\n");
+    let project = Project::with("", &script);
+    let spawn = "agent spawn --name w --provider scripted --model script.yaml --tools files \
+                 --max-turns 1";
+    said(&project, spawn).await.expect(0);
+    let once = said(&project, "task create Look. --wait").await.expect(1);
+    let told = once.stdout + &once.stderr;
+    assert!(told.contains("turns"), "{told}");
+    let twice = "task create Look. --max-attempts 2 --wait --json";
+    let twice = json_of(&project, twice).await;
+    let task = &twice["tasks"][0];
+    assert_eq!(
+        (&task["state"], &task["attempts"]),
+        (&json!("completed"), &json!(2))
+    );
+    said(&project, "task create Look. --max-attempts 0")
+        .await
+        .expect(2);
+}
+
+#[tokio::test]
 async fn a_task_that_can_not_be_done_says_why_and_waiting_ends_in_time() {
     let project = with_agent().await;
     let made = json_of(&project, "task create Count. --capabilities maths --json").await;

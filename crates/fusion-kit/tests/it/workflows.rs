@@ -173,3 +173,16 @@ async fn every_open_run_of_a_workflow_is_cancelled_and_no_other() {
         .expect(0)
         .says(&["it has no open run"]);
 }
+
+#[tokio::test]
+async fn a_stored_workflow_is_checked_by_its_name() {
+    let project = Project::of_examples();
+    let create = ["workflow", "create", "hello.yaml"];
+    project.run(create).await.expect(0);
+    let by_name = ["workflow", "validate", "hello", "--json"];
+    let by_file = ["workflow", "validate", "hello.yaml", "--json"];
+    let stored = project.run(by_name).await.expect(0).json();
+    assert_eq!(stored, project.run(by_file).await.expect(0).json());
+    let unknown = project.run(["workflow", "validate", "helo"]).await;
+    unknown.expect(1).says(&["did you mean 'hello'?"]);
+}

@@ -16,8 +16,9 @@ use crate::session::Readable;
 use crate::store::unsigned;
 use crate::table::clean;
 use crate::{
-    agents, approvals, capabilities, deliveries, events, idempotency, journal, losses, messages,
-    metrics, migrations, outbox, projects, providers, runs, tasks, tokens, workflows, workspaces,
+    accounts, agents, approvals, capabilities, deliveries, events, idempotency, journal, losses,
+    messages, metrics, migrations, outbox, projects, providers, runs, tasks, tokens, workflows,
+    workspaces,
 };
 
 /// Rows of each table.
@@ -76,6 +77,7 @@ tables! {
     "messages" = messages::table::Entity,
     "message_recipients" = deliveries::table::Entity,
     "resource_metrics" = metrics::table::Entity,
+    "accounts" = accounts::table::Entity,
     "api_tokens" = tokens::table::Entity,
     "outbox" = outbox::table::Entity,
     "idempotency_keys" = idempotency::table::Entity,

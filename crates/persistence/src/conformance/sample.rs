@@ -244,6 +244,7 @@ pub(super) fn workflow(
                 usd: None,
                 tokens: Some(u64::MAX),
             },
+            total_budget: Budget::default(),
             message_flow: Some(vec![FlowRule {
                 from: vec!["a".to_owned()],
                 to: vec![],

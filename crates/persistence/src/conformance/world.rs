@@ -1,10 +1,11 @@
 //! A row of each entity, with everything in it that a store may stumble over, and one with as little as can be.
 
 use fusion_core::{
-    Agent, AgentState, ApiToken, Approval, ApprovalState, AuthType, CancelReason, Capability,
-    CapabilitySet, Cost, Course, DeliveryStatus, Halt, HaltKind, IdSource, Item, Letter, Message,
-    OnFailure, Project, ProviderConfig, RateLimits, ResourceMetrics, Row, Run, Sealed, Task,
-    TaskState, TaskWait, Timestamp, TokenScope, Usage, Workflow, WorkflowState, Workspace,
+    Agent, AgentState, ApiToken, Approval, ApprovalState, AuthType, Budget, CancelReason,
+    Capability, CapabilitySet, Cost, Course, DeliveryStatus, Halt, HaltKind, IdSource, Item,
+    Letter, Message, OnFailure, Project, ProviderConfig, RateLimits, ResourceMetrics, Row, Run,
+    Sealed, Task, TaskState, TaskWait, Timestamp, TokenScope, Usage, Workflow, WorkflowState,
+    Workspace,
 };
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -400,6 +401,14 @@ impl World {
             description: ODD.to_owned(),
             message_queue_config: odd_json(),
             default_provider_id: Some(self.provider.id),
+            budget: Budget {
+                usd: Some(Cost::from_picos(i64::MAX)),
+                tokens: None,
+            },
+            budget_per_day: Budget {
+                usd: None,
+                tokens: Some(u64::MAX),
+            },
             created_at: early(),
             updated_at: late(),
             metadata: odd_json(),
@@ -436,6 +445,8 @@ pub(super) fn bare_project(id: Uuid) -> Project {
         description: String::new(),
         message_queue_config: json!({}),
         default_provider_id: None,
+        budget: Budget::default(),
+        budget_per_day: Budget::default(),
         created_at: at(1),
         updated_at: at(1),
         metadata: json!({}),

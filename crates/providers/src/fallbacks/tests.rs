@@ -72,6 +72,7 @@ async fn a_fault_of_the_request_itself_asks_nobody_else() {
         Error::OverBudget {
             scope: "run".into(),
             problem: "spent".into(),
+            retry_after: None,
         },
     ];
     for fault in faults {

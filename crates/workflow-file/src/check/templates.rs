@@ -14,7 +14,7 @@ const ROOTS: [&str; 4] = ["inputs", "run", "steps", "workflow"];
 /// What one may start with that is evaluated before the run is there.
 const EARLY_ROOTS: [&str; 2] = ["inputs", "workflow"];
 /// What a step has for expressions.
-const STEP_FIELDS: [&str; 4] = ["artifacts", "error", "outputs", "status"];
+const STEP_FIELDS: [&str; 5] = ["artifacts", "error", "files", "outputs", "status"];
 /// What a command gives.
 const COMMAND_OUTPUTS: [&str; 2] = ["exit_code", "output"];
 

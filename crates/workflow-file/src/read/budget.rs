@@ -17,15 +17,20 @@ const MAX_TOKENS: i64 = 1_000_000_000_000;
 
 /// The budget of a section, empty where it has none.
 pub(super) fn read(section: &Section<'_>, faults: &mut Faults) -> Budget {
-    let Some(node) = section.get("budget", faults) else {
+    named("budget", section, faults)
+}
+
+/// A budget that stands under this key.
+pub(super) fn named(key: &'static str, section: &Section<'_>, faults: &mut Faults) -> Budget {
+    let Some(node) = section.get(key, faults) else {
         return Budget::default();
     };
-    let owner = format!("the `budget` of {}", section.owner());
+    let owner = format!("the `{key}` of {}", section.owner());
     let Some(section) = Section::open(node, owner, &BUDGET, faults) else {
         return Budget::default();
     };
     if section.key("usd").is_none() && section.key("tokens").is_none() {
-        let fault = RawFault::new("`budget` limits nothing", &node.span);
+        let fault = RawFault::new(format!("`{key}` limits nothing"), &node.span);
         faults.add(fault.help("give it `usd`, `tokens` or both"));
     }
     let usd = section.get("usd", faults);

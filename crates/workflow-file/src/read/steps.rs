@@ -27,6 +27,7 @@ const STEP: Keys = Keys {
         "prompt",
         "outputs",
         "artifacts",
+        "takes",
         "verify",
         "timeout",
         "priority",
@@ -87,7 +88,15 @@ fn read_one<'n>(
         .get("needs", faults)
         .map(|node| value::texts(node, "needs", "step ids", faults))
         .unwrap_or_default();
+    let takes = section
+        .get("takes", faults)
+        .map(|node| value::texts(node, "takes", "step ids", faults))
+        .unwrap_or_default();
     let shared_with = command::workspace(&section, faults);
+    if let (Some(key), true) = (section.key("takes"), shared_with.is_some()) {
+        let fault = RawFault::new("`takes` is for a workspace of its own", key);
+        faults.add(fault.help("what a shared workspace has is there already"));
+    }
     let mut templates = Vec::new();
     let mut spec = read_spec(&section, defaults, &mut templates, faults);
     if let Some(command) = &mut spec.command {
@@ -96,6 +105,7 @@ fn read_one<'n>(
     if let Some(id) = &id {
         id.text.clone_into(&mut spec.id);
     }
+    spec.takes = takes.iter().map(|step| step.text.to_owned()).collect();
     spec.needs = needs.iter().map(|need| need.text.to_owned()).collect();
     spec.assignee = match &agent {
         Some(agent) => Assignee::Agent(agent.text.to_owned()),
@@ -108,6 +118,7 @@ fn read_one<'n>(
         agent,
         capabilities,
         needs,
+        takes,
         shared_with,
         templates,
     })

@@ -18,7 +18,7 @@ pub(crate) fn check(text: &str, expected: &[&str]) {
 }
 
 const WORKFLOW_KEYS: &str = "1:1 the workflow must be a map [its keys are: version, name, \
-     description, inputs, defaults, agents, steps, outputs, budget, message_flow]";
+     description, inputs, defaults, agents, steps, outputs, budget, total_budget, message_flow]";
 
 #[test]
 fn a_fault_is_a_message_a_way_out_and_a_place_in_characters_and_bytes() {
@@ -187,6 +187,7 @@ agents:
   d: {provider: p, model: m, budget: {usd: two, tokens: ~}}
 steps:
 - {id: s, agent: a, prompt: p}
+total_budget: {}
 "#,
         &[
             "4:47 `fallback_models` must be a list of models",
@@ -200,6 +201,7 @@ steps:
             "6:92 the `budget` of agent 'c' must be a map [its keys are: usd, tokens]",
             "7:44 `usd` must be an amount of US dollars [write a number above 0, such as 2.50]",
             "7:49 `tokens` of the `budget` of agent 'd' has no value [write a value or leave the key out]",
+            "10:15 `total_budget` limits nothing [give it `usd`, `tokens` or both]",
         ],
     );
 }

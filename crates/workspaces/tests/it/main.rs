@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod archive;
 #[cfg(test)]
+mod artifacts;
+#[cfg(test)]
 mod bombs;
 #[cfg(test)]
 mod create;

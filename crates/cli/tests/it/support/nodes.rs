@@ -3,7 +3,10 @@
 use async_trait::async_trait;
 use fusion_api_types::Problem;
 use fusion_api_types::api::{ServerNode, ServerNodeList};
-use fusion_cli::Nodes;
+use std::path::Path;
+
+use fusion_api_types::ArtifactSaved;
+use fusion_cli::{Artifacts, Nodes};
 
 use super::Fake;
 
@@ -19,5 +22,12 @@ impl Nodes for Fake {
 
     async fn drain_node(&self, node: &str) -> Result<ServerNode, Problem> {
         self.report(format!("drain_node {node}"))
+    }
+}
+
+#[async_trait]
+impl Artifacts for Fake {
+    async fn save_artifact(&self, sha256: &str, to: &Path) -> Result<ArtifactSaved, Problem> {
+        self.report(format!("save {sha256} to {}", to.display()))
     }
 }

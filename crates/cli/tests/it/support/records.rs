@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use fusion_api_types::{Problem, SettingView, api};
-use fusion_cli::{About, EventQuery, EventSink, Events, NewProject, Records};
+use fusion_cli::{About, EventQuery, EventSink, Events, NewProject, ProjectUpdate, Records};
 use serde_json::{Value, json};
 
 use super::Fake;
@@ -25,6 +25,10 @@ impl Records for Fake {
 
     async fn show_project(&self, name: &str) -> Result<api::Project, Problem> {
         self.report(format!("project {name}"))
+    }
+
+    async fn update_project(&self, update: &ProjectUpdate) -> Result<api::Project, Problem> {
+        self.report(format!("{update:?}"))
     }
 
     async fn delete_project(&self, name: &str) -> Result<api::Project, Problem> {

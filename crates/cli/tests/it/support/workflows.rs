@@ -18,8 +18,13 @@ impl Workflows for Fake {
         Ok(self.workflow.clone().unwrap())
     }
 
-    async fn create_workflow(&self, file: &Path) -> Result<WorkflowCreated, Problem> {
-        self.report(format!("create {}", file.display()))
+    async fn create_workflow(
+        &self,
+        file: &Path,
+        project: Option<&str>,
+    ) -> Result<WorkflowCreated, Problem> {
+        let of = project.map_or_else(String::new, |project| format!(" of {project}"));
+        self.report(format!("create {}{of}", file.display()))
     }
 
     async fn list_workflows(&self, limit: u32) -> Result<Vec<StoredWorkflow>, Problem> {

@@ -47,6 +47,7 @@ fn workflow(needs: &[Vec<usize>]) -> Workflow {
             steps: steps.map(|(number, needs)| step(number, needs)).collect(),
             outputs: BTreeMap::new(),
             budget: Budget::default(),
+            total_budget: Budget::default(),
             message_flow: None,
         },
         source: String::new(),

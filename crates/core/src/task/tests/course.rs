@@ -115,6 +115,8 @@ impl World {
             | Change::Update(_)
             | Change::Delete { .. }
             | Change::BookUsage { .. }
+            | Change::HoldRoom(_)
+            | Change::SettleRoom { .. }
             | Change::Wake { .. }
             | Change::Watch { .. }
             | Change::Reserve { .. }

@@ -86,6 +86,8 @@ fn project(number: u128, name: &str) -> Batch {
         description: String::new(),
         message_queue_config: json!({}),
         default_provider_id: None,
+        budget: fusion_core::Budget::default(),
+        budget_per_day: fusion_core::Budget::default(),
         created_at: at(1),
         updated_at: at(1),
         metadata: json!({}),

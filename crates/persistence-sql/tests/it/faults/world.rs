@@ -153,6 +153,7 @@ fn workflow(ids: &Ids, steps: Vec<StepSpec>) -> Workflow {
             steps,
             outputs: BTreeMap::new(),
             budget: fusion_core::Budget::default(),
+            total_budget: fusion_core::Budget::default(),
             message_flow: None,
         },
         source: "name: sample".to_owned(),

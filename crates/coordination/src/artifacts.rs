@@ -1,0 +1,204 @@
+//! The files of steps: kept under the hash of their content when a step is done, and put into the
+//! workspaces of the steps that take them.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use fusion_agents::Failure;
+use fusion_core::{ErrorCode, Task, error_chain};
+use fusion_workspaces::{Artifacts, WorkspaceDir};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::coordinator::off_runtime;
+use crate::worker::Job;
+use crate::{Coordinator, Error, Result};
+
+/// Bytes of all files of a step at most.
+const STEP_LIMIT: u64 = 1024 * 1024 * 1024;
+
+/// The folder, in a workspace, of what was taken from other steps.
+const FOLDER: &str = "artifacts";
+
+/// How many files an agent is told by name.
+const TOLD: usize = 100;
+
+/// A file that a step made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArtifactFile {
+    /// Its path in the workspace where it was made; of a step with `foreach`, after the number of the item.
+    pub path: String,
+    /// The SHA-256 of its content, in hexadecimal digits.
+    pub sha256: String,
+    /// How long it is.
+    pub bytes: u64,
+}
+
+/// The files in the result of a task.
+#[must_use]
+pub fn files_of(task: &Task) -> Vec<ArtifactFile> {
+    let made = task.output_artifacts.as_ref();
+    let files = made.and_then(|made| made.get("files")).cloned();
+    let files = files.and_then(|files| serde_json::from_value(files).ok());
+    files.unwrap_or_default()
+}
+
+/// Where a file of a step is put in the workspace of who takes it.
+pub(crate) fn path_of(step: &str, file: &ArtifactFile) -> String {
+    format!("{FOLDER}/{step}/{}", file.path)
+}
+
+/// What a task made: its outputs, the paths of its files, and the files as they are kept.
+pub(crate) struct Work {
+    pub(crate) outputs: Value,
+    pub(crate) artifacts: Vec<String>,
+    pub(crate) files: Vec<ArtifactFile>,
+}
+
+impl Work {
+    /// Of one task.
+    pub(crate) fn of(outputs: Value, files: Vec<ArtifactFile>) -> Self {
+        Self {
+            outputs,
+            artifacts: files.iter().map(|file| file.path.clone()).collect(),
+            files,
+        }
+    }
+
+    /// As it stands in the task.
+    pub(crate) fn made(&self) -> Value {
+        let mut made = json!({ "outputs": self.outputs, "artifacts": self.artifacts });
+        if let (Value::Object(made), false) = (&mut made, self.files.is_empty()) {
+            made.insert("files".to_owned(), json!(self.files));
+        }
+        made
+    }
+}
+
+impl Coordinator {
+    /// A kept file; `None` when there is none with this hash.
+    ///
+    /// # Errors
+    /// It is damaged or can't be read.
+    pub async fn artifact(&self, sha256: String) -> Result<Option<File>> {
+        let kept = self.kept();
+        let opened = off_runtime(move || kept.open(&sha256)).await?;
+        opened.map_err(|source| Error::Artifact { source })
+    }
+
+    /// Finds and keeps the files that are a step's result; `Err` tells why that can't be done.
+    pub(crate) async fn keep_files(
+        &self,
+        workspace: Option<Arc<WorkspaceDir>>,
+        globs: Vec<String>,
+    ) -> Result<std::result::Result<Vec<ArtifactFile>, Failure>> {
+        let Some(workspace) = workspace.filter(|_| !globs.is_empty()) else {
+            return Ok(Ok(Vec::new()));
+        };
+        let kept = self.kept();
+        let found = off_runtime(move || keep(&kept, &workspace, &globs)).await?;
+        Ok(found.map_err(|message| Failure {
+            code: ErrorCode::InvalidInput,
+            message,
+            help: None,
+        }))
+    }
+
+    /// Puts what a step takes from others into the workspace where it begins, unless it goes on after an
+    /// interruption; gives what its agent is told of it, and `Err` why it can't be done.
+    pub(crate) async fn take_over(
+        &self,
+        job: &Job<'_>,
+        workspace: Option<&Arc<WorkspaceDir>>,
+        begins: bool,
+    ) -> Result<std::result::Result<String, String>> {
+        let takes = &job.step.takes;
+        let (Some(workspace), false) = (workspace, takes.is_empty()) else {
+            return Ok(Ok(String::new()));
+        };
+        let tasks = self.parts.store.tasks_named(job.task.run_id, takes).await?;
+        let all: Vec<(String, ArtifactFile)> = tasks
+            .iter()
+            .filter(|task| task.course.item.is_none())
+            .flat_map(|task| {
+                let files = files_of(task).into_iter();
+                files.map(|file| (path_of(&task.name, &file), file))
+            })
+            .collect();
+        let told = told(&all);
+        if !begins {
+            return Ok(Ok(told));
+        }
+        let (kept, workspace) = (self.kept(), Arc::clone(workspace));
+        let placed = off_runtime(move || place(&kept, &workspace, &all)).await?;
+        Ok(placed.map(|()| told))
+    }
+
+    /// The folder of kept files: beside that of the archives.
+    fn kept(&self) -> Artifacts {
+        Artifacts::new(self.options.archives_root.with_file_name("artifacts"))
+    }
+}
+
+fn keep(
+    kept: &Artifacts,
+    workspace: &WorkspaceDir,
+    globs: &[String],
+) -> std::result::Result<Vec<ArtifactFile>, String> {
+    let paths = workspace
+        .matching(globs)
+        .map_err(|error| format!("its artifacts can't be listed: {error}"))?;
+    let (mut files, mut sum) = (Vec::with_capacity(paths.len()), 0_u64);
+    for path in paths {
+        let file = kept.keep(workspace, &path).map_err(|error| {
+            format!("its artifact {path} can't be kept: {}", error_chain(&error))
+        })?;
+        sum = sum.saturating_add(file.bytes);
+        if sum > STEP_LIMIT {
+            return Err(format!(
+                "its artifacts have more than {} MiB, which is the limit",
+                STEP_LIMIT >> 20
+            ));
+        }
+        files.push(ArtifactFile {
+            path,
+            sha256: file.sha256,
+            bytes: file.bytes,
+        });
+    }
+    Ok(files)
+}
+
+fn place(
+    kept: &Artifacts,
+    workspace: &WorkspaceDir,
+    all: &[(String, ArtifactFile)],
+) -> std::result::Result<(), String> {
+    for (path, file) in all {
+        let put = kept.put(&file.sha256, workspace, path);
+        let failed = |why: String| format!("the artifact {path} can't be put in: {why}");
+        if !put.map_err(|error| failed(error_chain(&error)))? {
+            return Err(failed(format!(
+                "nothing with the hash {} is kept here",
+                file.sha256
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// What an agent is told of the files that it was given.
+fn told(all: &[(String, ArtifactFile)]) -> String {
+    if all.is_empty() {
+        return String::new();
+    }
+    let mut told = "\n\n[Files of other steps, as copies in your workspace:".to_owned();
+    for (path, file) in all.iter().take(TOLD) {
+        told.push_str(&format!("\n{path} ({} bytes)", file.bytes));
+    }
+    if all.len() > TOLD {
+        told.push_str(&format!("\nand {} more", all.len() - TOLD));
+    }
+    told.push(']');
+    told
+}

@@ -1,0 +1,276 @@
+//! The budgets around those of a run: of all runs of its workflow, of its project, of the project's day.
+//! They are kept in the store, for several processes use them up.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{Days, NaiveDate, NaiveTime};
+use fusion_core::{
+    Account, Budget, Change, Decision, Held, Project, ProjectId, Reservation, Timestamp, Usage,
+    WorstCase,
+};
+use fusion_persistence::{Batch, Error as StoreError, Fence};
+use fusion_providers::{Error as ModelError, Notice, Observer, SharedBudget};
+
+use crate::worker::Job;
+use crate::{Coordinator, Error, Result};
+
+/// The first wait for room that calls under way hold. It doubles with each further one.
+const FIRST_LOOK: Duration = Duration::from_millis(50);
+
+/// The longest of these waits.
+const LONGEST_LOOK: Duration = Duration::from_secs(1);
+
+/// What lies around the budget of a run, as long as this process drives it.
+#[derive(Debug, Default)]
+pub(crate) struct Around {
+    workflow: String,
+    /// Empty where the file has none.
+    total: Budget,
+    /// What lost calls could have cost at most, where nobody can say.
+    lost: Mutex<Held>,
+    /// The accounts whose refusal was told.
+    told: Mutex<BTreeSet<Account>>,
+}
+
+impl Around {
+    pub(crate) fn new(workflow: &str, total: Budget) -> Self {
+        Self {
+            workflow: workflow.to_owned(),
+            total,
+            ..Self::default()
+        }
+    }
+}
+
+/// The shared budgets in the hands of one task.
+#[derive(Debug)]
+pub(crate) struct Purse {
+    coordinator: Coordinator,
+    around: Arc<Around>,
+    project: Option<ProjectId>,
+    fence: Fence,
+    agent: String,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The day that the last call counts for.
+    day: NaiveDate,
+    /// What lost calls cost that is not booked yet.
+    unbooked: Held,
+}
+
+impl Purse {
+    /// Those of a job; `None` where it has none.
+    pub(crate) fn of(coordinator: &Coordinator, job: &Job<'_>) -> Option<Arc<Self>> {
+        let around = &job.plan.budgets.shared;
+        let project = job.plan.workflow.project_id.or(job.agent.project_id);
+        if around.total.is_empty() && project.is_none() {
+            return None;
+        }
+        let day = Account::day_of(coordinator.moment().now);
+        Some(Arc::new(Self {
+            coordinator: coordinator.clone(),
+            around: Arc::clone(around),
+            project,
+            fence: job.fence,
+            agent: job.agent.id.to_string(),
+            state: Mutex::new(State {
+                day,
+                ..State::default()
+            }),
+        }))
+    }
+
+    /// What is to be written with the usage of a call that was booked.
+    pub(crate) fn settling(&self, usage: Usage) -> Change {
+        let mut state = locked(&self.state);
+        state.unbooked = Held::default();
+        let mut accounts = Vec::new();
+        if !self.around.total.is_empty() {
+            accounts.push(Account::Workflow(self.around.workflow.clone()));
+        }
+        if let Some(project) = self.project {
+            accounts.push(Account::Project(project));
+            accounts.push(Account::Day(project, state.day));
+        }
+        Change::SettleRoom {
+            task_id: self.fence.task,
+            accounts,
+            usage,
+        }
+    }
+
+    /// The limits that hold now, the narrowest first. A project's are read each time: whoever raises
+    /// them is heard at once.
+    async fn limits(&self, day: NaiveDate) -> Result<(Vec<(Account, Budget)>, String)> {
+        let total = (
+            Account::Workflow(self.around.workflow.clone()),
+            self.around.total,
+        );
+        let mut limits = vec![total];
+        let mut name = String::new();
+        if let Some(id) = self.project {
+            let project: Option<Project> = self.coordinator.parts.store.find(id).await?;
+            if let Some(project) = project {
+                limits.push((Account::Project(id), project.budget));
+                limits.push((Account::Day(id, day), project.budget_per_day));
+                name = project.name;
+            }
+        }
+        limits.retain(|(_, budget)| !budget.is_empty());
+        Ok((limits, name))
+    }
+
+    async fn try_hold(&self, call: &WorstCase) -> Result<Tried> {
+        let now = self.coordinator.moment().now;
+        let day = Account::day_of(now);
+        let (limits, project) = self.limits(day).await?;
+        let unbooked = {
+            let mut state = locked(&self.state);
+            state.day = day;
+            state.unbooked
+        };
+        if limits.is_empty() {
+            return Ok(Tried::Held);
+        }
+        let accounts: Vec<Account> = limits.iter().map(|(account, _)| account.clone()).collect();
+        let wanted = Reservation {
+            task_id: self.fence.task,
+            fence: self.fence.number,
+            limits,
+            call: *call,
+            set_aside: plus(*locked(&self.around.lost), unbooked),
+        };
+        let decision = Decision::default().with(Change::HoldRoom(Box::new(wanted)));
+        let batch = Batch::fenced(self.fence, decision);
+        match self.coordinator.commit_work(batch).await {
+            Ok(()) => Ok(Tried::Held),
+            Err(Error::Store(StoreError::OverBudget { may_fit: true, .. })) => Ok(Tried::Later),
+            Err(Error::Store(StoreError::OverBudget { account, why, .. })) => {
+                let refused = accounts.into_iter().find(|it| it.key() == account);
+                let refused =
+                    refused.ok_or_else(|| Error::Broken(format!("no account {account}")))?;
+                Ok(Tried::Never(self.refusal(refused, why, (&project, now))))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What is said of a call that does not fit; told in the event log once.
+    fn refusal(
+        &self,
+        account: Account,
+        problem: String,
+        (project, now): (&str, Timestamp),
+    ) -> ModelError {
+        let (scope, retry_after) = match &account {
+            Account::Workflow(name) => (format!("workflow '{name}'"), None),
+            Account::Project(_) => (format!("project '{project}'"), None),
+            Account::Day(_, day) => {
+                let scope = format!("day {day} of the project '{project}'");
+                (scope, until_next(*day, now))
+            }
+        };
+        if locked(&self.around.told).insert(account) {
+            self.coordinator.parts.notices.notice(Notice::OverBudget {
+                agent: self.agent.clone(),
+                scope: scope.clone(),
+                problem: problem.clone(),
+            });
+        }
+        ModelError::OverBudget {
+            scope,
+            problem,
+            retry_after,
+        }
+    }
+}
+
+enum Tried {
+    Held,
+    Later,
+    Never(ModelError),
+}
+
+#[async_trait]
+impl SharedBudget for Purse {
+    async fn hold(&self, call: &WorstCase) -> fusion_providers::Result<()> {
+        let mut wait = FIRST_LOOK;
+        loop {
+            match self.try_hold(call).await {
+                Ok(Tried::Held) => return Ok(()),
+                Ok(Tried::Never(refused)) => return Err(refused),
+                Ok(Tried::Later) => {}
+                Err(error) => {
+                    return Err(ModelError::Unreachable {
+                        provider: "the account of its budget".to_owned(),
+                        endpoint: "the store".to_owned(),
+                        source: Box::new(error),
+                    });
+                }
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(LONGEST_LOOK);
+        }
+    }
+
+    fn lose(&self, call: &WorstCase, cost: Option<Usage>) -> bool {
+        let room = |cost, tokens| Held { cost, tokens };
+        match cost {
+            Some(cost) => {
+                let mut state = locked(&self.state);
+                state.unbooked = plus(state.unbooked, room(cost.cost, cost.tokens()));
+            }
+            None => {
+                let most = room(
+                    call.cost.unwrap_or_default(),
+                    call.tokens.unwrap_or_default(),
+                );
+                let mut lost = locked(&self.around.lost);
+                *lost = plus(*lost, most);
+            }
+        }
+        // The task is handed out again, and holds room anew.
+        false
+    }
+}
+
+fn plus(one: Held, other: Held) -> Held {
+    Held {
+        cost: one.cost + other.cost,
+        tokens: one.tokens.saturating_add(other.tokens),
+    }
+}
+
+/// From now until the day after this one begins, in UTC.
+fn until_next(day: NaiveDate, now: Timestamp) -> Option<Duration> {
+    let next = day.checked_add_days(Days::new(1))?;
+    let begins = next.and_time(NaiveTime::MIN).and_utc();
+    Some((begins - now).to_std().unwrap_or_default())
+}
+
+/// Every change under these locks is one step, so a poisoned one holds whole values.
+fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::until_next;
+    use std::time::Duration;
+
+    #[test]
+    fn a_day_ends_with_its_last_moment_in_utc() {
+        let at = |text: &str| text.parse().unwrap();
+        let day = "2028-02-28".parse().unwrap();
+        let wait = |now| until_next(day, at(now)).unwrap();
+        assert_eq!(wait("2028-02-28T00:00:00Z"), Duration::from_secs(86_400));
+        assert_eq!(wait("2028-02-28T23:59:59Z"), Duration::from_secs(1));
+        assert_eq!(wait("2028-02-29T08:00:00Z"), Duration::ZERO);
+    }
+}

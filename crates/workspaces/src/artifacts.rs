@@ -1,0 +1,173 @@
+//! Files that steps hand over: kept outside of every workspace, each content once, under the SHA-256 of
+//! it. Workspaces are left and entered through the path guard only.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::Mode;
+use sha2::{Digest, Sha256};
+
+use crate::descriptor::{Draft, open_dir};
+use crate::{Error, Result, WorkspaceDir};
+
+/// Bytes of one file at most.
+pub const ARTIFACT_LIMIT: u64 = 256 * 1024 * 1024;
+
+/// Letters of a SHA-256 in hexadecimal digits.
+const HASH_LENGTH: usize = 64;
+
+/// The folder of files that are being written.
+const DRAFTS: &str = "drafts";
+
+/// Bytes that are read at once.
+const CHUNK: usize = 64 * 1024;
+
+/// A file that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The SHA-256 of its content, in lower-case hexadecimal digits.
+    pub sha256: String,
+    /// How long it is.
+    pub bytes: u64,
+}
+
+/// The folder of kept files. Every method blocks.
+#[derive(Debug, Clone)]
+pub struct Artifacts {
+    root: PathBuf,
+}
+
+impl Artifacts {
+    /// Those in a folder, which is made with the first of them.
+    #[must_use]
+    pub const fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// Keeps a copy of a file of a workspace. A content that is there already is not written again. When
+    /// this returns well the copy is on the disk; cut off, nothing of it is ever taken for a whole one.
+    ///
+    /// # Errors
+    /// The path is refused, leads out, or is no regular file with one name; it has more than
+    /// [`ARTIFACT_LIMIT`] bytes, or a step failed.
+    pub fn keep(&self, workspace: &WorkspaceDir, path: &str) -> Result<Kept> {
+        let mut from = workspace.open_result(path)?;
+        let failed = || Error::io("keep the artifact", Path::new(path));
+        let drafts = self.root.join(DRAFTS);
+        let mut keep = || {
+            fs::create_dir_all(&drafts)?;
+            let drafts = open_dir(File::open(&drafts)?, ".")?;
+            let mut hashing = Hashing::new(&mut from);
+            let draft = Draft::copy(drafts.as_fd(), &mut hashing, Mode::RUSR | Mode::WUSR, None)?;
+            let kept = hashing.finish();
+            if kept.bytes > ARTIFACT_LIMIT {
+                return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+            }
+            let place = self.place_of(&kept.sha256);
+            let folder = place.parent().unwrap_or(&self.root);
+            if fs::metadata(&place).is_ok_and(|there| there.len() == kept.bytes) {
+                return Ok(kept);
+            }
+            fs::create_dir_all(folder)?;
+            let folder = open_dir(File::open(folder)?, ".")?;
+            draft.place(folder.as_fd(), &kept.sha256)?;
+            Ok(kept)
+        };
+        keep().map_err(failed())
+    }
+
+    /// Opens a kept file, once its content was found to be the one of its name; `None` when there is none.
+    ///
+    /// # Errors
+    /// It can't be read, or its content is another one.
+    pub fn open(&self, sha256: &str) -> Result<Option<File>> {
+        if !is_hash(sha256) {
+            return Ok(None);
+        }
+        let place = self.place_of(sha256);
+        let failed = || Error::io("read the artifact", &place);
+        let mut file = match File::open(&place) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(failed())?,
+        };
+        let mut hashing = Hashing::new(&mut file);
+        io::copy(&mut hashing, &mut io::sink()).map_err(failed())?;
+        if hashing.finish().sha256 != sha256 {
+            let damaged = io::Error::other("its content is not the one that it is named after");
+            return Err(failed()(damaged));
+        }
+        File::open(&place).map(Some).map_err(failed())
+    }
+
+    /// Puts a copy of a kept file into a workspace, in place of the file that has its name; says whether
+    /// there is such a kept file.
+    ///
+    /// # Errors
+    /// It is damaged or can't be read, the path is refused or goes through a link, or the workspace has no
+    /// room for it.
+    pub fn put(&self, sha256: &str, workspace: &WorkspaceDir, path: &str) -> Result<bool> {
+        let Some(file) = self.open(sha256)? else {
+            return Ok(false);
+        };
+        workspace.place_copy(path, file)?;
+        Ok(true)
+    }
+
+    fn place_of(&self, sha256: &str) -> PathBuf {
+        let (first, _) = sha256.split_at_checked(2).unwrap_or_default();
+        self.root.join(first).join(sha256)
+    }
+}
+
+/// Whether a text is a SHA-256 as it names a file here.
+fn is_hash(text: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    text.len() == HASH_LENGTH && text.bytes().all(is_digit)
+}
+
+/// What is read through it is hashed and counted; no more than one byte beyond the limit is read.
+struct Hashing<'f> {
+    from: io::Take<&'f mut File>,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl<'f> Hashing<'f> {
+    fn new(from: &'f mut File) -> Self {
+        Self {
+            from: from.take(ARTIFACT_LIMIT.saturating_add(1)),
+            hash: Sha256::new(),
+            bytes: 0,
+        }
+    }
+
+    fn finish(self) -> Kept {
+        let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
+        let digest = self.hash.finalize();
+        let sha256 = digest
+            .iter()
+            .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+        let sha256 = sha256.collect();
+        Kept {
+            sha256,
+            bytes: self.bytes,
+        }
+    }
+}
+
+impl Read for Hashing<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = buffer.len().min(CHUNK);
+        let Some(part) = buffer.get_mut(..most) else {
+            return Ok(0);
+        };
+        let count = self.from.read(part)?;
+        self.hash.update(part.get(..count).unwrap_or_default());
+        self.bytes = self
+            .bytes
+            .saturating_add(u64::try_from(count).unwrap_or_default());
+        Ok(count)
+    }
+}
