@@ -51,6 +51,7 @@ mod stuck;
 mod tasks;
 mod undo;
 mod unserved;
+mod uids;
 mod usage;
 mod versions;
 mod worker;
