@@ -68,10 +68,7 @@ impl Coordinator {
     ///
     /// # Errors
     /// The ids are used up, or the store fails.
-    pub(crate) async fn give_uids(
-        &self,
-        agents: &mut [&mut (Agent, Workspace)],
-    ) -> Result<Chosen> {
+    pub(crate) async fn give_uids(&self, agents: &mut [&mut (Agent, Workspace)]) -> Result<Chosen> {
         let mut chosen = Chosen {
             promised: Arc::clone(&self.promised_uids),
             uids: BTreeSet::new(),

@@ -105,8 +105,7 @@ impl Cluster {
     }
 
     pub(crate) async fn node_with(&self, name: &str, arguments: &[&str]) -> Serving {
-        let all = self.serve(name).into_iter();
-        let all = all.chain(arguments.iter().map(ToString::to_string));
+        let all = serve(name).chain(arguments.iter().map(ToString::to_string));
         self.serving(name, self.project.fusion_kit(all)).await
     }
 
@@ -126,16 +125,11 @@ impl Cluster {
         let all = [network, BINARY.to_owned()].into_iter();
         let mut call = self
             .project
-            .call(&program, all.chain(self.serve(name)).chain(open));
+            .call(&program, all.chain(serve(name)).chain(open));
         for (setting, url) in net.urls() {
             call = call.env(setting, url);
         }
         self.serving(name, call).await
-    }
-
-    fn serve(&self, name: &str) -> Vec<String> {
-        let line = format!("serve --json --port 0 -v --data-dir {name}");
-        line.split(' ').map(ToOwned::to_owned).collect()
     }
 
     async fn serving(&self, name: &str, call: Invocation) -> Serving {
@@ -302,6 +296,13 @@ impl Cluster {
     pub(crate) fn ledger(&self) -> Ledger {
         Ledger::read(&fs::read_to_string(self.ledger_file()).unwrap())
     }
+}
+
+/// The arguments of a server.
+fn serve(name: &str) -> impl Iterator<Item = String> {
+    let line = format!("serve --json --port 0 -v --data-dir {name}");
+    let words: Vec<String> = line.split(' ').map(ToOwned::to_owned).collect();
+    words.into_iter()
 }
 
 fn step(number: usize) -> String {

@@ -58,7 +58,7 @@ impl Net {
              ip -n {name} addr add {there}/30 dev {name}b && ip -n {name} link set {name}b up &&
              ip -n {name} link set lo up"
         );
-        net.order(&script).await;
+        order(&script).await;
         Some(net)
     }
 
@@ -96,8 +96,7 @@ impl Net {
 
     /// Nothing comes through in either direction.
     pub(crate) async fn cut(&self) {
-        self.order(&format!("ip link set {}a down", self.name))
-            .await;
+        order(&format!("ip link set {}a down", self.name)).await;
     }
 
     /// Questions come through, answers do not.
@@ -108,13 +107,13 @@ impl Net {
     /// Everything comes through again, also what was held up.
     pub(crate) async fn heal(&self) {
         self.mute.send_replace(false);
-        self.order(&format!("ip link set {}a up", self.name)).await;
+        order(&format!("ip link set {}a up", self.name)).await;
     }
+}
 
-    async fn order(&self, script: &str) {
-        let ordered = program("sh").args(["-c", script]).output().await.unwrap();
-        assert!(ordered.status.success(), "{script}: {ordered:?}");
-    }
+async fn order(script: &str) {
+    let ordered = program("sh").args(["-c", script]).output().await.unwrap();
+    assert!(ordered.status.success(), "{script}: {ordered:?}");
 }
 
 impl Drop for Net {
