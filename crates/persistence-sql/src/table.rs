@@ -42,6 +42,11 @@ pub(crate) trait Stored: Entity<Id: Into<Uuid>> {
     /// What a filter means.
     fn condition(filter: &Self::Filter) -> Condition;
 
+    /// Whether what a filter selects is few rows, found by a key.
+    fn is_selected_by_key(_filter: &Self::Filter) -> bool {
+        false
+    }
+
     /// Its id.
     fn key(&self) -> Uuid;
 
@@ -305,15 +310,16 @@ where
             let after: Uuid = after.into();
             query = query.filter(T::ID.lt(after));
         }
-        query
+        let query = query
             .order_by_desc(T::ID)
-            .limit(u64::from(page.limit.min(PAGE_LIMIT)))
-            .all(self.reader())
-            .await
-            .map_err(trying("list rows"))?
-            .into_iter()
-            .map(T::from_row)
-            .collect()
+            .limit(u64::from(page.limit.min(PAGE_LIMIT)));
+        let rows = if T::is_selected_by_key(filter) {
+            self.reader().rows::<T::Table>("list rows", query).await?
+        } else {
+            let rows = query.all(self.reader()).await;
+            rows.map_err(trying("list rows"))?
+        };
+        rows.into_iter().map(T::from_row).collect()
     }
 
     async fn count_rows(&self, filter: &T::Filter) -> Result<u64> {
