@@ -116,6 +116,9 @@ pub struct WorktreeView {
     pub repository: String,
     /// The branch with the newest work there.
     pub branch: Option<String>,
+    /// Why the newest work is not in that branch but in the workspace only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
 }
 
 /// A task of an agent.

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use crate::crew::{Crew, InHand};
 use crate::drivers::Drivers;
 use crate::nodes::Part;
+use crate::uids::Promised;
 use crate::versions::Versions;
 use crate::{Error, NodeOptions, Notices, Result};
 
@@ -97,7 +98,7 @@ pub struct Coordinator {
     /// Held by who keeps the leases of this process, however many runs are driven in it.
     pub(crate) heart: Arc<tokio::sync::Mutex<()>>,
     /// Held while user ids are chosen, so that no two agents get one.
-    pub(crate) uids: Arc<tokio::sync::Mutex<()>>,
+    pub(crate) promised_uids: Arc<Promised>,
 }
 
 impl Coordinator {
@@ -117,7 +118,7 @@ impl Coordinator {
             part: Arc::default(),
             versions: Arc::default(),
             heart: Arc::default(),
-            uids: Arc::default(),
+            promised_uids: Arc::default(),
             slots,
         }
     }

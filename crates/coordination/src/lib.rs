@@ -50,6 +50,7 @@ mod scheduler;
 mod spawn;
 mod stuck;
 mod tasks;
+mod uids;
 mod undo;
 mod unserved;
 mod usage;

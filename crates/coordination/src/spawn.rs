@@ -1,6 +1,6 @@
 //! Starting a run: its rows, its agents, their workspaces.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,9 +9,8 @@ use fusion_core::{
     Workflow, WorkflowDefinition, WorkflowId, WorkflowState, Workspace, WorkspaceId, error_chain,
 };
 use fusion_persistence::{Batch, Guard, RunFence};
-use fusion_workspaces::{Owners, SandboxReport, choose_uid};
+use fusion_workspaces::SandboxReport;
 use serde_json::{Map, Value, json};
-use tokio::sync::MutexGuard;
 
 use crate::again;
 use crate::candidates::metadata;
@@ -126,7 +125,9 @@ impl Coordinator {
             None => self.version(&text, self.newest_version(&new.definition.name).await?),
         };
         let mut agents = self.crew_of(new, grants, origin, run_id)?;
-        let _turn = self.give_uids(&mut agents).await?;
+        let _uids = self
+            .give_uids(&mut agents.values_mut().collect::<Vec<_>>())
+            .await?;
         let plan = RunPlan {
             run_id,
             workflow: &workflow,
@@ -164,44 +165,9 @@ impl Coordinator {
             if let Some(before) = before.get(member.name.as_str()) {
                 again::note(&mut agent.metadata, *before);
             }
-            agents.insert(member.name, (agent, self.workspace(id, None)));
+            agents.insert(member.name, (agent, self.workspace(id)));
         }
         Ok(agents)
-    }
-
-    /// Chooses the user ids of a new run's agents, where agents have their own. Nobody else chooses any until what it gives is dropped.
-    async fn give_uids(
-        &self,
-        agents: &mut BTreeMap<String, (Agent, Workspace)>,
-    ) -> Result<Option<MutexGuard<'_, ()>>> {
-        if self.options.owners == Owners::SameUser {
-            return Ok(None);
-        }
-        let turn = self.uids.lock().await;
-        let mut used = self.parts.store.used_process_uids().await?;
-        for (agent, workspace) in agents.values_mut() {
-            workspace.process_uid = self.choose_uid(&agent.name, agent.id, &mut used)?;
-        }
-        Ok(Some(turn))
-    }
-
-    /// The user id of a new agent, where agents have their own.
-    pub(crate) fn choose_uid(
-        &self,
-        name: &str,
-        id: AgentId,
-        used: &mut BTreeSet<u32>,
-    ) -> Result<Option<u32>> {
-        let Owners::Range(range) = &self.options.owners else {
-            return Ok(None);
-        };
-        let uid = choose_uid(range, used, id.uuid().as_u128());
-        let uid = uid.map_err(|source| Error::Workspace {
-            agent: name.to_owned(),
-            source,
-        })?;
-        used.insert(uid);
-        Ok(Some(uid))
     }
 
     /// The stored version of this very text, or a new one.
@@ -282,7 +248,8 @@ impl Coordinator {
         })
     }
 
-    pub(crate) fn workspace(&self, agent: AgentId, uid: Option<u32>) -> Workspace {
+    /// The record of the workspace of a new agent, which has no user id yet.
+    pub(crate) fn workspace(&self, agent: AgentId) -> Workspace {
         let root = self.root(agent);
         Workspace {
             id: WorkspaceId::from_uuid(self.parts.ids.uuid()),
@@ -294,7 +261,7 @@ impl Coordinator {
             initialization_error: None,
             agent_config: json!({ "agent_id": agent }),
             environment_variables: BTreeMap::new(),
-            process_uid: uid,
+            process_uid: None,
             created_at: self.parts.clock.now(),
             size_bytes: 0,
             file_count: 0,

@@ -249,4 +249,8 @@ impl AgentReader for SqlStore {
     async fn used_process_uids(&self) -> Result<BTreeSet<u32>> {
         workspaces::used_uids(self.reader()).await
     }
+
+    async fn process_uids_used_of(&self, uids: &[u32]) -> Result<BTreeSet<u32>> {
+        workspaces::used_uids_of(self.reader(), uids).await
+    }
 }

@@ -29,6 +29,8 @@ mod metrics;
 mod migrations;
 mod nodes;
 mod outbox;
+#[cfg(test)]
+mod plan;
 mod pool_claim;
 mod postgres;
 mod projects;

@@ -8,8 +8,8 @@ use fusion_persistence::{INBOX_BYTES, MessageFilter, MessageReader, Result};
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, IntoActiveModel,
-    QueryFilter, QueryOrder, QuerySelect, QueryTrait, Statement, Value,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult,
+    IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Statement, Value,
 };
 
 use crate::deliveries::{self, places};
@@ -395,15 +395,7 @@ impl MessageReader for SqlStore {
     }
 
     async fn agents_with_mail(&self, limit: u32) -> Result<Vec<AgentId>> {
-        let sql = format!(
-            "SELECT DISTINCT waiting.agent_id AS agent_id FROM message_recipients waiting
-             JOIN agents ON agents.id = waiting.agent_id
-             WHERE waiting.status = 'pending' AND agents.state = 'idle' AND agents.run_id IS NULL
-               AND (waiting.expiry_ms IS NULL OR waiting.expiry_ms > {now}) LIMIT $1",
-            now = self.now_ms(),
-        );
-        let backend = self.reader().get_database_backend();
-        let query = Statement::from_sql_and_values(backend, sql, [i64::from(limit).into()]);
+        let query = with_mail(self.reader().get_database_backend(), limit);
         let rows = Recipient::find_by_statement(query).all(self.reader()).await;
         let rows = rows.map_err(trying("look for agents with messages"))?;
         let ids = rows.into_iter().map(|row| AgentId::from_uuid(row.agent_id));
@@ -419,5 +411,38 @@ impl MessageReader for SqlStore {
         let joined = "JOIN agents ON agents.id = waiting.agent_id";
         self.undelivered(joined, "agents.state = 'terminated'", limit)
             .await
+    }
+}
+
+/// The standing agents that are idle and have mail. There are many of these and few messages: SQLite
+/// carries a cross join out in the order in which it is written.
+fn with_mail(backend: DbBackend, limit: u32) -> Statement {
+    let sql = format!(
+        "SELECT DISTINCT waiting.agent_id AS agent_id
+         FROM message_recipients waiting CROSS JOIN agents
+         WHERE agents.id = waiting.agent_id AND waiting.status = 'pending'
+           AND agents.state = 'idle' AND agents.run_id IS NULL
+           AND (waiting.expiry_ms IS NULL OR waiting.expiry_ms > {now}) LIMIT $1",
+        now = Dialect::from(backend).now_ms(),
+    );
+    Statement::from_sql_and_values(backend, sql, [i64::from(limit).into()])
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::DbBackend;
+
+    use super::with_mail;
+    use crate::plan::plan_of;
+
+    #[tokio::test]
+    async fn a_look_for_mail_reads_no_agent_without_any() {
+        assert_eq!(
+            plan_of(with_mail(DbBackend::Sqlite, 1), &["waiting", "agents"]).await,
+            [
+                "SCAN waiting USING COVERING INDEX message_recipients_waiting",
+                "SEARCH agents USING INDEX sqlite_autoindex_agents_1 (id=?)",
+            ]
+        );
     }
 }

@@ -9,6 +9,7 @@ mod m0006_courses;
 mod m0007_control;
 mod m0008_pool;
 mod m0009_nodes;
+mod m0014_lookups;
 
 use std::collections::BTreeSet;
 
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_control::Migration),
             Box::new(m0008_pool::Migration),
             Box::new(m0009_nodes::Migration),
+            Box::new(m0014_lookups::Migration),
         ]
     }
 }

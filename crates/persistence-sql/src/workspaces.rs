@@ -162,6 +162,22 @@ pub(crate) async fn of_agents(
     Ok(found)
 }
 
+pub(crate) async fn used_uids_of(readers: &Readers, uids: &[u32]) -> Result<BTreeSet<u32>> {
+    let mut used = BTreeSet::new();
+    for some in uids.chunks(AGENTS_PER_QUERY) {
+        // What does not fit into the column is in no row.
+        let some = some.iter().filter_map(|uid| i32::try_from(*uid).ok());
+        let query = table::Entity::find().filter(table::Column::ProcessUid.is_in(some));
+        for row in readers
+            .rows::<table::Entity>("look user ids up", query)
+            .await?
+        {
+            used.extend(uid_from_row(row.process_uid)?);
+        }
+    }
+    Ok(used)
+}
+
 pub(crate) async fn used_uids(conn: &impl ConnectionTrait) -> Result<BTreeSet<u32>> {
     let uids: Vec<Option<i32>> = table::Entity::find()
         .select_only()

@@ -122,6 +122,7 @@ forward! { WorkflowReader {
 forward! { AgentReader {
     fn agents_of_run(run: RunId) -> Vec<(Agent, Workspace)>;
     fn used_process_uids() -> BTreeSet<u32>;
+    fn process_uids_used_of(uids: &[u32]) -> BTreeSet<u32>;
 } }
 
 forward! { TaskReader {

@@ -87,6 +87,12 @@ pub trait AgentReader {
     /// # Errors
     /// The store fails.
     async fn used_process_uids(&self) -> Result<BTreeSet<u32>>;
+
+    /// Those of some user ids that workspaces belong to.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn process_uids_used_of(&self, uids: &[u32]) -> Result<BTreeSet<u32>>;
 }
 
 /// The queue of a run.

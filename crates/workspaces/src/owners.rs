@@ -1,6 +1,5 @@
 //! Which user agents' processes and files belong to.
 
-use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use rustix::process::geteuid;
@@ -61,18 +60,22 @@ impl Owners {
 }
 
 /// Chooses the user id of a new agent: the one that `seed` (the agent's UUID) points at,
-/// else the next free one. The same agent gets the same id again as long as it is free.
+/// else the next that is not taken. The same agent gets the same id again as long as it is free.
 ///
 /// # Errors
-/// The range is not usable, or all of it is in `used`.
-pub fn choose_uid(range: &RangeInclusive<u32>, used: &BTreeSet<u32>, seed: u128) -> Result<u32> {
+/// The range is not usable, or all of it is taken.
+pub fn choose_uid(
+    range: &RangeInclusive<u32>,
+    is_taken: impl Fn(&u32) -> bool,
+    seed: u128,
+) -> Result<u32> {
     check_range(range)?;
     let (start, end) = (*range.start(), *range.end());
     let size = u128::from(end - start) + 1;
     let first = u32::try_from(seed % size).map_or(start, |offset| start + offset);
     (first..=end)
         .chain(start..first)
-        .find(|uid| !used.contains(uid))
+        .find(|uid| !is_taken(uid))
         .ok_or(Error::UidsUsedUp { start, end })
 }
 
@@ -91,7 +94,7 @@ mod tests {
     use super::*;
 
     fn choice(range: RangeInclusive<u32>, used: &[u32], seed: u128) -> String {
-        match choose_uid(&range, &used.iter().copied().collect(), seed) {
+        match choose_uid(&range, |uid| used.contains(uid), seed) {
             Ok(uid) => uid.to_string(),
             Err(error) => error.to_string(),
         }
@@ -118,7 +121,7 @@ mod tests {
     fn a_range_with_root_or_the_reserved_id_is_refused() {
         for range in [0..=5, u32::MAX - 1..=u32::MAX, RangeInclusive::new(9, 8)] {
             assert!(matches!(
-                choose_uid(&range, &BTreeSet::new(), 1),
+                choose_uid(&range, |_| false, 1),
                 Err(Error::UidRange { .. })
             ));
         }

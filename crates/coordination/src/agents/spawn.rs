@@ -85,18 +85,19 @@ impl Coordinator {
 
     /// Stores the agents as `spawning`, with their workspaces, in one commit.
     async fn announce(&self, new: Vec<NewAgent>, models: Vec<Vec<CheckedModel>>) -> Result<Born> {
-        let _turn = self.uids.lock().await;
-        let mut used = self.parts.store.used_process_uids().await?;
         let mut agents = Vec::with_capacity(new.len());
-        let mut decision = Decision::default();
         for (new, models) in new.into_iter().zip(models) {
             let id = AgentId::from_uuid(self.parts.ids.uuid());
-            let uid = self.choose_uid(&new.name, id, &mut used)?;
             let agent = self.standing(id, new, &models).await?;
-            let workspace = self.workspace(id, uid);
+            agents.push((agent, self.workspace(id)));
+        }
+        let _uids = self
+            .give_uids(&mut agents.iter_mut().collect::<Vec<_>>())
+            .await?;
+        let mut decision = Decision::default();
+        for (agent, workspace) in &agents {
             decision.changes.push(Change::create(agent.clone()));
             decision.changes.push(Change::create(workspace.clone()));
-            agents.push((agent, workspace));
         }
         let ids = agents.iter().map(|(agent, _)| agent.id).collect();
         // Nobody else knows these ids.

@@ -109,7 +109,16 @@ impl Project {
         &self,
         arguments: impl IntoIterator<Item = S>,
     ) -> Invocation {
-        let mut command = program(BINARY);
+        self.call(BINARY, arguments)
+    }
+
+    /// The same with a program that leads to the binary.
+    pub(crate) fn call<S: AsRef<OsStr>>(
+        &self,
+        name: &str,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Invocation {
+        let mut command = program(name);
         command
             .args(arguments)
             .current_dir(self.path())
@@ -212,11 +221,6 @@ pub(crate) struct Invocation {
 impl Invocation {
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
-        self
-    }
-
-    pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
-        self.command.arg(argument);
         self
     }
 

@@ -145,15 +145,8 @@ impl PoolReader for SqlStore {
 
     async fn pool_due_in(&self) -> Result<Option<Duration>> {
         const ACTION: &str = "look when a task of the pool is due";
-        let backend = self.reader().get_database_backend();
-        let now = Dialect::from(backend).now_ms();
-        let sql = format!("SELECT (SELECT min(not_before) FROM tasks WHERE {WAITING}) - {now}");
-        let query = Statement::from_string(backend, sql);
-        let row = self.reader().query_one_raw(query).await;
-        let Some(row) = row.map_err(trying(ACTION))? else {
-            return Ok(None);
-        };
-        let due_in: Option<i64> = row.try_get_by_index(0).map_err(trying(ACTION))?;
+        let query = due_in(self.reader().get_database_backend());
+        let [due_in] = self.reader().numbers(ACTION, query).await?;
         Ok(due_in.map(|wait| Duration::from_millis(u64::try_from(wait).unwrap_or(0))))
     }
 
@@ -232,5 +225,29 @@ impl PoolReader for SqlStore {
             .into_iter()
             .map(Task::from_row)
             .collect()
+    }
+}
+
+/// The milliseconds until the first task of the pool is due that waits for its time.
+fn due_in(backend: DbBackend) -> Statement {
+    let now = Dialect::from(backend).now_ms();
+    let sql = format!("SELECT (SELECT min(not_before) FROM tasks WHERE {WAITING}) - {now}");
+    Statement::from_string(backend, sql)
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::DbBackend;
+
+    use super::due_in;
+    use crate::plan::plan_of;
+
+    #[tokio::test]
+    async fn a_look_for_the_first_that_is_due_reads_no_task_that_is_ready() {
+        let plan = plan_of(due_in(DbBackend::Sqlite), &["tasks"]).await;
+        assert_eq!(
+            plan,
+            ["SEARCH tasks USING INDEX pool_waiting (not_before>?)"]
+        );
     }
 }

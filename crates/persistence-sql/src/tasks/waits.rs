@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fusion_core::{RunId, TaskId, TaskWait, Timestamp};
 use fusion_persistence::{Queue, Result};
-use sea_orm::{ConnectionTrait, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
 
 use crate::claim::READY;
 use crate::dialect::Dialect;
@@ -112,13 +112,7 @@ pub(crate) async fn watch(
 
 /// What waits in the queue of a run.
 pub(super) async fn queue_of(readers: &Readers, run: RunId) -> Result<Queue> {
-    let backend = readers.get_database_backend();
-    let sql = format!(
-        "SELECT (SELECT count(*) FROM (SELECT 1 FROM tasks WHERE run_id = $1 AND {READY} LIMIT 1) AS first),
-           (SELECT min(not_before) FROM tasks WHERE run_id = $1 AND {WAITING}) - {now}",
-        now = Dialect::from(backend).now_ms()
-    );
-    let query = Statement::from_sql_and_values(backend, sql, [run.uuid().into()]);
+    let query = look(readers.get_database_backend(), run);
     let [ready, due_in] = readers.numbers("look at the queue of a run", query).await?;
     Ok(Queue {
         has_ready: ready == Some(1),
@@ -126,6 +120,37 @@ pub(super) async fn queue_of(readers: &Readers, run: RunId) -> Result<Queue> {
     })
 }
 
+fn look(backend: DbBackend, run: RunId) -> Statement {
+    let sql = format!(
+        "SELECT (SELECT count(*) FROM (SELECT 1 FROM tasks WHERE run_id = $1 AND {READY} LIMIT 1) AS first),
+           (SELECT min(not_before) FROM tasks WHERE run_id = $1 AND {WAITING}) - {now}",
+        now = Dialect::from(backend).now_ms()
+    );
+    Statement::from_sql_and_values(backend, sql, [run.uuid().into()])
+}
+
 fn millis(wait: Duration) -> Result<i64> {
     i64::try_from(wait.as_millis()).map_err(|_| corrupt("wait"))
+}
+
+#[cfg(test)]
+mod tests {
+    use fusion_core::RunId;
+    use sea_orm::DbBackend;
+    use uuid::Uuid;
+
+    use super::look;
+    use crate::plan::plan_of;
+
+    #[tokio::test]
+    async fn a_look_at_the_queue_of_a_run_reads_no_task_of_another() {
+        let look = look(DbBackend::Sqlite, RunId::from_uuid(Uuid::nil()));
+        assert_eq!(
+            plan_of(look, &["tasks"]).await,
+            [
+                "SEARCH tasks USING INDEX tasks_ready (run_id=?)",
+                "SEARCH tasks USING COVERING INDEX tasks_waiting (run_id=? AND not_before>?)",
+            ]
+        );
+    }
 }

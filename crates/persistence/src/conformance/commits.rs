@@ -72,6 +72,8 @@ pub async fn agents_are_read_back_with_their_workspaces(store: &dyn Store) {
         [("a", AgentState::Idle, true), ("b", AgentState::Idle, true)]
     );
     assert_eq!(store.used_process_uids().await.unwrap(), [50_001].into());
+    let asked = store.process_uids_used_of(&[50_000, 50_001, 50_002]).await;
+    assert_eq!(asked.unwrap(), [50_001].into());
 }
 
 async fn write(store: &dyn Store, change: Change) {

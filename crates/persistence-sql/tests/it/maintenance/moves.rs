@@ -257,7 +257,8 @@ async fn an_older_backup_is_upgraded_in_a_copy() {
                 "m0006_courses",
                 "m0007_control",
                 "m0008_pool",
-                "m0009_nodes"
+                "m0009_nodes",
+                "m0014_lookups"
             ]
         );
         assert_eq!(std::fs::read(&file).unwrap(), bytes);
@@ -285,7 +286,8 @@ async fn a_backup_of_an_older_sqlite_database_has_the_newest_schema() {
             "m0006_courses",
             "m0007_control",
             "m0008_pool",
-            "m0009_nodes"
+            "m0009_nodes",
+            "m0014_lookups"
         ]
     );
     assert_eq!(found.rows["events"], source.rows["events"]);

@@ -70,6 +70,7 @@ async fn the_status_of_an_older_and_of_a_newer_database_is_told() {
                     "m0007_control",
                     "m0008_pool",
                     "m0009_nodes",
+                    "m0014_lookups",
                 ]),
             }
         );
@@ -97,6 +98,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0007_control",
                 "m0008_pool",
                 "m0009_nodes",
+                "m0014_lookups",
             ]),
             missing: vec![],
         };
@@ -111,6 +113,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0007_control",
                 "m0008_pool",
                 "m0009_nodes",
+                "m0014_lookups",
             ]),
             vec![],
         ] {
