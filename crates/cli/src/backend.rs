@@ -3,6 +3,7 @@
 mod agents;
 mod bench;
 mod events;
+mod files;
 mod inbox;
 mod messages;
 mod metrics;
@@ -29,6 +30,7 @@ use fusion_api_types::{
 pub use agents::{AgentChanges, AgentQuery, Agents, Log, NewAgents};
 pub use bench::{BenchRequest, Benchmarks};
 pub use events::{EventQuery, EventSink, Events};
+pub use files::AgentFiles;
 pub use inbox::{AnswerRequest, Inbox};
 pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
 pub use metrics::Metrics;
@@ -78,6 +80,7 @@ pub trait Backend:
     + Providers
     + Messages
     + Agents
+    + AgentFiles
     + Inbox
     + Steering
     + Tasks

@@ -1,7 +1,7 @@
 //! The real binary in a throw-away project folder.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::{Child, ChildStdout, Command};
 
+use crate::schemas;
 use fusion_persistence::{Page, Repository, RunFilter};
 use fusion_persistence_sql::{Durability, Location, SqlStore};
 
@@ -229,8 +230,13 @@ impl Invocation {
         self
     }
 
+    /// Waits for its end, and checks the form of what it said.
     pub(crate) async fn finish(self) -> Finished {
-        self.start().finish().await
+        let arguments = self.command.as_std().get_args();
+        let arguments: Vec<OsString> = arguments.map(OsStr::to_owned).collect();
+        let done = self.start().finish().await;
+        schemas::check(&arguments, &done.stdout);
+        done
     }
 
     /// Starts it; it is killed when the test ends before it does.

@@ -156,6 +156,18 @@ async fn the_work_on_a_worktree_can_be_fetched_and_the_repository_is_only_read()
         (page.as_str(), note.as_str()),
         ("new\nmore\nleft", "a note")
     );
+    let diff = project.run(["workspace", "diff", "dev", "--json"]).await;
+    let diff = diff.expect(0).json();
+    assert_eq!(
+        diff["files"],
+        json!([{ "path": "note", "added": 1, "removed": 0 }, { "path": "page", "added": 2, "removed": 0 }])
+    );
+    let text = diff["diff"].as_str().unwrap();
+    assert!(text.contains("\n new\n+more\n+left\n"), "{text}");
+    assert_eq!(
+        json!([diff["base"], diff["branch"], diff["truncated"]]),
+        json!([worktree["base"], branch, false])
+    );
     assert!(!project.path().join("payload").exists());
     let shown = project.run(["agent", "get", "dev"]).await.expect(0);
     let told = format!(
