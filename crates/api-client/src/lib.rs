@@ -1,6 +1,7 @@
 //! Asks a fusion-kit server. What the server refuses comes back as the problem that it is, so that
 //! commands say the same with a server as without.
 
+mod download;
 mod live;
 
 use std::net::IpAddr;
@@ -20,12 +21,16 @@ const ANSWER: Duration = Duration::from_secs(75);
 /// How long a live stream may go on.
 const LIVE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
+/// How long a download may go on; each piece has the time of an answer.
+const LONG: Duration = Duration::from_secs(60 * 60);
+
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// The longest answer that is read.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
+pub use download::Download;
 pub use live::Live;
 
 /// A server and the right to ask it.
@@ -88,6 +93,23 @@ impl Client {
         let request = self.request(Method::GET, "/events/stream")?.query(query);
         let response = self.sent(request.timeout(LIVE)).await?;
         Ok(Live::new(response, self.clone()))
+    }
+
+    /// Reads a long answer, a piece at a time.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn download(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<Download, Problem> {
+        let request = self.request(Method::GET, path)?.query(query);
+        let response = self.sent(request.timeout(LONG)).await?;
+        Ok(Download {
+            client: self.clone(),
+            response,
+        })
     }
 
     /// Sends a body with POST.

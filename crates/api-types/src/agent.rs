@@ -40,7 +40,7 @@ pub struct AgentSummary {
 }
 
 /// The answer to a list of agents.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AgentList {
     /// Newest first.
     pub agents: Vec<AgentSummary>,
@@ -116,6 +116,9 @@ pub struct WorktreeView {
     pub repository: String,
     /// The branch with the newest work there.
     pub branch: Option<String>,
+    /// Why the newest work is not in that branch but in the workspace only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
 }
 
 /// A task of an agent.
@@ -134,7 +137,7 @@ pub struct AgentTask {
 }
 
 /// Something that an agent did: an entry of the journal of one of its tasks.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AgentLogEntry {
     /// UUID of the run.
     pub run: String,
@@ -148,14 +151,14 @@ pub struct AgentLogEntry {
 }
 
 /// The answer to agents' logs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AgentLog {
     /// Oldest first.
     pub entries: Vec<AgentLogEntry>,
 }
 
 /// What was sent to an agent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AgentSent {
     /// UUID of the message.
     pub message: String,
@@ -172,7 +175,7 @@ pub struct AgentSent {
 }
 
 /// An agent that could not be ended with the others.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AgentLeft {
     /// UUID of the agent.
     pub id: String,
@@ -183,7 +186,7 @@ pub struct AgentLeft {
 }
 
 /// The answer to the end of agents.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AgentsEnded {
     /// Those that have ended.
     pub agents: Vec<AgentSummary>,

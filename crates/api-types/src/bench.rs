@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// One row of a benchmark: what the framework cost on this machine. Seconds, megabytes of 1,000,000
 /// bytes, bytes. What was done to warm up is in none of the figures but the memory.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct BenchReport {
     /// The program that was measured: `fusion-kit`.
     pub peer: String,

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Where the database is, and what is in it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DatabaseStatus {
     /// The path of its file, or the URL of its server without the password.
     pub place: String,
@@ -15,7 +16,7 @@ pub struct DatabaseStatus {
 }
 
 /// What is in a database.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DatabaseView {
     /// `SQLite` or `PostgreSQL`.
     pub kind: String,
@@ -34,7 +35,7 @@ pub struct DatabaseView {
 }
 
 /// Which steps a schema has. It is up to date when none is missing and none is newer.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SchemaView {
     /// The steps that were applied, in order.
     pub applied: Vec<String>,
@@ -45,7 +46,7 @@ pub struct SchemaView {
 }
 
 /// What `db migrate` did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MigrationReport {
     /// The path of the file, or the URL of the server without the password.
     pub place: String,
@@ -56,7 +57,7 @@ pub struct MigrationReport {
 }
 
 /// What `db backup` wrote.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BackupReport {
     /// Where the database is.
     pub place: String,
@@ -69,7 +70,7 @@ pub struct BackupReport {
 }
 
 /// What `db restore` brought back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RestoreReport {
     /// Where the database is.
     pub place: String,
@@ -82,7 +83,7 @@ pub struct RestoreReport {
 }
 
 /// What `db rekey` did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RekeyReport {
     /// Where the database is.
     pub place: String,
@@ -98,7 +99,7 @@ pub struct RekeyReport {
 }
 
 /// What `verify` found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VerifyReport {
     /// Whether every check is right.
     pub ok: bool,
@@ -109,7 +110,7 @@ pub struct VerifyReport {
 }
 
 /// One check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CheckView {
     /// What was looked at.
     pub name: String,

@@ -13,10 +13,12 @@ mod message;
 mod problem;
 mod provider;
 mod run;
+pub mod schema;
 mod server;
 mod setting;
 mod tool;
 mod workflow;
+mod workspace;
 
 pub use agent::{
     AgentDetail, AgentLeft, AgentList, AgentLog, AgentLogEntry, AgentSent, AgentSummary, AgentTask,
@@ -44,4 +46,7 @@ pub use tool::{ToolAnswer, ToolList, ToolView};
 pub use workflow::{
     GraphStep, InputView, StoredWorkflow, WorkflowCreated, WorkflowDiff, WorkflowGraph,
     WorkflowList, WorkflowSummary,
+};
+pub use workspace::{
+    WorkspaceChange, WorkspaceDiff, WorkspaceEntry, WorkspaceExport, WorkspaceFile, WorkspaceTree,
 };

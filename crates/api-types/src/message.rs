@@ -15,7 +15,7 @@ pub struct AgentName {
 }
 
 /// One message.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MessageView {
     /// UUID of the message.
     pub id: String,
@@ -50,7 +50,7 @@ pub struct MessageView {
 }
 
 /// The answer to a list of messages.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MessageList {
     /// Newest first.
     pub messages: Vec<MessageView>,
@@ -73,7 +73,7 @@ pub struct DeliveryView {
 }
 
 /// All about a message.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MessageDetail {
     /// The same fields as in a list, beside the ones below.
     #[serde(flatten)]

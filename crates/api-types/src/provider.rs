@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::UsageView;
 
 /// A provider that a workflow file can name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProviderView {
     /// What a workflow file names.
     pub name: String,
@@ -39,14 +40,14 @@ pub struct ProviderView {
 }
 
 /// The answer to a list of providers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProviderList {
     /// By name.
     pub providers: Vec<ProviderView>,
 }
 
 /// What `provider add` stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProviderAdded {
     /// The provider as it is now.
     pub provider: ProviderView,
@@ -55,7 +56,7 @@ pub struct ProviderAdded {
 }
 
 /// What `provider remove` took away.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProviderRemoved {
     /// Its name.
     pub name: String,
@@ -83,7 +84,7 @@ pub struct ProviderTest {
 }
 
 /// What a provider still allows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct QuotaReport {
     /// The provider's name.
     pub provider: String,
@@ -113,7 +114,7 @@ pub struct QuotaView {
 }
 
 /// What a provider offers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ModelList {
     /// The provider's name.
     pub provider: String,
@@ -128,7 +129,7 @@ pub struct ModelList {
 }
 
 /// One model. What the provider does not tell is `null`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ModelView {
     /// What a workflow file names.
     pub id: String,
@@ -151,7 +152,7 @@ pub struct ModelView {
 }
 
 /// What `provider detect` found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DetectReport {
     /// The ports of this machine that were tried.
     pub ports: Vec<u16>,
@@ -160,7 +161,7 @@ pub struct DetectReport {
 }
 
 /// A model server on this machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FoundServer {
     /// Its base URL.
     pub base_url: String,

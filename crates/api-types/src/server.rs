@@ -1,9 +1,10 @@
 //! A server that listens.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Where a server listens and what it works on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ServerReady {
     /// What requests begin with, such as `http://127.0.0.1:8000`; empty where none is answered.
     pub url: String,

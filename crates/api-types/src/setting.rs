@@ -1,9 +1,10 @@
 //! Settings of the program.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// One setting.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SettingView {
     /// The environment variable, or the flag.
     pub name: String,
@@ -14,7 +15,7 @@ pub struct SettingView {
 }
 
 /// The answer to a look at the settings.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SettingList {
     /// By name.
     pub settings: Vec<SettingView>,

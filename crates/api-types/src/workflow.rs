@@ -3,9 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 /// What a valid workflow file holds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WorkflowSummary {
     /// The workflow's name.
     pub name: String,
@@ -20,7 +21,7 @@ pub struct WorkflowSummary {
 }
 
 /// An input that a workflow declares.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct InputView {
     /// Its name, as in `-i name=value`.
     pub name: String,
@@ -35,7 +36,7 @@ pub struct InputView {
 }
 
 /// A version of a workflow that is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StoredWorkflow {
     /// UUID of this version.
     pub id: String,
@@ -55,7 +56,7 @@ pub struct StoredWorkflow {
 }
 
 /// What `workflow create` did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WorkflowCreated {
     /// The version with this text.
     #[serde(flatten)]
@@ -65,14 +66,14 @@ pub struct WorkflowCreated {
 }
 
 /// The answer to a list of workflows or of versions.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WorkflowList {
     /// Newest first.
     pub workflows: Vec<StoredWorkflow>,
 }
 
 /// What changed from one version to another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WorkflowDiff {
     /// The workflow.
     pub name: String,
@@ -85,7 +86,7 @@ pub struct WorkflowDiff {
 }
 
 /// The steps of a workflow and what needs what.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WorkflowGraph {
     /// The workflow.
     pub name: String,
@@ -94,7 +95,7 @@ pub struct WorkflowGraph {
 }
 
 /// A step in a graph.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GraphStep {
     /// Its id in the workflow file.
     pub id: String,

@@ -128,6 +128,7 @@ fn worktree_view(record: WorktreeRecord) -> WorktreeView {
         base: record.base,
         repository: record.repository,
         branch: record.branch,
+        fault: record.fault,
     }
 }
 

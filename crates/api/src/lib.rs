@@ -9,6 +9,7 @@
 
 mod auth;
 mod desk;
+mod download;
 mod gate;
 mod idempotency;
 pub mod inbox;
@@ -28,6 +29,7 @@ mod views;
 pub mod agent_views;
 pub mod run_views;
 pub mod task_views;
+pub mod workspace_views;
 
 pub use auth::{hash_of, new_secret};
 pub use desk::ProviderDesk;

@@ -29,6 +29,7 @@ mod tasks_life;
 mod tokens;
 mod versions;
 mod workflows;
+mod workspaces;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -88,6 +89,7 @@ fn guarded() -> OpenApiRouter<App> {
         agents::router(),
         agents_life::router(),
         agents_bulk::router(),
+        workspaces::router(),
         tasks::router(),
         tasks_life::router(),
         tasks_bulk::router(),

@@ -8,11 +8,12 @@ use fusion_coordination::Coordinator;
 use fusion_core::{Clock, IdSource, Moment};
 use fusion_messaging::Bus;
 use fusion_persistence::Reader;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Door;
 use crate::desk::ProviderDesk;
+use crate::download;
 use crate::idempotency::Turns;
 use crate::limits::Limits;
 use crate::live::{Deltas, Hub};
@@ -77,6 +78,8 @@ pub(crate) struct Shared {
     pub(crate) turns: Turns,
     pub(crate) limits: Limits,
     pub(crate) answers: Answers,
+    /// Places for long answers.
+    pub(crate) downloads: Arc<Semaphore>,
     /// Names this start of the server.
     pub(crate) server_id: String,
     /// Is cancelled when the server begins to stop.
@@ -91,6 +94,7 @@ impl App {
             turns: Turns::default(),
             limits: Limits::default(),
             answers: Answers::default(),
+            downloads: Arc::new(Semaphore::new(download::AT_ONCE)),
             server_id: parts.ids.uuid().to_string(),
             parts,
             options,

@@ -18,13 +18,16 @@ mod shell;
 mod task;
 mod tool;
 mod workflow;
+mod workspace;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use crate::tree::command;
 
 pub use agent::{
     AgentArgs, AgentCommand, AgentListArgs, AgentSendArgs, AgentStateName, Changes, LogsArgs,
@@ -58,7 +61,8 @@ pub use record::{
 pub use run::{CancelArgs, ForkArgs, HoldArgs, RetryArgs, RunState, WatchArgs};
 pub use serve::{NodeRoleArg, ServeArgs};
 pub use shell::{
-    CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, ManArgs, Shell, VerifyArgs,
+    CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, ManArgs, SchemaArgs, Shell,
+    VerifyArgs,
 };
 pub use task::{
     TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskStateName, TaskWaitArgs, WhichTask,
@@ -67,6 +71,10 @@ pub use tool::{SandboxArgs, SandboxCommand, SandboxRunArgs, ToolArgs, ToolCallAr
 pub use workflow::{
     CreateArgs, DiffArgs, GetArgs, GraphArgs, GraphFormat, StartWorkflowArgs, ValidateArgs,
     WhichWorkflow, WorkflowArgs, WorkflowCommand, WorkflowListArgs,
+};
+pub use workspace::{
+    WorkspaceArgs, WorkspaceCommand, WorkspaceDiffArgs, WorkspaceExportArgs, WorkspaceFilesArgs,
+    WorkspaceReadArgs,
 };
 
 /// Runs workflows of AI agents: one file, one command, each agent in its own workspace.
@@ -198,6 +206,8 @@ Examples:
     Top,
     /// Make agents that stay, give them work, hold and end agents.
     Agent(AgentArgs),
+    /// Look into the workspaces of agents: their files, what they changed.
+    Workspace(WorkspaceArgs),
     /// Ask for tasks that any agent may do that can, and look after them.
     Task(TaskArgs),
     /// Look at what agents use: processors, memory, disks, models.
@@ -238,6 +248,8 @@ Examples:
     Config(ConfigArgs),
     /// Print a script that completes commands in a shell.
     Completions(CompletionsArgs),
+    /// Print what a command prints with `--json`, as JSON Schema.
+    Schema(SchemaArgs),
     /// Write the manual: a page for each command.
     Man(ManArgs),
     /// Check the database, the master key, the sandbox and the providers; says a way out of every fault.
@@ -397,7 +409,8 @@ where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
 {
-    let cli = Cli::try_parse_from(arguments)?;
+    let matches = command().try_get_matches_from(arguments)?;
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command()))?;
     match &cli.command {
         Command::Run(RunArgs {
             start: Some(start), ..
@@ -415,7 +428,7 @@ where
             let message = "a key is never an argument: others could read it. Take it off the \
                            command line; without it the key comes from --key-env VAR, from the \
                            vendor's variable, or is asked for";
-            return Err(Cli::command().error(ErrorKind::UnknownArgument, message));
+            return Err(command().error(ErrorKind::UnknownArgument, message));
         }
         Command::Run(_)
         | Command::Resume(_)
@@ -426,6 +439,7 @@ where
         | Command::Workflow(_)
         | Command::Init(_)
         | Command::Agent(_)
+        | Command::Workspace(_)
         | Command::Task(_)
         | Command::Message(_)
         | Command::Events(_)
@@ -436,6 +450,7 @@ where
         | Command::Health
         | Command::Config(_)
         | Command::Completions(_)
+        | Command::Schema(_)
         | Command::Man(_)
         | Command::Metrics(_)
         | Command::Provider(_)
@@ -459,7 +474,7 @@ fn refuse_repeated_input(inputs: &[InputArg]) -> Result<(), clap::Error> {
                 "the input '{}' is given twice: '{first}' and '{}'",
                 input.name, input.value
             );
-            return Err(Cli::command().error(ErrorKind::ArgumentConflict, message));
+            return Err(command().error(ErrorKind::ArgumentConflict, message));
         }
     }
     Ok(())

@@ -4,6 +4,7 @@ mod agents;
 mod artifacts;
 mod bench;
 mod events;
+mod files;
 mod inbox;
 mod messages;
 mod metrics;
@@ -31,6 +32,7 @@ pub use agents::{AgentChanges, AgentQuery, Agents, Log, NewAgents};
 pub use artifacts::Artifacts;
 pub use bench::{BenchRequest, Benchmarks};
 pub use events::{EventQuery, EventSink, Events};
+pub use files::AgentFiles;
 pub use inbox::{AnswerRequest, Inbox};
 pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
 pub use metrics::Metrics;
@@ -80,6 +82,7 @@ pub trait Backend:
     + Providers
     + Messages
     + Agents
+    + AgentFiles
     + Inbox
     + Steering
     + Tasks

@@ -20,3 +20,4 @@ pub(crate) mod tool;
 pub(crate) mod top;
 pub(crate) mod verify;
 pub(crate) mod workflow;
+pub(crate) mod workspace;

@@ -3,13 +3,11 @@
 use fusion_api_types::Problem;
 use futures::future::BoxFuture;
 
-use clap::CommandFactory;
-
 use crate::args::{Cli, Command, RunArgs, RunCommand};
 use crate::backend::Backend;
 use crate::commands::{
     agent, artifact, bench, db, events, inbox, init, message, metrics, node, provider, record, run,
-    serve, shell, task, tool, top, verify, workflow,
+    serve, shell, task, tool, top, verify, workflow, workspace,
 };
 use crate::exit::Exit;
 use crate::problem;
@@ -35,49 +33,6 @@ pub(crate) async fn done(command: Command, backend: &dyn Backend, session: &Sess
             Exit::from(&problem)
         }
     }
-}
-
-/// Every command that does something, by the words that lead to it: `agent list`.
-#[must_use]
-pub fn command_lines() -> Vec<String> {
-    let all = leaves().into_iter();
-    all.map(|(words, _)| words).collect()
-}
-
-/// The first example of every command that does something, with the words that lead to it.
-#[must_use]
-pub fn examples() -> Vec<(String, String)> {
-    let all = leaves().into_iter();
-    all.filter_map(|(words, command)| {
-        let help = command.get_after_long_help()?.to_string();
-        let begins = format!("fusion-kit {words}");
-        let mut lines = help.lines().map(str::trim);
-        let example = lines.find(|line| line.starts_with(&begins))?;
-        // What follows two spaces is said about it, what follows a bar is not ours.
-        let example = example.split("  ").next()?.split(['|', '>']).next()?;
-        Some((words, example.trim().to_owned()))
-    })
-    .collect()
-}
-
-fn leaves() -> Vec<(String, clap::Command)> {
-    let mut found = Vec::new();
-    let mut left: Vec<(String, clap::Command)> = Cli::command()
-        .get_subcommands()
-        .map(|one| (one.get_name().to_owned(), one.clone()))
-        .collect();
-    while let Some((words, command)) = left.pop() {
-        let below = command.get_subcommands();
-        left.extend(below.map(|one| (format!("{words} {}", one.get_name()), one.clone())));
-        // One that has nothing but commands below it does nothing by itself.
-        let is_leaf =
-            command.get_subcommands().next().is_none() || command.get_arguments().next().is_some();
-        if is_leaf {
-            found.push((words, command));
-        }
-    }
-    found.sort_by(|one, other| one.0.cmp(&other.0));
-    found
 }
 
 /// Writes why [`crate::parse`] gave no command line: wrong usage to stderr, and help or version,
@@ -112,6 +67,7 @@ async fn dispatch(
         Command::Resume(it) => Box::pin(run::resume(it, backend, session)),
         Command::Workflow(it) => Box::pin(workflow::workflow(&it.command, backend, session)),
         Command::Agent(it) => Box::pin(agent::agent(&it.command, backend, session)),
+        Command::Workspace(it) => Box::pin(workspace::workspace(&it.command, backend, session)),
         Command::Task(it) => Box::pin(task::task(&it.command, backend, session)),
         Command::Events(it) => Box::pin(events::events(it, backend, session)),
         Command::Export(it) => Box::pin(events::export(it, backend, session)),
@@ -121,6 +77,7 @@ async fn dispatch(
         Command::Health => Box::pin(shell::health(backend, session)),
         Command::Config(it) => Box::pin(async { shell::config(it, backend, session) }),
         Command::Completions(it) => Box::pin(async { shell::completions(it.shell, session) }),
+        Command::Schema(it) => Box::pin(async { shell::schema(&it.words, session) }),
         Command::Man(it) => Box::pin(async { shell::man(&it.dir, session) }),
         Command::Metrics(it) => Box::pin(metrics::metrics(&it.command, backend, session)),
         Command::Inbox => Box::pin(inbox::inbox(backend, session)),

@@ -14,12 +14,14 @@ mod form;
 mod problem;
 mod progress;
 mod report;
+mod schema;
 mod session;
 mod style;
 mod table;
 mod terminal;
 mod text;
 mod top;
+mod tree;
 mod watch;
 
 pub use args::{
@@ -43,8 +45,13 @@ pub use args::{
     EventFilterArgs, EventsArgs, EventsCommand, EventsTailArgs, ExportArgs, ExportCommand,
     ExportEventsArgs, ExportFormat, ManArgs, NodeArgs, NodeCommand, NodeName, NodeRoleArg,
     ProjectArgs, ProjectCommand, ProjectCreateArgs, ProjectUpdateArgs, RecordListArgs, RecordName,
-    ScopeName, Shell, TokenArgs, TokenCommand, TokenCreateArgs,
+    SchemaArgs, ScopeName, Shell, TokenArgs, TokenCommand, TokenCreateArgs,
 };
+pub use args::{
+    WorkspaceArgs, WorkspaceCommand, WorkspaceDiffArgs, WorkspaceExportArgs, WorkspaceFilesArgs,
+    WorkspaceReadArgs,
+};
+pub use backend::AgentFiles;
 pub use backend::{
     About, Artifacts, EventQuery, EventSink, Events, NewProject, Nodes, ProjectBudgets,
     ProjectUpdate, Records,
@@ -57,7 +64,9 @@ pub use backend::{
     To, ToolFolder, Tools, Upkeep, Workflows,
 };
 pub use backend::{Overview, Picture, Sight};
-pub use execute::{command_lines, examples, execute, refuse};
+pub use execute::{execute, refuse};
 pub use exit::Exit;
+pub use schema::{Printed, printed};
 pub use terminal::{Hints, Input, Now, Output, Question, Size, Terminal};
 pub use text::shell_word;
+pub use tree::{command, command_lines, examples};

@@ -14,6 +14,7 @@ pub(crate) mod record;
 mod steering;
 pub(crate) mod task;
 pub(crate) mod workflow;
+pub(crate) mod workspace;
 
 use std::collections::BTreeSet;
 

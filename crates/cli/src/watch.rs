@@ -82,13 +82,17 @@ impl std::io::Write for Seen {
 fn is_look(command: &Command) -> bool {
     use crate::args::{
         AgentCommand, CapabilityCommand, DbCommand, MessageCommand, NodeCommand, ProjectCommand,
-        ProviderCommand, RunCommand, TaskCommand, TokenCommand,
+        ProviderCommand, RunCommand, TaskCommand, TokenCommand, WorkspaceCommand,
     };
     match command {
         Command::Run(run) => matches!(run.command, Some(RunCommand::List(_) | RunCommand::Show(_))),
         Command::Agent(agent) => {
             matches!(agent.command, AgentCommand::List(_) | AgentCommand::Get(_))
         }
+        Command::Workspace(of) => matches!(
+            of.command,
+            WorkspaceCommand::Files(_) | WorkspaceCommand::Read(_) | WorkspaceCommand::Diff(_)
+        ),
         Command::Task(task) => {
             matches!(task.command, TaskCommand::List(_) | TaskCommand::Get(_))
         }
@@ -128,6 +132,7 @@ fn is_look(command: &Command) -> bool {
         | Command::Serve(_)
         | Command::Config(_)
         | Command::Completions(_)
+        | Command::Schema(_)
         | Command::Man(_)
         | Command::Verify(_) => false,
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use fusion_agents::{Ending, JournalRefused};
 use fusion_core::{
-    Agent, AgentId, AgentSpec, Change, Decision, Workspace, WorkspaceSpec, error_chain,
+    Agent, AgentId, AgentSpec, Change, Decision, EventType, NewEvent, Severity, Workspace,
+    WorkspaceSpec, error_chain,
 };
 use fusion_persistence::{Batch, Repository as _};
 use fusion_workspaces::{Launcher, Repository, WorkspaceDir, Worktree};
@@ -40,6 +41,9 @@ pub struct WorktreeRecord {
     /// The branch with the newest work that was taken in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
+    /// Why the newest work is not in that branch, when it could not be taken in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
 }
 
 /// The worktree of a workspace, when it has one.
@@ -128,6 +132,7 @@ impl Coordinator {
             folder: folder_of(source),
             repository: text(repository.path()),
             branch: None,
+            fault: None,
         };
         let sown = repository.sow(&at(&record, agent), &dir, &launcher).await;
         Ok(sown.map(|()| record))
@@ -150,7 +155,7 @@ impl Coordinator {
     }
 
     /// Takes what a step made of its agent's worktree in. Work that can't be taken in stays in the
-    /// workspace; the log says so.
+    /// workspace; the workspace's record and an event say so.
     async fn reap_step(
         &self,
         job: &Job<'_>,
@@ -173,13 +178,39 @@ impl Coordinator {
             .await;
         match taken {
             Ok(false) => Ok(()),
-            Ok(true) => self.note_branch(workspace, branch).await,
+            Ok(true) => {
+                let newest = |record: &mut WorktreeRecord| {
+                    record.branch = Some(branch.clone());
+                    record.fault = None;
+                };
+                self.note_work(workspace, newest, None).await
+            }
             Err(error) => {
-                let error = error_chain(&error);
-                tracing::warn!(error, agent.id = %agent.id, "the work on a worktree is not taken in");
-                Ok(())
+                let why = error_chain(&error).replace('\n', "; ");
+                tracing::warn!(error = why, agent.id = %agent.id, "the work on a worktree is not taken in");
+                let told = self.told_of_loss(job, &why);
+                let newest = |record: &mut WorktreeRecord| record.fault = Some(why.clone());
+                self.note_work(workspace, newest, Some(told)).await
             }
         }
+    }
+
+    fn told_of_loss(&self, job: &Job<'_>, why: &str) -> NewEvent {
+        let (agent, task) = (&job.agent, &job.task);
+        let message = format!(
+            "what {} did in its worktree for '{}' is not taken in: {why}",
+            agent.name, task.name
+        );
+        let mut event = agent.event(
+            self.moment(),
+            EventType::AgentError,
+            Some(task.run_id),
+            message,
+        );
+        if let Value::Object(data) = &mut event.data {
+            data.insert("task_id".to_owned(), json!(task.id));
+        }
+        event.severity(Severity::Warning)
     }
 
     /// Takes what is in a worktree in before its workspace is removed.
@@ -209,19 +240,27 @@ impl Coordinator {
             .map_err(|source| of_workspace(agent, source))
     }
 
-    /// Writes into the record of a workspace where its newest work is.
-    async fn note_branch(&self, known: &Workspace, branch: String) -> Result<()> {
-        let mut workspace: Workspace = self.parts.store.get(known.id).await?;
-        let Some(mut record) = worktree_of(&workspace) else {
-            return Ok(());
-        };
-        record.branch = Some(branch);
-        note(&mut workspace, &record);
-        let decision = Decision::default().with(Change::update(workspace));
-        match self.commit(Batch::free(decision)).await {
-            // Somebody else writes it at the same time: the branch is there all the same.
-            Err(error) if error.is_conflict() => Ok(()),
-            outcome => outcome,
+    /// Writes into the record of a workspace what became of its newest work, and tells of it.
+    async fn note_work(
+        &self,
+        known: &Workspace,
+        newest: impl Fn(&mut WorktreeRecord),
+        told: Option<NewEvent>,
+    ) -> Result<()> {
+        loop {
+            let mut workspace: Workspace = self.parts.store.get(known.id).await?;
+            let Some(mut record) = worktree_of(&workspace) else {
+                return Ok(());
+            };
+            newest(&mut record);
+            note(&mut workspace, &record);
+            let mut decision = Decision::default().with(Change::update(workspace));
+            decision.events.extend(told.clone());
+            match self.commit(Batch::free(decision)).await {
+                // Somebody else wrote it at the same time.
+                Err(error) if error.is_conflict() => {}
+                outcome => return outcome,
+            }
         }
     }
 

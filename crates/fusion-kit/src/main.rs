@@ -35,6 +35,7 @@ mod tools;
 mod watch;
 mod wiring;
 mod workflows;
+mod workspaces;
 
 use std::process::ExitCode;
 

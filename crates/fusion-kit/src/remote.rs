@@ -13,6 +13,7 @@ mod runs;
 mod steering;
 mod tasks;
 mod workflows;
+mod workspaces;
 
 use fusion_api_client::Client;
 use fusion_api_types::{Problem, ProblemKind};

@@ -98,7 +98,7 @@ async fn apply_change(session: &mut impl Session, change: &Change) -> Result<()>
         | Change::Watch { .. }
         | Change::Reserve { .. } => apply_wait(session, change).await,
         Change::Progress { agents, at } => agents::progress(session, agents, *at).await,
-        Change::BeginEntry(entry) => table::create(session, entry).await,
+        Change::BeginEntry(entry) => journal::begin(session, entry).await,
         Change::UpdateEntry(entry) => journal::update(session, entry).await,
         Change::SendMessage(letter) => mail::look_for_room(session, letter).await,
         // Written last, with those of all jobs.

@@ -260,6 +260,12 @@ impl Stored for Task {
         exactly(condition, table::Column::Pool, pool)
     }
 
+    /// An agent has few tasks that have not ended.
+    fn is_selected_by_key(filter: &TaskFilter) -> bool {
+        let is_open = |state: &TaskState| !state.is_final();
+        filter.agent.is_some() && !filter.states.is_empty() && filter.states.iter().all(is_open)
+    }
+
     fn key(&self) -> Uuid {
         self.id.uuid()
     }

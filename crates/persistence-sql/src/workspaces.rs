@@ -126,6 +126,10 @@ impl Stored for Workspace {
         exactly(Condition::all(), table::Column::AgentId, agent)
     }
 
+    fn is_selected_by_key(filter: &WorkspaceFilter) -> bool {
+        filter.agent.is_some()
+    }
+
     fn key(&self) -> Uuid {
         self.id.uuid()
     }

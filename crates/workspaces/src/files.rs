@@ -5,6 +5,7 @@ mod hand_over;
 mod log;
 mod plant;
 mod search;
+pub(crate) mod show;
 mod walk;
 
 use std::fs::File;
@@ -25,6 +26,7 @@ use guard::RelativePath;
 
 pub use guard::Refusal;
 pub use search::{FileMatches, MatchedLine, Matches, TextQuery};
+pub use show::{PACK_LIMIT, Pack, Packed};
 pub use walk::{EntryKind, FileEntry};
 
 /// The most bytes of a file that one read gives.
@@ -53,23 +55,7 @@ impl WorkspaceDir {
     /// The path is refused, leads out, or is no regular file with one name and UTF-8 content.
     pub fn read_file(&self, path: &str, limit: usize) -> Result<FileText> {
         let target = RelativePath::parse(path)?;
-        let file = self.open_file(&target)?;
-        let size = file.metadata().map_err(target.failed("read"))?.len();
-        let limit = limit.min(READ_LIMIT);
-        let mut bytes = Vec::new();
-        file.take(u64::try_from(limit).unwrap_or(u64::MAX))
-            .read_to_end(&mut bytes)
-            .map_err(target.failed("read"))?;
-        if bytes.len() == limit {
-            drop_half_character(&mut bytes);
-        }
-        let taken = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        let text =
-            String::from_utf8(bytes).map_err(|_| target.refused(Refusal::NotText { size }))?;
-        Ok(FileText {
-            text,
-            truncated_bytes: size.saturating_sub(taken),
-        })
+        text_of(self.open_file(&target)?, &target, limit)
     }
 
     /// Writes a file: readers see the old content or the new one, and after a return without
@@ -230,6 +216,25 @@ fn replaced(target: &RelativePath, parent: &OwnedFd, name: &str) -> Result<(Mode
             Err(target.refused(Refusal::NotAFile { kind }))
         }
     }
+}
+
+/// At most `limit` bytes of an open text file, and no more than [`READ_LIMIT`].
+fn text_of(file: File, path: &RelativePath, limit: usize) -> Result<FileText> {
+    let size = file.metadata().map_err(path.failed("read"))?.len();
+    let limit = limit.min(READ_LIMIT);
+    let mut bytes = Vec::new();
+    file.take(u64::try_from(limit).unwrap_or(u64::MAX))
+        .read_to_end(&mut bytes)
+        .map_err(path.failed("read"))?;
+    if bytes.len() == limit {
+        drop_half_character(&mut bytes);
+    }
+    let taken = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let text = String::from_utf8(bytes).map_err(|_| path.refused(Refusal::NotText { size }))?;
+    Ok(FileText {
+        text,
+        truncated_bytes: size.saturating_sub(taken),
+    })
 }
 
 /// Drops the bytes of a last character that is not there as a whole.

@@ -5,6 +5,8 @@
 //! only, which no agent can write, with none of the machine's, the user's or the source's settings
 //! but theirs; of the source it reads objects and names.
 
+mod diff;
+
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -14,6 +16,8 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+
+pub use diff::{ChangedFile, Diff};
 
 use crate::process::PATH;
 use crate::{Command, Error, Exit, Launcher, Program, Result, WorkspaceDir};
@@ -218,11 +222,20 @@ impl Repository {
             .map_err(Error::io("write", &settings))
     }
 
+    async fn git(&self, words: &[&str]) -> Result<String> {
+        let ended = tokio::time::timeout(PATIENCE, self.command(words).output()).await;
+        match ended {
+            Ok(Ok(output)) => said(&output),
+            Ok(Err(error)) => Err(not_started(&error)),
+            Err(_) => Err(failed("it took too long")),
+        }
+    }
+
     #[expect(
         clippy::disallowed_methods,
         reason = "this and the launcher are what starts processes"
     )]
-    async fn git(&self, words: &[&str]) -> Result<String> {
+    fn command(&self, words: &[&str]) -> tokio::process::Command {
         let mut git = tokio::process::Command::new("git");
         for setting in SETTINGS {
             git.args(["-c", setting]);
@@ -240,13 +253,7 @@ impl Repository {
             .current_dir(&self.path)
             .stdin(Stdio::null())
             .kill_on_drop(true);
-        let ended = tokio::time::timeout(PATIENCE, git.output()).await;
-        match ended {
-            Ok(Ok(output)) => said(&output),
-            Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => Err(Error::NoGit),
-            Ok(Err(error)) => Err(failed(&error.to_string())),
-            Err(_) => Err(failed("it took too long")),
-        }
+        git
     }
 }
 
@@ -326,6 +333,14 @@ fn said(output: &Output) -> Result<String> {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     Err(failed(String::from_utf8_lossy(&output.stderr).trim()))
+}
+
+fn not_started(error: &io::Error) -> Error {
+    if error.kind() == io::ErrorKind::NotFound {
+        Error::NoGit
+    } else {
+        failed(&error.to_string())
+    }
 }
 
 fn failed(why: &str) -> Error {

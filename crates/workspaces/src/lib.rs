@@ -29,10 +29,10 @@ mod workspace;
 pub use artifacts::{ARTIFACT_LIMIT, Artifacts, Kept};
 pub use error::{Error, Result};
 pub use files::{
-    EntryKind, FileEntry, FileMatches, FileText, LIST_LIMIT, MatchedLine, Matches, READ_LIMIT,
-    Refusal, TextQuery, WRITE_LIMIT,
+    EntryKind, FileEntry, FileMatches, FileText, LIST_LIMIT, MatchedLine, Matches, PACK_LIMIT,
+    Pack, Packed, READ_LIMIT, Refusal, TextQuery, WRITE_LIMIT,
 };
-pub use git::{Repository, Worktree};
+pub use git::{ChangedFile, Diff, Repository, Worktree};
 pub use helper::helper_main;
 pub use owners::{Owners, choose_uid};
 pub use process::{Command, Consumed, Custody, Exit, Finished, Launcher, Program};

@@ -1,6 +1,6 @@
 //! A directory per agent: made, opened and removed.
 
-mod archive;
+pub(crate) mod archive;
 mod copy;
 mod descend;
 mod loose;

@@ -1,4 +1,4 @@
-//! The arguments of `config`, `completions`, `man` and `verify`.
+//! The arguments of `config`, `completions`, `schema`, `man` and `verify`.
 
 use std::path::PathBuf;
 
@@ -63,6 +63,20 @@ pub enum Shell {
     Zsh,
     /// Fish.
     Fish,
+}
+
+/// `schema`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+JSON Schema, draft 2020-12. Fields are only ever added.
+
+Examples:
+  fusion-kit schema agent list
+  fusion-kit schema > fusion-kit.schemas.json    of every command")]
+pub struct SchemaArgs {
+    /// The words of the command; every command without.
+    #[arg(value_name = "COMMAND")]
+    pub words: Vec<String>,
 }
 
 /// `man`.

@@ -1,17 +1,19 @@
-//! `config show`, `health`, `completions` and `man`.
+//! `config show`, `health`, `completions`, `schema` and `man`.
 
 use std::path::Path;
 
-use clap::CommandFactory;
 use clap_complete::Shell as Completed;
 use fusion_api_types::{Problem, ProblemKind, SettingList};
+use serde_json::Map;
 
 use super::db::answer;
-use crate::args::{Cli, ConfigArgs, ConfigCommand, ConfigShowArgs, Shell};
+use crate::args::{ConfigArgs, ConfigCommand, ConfigShowArgs, Shell};
 use crate::backend::Backend;
 use crate::exit::Exit;
 use crate::report::record as report;
+use crate::schema::{Printed, printed};
 use crate::session::Session;
+use crate::tree::{command, command_lines};
 
 /// The name of the program.
 const NAME: &str = "fusion-kit";
@@ -54,6 +56,34 @@ pub(crate) async fn health(backend: &dyn Backend, session: &Session<'_>) -> Resu
     })
 }
 
+/// `schema`: of one command, or of all.
+pub(crate) fn schema(words: &[String], session: &Session<'_>) -> Result<Exit, Problem> {
+    if words.is_empty() {
+        let mut all = Map::new();
+        for words in command_lines() {
+            if let Some(Printed::Json(schema)) = printed(&words) {
+                all.insert(words, *schema);
+            }
+        }
+        session.print_json(&all)?;
+        return Ok(Exit::Done);
+    }
+    let words = words.join(" ");
+    match printed(&words) {
+        Some(Printed::Json(schema)) => session.print_json(&schema)?,
+        Some(Printed::Other(what)) => {
+            let text = format!("`{words}` prints {what}");
+            return Err(Problem::new(ProblemKind::InvalidInput, text));
+        }
+        None => {
+            let text = format!("there is no command `{words}`");
+            return Err(Problem::new(ProblemKind::InvalidInput, text)
+                .with_help("see them all with: fusion-kit help"));
+        }
+    }
+    Ok(Exit::Done)
+}
+
 /// `completions`.
 pub(crate) fn completions(shell: Shell, session: &Session<'_>) -> Result<Exit, Problem> {
     let shell = match shell {
@@ -62,7 +92,7 @@ pub(crate) fn completions(shell: Shell, session: &Session<'_>) -> Result<Exit, P
         Shell::Fish => Completed::Fish,
     };
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), NAME, &mut script);
+    clap_complete::generate(shell, &mut command(), NAME, &mut script);
     session.print(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Done)
 }
@@ -70,7 +100,7 @@ pub(crate) fn completions(shell: Shell, session: &Session<'_>) -> Result<Exit, P
 /// `man`.
 pub(crate) fn man(dir: &Path, session: &Session<'_>) -> Result<Exit, Problem> {
     let written =
-        std::fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(Cli::command(), dir));
+        std::fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(command(), dir));
     written.map_err(|error| {
         let text = format!("the manual can't be written to {}: {error}", dir.display());
         Problem::new(ProblemKind::Unavailable, text)

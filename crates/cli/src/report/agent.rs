@@ -154,12 +154,19 @@ fn worktree(worktree: &WorktreeView) -> String {
         clean_line(&worktree.source),
         clean_line(&worktree.base)
     );
-    match &worktree.branch {
+    let fetched = match &worktree.branch {
         Some(branch) => {
             let (repository, branch) = (shell_word(&worktree.repository), shell_word(branch));
-            format!("{from}; its work: git fetch {repository} {branch}")
+            format!("its work: git fetch {repository} {branch}")
         }
-        None => format!("{from}; no work is taken in yet"),
+        None => "no work is taken in yet".to_owned(),
+    };
+    match &worktree.fault {
+        Some(why) => format!(
+            "{from}; {fetched}; the newest is only in the workspace: {}",
+            clean_line(why)
+        ),
+        None => format!("{from}; {fetched}"),
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use clap::{Command as ClapCommand, CommandFactory};
-use fusion_cli::{Cli, ColorChoice, Command, RunCommand, Template, WorkflowCommand};
+use clap::Command as ClapCommand;
+use fusion_cli::{Cli, ColorChoice, Command, Printed, RunCommand, Template, WorkflowCommand};
 
 use crate::support::{Fake, check_snapshot, fusion_kit};
 
@@ -188,7 +188,7 @@ fn commands(command: &ClapCommand, path: &str, found: &mut Vec<(String, ClapComm
 }
 
 fn command_tree() -> Vec<(String, ClapCommand)> {
-    let mut root = Cli::command().term_width(100);
+    let mut root = fusion_cli::command().term_width(100);
     root.build();
     let mut found = Vec::new();
     commands(&root, "fusion-kit", &mut found);
@@ -227,4 +227,51 @@ fn every_command_has_an_example_that_parses() {
             );
         }
     }
+}
+
+/// Commands that print no JSON of ours.
+const NO_JSON: [&str; 6] = [
+    "completions",
+    "export events",
+    "man",
+    "sandbox run",
+    "schema",
+    "top",
+];
+
+#[test]
+fn every_command_tells_its_exit_codes_and_the_schema_of_what_it_prints() {
+    for (path, command) in command_tree() {
+        let help = command.get_after_long_help().unwrap().to_string();
+        assert!(help.contains("Exit codes:"), "{path} tells no exit codes");
+    }
+    let mut without = Vec::new();
+    for words in fusion_cli::command_lines() {
+        match fusion_cli::printed(&words) {
+            Some(Printed::Json(schema)) => {
+                let is_object = schema["type"] == "object"
+                    || schema["allOf"].is_array()
+                    || schema["anyOf"].is_array();
+                assert!(is_object, "{words}: {schema:#}");
+            }
+            Some(Printed::Other(_)) => without.push(words),
+            None => panic!("{words} has no schema"),
+        }
+    }
+    assert_eq!(without, NO_JSON);
+}
+
+#[tokio::test]
+async fn the_schema_of_a_command_is_printed_and_no_other_command_has_one() {
+    let backend = Fake::default();
+    let said = fusion_kit("schema agent list", &backend).await;
+    let schema: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(schema["properties"]["agents"]["type"], "array");
+    let all = fusion_kit("schema", &backend).await;
+    let all: serde_json::Value = serde_json::from_str(&all.out).unwrap();
+    assert_eq!(all["agent list"], schema);
+    let wrong = fusion_kit("schema agent lost", &backend).await;
+    assert_eq!((wrong.code, wrong.out.as_str()), (2, ""));
+    let other = fusion_kit("schema top", &backend).await;
+    assert!(other.err.contains("`top` prints a screen"), "{}", other.err);
 }

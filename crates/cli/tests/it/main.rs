@@ -40,3 +40,5 @@ mod support;
 mod tasks;
 #[cfg(test)]
 mod tools;
+#[cfg(test)]
+mod workspaces;

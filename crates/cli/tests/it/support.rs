@@ -2,6 +2,7 @@
 
 mod agents;
 mod bench;
+mod files;
 mod inbox;
 mod messages;
 mod nodes;

@@ -9,6 +9,7 @@ use fusion_persistence::{NodeChange, RunFence, TakeRuns, Wanted};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
+use super::hold::is_fence_off;
 use crate::{Coordinator, Error, Result};
 
 /// The runs that this process drives, and how their drivers are told that they lost them.
@@ -103,6 +104,9 @@ impl Coordinator {
         let sent = self.parts.clock.elapsed();
         let kept = self.parts.store.keep_node(self.lease()).await?;
         self.part.hold.renew(sent, self.options.lease);
+        if is_fence_off() {
+            return Ok(());
+        }
         if kept.runs < self.part.driving.size() {
             let held = self.parts.store.runs_of_node(self.node).await?;
             self.part.driving.keep_only(&held);

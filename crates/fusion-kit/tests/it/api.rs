@@ -18,6 +18,7 @@ mod through;
 mod tree;
 mod upkeep;
 mod versions;
+mod workspaces;
 mod writes;
 
 pub(crate) use client::Serving;

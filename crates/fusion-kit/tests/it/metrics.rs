@@ -67,6 +67,16 @@ async fn an_agent_at_work_is_sampled_and_one_without_work_is_not() {
     };
     let told = serving.until(&path, |told| calls(told) == 2).await;
     assert!(any(&told, &|sample| sample["api_provider"] == "scripted"));
+    let shown = project.run(["agent", "get", "busy", "--json"]).await;
+    assert_eq!(shown.expect(0).json()["metrics"], told["metrics"][0]);
+    let shown = project.run(["agent", "get", "busy"]).await.expect(0);
+    assert!(
+        shown.stdout.contains("% of a processor"),
+        "{}",
+        shown.stdout
+    );
+    let shown = project.run(["agent", "get", "idle", "--json"]).await;
+    assert_eq!(shown.expect(0).json()["metrics"], Value::Null);
     let events = serving
         .get("/api/v1/events?event_type=metrics.updated&limit=500")
         .await;

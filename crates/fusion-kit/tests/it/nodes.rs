@@ -4,6 +4,12 @@
 #[cfg(test)]
 mod chaos;
 mod cluster;
+mod ledger;
+mod net;
+#[cfg(test)]
+mod promises;
+#[cfg(test)]
+mod storm;
 
 use std::time::{Duration, Instant};
 
@@ -203,45 +209,5 @@ async fn a_step_that_kills_its_servers_is_quarantined_and_the_others_go_on() {
     assert!(
         why.contains("its last entry was") && why.contains("until"),
         "{why}"
-    );
-}
-
-/// How long a killed server's runs wait for another: a figure, and a bound that no machine misses.
-#[tokio::test]
-#[ignore = "takes a figure: `cargo xtask chaos`"]
-async fn the_work_of_a_killed_server_goes_on_within_moments() {
-    let cluster = Cluster::start().await;
-    let keeper = cluster.node("keeper").await;
-    let flow = cluster.flow(&keeper, &lasting("5")).await;
-    let mut waits = Vec::new();
-    for round in 0..chaos::samples() {
-        let name = format!("victim{round}");
-        let victim = cluster.node(&name).await;
-        let runs = cluster.begin(&victim, &flow, 4).await;
-        let drives = |nodes: &Value| {
-            let mut nodes = nodes["nodes"].as_array().unwrap().iter();
-            nodes.any(|node| node["name"] == *name && node["runs"] != 0)
-        };
-        cluster
-            .until(&keeper, "/api/v1/nodes", "the victim drives a run", drives)
-            .await;
-        let killed = Instant::now();
-        victim.stop(Signal::KILL).await;
-        cluster
-            .until(&keeper, "/api/v1/nodes", "one drives all", |nodes| {
-                let nodes = nodes["nodes"].as_array().unwrap().iter();
-                let down = nodes.filter(|node| node["state"] == "down");
-                down.count() == round + 1
-            })
-            .await;
-        waits.push(killed.elapsed());
-        cluster.until_completed(&keeper, &runs).await;
-    }
-    waits.sort_unstable();
-    println!("taken over after {waits:?}");
-    let last = waits.last().unwrap();
-    assert!(
-        *last < Duration::from_secs(10),
-        "the lease was waited for: {last:?}"
     );
 }

@@ -1,7 +1,7 @@
 //! The real binary in a throw-away project folder.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::{Child, ChildStdout, Command};
 
+use crate::schemas;
 use fusion_persistence::{Page, Repository, RunFilter};
 use fusion_persistence_sql::{Durability, Location, SqlStore};
 
@@ -108,7 +109,16 @@ impl Project {
         &self,
         arguments: impl IntoIterator<Item = S>,
     ) -> Invocation {
-        let mut command = program(BINARY);
+        self.call(BINARY, arguments)
+    }
+
+    /// The same with a program that leads to the binary.
+    pub(crate) fn call<S: AsRef<OsStr>>(
+        &self,
+        name: &str,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Invocation {
+        let mut command = program(name);
         command
             .args(arguments)
             .current_dir(self.path())
@@ -214,19 +224,19 @@ impl Invocation {
         self
     }
 
-    pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
-        self.command.arg(argument);
-        self
-    }
-
     /// Writes what it says on stderr into a file.
     pub(crate) fn log_to(mut self, file: fs::File) -> Self {
         self.command.stderr(file);
         self
     }
 
+    /// Waits for its end, and checks the form of what it said.
     pub(crate) async fn finish(self) -> Finished {
-        self.start().finish().await
+        let arguments = self.command.as_std().get_args();
+        let arguments: Vec<OsString> = arguments.map(OsStr::to_owned).collect();
+        let done = self.start().finish().await;
+        schemas::check(&arguments, &done.stdout);
+        done
     }
 
     /// Starts it; it is killed when the test ends before it does.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::api::Serving;
-use crate::support::{Project, program};
+use crate::support::{Project, program, step};
 
 /// The user's git, in a folder.
 async fn git(folder: &Path, words: &[&str]) -> String {
@@ -156,6 +156,18 @@ async fn the_work_on_a_worktree_can_be_fetched_and_the_repository_is_only_read()
         (page.as_str(), note.as_str()),
         ("new\nmore\nleft", "a note")
     );
+    let diff = project.run(["workspace", "diff", "dev", "--json"]).await;
+    let diff = diff.expect(0).json();
+    assert_eq!(
+        diff["files"],
+        json!([{ "path": "note", "added": 1, "removed": 0 }, { "path": "page", "added": 2, "removed": 0 }])
+    );
+    let text = diff["diff"].as_str().unwrap();
+    assert!(text.contains("\n new\n+more\n+left\n"), "{text}");
+    assert_eq!(
+        json!([diff["base"], diff["branch"], diff["truncated"]]),
+        json!([worktree["base"], branch, false])
+    );
     assert!(!project.path().join("payload").exists());
     let shown = project.run(["agent", "get", "dev"]).await.expect(0);
     let told = format!(
@@ -163,6 +175,62 @@ async fn the_work_on_a_worktree_can_be_fetched_and_the_repository_is_only_read()
         worktree["repository"].as_str().unwrap()
     );
     assert!(shown.stdout.contains(&told), "{}", shown.stdout);
+}
+
+/// Two steps: the first spoils the worktree, so that nothing can be taken in, the second mends it.
+#[tokio::test]
+async fn work_that_can_not_be_taken_in_is_told_until_it_can() {
+    let project = Project::new();
+    repository(&project).await;
+    let flow = format!(
+        "{FLOW}  - {{ id: mend, agent: dev, prompt: Mend it., needs: [change], approval: Go on? }}\n"
+    );
+    project.write("flow.yaml", flow);
+    let run = |command: &str| {
+        json!([
+            { "tool_calls": [{ "name": "run_command", "arguments": { "command": command } }] },
+            { "text": "Done." },
+        ])
+    };
+    let steps = json!({
+        "change": run("echo more >> projects/site/page; mv projects/site/.git projects/aside"),
+        "mend": run("mv projects/aside projects/site/.git"),
+    });
+    project.write(
+        "script.yaml",
+        json!({ "version": 1, "steps": steps }).to_string(),
+    );
+    let running = project.fusion_kit(["run", "flow.yaml", "--quiet"]).start();
+    let asks = |run: &Value| {
+        let wait = step(run, "mend")["waiting"]["reason"].as_str();
+        wait.is_some_and(|reason| reason.starts_with("approval"))
+    };
+    project.until("the question", asks).await;
+    let inbox = ["inbox", "--json"];
+    let item = project.run(inbox).await.expect(0).json()["items"][0].clone();
+    let spoiled = worktree_of(&project, "dev").await;
+    let why = spoiled["fault"].as_str().unwrap();
+    assert_eq!(spoiled["branch"], Value::Null);
+    let shown = project.run(["agent", "get", "dev"]).await.expect(0);
+    let told = "no work is taken in yet; the newest is only in the workspace: ";
+    assert!(shown.stdout.contains(told), "{}", shown.stdout);
+    let line = "events tail --type agent.error --json".split_whitespace();
+    let event = project.run(line).await.expect(0).json();
+    assert_eq!(event["severity"], "warning", "{event:#}");
+    let message = event["message"].as_str().unwrap();
+    let begin = "what dev did in its worktree for 'change' is not taken in: ";
+    assert!(
+        message.starts_with(begin) && message.ends_with(why),
+        "{message}"
+    );
+
+    let approval = item["id"].as_str().unwrap();
+    project.run(["approve", approval]).await.expect(0);
+    running.finish().await.expect(0);
+    let mended = worktree_of(&project, "dev").await;
+    assert_eq!(mended["fault"], Value::Null);
+    let branch = mended["branch"].as_str().unwrap();
+    assert!(branch.starts_with("fusion/dev-mend-"), "{branch}");
 }
 
 #[tokio::test]

@@ -109,7 +109,9 @@ pub(crate) async fn requeue(
     }
 }
 
-/// For the controls of the storms only: a test that passes without the fence proves nothing.
+/// For the controls of the storms only: a test that passes without the fence proves nothing. Rows are
+/// written by their ids alone then: a version that was read, or a number in a journal, would refuse
+/// most of what comes too late as well.
 pub(crate) fn is_fence_off() -> bool {
     fail::fail_point!("persistence_sql::fence_off", |_| true);
     false

@@ -45,7 +45,7 @@ const SMALL: Size = Size {
 
 const FULL: Size = Size {
     tasks: 2_000,
-    kills: 200,
+    kills: 500,
     stops: 50,
 };
 

@@ -6,6 +6,7 @@ use fusion_core::ErrorCode;
 use rustix::io::Errno;
 
 use super::EntryKind;
+use super::show::{PACK_LIMIT, is_secret};
 use crate::{Error, Result, Usage};
 
 /// The longest path that is looked at, in bytes (Linux `PATH_MAX`).
@@ -67,6 +68,12 @@ pub enum Refusal {
         /// Bytes allowed.
         limit: usize,
     },
+    /// There is more than one pack holds.
+    #[error("{size} bytes are more than the {} MiB that one pack takes: choose a folder", PACK_LIMIT >> 20)]
+    TooMuch {
+        /// Bytes of all files.
+        size: u64,
+    },
     /// The workspace would take more of the disk than it may.
     #[error(
         "the workspace may take {} MiB and {} files, and has no room for it: remove what is not \
@@ -77,6 +84,12 @@ pub enum Refusal {
         /// What the workspace may take.
         quota: Usage,
     },
+    /// It leads somewhere else, and people are shown files themselves only.
+    #[error("a part of it is a symbolic link, and links are not followed here")]
+    Link,
+    /// It may hold keys.
+    #[error("files that may hold keys, '.agent' and '.git' are not shown")]
+    Secret,
     /// Part of the workspace that the agent's tools don't write.
     #[error("'.agent', '.env', 'logs' and '.git' are not written by tools; use projects/ instead")]
     Protected,
@@ -85,7 +98,9 @@ pub enum Refusal {
 impl Refusal {
     pub(crate) const fn code(&self) -> ErrorCode {
         match self {
-            Self::Outside | Self::HardLinked | Self::Protected => ErrorCode::Denied,
+            Self::Outside | Self::HardLinked | Self::Link | Self::Secret | Self::Protected => {
+                ErrorCode::Denied
+            }
             Self::NoRoom { .. } => ErrorCode::Limited,
             Self::Empty
             | Self::Nul
@@ -95,7 +110,8 @@ impl Refusal {
             | Self::NotAFile { .. }
             | Self::NotAFolder { .. }
             | Self::NotText { .. }
-            | Self::TooLarge { .. } => ErrorCode::InvalidInput,
+            | Self::TooLarge { .. }
+            | Self::TooMuch { .. } => ErrorCode::InvalidInput,
         }
     }
 }
@@ -123,6 +139,15 @@ impl RelativePath {
         }
     }
 
+    /// Takes only paths that people are shown.
+    pub(super) fn for_showing(path: &str) -> Result<Self> {
+        let target = Self::parse(path)?;
+        if is_secret(&target.text) {
+            return Err(target.refused(Refusal::Secret));
+        }
+        Ok(target)
+    }
+
     /// Takes only paths that a file tool may write.
     pub(super) fn for_writing(path: &str) -> Result<Self> {
         let target = Self::parse(path)?;
@@ -144,6 +169,11 @@ impl RelativePath {
 
     pub(super) fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// Its parts; none for the workspace itself.
+    pub(super) fn parts(&self) -> &[String] {
+        &self.parts
     }
 
     /// The folders on the way and the name of the file.

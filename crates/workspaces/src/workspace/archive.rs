@@ -212,9 +212,9 @@ impl Packing {
 }
 
 /// As many bytes as were announced: an archive with fewer could not be read.
-struct Exactly {
-    file: File,
-    left: u64,
+pub(crate) struct Exactly {
+    pub(crate) file: File,
+    pub(crate) left: u64,
 }
 
 impl Read for Exactly {

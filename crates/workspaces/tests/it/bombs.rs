@@ -76,6 +76,24 @@ pub(crate) async fn a_fork_bomb_is_bounded_and_gone_and_others_go_on() {
 }
 
 #[tokio::test]
+pub(crate) async fn a_command_has_so_many_processes_and_no_more() {
+    let place = Place::new();
+    let agent = place.agent(56);
+    let script = "perl -e 'for (1 .. 100) { $p = fork; last if !defined $p;
+        if (!$p) { sleep 100; exit } $n++ } print $n'";
+    for launcher in levels() {
+        let had: u32 = run(&launcher, &agent, &shell(script))
+            .await
+            .output
+            .parse()
+            .unwrap();
+        assert!((1..64).contains(&had), "{had} processes");
+        assert_eq!(processes_of(&agent), [] as [String; 0]);
+    }
+    assert_eq!(open(&agent, script).await.output, "100");
+}
+
+#[tokio::test]
 pub(crate) async fn a_process_that_takes_too_much_memory_gets_none() {
     let place = Place::new();
     let agent = place.agent(53);
@@ -156,6 +174,17 @@ pub(crate) async fn a_flood_of_output_ends_its_command() {
         assert_eq!(finished.exit, Exit::OverLimit(Resource::Output));
         assert!(finished.output.starts_with("head\ny\n") && finished.output.len() < 20_000);
         assert_eq!(processes_of(&agent), [] as [String; 0]);
+    }
+    // The limit is kept outside of the sandbox: a larger one is what lets the same through.
+    let some = shell("yes | head -c 3000000");
+    for (launcher, exit) in [
+        (
+            launcher().with_limits(small()),
+            Exit::OverLimit(Resource::Output),
+        ),
+        (launcher(), Exit::Code(0)),
+    ] {
+        assert_eq!(run(&launcher, &agent, &some).await.exit, exit);
     }
 }
 

@@ -1,8 +1,10 @@
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use fusion_workspaces::{Command, Error, Exit, Sandbox, WorkspaceDir};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio_util::sync::CancellationToken;
 
 use crate::place::{
@@ -62,6 +64,39 @@ pub(crate) async fn what_a_command_leaves_behind_dies_with_it() {
     assert_eq!(exit, Exit::Code(4), "{output}");
     let pids = stayers(&agent).expect("all had started");
     assert_eq!(pids, [] as [String; 0]);
+}
+
+/// The control of what is ended here: with nothing but a shell all of it stays.
+#[tokio::test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "shows what happens without the product"
+)]
+pub(crate) async fn without_a_helper_what_a_command_leaves_behind_stays() {
+    let place = Place::new();
+    let agent = place.agent(1);
+    let mut shell = std::process::Command::new("/bin/sh");
+    shell
+        .args(["-c", &format!("{STAYERS} sleep 1000")])
+        .current_dir(agent.path())
+        .env("HOME", agent.path().join(".agent/home"))
+        .stdin(Stdio::null());
+    if let Some(uid) = uid(1) {
+        shell.uid(uid).gid(uid);
+    }
+    let mut shell = shell.spawn().unwrap();
+    let pids = wait_for("the processes", || stayers(&agent)).await;
+    let own = shell.id().to_string();
+    let left: Vec<String> = pids.into_iter().filter(|pid| *pid != own).collect();
+    shell.kill().unwrap();
+    shell.wait().unwrap();
+    assert!(running(&left).len() >= STAYER_COUNT, "{left:?}");
+    for pid in &left {
+        let pid = Pid::from_raw(pid.parse().unwrap()).unwrap();
+        // A child of one that was killed before may be gone.
+        kill_process(pid, Signal::KILL).ok();
+    }
+    wait_for("their end", || running(&left).is_empty().then_some(())).await;
 }
 
 #[tokio::test]
@@ -141,7 +176,7 @@ pub(crate) async fn an_agent_can_not_kill_who_holds_it() {
 /// Without a sandbox only root, as another user than the agent, holds the helper out of its
 /// reach; then at least the loss is told.
 #[tokio::test]
-async fn without_a_sandbox_an_agent_that_kills_its_helper_fails_or_is_found_out() {
+pub(crate) async fn without_a_sandbox_an_agent_that_kills_its_helper_fails_or_is_found_out() {
     let place = Place::new();
     let agent = place.agent(1);
     let finished = launcher()

@@ -29,4 +29,6 @@ mod run;
 #[cfg(test)]
 mod search;
 #[cfg(test)]
+mod show;
+#[cfg(test)]
 mod snapshot;

@@ -84,7 +84,7 @@ async fn deleted_files_count_as_long_as_they_are_open() {
 }
 
 #[tokio::test]
-async fn without_a_sandbox_nothing_ends_a_command_that_takes_too_much() {
+pub(crate) async fn without_a_sandbox_nothing_ends_a_command_that_takes_too_much() {
     let place = Place::new();
     let agent = place.agent(1).with_quota(SMALL);
     let open = launcher().with_sandbox(Sandbox::Off);

@@ -18,7 +18,7 @@ steps:
 "#;
 
 /// The life of an agent: all that can be said to one, right and wrong.
-const LIFE: [&str; 26] = [
+const LIFE: [&str; 36] = [
     "agent list",
     "agent spawn --name w --provider scripted --model nowhere.yaml",
     "agent spawn --name w --provider scripted --model script.yaml --tools files --host docs.rs",
@@ -39,6 +39,16 @@ const LIFE: [&str; 26] = [
     "agent send w Write about bees. --wait --json",
     "agent logs w --json",
     "agent logs w --limit 1",
+    "workspace files w projects --json",
+    "workspace files w projects/poem.txt",
+    "workspace files w .agent",
+    "workspace read w projects/poem.txt",
+    "workspace read w projects/../.env",
+    "workspace read w .env",
+    "workspace diff w",
+    "workspace export w projects --to out.tar --json",
+    "workspace export w projects --to out.tar",
+    "workspace export w projects/nothing --to other.tar",
     "agent terminate w nobody",
     "agent terminate w --workspace remove --json",
     "agent send w More.",

@@ -1,18 +1,21 @@
 //! Servers of the binary on one PostgreSQL and one Redis, and a ledger that their agents' commands write.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use fusion_core::{EventType, NewEvent};
 use fusion_persistence::{EventFilter, EventReader};
 use fusion_persistence_sql::{Durability, Location, SqlStore};
 use fusion_testkit::{Postgres, Redis, postgres_binaries, redis_binaries};
 use serde_json::{Value, json};
 
+use super::ledger::Ledger;
+use super::net::Net;
 use crate::api::client::Serving;
-use crate::support::Project;
+use crate::support::{BINARY, Invocation, Project};
 
 /// Far more than anything here takes.
 const LIMIT: Duration = Duration::from_secs(240);
@@ -46,35 +49,43 @@ impl Tasks {
     }
 }
 
-/// A database, a bus, and the folder that all nodes share.
+/// The servers that all nodes share.
+struct Shared {
+    postgres: Postgres,
+    redis: Redis,
+}
+
+/// A database, a bus, and the folder that all nodes share; or one machine alone.
 pub(crate) struct Cluster {
-    pub(crate) postgres: Postgres,
-    _redis: Redis,
+    shared: Option<Shared>,
     project: Project,
 }
 
 impl Cluster {
     pub(crate) async fn start() -> Self {
-        let servers = tokio::task::spawn_blocking(|| {
-            (
-                Postgres::start(&postgres_binaries().unwrap()).unwrap(),
-                Redis::start(&redis_binaries().unwrap()).unwrap(),
-            )
+        let servers = tokio::task::spawn_blocking(|| Shared {
+            postgres: Postgres::start(&postgres_binaries().unwrap()).unwrap(),
+            redis: Redis::start(&redis_binaries().unwrap()).unwrap(),
         });
-        let (postgres, redis) = servers.await.unwrap();
+        let shared = servers.await.unwrap();
         let mut project = Project::new();
+        project.set("DATABASE_URL", shared.postgres.url());
+        project.set("REDIS_URL", shared.redis.url());
+        Self::of(project, Some(shared))
+    }
+
+    /// One server with a file as its database.
+    pub(crate) fn alone() -> Self {
+        Self::of(Project::new(), None)
+    }
+
+    fn of(mut project: Project, shared: Option<Shared>) -> Self {
         let path = project.path().to_owned();
-        project.set("DATABASE_URL", postgres.url());
-        project.set("REDIS_URL", redis.url());
         project.set("FUSION_MASTER_KEY_FILE", text(&path.join("master.key")));
         project.set("WORKSPACES_ROOT", text(&path.join("workspaces")));
         // The ledger is outside of every workspace: no agent's command could reach it with a sandbox.
         project.set("FUSION_KIT_SANDBOX", "off");
-        let cluster = Self {
-            postgres,
-            _redis: redis,
-            project,
-        };
+        let cluster = Self { shared, project };
         fs::write(cluster.ledger_file(), "").unwrap();
         fs::set_permissions(cluster.ledger_file(), Permissions::from_mode(0o666)).unwrap();
         cluster
@@ -94,19 +105,53 @@ impl Cluster {
     }
 
     pub(crate) async fn node_with(&self, name: &str, arguments: &[&str]) -> Serving {
+        let all = serve(name).chain(arguments.iter().map(ToString::to_string));
+        self.serving(name, self.project.fusion_kit(all)).await
+    }
+
+    /// A network for one node, from which it reaches the servers; `None` for those who may make none.
+    pub(crate) async fn net(&self, number: u32) -> Option<Net> {
+        let shared = self.shared.as_ref().unwrap();
+        let mut net = Net::new(number).await?;
+        net.lead_to("DATABASE_URL", &shared.postgres.url()).await;
+        net.lead_to("REDIS_URL", &shared.redis.url()).await;
+        Some(net)
+    }
+
+    /// A server in such a network.
+    pub(crate) async fn node_in(&self, net: &Net, name: &str) -> Serving {
+        let ([program, network], there) = (net.entry(), net.there().to_string());
+        let open = ["--allow-plain-http", "--host", &there].map(ToOwned::to_owned);
+        let all = [network, BINARY.to_owned()].into_iter();
+        let mut call = self
+            .project
+            .call(&program, all.chain(serve(name)).chain(open));
+        for (setting, url) in net.urls() {
+            call = call.env(setting, url);
+        }
+        self.serving(name, call).await
+    }
+
+    async fn serving(&self, name: &str, call: Invocation) -> Serving {
+        let call = call
+            .env("FUSION_NODE_NAME", name)
+            .log_to(self.open_log(name));
+        Serving::of(call).await.named(name)
+    }
+
+    fn open_log(&self, name: &str) -> File {
         let log = OpenOptions::new()
             .create(true)
             .append(true)
-            .open(self.log_file(name))
-            .unwrap();
-        let mut serving = self
-            .project
-            .fusion_kit(["serve", "--json", "--port", "0", "-v", "--data-dir", name])
-            .env("FUSION_NODE_NAME", name);
-        for argument in arguments {
-            serving = serving.arg(argument);
-        }
-        Serving::of(serving.log_to(log)).await.named(name)
+            .open(self.log_file(name));
+        log.unwrap()
+    }
+
+    /// Ends the database in the middle of whatever it does, and starts it again.
+    pub(crate) fn restart_database(&mut self) {
+        let postgres = &mut self.shared.as_mut().unwrap().postgres;
+        postgres.stop_immediate().unwrap();
+        postgres.start_again().unwrap();
     }
 
     pub(crate) const fn project(&self) -> &Project {
@@ -130,25 +175,31 @@ impl Cluster {
         let steps: Vec<String> = (0..tasks.per_run).map(step).collect();
         let answers = (0..tasks.per_run).map(|number| tasks.script_of(number, &ledger));
         let answers: Vec<String> = answers.collect();
-        self.project.write(
-            "script.yaml",
-            format!("version: 1\nsteps:\n{}", answers.concat()),
-        );
+        self.store(node, &steps.concat(), &answers.concat()).await
+    }
+
+    /// Stores a workflow of one agent with these steps and the answers to each.
+    pub(crate) async fn store(&self, node: &Serving, steps: &str, answers: &str) -> String {
+        let script = format!("version: 1\nsteps:\n{answers}");
+        self.project.write("script.yaml", script);
         let source = format!(
-            "version: 1\nname: flow\nagents: {{ a: {{ provider: scripted, model: script.yaml, tools: [shell] }} }}\nsteps:\n{}",
-            steps.concat()
+            "version: 1\nname: flow\nagents: {{ a: {{ provider: scripted, model: script.yaml, tools: [shell] }} }}\nsteps:\n{steps}"
         );
         let body = json!({ "source": source, "base_dir": text(self.project.path()) });
         let made = node.post("/api/v1/workflows", &body).await.expect(201);
         made.json()["id"].as_str().unwrap().to_owned()
     }
 
-    /// Starts so many runs.
+    /// Starts so many runs. Where the database is away for a moment, it is asked again.
     pub(crate) async fn begin(&self, node: &Serving, flow: &str, count: usize) -> Vec<String> {
         let path = format!("/api/v1/workflows/{flow}/start");
-        let mut runs = Vec::with_capacity(count);
-        for _ in 0..count {
+        let (mut runs, began) = (Vec::with_capacity(count), Instant::now());
+        while runs.len() < count {
             let started = node.post(&path, &json!({ "inputs": {} })).await;
+            if started.status == 503 && began.elapsed() < LIMIT {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
             let started = started.expect(200).json();
             runs.push(started["run_id"].as_str().unwrap().to_owned());
         }
@@ -207,31 +258,51 @@ impl Cluster {
 
     /// The tasks of which it was told more than once that they completed.
     pub(crate) async fn completed_twice(&self) -> Vec<String> {
-        let location = Location::from_url(&self.postgres.url(), Durability::Full).unwrap();
-        let store = SqlStore::open_to_read(&location).await.unwrap().unwrap();
-        let filter = EventFilter {
-            types: vec!["task.completed".to_owned()],
-            ..EventFilter::default()
-        };
-        let (mut last, mut told) = (0, BTreeMap::<String, usize>::new());
-        loop {
-            let events = store.events_after(&filter, last, 1_000).await.unwrap();
-            let Some(newest) = events.last() else {
-                break;
-            };
-            last = newest.seq;
-            for event in events {
-                let task = event.event.data["task_id"].to_string();
-                *told.entry(task).or_default() += 1;
-            }
+        let mut told = BTreeMap::<String, usize>::new();
+        for event in self.events(EventType::TaskCompleted).await {
+            let task = event.data["task_id"].to_string();
+            *told.entry(task).or_default() += 1;
         }
         told.retain(|_, times| *times > 1);
         told.into_keys().collect()
     }
 
+    /// All events of a type, as the store has them.
+    pub(crate) async fn events(&self, of: EventType) -> Vec<NewEvent> {
+        let url = match &self.shared {
+            Some(shared) => shared.postgres.url(),
+            None => format!(
+                "sqlite:{}",
+                text(&self.project.path().join("one/fusion.db"))
+            ),
+        };
+        let location = Location::from_url(&url, Durability::Full).unwrap();
+        let store = SqlStore::open_to_read(&location).await.unwrap().unwrap();
+        let filter = EventFilter {
+            types: vec![of.as_str().to_owned()],
+            ..EventFilter::default()
+        };
+        let (mut last, mut all) = (0, Vec::new());
+        loop {
+            let events = store.events_after(&filter, last, 1_000).await.unwrap();
+            let Some(newest) = events.last() else {
+                return all;
+            };
+            last = newest.seq;
+            all.extend(events.into_iter().map(|event| event.event));
+        }
+    }
+
     pub(crate) fn ledger(&self) -> Ledger {
         Ledger::read(&fs::read_to_string(self.ledger_file()).unwrap())
     }
+}
+
+/// The arguments of a server.
+fn serve(name: &str) -> impl Iterator<Item = String> {
+    let line = format!("serve --json --port 0 -v --data-dir {name}");
+    let words: Vec<String> = line.split(' ').map(ToOwned::to_owned).collect();
+    words.into_iter()
 }
 
 fn step(number: usize) -> String {
@@ -244,52 +315,4 @@ fn step(number: usize) -> String {
 
 fn text(path: &std::path::Path) -> String {
     path.display().to_string()
-}
-
-/// What commands wrote: how often the command of each agent and step began and ended.
-#[derive(Debug, Default)]
-pub(crate) struct Ledger {
-    begun: BTreeMap<String, usize>,
-    ended: BTreeMap<String, usize>,
-}
-
-impl Ledger {
-    fn read(text: &str) -> Self {
-        let mut ledger = Self::default();
-        for line in text.lines() {
-            let (what, whose) = line.split_once(' ').unwrap();
-            let side = match what {
-                "begin" => &mut ledger.begun,
-                "end" => &mut ledger.ended,
-                other => panic!("{other} in the ledger"),
-            };
-            *side.entry(whose.to_owned()).or_default() += 1;
-        }
-        ledger
-    }
-
-    /// Commands that began more than once: each is an effect that must not be repeated.
-    pub(crate) fn repeated(&self) -> Vec<&str> {
-        let repeated = self.begun.iter().filter(|(_, count)| **count > 1);
-        repeated.map(|(whose, _)| whose.as_str()).collect()
-    }
-
-    /// Commands that had begun by now and have not ended in a later ledger.
-    pub(crate) fn cut_off_of(&self, later: &Self) -> Vec<&str> {
-        let cut_off = self
-            .begun
-            .keys()
-            .filter(|whose| !later.ended.contains_key(*whose));
-        cut_off.map(String::as_str).collect()
-    }
-
-    /// How often commands began, repeated ones too.
-    pub(crate) fn beginnings(&self) -> usize {
-        self.begun.values().sum()
-    }
-
-    /// Commands that began at all.
-    pub(crate) fn begun(&self) -> usize {
-        self.begun.len()
-    }
 }

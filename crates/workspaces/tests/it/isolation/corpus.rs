@@ -48,50 +48,86 @@ const NAMES: [(char, &str); 7] = [
 ];
 const COUNT: usize = 134;
 
-/// A test that shows what an attempt by this name would.
-type Shown = (&'static str, fn());
+/// A test that shows what an attempt by this name would, and the test with its control: the same one
+/// where nothing else is said.
+type Shown = (&'static str, fn(), Option<fn()>);
 
 const SHOWN: [Shown; 20] = [
-    ("p-orphan", kill::what_a_command_leaves_behind_dies_with_it),
-    ("p-term-ignore", kill::a_timeout_kills_every_descendant),
+    (
+        "p-orphan",
+        kill::what_a_command_leaves_behind_dies_with_it,
+        Some(kill::without_a_helper_what_a_command_leaves_behind_stays),
+    ),
+    (
+        "p-term-ignore",
+        kill::a_timeout_kills_every_descendant,
+        Some(kill::without_a_helper_what_a_command_leaves_behind_stays),
+    ),
     (
         "p-sigkill-launcher",
         kill::kill_9_of_the_launching_process_leaves_no_process,
+        Some(kill::without_a_helper_what_a_command_leaves_behind_stays),
     ),
     (
         "p-kill-supervisor",
         kill::an_agent_can_not_kill_who_holds_it,
+        Some(kill::without_a_sandbox_an_agent_that_kills_its_helper_fails_or_is_found_out),
     ),
     (
         "d-forks",
         bombs::a_fork_bomb_is_bounded_and_gone_and_others_go_on,
+        Some(bombs::a_command_has_so_many_processes_and_no_more),
     ),
     (
         "d-memory",
         bombs::a_process_that_takes_too_much_memory_gets_none,
+        None,
     ),
     (
         "d-memory-tree",
         bombs::processes_that_take_too_much_memory_together_are_ended,
+        None,
     ),
-    ("d-bigfile", bombs::a_file_that_grows_without_end_does_not),
-    ("d-fds", bombs::a_process_has_so_many_open_files_and_no_more),
-    ("d-output", bombs::a_flood_of_output_ends_its_command),
-    ("d-disk", quota::a_command_that_fills_the_disk_is_ended),
-    ("d-tmp-disk", quota::a_command_that_fills_the_disk_is_ended),
+    (
+        "d-bigfile",
+        bombs::a_file_that_grows_without_end_does_not,
+        None,
+    ),
+    (
+        "d-fds",
+        bombs::a_process_has_so_many_open_files_and_no_more,
+        None,
+    ),
+    ("d-output", bombs::a_flood_of_output_ends_its_command, None),
+    (
+        "d-disk",
+        quota::a_command_that_fills_the_disk_is_ended,
+        Some(quota::without_a_sandbox_nothing_ends_a_command_that_takes_too_much),
+    ),
+    (
+        "d-tmp-disk",
+        quota::a_command_that_fills_the_disk_is_ended,
+        Some(quota::without_a_sandbox_nothing_ends_a_command_that_takes_too_much),
+    ),
     (
         "d-inodes",
         quota::a_command_that_makes_files_without_end_is_ended,
+        Some(quota::without_a_sandbox_nothing_ends_a_command_that_takes_too_much),
     ),
-    ("d-cpu", bombs::a_process_that_computes_without_end_is_ended),
-    ("d-core", escalation::no_right_is_kept_or_gained),
-    ("k-caps", escalation::no_right_is_kept_or_gained),
-    ("k-capbnd", escalation::no_right_is_kept_or_gained),
-    ("k-nnp", escalation::no_right_is_kept_or_gained),
-    ("k-seccomp", escalation::no_right_is_kept_or_gained),
+    (
+        "d-cpu",
+        bombs::a_process_that_computes_without_end_is_ended,
+        None,
+    ),
+    ("d-core", escalation::no_right_is_kept_or_gained, None),
+    ("k-caps", escalation::no_right_is_kept_or_gained, None),
+    ("k-capbnd", escalation::no_right_is_kept_or_gained, None),
+    ("k-nnp", escalation::no_right_is_kept_or_gained, None),
+    ("k-seccomp", escalation::no_right_is_kept_or_gained, None),
     (
         "k-x32",
         escalation::other_interfaces_to_the_kernel_are_closed,
+        None,
     ),
 ];
 
@@ -133,7 +169,7 @@ fn every_name_of_the_corpus_is_tried() {
     let tried: BTreeSet<String> = attempts()
         .iter()
         .map(|attempt| attempt.name)
-        .chain(SHOWN.map(|(name, _)| name))
+        .chain(SHOWN.map(|(name, _, _)| name))
         .map(ToOwned::to_owned)
         .collect();
     let missing: Vec<&String> = names.iter().filter(|name| !tried.contains(*name)).collect();

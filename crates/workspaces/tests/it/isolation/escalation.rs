@@ -1,4 +1,4 @@
-use super::{Attempt, check, held};
+use super::{Attempt, World, bare, check, held};
 
 #[tokio::test]
 pub(super) async fn no_right_is_kept_or_gained() {
@@ -6,13 +6,8 @@ pub(super) async fn no_right_is_kept_or_gained() {
         let line = output.lines().find_map(|line| line.strip_prefix(name));
         line.map(|value| value.trim().to_owned())
     };
-    let place = crate::place::Place::new();
-    let agent = place.agent(1);
-    for launcher in [crate::place::launcher(), crate::place::base()] {
-        let cancel = tokio_util::sync::CancellationToken::new();
-        let command = crate::place::shell("cat /proc/self/status; ulimit -c; ulimit -Hc");
-        let finished = launcher.run(&agent, &command, &cancel).await.unwrap();
-        let found = [
+    let found_in = |output: &str| {
+        [
             "CapInh:",
             "CapPrm:",
             "CapEff:",
@@ -20,15 +15,32 @@ pub(super) async fn no_right_is_kept_or_gained() {
             "NoNewPrivs:",
             "Seccomp:",
         ]
-        .map(|name| status(name, &finished.output).unwrap());
-        let none = "0000000000000000";
-        assert_eq!(found, [none, none, none, none, "1", "2"]);
+        .map(|name| status(name, output).unwrap())
+    };
+    let none = "0000000000000000";
+    let held = [none, none, none, none, "1", "2"];
+    let script = "cat /proc/self/status; ulimit -c; ulimit -Hc";
+    let world = World::new();
+    let agent = world.agent();
+    for launcher in [crate::place::launcher(), crate::place::base()] {
+        let cancel = tokio_util::sync::CancellationToken::new();
+        let command = crate::place::shell(script);
+        let finished = launcher.run(agent, &command, &cancel).await.unwrap();
+        assert_eq!(found_in(&finished.output), held);
         assert!(finished.output.ends_with("\n0\n0\n"), "{}", finished.output);
         let bound = status("CapBnd:", &finished.output).unwrap();
         // An ordinary user without a namespace can't empty it, and has no way to use it.
         let report = finished.sandbox.unwrap();
         let may = report.has(fusion_workspaces::LayerName::Namespaces) || crate::place::is_root();
         assert!(bound == none || !may, "{bound}");
+    }
+    // Who starts these tests has some of it, and passes it on.
+    let free = bare(&world, script, None);
+    assert_ne!(found_in(&free), held, "{free}");
+    if crate::place::is_root() {
+        for name in ["CapEff:", "CapBnd:"] {
+            assert_ne!(status(name, &free).unwrap(), none, "{name}");
+        }
     }
 }
 
@@ -90,18 +102,20 @@ pub(super) fn doors() -> Vec<Attempt> {
 #[cfg(target_arch = "x86_64")]
 #[tokio::test]
 pub(super) async fn other_interfaces_to_the_kernel_are_closed() {
-    let place = crate::place::Place::new();
-    let agent = place.agent(1);
+    // getpid of x32, a call of the future, clone3.
+    let script = "perl -e 'for (0x40000000 + 39, 467, 600, 435) { $! = 0; print syscall($_, 0, 0), \" \", $! + 0, \"\\n\" }'";
+    let closed = "-1 38\n".repeat(4);
+    let world = World::new();
     for launcher in [crate::place::launcher(), crate::place::base()] {
         let cancel = tokio_util::sync::CancellationToken::new();
-        // getpid of x32, a call of the future, clone3.
-        let script = "perl -e 'for (0x40000000 + 39, 467, 600, 435) { $! = 0; print syscall($_, 0, 0), \" \", $! + 0, \"\\n\" }'";
         let finished = launcher
-            .run(&agent, &crate::place::shell(script), &cancel)
+            .run(world.agent(), &crate::place::shell(script), &cancel)
             .await
             .unwrap();
-        assert_eq!(finished.output, "-1 38\n".repeat(4));
+        assert_eq!(finished.output, closed);
     }
+    // Every kernel that these tests run on has the last.
+    assert_ne!(bare(&world, script, crate::place::uid(1)), closed);
 }
 
 #[cfg(target_arch = "x86_64")]

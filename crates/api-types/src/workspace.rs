@@ -1,0 +1,80 @@
+//! What people see of the workspaces of agents.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What is below a folder of a workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WorkspaceTree {
+    /// UUID of the agent.
+    pub agent: String,
+    /// The folder, from the top of the workspace; `.` is the workspace itself.
+    pub path: String,
+    /// Sorted by path. What may hold keys is not among them.
+    pub entries: Vec<WorkspaceEntry>,
+    /// There is more than was asked for.
+    pub truncated: bool,
+}
+
+/// A name in a workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WorkspaceEntry {
+    /// From the top of the workspace.
+    pub path: String,
+    /// `file`, `directory`, `link` or `other`.
+    pub kind: String,
+    /// Bytes of a file, else 0.
+    pub size: u64,
+}
+
+/// The text of a file of a workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WorkspaceFile {
+    /// UUID of the agent.
+    pub agent: String,
+    /// From the top of the workspace.
+    pub path: String,
+    /// Its text, or its beginning.
+    pub text: String,
+    /// How many bytes of the file come after it.
+    pub truncated_bytes: u64,
+}
+
+/// What an agent made of its worktree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WorkspaceDiff {
+    /// UUID of the agent.
+    pub agent: String,
+    /// The commit that the worktree began with.
+    pub base: String,
+    /// The branch with the work, as it was when the newest step ended; `null` where nothing was made yet.
+    pub branch: Option<String>,
+    /// Each file that is different.
+    pub files: Vec<WorkspaceChange>,
+    /// All of it as a unified diff.
+    pub diff: String,
+    /// The diff is longer than this.
+    pub truncated: bool,
+}
+
+/// A file that is different from what the worktree began with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WorkspaceChange {
+    /// Its path in the worktree.
+    pub path: String,
+    /// Lines that were added; `null` for what is not text.
+    pub added: Option<u64>,
+    /// Lines that were removed; `null` for what is not text.
+    pub removed: Option<u64>,
+}
+
+/// The answer to the export of a workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WorkspaceExport {
+    /// UUID of the agent.
+    pub agent: String,
+    /// The tar file that was made.
+    pub file: String,
+    /// Its length.
+    pub bytes: u64,
+}

@@ -1,0 +1,103 @@
+//! The arguments of `workspace`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, value_parser};
+
+/// `workspace`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(
+    disable_help_subcommand = true,
+    after_long_help = "\
+Links are not followed, and what may hold keys (.env, .git, .ssh, ...) is never shown. AGENT is a name,
+an id or the unique beginning of one.
+
+Examples:
+  fusion-kit workspace files writer
+  fusion-kit workspace read writer projects/report.md
+  fusion-kit workspace diff coder
+  fusion-kit workspace export writer projects --to report.tar"
+)]
+pub struct WorkspaceArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: WorkspaceCommand,
+}
+
+/// Looking into workspaces.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum WorkspaceCommand {
+    /// List the files of an agent.
+    #[command(after_long_help = "\
+Examples:
+  fusion-kit workspace files writer
+  fusion-kit workspace files writer projects --json | jq -r '.entries[].path'")]
+    Files(WorkspaceFilesArgs),
+    /// Print a text file of an agent.
+    #[command(after_long_help = "\
+Examples:
+  fusion-kit workspace read writer projects/report.md")]
+    Read(WorkspaceReadArgs),
+    /// Show what an agent made of its worktree, as it was when its newest step ended.
+    #[command(after_long_help = "\
+Examples:
+  fusion-kit workspace diff coder
+  fusion-kit workspace diff coder --stat")]
+    Diff(WorkspaceDiffArgs),
+    /// Write the files of an agent into a tar file.
+    #[command(after_long_help = "\
+At most 10,000 entries and 1 GiB; a file that is there is not overwritten.
+
+Examples:
+  fusion-kit workspace export writer
+  fusion-kit workspace export writer projects --to report.tar")]
+    Export(WorkspaceExportArgs),
+}
+
+/// `workspace files`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct WorkspaceFilesArgs {
+    /// Whose.
+    pub agent: String,
+    /// A folder, from the top of the workspace; all of it without.
+    #[arg(default_value = ".")]
+    pub path: String,
+    /// At most so many entries.
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = value_parser!(u32).range(1..=10_000))]
+    pub limit: u32,
+}
+
+/// `workspace read`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct WorkspaceReadArgs {
+    /// Whose.
+    pub agent: String,
+    /// The file, from the top of the workspace.
+    pub path: String,
+    /// At most so many bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = 1_048_576, value_parser = value_parser!(u32).range(1..=10_485_760))]
+    pub limit: u32,
+}
+
+/// `workspace diff`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct WorkspaceDiffArgs {
+    /// Whose.
+    pub agent: String,
+    /// Only which files changed, and by how many lines.
+    #[arg(long)]
+    pub stat: bool,
+}
+
+/// `workspace export`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct WorkspaceExportArgs {
+    /// Whose.
+    pub agent: String,
+    /// A folder or a file, from the top of the workspace; all of it without.
+    #[arg(default_value = ".")]
+    pub path: String,
+    /// The tar file to make; `workspace.tar` here without it.
+    #[arg(long, value_name = "FILE", default_value = "workspace.tar")]
+    pub to: PathBuf,
+}

@@ -1,0 +1,94 @@
+//! `workspace`: what agents have in their workspaces.
+
+use fusion_api_types::Problem;
+
+use super::db::answer;
+use crate::args::{WorkspaceCommand, WorkspaceDiffArgs, WorkspaceFilesArgs, WorkspaceReadArgs};
+use crate::backend::Backend;
+use crate::exit::Exit;
+use crate::report::workspace as report;
+use crate::session::Session;
+use crate::text::clean;
+
+/// Every command below `workspace`.
+pub(crate) async fn workspace(
+    command: &WorkspaceCommand,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    match command {
+        WorkspaceCommand::Files(of) => files(of, backend, session).await,
+        WorkspaceCommand::Read(of) => read(of, backend, session).await,
+        WorkspaceCommand::Diff(of) => diff(of, backend, session).await,
+        WorkspaceCommand::Export(of) => {
+            let made = backend
+                .export_workspace(&of.agent, &of.path, &of.to)
+                .await?;
+            answer(&made, report::exported, session)
+        }
+    }
+}
+
+async fn files(
+    of: &WorkspaceFilesArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let tree = backend
+        .workspace_tree(&of.agent, &of.path, of.limit)
+        .await?;
+    if session.is_machine() {
+        session.print_rows(&tree, &tree.entries)?;
+    } else if tree.entries.is_empty() {
+        session.tell("there are no files\n");
+    } else {
+        session.print(&report::tree(&tree, session))?;
+    }
+    if tree.truncated {
+        session.tell("there is more: give a folder, or a higher --limit\n");
+    }
+    Ok(Exit::Done)
+}
+
+async fn read(
+    of: &WorkspaceReadArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let file = backend
+        .workspace_file(&of.agent, &of.path, of.limit)
+        .await?;
+    if session.is_machine() {
+        session.print_json(&file)?;
+        return Ok(Exit::Done);
+    }
+    // On a terminal it could steer it; elsewhere the file is wanted as it is.
+    let text = match session.terminal.stdout.size() {
+        Some(_) => clean(&file.text),
+        None => file.text,
+    };
+    session.print(&text)?;
+    if file.truncated_bytes > 0 {
+        let left = file.truncated_bytes;
+        session.tell(&format!("{left} more bytes: give a higher --limit\n"));
+    }
+    Ok(Exit::Done)
+}
+
+async fn diff(
+    of: &WorkspaceDiffArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let diff = backend.workspace_diff(&of.agent).await?;
+    if session.is_machine() {
+        session.print_json(&diff)?;
+    } else if diff.files.is_empty() {
+        session.tell("nothing has changed, as of the end of its newest step\n");
+    } else if of.stat {
+        session.print(&report::changes(&diff))?;
+    } else {
+        session.print(&report::diff(&diff, session))?;
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,210 @@
+//! What each command prints with `--json`, as JSON Schema.
+
+use fusion_api_types::api::{
+    AgentMetrics, Approval, Capability, Event, Health, Project, ServerNode, ServerNodeList, Task,
+    TaskDetail, TaskTree, Token, TokenMade,
+};
+use fusion_api_types::schema::{any_of, list_of, of};
+use fusion_api_types::{
+    AgentDetail, AgentList, AgentLog, AgentSent, AgentSummary, AgentsEnded, BackupReport,
+    BenchReport, DatabaseStatus, DetectReport, InboxView, MessageDetail, MessageList, MessageView,
+    MigrationReport, ModelList, ProviderAdded, ProviderList, ProviderRemoved, ProviderTest,
+    ProviderView, QuotaReport, RekeyReport, RestoreReport, RunDetail, RunList, RunSummary,
+    ServerReady, SettingList, StoredWorkflow, ToolAnswer, ToolList, VerifyReport, WorkflowCreated,
+    WorkflowDiff, WorkflowGraph, WorkflowList, WorkflowSummary, WorkspaceDiff, WorkspaceExport,
+    WorkspaceFile, WorkspaceTree,
+};
+use serde_json::{Value, json};
+
+/// What a command prints with `--json`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Printed {
+    /// One value of this schema; with `--follow` and the like, one on each line.
+    Json(Box<Value>),
+    /// No JSON, for this reason.
+    Other(&'static str),
+}
+
+/// What the command that these words lead to prints; `None` where there is no such command.
+#[must_use]
+pub fn printed(words: &str) -> Option<Printed> {
+    let reason = match words {
+        "completions" => "a script of a shell",
+        "man" => "nothing: the pages are in their folder",
+        "export events" => "each event as JSON lines or CSV, as --format says",
+        "sandbox run" => "what the command prints",
+        "schema" => "a JSON Schema",
+        "top" => "a screen",
+        _ => return schema(words).map(|schema| Printed::Json(Box::new(schema))),
+    };
+    Some(Printed::Other(reason))
+}
+
+fn schema(words: &str) -> Option<Value> {
+    let (noun, verb) = words.split_once(' ').unwrap_or((words, ""));
+    match noun {
+        "agent" => of_agent(verb),
+        "workspace" => of_workspace(verb),
+        "task" => of_task(verb),
+        "workflow" => of_workflow(verb),
+        "run" => of_run(verb),
+        "message" => of_message(verb),
+        "provider" => of_provider(verb),
+        "project" => of_record::<Project>(verb, "projects"),
+        "capability" => of_record::<Capability>(verb, "capabilities"),
+        "token" => of_token(verb),
+        "db" => of_database(verb),
+        "node" => of_node(verb),
+        "tool" => of_tool(verb),
+        _ => of_one(words),
+    }
+}
+
+fn of_one(words: &str) -> Option<Value> {
+    Some(match words {
+        "resume" => of::<RunDetail>(),
+        "inbox" => of::<InboxView>(),
+        "approve" | "reject" => of::<Approval>(),
+        "metrics agent" => of::<AgentMetrics>(),
+        "events tail" => of::<Event>(),
+        "health" => of::<Health>(),
+        "config show" => of::<SettingList>(),
+        "serve" => of::<ServerReady>(),
+        "verify" => of::<VerifyReport>(),
+        "bench" => of::<BenchReport>(),
+        "init" => json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "required": ["files", "next"],
+            "properties": {
+                "files": { "type": "array", "items": { "type": "string" } },
+                "next": { "type": "string" },
+            },
+        }),
+        _ => return None,
+    })
+}
+
+fn of_agent(verb: &str) -> Option<Value> {
+    Some(match verb {
+        "spawn" | "list" => of::<AgentList>(),
+        "get" => of::<AgentDetail>(),
+        "pause" | "resume" | "update" => of::<AgentSummary>(),
+        "terminate" => of::<AgentsEnded>(),
+        "logs" => of::<AgentLog>(),
+        "send" => of::<AgentSent>(),
+        _ => return None,
+    })
+}
+
+fn of_workspace(verb: &str) -> Option<Value> {
+    Some(match verb {
+        "files" => of::<WorkspaceTree>(),
+        "read" => of::<WorkspaceFile>(),
+        "diff" => of::<WorkspaceDiff>(),
+        "export" => of::<WorkspaceExport>(),
+        _ => return None,
+    })
+}
+
+fn of_task(verb: &str) -> Option<Value> {
+    Some(match verb {
+        // With `--wait` it answers as `task wait` does.
+        "create" => any_of([of::<TaskDetail>(), list_of::<Task>("tasks")]),
+        "get" => of::<TaskDetail>(),
+        "list" | "wait" => list_of::<Task>("tasks"),
+        "cancel" | "retry" => of::<Task>(),
+        "deps" => of::<TaskTree>(),
+        _ => return None,
+    })
+}
+
+fn of_workflow(verb: &str) -> Option<Value> {
+    Some(match verb {
+        "validate" => of::<WorkflowSummary>(),
+        "create" => of::<WorkflowCreated>(),
+        "list" | "versions" => of::<WorkflowList>(),
+        "get" => of::<StoredWorkflow>(),
+        "diff" => of::<WorkflowDiff>(),
+        "graph" => of::<WorkflowGraph>(),
+        "start" => of::<RunDetail>(),
+        "cancel" => of::<RunList>(),
+        _ => return None,
+    })
+}
+
+fn of_run(verb: &str) -> Option<Value> {
+    Some(match verb {
+        "" | "show" | "watch" | "resume" | "retry" | "fork" => of::<RunDetail>(),
+        "list" => of::<RunList>(),
+        "pause" | "cancel" => of::<RunSummary>(),
+        _ => return None,
+    })
+}
+
+fn of_message(verb: &str) -> Option<Value> {
+    Some(match verb {
+        "send" | "show" | "resend" => of::<MessageDetail>(),
+        "list" => of::<MessageList>(),
+        "tail" => of::<MessageView>(),
+        _ => return None,
+    })
+}
+
+fn of_provider(verb: &str) -> Option<Value> {
+    Some(match verb {
+        "add" => of::<ProviderAdded>(),
+        "list" => of::<ProviderList>(),
+        "show" | "enable" | "disable" => of::<ProviderView>(),
+        "test" => of::<ProviderTest>(),
+        "models" => of::<ModelList>(),
+        "quota" => of::<QuotaReport>(),
+        "remove" => of::<ProviderRemoved>(),
+        "detect" => of::<DetectReport>(),
+        _ => return None,
+    })
+}
+
+fn of_record<T: fusion_api_types::schema::Described>(verb: &str, list: &str) -> Option<Value> {
+    Some(match verb {
+        "create" | "get" | "delete" => of::<T>(),
+        "list" => list_of::<T>(list),
+        _ => return None,
+    })
+}
+
+fn of_token(verb: &str) -> Option<Value> {
+    Some(match verb {
+        "create" => of::<TokenMade>(),
+        "list" => list_of::<Token>("tokens"),
+        "revoke" => of::<Token>(),
+        _ => return None,
+    })
+}
+
+fn of_database(verb: &str) -> Option<Value> {
+    Some(match verb {
+        "migrate" => of::<MigrationReport>(),
+        "status" => of::<DatabaseStatus>(),
+        "backup" => of::<BackupReport>(),
+        "restore" => of::<RestoreReport>(),
+        "rekey" => of::<RekeyReport>(),
+        _ => return None,
+    })
+}
+
+fn of_node(verb: &str) -> Option<Value> {
+    Some(match verb {
+        "list" => of::<ServerNodeList>(),
+        "get" | "drain" => of::<ServerNode>(),
+        _ => return None,
+    })
+}
+
+fn of_tool(verb: &str) -> Option<Value> {
+    Some(match verb {
+        "list" => of::<ToolList>(),
+        "call" => of::<ToolAnswer>(),
+        _ => return None,
+    })
+}

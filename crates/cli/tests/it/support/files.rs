@@ -1,0 +1,43 @@
+//! Workspaces that are what the test says.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use fusion_api_types::{Problem, WorkspaceDiff, WorkspaceExport, WorkspaceFile, WorkspaceTree};
+use fusion_cli::AgentFiles;
+
+use super::Fake;
+
+#[async_trait]
+impl AgentFiles for Fake {
+    async fn workspace_tree(
+        &self,
+        agent: &str,
+        path: &str,
+        limit: u32,
+    ) -> Result<WorkspaceTree, Problem> {
+        self.report(format!("tree {agent} {path} {limit}"))
+    }
+
+    async fn workspace_file(
+        &self,
+        agent: &str,
+        path: &str,
+        limit: u32,
+    ) -> Result<WorkspaceFile, Problem> {
+        self.report(format!("file {agent} {path} {limit}"))
+    }
+
+    async fn workspace_diff(&self, agent: &str) -> Result<WorkspaceDiff, Problem> {
+        self.report(format!("diff {agent}"))
+    }
+
+    async fn export_workspace(
+        &self,
+        agent: &str,
+        path: &str,
+        to: &Path,
+    ) -> Result<WorkspaceExport, Problem> {
+        self.report(format!("export {agent} {path} {}", to.display()))
+    }
+}

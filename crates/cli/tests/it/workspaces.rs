@@ -1,0 +1,74 @@
+//! What `workspace` asks for and says.
+
+use serde_json::{Value, json};
+
+use crate::support::{Fake, fusion_kit};
+
+fn telling(report: Value) -> Fake {
+    Fake {
+        report,
+        ..Fake::default()
+    }
+}
+
+#[tokio::test]
+async fn files_are_listed_with_their_sizes_and_it_is_said_that_there_are_more() {
+    let backend = telling(
+        json!({ "agent": "a1", "path": ".", "truncated": true, "entries": [
+            { "path": "projects", "kind": "directory", "size": 0 },
+            { "path": "projects/a.md", "kind": "file", "size": 12345 },
+            { "path": "projects/out", "kind": "link", "size": 0 },
+        ]}),
+    );
+    let said = fusion_kit("workspace files writer", &backend).await;
+    assert_eq!(
+        said.out,
+        "  SIZE  PATH\n     -  projects/\n12,345  projects/a.md\n  link  projects/out\n"
+    );
+    assert_eq!(
+        said.err,
+        "there is more: give a folder, or a higher --limit\n"
+    );
+    fusion_kit("workspace files writer projects --limit 5", &backend).await;
+    let asked = ["tree writer . 1000", "tree writer projects 5"];
+    assert_eq!(*backend.asked.lock().unwrap(), asked);
+}
+
+#[tokio::test]
+async fn a_file_is_printed_as_it_is_and_its_rest_is_told_of() {
+    let file =
+        json!({ "agent": "a1", "path": "a.md", "text": "# One\n\u{1b}[31m", "truncated_bytes": 7 });
+    let said = fusion_kit("workspace read writer a.md", &telling(file.clone())).await;
+    assert_eq!(said.out, "# One\n\u{1b}[31m");
+    assert_eq!(said.err, "7 more bytes: give a higher --limit\n");
+    let said = fusion_kit("workspace read writer a.md --json", &telling(file.clone())).await;
+    assert_eq!(serde_json::from_str::<Value>(&said.out).unwrap(), file);
+}
+
+#[tokio::test]
+async fn a_diff_is_shown_whole_or_by_its_files() {
+    let diff = json!({ "agent": "a1", "base": "0a", "branch": "fusion/coder-x", "truncated": false,
+        "files": [{ "path": "a.txt", "added": 2, "removed": 0 }, { "path": "b.png", "added": null, "removed": null }],
+        "diff": "--- a/a.txt\n+++ b/a.txt\n@@ -0,0 +1,2 @@\n+one\n+two\n" });
+    let whole = fusion_kit("workspace diff coder", &telling(diff.clone())).await;
+    assert_eq!(whole.out, diff["diff"].as_str().unwrap());
+    let files = fusion_kit("workspace diff coder --stat", &telling(diff)).await;
+    assert_eq!(
+        files.out,
+        "ADDED  REMOVED  PATH\n    2        0  a.txt\n    -        -  b.png\n"
+    );
+    let none = json!({ "agent": "a1", "base": "0a", "branch": null, "truncated": false, "files": [], "diff": "" });
+    let none = fusion_kit("workspace diff coder", &telling(none)).await;
+    assert_eq!((none.out.as_str(), none.code), ("", 0));
+}
+
+#[tokio::test]
+async fn an_export_says_what_it_wrote() {
+    let backend = telling(json!({ "agent": "a1", "file": "report.tar", "bytes": 10240 }));
+    let said = fusion_kit("workspace export writer projects --to report.tar", &backend).await;
+    assert_eq!(said.out, "wrote report.tar (10,240 bytes)\n");
+    assert_eq!(
+        *backend.asked.lock().unwrap(),
+        ["export writer projects report.tar"]
+    );
+}
