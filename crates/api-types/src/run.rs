@@ -263,6 +263,17 @@ pub struct JournalView {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
+/// A kept file that was written to a place of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ArtifactSaved {
+    /// The SHA-256 of its content.
+    pub sha256: String,
+    /// How long it is.
+    pub bytes: u64,
+    /// Where it is now.
+    pub path: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::{RunDetail, RunSummary, UsageView};
@@ -328,15 +339,4 @@ mod tests {
         };
         assert_eq!(usage.tokens(), u64::MAX);
     }
-}
-
-/// A kept file that was written to a place of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ArtifactSaved {
-    /// The SHA-256 of its content.
-    pub sha256: String,
-    /// How long it is.
-    pub bytes: u64,
-    /// Where it is now.
-    pub path: String,
 }

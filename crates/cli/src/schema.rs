@@ -6,13 +6,13 @@ use fusion_api_types::api::{
 };
 use fusion_api_types::schema::{any_of, list_of, of};
 use fusion_api_types::{
-    AgentDetail, AgentList, AgentLog, AgentSent, AgentSummary, AgentsEnded, BackupReport,
-    BenchReport, DatabaseStatus, DetectReport, InboxView, MessageDetail, MessageList, MessageView,
-    MigrationReport, ModelList, ProviderAdded, ProviderList, ProviderRemoved, ProviderTest,
-    ProviderView, QuotaReport, RekeyReport, RestoreReport, RunDetail, RunList, RunSummary,
-    ServerReady, SettingList, StoredWorkflow, ToolAnswer, ToolList, VerifyReport, WorkflowCreated,
-    WorkflowDiff, WorkflowGraph, WorkflowList, WorkflowSummary, WorkspaceDiff, WorkspaceExport,
-    WorkspaceFile, WorkspaceTree,
+    AgentDetail, AgentList, AgentLog, AgentSent, AgentSummary, AgentsEnded, ArtifactSaved,
+    BackupReport, BenchReport, DatabaseStatus, DetectReport, InboxView, MessageDetail, MessageList,
+    MessageView, MigrationReport, ModelList, ProviderAdded, ProviderList, ProviderRemoved,
+    ProviderTest, ProviderView, QuotaReport, RekeyReport, RestoreReport, RunDetail, RunList,
+    RunSummary, ServerReady, SettingList, StoredWorkflow, ToolAnswer, ToolList, VerifyReport,
+    WorkflowCreated, WorkflowDiff, WorkflowGraph, WorkflowList, WorkflowSummary, WorkspaceDiff,
+    WorkspaceExport, WorkspaceFile, WorkspaceTree,
 };
 use serde_json::{Value, json};
 
@@ -50,6 +50,7 @@ fn schema(words: &str) -> Option<Value> {
         "run" => of_run(verb),
         "message" => of_message(verb),
         "provider" => of_provider(verb),
+        "project" if verb == "update" => Some(of::<Project>()),
         "project" => of_record::<Project>(verb, "projects"),
         "capability" => of_record::<Capability>(verb, "capabilities"),
         "token" => of_token(verb),
@@ -63,6 +64,7 @@ fn schema(words: &str) -> Option<Value> {
 fn of_one(words: &str) -> Option<Value> {
     Some(match words {
         "resume" => of::<RunDetail>(),
+        "artifact get" => of::<ArtifactSaved>(),
         "inbox" => of::<InboxView>(),
         "approve" | "reject" => of::<Approval>(),
         "metrics agent" => of::<AgentMetrics>(),
