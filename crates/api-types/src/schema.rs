@@ -18,7 +18,7 @@ pub fn of<T: Described>() -> Value {
         .into_iter()
         .map(|(name, schema)| (name, json!(schema)))
         .collect();
-    finished(json!(T::schema()), defs)
+    finished(&json!(T::schema()), defs)
 }
 
 /// The same of an object with one list of such values under a name.
@@ -34,7 +34,7 @@ pub fn list_of<T: Described>(name: &str) -> Value {
         "properties": { name: { "type": "array", "items": row } },
     });
     let defs = defs.and_then(|defs| defs.as_object().cloned());
-    finished(whole, defs.unwrap_or_default())
+    finished(&whole, defs.unwrap_or_default())
 }
 
 /// The schema of what is as one of these.
@@ -50,10 +50,10 @@ pub fn any_of<const N: usize>(schemas: [Value; N]) -> Value {
         }
         schema
     });
-    finished(json!({ "anyOf": all.to_vec() }), defs)
+    finished(&json!({ "anyOf": all.to_vec() }), defs)
 }
 
-fn finished(schema: Value, defs: Map<String, Value>) -> Value {
+fn finished(schema: &Value, defs: Map<String, Value>) -> Value {
     let mut all = Map::new();
     all.insert(
         "$schema".to_owned(),
@@ -73,11 +73,12 @@ fn lead(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (name, inner) in fields {
-                match inner {
-                    Value::String(place) if name == "$ref" => {
-                        *place = place.replacen(IN_API, IN_SCHEMA, 1);
-                    }
-                    inner => lead(inner),
+                if name == "$ref"
+                    && let Value::String(place) = inner
+                {
+                    *place = place.replacen(IN_API, IN_SCHEMA, 1);
+                } else {
+                    lead(inner);
                 }
             }
         }

@@ -97,12 +97,13 @@ pub(crate) struct NewFile<'a> {
 
 impl<'a> NewFile<'a> {
     pub(crate) fn make(path: &'a Path) -> Result<Self, Problem> {
-        let file = File::create_new(path).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => {
+        let file = File::create_new(path).map_err(|error| {
+            if error.kind() == io::ErrorKind::AlreadyExists {
                 let text = format!("{} is there already", path.display());
                 Problem::new(ProblemKind::Conflict, text).with_help("name another with --to FILE")
+            } else {
+                unwritten(path, &error)
             }
-            _ => unwritten(path, &error),
         })?;
         Ok(Self {
             path,

@@ -27,6 +27,20 @@ async fn samples_of(project: &Project, agent: &str) -> Vec<Value> {
     told.expect(0).json()["metrics"].as_array().unwrap().clone()
 }
 
+/// `agent get` shows this sample of the busy agent, and none of the idle one.
+async fn shows_the_newest(project: &Project, sample: &Value) {
+    let shown = project.run(["agent", "get", "busy", "--json"]).await;
+    assert_eq!(shown.expect(0).json()["metrics"], *sample);
+    let shown = project.run(["agent", "get", "busy"]).await.expect(0);
+    assert!(
+        shown.stdout.contains("% of a processor"),
+        "{}",
+        shown.stdout
+    );
+    let shown = project.run(["agent", "get", "idle", "--json"]).await;
+    assert_eq!(shown.expect(0).json()["metrics"], Value::Null);
+}
+
 #[tokio::test]
 async fn an_agent_at_work_is_sampled_and_one_without_work_is_not() {
     let project = project();
@@ -67,16 +81,7 @@ async fn an_agent_at_work_is_sampled_and_one_without_work_is_not() {
     };
     let told = serving.until(&path, |told| calls(told) == 2).await;
     assert!(any(&told, &|sample| sample["api_provider"] == "scripted"));
-    let shown = project.run(["agent", "get", "busy", "--json"]).await;
-    assert_eq!(shown.expect(0).json()["metrics"], told["metrics"][0]);
-    let shown = project.run(["agent", "get", "busy"]).await.expect(0);
-    assert!(
-        shown.stdout.contains("% of a processor"),
-        "{}",
-        shown.stdout
-    );
-    let shown = project.run(["agent", "get", "idle", "--json"]).await;
-    assert_eq!(shown.expect(0).json()["metrics"], Value::Null);
+    shows_the_newest(&project, &told["metrics"][0]).await;
     let events = serving
         .get("/api/v1/events?event_type=metrics.updated&limit=500")
         .await;

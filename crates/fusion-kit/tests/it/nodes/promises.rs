@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use fusion_core::EventType;
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -16,6 +16,14 @@ use super::cluster::{Cluster, Tasks};
 use crate::support::wait_for;
 
 const ONE_STEP: &str = "  - { id: s0, agent: a, prompt: x }\n";
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "events are told with the real time"
+)]
+fn now() -> DateTime<Utc> {
+    Utc::now()
+}
 
 /// The first command writes until it is ended; the second once. The link is cut all the time.
 #[tokio::test]
@@ -86,7 +94,7 @@ async fn a_server_that_is_told_to_stop_takes_nothing_more() {
     let some = |told: &Value| told["events"].as_array().unwrap().len() >= 20;
     let path = "/api/v1/events?event_type=task.assigned&limit=20";
     cluster.until(&one, path, "steps are begun", some).await;
-    let told = Utc::now();
+    let told = now();
     one.stop(Signal::TERM).await.expect(0);
     let taken = cluster.events(EventType::TaskAssigned).await;
     assert!(
@@ -159,7 +167,7 @@ async fn waits_after(signal: Signal, samples: usize) -> Vec<Duration> {
             (cluster.ledger().beginnings() == before + runs.len()).then_some(())
         })
         .await;
-        let at = Utc::now();
+        let at = now();
         victim.signal(signal);
         cluster.until_completed(&keeper, &runs).await;
         // Each run has one task, so what is begun now was begun before.
