@@ -75,7 +75,8 @@ async fn state(site: &Path) -> Vec<String> {
     vec![page, config, refs, head]
 }
 
-/// What an agent does: it plants what the host's git would run, commits, and leaves some uncommitted.
+/// What an agent does: it plants what the host's git would run, commits, and leaves some uncommitted. What
+/// git adds to the command of its monitor is a comment there: it would make files of these names.
 fn work(project: &Project) -> Value {
     let payload = project.path().join("payload");
     let payload = payload.display();
@@ -83,7 +84,7 @@ fn work(project: &Project) -> Value {
         "cd projects/site && printf '#!/bin/sh\\ntouch {payload}\\nexit 0\\n' > trap && chmod +x trap &&
          mkdir -p .git/hooks && cp trap .git/hooks/pre-commit && cp trap .git/hooks/post-checkout &&
          rm trap && echo more >> page && git commit -qam 'by the agent' && echo left >> page &&
-         git config core.fsmonitor 'touch {payload}' && git config filter.x.clean 'touch {payload}' &&
+         git config core.fsmonitor 'touch {payload} #' && git config filter.x.clean 'touch {payload}' &&
          echo '* filter=x' > .git/info/attributes; git log --format=%s%n%an; git branch"
     );
     json!([
