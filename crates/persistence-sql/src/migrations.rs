@@ -10,7 +10,7 @@ mod m0007_control;
 mod m0008_pool;
 mod m0009_nodes;
 mod m0010_accounts;
-mod m0014_lookups;
+mod m0011_lookups;
 
 use std::collections::BTreeSet;
 
@@ -38,7 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_pool::Migration),
             Box::new(m0009_nodes::Migration),
             Box::new(m0010_accounts::Migration),
-            Box::new(m0014_lookups::Migration),
+            Box::new(m0011_lookups::Migration),
         ]
     }
 }

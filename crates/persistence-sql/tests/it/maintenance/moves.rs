@@ -58,11 +58,16 @@ async fn works_on(place: &Place, filled: &Filled, last: u64) {
 const A_LOSS: &str =
     "INSERT INTO task_losses (task_id, fence, node, at) SELECT id, 1, NULL, 0 FROM tasks LIMIT 1";
 
+/// What all runs of a workflow have used up.
+const AN_ACCOUNT: &str =
+    "INSERT INTO accounts (account, tokens, cost_picos) VALUES ('workflow:w', 7, 1000)";
+
 /// Backs a filled database up while it is open; gives what is in it.
 async fn back_up(source: &Place, file: &Path) -> (Filled, Everything, BTreeMap<&'static str, u64>) {
     let open = source.open().await.unwrap();
     let filled = fill(&open.store).await;
     source.damage(A_LOSS).await;
+    source.damage(AN_ACCOUNT).await;
     let before = Everything::of(&open.store).await;
     let made = backup(&source.location, file).await.unwrap();
     let found = std::fs::metadata(file).unwrap();
@@ -258,7 +263,8 @@ async fn an_older_backup_is_upgraded_in_a_copy() {
                 "m0007_control",
                 "m0008_pool",
                 "m0009_nodes",
-                "m0014_lookups"
+                "m0010_accounts",
+                "m0011_lookups"
             ]
         );
         assert_eq!(std::fs::read(&file).unwrap(), bytes);
@@ -287,7 +293,8 @@ async fn a_backup_of_an_older_sqlite_database_has_the_newest_schema() {
             "m0007_control",
             "m0008_pool",
             "m0009_nodes",
-            "m0014_lookups"
+            "m0010_accounts",
+            "m0011_lookups"
         ]
     );
     assert_eq!(found.rows["events"], source.rows["events"]);

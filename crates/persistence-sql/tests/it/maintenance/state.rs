@@ -70,7 +70,8 @@ async fn the_status_of_an_older_and_of_a_newer_database_is_told() {
                     "m0007_control",
                     "m0008_pool",
                     "m0009_nodes",
-                    "m0014_lookups",
+                    "m0010_accounts",
+                    "m0011_lookups",
                 ]),
             }
         );
@@ -98,7 +99,8 @@ async fn a_migration_tells_what_it_applied() {
                 "m0007_control",
                 "m0008_pool",
                 "m0009_nodes",
-                "m0014_lookups",
+                "m0010_accounts",
+                "m0011_lookups",
             ]),
             missing: vec![],
         };
@@ -113,7 +115,8 @@ async fn a_migration_tells_what_it_applied() {
                 "m0007_control",
                 "m0008_pool",
                 "m0009_nodes",
-                "m0014_lookups",
+                "m0010_accounts",
+                "m0011_lookups",
             ]),
             vec![],
         ] {
