@@ -59,6 +59,12 @@ impl Client {
         } else {
             http
         };
+        // To read the machine's certificates takes longer than all else that a short command does.
+        let http = if base.scheme() == "http" {
+            http.tls_certs_only([])
+        } else {
+            http
+        };
         let http = http.build().map_err(|error| {
             let text = format!("no client of {base} can be made: {error}");
             Problem::new(ProblemKind::Internal, text)

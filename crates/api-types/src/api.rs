@@ -6,6 +6,7 @@
 
 mod agent;
 mod event;
+mod event_csv;
 mod health;
 mod message;
 mod node;
@@ -21,6 +22,7 @@ pub use agent::{
     BulkAnswer, BulkResult, LogEntry, MetricsSample, NewAgent, NewAgents, NewWorkspace,
 };
 pub use event::{Delta, DeltaKind, Event, EventPage, Frame};
+pub use event_csv::plain_json;
 pub use health::{Check, Health, Readiness};
 pub use message::{Message, MessageDetail, MessagePage, NewMessage};
 pub use node::{ServerNode, ServerNodeList};

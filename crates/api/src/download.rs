@@ -9,6 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
 use futures::stream;
 use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{self, Sender};
 use tokio::time::timeout;
 
@@ -27,17 +28,23 @@ const AHEAD: usize = 4;
 /// How long a client may take nothing.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// A place for a long answer, until it is dropped.
+pub(crate) fn place(app: &App) -> Result<OwnedSemaphorePermit> {
+    let place = Arc::clone(&app.downloads).try_acquire_owned();
+    place.map_err(|_| {
+        let busy = "as many downloads as may be are under way";
+        let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "limited", busy);
+        refusal.retry_after(Duration::from_secs(1))
+    })
+}
+
 /// A body of what `write` writes, on a thread that may block. A fault on the way cuts the answer off, so
 /// that nobody takes it for whole.
 pub(crate) fn body(
     app: &App,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
 ) -> Result<Body> {
-    let Ok(place) = Arc::clone(&app.downloads).try_acquire_owned() else {
-        let busy = "as many downloads as may be are under way";
-        let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "limited", busy);
-        return Err(refusal.retry_after(Duration::from_secs(1)));
-    };
+    let place = place(app)?;
     let (to, from) = mpsc::channel(AHEAD);
     let handle = Handle::current();
     drop(tokio::task::spawn_blocking(move || {

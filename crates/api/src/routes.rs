@@ -9,6 +9,7 @@ mod capabilities;
 mod describe;
 mod drawn;
 mod events;
+mod exports;
 mod health;
 mod messages;
 mod metrics;
@@ -99,6 +100,7 @@ fn guarded() -> OpenApiRouter<App> {
         run_control::router(),
         run_again::router(),
         events::router(),
+        exports::router(),
         live::router(),
         messages::router(),
         providers::router(),

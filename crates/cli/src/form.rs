@@ -1,15 +1,16 @@
 //! Results for programs: JSON, YAML, names.
 
+use fusion_api_types::api::plain_json;
 use fusion_api_types::{Problem, ProblemKind};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::text::{clean, clean_json, clean_line};
+use crate::text::{clean, clean_line};
 
 /// One line of JSON.
 pub(crate) fn json(result: &impl Serialize) -> Result<String, Problem> {
     let json = serde_json::to_string(result).map_err(|error| unwritable("JSON", &error))?;
-    Ok(format!("{}\n", clean_json(&json)))
+    Ok(format!("{}\n", plain_json(&json)))
 }
 
 /// One document of YAML, which begins with `---` so that several can stand in a stream.

@@ -1,11 +1,12 @@
 //! Problems as a person or a program reads them.
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use fusion_api_types::api::plain_json;
 use fusion_api_types::{FaultView, FileText, Problem};
 
 use crate::session::Session;
 use crate::style::{Palette, Tone};
-use crate::text::{clean, clean_json, clean_line, count};
+use crate::text::{clean, clean_line, count};
 
 /// The whole text for stderr: JSON when JSON was asked for, else lines for a person.
 pub(crate) fn render(problem: &Problem, session: &Session<'_>) -> String {
@@ -33,7 +34,7 @@ fn json(problem: &Problem) -> serde_json::Result<String> {
     if let Some(file) = &mut problem.file {
         file.text.clear();
     }
-    serde_json::to_string(&problem).map(|json| format!("{}\n", clean_json(&json)))
+    serde_json::to_string(&problem).map(|json| format!("{}\n", plain_json(&json)))
 }
 
 /// Every fault with the line it stands on, then one line that sums up.

@@ -28,19 +28,6 @@ pub(crate) fn shorten(text: &str, width: usize) -> String {
     }
 }
 
-/// JSON without the raw control characters that its grammar allows but a terminal may obey.
-pub(crate) fn clean_json(json: &str) -> String {
-    let mut safe = String::with_capacity(json.len());
-    for c in json.chars() {
-        if matches!(c, '\u{7f}'..='\u{9f}') {
-            safe.push_str(&format!("\\u{:04x}", u32::from(c)));
-        } else {
-            safe.push(c);
-        }
-    }
-    safe
-}
-
 /// `0.4s`, `4m12s`, `1h03m`; a negative time (a clock that went back) is no time.
 pub(crate) fn duration(time: TimeDelta) -> String {
     let tenths = time.num_milliseconds().max(0) / 100;
@@ -109,7 +96,9 @@ fn visible(c: char) -> char {
 
 #[cfg(test)]
 mod tests {
-    use super::{clean, clean_json, clean_line, count, duration, indent, shell_word, shorten};
+    use fusion_api_types::api::plain_json;
+
+    use super::{clean, clean_line, count, duration, indent, shell_word, shorten};
     use chrono::TimeDelta;
 
     #[test]
@@ -123,7 +112,7 @@ mod tests {
     #[test]
     fn json_stays_json_and_holds_no_raw_control_character() {
         let json = serde_json::to_string("a\u{1b}\u{9b}\u{7f}ü").unwrap();
-        let safe = clean_json(&json);
+        let safe = plain_json(&json);
         assert!(!safe.chars().any(char::is_control));
         assert_eq!(
             serde_json::from_str::<String>(&safe).unwrap(),

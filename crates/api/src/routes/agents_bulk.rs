@@ -31,7 +31,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
 }
 
 /// Spawns agents that are alike, all of them or none.
-#[utoipa::path(post, path = "/agents/batch", tag = "agents", request_body = NewAgents,
+#[utoipa::path(post, path = "/agents/batch", tag = "agents", operation_id = "spawn_batch", request_body = NewAgents,
     responses((status = 201, body = AgentsMade)))]
 async fn spawn(
     State(app): State<App>,
@@ -99,7 +99,7 @@ enum Action {
 
 /// Holds agents, lets them go on or ends them. Who can't be does not keep the others. Ending one that
 /// has ended changes nothing.
-#[utoipa::path(post, path = "/agents/bulk", tag = "agents", request_body = BulkAgents,
+#[utoipa::path(post, path = "/agents/bulk", tag = "agents", operation_id = "act_bulk", request_body = BulkAgents,
     responses((status = 200, body = BulkAnswer)))]
 async fn act(State(app): State<App>, asked: Asked, query: Query, input: Input) -> Result<Response> {
     query.none()?;

@@ -1,5 +1,7 @@
 //! The description of the API, made of the routes themselves.
 
+mod links;
+
 use std::sync::OnceLock;
 
 use axum::http::{HeaderValue, header};
@@ -102,18 +104,11 @@ pub(super) fn complete(described: &mut OpenApi) {
     described.components = Some(components.build());
     for (path, item) in &mut described.paths.paths {
         let has_id = path.contains('{');
-        for (operation, changes) in [
-            (&mut item.get, false),
-            (&mut item.post, true),
-            (&mut item.put, true),
-            (&mut item.patch, true),
-            (&mut item.delete, true),
-        ] {
-            if let Some(operation) = operation {
-                complete_operation(operation, is_open(path), has_id, changes);
-            }
+        for (method, operation) in links::operations(item) {
+            complete_operation(operation, is_open(path), has_id, method != "get");
         }
     }
+    links::add(described);
 }
 
 /// Whether a path wants no token.

@@ -30,7 +30,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
 
 /// Asks for tasks of their own. One that can't be made does not keep the others. With an
 /// `Idempotency-Key` each counts by its place, so that a request which was cut off is sent again whole.
-#[utoipa::path(post, path = "/tasks/batch", tag = "tasks", request_body = NewTasks,
+#[utoipa::path(post, path = "/tasks/batch", tag = "tasks", operation_id = "create_batch", request_body = NewTasks,
     responses((status = 201, body = TaskBulkAnswer)))]
 async fn create(
     State(app): State<App>,
@@ -127,7 +127,7 @@ enum Action {
 
 /// Cancels tasks, asks for them again or changes their priority: those that are named, or the newest
 /// that a filter selects. One that can't be does not keep the others.
-#[utoipa::path(post, path = "/tasks/bulk", tag = "tasks", request_body = BulkTasks,
+#[utoipa::path(post, path = "/tasks/bulk", tag = "tasks", operation_id = "act_bulk", request_body = BulkTasks,
     responses((status = 200, body = TaskBulkAnswer)))]
 async fn act(State(app): State<App>, asked: Asked, query: Query, input: Input) -> Result<Response> {
     query.none()?;

@@ -313,3 +313,38 @@ fn every_reference_of_the_description_leads_somewhere() {
         assert!(described.pointer(pointer).is_some(), "{to}");
     }
 }
+
+#[test]
+fn every_operation_has_a_name_of_its_own_and_every_link_leads_to_one() {
+    let described = described();
+    let paths = described["paths"].as_object().unwrap();
+    let operations: Vec<&Value> = paths
+        .values()
+        .flat_map(|item| item.as_object().unwrap().values())
+        .collect();
+    let named: Vec<&str> = operations
+        .iter()
+        .map(|operation| operation["operationId"].as_str().unwrap())
+        .collect();
+    let names: BTreeSet<&str> = named.iter().copied().collect();
+    assert_eq!(names.len(), named.len(), "{named:?}");
+    let answers = operations
+        .iter()
+        .flat_map(|operation| operation["responses"].as_object().unwrap().values());
+    let links: Vec<&Value> = answers
+        .filter_map(|answer| answer["links"].as_object())
+        .flat_map(|links| links.values())
+        .collect();
+    assert!(links.len() > 50, "{}", links.len());
+    for link in links {
+        assert!(
+            names.contains(link["operationId"].as_str().unwrap()),
+            "{link}"
+        );
+    }
+    let made = &described["paths"]["/api/v1/projects"]["post"]["responses"]["201"]["links"];
+    assert_eq!(
+        made["projects_get"],
+        serde_json::json!({ "operationId": "projects_get", "parameters": { "id": "$response.body#/id" } })
+    );
+}

@@ -58,7 +58,7 @@ async fn export_events(
         format: export.format,
     };
     if export.format == ExportFormat::Csv {
-        session.print(report::CSV_HEAD)?;
+        session.print(api::Event::CSV_HEAD)?;
     }
     backend
         .all_events(&query(&export.filter), &mut rows)
@@ -103,7 +103,7 @@ impl EventSink for Rows<'_> {
     fn event(&mut self, event: &api::Event) -> Result<ControlFlow<()>, Problem> {
         match self.format {
             ExportFormat::Jsonl => self.session.stream(&form::json(event)?),
-            ExportFormat::Csv => self.session.stream(&report::csv(event)),
+            ExportFormat::Csv => self.session.stream(&event.csv()),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::api::Serving;
 use crate::crash::die_at;
 use crate::support::{Finished, Project};
 
@@ -36,6 +37,26 @@ async fn with_agent() -> Project {
                  --capabilities prose";
     said(&project, spawn).await.expect(0);
     project
+}
+
+#[tokio::test]
+async fn a_task_is_meant_by_its_name_as_long_as_one_has_it() {
+    let project = with_agent().await;
+    let ask = "task create Write. --name poem --capabilities prose --json";
+    let id = |made: &Value| made["id"].as_str().unwrap().to_owned();
+    let first = id(&json_of(&project, ask).await);
+    let got = json_of(&project, "task get poem --json").await;
+    assert_eq!(id(&got), first);
+    let serving = Serving::on(&project).await;
+    let named = project
+        .fusion_kit("task get poem --json".split(' '))
+        .env("FUSION_SERVER", format!("http://{}", serving.address))
+        .env("FUSION_TOKEN", &serving.token);
+    assert_eq!(id(&named.finish().await.expect(0).json()), first);
+    let second = id(&json_of(&project, ask).await);
+    let several = said(&project, "task get poem").await;
+    assert_ne!(several.code, Some(0), "{several:?}");
+    several.says(&[&first, &second]);
 }
 
 #[tokio::test]

@@ -171,3 +171,47 @@ async fn a_reader_that_takes_nothing_holds_up_nobody() {
     assert_eq!(heard.unwrap(), (1..=300).collect::<Vec<_>>());
     drop(stuck);
 }
+
+#[tokio::test]
+async fn the_whole_log_is_exported_for_other_programs() {
+    let project = Project::new();
+    let serving = Serving::on(&project).await;
+    // More than are read at once.
+    for number in 0..520 {
+        tell(&serving, number).await;
+    }
+    let export = async |query: &str| {
+        let path = format!("/api/v1/events/export?{query}");
+        // The server's own form of a body in pieces is read by its client.
+        let client = serving.request("GET", &path).header("Accept", "*/*");
+        client.send().await
+    };
+    let lines = export("").await.expect(200);
+    assert_eq!(lines.headers["content-type"], "application/jsonl");
+    let places: Vec<u64> = lines
+        .body
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter_map(|event| event["seq"].as_u64())
+        .collect();
+    assert_eq!(places, (1..=520).collect::<Vec<_>>());
+    let csv = export("format=csv&after=515&event_type=record.*")
+        .await
+        .expect(200);
+    assert!(csv.body.contains("seq,timestamp,event_type,severity,"));
+    let rows = csv
+        .body
+        .lines()
+        .filter(|line| line.contains(",record.changed,"));
+    assert_eq!(rows.count(), 5);
+    let said = project
+        .run(["export", "events", "--format", "csv"])
+        .await
+        .expect(0);
+    let own: Vec<&str> = said.stdout.lines().skip(516).collect();
+    for row in own {
+        assert!(csv.body.contains(row), "{row}");
+    }
+    export("format=xml").await.expect(400);
+    export("after=x").await.expect(400);
+}

@@ -38,15 +38,35 @@ fn fuzzer() -> Option<PathBuf> {
     }
 }
 
-/// Seconds that the fuzzer is given.
-fn seconds() -> u64 {
+/// What is tried, and for how many seconds. Sequences have a time of their own: what each operation is
+/// given by itself would use it up.
+fn rounds() -> [(&'static str, u64); 2] {
     #[expect(clippy::disallowed_methods, reason = "a developer's own choice")]
     let is_full = std::env::var("FUSION_STORM").is_ok_and(|storm| storm == "full");
-    if is_full { 1_800 } else { 75 }
+    let (single, sequences) = if is_full { (1_200, 600) } else { (50, 25) };
+    [
+        ("examples,coverage,fuzzing", single),
+        ("stateful", sequences),
+    ]
+}
+
+/// How many links from one answer to the next request were followed, as the fuzzer tells.
+fn followed(done: &Finished) -> Option<u64> {
+    let line = done
+        .stdout
+        .lines()
+        .find(|line| line.contains("API Links:"))?;
+    let (told, _) = line.split_once(" covered")?;
+    told.split_whitespace().last()?.parse().ok()
 }
 
 /// Works for so long on a server, with these operations or without.
-async fn fuzz(fuzzer: &Path, project: &Project, serving: &Serving, arguments: &[&str]) -> Finished {
+async fn fuzz(
+    fuzzer: &Path,
+    project: &Project,
+    serving: &Serving,
+    (phases, seconds): (&str, u64),
+) -> Finished {
     let description = serving.get("/api/v1/openapi.json").await.expect(200).body;
     project.write("openapi.json", description);
     let url = format!("http://{}", serving.address);
@@ -59,8 +79,12 @@ async fn fuzz(fuzzer: &Path, project: &Project, serving: &Serving, arguments: &[
         .args(["run", "openapi.json", "--url", &url, "-H", &token])
         .args(["--checks", CHECKS, "--continue-on-failure"])
         .args(["--request-timeout", "30", "--warnings", "off"])
-        .args(arguments);
-    let seconds = Duration::from_secs(seconds());
+        .args(["--phases", phases, "--max-time", &seconds.to_string()])
+        // A stream never ends, and an upgrade is no answer: both have tests of their own.
+        .args(["--exclude-path-regex", "/(events/stream|ws/events)$"])
+        // The parser of Python 3.11 fails now and then when two threads read (python/cpython#106905).
+        .args(["--workers", "1"]);
+    let seconds = Duration::from_secs(seconds);
     let done = timeout(seconds + BEYOND, command.output()).await;
     Finished::from(done.expect("the fuzzer ends in time").unwrap())
 }
@@ -77,18 +101,15 @@ async fn no_request_breaks_the_server_or_the_description() {
         .post("/api/v1/projects", &json!({ "name": "found" }))
         .await
         .expect(201);
-    let time = seconds().to_string();
-    // A stream never ends, and an upgrade is no answer: both have tests of their own. One worker: the
-    // parser of Python 3.11 fails now and then when two threads read (python/cpython#106905).
-    let arguments = [
-        "--max-time",
-        time.as_str(),
-        "--exclude-path-regex",
-        "/(events/stream|ws/events)$",
-        "--workers",
-        "1",
-    ];
-    let done = fuzz(&fuzzer, &project, &serving, &arguments).await;
-    assert_eq!(done.code, Some(0), "{}\n{}", done.stdout, done.stderr);
+    for round in rounds() {
+        let done = fuzz(&fuzzer, &project, &serving, round).await;
+        assert_eq!(done.code, Some(0), "{}\n{}", done.stdout, done.stderr);
+        let is_sequences = round.0 == "stateful";
+        assert!(
+            !is_sequences || followed(&done).is_some_and(|links| links > 0),
+            "no link was followed: {}",
+            done.stdout
+        );
+    }
     serving.get("/api/v1/health").await.expect(200);
 }
