@@ -1,5 +1,5 @@
-//! Names for all operations, and what can be asked next about what an answer tells: links (OpenAPI's
-//! Link Object) from each answer with an id to the operations on it.
+//! Names for all operations, and what can be asked next about what an answer tells: links (the Link Object
+//! of `OpenAPI`) from each answer with an id to the operations on it.
 
 use serde_json::{Value, json};
 use utoipa::openapi::link::LinkBuilder;
