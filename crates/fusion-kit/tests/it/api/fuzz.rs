@@ -82,6 +82,8 @@ async fn fuzz(
         .args(["--phases", phases, "--max-time", &seconds.to_string()])
         // A stream never ends, and an upgrade is no answer: both have tests of their own.
         .args(["--exclude-path-regex", "/(events/stream|ws/events)$"])
+        // It would find its own token, take it away, and be let in nowhere from then on.
+        .args(["--exclude-operation-id", "tokens_revoke"])
         // The parser of Python 3.11 fails now and then when two threads read (python/cpython#106905).
         .args(["--workers", "1"]);
     let seconds = Duration::from_secs(seconds);
@@ -104,6 +106,8 @@ async fn no_request_breaks_the_server_or_the_description() {
     for round in rounds() {
         let done = fuzz(&fuzzer, &project, &serving, round).await;
         assert_eq!(done.code, Some(0), "{}\n{}", done.stdout, done.stderr);
+        // Else it was let in nowhere at the end, and nothing was tried.
+        serving.get("/api/v1/projects").await.expect(200);
         let is_sequences = round.0 == "stateful";
         assert!(
             !is_sequences || followed(&done).is_some_and(|links| links > 0),
