@@ -21,7 +21,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
 }
 
 /// A file that a step made, by the SHA-256 of its content.
-#[utoipa::path(get, path = "/artifacts/{sha256}", tag = "runs",
+#[utoipa::path(get, path = "/artifacts/{sha256}", tag = "artifacts",
     params(("sha256" = String, Path, description = "SHA-256 of the content, 64 hexadecimal digits.")),
     responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream")))]
 async fn get(State(app): State<App>, Path(sha256): Path<String>, query: Query) -> Result<Response> {
