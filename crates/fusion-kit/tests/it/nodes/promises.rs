@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use fusion_core::EventType;
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -13,7 +13,11 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::chaos::sized;
 use super::cluster::{Cluster, Tasks};
+use crate::api::client::Serving;
 use crate::support::wait_for;
+
+/// The age from which a server is judged by the signs of life that it shows.
+const SETTLED: TimeDelta = TimeDelta::seconds(6);
 
 const ONE_STEP: &str = "  - { id: s0, agent: a, prompt: x }\n";
 
@@ -139,6 +143,39 @@ async fn a_worker_listens_nowhere_and_does_what_others_take_in() {
     worker.finish().await.expect(0);
 }
 
+/// One that began lately is not judged: how long that takes is another figure.
+async fn until_settled(cluster: &Cluster, keeper: &Serving, name: &str) {
+    let is_settled = |nodes: &Value| {
+        let mut nodes = nodes["nodes"].as_array().unwrap().iter();
+        let node = nodes.find(|node| node["name"] == *name);
+        let began = node.map(|node| node["started_at"].as_str().unwrap().parse());
+        let began: Option<DateTime<Utc>> = began.map(Result::unwrap);
+        began.is_some_and(|began| now() - began > SETTLED)
+    };
+    cluster
+        .until(keeper, "/api/v1/nodes", "it is settled", is_settled)
+        .await;
+}
+
+/// Starts runs until a node drives one: who is not heard of yet gets none of the first.
+async fn begin_until_driven(
+    cluster: &Cluster,
+    keeper: &Serving,
+    flow: &str,
+    name: &str,
+) -> Vec<String> {
+    let drives = |nodes: &Value| {
+        let mut nodes = nodes["nodes"].as_array().unwrap().iter();
+        nodes.any(|node| node["name"] == *name && node["runs"] != 0)
+    };
+    let mut runs = Vec::new();
+    while !drives(&keeper.get("/api/v1/nodes").await.expect(200).json()) {
+        runs.extend(cluster.begin(keeper, flow, 2).await);
+        assert!(runs.len() < 90, "{name} drives nothing");
+    }
+    runs
+}
+
 /// How long the tasks of servers that got a signal waited until others began them again, the longest
 /// last.
 async fn waits_after(signal: Signal, samples: usize) -> Vec<Duration> {
@@ -155,16 +192,8 @@ async fn waits_after(signal: Signal, samples: usize) -> Vec<Duration> {
         let name = format!("victim{round}");
         let victim = cluster.node(&name).await;
         let before = cluster.ledger().beginnings();
-        let drives = |nodes: &Value| {
-            let mut nodes = nodes["nodes"].as_array().unwrap().iter();
-            nodes.any(|node| node["name"] == *name && node["runs"] != 0)
-        };
-        // One that is not heard of yet gets none of the first.
-        let mut runs = Vec::new();
-        while !drives(&keeper.get("/api/v1/nodes").await.expect(200).json()) {
-            runs.extend(cluster.begin(&keeper, &flow, 2).await);
-            assert!(runs.len() < 90, "the victim drives nothing");
-        }
+        until_settled(&cluster, &keeper, &name).await;
+        let runs = begin_until_driven(&cluster, &keeper, &flow, &name).await;
         wait_for("all commands", || {
             (cluster.ledger().beginnings() == before + runs.len()).then_some(())
         })
