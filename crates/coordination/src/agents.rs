@@ -22,6 +22,7 @@ use serde_json::{Map, Value};
 
 pub use describe::{Fault, MAX_AGENTS};
 
+use crate::races::Races;
 use crate::{Coordinator, Error, Result};
 
 /// The step that a standing agent does when it is sent a message: what the answers of a scripted model
@@ -30,9 +31,6 @@ pub const STEP: &str = "task";
 
 /// In an agent's metadata: what a standing agent works with.
 const SPEC: &str = "spec";
-
-/// Tries of a commit that meets other writers.
-pub(crate) const CONFLICT_TRIES: usize = 20;
 
 /// A standing agent that is asked for.
 #[derive(Debug, Clone)]
@@ -114,12 +112,9 @@ impl Coordinator {
 
     /// Commits what was decided about an agent; says whether that was done, or another writer was
     /// first, so that it is to be decided again on what he left.
-    pub(crate) async fn try_to_commit(&self, batch: Batch, tries: &mut usize) -> Result<bool> {
+    pub(crate) async fn try_to_commit(&self, batch: Batch, races: &mut Races) -> Result<bool> {
         match self.commit(batch).await {
-            Err(error) if error.lost_a_race() && *tries < CONFLICT_TRIES => {
-                *tries += 1;
-                Ok(false)
-            }
+            Err(error) if error.lost_a_race() => races.after(error).await.map(|()| false),
             other => other.map(|()| true),
         }
     }

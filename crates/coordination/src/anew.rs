@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::expression_context::with_round;
 use crate::journal::TaskJournal;
-use crate::worker::{CONFLICT_TRIES, Job};
+use crate::races::Races;
+use crate::worker::Job;
 use crate::{Coordinator, Result};
 
 /// What follows a round that ended well.
@@ -92,13 +93,13 @@ impl Coordinator {
         let last_words = journal.decide(unrecorded);
         let stored = self.parts.store.journal(job.task.id).await?;
         let last = stored.last().map_or(0, |entry| entry.seq).max(begun);
-        let mut tries = 0;
+        let mut races = Races::new();
         loop {
             let (agent, moment) = (journal.agent(), self.moment());
             let mut decision = last_words.clone();
             decision.merge(job.task.begin_anew(agent, why.clone(), last, moment)?);
             match self.commit(Batch::release(job.fence, decision)).await {
-                Err(error) if error.is_conflict() && tries < CONFLICT_TRIES => tries += 1,
+                Err(error) if error.is_conflict() => races.after(error).await?,
                 other => return other,
             }
             journal.look_again().await?;

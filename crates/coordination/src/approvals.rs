@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::brief;
 use crate::expression_context::task_context;
 use crate::plan::Plan;
+use crate::races::Races;
 use crate::worker::Job;
 use crate::{Ask, Coordinator, Result};
 
@@ -26,9 +27,6 @@ const QUESTIONS: u32 = 1_000;
 
 /// Questions that are given up in one go.
 const AT_ONCE: u32 = 500;
-
-/// Tries of a commit that meets other writers.
-const CONFLICT_TRIES: usize = 20;
 
 /// The longest message of a question, in bytes; and of what is answered to it.
 pub const MAX_WORDS: usize = 16 * 1024;
@@ -169,7 +167,7 @@ impl Coordinator {
     ) -> Result<Approval> {
         self.expire_approvals().await?;
         let store = &self.parts.store;
-        let mut tries = 0;
+        let mut races = Races::new();
         loop {
             let approval: Approval = store.get(id).await?;
             let task: Task = store.get(approval.task_id).await?;
@@ -191,7 +189,7 @@ impl Coordinator {
             let place = ("approval", id.uuid());
             let batch = ask.clone().batch(done, decision, place, moment);
             match self.commit(batch).await {
-                Err(error) if error.is_conflict() && tries < CONFLICT_TRIES => tries += 1,
+                Err(error) if error.is_conflict() => races.after(error).await?,
                 Err(error) => return Err(error),
                 Ok(()) => return Ok(answered),
             }

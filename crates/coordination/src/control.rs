@@ -10,6 +10,7 @@ use fusion_core::{Agent, Decision, Halt, HaltKind, PauseAt, Run, RunId, Task, ru
 use fusion_persistence::{Batch, Page, Repository, RunFilter};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::races::Races;
 use crate::{Coordinator, Driven, Error, Raised, Result};
 
 /// How long a run's driver may take to stop its workers and to end the run, before another ends it.
@@ -17,9 +18,6 @@ const STOPPING: Duration = Duration::from_secs(3);
 
 /// The longest wait between two looks at a run that is being ended.
 const LOOK: Duration = Duration::from_millis(200);
-
-/// Tries of a commit that meets other writers.
-const CONFLICT_TRIES: usize = 50;
 
 /// The wait between two of them: workers that were told to stop write their last words.
 const BETWEEN: Duration = Duration::from_millis(20);
@@ -96,7 +94,7 @@ impl Coordinator {
 
     /// Commits what a person says about a run, decided again when the row has moved.
     async fn say(&self, id: RunId, decide: impl Fn(Run) -> Said) -> Result<Run> {
-        let mut tries = 0;
+        let mut races = Races::new();
         loop {
             let run: Run = self.parts.store.get(id).await?;
             if run.is_standalone {
@@ -113,7 +111,7 @@ impl Coordinator {
                 return Ok(said);
             }
             match self.commit(Batch::free(decision)).await {
-                Err(error) if error.is_conflict() && tries < CONFLICT_TRIES => tries += 1,
+                Err(error) if error.is_conflict() => races.after(error).await?,
                 Err(error) => return Err(error),
                 Ok(()) => return Ok(said),
             }
@@ -156,7 +154,7 @@ impl Coordinator {
     /// Ends a run that was told to end, in one commit.
     async fn end_cancelled(&self, id: RunId) -> Result<Run> {
         let store = &self.parts.store;
-        let mut tries = 0;
+        let mut races = Races::new();
         loop {
             let run: Run = store.get(id).await?;
             if run.state.is_final() {
@@ -169,7 +167,7 @@ impl Coordinator {
             let mut decision = run.cancel(&tasks, agents, self.moment())?;
             decision.changes.extend(lapsed);
             match self.commit(Batch::free(decision)).await {
-                Err(error) if error.lost_a_race() && tries < CONFLICT_TRIES => tries += 1,
+                Err(error) if error.lost_a_race() => races.after(error).await?,
                 Err(error) => return Err(error),
                 Ok(()) => continue,
             }

@@ -12,11 +12,9 @@ use fusion_core::{
 use fusion_persistence::{Batch, Fence, Repository};
 use serde_json::{Value, json};
 
+use crate::races::Races;
 use crate::shared_budgets::Purse;
 use crate::{Coordinator, Error, Result};
-
-/// Tries of a write that meets other writers of the agent's row.
-const CONFLICT_TRIES: usize = 20;
 
 /// Writes the records of one task. The decision that began the task goes with the first.
 #[derive(Debug)]
@@ -161,14 +159,17 @@ impl<'a> TaskJournal<'a> {
     /// [`Error::Held`] in that case; else as a commit.
     pub(crate) async fn write(&self, records: Vec<Record>) -> Result<()> {
         let mut decision = self.decide(records);
-        let mut tries = 0;
+        let mut races = Races::new();
         loop {
             // Only what is about the agent can meet another writer.
-            let again = agent_in(&mut decision).is_some() && tries < CONFLICT_TRIES;
+            let again = agent_in(&mut decision).is_some();
             let spare = again.then(|| decision.clone());
             let batch = Batch::fenced(self.fence(), decision);
             decision = match (self.coordinator.commit_work(batch).await, spare) {
-                (Err(error), Some(spare)) if error.is_conflict() => spare,
+                (Err(error), Some(spare)) if error.is_conflict() => {
+                    races.after(error).await?;
+                    spare
+                }
                 (other, _) => {
                     if other.is_ok() {
                         self.coordinator.crew.got_on(self.agent().id);
@@ -177,7 +178,6 @@ impl<'a> TaskJournal<'a> {
                 }
             };
             self.rebase(&mut decision).await?;
-            tries += 1;
         }
     }
 

@@ -42,6 +42,7 @@ mod outcome;
 mod places;
 mod plan;
 mod pulse;
+mod races;
 mod records;
 mod recovery;
 mod resend;

@@ -8,7 +8,7 @@ use fusion_persistence::{Batch, Fence, Listeners};
 use serde_json::json;
 
 use crate::plan::Plan;
-use crate::worker::CONFLICT_TRIES;
+use crate::races::Races;
 use crate::{Coordinator, Error, Result};
 
 /// What still fits into an inbox that was found full.
@@ -43,14 +43,12 @@ impl Coordinator {
                 other => return other,
             }
         }
-        let mut tries = 0;
+        let mut races = Races::new();
         loop {
             let heard = self.commit_heard_end(plan, by, fence, &decision).await;
             match heard {
-                Err(Error::Store(fusion_persistence::Error::Heard { .. }))
-                    if tries < CONFLICT_TRIES =>
-                {
-                    tries += 1;
+                Err(error @ Error::Store(fusion_persistence::Error::Heard { .. })) => {
+                    races.after(error).await?;
                 }
                 other => return other,
             }

@@ -8,7 +8,7 @@ use fusion_core::{
 use fusion_persistence::{Batch, Deletable, Error as StoreError, Idempotency};
 use uuid::Uuid;
 
-use crate::spawn::VERSION_TRIES;
+use crate::races::Races;
 use crate::{Coordinator, Result};
 
 /// Who asks for a change, and how often it counts.
@@ -154,7 +154,7 @@ impl Coordinator {
         new: NewDefinition,
         ask: impl Fn(&Workflow) -> Ask + Send + Sync,
     ) -> Result<Version> {
-        let mut tries = 0;
+        let mut races = Races::new();
         loop {
             let latest = self
                 .parts
@@ -194,7 +194,7 @@ impl Coordinator {
             let batch = ask(&workflow).batch("created", workflow.create(moment), place, moment);
             match self.commit(batch).await {
                 // Another was quicker with the same number.
-                Err(error) if error.is_taken() && tries < VERSION_TRIES => tries += 1,
+                Err(error) if error.is_taken() => races.after(error).await?,
                 Err(error) => return Err(error),
                 Ok(()) => return Ok(Version::New(Box::new(workflow))),
             }

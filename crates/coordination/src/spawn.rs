@@ -17,6 +17,7 @@ use crate::candidates::metadata;
 use crate::coordinator::off_runtime;
 use crate::folders::runs_commands;
 use crate::grants::{self, Grants};
+use crate::races::Races;
 use crate::{Ask, Coordinator, Error, Models, Result};
 
 /// A run that was asked for and checked.
@@ -53,9 +54,6 @@ pub(crate) struct Origin<'a> {
 /// What stands where an agent names its provider and model, for a runner.
 const NO_MODEL: &str = "none";
 
-/// Tries to store a version of a workflow that other processes store too.
-pub(crate) const VERSION_TRIES: u32 = 20;
-
 impl Coordinator {
     /// Stores a run as `ready`, its agents as `spawning`, its tasks as `queued`.
     ///
@@ -67,14 +65,14 @@ impl Coordinator {
     /// are used up; nothing was stored.
     pub async fn create_run(&self, new: NewRun) -> Result<RunId> {
         let grants = self.check_grants(&new)?;
-        let mut tries = 0;
+        let mut races = Races::new();
         loop {
             match self
                 .try_to_create_run(&new, &grants, Origin::default(), |_| Ask::default())
                 .await
             {
                 // Another process stored the same new version of the workflow: it is there now.
-                Err(error) if error.is_taken() && tries < VERSION_TRIES => tries += 1,
+                Err(error) if error.is_taken() => races.after(error).await?,
                 other => return other,
             }
         }

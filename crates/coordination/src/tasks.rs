@@ -16,8 +16,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::agents::mail::TIMEOUT_SECONDS;
-use crate::agents::{CONFLICT_TRIES, Fault, STEP, held};
+use crate::agents::{Fault, STEP, held};
 use crate::plan::end_standalone;
+use crate::races::Races;
 use crate::spawn::Definition;
 use crate::{Ask, Coordinator, Error, Result};
 
@@ -109,13 +110,11 @@ impl Coordinator {
         ask: impl Fn(&Task) -> Ask + Send + Sync,
     ) -> Result<Task> {
         self.check_task(&new).await?;
-        let mut tries = 0;
+        let mut races = Races::new();
         loop {
             match self.try_to_create_task(&new, &ask).await {
-                Err(error)
-                    if (error.lost_a_race() || error.is_taken()) && tries < CONFLICT_TRIES =>
-                {
-                    tries += 1;
+                Err(error) if error.lost_a_race() || error.is_taken() => {
+                    races.after(error).await?;
                 }
                 other => return other,
             }
@@ -255,7 +254,7 @@ impl Coordinator {
     /// # Errors
     /// There is no such task, or it has ended.
     pub async fn cancel_task(&self, id: TaskId) -> Result<Task> {
-        let mut tries = 0;
+        let mut races = Races::new();
         loop {
             let task: Task = self.parts.store.get(id).await?;
             let siblings = self.parts.store.tasks_of_run(task.run_id).await?;
@@ -275,7 +274,7 @@ impl Coordinator {
             let (mut stopped, mut decision) = stopped.map_err(refused)?;
             end_standalone(&run, &mut decision, self.moment())?;
             let batch = Batch::new(guard, decision);
-            if self.try_to_commit(batch, &mut tries).await? {
+            if self.try_to_commit(batch, &mut races).await? {
                 stopped.version += 1;
                 if let (Guard::Held(_), Some(agent)) = (guard, agent) {
                     self.crew.stop(agent, fusion_core::PauseAt::Now);
@@ -290,14 +289,14 @@ impl Coordinator {
     /// # Errors
     /// There is no such task, or it does not wait.
     pub async fn prioritise_task(&self, id: TaskId, priority: i32) -> Result<Task> {
-        let mut tries = 0;
+        let mut races = Races::new();
         loop {
             let task: Task = self.parts.store.get(id).await?;
             let refused = refused(&task);
             let raised = task.prioritise(priority, self.moment());
             let (task, decision) = raised.map_err(refused)?;
             if self
-                .try_to_commit(Batch::free(decision), &mut tries)
+                .try_to_commit(Batch::free(decision), &mut races)
                 .await?
             {
                 return Ok(task);
@@ -369,7 +368,7 @@ impl Coordinator {
     /// # Errors
     /// The store fails.
     pub(crate) async fn put_down(&self, id: AgentId) -> Result<()> {
-        let mut tries = 0;
+        let mut races = Races::new();
         loop {
             let agent: Agent = self.parts.store.get(id).await?;
             if agent.state != AgentState::Working || held(&self.open_tasks(&agent).await?).is_some()
@@ -380,7 +379,7 @@ impl Coordinator {
                 return Ok(());
             };
             if self
-                .try_to_commit(Batch::free(decision), &mut tries)
+                .try_to_commit(Batch::free(decision), &mut races)
                 .await?
             {
                 return Ok(());

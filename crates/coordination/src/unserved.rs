@@ -8,7 +8,8 @@ use fusion_persistence::Batch;
 
 use crate::journal::TaskJournal;
 use crate::plan::Next;
-use crate::worker::{CONFLICT_TRIES, Job};
+use crate::races::Races;
+use crate::worker::Job;
 use crate::{Coordinator, Error, Result};
 
 /// How long a task of its own is put off that can't be done now: its provider wants a person first, say.
@@ -76,7 +77,7 @@ impl Coordinator {
         let began = !journal.discard_opening();
         let mut last_words = journal.decide(unfinished.unrecorded);
         last_words.changes.extend(journal.booking(unfinished.lost));
-        let mut tries = 0;
+        let mut races = Races::new();
         loop {
             let mut decision = last_words.clone();
             let agent = began.then(|| journal.agent());
@@ -85,7 +86,7 @@ impl Coordinator {
                 Some(wait) => job.task.postpone(agent, wait, why, self.moment())?,
             });
             match self.commit(Batch::release(job.fence, decision)).await {
-                Err(error) if error.is_conflict() && tries < CONFLICT_TRIES => tries += 1,
+                Err(error) if error.is_conflict() => races.after(error).await?,
                 other => return other,
             }
             journal.look_again().await?;

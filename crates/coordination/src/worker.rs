@@ -23,6 +23,7 @@ use crate::journal::TaskJournal;
 use crate::mailbox::TaskMailbox;
 use crate::outcome::late;
 use crate::plan::Plan;
+use crate::races::Races;
 use crate::shared_budgets::Purse;
 use crate::stuck::when_stuck;
 use crate::unserved::Unfinished;
@@ -33,9 +34,6 @@ const HELD: &str = "it is held";
 
 /// The fence of a task that nobody had before: nobody wrote anything about it.
 const FIRST_FENCE: u64 = 1;
-
-/// Tries of a commit that touches tasks which others change too.
-pub(crate) const CONFLICT_TRIES: usize = 20;
 
 /// A claimed task and what was read for it.
 pub(crate) struct Job<'a> {
@@ -395,7 +393,7 @@ impl Coordinator {
     ) -> Result<()> {
         let made = work.made();
         let last_words = journal.decide(unrecorded);
-        let mut tries = 0;
+        let mut races = Races::new();
         loop {
             let mut decision = last_words.clone();
             let task = job.task.clone();
@@ -404,7 +402,7 @@ impl Coordinator {
                 .commit_end(job.plan, job.agent.id, job.fence, decision)
                 .await
             {
-                Err(error) if error.is_conflict() && tries < CONFLICT_TRIES => tries += 1,
+                Err(error) if error.is_conflict() => races.after(error).await?,
                 other => return other,
             }
             journal.look_again().await?;
@@ -432,7 +430,7 @@ impl Coordinator {
             }
         }
         let last_words = journal.decide(unrecorded);
-        let mut tries = 0;
+        let mut races = Races::new();
         loop {
             let dependents = self.parts.store.downstream(job.task.id).await?;
             let mut decision = last_words.clone();
@@ -442,7 +440,7 @@ impl Coordinator {
                 .commit_end(job.plan, job.agent.id, job.fence, decision)
                 .await
             {
-                Err(error) if error.is_conflict() && tries < CONFLICT_TRIES => tries += 1,
+                Err(error) if error.is_conflict() => races.after(error).await?,
                 other => return other,
             }
             journal.look_again().await?;
@@ -467,7 +465,7 @@ impl Coordinator {
 
     /// Decides again when a task that needs it moved meanwhile.
     async fn skip(&self, job: &Job<'_>, condition: &str) -> Result<()> {
-        let mut tries = 0;
+        let mut races = Races::new();
         loop {
             let dependents = self.parts.store.downstream(job.task.id).await?;
             let task = job.task.clone();
@@ -476,7 +474,7 @@ impl Coordinator {
                 .commit_end(job.plan, job.agent.id, job.fence, decision)
                 .await
             {
-                Err(error) if error.is_conflict() && tries < CONFLICT_TRIES => tries += 1,
+                Err(error) if error.is_conflict() => races.after(error).await?,
                 other => return other,
             }
         }

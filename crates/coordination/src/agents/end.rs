@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::refused;
 use crate::coordinator::off_runtime;
 use crate::plan::end_standalone;
+use crate::races::Races;
 use crate::spawn::{of_workspace, text};
 use crate::{Coordinator, Error, Result};
 
@@ -48,7 +49,7 @@ impl Coordinator {
     /// Settles what an agent works on and holds or ends it, in one commit; says which runs that
     /// touched.
     async fn end_work(&self, id: AgentId, disposal: Disposal) -> Result<(Agent, BTreeSet<RunId>)> {
-        let mut tries = 0;
+        let mut races = Races::new();
         loop {
             let agent: Agent = self.parts.store.get(id).await?;
             let open = self.open_tasks(&agent).await?;
@@ -64,7 +65,7 @@ impl Coordinator {
             }
             let agent = self.ending(agent, &open, disposal, &mut decision)?;
             let batch = Batch::new(guard, decision);
-            if self.try_to_commit(batch, &mut tries).await? {
+            if self.try_to_commit(batch, &mut races).await? {
                 for task in open {
                     // Some are back in the pool.
                     let agent_id = None;
@@ -152,7 +153,7 @@ impl Coordinator {
             let removed = off_runtime(move || workspaces.remove(&name)).await?;
             removed.map_err(|source| of_workspace(&agent, source))?;
         }
-        let mut tries = 0;
+        let mut races = Races::new();
         loop {
             let agent: Agent = store.get(id).await?;
             let refused = refused(&agent);
@@ -161,7 +162,7 @@ impl Coordinator {
             let gone = gone(store.get(workspace.id).await?, archive.as_ref());
             decision.changes.push(Change::update(gone));
             if self
-                .try_to_commit(Batch::free(decision), &mut tries)
+                .try_to_commit(Batch::free(decision), &mut races)
                 .await?
             {
                 return Ok(agent);

@@ -4,6 +4,7 @@ use fusion_core::{Agent, AgentId, PauseAt, RunId, Task, TaskState, run_subject};
 use fusion_persistence::{Batch, Repository};
 
 use super::{AgentUpdate, held, refused};
+use crate::races::Races;
 use crate::{Coordinator, Result};
 
 impl Coordinator {
@@ -14,7 +15,7 @@ impl Coordinator {
     /// # Errors
     /// There is no such agent, or it neither waits for work nor works.
     pub async fn pause_agent(&self, id: AgentId, at: PauseAt) -> Result<Agent> {
-        let mut tries = 0;
+        let mut races = Races::new();
         let paused = loop {
             let agent: Agent = self.parts.store.get(id).await?;
             let tasks = self.open_tasks(&agent).await?;
@@ -22,7 +23,7 @@ impl Coordinator {
             let paused = agent.pause(at, run_of(&tasks), self.moment());
             let (agent, decision) = paused.map_err(refused)?;
             if self
-                .try_to_commit(Batch::free(decision), &mut tries)
+                .try_to_commit(Batch::free(decision), &mut races)
                 .await?
             {
                 break agent;
@@ -37,7 +38,7 @@ impl Coordinator {
     /// # Errors
     /// There is no such agent, or it is not paused.
     pub async fn resume_agent(&self, id: AgentId) -> Result<Agent> {
-        let mut tries = 0;
+        let mut races = Races::new();
         let resumed = loop {
             let agent: Agent = self.parts.store.get(id).await?;
             let tasks = self.open_tasks(&agent).await?;
@@ -46,7 +47,7 @@ impl Coordinator {
             let resumed = agent.resume(is_at_work, run_of(&tasks), self.moment());
             let (agent, decision) = resumed.map_err(refused)?;
             if self
-                .try_to_commit(Batch::free(decision), &mut tries)
+                .try_to_commit(Batch::free(decision), &mut races)
                 .await?
             {
                 break agent;
@@ -67,13 +68,13 @@ impl Coordinator {
     /// # Errors
     /// There is no such agent, it belongs to a run, what is asked for can't be had, or it has ended.
     pub async fn update_agent(&self, id: AgentId, update: AgentUpdate) -> Result<Agent> {
-        let mut tries = 0;
+        let mut races = Races::new();
         loop {
             let agent = self.parts.store.get(id).await?;
             let mut changed = self.changed(agent, &update).await?;
             let decision = changed.clone().configure(self.moment());
             if self
-                .try_to_commit(Batch::free(decision), &mut tries)
+                .try_to_commit(Batch::free(decision), &mut races)
                 .await?
             {
                 changed.version += 1;

@@ -11,7 +11,8 @@ use fusion_core::{
 use fusion_persistence::{Batch, Page, Repository, TaskFilter, WorkspaceFilter};
 use serde_json::{Map, Value, json};
 
-use super::{CONFLICT_TRIES, Letter, STEP, Sent, held, refused, spec_of};
+use super::{Letter, STEP, Sent, held, refused, spec_of};
+use crate::races::Races;
 use crate::spawn::Definition;
 use crate::{Ask, Coordinator, Error, Result};
 
@@ -129,7 +130,7 @@ impl Coordinator {
     /// # Errors
     /// There is no such agent, or the store fails.
     pub async fn take_up_mail(&self, id: AgentId) -> Result<Option<(MessageId, RunId)>> {
-        let mut tries = 0;
+        let mut races = Races::new();
         loop {
             let agent: Agent = self.parts.store.get(id).await?;
             let is_free = agent.is_standing() && agent.state == AgentState::Idle;
@@ -145,10 +146,8 @@ impl Coordinator {
             let (run, decision) = self.run_of_message(agent, &message).await?;
             match self.commit(Batch::free(decision)).await {
                 // Another process took it up, or stored the same version of the workflow.
-                Err(error)
-                    if (error.lost_a_race() || error.is_taken()) && tries < CONFLICT_TRIES =>
-                {
-                    tries += 1;
+                Err(error) if error.lost_a_race() || error.is_taken() => {
+                    races.after(error).await?;
                 }
                 other => return other.map(|()| Some((message.id, run))),
             }

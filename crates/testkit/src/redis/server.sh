@@ -17,6 +17,8 @@ END
 
 launch() {
   sed "s/{port}/$1/g" "$folder/settings" >"$folder/used"
+  # Not left to the server's own process: the log of the one before would be read until that runs.
+  : >"$folder/log"
   "$binaries/redis-server" "$folder/used" >"$folder/log" 2>&1 </dev/null &
 }
 
