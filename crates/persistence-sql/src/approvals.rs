@@ -10,7 +10,7 @@ use sea_orm::{
 };
 
 use crate::dialect::Dialect;
-use crate::error::{corrupt, trying};
+use crate::error::corrupt;
 use crate::json;
 use crate::store::{SqlStore, unsigned};
 use crate::table::{Col, Stored, Versioned, any_of, exactly};
@@ -140,16 +140,15 @@ impl Versioned for Approval {
 impl ApprovalReader for SqlStore {
     async fn overdue_approvals(&self, limit: u32) -> Result<Vec<Approval>> {
         let now = Dialect::from(self.reader().get_database_backend()).now_ms();
-        table::Entity::find()
+        let query = table::Entity::find()
             .filter(table::Column::State.eq(ApprovalState::Pending.as_str()))
             .filter(Expr::cust(format!("expiry_ms <= {now}")))
             .order_by_asc(table::Column::ExpiryMs)
-            .limit(u64::from(limit))
-            .all(self.reader())
-            .await
-            .map_err(trying("look for questions that have expired"))?
-            .into_iter()
-            .map(Approval::from_row)
-            .collect()
+            .limit(u64::from(limit));
+        let rows = self
+            .reader()
+            .list("look for questions that have expired", query)
+            .await?;
+        rows.into_iter().map(Approval::from_row).collect()
     }
 }

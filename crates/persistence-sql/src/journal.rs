@@ -11,7 +11,7 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QueryTrait,
 };
 
-use crate::error::{corrupt, trying};
+use crate::error::corrupt;
 use crate::failure;
 use crate::session::Session;
 use crate::store::{SqlStore, expect_one, signed};
@@ -193,14 +193,10 @@ impl JournalReader for SqlStore {
                     .equals((table::Entity, table::Column::TaskId)),
             )
             .to_owned();
-        table::Entity::find()
+        let query = table::Entity::find()
             .filter(table::Column::TaskId.in_subquery(running))
-            .filter(Expr::col((table::Entity, table::Column::Seq)).in_subquery(newest))
-            .all(self.reader())
-            .await
-            .map_err(trying("read journals"))?
-            .into_iter()
-            .map(JournalEntry::from_row)
-            .collect()
+            .filter(Expr::col((table::Entity, table::Column::Seq)).in_subquery(newest));
+        let rows = self.reader().list("read journals", query).await?;
+        rows.into_iter().map(JournalEntry::from_row).collect()
     }
 }

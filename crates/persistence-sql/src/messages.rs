@@ -309,15 +309,11 @@ impl MessageReader for SqlStore {
     }
 
     async fn deliveries(&self, message: MessageId) -> Result<Vec<Delivery>> {
-        deliveries::table::Entity::find()
+        let query = deliveries::table::Entity::find()
             .filter(deliveries::table::Column::MessageId.eq(message.uuid()))
-            .order_by_asc(deliveries::table::Column::AgentId)
-            .all(self.reader())
-            .await
-            .map_err(trying("read deliveries"))?
-            .into_iter()
-            .map(deliveries::from_row)
-            .collect()
+            .order_by_asc(deliveries::table::Column::AgentId);
+        let rows = self.reader().list("read deliveries", query).await?;
+        rows.into_iter().map(deliveries::from_row).collect()
     }
 
     async fn hops_heard(&self, agent: AgentId, since: Timestamp) -> Result<Vec<(AgentId, u32)>> {
@@ -351,17 +347,13 @@ impl MessageReader for SqlStore {
         after: u64,
         limit: u32,
     ) -> Result<Vec<Message>> {
-        table::Entity::find()
+        let query = table::Entity::find()
             .filter(Message::condition(filter))
             .filter(table::Column::Seq.gt(signed(after)))
             .order_by_asc(table::Column::Seq)
-            .limit(u64::from(limit))
-            .all(self.reader())
-            .await
-            .map_err(trying("read the message log"))?
-            .into_iter()
-            .map(Message::from_row)
-            .collect()
+            .limit(u64::from(limit));
+        let rows = self.reader().list("read the message log", query).await?;
+        rows.into_iter().map(Message::from_row).collect()
     }
 
     async fn message_ids(

@@ -7,7 +7,6 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
 };
 
-use crate::error::trying;
 use crate::failure::Result;
 use crate::session::Session;
 use crate::store::{SqlStore, signed, unsigned};
@@ -82,16 +81,12 @@ impl OutboxReader for SqlStore {
         after: u64,
         limit: u32,
     ) -> fusion_persistence::Result<Vec<OutboxEntry>> {
-        table::Entity::find()
+        let query = table::Entity::find()
             .filter(table::Column::Seq.gt(signed(after)))
             .order_by_asc(table::Column::Seq)
-            .limit(u64::from(limit))
-            .all(self.reader())
-            .await
-            .map_err(trying("read the outbox"))?
-            .into_iter()
-            .map(from_row)
-            .collect()
+            .limit(u64::from(limit));
+        let rows = self.reader().list("read the outbox", query).await?;
+        rows.into_iter().map(from_row).collect()
     }
 
     async fn remembered(

@@ -6,14 +6,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fusion_persistence::Result;
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, FromQueryResult,
-    QueryResult, QueryTrait, RuntimeErr, Select, Statement,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult,
+    FromQueryResult, QueryResult, QuerySelect, QueryTrait, RuntimeErr, Select, Statement,
 };
 use tokio::time::timeout;
 
 use crate::error::{corrupt, trying};
 use crate::session::Readable;
 use crate::sqlite::Near;
+use crate::store::unsigned;
 
 /// A database that says nothing for so long is taken for gone. Longer than a server works on any
 /// statement of ours (`statement_timeout`), so that it is the network that is mute.
@@ -65,15 +66,55 @@ impl Readers {
         statement: Statement,
     ) -> Result<Vec<E::Model>> {
         if let Some(near) = &self.near
-            && let Some(rows) = near.rows::<E>(action, &statement)?
+            && let Some(rows) = near.few::<E>(action, &statement)?
         {
             return Ok(rows);
+        }
+        self.all::<E>(action, statement).await
+    }
+
+    /// The rows that a query gives, which may be many.
+    pub(crate) async fn list<E: Readable>(
+        &self,
+        action: &'static str,
+        query: Select<E>,
+    ) -> Result<Vec<E::Model>> {
+        let statement = query.build(self.get_database_backend());
+        self.all::<E>(action, statement).await
+    }
+
+    async fn all<E: Readable>(
+        &self,
+        action: &'static str,
+        statement: Statement,
+    ) -> Result<Vec<E::Model>> {
+        if let Some(near) = &self.near {
+            return Ok(near.all::<E>(action, statement).await?);
         }
         let rows = self.query_all_raw(statement).await;
         let rows = rows.map_err(trying(action))?;
         rows.iter()
             .map(|row| E::Model::from_query_result(row, "").map_err(trying(action)))
             .collect()
+    }
+
+    /// How many rows a query selects, which may be many. `id` is never null.
+    pub(crate) async fn count<E: Readable>(
+        &self,
+        action: &'static str,
+        query: Select<E>,
+        id: E::Column,
+    ) -> Result<u64> {
+        let query = query.select_only().column_as(id.count(), "count");
+        let statement = query.build(self.get_database_backend());
+        let count = match &self.near {
+            Some(near) => near.count(action, statement).await?,
+            None => {
+                let [count] = self.numbers(action, statement).await?;
+                count
+            }
+        };
+        unsigned(count.unwrap_or_default(), action)
     }
 
     /// The numbers in the one row that a statement gives, all of them of 64 bits.

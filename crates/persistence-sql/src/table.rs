@@ -9,10 +9,9 @@ use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::SelectStatement;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, DbBackend, EntityTrait, IntoActiveModel, Iterable,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Statement, Value,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, Statement, Value,
 };
 
-use crate::error::trying;
 use crate::failure::{self, Failure};
 use crate::session::{Readable, Session};
 use crate::store::{SqlStore, signed};
@@ -316,18 +315,14 @@ where
         let rows = if T::is_selected_by_key(filter) {
             self.reader().rows::<T::Table>("list rows", query).await?
         } else {
-            let rows = query.all(self.reader()).await;
-            rows.map_err(trying("list rows"))?
+            self.reader().list::<T::Table>("list rows", query).await?
         };
         rows.into_iter().map(T::from_row).collect()
     }
 
     async fn count_rows(&self, filter: &T::Filter) -> Result<u64> {
-        T::Table::find()
-            .filter(T::condition(filter))
-            .count(self.reader())
-            .await
-            .map_err(trying("count rows"))
+        let query = T::Table::find().filter(T::condition(filter));
+        self.reader().count("count rows", query, T::ID).await
     }
 }
 

@@ -461,17 +461,16 @@ impl TaskReader for SqlStore {
 
     async fn expired_leases(&self, limit: u32) -> Result<Vec<Task>> {
         let now = Dialect::from(self.reader().get_database_backend()).now_ms();
-        table::Entity::find()
+        let query = table::Entity::find()
             .filter(Expr::cust(format!(
                 "state IN ('assigned', 'running') AND lease_until < {now}"
             )))
             .order_by_asc(table::Column::LeaseUntil)
-            .limit(u64::from(limit))
-            .all(self.reader())
-            .await
-            .map_err(trying("look for leases that have run out"))?
-            .into_iter()
-            .map(Task::from_row)
-            .collect()
+            .limit(u64::from(limit));
+        let rows = self
+            .reader()
+            .list("look for leases that have run out", query)
+            .await?;
+        rows.into_iter().map(Task::from_row).collect()
     }
 }

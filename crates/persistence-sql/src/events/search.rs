@@ -131,14 +131,12 @@ impl SqlStore {
         let mut place = signed(after);
         let mut found = Vec::new();
         loop {
-            let rows = table::Entity::find()
+            let query = table::Entity::find()
                 .filter(condition.clone())
                 .filter(table::Column::Seq.gt(place))
                 .order_by_asc(table::Column::Seq)
-                .limit(u64::from(at_once))
-                .all(self.reader())
-                .await
-                .map_err(trying("read events"))?;
+                .limit(u64::from(at_once));
+            let rows = self.reader().list("read events", query).await?;
             let Some(last) = rows.last() else { break };
             place = last.seq;
             for row in rows {
@@ -174,13 +172,11 @@ impl SqlStore {
             if let Some(place) = before {
                 query = query.filter(older_than(place));
             }
-            let rows = query
+            let query = query
                 .order_by_desc(table::Column::Timestamp)
                 .order_by_desc(table::Column::Seq)
-                .limit(u64::from(limit))
-                .all(self.reader())
-                .await
-                .map_err(trying("read events"))?;
+                .limit(u64::from(limit));
+            let rows = self.reader().list("read events", query).await?;
             for row in rows {
                 found.push(from_row(row)?);
             }
@@ -289,14 +285,12 @@ impl SqlStore {
         upper: i64,
         limit: u32,
     ) -> Result<Vec<table::Model>> {
-        table::Entity::find()
+        let query = table::Entity::find()
             .filter(condition)
             .filter(table::Column::Seq.lt(upper))
             .order_by(table::Column::Seq, Order::Desc)
-            .limit(u64::from(limit))
-            .all(self.reader())
-            .await
-            .map_err(trying("search events"))
+            .limit(u64::from(limit));
+        self.reader().list("search events", query).await
     }
 }
 

@@ -1,76 +1,68 @@
-//! Reads of a few rows, carried out by who asks: a change of thread and back costs several times as
-//! much as they do (ADR 0033).
+//! Reads by connections of this process: a change of thread and back for every row, as with the driver of
+//! the other readers, costs several times as much as the row does (ADR 0033).
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use fusion_persistence::Error;
 use rusqlite::{Connection, ErrorCode, OpenFlags, params_from_iter};
 use sea_orm::Statement;
+use tokio::task::spawn_blocking;
 
-use super::session::{bound, keep_plans, model, numbered};
-use crate::failure::{Result, of_sqlite};
+use super::BUSY_TIMEOUT;
+use super::session::{Columns, bound, keep_plans, numbered};
+use crate::error::corrupt;
+use crate::failure::{Failure, Result, of_sqlite};
 use crate::session::Readable;
 
-/// Longer answers are for the connections that have threads of their own.
+/// Longer answers are read aside.
 const ROWS: usize = 64;
 
-/// Prepared statements that are kept.
+/// Prepared statements that are kept by each connection.
 const STATEMENTS: usize = 128;
 
 /// Who asks is held up no longer than this by somebody who writes at the moment.
 const PATIENCE: Duration = Duration::from_millis(2);
 
-/// A connection that reads in the thread of its caller.
+/// Connections that read a file: one in the thread of its caller, the others on threads for work that blocks.
 #[derive(Debug)]
 pub(crate) struct Near {
-    connection: Mutex<Connection>,
+    here: Mutex<Connection>,
+    aside: [Mutex<Connection>; 2],
+    turn: AtomicUsize,
 }
 
 impl Near {
     /// Opens the file, which must exist, for reading.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX
-            | OpenFlags::SQLITE_OPEN_URI;
-        let opening = |error| of_sqlite("open the database", &error);
-        let connection = Connection::open_with_flags(path, flags).map_err(opening)?;
-        connection.busy_timeout(PATIENCE).map_err(opening)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        keep_plans(&connection).map_err(opening)?;
         Ok(Self {
-            connection: Mutex::new(connection),
+            here: open(path, PATIENCE)?,
+            aside: [open(path, BUSY_TIMEOUT)?, open(path, BUSY_TIMEOUT)?],
+            turn: AtomicUsize::new(0),
         })
     }
 
     /// The rows that a statement gives; `None` when they are many, or can't be read just now.
-    pub(crate) fn rows<E: Readable>(
+    pub(crate) fn few<E: Readable>(
         &self,
         action: &'static str,
         statement: &Statement,
     ) -> Result<Option<Vec<E::Model>>> {
-        let read = |connection: &Connection| {
-            let values = bound(statement)?;
-            let failed = |error| of_sqlite(action, &error);
-            let mut prepared = connection
-                .prepare_cached(&numbered(&statement.sql))
-                .map_err(failed)?;
-            let mut rows = match prepared.query(params_from_iter(values)) {
-                Err(error) if is_busy(&error) => return Ok(None),
-                other => other.map_err(failed)?,
-            };
-            let mut found = Vec::new();
-            loop {
-                match rows.next() {
-                    Err(error) if is_busy(&error) => return Ok(None),
-                    Err(error) => return Err(failed(error)),
-                    Ok(None) => return Ok(Some(found)),
-                    Ok(Some(_)) if found.len() == ROWS => return Ok(None),
-                    Ok(Some(row)) => found.push(model::<E>(row)?),
-                }
-            }
-        };
-        read(&self.connection())
+        here(action, rows::<E>(&lock(&self.here), statement, ROWS))
+    }
+
+    /// All rows that a statement gives. Nobody else waits for them, but other callers of this.
+    pub(crate) async fn all<E: Readable>(
+        self: &Arc<Self>,
+        action: &'static str,
+        statement: Statement,
+    ) -> Result<Vec<E::Model>> {
+        self.aside(action, move |connection| {
+            rows::<E>(connection, &statement, usize::MAX)
+        })
+        .await
     }
 
     /// The numbers in the one row that a statement gives; `None` when it can't be read just now.
@@ -79,30 +71,133 @@ impl Near {
         action: &'static str,
         statement: &Statement,
     ) -> Result<Option<[Option<i64>; N]>> {
-        let values = bound(statement)?;
-        let failed = |error| of_sqlite(action, &error);
-        let connection = self.connection();
-        let mut prepared = connection
-            .prepare_cached(&numbered(&statement.sql))
-            .map_err(failed)?;
-        let row = prepared.query_row(params_from_iter(values), |row| {
-            let mut numbers = [None; N];
-            for (place, number) in numbers.iter_mut().enumerate() {
-                *number = row.get(place)?;
-            }
-            Ok(numbers)
-        });
-        match row {
-            Err(error) if is_busy(&error) => Ok(None),
-            other => other.map(Some).map_err(failed),
-        }
+        here(action, numbers(&lock(&self.here), statement))
     }
 
-    fn connection(&self) -> MutexGuard<'_, Connection> {
-        // Who panicked left a statement that is over.
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    /// The number that a statement gives which reads many rows for it.
+    pub(crate) async fn count(
+        self: &Arc<Self>,
+        action: &'static str,
+        statement: Statement,
+    ) -> Result<Option<i64>> {
+        let [number] = self
+            .aside(action, move |connection| numbers(connection, &statement))
+            .await?;
+        Ok(number)
+    }
+
+    /// Reads on a thread for work that blocks.
+    async fn aside<T: Send + 'static>(
+        self: &Arc<Self>,
+        action: &'static str,
+        read: impl FnOnce(&Connection) -> std::result::Result<T, Unread> + Send + 'static,
+    ) -> Result<T> {
+        let own = Arc::clone(self);
+        let ended = spawn_blocking(move || read(&own.next())).await;
+        let read = ended.map_err(|error| {
+            Failure::Lost(Error::Unavailable {
+                action,
+                source: Box::new(error),
+            })
+        })?;
+        read.map_err(|unread| match unread {
+            Unread::Many => corrupt(action).into(),
+            Unread::Sqlite(error) => of_sqlite(action, &error),
+            Unread::Refused(failure) => failure,
+        })
+    }
+
+    /// One that nobody uses, else the next in turn.
+    fn next(&self) -> MutexGuard<'_, Connection> {
+        let [one, other] = &self.aside;
+        let free = one.try_lock().or_else(|_| other.try_lock());
+        free.unwrap_or_else(|_| {
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+            lock(if turn.is_multiple_of(2) { one } else { other })
+        })
+    }
+}
+
+/// Why nothing was read.
+enum Unread {
+    /// There is more than was asked for.
+    Many,
+    Sqlite(rusqlite::Error),
+    Refused(Failure),
+}
+
+impl From<rusqlite::Error> for Unread {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<Failure> for Unread {
+    fn from(failure: Failure) -> Self {
+        Self::Refused(failure)
+    }
+}
+
+fn open(path: &Path, patience: Duration) -> Result<Mutex<Connection>> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    let opening = |error| of_sqlite("open the database", &error);
+    let connection = Connection::open_with_flags(path, flags).map_err(opening)?;
+    connection.busy_timeout(patience).map_err(opening)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    keep_plans(&connection).map_err(opening)?;
+    Ok(Mutex::new(connection))
+}
+
+fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
+    // Who panicked left a statement that is over.
+    connection.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn rows<E: Readable>(
+    connection: &Connection,
+    statement: &Statement,
+    most: usize,
+) -> std::result::Result<Vec<E::Model>, Unread> {
+    let values = bound(statement)?;
+    let mut prepared = connection.prepare_cached(&numbered(&statement.sql))?;
+    let columns = Columns::<E>::of(&prepared)?;
+    let mut rows = prepared.query(params_from_iter(values))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        if found.len() == most {
+            return Err(Unread::Many);
+        }
+        found.push(columns.model(row)?);
+    }
+    Ok(found)
+}
+
+fn numbers<const N: usize>(
+    connection: &Connection,
+    statement: &Statement,
+) -> std::result::Result<[Option<i64>; N], Unread> {
+    let values = bound(statement)?;
+    let mut prepared = connection.prepare_cached(&numbered(&statement.sql))?;
+    let numbers = prepared.query_row(params_from_iter(values), |row| {
+        let mut numbers = [None; N];
+        for (place, number) in numbers.iter_mut().enumerate() {
+            *number = row.get(place)?;
+        }
+        Ok(numbers)
+    })?;
+    Ok(numbers)
+}
+
+/// What was read here, if it could be.
+fn here<T>(action: &'static str, read: std::result::Result<T, Unread>) -> Result<Option<T>> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(Unread::Many) => Ok(None),
+        Err(Unread::Sqlite(error)) if is_busy(&error) => Ok(None),
+        Err(Unread::Sqlite(error)) => Err(of_sqlite(action, &error)),
+        Err(Unread::Refused(failure)) => Err(failure),
     }
 }
 

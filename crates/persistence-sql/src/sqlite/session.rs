@@ -14,7 +14,8 @@ use rusqlite::{CachedStatement, Connection, OpenFlags, Row, params_from_iter};
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::ColumnType;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DbBackend, IdenStatic, Iterable, Statement, TryIntoModel, Value,
+    ActiveModelTrait, ColumnTrait, DbBackend, EntityTrait, IdenStatic, Iterable, Statement,
+    TryIntoModel, Value,
 };
 
 use super::BUSY_TIMEOUT;
@@ -125,11 +126,12 @@ impl Session for SqliteSession {
     ) -> Result<Vec<E::Model>> {
         let values = bound(&statement)?;
         let mut prepared = self.prepared(action, &statement.sql)?;
+        let columns = Columns::<E>::of(&prepared)?;
         let failed = |error| of_sqlite(action, &error);
         let mut rows = prepared.query(params_from_iter(values)).map_err(failed)?;
         let mut found = Vec::new();
         while let Some(row) = rows.next().map_err(failed)? {
-            found.push(model::<E>(row)?);
+            found.push(columns.model(row)?);
         }
         Ok(found)
     }
@@ -200,16 +202,31 @@ fn raw(value: &Value) -> Result<Raw> {
     Ok(raw.unwrap_or(Raw::Null))
 }
 
-/// Reads a row by the types of its table's columns.
-pub(super) fn model<E: Readable>(row: &Row<'_>) -> Result<E::Model> {
-    let mut model = <E::ActiveModel as ActiveModelTrait>::default();
-    for column in E::Column::iter() {
-        let unreadable = || Failure::from(corrupt(column.as_str()));
-        let stored = row.get_ref(column.as_str()).map_err(|_| unreadable())?;
-        let value = typed(column.def().get_column_type(), stored).ok_or_else(unreadable)?;
-        model.try_set(column, value).map_err(|_| unreadable())?;
+/// The columns of a table, where each stands in what a statement gives, and its type.
+pub(super) struct Columns<E: EntityTrait>(Vec<(E::Column, usize, ColumnType)>);
+
+impl<E: Readable> Columns<E> {
+    /// Looked up once for all rows of a statement.
+    pub(super) fn of(statement: &rusqlite::Statement<'_>) -> Result<Self> {
+        let columns = E::Column::iter().map(|column| {
+            let name = column.as_str();
+            let place = statement.column_index(name).map_err(|_| corrupt(name))?;
+            Ok((column, place, column.def().get_column_type().clone()))
+        });
+        columns.collect::<Result<_>>().map(Self)
     }
-    model.try_into_model().map_err(|_| corrupt("a row").into())
+
+    /// Reads a row by the types of its table's columns.
+    pub(super) fn model(&self, row: &Row<'_>) -> Result<E::Model> {
+        let mut model = <E::ActiveModel as ActiveModelTrait>::default();
+        for (column, place, kind) in &self.0 {
+            let unreadable = || Failure::from(corrupt(column.as_str()));
+            let stored = row.get_ref(*place).map_err(|_| unreadable())?;
+            let value = typed(kind, stored).ok_or_else(unreadable)?;
+            model.try_set(*column, value).map_err(|_| unreadable())?;
+        }
+        model.try_into_model().map_err(|_| corrupt("a row").into())
+    }
 }
 
 /// A stored value as the type of its column; `None` when it does not fit.

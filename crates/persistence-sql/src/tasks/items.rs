@@ -2,13 +2,16 @@
 
 use fusion_core::{RunId, Task, TaskId};
 use fusion_persistence::Result;
-use sea_orm::{ColumnTrait, FromQueryResult};
-use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement, Value};
+
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement, Value,
+};
 
 use super::table;
 use crate::dialect::Dialect;
 use crate::error::{corrupt, trying};
 use crate::failure;
+use crate::readers::Readers;
 use crate::runs;
 use crate::session::Session;
 use crate::store::expect_one;
@@ -55,16 +58,12 @@ pub(crate) async fn release_items(
 }
 
 /// The items of a fan-out, in their order.
-pub(super) async fn items_of(reader: &impl ConnectionTrait, fan_out: TaskId) -> Result<Vec<Task>> {
-    table::Entity::find()
+pub(super) async fn items_of(reader: &Readers, fan_out: TaskId) -> Result<Vec<Task>> {
+    let query = table::Entity::find()
         .filter(table::Column::FanOutId.eq(fan_out.uuid()))
-        .order_by_asc(table::Column::ItemIndex)
-        .all(reader)
-        .await
-        .map_err(trying("read the items of a list"))?
-        .into_iter()
-        .map(Task::from_row)
-        .collect()
+        .order_by_asc(table::Column::ItemIndex);
+    let rows = reader.list("read the items of a list", query).await?;
+    rows.into_iter().map(Task::from_row).collect()
 }
 
 /// Whether an item of a fan-out has failed.
@@ -82,7 +81,7 @@ pub(super) async fn has_failed_item(
 }
 
 /// The tasks that need one and have not ended, however many others stand between.
-pub(super) async fn downstream(reader: &impl ConnectionTrait, task: TaskId) -> Result<Vec<Task>> {
+pub(super) async fn downstream(reader: &Readers, task: TaskId) -> Result<Vec<Task>> {
     let sql = format!(
         "WITH RECURSIVE after(id) AS (
            SELECT task_id FROM task_dependencies WHERE depends_on = $1
@@ -95,11 +94,8 @@ pub(super) async fn downstream(reader: &impl ConnectionTrait, task: TaskId) -> R
     );
     let query =
         Statement::from_sql_and_values(reader.get_database_backend(), sql, [task.uuid().into()]);
-    table::Model::find_by_statement(query)
-        .all(reader)
-        .await
-        .map_err(trying("read the tasks that need another"))?
-        .into_iter()
-        .map(Task::from_row)
-        .collect()
+    let rows = reader
+        .rows_by::<table::Entity>("read the tasks that need another", query)
+        .await?;
+    rows.into_iter().map(Task::from_row).collect()
 }

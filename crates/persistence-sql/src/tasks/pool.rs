@@ -216,15 +216,11 @@ impl PoolReader for SqlStore {
             .all(self.reader())
             .await
             .map_err(trying("look what needs a task"))?;
-        table::Entity::find()
+        let query = table::Entity::find()
             .filter(table::Column::Id.is_in(ids))
-            .order_by_asc(table::Column::Id)
-            .all(self.reader())
-            .await
-            .map_err(trying("look what needs a task"))?
-            .into_iter()
-            .map(Task::from_row)
-            .collect()
+            .order_by_asc(table::Column::Id);
+        let rows = self.reader().list("look what needs a task", query).await?;
+        rows.into_iter().map(Task::from_row).collect()
     }
 }
 
