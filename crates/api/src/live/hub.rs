@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::future::pending;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use fusion_core::Event;
 use fusion_messaging::{Bus, Subscription};
 use fusion_persistence::{EventFilter, Reader};
 use futures::FutureExt;
-use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::sync::{Notify, watch};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::views;
@@ -23,7 +24,8 @@ pub(crate) const KEPT: usize = 4_096;
 /// Events that are read at once.
 const AT_ONCE: u32 = 500;
 
-/// How often the log is looked at when the bus says nothing.
+/// How often the log is looked at for those who follow it when the bus says nothing: another process may
+/// have written. Without followers nobody looks.
 const LOOK: Duration = Duration::from_millis(250);
 
 /// The wait after the store did not answer.
@@ -93,6 +95,8 @@ pub(crate) struct Hub {
     recent: Mutex<VecDeque<Arc<Told>>>,
     /// Place of the newest event that was read; `None` before the first look.
     head: watch::Sender<Option<u64>>,
+    /// Somebody follows the log from now on.
+    joined: Notify,
 }
 
 impl fmt::Debug for Hub {
@@ -110,6 +114,7 @@ impl Hub {
             bus,
             recent: Mutex::default(),
             head: watch::Sender::new(None),
+            joined: Notify::new(),
         }
     }
 
@@ -120,7 +125,9 @@ impl Hub {
 
     /// Says when there is something new.
     pub(crate) fn watch(&self) -> watch::Receiver<Option<u64>> {
-        self.head.subscribe()
+        let head = self.head.subscribe();
+        self.joined.notify_one();
+        head
     }
 
     /// The events after a place, the oldest first; `None` when that place is not kept in mind.
@@ -146,15 +153,17 @@ impl Hub {
         let mut hints = self.bus.subscribe(&everything).await;
         loop {
             let pause = match self.read().await {
-                Ok(()) => LOOK,
+                Ok(()) => (self.readers() > 0).then_some(LOOK),
                 Err(error) => {
                     tracing::warn!(%error, "the event log can't be followed");
-                    PAUSE
+                    Some(PAUSE)
                 }
             };
             tokio::select! {
                 () = stopping.cancelled() => return,
-                () = called(&mut hints, pause) => {}
+                () = self.joined.notified() => {}
+                () = called(&mut hints) => {}
+                () = over(pause) => {}
             }
         }
     }
@@ -195,12 +204,89 @@ impl Hub {
     }
 }
 
-/// Waits until the bus says something, at the latest for this time.
-async fn called(hints: &mut Subscription, pause: Duration) {
-    if timeout(pause, hints.recv()).await.is_err() {
-        return;
+/// The end of a pause; without one, never.
+async fn over(pause: Option<Duration>) {
+    match pause {
+        Some(pause) => sleep(pause).await,
+        None => pending().await,
+    }
+}
+
+/// Waits until the bus says something.
+async fn called(hints: &mut Subscription) {
+    if hints.recv().await.is_none() {
+        // The bus is gone, and says nothing any more.
+        return pending().await;
     }
     sleep(GATHER).await;
     // They all say the same: look.
     while hints.recv().now_or_never().flatten().is_some() {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use fusion_core::{Decision, EventId, EventType, NewEvent, Severity, Timestamp};
+    use fusion_messaging::{InProcessBus, QueueLimits};
+    use fusion_persistence::{Batch, Store};
+    use fusion_persistence_sql::{Location, SqlStore};
+    use serde_json::json;
+    use tokio::time::timeout;
+    use tokio_util::sync::CancellationToken;
+    use tokio_util::task::TaskTracker;
+    use uuid::Uuid;
+
+    use super::Hub;
+
+    fn telling(number: u128) -> Batch {
+        let event = NewEvent {
+            id: EventId::from_uuid(Uuid::from_u128(number)),
+            timestamp: Timestamp::UNIX_EPOCH,
+            event_type: EventType::ALL[0],
+            severity: Severity::Info,
+            source_agent_id: None,
+            source_component: "test".to_owned(),
+            run_id: None,
+            data: json!({}),
+            message: String::new(),
+            message_queue_topic: None,
+        };
+        Batch::free(Decision {
+            events: vec![event],
+            ..Decision::default()
+        })
+    }
+
+    /// Until this is the newest event that those who follow know of.
+    async fn reached(hub: &Hub, seq: u64) {
+        let mut head = hub.watch();
+        let reached = head.wait_for(|head| *head == Some(seq));
+        let limit = Duration::from_secs(60);
+        timeout(limit, reached).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_joins_is_told_what_another_process_wrote_while_nobody_followed() {
+        let tracker = TaskTracker::new();
+        let store = SqlStore::open(&Location::Memory, &tracker).await.unwrap();
+        let hub = Hub::new(
+            Arc::new(store.clone()),
+            Arc::new(InProcessBus::new(QueueLimits::default())),
+        );
+        let stopping = CancellationToken::new();
+        let followed = async {
+            reached(&hub, 0).await;
+            for seq in 1..=3 {
+                // No hint says so.
+                store.commit(telling(u128::from(seq))).await.unwrap();
+                reached(&hub, seq).await;
+            }
+            stopping.cancel();
+        };
+        tokio::join!(hub.follow(&stopping), followed);
+        assert_eq!(hub.readers(), 0);
+        assert_eq!(hub.after(0, 10).unwrap().len(), 3);
+    }
 }
