@@ -249,6 +249,10 @@ impl Coordinator {
                 self.give_up_doomed(Some(needed)).await?;
             }
         }
+        if news.wait_ms.is_some() {
+            // Nobody may have it before that time.
+            return Ok(());
+        }
         if let Some(agent) = news.agent
             && matches!(self.ask_for(agent, floor).await?, Turn::Taken | Turn::Full)
         {
