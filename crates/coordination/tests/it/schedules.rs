@@ -244,7 +244,7 @@ async fn what_can_not_be_started_is_told_is_tried_again_and_keeps_nothing_else()
     let (gone, wrong) = (seen(&world, &gone).await, seen(&world, &wrong).await);
     let whys = [
         "there is no workflow 'nothing'",
-        "input 'depth' must be an integer",
+        "the input 'depth' must be of type integer",
     ];
     for (row, why) in [gone, wrong].into_iter().zip(whys) {
         assert_eq!(row.next_at, Some(at("2023-11-14T21:00:00Z")));

@@ -112,11 +112,7 @@ async fn what_is_wrong_is_refused(project: &Project) {
     let daily = |name, zone, input| create(name, "0 3 * * *", zone, input);
     let at = |cron| create("n", cron, "UTC", "depth=2");
     for (words, code, says) in [
-        (
-            daily("nightly", "UTC", "depth=2"),
-            1,
-            "there is already a schedule 'nightly'",
-        ),
+        (daily("nightly", "UTC", "depth=2"), 1, "schedule 'nightly'"),
         (at("0 3 * *"), 2, "'0 3 * *' is not five fields of cron"),
         (at("0 0 30 2 *"), 2, "'0 0 30 2 *' never comes"),
         (
@@ -143,14 +139,16 @@ async fn is_kept(project: &Project) {
     assert_eq!(held["paused"], true);
     assert_eq!(printed(project, "schedule get nightly").await, held);
     let listed = said(project, "schedule list").await.expect(0);
-    listed.says(&["nightly", "Europe/Berlin", "paused"]);
+    for text in ["nightly", "Europe/Berlin", "paused"] {
+        assert!(listed.stdout.contains(text), "{}", listed.stdout);
+    }
     let let_go = printed(project, "schedule resume nightly").await;
     assert_eq!(let_go["paused"], false);
     assert_eq!(let_go["next_at"], made["next_at"]);
     let listed = printed(project, "schedule list").await;
     assert_eq!(listed, json!({ "schedules": [let_go] }));
     let gone = said(project, "schedule delete nightly").await.expect(0);
-    gone.says(&["nightly"]);
+    assert!(gone.stdout.contains("nightly"), "{}", gone.stdout);
     let gone = said(project, "schedule get nightly").await.expect(1);
     gone.says(&["there is no schedule 'nightly'"]);
 }
