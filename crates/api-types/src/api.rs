@@ -13,6 +13,7 @@ mod node;
 mod problem;
 mod project;
 mod provider;
+mod schedule;
 mod task;
 mod token;
 mod workflow;
@@ -32,6 +33,7 @@ pub use project::{
     ProjectChanges, ProjectPage,
 };
 pub use provider::{NewProvider, Provider, ProviderChanges, ProviderPage, RateLimits};
+pub use schedule::{NewSchedule, Schedule, ScheduleChanges, SchedulePage};
 pub use task::{
     Approval, ApprovalPage, ApproveRequest, BulkTaskFilter, BulkTasks, NewTask, NewTasks,
     RejectRequest, Task, TaskBulkAnswer, TaskBulkResult, TaskChanges, TaskDetail, TaskLine,

@@ -119,6 +119,7 @@ impl Asked {
         Ask {
             actor: Some(self.actor().clone()),
             idempotency,
+            ..Ask::default()
         }
     }
 
@@ -126,7 +127,7 @@ impl Asked {
     pub(crate) fn plain(&self) -> Ask {
         Ask {
             actor: Some(self.actor().clone()),
-            idempotency: None,
+            ..Ask::default()
         }
     }
 

@@ -41,5 +41,5 @@ pub use server::{Listening, serve};
 pub use state::{Options, Parts, Settings};
 pub use views::{
     capability as capability_view, event as event_view, node as node_view, project as project_view,
-    sample as metrics_view, token as token_view,
+    sample as metrics_view, schedule as schedule_view, token as token_view,
 };

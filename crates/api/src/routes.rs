@@ -24,6 +24,7 @@ mod reference;
 mod run_again;
 mod run_control;
 mod runs;
+mod schedules;
 mod tasks;
 mod tasks_bulk;
 mod tasks_life;
@@ -106,6 +107,7 @@ fn guarded() -> OpenApiRouter<App> {
         providers::router(),
         projects::router(),
         capabilities::router(),
+        schedules::router(),
         approvals::router(),
         tokens::router(),
         artifacts::router(),

@@ -3,7 +3,8 @@
 use fusion_api_types::{UsageView, WaitView, api};
 use fusion_core::{
     Agent, ApiToken, Approval, Assignee, Capability, CapabilitySet, Event, JournalEntry, Project,
-    ProviderConfig, ResourceMetrics, Task, Usage, Workflow, WorkflowDefinition, is_internal,
+    ProviderConfig, ResourceMetrics, Schedule, Task, Usage, Workflow, WorkflowDefinition,
+    is_internal,
 };
 use fusion_persistence::NodeSeen;
 use serde_json::{Value, json};
@@ -183,6 +184,27 @@ pub fn project(row: Project) -> api::Project {
         created_at: row.created_at,
         updated_at: row.updated_at,
         metadata: row.metadata,
+    }
+}
+
+/// A schedule.
+#[must_use]
+pub fn schedule(row: Schedule) -> api::Schedule {
+    api::Schedule {
+        id: row.id.to_string(),
+        name: row.name,
+        workflow: row.workflow,
+        inputs: row.inputs,
+        cron: row.cron,
+        timezone: row.timezone,
+        overlap: row.overlap.to_string(),
+        paused: row.is_paused,
+        next_at: row.next_at,
+        last_at: row.last_at,
+        last_run: text(row.last_run),
+        last_error: row.last_error,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
     }
 }
 

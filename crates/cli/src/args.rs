@@ -13,6 +13,7 @@ mod node;
 mod provider;
 mod record;
 mod run;
+mod schedule;
 mod serve;
 mod shell;
 mod task;
@@ -59,6 +60,7 @@ pub use record::{
     TokenArgs, TokenCommand, TokenCreateArgs,
 };
 pub use run::{CancelArgs, ForkArgs, HoldArgs, RetryArgs, RunState, WatchArgs};
+pub use schedule::{OverlapArg, ScheduleArgs, ScheduleCommand, ScheduleCreateArgs};
 pub use serve::{NodeRoleArg, ServeArgs};
 pub use shell::{
     CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, ManArgs, SchemaArgs, Shell,
@@ -194,6 +196,8 @@ Examples:
     Reject(RejectArgs),
     /// Check workflow files; store, compare, draw and start workflows.
     Workflow(WorkflowArgs),
+    /// Start stored workflows by the clock.
+    Schedule(ScheduleArgs),
     /// Write a first workflow to start from.
     Init(InitArgs),
     /// Watch agents, tasks, what waits for you and the log on the whole screen.
@@ -422,6 +426,9 @@ where
         Command::Workflow(WorkflowArgs {
             command: WorkflowCommand::Start(start),
         }) => refuse_repeated_input(&start.inputs)?,
+        Command::Schedule(ScheduleArgs {
+            command: ScheduleCommand::Create(create),
+        }) => refuse_repeated_input(&create.inputs)?,
         Command::Provider(ProviderArgs {
             command: ProviderCommand::Add(add),
         }) if add.may_hold_a_key() => {
@@ -459,6 +466,7 @@ where
         | Command::Tool(_)
         | Command::Artifact(_)
         | Command::Node(_)
+        | Command::Schedule(_)
         | Command::Serve(_)
         | Command::Bench(_)
         | Command::Verify(_) => {}

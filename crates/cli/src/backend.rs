@@ -13,6 +13,7 @@ mod overview;
 mod providers;
 mod records;
 mod runs;
+mod schedules;
 mod server;
 mod settings;
 mod tasks;
@@ -41,6 +42,7 @@ pub use overview::{Overview, Picture, Sight};
 pub use providers::{AskKey, NewProvider, Providers};
 pub use records::{NewProject, ProjectBudgets, ProjectUpdate, Records};
 pub use runs::{AgainRequest, RunQuery, Steering};
+pub use schedules::{NewSchedule, Schedules};
 pub use server::{Ready, ServeRequest, Server};
 pub use settings::About;
 pub use tasks::{TaskQuery, TaskRequest, Tasks};
@@ -90,6 +92,7 @@ pub trait Backend:
     + Records
     + Nodes
     + Artifacts
+    + Schedules
     + Tools
     + Workflows
     + Server

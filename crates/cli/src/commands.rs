@@ -13,6 +13,7 @@ pub(crate) mod node;
 pub(crate) mod provider;
 pub(crate) mod record;
 pub(crate) mod run;
+pub(crate) mod schedule;
 pub(crate) mod serve;
 pub(crate) mod shell;
 pub(crate) mod task;

@@ -7,7 +7,7 @@ use crate::args::{Cli, Command, RunArgs, RunCommand};
 use crate::backend::Backend;
 use crate::commands::{
     agent, artifact, bench, db, events, inbox, init, message, metrics, node, provider, record, run,
-    serve, shell, task, tool, top, verify, workflow, workspace,
+    schedule, serve, shell, task, tool, top, verify, workflow, workspace,
 };
 use crate::exit::Exit;
 use crate::problem;
@@ -92,6 +92,7 @@ async fn dispatch(
             Box::pin(async { Ok(tool::sandbox(&it.command, backend, session).await) })
         }
         Command::Tool(it) => Box::pin(tool::tool(&it.command, backend, session)),
+        Command::Schedule(it) => Box::pin(schedule::schedule(&it.command, backend, session)),
         Command::Artifact(it) => Box::pin(artifact::artifact(&it.command, backend, session)),
         Command::Node(it) => Box::pin(node::node(&it.command, backend, session)),
         Command::Serve(it) => Box::pin(serve::serve(it, backend, session)),

@@ -44,8 +44,9 @@ pub use args::{
     CapabilityCreateArgs, CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs,
     EventFilterArgs, EventsArgs, EventsCommand, EventsTailArgs, ExportArgs, ExportCommand,
     ExportEventsArgs, ExportFormat, ManArgs, NodeArgs, NodeCommand, NodeName, NodeRoleArg,
-    ProjectArgs, ProjectCommand, ProjectCreateArgs, ProjectUpdateArgs, RecordListArgs, RecordName,
-    SchemaArgs, ScopeName, Shell, TokenArgs, TokenCommand, TokenCreateArgs,
+    OverlapArg, ProjectArgs, ProjectCommand, ProjectCreateArgs, ProjectUpdateArgs, RecordListArgs,
+    RecordName, ScheduleArgs, ScheduleCommand, ScheduleCreateArgs, SchemaArgs, ScopeName, Shell,
+    TokenArgs, TokenCommand, TokenCreateArgs,
 };
 pub use args::{
     WorkspaceArgs, WorkspaceCommand, WorkspaceDiffArgs, WorkspaceExportArgs, WorkspaceFilesArgs,
@@ -53,8 +54,8 @@ pub use args::{
 };
 pub use backend::AgentFiles;
 pub use backend::{
-    About, Artifacts, EventQuery, EventSink, Events, NewProject, Nodes, ProjectBudgets,
-    ProjectUpdate, Records,
+    About, Artifacts, EventQuery, EventSink, Events, NewProject, NewSchedule, Nodes,
+    ProjectBudgets, ProjectUpdate, Records, Schedules,
 };
 pub use backend::{
     AgainRequest, AgentChanges, AgentQuery, Agents, AnswerRequest, AskKey, Backend, BenchRequest,

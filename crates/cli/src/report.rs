@@ -11,6 +11,7 @@ pub(crate) mod metrics;
 pub(crate) mod node;
 pub(crate) mod provider;
 pub(crate) mod record;
+pub(crate) mod schedule;
 mod steering;
 pub(crate) mod task;
 pub(crate) mod workflow;

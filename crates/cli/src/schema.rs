@@ -1,8 +1,8 @@
 //! What each command prints with `--json`, as JSON Schema.
 
 use fusion_api_types::api::{
-    AgentMetrics, Approval, Capability, Event, Health, Project, ServerNode, ServerNodeList, Task,
-    TaskDetail, TaskTree, Token, TokenMade,
+    AgentMetrics, Approval, Capability, Event, Health, Project, Schedule, ServerNode,
+    ServerNodeList, Task, TaskDetail, TaskTree, Token, TokenMade,
 };
 use fusion_api_types::schema::{any_of, list_of, of};
 use fusion_api_types::{
@@ -53,6 +53,8 @@ fn schema(words: &str) -> Option<Value> {
         "project" if verb == "update" => Some(of::<Project>()),
         "project" => of_record::<Project>(verb, "projects"),
         "capability" => of_record::<Capability>(verb, "capabilities"),
+        "schedule" if matches!(verb, "pause" | "resume") => Some(of::<Schedule>()),
+        "schedule" => of_record::<Schedule>(verb, "schedules"),
         "token" => of_token(verb),
         "db" => of_database(verb),
         "node" => of_node(verb),

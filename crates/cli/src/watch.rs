@@ -82,7 +82,7 @@ impl std::io::Write for Seen {
 fn is_look(command: &Command) -> bool {
     use crate::args::{
         AgentCommand, CapabilityCommand, DbCommand, MessageCommand, NodeCommand, ProjectCommand,
-        ProviderCommand, RunCommand, TaskCommand, TokenCommand, WorkspaceCommand,
+        ProviderCommand, RunCommand, ScheduleCommand, TaskCommand, TokenCommand, WorkspaceCommand,
     };
     match command {
         Command::Run(run) => matches!(run.command, Some(RunCommand::List(_) | RunCommand::Show(_))),
@@ -111,6 +111,10 @@ fn is_look(command: &Command) -> bool {
         Command::Capability(capability) => matches!(
             capability.command,
             CapabilityCommand::List(_) | CapabilityCommand::Get(_)
+        ),
+        Command::Schedule(schedule) => matches!(
+            schedule.command,
+            ScheduleCommand::List(_) | ScheduleCommand::Get(_)
         ),
         Command::Token(token) => matches!(token.command, TokenCommand::List(_)),
         Command::Node(node) => matches!(node.command, NodeCommand::List | NodeCommand::Get(_)),

@@ -139,7 +139,7 @@ impl Coordinator {
     /// process any more when it returns.
     ///
     /// What waits for nobody costs nothing here: an agent without work is a row. Hints of the bus say
-    /// what to look at; losing them costs a few sweeps. A run that can't go on (its provider refuses,
+    /// what to look at; losing them costs a few sweeps. Schedules that are due start their runs. A run that can't go on (its provider refuses,
     /// say) rests for a minute, then for longer, or until a person resumes it.
     ///
     /// # Errors
@@ -148,14 +148,16 @@ impl Coordinator {
         let mut ears = Ears::new(self).await?;
         self.begin_hosting();
         let mut floor = Floor::new(self).await?;
+        let mut schedules = self.hear_of_schedules().await?;
         let working = async {
             tokio::join!(
                 Box::pin(self.keep_working(&mut ears, cancel)),
-                Box::pin(self.delegate_where_work_is_done(&mut floor, cancel))
+                Box::pin(self.delegate_where_work_is_done(&mut floor, cancel)),
+                Box::pin(self.keep_schedules(&mut schedules, cancel))
             )
         };
         tokio::select! {
-            ((), ()) = working => {}
+            ((), (), ()) = working => {}
             () = self.keep_pulse() => {}
         }
         self.take_last_samples().await;

@@ -3,7 +3,7 @@
 
 use fusion_core::{
     Actor, ApiToken, Capability, Change, Decision, Draft, Message, Moment, Project, ProjectId,
-    ProviderConfig, Row, Workflow, WorkflowDefinition, WorkflowId, WorkflowState,
+    ProviderConfig, Row, Schedule, Workflow, WorkflowDefinition, WorkflowId, WorkflowState,
 };
 use fusion_persistence::{Batch, Deletable, Error as StoreError, Idempotency};
 use uuid::Uuid;
@@ -16,6 +16,8 @@ use crate::{Coordinator, Result};
 pub struct Ask {
     /// Told in the same commit; `None` is the program itself, which nobody asked.
     pub actor: Option<Actor>,
+    /// Written in the same commit.
+    pub also: Decision,
     /// With it the change is made once, however often it is asked for.
     pub idempotency: Option<Idempotency>,
 }
@@ -41,6 +43,7 @@ impl Ask {
         moment: Moment<'_>,
     ) -> Batch {
         let mut decision = decision;
+        decision.merge(self.also);
         for id in ids {
             if let Some(actor) = &self.actor {
                 decision = decision.telling(actor.changed(done, kind, *id, moment));
@@ -102,7 +105,14 @@ macro_rules! records {
     )*};
 }
 
-records!(ApiToken, Capability, Project, ProviderConfig, Workflow);
+records!(
+    ApiToken,
+    Capability,
+    Project,
+    ProviderConfig,
+    Schedule,
+    Workflow
+);
 
 impl Coordinator {
     /// Stores a new record.

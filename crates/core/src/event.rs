@@ -77,6 +77,10 @@ text_enum! {
         ProviderQuotaWarning = "provider.quota_warning",
         /// A budget is used up.
         BudgetExceeded = "budget.exceeded",
+        /// A schedule started a run.
+        ScheduleFired = "schedule.fired",
+        /// A schedule started nothing at an occurrence.
+        ScheduleSkipped = "schedule.skipped",
         /// A person is asked.
         ApprovalRequested = "approval.requested",
         /// A person answered.

@@ -70,6 +70,8 @@ macro_rules! ids {
 ids! {
     /// Names an agent for its whole life; never used again.
     AgentId = "agent";
+    /// Names a schedule.
+    ScheduleId = "schedule";
     /// Names a token of the API.
     ApiTokenId = "API token";
     /// Names a question to a person.

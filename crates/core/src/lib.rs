@@ -31,6 +31,7 @@ mod provider;
 mod row;
 mod run;
 mod sandbox;
+mod schedule;
 mod sealed;
 mod subject;
 mod task;
@@ -61,7 +62,7 @@ pub use flow::FlowRule;
 pub use graph::{GraphFault, TaskGraph};
 pub use id::{
     AgentId, ApiTokenId, ApprovalId, CapabilityId, EventId, IdFault, JournalEntryId, MessageId,
-    MetricsId, NodeId, ProjectId, ProviderId, RunId, TaskId, WorkflowId, WorkspaceId,
+    MetricsId, NodeId, ProjectId, ProviderId, RunId, ScheduleId, TaskId, WorkflowId, WorkspaceId,
 };
 pub use journal::{EffectClass, EntryKind, EntryState, JournalEntry};
 pub use label::{MAX_LABEL, is_label};
@@ -80,6 +81,7 @@ pub use provider::{AuthType, ProviderConfig, RateLimits};
 pub use row::{Row, RowKind};
 pub use run::{Continuation, Difference, Halt, HaltKind, Run, RunPlan, Unlike};
 pub use sandbox::{LimitsSpec, NetworkAccess, SandboxSpec};
+pub use schedule::{Occurrence, Overlap, Schedule};
 pub use sealed::Sealed;
 pub use subject::{MAX_SUBJECT_BYTES, SubjectFault, check_subject, reserved_part};
 pub use task::{

@@ -1,8 +1,8 @@
 //! Rows: the entities that the store creates, updates and deletes whole.
 
 use crate::{
-    Agent, ApiToken, Approval, Capability, Project, ProviderConfig, ResourceMetrics, Run, Task,
-    Workflow, Workspace,
+    Agent, ApiToken, Approval, Capability, Project, ProviderConfig, ResourceMetrics, Run, Schedule,
+    Task, Workflow, Workspace,
 };
 
 macro_rules! rows {
@@ -67,6 +67,8 @@ rows! {
     Provider(ProviderConfig) = "provider";
     /// One execution of a workflow.
     Run(Run) = "run";
+    /// A workflow that is started by the clock.
+    Schedule(Schedule) = "schedule";
     /// A unit of work.
     Task(Task) = "task";
     /// One version of a workflow definition.

@@ -26,6 +26,7 @@ mod providers;
 mod records;
 mod remote;
 mod sandbox;
+mod schedules;
 mod serve;
 mod signals;
 mod steering;

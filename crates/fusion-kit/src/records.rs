@@ -268,7 +268,12 @@ impl LocalBackend {
     }
 
     /// Commits one change as the owner of the data directory.
-    async fn store_record(&self, change: Change, kind: &str, name: &str) -> Result<(), Problem> {
+    pub(crate) async fn store_record(
+        &self,
+        change: Change,
+        kind: &str,
+        name: &str,
+    ) -> Result<(), Problem> {
         match write(&self.place()?, change).await? {
             Err(StoreError::Exists { .. }) => {
                 let text = format!("there is already a {kind} '{name}'");
@@ -308,7 +313,7 @@ fn checked(name: &str) -> Result<String, Problem> {
 }
 
 /// The row of this name, or of this id.
-fn named<T>(
+pub(crate) fn named<T>(
     rows: Vec<T>,
     kind: &str,
     text: &str,
@@ -328,7 +333,7 @@ fn named<T>(
     })
 }
 
-fn none(kind: &str, name: &str) -> Problem {
+pub(crate) fn none(kind: &str, name: &str) -> Problem {
     Problem::new(
         ProblemKind::NotFound,
         format!("there is no {kind} '{name}'"),
@@ -336,7 +341,7 @@ fn none(kind: &str, name: &str) -> Problem {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape of map_err")]
-fn read(error: StoreError) -> Problem {
+pub(crate) fn read(error: StoreError) -> Problem {
     problems::of_store(&error)
 }
 

@@ -2,7 +2,7 @@
 
 use fusion_core::{
     Agent, ApiToken, Approval, Capability, Change, Project, ProviderConfig, Row, RowKind, Run,
-    Task, Workflow, Workspace,
+    Schedule, Task, Workflow, Workspace,
 };
 use fusion_persistence::{Batch, Error, Fence, Guard, Lease};
 use sea_orm::prelude::Uuid;
@@ -162,6 +162,7 @@ async fn create(session: &mut impl Session, row: &Row) -> Result<()> {
         Row::Project(project) => table::create(session, &**project).await,
         Row::Provider(provider) => table::create(session, &**provider).await,
         Row::Run(run) => table::create(session, &**run).await,
+        Row::Schedule(schedule) => table::create(session, &**schedule).await,
         Row::Task(task) => table::create(session, &**task).await,
         Row::Workflow(workflow) => table::create_checked(session, &**workflow).await,
         Row::Workspace(workspace) => table::create(session, &**workspace).await,
@@ -178,6 +179,7 @@ async fn update(session: &mut impl Session, row: &Row) -> Result<()> {
         Row::Project(project) => table::update(session, &**project).await,
         Row::Provider(provider) => table::update(session, &**provider).await,
         Row::Run(run) => table::update(session, &**run).await,
+        Row::Schedule(schedule) => table::update(session, &**schedule).await,
         Row::Task(task) => table::update(session, &**task).await,
         Row::Workflow(workflow) => table::update(session, &**workflow).await,
         Row::Workspace(workspace) => table::update(session, &**workspace).await,
@@ -190,6 +192,7 @@ async fn delete(session: &mut impl Session, kind: RowKind, id: Uuid, version: u6
         RowKind::Capability => table::delete::<Capability>(session, id, version).await,
         RowKind::Project => table::delete::<Project>(session, id, version).await,
         RowKind::Provider => table::delete::<ProviderConfig>(session, id, version).await,
+        RowKind::Schedule => table::delete::<Schedule>(session, id, version).await,
         RowKind::Workflow => table::delete::<Workflow>(session, id, version).await,
         RowKind::Workspace => table::delete::<Workspace>(session, id, version).await,
         RowKind::Agent => ended_instead::<Agent>(),

@@ -40,6 +40,7 @@ mod prune;
 mod readers;
 mod run_leases;
 mod runs;
+mod schedules;
 mod scratch;
 mod session;
 mod sqlite;

@@ -11,6 +11,7 @@ mod m0008_pool;
 mod m0009_nodes;
 mod m0010_accounts;
 mod m0011_lookups;
+mod m0012_schedules;
 
 use std::collections::BTreeSet;
 
@@ -39,6 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_nodes::Migration),
             Box::new(m0010_accounts::Migration),
             Box::new(m0011_lookups::Migration),
+            Box::new(m0012_schedules::Migration),
         ]
     }
 }

@@ -40,6 +40,7 @@ mod queue;
 mod references;
 mod requests;
 mod sample;
+mod schedules;
 mod search;
 mod standing;
 mod waits;
@@ -62,6 +63,7 @@ pub use pool::*;
 pub use queue::*;
 pub use references::*;
 pub use requests::*;
+pub use schedules::*;
 pub use search::*;
 pub use standing::*;
 pub use waits::*;
@@ -223,6 +225,9 @@ macro_rules! store_conformance {
             items_of_a_list_begin_one_by_one_where_it_says_so,
             a_failed_item_of_a_list_is_found,
             the_tasks_that_need_one_are_found_however_far_they_are,
+            schedules_are_kept_as_written,
+            schedules_are_selected_by_their_filter,
+            an_occurrence_starts_one_run_however_many_deal_with_it,
         }
     };
     (@rules $make:path, $($rule:ident,)*) => {$(

@@ -5,14 +5,14 @@ use std::fmt::{Debug, Display};
 use fusion_core::{
     Agent, AgentId, ApiToken, ApiTokenId, Approval, ApprovalId, Capability, CapabilityId,
     JournalEntry, JournalEntryId, Message, MessageId, MetricsId, Project, ProjectId,
-    ProviderConfig, ProviderId, ResourceMetrics, RowKind, Run, RunId, Task, TaskId, Workflow,
-    WorkflowId, Workspace, WorkspaceId,
+    ProviderConfig, ProviderId, ResourceMetrics, RowKind, Run, RunId, Schedule, ScheduleId, Task,
+    TaskId, Workflow, WorkflowId, Workspace, WorkspaceId,
 };
 
 use crate::filter::{
     AgentFilter, ApprovalFilter, CapabilityFilter, JournalFilter, MessageFilter, MetricsFilter,
-    ProjectFilter, ProviderFilter, RunFilter, TaskFilter, TokenFilter, WorkflowFilter,
-    WorkspaceFilter,
+    ProjectFilter, ProviderFilter, RunFilter, ScheduleFilter, TaskFilter, TokenFilter,
+    WorkflowFilter, WorkspaceFilter,
 };
 
 /// Something that is stored under an id of its own.
@@ -73,6 +73,7 @@ entities! {
     ProviderConfig, ProviderId, ProviderFilter = "provider";
     ResourceMetrics, MetricsId, MetricsFilter = "metrics sample";
     Run, RunId, RunFilter = "run";
+    Schedule, ScheduleId, ScheduleFilter = "schedule";
     Task, TaskId, TaskFilter = "task";
     Workflow, WorkflowId, WorkflowFilter = "workflow";
     Workspace, WorkspaceId, WorkspaceFilter = "workspace";
@@ -91,6 +92,7 @@ deletable! {
     Capability = Capability;
     Project = Project;
     ProviderConfig = Provider;
+    Schedule = Schedule;
     Workflow = Workflow;
     Workspace = Workspace;
 }

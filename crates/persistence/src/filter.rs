@@ -113,6 +113,17 @@ pub struct ProviderFilter {
     pub enabled: Option<bool>,
 }
 
+/// Which schedules.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ScheduleFilter {
+    /// With exactly this name.
+    pub name: Option<String>,
+    /// Of the workflow with exactly this name.
+    pub workflow: Option<String>,
+    /// Held by a person, or not.
+    pub paused: Option<bool>,
+}
+
 /// Which runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunFilter {

@@ -24,8 +24,8 @@ pub use entity::{Deletable, Entity, Identifies, Selects};
 pub use error::{Error, Result, Source};
 pub use filter::{
     AgentFilter, ApprovalFilter, CapabilityFilter, EventFilter, JournalFilter, MessageFilter,
-    MetricsFilter, ProjectFilter, ProviderFilter, RunFilter, TaskFilter, TokenFilter,
-    WorkflowFilter, WorkspaceFilter,
+    MetricsFilter, ProjectFilter, ProviderFilter, RunFilter, ScheduleFilter, TaskFilter,
+    TokenFilter, WorkflowFilter, WorkspaceFilter,
 };
 pub use nodes::{
     Kept, Loss, NodeChange, NodeReader, NodeSeen, Outlook, RunFence, TakeRuns, Wanted,

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use fusion_core::{
     Account, Agent, AgentId, ApiToken, Approval, Capability, Delivery, Event, EventId,
     JournalEntry, Message, MessageId, OutboxEntry, Project, ProviderConfig, ResourceMetrics, Run,
-    RunId, Spent, Task, TaskId, Timestamp, Undelivered, Workflow, WorkflowId, Workspace,
+    RunId, Schedule, Spent, Task, TaskId, Timestamp, Undelivered, Workflow, WorkflowId, Workspace,
 };
 
 use crate::{Entity, EventFilter, MessageFilter, NodeReader, PoolReader, Remembered, Result};
@@ -378,6 +378,7 @@ reader! {
     Find<ProviderConfig>,
     Find<ResourceMetrics>,
     Find<Run>,
+    Find<Schedule>,
     Find<Task>,
     Find<Workflow>,
     Find<Workspace>,

@@ -240,7 +240,7 @@ async fn start(
     }
 }
 
-fn input_fault(fault: &InputFault) -> Fault {
+pub(super) fn input_fault(fault: &InputFault) -> Fault {
     let (InputFault::Undeclared { name, .. }
     | InputFault::Missing { name }
     | InputFault::WrongType { name, .. }) = fault;

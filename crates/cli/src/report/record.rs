@@ -157,7 +157,7 @@ pub(crate) fn health(health: &api::Health, _: &Session<'_>) -> String {
     ])
 }
 
-fn fields(fields: &[(&str, Option<&String>)]) -> String {
+pub(super) fn fields(fields: &[(&str, Option<&String>)]) -> String {
     let told = fields.iter().filter_map(|(name, value)| {
         let value = clean_line((*value)?);
         (!value.is_empty()).then(|| format!("{name:8} {value}\n"))

@@ -31,6 +31,8 @@ mod records;
 #[cfg(test)]
 mod runs;
 #[cfg(test)]
+mod schedules;
+#[cfg(test)]
 mod serve;
 #[cfg(test)]
 mod steering;

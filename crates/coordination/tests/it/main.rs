@@ -35,6 +35,8 @@ mod models;
 #[cfg(test)]
 mod pool;
 #[cfg(test)]
+mod schedules;
+#[cfg(test)]
 mod standing;
 #[cfg(test)]
 mod steering;

@@ -47,8 +47,22 @@ impl World {
         Self::tuned(bus, |_| {}).await
     }
 
-    /// The same, with other options.
+    /// An engine with this clock.
+    pub(crate) async fn at(clock: Arc<dyn Clock>) -> Self {
+        let bus = Arc::new(InProcessBus::new(QueueLimits::default()));
+        Self::made(bus, clock, |_| {}).await
+    }
+
+    /// The same as [`on`](Self::on), with other options.
     pub(crate) async fn tuned(bus: Arc<dyn Bus>, tune: impl FnOnce(&mut Options)) -> Self {
+        Self::made(bus, Arc::new(Ticking::default()), tune).await
+    }
+
+    async fn made(
+        bus: Arc<dyn Bus>,
+        clock: Arc<dyn Clock>,
+        tune: impl FnOnce(&mut Options),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // As root, agents have users of their own, who must get through to their workspaces.
         fs::set_permissions(folder.path(), Permissions::from_mode(0o711)).unwrap();
@@ -74,7 +88,7 @@ impl World {
             notices: Arc::clone(&notices),
             launcher: Launcher::new(vec!["/bin/false".into()]),
             web: Arc::new(NoWeb),
-            clock: Arc::new(Ticking::default()),
+            clock,
             ids: Arc::new(Ids::default()),
         };
         let mut options = Options {

@@ -69,6 +69,8 @@ mod redis_storm;
 #[cfg(test)]
 mod rekey;
 #[cfg(test)]
+mod schedules;
+#[cfg(test)]
 mod schemas;
 #[cfg(test)]
 mod secrets;

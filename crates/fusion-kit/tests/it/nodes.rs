@@ -3,7 +3,7 @@
 
 #[cfg(test)]
 mod chaos;
-mod cluster;
+pub(crate) mod cluster;
 mod ledger;
 mod net;
 #[cfg(test)]

@@ -17,8 +17,8 @@ use crate::store::unsigned;
 use crate::table::clean;
 use crate::{
     accounts, agents, approvals, capabilities, deliveries, events, idempotency, journal, losses,
-    messages, metrics, migrations, outbox, projects, providers, runs, tasks, tokens, workflows,
-    workspaces,
+    messages, metrics, migrations, outbox, projects, providers, runs, schedules, tasks, tokens,
+    workflows, workspaces,
 };
 
 /// Rows of each table.
@@ -77,6 +77,7 @@ tables! {
     "messages" = messages::table::Entity,
     "message_recipients" = deliveries::table::Entity,
     "resource_metrics" = metrics::table::Entity,
+    "schedules" = schedules::table::Entity,
     "accounts" = accounts::table::Entity,
     "api_tokens" = tokens::table::Entity,
     "outbox" = outbox::table::Entity,

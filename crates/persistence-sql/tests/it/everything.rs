@@ -2,7 +2,7 @@
 
 use fusion_core::{
     Agent, ApiToken, Approval, Capability, Event, JournalEntry, Message, OutboxEntry, Project,
-    ProviderConfig, ResourceMetrics, Run, Task, Workflow, Workspace,
+    ProviderConfig, ResourceMetrics, Run, Schedule, Task, Workflow, Workspace,
 };
 use fusion_persistence::{EventFilter, EventReader, Find, OutboxReader, Page, Remembered, Selects};
 use fusion_persistence_sql::SqlStore;
@@ -24,6 +24,8 @@ pub(crate) struct Everything {
     pub(crate) messages: Vec<Message>,
     pub(crate) metrics: Vec<ResourceMetrics>,
     pub(crate) tokens: Vec<ApiToken>,
+    #[serde(skip)]
+    pub(crate) schedules: Vec<Schedule>,
     pub(crate) events: Vec<Event>,
     pub(crate) outbox: Vec<OutboxEntry>,
     #[serde(skip)]
@@ -65,7 +67,8 @@ impl Everything {
             all::<port::MetricsFilter>(store),
             all::<port::TokenFilter>(store),
         );
-        let (events, outbox, remembered) = tokio::join!(
+        let (schedules, events, outbox, remembered) = tokio::join!(
+            all::<port::ScheduleFilter>(store),
             store.events_after(&everything, oldest, 10_000),
             store.outbox_after(0, 10_000),
             store.remembered("scope", "key"),
@@ -84,6 +87,7 @@ impl Everything {
             messages,
             metrics,
             tokens,
+            schedules,
             events: events.unwrap(),
             outbox: outbox.unwrap(),
             remembered: remembered.unwrap(),

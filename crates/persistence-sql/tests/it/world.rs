@@ -7,8 +7,8 @@ use std::time::Duration;
 use fusion_core::{
     Agent, AgentState, ApiToken, Approval, ApprovalState, AuthType, Capability, Change, Cost,
     Decision, DeliveryStatus, EffectClass, EntryKind, EntryState, EventType, IdSource,
-    JournalEntry, Letter, Message, Moment, NewEvent, NewOutboxEntry, NodeId, Project,
-    ProviderConfig, RateLimits, ResourceMetrics, Run, Sealed, Task, TaskState, Timestamp,
+    JournalEntry, Letter, Message, Moment, NewEvent, NewOutboxEntry, NodeId, Overlap, Project,
+    ProviderConfig, RateLimits, ResourceMetrics, Run, Schedule, Sealed, Task, TaskState, Timestamp,
     TokenScope, Usage, Workflow, WorkflowDefinition, WorkflowState, Workspace,
 };
 use fusion_persistence::{Batch, Claim, Idempotency, Lease, Store};
@@ -316,6 +316,26 @@ fn token(ids: &Ids) -> ApiToken {
     }
 }
 
+fn schedule(ids: &Ids, run: &Run) -> Schedule {
+    Schedule {
+        id: ids.next(),
+        name: ODD.to_owned(),
+        workflow: ODD.to_owned(),
+        inputs: Map::from_iter([(ODD.to_owned(), odd_json())]),
+        cron: ODD.to_owned(),
+        timezone: ODD.to_owned(),
+        overlap: Overlap::Queue,
+        is_paused: true,
+        next_at: Some(at(18)),
+        last_at: Some(at(19)),
+        last_run: Some(run.id),
+        last_error: Some(ODD.to_owned()),
+        created_at: at(20),
+        updated_at: at(21),
+        version: 1,
+    }
+}
+
 pub(crate) fn capability(ids: &Ids, name: &str) -> Capability {
     Capability {
         id: ids.next(),
@@ -415,6 +435,7 @@ pub(crate) async fn fill(store: &dyn Store) -> Filled {
         .with(Change::SendMessage(Box::new(letter(ids, &one, &two))))
         .with(Change::create(sample(ids, &one)))
         .with(Change::create(token(ids)))
+        .with(Change::create(schedule(ids, &filled.run)))
         .with(booked)
         .telling(filled.event(ODD))
         .telling(filled.event("the second event"));

@@ -15,7 +15,7 @@ use fusion_core::{ApprovalState, IdSource};
 
 /// Stores `first`, reads it back, writes `second` over it and reads that back. `keep` copies from
 /// the first what an update leaves as it is.
-async fn lives<S, T>(store: &S, first: T, second: T, keep: impl Fn(&T, &mut T))
+pub(super) async fn lives<S, T>(store: &S, first: T, second: T, keep: impl Fn(&T, &mut T))
 where
     S: Store + Find<T> + ?Sized,
     T: Numbered,

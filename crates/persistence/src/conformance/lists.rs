@@ -31,7 +31,7 @@ where
     assert_eq!(count, wanted.len() as u64, "{filter:?}");
 }
 
-async fn create_all<T: Numbered>(store: &dyn Store, rows: &[&T]) {
+pub(super) async fn create_all<T: Numbered>(store: &dyn Store, rows: &[&T]) {
     for row in rows {
         store.create((*row).clone()).await.unwrap();
     }

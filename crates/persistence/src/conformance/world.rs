@@ -4,8 +4,8 @@ use fusion_core::{
     Agent, AgentState, ApiToken, Approval, ApprovalState, AuthType, Budget, CancelReason,
     Capability, CapabilitySet, Cost, Course, DeliveryStatus, Halt, HaltKind, IdSource, Item,
     Letter, Message, OnFailure, Project, ProviderConfig, RateLimits, ResourceMetrics, Row, Run,
-    Sealed, Task, TaskState, TaskWait, Timestamp, TokenScope, Usage, Workflow, WorkflowState,
-    Workspace,
+    Schedule, Sealed, Task, TaskState, TaskWait, Timestamp, TokenScope, Usage, Workflow,
+    WorkflowState, Workspace,
 };
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -55,7 +55,7 @@ macro_rules! numbered {
     )*};
 }
 
-numbered! { Agent ApiToken Approval Capability Project ProviderConfig Run Task Workflow Workspace }
+numbered! { Agent ApiToken Approval Capability Project ProviderConfig Run Schedule Task Workflow Workspace }
 
 /// A JSON object with a zero character, the limits of numbers, and keys out of order.
 pub(super) fn odd_json() -> Value {

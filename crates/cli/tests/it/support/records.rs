@@ -1,8 +1,11 @@
-//! What the fake backend says of records, events, settings and the server.
+//! What the fake backend says of records, schedules, events, settings and the server.
 
 use async_trait::async_trait;
 use fusion_api_types::{Problem, SettingView, api};
-use fusion_cli::{About, EventQuery, EventSink, Events, NewProject, ProjectUpdate, Records};
+use fusion_cli::{
+    About, EventQuery, EventSink, Events, NewProject, NewSchedule, ProjectUpdate, Records,
+    Schedules,
+};
 use serde_json::{Value, json};
 
 use super::Fake;
@@ -103,5 +106,28 @@ impl About for Fake {
     async fn health(&self) -> Result<api::Health, Problem> {
         let health: Value = self.report("health".to_owned())?;
         Ok(serde_json::from_value(health).unwrap())
+    }
+}
+
+#[async_trait]
+impl Schedules for Fake {
+    async fn create_schedule(&self, new: &NewSchedule) -> Result<api::Schedule, Problem> {
+        self.report(format!("{new:?}"))
+    }
+
+    async fn list_schedules(&self, limit: u32) -> Result<Vec<api::Schedule>, Problem> {
+        self.report(format!("schedules {limit}"))
+    }
+
+    async fn show_schedule(&self, name: &str) -> Result<api::Schedule, Problem> {
+        self.report(format!("schedule {name}"))
+    }
+
+    async fn pause_schedule(&self, name: &str, paused: bool) -> Result<api::Schedule, Problem> {
+        self.report(format!("pause {name}: {paused}"))
+    }
+
+    async fn delete_schedule(&self, name: &str) -> Result<api::Schedule, Problem> {
+        self.report(format!("delete schedule {name}"))
     }
 }

@@ -267,8 +267,8 @@ impl Cluster {
         told.into_keys().collect()
     }
 
-    /// All events of a type, as the store has them.
-    pub(crate) async fn events(&self, of: EventType) -> Vec<NewEvent> {
+    /// Where the database is.
+    pub(crate) fn location(&self) -> Location {
         let url = match &self.shared {
             Some(shared) => shared.postgres.url(),
             None => format!(
@@ -276,7 +276,12 @@ impl Cluster {
                 text(&self.project.path().join("one/fusion.db"))
             ),
         };
-        let location = Location::from_url(&url, Durability::Full).unwrap();
+        Location::from_url(&url, Durability::Full).unwrap()
+    }
+
+    /// All events of a type, as the store has them.
+    pub(crate) async fn events(&self, of: EventType) -> Vec<NewEvent> {
+        let location = self.location();
         let store = SqlStore::open_to_read(&location).await.unwrap().unwrap();
         let filter = EventFilter {
             types: vec![of.as_str().to_owned()],

@@ -72,6 +72,7 @@ async fn the_status_of_an_older_and_of_a_newer_database_is_told() {
                     "m0009_nodes",
                     "m0010_accounts",
                     "m0011_lookups",
+                    "m0012_schedules",
                 ]),
             }
         );
@@ -101,6 +102,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0009_nodes",
                 "m0010_accounts",
                 "m0011_lookups",
+                "m0012_schedules",
             ]),
             missing: vec![],
         };
@@ -117,6 +119,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0009_nodes",
                 "m0010_accounts",
                 "m0011_lookups",
+                "m0012_schedules",
             ]),
             vec![],
         ] {
