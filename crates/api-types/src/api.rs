@@ -13,6 +13,7 @@ mod node;
 mod problem;
 mod project;
 mod provider;
+mod spending;
 mod task;
 mod token;
 mod workflow;
@@ -32,6 +33,7 @@ pub use project::{
     ProjectChanges, ProjectPage,
 };
 pub use provider::{NewProvider, Provider, ProviderChanges, ProviderPage, RateLimits};
+pub use spending::{BudgetUse, ProjectDetail, ProjectSpending, WorkflowSpending};
 pub use task::{
     Approval, ApprovalPage, ApproveRequest, BulkTaskFilter, BulkTasks, NewTask, NewTasks,
     RejectRequest, Task, TaskBulkAnswer, TaskBulkResult, TaskChanges, TaskDetail, TaskLine,
