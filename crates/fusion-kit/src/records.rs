@@ -371,7 +371,7 @@ impl crate::remote::Remote {
     }
 
     async fn unmake(&self, path: &str, id: &str) -> Result<(), Problem> {
-        self.client().delete(&format!("{path}/{id}")).await
+        self.client().delete(&format!("{path}/{id}"), &[]).await
     }
 
     async fn records<T: serde::de::DeserializeOwned>(
