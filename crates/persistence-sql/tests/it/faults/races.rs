@@ -122,7 +122,7 @@ async fn an_agent_that_began_between_a_rescuers_look_and_its_write_ends_idle_on_
 }
 
 /// How many transactions wait for a lock in this database.
-async fn waiting(raw: &impl ConnectionTrait) -> i64 {
+pub(super) async fn waiting(raw: &impl ConnectionTrait) -> i64 {
     let sql = "SELECT count(*) FROM pg_stat_activity
       WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let count = Statement::from_string(sea_orm::DbBackend::Postgres, sql);
