@@ -160,8 +160,8 @@ impl Client {
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    pub async fn delete(&self, path: &str) -> Result<(), Problem> {
-        self.answer(self.request(Method::DELETE, path)?)
+    pub async fn delete(&self, path: &str, query: &[(&str, String)]) -> Result<(), Problem> {
+        self.answer(self.request(Method::DELETE, path)?.query(query))
             .await
             .map(|_| ())
     }

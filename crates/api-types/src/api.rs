@@ -14,6 +14,7 @@ mod problem;
 mod project;
 mod provider;
 mod schedule;
+mod spending;
 mod task;
 mod token;
 mod workflow;
@@ -34,6 +35,7 @@ pub use project::{
 };
 pub use provider::{NewProvider, Provider, ProviderChanges, ProviderPage, RateLimits};
 pub use schedule::{NewSchedule, Schedule, ScheduleChanges, SchedulePage};
+pub use spending::{BudgetUse, ProjectDetail, ProjectSpending, WorkflowSpending};
 pub use task::{
     Approval, ApprovalPage, ApproveRequest, BulkTaskFilter, BulkTasks, NewTask, NewTasks,
     RejectRequest, Task, TaskBulkAnswer, TaskBulkResult, TaskChanges, TaskDetail, TaskLine,

@@ -28,6 +28,7 @@ mod views;
 
 pub mod agent_views;
 pub mod run_views;
+pub mod spending;
 pub mod task_views;
 pub mod workspace_views;
 

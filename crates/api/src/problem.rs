@@ -276,39 +276,14 @@ fn hint_of(error: &EngineError) -> Option<String> {
 }
 
 fn of_engine(error: EngineError) -> Refusal {
-    match error {
-        EngineError::Store(error) => Refusal::from(error),
-        // What the request names is not there: the path is.
-        EngineError::Model { .. } if error.code() == ErrorCode::NotFound => {
-            Refusal::fault("", error_chain(&error))
-        }
-        EngineError::Model { .. }
-        | EngineError::Choice { .. }
-        | EngineError::Grant { .. }
-        | EngineError::Unserved { .. }
-        | EngineError::Workspace { .. }
-        | EngineError::Artifact { .. }
-        | EngineError::Ended { .. }
-        | EngineError::Cancelling { .. }
-        | EngineError::Elsewhere { .. }
-        | EngineError::NodeDown { .. }
-        | EngineError::Again(_)
-        | EngineError::Answer(_)
-        | EngineError::Held { .. }
-        | EngineError::Lifecycle { .. }
-        | EngineError::Description { .. }
-        | EngineError::OfRun { .. }
-        | EngineError::NobodyLeft { .. }
-        | EngineError::Busy { .. }
-        | EngineError::TaskState { .. }
-        | EngineError::QueueFull { .. }
-        | EngineError::Standalone { .. }
-        | EngineError::OfWorkflow { .. }
-        | EngineError::NotEnded { .. }
-        | EngineError::Message(_)
-        | EngineError::Illegal(_)
-        | EngineError::Broken(_) => of_code(&error),
+    if let EngineError::Store(error) = error {
+        return Refusal::from(error);
     }
+    // What the request names is not there: the path is.
+    if matches!(error, EngineError::Model { .. }) && error.code() == ErrorCode::NotFound {
+        return Refusal::fault("", error_chain(&error));
+    }
+    of_code(&error)
 }
 
 impl From<Problem> for Refusal {

@@ -1,8 +1,8 @@
 //! What each command prints with `--json`, as JSON Schema.
 
 use fusion_api_types::api::{
-    AgentMetrics, Approval, Capability, Event, Health, Project, Schedule, ServerNode,
-    ServerNodeList, Task, TaskDetail, TaskTree, Token, TokenMade,
+    AgentMetrics, Approval, Capability, Event, Health, Project, ProjectDetail, Schedule,
+    ServerNode, ServerNodeList, Task, TaskDetail, TaskTree, Token, TokenMade,
 };
 use fusion_api_types::schema::{any_of, list_of, of};
 use fusion_api_types::{
@@ -50,6 +50,7 @@ fn schema(words: &str) -> Option<Value> {
         "run" => of_run(verb),
         "message" => of_message(verb),
         "provider" => of_provider(verb),
+        "project" if verb == "get" => Some(of::<ProjectDetail>()),
         "project" if verb == "update" => Some(of::<Project>()),
         "project" => of_record::<Project>(verb, "projects"),
         "capability" => of_record::<Capability>(verb, "capabilities"),

@@ -148,8 +148,8 @@ impl Providers for LocalBackend {
     }
 
     async fn remove_provider(&self, name: &str, force: bool) -> Result<ProviderRemoved, Problem> {
-        if let Some(remote) = self.remote()?.filter(|_| !force) {
-            return remote.remove_provider(name).await;
+        if let Some(remote) = self.remote()? {
+            return remote.remove_provider(name, force).await;
         }
         let row = self.stored(name).await?;
         self.refuse_if_needed(name, force).await?;

@@ -1,6 +1,7 @@
 //! The work of `project`, `capability` and `token`: rows that people keep.
 
 use async_trait::async_trait;
+use fusion_api::spending::detail as project_detail;
 use fusion_api::{capability_view, hash_of, name_fault, new_secret, project_view, token_view};
 use fusion_api_types::{Problem, ProblemKind, api};
 use fusion_cli::{NewProject, ProjectUpdate, Records};
@@ -74,13 +75,22 @@ impl Records for LocalBackend {
         Ok(rows.map_err(read)?.into_iter().map(project_view).collect())
     }
 
-    async fn show_project(&self, name: &str) -> Result<api::Project, Problem> {
-        let all = self.list_projects(SEARCHED).await?;
-        named(all, "project", name, |row| (&row.id, &row.name))
+    async fn show_project(&self, name: &str) -> Result<api::ProjectDetail, Problem> {
+        let project = self.project_named(name).await?;
+        if let Some(remote) = self.named_remote()? {
+            let path = format!("/projects/{}/budgets", project.id);
+            let budgets = remote.client().get(&path, &[]).await?;
+            return Ok(api::ProjectDetail { project, budgets });
+        }
+        let reading = self.reading().await?.ok_or_else(|| none("project", name))?;
+        let id: ProjectId = crate::agents::find::parsed(&project.id)?;
+        let row: Project = reading.store().get(id).await.map_err(read)?;
+        let shown = project_detail(reading.store(), row, SystemClock.now()).await;
+        shown.map_err(read)
     }
 
     async fn update_project(&self, update: &ProjectUpdate) -> Result<api::Project, Problem> {
-        let found = self.show_project(&update.project).await?;
+        let found = self.project_named(&update.project).await?;
         let limits = Limits::of(&update.budgets)?;
         if let Some(remote) = self.remote()? {
             let mut body = limits.members();
@@ -105,7 +115,7 @@ impl Records for LocalBackend {
     }
 
     async fn delete_project(&self, name: &str) -> Result<api::Project, Problem> {
-        let found = self.show_project(name).await?;
+        let found = self.project_named(name).await?;
         if let Some(remote) = self.remote()? {
             remote.unmake("/projects", &found.id).await?;
             return Ok(found);
@@ -244,6 +254,11 @@ impl Records for LocalBackend {
 }
 
 impl LocalBackend {
+    async fn project_named(&self, name: &str) -> Result<api::Project, Problem> {
+        let all = self.list_projects(SEARCHED).await?;
+        named(all, "project", name, |row| (&row.id, &row.name))
+    }
+
     async fn token(&self, id: &str) -> Result<api::Token, Problem> {
         let all = self.list_tokens(SEARCHED).await?;
         named(all, "token", id, |row| (&row.id, &row.name))
@@ -361,7 +376,7 @@ impl crate::remote::Remote {
     }
 
     async fn unmake(&self, path: &str, id: &str) -> Result<(), Problem> {
-        self.client().delete(&format!("{path}/{id}")).await
+        self.client().delete(&format!("{path}/{id}"), &[]).await
     }
 
     async fn records<T: serde::de::DeserializeOwned>(

@@ -90,7 +90,7 @@ impl Schedules for LocalBackend {
         let found = self.show_schedule(name).await?;
         if let Some(remote) = self.remote()? {
             let path = format!("{PATH}/{}", found.id);
-            remote.client().delete(&path).await?;
+            remote.client().delete(&path, &[]).await?;
             return Ok(found);
         }
         let row = self.stored_schedule(&found).await?;

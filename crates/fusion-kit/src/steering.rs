@@ -61,20 +61,8 @@ impl Steering for LocalBackend {
         let data_dir = self.data_dir()?;
         let registry = self.registry_of(&self.stored_providers().await?);
         let engine = self.engine(&data_dir, registry).await?;
-        let ended = match stored_again(&engine, &data_dir, request).await {
-            Ok(run) => {
-                let driving = Driving {
-                    engine: &engine,
-                    data_dir: &data_dir,
-                    run,
-                    raised: Raised::default(),
-                };
-                self.drive(driving, progress).await
-            }
-            Err(problem) => Err(problem),
-        };
-        engine.close().await;
-        ended
+        let stored = stored_again(&engine, &data_dir, request).await;
+        self.drive_stored(engine, &data_dir, stored, progress).await
     }
 
     async fn watch_run(
@@ -110,6 +98,30 @@ impl Steering for LocalBackend {
 }
 
 impl LocalBackend {
+    /// Drives a run that was stored to its end, and closes the engine, also where it was not.
+    pub(crate) async fn drive_stored(
+        &self,
+        engine: Engine,
+        data_dir: &DataDir,
+        stored: Result<RunId, Problem>,
+        progress: &mut dyn Progress,
+    ) -> Result<RunDetail, Problem> {
+        let ended = match stored {
+            Ok(run) => {
+                let driving = Driving {
+                    engine: &engine,
+                    data_dir,
+                    run,
+                    raised: Raised::default(),
+                };
+                self.drive(driving, progress).await
+            }
+            Err(problem) => Err(problem),
+        };
+        engine.close().await;
+        ended
+    }
+
     /// The engine that steers, and the run that is meant.
     async fn steered(&self, run: &str) -> Result<(Engine, Run), Problem> {
         let engine = self.steering().await?;

@@ -10,13 +10,13 @@ use fusion_api_types::{
     WorkflowSummary,
 };
 use fusion_cli::{Progress, StartWorkflow, Workflows};
-use fusion_coordination::{Ask, NewDefinition, Raised, Version, check_models};
+use fusion_coordination::{Ask, NewDefinition, Version, check_models};
 use fusion_core::{Run, RunId, Workflow, WorkflowId, nearest};
 use fusion_persistence::{
     Error as StoreError, Page, Reader, Repository, RunFilter, WorkflowFilter,
 };
 
-use crate::backend::{Driving, LocalBackend};
+use crate::backend::LocalBackend;
 use crate::data_dir::DataDir;
 use crate::files::{read_file, read_text, typed_inputs};
 use crate::problems;
@@ -141,20 +141,8 @@ impl Workflows for LocalBackend {
         let data_dir = self.data_dir()?;
         let registry = self.registry_of(&self.stored_providers().await?);
         let engine = self.engine(&data_dir, registry).await?;
-        let ended = match started(&engine, &found, request).await {
-            Ok(run) => {
-                let driving = Driving {
-                    engine: &engine,
-                    data_dir: &data_dir,
-                    run,
-                    raised: Raised::default(),
-                };
-                self.drive(driving, progress).await
-            }
-            Err(problem) => Err(problem),
-        };
-        engine.close().await;
-        ended
+        let stored = started(&engine, &found, request).await;
+        self.drive_stored(engine, &data_dir, stored, progress).await
     }
 
     async fn cancel_workflow(&self, workflow: &str) -> Result<Vec<RunSummary>, Problem> {

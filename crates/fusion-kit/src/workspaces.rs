@@ -97,23 +97,27 @@ pub(crate) struct NewFile<'a> {
 
 impl<'a> NewFile<'a> {
     pub(crate) fn make(path: &'a Path) -> Result<Self, Problem> {
-        let file = File::create_new(path).map_err(|error| {
+        Self::create(path).map_err(|error| {
             if error.kind() == io::ErrorKind::AlreadyExists {
                 let text = format!("{} is there already", path.display());
                 Problem::new(ProblemKind::Conflict, text).with_help("name another with --to FILE")
             } else {
                 unwritten(path, &error)
             }
-        })?;
+        })
+    }
+
+    /// The same, its error told by whoever asks.
+    pub(crate) fn create(path: &'a Path) -> io::Result<Self> {
         Ok(Self {
             path,
-            file,
+            file: File::create_new(path)?,
             is_whole: false,
         })
     }
 
     /// The same file, to write on another thread.
-    fn file(&self) -> Result<File, Problem> {
+    pub(crate) fn file(&self) -> Result<File, Problem> {
         let file = self.file.try_clone();
         file.map_err(|error| self.failed(&error))
     }
@@ -129,14 +133,19 @@ impl<'a> NewFile<'a> {
 
     /// All of it is there.
     pub(crate) fn finished(&mut self, agent: String) -> Result<WorkspaceExport, Problem> {
-        let metadata = self.file.metadata();
-        let bytes = metadata.map_err(|error| self.failed(&error))?.len();
-        self.is_whole = true;
         Ok(WorkspaceExport {
             agent,
             file: self.path.display().to_string(),
-            bytes,
+            bytes: self.whole()?,
         })
+    }
+
+    /// All of it is there: so many bytes.
+    pub(crate) fn whole(&mut self) -> Result<u64, Problem> {
+        let metadata = self.file.metadata();
+        let bytes = metadata.map_err(|error| self.failed(&error))?.len();
+        self.is_whole = true;
+        Ok(bytes)
     }
 }
 

@@ -41,6 +41,12 @@ const HOLDING: &str = "hold room in an account";
 const COUNTS: &str = "EXISTS (SELECT 1 FROM tasks WHERE tasks.id = account_holds.task_id
   AND tasks.fence = account_holds.fence AND tasks.state IN ('assigned', 'running'))";
 
+/// All the room in an account, as a row of `accounts`.
+const SUMS: &str =
+    "SELECT CAST($1 AS TEXT) AS account, CAST(COALESCE(SUM(tokens), 0) AS BIGINT) AS tokens,
+       CAST(COALESCE(SUM(cost_picos), 0) AS BIGINT) AS cost_picos
+     FROM account_holds WHERE account = $1";
+
 /// Holds the room for a call of a task in the place of what it held, or refuses.
 pub(crate) async fn hold(session: &mut impl Session, wanted: &Reservation) -> failure::Result<()> {
     release(session, wanted.task_id).await?;
@@ -96,17 +102,15 @@ async fn held(session: &mut impl Session, key: &str) -> failure::Result<Held> {
     let sql = format!("DELETE FROM account_holds WHERE account = $1 AND NOT {COUNTS}");
     let void = Statement::from_sql_and_values(backend, sql, of_it());
     session.execute(HOLDING, void).await?;
-    let sql =
-        "SELECT CAST($1 AS TEXT) AS account, CAST(COALESCE(SUM(tokens), 0) AS BIGINT) AS tokens,
-                 CAST(COALESCE(SUM(cost_picos), 0) AS BIGINT) AS cost_picos
-               FROM account_holds WHERE account = $1";
-    let sums = Statement::from_sql_and_values(backend, sql, of_it());
+    let sums = Statement::from_sql_and_values(backend, SUMS, of_it());
     let sums = session.rows::<table::Entity>(HOLDING, sums).await?.pop();
-    let sums = sums.as_ref().map(spent).transpose()?.unwrap_or_default();
-    Ok(Held {
-        cost: sums.cost,
-        tokens: sums.tokens,
-    })
+    Ok(room(sums.as_ref())?)
+}
+
+/// The sums of the room in an account.
+fn room(sums: Option<&table::Model>) -> Result<Held> {
+    let Spent { cost, tokens } = sums.map(spent).transpose()?.unwrap_or_default();
+    Ok(Held { cost, tokens })
 }
 
 /// Frees the room that a task holds.
@@ -161,19 +165,32 @@ fn spent(row: &table::Model) -> Result<Spent> {
 #[async_trait]
 impl AccountReader for SqlStore {
     async fn spent(&self, accounts: &[Account]) -> Result<Vec<Spent>> {
-        const ACTION: &str = "look at an account";
+        let sql = "SELECT account, tokens, cost_picos FROM accounts WHERE account = $1";
         let mut found = Vec::with_capacity(accounts.len());
         for account in accounts {
-            let sql = "SELECT account, tokens, cost_picos FROM accounts WHERE account = $1";
-            let backend = self.reader().get_database_backend();
-            let query = Statement::from_sql_and_values(backend, sql, [stored_as(&account.key())]);
-            let rows = self
-                .reader()
-                .rows_by::<table::Entity>(ACTION, query)
-                .await?;
-            let row = rows.into_iter().next();
+            let row = self.row_of(account, sql).await?;
             found.push(row.as_ref().map(spent).transpose()?.unwrap_or_default());
         }
         Ok(found)
+    }
+
+    async fn held(&self, accounts: &[Account]) -> Result<Vec<Held>> {
+        let sql = format!("{SUMS} AND {COUNTS}");
+        let mut found = Vec::with_capacity(accounts.len());
+        for account in accounts {
+            found.push(room(self.row_of(account, &sql).await?.as_ref())?);
+        }
+        Ok(found)
+    }
+}
+
+impl SqlStore {
+    /// What a query about one account gives.
+    async fn row_of(&self, account: &Account, sql: &str) -> Result<Option<table::Model>> {
+        let reader = self.reader();
+        let key = [stored_as(&account.key())];
+        let query = Statement::from_sql_and_values(reader.get_database_backend(), sql, key);
+        let rows = reader.rows_by::<table::Entity>("look at an account", query);
+        Ok(rows.await?.into_iter().next())
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fusion_core::{
-    Account, Agent, AgentId, Approval, Delivery, Event, EventId, JournalEntry, Message, MessageId,
-    NodeId, OutboxEntry, PoolQueue, RunId, Spent, Task, TaskId, Timestamp, Undelivered, Workflow,
-    WorkflowId, Workspace, error_chain,
+    Account, Agent, AgentId, Approval, Delivery, Event, EventId, Held, JournalEntry, Message,
+    MessageId, NodeId, OutboxEntry, PoolQueue, RunId, Spent, Task, TaskId, Timestamp, Undelivered,
+    Workflow, WorkflowId, Workspace, error_chain,
 };
 use tokio::time::{Instant, sleep};
 
@@ -142,6 +142,7 @@ forward! { ApprovalReader {
 
 forward! { AccountReader {
     fn spent(accounts: &[Account]) -> Vec<Spent>;
+    fn held(accounts: &[Account]) -> Vec<Held>;
 } }
 
 forward! { PoolReader {

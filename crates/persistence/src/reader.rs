@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fusion_core::{
-    Account, Agent, AgentId, ApiToken, Approval, Capability, Delivery, Event, EventId,
+    Account, Agent, AgentId, ApiToken, Approval, Capability, Delivery, Event, EventId, Held,
     JournalEntry, Message, MessageId, OutboxEntry, Project, ProviderConfig, ResourceMetrics, Run,
     RunId, Schedule, Spent, Task, TaskId, Timestamp, Undelivered, Workflow, WorkflowId, Workspace,
 };
@@ -339,6 +339,12 @@ pub trait AccountReader {
     /// # Errors
     /// The store fails.
     async fn spent(&self, accounts: &[Account]) -> Result<Vec<Spent>>;
+
+    /// The room that calls under way hold in these accounts, in their order.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn held(&self, accounts: &[Account]) -> Result<Vec<Held>>;
 }
 
 /// Reads what waits to be published, and what was asked before.

@@ -152,18 +152,24 @@ impl Hub {
         };
         let mut hints = self.bus.subscribe(&everything).await;
         loop {
-            let pause = match self.read().await {
-                Ok(()) => (self.readers() > 0).then_some(LOOK),
-                Err(error) => {
-                    tracing::warn!(%error, "the event log can't be followed");
-                    Some(PAUSE)
-                }
-            };
+            let read = self.read().await;
+            let pause = self.pause_after(read);
             tokio::select! {
                 () = stopping.cancelled() => return,
                 () = self.joined.notified() => {}
                 () = called(&mut hints) => {}
                 () = over(pause) => {}
+            }
+        }
+    }
+
+    /// How long nobody looks without a hint; `None` when nobody follows the log.
+    fn pause_after(&self, read: fusion_persistence::Result<()>) -> Option<Duration> {
+        match read {
+            Ok(()) => (self.readers() > 0).then_some(LOOK),
+            Err(error) => {
+                tracing::warn!(%error, "the event log can't be followed");
+                Some(PAUSE)
             }
         }
     }

@@ -63,12 +63,7 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
         "limit",
         "cursor",
     ]);
-    let filter = EventFilter {
-        since: query.one("since", time),
-        until: query.one("until", time),
-        text: query.one("q", parsed),
-        ..filter(&mut query)
-    };
+    let filter = of_log(&mut query);
     let after = query.one("after", place).map(Place::After);
     let cursor = query.one("cursor", from_cursor);
     if after.is_some() && cursor.is_some() {
@@ -86,6 +81,16 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
             next_cursor,
         },
     )
+}
+
+/// What the log is filtered by, in pages and as a whole.
+pub(super) fn of_log(query: &mut Parameters<'_>) -> EventFilter {
+    EventFilter {
+        since: query.one("since", time),
+        until: query.one("until", time),
+        text: query.one("q", parsed),
+        ..filter(query)
+    }
 }
 
 /// What both the pages and the live stream are filtered by.

@@ -11,9 +11,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::events::{filter, place};
+use super::events::{of_log, place};
 use crate::download;
-use crate::input::{parsed, time};
 use crate::problem::{Refusal, Result};
 use crate::query::{MAX_LIMIT, Query};
 use crate::state::App;
@@ -64,12 +63,7 @@ async fn events(State(app): State<App>, query: Query) -> Result<Response> {
         "csv" => Ok(Format::Csv),
         _ => Err("must be one of: jsonl, csv".to_owned()),
     });
-    let filter = EventFilter {
-        since: query.one("since", time),
-        until: query.one("until", time),
-        text: query.one("q", parsed),
-        ..filter(&mut query)
-    };
+    let filter = of_log(&mut query);
     let after = query.one("after", place);
     query.finish()?;
     let bounds = app.reader().event_bounds().await?;

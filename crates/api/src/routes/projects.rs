@@ -3,9 +3,9 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use fusion_api_types::api::{self, NewProject, ProjectChanges, ProjectPage};
+use fusion_api_types::api::{self, NewProject, ProjectChanges, ProjectPage, ProjectSpending};
 use fusion_core::{Budget, Project, ProjectId};
-use fusion_persistence::ProjectFilter;
+use fusion_persistence::{ProjectFilter, Repository};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -17,6 +17,7 @@ use crate::page;
 use crate::precondition::json;
 use crate::problem::Result;
 use crate::query::Query;
+use crate::spending::spending;
 use crate::state::App;
 use crate::views::{self, or_empty};
 
@@ -24,6 +25,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
         .routes(routes!(get, change, delete))
+        .routes(routes!(budgets))
 }
 
 /// The projects, the newest first.
@@ -111,6 +113,18 @@ async fn get(
     headers: HeaderMap,
 ) -> Result<Response> {
     records::shown(&app, id, (&query, &headers), views::project).await
+}
+
+/// What was spent of the budgets of a project: in all, today, and by all runs of each workflow that has a
+/// budget for them.
+#[utoipa::path(get, path = "/projects/{id}/budgets", tag = "projects",
+    params(("id" = String, Path, description = "UUID of the project.")),
+    responses((status = 200, body = ProjectSpending)))]
+async fn budgets(State(app): State<App>, Id(id): Id<ProjectId>, query: Query) -> Result<Response> {
+    query.none()?;
+    let project = app.reader().get(id).await?;
+    let spent = spending(app.reader(), &project, app.moment().now).await?;
+    json(StatusCode::OK, &spent)
 }
 
 /// Changes what is given of a project.

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use fusion_api_types::ProviderTest;
 use fusion_api_types::api::{self, NewProvider, ProviderChanges, ProviderPage, RateLimits};
-use fusion_core::{AgentState, ProviderConfig, ProviderId};
+use fusion_core::{Agent, AgentState, ProviderConfig, ProviderId};
 use fusion_persistence::{AgentFilter, Page, ProviderFilter, Repository};
 use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
@@ -193,9 +193,11 @@ async fn replace(
 }
 
 /// Takes a provider away that no living agent asks.
-#[utoipa::path(delete, path = "/providers/{id}", tag = "providers",
-    params(("id" = String, Path, description = "UUID of the provider.")),
-    responses((status = 204, description = "It is gone.")))]
+#[utoipa::path(delete, path = "/providers/{id}", tag = "providers", params(
+    ("id" = String, Path, description = "UUID of the provider."),
+    ("force" = Option<bool>, Query,
+        description = "Also when agents of runs ask it that are not at work; these runs then can't go on."),
+), responses((status = 204, description = "It is gone.")))]
 async fn delete(
     State(app): State<App>,
     Id(id): Id<ProviderId>,
@@ -203,15 +205,19 @@ async fn delete(
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response> {
-    query.none()?;
+    let mut query = query.of(&["force"]);
+    let force = query.one("force", flag).unwrap_or_default();
+    query.finish()?;
     let row: ProviderConfig = records::to_change(&app, id, &headers).await?;
-    refuse_if_needed(&app, &row).await?;
+    refuse_if_needed(&app, &row, force).await?;
     let gone = records::removed(&app, &asked, &row).await?;
     app.parts.desk.forget(&row.name);
     Ok(gone)
 }
 
-async fn refuse_if_needed(app: &App, row: &ProviderConfig) -> Result<()> {
+/// Refuses while a living agent asks the provider; with `force` only while one is at work, or lives outside
+/// of runs.
+async fn refuse_if_needed(app: &App, row: &ProviderConfig, force: bool) -> Result<()> {
     let living = AgentFilter {
         states: AgentState::ALL
             .iter()
@@ -220,6 +226,10 @@ async fn refuse_if_needed(app: &App, row: &ProviderConfig) -> Result<()> {
             .collect(),
         ..AgentFilter::default()
     };
+    let needs = |agent: &&Agent| {
+        let can_not_do_without = agent.state == AgentState::Working || agent.run_id.is_none();
+        agent.provider == row.name && (can_not_do_without || !force)
+    };
     let mut after = None;
     loop {
         let page = Page {
@@ -227,17 +237,30 @@ async fn refuse_if_needed(app: &App, row: &ProviderConfig) -> Result<()> {
             limit: MAX_LIMIT,
         };
         let agents = app.reader().list(&living, page).await?;
-        if let Some(agent) = agents.iter().find(|agent| agent.provider == row.name) {
-            return Err(Refusal::conflict(format!(
-                "the provider '{}' is in use: the agent '{}' asks it",
-                row.name, agent.name
-            )));
+        if let Some(agent) = agents.iter().find(needs) {
+            return Err(in_use(row, agent));
         }
         match agents.last() {
             Some(last) => after = Some(last.id),
             None => return Ok(()),
         }
     }
+}
+
+fn in_use(row: &ProviderConfig, agent: &Agent) -> Refusal {
+    let (name, agent_name) = (&row.name, &agent.name);
+    let used = format!("the provider '{name}' is in use: the agent '{agent_name}'");
+    if agent.state == AgentState::Working {
+        let refusal = Refusal::conflict(format!("{used} is at work with it"));
+        return refusal.with_hint("wait until its task is done, or end it");
+    }
+    let hint = match agent.run_id {
+        None => "give the agent another provider with: agent update".to_owned(),
+        Some(run) => format!(
+            "end run {run}, or give it up with: provider remove {name} --force (force=true over the API)"
+        ),
+    };
+    Refusal::conflict(format!("{used} asks it")).with_hint(hint)
 }
 
 /// Makes a real call and tells what came of it.

@@ -48,8 +48,7 @@ async fn cancel(
     query.none()?;
     let by = &asked.actor().name;
     let run = app.coordinator().cancel_run(id, by).await?;
-    tell(&app, &asked, "cancelled", id).await;
-    answered(&app, &run).await
+    answered(&app, &asked, "cancelled", &run).await
 }
 
 /// Holds a run: nothing of it is handed out until it is let go on. Holding it again changes nothing,
@@ -73,8 +72,7 @@ async fn pause(
     let at = at.unwrap_or(PauseAt::NextStep);
     let by = &asked.actor().name;
     let run = app.coordinator().pause_run(id, at, by).await?;
-    tell(&app, &asked, "paused", id).await;
-    answered(&app, &run).await
+    answered(&app, &asked, "paused", &run).await
 }
 
 /// Lets a run go on that is held, or that could not go on: the server takes it up at once.
@@ -97,8 +95,7 @@ async fn resume(
     let by = &asked.actor().name;
     let engine = app.coordinator();
     let run = engine.release_run(id, raised, early, by).await?;
-    tell(&app, &asked, "resumed", id).await;
-    answered(&app, &run).await
+    answered(&app, &asked, "resumed", &run).await
 }
 
 /// The budgets of a request.
@@ -175,7 +172,9 @@ async fn cancel_all(
     }
 }
 
-async fn answered(app: &App, run: &Run) -> Result<Response> {
+/// Tells who changed a run, and answers with the run.
+async fn answered(app: &App, asked: &Asked, done: &str, run: &Run) -> Result<Response> {
+    tell(app, asked, done, run.id).await;
     json(StatusCode::OK, &shown(app, run).await?)
 }
 

@@ -57,11 +57,11 @@ pub trait Records {
     /// The data directory can't be read.
     async fn list_projects(&self, limit: u32) -> Result<Vec<api::Project>, Problem>;
 
-    /// One project.
+    /// One project, with what was spent of its budgets.
     ///
     /// # Errors
     /// There is none of this name.
-    async fn show_project(&self, name: &str) -> Result<api::Project, Problem>;
+    async fn show_project(&self, name: &str) -> Result<api::ProjectDetail, Problem>;
 
     /// Changes a project.
     ///

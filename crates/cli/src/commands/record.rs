@@ -40,7 +40,7 @@ pub(crate) async fn project(
         }
         ProjectCommand::Get(which) => {
             let shown = backend.show_project(&which.name).await?;
-            answer(&shown, report::project, session)
+            answer(&shown, report::project_detail, session)
         }
         ProjectCommand::Update(update) => {
             let update = ProjectUpdate {

@@ -38,6 +38,39 @@ pub(crate) fn projects(projects: &[api::Project], session: &Session<'_>) -> Stri
     table.render()
 }
 
+/// One project, with what was spent of its budgets.
+pub(crate) fn project_detail(shown: &api::ProjectDetail, session: &Session<'_>) -> String {
+    let api::ProjectDetail { project, budgets } = shown;
+    let mut told = fields(&[
+        ("project", Some(&project.id)),
+        ("name", Some(&project.name)),
+        ("about", Some(&project.description)),
+        ("provider", project.default_provider_id.as_ref()),
+        ("in all", Some(&spent(&budgets.total))),
+        ("today", Some(&spent(&budgets.today))),
+    ]);
+    for one in &budgets.workflows {
+        let text = format!("{}: {}", one.workflow, spent(&one.budget));
+        told.push_str(&fields(&[("workflow", Some(&text))]));
+    }
+    told + &fields(&[("made", Some(&local(project.created_at, session)))])
+}
+
+/// What was spent of a budget, and what calls under way hold.
+fn spent(budget: &api::BudgetUse) -> String {
+    let limit = |limit: Option<String>| limit.map_or_else(String::new, |it| format!(" of {it}"));
+    let usd = limit(budget.limit_usd.as_ref().map(|usd| format!("${usd}")));
+    let tokens = limit(budget.limit_tokens.map(|tokens| tokens.to_string()));
+    let held = match (budget.held_usd.as_str(), budget.held_tokens) {
+        ("0", 0) => String::new(),
+        (usd, tokens) => format!("; calls under way hold ${usd} and {tokens} tokens"),
+    };
+    format!(
+        "${}{usd} spent, {}{tokens} tokens used{held}",
+        budget.spent_usd, budget.spent_tokens
+    )
+}
+
 /// One project.
 pub(crate) fn project(project: &api::Project, session: &Session<'_>) -> String {
     let limits = |usd: Option<&String>, tokens: Option<u64>| {

@@ -221,19 +221,10 @@ fn every_command_has_an_example_that_parses() {
             // What follows two spaces is said about the example, what follows a bar is not ours.
             let line = example.split("  ").next().unwrap();
             let line = line.split(['|', '>']).next().unwrap();
-            assert!(fusion_cli::parse(words(line)).is_ok(), "{path}: {line}");
+            let words = shlex::split(line).unwrap();
+            assert!(fusion_cli::parse(words).is_ok(), "{path}: {line}");
         }
     }
-}
-
-/// The words of a line; what stands in quotes is one.
-fn words(line: &str) -> Vec<&str> {
-    let parts = line.split('\'').enumerate();
-    let words = parts.flat_map(|(number, part)| match number % 2 {
-        0 => part.split_whitespace().collect(),
-        _ => vec![part],
-    });
-    words.collect()
 }
 
 /// Commands that print no JSON of ours.

@@ -23,6 +23,23 @@ fn project() -> Value {
     })
 }
 
+/// The project with what was spent of its budgets.
+fn with_budgets() -> Value {
+    let limits = |usd: Value, tokens: Value, held: u64| {
+        json!({
+            "limit_usd": usd, "limit_tokens": tokens, "spent_usd": "0.25", "spent_tokens": 900,
+            "held_usd": "0", "held_tokens": held,
+        })
+    };
+    let mut project = project();
+    project["budgets"] = json!({
+        "total": limits(json!("5"), json!(1_000), 70), "day": "2026-11-23",
+        "today": limits(json!(null), json!(null), 0),
+        "workflows": [{ "workflow": "release", "budget": limits(json!("2.5"), json!(null), 0) }],
+    });
+    project
+}
+
 fn capability() -> Value {
     json!({
         "id": ID, "name": "review", "description": "reads code", "category": "quality",
@@ -63,7 +80,7 @@ async fn records_are_asked_for_as_they_were_typed() {
              Some(\"9\") } }",
         ),
         ("project list --limit 7", json!([]), "projects 7"),
-        ("project get shop", project(), "project shop"),
+        ("project get shop", with_budgets(), "project shop"),
         ("project delete shop", project(), "delete project shop"),
         (
             "capability create review --category quality",
@@ -119,6 +136,20 @@ async fn a_list_is_printed_in_each_form() {
     assert_eq!(out("name").await, format!("{ID}\n"));
     let both = fusion_kit("project list -o yaml --json", &backend).await;
     assert_eq!(both.code, 2);
+}
+
+#[tokio::test]
+async fn what_was_spent_is_told_beside_each_limit() {
+    let said = fusion_kit("project get shop", &answering(with_budgets())).await;
+    let lines: Vec<&str> = said.out.lines().collect();
+    assert_eq!(
+        lines[3..6],
+        [
+            "in all   $0.25 of $5 spent, 900 of 1000 tokens used; calls under way hold $0 and 70 tokens",
+            "today    $0.25 spent, 900 tokens used",
+            "workflow release: $0.25 of $2.5 spent, 900 tokens used",
+        ]
+    );
 }
 
 #[tokio::test]

@@ -59,9 +59,14 @@ impl Remote {
         Ok(stored_view(changed))
     }
 
-    pub(crate) async fn remove_provider(&self, name: &str) -> Result<ProviderRemoved, Problem> {
+    pub(crate) async fn remove_provider(
+        &self,
+        name: &str,
+        force: bool,
+    ) -> Result<ProviderRemoved, Problem> {
         let path = format!("/providers/{}", self.provider(name).await?);
-        self.client.delete(&path).await?;
+        let query = force.then(|| ("force", force.to_string()));
+        self.client.delete(&path, query.as_slice()).await?;
         Ok(ProviderRemoved {
             name: name.to_owned(),
         })

@@ -13,6 +13,7 @@ mod lifecycle;
 mod runs;
 mod steering;
 mod storm;
+mod story;
 mod tasks;
 mod through;
 mod tree;

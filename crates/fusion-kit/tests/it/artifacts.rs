@@ -86,6 +86,39 @@ async fn a_file_is_served_by_its_hash() {
 }
 
 #[tokio::test]
+async fn a_file_is_saved_alike_without_a_server_beside_one_and_from_one() {
+    let project = project();
+    project.run(["run", "flow.yaml"]).await.expect(0);
+    let get = |hash| ["artifact", "get", hash, "copy"];
+    let none = "0".repeat(64);
+    let lines = [get(ONE), get(ONE), get(&none)];
+    let mut here = Vec::new();
+    for line in lines {
+        here.push(project.run(line).await);
+    }
+    let serving = Serving::on(&project).await;
+    let elsewhere = Project::new();
+    std::fs::remove_file(project.path().join("copy")).unwrap();
+    for (line, here) in lines.iter().zip(&here) {
+        let beside = project.run(line).await;
+        let server = format!("http://{}", serving.address);
+        let named = elsewhere.fusion_kit(line).env("FUSION_SERVER", server);
+        let named = named.env("FUSION_TOKEN", &serving.token).finish().await;
+        for there in [beside, named] {
+            assert_eq!(
+                (there.code, &there.stdout, &there.stderr),
+                (here.code, &here.stdout, &here.stderr),
+                "{line:?}"
+            );
+        }
+    }
+    assert_eq!(
+        std::fs::read_to_string(elsewhere.path().join("copy")).unwrap(),
+        "1\n"
+    );
+}
+
+#[tokio::test]
 async fn what_takes_a_file_that_is_gone_or_damaged_fails_and_says_why() {
     let project = project();
     let steps = ["make", "read", "sum"];

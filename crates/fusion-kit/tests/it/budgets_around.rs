@@ -3,7 +3,9 @@
 use fusion_core::{Account, Spent};
 use fusion_persistence::{AccountReader, Page, Repository, RunFilter};
 use rustix::process::Signal;
+use serde_json::{Value, json};
 
+use crate::api::Serving;
 use crate::crash::{die_at, go_on, result};
 use crate::support::{Project, states};
 
@@ -34,7 +36,7 @@ steps:
     )
 }
 
-fn tokens_of(run: &serde_json::Value) -> u64 {
+fn tokens_of(run: &Value) -> u64 {
     let usage = &run["usage"];
     usage["input_tokens"].as_u64().unwrap() + usage["output_tokens"].as_u64().unwrap()
 }
@@ -151,6 +153,48 @@ async fn a_projects_budget_stops_its_runs_until_it_is_raised() {
 }
 
 #[tokio::test]
+async fn what_was_spent_is_told_alike_without_a_server_beside_one_and_by_one() {
+    let project = Project::with(&flow("total_budget: { usd: 3, tokens: 99999 }"), SCRIPT);
+    let create = ["project", "create", "shop", "--budget-tokens", "5000"];
+    project.run(create).await.expect(0);
+    let store = ["workflow", "create", "flow.yaml", "--project", "shop"];
+    project.run(store).await.expect(0);
+    project.run(["workflow", "start", "flow"]).await.expect(0);
+    let tokens = tokens_of(&project.shown().await);
+    let get = ["project", "get", "shop"];
+    let as_json = [&get[..], &["--json"]].concat();
+    let text = project.run(get).await.expect(0).stdout;
+    let all = format!("in all   $0 spent, {tokens} of 5000 tokens used\n");
+    let flow = format!("workflow flow: $0 of $3 spent, {tokens} of 99999 tokens used\n");
+    assert!(text.contains(&all) && text.contains(&flow), "{text}");
+    let told = project.run(&as_json).await.expect(0).json();
+    let of = |usd: Value, limit: Value| {
+        json!({
+            "limit_usd": usd, "limit_tokens": limit, "spent_usd": "0", "spent_tokens": tokens,
+            "held_usd": "0", "held_tokens": 0,
+        })
+    };
+    let budgets = json!({
+        "total": of(Value::Null, json!(5000)), "day": told["budgets"]["day"],
+        "today": of(Value::Null, Value::Null),
+        "workflows": [{ "workflow": "flow", "budget": of(json!("3"), json!(99999)) }],
+    });
+    assert_eq!(told["budgets"], budgets);
+    let serving = Serving::on(&project).await;
+    let beside = project.run(get).await.expect(0);
+    assert_eq!(beside.stdout, text);
+    let elsewhere = Project::new();
+    let url = format!("http://{}", serving.address);
+    let named = elsewhere.fusion_kit(as_json.iter().chain(&["--server", url.as_str()]));
+    let named = named.env("FUSION_TOKEN", &serving.token).finish().await;
+    assert_eq!(named.expect(0).json(), told);
+    let path = format!("/api/v1/projects/{}/budgets", told["id"].as_str().unwrap());
+    assert_eq!(serving.get(&path).await.expect(200).json(), budgets);
+    let nobody = "/api/v1/projects/00000000-0000-7000-8000-000000000000/budgets";
+    serving.get(nobody).await.expect(404);
+}
+
+#[tokio::test]
 async fn a_projects_day_makes_steps_wait_for_the_next_one_or_for_a_person() {
     let project = Project::with(&flow(""), SCRIPT);
     let create = ["project", "create", "shop", "--budget-tokens-per-day", "20"];
@@ -158,7 +202,7 @@ async fn a_projects_day_makes_steps_wait_for_the_next_one_or_for_a_person() {
     let store = ["workflow", "create", "flow.yaml", "--project", "shop"];
     project.run(store).await.expect(0);
     let running = project.fusion_kit(["workflow", "start", "flow"]).start();
-    let waits = |shown: &serde_json::Value| {
+    let waits = |shown: &Value| {
         let waiting = shown["steps"][1]["waiting"].to_string();
         waiting.contains("of the project 'shop' is used up")
     };

@@ -35,7 +35,7 @@ pub(crate) fn check(arguments: &[OsString], stdout: &str) {
 }
 
 /// The words of the command that these arguments mean; `None` where they mean none.
-fn words(arguments: &[OsString]) -> Option<String> {
+pub(crate) fn words(arguments: &[OsString]) -> Option<String> {
     let all = [OsString::from("fusion-kit")];
     let all = all.iter().chain(arguments);
     let matches = fusion_cli::command().try_get_matches_from(all).ok()?;

@@ -79,6 +79,18 @@ impl<'a> Busy<'a> {
         let batch = Batch::fenced(Self::fence(task), Decision::default().with(settle));
         self.store.commit(batch).await.unwrap();
     }
+
+    /// The room that is held in the three accounts.
+    async fn held(&self) -> Vec<Held> {
+        self.store.held(&self.accounts()).await.unwrap()
+    }
+}
+
+fn room(tokens: u64) -> Held {
+    Held {
+        cost: Cost::ZERO,
+        tokens,
+    }
 }
 
 fn tokens(count: u64) -> WorstCase {
@@ -123,9 +135,11 @@ pub async fn room_in_an_account_is_held_up_to_the_limit_however_many_ask(store: 
             "{refused:?}"
         );
     }
+    assert_eq!(busy.held().await, [room(150); 3]);
     for task in &holders {
         busy.settle(task, used(9)).await;
     }
+    assert_eq!(busy.held().await, [room(0); 3]);
     let spent = Spent {
         cost: Cost::from_picos(45),
         tokens: 135,
@@ -153,7 +167,9 @@ pub async fn room_of_a_lease_that_ended_is_free(store: &dyn Store) {
     );
     busy.hold(second, limit, tokens(2)).await.unwrap();
     let back = Batch::release(Busy::fence(first), Decision::default());
+    assert_eq!(busy.held().await, [room(10); 3]);
     store.commit(back).await.unwrap();
+    assert_eq!(busy.held().await, [room(2); 3]);
     busy.hold(second, limit, tokens(10)).await.unwrap();
     let stale = busy.hold(first, limit, tokens(0)).await.unwrap_err();
     assert!(matches!(stale, Error::Fenced { .. }), "{stale:?}");

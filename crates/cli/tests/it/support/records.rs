@@ -26,7 +26,7 @@ impl Records for Fake {
         self.rows(format!("projects {limit}"))
     }
 
-    async fn show_project(&self, name: &str) -> Result<api::Project, Problem> {
+    async fn show_project(&self, name: &str) -> Result<api::ProjectDetail, Problem> {
         self.report(format!("project {name}"))
     }
 

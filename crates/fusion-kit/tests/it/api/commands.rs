@@ -1,11 +1,9 @@
 //! Commands beside a server and through one.
 
-use std::time::Duration;
-
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::client::Serving;
 use crate::support::{Finished, Project, gated_script};
@@ -224,18 +222,13 @@ async fn the_token_is_not_sent_to_who_took_the_port_of_a_dead_server() {
     let address = serving.address;
     serving.stop(Signal::KILL).await;
     let thief = TcpListener::bind(address).await.unwrap();
-    let stealing = async {
-        let (mut stream, _) = thief.accept().await.unwrap();
-        let mut heard = String::new();
-        stream.read_to_string(&mut heard).await.unwrap();
-        heard
-    };
-    let running = async {
-        project.run(["run", "hello.yaml"]).await.expect(0);
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    };
-    tokio::select! {
-        heard = stealing => panic!("asked a stranger: {heard}"),
-        () = running => {}
-    }
+    // The queue of the listener keeps who came while the command ran: the next in it is this one.
+    project.run(["run", "hello.yaml"]).await.expect(0);
+    let mut own = TcpStream::connect(address).await.unwrap();
+    own.write_all(b"own").await.unwrap();
+    drop(own);
+    let (mut first, _) = thief.accept().await.unwrap();
+    let mut heard = String::new();
+    first.read_to_string(&mut heard).await.unwrap();
+    assert_eq!(heard, "own", "a stranger was asked");
 }

@@ -17,6 +17,16 @@ steps:
     - text: "Done."
 "#;
 
+const TWO_STEPS: &str = "
+version: 1
+name: flow
+agents:
+  worker: { provider: mine, model: tiny }
+steps:
+  - { id: first, agent: worker, prompt: one }
+  - { id: second, agent: worker, needs: [first], prompt: two }
+";
+
 /// The life of an agent: all that can be said to one, right and wrong.
 const LIFE: [&str; 36] = [
     "agent list",
@@ -83,7 +93,7 @@ fn scrubbed(value: &mut Value, project: &str) {
 }
 
 /// A text without the folder of the test, ids, times and how long something took.
-fn plain(text: &str, project: &str) -> String {
+pub(super) fn plain(text: &str, project: &str) -> String {
     let text = text.replace(project, "PROJECT");
     let words = text.split(' ').map(|word| {
         let core = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
@@ -232,4 +242,40 @@ async fn a_provider_is_replaced_and_taken_away_through_the_server() {
     let remove = ["provider", "remove", "mine"];
     project.run(remove).await.expect(0);
     assert_eq!(serving.get("/api/v1/providers").await.json()["total"], 0);
+}
+
+#[tokio::test]
+async fn a_provider_is_forced_away_through_the_server_but_not_under_an_agent_at_work() {
+    let (go_on, waits) = oneshot::channel();
+    let (url, model) = slow_server(waits).await;
+    let mut project = Project::with(TWO_STEPS, SCRIPT);
+    let key_file = project.path().join("master.key").display().to_string();
+    project.set("FUSION_MASTER_KEY_FILE", key_file);
+    project.set("MINE_KEY", "canary-4711");
+    let serving = Serving::on(&project).await;
+    let said = async |line: &str| project.run(line.split(' ')).await;
+    let add = "provider add mine --type openai-compatible --key-env MINE_KEY --base-url";
+    said(&format!("{add} {url}")).await.expect(0);
+    let run = super::start(&serving, &project, "flow.yaml").await;
+    let state = |agents: &Value| agents["agents"][0]["state"].as_str().map(str::to_owned);
+    let is_at_work = |agents: &Value| state(agents).as_deref() == Some("working");
+    serving.until("/api/v1/agents", is_at_work).await;
+    said(&format!("run pause {run}")).await.expect(0);
+    let at_work = "the provider 'mine' is in use: the agent 'worker' is at work with it";
+    for line in ["provider remove mine", "provider remove mine --force"] {
+        said(line).await.expect(1).says(&[at_work]);
+    }
+    go_on.send(()).unwrap();
+    model.await.unwrap();
+    let is_free = |agents: &Value| !is_at_work(agents);
+    serving.until("/api/v1/agents", is_free).await;
+    let refused = said("provider remove mine").await.expect(1);
+    refused.says(&["the agent 'worker' asks it", "provider remove mine --force"]);
+    said("provider remove mine --force").await.expect(0);
+    assert_eq!(serving.get("/api/v1/providers").await.json()["total"], 0);
+    let wrong = serving.request(
+        "DELETE",
+        "/api/v1/providers/00000000-0000-7000-8000-000000000000?force=perhaps",
+    );
+    wrong.send().await.expect(400);
 }
