@@ -10,6 +10,7 @@ use fusion_persistence::{Page, Repository, WorkspaceFilter};
 use serde_json::{Map, Value, json};
 
 use crate::coordinator::off_runtime;
+use crate::error::listed;
 use crate::spawn::{Origin, of_workspace};
 use crate::{Ask, Coordinator, Error, NewRun, Result, check_models};
 
@@ -69,7 +70,7 @@ pub enum AgainFault {
         unlike: Unlike,
     },
     /// The inputs don't fit the workflow.
-    #[error("{}", told(faults))]
+    #[error("{}", listed(faults))]
     Inputs {
         /// All that is wrong.
         faults: Vec<InputFault>,
@@ -78,11 +79,6 @@ pub enum AgainFault {
 
 fn near(nearest: Option<&String>) -> String {
     nearest.map_or_else(String::new, |step| format!(": did you mean '{step}'?"))
-}
-
-fn told(faults: &[InputFault]) -> String {
-    let told: Vec<String> = faults.iter().map(InputFault::to_string).collect();
-    told.join("; ")
 }
 
 impl Coded for AgainFault {

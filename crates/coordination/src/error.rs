@@ -240,8 +240,9 @@ impl Error {
     }
 }
 
-fn listed(faults: &[Fault]) -> String {
-    let told: Vec<String> = faults.iter().map(Fault::to_string).collect();
+/// All that is wrong, in one line.
+pub(crate) fn listed(faults: &[impl ToString]) -> String {
+    let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
     told.join("; ")
 }
 

@@ -139,8 +139,9 @@ impl Coordinator {
     /// process any more when it returns.
     ///
     /// What waits for nobody costs nothing here: an agent without work is a row. Hints of the bus say
-    /// what to look at; losing them costs a few sweeps. Schedules that are due start their runs. A run that can't go on (its provider refuses,
-    /// say) rests for a minute, then for longer, or until a person resumes it.
+    /// what to look at; losing them costs a few sweeps. Schedules that are due start their runs. A run that
+    /// can't go on (its provider refuses, say) rests for a minute, then for longer, or until a person
+    /// resumes it.
     ///
     /// # Errors
     /// The bus can't be listened to. A store that fails is tried again.

@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::cron::{Recurrence, RecurrenceFault};
+use crate::error::listed;
 use crate::{Ask, Coordinator, Error, Result, check_models};
 
 /// Schedules that there may be.
@@ -282,9 +283,4 @@ impl Coordinator {
 fn until(then: Option<Timestamp>, now: Timestamp) -> Duration {
     let time = then.map(|then| (then - now).to_std().unwrap_or_default());
     time.map_or(LONGEST_LOOK, |time| time.min(LONGEST_LOOK))
-}
-
-fn listed(faults: &[impl ToString]) -> String {
-    let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
-    told.join("; ")
 }
