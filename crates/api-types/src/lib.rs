@@ -37,8 +37,8 @@ pub use provider::{
     ProviderTest, ProviderView, QuotaReport, QuotaView,
 };
 pub use run::{
-    AgentView, ArtifactSaved, FileView, GrantsView, HaltView, JournalView, RunDetail, RunList,
-    RunSummary, StepView, UsageView, WaitView,
+    AgentView, ArtifactSaved, ChildView, FileView, GrantsView, HaltView, JournalView, ParentView,
+    RunDetail, RunList, RunSummary, StepView, UsageView, WaitView,
 };
 pub use server::ServerReady;
 pub use setting::{SettingList, SettingView};

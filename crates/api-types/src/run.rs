@@ -71,6 +71,33 @@ pub struct RunSummary {
     /// UUID of the run that it goes on from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continues: Option<String>,
+    /// The step of another run that waits for it, or waited for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<ParentView>,
+}
+
+/// A step whose work is a run of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ParentView {
+    /// UUID of the run that it is a step of.
+    pub run_id: String,
+    /// UUID of the task behind it.
+    pub task_id: String,
+    /// The step's id, with the number of the item where it is done for each entry of a list.
+    pub step: String,
+}
+
+/// A run that the work of a step is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChildView {
+    /// UUID of the run.
+    pub run_id: String,
+    /// Name of its workflow.
+    pub workflow: String,
+    /// `ready`, `running`, `completed`, `failed` or `cancelled`.
+    pub state: String,
+    /// What its own steps used: nothing of that is in the usage of the step.
+    pub usage: UsageView,
 }
 
 /// A person's word that holds a run or ends it.
@@ -207,6 +234,9 @@ pub struct StepView {
     /// These files as they are kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileView>,
+    /// The runs that its work is, those of its items, rounds and attempts, the newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<ChildView>,
     /// Why it failed.
     pub error: Option<String>,
     /// What it does right now, such as `turn 3`, `run_command` or `2 of 5 items`; only while it runs.
@@ -294,6 +324,7 @@ mod tests {
             error: None,
             halt: None,
             continues: None,
+            parent: None,
         }
     }
 

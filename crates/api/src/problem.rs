@@ -257,6 +257,7 @@ fn hint_of(error: &EngineError) -> Option<String> {
         | EngineError::Elsewhere { .. }
         | EngineError::NodeDown { .. }
         | EngineError::Again(_)
+        | EngineError::Calls { .. }
         | EngineError::Answer(_)
         | EngineError::Held { .. }
         | EngineError::Lifecycle { .. }

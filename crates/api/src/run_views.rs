@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use fusion_api_types::{
-    AgentView, FileView, GrantsView, GraphStep, HaltView, InputView, JournalView, RunDetail,
-    RunSummary, StepView, StoredWorkflow, WaitView, WorkflowGraph, WorkflowSummary,
+    AgentView, ChildView, FileView, GrantsView, GraphStep, HaltView, InputView, JournalView,
+    ParentView, RunDetail, RunSummary, StepView, StoredWorkflow, WaitView, WorkflowGraph,
+    WorkflowSummary,
 };
 use fusion_coordination::{ArtifactFile, files_of, granted_to};
 use fusion_core::{
     Agent, AgentId, EntryKind, JournalEntry, Run, RunId, SandboxSpec, StepSpec, Task, TaskGraph,
     TaskId, TaskState, TaskWait, Usage, Workflow, WorkflowDefinition, Workspace, is_internal,
 };
-use fusion_persistence::{Reader, Repository, Result};
+use fusion_persistence::{Page, Reader, Repository, Result, RunFilter};
 use serde_json::Value;
 
 pub use crate::views::{approval, usage};
@@ -26,7 +27,12 @@ pub struct Snapshot {
     tasks: Vec<Task>,
     activity: Vec<JournalEntry>,
     journals: BTreeMap<TaskId, Vec<JournalEntry>>,
+    /// The runs that its steps are, the newest first.
+    below: Vec<Run>,
 }
+
+/// Runs below a run that are shown.
+const BELOW: u32 = 10_000;
 
 impl Snapshot {
     /// Reads a run without its journals.
@@ -34,10 +40,12 @@ impl Snapshot {
     /// # Errors
     /// There is no such run, or the store fails.
     pub async fn read(store: &dyn Reader, run: RunId) -> Result<Self> {
+        let tasks = store.tasks_of_run(run).await?;
         Ok(Self {
+            below: below(store, run, &tasks).await?,
             run: store.get(run).await?,
             agents: store.agents_of_run(run).await?,
-            tasks: store.tasks_of_run(run).await?,
+            tasks,
             activity: store.activity(run).await?,
             journals: BTreeMap::new(),
         })
@@ -120,6 +128,7 @@ impl Snapshot {
                 .filter_map(|path| root.map(|root| root.join(path).display().to_string()))
                 .collect(),
             files: files_of(task).into_iter().map(file_view).collect(),
+            runs: self.below_step(&step.id),
             error: task.error_message.clone(),
             activity: self.activity_of(task),
             journal: self
@@ -130,6 +139,22 @@ impl Snapshot {
                 .map(journal_view)
                 .collect(),
         })
+    }
+
+    /// The runs that a step is.
+    fn below_step(&self, step: &str) -> Vec<ChildView> {
+        let is_of_it = |run: &&Run| {
+            let parent = run.parent.as_ref();
+            parent.is_some_and(|parent| parent.step.split('[').next() == Some(step))
+        };
+        let runs = self.below.iter().filter(is_of_it);
+        runs.map(|run| ChildView {
+            run_id: run.id.to_string(),
+            workflow: run.workflow_name.clone(),
+            state: run.state.to_string(),
+            usage: usage(run.usage),
+        })
+        .collect()
     }
 
     /// What a task used, and its items where it has some.
@@ -181,6 +206,19 @@ impl Snapshot {
     }
 }
 
+/// The runs that the steps of a run are.
+async fn below(store: &dyn Reader, run: RunId, tasks: &[Task]) -> Result<Vec<Run>> {
+    let has_run = |task: &Task| task.course.child.or(task.course.child_before).is_some();
+    if !tasks.iter().any(has_run) {
+        return Ok(Vec::new());
+    }
+    let filter = RunFilter {
+        parent: Some(Some(run)),
+        ..RunFilter::default()
+    };
+    store.list(&filter, Page::first(BELOW)).await
+}
+
 fn wait_view(wait: &TaskWait) -> WaitView {
     WaitView {
         until: wait.until,
@@ -188,9 +226,10 @@ fn wait_view(wait: &TaskWait) -> WaitView {
     }
 }
 
-/// A step is under way while its items are, although its own task waits for them.
+/// A step is under way while its items are, or the run that it is, although its own task waits for them.
 fn state(task: &Task) -> TaskState {
-    if task.course.items.is_some() && !task.state.is_final() {
+    let waits_below = task.course.items.is_some() || task.course.child.is_some();
+    if waits_below && !task.state.is_final() {
         TaskState::Running
     } else {
         task.state
@@ -226,6 +265,11 @@ pub fn summary(run: &Run, completed: usize, live: bool) -> RunSummary {
             by: halt.by.clone(),
         }),
         continues: run.continues.map(|run| run.to_string()),
+        parent: run.parent.as_ref().map(|parent| ParentView {
+            run_id: parent.run_id.to_string(),
+            task_id: parent.task_id.to_string(),
+            step: parent.step.clone(),
+        }),
     }
 }
 

@@ -38,6 +38,7 @@ fn reason(wait: Wait) -> TaskWaitReason {
         kind: String::new(),
         text: String::new(),
         task_id: None,
+        run_id: None,
         until: None,
     };
     let (kind, text) = match wait {
@@ -57,6 +58,10 @@ fn reason(wait: Wait) -> TaskWaitReason {
         Wait::Time(wait) => {
             shown.until = Some(wait.until);
             ("time", wait.reason)
+        }
+        Wait::Run { id, told } => {
+            shown.run_id = Some(id.to_string());
+            ("run", told)
         }
         Wait::Approval { question } => ("approval", format!("a person is asked: {question}")),
         Wait::Capability { unknown, nearest } => ("capability", nobody_can(&unknown, &nearest)),
@@ -80,6 +85,7 @@ pub fn no_process() -> TaskWaitReason {
                `fusion-kit task wait`"
             .to_owned(),
         task_id: None,
+        run_id: None,
         until: None,
     }
 }

@@ -59,7 +59,7 @@ pub use record::{
     ProjectCommand, ProjectCreateArgs, ProjectUpdateArgs, RecordListArgs, RecordName, ScopeName,
     TokenArgs, TokenCommand, TokenCreateArgs,
 };
-pub use run::{CancelArgs, ForkArgs, HoldArgs, RetryArgs, RunState, WatchArgs};
+pub use run::{CancelArgs, ForkArgs, HoldArgs, ListArgs, RetryArgs, RunState, WatchArgs};
 pub use schedule::{OverlapArg, ScheduleArgs, ScheduleCommand, ScheduleCreateArgs};
 pub use serve::{NodeRoleArg, ServeArgs};
 pub use shell::{
@@ -340,25 +340,6 @@ pub enum RunCommand {
     Retry(RetryArgs),
     /// Go on from a step of a run that has ended, as a new run.
     Fork(ForkArgs),
-}
-
-/// `run list`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(after_long_help = "\
-Examples:
-  fusion-kit run list
-  fusion-kit run list --state running,failed --workflow hello
-  fusion-kit run list --limit 100 --json | jq -r '.runs[] | select(.interrupted) | .id'")]
-pub struct ListArgs {
-    /// Only those in one of these states.
-    #[arg(long, value_name = "STATE", value_enum, value_delimiter = ',')]
-    pub state: Vec<RunState>,
-    /// Only those of the workflow with this name.
-    #[arg(long, value_name = "NAME")]
-    pub workflow: Option<String>,
-    /// At most this many.
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub limit: u32,
 }
 
 /// `run show`.

@@ -113,7 +113,7 @@ pub(crate) fn interruption(run: &RunDetail, session: &Session<'_>) -> String {
 
 /// A table of runs, for stdout.
 pub(crate) fn list(runs: &[RunSummary], session: &Session<'_>) -> String {
-    let mut table = Table::new(&[
+    let mut columns = vec![
         ("RUN", Align::Whole),
         ("WORKFLOW", Align::Left),
         ("STATE", Align::Left),
@@ -121,9 +121,14 @@ pub(crate) fn list(runs: &[RunSummary], session: &Session<'_>) -> String {
         ("TOKENS", Align::Right),
         ("COST", Align::Right),
         ("STARTED", Align::Left),
-    ])
-    .wide(session.is_wide());
+    ];
+    if session.is_wide() {
+        columns.push(("PARENT", Align::Whole));
+    }
+    let mut table = Table::new(&columns).wide(session.is_wide());
     for run in runs {
+        let parent = run.parent.as_ref();
+        let parent = parent.map_or("-", |parent| &parent.run_id);
         table.row([
             clean_line(&run.id),
             clean_line(&run.workflow),
@@ -132,6 +137,7 @@ pub(crate) fn list(runs: &[RunSummary], session: &Session<'_>) -> String {
             thousands(run.usage.tokens()),
             cost(&run.usage),
             local(run.started_at.unwrap_or(run.created_at), session),
+            clean_line(parent),
         ]);
     }
     table.render()

@@ -133,6 +133,9 @@ impl Coordinator {
         let origin = Origin {
             stored: Some(&workflow),
             continues: Some(&continuation),
+            // The same versions as before, unless the newest are wanted.
+            called: (!again.latest).then_some(&run.called),
+            parent: None,
         };
         self.try_to_create_run(&new, &grants, origin, ask).await
     }
@@ -161,7 +164,7 @@ impl Coordinator {
     }
 
     /// Refuses an agent whose results are gone.
-    async fn check_results(&self, agents: &[Agent], id: AgentId) -> Result<()> {
+    pub(crate) async fn check_results(&self, agents: &[Agent], id: AgentId) -> Result<()> {
         let Some(agent) = agents.iter().find(|agent| agent.id == id) else {
             return Ok(());
         };

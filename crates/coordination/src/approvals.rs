@@ -97,15 +97,9 @@ impl Coordinator {
 
     /// The values that the expressions of an asking step name.
     async fn values_of(&self, plan: &Plan, step: &StepSpec, task: &Task) -> Result<Value> {
-        let mut named = fusion_workflow_file::steps_named_in(step.asked());
-        if let Some(condition) = &step.condition {
-            named.extend(fusion_workflow_file::steps_named_in_condition(condition));
-        }
+        let mut named = brief::steps_named(step);
         if let Some(approval) = &step.approval {
             named.extend(fusion_workflow_file::steps_named_in(&approval.message));
-        }
-        if let Some(foreach) = &step.foreach {
-            named.extend(fusion_workflow_file::steps_named_in(&foreach.items));
         }
         let names: Vec<String> = named.into_iter().collect();
         let tasks = self.parts.store.tasks_named(task.run_id, &names).await?;
@@ -333,16 +327,27 @@ fn check(
 /// What is approved beside the question. Of a list it is what its items are asked, as it is written,
 /// and the list.
 fn subject(step: &StepSpec, context: &Value) -> std::result::Result<Value, String> {
-    let what = match step.command {
-        Some(_) => "command",
-        None => "prompt",
+    let what = match (&step.command, &step.call) {
+        (Some(_), _) => "command",
+        (None, Some(_)) => "workflow",
+        (None, None) => "prompt",
     };
     let Some(foreach) = &step.foreach else {
-        return Ok(json!({ "step": step.id, what: brief::asked(step, context)? }));
+        let asked = brief::asked(step, context)?;
+        let mut subject = json!({ "step": step.id, what: asked });
+        if let (Some(call), Value::Object(subject)) = (&step.call, &mut subject) {
+            let with = brief::given(call, context)?;
+            subject.insert("with".to_owned(), Value::Object(with));
+        }
+        return Ok(subject);
     };
     let items = fusion_workflow_file::render(&foreach.items, context)
         .map_err(|error| format!("`foreach` can't be evaluated: {error}"))?;
-    Ok(json!({ "step": step.id, what: step.asked(), "items": items }))
+    let mut subject = json!({ "step": step.id, what: step.asked(), "items": items });
+    if let (Some(call), Value::Object(subject)) = (&step.call, &mut subject) {
+        subject.insert("with".to_owned(), Value::Object(call.with.clone()));
+    }
+    Ok(subject)
 }
 
 /// What a step asks; `None` for one that asks nobody.

@@ -1,11 +1,12 @@
 //! What an agent or a runner is told before it begins.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fusion_agents::{CommandBrief, TaskBrief};
-use fusion_core::{CommandSpec, StepSpec, Task};
+use fusion_core::{CallSpec, CommandSpec, StepSpec, Task};
 use fusion_web::Hosts;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::candidates::context_tokens;
 use crate::grants;
@@ -37,6 +38,39 @@ pub(crate) fn asked(step: &StepSpec, context: &Value) -> std::result::Result<Str
         ));
     }
     Ok(asked)
+}
+
+/// The inputs of a call with their expressions evaluated. What is null is not given.
+///
+/// # Errors
+/// In words, why they can't be made.
+pub(crate) fn given(
+    call: &CallSpec,
+    context: &Value,
+) -> std::result::Result<Map<String, Value>, String> {
+    let mut given = Map::new();
+    for (name, value) in &call.with {
+        let value = fusion_workflow_file::render_within(value, context)
+            .map_err(|error| format!("the input '{name}' can't be made: {error}"))?;
+        if !value.is_null() {
+            given.insert(name.clone(), value);
+        }
+    }
+    Ok(given)
+}
+
+/// The ids of the steps that what is asked, the condition and the list of a step name.
+pub(crate) fn steps_named(step: &StepSpec) -> BTreeSet<String> {
+    let mut named = fusion_workflow_file::steps_named_in(step.asked());
+    if let Some(condition) = &step.condition {
+        named.extend(fusion_workflow_file::steps_named_in_condition(condition));
+    }
+    if let Some(foreach) = &step.foreach {
+        named.extend(fusion_workflow_file::steps_named_in(&foreach.items));
+    }
+    let with = step.call.iter().flat_map(|call| call.with.values());
+    named.extend(with.flat_map(fusion_workflow_file::steps_named_within));
+    named
 }
 
 /// What an agent is told.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use fusion_core::{Agent, AgentId, Budget, Run, Task, Usage, WorkflowDefinition};
 use fusion_providers::Allowance;
 
+use crate::above::Above;
 use crate::shared_budgets::Around;
 
 /// Budgets that a person gives a run when it is resumed, in the place of those in its workflow
@@ -89,7 +90,7 @@ impl Budgets {
         agents: &[&Agent],
         tasks: &[Task],
     ) -> Self {
-        let run_budget = over(definition.budget, raised.run);
+        let run_budget = raised.run.over(definition.budget);
         // Several agents of one name have one budget.
         let mut by_name: BTreeMap<&str, Vec<AgentId>> = BTreeMap::new();
         for agent in agents {
@@ -100,7 +101,7 @@ impl Budgets {
         let of_agents = by_name.into_iter().filter_map(|(name, ids)| {
             let own = definition.agents.get(name)?.budget;
             let raised = raised.agents.get(name).copied().unwrap_or_default();
-            let budget = over(own, raised);
+            let budget = raised.over(own);
             let scope = format!("agent '{name}'");
             let theirs = |task: &Task| task.agent_id.is_some_and(|agent| ids.contains(&agent));
             let allowance = || Allowance::new(scope, budget, used_by(tasks, theirs));
@@ -109,19 +110,27 @@ impl Budgets {
         });
         let of_steps = definition.steps.iter().filter_map(|step| {
             let raised = raised.steps.get(&step.id).copied().unwrap_or_default();
-            let budget = over(step.budget, raised);
+            let budget = raised.over(step.budget);
             let scope = format!("step '{}'", step.id);
             let used = || used_by(tasks, |task| task.step_id() == step.id);
             (!budget.is_empty()).then(|| (step.id.clone(), Allowance::new(scope, budget, used())))
         });
+        // What runs below it use up too is kept in the store.
+        let is_alone = !run_budget.is_empty() && !definition.has_calls();
         let total = raised.workflow.as_ref().map(|(_, budget)| *budget);
-        let total = over(definition.total_budget, total.unwrap_or_default());
+        let total = total.unwrap_or_default().over(definition.total_budget);
         Self {
             shared: Arc::new(Around::new(&run.workflow_name, total)),
             steps: of_steps.collect(),
-            run: (!run_budget.is_empty()).then(|| Allowance::new("run", run_budget, run.usage)),
+            run: is_alone.then(|| Allowance::new("run", run_budget, run.usage)),
             agents: of_agents.flatten().collect(),
         }
+    }
+
+    /// The same within the runs above.
+    pub(crate) fn within(self, above: Above) -> Self {
+        let shared = Arc::new(self.shared.within(above));
+        Self { shared, ..self }
     }
 
     /// The budgets that an agent's turns in a step use up, from the narrowest to the widest.
@@ -132,14 +141,6 @@ impl Budgets {
     }
 }
 
-/// A budget with the limits that another one names.
-fn over(budget: Budget, raised: Budget) -> Budget {
-    Budget {
-        usd: raised.usd.or(budget.usd),
-        tokens: raised.tokens.or(budget.tokens),
-    }
-}
-
 /// What those of the tasks used that are meant.
 fn used_by(tasks: &[Task], are_meant: impl Fn(&Task) -> bool) -> Usage {
     let mut used = Usage::default();
@@ -147,30 +148,4 @@ fn used_by(tasks: &[Task], are_meant: impl Fn(&Task) -> bool) -> Usage {
         used += task.usage;
     }
     used
-}
-
-#[cfg(test)]
-mod tests {
-    use super::over;
-    use fusion_core::{Budget, Cost};
-
-    #[test]
-    fn a_raised_budget_takes_the_place_of_the_limits_it_names_only() {
-        let usd = |picos| Some(Cost::from_picos(picos));
-        let file = Budget {
-            usd: usd(5),
-            tokens: Some(10),
-        };
-        let raised = Budget {
-            usd: usd(9),
-            tokens: None,
-        };
-        assert_eq!(
-            over(file, raised),
-            Budget {
-                usd: usd(9),
-                tokens: Some(10),
-            }
-        );
-    }
 }

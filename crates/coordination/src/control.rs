@@ -37,6 +37,7 @@ impl Coordinator {
     pub async fn pause_run(&self, id: RunId, at: PauseAt, by: &str) -> Result<Run> {
         let paused = self.say(id, |run| run.pause(at, by, self.moment())).await?;
         self.crew.stop_run(id, at);
+        self.pause_below(id, at, by).await?;
         Ok(paused)
     }
 
@@ -55,6 +56,7 @@ impl Coordinator {
         let found: Run = self.parts.store.get(id).await?;
         let is_over = found.state.is_final() || found.is_being_cancelled();
         if !is_over && !found.is_standalone {
+            self.keep_raise(&found, &raised).await?;
             self.drivers.want(id, raised);
         }
         let released = self.say(id, |run| run.release(by, self.moment())).await?;
@@ -62,6 +64,7 @@ impl Coordinator {
             self.wake(id, true).await?;
         }
         self.hint_run(id);
+        self.release_below(id, early).await?;
         Ok(released)
     }
 
@@ -73,7 +76,6 @@ impl Coordinator {
     /// There is no such run, it has ended in another way, or the store fails. Once it was told to end,
     /// the next start ends it.
     pub async fn cancel_run(&self, id: RunId, by: &str) -> Result<Run> {
-        let mut hints = self.listen(&run_subject(id)).await?;
         let found: Run = self.parts.store.get(id).await?;
         if found.state == fusion_core::WorkflowState::Cancelled {
             return Ok(found);
@@ -81,6 +83,12 @@ impl Coordinator {
         self.say(id, |run| run.order_cancel(by, self.moment()))
             .await?;
         self.hint_run(id);
+        self.see_ended(id).await
+    }
+
+    /// Waits a while for the driver of a run that was told to end, then ends it.
+    pub(crate) async fn see_ended(&self, id: RunId) -> Result<Run> {
+        let mut hints = self.listen(&run_subject(id)).await?;
         let until = Instant::now() + STOPPING;
         while Instant::now() < until {
             let run: Run = self.parts.store.get(id).await?;
@@ -93,7 +101,7 @@ impl Coordinator {
     }
 
     /// Commits what a person says about a run, decided again when the row has moved.
-    async fn say(&self, id: RunId, decide: impl Fn(Run) -> Said) -> Result<Run> {
+    pub(crate) async fn say(&self, id: RunId, decide: impl Fn(Run) -> Said) -> Result<Run> {
         let mut races = Races::new();
         loop {
             let run: Run = self.parts.store.get(id).await?;
@@ -151,8 +159,16 @@ impl Coordinator {
         }
     }
 
-    /// Ends a run that was told to end, in one commit.
+    /// Ends a run that was told to end, and with it those below.
     async fn end_cancelled(&self, id: RunId) -> Result<Run> {
+        let ended = self.end_told(id).await?;
+        let by = ended.halt.as_ref().map_or("", |halt| &halt.by);
+        self.cancel_below(id, by).await?;
+        Ok(ended)
+    }
+
+    /// Ends a run that was told to end, in one commit.
+    async fn end_told(&self, id: RunId) -> Result<Run> {
         let store = &self.parts.store;
         let mut races = Races::new();
         loop {
@@ -175,6 +191,22 @@ impl Coordinator {
         }
     }
 
+    /// Ends a run that nobody drives and that was told to end, or whose step has ended.
+    async fn end_if_told(&self, mut run: Run) -> Result<bool> {
+        let may_be_told = run.is_being_cancelled() || run.parent.is_some();
+        if !may_be_told || self.is_driven(run.id).await? {
+            return Ok(false);
+        }
+        if self.heed(&run).await? {
+            run = self.parts.store.get(run.id).await?;
+        }
+        if !run.is_being_cancelled() {
+            return Ok(false);
+        }
+        self.end_cancelled(run.id).await?;
+        Ok(true)
+    }
+
     /// Ends the runs that were told to end and whose process died before they had. Says how many.
     ///
     /// # Errors
@@ -192,11 +224,8 @@ impl Coordinator {
                 return Ok(ended);
             };
             page.after = Some(last.id);
-            for run in open.iter().filter(|run| run.is_being_cancelled()) {
-                if !self.is_driven(run.id).await? {
-                    self.end_cancelled(run.id).await?;
-                    ended += 1;
-                }
+            for run in open {
+                ended += usize::from(self.end_if_told(run).await?);
             }
         }
     }

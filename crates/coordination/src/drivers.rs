@@ -11,6 +11,8 @@ use crate::Raised;
 #[derive(Debug, Default)]
 pub(crate) struct Drivers {
     driven: Mutex<BTreeSet<RunId>>,
+    /// Those of them of which nothing is at work or ready: they wait for runs below them.
+    waiting: Mutex<BTreeSet<RunId>>,
     /// Runs that a person let go on, with the budgets that he gave them.
     wanted: Mutex<BTreeMap<RunId, Raised>>,
 }
@@ -37,6 +39,21 @@ impl Drivers {
         locked(&self.driven).contains(&run)
     }
 
+    /// Whether nothing of a driven run is at work or ready, because it waits for runs below it.
+    pub(crate) fn note_waiting(&self, run: RunId, is_waiting: bool) {
+        let mut waiting = locked(&self.waiting);
+        if is_waiting {
+            waiting.insert(run);
+        } else {
+            waiting.remove(&run);
+        }
+    }
+
+    /// How many such runs there are: they need no room, and what they wait for does.
+    pub(crate) fn waiting(&self) -> usize {
+        locked(&self.waiting).len()
+    }
+
     /// Whether no run has a driver.
     pub(crate) fn are_done(&self) -> bool {
         locked(&self.driven).is_empty()
@@ -60,6 +77,7 @@ impl Drivers {
 
 impl Drop for AtTheWheel {
     fn drop(&mut self) {
+        self.drivers.note_waiting(self.run, false);
         locked(&self.drivers.driven).remove(&self.run);
     }
 }

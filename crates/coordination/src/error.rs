@@ -5,6 +5,7 @@ use fusion_core::{Coded, ErrorCode, IllegalTransition, RunId, WorkflowState};
 use crate::again::AgainFault;
 use crate::agents::Fault;
 use crate::approvals::AnswerFault;
+use crate::called::CallFault;
 
 /// A failure of the engine. A task's own failure is not one: it is a state of the task.
 #[derive(Debug, thiserror::Error)]
@@ -139,6 +140,12 @@ pub enum Error {
     /// A run can't be done again as it was asked.
     #[error(transparent)]
     Again(#[from] AgainFault),
+    /// Steps that are runs of other workflows can't be.
+    #[error("{}", listed(faults))]
+    Calls {
+        /// All that is wrong.
+        faults: Vec<CallFault>,
+    },
     /// An answer to a question does not count.
     #[error(transparent)]
     Answer(#[from] AnswerFault),
@@ -268,7 +275,7 @@ impl Coded for Error {
             | Self::OfRun { .. }
             | Self::NobodyLeft { .. }
             | Self::Busy { .. } => ErrorCode::Conflict,
-            Self::Description { .. } => ErrorCode::InvalidInput,
+            Self::Description { .. } | Self::Calls { .. } => ErrorCode::InvalidInput,
             Self::Again(source) => source.code(),
             Self::Answer(source) => source.code(),
             Self::Message(source) => source.code(),

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::artifacts::{ArtifactFile, Work, files_of};
 use crate::journal::TaskJournal;
 use crate::worker::Job;
-use crate::{Coordinator, Result};
+use crate::{Coordinator, Result, calls};
 
 /// Entries of a list at most.
 const MAX_ITEMS: usize = 10_000;
@@ -33,7 +33,11 @@ impl Coordinator {
             return self.join(job).await;
         }
         let moment = self.moment();
-        let decision = job.task.fan_out(values, foreach.max_parallel, moment)?;
+        // Agents are the bound of what they do; of runs there could be any number.
+        let at_once = foreach
+            .max_parallel
+            .or_else(|| job.step.call.as_ref().map(|_| calls::AT_ONCE));
+        let decision = job.task.fan_out(values, at_once, moment)?;
         self.commit(Batch::release(job.fence, decision)).await
     }
 

@@ -6,14 +6,18 @@
 //! after a crash: [`Coordinator::recover`] takes back what a dead process held, and
 //! [`Coordinator::resume_run`] works from the store alone. Starting a run is resuming a new one.
 
+mod above;
 mod again;
 mod agents;
 mod anew;
 mod approvals;
 mod artifacts;
 mod audience;
+mod below;
 mod brief;
 mod budgets;
+mod called;
+mod calls;
 mod candidates;
 mod control;
 mod coordinator;
@@ -68,6 +72,7 @@ pub use agents::{AgentUpdate, Fault, Letter, MAX_AGENTS, NewAgent, STEP, Sent};
 pub use approvals::{Answer, AnswerFault, MAX_WORDS};
 pub use artifacts::{ArtifactFile, files_of};
 pub use budgets::Raised;
+pub use called::{CallFault, WrongCall};
 pub use candidates::CheckedModel;
 pub use coordinator::{Coordinator, Options, Parts};
 pub use cron::{Recurrence, RecurrenceFault};

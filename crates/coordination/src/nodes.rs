@@ -80,6 +80,11 @@ impl Part {
         self.is_hosting.load(Ordering::Acquire)
     }
 
+    /// Whether it takes or took such runs.
+    pub(crate) fn has_hosted(&self) -> bool {
+        self.has_hosted.load(Ordering::Acquire)
+    }
+
     /// From now on it takes runs that others made, or it does not any more.
     pub(crate) fn host(&self, is_hosting: bool) {
         self.is_hosting.store(is_hosting, Ordering::Release);
@@ -126,7 +131,7 @@ impl Coordinator {
         let store = &self.parts.store;
         let held = store.runs_of_node(self.node).await?;
         store.change_node(NodeChange::ReleaseAll(self.node)).await?;
-        let change = if self.part.has_hosted.load(Ordering::Acquire) {
+        let change = if self.part.has_hosted() {
             NodeChange::State {
                 id: self.node,
                 state: NodeState::Down,
@@ -211,7 +216,7 @@ impl Coordinator {
 
     /// How long what is under way may take to end by itself: a command that a person stops does not wait.
     pub(crate) fn drain_time(&self) -> Duration {
-        if self.part.has_hosted.load(Ordering::Acquire) {
+        if self.part.has_hosted() {
             self.options.drain
         } else {
             Duration::ZERO

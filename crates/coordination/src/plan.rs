@@ -28,6 +28,8 @@ pub(crate) struct Plan {
     /// Whether an agent subscribed to something, as far as this process knows: another one may know
     /// more.
     listeners: AtomicBool,
+    /// Whether some of its steps are runs of other workflows.
+    pub(crate) has_calls: bool,
     /// The steps that ask a person before they begin.
     pub(crate) asking: Vec<String>,
     /// The distinct sets that steps without an agent of their own need.
@@ -123,8 +125,10 @@ impl Plan {
             .into_iter()
             .map(|(agent, workspace)| (agent.id, workspace))
             .collect();
+        let has_calls = definition.has_calls();
         Self {
             run,
+            has_calls,
             workflow,
             workspaces,
             steps,

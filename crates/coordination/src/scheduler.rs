@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusion_core::{
-    Agent, AgentId, Change, Decision, EventType, NewEvent, Run, RunId, Usage, Workflow,
+    Agent, AgentId, Change, Decision, EventType, Halt, NewEvent, Run, RunId, Usage, Workflow,
     WorkflowState, Workspace, run_subject,
 };
 use fusion_messaging::{Received, Subscription};
@@ -15,6 +15,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
+use crate::below::Below;
 use crate::budgets::Budgets;
 use crate::hands::Hands;
 use crate::places::Places;
@@ -51,6 +52,7 @@ struct Drive<'a> {
     hands: Hands,
     workers: Workers,
     places: Places,
+    below: Below,
     alarms: Alarms,
     stop: &'a CancellationToken,
 }
@@ -108,6 +110,11 @@ impl Drive<'_> {
         while let Some(hint @ Some(_)) = self.alarms.hints.recv().now_or_never() {
             self.hear(coordinator, hint.as_ref());
         }
+    }
+
+    /// Whether nothing of it is under way in this process, nor below it.
+    fn is_at_rest(&self) -> bool {
+        self.workers.is_empty() && self.below.is_empty()
     }
 
     /// A worker is done. One that panicked is a fault of ours; its task is taken back at the next start.
@@ -194,12 +201,14 @@ impl Coordinator {
     ) -> Result<Driven> {
         let _at_the_wheel = self.drivers.enter(run);
         let found = self.begin(run, driver).await?;
+        self.keep_raise(&found.run, raised).await?;
         let stop = cancel.child_token();
         let mut drive = Drive {
             hands: Hands::new(&found.agents),
             plan: Arc::new(self.plan_of(found, raised).await?.driven_by(driver)),
             workers: Workers::new(),
             places: Places::default(),
+            below: Below::default(),
             alarms: Alarms::new(self, run).await?,
             stop: &stop,
         };
@@ -208,6 +217,9 @@ impl Coordinator {
         let mut failed = None;
         while let Some(ended) = drive.workers.join_next().await {
             failed = failed.or_else(|| drive.joined(ended).err());
+        }
+        while let Some(ended) = drive.below.next().await {
+            failed = failed.or_else(|| ended.err());
         }
         match (driven, failed) {
             (Ok(driven), None) => Ok(driven),
@@ -276,7 +288,9 @@ impl Coordinator {
         } else {
             self.parts.store.tasks_of_run(run.id).await?
         };
+        let above = self.above(&run, &workflow).await?;
         let budgets = Budgets::new(&workflow.definition, raised, &run, &rows, &tasks);
+        let budgets = budgets.within(above);
         Ok(Plan::new(run, workflow, agents, budgets))
     }
 
@@ -284,18 +298,18 @@ impl Coordinator {
         let id = drive.plan.run.id;
         loop {
             drive.forget_hints(self);
-            let Progress { run, queue } = self.progress_of(id).await?;
+            let Progress { run, queue } = self.heeded(id).await?;
             if run.state.is_final() {
                 return Ok(Driven::Ended(run.state));
             }
             let is_closing = self.closing().is_cancelled();
-            if drive.stop.is_cancelled() || (is_closing && drive.workers.is_empty()) {
+            if drive.stop.is_cancelled() || (is_closing && drive.is_at_rest()) {
                 return Ok(Driven::Interrupted);
             }
             if is_closing {
                 self.wait(drive).await?;
             } else if let Some(halt) = &run.halt {
-                match self.obey(&run, halt, !drive.workers.is_empty()).await? {
+                match self.obey_with_below(&run, halt, drive).await? {
                     Some(driven) => return Ok(driven),
                     None => self.wait(drive).await?,
                 }
@@ -313,10 +327,26 @@ impl Coordinator {
         }
     }
 
+    /// Does what a person said, and tells the runs below that this process drives; `None` while workers
+    /// stop.
+    async fn obey_with_below(
+        &self,
+        run: &Run,
+        halt: &Halt,
+        drive: &Drive<'_>,
+    ) -> Result<Option<Driven>> {
+        if !drive.below.is_empty() {
+            self.pass_on(run.id, halt).await?;
+        }
+        self.obey(run, halt, !drive.is_at_rest()).await
+    }
+
     /// Does what there is to do now.
     async fn go_on(&self, drive: &mut Drive<'_>, queue: Queue) -> Result<()> {
         let id = drive.plan.run.id;
         self.ask_people(&drive.plan).await?;
+        self.go_on_below(&drive.plan, &mut drive.below, drive.stop)
+            .await?;
         let queue = self.awake(id, queue).await?;
         drive.alarms.is_held = false;
         drive.places.look();
@@ -324,6 +354,8 @@ impl Coordinator {
             self.hand_out(drive).await?;
         }
         drive.places.looked();
+        let is_waiting = drive.plan.has_calls && drive.workers.is_empty() && !queue.has_ready;
+        self.drivers.note_waiting(id, is_waiting);
         if queue.due_in.is_some() && drive.alarms.due_in.is_none() {
             self.watch(id).await?;
         }
@@ -331,7 +363,7 @@ impl Coordinator {
         Ok(())
     }
 
-    async fn progress_of(&self, id: RunId) -> Result<Progress> {
+    pub(crate) async fn progress_of(&self, id: RunId) -> Result<Progress> {
         let progress = self.parts.store.progress_of(id).await?;
         progress.ok_or_else(|| Error::Broken(format!("run {id} is gone")))
     }
@@ -349,6 +381,7 @@ impl Coordinator {
                 () = drive.stop.cancelled() => return Ok(()),
                 () = closing.cancelled(), if !is_closing => return Ok(()),
                 Some(ended) = drive.workers.join_next() => return drive.joined(ended),
+                Some(ended) = drive.below.next() => return ended,
                 _ = drive.alarms.watch.tick(), if drive.alarms.due_in.is_some() => self.watch(run).await?,
                 hint = drive.alarms.hints.recv() => {
                     if drive.hear(self, hint.as_ref()) {
@@ -358,6 +391,7 @@ impl Coordinator {
                 () = drive.places.come(&self.slots), if drive.places.is_wanted() => return Ok(()),
                 () = &mut sweep => {
                     drive.hands.doubt();
+                    drive.below.doubt();
                     return Ok(());
                 }
             }

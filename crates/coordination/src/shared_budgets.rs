@@ -1,19 +1,20 @@
 //! The budgets around those of a run: of all runs of its workflow, of its project, of the project's day.
 //! They are kept in the store, for several processes use them up.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{Days, NaiveDate, NaiveTime};
 use fusion_core::{
-    Account, Budget, Change, Decision, Held, Project, ProjectId, Reservation, Timestamp, Usage,
-    WorstCase,
+    Account, Budget, Change, Decision, Held, Project, ProjectId, Reservation, Run, RunId,
+    Timestamp, Usage, WorstCase,
 };
-use fusion_persistence::{Batch, Error as StoreError, Fence};
+use fusion_persistence::{Batch, Error as StoreError, Fence, Repository as _};
 use fusion_providers::{Error as ModelError, Notice, Observer, SharedBudget};
 
+use crate::above::Above;
 use crate::worker::Job;
 use crate::{Coordinator, Error, Result};
 
@@ -29,6 +30,7 @@ pub(crate) struct Around {
     workflow: String,
     /// Empty where the file has none.
     total: Budget,
+    above: Above,
     /// What lost calls could have cost at most, where nobody can say.
     lost: Mutex<Held>,
     /// The accounts whose refusal was told.
@@ -42,6 +44,42 @@ impl Around {
             total,
             ..Self::default()
         }
+    }
+
+    /// The same within the runs above.
+    pub(crate) fn within(&self, above: Above) -> Self {
+        let mut around = Self::new(&self.workflow, self.total);
+        around.above = above;
+        around
+    }
+
+    /// What a run is called whose budget is used up.
+    fn called(&self, run: RunId) -> String {
+        let mut levels = self.above.levels.iter();
+        if levels.any(|level| level.is_own && level.run == run) {
+            return "run".to_owned();
+        }
+        format!("run '{run}'")
+    }
+
+    fn is_empty(&self) -> bool {
+        self.total.is_empty() && self.above.levels.is_empty()
+    }
+
+    /// The accounts of the runs above, and of all runs of their workflows: what is used counts for them.
+    fn accounts(&self) -> BTreeSet<Account> {
+        let mut accounts = BTreeSet::new();
+        if !self.total.is_empty() {
+            accounts.insert(Account::Workflow(self.workflow.clone()));
+        }
+        for level in &self.above.levels {
+            // Also without a limit: a person may set one later.
+            accounts.insert(Account::Run(level.run));
+            if !level.total.is_empty() {
+                accounts.insert(Account::Workflow(level.workflow.clone()));
+            }
+        }
+        accounts
     }
 }
 
@@ -69,7 +107,8 @@ impl Purse {
     pub(crate) fn of(coordinator: &Coordinator, job: &Job<'_>) -> Option<Arc<Self>> {
         let around = &job.plan.budgets.shared;
         let project = job.plan.workflow.project_id.or(job.agent.project_id);
-        if around.total.is_empty() && project.is_none() {
+        let project = project.or(around.above.project);
+        if around.is_empty() && project.is_none() {
             return None;
         }
         let day = Account::day_of(coordinator.moment().now);
@@ -90,40 +129,53 @@ impl Purse {
     pub(crate) fn settling(&self, usage: Usage) -> Change {
         let mut state = locked(&self.state);
         state.unbooked = Held::default();
-        let mut accounts = Vec::new();
-        if !self.around.total.is_empty() {
-            accounts.push(Account::Workflow(self.around.workflow.clone()));
-        }
+        let mut accounts = self.around.accounts();
         if let Some(project) = self.project {
-            accounts.push(Account::Project(project));
-            accounts.push(Account::Day(project, state.day));
+            accounts.insert(Account::Project(project));
+            accounts.insert(Account::Day(project, state.day));
         }
         Change::SettleRoom {
             task_id: self.fence.task,
-            accounts,
+            accounts: accounts.into_iter().collect(),
             usage,
         }
     }
 
-    /// The limits that hold now, the narrowest first. A project's are read each time: whoever raises
-    /// them is heard at once.
+    /// The limits that hold now, in the order of the accounts, in which all take them. Those of the runs
+    /// above and of a project are read each time: whoever raises them is heard at once.
     async fn limits(&self, day: NaiveDate) -> Result<(Vec<(Account, Budget)>, String)> {
-        let total = (
-            Account::Workflow(self.around.workflow.clone()),
-            self.around.total,
-        );
-        let mut limits = vec![total];
+        let mut limits = self.limits_above().await?;
         let mut name = String::new();
         if let Some(id) = self.project {
             let project: Option<Project> = self.coordinator.parts.store.find(id).await?;
             if let Some(project) = project {
-                limits.push((Account::Project(id), project.budget));
-                limits.push((Account::Day(id, day), project.budget_per_day));
+                limits.insert(Account::Project(id), project.budget);
+                limits.insert(Account::Day(id, day), project.budget_per_day);
                 name = project.name;
             }
         }
-        limits.retain(|(_, budget)| !budget.is_empty());
-        Ok((limits, name))
+        limits.retain(|_, budget| !budget.is_empty());
+        Ok((limits.into_iter().collect(), name))
+    }
+
+    /// Those of the run's workflow, of the runs above and of their workflows.
+    async fn limits_above(&self) -> Result<BTreeMap<Account, Budget>> {
+        let around = &self.around;
+        let own = Account::Workflow(around.workflow.clone());
+        let mut limits = BTreeMap::from([(own, around.total)]);
+        for level in &around.above.levels {
+            let run: Run = self.coordinator.parts.store.get(level.run).await?;
+            let budget = run.raise.run.over(level.budget);
+            limits.insert(Account::Run(level.run), budget);
+            let total = if level.is_own {
+                around.total
+            } else {
+                level.total
+            };
+            let of_workflow = Account::Workflow(level.workflow.clone());
+            limits.insert(of_workflow, run.raise.total.over(total));
+        }
+        Ok(limits)
     }
 
     async fn try_hold(&self, call: &WorstCase) -> Result<Tried> {
@@ -169,6 +221,7 @@ impl Purse {
         (project, now): (&str, Timestamp),
     ) -> ModelError {
         let (scope, retry_after) = match &account {
+            Account::Run(id) => (self.around.called(*id), None),
             Account::Workflow(name) => (format!("workflow '{name}'"), None),
             Account::Project(_) => (format!("project '{project}'"), None),
             Account::Day(_, day) => {

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fusion_core::{
-    Agent, AgentId, AgentState, Change, Continuation, Decision, Member, Run, RunId, RunPlan,
-    Workflow, WorkflowDefinition, WorkflowId, WorkflowState, Workspace, WorkspaceId, error_chain,
+    Agent, AgentId, AgentState, Change, Continuation, Decision, Member, Parent, Run, RunId,
+    RunPlan, Workflow, WorkflowDefinition, WorkflowId, WorkflowState, Workspace, WorkspaceId,
+    error_chain,
 };
 use fusion_persistence::{Batch, Guard, RunFence};
 use fusion_workspaces::SandboxReport;
@@ -18,6 +19,7 @@ use crate::coordinator::off_runtime;
 use crate::folders::runs_commands;
 use crate::grants::{self, Grants};
 use crate::races::Races;
+use crate::uids::Chosen;
 use crate::{Ask, Coordinator, Error, Models, Result};
 
 /// A run that was asked for and checked.
@@ -49,6 +51,18 @@ pub(crate) struct Origin<'a> {
     pub(crate) stored: Option<&'a Workflow>,
     /// What it takes over.
     pub(crate) continues: Option<&'a Continuation<'a>>,
+    /// The step of another run that waits for it.
+    pub(crate) parent: Option<&'a Parent>,
+    /// The versions of the workflows that it runs, where they are known already.
+    pub(crate) called: Option<&'a BTreeMap<String, WorkflowId>>,
+}
+
+/// A run that is about to be stored.
+pub(crate) struct Made {
+    pub(crate) run: Run,
+    pub(crate) decision: Decision,
+    /// Held until it is stored.
+    _uids: Chosen,
 }
 
 /// What stands where an agent names its provider and model, for a runner.
@@ -100,7 +114,7 @@ impl Coordinator {
         let grants = self.check_grants(&new)?;
         let origin = Origin {
             stored: Some(workflow),
-            continues: None,
+            ..Origin::default()
         };
         self.try_to_create_run(&new, &grants, origin, ask).await
     }
@@ -112,7 +126,27 @@ impl Coordinator {
         origin: Origin<'_>,
         ask: impl Fn(RunId) -> Ask + Send + Sync,
     ) -> Result<RunId> {
+        let made = self.make_run(new, grants, origin).await?;
+        let id = made.run.id;
+        let place = ("run", id.uuid());
+        let batch = ask(id).batch("created", made.decision, place, self.moment());
+        self.commit(batch).await?;
+        self.hint_run(id);
+        Ok(id)
+    }
+
+    /// Everything that a new run is made of. Nothing is stored.
+    pub(crate) async fn make_run(
+        &self,
+        new: &NewRun,
+        grants: &Grants,
+        origin: Origin<'_>,
+    ) -> Result<Made> {
         let run_id = RunId::from_uuid(self.parts.ids.uuid());
+        let called = match origin.called {
+            Some(known) => known.clone(),
+            None => self.look_up_called(&new.definition).await?,
+        };
         let text = Definition {
             checked: &new.definition,
             source: &new.source,
@@ -123,7 +157,7 @@ impl Coordinator {
             None => self.version(&text, self.newest_version(&new.definition.name).await?),
         };
         let mut agents = self.crew_of(new, grants, origin, run_id)?;
-        let _uids = self
+        let uids = self
             .give_uids(&mut agents.values_mut().collect::<Vec<_>>())
             .await?;
         let plan = RunPlan {
@@ -131,17 +165,19 @@ impl Coordinator {
             workflow: &workflow,
             inputs: new.inputs.clone(),
             agents,
+            parent: origin.parent.cloned(),
+            called,
         };
-        let created = plan.create(self.moment()).1;
+        let (run, created) = plan.create(self.moment());
         decision.merge(match origin.continues {
             Some(continuation) => continuation.take_over(created, self.moment()),
             None => created,
         });
-        let asked = ask(run_id);
-        self.commit(asked.batch("created", decision, ("run", run_id.uuid()), self.moment()))
-            .await?;
-        self.hint_run(run_id);
-        Ok(run_id)
+        Ok(Made {
+            run,
+            decision,
+            _uids: uids,
+        })
     }
 
     /// The agents of a new run, by name, with the records of their workspaces.

@@ -279,6 +279,7 @@ impl Coordinator {
                 if let (Guard::Held(_), Some(agent)) = (guard, agent) {
                     self.crew.stop(agent, fusion_core::PauseAt::Now);
                 }
+                self.end_unwanted_below(stopped.run_id).await?;
                 return Ok(stopped);
             }
         }

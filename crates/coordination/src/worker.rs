@@ -102,12 +102,9 @@ impl Coordinator {
     }
 
     async fn execute(&self, job: Job<'_>) -> Result<()> {
-        if job.task.course.items.is_some() {
-            return self.join(job).await;
-        }
-        if self.was_left_out(&job).await? {
+        let Some(job) = self.to_begin(job).await? else {
             return Ok(());
-        }
+        };
         let context = self.context_of(&job).await?;
         let condition = job.step.condition.as_ref();
         // An item is there because the condition of its step was true.
@@ -132,6 +129,9 @@ impl Coordinator {
         if let (Some(foreach), None) = (&job.step.foreach, &job.task.course.item) {
             return self.fan_out(job, foreach, &context).await;
         }
+        if let Some(call) = &job.step.call {
+            return self.call(job, call, &context).await;
+        }
         let asked = match brief::asked(job.step, &context) {
             Ok(asked) => asked,
             Err(why) => return self.fail_unstarted(job, why).await,
@@ -140,6 +140,19 @@ impl Coordinator {
             Some(command) => self.run_step(job, command, &asked).await,
             None => self.ask_agent(job, &asked).await,
         }
+    }
+
+    /// A task that is to be begun. One whose items or whose run have ended ends with these instead, and one
+    /// that need not be begun any more is left out.
+    async fn to_begin<'j>(&self, job: Job<'j>) -> Result<Option<Job<'j>>> {
+        if job.task.course.items.is_some() {
+            return self.join(job).await.map(|()| None);
+        }
+        if let (Some(call), Some(child)) = (&job.step.call, job.task.course.child) {
+            return self.after_child(job, call, child).await.map(|()| None);
+        }
+        let is_left_out = self.was_left_out(&job).await?;
+        Ok((!is_left_out).then_some(job))
     }
 
     async fn ask_agent(&self, job: Job<'_>, prompt: &str) -> Result<()> {
@@ -334,7 +347,7 @@ impl Coordinator {
     }
 
     /// A task whose agent, or command, did what was asked: it is done, or goes into another round.
-    async fn succeed(
+    pub(crate) async fn succeed(
         &self,
         job: &Job<'_>,
         journal: &TaskJournal<'_>,
@@ -363,13 +376,7 @@ impl Coordinator {
 
     /// The values that the step's expressions name, and no more than these.
     async fn context_of(&self, job: &Job<'_>) -> Result<Value> {
-        let mut named = fusion_workflow_file::steps_named_in(job.step.asked());
-        if let Some(condition) = &job.step.condition {
-            named.extend(fusion_workflow_file::steps_named_in_condition(condition));
-        }
-        if let Some(foreach) = &job.step.foreach {
-            named.extend(fusion_workflow_file::steps_named_in(&foreach.items));
-        }
+        let named = brief::steps_named(job.step);
         self.context(job, named.into_iter().collect()).await
     }
 
@@ -447,19 +454,24 @@ impl Coordinator {
         }
     }
 
-    /// A task fails before its agent could begin.
+    /// A task fails before its agent could begin, and would fail again.
     pub(crate) async fn fail_unstarted(&self, job: Job<'_>, message: String) -> Result<()> {
+        let failure = Failure {
+            code: ErrorCode::InvalidInput,
+            message,
+            help: None,
+        };
+        self.fail_before(job, failure).await
+    }
+
+    /// A task fails before its agent could begin.
+    pub(crate) async fn fail_before(&self, job: Job<'_>, failure: Failure) -> Result<()> {
         let (job, opening) = job.begin(json!({}), self.moment())?;
         let journal = TaskJournal::new(self, &job.task, &job.agent, opening);
         match journal.write(Vec::new()).await {
             Err(error) if error.is_held() => return self.give_back_unbegun(&job).await,
             written => written?,
         }
-        let failure = Failure {
-            code: ErrorCode::InvalidInput,
-            message,
-            help: None,
-        };
         self.fail(&job, &journal, Vec::new(), failure).await
     }
 

@@ -2,11 +2,13 @@
 
 use chrono::NaiveDate;
 
-use crate::{Budget, Cost, Held, ProjectId, TaskId, Timestamp, WorstCase};
+use crate::{Budget, Cost, Held, ProjectId, RunId, TaskId, Timestamp, WorstCase};
 
 /// What many runs use up together. They are ordered as they are nested, the narrowest first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Account {
+    /// A run with all runs below it.
+    Run(RunId),
     /// All runs of the workflow of this name, whatever their version.
     Workflow(String),
     /// All that is done for a project.
@@ -26,6 +28,7 @@ impl Account {
     #[must_use]
     pub fn key(&self) -> String {
         match self {
+            Self::Run(id) => format!("run:{id}"),
             Self::Workflow(name) => format!("workflow:{name}"),
             Self::Project(id) => format!("project:{id}"),
             Self::Day(id, day) => format!("day:{id}:{day}"),
@@ -61,14 +64,16 @@ pub struct Reservation {
 #[cfg(test)]
 mod tests {
     use super::Account;
-    use crate::ProjectId;
+    use crate::{ProjectId, RunId};
 
     #[test]
     fn accounts_are_ordered_from_the_narrowest_and_named_apart() {
         let project = ProjectId::from_uuid(uuid::Uuid::nil());
         let evening = "2026-11-26T23:59:59.999999Z".parse().unwrap();
         let day = Account::day_of(evening);
+        let run = RunId::from_uuid(uuid::Uuid::nil());
         let all = [
+            Account::Run(run),
             Account::Workflow("release".to_owned()),
             Account::Project(project),
             Account::Day(project, day),
@@ -77,6 +82,7 @@ mod tests {
         assert_eq!(
             all.map(|account| account.key()),
             [
+                format!("run:{run}"),
                 "workflow:release".to_owned(),
                 format!("project:{project}"),
                 format!("day:{project}:2026-11-26"),

@@ -42,6 +42,15 @@ impl Budget {
         self.usd.is_none() && self.tokens.is_none()
     }
 
+    /// This budget, with the limits of another one where it has none.
+    #[must_use]
+    pub fn over(self, other: Self) -> Self {
+        Self {
+            usd: self.usd.or(other.usd),
+            tokens: self.tokens.or(other.tokens),
+        }
+    }
+
     /// Whether a call fits beside what was used and what calls under way could still use.
     ///
     /// A call whose worst case is known must fit whole, so the budget holds. One whose worst case
@@ -187,6 +196,23 @@ mod tests {
             Fit::Never("$1 of $1 are spent".into())
         );
         assert_eq!(budget.fit(&used("1", 0), &NOTHING, &call("0", 9)), Fit::Now);
+    }
+
+    #[test]
+    fn a_budget_takes_the_place_of_the_limits_of_another_that_it_names_only() {
+        let file = Budget {
+            usd: Some(usd("5")),
+            tokens: Some(10),
+        };
+        let raised = Budget {
+            usd: Some(usd("9")),
+            tokens: None,
+        };
+        let both = Budget {
+            usd: Some(usd("9")),
+            tokens: Some(10),
+        };
+        assert_eq!(raised.over(file), both);
     }
 
     #[test]

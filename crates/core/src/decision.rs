@@ -163,8 +163,8 @@ impl Decision {
     }
 
     /// The subjects to publish once this is committed, so that nobody has to wait for his next look:
-    /// those of the events, `workflow.{run}.events` for each run that one is about, and the inboxes
-    /// that get a message.
+    /// those of the events, `workflow.{run}.events` for each run that one is about, the inboxes that get a
+    /// message, and the runs above or below that an end is waited for in.
     #[must_use]
     pub fn subjects(&self) -> BTreeSet<String> {
         let mut subjects = BTreeSet::new();
@@ -175,6 +175,12 @@ impl Decision {
         for change in &self.changes {
             if let Change::SendMessage(letter) = change {
                 subjects.extend(letter.recipients.iter().copied().map(inbox_subject));
+            }
+            if let Change::Update(Row::Run(run)) = change {
+                subjects.extend(run.heard_above());
+            }
+            if let Change::Update(Row::Task(task)) = change {
+                subjects.extend(task.heard_below());
             }
         }
         subjects

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+mod call;
 mod crew;
 mod step;
 
+pub use call::{CallSpec, Reference, ReferenceFault};
 pub(crate) use crew::runner_capabilities;
 pub use crew::{Member, Seat, is_internal};
 pub use step::{

@@ -52,10 +52,10 @@ pub use clock::{Clock, IdSource, Moment, Timestamp};
 pub use code::{Coded, ErrorCode, error_chain};
 pub use decision::{Change, Decision, run_subject};
 pub use definition::{
-    AgentSpec, ApprovalSpec, Assignee, Backoff, CommandSpec, DEFAULT_MAX_TURNS,
+    AgentSpec, ApprovalSpec, Assignee, Backoff, CallSpec, CommandSpec, DEFAULT_MAX_TURNS,
     DEFAULT_TIMEOUT_SECONDS, ForeachSpec, InputFault, InputSpec, InputType, Member, ModelChoice,
-    OnExpiry, OnFailure, OnMax, RepeatSpec, RetrySpec, Seat, StepSpec, StuckSpec, ToolGroup,
-    WorkflowDefinition, WorkspaceSpec, is_internal,
+    OnExpiry, OnFailure, OnMax, Reference, ReferenceFault, RepeatSpec, RetrySpec, Seat, StepSpec,
+    StuckSpec, ToolGroup, WorkflowDefinition, WorkspaceSpec, is_internal,
 };
 pub use event::{Event, EventType, NewEvent, Severity};
 pub use flow::FlowRule;
@@ -79,7 +79,7 @@ pub use outbox::{NewOutboxEntry, OutboxEntry};
 pub use project::Project;
 pub use provider::{AuthType, ProviderConfig, RateLimits};
 pub use row::{Row, RowKind};
-pub use run::{Continuation, Difference, Halt, HaltKind, Run, RunPlan, Unlike};
+pub use run::{Continuation, Difference, Halt, HaltKind, Parent, Raise, Run, RunPlan, Unlike};
 pub use sandbox::{LimitsSpec, NetworkAccess, SandboxSpec};
 pub use schedule::{Occurrence, Overlap, Schedule};
 pub use sealed::Sealed;

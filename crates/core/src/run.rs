@@ -1,6 +1,7 @@
 //! Runs: one execution of one version of a workflow.
 
 mod again;
+mod below;
 mod control;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use crate::{
 };
 
 pub use again::{Continuation, Difference, Unlike};
+pub use below::{Parent, Raise};
 pub use control::{Halt, HaltKind};
 
 /// One execution of a workflow. It pins the version of the definition.
@@ -50,6 +52,16 @@ pub struct Run {
     /// The run that it goes on from: it took over what was finished there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continues: Option<RunId>,
+    /// The step of another run that waits for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+    /// The versions of the workflows that its steps are runs of, and of those that these run, by the text
+    /// that a file names them with. All runs below it have the same.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub called: BTreeMap<String, WorkflowId>,
+    /// What a person gave it beyond the budgets of its file, where runs below it use these up too.
+    #[serde(default, skip_serializing_if = "Raise::is_empty")]
+    pub raise: Raise,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When its agents were ready.
@@ -71,6 +83,10 @@ pub struct RunPlan<'a> {
     pub inputs: Map<String, Value>,
     /// Its agents by their names in the run: in state `spawning`, or standing.
     pub agents: BTreeMap<String, (Agent, Workspace)>,
+    /// The step of another run that waits for it.
+    pub parent: Option<Parent>,
+    /// The versions of the workflows that its steps are runs of.
+    pub called: BTreeMap<String, WorkflowId>,
 }
 
 impl RunPlan<'_> {
@@ -108,6 +124,9 @@ impl RunPlan<'_> {
             usage: Usage::default(),
             halt: None,
             continues: None,
+            parent: self.parent.clone(),
+            called: self.called.clone(),
+            raise: Raise::default(),
             created_at: moment.now,
             started_at: (!is_ready).then_some(moment.now),
             completed_at: None,
@@ -273,7 +292,7 @@ impl Run {
         agents: Vec<Agent>,
         moment: Moment<'_>,
     ) -> Result<Decision, IllegalTransition> {
-        let mut decision = Decision::default();
+        let mut decision = self.wake_parent();
         if self.state == WorkflowState::Ready {
             self.state = self.state.step(WorkflowState::Running)?;
             decision.changes.push(Change::update(self.clone()));

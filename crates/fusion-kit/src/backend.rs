@@ -96,7 +96,9 @@ impl LocalBackend {
     /// The providers of a workflow. The store is not read for one whose answers are all scripted.
     async fn registry(&self, definition: &WorkflowDefinition) -> Result<Arc<Registry>, Problem> {
         let mut models = definition.agents.values().flat_map(AgentSpec::models);
-        let stored = if models.all(|model| model.provider == SCRIPTED) {
+        let is_scripted = models.all(|model| model.provider == SCRIPTED);
+        // What workflows need that it runs is not known here.
+        let stored = if is_scripted && !definition.has_calls() {
             Vec::new()
         } else {
             self.stored_providers().await?
@@ -312,9 +314,18 @@ impl Backend for LocalBackend {
             return Ok(Vec::new());
         };
         let read = |error: fusion_persistence::Error| problems::of_store(&error);
+        let mut filter = filter(query);
+        filter.parent = match query.parent.as_deref() {
+            None => None,
+            Some("none") => Some(None),
+            Some(text) => {
+                let parent = find(reading.store(), reading.data_dir(), Some(text)).await?;
+                Some(Some(parent.id))
+            }
+        };
         let runs = reading
             .store()
-            .list(&filter(query), Page::first(query.limit))
+            .list(&filter, Page::first(query.limit))
             .await
             .map_err(read)?;
         let mut summaries = Vec::with_capacity(runs.len());
@@ -378,7 +389,7 @@ impl LocalBackend {
                 let by = self.person();
                 coordinator.release_run(run.id, raised, wakes, &by).await?;
             } else if wakes {
-                coordinator.wake(run.id, true).await?;
+                coordinator.wake_all(run.id).await?;
             }
             Ok(())
         };

@@ -24,7 +24,12 @@ pub(crate) async fn find(
 ) -> Result<Run, Problem> {
     let read = |error: fusion_persistence::Error| problems::of_store(&error);
     let Some(text) = text else {
-        let newest = store.list(&RunFilter::default(), Page::first(1)).await;
+        // One that is a step of another run is not what a person began.
+        let begun = RunFilter {
+            parent: Some(None),
+            ..RunFilter::default()
+        };
+        let newest = store.list(&begun, Page::first(1)).await;
         let newest = newest.map_err(read)?.into_iter().next();
         return newest.ok_or_else(no_runs);
     };

@@ -52,9 +52,11 @@ impl<'a> Left<'a> {
 
     /// The newest unfinished run that is left; `None` when every run has ended.
     pub(crate) async fn newest(mut self) -> Result<Option<Run>, Problem> {
-        // A task of its own is taken by an agent, not resumed.
+        // A task of its own is taken by an agent, not resumed; what is a step of another run goes on with
+        // that.
         let driven = RunFilter {
             standalone: Some(false),
+            parent: Some(None),
             ..RunFilter::unfinished()
         };
         let unfinished = self

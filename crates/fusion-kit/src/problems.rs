@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::path::Path;
 
 use fusion_api_types::{FaultView, FileText, Problem, ProblemKind};
-use fusion_coordination::Error;
+use fusion_coordination::{CallFault, Error, WrongCall};
 use fusion_core::{Coded, ErrorCode, InputFault, ProviderConfig, RunId, error_chain};
 use fusion_messaging_redis::Error as BusError;
 use fusion_persistence::Error as StoreError;
@@ -153,6 +153,7 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
         }
         Error::Unserved { help, .. } => with_help(problem, help.clone()),
         Error::Store(error) => of_store(error),
+        Error::Calls { faults } => of_calls(problem, faults),
         Error::NobodyLeft { .. } => problem
             .with_help("send it to an agent of a run that goes on, with: fusion-kit message send"),
         Error::Choice { .. }
@@ -177,6 +178,15 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
         | Error::Illegal(_)
         | Error::Broken(_) => problem,
     }
+}
+
+/// The way out where a step is a run of a workflow that can't be run.
+fn of_calls(problem: Problem, faults: &[CallFault]) -> Problem {
+    let is_missing = |fault: &CallFault| matches!(fault.what, WrongCall::NoWorkflow { .. });
+    if faults.iter().any(is_missing) {
+        return problem.with_help("store a workflow with: fusion-kit workflow create FILE");
+    }
+    problem
 }
 
 /// A problem of driving a run, with what can be done with the run.

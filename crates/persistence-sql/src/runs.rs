@@ -1,6 +1,6 @@
 //! Runs.
 
-use fusion_core::{Run, RunId, StateMachine, WorkflowId, WorkflowState};
+use fusion_core::{Parent, Run, RunId, StateMachine, TaskId, WorkflowId, WorkflowState};
 use fusion_persistence::{Result, RunFilter};
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -45,6 +45,14 @@ pub(crate) mod table {
         #[sea_orm(column_type = "Text", nullable)]
         pub halt: Option<String>,
         pub continues: Option<Uuid>,
+        pub parent_run: Option<Uuid>,
+        pub parent_task: Option<Uuid>,
+        #[sea_orm(column_type = "Text", nullable)]
+        pub parent_step: Option<String>,
+        #[sea_orm(column_type = "Text", nullable)]
+        pub called: Option<String>,
+        #[sea_orm(column_type = "Text", nullable)]
+        pub raise: Option<String>,
         pub created_at: DateTimeUtc,
         pub started_at: Option<DateTimeUtc>,
         pub completed_at: Option<DateTimeUtc>,
@@ -73,10 +81,16 @@ impl Stored for Run {
         table::Column::OutputTokens,
         table::Column::CostPicos,
         table::Column::Continues,
+        table::Column::ParentRun,
+        table::Column::ParentTask,
+        table::Column::ParentStep,
+        table::Column::Called,
         table::Column::CreatedAt,
     ];
 
     fn to_row(&self) -> Result<table::Model> {
+        let called = Some(&self.called).filter(|called| !called.is_empty());
+        let raise = Some(&self.raise).filter(|raise| !raise.is_empty());
         Ok(table::Model {
             id: self.id.uuid(),
             workflow_id: self.workflow_id.uuid(),
@@ -94,6 +108,11 @@ impl Stored for Run {
             cost_picos: self.usage.cost.picos(),
             halt: json::to_text_option("run halt", self.halt.as_ref())?,
             continues: self.continues.map(RunId::uuid),
+            parent_run: self.parent.as_ref().map(|parent| parent.run_id.uuid()),
+            parent_task: self.parent.as_ref().map(|parent| parent.task_id.uuid()),
+            parent_step: self.parent.as_ref().map(|parent| parent.step.clone()),
+            called: json::to_text_option("run called", called)?,
+            raise: json::to_text_option("run raise", raise)?,
             created_at: self.created_at,
             started_at: self.started_at,
             completed_at: self.completed_at,
@@ -122,6 +141,9 @@ impl Stored for Run {
             usage: usage.usage("run usage")?,
             halt: json::from_text_option("run halt", row.halt.as_ref())?,
             continues: row.continues.map(RunId::from_uuid),
+            parent: parent(row.parent_run, row.parent_task, row.parent_step)?,
+            called: json::from_text_option("run called", row.called.as_ref())?.unwrap_or_default(),
+            raise: json::from_text_option("run raise", row.raise.as_ref())?.unwrap_or_default(),
             created_at: row.created_at,
             started_at: row.started_at,
             completed_at: row.completed_at,
@@ -136,7 +158,12 @@ impl Stored for Run {
         let condition = exactly(condition, table::Column::WorkflowId, workflow);
         let name = filter.workflow_name.clone();
         let condition = exactly(condition, table::Column::WorkflowName, name);
-        exactly(condition, table::Column::Standalone, filter.standalone)
+        let condition = exactly(condition, table::Column::Standalone, filter.standalone);
+        match filter.parent {
+            None => condition,
+            Some(None) => condition.add(table::Column::ParentRun.is_null()),
+            Some(Some(run)) => condition.add(table::Column::ParentRun.eq(run.uuid())),
+        }
     }
 
     fn key(&self) -> Uuid {
@@ -157,6 +184,19 @@ impl Versioned for Run {
             self.state.as_str(),
             self.state.before(),
         ))
+    }
+}
+
+/// The step of another run that waits for a run.
+fn parent(run: Option<Uuid>, task: Option<Uuid>, step: Option<String>) -> Result<Option<Parent>> {
+    match (run, task, step) {
+        (None, None, None) => Ok(None),
+        (Some(run), Some(task), Some(step)) => Ok(Some(Parent {
+            run_id: RunId::from_uuid(run),
+            task_id: TaskId::from_uuid(task),
+            step,
+        })),
+        _ => Err(corrupt("run parent")),
     }
 }
 

@@ -135,6 +135,8 @@ pub struct RunFilter {
     pub workflow_name: Option<String>,
     /// Only tasks of their own, or only the others.
     pub standalone: Option<bool>,
+    /// That a step of this run waits for, or waited for; `Some(None)` is those that no step waits for.
+    pub parent: Option<Option<RunId>>,
 }
 
 impl RunFilter {

@@ -363,6 +363,10 @@ impl Coded for Error {
 fn more_budget(scope: &str) -> String {
     let more = "give it more with --budget-usd or --budget-tokens";
     match scope.split_once(' ') {
+        Some(("run", id)) => {
+            let id = id.trim_matches('\'');
+            format!("{more} to the run above it: `fusion-kit resume {id} --budget-usd USD`")
+        }
         Some(("project", name)) => {
             let name = name.trim_matches('\'');
             format!("give it more: `fusion-kit project update {name} --budget USD`")

@@ -11,7 +11,7 @@ mod split;
 mod steps;
 
 pub use error::ExpressionError;
-pub use steps::{steps_named_in, steps_named_in_condition};
+pub use steps::{steps_named_in, steps_named_in_condition, steps_named_within};
 
 pub(crate) use engine::Engine;
 pub(crate) use error::Syntax;
@@ -38,6 +38,34 @@ pub fn render(template: &str, context: &Value) -> Result<Value, ExpressionError>
         }
         None => render_parts(&parts, context).map(Value::String),
     }
+}
+
+/// Evaluates the templates in the texts of a value, at any depth.
+///
+/// # Errors
+/// As [`render`].
+pub fn render_within(value: &Value, context: &Value) -> Result<Value, ExpressionError> {
+    match value {
+        Value::String(template) => render(template, context),
+        Value::Array(items) => items
+            .iter()
+            .map(|item| render_within(item, context))
+            .collect(),
+        Value::Object(members) => {
+            let rendered = members.iter().map(|(name, value)| {
+                let value = render_within(value, context)?;
+                Ok((name.clone(), value))
+            });
+            rendered.collect::<Result<_, _>>().map(Value::Object)
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(value.clone()),
+    }
+}
+
+/// Whether a template gives a value of any type: one `${{ }}` and nothing else.
+#[must_use]
+pub fn is_one_expression(template: &str) -> bool {
+    parts(template).is_ok_and(|parts| only_expression(&parts).is_some())
 }
 
 /// Evaluates a template to a string: texts as they are, lists and maps as JSON, null as nothing.

@@ -16,7 +16,8 @@ mod tree;
 
 pub use choice::{Choice, ChoiceError, ChoicePart, chosen_models};
 pub use expression::{
-    ExpressionError, condition, render, render_text, steps_named_in, steps_named_in_condition,
+    ExpressionError, condition, is_one_expression, render, render_text, render_within,
+    steps_named_in, steps_named_in_condition, steps_named_within,
 };
 pub use fault::{Fault, Position};
 pub use grants::{GrantList, Granted, GrantedFolders, granted_folders};

@@ -78,12 +78,15 @@ pub struct TaskDetail {
 /// Something that a task waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TaskWaitReason {
-    /// `dependency`, `time`, `approval`, `capability`, `agents`, `turn` or `process`.
+    /// `dependency`, `time`, `run`, `approval`, `capability`, `agents`, `turn` or `process`.
     pub kind: String,
     /// What it is, in a sentence.
     pub text: String,
     /// UUID of the task that is waited for.
     pub task_id: Option<String>,
+    /// UUID of the run that is waited for: the work of the step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
     /// When the wait is over, where that is known.
     pub until: Option<DateTime<Utc>>,
 }

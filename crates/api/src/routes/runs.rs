@@ -41,6 +41,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
     ("workflow_id" = Option<String>, Query, description = "Only those of this version of a workflow."),
     ("workflow" = Option<String>, Query, description = "Only those of workflows of this name."),
     ("standalone" = Option<bool>, Query, description = "Only those that are a task of their own, or only the others."),
+    ("parent" = Option<String>, Query, description = "Only those that a step of this run waits for, or waited for; `none` is those that no step does."),
     ("limit" = Option<u32>, Query, description = "At most so many: 1 to 500, 100 without it."),
     ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
 ), responses((status = 200, body = RunPage)))]
@@ -50,6 +51,7 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
         "workflow_id",
         "workflow",
         "standalone",
+        "parent",
         "limit",
         "cursor",
     ]);
@@ -58,6 +60,7 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
         workflow: query.one("workflow_id", parsed),
         workflow_name: query.one("workflow", parsed),
         standalone: query.one("standalone", flag),
+        parent: query.one("parent", parent),
     };
     let page = query.page();
     query.finish()?;
@@ -82,11 +85,20 @@ async fn of_workflow(
         workflow: Some(id),
         workflow_name: None,
         standalone: None,
+        parent: None,
     };
     let page = query.page();
     query.finish()?;
     app.reader().get(id).await?;
     listed(&app, &filter, page).await
+}
+
+/// The run above, or `none`.
+fn parent(text: &str) -> std::result::Result<Option<RunId>, String> {
+    if text == "none" {
+        return Ok(None);
+    }
+    parsed(text).map(Some)
 }
 
 fn states(query: &mut Parameters<'_>) -> Vec<WorkflowState> {

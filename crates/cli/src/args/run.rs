@@ -33,6 +33,28 @@ impl RunState {
     }
 }
 
+/// `run list`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+Examples:
+  fusion-kit run list
+  fusion-kit run list --state running,failed --workflow hello
+  fusion-kit run list --limit 100 --json | jq -r '.runs[] | select(.interrupted) | .id'")]
+pub struct ListArgs {
+    /// Only those in one of these states.
+    #[arg(long, value_name = "STATE", value_enum, value_delimiter = ',')]
+    pub state: Vec<RunState>,
+    /// Only those of the workflow with this name.
+    #[arg(long, value_name = "NAME")]
+    pub workflow: Option<String>,
+    /// Only those that are steps of this run, by its id or the beginning of it; `none`: no such ones.
+    #[arg(long, value_name = "RUN")]
+    pub parent: Option<String>,
+    /// At most this many.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub limit: u32,
+}
+
 /// `run watch`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_long_help = "\

@@ -14,6 +14,8 @@ pub struct RunQuery {
     pub states: Vec<&'static str>,
     /// The name of the workflow.
     pub workflow: Option<String>,
+    /// Id or unique prefix of the run that they are steps of; `none` is those that are no steps.
+    pub parent: Option<String>,
     /// At most this many.
     pub limit: u32,
 }

@@ -61,9 +61,11 @@ pub(crate) async fn list(
     let query = RunQuery {
         states: list.state.iter().map(|state| state.as_str()).collect(),
         workflow: list.workflow.clone(),
+        parent: list.parent.clone(),
         limit: list.limit,
     };
-    let is_narrowed = !query.states.is_empty() || query.workflow.is_some();
+    let is_narrowed =
+        !query.states.is_empty() || query.workflow.is_some() || query.parent.is_some();
     let runs = backend.list_runs(&query).await?;
     if session.is_machine() {
         let list = RunList { runs };

@@ -147,10 +147,11 @@ impl<'a> Plain<'a> {
     }
 }
 
-/// `planner (scripted)`.
+/// `planner (scripted)`; of a step that is a run, which one.
 fn who(run: &RunDetail, step: &StepView) -> String {
     let Some(name) = &step.agent else {
-        return String::new();
+        let wait = step.waiting.as_ref();
+        return wait.map_or_else(String::new, |wait| clean_line(&wait.reason));
     };
     match run.agents.iter().find(|agent| agent.name == *name) {
         Some(agent) => format!("{} ({})", clean_line(name), clean_line(&agent.provider)),

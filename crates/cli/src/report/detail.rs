@@ -3,7 +3,9 @@
 use fusion_api_types::{AgentView, GrantsView, JournalView, RunDetail, StepView};
 use serde_json::Value;
 
-use super::{halted, headline, local, scripted, steps, took, totals, value_text, values, waiting};
+use super::{
+    cost, halted, headline, local, scripted, steps, took, totals, value_text, values, waiting,
+};
 use crate::session::Session;
 use crate::style::Tone;
 use crate::table::{Align, Table};
@@ -56,6 +58,10 @@ fn head(run: &RunDetail, session: &Session<'_>) -> String {
     }
     if let Some(before) = &summary.continues {
         head.push_str(&format!("goes on from run {}\n", clean_line(before)));
+    }
+    if let Some(parent) = &summary.parent {
+        let (step, run) = (clean_line(&parent.step), clean_line(&parent.run_id));
+        head.push_str(&format!("is step {step} of run {run}\n"));
     }
     if let Some(held) = halted(summary, session) {
         head.push_str(&format!("{held}\n"));
@@ -144,6 +150,15 @@ fn step(step: &StepView, session: &Session<'_>) -> String {
     }
     if let Some(wait) = &step.waiting {
         text.push_str(&format!("waits {}\n", waiting(wait, session)));
+    }
+    for run in &step.runs {
+        let (id, name) = (clean_line(&run.run_id), clean_line(&run.workflow));
+        let used = (count(run.usage.tokens(), "token"), cost(&run.usage));
+        let state = clean_line(&run.state);
+        text.push_str(&format!(
+            "run {id} of {name}: {state}, {}, {}\n",
+            used.0, used.1
+        ));
     }
     if let Some(error) = &step.error {
         let label = session.out.paint(Tone::Bad, "error:");

@@ -131,13 +131,16 @@ impl Backend for Fake {
         let RunQuery {
             states,
             workflow,
+            parent,
             limit,
         } = query;
-        self.ask(if states.is_empty() && workflow.is_none() {
-            format!("list {limit}")
-        } else {
-            format!("list {limit} {states:?} {workflow:?}")
-        })?;
+        self.ask(
+            if states.is_empty() && workflow.is_none() && parent.is_none() {
+                format!("list {limit}")
+            } else {
+                format!("list {limit} {states:?} {workflow:?} {parent:?}")
+            },
+        )?;
         Ok(self.runs.clone())
     }
 
@@ -320,6 +323,7 @@ pub(crate) fn queued(id: &str, agent: &str, needs: &[&str]) -> StepView {
         outputs: None,
         files: Vec::new(),
         artifacts: Vec::new(),
+        runs: Vec::new(),
         error: None,
         activity: None,
         journal: Vec::new(),
@@ -400,6 +404,7 @@ pub(crate) fn run(steps: impl IntoIterator<Item = StepView>) -> RunDetail {
             error: None,
             halt: None,
             continues: None,
+            parent: None,
         },
         inputs: Map::from_iter([("issue".to_owned(), json!("a calculator"))]),
         outputs: None,

@@ -188,6 +188,8 @@ impl Coordinator {
             workflow: &workflow,
             inputs: inputs(message),
             agents: BTreeMap::from([(agent.name.clone(), (agent.clone(), workspace))]),
+            parent: None,
+            called: [].into(),
         };
         decision.merge(plan.create(moment).1);
         if message.sender_agent_id.is_none() {

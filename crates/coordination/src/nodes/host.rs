@@ -82,8 +82,10 @@ impl NodeEars {
 impl Coordinator {
     fn load_of(&self, fleet: &Fleet) -> Load {
         let capacity = self.options.node.as_ref().map_or(0, |node| node.capacity);
+        // A run that waits for one below it must not take the place of that.
+        let at_work = fleet.size().saturating_sub(self.drivers.waiting());
         Load {
-            runs: u32::try_from(fleet.size()).unwrap_or(u32::MAX),
+            runs: u32::try_from(at_work).unwrap_or(u32::MAX),
             capacity,
         }
     }

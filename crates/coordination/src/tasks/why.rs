@@ -1,7 +1,8 @@
 //! Why a task waits, for a person.
 
 use fusion_core::{
-    Agent, AgentState, Approval, ApprovalState, CapabilitySet, Task, TaskId, TaskState, TaskWait,
+    Agent, AgentState, Approval, ApprovalState, CapabilitySet, RunId, Task, TaskId, TaskState,
+    TaskWait,
 };
 use fusion_persistence::{AgentFilter, ApprovalFilter, Page, Reader, Repository, Result};
 
@@ -27,6 +28,13 @@ pub enum Wait {
     },
     /// A time: it was asked for later, or its provider has a limit.
     Time(TaskWait),
+    /// The end of the run that its work is.
+    Run {
+        /// The run.
+        id: RunId,
+        /// Which one it is, for people.
+        told: String,
+    },
     /// A person's answer.
     Approval {
         /// What is asked.
@@ -69,7 +77,14 @@ pub async fn why(store: &dyn Reader, task: &Task) -> Result<Vec<Wait>> {
             }
         }
     }
-    waits.extend(task.waiting.clone().map(Wait::Time));
+    let waiting = task.waiting.clone();
+    waits.extend(waiting.map(|wait| match task.course.child {
+        Some(id) => {
+            let told = wait.reason;
+            Wait::Run { id, told }
+        }
+        None => Wait::Time(wait),
+    }));
     let filter = ApprovalFilter {
         states: vec![ApprovalState::Pending],
         task: Some(task.id),

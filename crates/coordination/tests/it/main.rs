@@ -5,6 +5,8 @@ mod approvals;
 #[cfg(test)]
 mod asking;
 #[cfg(test)]
+mod calls;
+#[cfg(test)]
 mod conversation;
 #[cfg(test)]
 mod cycles;

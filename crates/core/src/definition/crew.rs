@@ -85,15 +85,17 @@ impl WorkflowDefinition {
             .then_some((base, spec))
     }
 
-    /// How many runners a run has: as many as commands can be at work at once, eight at most.
+    /// How many runners a run has: as many as commands can be at work at once, eight at most, and one that
+    /// begins the runs of other workflows and looks at their ends.
     fn runners(&self) -> u32 {
-        let width = |step: &StepSpec| match (&step.assignee, &step.foreach) {
-            (Assignee::Runner, Some(foreach)) => foreach.max_parallel.unwrap_or(MAX_RUNNERS),
-            (Assignee::Runner, None) => 1,
-            (Assignee::Agent(_) | Assignee::Capabilities(_), _) => 0,
+        let width = |step: &StepSpec| match (&step.command, &step.foreach) {
+            (Some(_), Some(foreach)) => foreach.max_parallel.unwrap_or(MAX_RUNNERS),
+            (Some(_), None) => 1,
+            (None, _) => 0,
         };
         let widths = self.steps.iter().map(width);
-        widths.fold(0, u32::saturating_add).min(MAX_RUNNERS)
+        let commands = widths.fold(0, u32::saturating_add).min(MAX_RUNNERS);
+        commands + u32::from(self.has_calls())
     }
 }
 
@@ -122,7 +124,7 @@ fn copy_of(name: &str, number: u32) -> String {
 mod tests {
     use super::{Member, Seat};
     use crate::{
-        AgentSpec, Assignee, Budget, CapabilitySet, CommandSpec, ForeachSpec, StepSpec,
+        AgentSpec, Assignee, Budget, CallSpec, CapabilitySet, CommandSpec, ForeachSpec, StepSpec,
         WorkflowDefinition,
     };
 
@@ -136,6 +138,18 @@ mod tests {
             foreach: max_parallel.map(|at_once| ForeachSpec {
                 items: "${{ inputs.list }}".to_owned(),
                 max_parallel: Some(at_once),
+            }),
+            ..StepSpec::new(id, Assignee::Runner, "")
+        }
+    }
+
+    fn call(id: &str) -> StepSpec {
+        StepSpec {
+            call: Some(CallSpec {
+                workflow: "other".to_owned(),
+                version: None,
+                with: [].into_iter().collect(),
+                timeout_seconds: None,
             }),
             ..StepSpec::new(id, Assignee::Runner, "")
         }
@@ -179,6 +193,8 @@ mod tests {
         assert_eq!(names(&two)[3..], ["run:1", "run:2"]);
         let wide = workflow(vec![command("a", Some(100))]);
         assert_eq!(names(&wide).len(), 3 + 8);
+        let calling = workflow(vec![call("a"), call("b")]);
+        assert_eq!(names(&calling)[3..], ["run:1"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::transition::text_enum;
-use crate::{Budget, CapabilitySet};
+use crate::{Budget, CallSpec, CapabilitySet};
 
 /// Who runs a step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +17,7 @@ pub enum Assignee {
     Agent(String),
     /// Any agent that can do all of these.
     Capabilities(CapabilitySet),
-    /// One of the run's own runners, which have no model: for a command.
+    /// One of the run's own runners, which have no model: for a command or a run of another workflow.
     Runner,
 }
 
@@ -186,6 +186,9 @@ pub struct StepSpec {
     /// The command that it is; `None` for a question to an agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<CommandSpec>,
+    /// The workflow that it is a run of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<CallSpec>,
     /// The list for each entry of which it is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreach: Option<ForeachSpec>,
@@ -222,6 +225,7 @@ impl StepSpec {
             retry: None,
             on_failure: OnFailure::default(),
             command: None,
+            call: None,
             foreach: None,
             repeat: None,
             approval: None,
@@ -229,11 +233,15 @@ impl StepSpec {
         }
     }
 
-    /// The template of what is asked: the command of a step that is one, else the prompt.
+    /// The template of what is asked: the command of a step that is one, else the prompt; the name of the
+    /// workflow that it is a run of.
     #[must_use]
     pub fn asked(&self) -> &str {
-        let command = self.command.as_ref();
-        command.map_or(&self.prompt, |command| &command.script)
+        match (&self.command, &self.call) {
+            (Some(command), _) => &command.script,
+            (None, Some(call)) => &call.workflow,
+            (None, None) => &self.prompt,
+        }
     }
 
     /// The JSON Schema (2020-12) of the step's outputs as one object, or `None` when it declares none.

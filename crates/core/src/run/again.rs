@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    Agent, AgentId, Assignee, Change, Decision, EventType, Moment, Row, Run, Task, TaskId,
+    Agent, AgentId, Assignee, Change, Decision, EventType, Moment, Row, Run, RunId, Task, TaskId,
     TaskState, WorkflowDefinition,
 };
 
@@ -13,6 +13,8 @@ pub struct Continuation<'a> {
     run: &'a Run,
     /// The finished tasks that are taken over, by their names.
     finished: BTreeMap<&'a str, &'a Task>,
+    /// The runs of other workflows that its unfinished tasks were, by the names of the tasks.
+    begun: BTreeMap<&'a str, RunId>,
     /// The agents of the run, by their ids.
     agents: BTreeMap<AgentId, &'a str>,
 }
@@ -70,8 +72,15 @@ impl<'a> Continuation<'a> {
             }
         }
         let kept = of_steps().filter(|task| !lost.contains(&task.id));
+        // Of what a person wants done again from a step on, nothing is taken over.
+        let begun = of_steps().filter(|task| from.is_none() && lost.contains(&task.id));
+        let begun = begun.filter_map(|task| {
+            let course = &task.course;
+            Some((task.name.as_str(), course.child.or(course.child_before)?))
+        });
         Self {
             run,
+            begun: begun.collect(),
             finished: kept.map(|task| (task.name.as_str(), task)).collect(),
             agents: agents
                 .iter()
@@ -156,6 +165,8 @@ impl<'a> Continuation<'a> {
                 task.attempts = old.attempts;
                 task.waiting = None;
                 taken.insert(task.id, task.clone());
+            } else {
+                task.course.child_before = self.begun.get(task.name.as_str()).copied();
             }
         }
         for task in new_tasks(&mut decision) {

@@ -43,6 +43,9 @@ pub struct Halt {
     pub since: Timestamp,
     /// Who said it, for people.
     pub by: String,
+    /// It was said of the run above it, and goes with that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_from_above: bool,
 }
 
 impl Run {
@@ -69,9 +72,31 @@ impl Run {
     /// # Errors
     /// It has ended or was told to end.
     pub fn pause(
-        mut self,
+        self,
         at: PauseAt,
         by: &str,
+        moment: Moment<'_>,
+    ) -> Result<(Self, Decision), IllegalTransition> {
+        self.hold(at, (by, false), moment)
+    }
+
+    /// Holds it with the run above it: it goes on when that one does.
+    ///
+    /// # Errors
+    /// It has ended or was told to end.
+    pub fn pause_from_above(
+        self,
+        at: PauseAt,
+        by: &str,
+        moment: Moment<'_>,
+    ) -> Result<(Self, Decision), IllegalTransition> {
+        self.hold(at, (by, true), moment)
+    }
+
+    fn hold(
+        mut self,
+        at: PauseAt,
+        (by, is_from_above): (&str, bool),
         moment: Moment<'_>,
     ) -> Result<(Self, Decision), IllegalTransition> {
         self.refuse_if_ending()?;
@@ -86,6 +111,7 @@ impl Run {
                 kind,
                 since: moment.now,
                 by: by.to_owned(),
+                is_from_above,
             });
         }
         let told = format!("{} is paused by {by}", self.workflow_name);
@@ -135,6 +161,7 @@ impl Run {
             kind: HaltKind::Cancel,
             since: moment.now,
             by: by.to_owned(),
+            is_from_above: false,
         });
         let decision = Decision::default().with(Change::update(self.clone()));
         self.version += 1;
@@ -161,7 +188,7 @@ impl Run {
                 ));
             }
         };
-        let mut decision = Decision::default();
+        let mut decision = self.wake_parent();
         if self.state == WorkflowState::Ready {
             self.state = self.state.step(WorkflowState::Running)?;
             decision.changes.push(Change::update(self.clone()));

@@ -65,6 +65,8 @@ impl Task {
         // The row was given back before this is written.
         next.version += 1;
         next.output_artifacts = None;
+        let child = next.course.child.take();
+        next.course.child_before = child.filter(|_| matches!(why, Again::Attempt { .. }));
         next.course.journal_from = journal;
         next.course.renewals = self.course.renewals.saturating_add(1);
         let mut postponed = None;

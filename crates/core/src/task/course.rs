@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{AgentId, OnFailure, TaskId};
+use crate::{AgentId, OnFailure, RunId, TaskId};
 
 /// What a task has behind it, and what it is of its step. What a step without `foreach`, `repeat`,
 /// `retry` and `on_failure` has is the default.
@@ -40,6 +40,12 @@ pub struct Course {
     /// The last journal entry before this attempt: those up to it belong to earlier ones.
     #[serde(skip_serializing_if = "is_zero")]
     pub journal_from: u32,
+    /// The run that its work is, of this attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub child: Option<RunId>,
+    /// The run of an attempt before that failed: this one goes on from it where it can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub child_before: Option<RunId>,
     /// How often it was begun anew: for another round or attempt, not after a crash.
     #[serde(skip_serializing_if = "is_zero")]
     pub renewals: u32,

@@ -5,6 +5,7 @@
 //! [`Task::rank`].
 
 use std::cmp::{Ordering, Reverse};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,8 +15,8 @@ use super::count;
 use crate::transition::StateMachine;
 use crate::{
     AgentId, CapabilitySet, Change, Course, Decision, EventType, IllegalTransition, Moment,
-    NewEvent, ProjectId, Run, RunId, Severity, Task, TaskId, TaskState, Timestamp, Usage, Workflow,
-    WorkflowState,
+    NewEvent, ProjectId, Raise, Run, RunId, Severity, Task, TaskId, TaskState, Timestamp, Usage,
+    Workflow, WorkflowState,
 };
 
 /// How long a task waits to count as much as one with a priority higher by one.
@@ -111,6 +112,9 @@ impl PoolTask<'_> {
             usage: Usage::default(),
             halt: None,
             continues: None,
+            parent: None,
+            called: BTreeMap::new(),
+            raise: Raise::default(),
             created_at: now,
             started_at: Some(now),
             completed_at: None,

@@ -22,6 +22,13 @@ impl Remote {
             states.map(|state| ("state", (*state).to_owned())).collect();
         wanted.push(("standalone", false.to_string()));
         wanted.extend(query.workflow.clone().map(|name| ("workflow", name)));
+        if let Some(parent) = &query.parent {
+            let parent = match parent.as_str() {
+                "none" => parent.clone(),
+                text => self.id("/runs", "runs", text).await?,
+            };
+            wanted.push(("parent", parent));
+        }
         let limit = query.limit as usize;
         self.rows("/runs", "runs", &wanted, limit).await
     }
@@ -43,6 +50,7 @@ impl Remote {
         let newest = RunQuery {
             states: states.to_vec(),
             workflow: None,
+            parent: Some("none".to_owned()),
             limit: 1,
         };
         let newest = self.list_runs(&newest).await?.into_iter().next();

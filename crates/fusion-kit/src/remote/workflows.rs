@@ -117,6 +117,7 @@ impl Remote {
         let open = RunQuery {
             states: vec!["ready", "running"],
             workflow: Some(self.found(workflow, None).await?.name),
+            parent: None,
             limit: u32::try_from(SEARCHED).unwrap_or(u32::MAX),
         };
         let mut cancelled = Vec::new();

@@ -190,7 +190,7 @@ pub(crate) async fn die_at(
 /// Goes on until the run has ended; starts it when the death came before it was stored.
 pub(crate) async fn go_on(project: &Project, file: &str) {
     let listed = project
-        .run(["run", "list", "--json"])
+        .run(["run", "list", "--parent", "none", "--json"])
         .await
         .expect(0)
         .json();

@@ -35,6 +35,8 @@ async fn every_example_is_valid() {
         "openrouter",
         "plan-implement-review",
         "talk",
+        "translate",
+        "translate-all",
     ];
     assert_eq!(checked, all.map(|name| format!("{name}.yaml")).into());
 }
@@ -86,6 +88,29 @@ async fn the_example_of_handing_over_counts_the_lines_of_what_another_wrote() {
         "sha256": step(&run, "write")["files"][0]["sha256"],
     });
     assert_eq!(run["outputs"], outputs);
+}
+
+#[tokio::test]
+async fn the_example_of_another_workflow_runs_it_once_for_each_language() {
+    let project = Project::of_examples();
+    let store = ["workflow", "create", "translate.yaml"];
+    let run = ["run", "translate-all.yaml", "--json"];
+    project
+        .run(&run[..2])
+        .await
+        .expect(2)
+        .says(&["there is no stored workflow 'translate'"]);
+    project.run(store).await.expect(0);
+    let run = project.run(run).await.expect(0).json();
+    let outputs = json!({
+        "sentence": "Bees hum.",
+        "translations": [
+            "German: (the sentence in that language)",
+            "French: (the sentence in that language)",
+        ],
+    });
+    assert_eq!(run["outputs"], outputs);
+    assert_eq!(step(&run, "translate")["runs"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]

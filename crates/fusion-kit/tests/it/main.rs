@@ -85,6 +85,8 @@ mod steering;
 #[cfg(test)]
 mod stuck;
 #[cfg(test)]
+mod subflows;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod talk;

@@ -173,6 +173,12 @@ pub async fn workflows_and_runs_are_selected_by_their_filters(store: &dyn Store)
     .await;
     let workflow_name = Some("named".to_owned());
     selects(store, only!(RunFilter, workflow_name), &[&second]).await;
+    let parent = Some(Some(first.id));
+    selects(store, only!(RunFilter, parent), &[&second, &third]).await;
+    let parent = Some(Some(second.id));
+    selects(store, only!(RunFilter, parent), &[]).await;
+    let parent = Some(None);
+    selects(store, only!(RunFilter, parent), &[first]).await;
     let both = RunFilter {
         states,
         workflow,

@@ -85,6 +85,8 @@ impl Sample {
             workflow: &workflow,
             inputs: Map::new(),
             agents: agents.clone(),
+            parent: None,
+            called: [].into(),
         };
         let (run, created) = plan.create(moment);
         let mut decision = workflow.create(moment);

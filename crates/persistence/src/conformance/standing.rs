@@ -54,6 +54,8 @@ async fn run_on(store: &dyn Store, ids: &Ids, both: (Agent, Workspace)) -> Run {
         workflow: &workflow,
         inputs: Map::new(),
         agents: [("s".to_owned(), both)].into(),
+        parent: None,
+        called: [].into(),
     };
     let (run, created) = plan.create(moment);
     let mut decision = workflow.create(moment);

@@ -3,9 +3,9 @@
 use fusion_core::{
     Agent, AgentState, ApiToken, Approval, ApprovalState, AuthType, Budget, CancelReason,
     Capability, CapabilitySet, Cost, Course, DeliveryStatus, Halt, HaltKind, IdSource, Item,
-    Letter, Message, OnFailure, Project, ProviderConfig, RateLimits, ResourceMetrics, Row, Run,
-    Schedule, Sealed, Task, TaskState, TaskWait, Timestamp, TokenScope, Usage, Workflow,
-    WorkflowState, Workspace,
+    Letter, Message, OnFailure, Parent, Project, ProviderConfig, Raise, RateLimits,
+    ResourceMetrics, Row, Run, Schedule, Sealed, Task, TaskState, TaskWait, Timestamp, TokenScope,
+    Usage, Workflow, WorkflowState, Workspace,
 };
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -189,6 +189,8 @@ impl World {
                 reason: ODD.to_owned(),
             }),
             course: Course {
+                child: Some(self.sample.run.id),
+                child_before: Some(self.sample.run.id),
                 on_failure: OnFailure::Skip,
                 item: Some(Item {
                     fan_out: tasks["one"].id,
@@ -260,8 +262,22 @@ impl World {
                 kind: HaltKind::Now,
                 since: at(2),
                 by: ODD.to_owned(),
+                is_from_above: true,
             }),
             continues: Some(self.sample.run.id),
+            parent: Some(Parent {
+                run_id: self.sample.run.id,
+                task_id: self.sample.tasks["one"].id,
+                step: ODD.to_owned(),
+            }),
+            called: [(ODD.to_owned(), workflow.id)].into(),
+            raise: Raise {
+                run: Budget {
+                    usd: None,
+                    tokens: Some(u64::MAX),
+                },
+                total: Budget::default(),
+            },
             created_at: early(),
             started_at: Some(at(3)),
             completed_at: Some(late()),

@@ -59,6 +59,14 @@ pub(super) fn check_shared(
             let message = format!("step '{}' has several workspaces", shared.text);
             let help = "a step with `foreach` is done by whoever is free";
             faults.add(RawFault::new(message, &shared.span).help(help));
+        } else if draft
+            .steps
+            .get(number)
+            .is_some_and(|step| step.spec.call.is_some())
+        {
+            let message = format!("step '{}' has no workspace", shared.text);
+            let help = "the agents of the workflow that it runs have theirs";
+            faults.add(RawFault::new(message, &shared.span).help(help));
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use super::{Mention, Part, condition_part, mentions, parts};
 
 /// The ids of the steps that a template of a checked file names: what must be read to
@@ -11,6 +13,17 @@ pub fn steps_named_in(template: &str) -> BTreeSet<String> {
     parts(template)
         .map(|parts| parts.iter().flat_map(steps_of).collect())
         .unwrap_or_default()
+}
+
+/// The same for the texts of a value, at any depth.
+#[must_use]
+pub fn steps_named_within(value: &Value) -> BTreeSet<String> {
+    match value {
+        Value::String(template) => steps_named_in(template),
+        Value::Array(items) => items.iter().flat_map(steps_named_within).collect(),
+        Value::Object(members) => members.values().flat_map(steps_named_within).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => BTreeSet::new(),
+    }
 }
 
 /// The same for a condition, which may stand without `${{ }}`.

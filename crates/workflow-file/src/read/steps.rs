@@ -1,6 +1,7 @@
 //! The `steps` of a workflow.
 
 mod approval;
+mod call;
 mod command;
 pub(super) mod flow;
 mod results;
@@ -41,8 +42,10 @@ const STEP: Keys = Keys {
         "max_parallel",
         "repeat",
         "budget",
+        "workflow",
+        "with",
     ],
-    later: &["workflow"],
+    later: &[],
 };
 
 /// Reads all steps; `defaults` is what a step has that does not say otherwise.
@@ -109,7 +112,7 @@ fn read_one<'n>(
     spec.needs = needs.iter().map(|need| need.text.to_owned()).collect();
     spec.assignee = match &agent {
         Some(agent) => Assignee::Agent(agent.text.to_owned()),
-        None if section.key("run").is_some() => Assignee::Runner,
+        None if is_for_a_runner(&section) => Assignee::Runner,
         None => Assignee::Capabilities(capabilities.iter().map(|name| name.text).collect()),
     };
     Some(StepDraft {
@@ -132,9 +135,16 @@ fn read_spec<'n>(
     faults: &mut Faults,
 ) -> StepSpec {
     let locals = locals(section);
-    let own_timeout = section
-        .get("timeout", faults)
-        .and_then(|node| duration::seconds(node, "timeout", faults));
+    let mut call = call::read(section, &locals, templates, faults);
+    let own_timeout = match &mut call {
+        Some(call) => {
+            call.timeout_seconds = call::timeout(section, faults);
+            None
+        }
+        None => section
+            .get("timeout", faults)
+            .and_then(|node| duration::seconds(node, "timeout", faults)),
+    };
     let priority = section
         .get("priority", faults)
         .and_then(|node| value::whole_number(node, "priority", i32::MIN..=i32::MAX, faults));
@@ -151,6 +161,7 @@ fn read_spec<'n>(
         retry: retry.or(defaults.retry),
         on_failure: flow::on_failure(section, faults),
         command: command::read(section, &locals, templates, faults),
+        call,
         foreach: flow::foreach(section, templates, faults),
         repeat: flow::repeat(section, &locals, templates, faults),
         approval: approval::read(section, templates, faults),
@@ -169,6 +180,11 @@ fn read_budget(section: &Section<'_>, faults: &mut Faults) -> Budget {
         ));
     }
     budget
+}
+
+/// Whether no agent of the file does it.
+fn is_for_a_runner(section: &Section<'_>) -> bool {
+    section.key("run").is_some() || section.key("workflow").is_some()
 }
 
 /// The names that what is asked can hold in this step alone.
@@ -200,7 +216,7 @@ fn read_assignee<'n>(
     section: &Section<'n>,
     faults: &mut Faults,
 ) -> (Option<Marked<'n>>, Vec<Marked<'n>>) {
-    if section.key("run").is_some() {
+    if is_for_a_runner(section) {
         return (None, Vec::new());
     }
     match (section.key("agent"), section.key("capabilities")) {
@@ -253,7 +269,7 @@ fn read_prompt<'n>(
     templates: &mut Vec<Template<'n>>,
     faults: &mut Faults,
 ) -> String {
-    if section.key("run").is_some() {
+    if is_for_a_runner(section) {
         return String::new();
     }
     let Some(node) = section.required("prompt", faults) else {

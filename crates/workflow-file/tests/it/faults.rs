@@ -268,12 +268,12 @@ steps:
 - id: none
   agent: a
   prompt: x
-  workflow: x
   workspace: {type: worktree}
+providers: {}
 "#,
         &[
-            "8:3 `workflow` is not supported yet [leave the key out]",
-            "9:21 a worktree belongs to an agent, not to a step [give the agent of the step this `workspace`]",
+            "8:21 a worktree belongs to an agent, not to a step [give the agent of the step this `workspace`]",
+            "9:1 `providers` is not supported yet [leave the key out]",
         ],
     );
 }

@@ -1,7 +1,8 @@
 //! How often a step is done: `retry`, `on_failure`, `run`, `foreach`, `repeat`, and `count` of agents.
 
 use fusion_core::{
-    Assignee, Backoff, CommandSpec, ForeachSpec, OnFailure, OnMax, RepeatSpec, RetrySpec, StepSpec,
+    Assignee, Backoff, CallSpec, CommandSpec, ForeachSpec, OnFailure, OnMax, RepeatSpec, RetrySpec,
+    StepSpec,
 };
 use fusion_workflow_file::parse;
 
@@ -193,3 +194,81 @@ steps: [ { id: s, agent: a, prompt: x } ]
         ],
     );
 }
+
+const CALLS: &str = "
+version: 1
+name: calls
+inputs: { files: array }
+defaults: { timeout: 5m }
+agents: { a: { provider: p, model: m } }
+steps:
+  - { id: plan, agent: a, prompt: x }
+  - id: review
+    workflow: review-change
+    needs: plan
+    foreach: ${{ inputs.files }}
+    repeat: { until: outputs.approved, max: 2 }
+    with:
+      diff: ${{ steps.plan.outputs.text }}
+      rounds: 3
+      more: { files: ['${{ item }}'], last: '${{ previous.remarks }}' }
+  - { id: old, workflow: review@3, needs: plan, timeout: 48h, on_failure: skip }
+outputs: { all: \"${{ steps.review.outputs | map(attribute='approved') }} ${{ steps.old.outputs.any }}\" }
+";
+
+#[test]
+fn a_step_that_is_another_workflow_arrives_with_its_inputs_and_without_a_limit() {
+    let definition = parse(CALLS).unwrap();
+    let steps: Vec<Option<&CallSpec>> =
+        definition.steps.iter().map(|it| it.call.as_ref()).collect();
+    let with = serde_json::json!({
+        "diff": "${{ steps.plan.outputs.text }}",
+        "rounds": 3,
+        "more": { "files": ["${{ item }}"], "last": "${{ previous.remarks }}" },
+    });
+    let review = CallSpec {
+        workflow: "review-change".into(),
+        version: None,
+        with: with.as_object().unwrap().clone(),
+        timeout_seconds: None,
+    };
+    let old = CallSpec {
+        workflow: "review".into(),
+        version: Some(3),
+        with: serde_json::Map::new(),
+        timeout_seconds: Some(48 * 60 * 60),
+    };
+    assert_eq!(steps, [None, Some(&review), Some(&old)]);
+    assert_eq!(definition.steps[1].assignee, Assignee::Runner);
+}
+
+#[test]
+fn what_a_run_of_another_workflow_has_no_use_for_is_refused_where_it_stands() {
+    check(
+        &steps(
+            "- { id: a, workflow: w, agent: a, prompt: x, verify: x, budget: { usd: 1 } }
+- { id: b, workflow: w, run: x, artifacts: x, workspace: directory }
+- { id: c, agent: a, prompt: x, with: { y: 1 } }
+- { id: d, workflow: w@new, with: { in-put: 1, y: '${{ steps.a.outputs.z }} ${{ item }}' } }
+- { id: e, needs: a, run: x, workspace: { shared_with: a } }
+",
+        ),
+        &CALL_FAULTS,
+    );
+}
+
+const CALL_FAULTS: [&str; 13] = [
+    "5:25 step 'a' has both `workflow` and `agent` [the work of such a step is a run of its own: the workflow says how it is done]",
+    "5:35 step 'a' has both `workflow` and `prompt` [the work of such a step is a run of its own: the workflow says how it is done]",
+    "5:46 step 'a' has both `workflow` and `verify` [the work of such a step is a run of its own: the workflow says how it is done]",
+    "5:57 step 'a' has both `workflow` and `budget` [the work of such a step is a run of its own: the workflow says how it is done]",
+    "6:25 step 'b' has both `workflow` and `run` [the work of such a step is a run of its own: the workflow says how it is done]",
+    "6:33 step 'b' has both `workflow` and `artifacts` [the work of such a step is a run of its own: the workflow says how it is done]",
+    "6:47 step 'b' has both `workflow` and `workspace` [the work of such a step is a run of its own: the workflow says how it is done]",
+    "7:33 `with` is for a step with `workflow` [leave it out, or say which workflow it gives these inputs to]",
+    "8:22 a workflow is named by its name, or by NAME@VERSION with a version from 1 on",
+    "8:37 an input's name must start with a letter or `_` and go on with letters, digits and `_`, 64 at most [write `in_put`: in an expression `-` is a minus]",
+    "8:62 step 'd' does not need 'a' [add `a` to its `needs`]",
+    "8:81 there is no `item` here [it is known in what is asked in a step with `foreach`]",
+    "9:56 step 'a' has no workspace [the agents of the workflow that it runs have theirs]",
+];

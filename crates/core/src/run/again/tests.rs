@@ -103,6 +103,8 @@ fn rows(workflow: &Workflow, ids: &Ids) -> (Run, Decision) {
         workflow,
         inputs: Map::new(),
         agents: [("a".to_owned(), (agent, workspace))].into(),
+        parent: None,
+        called: BTreeMap::new(),
     };
     plan.create(Moment { now: now(), ids })
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Halt, HaltKind};
 use crate::{
     Agent, AgentId, AgentState, CancelReason, CapabilitySet, Change, Decision, EventType, IdSource,
-    Moment, PauseAt, Row, Run, RunId, Task, TaskId, TaskState, Timestamp, Usage, WorkflowId,
+    Moment, PauseAt, Raise, Row, Run, RunId, Task, TaskId, TaskState, Timestamp, Usage, WorkflowId,
     WorkflowState,
 };
 
@@ -42,6 +42,9 @@ fn run(state: WorkflowState) -> Run {
         usage: Usage::default(),
         halt: None,
         continues: None,
+        parent: None,
+        called: [].into(),
+        raise: Raise::default(),
         is_standalone: false,
         created_at: now(),
         started_at: None,
@@ -55,6 +58,7 @@ fn halted(kind: HaltKind) -> Halt {
         kind,
         since: now(),
         by: "ada".into(),
+        is_from_above: false,
     }
 }
 

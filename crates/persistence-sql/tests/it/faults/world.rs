@@ -102,6 +102,8 @@ pub(crate) fn plan(ids: &Ids, agents: usize, steps: Vec<StepSpec>) -> Plan {
         workflow: &workflow,
         inputs: Map::new(),
         agents: staff.clone(),
+        parent: None,
+        called: [].into(),
     }
     .create(ids.moment(100));
     let mut create = workflow.create(ids.moment(100));

@@ -72,7 +72,8 @@ async fn the_status_of_an_older_and_of_a_newer_database_is_told() {
                     "m0009_nodes",
                     "m0010_accounts",
                     "m0011_lookups",
-                    "m0012_schedules",
+                    "m0012_schedules, m0013_sub_workflows",
+                    "m0013_sub_workflows",
                 ]),
             }
         );
@@ -102,7 +103,8 @@ async fn a_migration_tells_what_it_applied() {
                 "m0009_nodes",
                 "m0010_accounts",
                 "m0011_lookups",
-                "m0012_schedules",
+                "m0012_schedules, m0013_sub_workflows",
+                "m0013_sub_workflows",
             ]),
             missing: vec![],
         };
@@ -119,7 +121,8 @@ async fn a_migration_tells_what_it_applied() {
                 "m0009_nodes",
                 "m0010_accounts",
                 "m0011_lookups",
-                "m0012_schedules",
+                "m0012_schedules, m0013_sub_workflows",
+                "m0013_sub_workflows",
             ]),
             vec![],
         ] {

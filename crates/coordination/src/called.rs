@@ -1,0 +1,306 @@
+//! The workflows that the steps of a workflow are runs of: looked up when a run is created, and kept for
+//! all runs below it, whatever is stored meanwhile.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use fusion_core::{
+    CallSpec, InputFault, InputSpec, InputType, StepSpec, Workflow, WorkflowDefinition, WorkflowId,
+    nearest,
+};
+use fusion_persistence::{Page, Repository, WorkflowFilter};
+use fusion_workflow_file::is_one_expression;
+use serde_json::Value;
+
+use crate::{Coordinator, Error, Result};
+
+/// How many runs may lie below one another, the outermost not counted.
+const MAX_DEPTH: u32 = 8;
+
+/// Versions that are looked at.
+const SEARCHED: u32 = 10_000;
+
+/// Faults that are told.
+const TOLD: usize = 50;
+
+/// What is wrong with a step that is a run of another workflow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("step '{step}' of the workflow '{of}': {what}")]
+pub struct CallFault {
+    /// The workflow whose step it is.
+    pub of: String,
+    /// The step.
+    pub step: String,
+    /// What is wrong.
+    pub what: WrongCall,
+}
+
+/// Why a workflow can't be run by a step.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WrongCall {
+    /// No such workflow is stored.
+    #[error("there is no stored workflow '{name}'{}", near(.nearest.as_ref()))]
+    NoWorkflow {
+        /// Its name.
+        name: String,
+        /// The stored name most like it.
+        nearest: Option<String>,
+    },
+    /// The workflow has no such version.
+    #[error("the workflow '{name}' has no version {version}")]
+    NoVersion {
+        /// Its name.
+        name: String,
+        /// The version.
+        version: u32,
+    },
+    /// A workflow would run itself.
+    #[error("a workflow can't run itself: {}", chain.join(" -> "))]
+    Itself {
+        /// From the workflow on, back to it.
+        chain: Vec<String>,
+    },
+    /// Too many runs would lie below one another.
+    #[error("more than {MAX_DEPTH} runs would lie below one another: {}", chain.join(" -> "))]
+    TooDeep {
+        /// From the outermost on.
+        chain: Vec<String>,
+    },
+    /// The inputs don't fit.
+    #[error("the inputs of '{name}' don't fit: {fault}{}", declared(fault))]
+    Input {
+        /// The workflow that is to be run.
+        name: String,
+        /// How.
+        fault: InputFault,
+    },
+}
+
+fn near(nearest: Option<&String>) -> String {
+    nearest.map_or_else(String::new, |name| format!(": did you mean '{name}'?"))
+}
+
+fn declared(fault: &InputFault) -> String {
+    match fault {
+        InputFault::Undeclared { nearest, .. } => near(nearest.as_ref()),
+        InputFault::Missing { .. } | InputFault::WrongType { .. } => String::new(),
+    }
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Found {
+    called: BTreeMap<String, WorkflowId>,
+    /// How many runs lie below one of a version.
+    heights: BTreeMap<WorkflowId, u32>,
+    faults: Vec<CallFault>,
+    /// The names from the outermost workflow to the one that is looked at.
+    chain: Vec<String>,
+}
+
+impl Found {
+    fn tell(&mut self, of: &str, step: &StepSpec, what: WrongCall) {
+        if self.faults.len() < TOLD {
+            self.faults.push(CallFault {
+                of: of.to_owned(),
+                step: step.id.clone(),
+                what,
+            });
+        }
+    }
+
+    fn chain_to(&self, name: &str) -> Vec<String> {
+        let chain = self.chain.iter().map(String::as_str);
+        chain.chain([name]).map(str::to_owned).collect()
+    }
+}
+
+impl Coordinator {
+    /// Finds the versions of the workflows that a run of a definition will run, at any depth.
+    ///
+    /// # Errors
+    /// [`Error::Calls`] with all that is wrong; the store fails.
+    pub(crate) async fn look_up_called(
+        &self,
+        definition: &WorkflowDefinition,
+    ) -> Result<BTreeMap<String, WorkflowId>> {
+        let mut found = Found::default();
+        self.look_below(definition, &mut found).await?;
+        if found.faults.is_empty() {
+            Ok(found.called)
+        } else {
+            Err(Error::Calls {
+                faults: found.faults,
+            })
+        }
+    }
+
+    /// Looks at all calls of a definition; says how many runs lie below one of it.
+    fn look_below<'a>(
+        &'a self,
+        definition: &'a WorkflowDefinition,
+        found: &'a mut Found,
+    ) -> Pin<Box<dyn Future<Output = Result<u32>> + Send + 'a>> {
+        Box::pin(async move {
+            let mut height = 0;
+            found.chain.push(definition.name.clone());
+            for (step, call) in definition.calls() {
+                let below = self.look_at_call(definition, (step, call), found).await?;
+                height = height.max(below);
+            }
+            found.chain.pop();
+            Ok(height)
+        })
+    }
+
+    /// Looks at a call; says how many runs lie below the step.
+    async fn look_at_call(
+        &self,
+        definition: &WorkflowDefinition,
+        (step, call): (&StepSpec, &CallSpec),
+        found: &mut Found,
+    ) -> Result<u32> {
+        let (of, name) = (&definition.name, &call.workflow);
+        if found.chain.contains(name) {
+            let from = found.chain.iter().position(|one| one == name);
+            let mut chain = found.chain_to(name);
+            chain.drain(..from.unwrap_or(0));
+            found.tell(of, step, WrongCall::Itself { chain });
+            return Ok(0);
+        }
+        let workflow = match self.version_called(call, found).await? {
+            Ok(workflow) => workflow,
+            Err(what) => {
+                found.tell(of, step, what);
+                return Ok(0);
+            }
+        };
+        found.called.insert(call.reference(), workflow.id);
+        for fault in input_faults(call, &workflow.definition) {
+            let name = name.clone();
+            found.tell(of, step, WrongCall::Input { name, fault });
+        }
+        let depth = u32::try_from(found.chain.len()).unwrap_or(u32::MAX);
+        let known = found.heights.get(&workflow.id).copied();
+        if depth.saturating_add(known.unwrap_or(0)) > MAX_DEPTH {
+            let chain = found.chain_to(name);
+            found.tell(of, step, WrongCall::TooDeep { chain });
+            return Ok(0);
+        }
+        let below = match known {
+            Some(height) => height,
+            None => {
+                let height = self.look_below(&workflow.definition, found).await?;
+                found.heights.insert(workflow.id, height);
+                height
+            }
+        };
+        Ok(below.saturating_add(1))
+    }
+
+    /// The version that a call means: the one that was found under its text before, else what is stored
+    /// now.
+    async fn version_called(
+        &self,
+        call: &CallSpec,
+        found: &Found,
+    ) -> Result<std::result::Result<Arc<Workflow>, WrongCall>> {
+        if let Some(id) = found.called.get(&call.reference()) {
+            return self.workflow_version(*id).await.map(Ok);
+        }
+        let name = &call.workflow;
+        let Some(newest) = self.newest_version(name).await? else {
+            let name = name.clone();
+            let nearest = self.workflow_like(&name).await?;
+            return Ok(Err(WrongCall::NoWorkflow { name, nearest }));
+        };
+        let Some(version) = call.version else {
+            return Ok(Ok(newest));
+        };
+        let is_it = |row: &Workflow| row.definition_version == version;
+        if is_it(&newest) {
+            return Ok(Ok(newest));
+        }
+        let filter = WorkflowFilter {
+            name: Some(name.clone()),
+            ..WorkflowFilter::default()
+        };
+        let page = Page::first(SEARCHED);
+        let versions: Vec<Workflow> = self.parts.store.list(&filter, page).await?;
+        let known = versions.into_iter().find(is_it).map(Arc::new);
+        Ok(known.ok_or_else(|| WrongCall::NoVersion {
+            name: name.clone(),
+            version,
+        }))
+    }
+
+    async fn workflow_like(&self, name: &str) -> Result<Option<String>> {
+        let all = WorkflowFilter::default();
+        let all: Vec<Workflow> = self.parts.store.list(&all, Page::first(SEARCHED)).await?;
+        // A standing agent's own workflow has a name that no file can have.
+        let names: BTreeSet<&str> = all.iter().map(|row| row.name.as_str()).collect();
+        let names = names.into_iter().filter(|name| !name.contains('@'));
+        Ok(nearest(name, names).map(str::to_owned))
+    }
+}
+
+/// What can be said of the inputs of a call before anything is evaluated.
+fn input_faults(call: &CallSpec, definition: &WorkflowDefinition) -> Vec<InputFault> {
+    let undeclared = call.with.keys();
+    let undeclared = undeclared.filter(|name| !definition.inputs.contains_key(*name));
+    let mut faults: Vec<InputFault> = undeclared
+        .map(|name| InputFault::Undeclared {
+            name: name.clone(),
+            nearest: nearest(name, definition.inputs.keys().map(String::as_str)).map(str::to_owned),
+            declared: definition.inputs.keys().cloned().collect(),
+        })
+        .collect();
+    for (name, spec) in &definition.inputs {
+        let given = call.with.get(name).filter(|value| !value.is_null());
+        match given {
+            None if needs(spec) => faults.push(InputFault::Missing { name: name.clone() }),
+            Some(value) if !may_fit(spec.kind, value) => faults.push(InputFault::WrongType {
+                name: name.clone(),
+                expected: spec.kind,
+            }),
+            None | Some(_) => {}
+        }
+    }
+    faults
+}
+
+const fn needs(spec: &InputSpec) -> bool {
+    spec.required && spec.default.is_none()
+}
+
+/// Whether a value is of a type, or may be once its expressions are evaluated.
+fn may_fit(kind: InputType, value: &Value) -> bool {
+    let is_open = value.as_str().is_some_and(is_one_expression);
+    is_open || kind.accepts(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use fusion_core::InputType;
+    use serde_json::json;
+
+    use super::may_fit;
+
+    #[test]
+    fn a_value_fits_when_it_is_of_the_type_or_one_expression() {
+        use InputType::{Array, Integer, String};
+        for (kind, value, fits) in [
+            (Integer, json!(3), true),
+            (Integer, json!("3"), false),
+            (Integer, json!("${{ inputs.n }}"), true),
+            (Integer, json!("n: ${{ inputs.n }}"), false),
+            (String, json!("n: ${{ inputs.n }}"), true),
+            (String, json!(3), false),
+            (Array, json!(["${{ inputs.n }}"]), true),
+        ] {
+            assert_eq!(may_fit(kind, &value), fits, "{kind} {value}");
+        }
+    }
+}
