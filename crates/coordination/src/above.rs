@@ -75,7 +75,7 @@ impl Coordinator {
         let mut races = Races::new();
         loop {
             let run: Run = self.parts.store.get(run.id).await?;
-            let Some(decision) = run.raised(more) else {
+            let Some(decision) = run.raise_budgets(more) else {
                 return Ok(());
             };
             match self.commit(Batch::free(decision)).await {

@@ -165,7 +165,7 @@ impl Purse {
         let mut limits = BTreeMap::from([(own, around.total)]);
         for level in &around.above.levels {
             let run: Run = self.coordinator.parts.store.get(level.run).await?;
-            let budget = run.raise.run.over(level.budget);
+            let budget = run.raised.run.over(level.budget);
             limits.insert(Account::Run(level.run), budget);
             let total = if level.is_own {
                 around.total
@@ -173,7 +173,7 @@ impl Purse {
                 level.total
             };
             let of_workflow = Account::Workflow(level.workflow.clone());
-            limits.insert(of_workflow, run.raise.total.over(total));
+            limits.insert(of_workflow, run.raised.total.over(total));
         }
         Ok(limits)
     }

@@ -61,7 +61,7 @@ pub struct Run {
     pub called: BTreeMap<String, WorkflowId>,
     /// What a person gave it beyond the budgets of its file, where runs below it use these up too.
     #[serde(default, skip_serializing_if = "Raise::is_empty")]
-    pub raise: Raise,
+    pub raised: Raise,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When its agents were ready.
@@ -126,7 +126,7 @@ impl RunPlan<'_> {
             continues: None,
             parent: self.parent.clone(),
             called: self.called.clone(),
-            raise: Raise::default(),
+            raised: Raise::default(),
             created_at: moment.now,
             started_at: (!is_ready).then_some(moment.now),
             completed_at: None,

@@ -52,7 +52,7 @@ pub(crate) mod table {
         #[sea_orm(column_type = "Text", nullable)]
         pub called: Option<String>,
         #[sea_orm(column_type = "Text", nullable)]
-        pub raise: Option<String>,
+        pub raised: Option<String>,
         pub created_at: DateTimeUtc,
         pub started_at: Option<DateTimeUtc>,
         pub completed_at: Option<DateTimeUtc>,
@@ -90,7 +90,7 @@ impl Stored for Run {
 
     fn to_row(&self) -> Result<table::Model> {
         let called = Some(&self.called).filter(|called| !called.is_empty());
-        let raise = Some(&self.raise).filter(|raise| !raise.is_empty());
+        let raised = Some(&self.raised).filter(|raised| !raised.is_empty());
         Ok(table::Model {
             id: self.id.uuid(),
             workflow_id: self.workflow_id.uuid(),
@@ -112,7 +112,7 @@ impl Stored for Run {
             parent_task: self.parent.as_ref().map(|parent| parent.task_id.uuid()),
             parent_step: self.parent.as_ref().map(|parent| parent.step.clone()),
             called: json::to_text_option("run called", called)?,
-            raise: json::to_text_option("run raise", raise)?,
+            raised: json::to_text_option("run raised", raised)?,
             created_at: self.created_at,
             started_at: self.started_at,
             completed_at: self.completed_at,
@@ -143,7 +143,7 @@ impl Stored for Run {
             continues: row.continues.map(RunId::from_uuid),
             parent: parent(row.parent_run, row.parent_task, row.parent_step)?,
             called: json::from_text_option("run called", row.called.as_ref())?.unwrap_or_default(),
-            raise: json::from_text_option("run raise", row.raise.as_ref())?.unwrap_or_default(),
+            raised: json::from_text_option("run raised", row.raised.as_ref())?.unwrap_or_default(),
             created_at: row.created_at,
             started_at: row.started_at,
             completed_at: row.completed_at,

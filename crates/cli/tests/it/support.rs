@@ -128,19 +128,11 @@ impl Backend for Fake {
     }
 
     async fn list_runs(&self, query: &RunQuery) -> Result<Vec<RunSummary>, Problem> {
-        let RunQuery {
-            states,
-            workflow,
-            parent,
-            limit,
-        } = query;
-        self.ask(
-            if states.is_empty() && workflow.is_none() && parent.is_none() {
-                format!("list {limit}")
-            } else {
-                format!("list {limit} {states:?} {workflow:?} {parent:?}")
-            },
-        )?;
+        let (states, workflow, limit) = (&query.states, &query.workflow, query.limit);
+        self.ask(match &query.parent {
+            None if states.is_empty() && workflow.is_none() => format!("list {limit}"),
+            parent => format!("list {limit} {states:?} {workflow:?} {parent:?}"),
+        })?;
         Ok(self.runs.clone())
     }
 

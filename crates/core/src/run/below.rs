@@ -63,15 +63,15 @@ impl Run {
 
     /// What a person gives it beyond its budgets; what is not named stays. `None` when it has that.
     #[must_use]
-    pub fn raised(mut self, more: Raise) -> Option<Decision> {
+    pub fn raise_budgets(mut self, more: Raise) -> Option<Decision> {
         let raise = Raise {
-            run: more.run.over(self.raise.run),
-            total: more.total.over(self.raise.total),
+            run: more.run.over(self.raised.run),
+            total: more.total.over(self.raised.total),
         };
-        if raise == self.raise {
+        if raise == self.raised {
             return None;
         }
-        self.raise = raise;
+        self.raised = raise;
         Some(Decision::default().with(Change::update(self)))
     }
 }

@@ -114,7 +114,7 @@ impl PoolTask<'_> {
             continues: None,
             parent: None,
             called: BTreeMap::new(),
-            raise: Raise::default(),
+            raised: Raise::default(),
             created_at: now,
             started_at: Some(now),
             completed_at: None,

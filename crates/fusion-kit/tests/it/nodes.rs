@@ -80,6 +80,30 @@ async fn two_servers_share_runs_and_one_that_is_killed_leaves_nothing_undone() {
 }
 
 #[tokio::test]
+async fn two_servers_share_runs_and_those_below_them_and_a_death_leaves_nothing_undone() {
+    let cluster = Cluster::start().await;
+    let (one, two) = (cluster.node("one").await, cluster.node("two").await);
+    cluster.flow(&one, &lasting("4")).await;
+    let outer = "version: 1\nname: outer\nsteps: [{ id: call, workflow: flow }]\n";
+    let made = one
+        .post("/api/v1/workflows", &json!({ "source": outer }))
+        .await;
+    let outer = made.expect(201).json()["id"].as_str().unwrap().to_owned();
+    let runs = begin_on_both(&cluster, &one, &outer).await;
+    one.stop(Signal::KILL).await;
+    cluster.until_completed(&two, &runs).await;
+    let listed = two.get("/api/v1/runs?workflow=flow&limit=500").await;
+    let below = listed.expect(200).json();
+    let below = below["runs"].as_array().unwrap();
+    assert_eq!(below.len(), runs.len());
+    assert!(
+        below.iter().all(|run| run["state"] == "completed"),
+        "{below:#?}"
+    );
+    assert_eq!(cluster.ledger().repeated(), Vec::<&str>::new());
+}
+
+#[tokio::test]
 async fn a_stopped_server_loses_its_runs_and_is_refused_when_it_comes_back() {
     let mut cluster = Cluster::start().await;
     cluster.set("FUSION_LEASE_SECONDS", "3");

@@ -271,7 +271,7 @@ impl Load {
             continues: None,
             parent: None,
             called: [].into(),
-            raise: fusion_core::Raise::default(),
+            raised: fusion_core::Raise::default(),
             created_at: now(),
             started_at: Some(now()),
             completed_at: None,

@@ -21,7 +21,7 @@ impl MigrationTrait for Migration {
             uuid_null("parent_task"),
             text_null("parent_step"),
             text_null("called"),
-            text_null("raise"),
+            text_null("raised"),
         ] {
             let add = Table::alter().table("runs").add_column(column).to_owned();
             manager.alter_table(add).await?;

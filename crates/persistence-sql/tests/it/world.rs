@@ -147,7 +147,7 @@ fn run(ids: &Ids, workflow: &Workflow) -> Run {
         continues: None,
         parent: None,
         called: [].into(),
-        raise: fusion_core::Raise::default(),
+        raised: fusion_core::Raise::default(),
         created_at: at(4),
         started_at: Some(at(5)),
         completed_at: None,

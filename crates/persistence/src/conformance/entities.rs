@@ -234,7 +234,7 @@ pub async fn runs_are_kept_as_written(store: &dyn Store) {
         continues: None,
         parent: None,
         called: [].into(),
-        raise: fusion_core::Raise::default(),
+        raised: fusion_core::Raise::default(),
         created_at: at(1),
         started_at: None,
         completed_at: None,

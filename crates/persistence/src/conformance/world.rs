@@ -271,7 +271,7 @@ impl World {
                 step: ODD.to_owned(),
             }),
             called: [(ODD.to_owned(), workflow.id)].into(),
-            raise: Raise {
+            raised: Raise {
                 run: Budget {
                     usd: None,
                     tokens: Some(u64::MAX),

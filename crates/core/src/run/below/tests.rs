@@ -56,7 +56,7 @@ fn child(state: WorkflowState) -> Run {
             step: "review".into(),
         }),
         called: [].into(),
-        raise: Raise::default(),
+        raised: Raise::default(),
         created_at: now(),
         started_at: None,
         completed_at: None,
@@ -193,14 +193,14 @@ fn a_raise_names_some_limits_and_leaves_the_others() {
         total: Budget::default(),
     };
     let run = Run {
-        raise: tokens(5),
+        raised: tokens(5),
         ..child(WorkflowState::Running)
     };
-    let raised = run.clone().raised(tokens(9)).unwrap();
+    let raised = run.clone().raise_budgets(tokens(9)).unwrap();
     let [Change::Update(Row::Run(row))] = raised.changes.as_slice() else {
         panic!("{raised:?}");
     };
-    assert_eq!(row.raise, tokens(9));
-    assert_eq!(run.clone().raised(tokens(5)), None);
-    assert_eq!(run.raised(Raise::default()), None);
+    assert_eq!(row.raised, tokens(9));
+    assert_eq!(run.clone().raise_budgets(tokens(5)), None);
+    assert_eq!(run.raise_budgets(Raise::default()), None);
 }

@@ -44,7 +44,7 @@ fn run(state: WorkflowState) -> Run {
         continues: None,
         parent: None,
         called: [].into(),
-        raise: Raise::default(),
+        raised: Raise::default(),
         is_standalone: false,
         created_at: now(),
         started_at: None,
