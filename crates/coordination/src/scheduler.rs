@@ -1,16 +1,18 @@
 //! Drives a run: hands ready tasks to idle agents until nothing is left to do.
 
+mod hand_out;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use fusion_core::{
-    Agent, AgentId, Change, Decision, EventType, Halt, NewEvent, Run, RunId, Usage, Workflow,
-    WorkflowState, Workspace, run_subject,
+    Agent, AgentId, Change, Decision, Halt, Run, RunId, Usage, Workflow, WorkflowState, Workspace,
+    run_subject,
 };
 use fusion_messaging::{Received, Subscription};
-use fusion_persistence::{Batch, Claim, Progress, Queue, Repository, RunFence};
+use fusion_persistence::{Batch, Progress, Queue, Repository, RunFence};
 use futures::FutureExt as _;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
@@ -53,6 +55,7 @@ struct Drive<'a> {
     workers: Workers,
     places: Places,
     below: Below,
+    slots: &'a Arc<Semaphore>,
     alarms: Alarms,
     stop: &'a CancellationToken,
 }
@@ -115,6 +118,18 @@ impl Drive<'_> {
     /// Whether nothing of it is under way in this process, nor below it.
     fn is_at_rest(&self) -> bool {
         self.workers.is_empty() && self.below.is_empty()
+    }
+
+    /// A worker is done, and maybe others with it: one look at the store serves them all.
+    fn all_joined(
+        &mut self,
+        first: std::result::Result<(AgentId, Result<()>), JoinError>,
+    ) -> Result<()> {
+        self.joined(first)?;
+        while let Some(ended) = self.workers.try_join_next() {
+            self.joined(ended)?;
+        }
+        Ok(())
     }
 
     /// A worker is done. One that panicked is a fault of ours; its task is taken back at the next start.
@@ -209,6 +224,7 @@ impl Coordinator {
             workers: Workers::new(),
             places: Places::default(),
             below: Below::default(),
+            slots: &self.slots,
             alarms: Alarms::new(self, run).await?,
             stop: &stop,
         };
@@ -350,11 +366,11 @@ impl Coordinator {
         let queue = self.awake(id, queue).await?;
         drive.alarms.is_held = false;
         drive.places.look();
-        if queue.has_ready {
-            self.hand_out(drive).await?;
+        if queue.ready > 0 {
+            self.hand_out(drive, queue.claims()).await?;
         }
         drive.places.looked();
-        let is_waiting = drive.plan.has_calls && drive.workers.is_empty() && !queue.has_ready;
+        let is_waiting = drive.plan.has_calls && drive.workers.is_empty() && queue.ready == 0;
         self.drivers.note_waiting(id, is_waiting);
         if queue.due_in.is_some() && drive.alarms.due_in.is_none() {
             self.watch(id).await?;
@@ -380,7 +396,7 @@ impl Coordinator {
                 biased;
                 () = drive.stop.cancelled() => return Ok(()),
                 () = closing.cancelled(), if !is_closing => return Ok(()),
-                Some(ended) = drive.workers.join_next() => return drive.joined(ended),
+                Some(ended) = drive.workers.join_next() => return drive.all_joined(ended),
                 Some(ended) = drive.below.next() => return ended,
                 _ = drive.alarms.watch.tick(), if drive.alarms.due_in.is_some() => self.watch(run).await?,
                 hint = drive.alarms.hints.recv() => {
@@ -388,7 +404,7 @@ impl Coordinator {
                         return Ok(());
                     }
                 }
-                () = drive.places.come(&self.slots), if drive.places.is_wanted() => return Ok(()),
+                () = drive.places.come(drive.slots), if drive.places.is_wanted() => return Ok(()),
                 () = &mut sweep => {
                     drive.hands.doubt();
                     drive.below.doubt();
@@ -396,69 +412,6 @@ impl Coordinator {
                 }
             }
         }
-    }
-
-    /// One claim for each free agent, while there is a place. What an agent can do is looked up again when
-    /// somebody may have changed it, and when none took anything.
-    async fn hand_out(&self, drive: &mut Drive<'_>) -> Result<()> {
-        let mut is_fresh = drive.hands.is_stale();
-        if is_fresh {
-            self.look_at_hands(drive).await?;
-        }
-        loop {
-            let before = drive.workers.len();
-            for agent in drive.hands.free() {
-                if drive.stop.is_cancelled() {
-                    return Ok(());
-                }
-                let Some(place) = drive.places.take(&self.slots) else {
-                    return Ok(());
-                };
-                self.claim_for(&agent, place, drive).await?;
-            }
-            if is_fresh || drive.workers.len() > before {
-                return Ok(());
-            }
-            self.look_at_hands(drive).await?;
-            is_fresh = true;
-        }
-    }
-
-    async fn look_at_hands(&self, drive: &mut Drive<'_>) -> Result<()> {
-        let agents = self.parts.store.agents_of_run(drive.plan.run.id).await?;
-        drive.hands.renew(&agents);
-        drive.alarms.is_held = drive.hands.are_held();
-        Ok(())
-    }
-
-    /// Gives an agent the first task that fits it, where there is one.
-    async fn claim_for(
-        &self,
-        agent: &Agent,
-        place: OwnedSemaphorePermit,
-        drive: &mut Drive<'_>,
-    ) -> Result<()> {
-        let (id, run) = (agent.id, drive.plan.run.id);
-        let told = format!("assigned to {}", agent.name);
-        let claim = Claim {
-            agent: id,
-            run,
-            capability_sets: drive.plan.sets_of(agent),
-            lease: self.lease(),
-            driver: drive.plan.driver,
-            event: NewEvent::of_run(self.moment(), EventType::TaskAssigned, run, told).by(Some(id)),
-        };
-        if let Some(claimed) = self.parts.store.claim_task(claim).await? {
-            let (coordinator, plan) = (self.clone(), Arc::clone(&drive.plan));
-            let stop = drive.stop.clone();
-            drive.hands.began(id);
-            drive.workers.spawn(async move {
-                let worked = Box::pin(coordinator.work(&plan, claimed, &stop)).await;
-                drop(place);
-                (id, worked)
-            });
-        }
-        Ok(())
     }
 
     /// What waits in the queue, once the tasks are awake whose time has come.

@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use crate::again;
 use crate::candidates::metadata;
 use crate::coordinator::off_runtime;
-use crate::folders::runs_commands;
+use crate::folders::Folders;
 use crate::grants::{self, Grants};
 use crate::races::Races;
 use crate::uids::Chosen;
@@ -371,8 +371,9 @@ impl Coordinator {
         definition: &WorkflowDefinition,
         agents: &mut [(Agent, Workspace)],
     ) -> Result<Result<()>> {
+        let folders = Folders::of(definition);
         for (agent, workspace) in agents {
-            if !runs_commands(definition, agent) {
+            if !folders.run_commands(definition, agent) {
                 continue;
             }
             match self.look(agent, workspace).await? {
