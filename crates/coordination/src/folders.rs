@@ -66,7 +66,7 @@ impl Folders {
     pub(crate) fn run_commands(&self, definition: &WorkflowDefinition, agent: &Agent) -> bool {
         let needs = self.needs(agent);
         has_tools(definition, agent, &[ToolGroup::Shell])
-            || agent.is_runner()
+            || is_for_commands(definition, agent)
             || needs.verifies
             || needs.is_shared
     }
@@ -75,7 +75,7 @@ impl Folders {
     /// share. The folders of the others stay as they were made.
     pub(crate) fn are_used(&self, definition: &WorkflowDefinition, agent: &Agent) -> bool {
         has_tools(definition, agent, &[ToolGroup::Files, ToolGroup::Shell])
-            || agent.is_runner()
+            || is_for_commands(definition, agent)
             || self.needs(agent).has_files
     }
 
@@ -91,6 +91,12 @@ impl Folders {
         let pools = pools.filter(|(required, _)| agent.capabilities.satisfies(required));
         pools.fold(own.unwrap_or_default(), |all, (_, needs)| all.and(*needs))
     }
+}
+
+/// Whether an agent is a runner of a workflow that has commands: else it only begins other runs.
+fn is_for_commands(definition: &WorkflowDefinition, agent: &Agent) -> bool {
+    let mut steps = definition.steps.iter();
+    agent.is_runner() && steps.any(|step| step.command.is_some())
 }
 
 fn has_tools(definition: &WorkflowDefinition, agent: &Agent, groups: &[ToolGroup]) -> bool {

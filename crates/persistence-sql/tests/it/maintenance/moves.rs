@@ -265,7 +265,7 @@ async fn an_older_backup_is_upgraded_in_a_copy() {
                 "m0009_nodes",
                 "m0010_accounts",
                 "m0011_lookups",
-                "m0012_schedules, m0013_sub_workflows",
+                "m0012_schedules",
                 "m0013_sub_workflows"
             ]
         );
@@ -297,7 +297,7 @@ async fn a_backup_of_an_older_sqlite_database_has_the_newest_schema() {
             "m0009_nodes",
             "m0010_accounts",
             "m0011_lookups",
-            "m0012_schedules, m0013_sub_workflows",
+            "m0012_schedules",
             "m0013_sub_workflows"
         ]
     );
