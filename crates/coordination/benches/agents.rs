@@ -65,9 +65,10 @@ async fn main() {
     spawns(&place).await;
     let agents = idle(&place).await;
     pool(&place).await;
-    claims(&place).await;
     turns(&place, &agents, "quick", Duration::ZERO).await;
     turns(&place, &agents, "slow", ANSWER).await;
+    // Last: it leaves tasks behind that every agent can do.
+    claims(&place).await;
 }
 
 /// Spawns one by one; the answer of the provider takes no time.
