@@ -212,6 +212,7 @@ impl Records for LocalBackend {
             expires_at: new.expires_at,
             last_used_at: None,
             revoked_at: None,
+            issuer: None,
             version: 1,
         };
         self.store_record(Change::create(row.clone()), "token", &row.name)

@@ -12,6 +12,7 @@ mod m0009_nodes;
 mod m0010_accounts;
 mod m0011_lookups;
 mod m0012_schedules;
+mod m0014_issuers;
 
 use std::collections::BTreeSet;
 
@@ -41,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_accounts::Migration),
             Box::new(m0011_lookups::Migration),
             Box::new(m0012_schedules::Migration),
+            Box::new(m0014_issuers::Migration),
         ]
     }
 }

@@ -52,7 +52,7 @@ pub(crate) async fn ticket(
     query.none()?;
     let ticket = Ticket {
         ticket: app.door.ticket(entrant)?,
-        expires_in: TICKET.as_secs(),
+        expires_in: TICKET.num_seconds().unsigned_abs(),
     };
     json(StatusCode::CREATED, &ticket)
 }

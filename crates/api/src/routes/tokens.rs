@@ -59,10 +59,7 @@ async fn create(
     input: Input,
 ) -> Result<Response> {
     query.none()?;
-    if asked.has_key() {
-        let message = "can't be used here: a token is shown once and not kept";
-        return Err(Refusal::fault("Idempotency-Key", message));
-    }
+    asked.refuse_key()?;
     let mut fields = input.fields(&["name", "scope", "expires_at"]);
     let moment = app.moment();
     let name = fields.needed_name("name");
@@ -89,6 +86,7 @@ async fn create(
         expires_at,
         last_used_at: None,
         revoked_at: None,
+        issuer: None,
         version: 1,
     };
     let made = TokenMade {
@@ -111,6 +109,12 @@ async fn revoke(
 ) -> Result<Response> {
     query.none()?;
     let row = app.reader().get(id).await?;
+    take_away(&app, row, &asked).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Has a token refused from now on, and those that it let in.
+pub(super) async fn take_away(app: &App, row: ApiToken, asked: &Asked) -> Result<()> {
     if row.revoked_at.is_none() {
         let row = ApiToken {
             revoked_at: Some(app.moment().now),
@@ -119,5 +123,5 @@ async fn revoke(
         app.coordinator().update_record(row, asked.plain()).await?;
     }
     app.door.forget();
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(())
 }

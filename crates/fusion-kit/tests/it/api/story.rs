@@ -101,6 +101,7 @@ const BESIDE: &[&str] = &[
     "token create ci --scope read --expires 1d",
     "token list",
     "token revoke ci",
+    "dashboard",
     "workflow create flow.yaml --project shop",
     "workflow create asks.yaml",
     "workflow list",
@@ -179,7 +180,8 @@ const ELSEWHERE: [(&str, &str); 9] = [
 ];
 
 /// What differs from machine to machine: only how it ended is compared.
-const OF_THE_MACHINE: [&str; 4] = [
+const OF_THE_MACHINE: [&str; 5] = [
+    "dashboard",
     "db status",
     "provider detect",
     "provider quota",

@@ -265,7 +265,8 @@ async fn an_older_backup_is_upgraded_in_a_copy() {
                 "m0009_nodes",
                 "m0010_accounts",
                 "m0011_lookups",
-                "m0012_schedules"
+                "m0012_schedules",
+                "m0014_issuers",
             ]
         );
         assert_eq!(std::fs::read(&file).unwrap(), bytes);
@@ -296,7 +297,8 @@ async fn a_backup_of_an_older_sqlite_database_has_the_newest_schema() {
             "m0009_nodes",
             "m0010_accounts",
             "m0011_lookups",
-            "m0012_schedules"
+            "m0012_schedules",
+            "m0014_issuers",
         ]
     );
     assert_eq!(found.rows["events"], source.rows["events"]);

@@ -73,6 +73,7 @@ async fn the_status_of_an_older_and_of_a_newer_database_is_told() {
                     "m0010_accounts",
                     "m0011_lookups",
                     "m0012_schedules",
+                    "m0014_issuers",
                 ]),
             }
         );
@@ -103,6 +104,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0010_accounts",
                 "m0011_lookups",
                 "m0012_schedules",
+                "m0014_issuers",
             ]),
             missing: vec![],
         };
@@ -120,6 +122,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0010_accounts",
                 "m0011_lookups",
                 "m0012_schedules",
+                "m0014_issuers",
             ]),
             vec![],
         ] {
