@@ -19,6 +19,7 @@ mod live;
 mod one_time;
 mod origin;
 mod page;
+mod parameters;
 mod precondition;
 mod problem;
 mod query;

@@ -15,6 +15,7 @@ use crate::auth::{hash_of, new_secret};
 use crate::idempotency::Asked;
 use crate::input::{Input, time};
 use crate::page;
+use crate::parameters::Paging;
 use crate::precondition::json;
 use crate::problem::{Refusal, Result};
 use crate::query::{Query, word};
@@ -29,18 +30,16 @@ pub(super) fn router() -> OpenApiRouter<App> {
 
 /// The tokens, the newest first.
 #[utoipa::path(get, path = "/tokens", tag = "tokens", params(
-    ("limit" = Option<u32>, Query, description = "At most so many: 1 to 500, 100 without it."),
-    ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    Paging,
 ), responses((status = 200, body = TokenPage)))]
 async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     let mut query = query.of(&["limit", "cursor"]);
     let page = query.page();
     query.finish()?;
     let rows = page::rows(&app, &TokenFilter::default(), page, |row| row.id).await?;
-    let (tokens, total, next_cursor) = rows.map(|row| views::token(&row));
-    json(
-        StatusCode::OK,
-        &TokenPage {
+    rows.answer(
+        |row| views::token(&row),
+        |tokens, total, next_cursor| TokenPage {
             tokens,
             total,
             next_cursor,
