@@ -35,6 +35,7 @@ use fusion_providers::{
 };
 use fusion_web::NoWeb;
 use fusion_workspaces::{Launcher, Owners, Workspaces};
+use futures::stream::{self, StreamExt as _};
 use serde_json::{Map, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -49,6 +50,9 @@ const TURNS: u32 = 5;
 
 /// Single spawns.
 const SPAWNS: usize = 300;
+
+/// Messages that are sent at the same time.
+const SENDERS: usize = 64;
 
 /// How long the provider takes for an answer.
 const ANSWER: Duration = Duration::from_millis(500);
@@ -257,11 +261,12 @@ async fn turns(place: &Place, agents: &[Agent], provider: &str, answer: Duration
     let stop = CancellationToken::new();
     let work = async {
         let began = Instant::now();
-        let mut runs: Vec<RunId> = Vec::new();
-        for agent in agents {
+        let sending = agents.iter().map(|agent| async {
             let sent = place.engine.send_to_agent(agent.id, json!("Go.")).await;
-            runs.extend(sent.unwrap().run);
-        }
+            sent.unwrap().run
+        });
+        let sending = stream::iter(sending).buffer_unordered(SENDERS);
+        let runs: Vec<Option<RunId>> = sending.collect().await;
         let sent = began.elapsed();
         while place.store.count(&driven()).await.unwrap() > 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -166,6 +166,21 @@ impl Coordinator {
             .await
     }
 
+    /// The same for a message whose sender takes it up right after: the host of this process need not.
+    pub(crate) async fn commit_mail(&self, batch: Batch) -> Result<()> {
+        self.commit_and_tell(batch, |seq| format!("{seq}{}", self.mark_of_mail()))
+            .await
+    }
+
+    /// Whether a hint tells of a message that its sender in this process takes up.
+    pub(crate) fn is_taken_up(&self, payload: &[u8]) -> bool {
+        payload.ends_with(self.mark_of_mail().as_bytes())
+    }
+
+    fn mark_of_mail(&self) -> String {
+        format!(" {} takes it up", self.node)
+    }
+
     /// Whether a hint tells of the work of this process alone.
     pub(crate) fn is_own_work(&self, payload: &[u8]) -> bool {
         payload.ends_with(self.mark().as_bytes())

@@ -76,7 +76,12 @@ impl Ears {
         })
     }
 
-    async fn next(&mut self, fleet: &mut Fleet, cancel: &CancellationToken) -> Call {
+    async fn next(
+        &mut self,
+        coordinator: &Coordinator,
+        fleet: &mut Fleet,
+        cancel: &CancellationToken,
+    ) -> Call {
         let Fleet {
             drivers,
             neighbours,
@@ -89,7 +94,10 @@ impl Ears {
                 Some(ended) = drivers.join_next_with_id() => Some(Call::Ended(ended)),
                 call = NodeEars::next(&mut self.node, neighbours) => Some(Call::Node(call)),
                 _ = self.sweep.tick() => Some(Call::Sweep),
-                Some(hint) = self.inboxes.recv() => agent_of(hint.subject.as_str()).map(Call::Mail),
+                Some(hint) = self.inboxes.recv() => {
+                    let is_left = hint.lost_before > 0 || !coordinator.is_taken_up(&hint.payload);
+                    agent_of(hint.subject.as_str()).filter(|_| is_left).map(Call::Mail)
+                }
                 Some(hint) = self.runs.recv() => run_of(hint.subject.as_str()).map(Call::Run),
             };
             if let Some(call) = call {
@@ -197,7 +205,7 @@ impl Coordinator {
     async fn keep_working(&self, ears: &mut Ears, cancel: &CancellationToken) {
         let mut fleet = Fleet::default();
         while !cancel.is_cancelled() {
-            let call = ears.next(&mut fleet, cancel).await;
+            let call = ears.next(self, &mut fleet, cancel).await;
             if let Err(error) = self.answer(call, &mut fleet, ears).await {
                 let error = error_chain(&error);
                 tracing::error!(error, "what is to do could not be looked for");

@@ -13,6 +13,7 @@ use fusion_core::{
 use fusion_persistence::{Guard, RunFence};
 
 use crate::budgets::Budgets;
+use crate::folders::Folders;
 use crate::{Error, Result};
 
 /// A run's definition and its agents, read once.
@@ -33,6 +34,7 @@ pub(crate) struct Plan {
     /// The distinct sets that steps without an agent of their own need.
     required: BTreeSet<CapabilitySet>,
     pub(crate) budgets: Budgets,
+    pub(crate) folders: Folders,
     /// By what right this process drives the run, where others may drive it.
     pub(crate) driver: Option<RunFence>,
     /// How often each task found its provider unavailable.
@@ -98,6 +100,7 @@ impl Plan {
         budgets: Budgets,
     ) -> Self {
         let definition = &workflow.definition;
+        let folders = Folders::of(definition);
         let required = definition
             .steps
             .iter()
@@ -133,6 +136,7 @@ impl Plan {
             asking,
             required,
             budgets,
+            folders,
             driver: None,
             unserved: Mutex::default(),
         }

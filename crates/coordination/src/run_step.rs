@@ -9,7 +9,6 @@ use fusion_workspaces::{Launcher, WorkspaceDir};
 use serde_json::json;
 
 use crate::coordinator::off_runtime;
-use crate::folders::uses_folder;
 use crate::journal::TaskJournal;
 use crate::worker::Job;
 use crate::{Coordinator, Error, Result, brief, grants};
@@ -45,11 +44,7 @@ impl Coordinator {
         let runtime = CommandRuntime {
             workspace: Arc::clone(&place.workspace),
             undo: self
-                .undo_of(
-                    &job.agent,
-                    &job.plan.workflow.definition,
-                    Some(&place.workspace),
-                )
+                .undo_of(&job, Some(&place.workspace))
                 .filter(|_| command.shared_with.is_none()),
             launcher: place.launcher.counted(job.at_work.custody.clone()),
             clock: Arc::clone(&self.parts.clock),
@@ -122,8 +117,8 @@ impl Coordinator {
         &self,
         job: &Job<'_>,
     ) -> Result<fusion_workspaces::Result<Option<Arc<WorkspaceDir>>>> {
-        let (agent, definition) = (&job.agent, &job.plan.workflow.definition);
-        if !uses_folder(definition, agent) {
+        let (agent, plan) = (&job.agent, &job.plan);
+        if !plan.folders.are_used(&plan.workflow.definition, agent) {
             return Ok(Ok(None));
         }
         let opened = self.open_for(job, agent.id, true).await?;

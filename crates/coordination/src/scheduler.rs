@@ -1,16 +1,18 @@
 //! Drives a run: hands ready tasks to idle agents until nothing is left to do.
 
+mod hand_out;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use fusion_core::{
-    Agent, AgentId, Change, Decision, EventType, NewEvent, Run, RunId, Usage, Workflow,
-    WorkflowState, Workspace, run_subject,
+    Agent, AgentId, Change, Decision, Run, RunId, Usage, Workflow, WorkflowState, Workspace,
+    run_subject,
 };
 use fusion_messaging::{Received, Subscription};
-use fusion_persistence::{Batch, Claim, Progress, Queue, Repository, RunFence};
+use fusion_persistence::{Batch, Progress, Queue, Repository, RunFence};
 use futures::FutureExt as _;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
@@ -51,6 +53,7 @@ struct Drive<'a> {
     hands: Hands,
     workers: Workers,
     places: Places,
+    slots: &'a Arc<Semaphore>,
     alarms: Alarms,
     stop: &'a CancellationToken,
 }
@@ -108,6 +111,18 @@ impl Drive<'_> {
         while let Some(hint @ Some(_)) = self.alarms.hints.recv().now_or_never() {
             self.hear(coordinator, hint.as_ref());
         }
+    }
+
+    /// A worker is done, and maybe others with it: one look at the store serves them all.
+    fn all_joined(
+        &mut self,
+        first: std::result::Result<(AgentId, Result<()>), JoinError>,
+    ) -> Result<()> {
+        self.joined(first)?;
+        while let Some(ended) = self.workers.try_join_next() {
+            self.joined(ended)?;
+        }
+        Ok(())
     }
 
     /// A worker is done. One that panicked is a fault of ours; its task is taken back at the next start.
@@ -200,6 +215,7 @@ impl Coordinator {
             plan: Arc::new(self.plan_of(found, raised).await?.driven_by(driver)),
             workers: Workers::new(),
             places: Places::default(),
+            slots: &self.slots,
             alarms: Alarms::new(self, run).await?,
             stop: &stop,
         };
@@ -320,8 +336,8 @@ impl Coordinator {
         let queue = self.awake(id, queue).await?;
         drive.alarms.is_held = false;
         drive.places.look();
-        if queue.has_ready {
-            self.hand_out(drive).await?;
+        if queue.ready > 0 {
+            self.hand_out(drive, queue.claims()).await?;
         }
         drive.places.looked();
         if queue.due_in.is_some() && drive.alarms.due_in.is_none() {
@@ -348,83 +364,20 @@ impl Coordinator {
                 biased;
                 () = drive.stop.cancelled() => return Ok(()),
                 () = closing.cancelled(), if !is_closing => return Ok(()),
-                Some(ended) = drive.workers.join_next() => return drive.joined(ended),
+                Some(ended) = drive.workers.join_next() => return drive.all_joined(ended),
                 _ = drive.alarms.watch.tick(), if drive.alarms.due_in.is_some() => self.watch(run).await?,
                 hint = drive.alarms.hints.recv() => {
                     if drive.hear(self, hint.as_ref()) {
                         return Ok(());
                     }
                 }
-                () = drive.places.come(&self.slots), if drive.places.is_wanted() => return Ok(()),
+                () = drive.places.come(drive.slots), if drive.places.is_wanted() => return Ok(()),
                 () = &mut sweep => {
                     drive.hands.doubt();
                     return Ok(());
                 }
             }
         }
-    }
-
-    /// One claim for each free agent, while there is a place. What an agent can do is looked up again when
-    /// somebody may have changed it, and when none took anything.
-    async fn hand_out(&self, drive: &mut Drive<'_>) -> Result<()> {
-        let mut is_fresh = drive.hands.is_stale();
-        if is_fresh {
-            self.look_at_hands(drive).await?;
-        }
-        loop {
-            let before = drive.workers.len();
-            for agent in drive.hands.free() {
-                if drive.stop.is_cancelled() {
-                    return Ok(());
-                }
-                let Some(place) = drive.places.take(&self.slots) else {
-                    return Ok(());
-                };
-                self.claim_for(&agent, place, drive).await?;
-            }
-            if is_fresh || drive.workers.len() > before {
-                return Ok(());
-            }
-            self.look_at_hands(drive).await?;
-            is_fresh = true;
-        }
-    }
-
-    async fn look_at_hands(&self, drive: &mut Drive<'_>) -> Result<()> {
-        let agents = self.parts.store.agents_of_run(drive.plan.run.id).await?;
-        drive.hands.renew(&agents);
-        drive.alarms.is_held = drive.hands.are_held();
-        Ok(())
-    }
-
-    /// Gives an agent the first task that fits it, where there is one.
-    async fn claim_for(
-        &self,
-        agent: &Agent,
-        place: OwnedSemaphorePermit,
-        drive: &mut Drive<'_>,
-    ) -> Result<()> {
-        let (id, run) = (agent.id, drive.plan.run.id);
-        let told = format!("assigned to {}", agent.name);
-        let claim = Claim {
-            agent: id,
-            run,
-            capability_sets: drive.plan.sets_of(agent),
-            lease: self.lease(),
-            driver: drive.plan.driver,
-            event: NewEvent::of_run(self.moment(), EventType::TaskAssigned, run, told).by(Some(id)),
-        };
-        if let Some(claimed) = self.parts.store.claim_task(claim).await? {
-            let (coordinator, plan) = (self.clone(), Arc::clone(&drive.plan));
-            let stop = drive.stop.clone();
-            drive.hands.began(id);
-            drive.workers.spawn(async move {
-                let worked = Box::pin(coordinator.work(&plan, claimed, &stop)).await;
-                drop(place);
-                (id, worked)
-            });
-        }
-        Ok(())
     }
 
     /// What waits in the queue, once the tasks are awake whose time has come.

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use crate::again;
 use crate::candidates::metadata;
 use crate::coordinator::off_runtime;
-use crate::folders::runs_commands;
+use crate::folders::Folders;
 use crate::grants::{self, Grants};
 use crate::races::Races;
 use crate::{Ask, Coordinator, Error, Models, Result};
@@ -335,8 +335,9 @@ impl Coordinator {
         definition: &WorkflowDefinition,
         agents: &mut [(Agent, Workspace)],
     ) -> Result<Result<()>> {
+        let folders = Folders::of(definition);
         for (agent, workspace) in agents {
-            if !runs_commands(definition, agent) {
+            if !folders.run_commands(definition, agent) {
                 continue;
             }
             match self.look(agent, workspace).await? {

@@ -8,27 +8,26 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 
 use fusion_agents::{Ending, JournalRefused, Undo};
-use fusion_core::{Agent, AgentId, AgentState, NetworkAccess, WorkflowDefinition};
+use fusion_core::{Agent, AgentId, AgentState, NetworkAccess};
 use fusion_workspaces::{Sandbox, Snapshot, WorkspaceDir};
 
 use crate::coordinator::off_runtime;
-use crate::folders::is_shared;
 use crate::worker::Job;
 use crate::worktrees::is_done;
 use crate::{Coordinator, Result, granted_to};
 
 impl Coordinator {
-    /// What undoes the commands of an agent, where that can be done.
+    /// What undoes the commands of a job's agent, where that can be done.
     pub(crate) fn undo_of(
         &self,
-        agent: &Agent,
-        definition: &WorkflowDefinition,
+        job: &Job<'_>,
         workspace: Option<&Arc<WorkspaceDir>>,
     ) -> Option<Undo> {
+        let agent = &job.agent;
         let granted = granted_to(agent);
         let is_held = self.parts.launcher.sandbox() == Sandbox::On;
         let is_confined = granted.network == NetworkAccess::None && granted.write.is_empty();
-        if !is_held || !is_confined || is_shared(definition, agent) {
+        if !is_held || !is_confined || job.plan.folders.are_shared(agent) {
             return None;
         }
         Some(Undo {

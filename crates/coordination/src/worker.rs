@@ -250,7 +250,7 @@ impl Coordinator {
             shared: purse.map(|purse| purse as Arc<dyn SharedBudget>),
         };
         let provider = serving(&self.parts.providers, agent, &within, &observer);
-        let undo = self.undo_of(agent, &plan.workflow.definition, workspace.as_ref());
+        let undo = self.undo_of(job, workspace.as_ref());
         Ok(Runtime {
             provider: provider.map_err(|source| Error::Model {
                 agent: agent.name.clone(),

@@ -24,6 +24,9 @@ const TICK: Duration = Duration::from_millis(250);
 /// Progress is told at most this often.
 const QUIET: Duration = Duration::from_millis(50);
 
+/// Of the time, one part in so many at most is for looking: a look at ten thousand steps takes long.
+const SHARE: u32 = 10;
+
 /// A run that is shown again and again: what never changes is read once.
 pub(crate) struct Watched {
     run: RunId,
@@ -72,17 +75,17 @@ impl Watched {
         let mut hints = engine.hints(self.run).await?;
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut told = None;
+        let mut next = Instant::now();
         loop {
             tokio::select! {
                 biased;
                 () = ended.cancelled() => return Ok(()),
                 _ = ticks.tick() => {}
-                Some(_) = hints.recv() => {
-                    if told.is_some_and(|told: Instant| told.elapsed() < QUIET) {
-                        continue;
-                    }
-                }
+                Some(_) = hints.recv() => {}
+            }
+            let began = Instant::now();
+            if began < next {
+                continue;
             }
             let detail = self.detail(engine.store(), data_dir, Shown::Live).await;
             let mut detail = detail.map_err(read)?;
@@ -90,7 +93,8 @@ impl Watched {
             progress.update(&detail);
             let sent = self.sent.tell(engine.store(), progress).await;
             sent.map_err(read)?;
-            told = Some(Instant::now());
+            let now = Instant::now();
+            next = now + QUIET.max((now - began) * SHARE);
         }
     }
 

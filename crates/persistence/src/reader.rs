@@ -98,11 +98,26 @@ pub trait AgentReader {
 /// The queue of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Queue {
-    /// There is a task that some agent could claim now.
-    pub has_ready: bool,
+    /// Tasks that some agent could claim now; no more than [`Queue::COUNTED`] are counted.
+    pub ready: u32,
     /// Until the first wait of a task is over, by the clock of the database; zero when it is over and
     /// nobody has woken the task yet.
     pub due_in: Option<Duration>,
+}
+
+impl Queue {
+    /// So many ready tasks may be more.
+    pub const COUNTED: u32 = 64;
+
+    /// How many claims can find a task; `None` when that is not known.
+    #[must_use]
+    pub const fn claims(&self) -> Option<u32> {
+        if self.ready < Self::COUNTED {
+            Some(self.ready)
+        } else {
+            None
+        }
+    }
 }
 
 /// How far a run is.

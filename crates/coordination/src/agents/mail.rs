@@ -82,7 +82,7 @@ impl Coordinator {
         let moment = self.moment();
         let (message, decision) = draft.send(self.options.messages, moment)?;
         let place = ("message", message.id.uuid());
-        self.commit(ask(&message).batch("sent", decision, place, moment))
+        self.commit_mail(ask(&message).batch("sent", decision, place, moment))
             .await?;
         let run = match self.take_up_mail(id).await? {
             Some((taken, run)) if taken == message.id => Some(run),

@@ -115,15 +115,16 @@ pub(super) async fn queue_of(readers: &Readers, run: RunId) -> Result<Queue> {
     let query = look(readers.get_database_backend(), run);
     let [ready, due_in] = readers.numbers("look at the queue of a run", query).await?;
     Ok(Queue {
-        has_ready: ready == Some(1),
+        ready: u32::try_from(ready.unwrap_or_default()).unwrap_or(u32::MAX),
         due_in: due_in.map(|wait| Duration::from_millis(u64::try_from(wait).unwrap_or(0))),
     })
 }
 
 fn look(backend: DbBackend, run: RunId) -> Statement {
     let sql = format!(
-        "SELECT (SELECT count(*) FROM (SELECT 1 FROM tasks WHERE run_id = $1 AND {READY} LIMIT 1) AS first),
+        "SELECT (SELECT count(*) FROM (SELECT 1 FROM tasks WHERE run_id = $1 AND {READY} LIMIT {counted}) AS ready),
            (SELECT min(not_before) FROM tasks WHERE run_id = $1 AND {WAITING}) - {now}",
+        counted = Queue::COUNTED,
         now = Dialect::from(backend).now_ms()
     );
     Statement::from_sql_and_values(backend, sql, [run.uuid().into()])

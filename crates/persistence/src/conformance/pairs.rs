@@ -62,7 +62,7 @@ async fn work_off(store: &dyn Store, sample: &Sample, name: &str) -> Vec<TaskId>
                 done.push(claimed.task.id);
                 complete(store, sample, claimed).await;
             }
-            None if queue_of(store, sample.run.id).await.has_ready => {}
+            None if queue_of(store, sample.run.id).await.ready > 0 => {}
             None => return done,
         }
     }

@@ -45,7 +45,7 @@ pub async fn a_postponed_task_is_claimed_by_nobody_before_its_time(store: &dyn S
     let run = sample.run.id;
     postpone(store, &sample, &task, HOUR).await;
     let queue = queue_of(store, run).await;
-    assert!(queue.has_ready);
+    assert_eq!(queue.ready, 1);
     let due_in = queue.due_in.unwrap();
     assert!(due_in > HOUR / 2 && due_in <= HOUR, "{due_in:?}");
     let waiting = store.get(task.id).await.unwrap();
@@ -60,7 +60,7 @@ pub async fn a_postponed_task_is_claimed_by_nobody_before_its_time(store: &dyn S
     wake(store, run, false).await;
     assert_eq!(store.get(task.id).await.unwrap(), waiting);
     assert_eq!(next(store, &sample).await, None);
-    assert!(!queue_of(store, run).await.has_ready);
+    assert_eq!(queue_of(store, run).await.ready, 0);
 }
 
 /// In its place in the queue, and without a trace of the wait.
@@ -71,7 +71,7 @@ pub async fn a_task_whose_time_has_come_is_claimed_once_it_is_woken(store: &dyn 
     while queue_of(store, run).await.due_in != Some(Duration::ZERO) {}
     wake(store, run, false).await;
     let queue = Queue {
-        has_ready: true,
+        ready: 2,
         due_in: None,
     };
     assert_eq!(queue_of(store, run).await, queue);
