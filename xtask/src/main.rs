@@ -5,6 +5,7 @@
     reason = "a command for developers: what it finds goes to the terminal"
 )]
 
+mod browser;
 mod docs;
 mod fuzzer;
 mod layers;

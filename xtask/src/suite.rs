@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use fusion_testkit::Postgres;
 
+use crate::browser;
 use crate::fuzzer;
 use crate::local_model::{self, LocalModel};
 use crate::postgres;
@@ -78,6 +79,9 @@ fn run_with(root: &Path, arguments: &[&str], further: Vec<(&'static str, OsStrin
     variables.push((fusion_testkit::REDIS_BIN_VARIABLE, redis_binaries.into()));
     if let Some(program) = fuzzer::program(root)? {
         variables.push((fuzzer::VARIABLE, program.into()));
+    }
+    if let Some(program) = browser::program()? {
+        variables.push((fusion_testkit::CHROMIUM_VARIABLE, program.into()));
     }
     let model = is_whole.then(|| LocalModel::start(root)).flatten();
     if let Some(model) = &model {

@@ -41,7 +41,7 @@ pub use task::{
     RejectRequest, Task, TaskBulkAnswer, TaskBulkResult, TaskChanges, TaskDetail, TaskLine,
     TaskPage, TaskTree, TaskWaitReason,
 };
-pub use token::{NewToken, Ticket, Token, TokenMade, TokenPage};
+pub use token::{NewSession, NewToken, SignInCode, Ticket, Token, TokenMade, TokenPage};
 pub use workflow::{
     Dag, Edge, ForkRun, NewDag, NewWorkflow, NextVersion, Node, PauseRun, ResumeRun, RetryRun,
     RunPage, RunStarted, RunsCancelled, StartWorkflow, Validation, Workflow, WorkflowPage,

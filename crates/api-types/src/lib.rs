@@ -40,7 +40,7 @@ pub use run::{
     AgentView, ArtifactSaved, ChildView, FileView, GrantsView, HaltView, JournalView, ParentView,
     RunDetail, RunList, RunSummary, StepView, UsageView, WaitView,
 };
-pub use server::ServerReady;
+pub use server::{ServerReady, SignInLink};
 pub use setting::{SettingList, SettingView};
 pub use tool::{ToolAnswer, ToolList, ToolView};
 pub use workflow::{

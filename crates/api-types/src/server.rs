@@ -1,7 +1,39 @@
 //! A server that listens.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use crate::api::SignInCode;
+
+/// A link that signs a browser in.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SignInLink {
+    /// It works once. What follows `#` is never sent to a server with a request.
+    pub url: String,
+    /// After this it is refused.
+    pub expires_at: DateTime<Utc>,
+}
+
+impl std::fmt::Debug for SignInLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignInLink")
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SignInLink {
+    /// The link to a server at a URL such as `http://127.0.0.1:8000`.
+    #[must_use]
+    pub fn new(server: &str, made: &SignInCode) -> Self {
+        let server = server.trim_end_matches('/');
+        Self {
+            url: format!("{server}/sign-in#code={}", made.code),
+            expires_at: made.expires_at,
+        }
+    }
+}
 
 /// Where a server listens and what it works on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

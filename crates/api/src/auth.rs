@@ -9,6 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use chrono::TimeDelta;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use fusion_core::{Actor, ApiToken, Clock, TokenScope};
 use fusion_persistence::{Page, Reader, Repository, TokenFilter};
@@ -17,6 +18,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::time::Instant;
 
+use crate::one_time::{NotKept, OneTime};
 use crate::problem::{Refusal, Result};
 use crate::state::App;
 
@@ -31,7 +33,13 @@ const FRESH: Duration = Duration::from_secs(1);
 const KEPT: usize = 1_000;
 
 /// How long a ticket for a socket holds.
-pub(crate) const TICKET: Duration = Duration::from_secs(30);
+pub(crate) const TICKET: TimeDelta = TimeDelta::seconds(30);
+
+/// Where tokens come from.
+const FIRST_TOKEN: &str = "the server's first token is in the file `token` of its data directory";
+
+/// Where codes that sign a browser in come from.
+pub(crate) const ANOTHER_CODE: &str = "make another link with: fusion-kit dashboard";
 
 /// Refused attempts in a [`WINDOW`] before further ones are told to wait. A right token is let in all
 /// the same.
@@ -54,7 +62,8 @@ pub fn hash_of(secret: &str) -> String {
     HEXLOWER.encode(&Sha256::digest(secret.as_bytes()))
 }
 
-fn random() -> std::result::Result<String, getrandom::Error> {
+/// 256 random bits as text.
+pub(crate) fn random() -> std::result::Result<String, getrandom::Error> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes)?;
     Ok(BASE64URL_NOPAD.encode(&bytes))
@@ -72,7 +81,7 @@ pub(crate) struct Door {
     reader: Arc<dyn Reader>,
     clock: Arc<dyn Clock>,
     known: Mutex<HashMap<String, (ApiToken, Instant)>>,
-    tickets: Mutex<HashMap<String, (Entrant, Instant)>>,
+    tickets: OneTime<Entrant>,
     refused: Mutex<(u32, Instant)>,
 }
 
@@ -88,7 +97,7 @@ impl Door {
             reader,
             clock,
             known: Mutex::default(),
-            tickets: Mutex::default(),
+            tickets: OneTime::holding_for(TICKET),
             refused: Mutex::new((0, Instant::now())),
         }
     }
@@ -96,7 +105,8 @@ impl Door {
     /// Who shows the token in these headers.
     pub(crate) async fn enter(&self, headers: &HeaderMap) -> Result<Entrant> {
         let Some(secret) = bearer(headers) else {
-            return Err(self.refuse("a token is needed: Authorization: Bearer TOKEN"));
+            let text = "a token is needed: Authorization: Bearer TOKEN";
+            return Err(self.refuse(text, FIRST_TOKEN));
         };
         let hash = hash_of(secret);
         let token = match self.known(&hash) {
@@ -104,10 +114,7 @@ impl Door {
             None => self.look(&hash).await?,
         };
         let now = self.clock.now();
-        let holds = |token: &ApiToken| {
-            token.revoked_at.is_none() && token.expires_at.is_none_or(|end| now < end)
-        };
-        match token.filter(holds) {
+        match token.filter(|token| token.holds(now)) {
             Some(token) => Ok(Entrant {
                 actor: Actor {
                     token: token.id,
@@ -115,7 +122,10 @@ impl Door {
                 },
                 scope: token.scope,
             }),
-            None => Err(self.refuse("the token is unknown, has expired or was taken away")),
+            None => {
+                let text = "the token is unknown, has expired or was taken away";
+                Err(self.refuse(text, FIRST_TOKEN))
+            }
         }
     }
 
@@ -132,8 +142,9 @@ impl Door {
         };
         let found = self.reader.list(&filter, Page::first(1)).await?;
         let same = |token: &ApiToken| bool::from(token.hash.as_bytes().ct_eq(hash.as_bytes()));
-        let found = found.into_iter().find(same);
-        if let Some(token) = &found {
+        let mut found = found.into_iter().find(same);
+        if let Some(token) = &mut found {
+            self.end_with_issuer(token).await?;
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             if known.len() >= KEPT {
                 known.clear();
@@ -141,6 +152,19 @@ impl Door {
             known.insert(hash.to_owned(), (token.clone(), Instant::now()));
         }
         Ok(found)
+    }
+
+    /// A token that was made by signing in counts as taken away once the one that let it in is.
+    async fn end_with_issuer(&self, token: &mut ApiToken) -> Result<()> {
+        let Some(issuer) = token.issuer else {
+            return Ok(());
+        };
+        let issuer: Option<ApiToken> = self.reader.find(issuer).await?;
+        token.revoked_at = match issuer {
+            Some(issuer) => token.revoked_at.or(issuer.revoked_at),
+            None => Some(self.clock.now()),
+        };
+        Ok(())
     }
 
     /// Looks again at every token the next time it is shown.
@@ -151,7 +175,14 @@ impl Door {
             .clear();
     }
 
-    fn refuse(&self, detail: &str) -> Refusal {
+    /// A code that signs nobody in.
+    pub(crate) fn refuse_code(&self) -> Refusal {
+        let text = "the code is unknown, was used or is older than ten minutes";
+        self.refuse(text, ANOTHER_CODE)
+    }
+
+    /// Counts what was shown in vain.
+    fn refuse(&self, detail: &str, hint: &str) -> Refusal {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let (count, since) = &mut *refused;
         if since.elapsed() >= WINDOW {
@@ -162,38 +193,34 @@ impl Door {
             return Refusal::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "limited",
-                "too many requests came without a token that holds",
+                "too many requests came without a token or a code that holds",
             )
             .retry_after(WINDOW.saturating_sub(since.elapsed()));
         }
-        Refusal::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
-            .with_hint("the server's first token is in the file `token` of its data directory")
+        Refusal::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail).with_hint(hint)
     }
 
     /// A ticket for one socket.
     pub(crate) fn ticket(&self, entrant: Entrant) -> Result<String> {
-        let ticket = random().map_err(|error| Refusal::internal(&error.to_string()))?;
-        let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
-        tickets.retain(|_, (_, made)| made.elapsed() < TICKET);
-        if tickets.len() >= KEPT {
-            let refusal = Refusal::new(
+        match self.tickets.make(entrant, self.clock.now()) {
+            Ok((ticket, _)) => Ok(ticket),
+            Err(NotKept::Random(error)) => Err(Refusal::internal(&error.to_string())),
+            Err(NotKept::Full) => Err(Refusal::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "limited",
                 "too many tickets wait for their sockets",
-            );
-            return Err(refusal.retry_after(TICKET));
+            )
+            .retry_after(TICKET.to_std().unwrap_or_default())),
         }
-        tickets.insert(hash_of(&ticket), (entrant, Instant::now()));
-        Ok(ticket)
     }
 
     /// Takes a ticket back: it counts once.
     pub(crate) fn redeem(&self, ticket: &str) -> Result<Entrant> {
-        let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
-        match tickets.remove(&hash_of(ticket)) {
-            Some((entrant, made)) if made.elapsed() < TICKET => Ok(entrant),
-            Some(_) | None => Err(self.refuse("the ticket is unknown, was used or is too old")),
-        }
+        let taken = self.tickets.take(ticket, self.clock.now());
+        taken.ok_or_else(|| {
+            let text = "the ticket is unknown, was used or is too old";
+            self.refuse(text, "get one with POST /api/v1/ws/tickets")
+        })
     }
 }
 
@@ -207,7 +234,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     is_one.then_some(secret)
 }
 
-/// What a request needs: looking is for all, keys and tokens are for administrators.
+/// What a request needs: looking and signing in or out are for all, keys and tokens for administrators.
 pub(crate) fn needed(method: &Method, path: &str) -> TokenScope {
     let is_below = |folder: &str| {
         let rest = path
@@ -218,7 +245,7 @@ pub(crate) fn needed(method: &Method, path: &str) -> TokenScope {
     let is_look = matches!(*method, Method::GET | Method::HEAD);
     if is_below("tokens") || (is_below("providers") && !is_look) {
         TokenScope::Admin
-    } else if is_look || path == "/api/v1/ws/tickets" {
+    } else if is_look || is_below("ws") || is_below("sessions") {
         TokenScope::Read
     } else {
         TokenScope::Operate
@@ -294,11 +321,15 @@ mod tests {
             (Method::DELETE, "/api/v1/tokens/1"),
             (Method::GET, "/api/v1/tokensmith"),
             (Method::POST, "/api/v1/ws/tickets"),
+            (Method::POST, "/api/v1/sessions/codes"),
+            (Method::DELETE, "/api/v1/sessions/current"),
         ]
         .map(|(method, path)| needed(&method, path));
         assert_eq!(
             needs,
-            [Read, Operate, Read, Admin, Admin, Admin, Admin, Read, Read]
+            [
+                Read, Operate, Read, Admin, Admin, Admin, Admin, Read, Read, Read, Read
+            ]
         );
     }
 

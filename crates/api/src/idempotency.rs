@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use data_encoding::HEXLOWER;
 use fusion_coordination::{Ask, Error as EngineError};
@@ -73,6 +73,19 @@ fn key_of(value: &HeaderValue) -> Result<String> {
     Ok(key.to_owned())
 }
 
+/// Refuses a key of who has shown no token as yet.
+pub(crate) fn refuse_key(headers: &HeaderMap) -> Result<()> {
+    match headers.contains_key(&KEY) {
+        true => Err(useless_key()),
+        false => Ok(()),
+    }
+}
+
+fn useless_key() -> Refusal {
+    let message = "can't be used here: what is answered is shown once and not kept";
+    Refusal::fault("Idempotency-Key", message)
+}
+
 fn wrong_key() -> Refusal {
     Refusal::fault(
         "Idempotency-Key",
@@ -93,8 +106,12 @@ impl Asked {
         }
     }
 
-    pub(crate) const fn has_key(&self) -> bool {
-        self.key.is_some()
+    /// Refuses a key where what is answered is shown once.
+    pub(crate) fn refuse_key(&self) -> Result<()> {
+        match self.key {
+            Some(_) => Err(useless_key()),
+            None => Ok(()),
+        }
     }
 
     /// Waits until no other request of this process is at work under the same key: for work of more

@@ -1,5 +1,7 @@
 //! Reading a body: all its faults at once, each with its place.
 
+mod unique;
+
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -7,6 +9,7 @@ use fusion_api_types::api::Fault;
 use serde_json::{Map, Value};
 
 use crate::problem::{Refusal, Result};
+use unique::Unique;
 
 /// The longest body.
 pub(crate) const MAX_BODY: usize = 1024 * 1024;
@@ -93,11 +96,12 @@ fn parse(bytes: &[u8]) -> Result<Map<String, Value>> {
             format!("the body is nested deeper than {MAX_DEPTH} levels, which is the limit"),
         ));
     }
-    match serde_json::from_str(text) {
+    match serde_json::from_str(text).map(|Unique(value)| value) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_),
         ) => Err(Refusal::fault("", "the body must be a JSON object")),
+        Err(error) if error.is_data() => Err(Refusal::fault("", error.to_string())),
         Err(error) => Err(Refusal::fault("", format!("the body is not JSON: {error}"))),
     }
 }

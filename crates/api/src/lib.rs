@@ -4,7 +4,7 @@
 //! [`Coordinator`](fusion_coordination::Coordinator): it can't write by itself. What needs keys or
 //! connections to model servers is behind the port [`ProviderDesk`], which the binary keeps.
 //!
-//! Every route but the three about health wants a token. [`serve`] listens; [`openapi`] describes
+//! Every route but the three about health and the one that signs in wants a token. [`serve`] listens; [`openapi`] describes
 //! what there is.
 
 mod auth;
@@ -16,13 +16,16 @@ pub mod inbox;
 mod input;
 mod limits;
 mod live;
+mod one_time;
 mod origin;
 mod page;
+mod parameters;
 mod precondition;
 mod problem;
 mod query;
 mod routes;
 mod server;
+mod sign_in;
 mod state;
 mod views;
 
@@ -39,6 +42,7 @@ pub use live::{Deltas, Hearing};
 pub use origin::Names;
 pub use routes::openapi;
 pub use server::{Listening, serve};
+pub use sign_in::{SignInError, SignIns};
 pub use state::{Options, Parts, Settings};
 pub use views::{
     capability as capability_view, event as event_view, node as node_view, project as project_view,

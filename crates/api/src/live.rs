@@ -15,6 +15,17 @@ use crate::state::App;
 pub use deltas::{Deltas, Hearing};
 pub(crate) use hub::Hub;
 
+/// What may be asked of a stream. Only a socket has a ticket, which the guard has taken.
+const PARAMETERS: &[&str] = &[
+    "event_type",
+    "agent_id",
+    "severity",
+    "run_id",
+    "after",
+    "deltas",
+    "ticket",
+];
+
 pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(socket::socket))

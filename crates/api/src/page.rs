@@ -1,7 +1,11 @@
 //! Pages of lists.
 
+use axum::http::StatusCode;
+use axum::response::Response;
 use fusion_persistence::{Entity, Find, Page, Reader, Repository, Selects};
+use serde::Serialize;
 
+use crate::precondition::json;
 use crate::problem::Result;
 use crate::state::App;
 
@@ -16,10 +20,14 @@ pub(crate) struct Rows<T> {
 }
 
 impl<T> Rows<T> {
-    /// The rows as they are shown.
-    pub(crate) fn map<V>(self, view: impl Fn(T) -> V) -> (Vec<V>, u64, Option<String>) {
+    /// The page as it is answered: `page` gets the rows as they are shown, the total and the cursor.
+    pub(crate) fn answer<V, P: Serialize>(
+        self,
+        view: impl Fn(T) -> V,
+        page: impl FnOnce(Vec<V>, u64, Option<String>) -> P,
+    ) -> Result<Response> {
         let rows = self.rows.into_iter().map(view).collect();
-        (rows, self.total, self.next_cursor)
+        json(StatusCode::OK, &page(rows, self.total, self.next_cursor))
     }
 }
 

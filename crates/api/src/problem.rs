@@ -9,7 +9,7 @@ use fusion_api_types::api::{Fault, ProblemBody};
 use fusion_api_types::{Problem, ProblemKind};
 use fusion_coordination::Error as EngineError;
 use fusion_core::{Coded, ErrorCode, error_chain};
-use fusion_persistence::Error as StoreError;
+use fusion_persistence::{ANOTHER_NAME, Error as StoreError};
 
 /// The result of a handler.
 pub(crate) type Result<T> = std::result::Result<T, Refusal>;
@@ -215,8 +215,8 @@ impl From<StoreError> for Refusal {
             | StoreError::Corrupt { .. }
             | StoreError::Failed { .. }
             | StoreError::OutcomeUnknown => Self::internal(&error_chain(&error)),
+            StoreError::Exists { .. } => of_code(&error).with_hint(ANOTHER_NAME),
             StoreError::Conflict { .. }
-            | StoreError::Exists { .. }
             | StoreError::Missing { .. }
             | StoreError::InUse { .. }
             | StoreError::Refused { .. }

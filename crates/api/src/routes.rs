@@ -25,6 +25,8 @@ mod run_again;
 mod run_control;
 mod runs;
 mod schedules;
+mod sessions;
+mod sign_in;
 mod tasks;
 mod tasks_bulk;
 mod tasks_life;
@@ -59,7 +61,7 @@ pub(crate) fn router(app: App) -> Router {
         .route_layer(from_fn_with_state(app.clone(), auth::guard));
     let (router, _) = open().merge(guarded).split_for_parts();
     let router = router.route("/reference", get(reference::reference));
-    router.with_state(app)
+    router.merge(sign_in::router()).with_state(app)
 }
 
 /// What every route takes and gives, as `OpenAPI` 3.1.
@@ -77,6 +79,7 @@ fn open() -> OpenApiRouter<App> {
         .routes(routes!(health::health))
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
+        .routes(routes!(sessions::create))
 }
 
 /// Routes that want a token and have no version.
@@ -110,6 +113,7 @@ fn guarded() -> OpenApiRouter<App> {
         schedules::router(),
         approvals::router(),
         tokens::router(),
+        sessions::router(),
         artifacts::router(),
         nodes::router(),
     ];

@@ -19,6 +19,7 @@ use crate::limits::Limits;
 use crate::live::{Deltas, Hub};
 use crate::origin::Names;
 use crate::routes::Answers;
+use crate::sign_in::SignIns;
 
 /// What the API is made of.
 #[derive(Clone)]
@@ -33,6 +34,8 @@ pub struct Parts {
     pub deltas: Arc<Deltas>,
     /// Knows the providers.
     pub desk: Arc<dyn ProviderDesk>,
+    /// Codes that sign browsers in.
+    pub sign_ins: SignIns,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Makes ids.

@@ -272,6 +272,7 @@ pub fn token(row: &ApiToken) -> api::Token {
         created_at: row.created_at,
         expires_at: row.expires_at,
         revoked_at: row.revoked_at,
+        issuer: text(row.issuer),
     }
 }
 

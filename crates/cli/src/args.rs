@@ -59,7 +59,9 @@ pub use record::{
     ProjectCommand, ProjectCreateArgs, ProjectUpdateArgs, RecordListArgs, RecordName, ScopeName,
     TokenArgs, TokenCommand, TokenCreateArgs,
 };
-pub use run::{CancelArgs, ForkArgs, HoldArgs, ListArgs, RetryArgs, RunState, WatchArgs};
+pub use run::{
+    CancelArgs, ForkArgs, HoldArgs, ListArgs, ResumeArgs, RetryArgs, RunState, ShowArgs, WatchArgs,
+};
 pub use schedule::{OverlapArg, ScheduleArgs, ScheduleCommand, ScheduleCreateArgs};
 pub use serve::{NodeRoleArg, ServeArgs};
 pub use shell::{
@@ -242,6 +244,16 @@ Examples:
     Node(NodeArgs),
     /// Serve the HTTP API and work on every open run.
     Serve(ServeArgs),
+    /// Sign a browser in to the pages of the server: prints a link that works once.
+    #[command(after_long_help = "\
+Open the link in a browser, within ten minutes. It is signed in for 12 hours, with the scope of the
+token that asks: that of the data directory, or FUSION_TOKEN with --server. `token list` shows it,
+`token revoke` ends it, and so does the end of that token.
+
+Examples:
+  fusion-kit dashboard
+  fusion-kit dashboard --server https://fusion.example")]
+    Dashboard,
     /// Ask the server how it is; exit code 1 when there is none or it is not well.
     #[command(after_long_help = "\
 Examples:
@@ -342,49 +354,6 @@ pub enum RunCommand {
     Fork(ForkArgs),
 }
 
-/// `run show`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(after_long_help = "\
-Examples:
-  fusion-kit run show
-  fusion-kit run show 0192f3c1 -v      with whole requests and outcomes")]
-pub struct ShowArgs {
-    /// Id of the run or the unique beginning of one; the newest run without it.
-    pub run: Option<String>,
-}
-
-/// `resume`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(after_long_help = "\
-No finished step runs again.
-
-Examples:
-  fusion-kit resume
-  fusion-kit resume 0192f3c1
-  fusion-kit resume 0192f3c1 --budget-usd 5    after its budget was used up")]
-pub struct ResumeArgs {
-    /// Id of the run or the unique beginning of one; the newest interrupted run without it.
-    pub run: Option<String>,
-
-    /// Let the run use this many US dollars in all until this command ends; instead of its file's
-    /// `budget`.
-    #[arg(long, value_name = "USD")]
-    pub budget_usd: Option<String>,
-
-    /// Let the run use this many tokens in all until this command ends.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub budget_tokens: Option<u64>,
-
-    /// Raise the budget of this agent, of a step as `step:ID`, or of all runs of the workflow as
-    /// `workflow:NAME`, instead of the run's.
-    #[arg(long, value_name = "NAME")]
-    pub budget_of: Option<String>,
-
-    /// Try steps again at once that wait for a provider's limit: it was raised, say.
-    #[arg(long)]
-    pub now: bool,
-}
-
 /// Reads a command line; the first argument is the program's name.
 ///
 /// # Errors
@@ -435,6 +404,7 @@ where
         | Command::Project(_)
         | Command::Capability(_)
         | Command::Token(_)
+        | Command::Dashboard
         | Command::Health
         | Command::Config(_)
         | Command::Completions(_)

@@ -43,7 +43,7 @@ pub use providers::{AskKey, NewProvider, Providers};
 pub use records::{NewProject, ProjectBudgets, ProjectUpdate, Records};
 pub use runs::{AgainRequest, RunQuery, Steering};
 pub use schedules::{NewSchedule, Schedules};
-pub use server::{Ready, ServeRequest, Server};
+pub use server::{Audience, Ready, ServeRequest, Server};
 pub use settings::About;
 pub use tasks::{TaskQuery, TaskRequest, Tasks};
 pub use tools::{HeldCommand, NotRun, ToolFolder, Tools};

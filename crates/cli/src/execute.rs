@@ -74,6 +74,7 @@ async fn dispatch(
         Command::Project(it) => Box::pin(record::project(&it.command, backend, session)),
         Command::Capability(it) => Box::pin(record::capability(&it.command, backend, session)),
         Command::Token(it) => Box::pin(record::token(&it.command, backend, session)),
+        Command::Dashboard => Box::pin(serve::dashboard(backend, session)),
         Command::Health => Box::pin(shell::health(backend, session)),
         Command::Config(it) => Box::pin(async { shell::config(it, backend, session) }),
         Command::Completions(it) => Box::pin(async { shell::completions(it.shell, session) }),

@@ -58,11 +58,11 @@ pub use backend::{
     ProjectBudgets, ProjectUpdate, Records, Schedules,
 };
 pub use backend::{
-    AgainRequest, AgentChanges, AgentQuery, Agents, AnswerRequest, AskKey, Backend, BenchRequest,
-    Benchmarks, Content, HeldCommand, Inbox, Log, MessageQuery, Messages, Metrics, NewAgents,
-    NewMessage, NewProvider, NotRun, Progress, Providers, Ready, ResumeRequest, RunQuery,
-    RunRequest, ServeRequest, Server, StartWorkflow, Steering, Tail, TaskQuery, TaskRequest, Tasks,
-    To, ToolFolder, Tools, Upkeep, Workflows,
+    AgainRequest, AgentChanges, AgentQuery, Agents, AnswerRequest, AskKey, Audience, Backend,
+    BenchRequest, Benchmarks, Content, HeldCommand, Inbox, Log, MessageQuery, Messages, Metrics,
+    NewAgents, NewMessage, NewProvider, NotRun, Progress, Providers, Ready, ResumeRequest,
+    RunQuery, RunRequest, ServeRequest, Server, StartWorkflow, Steering, Tail, TaskQuery,
+    TaskRequest, Tasks, To, ToolFolder, Tools, Upkeep, Workflows,
 };
 pub use backend::{Overview, Picture, Sight};
 pub use execute::{execute, refuse};

@@ -10,9 +10,9 @@ use fusion_api_types::{
     BackupReport, BenchReport, DatabaseStatus, DetectReport, InboxView, MessageDetail, MessageList,
     MessageView, MigrationReport, ModelList, ProviderAdded, ProviderList, ProviderRemoved,
     ProviderTest, ProviderView, QuotaReport, RekeyReport, RestoreReport, RunDetail, RunList,
-    RunSummary, ServerReady, SettingList, StoredWorkflow, ToolAnswer, ToolList, VerifyReport,
-    WorkflowCreated, WorkflowDiff, WorkflowGraph, WorkflowList, WorkflowSummary, WorkspaceDiff,
-    WorkspaceExport, WorkspaceFile, WorkspaceTree,
+    RunSummary, ServerReady, SettingList, SignInLink, StoredWorkflow, ToolAnswer, ToolList,
+    VerifyReport, WorkflowCreated, WorkflowDiff, WorkflowGraph, WorkflowList, WorkflowSummary,
+    WorkspaceDiff, WorkspaceExport, WorkspaceFile, WorkspaceTree,
 };
 use serde_json::{Value, json};
 
@@ -75,6 +75,7 @@ fn of_one(words: &str) -> Option<Value> {
         "health" => of::<Health>(),
         "config show" => of::<SettingList>(),
         "serve" => of::<ServerReady>(),
+        "dashboard" => of::<SignInLink>(),
         "verify" => of::<VerifyReport>(),
         "bench" => of::<BenchReport>(),
         "init" => json!({

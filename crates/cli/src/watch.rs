@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use fusion_api_types::{Problem, ProblemKind};
 
-use crate::args::{Cli, Command};
+use crate::args::{
+    AgentCommand, CapabilityCommand, Cli, Command, DbCommand, MessageCommand, NodeCommand,
+    ProjectCommand, ProviderCommand, RunCommand, ScheduleCommand, TaskCommand, TokenCommand,
+    WorkspaceCommand,
+};
 use crate::backend::Backend;
 use crate::exit::Exit;
 use crate::session::Session;
@@ -80,10 +84,6 @@ impl std::io::Write for Seen {
 
 /// Whether a command prints how something is and changes nothing.
 fn is_look(command: &Command) -> bool {
-    use crate::args::{
-        AgentCommand, CapabilityCommand, DbCommand, MessageCommand, NodeCommand, ProjectCommand,
-        ProviderCommand, RunCommand, ScheduleCommand, TaskCommand, TokenCommand, WorkspaceCommand,
-    };
     match command {
         Command::Run(run) => matches!(run.command, Some(RunCommand::List(_) | RunCommand::Show(_))),
         Command::Agent(agent) => {
@@ -134,6 +134,7 @@ fn is_look(command: &Command) -> bool {
         | Command::Tool(_)
         | Command::Artifact(_)
         | Command::Serve(_)
+        | Command::Dashboard
         | Command::Config(_)
         | Command::Completions(_)
         | Command::Schema(_)

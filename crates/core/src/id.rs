@@ -8,9 +8,7 @@ use uuid::Uuid;
 
 /// A text that is not a UUID.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "'{text}' is not a {kind} id: an id is a UUID such as 019ab3c4-0000-7000-8000-000000000000"
-)]
+#[error("'{text}' is no {kind} id: an id is a UUID such as 019ab3c4-0000-7000-8000-000000000000")]
 pub struct IdFault {
     kind: &'static str,
     text: String,

@@ -37,6 +37,17 @@ pub struct ApiToken {
     pub last_used_at: Option<Timestamp>,
     /// When it was taken away.
     pub revoked_at: Option<Timestamp>,
+    /// The token whose sign-in link it was made by: it holds no longer than that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<ApiTokenId>,
     /// Row version; a commit that read an older one is refused.
     pub version: u64,
+}
+
+impl ApiToken {
+    /// Whether it may be used now.
+    #[must_use]
+    pub fn holds(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
+    }
 }

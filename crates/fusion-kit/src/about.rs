@@ -1,7 +1,7 @@
 //! The work of `config show` and `health`.
 
 use async_trait::async_trait;
-use fusion_api_types::{Problem, ProblemKind, SettingView, api};
+use fusion_api_types::{Problem, SettingView, api};
 use fusion_cli::About;
 
 use crate::backend::LocalBackend;
@@ -29,10 +29,6 @@ impl About for LocalBackend {
     }
 
     async fn health(&self) -> Result<api::Health, Problem> {
-        let remote = self.remote()?.ok_or_else(|| {
-            let text = "no server owns the data directory";
-            Problem::new(ProblemKind::NotFound, text).with_help("start one with: fusion-kit serve")
-        })?;
-        remote.client().get("/health", &[]).await
+        self.serving()?.client().get("/health", &[]).await
     }
 }

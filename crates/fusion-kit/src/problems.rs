@@ -7,7 +7,7 @@ use fusion_api_types::{FaultView, FileText, Problem, ProblemKind};
 use fusion_coordination::{CallFault, Error, WrongCall};
 use fusion_core::{Coded, ErrorCode, InputFault, ProviderConfig, RunId, error_chain};
 use fusion_messaging_redis::Error as BusError;
-use fusion_persistence::Error as StoreError;
+use fusion_persistence::{ANOTHER_NAME, Error as StoreError};
 use fusion_providers::Error as ModelError;
 use fusion_workflow_file::{
     Choice, ChoicePart, Fault, GrantList, Position, place_in_agent, place_of_grant,
@@ -54,9 +54,9 @@ pub(crate) fn of_store(error: &StoreError) -> Problem {
             action: CONNECT, ..
         } => "check the user, the password and the database that DATABASE_URL names",
         StoreError::Corrupt { .. } => "see what else is wrong with: fusion-kit verify",
+        StoreError::Exists { .. } => ANOTHER_NAME,
         StoreError::NotFound { .. }
         | StoreError::Conflict { .. }
-        | StoreError::Exists { .. }
         | StoreError::Missing { .. }
         | StoreError::InUse { .. }
         | StoreError::Heard { .. }

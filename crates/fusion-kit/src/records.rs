@@ -58,8 +58,7 @@ impl Records for LocalBackend {
             },
             ..made
         };
-        self.store_record(Change::create(row.clone()), "project", &row.name)
-            .await?;
+        self.store_record(Change::create(row.clone())).await?;
         Ok(project_view(row))
     }
 
@@ -109,8 +108,7 @@ impl Records for LocalBackend {
             row.description.clone_from(description);
         }
         row.updated_at = SystemClock.now();
-        self.store_record(Change::update(row.clone()), "project", &row.name)
-            .await?;
+        self.store_record(Change::update(row.clone())).await?;
         Ok(project_view(row))
     }
 
@@ -128,7 +126,7 @@ impl Records for LocalBackend {
             id: row.id.uuid(),
             version: row.version,
         };
-        self.store_record(gone, "project", name).await?;
+        self.store_record(gone).await?;
         Ok(found)
     }
 
@@ -149,8 +147,7 @@ impl Records for LocalBackend {
             created_at: SystemClock.now(),
             version: 1,
         };
-        self.store_record(Change::create(row.clone()), "capability", &row.name)
-            .await?;
+        self.store_record(Change::create(row.clone())).await?;
         Ok(capability_view(row))
     }
 
@@ -190,7 +187,7 @@ impl Records for LocalBackend {
             id: row.id.uuid(),
             version: row.version,
         };
-        self.store_record(gone, "capability", name).await?;
+        self.store_record(gone).await?;
         Ok(found)
     }
 
@@ -212,10 +209,10 @@ impl Records for LocalBackend {
             expires_at: new.expires_at,
             last_used_at: None,
             revoked_at: None,
+            issuer: None,
             version: 1,
         };
-        self.store_record(Change::create(row.clone()), "token", &row.name)
-            .await?;
+        self.store_record(Change::create(row.clone())).await?;
         Ok(api::TokenMade {
             token: token_view(&row),
             secret: secret.expose_secret().to_owned(),
@@ -246,8 +243,7 @@ impl Records for LocalBackend {
         let mut row: ApiToken = reading.store().get(id).await.map_err(read)?;
         if row.revoked_at.is_none() {
             row.revoked_at = Some(SystemClock.now());
-            self.store_record(Change::update(row.clone()), "token", &row.name)
-                .await?;
+            self.store_record(Change::update(row.clone())).await?;
         }
         Ok(token_view(&row))
     }
@@ -283,19 +279,8 @@ impl LocalBackend {
     }
 
     /// Commits one change as the owner of the data directory.
-    pub(crate) async fn store_record(
-        &self,
-        change: Change,
-        kind: &str,
-        name: &str,
-    ) -> Result<(), Problem> {
-        match write(&self.place()?, change).await? {
-            Err(StoreError::Exists { .. }) => {
-                let text = format!("there is already a {kind} '{name}'");
-                Err(Problem::new(ProblemKind::Conflict, text).with_help("choose another name"))
-            }
-            written => written.map_err(read),
-        }
+    pub(crate) async fn store_record(&self, change: Change) -> Result<(), Problem> {
+        write(&self.place()?, change).await?.map_err(read)
     }
 }
 

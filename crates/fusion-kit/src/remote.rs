@@ -61,6 +61,17 @@ impl LocalBackend {
 }
 
 impl LocalBackend {
+    /// The server to ask, for what only a server does.
+    ///
+    /// # Errors
+    /// There is none, or no token for it.
+    pub(crate) fn serving(&self) -> Result<Remote, Problem> {
+        self.remote()?.ok_or_else(|| {
+            let text = "no server owns the data directory";
+            Problem::new(ProblemKind::NotFound, text).with_help("start one with: fusion-kit serve")
+        })
+    }
+
     /// The server that was named; what only looks needs no other, since it can look beside it.
     ///
     /// # Errors

@@ -47,8 +47,7 @@ impl Schedules for LocalBackend {
             return Err(Problem::new(ProblemKind::InvalidInput, text)
                 .with_help("delete one with: schedule delete NAME"));
         }
-        self.store_record(Change::create(row.clone()), KIND, &row.name)
-            .await?;
+        self.store_record(Change::create(row.clone())).await?;
         Ok(schedule_view(row))
     }
 
@@ -81,8 +80,7 @@ impl Schedules for LocalBackend {
             pause,
             SystemClock.now(),
         );
-        self.store_record(Change::update(row.clone()), KIND, name)
-            .await?;
+        self.store_record(Change::update(row.clone())).await?;
         Ok(schedule_view(row))
     }
 
@@ -99,7 +97,7 @@ impl Schedules for LocalBackend {
             id: row.id.uuid(),
             version: row.version,
         };
-        self.store_record(gone, KIND, name).await?;
+        self.store_record(gone).await?;
         Ok(found)
     }
 }

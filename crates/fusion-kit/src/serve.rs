@@ -5,15 +5,17 @@ mod announcement;
 mod token;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use fusion_api::{Listening, Names, Options, Parts, Settings};
-use fusion_api_types::{Problem, ProblemKind, ServerReady};
-use fusion_cli::{Ready, ServeRequest, Server};
-use fusion_core::NodeRole;
+use fusion_api::{Listening, Names, Options, Parts, Settings, SignIns};
+use fusion_api_types::{Problem, ProblemKind, ServerReady, SignInLink};
+use fusion_cli::{Audience, Ready, ServeRequest, Server};
+use fusion_core::{ApiToken, Clock, Moment, NodeRole, error_chain};
 use fusion_persistence::Reader;
 use fusion_providers::Registry;
+use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
@@ -50,6 +52,7 @@ impl Server for LocalBackend {
                     data_dir: &data_dir,
                     registry,
                     answers: request.api,
+                    sign_in: request.audience == Audience::Person,
                 },
                 listening,
                 ready,
@@ -57,6 +60,12 @@ impl Server for LocalBackend {
             .await;
         engine.close().await;
         served
+    }
+
+    async fn sign_in_link(&self) -> Result<SignInLink, Problem> {
+        let remote = self.serving()?;
+        let made = remote.client().post("/sessions/codes", &json!({})).await?;
+        Ok(SignInLink::new(remote.client().url(), &made))
     }
 }
 
@@ -79,6 +88,8 @@ struct Place<'a> {
     registry: Arc<Registry>,
     /// Requests are answered.
     answers: bool,
+    /// A person wants to be shown how to sign in.
+    sign_in: bool,
 }
 
 impl LocalBackend {
@@ -93,6 +104,7 @@ impl LocalBackend {
             data_dir,
             registry,
             answers,
+            sign_in,
         } = place;
         // The API tells a client at once that the database is away; the engine waits for it.
         let store = engine.store().clone().into_inner();
@@ -100,47 +112,82 @@ impl LocalBackend {
         for row in master_key::stored(&store).await? {
             desk.show(&row);
         }
-        let token_file = token::file(data_dir, engine.coordinator(), &store).await?;
-        let told = ServerReady {
-            url: if answers {
-                format!("http://{}", listening.address())
-            } else {
-                String::new()
-            },
-            token_file: token_file.display().to_string(),
-            data_dir: data_dir.path().display().to_string(),
-            pid: std::process::id(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
+        let (token_file, token) = token::file(data_dir, engine.coordinator(), &store).await?;
+        let address = listening.address();
+        let told = told(answers.then_some(address), &token_file, data_dir);
         let working = Working { engine };
         if !answers {
             drop(listening);
             let idle = |stop: CancellationToken| stop.cancelled_owned();
-            return working.until_stopped(idle, || ready.ready(&told)).await;
+            return working
+                .until_stopped(idle, || ready.ready(&told, None))
+                .await;
         }
-        let (changes, settings) = watch::channel(settings(listening.address(), self.config())?);
+        let (changes, settings) = watch::channel(settings(address, self.config())?);
         let options = Options {
             settings,
             version: told.version.clone(),
             data_dir: data_dir.path().to_path_buf(),
         };
+        let sign_ins = SignIns::default();
         let parts = Parts {
             reader: Arc::new(store) as Arc<dyn Reader>,
             coordinator: engine.coordinator().clone(),
             bus: Arc::clone(engine.bus()),
             deltas: self.told().deltas,
             desk: Arc::new(desk),
+            sign_ins: sign_ins.clone(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds::new()),
         };
         let announced = Announcement::write(data_dir, &told)?;
-        let address = listening.address();
+        // Elsewhere than on this machine the server is not called by the address that it listens at.
+        let link = if sign_in && address.ip().is_loopback() {
+            first_link(&sign_ins, &token, engine, &told.url).await
+        } else {
+            None
+        };
         let reloading = engine.spawn(reload_at_hang_up(address, changes));
         let serving = |stop| fusion_api::serve(listening, parts, options, stop);
-        let ended = working.until_stopped(serving, || ready.ready(&told)).await;
+        let ended = working
+            .until_stopped(serving, || ready.ready(&told, link.as_ref()))
+            .await;
         reloading.abort();
         announced.withdraw();
         ended
+    }
+}
+
+/// What is said of a server, and where it listens if it does.
+fn told(address: Option<SocketAddr>, token_file: &Path, data_dir: &DataDir) -> ServerReady {
+    let url = address.map(|address| format!("http://{address}"));
+    ServerReady {
+        url: url.unwrap_or_default(),
+        token_file: token_file.display().to_string(),
+        data_dir: data_dir.path().display().to_string(),
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// The link of the greeting. The server serves without one, too.
+async fn first_link(
+    sign_ins: &SignIns,
+    token: &ApiToken,
+    engine: &Engine,
+    url: &str,
+) -> Option<SignInLink> {
+    let ids = SystemIds::new();
+    let moment = Moment {
+        now: SystemClock.now(),
+        ids: &ids,
+    };
+    match sign_ins.code(token, engine.coordinator(), moment).await {
+        Ok(made) => Some(SignInLink::new(url, &made)),
+        Err(error) => {
+            tracing::warn!(error = error_chain(&error), "no sign-in link was made");
+            None
+        }
     }
 }
 

@@ -13,6 +13,7 @@ mod m0010_accounts;
 mod m0011_lookups;
 mod m0012_schedules;
 mod m0013_sub_workflows;
+mod m0014_issuers;
 
 use std::collections::BTreeSet;
 
@@ -43,6 +44,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0011_lookups::Migration),
             Box::new(m0012_schedules::Migration),
             Box::new(m0013_sub_workflows::Migration),
+            Box::new(m0014_issuers::Migration),
         ]
     }
 }

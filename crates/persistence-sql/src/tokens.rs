@@ -28,6 +28,7 @@ pub(crate) mod table {
         pub expires_at: Option<DateTimeUtc>,
         pub last_used_at: Option<DateTimeUtc>,
         pub revoked_at: Option<DateTimeUtc>,
+        pub issuer: Option<Uuid>,
         pub version: i64,
     }
 
@@ -41,7 +42,11 @@ impl Stored for ApiToken {
     type Table = table::Entity;
 
     const ID: Col<Self> = table::Column::Id;
-    const KEPT: &'static [Col<Self>] = &[table::Column::Hash, table::Column::CreatedAt];
+    const KEPT: &'static [Col<Self>] = &[
+        table::Column::Hash,
+        table::Column::CreatedAt,
+        table::Column::Issuer,
+    ];
 
     fn to_row(&self) -> Result<table::Model> {
         Ok(table::Model {
@@ -53,6 +58,7 @@ impl Stored for ApiToken {
             expires_at: self.expires_at,
             last_used_at: self.last_used_at,
             revoked_at: self.revoked_at,
+            issuer: self.issuer.map(ApiTokenId::uuid),
             version: 1,
         })
     }
@@ -67,6 +73,7 @@ impl Stored for ApiToken {
             expires_at: row.expires_at,
             last_used_at: row.last_used_at,
             revoked_at: row.revoked_at,
+            issuer: row.issuer.map(ApiTokenId::from_uuid),
             version: unsigned(row.version, "API token row version")?,
         })
     }

@@ -33,7 +33,7 @@ pub enum Error {
         id: String,
     },
     /// A unique value of the row, such as its name, is taken.
-    #[error("there is already {entity} '{name}'")]
+    #[error("there is already {} {entity} '{name}'", article(entity))]
     Exists {
         /// The kind of row.
         entity: &'static str,
@@ -171,6 +171,16 @@ pub enum Error {
         #[source]
         source: Source,
     },
+}
+
+/// The way out where a name is taken.
+pub const ANOTHER_NAME: &str = "choose another name";
+
+const fn article(entity: &str) -> &'static str {
+    match entity.as_bytes() {
+        [b'A' | b'a' | b'e' | b'i' | b'o', ..] => "an",
+        _ => "a",
+    }
 }
 
 /// The result of a call of the store.

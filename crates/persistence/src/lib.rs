@@ -21,7 +21,7 @@ mod repository;
 mod store;
 
 pub use entity::{Deletable, Entity, Identifies, Selects};
-pub use error::{Error, Result, Source};
+pub use error::{ANOTHER_NAME, Error, Result, Source};
 pub use filter::{
     AgentFilter, ApprovalFilter, CapabilityFilter, EventFilter, JournalFilter, MessageFilter,
     MetricsFilter, ProjectFilter, ProviderFilter, RunFilter, ScheduleFilter, TaskFilter,

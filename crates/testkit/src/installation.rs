@@ -1,4 +1,4 @@
-//! Where PostgreSQL and Redis are: the server that all tests share, and the binaries.
+//! Where PostgreSQL, Redis and a browser are: the server that all tests share, and the binaries.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,20 @@ pub const REDIS_BIN_VARIABLE: &str = "FUSION_TEST_REDIS_BIN";
 /// which the tests leave alone.
 pub const INSTALL_REDIS: &str =
     "apt-get update && apt-get install -y --no-install-recommends redis-server";
+
+/// Holds the path of the browser.
+pub const CHROMIUM_VARIABLE: &str = "FUSION_TEST_CHROMIUM";
+
+/// Installs the browser on Debian and its relatives, as root.
+pub const INSTALL_CHROMIUM: &str =
+    "apt-get update && apt-get install -y --no-install-recommends chromium";
+
+/// Where packages put the browser.
+const BROWSERS: [&str; 3] = [
+    "/usr/bin/chromium",
+    "/usr/bin/chromium-browser",
+    "/usr/bin/google-chrome",
+];
 
 /// Where packages and people put Redis.
 const REDIS_FOLDERS: [&str; 2] = ["/usr/bin", "/usr/local/bin"];
@@ -100,6 +114,32 @@ pub fn redis_binaries() -> Result<PathBuf> {
         );
     };
     Ok(folder)
+}
+
+/// A browser: what `FUSION_TEST_CHROMIUM` says, else where packages put it.
+///
+/// # Errors
+/// When there is none; the message tells how to get it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "xtask and developers hand it to the tests"
+)]
+pub fn chromium() -> Result<PathBuf> {
+    if let Some(program) = std::env::var_os(CHROMIUM_VARIABLE).map(PathBuf::from) {
+        ensure!(
+            program.is_file(),
+            "{CHROMIUM_VARIABLE} says {}, which is no file",
+            program.display()
+        );
+        return Ok(program);
+    }
+    let mut browsers = BROWSERS.map(PathBuf::from).into_iter();
+    browsers.find(|program| program.is_file()).with_context(|| {
+        format!(
+            "there is no {}: run `{INSTALL_CHROMIUM}` as root, or set {CHROMIUM_VARIABLE}",
+            BROWSERS.join(" or ")
+        )
+    })
 }
 
 fn newest(majors: &Path) -> Option<PathBuf> {

@@ -16,8 +16,8 @@ mod slow;
 
 pub use http::{Act, HttpRequest, MisbehavingHttp};
 pub use installation::{
-    BIN_VARIABLE, INSTALL, INSTALL_REDIS, REDIS_BIN_VARIABLE, URL_VARIABLE, postgres_binaries,
-    redis_binaries, shared_postgres,
+    BIN_VARIABLE, CHROMIUM_VARIABLE, INSTALL, INSTALL_CHROMIUM, INSTALL_REDIS, REDIS_BIN_VARIABLE,
+    URL_VARIABLE, chromium, postgres_binaries, redis_binaries, shared_postgres,
 };
 pub use postgres::Postgres;
 pub use redis::Redis;

@@ -332,7 +332,7 @@ async fn arguments_that_can_not_be_meant_are_told_with_the_way_out() {
         (
             "send_message",
             json!({ "to": "reviewer", "text": "x", "reply_to": "5" }),
-            "`reply_to`: '5' is not a message id: an id is a UUID such as \
+            "`reply_to`: '5' is no message id: an id is a UUID such as \
              019ab3c4-0000-7000-8000-000000000000; or write `last`",
         ),
         (

@@ -19,6 +19,40 @@ pub struct Token {
     pub expires_at: Option<DateTime<Utc>>,
     /// When it was taken away.
     pub revoked_at: Option<DateTime<Utc>>,
+    /// UUID of the token whose sign-in link it was made by; it ends with that one.
+    #[serde(default)]
+    pub issuer: Option<String>,
+}
+
+/// A code that signs a browser in.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SignInCode {
+    /// It counts once. Put it behind `/sign-in#code=`.
+    pub code: String,
+    /// After this it is refused.
+    pub expires_at: DateTime<Utc>,
+}
+
+impl std::fmt::Debug for SignInCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignInCode")
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Signing in.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NewSession {
+    /// What a sign-in link holds; 1 to 255 characters.
+    #[schema(min_length = 1, max_length = 255)]
+    pub code: String,
+}
+
+impl std::fmt::Debug for NewSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewSession").finish_non_exhaustive()
+    }
 }
 
 /// A page of tokens, the newest first.

@@ -15,21 +15,11 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use super::hub::Line;
 use super::reader::{Follower, Next};
 use crate::auth::{Entrant, TICKET};
+use crate::parameters::{OfEvents, OfStream};
 use crate::precondition::json;
 use crate::problem::{Refusal, Result};
 use crate::query::Query;
 use crate::state::App;
-
-/// What may be asked. The guard has taken the ticket.
-const PARAMETERS: &[&str] = &[
-    "event_type",
-    "agent_id",
-    "severity",
-    "run_id",
-    "after",
-    "deltas",
-    "ticket",
-];
 
 /// The largest message that a client may send: it has nothing to say.
 const MAX_INCOMING: usize = 4 * 1024;
@@ -52,19 +42,14 @@ pub(crate) async fn ticket(
     query.none()?;
     let ticket = Ticket {
         ticket: app.door.ticket(entrant)?,
-        expires_in: TICKET.as_secs(),
+        expires_in: TICKET.num_seconds().unsigned_abs(),
     };
     json(StatusCode::CREATED, &ticket)
 }
 
 /// Live events over WebSocket: each text message is a frame.
 #[utoipa::path(get, path = "/ws/events", tag = "events", params(
-    ("event_type" = Option<Vec<String>>, Query, description = "Only these types; `task.*` is all that begin so."),
-    ("agent_id" = Option<Vec<String>>, Query, description = "Only events about one of these agents."),
-    ("severity" = Option<Vec<String>>, Query, description = "Only these severities; `warning+` is that one and all above it."),
-    ("run_id" = Option<String>, Query, description = "Only events of this run."),
-    ("after" = Option<u64>, Query, description = "Go on after this `seq`; from the end of the log without it."),
-    ("deltas" = Option<bool>, Query, description = "Also `delta` frames: what models say while they say it, of the runs and agents that are asked for."),
+    OfEvents, OfStream,
     ("ticket" = Option<String>, Query, description = "Instead of the header `Authorization`."),
 ), responses(
     (status = 101, description = "The stream begins.", body = Frame),
@@ -75,7 +60,7 @@ pub(crate) async fn socket(
     query: Query,
     upgrade: std::result::Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response> {
-    let (follower, hello) = Follower::new(&app, query.of(PARAMETERS), None).await?;
+    let (follower, hello) = Follower::new(&app, query.of(super::PARAMETERS), None).await?;
     let upgrade = upgrade.map_err(|rejection| {
         Refusal::fault("", format!("this path is for WebSocket: {rejection}"))
     })?;

@@ -12,29 +12,18 @@ use futures::stream;
 
 use super::hub::Line;
 use super::reader::{Follower, Next};
+use crate::parameters::{OfEvents, OfStream};
 use crate::problem::{Refusal, Result};
 use crate::query::Query;
 use crate::routes::event_place;
 use crate::state::App;
 
-/// What may be asked.
-const PARAMETERS: &[&str] = &[
-    "event_type",
-    "agent_id",
-    "severity",
-    "run_id",
-    "after",
-    "deltas",
-];
+/// What may be asked: all but a ticket.
+const PARAMETERS: &[&str] = super::PARAMETERS.split_at(6).0;
 
 /// Live events as server-sent events: each `data` is a frame. `Last-Event-ID` resumes.
 #[utoipa::path(get, path = "/events/stream", tag = "events", params(
-    ("event_type" = Option<Vec<String>>, Query, description = "Only these types; `task.*` is all that begin so."),
-    ("agent_id" = Option<Vec<String>>, Query, description = "Only events about one of these agents."),
-    ("severity" = Option<Vec<String>>, Query, description = "Only these severities; `warning+` is that one and all above it."),
-    ("run_id" = Option<String>, Query, description = "Only events of this run."),
-    ("after" = Option<u64>, Query, description = "Go on after this `seq`; from the end of the log without it."),
-    ("deltas" = Option<bool>, Query, description = "Also `delta` frames: what models say while they say it, of the runs and agents that are asked for."),
+    OfEvents, OfStream,
 ), responses(
     (status = 200, description = "The stream begins.", body = Frame, content_type = "text/event-stream"),
     (status = 410, description = "The events after the place have been deleted by age."),

@@ -14,6 +14,7 @@ use super::path::Id;
 use crate::agent_views;
 use crate::input::{parsed, time};
 use crate::page;
+use crate::parameters::Paging;
 use crate::precondition::{json, resource};
 use crate::problem::Result;
 use crate::query::{MAX_LIMIT, Query, word};
@@ -35,8 +36,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
     ("name" = Option<String>, Query, description = "Only those of this name."),
     ("project_id" = Option<String>, Query, description = "Only those of this project."),
     ("run_id" = Option<String>, Query, description = "Only those of this run."),
-    ("limit" = Option<u32>, Query, description = "At most so many: 1 to 500, 100 without it."),
-    ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    Paging,
 ), responses((status = 200, body = AgentPage)))]
 async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     let mut query = query.of(&["state", "name", "project_id", "run_id", "limit", "cursor"]);
@@ -57,15 +57,11 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     let page = query.page();
     query.finish()?;
     let rows = page::rows(&app, &filter, page, |row| row.id).await?;
-    let (agents, total, next_cursor) = rows.map(views::agent);
-    json(
-        StatusCode::OK,
-        &AgentPage {
-            agents,
-            total,
-            next_cursor,
-        },
-    )
+    rows.answer(views::agent, |agents, total, next_cursor| AgentPage {
+        agents,
+        total,
+        next_cursor,
+    })
 }
 
 /// One agent.

@@ -16,6 +16,7 @@ use crate::idempotency::Asked;
 use crate::inbox;
 use crate::input::{Fields, Input, parsed};
 use crate::page;
+use crate::parameters::Paging;
 use crate::precondition::{json, resource};
 use crate::problem::Result;
 use crate::query::{Query, word};
@@ -36,8 +37,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
     ("state" = Option<Vec<String>>, Query, description = "Only those in one of these states."),
     ("task_id" = Option<String>, Query, description = "Only those of this task."),
     ("run_id" = Option<String>, Query, description = "Only those of this run."),
-    ("limit" = Option<u32>, Query, description = "At most so many: 1 to 500, 100 without it."),
-    ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    Paging,
 ), responses((status = 200, body = ApprovalPage)))]
 async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     let mut query = query.of(&["state", "task_id", "run_id", "limit", "cursor"]);
@@ -56,15 +56,13 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     let page = query.page();
     query.finish()?;
     let rows = page::rows(&app, &filter, page, |row| row.id).await?;
-    let (approvals, total, next_cursor) = rows.map(views::approval);
-    json(
-        StatusCode::OK,
-        &ApprovalPage {
+    rows.answer(views::approval, |approvals, total, next_cursor| {
+        ApprovalPage {
             approvals,
             total,
             next_cursor,
-        },
-    )
+        }
+    })
 }
 
 /// One question.

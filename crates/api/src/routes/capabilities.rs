@@ -1,7 +1,7 @@
 //! The capability registry.
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use fusion_api_types::api::{self, CapabilityChanges, CapabilityPage, NewCapability};
 use fusion_core::{Capability, CapabilityId};
@@ -14,7 +14,7 @@ use super::records;
 use crate::idempotency::Asked;
 use crate::input::{Input, MAX_NAME, MAX_TEXT, parsed};
 use crate::page;
-use crate::precondition::json;
+use crate::parameters::Paging;
 use crate::problem::Result;
 use crate::query::Query;
 use crate::state::App;
@@ -30,8 +30,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
 #[utoipa::path(get, path = "/capabilities", tag = "capabilities", params(
     ("name" = Option<String>, Query, description = "Only the one of this name."),
     ("category" = Option<String>, Query, description = "Only those of this category."),
-    ("limit" = Option<u32>, Query, description = "At most so many: 1 to 500, 100 without it."),
-    ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    Paging,
 ), responses((status = 200, body = CapabilityPage)))]
 async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     let mut query = query.of(&["name", "category", "limit", "cursor"]);
@@ -42,15 +41,13 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     let page = query.page();
     query.finish()?;
     let rows = page::rows(&app, &filter, page, |row| row.id).await?;
-    let (capabilities, total, next_cursor) = rows.map(views::capability);
-    json(
-        StatusCode::OK,
-        &CapabilityPage {
+    rows.answer(views::capability, |capabilities, total, next_cursor| {
+        CapabilityPage {
             capabilities,
             total,
             next_cursor,
-        },
-    )
+        }
+    })
 }
 
 /// Makes a capability.

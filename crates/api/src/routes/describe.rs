@@ -30,7 +30,10 @@ const PROBLEM: &str = "application/problem+json";
 /// What every route may answer beside what it is for.
 const COMMON: [(&str, &str); 5] = [
     ("400", "The input is wrong: every fault at once."),
-    ("401", "No token, or one that does not hold."),
+    (
+        "401",
+        "No token, or one that does not hold; or such a code.",
+    ),
     ("403", "The scope of the token does not suffice."),
     (
         "429",
@@ -105,23 +108,37 @@ pub(super) fn complete(described: &mut OpenApi) {
     for (path, item) in &mut described.paths.paths {
         let has_id = path.contains('{');
         for (method, operation) in links::operations(item) {
-            complete_operation(operation, is_open(path), has_id, method != "get");
+            complete_operation(operation, access(path), has_id, method != "get");
         }
     }
     links::add(described);
 }
 
-/// Whether a path wants no token.
-fn is_open(path: &str) -> bool {
-    matches!(path, "/livez" | "/readyz" | "/api/v1/health")
+/// What a path wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// Nothing: it is about health.
+    Open,
+    /// A code that signs in.
+    Code,
+    /// A token.
+    Token,
 }
 
-fn complete_operation(operation: &mut Operation, open: bool, has_id: bool, changes: bool) {
-    let mut told: Vec<(&str, &str)> = Vec::new();
-    if open {
-        told.extend(COMMON.iter().filter(|(status, _)| *status == "400"));
-    } else {
-        told.extend(COMMON);
+fn access(path: &str) -> Access {
+    match path {
+        "/livez" | "/readyz" | "/api/v1/health" => Access::Open,
+        "/api/v1/sessions" => Access::Code,
+        _ => Access::Token,
+    }
+}
+
+fn complete_operation(operation: &mut Operation, access: Access, has_id: bool, changes: bool) {
+    let mut told: Vec<(&str, &str)> = match access {
+        Access::Open => COMMON.into_iter().filter(|it| it.0 == "400").collect(),
+        Access::Code | Access::Token => COMMON.to_vec(),
+    };
+    if access == Access::Token {
         let none: [&str; 0] = [];
         operation.security = Some(vec![SecurityRequirement::new(TOKEN, none)]);
     }

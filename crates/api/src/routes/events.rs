@@ -12,6 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::input::{parsed, time};
+use crate::parameters::{OfEvents, OfLog, Paging};
 use crate::precondition::json;
 use crate::problem::Result;
 use crate::query::{Parameters, Query, word};
@@ -36,16 +37,9 @@ pub(super) fn router() -> OpenApiRouter<App> {
 
 /// The event log: the newest events first, or with `after` in the order of the log.
 #[utoipa::path(get, path = "/events", tag = "events", params(
-    ("event_type" = Option<Vec<String>>, Query, description = "Only these types; `task.*` is all that begin so."),
-    ("agent_id" = Option<Vec<String>>, Query, description = "Only events about one of these agents."),
-    ("severity" = Option<Vec<String>>, Query, description = "Only these severities; `warning+` is that one and all above it."),
-    ("run_id" = Option<String>, Query, description = "Only events of this run."),
-    ("since" = Option<String>, Query, description = "Only events of this time (RFC 3339) or later."),
-    ("until" = Option<String>, Query, description = "Only events before this time (RFC 3339)."),
-    ("q" = Option<String>, Query, description = "Only events whose message has each of these words; `word*` is every word that begins so."),
+    OfEvents, OfLog,
     ("after" = Option<u64>, Query, description = "Begin after this `seq`, in the order of the log."),
-    ("limit" = Option<u32>, Query, description = "At most so many: 1 to 500, 100 without it."),
-    ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    Paging,
 ), responses(
     (status = 200, body = EventPage),
     (status = 410, description = "The events after the place have been deleted by age."),

@@ -13,6 +13,7 @@ use utoipa_axum::routes;
 
 use super::events::{of_log, place};
 use crate::download;
+use crate::parameters::{OfEvents, OfLog};
 use crate::problem::{Refusal, Result};
 use crate::query::{MAX_LIMIT, Query};
 use crate::state::App;
@@ -32,13 +33,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
 /// The event log from a place to where it ends now, in its order: a JSON object on each line, or CSV.
 #[utoipa::path(get, path = "/events/export", tag = "events", operation_id = "export", params(
     ("format" = Option<String>, Query, description = "`jsonl`, as without it, or `csv`."),
-    ("event_type" = Option<Vec<String>>, Query, description = "Only these types; `task.*` is all that begin so."),
-    ("agent_id" = Option<Vec<String>>, Query, description = "Only events about one of these agents."),
-    ("severity" = Option<Vec<String>>, Query, description = "Only these severities; `warning+` is that one and all above it."),
-    ("run_id" = Option<String>, Query, description = "Only events of this run."),
-    ("since" = Option<String>, Query, description = "Only events of this time (RFC 3339) or later."),
-    ("until" = Option<String>, Query, description = "Only events before this time (RFC 3339)."),
-    ("q" = Option<String>, Query, description = "Only events whose message has each of these words; `word*` is every word that begins so."),
+    OfEvents, OfLog,
     ("after" = Option<u64>, Query, description = "Begin after this `seq`; at the oldest event without it."),
 ), responses(
     (status = 200, description = "The events; an answer that is cut off is not whole.", content(

@@ -22,6 +22,7 @@ use super::path::Id;
 use crate::idempotency::{Asked, answer_of, replayed};
 use crate::input::{Fields, Input, parsed, time};
 use crate::page;
+use crate::parameters::Paging;
 use crate::precondition::json;
 use crate::problem::{Refusal, Result};
 use crate::query::{Query, word};
@@ -102,8 +103,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
     ("run_id" = Option<String>, Query, description = "Only those of this run."),
     ("since" = Option<String>, Query, description = "Only those of this time (RFC 3339) or later."),
     ("until" = Option<String>, Query, description = "Only those before this time (RFC 3339)."),
-    ("limit" = Option<u32>, Query, description = "At most so many: 1 to 500, 100 without it."),
-    ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    Paging,
 ), responses((status = 200, body = MessagePage)))]
 async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     let mut query = query.of(&[

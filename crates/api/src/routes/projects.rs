@@ -14,6 +14,7 @@ use super::records;
 use crate::idempotency::Asked;
 use crate::input::{Fields, Input, MAX_TEXT, parsed};
 use crate::page;
+use crate::parameters::Paging;
 use crate::precondition::json;
 use crate::problem::Result;
 use crate::query::Query;
@@ -31,8 +32,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
 /// The projects, the newest first.
 #[utoipa::path(get, path = "/projects", tag = "projects", params(
     ("name" = Option<String>, Query, description = "Only the one of this name."),
-    ("limit" = Option<u32>, Query, description = "At most so many: 1 to 500, 100 without it."),
-    ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    Paging,
 ), responses((status = 200, body = ProjectPage)))]
 async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     let mut query = query.of(&["name", "limit", "cursor"]);
@@ -42,15 +42,11 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     let page = query.page();
     query.finish()?;
     let rows = page::rows(&app, &filter, page, |row| row.id).await?;
-    let (projects, total, next_cursor) = rows.map(views::project);
-    json(
-        StatusCode::OK,
-        &ProjectPage {
-            projects,
-            total,
-            next_cursor,
-        },
-    )
+    rows.answer(views::project, |projects, total, next_cursor| ProjectPage {
+        projects,
+        total,
+        next_cursor,
+    })
 }
 
 /// Makes a project.

@@ -16,6 +16,7 @@ use super::records;
 use crate::idempotency::Asked;
 use crate::input::{Fields, Input, parsed};
 use crate::page;
+use crate::parameters::Paging;
 use crate::precondition::json;
 use crate::problem::{Refusal, Result};
 use crate::query::{MAX_LIMIT, Query, flag};
@@ -37,8 +38,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
     ("name" = Option<String>, Query, description = "Only the one of this name."),
     ("provider_type" = Option<String>, Query, description = "Only those of this type."),
     ("enabled" = Option<bool>, Query, description = "Only those that are enabled, or not."),
-    ("limit" = Option<u32>, Query, description = "At most so many: 1 to 500, 100 without it."),
-    ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    Paging,
 ), responses((status = 200, body = ProviderPage)))]
 async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     let mut query = query.of(&["name", "provider_type", "enabled", "limit", "cursor"]);
@@ -50,15 +50,13 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     let page = query.page();
     query.finish()?;
     let rows = page::rows(&app, &filter, page, |row| row.id).await?;
-    let (providers, total, next_cursor) = rows.map(views::provider);
-    json(
-        StatusCode::OK,
-        &ProviderPage {
+    rows.answer(views::provider, |providers, total, next_cursor| {
+        ProviderPage {
             providers,
             total,
             next_cursor,
-        },
-    )
+        }
+    })
 }
 
 /// Stores a provider; runs can use it from now on. Nobody is asked.

@@ -16,6 +16,7 @@ use utoipa_axum::routes;
 use super::path::Id;
 use crate::input::parsed;
 use crate::page;
+use crate::parameters::Paging;
 use crate::precondition::json;
 use crate::problem::{Refusal, Result};
 use crate::query::{Parameters, Query, flag, word};
@@ -42,8 +43,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
     ("workflow" = Option<String>, Query, description = "Only those of workflows of this name."),
     ("standalone" = Option<bool>, Query, description = "Only those that are a task of their own, or only the others."),
     ("parent" = Option<String>, Query, description = "Only those that a step of this run waits for, or waited for; `none` is those that no step does."),
-    ("limit" = Option<u32>, Query, description = "At most so many: 1 to 500, 100 without it."),
-    ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    Paging,
 ), responses((status = 200, body = RunPage)))]
 async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     let mut query = query.of(&[
@@ -71,8 +71,7 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
 #[utoipa::path(get, path = "/workflows/{id}/runs", tag = "runs", params(
     ("id" = String, Path, description = "UUID of the version."),
     ("state" = Option<Vec<String>>, Query, description = "Only those in one of these states."),
-    ("limit" = Option<u32>, Query, description = "At most so many: 1 to 500, 100 without it."),
-    ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    Paging,
 ), responses((status = 200, body = RunPage)))]
 async fn of_workflow(
     State(app): State<App>,

@@ -16,7 +16,7 @@ use super::workflows::input_fault;
 use crate::idempotency::{Asked, replayed};
 use crate::input::{Fields, Input, parsed};
 use crate::page;
-use crate::precondition::json;
+use crate::parameters::Paging;
 use crate::problem::{Refusal, Result};
 use crate::query::Query;
 use crate::state::App;
@@ -33,8 +33,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
     ("name" = Option<String>, Query, description = "Only the one of this name."),
     ("workflow" = Option<String>, Query, description = "Only those that start the workflow of this name."),
     ("paused" = Option<bool>, Query, description = "Only those that a person holds, or only the others."),
-    ("limit" = Option<u32>, Query, description = "At most so many: 1 to 500, 100 without it."),
-    ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    Paging,
 ), responses((status = 200, body = SchedulePage)))]
 async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     let mut query = query.of(&["name", "workflow", "paused", "limit", "cursor"]);
@@ -46,15 +45,13 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     let page = query.page();
     query.finish()?;
     let rows = page::rows(&app, &filter, page, |row| row.id).await?;
-    let (schedules, total, next_cursor) = rows.map(views::schedule);
-    json(
-        StatusCode::OK,
-        &SchedulePage {
+    rows.answer(views::schedule, |schedules, total, next_cursor| {
+        SchedulePage {
             schedules,
             total,
             next_cursor,
-        },
-    )
+        }
+    })
 }
 
 /// Makes a schedule. The newest version of its workflow is started at each occurrence; what each run is

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use fusion_api_types::api::{TaskDetail, TaskPage};
 use fusion_core::{Task, TaskId, TaskState};
@@ -15,7 +15,8 @@ use utoipa_axum::routes;
 use super::path::Id;
 use crate::input::parsed;
 use crate::page;
-use crate::precondition::{json, resource};
+use crate::parameters::Paging;
+use crate::precondition::resource;
 use crate::problem::{Refusal, Result};
 use crate::query::{Query, word};
 use crate::state::App;
@@ -37,8 +38,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
     ("workflow_id" = Option<String>, Query, description = "Only those of this version of a workflow."),
     ("run_id" = Option<String>, Query, description = "Only those of this run."),
     ("project_id" = Option<String>, Query, description = "Only tasks of their own that use the share of this project."),
-    ("limit" = Option<u32>, Query, description = "At most so many: 1 to 500, 100 without it."),
-    ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    Paging,
 ), responses((status = 200, body = TaskPage)))]
 async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     let mut query = query.of(&[
@@ -67,15 +67,11 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     let page = query.page();
     query.finish()?;
     let rows = page::rows(&app, &filter, page, |row| row.id).await?;
-    let (tasks, total, next_cursor) = rows.map(views::task);
-    json(
-        StatusCode::OK,
-        &TaskPage {
-            tasks,
-            total,
-            next_cursor,
-        },
-    )
+    rows.answer(views::task, |tasks, total, next_cursor| TaskPage {
+        tasks,
+        total,
+        next_cursor,
+    })
 }
 
 /// One task, and why it waits.

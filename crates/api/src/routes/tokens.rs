@@ -15,6 +15,7 @@ use crate::auth::{hash_of, new_secret};
 use crate::idempotency::Asked;
 use crate::input::{Input, time};
 use crate::page;
+use crate::parameters::Paging;
 use crate::precondition::json;
 use crate::problem::{Refusal, Result};
 use crate::query::{Query, word};
@@ -29,18 +30,16 @@ pub(super) fn router() -> OpenApiRouter<App> {
 
 /// The tokens, the newest first.
 #[utoipa::path(get, path = "/tokens", tag = "tokens", params(
-    ("limit" = Option<u32>, Query, description = "At most so many: 1 to 500, 100 without it."),
-    ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    Paging,
 ), responses((status = 200, body = TokenPage)))]
 async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     let mut query = query.of(&["limit", "cursor"]);
     let page = query.page();
     query.finish()?;
     let rows = page::rows(&app, &TokenFilter::default(), page, |row| row.id).await?;
-    let (tokens, total, next_cursor) = rows.map(|row| views::token(&row));
-    json(
-        StatusCode::OK,
-        &TokenPage {
+    rows.answer(
+        |row| views::token(&row),
+        |tokens, total, next_cursor| TokenPage {
             tokens,
             total,
             next_cursor,
@@ -59,10 +58,7 @@ async fn create(
     input: Input,
 ) -> Result<Response> {
     query.none()?;
-    if asked.has_key() {
-        let message = "can't be used here: a token is shown once and not kept";
-        return Err(Refusal::fault("Idempotency-Key", message));
-    }
+    asked.refuse_key()?;
     let mut fields = input.fields(&["name", "scope", "expires_at"]);
     let moment = app.moment();
     let name = fields.needed_name("name");
@@ -89,6 +85,7 @@ async fn create(
         expires_at,
         last_used_at: None,
         revoked_at: None,
+        issuer: None,
         version: 1,
     };
     let made = TokenMade {
@@ -111,6 +108,12 @@ async fn revoke(
 ) -> Result<Response> {
     query.none()?;
     let row = app.reader().get(id).await?;
+    take_away(&app, row, &asked).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Has a token refused from now on, and those that it let in.
+pub(super) async fn take_away(app: &App, row: ApiToken, asked: &Asked) -> Result<()> {
     if row.revoked_at.is_none() {
         let row = ApiToken {
             revoked_at: Some(app.moment().now),
@@ -119,5 +122,5 @@ async fn revoke(
         app.coordinator().update_record(row, asked.plain()).await?;
     }
     app.door.forget();
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(())
 }

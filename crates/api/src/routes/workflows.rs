@@ -22,6 +22,7 @@ use super::path::{Id, folder, may_name_folders};
 use crate::idempotency::{Asked, made, replayed};
 use crate::input::{Input, parsed};
 use crate::page;
+use crate::parameters::Paging;
 use crate::precondition::{json, resource};
 use crate::problem::{Refusal, Result};
 use crate::query::{Query, word};
@@ -41,8 +42,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
     ("state" = Option<Vec<String>>, Query, description = "Only those in one of these states."),
     ("project_id" = Option<String>, Query, description = "Only those of this project."),
     ("name" = Option<String>, Query, description = "Only versions of this name."),
-    ("limit" = Option<u32>, Query, description = "At most so many: 1 to 500, 100 without it."),
-    ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    Paging,
 ), responses((status = 200, body = WorkflowPage)))]
 async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     let mut query = query.of(&["state", "project_id", "name", "limit", "cursor"]);
@@ -61,10 +61,9 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     let page = query.page();
     query.finish()?;
     let rows = page::rows(&app, &filter, page, |row| row.id).await?;
-    let (workflows, total, next_cursor) = rows.map(|row| views::workflow(row, false));
-    json(
-        StatusCode::OK,
-        &WorkflowPage {
+    rows.answer(
+        |row| views::workflow(row, false),
+        |workflows, total, next_cursor| WorkflowPage {
             workflows,
             total,
             next_cursor,

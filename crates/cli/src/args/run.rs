@@ -1,4 +1,4 @@
-//! The arguments that steer a run.
+//! The arguments that look at runs and steer them.
 
 use clap::{Args, ValueEnum};
 
@@ -53,6 +53,49 @@ pub struct ListArgs {
     /// At most this many.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub limit: u32,
+}
+
+/// `run show`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+Examples:
+  fusion-kit run show
+  fusion-kit run show 0192f3c1 -v      with whole requests and outcomes")]
+pub struct ShowArgs {
+    /// Id of the run or the unique beginning of one; the newest run without it.
+    pub run: Option<String>,
+}
+
+/// `resume`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+No finished step runs again.
+
+Examples:
+  fusion-kit resume
+  fusion-kit resume 0192f3c1
+  fusion-kit resume 0192f3c1 --budget-usd 5    after its budget was used up")]
+pub struct ResumeArgs {
+    /// Id of the run or the unique beginning of one; the newest interrupted run without it.
+    pub run: Option<String>,
+
+    /// Let the run use this many US dollars in all until this command ends; instead of its file's
+    /// `budget`.
+    #[arg(long, value_name = "USD")]
+    pub budget_usd: Option<String>,
+
+    /// Let the run use this many tokens in all until this command ends.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub budget_tokens: Option<u64>,
+
+    /// Raise the budget of this agent, of a step as `step:ID`, or of all runs of the workflow as
+    /// `workflow:NAME`, instead of the run's.
+    #[arg(long, value_name = "NAME")]
+    pub budget_of: Option<String>,
+
+    /// Try steps again at once that wait for a provider's limit: it was raised, say.
+    #[arg(long)]
+    pub now: bool,
 }
 
 /// `run watch`.

@@ -1,9 +1,9 @@
-//! `serve`.
+//! `serve` and `dashboard`.
 
-use fusion_api_types::{Problem, ServerReady};
+use fusion_api_types::{Problem, ServerReady, SignInLink};
 
 use crate::args::{NodeRoleArg, ServeArgs};
-use crate::backend::{Backend, Ready, ServeRequest};
+use crate::backend::{Audience, Backend, Ready, ServeRequest};
 use crate::exit::Exit;
 use crate::session::Session;
 use crate::text::clean;
@@ -21,8 +21,29 @@ pub(crate) async fn serve(
         api: serve.roles.contains(&NodeRoleArg::Api),
         worker: serve.roles.contains(&NodeRoleArg::Worker),
         capacity: serve.capacity,
+        audience: if session.is_machine() || session.terminal.stdout.size().is_none() {
+            Audience::Others
+        } else {
+            Audience::Person
+        },
     };
     backend.serve(&request, &mut Greeting { session }).await?;
+    Ok(Exit::Done)
+}
+
+/// `dashboard`: a link that signs a browser in. The browser is not started from here: every user of the
+/// machine could read the link in its arguments.
+pub(crate) async fn dashboard(
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let link = backend.sign_in_link().await?;
+    if session.is_machine() {
+        session.print_json(&link)?;
+        return Ok(Exit::Done);
+    }
+    session.print(&format!("{}\n", clean(&link.url)))?;
+    session.tell("open it in a browser: it works once, for ten minutes\n");
     Ok(Exit::Done)
 }
 
@@ -32,7 +53,7 @@ struct Greeting<'a> {
 }
 
 impl Ready for Greeting<'_> {
-    fn ready(&mut self, server: &ServerReady) -> Result<(), Problem> {
+    fn ready(&mut self, server: &ServerReady, link: Option<&SignInLink>) -> Result<(), Problem> {
         if self.session.is_machine() {
             return self.session.print_json(server);
         }
@@ -46,8 +67,15 @@ impl Ready for Greeting<'_> {
             let text = format!("fusion-kit drives runs\n  data   {}\n", clean(data_dir));
             return self.session.print(&text);
         }
+        let page = match link {
+            Some(link) => format!("{}  (works once, for ten minutes)", clean(&link.url)),
+            None => format!(
+                "{} prints a link to sign a browser in",
+                self.session.command("dashboard")
+            ),
+        };
         self.session.print(&format!(
-            "fusion-kit serves {}\n  data   {}\n  token  {}\n  try    curl -H \"Authorization: Bearer $(cat {})\" {}/api/v1/runs\n",
+            "fusion-kit serves {}\n  data   {}\n  token  {}\n  try    curl -H \"Authorization: Bearer $(cat {})\" {}/api/v1/runs\n  page   {page}\n",
             clean(url),
             clean(data_dir),
             clean(token_file),

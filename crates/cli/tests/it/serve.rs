@@ -1,8 +1,9 @@
 //! What `serve` asks for and says.
 
+use fusion_cli::Size;
 use serde_json::json;
 
-use crate::support::{Fake, fusion_kit, problem};
+use crate::support::{Fake, Streams, fusion_kit, fusion_kit_on, problem};
 
 fn ready() -> Fake {
     Fake {
@@ -22,6 +23,7 @@ fusion-kit serves http://127.0.0.1:8000
   data   /my data
   token  /my data/token
   try    curl -H \"Authorization: Bearer $(cat '/my data/token')\" http://127.0.0.1:8000/api/v1/runs
+  page   fusion-kit dashboard prints a link to sign a browser in
 ";
     assert_eq!(
         (said.code, said.out.as_str(), said.err.as_str()),
@@ -36,7 +38,7 @@ async fn what_is_served_is_told_as_json_and_asked_as_typed() {
     let said = fusion_kit(line, &backend).await;
     let told: serde_json::Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!(told, backend.report);
-    let asked = r#"ServeRequest { host: Some("0.0.0.0"), port: Some(0), allow_plain_http: true, api: true, worker: true, capacity: 10000 }"#;
+    let asked = r#"ServeRequest { host: Some("0.0.0.0"), port: Some(0), allow_plain_http: true, api: true, worker: true, capacity: 10000, audience: Others }"#;
     assert_eq!(*backend.asked.lock().unwrap(), [asked]);
     let said = fusion_kit("serve", &Fake::refusing(problem("the port is taken"))).await;
     assert_eq!(
@@ -44,4 +46,35 @@ async fn what_is_served_is_told_as_json_and_asked_as_typed() {
         (1, "error: the port is taken\n")
     );
     assert_eq!(fusion_kit("serve --port 65536", &backend).await.code, 2);
+}
+
+#[tokio::test]
+async fn a_person_at_a_terminal_is_shown_a_link_to_sign_in() {
+    let window = Streams::Window(Size {
+        columns: 120,
+        rows: 40,
+    });
+    let said = fusion_kit_on(window, "serve", &ready()).await;
+    let page = "  page   http://127.0.0.1:8000/sign-in#code=abc  (works once, for ten minutes)\n";
+    assert!(said.out.ends_with(page), "{}", said.out);
+    let said = fusion_kit_on(window, "serve --json", &ready()).await;
+    assert!(!said.out.contains("abc"), "{}", said.out);
+}
+
+#[tokio::test]
+async fn dashboard_prints_a_link_and_nothing_else_on_stdout() {
+    let url = "https://fusion.example/sign-in#code=abc";
+    let backend = Fake {
+        report: json!({ "url": url, "expires_at": "2026-11-26T12:00:00Z" }),
+        ..Fake::default()
+    };
+    let said = fusion_kit("dashboard", &backend).await;
+    let told = "open it in a browser: it works once, for ten minutes\n";
+    assert_eq!(
+        (said.code, said.out, said.err.as_str()),
+        (0, format!("{url}\n"), told)
+    );
+    let said = fusion_kit("dashboard --json", &backend).await;
+    let printed: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(printed, backend.report);
 }

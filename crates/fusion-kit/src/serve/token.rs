@@ -51,12 +51,13 @@ pub(crate) fn read(data_dir: &DataDir) -> Result<Option<SecretString>, Problem> 
     Ok((!text.is_empty()).then(|| SecretString::from(text)))
 }
 
-/// The file with a token that the store knows; both are made where they are missing.
+/// The file with a token that the store knows, and what the store knows of it; both are made where they
+/// are missing.
 pub(super) async fn file(
     data_dir: &DataDir,
     coordinator: &Coordinator,
     store: &SqlStore,
-) -> Result<PathBuf, Problem> {
+) -> Result<(PathBuf, ApiToken), Problem> {
     let file = data_dir.token();
     let secret = match read(data_dir)? {
         Some(secret) => secret,
@@ -79,17 +80,16 @@ pub(super) async fn file(
         name: None,
     };
     let known = store.list(&filter, Page::first(1)).await;
-    if known
-        .map_err(|error| problems::of_store(&error))?
-        .is_empty()
-    {
+    let known = known.map_err(|error| problems::of_store(&error))?;
+    let token = match known.into_iter().next() {
+        Some(token) => token,
         // Of another database, or never stored: a process died between the two.
-        store_it(coordinator, hash).await?;
-    }
-    Ok(file)
+        None => store_it(coordinator, hash).await?,
+    };
+    Ok((file, token))
 }
 
-async fn store_it(coordinator: &Coordinator, hash: String) -> Result<(), Problem> {
+async fn store_it(coordinator: &Coordinator, hash: String) -> Result<ApiToken, Problem> {
     let id = SystemIds::new().uuid();
     let row = ApiToken {
         id: ApiTokenId::from_uuid(id),
@@ -101,10 +101,12 @@ async fn store_it(coordinator: &Coordinator, hash: String) -> Result<(), Problem
         expires_at: None,
         last_used_at: None,
         revoked_at: None,
+        issuer: None,
         version: 1,
     };
-    let stored = coordinator.create_record(row, Ask::default()).await;
-    stored.map_err(|error| problems::of_engine(&error))
+    let stored = coordinator.create_record(row.clone(), Ask::default()).await;
+    stored.map_err(|error| problems::of_engine(&error))?;
+    Ok(row)
 }
 
 fn unreadable(file: &Path, why: &str) -> Problem {

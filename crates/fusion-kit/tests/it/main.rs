@@ -15,6 +15,8 @@ mod bad_input;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod browser;
+#[cfg(test)]
 mod budgets;
 #[cfg(test)]
 mod budgets_around;

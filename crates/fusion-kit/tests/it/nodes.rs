@@ -139,8 +139,7 @@ async fn a_server_that_is_told_to_stop_ends_what_it_is_at_and_hands_the_rest_ove
     let (one, two) = (cluster.node("one").await, cluster.node("two").await);
     let tasks = Tasks {
         per_run: 3,
-        commands: 1,
-        seconds: "1".to_owned(),
+        ..lasting("1")
     };
     let flow = cluster.flow(&one, &tasks).await;
     let runs = begin_on_both(&cluster, &one, &flow).await;
@@ -163,8 +162,7 @@ async fn a_drained_server_gives_its_runs_back_and_takes_no_more() {
     let (one, two) = (cluster.node("one").await, cluster.node("two").await);
     let tasks = Tasks {
         per_run: 3,
-        commands: 1,
-        seconds: "1".to_owned(),
+        ..lasting("1")
     };
     let flow = cluster.flow(&one, &tasks).await;
     let mut runs = cluster.begin(&one, &flow, 4).await;
@@ -183,6 +181,9 @@ async fn a_drained_server_gives_its_runs_back_and_takes_no_more() {
         .await;
     cluster.until_completed(&two, &runs).await;
     assert_eq!(cluster.ledger().repeated(), Vec::<&str>::new());
+    let get = ["node", "get", "one", "--json", "--data-dir", "two"];
+    let got = cluster.project().run(get).await.expect(0).json();
+    assert_eq!(got["state"], "draining");
     let listed = cluster
         .project()
         .run(["node", "list", "--data-dir", "two"])

@@ -16,18 +16,26 @@ async fn drawn(terminal: &Terminal, word: &str) {
     wait_for(word, || terminal.shown().contains(word).then_some(())).await;
 }
 
+/// The screen, once it shows something.
+async fn open_top(project: &Project) -> Terminal {
+    let top = Terminal::open(project, &["top"]);
+    drawn(&top, "waiting").await;
+    top
+}
+
+async fn a_change_is_seen(serving: &Serving, top: &Terminal, name: &str) {
+    let body = json!({ "name": name });
+    let made = serving.post("/api/v1/capabilities", &body).await;
+    made.expect(201);
+    drawn(top, "record.changed").await;
+}
+
 #[tokio::test]
 async fn what_happens_at_a_server_is_seen_until_q_is_pressed() {
     let project = Project::new();
     let serving = Serving::on(&project).await;
-    let mut top = Terminal::open(&project, &["top"]);
-    drawn(&top, "waiting").await;
-    let body = json!({ "name": "seen-at-once" });
-    serving
-        .post("/api/v1/capabilities", &body)
-        .await
-        .expect(201);
-    drawn(&top, "record.changed").await;
+    let mut top = open_top(&project).await;
+    a_change_is_seen(&serving, &top, "seen-at-once").await;
     top.type_keys("q");
     let shown = top.finish(0).await;
     assert!(shown.contains(ENTER), "{shown}");
@@ -40,17 +48,11 @@ async fn a_server_that_goes_away_is_told_and_found_again() {
     let project = Project::new();
     let serving = Serving::on(&project).await;
     let port = serving.address.port().to_string();
-    let mut top = Terminal::open(&project, &["top"]);
-    drawn(&top, "waiting").await;
+    let mut top = open_top(&project).await;
     serving.stop(Signal::TERM).await;
     drawn(&top, "live:").await;
     let serving = Serving::with(&project, &["--port", &port]).await;
-    let body = json!({ "name": "seen-again" });
-    serving
-        .post("/api/v1/capabilities", &body)
-        .await
-        .expect(201);
-    drawn(&top, "record.changed").await;
+    a_change_is_seen(&serving, &top, "seen-again").await;
     top.type_keys("q");
     top.finish(0).await;
 }
@@ -58,8 +60,7 @@ async fn a_server_that_goes_away_is_told_and_found_again() {
 #[tokio::test]
 async fn without_a_server_the_data_directory_is_looked_at() {
     let project = Project::of_examples();
-    let mut top = Terminal::open(&project, &["top"]);
-    drawn(&top, "waiting").await;
+    let mut top = open_top(&project).await;
     project.run(["run", "hello.yaml", "-q"]).await.expect(0);
     drawn(&top, "workflow.completed").await;
     top.type_keys("q");
@@ -69,8 +70,7 @@ async fn without_a_server_the_data_directory_is_looked_at() {
 #[tokio::test]
 async fn a_signal_gives_the_terminal_back() {
     let project = Project::new();
-    let top = Terminal::open(&project, &["top"]);
-    drawn(&top, "waiting").await;
+    let top = open_top(&project).await;
     assert!(top.hides_typing());
     top.signal(Signal::TERM);
     let shown = top.finish(130).await;

@@ -315,6 +315,7 @@ fn token(ids: &Ids) -> ApiToken {
         expires_at: Some(at(16)),
         last_used_at: None,
         revoked_at: Some(at(17)),
+        issuer: Some(ids.next()),
         version: 1,
     }
 }

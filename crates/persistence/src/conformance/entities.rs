@@ -47,12 +47,13 @@ pub async fn agents_are_kept_as_written(store: &dyn Store) {
     lives(store, world.bare_agent(), world.agent(), keep).await;
 }
 
-/// Tokens: all but the hash and since when.
+/// Tokens: all but the hash, since when and by whose link.
 pub async fn api_tokens_are_kept_as_written(store: &dyn Store) {
     let world = World::store(store).await;
     let keep = |first: &ApiToken, kept: &mut ApiToken| {
         kept.hash.clone_from(&first.hash);
         kept.created_at = first.created_at;
+        kept.issuer = first.issuer;
     };
     let bare = || ApiToken {
         scope: TokenScope::Read,
@@ -60,6 +61,7 @@ pub async fn api_tokens_are_kept_as_written(store: &dyn Store) {
         expires_at: None,
         last_used_at: None,
         revoked_at: None,
+        issuer: None,
         ..world.token()
     };
     lives(store, world.token(), bare(), keep).await;

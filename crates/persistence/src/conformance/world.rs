@@ -406,6 +406,7 @@ impl World {
             expires_at: Some(late()),
             last_used_at: Some(at(4)),
             revoked_at: Some(at(5)),
+            issuer: Some(self.sample.ids.uuid().into()),
             version: 1,
         }
     }

@@ -1,8 +1,8 @@
 //! A server that is ready at once and then stopped.
 
 use async_trait::async_trait;
-use fusion_api_types::Problem;
-use fusion_cli::{Ready, ServeRequest, Server};
+use fusion_api_types::{Problem, SignInLink};
+use fusion_cli::{Audience, Ready, ServeRequest, Server};
 
 use super::Fake;
 
@@ -13,6 +13,15 @@ impl Server for Fake {
         if let Some(problem) = &self.problem {
             return Err(problem.clone());
         }
-        ready.ready(&serde_json::from_value(self.report.clone()).unwrap())
+        let link = (request.audience == Audience::Person).then(|| SignInLink {
+            url: "http://127.0.0.1:8000/sign-in#code=abc".to_owned(),
+            expires_at: chrono::DateTime::UNIX_EPOCH,
+        });
+        let server = serde_json::from_value(self.report.clone()).unwrap();
+        ready.ready(&server, link.as_ref())
+    }
+
+    async fn sign_in_link(&self) -> Result<SignInLink, Problem> {
+        self.report("sign_in_link".to_owned())
     }
 }

@@ -122,6 +122,16 @@ fn bodies() -> Vec<(&'static str, Vec<u8>, u16)> {
             400,
         ),
         ("a list", b"[]".to_vec(), 400),
+        (
+            "a field twice",
+            br#"{"name": "x", "name": "y"}"#.to_vec(),
+            400,
+        ),
+        (
+            "a field twice, deep in",
+            br#"{"name": "x", "metadata": {"a": 1, "a": 2}}"#.to_vec(),
+            400,
+        ),
         ("nothing", Vec::new(), 400),
         ("256 characters", named(&"n".repeat(256)), 400),
         (

@@ -101,6 +101,7 @@ const BESIDE: &[&str] = &[
     "token create ci --scope read --expires 1d",
     "token list",
     "token revoke ci",
+    "dashboard",
     "workflow create flow.yaml --project shop",
     "workflow create asks.yaml",
     "workflow list",
@@ -165,21 +166,62 @@ const ASKING: [&[&str]; 5] = [
 /// What only the owner of the data directory does: there is no server any more.
 const AFTER: &[&str] = &["db migrate", "db rekey", "db restore monday.db --replace"];
 
-/// Commands that another test runs, and which.
-const ELSEWHERE: [(&str, &str); 9] = [
-    ("bench", "bench.rs: it measures"),
-    ("message resend", "messages.rs: a message must expire first"),
-    ("node drain", "nodes.rs: PostgreSQL"),
-    ("node get", "nodes.rs: PostgreSQL"),
-    ("sandbox run", "isolation.rs: as the kernel allows"),
-    ("serve", "this one is beside one"),
-    ("top", "top.rs: on a terminal"),
-    ("verify", "isolation.rs: as the kernel allows"),
-    ("workspace diff", "worktrees.rs: in a repository"),
+/// Commands that another test runs: the file, and the function in it that says the words.
+const ELSEWHERE: [(&str, &str, &str); 9] = [
+    // It measures.
+    (
+        "bench",
+        "bench.rs",
+        "a_model_is_asked_over_http_where_one_is_named",
+    ),
+    // A message must expire first.
+    (
+        "message resend",
+        "messages.rs",
+        "a_message_that_nobody_reads_becomes_a_dead_letter",
+    ),
+    // Nodes share a PostgreSQL.
+    (
+        "node drain",
+        "nodes.rs",
+        "a_drained_server_gives_its_runs_back_and_takes_no_more",
+    ),
+    (
+        "node get",
+        "nodes.rs",
+        "a_drained_server_gives_its_runs_back_and_takes_no_more",
+    ),
+    // As the kernel allows.
+    (
+        "sandbox run",
+        "isolation.rs",
+        "without_a_sandbox_everything_says_so",
+    ),
+    // This story is beside one.
+    (
+        "serve",
+        "api/sign_in.rs",
+        "serve_shows_a_link_to_a_person_and_to_nobody_else",
+    ),
+    // On a terminal.
+    ("top", "top.rs", "open_top"),
+    // As the kernel allows.
+    (
+        "verify",
+        "isolation.rs",
+        "without_a_sandbox_everything_says_so",
+    ),
+    // In a repository.
+    (
+        "workspace diff",
+        "worktrees.rs",
+        "the_work_on_a_worktree_can_be_fetched_and_the_repository_is_only_read",
+    ),
 ];
 
 /// What differs from machine to machine: only how it ended is compared.
-const OF_THE_MACHINE: [&str; 4] = [
+const OF_THE_MACHINE: [&str; 5] = [
+    "dashboard",
     "db status",
     "provider detect",
     "provider quota",
@@ -338,9 +380,23 @@ async fn every_command_says_what_it_said_before() {
     serving.stop(Signal::TERM).await.expect(0);
     story.go(AFTER).await;
     let run = story.done.iter().map(String::as_str);
-    let run: BTreeSet<&str> = run.chain(ELSEWHERE.map(|(words, _)| words)).collect();
+    let run: BTreeSet<&str> = run.chain(ELSEWHERE.map(|(words, _, _)| words)).collect();
     let all = fusion_cli::command_lines();
     let all: BTreeSet<&str> = all.iter().map(String::as_str).collect();
     assert_eq!(run, all, "each command is run here once, or elsewhere");
     check_snapshot(&story.told);
+}
+
+#[test]
+fn the_tests_that_run_the_other_commands_do_so() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    for (words, file, test) in ELSEWHERE {
+        let text = fs::read_to_string(tests.join(file)).unwrap();
+        let (_, text) = text
+            .split_once(&format!("async fn {test}("))
+            .unwrap_or_else(|| panic!("{file} has no {test}"));
+        let (body, _) = text.split_once("\n}\n").unwrap();
+        let said = format!("\"{}\"", words.replace(' ', "\", \""));
+        assert!(body.contains(&said), "{test} does not run '{words}'");
+    }
 }

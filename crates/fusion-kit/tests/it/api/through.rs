@@ -244,6 +244,51 @@ async fn a_provider_is_replaced_and_taken_away_through_the_server() {
     assert_eq!(serving.get("/api/v1/providers").await.json()["total"], 0);
 }
 
+/// Records that are made once, and what is refused about them then.
+const RECORDS: [&str; 5] = [
+    "project create shop",
+    "capability create writing",
+    "token create ci --scope read",
+    "workflow create flow.yaml",
+    "schedule create nightly --workflow flow --cron '0 3 * * *'",
+];
+const REFUSED: [&str; 12] = [
+    "project create shop",
+    "capability create writing",
+    "token create ci --scope read",
+    "schedule create nightly --workflow flow --cron '0 3 * * *'",
+    "project get shops",
+    "project delete nothing",
+    "project update nothing --description x",
+    "capability delete nothing",
+    "token revoke nothing",
+    "schedule pause nothing",
+    "schedule create other --workflow flow --cron 'often'",
+    "project create shop --budget much",
+];
+
+async fn refusals(project: &Project) -> Vec<(&'static str, Option<i32>, String)> {
+    let mut said = Vec::new();
+    for line in REFUSED {
+        let done = project.run(shlex::split(line).unwrap()).await;
+        said.push((line, done.code, done.stderr));
+    }
+    said
+}
+
+#[tokio::test]
+async fn what_is_refused_about_records_is_said_the_same_with_a_server_and_without() {
+    let project = Project::with(TWO_STEPS, SCRIPT);
+    for line in RECORDS {
+        project.run(shlex::split(line).unwrap()).await.expect(0);
+    }
+    let bare = refusals(&project).await;
+    let taken = "error: there is already a project 'shop'\nhelp: choose another name\n";
+    assert_eq!(bare[0], (REFUSED[0], Some(1), taken.to_owned()));
+    let _serving = Serving::on(&project).await;
+    assert_eq!(refusals(&project).await, bare);
+}
+
 #[tokio::test]
 async fn a_provider_is_forced_away_through_the_server_but_not_under_an_agent_at_work() {
     let (go_on, waits) = oneshot::channel();

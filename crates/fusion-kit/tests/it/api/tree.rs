@@ -14,7 +14,7 @@ const LEFT_OUT: [&str; 4] = ["bench", "serve", "task create", "tool call"];
 const OWNERS_ONLY: [&str; 3] = ["db migrate", "db rekey", "db restore"];
 
 /// What differs beside a server because it is about one.
-const ABOUT_SERVERS: [&str; 1] = ["health"];
+const ABOUT_SERVERS: [&str; 2] = ["dashboard", "health"];
 
 /// What each command came to.
 async fn walked(project: &Project, server: Option<(&str, &str)>) -> BTreeMap<String, Finished> {

@@ -266,7 +266,8 @@ async fn an_older_backup_is_upgraded_in_a_copy() {
                 "m0010_accounts",
                 "m0011_lookups",
                 "m0012_schedules",
-                "m0013_sub_workflows"
+                "m0013_sub_workflows",
+                "m0014_issuers",
             ]
         );
         assert_eq!(std::fs::read(&file).unwrap(), bytes);
@@ -298,7 +299,8 @@ async fn a_backup_of_an_older_sqlite_database_has_the_newest_schema() {
             "m0010_accounts",
             "m0011_lookups",
             "m0012_schedules",
-            "m0013_sub_workflows"
+            "m0013_sub_workflows",
+            "m0014_issuers",
         ]
     );
     assert_eq!(found.rows["events"], source.rows["events"]);

@@ -74,6 +74,7 @@ async fn the_status_of_an_older_and_of_a_newer_database_is_told() {
                     "m0011_lookups",
                     "m0012_schedules",
                     "m0013_sub_workflows",
+                    "m0014_issuers",
                 ]),
             }
         );
@@ -105,6 +106,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0011_lookups",
                 "m0012_schedules",
                 "m0013_sub_workflows",
+                "m0014_issuers",
             ]),
             missing: vec![],
         };
@@ -123,6 +125,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0011_lookups",
                 "m0012_schedules",
                 "m0013_sub_workflows",
+                "m0014_issuers",
             ]),
             vec![],
         ] {
