@@ -181,9 +181,6 @@ async fn a_provider_or_model_that_does_not_exist_is_told_with_its_place_and_the_
 
 #[tokio::test]
 async fn what_is_not_supported_yet_is_refused_by_name() {
-    let nested = with_key("workflow: other.yaml");
-    let says = "`workflow` is not supported yet";
-    refused(&nested, 2, &[says, "flow.yaml:12:5", "help: "]).await;
     let providers = with("agents:", "providers: { p: {} }\nagents:");
     refused(
         &providers,
@@ -191,6 +188,19 @@ async fn what_is_not_supported_yet_is_refused_by_name() {
         &["`providers` is not supported yet", "flow.yaml:6:1"],
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_step_that_runs_another_workflow_has_no_agent_and_no_prompt() {
+    let step = with_key("workflow: other");
+    let says = [
+        "step 'draft' has both `workflow` and `agent`",
+        "flow.yaml:10:5",
+        "step 'draft' has both `workflow` and `prompt`",
+        "flow.yaml:11:5",
+        "help: the work of such a step is a run of its own",
+    ];
+    refused(&step, 2, &says).await;
 }
 
 #[tokio::test]
