@@ -216,6 +216,7 @@ pub async fn runs_are_kept_as_written(store: &dyn Store) {
             outputs: kept.outputs.clone(),
             error_message: kept.error_message.clone(),
             halt: kept.halt.clone(),
+            raised: kept.raised,
             started_at: kept.started_at,
             completed_at: kept.completed_at,
             version: kept.version,
