@@ -115,6 +115,11 @@ async fn a_stopped_server_loses_its_runs_and_is_refused_when_it_comes_back() {
     let two = cluster.node("two").await;
     let flow = cluster.flow(&one, &lasting("10")).await;
     let runs = begin_on_both(&cluster, &one, &flow).await;
+    // Who was about to claim finds its run gone, which is no refusal.
+    wait_for("all commands", || {
+        (cluster.ledger().beginnings() == runs.len()).then_some(())
+    })
+    .await;
     one.signal(Signal::STOP);
     // What it had in hand is done elsewhere while it can't do anything.
     cluster.until_completed(&two, &runs).await;
