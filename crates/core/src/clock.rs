@@ -36,3 +36,23 @@ pub struct Moment<'a> {
     /// Where its ids come from.
     pub ids: &'a dyn IdSource,
 }
+
+/// Ids that tests know beforehand.
+#[cfg(test)]
+pub(crate) mod counted {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use uuid::Uuid;
+
+    use super::IdSource;
+
+    /// Counts from 1,000 on.
+    #[derive(Debug, Default)]
+    pub(crate) struct Ids(AtomicU64);
+
+    impl IdSource for Ids {
+        fn uuid(&self) -> Uuid {
+            Uuid::from_u128(u128::from(self.0.fetch_add(1, Ordering::Relaxed)) + 1_000)
+        }
+    }
+}

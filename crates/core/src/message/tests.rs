@@ -1,5 +1,4 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, TimeDelta};
 use proptest::collection::vec;
@@ -9,20 +8,11 @@ use uuid::Uuid;
 
 use super::DeliveryStatus::{self, Delivered, Expired, Failed, Pending};
 use super::*;
+use crate::clock::counted::Ids;
 use crate::transition::StateMachine;
 use crate::{
-    Change, Coded, Decision, ErrorCode, EventType, IdSource, Moment, RunId, error_chain,
-    run_subject,
+    Change, Coded, Decision, ErrorCode, EventType, Moment, RunId, error_chain, run_subject,
 };
-
-#[derive(Debug, Default)]
-struct Ids(AtomicU64);
-
-impl IdSource for Ids {
-    fn uuid(&self) -> Uuid {
-        Uuid::from_u128(u128::from(self.0.fetch_add(1, Ordering::Relaxed)) + 1_000)
-    }
-}
 
 fn now() -> Timestamp {
     DateTime::from_timestamp(1_000, 0).unwrap()

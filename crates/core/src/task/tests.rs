@@ -1,7 +1,6 @@
 mod course;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::DateTime;
@@ -10,20 +9,12 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{CancelReason, Task, TaskState};
+use crate::clock::counted::Ids;
 use crate::transition::StateMachine;
 use crate::{
-    Agent, AgentId, AgentState, CapabilitySet, Change, Decision, IdSource, Moment, Row, RunId,
-    TaskId, Timestamp, Usage,
+    Agent, AgentId, AgentState, CapabilitySet, Change, Decision, Moment, Row, RunId, TaskId,
+    Timestamp, Usage,
 };
-
-#[derive(Debug, Default)]
-struct Ids(AtomicU64);
-
-impl IdSource for Ids {
-    fn uuid(&self) -> Uuid {
-        Uuid::from_u128(u128::from(self.0.fetch_add(1, Ordering::Relaxed)) + 1_000)
-    }
-}
 
 fn now() -> Timestamp {
     DateTime::from_timestamp(1_000, 0).unwrap()

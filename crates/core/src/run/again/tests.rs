@@ -1,25 +1,16 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::prelude::*;
 use serde_json::{Map, json};
 use uuid::Uuid;
 
 use super::{Continuation, Difference, Unlike};
+use crate::clock::counted::Ids;
 use crate::{
     Agent, AgentId, AgentSpec, AgentState, Assignee, Budget, CapabilitySet, Change, Decision,
     EventType, IdSource, Moment, Row, Run, RunId, RunPlan, StepSpec, Task, TaskState, Timestamp,
     Usage, Workflow, WorkflowDefinition, WorkflowId, WorkflowState, Workspace, WorkspaceId,
 };
-
-#[derive(Debug, Default)]
-struct Ids(AtomicU64);
-
-impl IdSource for Ids {
-    fn uuid(&self) -> Uuid {
-        Uuid::from_u128(u128::from(self.0.fetch_add(1, Ordering::Relaxed)) + 1_000)
-    }
-}
 
 fn now() -> Timestamp {
     Timestamp::UNIX_EPOCH

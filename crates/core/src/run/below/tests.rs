@@ -1,23 +1,14 @@
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Map, json};
 use uuid::Uuid;
 
 use super::{Parent, Raise};
+use crate::clock::counted::Ids;
 use crate::{
-    Budget, CapabilitySet, Change, Course, HaltKind, IdSource, Moment, PauseAt, Row, Run, RunId,
-    Task, TaskId, TaskState, Timestamp, Usage, WorkflowId, WorkflowState,
+    Budget, CapabilitySet, Change, Course, HaltKind, Moment, PauseAt, Row, Run, RunId, Task,
+    TaskId, TaskState, Timestamp, Usage, WorkflowId, WorkflowState,
 };
-
-#[derive(Debug, Default)]
-struct Ids(AtomicU64);
-
-impl IdSource for Ids {
-    fn uuid(&self) -> Uuid {
-        Uuid::from_u128(u128::from(self.0.fetch_add(1, Ordering::Relaxed)) + 1_000)
-    }
-}
 
 fn now() -> Timestamp {
     Timestamp::from_timestamp(1_000, 0).unwrap()

@@ -1,24 +1,14 @@
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use proptest::prelude::*;
 use serde_json::{Map, json};
 use uuid::Uuid;
 
 use super::{Halt, HaltKind};
+use crate::clock::counted::Ids;
 use crate::{
-    Agent, AgentId, AgentState, CancelReason, CapabilitySet, Change, Decision, EventType, IdSource,
-    Moment, PauseAt, Raise, Row, Run, RunId, Task, TaskId, TaskState, Timestamp, Usage, WorkflowId,
+    Agent, AgentId, AgentState, CancelReason, CapabilitySet, Change, Decision, EventType, Moment,
+    PauseAt, Raise, Row, Run, RunId, Task, TaskId, TaskState, Timestamp, Usage, WorkflowId,
     WorkflowState,
 };
-
-#[derive(Debug, Default)]
-struct Ids(AtomicU64);
-
-impl IdSource for Ids {
-    fn uuid(&self) -> Uuid {
-        Uuid::from_u128(u128::from(self.0.fetch_add(1, Ordering::Relaxed)) + 1_000)
-    }
-}
 
 fn now() -> Timestamp {
     Timestamp::UNIX_EPOCH
