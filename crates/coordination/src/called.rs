@@ -248,15 +248,7 @@ impl Coordinator {
 
 /// What can be said of the inputs of a call before anything is evaluated.
 fn input_faults(call: &CallSpec, definition: &WorkflowDefinition) -> Vec<InputFault> {
-    let undeclared = call.with.keys();
-    let undeclared = undeclared.filter(|name| !definition.inputs.contains_key(*name));
-    let mut faults: Vec<InputFault> = undeclared
-        .map(|name| InputFault::Undeclared {
-            name: name.clone(),
-            nearest: nearest(name, definition.inputs.keys().map(String::as_str)).map(str::to_owned),
-            declared: definition.inputs.keys().cloned().collect(),
-        })
-        .collect();
+    let mut faults: Vec<InputFault> = definition.undeclared_inputs(&call.with).collect();
     for (name, spec) in &definition.inputs {
         let given = call.with.get(name).filter(|value| !value.is_null());
         match given {

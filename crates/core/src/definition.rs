@@ -53,6 +53,20 @@ impl WorkflowDefinition {
         self.steps.iter().find(|step| step.id == id)
     }
 
+    /// Names that are given and that no input has.
+    pub fn undeclared_inputs<'a>(
+        &'a self,
+        given: &'a Map<String, Value>,
+    ) -> impl Iterator<Item = InputFault> + 'a {
+        let undeclared = given.keys();
+        let undeclared = undeclared.filter(|name| !self.inputs.contains_key(*name));
+        undeclared.map(|name| InputFault::Undeclared {
+            name: name.clone(),
+            nearest: nearest(name, self.inputs.keys().map(String::as_str)).map(str::to_owned),
+            declared: self.inputs.keys().cloned().collect(),
+        })
+    }
+
     /// Checks the values given for a run against `inputs` and adds the defaults.
     ///
     /// # Errors
@@ -61,15 +75,7 @@ impl WorkflowDefinition {
         &self,
         given: &Map<String, Value>,
     ) -> Result<Map<String, Value>, Vec<InputFault>> {
-        let undeclared = given
-            .keys()
-            .filter(|name| !self.inputs.contains_key(*name))
-            .map(|name| InputFault::Undeclared {
-                name: name.clone(),
-                nearest: nearest(name, self.inputs.keys().map(String::as_str)).map(str::to_owned),
-                declared: self.inputs.keys().cloned().collect(),
-            });
-        let mut faults: Vec<InputFault> = undeclared.collect();
+        let mut faults: Vec<InputFault> = self.undeclared_inputs(given).collect();
         let mut resolved = Map::new();
         for (name, spec) in &self.inputs {
             match given.get(name).or(spec.default.as_ref()) {
