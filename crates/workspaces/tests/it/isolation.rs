@@ -17,6 +17,7 @@ mod reads;
 mod world;
 mod writes;
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
@@ -290,7 +291,7 @@ fn as_an_ordinary_user() {
     let user = 209_999;
     std::os::unix::fs::chown(&temporary, Some(user), Some(user)).unwrap();
     let run = |modules: &[&str], at_once: &str| {
-        let ended = std::process::Command::new(&tests)
+        let mut ended = std::process::Command::new(&tests)
             .args(modules)
             .args([
                 "--test-threads",
@@ -308,10 +309,18 @@ fn as_an_ordinary_user() {
             .current_dir(&temporary)
             .uid(user)
             .gid(user)
-            .output()
+            .stdout(Stdio::piped())
+            .spawn()
             .unwrap();
-        let said = String::from_utf8_lossy(&ended.stdout).into_owned();
-        assert!(ended.status.success(), "{said}");
+        let mut said = String::new();
+        // Passed on at once: where one of them hangs, the last lines tell which.
+        for line in BufReader::new(ended.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            println!("{line}");
+            said += &line;
+            said += "\n";
+        }
+        assert!(ended.wait().unwrap().success(), "{said}");
         assert!(!said.contains(" 0 passed"), "{said}");
         said
     };

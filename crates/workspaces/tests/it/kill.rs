@@ -91,12 +91,17 @@ pub(crate) async fn without_a_helper_what_a_command_leaves_behind_stays() {
     shell.kill().unwrap();
     shell.wait().unwrap();
     assert!(running(&left).len() >= STAYER_COUNT, "{left:?}");
-    for pid in &left {
-        let pid = Pid::from_raw(pid.parse().unwrap()).unwrap();
-        // A child of one that was killed before may be gone.
-        kill_process(pid, Signal::KILL).ok();
-    }
-    wait_for("their end", || running(&left).is_empty().then_some(())).await;
+    // Looked for anew each time: one that is still on its way to its `sleep` was not among them.
+    wait_for("their end", || {
+        let left = processes_of(&agent);
+        for pid in &left {
+            let pid = Pid::from_raw(pid.parse().unwrap()).unwrap();
+            // A child of one that was killed before may be gone.
+            kill_process(pid, Signal::KILL).ok();
+        }
+        left.is_empty().then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
