@@ -5,17 +5,14 @@ use std::time::Duration;
 
 use fusion_core::{Agent, AgentId, AgentState, Change, NewEvent, Row, Task};
 use fusion_persistence::{Claim, Claimed, Lease};
-use sea_orm::sea_query::LockType;
-use sea_orm::{
-    ColumnTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    Statement, Value,
-};
+use sea_orm::{DbBackend, Statement, Value};
 
 use crate::dialect::Dialect;
 use crate::error::corrupt;
 use crate::failure::Result;
 use crate::session::Session;
 use crate::table::Stored;
+use crate::text::Text;
 use crate::{agents, json, run_leases, table, tasks};
 
 /// Ready tasks, as the indexes `tasks_pooled` and `tasks_own` hold them.
@@ -93,15 +90,20 @@ impl IdleAgents {
 /// SQLite has one writer anyway.
 async fn idle(session: &mut impl Session, ids: &[AgentId]) -> Result<Vec<Agent>> {
     let backend = session.backend();
-    let mut query = agents::table::Entity::find()
-        .filter(agents::table::Column::Id.is_in(ids.iter().map(|id| id.uuid())))
-        .order_by_asc(agents::table::Column::Id);
-    if Dialect::from(backend) == Dialect::Postgres {
-        query = query.lock(LockType::NoKeyUpdate);
-    }
-    let query = query.filter(agents::table::Column::State.eq(AgentState::Idle.as_str()));
+    let lock = match Dialect::from(backend) {
+        Dialect::Postgres => " FOR NO KEY UPDATE",
+        Dialect::Sqlite => "",
+    };
+    let idle = Text::new("SELECT ")
+        .words(&table::columns::<agents::table::Entity>().join(", "))
+        .words(" FROM agents WHERE id IN (")
+        .values(ids.iter().map(|id| Value::from(id.uuid())))
+        .words(") AND state = ")
+        .value(AgentState::Idle.as_str())
+        .words(" ORDER BY id")
+        .words(lock);
     let rows = session
-        .rows::<agents::table::Entity>("claim a task", query.build(backend))
+        .rows::<agents::table::Entity>("claim a task", idle.statement(backend))
         .await?;
     Ok(rows
         .into_iter()

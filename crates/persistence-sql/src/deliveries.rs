@@ -3,13 +3,14 @@
 use fusion_core::{AgentId, Delivery, DeliveryStatus, Letter, MessageId, Settlement, StateMachine};
 use fusion_persistence::Result;
 use sea_orm::prelude::Uuid;
-use sea_orm::{ActiveValue::Set, EntityTrait, QueryTrait, Statement, Value};
+use sea_orm::{Statement, Value};
 
 use crate::error::corrupt;
 use crate::failure;
 use crate::session::Session;
 use crate::store::unsigned;
 use crate::table::{clean, columns};
+use crate::text;
 
 pub(crate) mod table {
     #![expect(
@@ -63,28 +64,23 @@ pub(crate) async fn append(
     letters: &[&Letter],
     first: i64,
 ) -> failure::Result<()> {
-    let rows: Vec<table::ActiveModel> = (first..)
+    let rows: Vec<table::Model> = (first..)
         .zip(letters)
         .flat_map(|(seq, letter)| {
-            letter
-                .recipients
-                .iter()
-                .map(move |agent| table::ActiveModel {
-                    agent_id: Set(agent.uuid()),
-                    message_id: Set(letter.message.id.uuid()),
-                    seq: Set(seq),
-                    status: Set(DeliveryStatus::Pending.as_str().to_owned()),
-                    settled_at: Set(None),
-                    reason: Set(None),
-                    expiry_ms: Set(letter
-                        .message
-                        .expiry_at
-                        .map(|expiry| expiry.timestamp_millis())),
-                })
+            let expiry = letter.message.expiry_at;
+            letter.recipients.iter().map(move |agent| table::Model {
+                agent_id: agent.uuid(),
+                message_id: letter.message.id.uuid(),
+                seq,
+                status: DeliveryStatus::Pending.as_str().to_owned(),
+                settled_at: None,
+                reason: None,
+                expiry_ms: expiry.map(|expiry| expiry.timestamp_millis()),
+            })
         })
         .collect();
     for some in rows.chunks(PER_INSERT) {
-        let insert = table::Entity::insert_many(some.iter().cloned()).build(session.backend());
+        let insert = text::insert::<table::Entity>(session.backend(), some);
         session.execute("store deliveries", insert).await?;
     }
     Ok(())

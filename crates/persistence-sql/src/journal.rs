@@ -7,17 +7,15 @@ use fusion_core::{
 use fusion_persistence::{JournalFilter, JournalReader, Result};
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QueryTrait,
-};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QueryTrait};
 
 use crate::error::corrupt;
 use crate::failure;
 use crate::session::Session;
 use crate::store::{SqlStore, expect_one, signed};
-use crate::table::{Col, Stored, any_of, clean, create, exactly};
+use crate::table::{Col, Stored, any_of, create, exactly};
 use crate::usage::Columns;
-use crate::{json, tasks};
+use crate::{json, tasks, text};
 
 pub(crate) mod table {
     #![expect(
@@ -138,29 +136,32 @@ pub(crate) async fn begin(session: &mut impl Session, entry: &JournalEntry) -> f
     create(session, entry).await
 }
 
+/// What an entry was begun with.
+const FIXED: &[table::Column] = &[
+    table::Column::Id,
+    table::Column::TaskId,
+    table::Column::RunId,
+    table::Column::Seq,
+    table::Column::Kind,
+    table::Column::Name,
+    table::Column::Effect,
+    table::Column::Request,
+    table::Column::StartedAt,
+];
+
 /// The outcome of an entry, or its next attempt: only while it has none.
 pub(crate) async fn update(
     session: &mut impl Session,
     entry: &JournalEntry,
 ) -> failure::Result<()> {
     let row = entry.to_row()?;
-    let change = table::ActiveModel {
-        state: Set(row.state),
-        outcome: Set(row.outcome),
-        turns: Set(row.turns),
-        input_tokens: Set(row.input_tokens),
-        output_tokens: Set(row.output_tokens),
-        cost_picos: Set(row.cost_picos),
-        attempts: Set(row.attempts),
-        finished_at: Set(row.finished_at),
-        ..Default::default()
-    };
-    let update = table::Entity::update_many()
-        .set(change)
-        .filter(table::Column::Id.eq(entry.id.uuid()))
-        .filter(table::Column::State.eq(EntryState::Started.as_str()))
-        .build(session.backend());
-    let written = session.execute("write to a journal", clean(update)).await?;
+    let update = text::update::<table::Entity>(&row, FIXED)
+        .words(" WHERE id = ")
+        .value(row.id)
+        .words(" AND state = ")
+        .value(EntryState::Started.as_str())
+        .statement(session.backend());
+    let written = session.execute("write to a journal", update).await?;
     if tasks::is_fence_off() {
         return Ok(());
     }

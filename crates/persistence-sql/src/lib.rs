@@ -48,6 +48,7 @@ mod store;
 mod streams;
 mod table;
 mod tasks;
+mod text;
 mod tokens;
 mod usage;
 mod words;

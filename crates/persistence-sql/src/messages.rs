@@ -8,8 +8,8 @@ use fusion_persistence::{INBOX_BYTES, MessageFilter, MessageReader, Result};
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult,
-    IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Statement, Value,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter,
+    QueryOrder, QuerySelect, Statement, Value,
 };
 
 use crate::deliveries::{self, places};
@@ -19,7 +19,8 @@ use crate::failure;
 use crate::json;
 use crate::session::Session;
 use crate::store::{SqlStore, signed, unsigned};
-use crate::table::{Col, Stored, any_of, clean, exactly};
+use crate::table::{Col, Stored, any_of, exactly};
+use crate::text;
 
 pub(crate) mod table {
     #![expect(
@@ -169,11 +170,11 @@ pub(crate) async fn append(
             seq,
             ..letter.message.to_row()?
         };
-        rows.push(row.into_active_model());
+        rows.push(row);
     }
     for (some, of) in rows.chunks(PER_INSERT).zip(letters.chunks(PER_INSERT)) {
-        let insert = table::Entity::insert_many(some.iter().cloned()).build(session.backend());
-        let written = session.execute("store messages", clean(insert)).await;
+        let insert = text::insert::<table::Entity>(session.backend(), some);
+        let written = session.execute("store messages", insert).await;
         written.map_err(|failure| refused(failure, of))?;
     }
     deliveries::append(session, letters, first)

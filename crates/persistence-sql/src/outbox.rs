@@ -3,16 +3,13 @@
 use async_trait::async_trait;
 use fusion_core::{NewOutboxEntry, OutboxEntry};
 use fusion_persistence::{OutboxReader, Remembered};
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::failure::Result;
 use crate::session::Session;
 use crate::store::{SqlStore, signed, unsigned};
 use crate::streams::{self, Stream};
-use crate::table::clean;
-use crate::{idempotency, json};
+use crate::{idempotency, json, text};
 
 pub(crate) mod table {
     #![expect(unreachable_pub, reason = "the shape is sea-orm's")]
@@ -47,18 +44,16 @@ pub(crate) async fn append(session: &mut impl Session, entries: &[&NewOutboxEntr
     for some in entries.chunks(PER_INSERT) {
         let mut rows = Vec::with_capacity(some.len());
         for entry in some {
-            rows.push(table::ActiveModel {
-                seq: Set(seq),
-                topic: Set(entry.topic.clone()),
-                payload: Set(json::to_text("outbox payload", &entry.payload)?),
-                created_at: Set(entry.created_at),
+            rows.push(table::Model {
+                seq,
+                topic: entry.topic.clone(),
+                payload: json::to_text("outbox payload", &entry.payload)?,
+                created_at: entry.created_at,
             });
             seq += 1;
         }
-        let insert = table::Entity::insert_many(rows).build(session.backend());
-        session
-            .execute("append to the outbox", clean(insert))
-            .await?;
+        let insert = text::insert::<table::Entity>(session.backend(), &rows);
+        session.execute("append to the outbox", insert).await?;
     }
     Ok(())
 }

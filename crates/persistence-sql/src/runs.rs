@@ -3,8 +3,7 @@
 use fusion_core::{Parent, Run, RunId, StateMachine, TaskId, WorkflowId, WorkflowState};
 use fusion_persistence::{Result, RunFilter};
 use sea_orm::prelude::Uuid;
-use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryTrait};
+use sea_orm::{ColumnTrait, Condition, Statement, Value};
 
 use crate::error::corrupt;
 use crate::failure;
@@ -206,31 +205,29 @@ pub(crate) async fn open_tasks(
     id: RunId,
     count: u32,
 ) -> failure::Result<()> {
-    let count = i32::try_from(count).map_err(|_| corrupt("number of tasks"))?;
-    let mut more = table::Entity::update_many();
-    for column in [table::Column::TotalTasks, table::Column::OpenTasks] {
-        more = more.col_expr(column, Expr::col(column).add(count));
-    }
-    let more = more
-        .filter(table::Column::Id.eq(id.uuid()))
-        .build(session.backend());
-    let written = session.execute("count a run's tasks", more).await?;
-    Ok(expect_one(written, "run", &id)?)
+    let sql = "UPDATE runs SET total_tasks = total_tasks + $1, open_tasks = open_tasks + $1 WHERE id = $2";
+    count_tasks(session, id, sql, count).await
 }
 
+/// So many tasks of a run have ended.
 pub(crate) async fn close_tasks(
     session: &mut impl Session,
     id: RunId,
     count: u32,
 ) -> failure::Result<()> {
+    let sql = "UPDATE runs SET open_tasks = open_tasks - $1 WHERE id = $2";
+    count_tasks(session, id, sql, count).await
+}
+
+async fn count_tasks(
+    session: &mut impl Session,
+    id: RunId,
+    sql: &'static str,
+    count: u32,
+) -> failure::Result<()> {
     let count = i32::try_from(count).map_err(|_| corrupt("number of tasks"))?;
-    let fewer = table::Entity::update_many()
-        .col_expr(
-            table::Column::OpenTasks,
-            Expr::col(table::Column::OpenTasks).sub(count),
-        )
-        .filter(table::Column::Id.eq(id.uuid()))
-        .build(session.backend());
-    let written = session.execute("count a run's tasks", fewer).await?;
+    let values: [Value; 2] = [count.into(), id.uuid().into()];
+    let statement = Statement::from_sql_and_values(session.backend(), sql, values);
+    let written = session.execute("count a run's tasks", statement).await?;
     Ok(expect_one(written, "run", &id)?)
 }

@@ -8,14 +8,15 @@ use sea_orm::StatementBuilder;
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::SelectStatement;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, DbBackend, EntityTrait, IntoActiveModel, Iterable,
-    QueryFilter, QueryOrder, QuerySelect, QueryTrait, Statement, Value,
+    ColumnTrait, Condition, DbBackend, EntityTrait, IntoActiveModel, Iterable, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait, Statement, Value,
 };
 
 use crate::failure::{self, Failure};
 use crate::session::{Readable, Session};
 use crate::store::{SqlStore, signed};
 use crate::tasks::is_fence_off;
+use crate::text::{self, Text};
 
 /// Rows of a page at most.
 const PAGE_LIMIT: u32 = 10_000;
@@ -95,7 +96,7 @@ pub(crate) fn clean(mut statement: Statement) -> Statement {
     statement
 }
 
-fn clean_value(value: &mut Value) {
+pub(crate) fn clean_value(value: &mut Value) {
     if let Value::String(Some(text)) = value
         && let Cow::Owned(clean) = cleaned(text)
     {
@@ -160,9 +161,7 @@ pub(crate) async fn create<T: Stored>(
 ) -> failure::Result<()> {
     const ACTION: &str = "store a row";
     let backend = session.backend();
-    let row = entity.to_row()?.into_active_model().reset_all();
-    let insert = T::Table::insert(row).build(backend);
-    let mut statements = vec![clean(insert)];
+    let mut statements = vec![text::insert::<T::Table>(backend, [&entity.to_row()?])];
     statements.extend(entity.attached(backend));
     for statement in statements {
         session
@@ -187,35 +186,39 @@ pub(crate) async fn update<T: Versioned>(
     session: &mut impl Session,
     entity: &T,
 ) -> failure::Result<()> {
-    update_if(session, entity, Condition::all()).await
+    update_if(session, entity, |text| text).await
 }
 
 /// The same, for a row that meets another condition too.
 pub(crate) async fn update_if<T: Versioned>(
     session: &mut impl Session,
     entity: &T,
-    also: Condition,
+    also: impl FnOnce(Text) -> Text,
 ) -> failure::Result<()> {
     must_be_there(session, entity).await?;
-    let mut row = entity.to_row()?.into_active_model().reset_all();
-    row.not_set(T::ID);
-    for column in T::KEPT {
-        row.not_set(*column);
-    }
+    let row = entity.to_row()?;
     let read_at = signed(entity.version());
-    // The column holds a number: it was made for one.
-    row.set(T::VERSION, (read_at + 1).into());
-    let mut query = T::Table::update_many()
-        .set(row)
-        .filter(T::ID.eq(entity.key()));
+    let kept: Vec<Col<T>> = T::KEPT.iter().copied().chain([T::ID, T::VERSION]).collect();
+    let mut text = text::update::<T::Table>(&row, &kept)
+        .words(", ")
+        .column(&T::VERSION)
+        .words(" = ")
+        .value(read_at + 1)
+        .words(" WHERE ")
+        .column(&T::ID)
+        .words(" = ")
+        .value(entity.key());
     let state = entity.state();
     if !is_fence_off() {
-        query = query.filter(T::VERSION.eq(read_at)).filter(also);
+        text = text.words(" AND ").column(&T::VERSION).words(" = ");
+        text = also(text.value(read_at));
         if let Some((column, _, before)) = &state {
-            query = query.filter(column.is_in(before.iter().copied()));
+            let before = before.iter().map(|state| Value::from(*state));
+            text = text.words(" AND ").column(column).words(" IN (");
+            text = text.values(before).words(")");
         }
     }
-    let statement = clean(query.build(session.backend()));
+    let statement = text.statement(session.backend());
     let written = session
         .execute("update a row", statement)
         .await

@@ -17,8 +17,8 @@ use fusion_persistence::{Find, Progress, Result, TaskFilter, TaskReader};
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::{Expr, SelectStatement};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait,
-    IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Statement, Value,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Statement, Value,
 };
 
 use crate::dialect::Dialect;
@@ -28,7 +28,8 @@ use crate::json;
 use crate::run_leases;
 use crate::session::Session;
 use crate::store::{SqlStore, signed, unsigned};
-use crate::table::{Col, Stored, Versioned, any_of, clean, create, exactly, refused, stored_as};
+use crate::table::{Col, Stored, Versioned, any_of, create, exactly, refused, stored_as};
+use crate::text;
 use crate::usage::Columns;
 
 pub(crate) mod table {
@@ -272,10 +273,10 @@ impl Stored for Task {
 
     /// Its edges.
     fn attached(&self, backend: DbBackend) -> Vec<Statement> {
-        let edges: Vec<edge::ActiveModel> = edges(self).collect();
+        let edges: Vec<edge::Model> = edges(self).collect();
         edges
             .chunks(EDGES_PER_INSERT)
-            .map(|some| edge::Entity::insert_many(some.iter().cloned()).build(backend))
+            .map(|some| text::insert::<edge::Entity>(backend, some))
             .collect()
     }
 }
@@ -308,14 +309,14 @@ pub(crate) async fn create_many(
     for some in tasks.chunks(TASKS_PER_INSERT) {
         let mut rows = Vec::with_capacity(some.len());
         for task in some {
-            rows.push(task.to_row()?.into_active_model());
+            rows.push(task.to_row()?);
         }
-        let insert = table::Entity::insert_many(rows).build(backend);
-        write_new(session, clean(insert), some).await?;
+        let insert = text::insert::<table::Entity>(backend, &rows);
+        write_new(session, insert, some).await?;
     }
-    let edges: Vec<edge::ActiveModel> = tasks.iter().flat_map(|task| edges(task)).collect();
+    let edges: Vec<edge::Model> = tasks.iter().flat_map(|task| edges(task)).collect();
     for some in edges.chunks(EDGES_PER_INSERT) {
-        let insert = edge::Entity::insert_many(some.iter().cloned()).build(backend);
+        let insert = text::insert::<edge::Entity>(backend, some);
         write_new(session, insert, tasks).await?;
     }
     Ok(())
@@ -335,13 +336,13 @@ async fn write_new(
 }
 
 /// What it needs; and an item is needed by the task that was fanned out.
-fn edges(task: &Task) -> impl Iterator<Item = edge::ActiveModel> {
+fn edges(task: &Task) -> impl Iterator<Item = edge::Model> {
     let needs = task.dependencies.iter().map(|need| (*need, task.id));
     let item = task.course.item.as_ref();
     let edges = needs.chain(item.map(|item| (task.id, item.fan_out)));
-    edges.map(|(need, task)| edge::ActiveModel {
-        depends_on: Set(need.uuid()),
-        task_id: Set(task.uuid()),
+    edges.map(|(need, task)| edge::Model {
+        depends_on: need.uuid(),
+        task_id: task.uuid(),
     })
 }
 

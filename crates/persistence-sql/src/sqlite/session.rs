@@ -51,10 +51,13 @@ impl SqliteSession {
             Durability::Full => "FULL",
             Durability::Normal => "NORMAL",
         };
+        // What would undo a single statement stays in memory: SQLite makes a file for more than 64 KiB of
+        // it, once for many a transaction.
         connection
             .execute_batch(&format!(
                 "PRAGMA foreign_keys = ON; PRAGMA synchronous = {synchronous};
-                 PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384;"
+                 PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384;
+                 PRAGMA temp_store = MEMORY;"
             ))
             .map_err(opening)?;
         Ok(Self {
@@ -262,4 +265,21 @@ fn typed(column: &ColumnType, stored: ValueRef<'_>) -> Option<Value> {
         }
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_statement_could_undo_is_kept_in_memory_and_not_in_files() {
+        const IN_MEMORY: i64 = 2;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new.db");
+        File::create(&path).unwrap();
+        let mut session = SqliteSession::open(&path, Durability::Full).unwrap();
+        let look = Statement::from_string(DbBackend::Sqlite, "PRAGMA temp_store");
+        let kept = session.number("look", look).await.unwrap();
+        assert_eq!(kept, Some(IN_MEMORY));
+    }
 }

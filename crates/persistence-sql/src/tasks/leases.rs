@@ -3,8 +3,7 @@
 use fusion_core::{Task, TaskState};
 use fusion_persistence::{Error, Fence};
 use sea_orm::{
-    ColumnTrait, Condition, DbBackend, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
-    Statement, Value,
+    ColumnTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect, QueryTrait, Statement, Value,
 };
 
 use super::table;
@@ -13,6 +12,7 @@ use crate::failure;
 use crate::losses;
 use crate::session::Session;
 use crate::store::signed;
+use crate::text::Text;
 
 const fn leased() -> [&'static str; 2] {
     [TaskState::Assigned.as_str(), TaskState::Running.as_str()]
@@ -24,9 +24,13 @@ pub(crate) async fn update_leased(
     task: &Task,
     fence: Fence,
 ) -> failure::Result<()> {
-    let held = Condition::all()
-        .add(table::Column::Fence.eq(signed(fence.number)))
-        .add(table::Column::State.is_in(leased()));
+    let held = |text: Text| {
+        text.words(" AND fence = ")
+            .value(signed(fence.number))
+            .words(" AND state IN (")
+            .values(leased().map(Value::from))
+            .words(")")
+    };
     crate::table::update_if(session, task, held).await
 }
 

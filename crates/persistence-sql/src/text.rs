@@ -1,0 +1,105 @@
+//! The statements that write rows, in plain text: by the query builder they took longer to build than to
+//! carry out (ADR 0049). The same columns give the same text, which the driver has prepared.
+
+use std::fmt::Write as _;
+
+use sea_orm::{DbBackend, IdenStatic, Iterable, ModelTrait, Statement, Value};
+
+use crate::session::Readable;
+use crate::table::clean_value;
+
+/// A statement that grows. Values are bound, never part of the text, and as [`clean`](crate::table::clean)
+/// stores them.
+#[derive(Debug)]
+pub(crate) struct Text {
+    sql: String,
+    values: Vec<Value>,
+}
+
+impl Text {
+    /// Begins with these words.
+    pub(crate) fn new(sql: &str) -> Self {
+        Self {
+            sql: sql.to_owned(),
+            values: Vec::new(),
+        }
+    }
+
+    /// Goes on with these words.
+    pub(crate) fn words(mut self, sql: &str) -> Self {
+        self.sql += sql;
+        self
+    }
+
+    /// Goes on with the name of a column.
+    pub(crate) fn column(mut self, column: &impl IdenStatic) -> Self {
+        self.sql.push('"');
+        self.sql += column.as_str();
+        self.sql.push('"');
+        self
+    }
+
+    /// Goes on with the place of a value.
+    pub(crate) fn value(mut self, value: impl Into<Value>) -> Self {
+        self.bind(value.into());
+        self
+    }
+
+    /// Goes on with the places of values, with commas between them.
+    pub(crate) fn values(mut self, values: impl IntoIterator<Item = Value>) -> Self {
+        for (place, value) in values.into_iter().enumerate() {
+            if place > 0 {
+                self.sql += ", ";
+            }
+            self.bind(value);
+        }
+        self
+    }
+
+    /// The whole.
+    pub(crate) fn statement(self, backend: DbBackend) -> Statement {
+        Statement::from_sql_and_values(backend, self.sql, self.values)
+    }
+
+    fn bind(&mut self, mut value: Value) {
+        clean_value(&mut value);
+        self.values.push(value);
+        let number = self.values.len();
+        // A String takes all that is written to it.
+        let _written = write!(self.sql, "${number}");
+    }
+}
+
+/// Inserts rows, every column of each. There must be one.
+pub(crate) fn insert<'r, E: Readable>(
+    backend: DbBackend,
+    rows: impl IntoIterator<Item = &'r E::Model>,
+) -> Statement
+where
+    E::Model: 'r,
+{
+    let mut text = Text::new("INSERT INTO ").words(E::default().table_name());
+    for (place, column) in E::Column::iter().enumerate() {
+        let before = if place == 0 { " (" } else { ", " };
+        text = text.words(before).column(&column);
+    }
+    for (place, row) in rows.into_iter().enumerate() {
+        let before = if place == 0 { ") VALUES (" } else { "), (" };
+        let values = E::Column::iter().map(|column| row.get(column));
+        text = text.words(before).values(values);
+    }
+    text.words(")").statement(backend)
+}
+
+/// An update of all columns of a row but `kept`. The caller goes on with what it is to hold for.
+pub(crate) fn update<E: Readable>(row: &E::Model, kept: &[E::Column]) -> Text {
+    let is_kept = |column: &E::Column| kept.iter().any(|one| one.as_str() == column.as_str());
+    let mut text = Text::new("UPDATE ").words(E::default().table_name());
+    let mut before = " SET ";
+    for column in E::Column::iter().filter(|column| !is_kept(column)) {
+        text = text.words(before).column(&column).words(" = ");
+        text = text.value(row.get(column));
+        before = ", ";
+    }
+    text
+}
