@@ -3,4 +3,5 @@
 pub mod floor;
 pub mod gates;
 pub mod mock;
+pub mod peers;
 pub mod rows;

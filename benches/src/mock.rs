@@ -1,6 +1,9 @@
 //! A server that answers like a model: chat completions, whole or streamed, at once or after a while.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -20,10 +23,56 @@ const ANSWER: &str = "Hello, how can I help you today?";
 const TOOL_TURNS: &str = "tool-turns-";
 
 /// How the server behaves.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Behaviour {
     /// How long an answer takes.
     pub delay: Duration,
+    /// Completions that were asked for.
+    pub calls: Arc<AtomicU64>,
+}
+
+/// A server in this process, for as long as that lives.
+#[derive(Debug)]
+pub struct Mock {
+    address: SocketAddr,
+    calls: Arc<AtomicU64>,
+}
+
+impl Mock {
+    /// Starts one that answers after so many milliseconds.
+    ///
+    /// # Errors
+    /// No port can be had.
+    pub fn start(delay: u64) -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        // A runtime may call this, so nothing is waited for here.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let behaviour = Behaviour {
+            delay: Duration::from_millis(delay),
+            calls: Arc::default(),
+        };
+        let calls = Arc::clone(&behaviour.calls);
+        std::thread::spawn(move || {
+            runtime.block_on(async { serve(TcpListener::from_std(listener)?, behaviour).await })
+        });
+        Ok(Self { address, calls })
+    }
+
+    /// Where it listens, as an URL without a path.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Completions that it was asked for so far.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
 }
 
 /// Answers on a listener until the process ends.
@@ -107,6 +156,7 @@ async fn complete(
     State(behaviour): State<Behaviour>,
     Json(request): Json<Request>,
 ) -> Result<Response, Infallible> {
+    behaviour.calls.fetch_add(1, Ordering::Relaxed);
     if !behaviour.delay.is_zero() {
         tokio::time::sleep(behaviour.delay).await;
     }

@@ -18,6 +18,9 @@ const TESTKIT: &str = "fusion-testkit";
 /// These commands, which start servers for tests with the same toolbox.
 const XTASK: &str = "xtask";
 
+/// Measurements, which start a PostgreSQL for what they measure.
+const BENCHES: &str = "fusion-benches";
+
 /// The feature of a port that carries the tests of its adapters.
 const CONFORMANCE: &str = "conformance";
 
@@ -101,7 +104,10 @@ fn may_use(own: u32, dependency: &Dependency, tier: u32) -> bool {
 }
 
 fn ships_testkit(member: &Member, dependency: &Dependency) -> bool {
-    dependency.name == TESTKIT && member.name != XTASK && dependency.kind != Kind::Dev
+    dependency.name == TESTKIT
+        && member.name != XTASK
+        && member.name != BENCHES
+        && dependency.kind != Kind::Dev
 }
 
 fn technology_faults(table: &Table, member: &Member) -> Vec<String> {

@@ -7,7 +7,6 @@
     reason = "it starts the programs that are measured"
 )]
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -15,9 +14,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use fusion_benches::gates::{By, ROWS, Row};
-use fusion_benches::mock::{Behaviour, serve};
+use fusion_benches::mock::Mock;
 use serde_json::Value;
-use tokio::net::TcpListener;
 
 /// Compares fusion-kit with the floor.
 #[derive(Debug, Parser)]
@@ -46,11 +44,12 @@ fn main() -> Result<()> {
     let wanted =
         |row: &&Row| arguments.rows.is_empty() || arguments.rows.iter().any(|it| it == row.name);
     for row in ROWS.iter().filter(wanted) {
-        let address = row.delay.map(start_mock).transpose()?;
+        let mock = row.delay.map(Mock::start).transpose()?;
+        let mock = mock.as_ref();
         let (mut floor, mut ours) = (Vec::new(), Vec::new());
         for _ in 0..arguments.rounds {
-            floor.push(figure(row, &run_floor(&folder, row, address)?)?);
-            ours.push(figure(row, &run_ours(&program, row, address)?)?);
+            floor.push(figure(row, &run_floor(&folder, row, mock)?)?);
+            ours.push(figure(row, &run_ours(&program, row, mock)?)?);
         }
         let (floor, ours) = (middle(floor), middle(ours));
         let yardstick = match row.by {
@@ -73,41 +72,25 @@ fn milliseconds(row: &Row) -> Duration {
     Duration::from_millis(row.delay.unwrap_or_default())
 }
 
-/// Starts a server that answers, in this process, for as long as it lives.
-fn start_mock(delay: u64) -> Result<SocketAddr> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
-    let address = listener.local_addr()?;
-    let behaviour = Behaviour {
-        delay: Duration::from_millis(delay),
-    };
-    std::thread::spawn(move || runtime.block_on(serve(listener, behaviour)));
-    Ok(address)
-}
-
-fn run_floor(folder: &Path, row: &Row, address: Option<SocketAddr>) -> Result<Value> {
+fn run_floor(folder: &Path, row: &Row, mock: Option<&Mock>) -> Result<Value> {
     let mut command = Command::new(folder.join("floor"));
     command.arg(row.row).args(numbers(row));
     if row.store != "memory" {
         command.arg("--durable");
     }
-    if let Some(address) = address {
-        command.args(["--url", &format!("http://{address}")]);
+    if let Some(mock) = mock {
+        command.args(["--url", &mock.url()]);
     }
     last_line(command)
 }
 
-fn run_ours(program: &Path, row: &Row, address: Option<SocketAddr>) -> Result<Value> {
+fn run_ours(program: &Path, row: &Row, mock: Option<&Mock>) -> Result<Value> {
     let mut command = Command::new(program);
     command
         .args(["bench", row.row, "--store", row.store])
         .args(numbers(row));
-    match address {
-        Some(address) => command
-            .args(["--llm", "raw"])
-            .env("MOCK_URL", format!("http://{address}")),
+    match mock {
+        Some(mock) => command.args(["--llm", "raw"]).env("MOCK_URL", mock.url()),
         None => command.args(["--llm", "none"]),
     };
     last_line(command)

@@ -25,6 +25,7 @@ async fn main() -> Result<()> {
     let listener = TcpListener::bind(arguments.listen).await?;
     let behaviour = Behaviour {
         delay: Duration::from_millis(arguments.delay),
+        ..Behaviour::default()
     };
     serve(listener, behaviour).await?;
     Ok(())
