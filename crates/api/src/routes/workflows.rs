@@ -123,7 +123,7 @@ async fn create(
     let now = app.moment().now;
     let ask = |row: &Workflow| {
         let answer = views::workflow(row.clone(), true);
-        asked.ask(now, &input.bytes, &answer)
+        asked.ask(now, &input.bytes, || answer)
     };
     match app.coordinator().store_workflow(new, ask).await {
         Ok(Version::New(row)) => made(Ok(()), StatusCode::CREATED, &views::workflow(*row, true)),
@@ -228,7 +228,7 @@ async fn start(
         workflow_id: id.to_string(),
         state: WorkflowState::Ready.to_string(),
     };
-    let ask = |run_id| asked.ask(now, &input.bytes, &started(run_id));
+    let ask = |run_id| asked.ask(now, &input.bytes, || started(run_id));
     match app
         .coordinator()
         .create_run_of(&row, inputs, models, ask)
