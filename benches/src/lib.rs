@@ -4,3 +4,4 @@ pub mod floor;
 pub mod gates;
 pub mod mock;
 pub mod rows;
+pub mod server;
