@@ -5,3 +5,4 @@ pub mod gates;
 pub mod mock;
 pub mod peers;
 pub mod rows;
+pub mod server;

@@ -7,9 +7,8 @@
     reason = "it starts the program that is measured"
 )]
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -20,10 +19,14 @@ use axum::http::header;
 use axum::routing::get;
 use clap::Parser;
 use fusion_benches::rows::tasks_per_second;
+use fusion_benches::server::{Bare, Server};
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+
+/// How often each command is run.
+const RUNS: usize = 40;
 
 /// Measures the server of fusion-kit.
 #[derive(Debug, Parser)]
@@ -46,22 +49,6 @@ struct Arguments {
     bare: Option<PathBuf>,
 }
 
-/// A server that is ended with this value.
-struct Server {
-    child: Child,
-    url: String,
-    token: String,
-    /// From the start of its process to the line that says where it listens.
-    ready: Duration,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
@@ -79,13 +66,19 @@ async fn main() -> Result<()> {
         .unwrap_or_else(|| folder.join("fusion-kit"));
     let place = tempfile::tempdir()?;
     // Once for the database, so that a start is one like all others.
-    drop(start(&program, place.path())?);
-    let server = start(&program, place.path())?;
+    drop(Server::start(&program, place.path())?);
+    let server = Server::start(&program, place.path())?;
     println!("ready      {:>10.1} ms", server.ready.as_secs_f64() * 1e3);
     tokio::time::sleep(Duration::from_secs(2)).await;
-    println!("idle       {:>10.1} MiB", memory(&server)?);
+    println!("idle       {:>10.1} MiB", server.memory()?);
     let client = Client::builder().no_proxy().build()?;
     let agent = seed(&server, &client, place.path()).await?;
+    for (name, words) in [
+        ("--help", &["--help"][..]),
+        ("agent list", &["agent", "list"][..]),
+    ] {
+        command(name, &program, words, place.path())?;
+    }
     let measured = Measured {
         arguments: &arguments,
         client: &client,
@@ -103,7 +96,27 @@ async fn main() -> Result<()> {
         measured.reads(name, &path, &here).await?;
     }
     measured.posts().await?;
-    println!("after all  {:>10.1} MiB", memory(&server)?);
+    println!("after all  {:>10.1} MiB", server.memory()?);
+    Ok(())
+}
+
+/// From the start of a command's process to its end, beside the server.
+fn command(name: &str, program: &Path, words: &[&str], place: &Path) -> Result<()> {
+    let mut took = Vec::with_capacity(RUNS);
+    for _ in 0..RUNS {
+        let mut process = Command::new(program);
+        process.args(words).current_dir(place);
+        process.stdin(Stdio::null()).stdout(Stdio::null());
+        let began = Instant::now();
+        ensure!(process.status()?.success(), "{name} failed");
+        took.push(began.elapsed().as_secs_f64() * 1e3);
+    }
+    took.sort_by(f64::total_cmp);
+    let longest = took.last().copied().unwrap_or_default();
+    println!(
+        "{name:<10} {:>10.1} ms (longest of {RUNS} {longest:.1} ms)",
+        middle(took)
+    );
     Ok(())
 }
 
@@ -158,35 +171,6 @@ fn show(name: &str, floor: f64, ours: f64) {
     );
 }
 
-fn start(program: &Path, place: &Path) -> Result<Server> {
-    let began = Instant::now();
-    let mut child = Command::new(program)
-        .args(["serve", "--json", "--port", "0"])
-        .current_dir(place)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("can't start {}", program.display()))?;
-    let stdout = child.stdout.take().context("no stdout")?;
-    let mut line = String::new();
-    BufReader::new(stdout).read_line(&mut line)?;
-    let ready = began.elapsed();
-    let told: Value = serde_json::from_str(&line).context("it is not ready")?;
-    let text = |name: &str| {
-        let found = told.get(name).and_then(Value::as_str);
-        found.unwrap_or_default().to_owned()
-    };
-    let token = std::fs::read_to_string(text("token_file"))?
-        .trim()
-        .to_owned();
-    Ok(Server {
-        child,
-        url: text("url"),
-        token,
-        ready,
-    })
-}
-
 /// A hundred agents; gives the id of one.
 async fn seed(server: &Server, client: &Client, place: &Path) -> Result<String> {
     let script = place.join("script.yaml");
@@ -198,35 +182,6 @@ async fn seed(server: &Server, client: &Client, place: &Path) -> Result<String> 
     let made: Value = made.send().await?.error_for_status()?.json().await?;
     let id = made.pointer("/agents/0/id").and_then(Value::as_str);
     Ok(id.context("no agent was made")?.to_owned())
-}
-
-/// The floor, which is ended with this value.
-struct Bare {
-    child: Child,
-    url: String,
-}
-
-impl Bare {
-    fn start(program: &Path, file: &Path) -> Result<Self> {
-        let mut child = Command::new(program)
-            .arg("--bare")
-            .arg(file)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let stdout = child.stdout.take().context("no stdout")?;
-        let mut url = String::new();
-        BufReader::new(stdout).read_line(&mut url)?;
-        let url = url.trim().to_owned();
-        Ok(Self { child, url })
-    }
-}
-
-impl Drop for Bare {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
 }
 
 /// A handler that does nothing but answer with these bytes, until the process is ended.
@@ -308,14 +263,4 @@ async fn durable(arguments: &Arguments, client: &Client, server: &Server) -> Res
 fn middle(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied().unwrap_or_default()
-}
-
-/// Resident memory in MiB.
-fn memory(server: &Server) -> Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id()))?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    let kib = line.and_then(|line| line.split_whitespace().nth(1));
-    let kib: f64 = kib.context("no VmRSS")?.parse()?;
-    ensure!(kib > 0.0, "the server has ended");
-    Ok(kib / 1024.0)
 }

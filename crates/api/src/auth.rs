@@ -62,6 +62,9 @@ pub fn hash_of(secret: &str) -> String {
     HEXLOWER.encode(&Sha256::digest(secret.as_bytes()))
 }
 
+/// SHA-256.
+type Digested = [u8; 32];
+
 /// 256 random bits as text.
 pub(crate) fn random() -> std::result::Result<String, getrandom::Error> {
     let mut bytes = [0; 32];
@@ -80,7 +83,8 @@ pub(crate) struct Entrant {
 pub(crate) struct Door {
     reader: Arc<dyn Reader>,
     clock: Arc<dyn Clock>,
-    known: Mutex<HashMap<String, (ApiToken, Instant)>>,
+    /// By the hashes of their secrets.
+    known: Mutex<HashMap<Digested, (Arc<ApiToken>, Instant)>>,
     tickets: OneTime<Entrant>,
     refused: Mutex<(u32, Instant)>,
 }
@@ -108,17 +112,17 @@ impl Door {
             let text = "a token is needed: Authorization: Bearer TOKEN";
             return Err(self.refuse(text, FIRST_TOKEN));
         };
-        let hash = hash_of(secret);
-        let token = match self.known(&hash) {
+        let digested: Digested = Sha256::digest(secret.as_bytes()).into();
+        let token = match self.known(&digested) {
             Some(token) => Some(token),
-            None => self.look(&hash).await?,
+            None => self.look(digested).await?,
         };
         let now = self.clock.now();
         match token.filter(|token| token.holds(now)) {
             Some(token) => Ok(Entrant {
                 actor: Actor {
                     token: token.id,
-                    name: token.name,
+                    name: token.name.clone(),
                 },
                 scope: token.scope,
             }),
@@ -129,29 +133,31 @@ impl Door {
         }
     }
 
-    fn known(&self, hash: &str) -> Option<ApiToken> {
+    fn known(&self, hash: &Digested) -> Option<Arc<ApiToken>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let (token, read_at) = known.get(hash)?;
-        (read_at.elapsed() < FRESH).then(|| token.clone())
+        (read_at.elapsed() < FRESH).then(|| Arc::clone(token))
     }
 
-    async fn look(&self, hash: &str) -> Result<Option<ApiToken>> {
+    async fn look(&self, digested: Digested) -> Result<Option<Arc<ApiToken>>> {
+        let hash = HEXLOWER.encode(&digested);
         let filter = TokenFilter {
-            hash: Some(hash.to_owned()),
+            hash: Some(hash.clone()),
             name: None,
         };
         let found = self.reader.list(&filter, Page::first(1)).await?;
         let same = |token: &ApiToken| bool::from(token.hash.as_bytes().ct_eq(hash.as_bytes()));
-        let mut found = found.into_iter().find(same);
-        if let Some(token) = &mut found {
-            self.end_with_issuer(token).await?;
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            if known.len() >= KEPT {
-                known.clear();
-            }
-            known.insert(hash.to_owned(), (token.clone(), Instant::now()));
+        let Some(mut token) = found.into_iter().find(same) else {
+            return Ok(None);
+        };
+        self.end_with_issuer(&mut token).await?;
+        let token = Arc::new(token);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= KEPT {
+            known.clear();
         }
-        Ok(found)
+        known.insert(digested, (Arc::clone(&token), Instant::now()));
+        Ok(Some(token))
     }
 
     /// A token that was made by signing in counts as taken away once the one that let it in is.

@@ -122,14 +122,19 @@ impl Asked {
         Some(turn.lock_owned().await)
     }
 
-    /// The change, told with who asked for it; `answer` is remembered with it.
-    pub(crate) fn ask(&self, now: Timestamp, body: &[u8], answer: &impl serde::Serialize) -> Ask {
+    /// The change, told with who asked for it. Under a key, `answer` gives what is remembered with it.
+    pub(crate) fn ask<A: serde::Serialize>(
+        &self,
+        now: Timestamp,
+        body: &[u8],
+        answer: impl FnOnce() -> A,
+    ) -> Ask {
         let idempotency = self.key.clone().map(|key| Idempotency {
             scope: self.scope.clone(),
             key,
             request_hash: hash(body),
             // As text, so that it is the same to the byte when it is given again.
-            answer: Value::String(serde_json::to_string(answer).unwrap_or_default()),
+            answer: Value::String(serde_json::to_string(&answer()).unwrap_or_default()),
             created_at: now,
             expires_at: now + REMEMBERED,
         });

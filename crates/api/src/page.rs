@@ -42,8 +42,8 @@ where
     F: Selects,
     dyn Reader: Find<F::Entity>,
 {
-    let total = app.reader().count(filter).await?;
     let most = page.limit as usize;
+    let is_first = page.after.is_none();
     let page = Page {
         limit: page.limit.saturating_add(1),
         ..page
@@ -51,6 +51,12 @@ where
     let mut rows = app.reader().list(filter, page).await?;
     let has_more = rows.len() > most;
     rows.truncate(most);
+    let total = if is_first && !has_more {
+        // They are all there are.
+        rows.len() as u64
+    } else {
+        app.reader().count(filter).await?
+    };
     let last = rows.last().filter(|_| has_more);
     let next_cursor = last.map(|row| id(row).to_string());
     Ok(Rows {

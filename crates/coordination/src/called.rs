@@ -7,12 +7,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use fusion_core::{
-    CallSpec, InputFault, InputSpec, InputType, StepSpec, Workflow, WorkflowDefinition, WorkflowId,
-    nearest,
+    CallSpec, InputFault, StepSpec, Workflow, WorkflowDefinition, WorkflowId, nearest,
 };
 use fusion_persistence::{Page, Repository, WorkflowFilter};
-use fusion_workflow_file::is_one_expression;
-use serde_json::Value;
+use fusion_workflow_file::{Called, CalledWorkflows, call_faults};
 
 use crate::{Coordinator, Error, Result};
 
@@ -137,6 +135,32 @@ impl Coordinator {
         }
     }
 
+    /// Looks up the workflows that the steps of a definition are runs of, as they are stored now.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn called_by(&self, definition: &WorkflowDefinition) -> Result<CalledWorkflows> {
+        let mut called = CalledWorkflows::new();
+        for (_, call) in definition.calls() {
+            let reference = call.reference();
+            if called.contains_key(&reference) {
+                continue;
+            }
+            let found = match self.version_called(call, &Found::default()).await? {
+                Ok(workflow) => Called::Known(Box::new(workflow.definition.clone())),
+                Err(WrongCall::NoWorkflow { nearest, .. }) => Called::NoWorkflow { nearest },
+                Err(
+                    WrongCall::NoVersion { .. }
+                    | WrongCall::Itself { .. }
+                    | WrongCall::TooDeep { .. }
+                    | WrongCall::Input { .. },
+                ) => Called::NoVersion,
+            };
+            called.insert(reference, found);
+        }
+        Ok(called)
+    }
+
     /// Looks at all calls of a definition; says how many runs lie below one of it.
     fn look_below<'a>(
         &'a self,
@@ -178,7 +202,7 @@ impl Coordinator {
             }
         };
         found.called.insert(call.reference(), workflow.id);
-        for fault in input_faults(call, &workflow.definition) {
+        for fault in call_faults(call, &workflow.definition) {
             let name = name.clone();
             found.tell(of, step, WrongCall::Input { name, fault });
         }
@@ -243,56 +267,5 @@ impl Coordinator {
         let names: BTreeSet<&str> = all.iter().map(|row| row.name.as_str()).collect();
         let names = names.into_iter().filter(|name| !name.contains('@'));
         Ok(nearest(name, names).map(str::to_owned))
-    }
-}
-
-/// What can be said of the inputs of a call before anything is evaluated.
-fn input_faults(call: &CallSpec, definition: &WorkflowDefinition) -> Vec<InputFault> {
-    let mut faults: Vec<InputFault> = definition.undeclared_inputs(&call.with).collect();
-    for (name, spec) in &definition.inputs {
-        let given = call.with.get(name).filter(|value| !value.is_null());
-        match given {
-            None if needs(spec) => faults.push(InputFault::Missing { name: name.clone() }),
-            Some(value) if !may_fit(spec.kind, value) => faults.push(InputFault::WrongType {
-                name: name.clone(),
-                expected: spec.kind,
-            }),
-            None | Some(_) => {}
-        }
-    }
-    faults
-}
-
-const fn needs(spec: &InputSpec) -> bool {
-    spec.required && spec.default.is_none()
-}
-
-/// Whether a value is of a type, or may be once its expressions are evaluated.
-fn may_fit(kind: InputType, value: &Value) -> bool {
-    let is_open = value.as_str().is_some_and(is_one_expression);
-    is_open || kind.accepts(value)
-}
-
-#[cfg(test)]
-mod tests {
-    use fusion_core::InputType;
-    use serde_json::json;
-
-    use super::may_fit;
-
-    #[test]
-    fn a_value_fits_when_it_is_of_the_type_or_one_expression() {
-        use InputType::{Array, Integer, String};
-        for (kind, value, fits) in [
-            (Integer, json!(3), true),
-            (Integer, json!("3"), false),
-            (Integer, json!("${{ inputs.n }}"), true),
-            (Integer, json!("n: ${{ inputs.n }}"), false),
-            (String, json!("n: ${{ inputs.n }}"), true),
-            (String, json!(3), false),
-            (Array, json!(["${{ inputs.n }}"]), true),
-        ] {
-            assert_eq!(may_fit(kind, &value), fits, "{kind} {value}");
-        }
     }
 }

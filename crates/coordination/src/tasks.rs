@@ -24,7 +24,9 @@ use crate::{Ask, Coordinator, Error, Result};
 
 pub use why::{Wait, why};
 
-use definition::{MAX_ATTEMPTS, definition};
+pub(crate) use definition::Written;
+
+use definition::MAX_ATTEMPTS;
 
 /// Tasks that one may need directly.
 pub const MAX_DEPENDENCIES: usize = 1_000;
@@ -163,13 +165,13 @@ impl Coordinator {
     async fn workflow_of(&self, new: &NewTask) -> Result<(Arc<Workflow>, Decision)> {
         let seconds = new.timeout;
         let seconds = seconds.map_or(TIMEOUT_SECONDS, |timeout| timeout.as_secs().max(1));
-        let checked = definition(seconds, new.max_attempts.unwrap_or(1));
-        let source = serde_json::to_string_pretty(&checked)
-            .map_err(|error| Error::Broken(format!("a definition can't be written: {error}")))?;
-        let latest = self.newest_version(&checked.name).await?;
+        let attempts = new.max_attempts.unwrap_or(1);
+        let write = || Written::of(seconds, attempts);
+        let written = self.versions.of_tasks((seconds, attempts), write)?;
+        let latest = self.newest_version(&written.definition.name).await?;
         let text = Definition {
-            checked: &checked,
-            source: &source,
+            checked: &written.definition,
+            source: &written.source,
             base_dir: "/",
         };
         Ok(self.version(&text, latest))

@@ -9,6 +9,7 @@ use fusion_core::{Workflow, WorkflowId};
 use fusion_persistence::Repository as _;
 use lru::LruCache;
 
+use crate::tasks::Written;
 use crate::{Coordinator, Result};
 
 /// Versions that are kept.
@@ -17,12 +18,15 @@ const KEPT: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 /// Versions by their ids.
 pub(crate) struct Versions {
     recent: Mutex<LruCache<WorkflowId, Arc<Workflow>>>,
+    /// The definitions of tasks of their own, by what they may take and how often they are tried.
+    of_tasks: Mutex<LruCache<(u64, u32), Arc<Written>>>,
 }
 
 impl Default for Versions {
     fn default() -> Self {
         Self {
             recent: Mutex::new(LruCache::new(KEPT)),
+            of_tasks: Mutex::new(LruCache::new(KEPT)),
         }
     }
 }
@@ -38,6 +42,17 @@ impl Versions {
         // Each change under the lock is one step, so a poisoned one holds whole values.
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.get(&id).cloned()
+    }
+
+    /// The definition of tasks of their own, which is written once.
+    pub(crate) fn of_tasks(
+        &self,
+        limits: (u64, u32),
+        write: impl FnOnce() -> Result<Written>,
+    ) -> Result<Arc<Written>> {
+        let mut of_tasks = self.of_tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = of_tasks.try_get_or_insert(limits, || write().map(Arc::new))?;
+        Ok(Arc::clone(written))
     }
 
     fn keep(&self, workflow: &Arc<Workflow>) {

@@ -7,6 +7,7 @@ mod artifacts;
 mod backend;
 mod bench;
 mod budget;
+mod calls;
 mod config;
 mod data_dir;
 mod database;

@@ -34,10 +34,16 @@ impl Workflows for LocalBackend {
             let stored = self.show_workflow(name, None).await?;
             let source = stored.source.unwrap_or_default();
             // As a file of its name: what is wrong is shown in its text.
-            let file = read_text(Path::new(&stored.name), source)?;
-            return Ok(workflow_summary(&file));
+            let path = Path::new(&stored.name);
+            let definition = read_text(path, source.clone())?;
+            self.check_calls(&definition, (path, &source), None).await?;
+            return Ok(workflow_summary(&definition));
         }
-        Ok(workflow_summary(&read_file(file)?.definition))
+        let read = read_file(file)?;
+        let (definition, folder) = (&read.definition, Some(read.base_dir.as_path()));
+        self.check_calls(definition, (file, &read.source), folder)
+            .await?;
+        Ok(workflow_summary(definition))
     }
 
     async fn create_workflow(
@@ -48,7 +54,10 @@ impl Workflows for LocalBackend {
         if let Some(remote) = self.remote()? {
             return remote.create_workflow(file, project).await;
         }
-        let file = read_file(file)?;
+        let path = file;
+        let file = read_file(path)?;
+        self.check_calls(&file.definition, (path, &file.source), None)
+            .await?;
         let project = match project {
             Some(project) => Some(self.project(project).await?.0),
             None => None,

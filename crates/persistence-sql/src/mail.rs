@@ -19,7 +19,7 @@ use crate::session::Session;
 use crate::streams::{self, Stream};
 
 /// How many messages wait for an agent.
-mod waiting {
+pub(crate) mod waiting {
     #![expect(unreachable_pub, reason = "the shape is sea-orm's")]
     use sea_orm::entity::prelude::*;
 

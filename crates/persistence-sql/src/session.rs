@@ -2,30 +2,18 @@
 
 use std::future::Future;
 
-use sea_orm::{
-    ActiveModelTrait, DbBackend, EntityTrait, Iterable, ModelTrait, Statement, TryIntoModel,
-};
+use sea_orm::{DbBackend, EntityTrait, FromQueryResult, Statement};
 
 use crate::failure::Result;
+use crate::sqlite::Decoded;
 
 /// A table whose rows can be read by the writer.
 pub(crate) trait Readable:
-    EntityTrait<
-        Model: ModelTrait<Entity = Self> + Send,
-        ActiveModel: ActiveModelTrait<Entity = Self> + TryIntoModel<Self::Model> + Send,
-        Column: Iterable + Send,
-    > + Send
+    EntityTrait<Model: FromQueryResult + Decoded + Send> + Send
 {
 }
 
-impl<E> Readable for E where
-    E: EntityTrait<
-            Model: ModelTrait<Entity = E> + Send,
-            ActiveModel: ActiveModelTrait<Entity = E> + TryIntoModel<E::Model> + Send,
-            Column: Iterable + Send,
-        > + Send
-{
-}
+impl<E> Readable for E where E: EntityTrait<Model: FromQueryResult + Decoded + Send> + Send {}
 
 /// How a COMMIT ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! Opening a SQLite database: settings, version, schema.
 
+mod decoded;
 mod near;
 mod place;
 mod session;
@@ -25,6 +26,7 @@ use crate::migrations::bring_up_to_date;
 use crate::readers::Readers;
 use crate::store::Opened;
 use crate::writer::{self, Writer};
+pub(crate) use decoded::Decoded;
 pub(crate) use near::Near;
 pub(crate) use place::is_owned;
 use session::SqliteSession;

@@ -8,12 +8,13 @@ use sea_orm::StatementBuilder;
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::SelectStatement;
 use sea_orm::{
-    ColumnTrait, Condition, DbBackend, EntityTrait, IntoActiveModel, Iterable, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait, Statement, Value,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityName, EntityTrait, IdenStatic,
+    IntoActiveModel, Iterable, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Statement, Value,
 };
 
 use crate::failure::{self, Failure};
 use crate::session::{Readable, Session};
+use crate::sqlite::Decoded;
 use crate::store::{SqlStore, signed};
 use crate::tasks::is_fence_off;
 use crate::text::{self, Text};
@@ -294,6 +295,14 @@ fn conflict<T: Entity>(id: Uuid) -> Error {
     }
 }
 
+/// The row with an id, in plain SQL: building it by the builder takes about as long as reading the row.
+fn by_id<T: Stored>() -> String {
+    let columns = <T::Table as EntityTrait>::Model::LIST;
+    let (table, id) = (T::Table::default(), T::ID);
+    let (table, id) = (table.table_name(), id.as_str());
+    format!("SELECT {columns} FROM \"{table}\" WHERE \"{id}\" = $1")
+}
+
 #[async_trait]
 impl<T: Stored> Find<T> for SqlStore
 where
@@ -301,9 +310,10 @@ where
 {
     async fn find(&self, id: T::Id) -> Result<Option<T>> {
         let id: Uuid = id.into();
-        let query = T::Table::find().filter(T::ID.eq(id));
-        let rows = self.reader().rows::<T::Table>("read a row", query).await?;
-        rows.into_iter().next().map(T::from_row).transpose()
+        let backend = self.reader().get_database_backend();
+        let statement = Statement::from_sql_and_values(backend, by_id::<T>(), [id.into()]);
+        let rows = self.reader().rows_by::<T::Table>("read a row", statement);
+        rows.await?.into_iter().next().map(T::from_row).transpose()
     }
 
     async fn page(&self, filter: &T::Filter, page: Page<T::Id>) -> Result<Vec<T>> {
@@ -357,7 +367,6 @@ pub(crate) fn exactly<C: ColumnTrait, V: Into<Value>>(
 
 /// Every column of a table, for statements in plain SQL.
 pub(crate) fn columns<E: EntityTrait<Column: Iterable>>() -> Vec<String> {
-    use sea_orm::IdenStatic;
     E::Column::iter()
         .map(|column| column.as_str().to_owned())
         .collect()

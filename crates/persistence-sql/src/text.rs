@@ -3,9 +3,8 @@
 
 use std::fmt::Write as _;
 
-use sea_orm::{DbBackend, IdenStatic, Iterable, ModelTrait, Statement, Value};
+use sea_orm::{DbBackend, EntityTrait, IdenStatic, Iterable, ModelTrait, Statement, Value};
 
-use crate::session::Readable;
 use crate::table::clean_value;
 
 /// A statement that grows. Values are bound, never part of the text, and as [`clean`](crate::table::clean)
@@ -71,12 +70,12 @@ impl Text {
 }
 
 /// Inserts rows, every column of each. There must be one.
-pub(crate) fn insert<'r, E: Readable>(
+pub(crate) fn insert<'r, E>(
     backend: DbBackend,
     rows: impl IntoIterator<Item = &'r E::Model>,
 ) -> Statement
 where
-    E::Model: 'r,
+    E: EntityTrait<Model: ModelTrait<Entity = E> + 'r>,
 {
     let mut text = Text::new("INSERT INTO ").words(E::default().table_name());
     for (place, column) in E::Column::iter().enumerate() {
@@ -92,7 +91,10 @@ where
 }
 
 /// An update of all columns of a row but `kept`. The caller goes on with what it is to hold for.
-pub(crate) fn update<E: Readable>(row: &E::Model, kept: &[E::Column]) -> Text {
+pub(crate) fn update<E>(row: &E::Model, kept: &[E::Column]) -> Text
+where
+    E: EntityTrait<Model: ModelTrait<Entity = E>>,
+{
     let is_kept = |column: &E::Column| kept.iter().any(|one| one.as_str() == column.as_str());
     let mut text = Text::new("UPDATE ").words(E::default().table_name());
     let mut before = " SET ";

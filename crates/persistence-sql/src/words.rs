@@ -17,7 +17,7 @@ use crate::readers::Readers;
 use crate::session::Session;
 
 /// What the index needs of an event: reading whole ones took longer than indexing them.
-mod log {
+pub(crate) mod log {
     #![expect(unreachable_pub, reason = "the shape is sea-orm's")]
     use sea_orm::entity::prelude::*;
 

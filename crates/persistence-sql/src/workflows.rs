@@ -47,7 +47,7 @@ pub(crate) mod table {
 }
 
 /// The versions of workflows, without what is in them.
-mod versions {
+pub(crate) mod versions {
     #![expect(unreachable_pub, reason = "the shape is sea-orm's")]
     use sea_orm::entity::prelude::*;
 

@@ -7,11 +7,12 @@ mod templates;
 
 use std::collections::HashMap;
 
+use crate::called::CalledWorkflows;
 use crate::fault::Faults;
 use crate::read::Draft;
 
-/// Tells every fault between the parts of a file.
-pub(crate) fn whole(text: &str, draft: &Draft<'_>, faults: &mut Faults) {
+/// Tells every fault between the parts of a file; `called` are the workflows of its steps that are known.
+pub(crate) fn whole(text: &str, draft: &Draft<'_>, called: &CalledWorkflows, faults: &mut Faults) {
     let numbers = edges::number_steps(draft, faults);
     let ancestors = edges::check(draft, &numbers, faults);
     edges::check_shared(draft, &numbers, ancestors.as_ref(), faults);
@@ -22,6 +23,7 @@ pub(crate) fn whole(text: &str, draft: &Draft<'_>, faults: &mut Faults) {
         draft,
         numbers: &numbers,
         ancestors: ancestors.as_ref(),
+        called,
     }
     .check(faults);
 }

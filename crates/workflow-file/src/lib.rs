@@ -5,6 +5,7 @@
 //! expressions that name only what exists; [`render`], [`render_text`] and [`condition`]
 //! evaluate them when a run has the values.
 
+mod called;
 mod check;
 mod choice;
 mod expression;
@@ -14,6 +15,7 @@ mod place;
 mod read;
 mod tree;
 
+pub use called::{Called, CalledWorkflows, call_faults, check_called};
 pub use choice::{Choice, ChoiceError, ChoicePart, chosen_models};
 pub use expression::{
     ExpressionError, condition, is_one_expression, render, render_text, render_within,
@@ -46,6 +48,6 @@ pub fn parse(text: &str) -> Result<WorkflowDefinition, Vec<Fault>> {
 fn read_and_check(text: &str, faults: &mut Faults) -> Option<WorkflowDefinition> {
     let root = tree::grow(text, faults)?;
     let draft = read::workflow(&root, faults)?;
-    check::whole(text, &draft, faults);
+    check::whole(text, &draft, &CalledWorkflows::new(), faults);
     Some(draft.into_definition())
 }

@@ -44,7 +44,16 @@ fn fallback<'n, 't>(agent: &'n Node<'t>, index: usize, part: ChoicePart) -> Opti
     }
 }
 
-fn member<'n, 't>(node: &'n Node<'t>, name: &str) -> Option<&'n Node<'t>> {
+/// An entry of a list.
+pub(crate) fn list_item<'n, 't>(node: &'n Node<'t>, index: usize) -> Option<&'n Node<'t>> {
+    match &node.kind {
+        Kind::List(entries) => entries.get(index),
+        Kind::Map(_) | Kind::Text(_) | Kind::Number(_) | Kind::Boolean(_) | Kind::Null => None,
+    }
+}
+
+/// A value of a map.
+pub(crate) fn member<'n, 't>(node: &'n Node<'t>, name: &str) -> Option<&'n Node<'t>> {
     match &node.kind {
         Kind::Map(entries) => entries
             .iter()

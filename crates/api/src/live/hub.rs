@@ -35,6 +35,19 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// than it grows.
 const GATHER: Duration = Duration::from_millis(5);
 
+/// The same for each that follows the log: whatever comes meanwhile is sent to it in one write.
+const GATHER_FOR_EACH: Duration = Duration::from_micros(50);
+
+/// That long at most.
+const GATHER_AT_MOST: Duration = Duration::from_millis(60);
+
+/// How long hints are gathered for so many who follow the log.
+fn gathering(readers: usize) -> Duration {
+    let readers = u32::try_from(readers).unwrap_or(u32::MAX);
+    let for_all = GATHER_FOR_EACH.saturating_mul(readers);
+    for_all.clamp(GATHER, GATHER_AT_MOST)
+}
+
 /// An event, and what all who follow the log are told of it: written once, however many they are.
 #[derive(Debug)]
 pub(crate) struct Told {
@@ -157,7 +170,7 @@ impl Hub {
             tokio::select! {
                 () = stopping.cancelled() => return,
                 () = self.joined.notified() => {}
-                () = called(&mut hints) => {}
+                () = self.called(&mut hints) => {}
                 () = over(pause) => {}
             }
         }
@@ -174,13 +187,26 @@ impl Hub {
         }
     }
 
+    /// Waits until the bus says something.
+    async fn called(&self, hints: &mut Subscription) {
+        if hints.recv().await.is_none() {
+            // The bus is gone, and says nothing any more.
+            return pending().await;
+        }
+        sleep(gathering(self.readers())).await;
+        // They all say the same: look.
+        while hints.recv().now_or_never().flatten().is_some() {}
+    }
+
     /// Reads what is new.
     async fn read(&self) -> fusion_persistence::Result<()> {
         let known = *self.head.borrow();
-        let mut head = match known {
-            Some(head) => head,
-            None => self.reader.event_bounds().await?.last,
-        };
+        // Most looks find nothing: this costs a fraction of what reading no events does.
+        let last = self.reader.event_bounds().await?.last;
+        let mut head = known.unwrap_or(last);
+        if known == Some(last) {
+            return Ok(());
+        }
         loop {
             let new = self
                 .reader
@@ -218,17 +244,6 @@ async fn over(pause: Option<Duration>) {
     }
 }
 
-/// Waits until the bus says something.
-async fn called(hints: &mut Subscription) {
-    if hints.recv().await.is_none() {
-        // The bus is gone, and says nothing any more.
-        return pending().await;
-    }
-    sleep(GATHER).await;
-    // They all say the same: look.
-    while hints.recv().now_or_never().flatten().is_some() {}
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -244,7 +259,7 @@ mod tests {
     use tokio_util::task::TaskTracker;
     use uuid::Uuid;
 
-    use super::Hub;
+    use super::{Hub, gathering};
 
     fn telling(number: u128) -> Batch {
         let event = NewEvent {
@@ -271,6 +286,13 @@ mod tests {
         let reached = head.wait_for(|head| *head == Some(seq));
         let limit = Duration::from_secs(60);
         timeout(limit, reached).await.unwrap().unwrap();
+    }
+
+    #[test]
+    fn the_more_follow_the_longer_hints_are_gathered_within_limits() {
+        let milliseconds =
+            [0, 1, 400, 1_000, 1_000_000].map(|readers| gathering(readers).as_millis());
+        assert_eq!(milliseconds, [5, 5, 20, 50, 60]);
     }
 
     #[tokio::test]

@@ -56,7 +56,7 @@ async fn spawn(
         ..one.clone()
     });
     let now = app.moment().now;
-    let ask = |agents: &[Agent]| asked.ask(now, &input.bytes, &answer(agents.to_vec()));
+    let ask = |agents: &[Agent]| asked.ask(now, &input.bytes, || answer(agents.to_vec()));
     let spawned = app
         .coordinator()
         .spawn_agents_asked(all.collect(), ask)

@@ -52,7 +52,7 @@ async fn spawn(
     let now = app.moment().now;
     let ask = |agents: &[Agent]| {
         let answer = agents.first().cloned().map(views::agent);
-        asked.ask(now, &input.bytes, &answer)
+        asked.ask(now, &input.bytes, || answer)
     };
     match app.coordinator().spawn_agents_asked(vec![new], ask).await {
         Ok(spawned) => match spawned.into_iter().next() {

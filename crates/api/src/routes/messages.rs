@@ -256,7 +256,7 @@ async fn send(
         expiry_at: wanted.expiry_at,
     };
     let now = app.moment().now;
-    let ask = |message: &Message| asked.ask(now, &input.bytes, &message.id);
+    let ask = |message: &Message| asked.ask(now, &input.bytes, || message.id);
     match app.coordinator().send_message(draft, ask).await {
         Ok(message) => answer(&app, message.id)
             .await
@@ -292,7 +292,7 @@ async fn send_to_one(
         expiry_at: wanted.expiry_at,
     };
     let now = app.moment().now;
-    let ask = |message: &Message| asked.ask(now, &input.bytes, &message.id);
+    let ask = |message: &Message| asked.ask(now, &input.bytes, || message.id);
     match app
         .coordinator()
         .send_to_agent_asked(agent, letter, ask)
@@ -322,7 +322,7 @@ async fn resend(
         return sent_before(&app, &sent).await;
     }
     let now = app.moment().now;
-    let ask = |message: &Message| asked.ask(now, &[], &message.id);
+    let ask = |message: &Message| asked.ask(now, &[], || message.id);
     match app.coordinator().resend_message(id, ask).await {
         Ok(message) => json(StatusCode::CREATED, &answer(&app, message.id).await?),
         Err(fusion_coordination::Error::Store(StoreError::Repeated(remembered))) => {

@@ -61,7 +61,7 @@ where
     }
     let row = row()?;
     let answer = view(row.clone());
-    let ask = asked.ask(app.moment().now, &input.bytes, &answer);
+    let ask = asked.ask(app.moment().now, &input.bytes, || &answer);
     let stored = app.coordinator().create_record(row.clone(), ask).await;
     if stored.is_ok() {
         kept(&row);

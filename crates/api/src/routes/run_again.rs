@@ -108,7 +108,7 @@ async fn started(app: &App, asked: &Asked, input: &Input, again: &Again) -> Resu
     };
     let workflow = newest.map_or(before.workflow_id, |newest| newest.id);
     let answer = |run| told(run, workflow.to_string());
-    let ask = |run| asked.ask(now, &input.bytes, &answer(run));
+    let ask = |run| asked.ask(now, &input.bytes, || answer(run));
     match app.coordinator().run_again(again, ask).await {
         Ok(run) => made(Ok(()), StatusCode::OK, &answer(run)),
         Err(error) => made(Err(error), StatusCode::OK, &Value::Null),

@@ -67,7 +67,7 @@ async fn one_made(
         Err(refusal) => return Err(refusal),
     };
     let now = app.moment().now;
-    let ask = |task: &Task| asked.ask(now, &input.bytes, &views::task(task.clone()));
+    let ask = |task: &Task| asked.ask(now, &input.bytes, || views::task(task.clone()));
     match app.coordinator().create_task(new, ask).await {
         Ok(task) => Ok(done(task)),
         Err(EngineError::Store(StoreError::Repeated(remembered))) => {
@@ -225,7 +225,7 @@ async fn one_changed(
         Action::Prioritise(priority) => engine.prioritise_task(id, priority).await,
         Action::Retry => {
             let now = app.moment().now;
-            let ask = |task: &Task| asked.ask(now, &input.bytes, &views::task(task.clone()));
+            let ask = |task: &Task| asked.ask(now, &input.bytes, || views::task(task.clone()));
             engine.retry_task(id, ask).await
         }
     };

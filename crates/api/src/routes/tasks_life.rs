@@ -54,7 +54,7 @@ async fn create(
     }
     let new = wanted.resolved(&app).await?;
     let now = app.moment().now;
-    let ask = |task: &Task| asked.ask(now, &input.bytes, &views::task(task.clone()));
+    let ask = |task: &Task| asked.ask(now, &input.bytes, || views::task(task.clone()));
     match app.coordinator().create_task(new, ask).await {
         Ok(task) => made(Ok(()), StatusCode::CREATED, &views::task(task)),
         Err(error) => made(Err(error), StatusCode::CREATED, &Value::Null),
@@ -257,7 +257,7 @@ async fn retry(
         return replayed(StatusCode::CREATED, &answer);
     }
     let now = app.moment().now;
-    let ask = |task: &Task| asked.ask(now, &[], &views::task(task.clone()));
+    let ask = |task: &Task| asked.ask(now, &[], || views::task(task.clone()));
     match app.coordinator().retry_task(id, ask).await {
         Ok(task) => made(Ok(()), StatusCode::CREATED, &views::task(task)),
         Err(error) => made(Err(error), StatusCode::CREATED, &Value::Null),

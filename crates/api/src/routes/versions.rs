@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::path::Id;
 use super::path::folder;
-use super::workflows::checked;
+use super::workflows::{checked, fits};
 use crate::idempotency::Asked;
 use crate::input::{Input, MAX_BODY};
 use crate::precondition::{check, check_strictly, resource};
@@ -64,6 +64,7 @@ async fn put(
         let message = format!("must have the name of the workflow, '{}'", row.name);
         return Err(Refusal::fault("/source", message));
     }
+    fits(&app, &definition, &source).await?;
     let new = NewDefinition {
         definition,
         source,

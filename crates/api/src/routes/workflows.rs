@@ -13,6 +13,7 @@ use fusion_core::{
     InputFault, Workflow, WorkflowDefinition, WorkflowId, WorkflowState, error_chain,
 };
 use fusion_persistence::{Error as StoreError, Repository, WorkflowFilter};
+use fusion_workflow_file::check_called;
 use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -112,6 +113,7 @@ async fn create(
         return replayed(StatusCode::CREATED, &answer);
     }
     let (definition, source) = given.checked()?;
+    fits(&app, &definition, &source).await?;
     let base_dir = base_dir.unwrap_or_else(|| app.options.data_dir.join("workflows"));
     let new = NewDefinition {
         definition,
@@ -123,7 +125,7 @@ async fn create(
     let now = app.moment().now;
     let ask = |row: &Workflow| {
         let answer = views::workflow(row.clone(), true);
-        asked.ask(now, &input.bytes, &answer)
+        asked.ask(now, &input.bytes, || answer)
     };
     match app.coordinator().store_workflow(new, ask).await {
         Ok(Version::New(row)) => made(Ok(()), StatusCode::CREATED, &views::workflow(*row, true)),
@@ -137,13 +139,26 @@ async fn create(
 
 /// A definition without faults.
 pub(super) fn checked(source: &str) -> Result<WorkflowDefinition> {
-    fusion_workflow_file::parse(source).map_err(|faults| {
-        let faults = faults.into_iter().map(|fault| Fault {
-            pointer: "/source".to_owned(),
-            message: told(&fault),
-        });
-        Refusal::invalid(faults.collect())
-    })
+    fusion_workflow_file::parse(source).map_err(|faults| refused(&faults))
+}
+
+/// Sees that a definition fits the stored workflows that its steps are runs of.
+pub(super) async fn fits(app: &App, definition: &WorkflowDefinition, source: &str) -> Result<()> {
+    let called = app.coordinator().called_by(definition).await?;
+    let faults = check_called(source, &called);
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(refused(&faults))
+    }
+}
+
+fn refused(faults: &[fusion_workflow_file::Fault]) -> Refusal {
+    let faults = faults.iter().map(|fault| Fault {
+        pointer: "/source".to_owned(),
+        message: told(fault),
+    });
+    Refusal::invalid(faults.collect())
 }
 
 fn told(fault: &fusion_workflow_file::Fault) -> String {
@@ -153,8 +168,9 @@ fn told(fault: &fusion_workflow_file::Fault) -> String {
     }
 }
 
-/// Checks a stored definition again, as far as its models: whether their providers are there and know
-/// them. Models that inputs choose can be checked only when a run starts.
+/// Checks a stored definition again: whether it fits the workflows that its steps are runs of, as they are
+/// stored now, and whether the providers of its models are there and know them. Models that
+/// inputs choose can be checked only when a run starts.
 #[utoipa::path(post, path = "/workflows/{id}/validate", tag = "workflows",
     params(("id" = String, Path, description = "UUID of the version.")),
     responses((status = 200, body = Validation)))]
@@ -165,9 +181,14 @@ async fn validate(
 ) -> Result<Response> {
     query.none()?;
     let row = app.reader().get(id).await?;
-    let errors = match fusion_workflow_file::parse(&row.source) {
+    let errors: Vec<String> = match fusion_workflow_file::parse(&row.source) {
         Err(faults) => faults.iter().map(told).collect(),
-        Ok(definition) => model_faults(&app, &definition, &row.base_dir).await,
+        Ok(definition) => {
+            let called = app.coordinator().called_by(&definition).await?;
+            let faults = check_called(&row.source, &called);
+            let models = model_faults(&app, &definition, &row.base_dir).await;
+            faults.iter().map(told).chain(models).collect()
+        }
     };
     json(
         StatusCode::OK,
@@ -228,7 +249,7 @@ async fn start(
         workflow_id: id.to_string(),
         state: WorkflowState::Ready.to_string(),
     };
-    let ask = |run_id| asked.ask(now, &input.bytes, &started(run_id));
+    let ask = |run_id| asked.ask(now, &input.bytes, || started(run_id));
     match app
         .coordinator()
         .create_run_of(&row, inputs, models, ask)

@@ -169,6 +169,9 @@ impl Coordinator {
         names: &CapabilitySet,
         faults: &mut Vec<Fault>,
     ) -> Result<()> {
+        if names.is_empty() {
+            return Ok(());
+        }
         let known = self.registered_capabilities().await?;
         check_capabilities(names, &known, faults);
         Ok(())

@@ -267,6 +267,53 @@ steps: [{ id: back, workflow: flow }]
     assert_eq!(listed["runs"], json!([]));
 }
 
+/// A file that calls what is not there, and `shout` wrongly.
+fn misfit() -> String {
+    let steps = "
+  - { id: near, workflow: shuot }
+  - { id: call, workflow: shout, with: { wrod: x, word: x } }";
+    flow("", steps, "{ heard: '${{ steps.call.outputs.lout }}' }")
+}
+
+#[tokio::test]
+async fn a_file_is_checked_against_the_workflows_that_its_steps_are_runs_of() {
+    let project = project(&misfit(), &[SHOUT]).await;
+    for command in ["validate", "create"] {
+        let told = project.run(["workflow", command, "flow.yaml"]).await;
+        told.expect(2).says(&[
+            "there is no workflow 'shuot'",
+            "did you mean `shout`?",
+            "the inputs of 'shout' don't fit: the workflow has no input 'wrod'",
+            "did you mean `word`?",
+            "step 'call' has no output 'lout'",
+            "did you mean `loud`?",
+        ]);
+    }
+    let serving = Serving::on(&project).await;
+    let body = json!({ "source": misfit() });
+    let told = serving.post("/api/v1/workflows", &body).await;
+    let told = told.expect(400).json();
+    let faults = told["errors"].as_array().unwrap().iter();
+    let pointers: Vec<&Value> = faults.map(|fault| &fault["pointer"]).collect();
+    assert_eq!(pointers, ["/source"; 3], "{told}");
+    serving.stop(Signal::INT).await;
+}
+
+#[tokio::test]
+async fn a_workflow_in_a_file_of_its_name_beside_counts_where_a_file_is_only_checked() {
+    let steps = "  - { id: call, workflow: shout, with: { word: x } }";
+    let right = flow("", steps, "{ loud: '${{ steps.call.outputs.loud }}' }");
+    let project = project(&right, &[]).await;
+    let validate = ["workflow", "validate", "flow.yaml"];
+    let told = project.run(validate).await.expect(2);
+    told.says(&["there is no workflow 'shout'", "workflow create"]);
+    project.write("shout.yaml", SHOUT);
+    project.run(validate).await.expect(0);
+    project.write("flow.yaml", right.replace("outputs.loud", "outputs.text"));
+    let told = project.run(validate).await.expect(2);
+    told.says(&["step 'call' has no output 'text'"]);
+}
+
 #[tokio::test]
 async fn eight_runs_may_lie_below_one_another_and_no_more() {
     let call = |name: &str| format!("{{ id: x, workflow: {name} }}");

@@ -87,15 +87,12 @@ impl EventReader for SqlStore {
 
     async fn event_bounds(&self) -> Result<EventBounds> {
         const ACTION: &str = "read events";
-        let backend = self.reader().get_database_backend();
-        let ask = Statement::from_string(backend, BOUNDS);
-        let row = self.reader().query_one_raw(ask).await;
-        let row = row.map_err(trying(ACTION))?;
-        let row = row.ok_or_else(|| corrupt("stream of numbers"))?;
-        let number = |index| row.try_get_by_index(index).map_err(trying(ACTION));
+        let ask = Statement::from_string(self.reader().get_database_backend(), BOUNDS);
+        let [oldest, last] = self.reader().numbers(ACTION, ask).await?;
+        let number = |number: Option<i64>| number.ok_or_else(|| corrupt("stream of numbers"));
         Ok(EventBounds {
-            oldest: unsigned(number(0)?, "event seq")?,
-            last: unsigned(number(1)?, "event seq")?,
+            oldest: unsigned(number(oldest)?, "event seq")?,
+            last: unsigned(number(last)?, "event seq")?,
         })
     }
 

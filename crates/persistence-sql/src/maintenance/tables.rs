@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use fusion_persistence::Result;
 use futures::TryStreamExt;
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DatabaseTransaction, FromQueryResult, IntoActiveModel,
+    ActiveModelTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel,
     QueryTrait,
 };
 
 use super::door;
 use crate::dialect::Dialect;
 use crate::error::trying;
-use crate::session::Readable;
 use crate::store::unsigned;
 use crate::table::clean;
 use crate::{
@@ -88,8 +87,7 @@ tables! {
 
 async fn copy_table<E>(from: &DatabaseTransaction, to: &DatabaseTransaction) -> Result<u64>
 where
-    E: Readable,
-    E::Model: IntoActiveModel<E::ActiveModel> + FromQueryResult + Send,
+    E: EntityTrait<Model: IntoActiveModel<E::ActiveModel> + Send>,
 {
     const READ: &str = "read the rows to copy";
     let backend = to.get_database_backend();

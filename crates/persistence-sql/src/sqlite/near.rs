@@ -12,7 +12,8 @@ use sea_orm::Statement;
 use tokio::task::spawn_blocking;
 
 use super::BUSY_TIMEOUT;
-use super::session::{Columns, bound, keep_plans, numbered};
+use super::decoded::Places;
+use super::session::{bound, keep_plans, numbered};
 use crate::error::corrupt;
 use crate::failure::{Failure, Result, of_sqlite};
 use crate::session::Readable;
@@ -162,14 +163,14 @@ fn rows<E: Readable>(
 ) -> std::result::Result<Vec<E::Model>, Unread> {
     let values = bound(statement)?;
     let mut prepared = connection.prepare_cached(&numbered(&statement.sql))?;
-    let columns = Columns::<E>::of(&prepared)?;
+    let places = Places::of::<E::Model>(&prepared)?;
     let mut rows = prepared.query(params_from_iter(values))?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         if found.len() == most {
             return Err(Unread::Many);
         }
-        found.push(columns.model(row)?);
+        found.push(places.model(row)?);
     }
     Ok(found)
 }

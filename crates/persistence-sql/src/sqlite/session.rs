@@ -7,20 +7,16 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::path::Path;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::SecondsFormat;
 use rusqlite::config::DbConfig;
-use rusqlite::types::{Value as Raw, ValueRef};
-use rusqlite::{CachedStatement, Connection, OpenFlags, Row, params_from_iter};
-use sea_orm::prelude::Uuid;
-use sea_orm::sea_query::ColumnType;
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DbBackend, EntityTrait, IdenStatic, Iterable, Statement,
-    TryIntoModel, Value,
-};
+use rusqlite::types::Value as Raw;
+use rusqlite::{CachedStatement, Connection, OpenFlags, params_from_iter};
+use sea_orm::{DbBackend, Statement, Value};
 
 use super::BUSY_TIMEOUT;
+use super::decoded::Places;
 use crate::error::corrupt;
-use crate::failure::{Failure, Result, of_sqlite};
+use crate::failure::{Result, of_sqlite};
 use crate::fault;
 use crate::location::Durability;
 use crate::session::{Outcome, Readable, Session};
@@ -129,12 +125,12 @@ impl Session for SqliteSession {
     ) -> Result<Vec<E::Model>> {
         let values = bound(&statement)?;
         let mut prepared = self.prepared(action, &statement.sql)?;
-        let columns = Columns::<E>::of(&prepared)?;
+        let places = Places::of::<E::Model>(&prepared)?;
         let failed = |error| of_sqlite(action, &error);
         let mut rows = prepared.query(params_from_iter(values)).map_err(failed)?;
         let mut found = Vec::new();
         while let Some(row) = rows.next().map_err(failed)? {
-            found.push(columns.model(row)?);
+            found.push(places.model(row)?);
         }
         Ok(found)
     }
@@ -203,68 +199,6 @@ fn raw(value: &Value) -> Result<Raw> {
         _ => return Err(corrupt("a value of an unknown type").into()),
     };
     Ok(raw.unwrap_or(Raw::Null))
-}
-
-/// The columns of a table, where each stands in what a statement gives, and its type.
-pub(super) struct Columns<E: EntityTrait>(Vec<(E::Column, usize, ColumnType)>);
-
-impl<E: Readable> Columns<E> {
-    /// Looked up once for all rows of a statement.
-    pub(super) fn of(statement: &rusqlite::Statement<'_>) -> Result<Self> {
-        let columns = E::Column::iter().map(|column| {
-            let name = column.as_str();
-            let place = statement.column_index(name).map_err(|_| corrupt(name))?;
-            Ok((column, place, column.def().get_column_type().clone()))
-        });
-        columns.collect::<Result<_>>().map(Self)
-    }
-
-    /// Reads a row by the types of its table's columns.
-    pub(super) fn model(&self, row: &Row<'_>) -> Result<E::Model> {
-        let mut model = <E::ActiveModel as ActiveModelTrait>::default();
-        for (column, place, kind) in &self.0 {
-            let unreadable = || Failure::from(corrupt(column.as_str()));
-            let stored = row.get_ref(*place).map_err(|_| unreadable())?;
-            let value = typed(kind, stored).ok_or_else(unreadable)?;
-            model.try_set(*column, value).map_err(|_| unreadable())?;
-        }
-        model.try_into_model().map_err(|_| corrupt("a row").into())
-    }
-}
-
-/// A stored value as the type of its column; `None` when it does not fit.
-fn typed(column: &ColumnType, stored: ValueRef<'_>) -> Option<Value> {
-    let integer = || stored.as_i64_or_null().ok();
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "the builder's enum; our columns have no other types"
-    )]
-    Some(match column {
-        ColumnType::Uuid => Value::Uuid(
-            stored
-                .as_blob_or_null()
-                .ok()?
-                .map(Uuid::from_slice)
-                .transpose()
-                .ok()?,
-        ),
-        ColumnType::TimestampWithTimeZone => {
-            let text = stored.as_str_or_null().ok()?;
-            let time = text.map(DateTime::parse_from_rfc3339).transpose().ok()?;
-            Value::ChronoDateTimeUtc(time.map(|time| time.with_timezone(&Utc)))
-        }
-        ColumnType::Boolean => Value::Bool(integer()?.map(|value| value != 0)),
-        ColumnType::Integer => Value::Int(integer()?.map(i32::try_from).transpose().ok()?),
-        ColumnType::BigInteger => Value::BigInt(integer()?),
-        ColumnType::Double => Value::Double(stored.as_f64_or_null().ok()?),
-        ColumnType::VarBinary(_) | ColumnType::Blob => {
-            Value::Bytes(stored.as_blob_or_null().ok()?.map(<[u8]>::to_vec))
-        }
-        ColumnType::String(_) | ColumnType::Text => {
-            Value::String(stored.as_str_or_null().ok()?.map(str::to_owned))
-        }
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use fusion_core::StepSpec;
 
+use crate::called::{Called, CalledWorkflows};
 use crate::check::Numbers;
 use crate::check::ancestors::Ancestors;
 use crate::expression::{Engine, Mention, Name, Part, Syntax, condition_part, mentions, parts};
@@ -24,6 +25,8 @@ pub(super) struct Checker<'c, 'n> {
     pub(super) numbers: &'c Numbers<'c>,
     /// `None` when the edges are wrong: then no order is checked.
     pub(super) ancestors: Option<&'c Ancestors>,
+    /// The workflows that its steps are runs of, as far as they are known.
+    pub(super) called: &'c CalledWorkflows,
 }
 
 /// Where an expression stands and who may see what from there.
@@ -169,7 +172,7 @@ impl Checker<'_, '_> {
         else {
             return None;
         };
-        check_output(field, &self.draft.steps.get(step)?.spec, faults)
+        self.check_output(field, &self.draft.steps.get(step)?.spec, faults)
     }
 
     fn check_step(
@@ -203,9 +206,32 @@ impl Checker<'_, '_> {
                 );
                 Some(Wrong::at(output, message, help))
             }
-            Some(output) if field.text == "outputs" => check_output(output, spec, faults),
+            Some(output) if field.text == "outputs" => self.check_output(output, spec, faults),
             Some(_) | None => None,
         }
+    }
+
+    /// A step that declares no outputs gives its text, a command what it ended with, and a run of another
+    /// workflow what that one gives, where it is known.
+    fn check_output(&self, name: &Name<'_>, step: &StepSpec, faults: &Faults) -> Option<Wrong> {
+        let known: Vec<&str> = if let Some(call) = &step.call {
+            let Called::Known(definition) = self.called.get(&call.reference())? else {
+                return None;
+            };
+            definition.outputs.keys().map(String::as_str).collect()
+        } else if step.command.is_some() {
+            COMMAND_OUTPUTS.to_vec()
+        } else if step.outputs.is_empty() {
+            vec!["text"]
+        } else {
+            step.outputs.keys().map(String::as_str).collect()
+        };
+        if known.contains(&name.text) {
+            return None;
+        }
+        let message = format!("step '{}' has no output '{}'", step.id, name.text);
+        let help = faults.hint(name.text, "outputs", known.into_iter());
+        Some(Wrong::at(name, message, help))
     }
 
     /// A step sees the results of the steps that end before it starts.
@@ -350,25 +376,4 @@ fn check_field(
         format!("{owner} has no `{}`", name.text),
         help,
     ))
-}
-
-/// A step that declares no outputs gives its text, a command what it ended with, and a run of another
-/// workflow what is not known here.
-fn check_output(name: &Name<'_>, step: &StepSpec, faults: &Faults) -> Option<Wrong> {
-    if step.call.is_some() {
-        return None;
-    }
-    let known = if step.command.is_some() {
-        COMMAND_OUTPUTS.to_vec()
-    } else if step.outputs.is_empty() {
-        vec!["text"]
-    } else {
-        step.outputs.keys().map(String::as_str).collect()
-    };
-    if known.contains(&name.text) {
-        return None;
-    }
-    let message = format!("step '{}' has no output '{}'", step.id, name.text);
-    let help = faults.hint(name.text, "outputs", known.into_iter());
-    Some(Wrong::at(name, message, help))
 }

@@ -3,18 +3,20 @@
 use fusion_workflow_file::{Fault, Position, parse};
 
 pub(crate) fn check(text: &str, expected: &[&str]) {
-    let told: Vec<String> = parse(text)
-        .unwrap_err()
-        .into_iter()
-        .map(|fault| {
-            let at = fault.position;
-            let help = fault
-                .help
-                .map_or_else(String::new, |help| format!(" [{help}]"));
-            format!("{}:{} {}{help}", at.line, at.column, fault.message)
-        })
-        .collect();
+    let told = told(parse(text).unwrap_err());
     assert_eq!(told, expected, "{text}");
+}
+
+/// Faults as they are read: place, message and help.
+pub(crate) fn told(faults: Vec<Fault>) -> Vec<String> {
+    let told = faults.into_iter().map(|fault| {
+        let at = fault.position;
+        let help = fault
+            .help
+            .map_or_else(String::new, |help| format!(" [{help}]"));
+        format!("{}:{} {}{help}", at.line, at.column, fault.message)
+    });
+    told.collect()
 }
 
 const WORKFLOW_KEYS: &str = "1:1 the workflow must be a map [its keys are: version, name, \

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod approval;
 #[cfg(test)]
+mod called;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod flow;
