@@ -18,10 +18,14 @@ const REST: Duration = Duration::from_millis(50);
 const PERIOD: Duration = Duration::from_hours(1);
 
 impl Coordinator {
-    /// Deletes old events, messages, metrics and idempotency keys, now and once an hour, until `stop`.
+    /// Deletes old events, messages, metrics and idempotency keys, and snapshots that nobody needs, now and
+    /// once an hour, until `stop`.
     pub async fn keep_tidy(&self, stop: &CancellationToken) {
         loop {
             self.forget_old_nodes().await;
+            if let Err(error) = self.clear_shared().await {
+                tracing::warn!(error = error_chain(&error), "snapshots were not looked at");
+            }
             let next = match self.tidy().await {
                 Ok(0) => PERIOD,
                 Ok(_) => REST,

@@ -9,6 +9,8 @@ mod net;
 #[cfg(test)]
 mod promises;
 #[cfg(test)]
+mod restore;
+#[cfg(test)]
 mod storm;
 
 use std::time::{Duration, Instant};
