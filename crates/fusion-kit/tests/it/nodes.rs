@@ -2,6 +2,8 @@
 //! goes on elsewhere.
 
 #[cfg(test)]
+mod budgets;
+#[cfg(test)]
 mod chaos;
 pub(crate) mod cluster;
 mod ledger;
