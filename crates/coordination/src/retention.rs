@@ -22,10 +22,7 @@ impl Coordinator {
     /// once an hour, until `stop`.
     pub async fn keep_tidy(&self, stop: &CancellationToken) {
         loop {
-            self.forget_old_nodes().await;
-            if let Err(error) = self.clear_shared().await {
-                tracing::warn!(error = error_chain(&error), "snapshots were not looked at");
-            }
+            self.forget_what_ended().await;
             let next = match self.tidy().await {
                 Ok(0) => PERIOD,
                 Ok(_) => REST,
@@ -39,6 +36,11 @@ impl Coordinator {
                 () = tokio::time::sleep(next) => {}
             }
         }
+    }
+
+    async fn forget_what_ended(&self) {
+        self.forget_old_nodes().await;
+        self.forget_snapshots().await;
     }
 
     /// Deletes one batch of what is too old; says how many rows.

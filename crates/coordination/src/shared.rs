@@ -96,8 +96,15 @@ impl Coordinator {
         }))
     }
 
+    /// Removes the snapshots of agents that have ended. What fails is done the next time.
+    pub(crate) async fn forget_snapshots(&self) {
+        if let Err(error) = self.clear_shared().await {
+            tracing::warn!(error = error_chain(&error), "snapshots were not looked at");
+        }
+    }
+
     /// Removes the snapshots of agents that have ended, whoever took them.
-    pub(crate) async fn clear_shared(&self) -> Result<()> {
+    async fn clear_shared(&self) -> Result<()> {
         for owner in self.owners().await? {
             let agent: Option<Agent> = self.parts.store.find(owner).await?;
             // One that is not known here may be known in another database.
