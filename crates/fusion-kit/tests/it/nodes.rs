@@ -6,6 +6,8 @@ mod budgets;
 #[cfg(test)]
 mod chaos;
 pub(crate) mod cluster;
+#[cfg(test)]
+mod idle;
 mod ledger;
 mod net;
 #[cfg(test)]

@@ -147,6 +147,11 @@ impl Cluster {
         log.unwrap()
     }
 
+    /// A superuser's address of the database.
+    pub(crate) fn database_url(&self) -> String {
+        self.shared.as_ref().unwrap().postgres.url()
+    }
+
     /// Ends the database in the middle of whatever it does, and starts it again.
     pub(crate) fn restart_database(&mut self) {
         let postgres = &mut self.shared.as_mut().unwrap().postgres;
