@@ -206,13 +206,7 @@ impl Engine {
         let (at_once, unresponsive) = working(config)?;
         let messages = messages::limits(config)?;
         let (root, prepared) = prepare_workspaces(config, data_dir, &owners)?;
-        let shared = match shared::folder(config, &node) {
-            Ok(shared) => shared,
-            Err(problem) => {
-                undo(prepared);
-                return Err(problem);
-            }
-        };
+        let (shared, prepared) = shared::beside(prepared, config, &node)?;
         let writing = TaskTracker::new();
         let store = match open_store(role, &location, &writing).await {
             Ok(store) => Patient::new(store, Patience::default()),

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use fusion_api_types::{Problem, ProblemKind};
 use fusion_secrets::{Error, Place, Vault};
-use fusion_workspaces::{Seal, SharedFolder};
+use fusion_workspaces::{Prepared, Seal, SharedFolder};
 
 use super::node::NodeSettings;
+use super::undo;
 use crate::config::Config;
 use crate::master_key::KeySource;
 use crate::problems;
@@ -16,11 +17,23 @@ use crate::problems;
 /// What stands where a sealed value names its table.
 const SNAPSHOTS: &str = "workspace_snapshots";
 
-/// The shared folder, for a process that shares its store; it is proven that it can be written to.
-pub(super) fn folder(
+/// The shared folder beside the workspaces, which are taken away again where it can't be used.
+pub(super) fn beside(
+    prepared: Prepared,
     config: &Config,
     settings: &NodeSettings,
-) -> Result<Option<SharedFolder>, Problem> {
+) -> Result<(Option<SharedFolder>, Prepared), Problem> {
+    match folder(config, settings) {
+        Ok(shared) => Ok((shared, prepared)),
+        Err(problem) => {
+            undo(prepared);
+            Err(problem)
+        }
+    }
+}
+
+/// The shared folder, for a process that shares its store; it is proven that it can be written to.
+fn folder(config: &Config, settings: &NodeSettings) -> Result<Option<SharedFolder>, Problem> {
     let shares = settings.node.is_some();
     let Some(root) = config.node.shared_dir.as_ref().filter(|_| shares) else {
         return Ok(None);
@@ -54,12 +67,15 @@ impl Seal for Sealing {
 
     fn open(&self, owner: &str, name: &str, sealed: &[u8]) -> io::Result<Vec<u8>> {
         let opened = self.0.open_piece(place(owner, name), sealed);
-        opened.map_err(|error| match error {
-            Error::Damaged { .. } => io::Error::other("its bytes were changed"),
-            Error::WrongKey { sealed_with, .. } => io::Error::other(format!(
-                "it is sealed with the key {sealed_with}, which is not at hand"
-            )),
-            other => io::Error::other(other),
+        opened.map_err(|error| {
+            if let Error::Damaged { .. } = error {
+                return io::Error::other("its bytes were changed");
+            }
+            if let Error::WrongKey { sealed_with, .. } = error {
+                let what = format!("it is sealed with the key {sealed_with}, which is not at hand");
+                return io::Error::other(what);
+            }
+            io::Error::other(error)
         })
     }
 }
