@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusion_core::{
-    Clock, EffectClass, EntryKind, EntryState, ErrorCode, IdSource, JournalEntry, RunId, TaskId,
+    COMMAND_ENTRY, Clock, EffectClass, EntryKind, EntryState, ErrorCode, IdSource, JournalEntry,
+    RunId, TaskId,
 };
 use fusion_web::NoWeb;
 use fusion_workspaces::{Launcher, WorkspaceDir};
@@ -202,7 +203,7 @@ impl Work<'_> {
         };
         Intent {
             kind: EntryKind::Tool,
-            name: "run".to_owned(),
+            name: COMMAND_ENTRY.to_owned(),
             effect: class,
             request: json!({ "command": self.brief.script }),
         }

@@ -15,6 +15,8 @@ pub struct Undo {
     pub workspace: Arc<WorkspaceDir>,
     /// What it was like before.
     pub snapshot: Arc<Snapshot>,
+    /// It was just restored as it was before the effect that was under way.
+    pub restored: Option<PutBack>,
 }
 
 impl Undo {
@@ -35,6 +37,12 @@ impl Undo {
 
     /// Undoes an effect whose outcome was lost; says what came of that.
     pub(crate) async fn undo(&self, entry: JournalEntryId) -> LostOutcome {
+        if let Some(restored) = &self.restored {
+            return LostOutcome {
+                put_back: Some(restored.clone()),
+                not_put_back: None,
+            };
+        }
         let name = entry.to_string();
         let undone = self
             .blocking(move |undo| undo.snapshot.put_back(&undo.workspace, &name))

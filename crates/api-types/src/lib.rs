@@ -38,7 +38,7 @@ pub use provider::{
 };
 pub use run::{
     AgentView, ArtifactSaved, ChildView, FileView, GrantsView, HaltView, JournalView, ParentView,
-    RunDetail, RunList, RunSummary, StepView, UsageView, WaitView,
+    RecoveredView, RunDetail, RunList, RunSummary, StepView, UsageView, WaitView,
 };
 pub use server::{ServerReady, SignInLink};
 pub use setting::{SettingList, SettingView};

@@ -221,6 +221,9 @@ pub struct StepView {
     /// What a queued step waits for, where it is a limit that ends by itself.
     #[serde(default)]
     pub waiting: Option<WaitView>,
+    /// How it went on when its workspace was lost with a node, the last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovered: Option<RecoveredView>,
     /// When an agent first began it.
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
@@ -244,6 +247,20 @@ pub struct StepView {
     /// What happened inside it, oldest first; only where a single run is shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub journal: Vec<JournalView>,
+}
+
+/// A step whose workspace was lost with a node, and that went on on another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RecoveredView {
+    /// `restored`: in the workspace as a snapshot has it, after its last recorded entry; `begun_again`: from
+    /// its beginning, in a new workspace.
+    pub how: String,
+    /// What the node is called where it went on.
+    pub node: String,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Of which snapshot, or why not from one.
+    pub detail: String,
 }
 
 /// A file of a step, as it is kept.

@@ -6,13 +6,14 @@ use std::path::Path;
 
 use fusion_api_types::{
     AgentView, ChildView, FileView, GrantsView, GraphStep, HaltView, InputView, JournalView,
-    ParentView, RunDetail, RunSummary, StepView, StoredWorkflow, WaitView, WorkflowGraph,
-    WorkflowSummary,
+    ParentView, RecoveredView, RunDetail, RunSummary, StepView, StoredWorkflow, WaitView,
+    WorkflowGraph, WorkflowSummary,
 };
 use fusion_coordination::{ArtifactFile, files_of, granted_to};
 use fusion_core::{
-    Agent, AgentId, EntryKind, JournalEntry, Run, RunId, SandboxSpec, StepSpec, Task, TaskGraph,
-    TaskId, TaskState, TaskWait, Usage, Workflow, WorkflowDefinition, Workspace, is_internal,
+    Agent, AgentId, EntryKind, JournalEntry, Recovered, Run, RunId, SandboxSpec, StepSpec, Task,
+    TaskGraph, TaskId, TaskState, TaskWait, Usage, Workflow, WorkflowDefinition, Workspace,
+    is_internal,
 };
 use fusion_persistence::{Page, Reader, Repository, Result, RunFilter};
 use serde_json::Value;
@@ -120,6 +121,7 @@ impl Snapshot {
             agent: agent.map(|agent| agent.name.clone()),
             attempts: task.attempts,
             waiting: task.waiting.as_ref().map(wait_view),
+            recovered: task.course.recovered.as_ref().map(recovered_view),
             started_at: task.started_at,
             completed_at: task.completed_at,
             usage: usage(self.usage_of(task)),
@@ -217,6 +219,15 @@ async fn below(store: &dyn Reader, run: RunId, tasks: &[Task]) -> Result<Vec<Run
         ..RunFilter::default()
     };
     store.list(&filter, Page::first(BELOW)).await
+}
+
+fn recovered_view(recovered: &Recovered) -> RecoveredView {
+    RecoveredView {
+        how: recovered.how.as_str().to_owned(),
+        node: recovered.node.clone(),
+        at: recovered.at,
+        detail: recovered.detail.clone(),
+    }
 }
 
 fn wait_view(wait: &TaskWait) -> WaitView {

@@ -350,6 +350,7 @@ impl Place {
             providers,
             notices: Arc::<Notices>::default(),
             launcher: Launcher::new(vec!["/bin/false".into()]),
+            shared: None,
             web: Arc::new(NoWeb),
             clock: Arc::new(Now),
             ids: Arc::new(Ids),

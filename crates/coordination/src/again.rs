@@ -170,7 +170,8 @@ impl Coordinator {
         };
         let workspace = self.workspace_of(id).await?;
         let (workspaces, uid) = (self.workspaces_of(&workspace), workspace.process_uid);
-        let opened = off_runtime(move || workspaces.open_beside(&id.to_string(), uid)).await?;
+        let name = workspace.dir_name().to_owned();
+        let opened = off_runtime(move || workspaces.open_beside(&name, uid)).await?;
         opened
             .map(|_| ())
             .map_err(|source| of_workspace(agent, source))
@@ -197,9 +198,9 @@ impl Coordinator {
         let from = self.workspace_of(before).await?;
         let sources = self.workspaces_of(&from);
         let targets = self.workspaces_of(workspace);
-        let (name, uid) = (agent.id.to_string(), workspace.process_uid);
+        let (name, uid) = (workspace.dir_name().to_owned(), workspace.process_uid);
         let copied = off_runtime(move || {
-            let source = sources.open_beside(&before.to_string(), from.process_uid)?;
+            let source = sources.open_beside(from.dir_name(), from.process_uid)?;
             let left_out = targets.open(&name, uid)?.copy_results_of(&source)?;
             if left_out > 0 {
                 tracing::warn!(left_out, agent = name, "not all results could be copied");

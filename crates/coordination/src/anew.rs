@@ -90,7 +90,7 @@ impl Coordinator {
             | Record::Anew(_) => None,
         });
         let begun = begun.max().unwrap_or(0);
-        let last_words = journal.decide(unrecorded);
+        let last_words = journal.decide(unrecorded).await;
         let stored = self.parts.store.journal(job.task.id).await?;
         let last = stored.last().map_or(0, |entry| entry.seq).max(begun);
         let mut races = Races::new();

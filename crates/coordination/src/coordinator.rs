@@ -9,12 +9,13 @@ use fusion_messaging::{Bus, Subject};
 use fusion_persistence::{Batch, Lease, Store};
 use fusion_providers::Registry;
 use fusion_web::Web;
-use fusion_workspaces::{Launcher, Owners, Workspaces};
+use fusion_workspaces::{Launcher, Owners, SharedFolder, Workspaces};
 use tokio::sync::Semaphore;
 
 use crate::crew::{Crew, InHand};
 use crate::drivers::Drivers;
 use crate::nodes::Part;
+use crate::shared::Sharing;
 use crate::uids::Promised;
 use crate::versions::Versions;
 use crate::{Error, NodeOptions, Notices, Result};
@@ -32,6 +33,8 @@ pub struct Parts {
     pub notices: Arc<Notices>,
     /// Starts agents' processes.
     pub launcher: Launcher,
+    /// Where snapshots of workspaces are kept for other nodes.
+    pub shared: Option<SharedFolder>,
     /// Fetches pages for agents.
     pub web: Arc<dyn Web>,
     /// Tells the time.
@@ -97,6 +100,8 @@ pub struct Coordinator {
     pub(crate) slots: Arc<Semaphore>,
     /// Held by who keeps the leases of this process, however many runs are driven in it.
     pub(crate) heart: Arc<tokio::sync::Mutex<()>>,
+    /// The snapshots of workspaces that this process keeps for others.
+    pub(crate) sharing: Arc<Sharing>,
     /// Held while user ids are chosen, so that no two agents get one.
     pub(crate) promised_uids: Arc<Promised>,
 }
@@ -118,6 +123,7 @@ impl Coordinator {
             part: Arc::default(),
             versions: Arc::default(),
             heart: Arc::default(),
+            sharing: Arc::default(),
             promised_uids: Arc::default(),
             slots,
         }

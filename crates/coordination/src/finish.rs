@@ -1,6 +1,6 @@
 //! Ends a run whose tasks have all ended.
 
-use fusion_core::{Change, Decision, Row, Run, Task, WorkflowState};
+use fusion_core::{Agent, AgentState, Change, Decision, Row, Run, Task, WorkflowState};
 use fusion_persistence::Batch;
 use serde_json::{Map, Value};
 
@@ -23,11 +23,27 @@ impl Coordinator {
         let agents = agents.into_iter().map(|(agent, _)| agent).collect();
         let decision = run.finish(&tasks, agents, outputs, self.moment())?;
         let state = state_in(&decision);
+        let ended = ended_in(&decision);
         match self.commit(Batch::new(plan.guard(), decision)).await {
-            Err(error) if error.is_conflict() => Ok(None),
-            other => other.map(|()| state),
+            Err(error) if error.is_conflict() => return Ok(None),
+            other => other?,
         }
+        self.discard_all_shared(&ended).await?;
+        Ok(state)
     }
+}
+
+/// The agents that a decision ends.
+fn ended_in(decision: &Decision) -> Vec<Agent> {
+    let agents = decision.changes.iter().filter_map(|change| {
+        if let Change::Update(Row::Agent(agent)) = change {
+            Some(&**agent)
+        } else {
+            None
+        }
+    });
+    let ended = agents.filter(|agent| agent.state == AgentState::Terminated);
+    ended.cloned().collect()
 }
 
 /// The state that a decision gives its run.

@@ -1,6 +1,7 @@
 //! The journal of a task, kept in the store under the task's fence.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -13,6 +14,7 @@ use fusion_persistence::{Batch, Fence, Repository};
 use serde_json::{Value, json};
 
 use crate::races::Races;
+use crate::shared::KeptWorkspace;
 use crate::shared_budgets::Purse;
 use crate::{Coordinator, Error, Result};
 
@@ -29,6 +31,10 @@ pub(crate) struct TaskJournal<'a> {
     told: Mutex<Vec<NewEvent>>,
     /// The budgets around those of the run.
     purse: Option<Arc<Purse>>,
+    /// The workspace, where snapshots of it are kept.
+    kept: Option<KeptWorkspace>,
+    /// Whether it is another than the one that was kept.
+    is_to_keep: AtomicBool,
     /// The messages that wait for the agent, as far as it looked, without their content.
     known: Mutex<BTreeMap<MessageId, Message>>,
 }
@@ -48,6 +54,8 @@ impl<'a> TaskJournal<'a> {
             refusal: Mutex::new(None),
             told: Mutex::default(),
             purse: None,
+            kept: None,
+            is_to_keep: AtomicBool::new(false),
             known: Mutex::default(),
         }
     }
@@ -55,6 +63,16 @@ impl<'a> TaskJournal<'a> {
     /// The same for a task that uses up budgets which others share.
     pub(crate) fn within(self, purse: Option<Arc<Purse>>) -> Self {
         Self { purse, ..self }
+    }
+
+    /// The same for a task in whose workspace what it does is kept for other nodes. One that begins there
+    /// is kept as it is first.
+    pub(crate) fn keeping(self, kept: Option<KeptWorkspace>, begins: bool) -> Self {
+        Self {
+            is_to_keep: AtomicBool::new(begins),
+            kept,
+            ..self
+        }
     }
 
     /// The right by which it writes.
@@ -92,8 +110,35 @@ impl<'a> TaskJournal<'a> {
         locked(&self.known).extend(known);
     }
 
-    /// What the records mean for the store, after whatever has not been written yet.
-    pub(crate) fn decide(&self, records: Vec<Record>) -> Decision {
+    /// What the records mean for the store, after whatever has not been written yet, and with the workspace
+    /// as it is after them.
+    pub(crate) async fn decide(&self, records: Vec<Record>) -> Decision {
+        let named = self.keep(&records).await;
+        let mut decision = self.decided(records);
+        decision.changes.extend(named);
+        decision
+    }
+
+    /// Keeps the workspace when what is told may have made another one of it.
+    async fn keep(&self, records: &[Record]) -> Option<Change> {
+        let kept = self.kept.as_ref()?;
+        let has_ended = |record: &Record| match record {
+            Record::Begin(entry) | Record::Update(entry) => {
+                entry.state != EntryState::Started && entry.may_have_written()
+            }
+            Record::Send(_)
+            | Record::Acknowledge(_)
+            | Record::Subscriptions(_)
+            | Record::Anew(_) => false,
+        };
+        let is_first = self.is_to_keep.swap(false, Ordering::Relaxed);
+        if !is_first && !records.iter().any(has_ended) {
+            return None;
+        }
+        Some(kept.keep().await)
+    }
+
+    fn decided(&self, records: Vec<Record>) -> Decision {
         let mut decision = self.take_opening().unwrap_or_default();
         decision.events.append(&mut locked(&self.told));
         for record in records {
@@ -158,7 +203,7 @@ impl<'a> TaskJournal<'a> {
     /// # Errors
     /// [`Error::Held`] in that case; else as a commit.
     pub(crate) async fn write(&self, records: Vec<Record>) -> Result<()> {
-        let mut decision = self.decide(records);
+        let mut decision = self.decide(records).await;
         let mut races = Races::new();
         loop {
             // Only what is about the agent can meet another writer.

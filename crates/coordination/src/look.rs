@@ -109,7 +109,8 @@ impl Look {
             root: root.parent().unwrap_or(root).to_path_buf(),
             owners: self.owners.clone(),
         });
-        let (name, uid) = (self.agent.id.to_string(), self.workspace.process_uid);
+        let name = self.workspace.dir_name().to_owned();
+        let uid = self.workspace.process_uid;
         let looked = off_runtime(move || workspaces.open_beside(&name, uid).and_then(look)).await?;
         looked.map_err(|source| of_workspace(&self.agent, source))
     }

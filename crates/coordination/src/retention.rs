@@ -18,10 +18,11 @@ const REST: Duration = Duration::from_millis(50);
 const PERIOD: Duration = Duration::from_hours(1);
 
 impl Coordinator {
-    /// Deletes old events, messages, metrics and idempotency keys, now and once an hour, until `stop`.
+    /// Deletes old events, messages, metrics and idempotency keys, and snapshots that nobody needs, now and
+    /// once an hour, until `stop`.
     pub async fn keep_tidy(&self, stop: &CancellationToken) {
         loop {
-            self.forget_old_nodes().await;
+            self.forget_what_ended().await;
             let next = match self.tidy().await {
                 Ok(0) => PERIOD,
                 Ok(_) => REST,
@@ -35,6 +36,11 @@ impl Coordinator {
                 () = tokio::time::sleep(next) => {}
             }
         }
+    }
+
+    async fn forget_what_ended(&self) {
+        self.forget_old_nodes().await;
+        self.forget_snapshots().await;
     }
 
     /// Deletes one batch of what is too old; says how many rows.

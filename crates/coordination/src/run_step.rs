@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use fusion_agents::{CommandRuntime, Ending};
-use fusion_core::{Agent, AgentId, CommandSpec, Task, error_chain};
+use fusion_core::{Agent, CommandSpec, Task, Workspace, error_chain};
 use fusion_persistence::Repository;
 use fusion_workspaces::{Launcher, WorkspaceDir};
 use serde_json::json;
 
 use crate::coordinator::off_runtime;
 use crate::journal::TaskJournal;
+use crate::lost_workspaces::Entered;
 use crate::worker::Job;
 use crate::{Coordinator, Error, Result, brief, grants};
 
@@ -17,35 +18,37 @@ use crate::{Coordinator, Error, Result, brief, grants};
 struct Place {
     workspace: Arc<WorkspaceDir>,
     launcher: Launcher,
+    /// As its runner found it; nothing of somebody else's.
+    entered: Entered,
 }
 
 impl Coordinator {
     /// Runs the command of a step.
     pub(crate) async fn run_step(
         &self,
-        job: Job<'_>,
+        mut job: Job<'_>,
         command: &CommandSpec,
         script: &str,
     ) -> Result<()> {
-        let place = match self.place_of(&job, command).await? {
+        let place = match self.place_of(&mut job, command).await? {
             Ok(place) => place,
             Err(why) => return self.fail_unstarted(job, why).await,
         };
         let brief = brief::of_command(&job, command, script);
         let past = self.journal_of(&job.task).await?;
-        let taken = self.take_over(&job, Some(&place.workspace), past.is_empty());
+        let begins = past.is_empty();
+        let taken = self.take_over(&job, Some(&place.workspace), begins);
         if let Err(why) = taken.await? {
             return self.fail_unstarted(job, why).await;
         }
         let input = json!({ "command": script });
         let (mut job, opening) = job.begin(input, self.moment())?;
         let begun = job.task.clone();
-        let journal = TaskJournal::new(self, &begun, &job.agent, opening);
+        let journal = TaskJournal::new(self, &begun, &job.agent, opening)
+            .keeping(place.entered.kept.clone(), begins);
         let runtime = CommandRuntime {
             workspace: Arc::clone(&place.workspace),
-            undo: self
-                .undo_of(&job, Some(&place.workspace))
-                .filter(|_| command.shared_with.is_none()),
+            undo: self.undo_of(&job, &place.entered),
             launcher: place.launcher.counted(job.at_work.custody.clone()),
             clock: Arc::clone(&self.parts.clock),
             ids: Arc::clone(&self.parts.ids),
@@ -74,11 +77,18 @@ impl Coordinator {
     /// The runner's own workspace, or that of who did another step, with what commands may do there.
     async fn place_of(
         &self,
-        job: &Job<'_>,
+        job: &mut Job<'_>,
         command: &CommandSpec,
     ) -> Result<std::result::Result<Place, String>> {
         let Some(step) = &command.shared_with else {
-            return self.place_with(job, &job.agent, true).await;
+            let entered = match self.enter(job).await? {
+                Ok(entered) => entered,
+                Err(why) => return Ok(Err(why)),
+            };
+            let Some(workspace) = entered.dir.clone() else {
+                return Err(Error::Broken("a runner has no workspace".to_owned()));
+            };
+            return Ok(self.place_in(workspace, &job.agent, entered));
         };
         let names = [step.clone()];
         let store = &self.parts.store;
@@ -89,52 +99,56 @@ impl Coordinator {
             )));
         };
         let agent: Agent = store.get(id).await?;
-        self.place_with(job, &agent, false).await
-    }
-
-    async fn place_with(
-        &self,
-        job: &Job<'_>,
-        agent: &Agent,
-        alone: bool,
-    ) -> Result<std::result::Result<Place, String>> {
-        let opened = self.open_for(job, agent.id, alone).await?;
-        let opened = opened.and_then(|workspace| Ok((workspace, self.launcher_of(agent)?)));
+        let opened = self.open_folder(job.plan.workspace(id)?, false).await?;
         Ok(match opened {
-            Ok((workspace, launcher)) => Ok(Place {
-                workspace: Arc::new(grants::bounded(workspace, agent)),
-                launcher,
-            }),
+            Ok(workspace) => {
+                let workspace = Arc::new(grants::bounded(workspace, &agent));
+                self.place_in(workspace, &agent, Entered::default())
+            }
             Err(source) => {
-                let agent = agent.name.clone();
+                let agent = agent.name;
                 Err(error_chain(&Error::Workspace { agent, source }))
             }
+        })
+    }
+
+    fn place_in(
+        &self,
+        workspace: Arc<WorkspaceDir>,
+        agent: &Agent,
+        entered: Entered,
+    ) -> std::result::Result<Place, String> {
+        let launcher = self.launcher_of(agent).map_err(|source| {
+            let agent = agent.name.clone();
+            error_chain(&Error::Workspace { agent, source })
+        })?;
+        Ok(Place {
+            workspace,
+            launcher,
+            entered,
         })
     }
 
     /// The folder of the job's agent, where it has one.
     pub(crate) async fn open_workspace(
         &self,
-        job: &Job<'_>,
-    ) -> Result<fusion_workspaces::Result<Option<Arc<WorkspaceDir>>>> {
-        let (agent, plan) = (&job.agent, &job.plan);
-        if !plan.folders.are_used(&plan.workflow.definition, agent) {
-            return Ok(Ok(None));
+        job: &mut Job<'_>,
+    ) -> Result<std::result::Result<Entered, String>> {
+        let plan = job.plan;
+        if !plan.folders.are_used(&plan.workflow.definition, &job.agent) {
+            return Ok(Ok(Entered::default()));
         }
-        let opened = self.open_for(job, agent.id, true).await?;
-        Ok(opened.map(|workspace| Some(Arc::new(grants::bounded(workspace, agent)))))
+        self.enter(job).await
     }
 
     /// Opens a workspace; `alone` where nobody else can be at work in it.
-    pub(crate) async fn open_for(
+    pub(crate) async fn open_folder(
         &self,
-        job: &Job<'_>,
-        agent: AgentId,
+        workspace: &Workspace,
         alone: bool,
     ) -> Result<fusion_workspaces::Result<WorkspaceDir>> {
-        let workspace = job.plan.workspace(agent)?;
         let (workspaces, uid) = (self.workspaces_of(workspace), workspace.process_uid);
-        let name = agent.to_string();
+        let name = workspace.dir_name().to_owned();
         off_runtime(move || {
             if alone {
                 workspaces.open(&name, uid)

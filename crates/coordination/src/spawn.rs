@@ -344,6 +344,7 @@ impl Coordinator {
     ) -> Result<Result<()>> {
         let (definition, base_dir) = (&workflow.definition, Path::new(&workflow.base_dir));
         for (agent, workspace) in agents {
+            self.bring_here(agent, workspace);
             let made = match self.make_workspace(workspace).await? {
                 Ok(()) => self.copy_results(agent, workspace).await?,
                 failed => failed,
@@ -420,7 +421,7 @@ impl Coordinator {
         workspace: &Workspace,
     ) -> Result<fusion_workspaces::Result<SandboxReport>> {
         let workspaces = self.workspaces_of(workspace);
-        let (name, uid) = (workspace.agent_id.to_string(), workspace.process_uid);
+        let (name, uid) = (workspace.dir_name().to_owned(), workspace.process_uid);
         let dir = match off_runtime(move || workspaces.open_beside(&name, uid)).await? {
             Ok(dir) => dir,
             Err(error) => return Ok(Err(error)),
@@ -440,11 +441,10 @@ impl Coordinator {
         let workspaces = self.workspaces_of(workspace);
         let workspace = workspace.clone();
         off_runtime(move || {
-            let (name, uid) = (workspace.agent_id.to_string(), workspace.process_uid);
             workspaces
                 .create(
-                    &name,
-                    uid,
+                    workspace.dir_name(),
+                    workspace.process_uid,
                     &workspace.agent_config,
                     &workspace.environment_variables,
                 )
@@ -453,12 +453,21 @@ impl Coordinator {
         .await
     }
 
+    /// A workspace that another node was to make, where that is on its own disk, is made on this one.
+    fn bring_here(&self, agent: &mut Agent, workspace: &mut Workspace) {
+        let folder = Path::new(&workspace.root_path).parent();
+        let is_elsewhere = self.options.node.is_some() && !folder.is_some_and(Path::is_dir);
+        if is_elsewhere {
+            let root = text(&self.root(agent.id));
+            agent.workspace_path.clone_from(&root);
+            *workspace = workspace.clone().moved_to(root);
+        }
+    }
+
     /// Removes the workspace of an agent that never began, and what was taken in for it.
     pub(crate) async fn remove_workspace(&self, workspace: &Workspace) {
-        let (workspaces, name) = (
-            self.workspaces_of(workspace),
-            workspace.agent_id.to_string(),
-        );
+        let workspaces = self.workspaces_of(workspace);
+        let name = workspace.dir_name().to_owned();
         let repository = self.repository_of(workspace.agent_id);
         let remove = move || workspaces.remove(&name).and_then(|()| repository.discard());
         if let Ok(Err(error)) = off_runtime(remove).await {

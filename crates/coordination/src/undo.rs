@@ -9,35 +9,38 @@ use std::sync::Arc;
 
 use fusion_agents::{Ending, JournalRefused, Undo};
 use fusion_core::{Agent, AgentId, AgentState, NetworkAccess};
-use fusion_workspaces::{Sandbox, Snapshot, WorkspaceDir};
+use fusion_workspaces::{Sandbox, Snapshot};
 
 use crate::coordinator::off_runtime;
+use crate::lost_workspaces::Entered;
 use crate::worker::Job;
 use crate::worktrees::is_done;
 use crate::{Coordinator, Result, granted_to};
 
 impl Coordinator {
     /// What undoes the commands of a job's agent, where that can be done.
-    pub(crate) fn undo_of(
-        &self,
-        job: &Job<'_>,
-        workspace: Option<&Arc<WorkspaceDir>>,
-    ) -> Option<Undo> {
+    pub(crate) fn undo_of(&self, job: &Job<'_>, entered: &Entered) -> Option<Undo> {
         let agent = &job.agent;
         let granted = granted_to(agent);
-        let is_held = self.parts.launcher.sandbox() == Sandbox::On;
-        let is_confined = granted.network == NetworkAccess::None && granted.write.is_empty();
-        if !is_held || !is_confined || job.plan.folders.are_shared(agent) {
+        if !self.is_confined(agent) || job.plan.folders.are_shared(agent) {
             return None;
         }
         Some(Undo {
-            workspace: Arc::clone(workspace?),
+            workspace: entered.dir.clone()?,
+            restored: entered.restored.clone(),
             snapshot: Arc::new(Snapshot::new(
                 &self.snapshots(),
                 &agent.id.to_string(),
                 granted.limits.snapshot,
             )),
         })
+    }
+
+    /// Whether an agent's commands reach nothing but its workspace.
+    pub(crate) fn is_confined(&self, agent: &Agent) -> bool {
+        let granted = granted_to(agent);
+        let is_held = self.parts.launcher.sandbox() == Sandbox::On;
+        is_held && granted.network == NetworkAccess::None && granted.write.is_empty()
     }
 
     /// Removes the snapshot of the agent's workspace when the work on a task came to its end.

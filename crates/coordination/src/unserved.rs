@@ -75,7 +75,7 @@ impl Coordinator {
     ) -> Result<()> {
         // A task that was not begun yet has an agent that never left `idle`.
         let began = !journal.discard_opening();
-        let mut last_words = journal.decide(unfinished.unrecorded);
+        let mut last_words = journal.decide(unfinished.unrecorded).await;
         last_words.changes.extend(journal.booking(unfinished.lost));
         let mut races = Races::new();
         loop {

@@ -20,6 +20,7 @@ use crate::candidates::{Within, serving};
 use crate::crew::AtWork;
 use crate::expression_context::task_context;
 use crate::journal::TaskJournal;
+use crate::lost_workspaces::Entered;
 use crate::mailbox::TaskMailbox;
 use crate::outcome::late;
 use crate::plan::Plan;
@@ -155,23 +156,18 @@ impl Coordinator {
         Ok((!is_left_out).then_some(job))
     }
 
-    async fn ask_agent(&self, job: Job<'_>, prompt: &str) -> Result<()> {
-        let workspace = match self.open_workspace(&job).await? {
-            Ok(workspace) => workspace,
-            Err(source) => {
-                let error = Error::Workspace {
-                    agent: job.agent.name.clone(),
-                    source,
-                };
-                return self.fail_unstarted(job, error_chain(&error)).await;
-            }
+    async fn ask_agent(&self, mut job: Job<'_>, prompt: &str) -> Result<()> {
+        let entered = match self.open_workspace(&mut job).await? {
+            Ok(entered) => entered,
+            Err(why) => return self.fail_unstarted(job, why).await,
         };
         let launcher = match self.launcher_of(&job.agent) {
             Ok(launcher) => launcher.counted(job.at_work.custody.clone()),
             Err(error) => return self.fail_unstarted(job, error_chain(&error)).await,
         };
         let past = self.journal_of(&job.task).await?;
-        let taken = self.take_over(&job, workspace.as_ref(), past.is_empty());
+        let begins = past.is_empty();
+        let taken = self.take_over(&job, entered.dir.as_ref(), begins);
         let prompt = match taken.await? {
             Ok(told) => format!("{prompt}{told}"),
             Err(why) => return self.fail_unstarted(job, why).await,
@@ -180,19 +176,21 @@ impl Coordinator {
         let input = json!({ "prompt": brief.prompt });
         let (job, opening) = job.begin(input, self.moment())?;
         let purse = Purse::of(self, &job);
-        let journal = TaskJournal::new(self, &job.task, &job.agent, opening).within(purse.clone());
+        let journal = TaskJournal::new(self, &job.task, &job.agent, opening)
+            .within(purse.clone())
+            .keeping(entered.kept.clone(), begins);
         let mailbox = TaskMailbox::new(self, job.plan, &journal);
         let ports = Ports {
             journal: &journal,
             mailbox: &mailbox,
         };
-        let runtime = self.runtime(&job, (workspace.clone(), launcher), purse)?;
+        let runtime = self.runtime(&job, (&entered, launcher), purse)?;
         let within = job.stop.child_token();
         let work = runtime.run(&brief, past, ports, &within);
         let ending = self.until_stopped(&job, &within, work).await;
-        self.take_stock(&job, &ending, workspace.as_ref(), &runtime.launcher)
+        self.take_stock(&job, &ending, entered.dir.as_ref(), &runtime.launcher)
             .await?;
-        self.conclude_or_refuse(&job, &journal, ending, workspace)
+        self.conclude_or_refuse(&job, &journal, ending, entered.dir)
             .await
     }
 
@@ -253,7 +251,7 @@ impl Coordinator {
     fn runtime(
         &self,
         job: &Job<'_>,
-        (workspace, launcher): (Option<Arc<WorkspaceDir>>, Launcher),
+        (entered, launcher): (&Entered, Launcher),
         purse: Option<Arc<Purse>>,
     ) -> Result<Runtime> {
         let Job { plan, agent, .. } = job;
@@ -263,14 +261,14 @@ impl Coordinator {
             shared: purse.map(|purse| purse as Arc<dyn SharedBudget>),
         };
         let provider = serving(&self.parts.providers, agent, &within, &observer);
-        let undo = self.undo_of(job, workspace.as_ref());
+        let undo = self.undo_of(job, entered);
         Ok(Runtime {
             provider: provider.map_err(|source| Error::Model {
                 agent: agent.name.clone(),
                 number: None,
                 source: Box::new(source),
             })?,
-            workspace,
+            workspace: entered.dir.clone(),
             undo,
             launcher,
             web: Arc::clone(&self.parts.web),
@@ -399,7 +397,7 @@ impl Coordinator {
         work: Work,
     ) -> Result<()> {
         let made = work.made();
-        let last_words = journal.decide(unrecorded);
+        let last_words = journal.decide(unrecorded).await;
         let mut races = Races::new();
         loop {
             let mut decision = last_words.clone();
@@ -436,7 +434,7 @@ impl Coordinator {
                 return self.begin_anew(job, journal, unrecorded, &again).await;
             }
         }
-        let last_words = journal.decide(unrecorded);
+        let last_words = journal.decide(unrecorded).await;
         let mut races = Races::new();
         loop {
             let dependents = self.parts.store.downstream(job.task.id).await?;

@@ -276,7 +276,7 @@ impl Coordinator {
 
     async fn opened_workspace(&self, agent: &Agent, workspace: &Workspace) -> Result<WorkspaceDir> {
         let (workspaces, uid) = (self.workspaces_of(workspace), workspace.process_uid);
-        let name = agent.id.to_string();
+        let name = workspace.dir_name().to_owned();
         let opened = off_runtime(move || workspaces.open_beside(&name, uid)).await?;
         let opened = opened.map_err(|source| of_workspace(agent, source))?;
         Ok(crate::grants::bounded(opened, agent))

@@ -6,9 +6,9 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::{
-    Account, AgentId, EventId, EventType, JournalEntry, Letter, Moment, NewEvent, NewOutboxEntry,
-    NodeId, Reservation, Row, RowKind, RunId, Settlement, Severity, TaskId, Timestamp, Usage,
-    inbox_subject,
+    Account, AgentId, EventId, EventType, JournalEntry, Letter, Moment, NamedSnapshot, NewEvent,
+    NewOutboxEntry, NodeId, Reservation, Row, RowKind, RunId, Settlement, Severity, TaskId,
+    Timestamp, Usage, WorkspaceId, inbox_subject,
 };
 
 /// One change of the store.
@@ -119,6 +119,13 @@ pub enum Change {
         agents: Vec<AgentId>,
         /// When at the latest.
         at: Timestamp,
+    },
+    /// What is kept of a workspace as it is with this commit; `None` forgets it.
+    NameSnapshot {
+        /// The workspace.
+        workspace_id: WorkspaceId,
+        /// What is kept.
+        snapshot: Option<NamedSnapshot>,
     },
     /// The intent of an effect, before it is started.
     BeginEntry(JournalEntry),

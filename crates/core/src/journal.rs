@@ -98,3 +98,69 @@ pub struct JournalEntry {
     /// When the outcome was written.
     pub finished_at: Option<Timestamp>,
 }
+
+/// The command of a step that is one, in its journal.
+pub const COMMAND_ENTRY: &str = "run";
+
+impl JournalEntry {
+    /// Whether the workspace may be another one after it than before: a check runs commands too, and so
+    /// does a step with `run` that may be repeated.
+    #[must_use]
+    pub fn may_have_written(&self) -> bool {
+        match self.kind {
+            EntryKind::Turn | EntryKind::Inbox => false,
+            EntryKind::Check => true,
+            EntryKind::Tool => match self.effect {
+                EffectClass::ConfinedWrite | EffectClass::Once => true,
+                EffectClass::Read => self.name == COMMAND_ENTRY,
+                EffectClass::ModelTurn | EffectClass::Committed => false,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn entry(kind: EntryKind, effect: EffectClass, name: &str) -> JournalEntry {
+        JournalEntry {
+            id: JournalEntryId::from_uuid(Uuid::nil()),
+            task_id: TaskId::from_uuid(Uuid::nil()),
+            run_id: RunId::from_uuid(Uuid::nil()),
+            seq: 1,
+            kind,
+            name: name.to_owned(),
+            effect,
+            state: EntryState::Finished,
+            request: Value::Null,
+            outcome: None,
+            usage: Usage::default(),
+            attempts: 1,
+            started_at: DateTime::UNIX_EPOCH,
+            finished_at: None,
+        }
+    }
+
+    #[test]
+    fn a_workspace_may_be_another_one_after_writes_commands_and_checks_only() {
+        use EffectClass::{Committed, ConfinedWrite, ModelTurn, Once, Read};
+        let wrote = [
+            entry(EntryKind::Tool, ConfinedWrite, "write_file"),
+            entry(EntryKind::Tool, Once, "run_command"),
+            entry(EntryKind::Tool, Read, COMMAND_ENTRY),
+            entry(EntryKind::Check, Read, "verify"),
+        ];
+        let did_not = [
+            entry(EntryKind::Tool, Read, "read_file"),
+            entry(EntryKind::Tool, Committed, "send_message"),
+            entry(EntryKind::Turn, ModelTurn, "m"),
+            entry(EntryKind::Inbox, Committed, "messages"),
+        ];
+        assert_eq!(wrote.map(|entry| entry.may_have_written()), [true; 4]);
+        assert_eq!(did_not.map(|entry| entry.may_have_written()), [false; 4]);
+    }
+}

@@ -64,7 +64,7 @@ pub use id::{
     AgentId, ApiTokenId, ApprovalId, CapabilityId, EventId, IdFault, JournalEntryId, MessageId,
     MetricsId, NodeId, ProjectId, ProviderId, RunId, ScheduleId, TaskId, WorkflowId, WorkspaceId,
 };
-pub use journal::{EffectClass, EntryKind, EntryState, JournalEntry};
+pub use journal::{COMMAND_ENTRY, EffectClass, EntryKind, EntryState, JournalEntry};
 pub use label::{MAX_LABEL, is_label};
 pub use message::{
     Audience, Delivery, DeliveryStatus, Draft, EVERYONE, Letter, MAX_MESSAGE_TYPE_BYTES,
@@ -86,10 +86,10 @@ pub use sealed::Sealed;
 pub use subject::{MAX_SUBJECT_BYTES, SubjectFault, check_subject, reserved_part};
 pub use task::{
     AGEING, Again, CancelReason, Course, DELAYED, Item, Orphans, Pool, PoolHead, PoolQueue,
-    PoolTask, Task, TaskState, TaskWait,
+    PoolTask, Recovered, Recovery, Task, TaskState, TaskWait,
 };
 pub use token::{ApiToken, TokenScope};
 pub use transition::{IllegalTransition, StateMachine};
 pub use usage::{Cost, CostFault, Usage};
 pub use workflow::{Workflow, WorkflowState};
-pub use workspace::{Disposal, Workspace};
+pub use workspace::{Disposal, NamedSnapshot, Workspace};

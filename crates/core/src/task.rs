@@ -22,7 +22,7 @@ mod stop;
 mod wait;
 
 pub use again::Again;
-pub use course::{Course, Item};
+pub use course::{Course, Item, Recovered, Recovery};
 pub use orphans::Orphans;
 pub use pool::{AGEING, DELAYED, Pool, PoolHead, PoolQueue, PoolTask};
 pub use wait::TaskWait;

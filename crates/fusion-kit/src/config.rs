@@ -114,6 +114,8 @@ pub(crate) struct NodeWords {
     pub(crate) drain_seconds: Option<String>,
     /// `FUSION_MOST_LOSSES`, as written: how many of its processes a task may lose.
     pub(crate) most_losses: Option<String>,
+    /// `FUSION_SHARED_DIR`: where snapshots of workspaces are kept for other nodes.
+    pub(crate) shared_dir: Option<PathBuf>,
 }
 
 impl NodeWords {
@@ -123,6 +125,7 @@ impl NodeWords {
             lease_seconds: get("FUSION_LEASE_SECONDS"),
             drain_seconds: get("FUSION_DRAIN_SECONDS"),
             most_losses: get("FUSION_MOST_LOSSES"),
+            shared_dir: get("FUSION_SHARED_DIR").map(PathBuf::from),
         }
     }
 }

@@ -4,6 +4,7 @@ mod bus;
 mod commands;
 mod node;
 mod registry;
+mod shared;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -205,6 +206,7 @@ impl Engine {
         let (at_once, unresponsive) = working(config)?;
         let messages = messages::limits(config)?;
         let (root, prepared) = prepare_workspaces(config, data_dir, &owners)?;
+        let (shared, prepared) = shared::beside(prepared, config, &node)?;
         let writing = TaskTracker::new();
         let store = match open_store(role, &location, &writing).await {
             Ok(store) => Patient::new(store, Patience::default()),
@@ -221,6 +223,7 @@ impl Engine {
             providers: start.registry,
             notices: start.notices,
             launcher,
+            shared,
             web: web(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(ids),

@@ -64,11 +64,7 @@ impl Stored for Agent {
     type Table = table::Entity;
 
     const ID: Col<Self> = table::Column::Id;
-    const KEPT: &'static [Col<Self>] = &[
-        table::Column::CreatedAt,
-        table::Column::WorkspacePath,
-        table::Column::RunId,
-    ];
+    const KEPT: &'static [Col<Self>] = &[table::Column::CreatedAt, table::Column::RunId];
 
     fn to_row(&self) -> Result<table::Model> {
         Ok(table::Model {

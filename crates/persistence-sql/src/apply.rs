@@ -11,7 +11,7 @@ use crate::failure::Result;
 use crate::session::Session;
 use crate::usage::{self, Booked};
 use crate::writer::Care;
-use crate::{accounts, agents, idempotency, journal, mail, run_leases, table, tasks};
+use crate::{accounts, agents, idempotency, journal, mail, run_leases, snapshots, table, tasks};
 
 /// Checks the idempotency key and the guard, and writes the rows. The caller writes what is counted
 /// for all jobs together and the mail, appends the events and the outbox, and commits or rolls back.
@@ -98,6 +98,10 @@ async fn apply_change(session: &mut impl Session, change: &Change) -> Result<()>
         | Change::Watch { .. }
         | Change::Reserve { .. } => apply_wait(session, change).await,
         Change::Progress { agents, at } => agents::progress(session, agents, *at).await,
+        Change::NameSnapshot {
+            workspace_id,
+            snapshot,
+        } => snapshots::name(session, *workspace_id, snapshot.as_ref()).await,
         Change::BeginEntry(entry) => journal::begin(session, entry).await,
         Change::UpdateEntry(entry) => journal::update(session, entry).await,
         Change::SendMessage(letter) => mail::look_for_room(session, letter).await,
@@ -145,6 +149,7 @@ async fn apply_wait(session: &mut impl Session, change: &Change) -> Result<()> {
         | Change::HoldRoom(_)
         | Change::SettleRoom { .. }
         | Change::Progress { .. }
+        | Change::NameSnapshot { .. }
         | Change::BeginEntry(_)
         | Change::UpdateEntry(_)
         | Change::SendMessage(_)

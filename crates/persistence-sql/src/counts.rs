@@ -67,6 +67,7 @@ impl Counts {
                 | Change::Watch { .. }
                 | Change::Reserve { .. }
                 | Change::Progress { .. }
+                | Change::NameSnapshot { .. }
                 | Change::SendMessage(_)
                 | Change::SettleDeliveries(_) => {}
             }

@@ -43,6 +43,7 @@ mod runs;
 mod schedules;
 mod scratch;
 mod session;
+mod snapshots;
 mod sqlite;
 mod store;
 mod streams;

@@ -14,6 +14,7 @@ mod m0011_lookups;
 mod m0012_schedules;
 mod m0013_sub_workflows;
 mod m0014_issuers;
+mod m0015_snapshots;
 
 use std::collections::BTreeSet;
 
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0012_schedules::Migration),
             Box::new(m0013_sub_workflows::Migration),
             Box::new(m0014_issuers::Migration),
+            Box::new(m0015_snapshots::Migration),
         ]
     }
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fusion_core::{Node, NodeId, NodeRole, NodeState, TaskId, Timestamp};
+use fusion_core::{
+    NamedSnapshot, Node, NodeId, NodeRole, NodeState, TaskId, Timestamp, WorkspaceId,
+};
 use fusion_persistence::{
     Kept, Lease, Loss, NodeChange, NodeReader, NodeSeen, Outlook, Result, RunFence, TakeRuns,
 };
@@ -18,6 +20,7 @@ use crate::failure;
 use crate::losses;
 use crate::run_leases;
 use crate::session::Session;
+use crate::snapshots;
 use crate::store::{SqlStore, unsigned};
 use crate::streams::{self, Stream};
 use crate::table::stored_as;
@@ -264,5 +267,9 @@ impl NodeReader for SqlStore {
 
     async fn losses(&self, task: TaskId) -> Result<Vec<Loss>> {
         losses::of(self.reader(), task).await
+    }
+
+    async fn snapshot_of(&self, workspace: WorkspaceId) -> Result<Option<NamedSnapshot>> {
+        snapshots::of(self.reader(), workspace).await
     }
 }

@@ -69,13 +69,7 @@ impl Stored for Workspace {
     type Table = table::Entity;
 
     const ID: Col<Self> = table::Column::Id;
-    const KEPT: &'static [Col<Self>] = &[
-        table::Column::AgentId,
-        table::Column::RootPath,
-        table::Column::ProjectsPath,
-        table::Column::LogsPath,
-        table::Column::CreatedAt,
-    ];
+    const KEPT: &'static [Col<Self>] = &[table::Column::AgentId, table::Column::CreatedAt];
 
     fn to_row(&self) -> Result<table::Model> {
         Ok(table::Model {

@@ -84,6 +84,8 @@ macro_rules! store_conformance {
             nodes_are_seen_with_what_they_hold,
             a_dead_nodes_leases_end_and_its_losses_are_kept,
             a_lost_task_is_ended_by_its_rescuer_and_a_held_one_is_not,
+            a_snapshot_is_named_by_the_commit_that_holds_and_by_no_other,
+            a_workspace_that_moved_is_read_back_where_it_is,
             a_task_is_read_back_as_written,
             a_run_is_read_back_as_written,
             agents_are_read_back_with_their_workspaces,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fusion_core::{Node, NodeId, NodeState, RunId, TaskId, Timestamp};
+use fusion_core::{NamedSnapshot, Node, NodeId, NodeState, RunId, TaskId, Timestamp, WorkspaceId};
 
 use crate::{Lease, Result};
 
@@ -145,4 +145,10 @@ pub trait NodeReader {
     /// # Errors
     /// The store fails.
     async fn losses(&self, task: TaskId) -> Result<Vec<Loss>>;
+
+    /// What is kept of a workspace where other machines find it; `None` where that was never said.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn snapshot_of(&self, workspace: WorkspaceId) -> Result<Option<NamedSnapshot>>;
 }

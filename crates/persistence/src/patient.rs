@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fusion_core::{
     Account, Agent, AgentId, Approval, Delivery, Event, EventId, Held, JournalEntry, Message,
-    MessageId, NodeId, OutboxEntry, PoolQueue, RunId, Spent, Task, TaskId, Timestamp, Undelivered,
-    Workflow, WorkflowId, Workspace, error_chain,
+    MessageId, NamedSnapshot, NodeId, OutboxEntry, PoolQueue, RunId, Spent, Task, TaskId,
+    Timestamp, Undelivered, Workflow, WorkflowId, Workspace, WorkspaceId, error_chain,
 };
 use tokio::time::{Instant, sleep};
 
@@ -183,6 +183,7 @@ forward! { NodeReader {
     fn nodes(limit: u32) -> Vec<NodeSeen>;
     fn runs_of_node(node: NodeId) -> Vec<RunFence>;
     fn losses(task: TaskId) -> Vec<Loss>;
+    fn snapshot_of(workspace: WorkspaceId) -> Option<NamedSnapshot>;
 } }
 
 forward! { OutboxReader {

@@ -8,7 +8,11 @@ use std::fmt;
 
 use chacha20poly1305::aead::inout::InOutBuf;
 use chacha20poly1305::{AeadInOut, KeyInit, Tag, XChaCha20Poly1305, XNonce};
+use data_encoding::HEXLOWER;
+use hmac::digest::Key;
+use hmac::{Hmac, Mac};
 use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
 use zeroize::Zeroize;
 
 use fusion_core::Sealed;
@@ -21,6 +25,9 @@ const FORMAT: u8 = 1;
 
 /// Keeps what is authenticated here apart from every other use of the key.
 const DOMAIN: &[u8] = b"fusion-kit sealed value\0";
+
+/// The same for the names of pieces.
+const NAME_DOMAIN: &[u8] = b"fusion-kit piece name\0";
 
 const NONCE_BYTES: usize = 24;
 
@@ -58,6 +65,9 @@ impl Vault {
     /// The longest value that is sealed, in bytes.
     pub const MAX_VALUE: usize = 64 * 1024;
 
+    /// The longest piece of a file that is sealed, in bytes.
+    pub const MAX_PIECE: usize = 4 * 1024 * 1024;
+
     /// A vault with its keys. The older ones are needed until nothing is sealed with them.
     #[must_use]
     pub const fn new(current: MasterKey, older: Vec<MasterKey>) -> Self {
@@ -83,12 +93,35 @@ impl Vault {
     /// The value has more than [`Self::MAX_VALUE`] bytes, or the system gave no random bytes.
     pub fn seal(&self, place: Place<'_>, value: &SecretString) -> Result<Sealed> {
         let value = value.expose_secret().as_bytes();
+        self.seal_within(Self::MAX_VALUE, place, value)
+            .map(Sealed::from_bytes)
+    }
+
+    /// The same for a piece of a file: at most [`Self::MAX_PIECE`] bytes of any kind.
+    ///
+    /// # Errors
+    /// As [`seal`](Self::seal).
+    pub fn seal_piece(&self, place: Place<'_>, piece: &[u8]) -> Result<Vec<u8>> {
+        self.seal_within(Self::MAX_PIECE, place, piece)
+    }
+
+    /// What a piece of a file is called by who has the key: the same for the same content, and telling
+    /// nothing of it to anybody else.
+    #[must_use]
+    pub fn name_of(&self, piece: &[u8]) -> String {
+        let mut mac = named_by(&self.current);
+        mac.update(NAME_DOMAIN);
+        mac.update(piece);
+        HEXLOWER.encode(&mac.finalize().into_bytes())
+    }
+
+    fn seal_within(&self, limit: usize, place: Place<'_>, value: &[u8]) -> Result<Vec<u8>> {
         let too_long = || Error::TooLong {
             place: place.to_string(),
             bytes: value.len(),
-            limit: Self::MAX_VALUE,
+            limit,
         };
-        if value.len() > Self::MAX_VALUE {
+        if value.len() > limit {
             return Err(too_long());
         }
         let mut nonce = [0; NONCE_BYTES];
@@ -106,7 +139,7 @@ impl Vault {
             &ciphertext,
             &tag,
         ];
-        Ok(Sealed::from_bytes(sealed.concat()))
+        Ok(sealed.concat())
     }
 
     /// Decrypts a value at its place.
@@ -115,10 +148,26 @@ impl Vault {
     /// [`Error::WrongKey`] when none of the keys has sealed it, [`Error::Damaged`] when it is not
     /// what was sealed for this place, [`Error::UnknownFormat`] when its format is newer.
     pub fn open(&self, place: Place<'_>, sealed: &Sealed) -> Result<SecretString> {
+        let value = self.open_piece(place, sealed.as_bytes())?;
+        String::from_utf8(value)
+            .map(SecretString::from)
+            .map_err(|error| {
+                error.into_bytes().zeroize();
+                Error::Damaged {
+                    place: place.to_string(),
+                }
+            })
+    }
+
+    /// Decrypts a piece of a file at its place.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_piece(&self, place: Place<'_>, sealed: &[u8]) -> Result<Vec<u8>> {
         let damaged = || Error::Damaged {
             place: place.to_string(),
         };
-        let parts = Parts::of(sealed.as_bytes()).ok_or_else(damaged)?;
+        let parts = Parts::of(sealed).ok_or_else(damaged)?;
         if !parts.is_known_format() {
             return Err(Error::UnknownFormat {
                 place: place.to_string(),
@@ -136,12 +185,7 @@ impl Vault {
         cipher(key)
             .decrypt_inout_detached(&nonce, &context(place, parts.key), buffer, &tag)
             .map_err(|_| damaged())?;
-        String::from_utf8(value)
-            .map(SecretString::from)
-            .map_err(|error| {
-                error.into_bytes().zeroize();
-                damaged()
-            })
+        Ok(value)
     }
 
     fn key(&self, id: KeyId) -> Option<&MasterKey> {
@@ -176,6 +220,18 @@ impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {} {}", self.field, self.table, self.row)
     }
+}
+
+/// Tells names apart with a key; its copy of the key is wiped here.
+fn named_by(key: &MasterKey) -> Hmac<Sha256> {
+    // As long as the hash's block: filled up with zeros, as every shorter key would be.
+    let mut block = Key::<Hmac<Sha256>>::default();
+    for (to, from) in block.iter_mut().zip(key.expose()) {
+        *to = *from;
+    }
+    let mac = Hmac::new(&block);
+    block.as_mut_slice().zeroize();
+    mac
 }
 
 /// Made for one use; its copy of the key is wiped after it.

@@ -29,6 +29,7 @@ use crate::{Error, Owners, Result};
 pub use archive::Archive;
 pub use loose::Scratch;
 pub use root::Prepared;
+pub use snapshot::shared::{Seal, SharedFolder, SharedSnapshots};
 pub use snapshot::{PutBack, Snapshot, Taken};
 pub use usage::Usage;
 

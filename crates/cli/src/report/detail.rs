@@ -1,6 +1,6 @@
 //! All about one run: `run show`.
 
-use fusion_api_types::{AgentView, GrantsView, JournalView, RunDetail, StepView};
+use fusion_api_types::{AgentView, GrantsView, JournalView, RecoveredView, RunDetail, StepView};
 use serde_json::Value;
 
 use super::{
@@ -151,6 +151,9 @@ fn step(step: &StepView, session: &Session<'_>) -> String {
     if let Some(wait) = &step.waiting {
         text.push_str(&format!("waits {}\n", waiting(wait, session)));
     }
+    if let Some(recovered) = &step.recovered {
+        text.push_str(&format!("{}\n", told_of_recovery(recovered, session)));
+    }
     for run in &step.runs {
         let (id, name) = (clean_line(&run.run_id), clean_line(&run.workflow));
         let used = (count(run.usage.tokens(), "token"), cost(&run.usage));
@@ -178,6 +181,17 @@ fn step(step: &StepView, session: &Session<'_>) -> String {
         text.push_str(&format!("kept {path}, {bytes}, as {hash}\n"));
     }
     text
+}
+
+/// How a step went on whose workspace was lost with a node.
+fn told_of_recovery(recovered: &RecoveredView, session: &Session<'_>) -> String {
+    let at = local(recovered.at, session);
+    let (node, detail) = (clean_line(&recovered.node), clean_line(&recovered.detail));
+    match recovered.how.as_str() {
+        "restored" => format!("restored on {node} at {at}: {detail}"),
+        "begun_again" => format!("begun again on {node} at {at}, in a new workspace: {detail}"),
+        other => format!("{} on {node} at {at}: {detail}", clean_line(other)),
+    }
 }
 
 fn why_cancelled(reason: &str) -> String {

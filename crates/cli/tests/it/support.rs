@@ -309,6 +309,7 @@ pub(crate) fn queued(id: &str, agent: &str, needs: &[&str]) -> StepView {
         agent: Some(agent.to_owned()),
         attempts: 0,
         waiting: None,
+        recovered: None,
         started_at: None,
         completed_at: None,
         usage: UsageView::default(),

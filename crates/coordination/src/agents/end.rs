@@ -37,6 +37,10 @@ impl Coordinator {
         self.crew.stop(id, PauseAt::Now);
         self.crew.gone(id).await;
         self.discard_snapshot(id).await?;
+        if agent.state == AgentState::Terminated {
+            self.discard_all_shared(std::slice::from_ref(&agent))
+                .await?;
+        }
         for run in runs {
             self.finish_if_done(run).await?;
         }
@@ -149,7 +153,8 @@ impl Coordinator {
             if archive.is_none() {
                 self.reap_last(&agent, &workspace).await?;
             }
-            let (workspaces, name) = (self.workspaces_of(&workspace), id.to_string());
+            let workspaces = self.workspaces_of(&workspace);
+            let name = workspace.dir_name().to_owned();
             let removed = off_runtime(move || workspaces.remove(&name)).await?;
             removed.map_err(|source| of_workspace(&agent, source))?;
         }
@@ -165,6 +170,8 @@ impl Coordinator {
                 .try_to_commit(Batch::free(decision), &mut races)
                 .await?
             {
+                self.discard_all_shared(std::slice::from_ref(&agent))
+                    .await?;
                 return Ok(agent);
             }
         }
@@ -173,8 +180,8 @@ impl Coordinator {
     /// Packs a workspace; says where to. One that is gone was packed before a crash.
     async fn archive_workspace(&self, agent: &Agent, workspace: &Workspace) -> Result<PathBuf> {
         let into = self.options.archives_root.clone();
-        let (workspaces, name) = (self.workspaces_of(workspace), agent.id.to_string());
-        let uid = workspace.process_uid;
+        let (workspaces, uid) = (self.workspaces_of(workspace), workspace.process_uid);
+        let name = workspace.dir_name().to_owned();
         let packed = off_runtime(move || {
             let earlier = into.join(format!("{name}.tar"));
             match workspaces.archive(&name, uid, &into) {

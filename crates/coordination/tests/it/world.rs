@@ -87,6 +87,7 @@ impl World {
             providers: Arc::clone(&registry),
             notices: Arc::clone(&notices),
             launcher: Launcher::new(vec!["/bin/false".into()]),
+            shared: None,
             web: Arc::new(NoWeb),
             clock,
             ids: Arc::new(Ids::default()),

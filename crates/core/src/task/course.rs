@@ -1,9 +1,12 @@
 //! Where a task stands in the course of its step: among its items, rounds and attempts.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::{AgentId, OnFailure, RunId, TaskId};
+use crate::transition::text_enum;
+use crate::{
+    AgentId, EventType, Moment, NewEvent, OnFailure, RunId, Severity, Task, TaskId, Timestamp,
+};
 
 /// What a task has behind it, and what it is of its step. What a step without `foreach`, `repeat`,
 /// `retry` and `on_failure` has is the default.
@@ -40,6 +43,9 @@ pub struct Course {
     /// The last journal entry before this attempt: those up to it belong to earlier ones.
     #[serde(skip_serializing_if = "is_zero")]
     pub journal_from: u32,
+    /// How it came to its workspace again after that was lost, the last time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovered: Option<Recovered>,
     /// The run that its work is, of this attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub child: Option<RunId>,
@@ -54,6 +60,66 @@ pub struct Course {
 impl Course {
     pub(super) fn is_plain(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+text_enum! {
+    /// How a task goes on whose workspace is not where it works now.
+    Recovery {
+        /// In the workspace as a snapshot has it, after its last recorded entry.
+        Restored = "restored",
+        /// From its beginning, in a new workspace.
+        BegunAgain = "begun_again",
+    }
+}
+
+/// A task came to its workspace again after that was lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovered {
+    /// How.
+    pub how: Recovery,
+    /// What the node is called where that was.
+    pub node: String,
+    /// When.
+    pub at: Timestamp,
+    /// Of what, or why not from a snapshot.
+    pub detail: String,
+}
+
+impl Task {
+    /// Notes how it came to its workspace again. One that is begun again leaves its journal up to `last`
+    /// behind; a round or an attempt of its step that is not.
+    pub fn recover(&mut self, recovered: Recovered, last: u32) {
+        if recovered.how == Recovery::BegunAgain {
+            self.course.journal_from = last;
+        }
+        self.course.recovered = Some(recovered);
+    }
+
+    /// What is told of it; the decision that it begins is to have it.
+    #[must_use]
+    pub fn told_of_recovery(
+        &self,
+        recovered: &Recovered,
+        agent: &str,
+        moment: Moment<'_>,
+    ) -> NewEvent {
+        let Recovered {
+            how, node, detail, ..
+        } = recovered;
+        let told = match how {
+            Recovery::Restored => {
+                format!("the workspace of {agent} was restored on {node}: {detail}")
+            }
+            Recovery::BegunAgain => format!(
+                "{} begins again on {node}, in a new workspace of {agent}: {detail}",
+                self.name
+            ),
+        };
+        let event = self.event(moment, EventType::AgentRecovered, told);
+        event.severity(Severity::Warning).data(json!({
+            "task_id": self.id, "step": self.name, "how": how, "node": node, "detail": detail,
+        }))
     }
 }
 

@@ -113,6 +113,7 @@ fn apply(tasks: &mut BTreeMap<TaskId, Task>, open: &mut i64, decision: &Decision
             | Change::Watch { .. }
             | Change::Reserve { .. }
             | Change::Progress { .. }
+            | Change::NameSnapshot { .. }
             | Change::UpdateEntry(_)
             | Change::SendMessage(_)
             | Change::SettleDeliveries(_) => {}

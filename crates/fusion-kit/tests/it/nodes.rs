@@ -2,12 +2,18 @@
 //! goes on elsewhere.
 
 #[cfg(test)]
+mod budgets;
+#[cfg(test)]
 mod chaos;
 pub(crate) mod cluster;
+#[cfg(test)]
+mod idle;
 mod ledger;
 mod net;
 #[cfg(test)]
 mod promises;
+#[cfg(test)]
+mod restore;
 #[cfg(test)]
 mod storm;
 

@@ -16,8 +16,8 @@ use crate::store::unsigned;
 use crate::table::clean;
 use crate::{
     accounts, agents, approvals, capabilities, deliveries, events, idempotency, journal, losses,
-    messages, metrics, migrations, outbox, projects, providers, runs, schedules, tasks, tokens,
-    workflows, workspaces,
+    messages, metrics, migrations, outbox, projects, providers, runs, schedules, snapshots, tasks,
+    tokens, workflows, workspaces,
 };
 
 /// Rows of each table.
@@ -68,6 +68,7 @@ tables! {
     "runs" = runs::table::Entity,
     "agents" = agents::table::Entity,
     "workspaces" = workspaces::table::Entity,
+    "workspace_snapshots" = snapshots::table::Entity,
     "tasks" = tasks::table::Entity,
     "task_dependencies" = tasks::edge::Entity,
     "task_losses" = losses::table::Entity,

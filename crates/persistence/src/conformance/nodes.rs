@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use fusion_core::{Change, Decision, Node, NodeId, NodeRole, NodeState, TaskState, Timestamp};
+use fusion_core::{
+    Agent, Change, Decision, NamedSnapshot, Node, NodeId, NodeRole, NodeState, TaskState,
+    Timestamp, Workspace,
+};
 use futures::future::join_all;
 use uuid::Uuid;
 
@@ -285,4 +288,66 @@ pub async fn a_lost_task_is_ended_by_its_rescuer_and_a_held_one_is_not(store: &d
     let ended = store.get(task.id).await.unwrap();
     assert_eq!(ended.state, TaskState::Failed);
     assert_eq!(store.losses(task.id).await.unwrap().len(), 1);
+}
+
+/// What is kept of a workspace is what the newest commit says that was not refused.
+pub async fn a_snapshot_is_named_by_the_commit_that_holds_and_by_no_other(store: &dyn Store) {
+    let sample = Sample::store(store, vec![step("s", agent_named("a"), &[], 0)]).await;
+    let agents = store.agents_of_run(sample.run.id).await.unwrap();
+    let workspace = agents[0].1.id;
+    let claimed = store.claim_task(sample.claim("a", &[], node(1))).await;
+    let task = claimed.unwrap().unwrap().task;
+    let name = |number, snapshot: Option<NamedSnapshot>| {
+        let named = Change::NameSnapshot {
+            workspace_id: workspace,
+            snapshot,
+        };
+        let fence = Fence {
+            task: task.id,
+            number,
+        };
+        store.commit(Batch::fenced(fence, Decision::default().with(named)))
+    };
+    let kept = |name: &str| Some(NamedSnapshot::Kept(name.to_owned()));
+    let missing = Some(NamedSnapshot::Missing("too large".to_owned()));
+    assert_eq!(store.snapshot_of(workspace).await.unwrap(), None);
+    name(task.fence, kept("one/a")).await.unwrap();
+    assert_eq!(store.snapshot_of(workspace).await.unwrap(), kept("one/a"));
+    let late = name(task.fence - 1, kept("two/b")).await.unwrap_err();
+    assert!(matches!(late, Error::Fenced { .. }), "{late}");
+    assert_eq!(store.snapshot_of(workspace).await.unwrap(), kept("one/a"));
+    name(task.fence, missing.clone()).await.unwrap();
+    assert_eq!(store.snapshot_of(workspace).await.unwrap(), missing);
+    name(task.fence, kept("one/c")).await.unwrap();
+    assert_eq!(store.snapshot_of(workspace).await.unwrap(), kept("one/c"));
+    name(task.fence, None).await.unwrap();
+    assert_eq!(store.snapshot_of(workspace).await.unwrap(), None);
+}
+
+/// A workspace may be in another folder than at first; who read it before is refused.
+pub async fn a_workspace_that_moved_is_read_back_where_it_is(store: &dyn Store) {
+    let sample = Sample::store(store, vec![step("s", agent_named("a"), &[], 0)]).await;
+    let (agent, before) = store.agents_of_run(sample.run.id).await.unwrap().remove(0);
+    let moved = before.clone().moved_to("/elsewhere/w".to_owned());
+    let agent = Agent {
+        workspace_path: moved.root_path.clone(),
+        ..agent
+    };
+    let move_it = Decision::default()
+        .with(Change::update(moved.clone()))
+        .with(Change::update(agent.clone()));
+    store.commit(Batch::free(move_it)).await.unwrap();
+    let found = store.agents_of_run(sample.run.id).await.unwrap().remove(0);
+    let wanted = Workspace {
+        version: before.version + 1,
+        ..moved
+    };
+    let agent = Agent {
+        version: agent.version + 1,
+        ..agent
+    };
+    assert_eq!(found, (agent, wanted));
+    let late = Decision::default().with(Change::update(before));
+    let late = store.commit(Batch::free(late)).await.unwrap_err();
+    assert!(matches!(late, Error::Conflict { .. }), "{late}");
 }

@@ -3,9 +3,9 @@
 use fusion_core::{
     Agent, AgentState, ApiToken, Approval, ApprovalState, AuthType, Budget, CancelReason,
     Capability, CapabilitySet, Cost, Course, DeliveryStatus, Halt, HaltKind, IdSource, Item,
-    Letter, Message, OnFailure, Parent, Project, ProviderConfig, Raise, RateLimits,
-    ResourceMetrics, Row, Run, Schedule, Sealed, Task, TaskState, TaskWait, Timestamp, TokenScope,
-    Usage, Workflow, WorkflowState, Workspace,
+    Letter, Message, OnFailure, Parent, Project, ProviderConfig, Raise, RateLimits, Recovered,
+    Recovery, ResourceMetrics, Row, Run, Schedule, Sealed, Task, TaskState, TaskWait, Timestamp,
+    TokenScope, Usage, Workflow, WorkflowState, Workspace,
 };
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -207,6 +207,12 @@ impl World {
                 is_help_asked: true,
                 journal_from: 3,
                 renewals: 4,
+                recovered: Some(Recovered {
+                    how: Recovery::Restored,
+                    node: "two".to_owned(),
+                    at: at(7),
+                    detail: "snapshot one/a".to_owned(),
+                }),
             },
             usage: usage(MOST),
             version: 1,

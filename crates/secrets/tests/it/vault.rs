@@ -12,6 +12,9 @@ const STORED: &str = "\
     012642ac5a8816c3e9000102030405060708090a0b0c0d0e0f1011121314151617a1bdcd1b1dce5e196a10ac\
     4fdb39856440ca6c9c3587619421e0c4042f";
 
+/// What "content" is called by who has the canary key.
+const NAMED: &str = "be6253095d4af9709b79e6019fe597e67303282efac8d7116db676107a4bfa50";
+
 fn changed(sealed: &Sealed, change: impl FnOnce(&mut Vec<u8>)) -> Sealed {
     let mut bytes = sealed.as_bytes().to_vec();
     change(&mut bytes);
@@ -142,6 +145,32 @@ fn no_shorter_and_no_longer_piece_of_a_value_opens() {
     let grown = changed(&sealed, |bytes| bytes.push(0));
     let refused = vault.open(PLACE, &grown).unwrap_err();
     assert!(matches!(refused, Error::Damaged { .. }));
+}
+
+#[test]
+fn a_piece_of_a_file_may_be_long_and_of_any_kind_and_opens_at_its_place_only() {
+    let vault = vault();
+    let piece = vec![0xff; Vault::MAX_PIECE];
+    let sealed = vault.seal_piece(PLACE, &piece).unwrap();
+    assert_eq!(vault.open_piece(PLACE, &sealed).unwrap(), piece);
+    let elsewhere = Place {
+        field: "another",
+        ..PLACE
+    };
+    let refused = vault.open_piece(elsewhere, &sealed).unwrap_err();
+    assert!(matches!(refused, Error::Damaged { .. }), "{refused}");
+    let longer = vec![0; Vault::MAX_PIECE + 1];
+    let refused = vault.seal_piece(PLACE, &longer).unwrap_err();
+    assert!(matches!(refused, Error::TooLong { .. }), "{refused}");
+}
+
+#[test]
+fn a_name_tells_contents_apart_for_who_has_the_key_and_nobody_else() {
+    let (one, other) = (Vault::new(canary(), Vec::new()), vault());
+    // HMAC-SHA-256 of the domain and the content, by another implementation.
+    assert_eq!(one.name_of(b"content"), NAMED);
+    assert_ne!(one.name_of(b"content"), one.name_of(b"Content"));
+    assert_ne!(one.name_of(b"content"), other.name_of(b"content"));
 }
 
 proptest! {

@@ -6,6 +6,7 @@
 
 mod manifest;
 mod put_back;
+pub(crate) mod shared;
 mod take;
 
 use std::fs;

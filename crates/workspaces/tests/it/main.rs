@@ -29,6 +29,8 @@ mod run;
 #[cfg(test)]
 mod search;
 #[cfg(test)]
+mod shared;
+#[cfg(test)]
 mod show;
 #[cfg(test)]
 mod snapshot;

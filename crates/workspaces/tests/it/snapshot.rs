@@ -21,7 +21,7 @@ fn take(snapshot: &Snapshot, dir: &WorkspaceDir, name: &str) {
 }
 
 /// Everything below a folder but `.agent` and `logs`: kind and rights, owner, time and content.
-fn state(top: &Path) -> BTreeMap<String, String> {
+pub(crate) fn state(top: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut pending = vec![top.to_owned()];
     while let Some(folder) = pending.pop() {

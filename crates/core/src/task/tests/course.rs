@@ -121,6 +121,7 @@ impl World {
             | Change::Watch { .. }
             | Change::Reserve { .. }
             | Change::Progress { .. }
+            | Change::NameSnapshot { .. }
             | Change::BeginEntry(_)
             | Change::UpdateEntry(_)
             | Change::SendMessage(_)

@@ -147,6 +147,11 @@ impl Cluster {
         log.unwrap()
     }
 
+    /// A superuser's address of the database.
+    pub(crate) fn database_url(&self) -> String {
+        self.shared.as_ref().unwrap().postgres.url()
+    }
+
     /// Ends the database in the middle of whatever it does, and starts it again.
     pub(crate) fn restart_database(&mut self) {
         let postgres = &mut self.shared.as_mut().unwrap().postgres;
@@ -180,11 +185,19 @@ impl Cluster {
 
     /// Stores a workflow of one agent with these steps and the answers to each.
     pub(crate) async fn store(&self, node: &Serving, steps: &str, answers: &str) -> String {
-        let script = format!("version: 1\nsteps:\n{answers}");
-        self.project.write("script.yaml", script);
-        let source = format!(
-            "version: 1\nname: flow\nagents: {{ a: {{ provider: scripted, model: script.yaml, tools: [shell] }} }}\nsteps:\n{steps}"
-        );
+        self.store_with(node, "[shell]", steps, answers).await
+    }
+
+    /// The same for an agent with these tools.
+    pub(crate) async fn store_with(
+        &self,
+        node: &Serving,
+        tools: &str,
+        steps: &str,
+        answers: &str,
+    ) -> String {
+        self.project.write("script.yaml", script(answers));
+        let source = source(tools, steps);
         let body = json!({ "source": source, "base_dir": text(self.project.path()) });
         let made = node.post("/api/v1/workflows", &body).await.expect(201);
         made.json()["id"].as_str().unwrap().to_owned()
@@ -301,6 +314,18 @@ impl Cluster {
     pub(crate) fn ledger(&self) -> Ledger {
         Ledger::read(&fs::read_to_string(self.ledger_file()).unwrap())
     }
+}
+
+/// What the scripted provider answers in each step.
+pub(crate) fn script(answers: &str) -> String {
+    format!("version: 1\nsteps:\n{answers}")
+}
+
+/// A workflow of one agent with these tools and steps.
+pub(crate) fn source(tools: &str, steps: &str) -> String {
+    format!(
+        "version: 1\nname: flow\nagents: {{ a: {{ provider: scripted, model: script.yaml, tools: {tools} }} }}\nsteps:\n{steps}"
+    )
 }
 
 /// The arguments of a server.

@@ -58,6 +58,9 @@ async fn works_on(place: &Place, filled: &Filled, last: u64) {
 const A_LOSS: &str =
     "INSERT INTO task_losses (task_id, fence, node, at) SELECT id, 1, NULL, 0 FROM tasks LIMIT 1";
 
+/// What is kept of a workspace.
+const A_SNAPSHOT: &str = "INSERT INTO workspace_snapshots (workspace_id, name) SELECT id, 'one/a' FROM workspaces LIMIT 1";
+
 /// What all runs of a workflow have used up.
 const AN_ACCOUNT: &str =
     "INSERT INTO accounts (account, tokens, cost_picos) VALUES ('workflow:w', 7, 1000)";
@@ -67,6 +70,7 @@ async fn back_up(source: &Place, file: &Path) -> (Filled, Everything, BTreeMap<&
     let open = source.open().await.unwrap();
     let filled = fill(&open.store).await;
     source.damage(A_LOSS).await;
+    source.damage(A_SNAPSHOT).await;
     source.damage(AN_ACCOUNT).await;
     let before = Everything::of(&open.store).await;
     let made = backup(&source.location, file).await.unwrap();
@@ -268,6 +272,7 @@ async fn an_older_backup_is_upgraded_in_a_copy() {
                 "m0012_schedules",
                 "m0013_sub_workflows",
                 "m0014_issuers",
+                "m0015_snapshots",
             ]
         );
         assert_eq!(std::fs::read(&file).unwrap(), bytes);
@@ -301,6 +306,7 @@ async fn a_backup_of_an_older_sqlite_database_has_the_newest_schema() {
             "m0012_schedules",
             "m0013_sub_workflows",
             "m0014_issuers",
+            "m0015_snapshots",
         ]
     );
     assert_eq!(found.rows["events"], source.rows["events"]);

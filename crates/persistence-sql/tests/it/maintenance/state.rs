@@ -75,6 +75,7 @@ async fn the_status_of_an_older_and_of_a_newer_database_is_told() {
                     "m0012_schedules",
                     "m0013_sub_workflows",
                     "m0014_issuers",
+                    "m0015_snapshots",
                 ]),
             }
         );
@@ -107,6 +108,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0012_schedules",
                 "m0013_sub_workflows",
                 "m0014_issuers",
+                "m0015_snapshots",
             ]),
             missing: vec![],
         };
@@ -126,6 +128,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0012_schedules",
                 "m0013_sub_workflows",
                 "m0014_issuers",
+                "m0015_snapshots",
             ]),
             vec![],
         ] {
