@@ -35,12 +35,11 @@ where
     assert_eq!(store.get(first.id()).await.unwrap(), kept, "not written");
 }
 
-/// Agents: all but where they are, since when, and of which run.
+/// Agents: all but since when they are there, and of which run.
 pub async fn agents_are_kept_as_written(store: &dyn Store) {
     let world = World::store(store).await;
     let keep = |first: &fusion_core::Agent, kept: &mut fusion_core::Agent| {
         kept.created_at = first.created_at;
-        kept.workspace_path.clone_from(&first.workspace_path);
         kept.run_id = first.run_id;
     };
     lives(store, world.agent(), world.bare_agent(), keep).await;
@@ -295,14 +294,11 @@ pub async fn workflows_are_kept_as_written(store: &dyn Store) {
     lives(store, bare(), full(), keep).await;
 }
 
-/// Workspaces: all but whose they are, where they are, and since when.
+/// Workspaces: all but whose they are, and since when.
 pub async fn workspaces_are_kept_as_written(store: &dyn Store) {
     let world = World::store(store).await;
     let keep = |first: &Workspace, kept: &mut Workspace| {
         kept.agent_id = first.agent_id;
-        kept.root_path.clone_from(&first.root_path);
-        kept.projects_path.clone_from(&first.projects_path);
-        kept.logs_path.clone_from(&first.logs_path);
         kept.created_at = first.created_at;
     };
     let (one, two) = (world.agent(), world.bare_agent());
