@@ -229,7 +229,7 @@ async fn next(socket: &mut Socket) -> Result<String> {
         match said.context("the stream ended")?? {
             Said::Text(text) if text.contains(TOLD_AT) => return Ok(text.to_string()),
             Said::Close(_) => bail!("a reader was cut off"),
-            _ => {}
+            Said::Text(_) | Said::Binary(_) | Said::Ping(_) | Said::Pong(_) | Said::Frame(_) => {}
         }
     }
 }
