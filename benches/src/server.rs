@@ -1,12 +1,24 @@
 //! A server of fusion-kit that is measured, and the floor beside it: processes that end with their values.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+
+/// The program that was chosen, else `fusion-kit` as it was built beside this one.
+///
+/// # Errors
+/// This program is in no folder.
+pub fn program(chosen: Option<&Path>) -> Result<PathBuf> {
+    if let Some(chosen) = chosen {
+        return Ok(chosen.to_owned());
+    }
+    let here = std::env::current_exe()?;
+    Ok(here.parent().context("no folder")?.join("fusion-kit"))
+}
 
 /// A server of fusion-kit.
 #[derive(Debug)]

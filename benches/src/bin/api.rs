@@ -19,7 +19,7 @@ use axum::http::header;
 use axum::routing::get;
 use clap::Parser;
 use fusion_benches::rows::tasks_per_second;
-use fusion_benches::server::{Bare, Server};
+use fusion_benches::server::{Bare, Server, program};
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -59,11 +59,7 @@ async fn main() -> Result<()> {
         return bare(std::fs::read_to_string(file)?).await;
     }
     let here = std::env::current_exe()?;
-    let folder = here.parent().context("no folder")?;
-    let program = arguments
-        .program
-        .clone()
-        .unwrap_or_else(|| folder.join("fusion-kit"));
+    let program = program(arguments.program.as_deref())?;
     let place = tempfile::tempdir()?;
     // Once for the database, so that a start is one like all others.
     drop(Server::start(&program, place.path())?);

@@ -15,7 +15,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use chrono::{DateTime, Utc};
 use clap::Parser;
-use fusion_benches::server::{Bare, Server};
+use fusion_benches::server::{Bare, Server, program};
 use futures::StreamExt;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use reqwest::Client;
@@ -73,11 +73,7 @@ async fn main() -> Result<()> {
         return bare(&std::fs::read_to_string(file)?).await;
     }
     let here = std::env::current_exe()?;
-    let folder = here.parent().context("no folder")?;
-    let program = arguments
-        .program
-        .clone()
-        .unwrap_or_else(|| folder.join("fusion-kit"));
+    let program = program(arguments.program.as_deref())?;
     let place = tempfile::tempdir()?;
     println!(
         "{:<12} {:>8} {:>6} {:>9} {:>9} {:>9} {:>9} {:>11}",
