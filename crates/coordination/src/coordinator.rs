@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fusion_core::{Clock, IdSource, MessageLimits, Moment, NodeId, Workspace};
 use fusion_messaging::{Bus, Subject};
-use fusion_persistence::{Batch, Lease, Store};
+use fusion_persistence::{Batch, Committed, Lease, Store};
 use fusion_providers::Registry;
 use fusion_web::Web;
 use fusion_workspaces::{Launcher, Owners, SharedFolder, Workspaces};
@@ -162,12 +162,22 @@ impl Coordinator {
 
     /// Commits a batch, then tells the bus. The bus may lose it: who listens also looks.
     pub(crate) async fn commit(&self, batch: Batch) -> Result<()> {
+        self.commit_and_hear(batch).await.map(|_| ())
+    }
+
+    /// The same, with what the store says back.
+    pub(crate) async fn commit_and_hear(&self, batch: Batch) -> Result<Committed> {
         self.commit_and_tell(batch, |seq| seq.to_string()).await
     }
 
     /// The same for what a worker of a run wrote: the run's driver in this process need not look, for it
     /// hears when the worker is done.
     pub(crate) async fn commit_work(&self, batch: Batch) -> Result<()> {
+        self.commit_as_worker(batch).await.map(|_| ())
+    }
+
+    /// The same, with what the store says back.
+    pub(crate) async fn commit_as_worker(&self, batch: Batch) -> Result<Committed> {
         self.commit_and_tell(batch, |seq| format!("{seq}{}", self.mark()))
             .await
     }
@@ -176,6 +186,7 @@ impl Coordinator {
     pub(crate) async fn commit_mail(&self, batch: Batch) -> Result<()> {
         self.commit_and_tell(batch, |seq| format!("{seq}{}", self.mark_of_mail()))
             .await
+            .map(|_| ())
     }
 
     /// Whether a hint tells of a message that its sender in this process takes up.
@@ -196,7 +207,11 @@ impl Coordinator {
         format!(" {}", self.node)
     }
 
-    async fn commit_and_tell(&self, mut batch: Batch, tell: impl Fn(u64) -> String) -> Result<()> {
+    async fn commit_and_tell(
+        &self,
+        mut batch: Batch,
+        tell: impl Fn(u64) -> String,
+    ) -> Result<Committed> {
         let topics = batch.decision.subjects();
         let free = self.reserve_runs(&mut batch.decision);
         let guard = batch.guard;
@@ -209,7 +224,7 @@ impl Coordinator {
         for topic in topics {
             self.publish(&topic, &payload);
         }
-        Ok(())
+        Ok(committed)
     }
 
     /// Says on the bus that there is something to look for.

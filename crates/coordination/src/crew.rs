@@ -42,6 +42,11 @@ pub(crate) struct Hand {
 }
 
 impl Hand {
+    /// Whether it was told to stop, in one way or the other.
+    pub(crate) fn is_told(&self) -> bool {
+        self.now.is_cancelled() || self.next_step.is_cancelled()
+    }
+
     fn stop(&self, at: PauseAt) {
         match at {
             PauseAt::Now => self.now.cancel(),

@@ -83,8 +83,7 @@ impl Coordinator {
             return Ok(false);
         }
         let decision = job.task.clone().leave_out(self.moment())?;
-        self.commit_end(job.plan, job.agent.id, job.fence, decision)
-            .await?;
+        self.commit_end(job, decision).await?;
         Ok(true)
     }
 }

@@ -32,6 +32,7 @@ mod expression_context;
 mod fan_out;
 mod finish;
 mod folders;
+mod follow;
 mod grants;
 mod hands;
 mod host;

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use fusion_core::{Agent, AgentId, AgentState, Audience, Decision, Draft, NewEvent, error_chain};
 use fusion_messaging::{Pattern, Subject};
-use fusion_persistence::{Batch, Fence, Listeners};
+use fusion_persistence::{Batch, Listeners};
 use serde_json::json;
 
+use crate::finish::WithRun;
 use crate::plan::Plan;
 use crate::races::Races;
+use crate::worker::Job;
 use crate::{Coordinator, Error, Result};
 
 /// What still fits into an inbox that was found full.
@@ -25,18 +27,12 @@ impl Coordinator {
     /// that listen to it. They are read only where somebody listens. Whoever subscribes at the same
     /// moment, also in another process, comes after the end in the log or is told of it: the commit
     /// says who was overlooked.
-    pub(crate) async fn commit_end(
-        &self,
-        plan: &Plan,
-        by: AgentId,
-        fence: Fence,
-        decision: Decision,
-    ) -> Result<()> {
-        self.crew.got_on(by);
+    pub(crate) async fn commit_end(&self, job: &Job<'_>, decision: Decision) -> Result<()> {
+        let plan = job.plan;
+        self.crew.got_on(job.agent.id);
         let decision = plan.ended(decision, self.moment())?;
         if !plan.has_listeners() {
-            let unheard = Batch::fenced(fence, decision.clone()).unheard_in(plan.run.id);
-            match self.commit_work(unheard).await {
+            match self.commit_unheard_end(job, &decision).await {
                 Err(Error::Store(fusion_persistence::Error::Heard { .. })) => {
                     plan.expect_listeners();
                 }
@@ -45,8 +41,7 @@ impl Coordinator {
         }
         let mut races = Races::new();
         loop {
-            let heard = self.commit_heard_end(plan, by, fence, &decision).await;
-            match heard {
+            match self.commit_heard_end(job, &decision).await {
                 Err(error @ Error::Store(fusion_persistence::Error::Heard { .. })) => {
                     races.after(error).await?;
                 }
@@ -55,16 +50,27 @@ impl Coordinator {
         }
     }
 
+    /// Commits how a task ended where nobody listens: with the end of its run, when it is the last.
+    async fn commit_unheard_end(&self, job: &Job<'_>, decision: &Decision) -> Result<()> {
+        let run = job.plan.run.id;
+        if let Some(WithRun { decision, ended }) = self.with_run(job, decision).await? {
+            let whole = Batch::fenced(job.fence, decision).unheard_in(run);
+            match self.commit_work(whole).await {
+                // Somebody has a word in it meanwhile.
+                Err(error) if error.is_conflict() => {}
+                Err(error) => return Err(error),
+                Ok(()) => return self.discard_all_shared(&ended).await,
+            }
+        }
+        let alone = Batch::fenced(job.fence, decision.clone()).unheard_in(run);
+        self.commit_and_follow(job, alone).await
+    }
+
     /// An agent with a full inbox misses how a step ended: nobody can hold a step up. One that has no
     /// room for all that the end brings with it (what is cancelled) hears of the end alone.
-    async fn commit_heard_end(
-        &self,
-        plan: &Plan,
-        by: AgentId,
-        fence: Fence,
-        decision: &Decision,
-    ) -> Result<()> {
-        let (listeners, others) = self.listeners(plan, by).await?;
+    async fn commit_heard_end(&self, job: &Job<'_>, decision: &Decision) -> Result<()> {
+        let fence = job.fence;
+        let (listeners, others) = self.listeners(job.plan, job.agent.id).await?;
         fail::fail_point!("coordination::listeners_read");
         let mut room = BTreeMap::new();
         loop {
@@ -76,7 +82,7 @@ impl Coordinator {
                 }
             }
             let batch = Batch::fenced(fence, whole).heard_by(listeners.clone());
-            match self.commit_work(batch).await {
+            match self.commit_and_follow(job, batch).await {
                 Err(Error::Store(fusion_persistence::Error::InboxFull { agent, .. }))
                     if room.get(&agent) != Some(&Room::None) =>
                 {

@@ -1,6 +1,6 @@
 //! What a run needs at every step and what never changes while it runs.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,6 +24,8 @@ pub(crate) struct Plan {
     pub(crate) workspaces: BTreeMap<AgentId, Workspace>,
     /// The places of the steps in the definition, by id.
     steps: HashMap<String, usize>,
+    /// The steps that others need.
+    needed: HashSet<String>,
     /// The agents that can be talked to: a runner can't.
     names: BTreeMap<AgentId, String>,
     /// Whether an agent subscribed to something, as far as this process knows: another one may know
@@ -117,6 +119,8 @@ impl Plan {
         let steps = definition.steps.iter().enumerate();
         let steps = steps.map(|(number, step)| (step.id.clone(), number));
         let steps = steps.collect();
+        let needed = definition.steps.iter().flat_map(|step| &step.needs);
+        let needed = needed.cloned().collect();
         let listens = |(agent, _): &(Agent, _)| !agent.message_subscriptions.is_empty();
         let listeners = AtomicBool::new(agents.iter().any(listens));
         let names = agents
@@ -135,6 +139,7 @@ impl Plan {
             workflow,
             workspaces,
             steps,
+            needed,
             names,
             listeners,
             asking,
@@ -183,6 +188,11 @@ impl Plan {
         number
             .and_then(|number| self.workflow.definition.steps.get(number))
             .ok_or_else(|| Error::Broken(format!("the stored workflow has no step '{id}'")))
+    }
+
+    /// Whether another step needs this one.
+    pub(crate) fn is_needed(&self, step: &str) -> bool {
+        self.needed.contains(step)
     }
 
     pub(crate) fn workspace(&self, agent: AgentId) -> Result<&Workspace> {

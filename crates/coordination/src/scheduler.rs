@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use fusion_core::{
     Agent, AgentId, Change, Decision, Halt, Run, RunId, Usage, Workflow, WorkflowState, Workspace,
-    run_subject,
+    error_chain, run_subject,
 };
 use fusion_messaging::{Received, Subscription};
-use fusion_persistence::{Batch, Progress, Queue, Repository, RunFence};
+use fusion_persistence::{Batch, Claimed, Progress, Queue, Repository, RunFence};
 use futures::FutureExt as _;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
@@ -41,6 +41,9 @@ pub enum Driven {
 /// What workers say at their end, and who they worked for.
 type Workers = JoinSet<(AgentId, Result<()>)>;
 
+/// A task that was claimed for an agent which has a place.
+type FirstTask = (Claimed, OwnedSemaphorePermit);
+
 /// What is known of a run before it is driven.
 struct Found {
     run: Run,
@@ -57,6 +60,8 @@ struct Drive<'a> {
     below: Below,
     slots: &'a Arc<Semaphore>,
     alarms: Alarms,
+    /// Rung when a task ended whose agent went on with the next one.
+    ends: Arc<Notify>,
     stop: &'a CancellationToken,
 }
 
@@ -215,18 +220,20 @@ impl Coordinator {
         cancel: &CancellationToken,
     ) -> Result<Driven> {
         let _at_the_wheel = self.drivers.enter(run);
-        let found = self.begin(run, driver).await?;
-        self.keep_raise(&found.run, raised).await?;
+        let (found, first) = self.begin(run, driver).await?;
         let stop = cancel.child_token();
-        let mut drive = Drive {
-            hands: Hands::new(&found.agents),
-            plan: Arc::new(self.plan_of(found, raised).await?.driven_by(driver)),
-            workers: Workers::new(),
-            places: Places::default(),
-            below: Below::default(),
-            slots: &self.slots,
-            alarms: Alarms::new(self, run).await?,
-            stop: &stop,
+        let taken_over = self.take_over_run(found, driver, raised, &stop).await;
+        let mut drive = match (taken_over, first) {
+            (Ok(mut drive), Some(first)) => {
+                self.set_to_work(first, &mut drive);
+                drive
+            }
+            (Err(error), Some((claimed, _))) => {
+                let why = error_chain(&error);
+                self.give_back_claimed(&claimed, &why).await?;
+                return Err(error);
+            }
+            (taken_over, None) => taken_over?,
         };
         let driven = self.hand_out_until_done(&mut drive).await;
         stop.cancel();
@@ -243,9 +250,36 @@ impl Coordinator {
         }
     }
 
+    /// What is needed to drive a run that has begun.
+    async fn take_over_run<'a>(
+        &'a self,
+        found: Found,
+        driver: Option<RunFence>,
+        raised: &Raised,
+        stop: &'a CancellationToken,
+    ) -> Result<Drive<'a>> {
+        let run = found.run.id;
+        self.keep_raise(&found.run, raised).await?;
+        Ok(Drive {
+            hands: Hands::new(&found.agents),
+            plan: Arc::new(self.plan_of(found, raised).await?.driven_by(driver)),
+            workers: Workers::new(),
+            places: Places::default(),
+            below: Below::default(),
+            slots: &self.slots,
+            alarms: Alarms::new(self, run).await?,
+            ends: Arc::default(),
+            stop,
+        })
+    }
+
     /// Makes a run ready to be worked on, unless a person holds it: it is launched, or its agents' sandbox
-    /// is looked at again. Gives what was read for it.
-    async fn begin(&self, id: RunId, driver: Option<RunFence>) -> Result<Found> {
+    /// is looked at again. Gives what was read for it, and the first task where it could be taken at once.
+    async fn begin(
+        &self,
+        id: RunId,
+        driver: Option<RunFence>,
+    ) -> Result<(Found, Option<FirstTask>)> {
         loop {
             let found = self.found(self.parts.store.get(id).await?).await?;
             let Found {
@@ -254,26 +288,28 @@ impl Coordinator {
                 agents,
             } = &found;
             if run.halt.is_some() || run.state.is_final() {
-                return Ok(found);
+                return Ok((found, None));
             }
             if run.state != WorkflowState::Ready {
                 self.renew_sandbox(workflow, agents).await?;
-                return Ok(found);
+                return Ok((found, None));
             }
-            match self
-                .launch(run.clone(), driver, (workflow, agents.clone()))
-                .await
-            {
+            let mut specs = workflow.definition.agents.values();
+            let are_usual = specs.all(|spec| spec.workspace.is_usual());
+            let first = are_usual.then(|| self.first_claim(driver, &found));
+            let (claim, place) = first.flatten().unzip();
+            let of_run = (&**workflow, agents.clone());
+            let claimed = match self.launch(run.clone(), driver, of_run, claim).await {
                 // A person held or ended it meanwhile.
                 Err(error) if error.is_conflict() => continue,
                 launched => launched?,
-            }
-            let mut specs = workflow.definition.agents.values();
-            if specs.all(|spec| spec.workspace.is_usual()) {
-                return Ok(found);
+            };
+            if are_usual {
+                let first = claimed.map(|claimed| *claimed).zip(place);
+                return Ok((found, first));
             }
             // What they found in their workspaces is in their records now.
-            return self.found(found.run).await;
+            return Ok((self.found(found.run).await?, None));
         }
     }
 
@@ -331,7 +367,10 @@ impl Coordinator {
                 }
             } else if run.state == WorkflowState::Ready {
                 // A person held it before it was launched, and lets it go on.
-                self.begin(id, drive.plan.driver).await?;
+                let (_, first) = self.begin(id, drive.plan.driver).await?;
+                if let Some(first) = first {
+                    self.set_to_work(first, drive);
+                }
             } else if run.open_tasks == 0 {
                 if let Some(state) = self.finish(&drive.plan, run).await? {
                     return Ok(Driven::Ended(state));
@@ -397,6 +436,7 @@ impl Coordinator {
                 () = drive.stop.cancelled() => return Ok(()),
                 () = closing.cancelled(), if !is_closing => return Ok(()),
                 Some(ended) = drive.workers.join_next() => return drive.all_joined(ended),
+                () = drive.ends.notified() => return Ok(()),
                 Some(ended) = drive.below.next() => return ended,
                 _ = drive.alarms.watch.tick(), if drive.alarms.due_in.is_some() => self.watch(run).await?,
                 hint = drive.alarms.hints.recv() => {

@@ -9,7 +9,7 @@ use fusion_core::{
     RunPlan, Workflow, WorkflowDefinition, WorkflowId, WorkflowState, Workspace, WorkspaceId,
     error_chain,
 };
-use fusion_persistence::{Batch, Guard, RunFence};
+use fusion_persistence::{Batch, Claim, Claimed, Guard, RunFence};
 use fusion_workspaces::SandboxReport;
 use serde_json::{Map, Value, json};
 
@@ -309,13 +309,14 @@ impl Coordinator {
 
     /// Makes the workspaces of a ready run, sees what holds its agents' commands, and starts it;
     /// when one can't be made or commands can't be held as promised, removes them all and ends the
-    /// run with the reason.
+    /// run with the reason. Gives the `first` task where it was asked for.
     pub(crate) async fn launch(
         &self,
         run: Run,
         driver: Option<RunFence>,
         (workflow, mut agents): (&Workflow, Vec<(Agent, Workspace)>),
-    ) -> Result<()> {
+        first: Option<Claim>,
+    ) -> Result<Option<Box<Claimed>>> {
         let guard = driver.map_or(Guard::Free, Guard::Driven);
         let definition = &workflow.definition;
         let ready = match self.make_workspaces(workflow, &mut agents).await? {
@@ -333,7 +334,8 @@ impl Coordinator {
             return Err(error);
         }
         let decision = run.launch(agents, self.moment())?;
-        self.commit(Batch::new(guard, decision)).await
+        let launch = Batch::new(guard, decision).then_claim(first);
+        Ok(self.commit_and_hear(launch).await?.claimed)
     }
 
     /// Makes the workspaces of agents, with what these are to find there, and marks them as made.

@@ -19,6 +19,7 @@ use crate::artifacts::Work;
 use crate::candidates::{Within, serving};
 use crate::crew::AtWork;
 use crate::expression_context::task_context;
+use crate::follow::Follow;
 use crate::journal::TaskJournal;
 use crate::lost_workspaces::Entered;
 use crate::mailbox::TaskMailbox;
@@ -47,6 +48,8 @@ pub(crate) struct Job<'a> {
     pub(crate) stop: &'a CancellationToken,
     /// Its place, by which this worker is stopped.
     pub(crate) at_work: &'a AtWork,
+    /// What its end brings with it.
+    pub(crate) follow: &'a Follow,
 }
 
 impl Job<'_> {
@@ -73,6 +76,7 @@ impl Coordinator {
         plan: &Plan,
         claimed: Claimed,
         stop: &CancellationToken,
+        follow: &Follow,
     ) -> Result<()> {
         fail::fail_point!("coordination::claimed");
         let Claimed { task, agent } = claimed;
@@ -92,6 +96,7 @@ impl Coordinator {
             fence,
             stop,
             at_work: &at_work,
+            follow,
         }))
         .await;
         drop(at_work);
@@ -403,10 +408,7 @@ impl Coordinator {
             let mut decision = last_words.clone();
             let task = job.task.clone();
             decision.merge(task.complete(journal.agent(), made.clone(), self.moment())?);
-            match self
-                .commit_end(job.plan, job.agent.id, job.fence, decision)
-                .await
-            {
+            match self.commit_end(job, decision).await {
                 Err(error) if error.is_conflict() => races.after(error).await?,
                 other => return other,
             }
@@ -441,10 +443,7 @@ impl Coordinator {
             let mut decision = last_words.clone();
             let (task, moment) = (job.task.clone(), self.moment());
             decision.merge(task.fail(journal.agent(), &error, &dependents, moment)?);
-            match self
-                .commit_end(job.plan, job.agent.id, job.fence, decision)
-                .await
-            {
+            match self.commit_end(job, decision).await {
                 Err(error) if error.is_conflict() => races.after(error).await?,
                 other => return other,
             }
@@ -480,10 +479,7 @@ impl Coordinator {
             let dependents = self.parts.store.downstream(job.task.id).await?;
             let task = job.task.clone();
             let decision = task.skip(condition, &dependents, self.moment())?;
-            match self
-                .commit_end(job.plan, job.agent.id, job.fence, decision)
-                .await
-            {
+            match self.commit_end(job, decision).await {
                 Err(error) if error.is_conflict() => races.after(error).await?,
                 other => return other,
             }

@@ -119,6 +119,7 @@ fn lease_first(backend: DbBackend, claim: &Claim) -> Result<Statement> {
            SELECT id AS chosen_id FROM ({own} UNION ALL {pooled}) AS firsts
            WHERE NOT EXISTS (SELECT 1 FROM tasks held
                              WHERE held.agent_id = $1 AND held.state IN ('assigned', 'running'))
+             AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.id = $4 AND runs.halt IS NOT NULL)
            {driven}
            ORDER BY priority DESC, queued_at, id LIMIT 1)
          UPDATE tasks SET state = 'assigned', agent_id = $1, fence = fence + 1, version = version + 1,

@@ -15,6 +15,7 @@ mod m0012_schedules;
 mod m0013_sub_workflows;
 mod m0014_issuers;
 mod m0015_snapshots;
+mod m0016_fewer_indexes;
 
 use std::collections::BTreeSet;
 
@@ -47,6 +48,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0013_sub_workflows::Migration),
             Box::new(m0014_issuers::Migration),
             Box::new(m0015_snapshots::Migration),
+            Box::new(m0016_fewer_indexes::Migration),
         ]
     }
 }

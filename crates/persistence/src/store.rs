@@ -101,6 +101,8 @@ pub struct Batch {
     pub listeners: Option<Listeners>,
     /// Rows, events and what to publish.
     pub decision: Decision,
+    /// Asked for once all this is written, in the same commit.
+    pub then: Option<Claim>,
 }
 
 impl Batch {
@@ -112,6 +114,7 @@ impl Batch {
             idempotency: None,
             listeners: None,
             decision,
+            then: None,
         }
     }
 
@@ -159,6 +162,15 @@ impl Batch {
         }
     }
 
+    /// The same batch, from who goes on with the next task: it is leased in the same commit.
+    #[must_use]
+    pub fn then_claim(self, claim: Option<Claim>) -> Self {
+        Self {
+            then: claim,
+            ..self
+        }
+    }
+
     /// A batch that gives a task back to the queue. The decision must not write the task's row.
     #[must_use]
     pub const fn release(fence: Fence, decision: Decision) -> Self {
@@ -173,10 +185,12 @@ impl Batch {
 }
 
 /// What a commit says back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Committed {
     /// Place in the log of the last event of the batch; 0 when it had none.
     pub last_seq: u64,
+    /// The task that was asked for, when there was one.
+    pub claimed: Option<Box<Claimed>>,
 }
 
 /// How long a claim holds, by the clock of the database.
@@ -257,13 +271,15 @@ pub struct Prune {
 /// - Room that a batch holds in an account fits beside what the account has used and what other tasks
 ///   hold there, however many ask at once; else it is refused with `OverBudget`. It comes free when
 ///   the task settles, asks again, or is not under that lease any more.
+/// - A claim that goes with a batch sees all that the batch changed, and is committed with it or not at
+///   all. That it finds nothing refuses nothing.
 /// - A batch that names who listens in a run is refused with `Heard` when others do: who subscribed, or
 ///   gave it up, with an event before those of the batch, however many commit at once.
 /// - A settlement ends each delivery once, and tells only of those that it ended.
 /// - A batch that fails does not disturb those that are committed at the same time.
 /// - `claim_task` gives one task to one agent only, however many ask at once; the claimed
 ///   task has a fence one higher than before. Order: priority, then age, then id. An agent that
-///   is not idle, or holds a task already, is given none. A postponed task is given to nobody until
+///   is not idle, or holds a task already, is given none, and nobody is given a task of a run that is held. A postponed task is given to nobody until
 ///   its time has come and it was woken.
 /// - `claim_from_pool` does the same for the tasks of the pool. First come those given to the agent that
 ///   an agent began; then the better rank of the next that was given to it and of the one whose

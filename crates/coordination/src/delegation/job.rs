@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::AT_ONCE;
 use crate::agents::spec_of;
 use crate::budgets::Budgets;
+use crate::follow::Follow;
 use crate::plan::Plan;
 use crate::tasks::TASK;
 use crate::unserved::REST;
@@ -42,7 +43,8 @@ impl Coordinator {
 
     async fn try_to_do(&self, claimed: Claimed, stop: &CancellationToken) -> Result<()> {
         let plan = self.plan_of_one(&claimed).await?;
-        Box::pin(self.work(&plan, claimed, stop)).await
+        let follow = Follow::nothing();
+        Box::pin(self.work(&plan, claimed, stop, &follow)).await
     }
 
     /// The plan of a run that is one task: with the agent that has it as the run's own.

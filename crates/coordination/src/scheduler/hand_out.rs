@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use fusion_core::{Agent, AgentId, EventType, NewEvent};
-use fusion_persistence::{Claim, Claimed};
+use fusion_core::{Agent, EventType, NewEvent, RunId, Seat, error_chain};
+use fusion_persistence::{Claim, Claimed, RunFence};
 use futures::future::join_all;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio_util::sync::CancellationToken;
 
-use super::Drive;
+use super::{Drive, Found};
+use crate::follow::Follow;
+use crate::plan::Plan;
 use crate::{Coordinator, Result};
 
 impl Drive<'_> {
@@ -57,18 +60,23 @@ impl Coordinator {
             if asking.is_empty() || drive.stop.is_cancelled() {
                 return Ok(has_begun);
             }
-            let claims = asking.iter().map(|(agent, _)| self.claim_for(agent, drive));
+            let claim = |agent| {
+                self.parts
+                    .store
+                    .claim_task(self.claim_for(&drive.plan, agent))
+            };
+            let claims = asking.iter().map(|(agent, _)| claim(agent));
             let claims = join_all(claims).await;
             let mut failed = None;
-            for ((agent, place), claimed) in asking.into_iter().zip(claims) {
+            for ((_, place), claimed) in asking.into_iter().zip(claims) {
                 match claimed {
                     Ok(Some(claimed)) => {
                         left -= 1;
                         has_begun = true;
-                        self.set_to_work(agent.id, claimed, place, drive);
+                        self.set_to_work((claimed, place), drive);
                     }
                     Ok(None) => {}
-                    Err(error) => failed = failed.or(Some(error)),
+                    Err(error) => failed = failed.or(Some(error.into())),
                 }
             }
             // What others claimed meanwhile is theirs to end.
@@ -85,36 +93,84 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Leases the first task that fits an agent, where there is one.
-    async fn claim_for(&self, agent: &Agent, drive: &Drive<'_>) -> Result<Option<Claimed>> {
-        let (id, run) = (agent.id, drive.plan.run.id);
-        let told = format!("assigned to {}", agent.name);
-        let claim = Claim {
-            agent: id,
-            run,
-            capability_sets: drive.plan.sets_of(agent),
-            lease: self.lease(),
-            driver: drive.plan.driver,
-            event: NewEvent::of_run(self.moment(), EventType::TaskAssigned, run, told).by(Some(id)),
-        };
-        Ok(self.parts.store.claim_task(claim).await?)
+    /// Asks for the first ready task that fits an agent.
+    pub(crate) fn claim_for(&self, plan: &Plan, agent: &Agent) -> Claim {
+        Claim {
+            capability_sets: plan.sets_of(agent),
+            ..self.claim_own((plan.run.id, plan.driver), agent)
+        }
     }
 
-    /// Lets a worker of its own do what an agent has claimed.
-    fn set_to_work(
+    /// Asks for the first ready task that is an agent's own.
+    fn claim_own(&self, (run, driver): (RunId, Option<RunFence>), agent: &Agent) -> Claim {
+        let id = agent.id;
+        let told = format!("assigned to {}", agent.name);
+        Claim {
+            agent: id,
+            run,
+            capability_sets: Vec::new(),
+            lease: self.lease(),
+            driver,
+            event: NewEvent::of_run(self.moment(), EventType::TaskAssigned, run, told).by(Some(id)),
+        }
+    }
+
+    /// Asks for the first task of a run that is about to be launched, when there is a place for the agent
+    /// whose own it is.
+    pub(super) fn first_claim(
         &self,
-        id: AgentId,
-        claimed: Claimed,
-        place: OwnedSemaphorePermit,
+        driver: Option<RunFence>,
+        found: &Found,
+    ) -> Option<(Claim, OwnedSemaphorePermit)> {
+        let definition = &found.workflow.definition;
+        let first = definition.steps.iter().find(|step| step.needs.is_empty())?;
+        let Seat::Agent(name) = definition.seat(first) else {
+            return None;
+        };
+        let mut agents = found.agents.iter().map(|(agent, _)| agent);
+        let agent = agents.find(|agent| agent.name == name)?;
+        let place = Arc::clone(&self.slots).try_acquire_owned().ok()?;
+        Some((self.claim_own((found.run.id, driver), agent), place))
+    }
+
+    /// Lets a worker of its own do what an agent has claimed, and what it is given with each end.
+    pub(super) fn set_to_work(
+        &self,
+        (claimed, place): (Claimed, OwnedSemaphorePermit),
         drive: &mut Drive<'_>,
     ) {
+        let id = claimed.agent.id;
         let (coordinator, plan) = (self.clone(), Arc::clone(&drive.plan));
-        let stop = drive.stop.clone();
+        let (stop, ends) = (drive.stop.clone(), Arc::clone(&drive.ends));
         drive.hands.began(id);
         drive.workers.spawn(async move {
-            let worked = Box::pin(coordinator.work(&plan, claimed, &stop)).await;
+            let worked = coordinator.work_on(&plan, claimed, &stop, &ends).await;
             drop(place);
             (id, worked)
         });
+    }
+
+    async fn work_on(
+        &self,
+        plan: &Plan,
+        first: Claimed,
+        stop: &CancellationToken,
+        ends: &Notify,
+    ) -> Result<()> {
+        let mut next = Some(first);
+        while let Some(claimed) = next {
+            let follow = Follow::in_run();
+            let worked = Box::pin(self.work(plan, claimed, stop, &follow)).await;
+            next = follow.into_next();
+            if let (Err(error), Some(claimed)) = (&worked, &next) {
+                let why = error_chain(error);
+                self.give_back_claimed(claimed, &why).await?;
+            }
+            worked?;
+            if next.is_some() && plan.has_others() {
+                ends.notify_one();
+            }
+        }
+        Ok(())
     }
 }

@@ -6,6 +6,8 @@ mod approvals;
 mod asking;
 #[cfg(test)]
 mod calls;
+#[cfg(all(test, feature = "failpoints"))]
+mod commits;
 #[cfg(test)]
 mod conversation;
 #[cfg(test)]

@@ -68,6 +68,24 @@ impl Written {
         own.iter().chain(&self.told)
     }
 
+    /// What is asked for once the jobs of the transaction are counted.
+    pub(super) fn then(&self) -> Option<&Claim> {
+        match &self.job.work {
+            Work::Commit(batch) => batch.then.as_ref(),
+            Work::Claim(_) | Work::Take(_) | Work::Extend(_) | Work::Node(_) | Work::Prune(_) => {
+                None
+            }
+        }
+    }
+
+    /// The same job with the task that it was given.
+    pub(super) fn give(&mut self, given: Option<(Claimed, NewEvent)>) {
+        if let (Done::Committed(committed), Some((claimed, told))) = (&mut self.done, given) {
+            committed.claimed = Some(Box::new(claimed));
+            self.told.push(told);
+        }
+    }
+
     /// Who is thought to listen in a run.
     pub(super) fn listeners(&self) -> Option<&Listeners> {
         match &self.job.work {

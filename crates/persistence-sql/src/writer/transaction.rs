@@ -28,6 +28,7 @@ pub(super) async fn finish<S: Session>(
         return Ok(Outcome::Done);
     }
     count(open.session, written).await?;
+    claim_next(open.session, written).await?;
     let new = append(open.session, written).await?;
     let unindexed = if open.unindexed + new >= words::DUE_AFTER {
         index_words(open.session).await?
@@ -73,6 +74,17 @@ async fn count(session: &mut impl Session, written: &[Written]) -> failure::Resu
         counts.add(job.changes());
     }
     counts.write(session).await
+}
+
+/// Gives the jobs the tasks that they ask for, now that all successors are released.
+async fn claim_next(session: &mut impl Session, written: &mut [Written]) -> failure::Result<()> {
+    for job in written {
+        if let Some(wanted) = job.then() {
+            let given = claim::claim(session, wanted, &mut IdleAgents::default()).await?;
+            job.give(given);
+        }
+    }
+    Ok(())
 }
 
 /// Appends the outbox entries, the mail and the events of all jobs, in their order; says how many
@@ -160,7 +172,7 @@ async fn run<S: Session>(
         Work::Commit(batch) => {
             agents.forget(&batch.decision.changes);
             apply::apply(session, batch, care).await?;
-            Done::Committed(Committed { last_seq: 0 })
+            Done::Committed(Committed::default())
         }
         Work::Claim(wanted) => {
             return Ok(match claim::claim(session, wanted, agents).await? {

@@ -93,11 +93,15 @@ async fn both_databases_have_the_same_tables_columns_keys_and_indexes() {
 }
 
 /// 'Indexed by' of the requirements: tables, the columns in front of an index, `-` for falling, and
-/// the words of its condition: events without an agent are asked for by no agent, and the many of
+/// the words of its condition: what has no agent or no project is asked for by none, and the many of
 /// the severity `info` are found by their time.
 const INDEXED: [(&str, &[&str], &[&str]); 12] = [
     ("agents", &["state"], &[]),
-    ("agents", &["project_id"], &[]),
+    (
+        "agents",
+        &["project_id"],
+        &["project_id", "is", "not", "null"],
+    ),
     ("agents", &["updated_at"], &[]),
     ("tasks", &["state"], &[]),
     ("tasks", &["agent_id"], &[]),

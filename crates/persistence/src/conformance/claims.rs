@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use fusion_core::{Task, TaskState};
+use fusion_core::{Change, Decision, PauseAt, Run, Task, TaskState};
 use futures::future::join_all;
 
 use super::sample::{Sample, agent_named, capable_of, queue_of, step};
@@ -155,6 +155,93 @@ pub async fn a_claim_and_its_event_are_one(store: &dyn Store) {
         ),
         ("task.assigned", "s assigned", &serde_json::json!(task.id))
     );
+}
+
+/// The end of a step brings its agent the step that was waiting for it, in one commit: the event of the
+/// claim comes right after those of the end.
+pub async fn a_claim_with_a_batch_sees_what_the_batch_did(store: &dyn Store) {
+    let steps = vec![
+        step("one", agent_named("a"), &[], 0),
+        step("two", agent_named("a"), &["one"], 0),
+    ];
+    let sample = Sample::store(store, steps).await;
+    let claim = || sample.claim("a", &[], sample.node());
+    let one = store.claim_task(claim()).await.unwrap().unwrap().task;
+    let before = store.event_bounds().await.unwrap().last;
+    let released = Change::ReleaseSuccessors(one.id);
+    let (fence, end) = end_of(&sample, one);
+    let end = end.with(released);
+    let told = end.events.len() as u64;
+    let end = Batch::fenced(fence, end).then_claim(Some(claim()));
+    let committed = store.commit(end).await.unwrap();
+    let given = committed.claimed.unwrap();
+    assert_eq!((given.task.name.as_str(), given.task.fence), ("two", 1));
+    assert_eq!(given.agent, sample.agents["a"]);
+    assert_eq!(store.get(given.task.id).await.unwrap(), given.task);
+    assert_eq!(committed.last_seq, before + told + 1);
+    let all = EventFilter::default();
+    let last = store.events_after(&all, before + told, 10).await.unwrap();
+    let last: Vec<&str> = last.iter().map(|it| it.event.message.as_str()).collect();
+    assert_eq!(last, ["two assigned"]);
+    let (fence, end) = end_of(&sample, given.task);
+    let end = Batch::fenced(fence, end).then_claim(Some(claim()));
+    let committed = store.commit(end).await.unwrap();
+    assert_eq!(
+        committed.claimed, None,
+        "nothing is left, and that refuses nothing"
+    );
+}
+
+/// A batch that is refused leases nothing.
+pub async fn a_claim_goes_with_its_batch_or_not_at_all(store: &dyn Store) {
+    let steps = vec![
+        step("one", agent_named("a"), &[], 0),
+        step("two", agent_named("b"), &[], 0),
+    ];
+    let sample = Sample::store(store, steps).await;
+    let one = store
+        .claim_task(sample.claim("a", &[], sample.node()))
+        .await;
+    let (fence, end) = end_of(&sample, one.unwrap().unwrap().task);
+    let stale = Fence {
+        number: fence.number - 1,
+        ..fence
+    };
+    let asks = sample.claim("b", &[], sample.node());
+    let end = Batch::fenced(stale, end).then_claim(Some(asks));
+    let refused = store.commit(end).await.unwrap_err();
+    assert!(matches!(refused, Error::Fenced { .. }), "{refused:?}");
+    let two = store.get(sample.tasks["two"].id).await.unwrap();
+    assert_eq!(two, sample.tasks["two"]);
+}
+
+/// From the word of a person on, nobody begins anything more in a run, however he asks.
+pub async fn a_held_run_gives_no_task(store: &dyn Store) {
+    let steps = ["one", "two"]
+        .map(|id| step(id, agent_named("a"), &[], 0))
+        .into();
+    let sample = Sample::store(store, steps).await;
+    let claim = || sample.claim("a", &[], sample.node());
+    let one = store.claim_task(claim()).await.unwrap().unwrap().task;
+    let held = sample.run.clone();
+    let held = held.pause(PauseAt::NextStep, "somebody", sample.moment());
+    let (held, said) = held.unwrap();
+    store.commit(Batch::free(said)).await.unwrap();
+    let (fence, end) = end_of(&sample, one);
+    let end = Batch::fenced(fence, end).then_claim(Some(claim()));
+    assert_eq!(store.commit(end).await.unwrap().claimed, None);
+    assert_eq!(store.claim_task(claim()).await.unwrap(), None);
+    let run: Run = store.get(held.id).await.unwrap();
+    let (_, said) = run.release("somebody", sample.moment()).unwrap();
+    store.commit(Batch::free(said)).await.unwrap();
+    let two = store.claim_task(claim()).await.unwrap().unwrap().task;
+    assert_eq!(two.name, "two");
+}
+
+/// A step that was claimed ends.
+fn end_of(sample: &Sample, task: Task) -> (Fence, Decision) {
+    let fence = fence_of(&task);
+    (fence, task.skip("false", &[], sample.moment()).unwrap())
 }
 
 /// A lease that has run out is seen, and whoever sees it may take the task back; one that holds is

@@ -121,7 +121,7 @@ pub async fn nobody_who_subscribes_before_a_batch_is_overlooked(
 
 fn assert_before_or_heard(done: Result<Committed>, subscribed: u64, sample: &Sample) {
     match done {
-        Ok(Committed { last_seq }) => assert!(last_seq < subscribed),
+        Ok(committed) => assert!(committed.last_seq < subscribed),
         refused @ Err(_) => assert_heard(refused, sample),
     }
 }

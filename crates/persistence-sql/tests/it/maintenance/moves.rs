@@ -273,6 +273,7 @@ async fn an_older_backup_is_upgraded_in_a_copy() {
                 "m0013_sub_workflows",
                 "m0014_issuers",
                 "m0015_snapshots",
+                "m0016_fewer_indexes",
             ]
         );
         assert_eq!(std::fs::read(&file).unwrap(), bytes);
@@ -307,6 +308,7 @@ async fn a_backup_of_an_older_sqlite_database_has_the_newest_schema() {
             "m0013_sub_workflows",
             "m0014_issuers",
             "m0015_snapshots",
+            "m0016_fewer_indexes",
         ]
     );
     assert_eq!(found.rows["events"], source.rows["events"]);

@@ -76,6 +76,7 @@ async fn the_status_of_an_older_and_of_a_newer_database_is_told() {
                     "m0013_sub_workflows",
                     "m0014_issuers",
                     "m0015_snapshots",
+                    "m0016_fewer_indexes",
                 ]),
             }
         );
@@ -109,6 +110,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0013_sub_workflows",
                 "m0014_issuers",
                 "m0015_snapshots",
+                "m0016_fewer_indexes",
             ]),
             missing: vec![],
         };
@@ -129,6 +131,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0013_sub_workflows",
                 "m0014_issuers",
                 "m0015_snapshots",
+                "m0016_fewer_indexes",
             ]),
             vec![],
         ] {
