@@ -61,17 +61,21 @@ impl<T: Listed> Rows<Arc<Seen<T>>> {
             text.map(String::into_boxed_str).map_err(written)
         };
         let next = serde_json::to_string(&self.next_cursor).map_err(written)?;
-        let mut text = format!("{{\"{}\":[", T::MEMBER);
-        for (place, row) in self.rows.iter().enumerate() {
+        let rows = self.rows.iter().map(|row| row.shown(write));
+        let rows: Vec<&str> = rows.collect::<Result<_>>()?;
+        let head = format!("{{\"{}\":[", T::MEMBER);
+        let tail = format!("],\"total\":{},\"next_cursor\":{next}}}", self.total);
+        // In one piece: a text that grows to that length is moved again and again.
+        let length: usize = rows.iter().map(|row| row.len() + 1).sum();
+        let mut text = String::with_capacity(head.len() + length + tail.len());
+        text.push_str(&head);
+        for (place, row) in rows.iter().enumerate() {
             if place > 0 {
                 text.push(',');
             }
-            text.push_str(row.shown(write)?);
+            text.push_str(row);
         }
-        text.push_str(&format!(
-            "],\"total\":{},\"next_cursor\":{next}}}",
-            self.total
-        ));
+        text.push_str(&tail);
         Ok(text)
     }
 }

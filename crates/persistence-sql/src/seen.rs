@@ -120,28 +120,25 @@ impl Rows {
 }
 
 fn key<T: Stored>(row: &<T::Table as EntityTrait>::Model) -> Option<Key> {
-    match row.get(T::ID) {
-        Value::Uuid(id) => Some((T::NAME, id?)),
-        #[expect(
-            clippy::wildcard_enum_match_arm,
-            reason = "the builder's enum; ids have no other type"
-        )]
-        _ => None,
-    }
+    let Value::Uuid(id) = row.get(T::ID) else {
+        return None;
+    };
+    Some((T::NAME, id?))
 }
 
 /// The bytes of the cells of a row; those of a fixed size count as if they were text.
 fn bytes<T: Stored>(row: &<T::Table as EntityTrait>::Model) -> usize {
     const FIXED: usize = 32;
     let columns = <T::Table as EntityTrait>::Column::iter();
-    let cells = columns.map(|column| match row.get(column) {
-        Value::String(text) => text.map_or(0, |text| text.len()),
-        Value::Bytes(bytes) => bytes.map_or(0, |bytes| bytes.len()),
-        #[expect(
-            clippy::wildcard_enum_match_arm,
-            reason = "the builder's enum; all others are of a fixed size"
-        )]
-        _ => FIXED,
+    let cells = columns.map(|column| {
+        let value = row.get(column);
+        if let Value::String(Some(text)) = value {
+            text.len()
+        } else if let Value::Bytes(Some(bytes)) = value {
+            bytes.len()
+        } else {
+            FIXED
+        }
     });
     cells.sum()
 }
