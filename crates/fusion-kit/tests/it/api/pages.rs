@@ -1,5 +1,7 @@
 //! The pages of the server, in a real browser.
 
+use std::path::PathBuf;
+
 use serde_json::json;
 
 use super::client::{Request, Serving};
@@ -161,6 +163,18 @@ async fn tried(tab: &mut Tab, part: &str, fields: &[(&str, &str)]) -> String {
     shown.as_str().unwrap().to_owned()
 }
 
+/// The reference, in a tab that was signed in.
+async fn reference(project: &Project, chromium: PathBuf) -> Tab {
+    let mut tab = Tab::open(chromium).await;
+    tab.go(&link(project).await).await;
+    tab.until(TOLD, json!("You are signed in.")).await;
+    tab.value("document.querySelector('a[href=reference]').click()")
+        .await;
+    let words = "You are signed in: what is tried here is done as you.";
+    tab.until(TOLD, json!(words)).await;
+    tab
+}
+
 #[tokio::test]
 async fn what_is_tried_on_the_reference_is_done_as_who_signed_in() {
     let Some(chromium) = chromium() else {
@@ -168,14 +182,7 @@ async fn what_is_tried_on_the_reference_is_done_as_who_signed_in() {
     };
     let project = Project::new();
     let serving = Serving::on(&project).await;
-    let mut tab = Tab::open(chromium).await;
-    tab.go(&link(&project).await).await;
-    tab.until(TOLD, json!("You are signed in.")).await;
-    tab.value("document.querySelector('a[href=reference]').click()")
-        .await;
-    let words = "You are signed in: what is tried here is done as you.";
-    tab.until(TOLD, json!(words)).await;
-
+    let mut tab = reference(&project, chromium).await;
     let create = part("POST", "/api/v1/projects");
     let body = json!({ "name": "shop", "budget_tokens": 9 }).to_string();
     let answer = tried(&mut tab, &create, &[("body", &body)]).await;
@@ -207,7 +214,16 @@ async fn what_is_tried_on_the_reference_is_done_as_who_signed_in() {
         answer.starts_with("412 application/problem+json"),
         "{answer}"
     );
+}
 
+#[tokio::test]
+async fn without_a_sign_in_nothing_is_done_on_the_reference() {
+    let Some(chromium) = chromium() else {
+        return;
+    };
+    let project = Project::new();
+    let serving = Serving::on(&project).await;
+    let mut tab = reference(&project, chromium).await;
     let list = part("GET", "/api/v1/tokens");
     let answer = tried(&mut tab, &list, &[("limit", "1")]).await;
     let tokens = serving
