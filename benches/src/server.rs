@@ -28,6 +28,8 @@ pub struct Server {
     pub url: String,
     /// Its first token.
     pub token: String,
+    /// Its database, a file.
+    pub database: PathBuf,
     /// From the start of its process to the line that says where it listens.
     pub ready: Duration,
 }
@@ -62,6 +64,7 @@ impl Server {
             child,
             url: text("url"),
             token: token.trim().to_owned(),
+            database: place.join(".fusion-kit/fusion.db"),
             ready,
         })
     }

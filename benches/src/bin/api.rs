@@ -18,7 +18,7 @@ use axum::Router;
 use axum::http::header;
 use axum::routing::get;
 use clap::Parser;
-use fusion_benches::rows::tasks_per_second;
+use fusion_benches::rows::{ASKED, DELAY, newest, tasks_per_second};
 use fusion_benches::server::{Bare, Server, program};
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -142,14 +142,17 @@ impl Measured<'_> {
         Ok(())
     }
 
-    /// Tasks that are asked for, beside the same rows in the store alone.
+    /// Tasks that are asked for, beside the same commits of the store alone.
     async fn posts(&self) -> Result<()> {
         let (mut store, mut posts) = (Vec::new(), Vec::new());
         for _ in 0..self.arguments.rounds {
             let folder = tempfile::tempdir_in(self.place)?;
+            let database = folder.path().join("rows.db");
             let time = Duration::from_secs(self.arguments.seconds);
-            store.push(tasks_per_second(folder.path(), self.arguments.clients, time).await?);
+            store.push(tasks_per_second(&database, self.arguments.clients, time).await?);
             posts.push(durable(self.arguments, self.client, self.server).await?);
+            let (alone, asked) = (newest(&database)?, newest(&self.server.database)?);
+            ensure!(alone == asked, "not the same: {alone:?}, {asked:?}");
         }
         println!(
             "{:<10} {:>12} {:>12} {:>7}",
@@ -238,7 +241,7 @@ async fn durable(arguments: &Arguments, client: &Client, server: &Server) -> Res
             let mut count = 0_u64;
             while Instant::now() < end {
                 // The tasks wait, so that nothing but the store is at work.
-                let body = json!({ "description": "Do it.", "delay_seconds": 3_600 });
+                let body = json!({ "description": ASKED, "delay_seconds": DELAY.as_secs() });
                 let answer = client.post(&url).bearer_auth(&token).json(&body);
                 let answer = answer.send().await?.error_for_status()?;
                 answer.bytes().await?;

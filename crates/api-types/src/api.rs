@@ -31,7 +31,7 @@ pub use node::{ServerNode, ServerNodeList};
 pub use problem::{Fault, ProblemBody};
 pub use project::{
     Capability, CapabilityChanges, CapabilityPage, NewCapability, NewProject, Project,
-    ProjectChanges, ProjectPage,
+    ProjectChanges, ProjectLimits, ProjectPage,
 };
 pub use provider::{NewProvider, Provider, ProviderChanges, ProviderPage, RateLimits};
 pub use schedule::{NewSchedule, Schedule, ScheduleChanges, SchedulePage};

@@ -46,5 +46,6 @@ pub use sign_in::{SignInError, SignIns};
 pub use state::{Options, Parts, Settings};
 pub use views::{
     capability as capability_view, event as event_view, node as node_view, project as project_view,
-    sample as metrics_view, schedule as schedule_view, token as token_view,
+    project_limits as project_limits_view, sample as metrics_view, schedule as schedule_view,
+    token as token_view,
 };

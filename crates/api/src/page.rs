@@ -1,13 +1,29 @@
 //! Pages of lists.
 
+use std::sync::Arc;
+
 use axum::http::StatusCode;
 use axum::response::Response;
-use fusion_persistence::{Entity, Find, Page, Reader, Repository, Selects};
+use fusion_persistence::{Entity, Find, Page, Reader, Repository, Seen, Selects};
 use serde::Serialize;
 
-use crate::precondition::json;
-use crate::problem::Result;
+use crate::precondition::json_text;
+use crate::problem::{Refusal, Result};
 use crate::state::App;
+
+/// What lists show just as it is stored.
+pub(crate) trait Listed: Entity + Clone {
+    /// As it is shown.
+    type View: Serialize;
+    /// The member that holds the rows.
+    const MEMBER: &'static str;
+
+    /// Its id.
+    fn id(&self) -> Self::Id;
+
+    /// As it is shown: of the row and of nothing else.
+    fn view(self) -> Self::View;
+}
 
 /// A page of rows.
 #[derive(Debug)]
@@ -19,19 +35,52 @@ pub(crate) struct Rows<T> {
     pub(crate) next_cursor: Option<String>,
 }
 
-impl<T> Rows<T> {
-    /// The page as it is answered: `page` gets the rows as they are shown, the total and the cursor.
-    pub(crate) fn answer<V, P: Serialize>(
-        self,
-        view: impl Fn(T) -> V,
-        page: impl FnOnce(Vec<V>, u64, Option<String>) -> P,
-    ) -> Result<Response> {
-        let rows = self.rows.into_iter().map(view).collect();
-        json(StatusCode::OK, &page(rows, self.total, self.next_cursor))
+/// A page of rows that lists show as they are stored. A row that has not changed since it was last shown is
+/// not written again.
+pub(crate) async fn answer<F>(
+    app: &App,
+    filter: &F,
+    page: Page<<F::Entity as Entity>::Id>,
+) -> Result<Response>
+where
+    F: Selects<Entity: Listed>,
+    dyn Reader: Find<F::Entity>,
+{
+    let rows = app.reader().page_seen(filter, wider(page)).await?;
+    let rows = whole(app, filter, page, rows, |row| row.id()).await?;
+    rows.text().map(|text| json_text(StatusCode::OK, text))
+}
+
+impl<T: Listed> Rows<Arc<Seen<T>>> {
+    /// The page as it is answered, put together of the texts of its rows.
+    fn text(&self) -> Result<String> {
+        let written =
+            |error: serde_json::Error| Refusal::internal(&format!("an answer is no JSON: {error}"));
+        let write = |row: &T| {
+            let text = serde_json::to_string(&row.clone().view());
+            text.map(String::into_boxed_str).map_err(written)
+        };
+        let next = serde_json::to_string(&self.next_cursor).map_err(written)?;
+        let rows = self.rows.iter().map(|row| row.shown(write));
+        let rows: Vec<&str> = rows.collect::<Result<_>>()?;
+        let head = format!("{{\"{}\":[", T::MEMBER);
+        let tail = format!("],\"total\":{},\"next_cursor\":{next}}}", self.total);
+        // In one piece: a text that grows to that length is moved again and again.
+        let length: usize = rows.iter().map(|row| row.len() + 1).sum();
+        let mut text = String::with_capacity(head.len() + length + tail.len());
+        text.push_str(&head);
+        for (place, row) in rows.iter().enumerate() {
+            if place > 0 {
+                text.push(',');
+            }
+            text.push_str(row);
+        }
+        text.push_str(&tail);
+        Ok(text)
     }
 }
 
-/// Reads a page: one row more than asked for tells whether there is a next one.
+/// Reads a page.
 pub(crate) async fn rows<F>(
     app: &App,
     filter: &F,
@@ -42,16 +91,35 @@ where
     F: Selects,
     dyn Reader: Find<F::Entity>,
 {
-    let most = page.limit as usize;
-    let is_first = page.after.is_none();
-    let page = Page {
+    let rows = app.reader().list(filter, wider(page)).await?;
+    whole(app, filter, page, rows, id).await
+}
+
+/// One row more than asked for tells whether there is a next page.
+fn wider<Id>(page: Page<Id>) -> Page<Id> {
+    Page {
         limit: page.limit.saturating_add(1),
         ..page
-    };
-    let mut rows = app.reader().list(filter, page).await?;
+    }
+}
+
+/// The page of which these rows were read.
+async fn whole<F, T>(
+    app: &App,
+    filter: &F,
+    page: Page<<F::Entity as Entity>::Id>,
+    mut rows: Vec<T>,
+    id: impl Fn(&T) -> <F::Entity as Entity>::Id + Send,
+) -> Result<Rows<T>>
+where
+    F: Selects,
+    T: Send,
+    dyn Reader: Find<F::Entity>,
+{
+    let most = page.limit as usize;
     let has_more = rows.len() > most;
     rows.truncate(most);
-    let total = if is_first && !has_more {
+    let total = if page.after.is_none() && !has_more {
         // They are all there are.
         rows.len() as u64
     } else {

@@ -37,7 +37,6 @@ mod workspaces;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::get;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -60,8 +59,8 @@ pub(crate) fn router(app: App) -> Router {
         .merge(at_root())
         .route_layer(from_fn_with_state(app.clone(), auth::guard));
     let (router, _) = open().merge(guarded).split_for_parts();
-    let router = router.route("/reference", get(reference::reference));
-    router.merge(sign_in::router()).with_state(app)
+    let pages = reference::router().merge(sign_in::router());
+    router.merge(pages).with_state(app)
 }
 
 /// What every route takes and gives, as `OpenAPI` 3.1.

@@ -6,8 +6,40 @@ use fusion_core::{
     ProviderConfig, ResourceMetrics, Schedule, Task, Usage, Workflow, WorkflowDefinition,
     is_internal,
 };
-use fusion_persistence::NodeSeen;
+use fusion_persistence::{Entity, NodeSeen};
 use serde_json::{Value, json};
+
+use crate::page::Listed;
+
+/// What lists show of a row, and the member that holds the rows.
+macro_rules! listed {
+    ($($row:ty: $member:literal = $view:ty, $by:expr;)*) => {$(
+        impl Listed for $row {
+            type View = $view;
+            const MEMBER: &'static str = $member;
+
+            fn id(&self) -> <Self as Entity>::Id {
+                self.id
+            }
+
+            fn view(self) -> Self::View {
+                $by(self)
+            }
+        }
+    )*};
+}
+
+listed! {
+    Agent: "agents" = api::Agent, agent;
+    ApiToken: "tokens" = api::Token, |row| token(&row);
+    Approval: "approvals" = api::Approval, approval;
+    Capability: "capabilities" = api::Capability, capability;
+    Project: "projects" = api::Project, project;
+    ProviderConfig: "providers" = api::Provider, provider;
+    Schedule: "schedules" = api::Schedule, schedule;
+    Task: "tasks" = api::Task, task;
+    Workflow: "workflows" = api::Workflow, |row| workflow(row, false);
+}
 
 fn texts<T: ToString>(values: impl IntoIterator<Item = T>) -> Vec<String> {
     values.into_iter().map(|value| value.to_string()).collect()
@@ -168,19 +200,28 @@ pub fn event(row: Event) -> api::Event {
     }
 }
 
+/// What model calls for a project may use.
+#[must_use]
+pub fn project_limits(row: &Project) -> api::ProjectLimits {
+    api::ProjectLimits {
+        budget_usd: text(row.budget.usd),
+        budget_tokens: row.budget.tokens,
+        budget_per_day_usd: text(row.budget_per_day.usd),
+        budget_per_day_tokens: row.budget_per_day.tokens,
+    }
+}
+
 /// A project.
 #[must_use]
 pub fn project(row: Project) -> api::Project {
+    let limits = project_limits(&row);
     api::Project {
         id: row.id.to_string(),
         name: row.name,
         description: row.description,
         message_queue_config: row.message_queue_config,
         default_provider_id: text(row.default_provider_id),
-        budget_usd: text(row.budget.usd),
-        budget_tokens: row.budget.tokens,
-        budget_per_day_usd: text(row.budget_per_day.usd),
-        budget_per_day_tokens: row.budget_per_day.tokens,
+        limits,
         created_at: row.created_at,
         updated_at: row.updated_at,
         metadata: row.metadata,

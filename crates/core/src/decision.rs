@@ -171,13 +171,15 @@ impl Decision {
 
     /// The subjects to publish once this is committed, so that nobody has to wait for his next look:
     /// those of the events, `workflow.{run}.events` for each run that one is about, the inboxes that get a
-    /// message, and the runs above or below that an end is waited for in.
+    /// message, and the runs above or below that an end is waited for in. A task of its own that is made
+    /// here has a run that nobody drives, and of which nobody knows as yet: of that nothing is said.
     #[must_use]
     pub fn subjects(&self) -> BTreeSet<String> {
         let mut subjects = BTreeSet::new();
         for event in &self.events {
             subjects.extend(event.message_queue_topic.clone());
-            subjects.extend(event.run_id.map(run_subject));
+            let told = event.run_id.filter(|run| !self.makes_standalone(*run));
+            subjects.extend(told.map(run_subject));
         }
         for change in &self.changes {
             if let Change::SendMessage(letter) = change {
@@ -191,6 +193,13 @@ impl Decision {
             }
         }
         subjects
+    }
+
+    /// Whether a run is made here for a task of its own.
+    fn makes_standalone(&self, id: RunId) -> bool {
+        self.changes.iter().any(|change| {
+            matches!(change, Change::Create(Row::Run(run)) if run.id == id && run.is_standalone)
+        })
     }
 
     /// Adds a change.

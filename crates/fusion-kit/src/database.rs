@@ -109,6 +109,7 @@ impl Upkeep for LocalBackend {
             Err(problem) => fault("bus", &problem),
         });
         checks.push(self.check_sandbox().await);
+        checks.push(self.check_server().await);
         for row in stored.iter().flatten().filter(|row| row.enabled) {
             checks.push(self.check_provider(row, online).await);
         }

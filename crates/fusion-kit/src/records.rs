@@ -42,10 +42,7 @@ impl Records for LocalBackend {
                 description: new.description.clone(),
                 message_queue_config: None,
                 default_provider_id: provider,
-                budget_usd: made.budget.usd.map(|usd| usd.to_string()),
-                budget_tokens: made.budget.tokens,
-                budget_per_day_usd: made.budget_per_day.usd.map(|usd| usd.to_string()),
-                budget_per_day_tokens: made.budget_per_day.tokens,
+                limits: fusion_api::project_limits_view(&made),
                 metadata: None,
             };
             return remote.make("/projects", &body).await;

@@ -42,6 +42,7 @@ mod run_leases;
 mod runs;
 mod schedules;
 mod scratch;
+mod seen;
 mod session;
 mod snapshots;
 mod sqlite;

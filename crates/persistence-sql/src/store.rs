@@ -15,6 +15,7 @@ use crate::error::{corrupt, trying};
 use crate::location::Location;
 use crate::migrations::schema_state;
 use crate::readers::Readers;
+use crate::seen::Recent;
 use crate::writer::Writer;
 use crate::{postgres, sqlite};
 
@@ -23,6 +24,7 @@ use crate::{postgres, sqlite};
 pub struct SqlStore {
     writer: Option<Writer>,
     readers: Readers,
+    recent: Arc<Recent>,
     /// The file of a database that has one owner at a time.
     file: Option<Arc<Path>>,
 }
@@ -49,6 +51,7 @@ impl SqlStore {
         Ok(Self {
             writer,
             readers,
+            recent: Arc::default(),
             file: location.file(),
         })
     }
@@ -102,6 +105,7 @@ impl SqlStore {
         Ok(Some(Self {
             writer: None,
             readers: readers.into(),
+            recent: Arc::default(),
             file: location.file(),
         }))
     }
@@ -116,6 +120,11 @@ impl SqlStore {
             .close()
             .await
             .map_err(trying("close the database"))
+    }
+
+    /// The rows that lists gave lately.
+    pub(crate) fn recent(&self) -> &Recent {
+        &self.recent
     }
 
     pub(crate) const fn reader(&self) -> &Readers {

@@ -1,9 +1,10 @@
 //! How entities are kept in tables: the same few statements for all of them.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use fusion_persistence::{Entity, Error, Find, Page, Result};
+use fusion_persistence::{Entity, Error, Find, Page, Result, Seen};
 use sea_orm::StatementBuilder;
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::SelectStatement;
@@ -25,7 +26,9 @@ const PAGE_LIMIT: u32 = 10_000;
 /// An entity and its table.
 pub(crate) trait Stored: Entity<Id: Into<Uuid>> {
     /// The table.
-    type Table: Readable<Model: IntoActiveModel<<Self::Table as EntityTrait>::ActiveModel> + Sync>;
+    type Table: Readable<
+        Model: IntoActiveModel<<Self::Table as EntityTrait>::ActiveModel> + PartialEq + Sync,
+    >;
 
     /// The column of the id.
     const ID: <Self::Table as EntityTrait>::Column;
@@ -303,6 +306,27 @@ fn by_id<T: Stored>() -> String {
     format!("SELECT {columns} FROM \"{table}\" WHERE \"{id}\" = $1")
 }
 
+/// The rows of a page.
+async fn listed<T: Stored>(
+    store: &SqlStore,
+    filter: &T::Filter,
+    page: Page<T::Id>,
+) -> Result<Vec<<T::Table as EntityTrait>::Model>> {
+    let mut query = T::Table::find().filter(T::condition(filter));
+    if let Some(after) = page.after {
+        let after: Uuid = after.into();
+        query = query.filter(T::ID.lt(after));
+    }
+    let query = query
+        .order_by_desc(T::ID)
+        .limit(u64::from(page.limit.min(PAGE_LIMIT)));
+    if T::is_selected_by_key(filter) {
+        store.reader().rows::<T::Table>("list rows", query).await
+    } else {
+        store.reader().list::<T::Table>("list rows", query).await
+    }
+}
+
 #[async_trait]
 impl<T: Stored> Find<T> for SqlStore
 where
@@ -317,20 +341,13 @@ where
     }
 
     async fn page(&self, filter: &T::Filter, page: Page<T::Id>) -> Result<Vec<T>> {
-        let mut query = T::Table::find().filter(T::condition(filter));
-        if let Some(after) = page.after {
-            let after: Uuid = after.into();
-            query = query.filter(T::ID.lt(after));
-        }
-        let query = query
-            .order_by_desc(T::ID)
-            .limit(u64::from(page.limit.min(PAGE_LIMIT)));
-        let rows = if T::is_selected_by_key(filter) {
-            self.reader().rows::<T::Table>("list rows", query).await?
-        } else {
-            self.reader().list::<T::Table>("list rows", query).await?
-        };
+        let rows = listed::<T>(self, filter, page).await?;
         rows.into_iter().map(T::from_row).collect()
+    }
+
+    async fn page_seen(&self, filter: &T::Filter, page: Page<T::Id>) -> Result<Vec<Arc<Seen<T>>>> {
+        self.recent()
+            .seen::<T>(listed::<T>(self, filter, page).await?)
     }
 
     async fn count_rows(&self, filter: &T::Filter) -> Result<u64> {

@@ -18,6 +18,7 @@ mod patient;
 mod pool;
 mod reader;
 mod repository;
+mod seen;
 mod store;
 
 pub use entity::{Deletable, Entity, Identifies, Selects};
@@ -38,6 +39,7 @@ pub use reader::{
     TaskReader, WorkflowReader,
 };
 pub use repository::{Repository, WriteRepository};
+pub use seen::Seen;
 pub use store::{
     Batch, Claim, Claimed, Committed, Fence, Guard, Idempotency, Lease, Listeners, Prune,
     Remembered, Store,

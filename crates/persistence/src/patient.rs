@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,7 +17,7 @@ use crate::{
     AccountReader, AgentReader, ApprovalReader, Batch, Claim, Claimed, Committed, Entity, Error,
     EventBounds, EventFilter, EventPlace, EventReader, Find, JournalReader, Kept, Lease, Loss,
     MessageFilter, MessageReader, NodeChange, NodeReader, NodeSeen, OutboxReader, Outlook, Page,
-    PoolAnswer, PoolClaim, PoolReader, Progress, Prune, Remembered, Result, RunFence, Store,
+    PoolAnswer, PoolClaim, PoolReader, Progress, Prune, Remembered, Result, RunFence, Seen, Store,
     TakeRuns, TaskReader, WorkflowReader,
 };
 
@@ -95,6 +96,10 @@ impl<S: Find<T>, T: Entity> Find<T> for Patient<S> {
 
     async fn page(&self, filter: &T::Filter, page: Page<T::Id>) -> Result<Vec<T>> {
         self.patiently(|store| store.page(filter, page)).await
+    }
+
+    async fn page_seen(&self, filter: &T::Filter, page: Page<T::Id>) -> Result<Vec<Arc<Seen<T>>>> {
+        self.patiently(|store| store.page_seen(filter, page)).await
     }
 
     async fn count_rows(&self, filter: &T::Filter) -> Result<u64> {

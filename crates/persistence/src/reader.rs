@@ -3,6 +3,7 @@
 //! Every read sees one committed state: never half a batch.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,7 +13,7 @@ use fusion_core::{
     RunId, Schedule, Spent, Task, TaskId, Timestamp, Undelivered, Workflow, WorkflowId, Workspace,
 };
 
-use crate::{Entity, EventFilter, MessageFilter, NodeReader, PoolReader, Remembered, Result};
+use crate::{Entity, EventFilter, MessageFilter, NodeReader, PoolReader, Remembered, Result, Seen};
 
 /// A page of a list, newest first.
 ///
@@ -48,6 +49,13 @@ pub trait Find<T: Entity>: Send + Sync {
     /// # Errors
     /// The store fails.
     async fn page(&self, filter: &T::Filter, page: Page<T::Id>) -> Result<Vec<T>>;
+
+    /// The same rows, to be shown. A row that is in every cell as it was when it was last given here may be
+    /// the value that was given then, with what was written of it.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn page_seen(&self, filter: &T::Filter, page: Page<T::Id>) -> Result<Vec<Arc<Seen<T>>>>;
 
     /// How many rows there are.
     ///

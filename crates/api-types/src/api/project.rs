@@ -5,6 +5,23 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+/// What model calls for a project may use.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProjectLimits {
+    /// US dollars that they may cost in all; `null` is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_usd: Option<String>,
+    /// Tokens that they may read and write in all; `null` is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_tokens: Option<u64>,
+    /// US dollars that they may cost on one day in UTC; `null` is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_per_day_usd: Option<String>,
+    /// Tokens that they may read and write on one day in UTC; `null` is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_per_day_tokens: Option<u64>,
+}
+
 /// A group of agents and workflows with common defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Project {
@@ -18,18 +35,9 @@ pub struct Project {
     pub message_queue_config: Value,
     /// UUID of the provider of agents that name none.
     pub default_provider_id: Option<String>,
-    /// US dollars that model calls for it may cost in all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub budget_usd: Option<String>,
-    /// Tokens that they may read and write in all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub budget_tokens: Option<u64>,
-    /// US dollars that they may cost on one day in UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub budget_per_day_usd: Option<String>,
-    /// Tokens that they may read and write on one day in UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub budget_per_day_tokens: Option<u64>,
+    /// What model calls for it may use.
+    #[serde(flatten)]
+    pub limits: ProjectLimits,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it last changed.
@@ -65,22 +73,9 @@ pub struct NewProject {
     /// UUID of the provider of agents that name none.
     #[serde(default)]
     pub default_provider_id: Option<String>,
-    /// US dollars that model calls for it may cost in all.
-    #[serde(default)]
-    #[schema(value_type = String)]
-    pub budget_usd: Option<String>,
-    /// Tokens that they may read and write in all.
-    #[serde(default)]
-    #[schema(value_type = u64)]
-    pub budget_tokens: Option<u64>,
-    /// US dollars that they may cost on one day in UTC.
-    #[serde(default)]
-    #[schema(value_type = String)]
-    pub budget_per_day_usd: Option<String>,
-    /// Tokens that they may read and write on one day in UTC.
-    #[serde(default)]
-    #[schema(value_type = u64)]
-    pub budget_per_day_tokens: Option<u64>,
+    /// What model calls for it may use.
+    #[serde(flatten)]
+    pub limits: ProjectLimits,
     /// Free JSON object.
     #[serde(default)]
     #[schema(value_type = Object)]
@@ -105,18 +100,9 @@ pub struct ProjectChanges {
     /// UUID of the provider of agents that name none; `null` takes it away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_provider_id: Option<String>,
-    /// US dollars that model calls for it may cost in all; `null` takes the limit away.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub budget_usd: Option<String>,
-    /// Tokens that they may read and write in all; `null` takes the limit away.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub budget_tokens: Option<u64>,
-    /// US dollars that they may cost on one day in UTC; `null` takes the limit away.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub budget_per_day_usd: Option<String>,
-    /// Tokens that they may read and write on one day in UTC; `null` takes the limit away.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub budget_per_day_tokens: Option<u64>,
+    /// What model calls for it may use.
+    #[serde(flatten)]
+    pub limits: ProjectLimits,
     /// Free JSON object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object)]

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::pending;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::extract::ws::Utf8Bytes;
@@ -25,7 +25,7 @@ pub(crate) const KEPT: usize = 4_096;
 const AT_ONCE: u32 = 500;
 
 /// How often the log is looked at for those who follow it when the bus says nothing: another process may
-/// have written. Without followers nobody looks.
+/// have written. Without followers nobody looks, nor listens to the bus.
 const LOOK: Duration = Duration::from_millis(250);
 
 /// The wait after the store did not answer.
@@ -145,7 +145,7 @@ impl Hub {
 
     /// The events after a place, the oldest first; `None` when that place is not kept in mind.
     pub(crate) fn after(&self, place: u64, most: usize) -> Option<Vec<Arc<Told>>> {
-        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = self.recent();
         let first = recent.front()?.event.seq;
         let skipped = usize::try_from((place + 1).checked_sub(first)?).ok()?;
         Some(
@@ -158,31 +158,37 @@ impl Hub {
         )
     }
 
-    /// Follows the log until the server stops. A store that is away is waited for.
+    /// Follows the log until the server stops, while anybody follows it here. A store that is away is
+    /// waited for.
     pub(crate) async fn follow(&self, stopping: &CancellationToken) {
         let Ok(everything) = "*".parse() else {
             return;
         };
-        let mut hints = self.bus.subscribe(&everything).await;
         loop {
-            let read = self.read().await;
-            let pause = self.pause_after(read);
             tokio::select! {
                 () = stopping.cancelled() => return,
                 () = self.joined.notified() => {}
-                () = self.called(&mut hints) => {}
-                () = over(pause) => {}
+            }
+            let mut hints = self.bus.subscribe(&everything).await;
+            while self.readers() > 0 {
+                let pause = self.pause_after(self.read().await);
+                tokio::select! {
+                    () = stopping.cancelled() => return,
+                    () = self.joined.notified() => {}
+                    () = self.called(&mut hints) => {}
+                    () = sleep(pause) => {}
+                }
             }
         }
     }
 
-    /// How long nobody looks without a hint; `None` when nobody follows the log.
-    fn pause_after(&self, read: fusion_persistence::Result<()>) -> Option<Duration> {
+    /// How long nobody looks without a hint.
+    fn pause_after(&self, read: fusion_persistence::Result<()>) -> Duration {
         match read {
-            Ok(()) => (self.readers() > 0).then_some(LOOK),
+            Ok(()) => LOOK,
             Err(error) => {
                 tracing::warn!(%error, "the event log can't be followed");
-                Some(PAUSE)
+                PAUSE
             }
         }
     }
@@ -207,6 +213,11 @@ impl Hub {
         if known == Some(last) {
             return Ok(());
         }
+        if last.saturating_sub(head) > KEPT as u64 {
+            // Told while nobody followed: more than is kept in mind.
+            self.recent().clear();
+            head = last;
+        }
         loop {
             let new = self
                 .reader
@@ -228,19 +239,15 @@ impl Hub {
         }
     }
 
+    fn recent(&self) -> MutexGuard<'_, VecDeque<Arc<Told>>> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn keep(&self, new: Vec<Event>) {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recent = self.recent();
         recent.extend(new.into_iter().map(|event| Arc::new(Told::new(event))));
         let over = recent.len().saturating_sub(KEPT);
         recent.drain(..over);
-    }
-}
-
-/// The end of a pause; without one, never.
-async fn over(pause: Option<Duration>) {
-    match pause {
-        Some(pause) => sleep(pause).await,
-        None => pending().await,
     }
 }
 
@@ -250,7 +257,7 @@ mod tests {
     use std::time::Duration;
 
     use fusion_core::{Decision, EventId, EventType, NewEvent, Severity, Timestamp};
-    use fusion_messaging::{InProcessBus, QueueLimits};
+    use fusion_messaging::{Bus, InProcessBus, QueueLimits};
     use fusion_persistence::{Batch, Store};
     use fusion_persistence_sql::{Location, SqlStore};
     use serde_json::json;
@@ -259,7 +266,7 @@ mod tests {
     use tokio_util::task::TaskTracker;
     use uuid::Uuid;
 
-    use super::{Hub, gathering};
+    use super::{Hub, KEPT, gathering};
 
     fn telling(number: u128) -> Batch {
         let event = NewEvent {
@@ -316,5 +323,44 @@ mod tests {
         tokio::join!(hub.follow(&stopping), followed);
         assert_eq!(hub.readers(), 0);
         assert_eq!(hub.after(0, 10).unwrap().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn nobody_listens_or_reads_while_nobody_follows_and_who_joins_late_reads_the_store() {
+        let tracker = TaskTracker::new();
+        let store = SqlStore::open(&Location::Memory, &tracker).await.unwrap();
+        let bus = Arc::new(InProcessBus::new(QueueLimits::default()));
+        let hub = Hub::new(Arc::new(store.clone()), bus.clone());
+        let stopping = CancellationToken::new();
+        let listened = async |wanted: usize| {
+            let until = async {
+                while bus.subscriptions() != wanted {
+                    bus.publish(&"any.thing".parse().unwrap(), Arc::from([]));
+                    tokio::task::yield_now().await;
+                }
+            };
+            timeout(Duration::from_secs(60), until).await.unwrap();
+        };
+        let followed = async {
+            listened(0).await;
+            let joined = hub.watch();
+            listened(1).await;
+            drop(joined);
+            listened(0).await;
+            let many = KEPT as u64 + 1;
+            let mut told = Decision::default();
+            for number in 1..=many {
+                told.merge(telling(u128::from(number)).decision);
+            }
+            store.commit(Batch::free(told)).await.unwrap();
+            reached(&hub, many).await;
+            stopping.cancel();
+            many
+        };
+        let ((), last) = tokio::join!(hub.follow(&stopping), followed);
+        assert_eq!(
+            (hub.after(0, 1).is_none(), hub.after(last, 1).is_none()),
+            (true, true)
+        );
     }
 }

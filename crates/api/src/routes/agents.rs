@@ -56,12 +56,7 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     };
     let page = query.page();
     query.finish()?;
-    let rows = page::rows(&app, &filter, page, |row| row.id).await?;
-    rows.answer(views::agent, |agents, total, next_cursor| AgentPage {
-        agents,
-        total,
-        next_cursor,
-    })
+    page::answer(&app, &filter, page).await
 }
 
 /// One agent.

@@ -55,14 +55,7 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     };
     let page = query.page();
     query.finish()?;
-    let rows = page::rows(&app, &filter, page, |row| row.id).await?;
-    rows.answer(views::approval, |approvals, total, next_cursor| {
-        ApprovalPage {
-            approvals,
-            total,
-            next_cursor,
-        }
-    })
+    page::answer(&app, &filter, page).await
 }
 
 /// One question.

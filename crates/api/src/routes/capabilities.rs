@@ -40,14 +40,7 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     };
     let page = query.page();
     query.finish()?;
-    let rows = page::rows(&app, &filter, page, |row| row.id).await?;
-    rows.answer(views::capability, |capabilities, total, next_cursor| {
-        CapabilityPage {
-            capabilities,
-            total,
-            next_cursor,
-        }
-    })
+    page::answer(&app, &filter, page).await
 }
 
 /// Makes a capability.

@@ -49,14 +49,7 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     };
     let page = query.page();
     query.finish()?;
-    let rows = page::rows(&app, &filter, page, |row| row.id).await?;
-    rows.answer(views::provider, |providers, total, next_cursor| {
-        ProviderPage {
-            providers,
-            total,
-            next_cursor,
-        }
-    })
+    page::answer(&app, &filter, page).await
 }
 
 /// Stores a provider; runs can use it from now on. Nobody is asked.

@@ -1,15 +1,20 @@
-//! The description of the API as a page to read. It asks nothing of anybody: one page, no script, its
-//! style named by hash.
+//! The description of the API as a page to read, and to try: its script asks this server and no other, with
+//! the token that the sign-in page keeps in the tab. Nothing is loaded from elsewhere.
 
 use std::sync::OnceLock;
 
+use axum::Router;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use data_encoding::BASE64;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::problem::{Refusal, Result};
+use crate::state::App;
+
+const SCRIPT: &str = include_str!("reference/page.js");
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}\
@@ -18,7 +23,10 @@ h2{margin-top:3rem;border-bottom:1px solid}\
 h3{font-family:ui-monospace,monospace;font-size:1rem;margin-top:2rem}\
 table{border-collapse:collapse;width:100%}\
 td,th{text-align:left;vertical-align:top;padding:.25rem .75rem .25rem 0}\
-code{font-family:ui-monospace,monospace}";
+code,pre,textarea{font-family:ui-monospace,monospace}\
+form{display:grid;gap:.5rem;margin:.5rem 0}label{display:grid;grid-template-columns:12rem 1fr}\
+button{font:inherit;justify-self:start}[hidden]{display:none}\
+pre{overflow:auto;max-height:30rem;white-space:pre-wrap;overflow-wrap:anywhere}";
 
 /// The page and what its browser may load.
 struct Page {
@@ -26,8 +34,19 @@ struct Page {
     policy: HeaderValue,
 }
 
+pub(super) fn router() -> Router<App> {
+    let script = (
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/javascript"),
+    );
+    Router::new().route("/reference", get(reference)).route(
+        "/reference/page.js",
+        get(async || ([script], SCRIPT).into_response()),
+    )
+}
+
 /// The routes of the API for people.
-pub(crate) async fn reference() -> Result<Response> {
+async fn reference() -> Result<Response> {
     static PAGE: OnceLock<std::result::Result<Page, String>> = OnceLock::new();
     let page = PAGE.get_or_init(page);
     let page = page.as_ref().map_err(|error| Refusal::internal(error))?;
@@ -45,8 +64,9 @@ fn page() -> std::result::Result<Page, String> {
     let described = serde_json::to_value(super::openapi()).map_err(|error| error.to_string())?;
     let hash = BASE64.encode(&Sha256::digest(STYLE.as_bytes()));
     let policy = format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; frame-ancestors 'none'; \
-         form-action 'none'"
+        "default-src 'none'; style-src 'sha256-{hash}'; script-src 'self'; connect-src 'self'; \
+         base-uri 'none'; frame-ancestors 'none'; form-action 'none'; \
+         require-trusted-types-for 'script'; trusted-types 'none'"
     );
     Ok(Page {
         html: html(&described),
@@ -57,26 +77,28 @@ fn page() -> std::result::Result<Page, String> {
 fn html(described: &Value) -> String {
     let mut html = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>fusion-kit API</title>\
-         <style>{STYLE}</style><h1>fusion-kit API</h1><p>{}</p>\
-         <p>For programs: <code>/api/v1/openapi.json</code> (with a token).</p>",
+         <style>{STYLE}</style><script src=\"reference/page.js\"></script>\
+         <h1>fusion-kit API</h1><p>{}</p>\
+         <p>For programs: <code>/api/v1/openapi.json</code> (with a token).</p>\
+         <p id=\"told\" role=\"status\"></p>",
         text(described, "/info/description")
     );
     let mut section = String::new();
     for (tag, method, path, operation) in operations(described) {
+        let (method, path) = (method.to_uppercase(), escaped(&path));
         if tag != section {
             html.push_str(&format!("<h2>{}</h2>", escaped(&tag)));
             section = tag;
         }
         html.push_str(&format!(
-            "<h3>{} {}</h3><p>{} {}</p>",
-            method.to_uppercase(),
-            escaped(&path),
+            "<section data-method=\"{method}\" data-path=\"{path}\"><h3>{method} {path}</h3><p>{} {}</p>",
             text(operation, "/summary"),
             text(operation, "/description")
         ));
         html.push_str(&parameters(operation));
         html.push_str(&body(described, operation));
         html.push_str(&answers(operation));
+        html.push_str("</section>");
     }
     html.push_str("</html>\n");
     html
@@ -110,14 +132,19 @@ fn parameters(operation: &Value) -> String {
 
 /// The fields of the body.
 fn body(described: &Value, operation: &Value) -> String {
-    let reference = told(
-        operation,
-        "/requestBody/content/application~1json/schema/$ref",
-    );
-    let schema = described.pointer(reference.trim_start_matches('#'));
-    let Some(schema) = schema.filter(|_| !reference.is_empty()) else {
+    let Some(schema) = operation.pointer("/requestBody/content/application~1json/schema") else {
         return String::new();
     };
+    table("Body", &body_rows(described, schema))
+}
+
+/// The fields of a schema, and of those that it is made of.
+fn body_rows(described: &Value, schema: &Value) -> String {
+    let reference = told(schema, "/$ref").trim_start_matches('#');
+    if !reference.is_empty() {
+        let schema = described.pointer(reference);
+        return schema.map_or_else(String::new, |schema| body_rows(described, schema));
+    }
     let required: Vec<&str> = list(schema, "/required")
         .filter_map(Value::as_str)
         .collect();
@@ -133,7 +160,8 @@ fn body(described: &Value, operation: &Value) -> String {
             text(field, "/description")
         )
     });
-    table("Body", &rows.collect::<String>())
+    let parts = list(schema, "/allOf").map(|part| body_rows(described, part));
+    rows.chain(parts).collect()
 }
 
 fn answers(operation: &Value) -> String {
@@ -148,7 +176,8 @@ fn table(title: &str, rows: &str) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    format!("<table><caption>{title}</caption>{rows}</table>")
+    let class = title.to_lowercase();
+    format!("<table class=\"{class}\"><caption>{title}</caption>{rows}</table>")
 }
 
 /// The text at a place (RFC 6901); nothing where there is none.

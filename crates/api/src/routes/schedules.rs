@@ -44,14 +44,7 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     };
     let page = query.page();
     query.finish()?;
-    let rows = page::rows(&app, &filter, page, |row| row.id).await?;
-    rows.answer(views::schedule, |schedules, total, next_cursor| {
-        SchedulePage {
-            schedules,
-            total,
-            next_cursor,
-        }
-    })
+    page::answer(&app, &filter, page).await
 }
 
 /// Makes a schedule. The newest version of its workflow is started at each occurrence; what each run is

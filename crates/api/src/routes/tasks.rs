@@ -20,7 +20,7 @@ use crate::precondition::resource;
 use crate::problem::{Refusal, Result};
 use crate::query::{Query, word};
 use crate::state::App;
-use crate::{task_views, views};
+use crate::task_views;
 
 /// How often it is looked whether a task has ended, where nobody says so.
 const LOOK: Duration = Duration::from_secs(1);
@@ -66,12 +66,7 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     };
     let page = query.page();
     query.finish()?;
-    let rows = page::rows(&app, &filter, page, |row| row.id).await?;
-    rows.answer(views::task, |tasks, total, next_cursor| TaskPage {
-        tasks,
-        total,
-        next_cursor,
-    })
+    page::answer(&app, &filter, page).await
 }
 
 /// One task, and why it waits.

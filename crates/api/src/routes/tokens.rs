@@ -36,15 +36,7 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     let mut query = query.of(&["limit", "cursor"]);
     let page = query.page();
     query.finish()?;
-    let rows = page::rows(&app, &TokenFilter::default(), page, |row| row.id).await?;
-    rows.answer(
-        |row| views::token(&row),
-        |tokens, total, next_cursor| TokenPage {
-            tokens,
-            total,
-            next_cursor,
-        },
-    )
+    page::answer(&app, &TokenFilter::default(), page).await
 }
 
 /// Makes a token. It is in the answer and never shown again, so an `Idempotency-Key` is refused here:

@@ -61,15 +61,7 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     };
     let page = query.page();
     query.finish()?;
-    let rows = page::rows(&app, &filter, page, |row| row.id).await?;
-    rows.answer(
-        |row| views::workflow(row, false),
-        |workflows, total, next_cursor| WorkflowPage {
-            workflows,
-            total,
-            next_cursor,
-        },
-    )
+    page::answer(&app, &filter, page).await
 }
 
 /// One version of a workflow.

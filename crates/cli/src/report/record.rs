@@ -79,10 +79,11 @@ pub(crate) fn project(project: &api::Project, session: &Session<'_>) -> String {
         let both: Vec<String> = usd.into_iter().chain(tokens).collect();
         (!both.is_empty()).then(|| both.join(", "))
     };
-    let budget = limits(project.budget_usd.as_ref(), project.budget_tokens);
+    let limited = &project.limits;
+    let budget = limits(limited.budget_usd.as_ref(), limited.budget_tokens);
     let of_day = limits(
-        project.budget_per_day_usd.as_ref(),
-        project.budget_per_day_tokens,
+        limited.budget_per_day_usd.as_ref(),
+        limited.budget_per_day_tokens,
     );
     fields(&[
         ("project", Some(&project.id)),

@@ -1,10 +1,11 @@
 //! Rules of lists: what a filter selects, and pages that are walked while others write.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 
 use fusion_core::{
-    AgentState, ApprovalState, Capability, Change, Decision, EffectClass, EntryKind, EntryState,
-    IdSource, JournalEntry, TaskState, Usage, WorkflowState,
+    Agent, AgentState, ApprovalState, Capability, Change, Decision, EffectClass, EntryKind,
+    EntryState, IdSource, JournalEntry, TaskState, Usage, WorkflowState,
 };
 use futures::future::join_all;
 use serde_json::json;
@@ -27,6 +28,11 @@ where
     let found = store.list(&filter, Page::first(1_000)).await.unwrap();
     let wanted: Vec<_> = wanted.iter().rev().copied().collect();
     assert_eq!(found.iter().collect::<Vec<_>>(), wanted, "{filter:?}");
+    for _ in 0..2 {
+        let seen = store.page_seen(&filter, Page::first(1_000)).await.unwrap();
+        let seen: Vec<&F::Entity> = seen.iter().map(|row| &***row).collect();
+        assert_eq!(seen, wanted, "{filter:?}");
+    }
     let count = store.count(&filter).await.unwrap();
     assert_eq!(count, wanted.len() as u64, "{filter:?}");
 }
@@ -434,4 +440,34 @@ pub async fn a_page_has_its_size_at_most(store: &dyn Store) {
     );
     assert_eq!(list(2, Some(rows[0].id)).await.unwrap(), []);
     assert_eq!(<Capability as Entity>::NAME, "capability");
+}
+
+/// What is shown of a row is what is stored, also when it changed without its version.
+pub async fn what_lists_show_is_what_is_stored_now(store: &dyn Store) {
+    let world = World::store(store).await;
+    let id = world.sample.agents["a"].id;
+    let shown = async || {
+        let rows = Find::<Agent>::page_seen(store, &AgentFilter::default(), Page::first(9)).await;
+        let rows = rows.unwrap();
+        let row = rows.iter().find(|row| row.id == id).unwrap();
+        let text = row.shown(|row| Ok::<_, Infallible>(format!("{row:?}").into()));
+        let stored: Agent = store.get(id).await.unwrap();
+        assert_eq!(text.unwrap(), format!("{stored:?}"));
+        stored
+    };
+    let before = shown().await;
+    let noted = Change::Progress {
+        agents: vec![id],
+        at: at(500),
+    };
+    let noted = Batch::free(Decision::default().with(noted));
+    store.commit(noted).await.unwrap();
+    let mut after = shown().await;
+    assert_eq!(
+        (after.version, after.last_heartbeat),
+        (before.version, Some(at(500)))
+    );
+    after.transition(AgentState::Paused, at(501)).unwrap();
+    store.update(after).await.unwrap();
+    assert_eq!(shown().await.state, AgentState::Paused);
 }

@@ -6,8 +6,8 @@ use super::{Halt, HaltKind};
 use crate::clock::counted::Ids;
 use crate::{
     Agent, AgentId, AgentState, CancelReason, CapabilitySet, Change, Decision, EventType, Moment,
-    PauseAt, Raise, Row, Run, RunId, Task, TaskId, TaskState, Timestamp, Usage, WorkflowId,
-    WorkflowState,
+    NewEvent, PauseAt, Raise, Row, Run, RunId, Task, TaskId, TaskState, Timestamp, Usage,
+    WorkflowId, WorkflowState, run_subject,
 };
 
 fn now() -> Timestamp {
@@ -235,4 +235,38 @@ fn a_standing_agent_is_freed_only_from_work_for_this_run() {
     let freed: Vec<(AgentId, AgentState)> =
         freed.iter().map(|agent| (agent.id, agent.state)).collect();
     assert_eq!(freed, [(here.id, AgentState::Idle)]);
+}
+
+#[test]
+fn of_a_run_that_nobody_drives_nothing_is_said_when_it_is_made() {
+    let ids = Ids::default();
+    let said = |is_standalone: bool, made: bool| {
+        let mut run = run(WorkflowState::Running);
+        run.is_standalone = is_standalone;
+        let told = NewEvent::of_run(moment(&ids), EventType::TaskQueued, run.id, String::new());
+        let told = NewEvent {
+            message_queue_topic: Some("task.queued.1".to_owned()),
+            ..told
+        };
+        let subject = run_subject(run.id);
+        let change = if made {
+            Change::create(run)
+        } else {
+            Change::update(run)
+        };
+        let decision = Decision::default().with(change).telling(told);
+        (
+            decision.subjects().contains("task.queued.1"),
+            decision.subjects().contains(&subject),
+        )
+    };
+    assert_eq!(
+        [
+            said(true, true),
+            said(true, false),
+            said(false, true),
+            said(false, false)
+        ],
+        [(true, false), (true, true), (true, true), (true, true)]
+    );
 }

@@ -232,3 +232,33 @@ async fn the_token_is_not_sent_to_who_took_the_port_of_a_dead_server() {
     first.read_to_string(&mut heard).await.unwrap();
     assert_eq!(heard, "own", "a stranger was asked");
 }
+
+#[tokio::test]
+async fn verify_asks_the_server_and_says_the_way_out() {
+    let project = Project::new();
+    let server = |report: &Value| {
+        let checks = report["checks"].as_array().unwrap().iter();
+        let mut checks = checks.filter(|check| check["name"] == "server");
+        checks.next().cloned().unwrap()
+    };
+    let none = project.run(["verify", "--json"]).await.json();
+    assert_eq!(
+        server(&none)["note"],
+        "none runs; start one with: fusion-kit serve"
+    );
+    let serving = Serving::on(&project).await;
+    let well = project.run(["verify", "--json"]).await.json();
+    let version = env!("CARGO_PKG_VERSION");
+    let note = format!("http://{}/ answers, version {version}", serving.address);
+    assert_eq!(server(&well)["note"], json!(note));
+    std::fs::write(project.data_dir().join("token"), "fk_another\n").unwrap();
+    let ill = project.run(["verify", "--json"]).await.json();
+    let ill = server(&ill);
+    assert_eq!(
+        json!([ill["fault"], ill["help"]]),
+        json!([
+            "the token is unknown, has expired or was taken away",
+            "the server's first token is in the file `token` of its data directory"
+        ])
+    );
+}

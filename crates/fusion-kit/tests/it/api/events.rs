@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use fusion_persistence::{Prune, Store};
+use fusion_persistence_sql::{Durability, Location, SqlStore};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 
 use super::client::Serving;
 use crate::support::Project;
@@ -214,4 +217,47 @@ async fn the_whole_log_is_exported_for_other_programs() {
     }
     export("format=xml").await.expect(400);
     export("after=x").await.expect(400);
+}
+
+#[tokio::test]
+async fn a_place_before_the_log_begins_is_answered_with_410_and_where_it_begins() {
+    let project = Project::new();
+    let serving = Serving::on(&project).await;
+    for number in 0..4 {
+        tell(&serving, number).await;
+    }
+    serving.stop(Signal::TERM).await;
+    let file = Location::File(project.data_dir().join("fusion.db"), Durability::Full);
+    let store = SqlStore::open(&file, &TaskTracker::new()).await.unwrap();
+    let old = Prune {
+        events_before: Some("2999-01-01T00:00:00Z".parse().unwrap()),
+        limit: 2,
+        ..Prune::default()
+    };
+    assert_eq!(store.prune(old).await.unwrap(), 2);
+    store.close().await.unwrap();
+
+    let serving = Serving::on(&project).await;
+    for path in ["/api/v1/events?after=0", "/api/v1/events/stream?after=1"] {
+        let refused = serving.get(path).await.expect(410).json();
+        assert_eq!(
+            json!([refused["error"], refused["oldest_seq"]]),
+            json!(["cursor_too_old", 3]),
+            "{path}"
+        );
+    }
+    let resumed = serving.request("GET", "/api/v1/events/stream");
+    let resumed = resumed.header("Last-Event-ID", "1").send().await;
+    resumed.expect(410);
+    let upgrade = serving.request("GET", "/api/v1/ws/events?after=1");
+    let upgrade = upgrade
+        .header("Connection", "Upgrade")
+        .header("Upgrade", "websocket")
+        .header("Sec-WebSocket-Version", "13")
+        .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+    upgrade.send().await.expect(410);
+    let mut socket = serving.socket("?after=2").await;
+    let hello = socket.frame().await.unwrap();
+    assert_eq!(json!([hello["seq"], hello["oldest_seq"]]), json!([2, 3]));
+    assert_eq!(socket.events(2).await, [3, 4]);
 }

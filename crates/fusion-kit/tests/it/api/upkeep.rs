@@ -107,7 +107,7 @@ async fn figures_tell_what_there_is() {
 }
 
 #[tokio::test]
-async fn the_page_of_the_api_tells_every_route_and_loads_nothing() {
+async fn the_page_of_the_api_tells_every_route_and_loads_nothing_from_elsewhere() {
     let project = Project::new();
     let serving = Serving::on(&project).await;
     let page = Request::new(serving.address, "GET", "/reference");
@@ -118,10 +118,16 @@ async fn the_page_of_the_api_tells_every_route_and_loads_nothing() {
         policy.starts_with("default-src 'none'; style-src 'sha256-"),
         "{policy}"
     );
+    let script = "<script src=\"reference/page.js\"></script>";
+    assert_eq!(page.body.matches(script).count(), 1);
+    let body = page.body.replace(script, "");
     let loads = [
         "<script", "<link", "<img", "src=", "href=", "@import", "url(",
     ];
-    assert!(loads.iter().all(|part| !page.body.contains(part)));
+    assert!(loads.iter().all(|part| !body.contains(part)));
+    let script = Request::new(serving.address, "GET", "/reference/page.js");
+    let script = script.send().await.expect(200);
+    assert_eq!(script.headers["content-type"], "text/javascript");
     let described = serving.get("/api/v1/openapi.json").await.expect(200).json();
     for (path, item) in described["paths"].as_object().unwrap() {
         for method in item.as_object().unwrap().keys() {
