@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::error::{corrupt, trying};
 use crate::location::Location;
 use crate::migrations::schema_state;
+use crate::postgres::Signs;
 use crate::readers::Readers;
 use crate::writer::Writer;
 use crate::{postgres, sqlite};
@@ -25,6 +26,8 @@ pub struct SqlStore {
     readers: Readers,
     /// The file of a database that has one owner at a time.
     file: Option<Arc<Path>>,
+    /// Which nodes showed life at the last look.
+    signs: Arc<Signs>,
 }
 
 /// A database that was opened.
@@ -50,6 +53,7 @@ impl SqlStore {
             writer,
             readers,
             file: location.file(),
+            signs: Arc::default(),
         })
     }
 
@@ -103,6 +107,7 @@ impl SqlStore {
             writer: None,
             readers: readers.into(),
             file: location.file(),
+            signs: Arc::default(),
         }))
     }
 
@@ -120,6 +125,10 @@ impl SqlStore {
 
     pub(crate) const fn reader(&self) -> &Readers {
         &self.readers
+    }
+
+    pub(crate) const fn signs(&self) -> &Arc<Signs> {
+        &self.signs
     }
 
     /// Whether a process owns the database; `None` for one that many may write to.
