@@ -111,6 +111,10 @@ pub struct Outlook {
 /// What sweeps would find: each is true when its sweep has something to do, by the clock of the database. A
 /// sweep that finds nothing does no harm, so that in doubt it is true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is about a sweep of its own, and any of them may be due at the same time"
+)]
 pub struct Due {
     /// A task is leased to somebody.
     pub leased_tasks: bool,

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use fusion_core::{
-    Agent, AgentState, Approval, ApprovalState, Change, Decision, Letter, Overlap, Row, Schedule,
-    Timestamp,
+    Agent, AgentState, Approval, ApprovalState, Change, Decision, Letter, Row, Schedule, Timestamp,
 };
-use serde_json::{Map, json};
+use serde_json::json;
 
 use super::inboxes::lasting;
 use super::messages::sent;
 use super::nodes::{named, node};
 use super::office::{Office, Wanted, wanted};
-use super::sample::{Sample, agent_named, at, step};
+use super::sample::{Sample, agent_named, step};
+use super::schedules::bare;
 use super::world::World;
 use crate::{Batch, Due, NodeChange, Store, WriteRepository};
 
@@ -172,42 +172,29 @@ pub async fn the_pool_is_due_while_it_has_a_task_whose_time_has_come(store: &dyn
 /// Schedules are due from their time on, questions when they ran out: neither when a person holds them.
 pub async fn schedules_and_questions_are_due_at_their_time(store: &dyn Store) {
     let world = World::store(store).await;
-    let hour = Duration::from_secs(60 * 60);
-    let now = Timestamp::from(std::time::SystemTime::now());
-    let schedule = |next, is_paused| {
-        let id: fusion_core::ScheduleId = world.fresh();
-        Schedule {
-            id,
-            name: format!("schedule {id}"),
-            workflow: String::new(),
-            inputs: Map::new(),
-            cron: String::new(),
-            timezone: String::new(),
-            overlap: Overlap::Skip,
-            is_paused,
-            next_at: next,
-            last_at: None,
-            last_run: None,
-            last_error: None,
-            created_at: at(1),
-            updated_at: at(1),
-            version: 1,
-        }
+    let (past, future) = (
+        Timestamp::UNIX_EPOCH,
+        "2999-01-01T00:00:00Z".parse().unwrap(),
+    );
+    let schedule = |next_at, is_paused| Schedule {
+        is_paused,
+        next_at,
+        ..bare(world.fresh())
     };
     create(store, schedule(None, false)).await;
-    create(store, schedule(Some(now + hour), false)).await;
-    create(store, schedule(Some(now - hour), true)).await;
+    create(store, schedule(Some(future), false)).await;
+    create(store, schedule(Some(past), true)).await;
     let question = |expires, state| Approval {
         id: world.fresh(),
         state,
         expires_at: Some(expires),
         ..world.approval()
     };
-    create(store, question(now + hour, ApprovalState::Pending)).await;
-    create(store, question(now - hour, ApprovalState::Approved)).await;
+    create(store, question(future, ApprovalState::Pending)).await;
+    create(store, question(past, ApprovalState::Approved)).await;
     assert_eq!(due(store).await, OPEN);
-    create(store, schedule(Some(now - hour), false)).await;
-    create(store, question(now - hour, ApprovalState::Pending)).await;
+    create(store, schedule(Some(past), false)).await;
+    create(store, question(past, ApprovalState::Pending)).await;
     let both = Due {
         schedules: true,
         approvals: true,
