@@ -10,6 +10,11 @@ use rustix::process::{Pid, Signal, geteuid, kill_process};
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+/// What cargo tells a program that it runs about the package of that program. Build scripts look at the
+/// same names (that of ring does): another cargo would take what is there for a change, and build all that
+/// needs ring again.
+const OF_PACKAGE: [&str; 2] = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+
 /// The same cargo that runs this, or the one in the path.
 #[expect(
     clippy::disallowed_methods,
@@ -19,6 +24,12 @@ fn cargo(root: &Path, arguments: &[&str]) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command.args(arguments).current_dir(root);
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if OF_PACKAGE.iter().any(|prefix| text.starts_with(prefix)) {
+            command.env_remove(&name);
+        }
+    }
     command
 }
 

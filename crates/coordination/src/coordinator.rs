@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 
 use crate::crew::{Crew, InHand};
 use crate::drivers::Drivers;
+use crate::due::Lookout;
 use crate::nodes::Part;
 use crate::shared::Sharing;
 use crate::uids::Promised;
@@ -92,6 +93,8 @@ pub struct Coordinator {
     pub(crate) in_hand: Arc<InHand>,
     /// The runs that this process works on.
     pub(crate) drivers: Arc<Drivers>,
+    /// What its sweeps are told.
+    pub(crate) lookout: Arc<Lookout>,
     /// What it is among those that share the work.
     pub(crate) part: Arc<Part>,
     /// The workflows of these runs.
@@ -120,6 +123,7 @@ impl Coordinator {
             crew: Arc::default(),
             in_hand: Arc::default(),
             drivers: Arc::default(),
+            lookout: Arc::default(),
             part: Arc::default(),
             versions: Arc::default(),
             heart: Arc::default(),

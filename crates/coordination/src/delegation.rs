@@ -18,9 +18,10 @@ use fusion_persistence::{AgentFilter, Batch, Page, PoolAnswer, PoolClaim, Reposi
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::due::Sweep;
 use crate::places::Places;
 use crate::pulse::agent_of;
 use crate::tasks::{POOL, PoolNews};
@@ -39,7 +40,8 @@ const AT_ONCE: u32 = 1_000;
 /// Tasks that others wait for and that are kept in mind.
 const AWAITED: u32 = 1_000_000;
 
-/// How many sweeps of the scheduler make one of the pool, where other processes write to the store.
+/// How many sweeps of the scheduler make the rest between two of the pool, where other processes write to the
+/// store.
 const SWEEPS: u32 = 5;
 
 /// The same where none does: no hint is lost then, but for a flood of them, which is told.
@@ -86,7 +88,7 @@ pub(crate) struct Floor {
     news: Subscription,
     status: Subscription,
     ends: [Subscription; 3],
-    sweep: Interval,
+    sweep: Sweep,
     idle: Idle,
     queues: BTreeSet<PoolQueue>,
     awaited: BTreeSet<TaskId>,
@@ -102,8 +104,11 @@ impl Floor {
     pub(crate) async fn new(coordinator: &Coordinator) -> Result<Self> {
         let is_alone = coordinator.options.grace.is_zero();
         let sweeps = if is_alone { SWEEPS_ALONE } else { SWEEPS };
-        let mut sweep = interval(coordinator.options.sweep * sweeps);
-        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // Who waits for work is known, as long as there is none.
+        let sweep = coordinator.sweep_for(
+            |due| due.pool || due.standing_at_work,
+            coordinator.options.sweep * sweeps,
+        );
         coordinator.crew.keep_freed();
         let [completed, failed, cancelled] = ENDS;
         Ok(Self {
@@ -160,7 +165,7 @@ impl Floor {
             Some(hint) = cancelled.recv() => (hint, |subject, _| ended(subject, false)),
             () = due => return Call::Due,
             () = self.places.come(&coordinator.slots), if self.places.is_wanted() => return Call::Place,
-            _ = self.sweep.tick() => return Call::Sweep,
+            () = self.sweep.come() => return Call::Sweep,
         };
         // What was lost may have been anything.
         let said = read(hint.subject.as_str(), &hint.payload);
@@ -192,7 +197,7 @@ impl Coordinator {
                 let error = error_chain(&error);
                 tracing::error!(error, "the pool could not be looked after");
                 tokio::time::sleep(AFTER_A_FAILURE).await;
-                floor.sweep.reset_immediately();
+                floor.sweep.again();
             }
         }
         floor.drain(self.drain_time()).await;

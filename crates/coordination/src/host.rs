@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use fusion_core::{AgentId, Run, RunId, error_chain};
 use fusion_messaging::Subscription;
-use fusion_persistence::{Page, Repository, RunFence, RunFilter};
+use fusion_persistence::{Due, Page, Repository, RunFence, RunFilter};
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::delegation::Floor;
+use crate::due::Sweep;
 use crate::nodes::{FREE, Neighbours, NodeCall, NodeEars};
 use crate::pulse::agent_of;
 use crate::{Coordinator, Driven, Error, Result};
@@ -24,7 +25,7 @@ const INBOXES: &str = "agent.*.inbox";
 /// Open runs that are looked at in one go.
 const AT_ONCE: u32 = 1_000;
 
-/// How many sweeps of the scheduler make one of the host: hints make it needless, but for lost ones.
+/// How many sweeps of the scheduler make the rest between two of the host.
 const SWEEPS: u32 = 5;
 
 /// The wait before a run that could not go on is taken up again. It doubles with each time.
@@ -58,14 +59,18 @@ struct Ears {
     runs: Subscription,
     inboxes: Subscription,
     node: Option<NodeEars>,
-    sweep: Interval,
+    sweep: Sweep,
 }
 
 impl Ears {
     async fn new(coordinator: &Coordinator) -> Result<Self> {
-        let mut sweep = interval(coordinator.options.sweep * SWEEPS);
-        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let node = NodeEars::new(coordinator).await?;
+        let finds: fn(&Due) -> bool = match node {
+            // Free runs are looked for more often.
+            Some(_) => |due| due.mail || due.half_done_agents,
+            None => |due| due.mail || due.half_done_agents || due.open_runs,
+        };
+        let sweep = coordinator.sweep_for(finds, coordinator.options.sweep * SWEEPS);
         // Where others drive most runs, what moves in them is not to be heard.
         let runs = if node.is_some() { FREE } else { RUNS };
         Ok(Self {
@@ -93,7 +98,7 @@ impl Ears {
                 () = cancel.cancelled() => Some(Call::Stop),
                 Some(ended) = drivers.join_next_with_id() => Some(Call::Ended(ended)),
                 call = NodeEars::next(&mut self.node, neighbours) => Some(Call::Node(call)),
-                _ = self.sweep.tick() => Some(Call::Sweep),
+                () = self.sweep.come() => Some(Call::Sweep),
                 Some(hint) = self.inboxes.recv() => {
                     let is_left = hint.lost_before > 0 || !coordinator.is_taken_up(&hint.payload);
                     agent_of(hint.subject.as_str()).filter(|_| is_left).map(Call::Mail)
@@ -147,7 +152,7 @@ impl Coordinator {
     /// process any more when it returns.
     ///
     /// What waits for nobody costs nothing here: an agent without work is a row. Hints of the bus say
-    /// what to look at; losing them costs a few sweeps. Schedules that are due start their runs. A run that
+    /// what to look at; losing them costs a few heartbeats. Schedules that are due start their runs. A run that
     /// can't go on (its provider refuses, say) rests for a minute, then for longer, or until a person
     /// resumes it.
     ///
@@ -209,6 +214,7 @@ impl Coordinator {
             if let Err(error) = self.answer(call, &mut fleet, ears).await {
                 let error = error_chain(&error);
                 tracing::error!(error, "what is to do could not be looked for");
+                ears.sweep.again();
                 tokio::time::sleep(AFTER_A_FAILURE).await;
             }
         }
@@ -247,10 +253,16 @@ impl Coordinator {
 
     /// Looks for everything that there is to do.
     async fn sweep(&self, fleet: &mut Fleet) -> Result<()> {
-        self.clear_remains().await?;
-        self.take_up_all_mail().await?;
-        if self.options.node.is_some() {
-            // Free runs are looked for more often.
+        let due = self.may_be_due();
+        if due.half_done_agents {
+            self.clear_remains().await?;
+        } else {
+            self.clear_snapshots().await?;
+        }
+        if due.mail {
+            self.take_up_all_mail().await?;
+        }
+        if self.options.node.is_some() || !due.open_runs {
             return Ok(());
         }
         let mut page = Page::first(AT_ONCE);

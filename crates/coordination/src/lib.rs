@@ -27,6 +27,7 @@ mod cron;
 mod dead_letters;
 mod delegation;
 mod drivers;
+mod due;
 mod error;
 mod expression_context;
 mod fan_out;

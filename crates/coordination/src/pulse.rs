@@ -48,21 +48,31 @@ impl Coordinator {
 
     /// Keeps the leases of this process, then takes back those that others let run out, and gives up
     /// messages that nobody will read. In this order: after a time without the store its own may
-    /// have run out too.
+    /// have run out too. Asks for nothing of it where one look says that there is nothing.
     async fn beat(&self) -> Result<()> {
         let is_alone = self.options.node.is_none();
-        if is_alone {
+        // A host of a node looks more often, and at more.
+        let looks = is_alone || !self.part.is_hosting();
+        let due = if looks {
+            self.look_out().await?
+        } else {
+            self.may_be_due()
+        };
+        if is_alone && (due.leased_tasks || self.crew.size() > 0) {
             self.keep_tasks().await?;
         }
         self.write_notices().await;
         self.tell_signs().await?;
-        self.give_up_some_mail().await?;
-        self.expire_approvals().await?;
+        if due.dead_mail {
+            self.give_up_some_mail().await?;
+        }
+        if due.approvals {
+            self.expire_approvals().await?;
+        }
         for agent in self.crew.agents() {
             self.look_after(agent).await?;
         }
-        // A host of a node looks more often, and at more.
-        if !self.part.is_hosting() || is_alone {
+        if looks && due.lost_tasks {
             self.recover().await?;
         }
         Ok(())

@@ -27,8 +27,9 @@ pub const MAX_SCHEDULES: u32 = 1_000;
 /// Says that a schedule was made or changed.
 const CHANGED: &str = "schedule.changed";
 
-/// The longest time between two looks: the clock may be set, and hints may be lost.
-const LONGEST_LOOK: Duration = Duration::from_secs(60);
+/// The longest time between two looks. Where the clock is set, or a hint is lost, a heartbeat tells that a
+/// schedule is due.
+const LONGEST_LOOK: Duration = Duration::from_hours(1);
 
 /// After how long an occurrence is looked at again that waits for the end of the run before it.
 const QUEUED_LOOK: Duration = Duration::from_secs(5);
@@ -112,10 +113,12 @@ impl Coordinator {
         hints: &mut Subscription,
         cancel: &CancellationToken,
     ) {
+        let mut sweep = self.sweep_for(|due| due.schedules, QUEUED_LOOK);
         loop {
             // One look answers all hints that are there.
             while let Some(Some(_)) = hints.recv().now_or_never() {}
             let looked = self.start_due().await;
+            sweep.done();
             let wait = looked.unwrap_or_else(|error| {
                 let error = error_chain(&error);
                 tracing::error!(error, "schedules could not be looked at");
@@ -125,6 +128,7 @@ impl Coordinator {
                 biased;
                 () = cancel.cancelled() => return,
                 Some(_) = hints.recv() => {}
+                () = sweep.come() => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }

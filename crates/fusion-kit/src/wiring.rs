@@ -166,7 +166,13 @@ impl Engine {
         let begun = self.opened.coordinator.begin_node().await;
         if let Ok(Some(epoch)) = &begun {
             let opened = &self.opened;
-            let life = Life::show(&opened.location, *epoch, &opened.writing).await;
+            let life = Life::show(
+                opened.store.inner(),
+                &opened.location,
+                *epoch,
+                &opened.writing,
+            )
+            .await;
             self.opened.life = life;
         }
         let coordinator = &self.opened.coordinator;

@@ -195,6 +195,16 @@ pub(crate) async fn expect_listeners(
     Ok(())
 }
 
+/// Agents that are neither made nor ended: `ending` is a key of their metadata then.
+pub(crate) fn half_done() -> String {
+    let [spawning, paused, error] =
+        [AgentState::Spawning, AgentState::Paused, AgentState::Error].map(|it| it.as_str());
+    format!(
+        "SELECT 1 FROM agents WHERE state IN ('{spawning}', '{paused}', '{error}')
+           AND (state = '{spawning}' AND run_id IS NULL OR metadata LIKE '%\"ending\"%')"
+    )
+}
+
 /// Agents in one statement: far below SQLite's 32,766 bound values.
 const AGENTS_PER_UPDATE: usize = 500;
 

@@ -14,6 +14,7 @@ mod claim;
 mod counts;
 mod deliveries;
 mod dialect;
+mod due;
 mod error;
 mod events;
 mod failure;

@@ -407,17 +407,34 @@ impl MessageReader for SqlStore {
     }
 }
 
+/// Messages that nobody will read: those that ran out, and those to agents that have ended.
+pub(crate) fn dead(dialect: Dialect) -> Vec<String> {
+    let now = dialect.now_ms();
+    vec![
+        format!("SELECT 1 FROM message_recipients WHERE status = 'pending' AND expiry_ms <= {now}"),
+        "SELECT 1 FROM message_recipients waiting CROSS JOIN agents
+         WHERE agents.id = waiting.agent_id AND waiting.status = 'pending'
+           AND agents.state = 'terminated'"
+            .to_owned(),
+    ]
+}
+
+/// What is waiting for standing agents that are idle.
+pub(crate) fn waiting(dialect: Dialect, what: &str) -> String {
+    format!(
+        "SELECT {what} FROM message_recipients waiting CROSS JOIN agents
+         WHERE agents.id = waiting.agent_id AND waiting.status = 'pending'
+           AND agents.state = 'idle' AND agents.run_id IS NULL
+           AND (waiting.expiry_ms IS NULL OR waiting.expiry_ms > {now})",
+        now = dialect.now_ms(),
+    )
+}
+
 /// The standing agents that are idle and have mail. There are many of these and few messages: SQLite
 /// carries a cross join out in the order in which it is written.
 fn with_mail(backend: DbBackend, limit: u32) -> Statement {
-    let sql = format!(
-        "SELECT DISTINCT waiting.agent_id AS agent_id
-         FROM message_recipients waiting CROSS JOIN agents
-         WHERE agents.id = waiting.agent_id AND waiting.status = 'pending'
-           AND agents.state = 'idle' AND agents.run_id IS NULL
-           AND (waiting.expiry_ms IS NULL OR waiting.expiry_ms > {now}) LIMIT $1",
-        now = Dialect::from(backend).now_ms(),
-    );
+    let agents = waiting(backend.into(), "DISTINCT waiting.agent_id AS agent_id");
+    let sql = format!("{agents} LIMIT $1");
     Statement::from_sql_and_values(backend, sql, [i64::from(limit).into()])
 }
 

@@ -8,13 +8,14 @@ use fusion_core::{
     NamedSnapshot, Node, NodeId, NodeRole, NodeState, TaskId, Timestamp, WorkspaceId,
 };
 use fusion_persistence::{
-    Kept, Lease, Loss, NodeChange, NodeReader, NodeSeen, Outlook, Result, RunFence, TakeRuns,
+    Due, Kept, Lease, Loss, NodeChange, NodeReader, NodeSeen, Outlook, Result, RunFence, TakeRuns,
 };
 use sea_orm::prelude::Uuid;
 use sea_orm::{ConnectionTrait, QueryResult, Statement, Value};
 
 use crate::claim;
 use crate::dialect::Dialect;
+use crate::due;
 use crate::error::{corrupt, trying};
 use crate::failure;
 use crate::losses;
@@ -70,6 +71,23 @@ pub(crate) async fn run(session: &mut impl Session, work: &NodeWork) -> failure:
     })
 }
 
+/// Prolongs the leases of a node in one statement, for a database that carries it out without a
+/// transaction around it. Gives how many tasks and runs it holds.
+pub(crate) fn keeping(dialect: Dialect, lease: Lease) -> Result<Statement> {
+    let now = dialect.now_ms();
+    let sql = format!(
+        "WITH kept_tasks AS (UPDATE tasks SET lease_until = {now} + $2
+                             WHERE lease_owner = $1 AND state IN ('assigned', 'running') RETURNING 1),
+              kept_runs AS (UPDATE run_leases SET lease_until = {now} + $2 WHERE owner = $1 RETURNING 1),
+              seen AS (UPDATE nodes SET {SEEN}, last_seen = {now} WHERE id = $1)
+         SELECT (SELECT count(*) FROM kept_tasks), (SELECT count(*) FROM kept_runs)"
+    );
+    let duration = claim::millis(lease.duration)?;
+    let values: [Value; 2] = [lease.owner.uuid().into(), duration.into()];
+    Ok(Statement::from_sql_and_values(dialect.into(), sql, values))
+}
+
+/// The same in the transaction of a session.
 async fn keep(session: &mut impl Session, lease: Lease) -> failure::Result<Kept> {
     let kept = Kept {
         tasks: claim::extend(session, lease).await?,
@@ -138,19 +156,19 @@ async fn set_state(
     execute(session, sql, values).await
 }
 
-/// Notes that a node was seen. One that was found dead and is not is up again.
+/// A node that was found dead and is seen is up again.
+const SEEN: &str = "state = CASE WHEN state = 'down' THEN 'up' ELSE state END";
+
+/// Notes that a node was seen.
 async fn see(session: &mut impl Session, lease: Lease) -> failure::Result<()> {
     let now = Dialect::from(session.backend()).now_ms();
-    let sql = format!(
-        "UPDATE nodes SET last_seen = {now}, state = CASE WHEN state = 'down' THEN 'up' ELSE state END
-         WHERE id = $1"
-    );
+    let sql = format!("UPDATE nodes SET {SEEN}, last_seen = {now} WHERE id = $1");
     execute(session, sql, vec![lease.owner.uuid().into()]).await?;
     Ok(())
 }
 
-/// One row for each node that `chosen` chooses, with what there is to do beside it.
-fn look(dialect: Dialect, chosen: &str) -> String {
+/// One row for each node that `chosen` chooses, with what there is to do beside it, and `also`.
+fn look(dialect: Dialect, also: &str, chosen: &str) -> String {
     let now = dialect.now_ms();
     let (shows_life, up_for) = match dialect {
         Dialect::Sqlite => ("NULL".to_owned(), "0".to_owned()),
@@ -173,7 +191,7 @@ fn look(dialect: Dialect, chosen: &str) -> String {
            (SELECT count(*) FROM (SELECT 1 FROM runs WHERE {free} LIMIT {COUNTED}) AS free) AS free_runs,
            CASE WHEN EXISTS (SELECT 1 FROM tasks WHERE state IN ('assigned', 'running')
               AND lease_until < {now}) THEN 1 ELSE 0 END AS has_lost_tasks,
-           {up_for} AS up_for
+           {up_for} AS up_for{also}
          FROM nodes {chosen}",
         free = run_leases::free(dialect),
     )
@@ -183,11 +201,11 @@ const ACTION: &str = "look at the nodes";
 
 async fn rows(
     reader: &impl ConnectionTrait,
-    chosen: &str,
+    (also, chosen): (&str, &str),
     values: Vec<Value>,
 ) -> Result<Vec<QueryResult>> {
     let backend = reader.get_database_backend();
-    let sql = look(Dialect::from(backend), chosen);
+    let sql = look(Dialect::from(backend), also, chosen);
     let query = Statement::from_sql_and_values(backend, sql, values);
     reader.query_all_raw(query).await.map_err(trying(ACTION))
 }
@@ -233,31 +251,43 @@ fn seen(row: &QueryResult) -> Result<NodeSeen> {
 
 #[async_trait]
 impl NodeReader for SqlStore {
-    async fn outlook(&self) -> Result<Outlook> {
-        let rows = rows(
-            self.reader(),
-            "WHERE state <> 'down' ORDER BY epoch",
-            Vec::new(),
-        )
-        .await?;
+    async fn outlook(&self, with_due: bool) -> Result<Outlook> {
+        let due = match with_due {
+            true => format!(
+                ", {}",
+                due::columns(self.reader().get_database_backend().into())
+            ),
+            false => String::new(),
+        };
+        let up = "WHERE state <> 'down' ORDER BY epoch";
+        let rows = rows(self.reader(), (&due, up), Vec::new()).await?;
         let mut outlook = Outlook {
             nodes: Vec::with_capacity(rows.len()),
             free_runs: 0,
             has_lost_tasks: false,
             up_for: Duration::ZERO,
+            due: None,
         };
         for row in &rows {
             outlook.nodes.push(seen(row)?);
             outlook.free_runs = run_leases::count(get(row, "free_runs")?)?;
             outlook.has_lost_tasks = get::<i32>(row, "has_lost_tasks")? == 1;
             outlook.up_for = millis(row, "up_for")?;
+            if with_due && outlook.due.is_none() {
+                outlook.due = Some(due::of_row(row)?);
+            }
         }
+        self.signs().note(&outlook.nodes);
         Ok(outlook)
+    }
+
+    async fn due(&self) -> Result<Due> {
+        due::look(self.reader()).await
     }
 
     async fn nodes(&self, limit: u32) -> Result<Vec<NodeSeen>> {
         let chosen = "ORDER BY epoch DESC LIMIT $1";
-        let rows = rows(self.reader(), chosen, vec![i64::from(limit).into()]).await?;
+        let rows = rows(self.reader(), ("", chosen), vec![i64::from(limit).into()]).await?;
         rows.iter().map(seen).collect()
     }
 

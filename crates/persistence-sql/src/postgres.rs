@@ -22,6 +22,7 @@ use crate::migrations::bring_up_to_date;
 use crate::store::Opened;
 use crate::writer::{self, Jobs, Writer};
 pub use life::Life;
+pub(crate) use life::Signs;
 use session::PostgresSession;
 
 /// Connections for reading.

@@ -122,6 +122,12 @@ pub(crate) async fn release_all(session: &mut impl Session, node: NodeId) -> Res
     session.execute("give runs up", statement).await
 }
 
+/// Runs that have not ended and that no person holds: one that is told to end is to be seen to its end.
+pub(crate) const fn unfinished() -> &'static str {
+    "SELECT 1 FROM runs WHERE NOT standalone AND state IN ('pending', 'ready', 'running')
+       AND (halt IS NULL OR halt LIKE '%\"cancel\"%')"
+}
+
 /// The condition of a run that nobody drives: neither a lease nor a rest of it has not run out.
 pub(crate) fn free(dialect: Dialect) -> String {
     format!(

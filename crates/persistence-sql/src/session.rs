@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use fusion_persistence::{Kept, Lease};
 use sea_orm::{DbBackend, EntityTrait, FromQueryResult, Statement};
 
 use crate::failure::Result;
@@ -28,6 +29,12 @@ pub(crate) enum Outcome {
 pub(crate) trait Session: Send {
     /// Which dialect the statements are in.
     fn backend(&self) -> DbBackend;
+
+    /// Prolongs the leases of a node in one statement, where that needs no transaction around it: done twice,
+    /// it is done once. `None` where it is to be done as all else.
+    fn keep_node(&mut self, _lease: Lease) -> impl Future<Output = Result<Option<Kept>>> + Send {
+        std::future::ready(Ok(None))
+    }
 
     /// Opens a transaction that will write.
     fn begin(&mut self) -> impl Future<Output = Result<()>> + Send;

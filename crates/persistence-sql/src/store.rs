@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::error::{corrupt, trying};
 use crate::location::Location;
 use crate::migrations::schema_state;
+use crate::postgres::Signs;
 use crate::readers::Readers;
 use crate::seen::Recent;
 use crate::writer::Writer;
@@ -27,6 +28,8 @@ pub struct SqlStore {
     recent: Arc<Recent>,
     /// The file of a database that has one owner at a time.
     file: Option<Arc<Path>>,
+    /// Which nodes showed life at the last look.
+    signs: Arc<Signs>,
 }
 
 /// A database that was opened.
@@ -53,6 +56,7 @@ impl SqlStore {
             readers,
             recent: Arc::default(),
             file: location.file(),
+            signs: Arc::default(),
         })
     }
 
@@ -107,6 +111,7 @@ impl SqlStore {
             readers: readers.into(),
             recent: Arc::default(),
             file: location.file(),
+            signs: Arc::default(),
         }))
     }
 
@@ -129,6 +134,10 @@ impl SqlStore {
 
     pub(crate) const fn reader(&self) -> &Readers {
         &self.readers
+    }
+
+    pub(crate) const fn signs(&self) -> &Arc<Signs> {
+        &self.signs
     }
 
     /// Whether a process owns the database; `None` for one that many may write to.

@@ -290,6 +290,10 @@ impl Results {
 
 /// Runs a group of jobs in one transaction.
 async fn attempt<S: Session>(open: &mut Open<'_, S>, group: Vec<Job>) -> Attempt {
+    let group = match nodes::keep_alone(open.session, group).await {
+        Ok(group) => group,
+        Err(attempt) => return attempt,
+    };
     let care = open.next_care(group.len());
     if let Err(failure) = open.session.begin().await {
         return Attempt::Over((group, why(failure.into())));

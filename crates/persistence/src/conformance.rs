@@ -24,6 +24,7 @@ macro_rules! only {
 mod accounts;
 mod claims;
 mod commits;
+mod due;
 mod entities;
 mod inboxes;
 mod items;
@@ -49,6 +50,7 @@ mod world;
 pub use accounts::*;
 pub use claims::*;
 pub use commits::*;
+pub use due::*;
 pub use entities::*;
 pub use inboxes::*;
 pub use items::*;
@@ -76,6 +78,13 @@ pub use waits::*;
 macro_rules! store_conformance {
     ($make:path) => {
         $crate::store_conformance! { @rules $make,
+            nothing_is_due_in_an_empty_store_and_leases_are_once_there_are_some,
+            mail_is_due_where_somebody_has_to_deal_with_it,
+            a_message_that_ran_out_is_due,
+            agents_are_due_that_are_half_done_or_at_work_for_nobody_knows_what,
+            an_agent_that_is_being_made_is_due,
+            the_pool_is_due_while_it_has_a_task_whose_time_has_come,
+            schedules_and_questions_are_due_at_their_time,
             a_run_is_taken_by_one_node_only,
             a_driver_that_lost_its_run_is_refused,
             a_run_that_is_given_up_is_free,

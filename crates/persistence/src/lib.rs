@@ -29,7 +29,7 @@ pub use filter::{
     TokenFilter, WorkflowFilter, WorkspaceFilter,
 };
 pub use nodes::{
-    Kept, Loss, NodeChange, NodeReader, NodeSeen, Outlook, RunFence, TakeRuns, Wanted,
+    Due, Kept, Loss, NodeChange, NodeReader, NodeSeen, Outlook, RunFence, TakeRuns, Wanted,
 };
 pub use patient::{Patience, Patient};
 pub use pool::{PoolAnswer, PoolClaim, PoolReader};

@@ -104,6 +104,61 @@ pub struct Outlook {
     pub has_lost_tasks: bool,
     /// How long the database has been up: just after its start, nobody could keep a lease or show life.
     pub up_for: Duration,
+    /// What sweeps would find, where that was asked for too.
+    pub due: Option<Due>,
+}
+
+/// What sweeps would find: each is true when its sweep has something to do, by the clock of the database. A
+/// sweep that finds nothing does no harm, so that in doubt it is true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is about a sweep of its own, and any of them may be due at the same time"
+)]
+pub struct Due {
+    /// A task is leased to somebody.
+    pub leased_tasks: bool,
+    /// The lease of a task has run out.
+    pub lost_tasks: bool,
+    /// A run has not ended, and no person holds it. Tasks of their own do not count.
+    pub open_runs: bool,
+    /// A question that nobody answered in time.
+    pub approvals: bool,
+    /// A message that nobody will read: it ran out, or its recipient has ended.
+    pub dead_mail: bool,
+    /// A standing agent that is idle has a message.
+    pub mail: bool,
+    /// An agent is half made, or half ended.
+    pub half_done_agents: bool,
+    /// The pool has a task whose time has come, or one that waits for others.
+    pub pool: bool,
+    /// A standing agent is at work, perhaps on nothing.
+    pub standing_at_work: bool,
+    /// A schedule.
+    pub schedules: bool,
+}
+
+impl Due {
+    /// Nothing is due.
+    pub const NOTHING: Self = Self::of(false);
+
+    /// Nobody looked: anything may be due.
+    pub const ALL: Self = Self::of(true);
+
+    const fn of(is_due: bool) -> Self {
+        Self {
+            leased_tasks: is_due,
+            lost_tasks: is_due,
+            open_runs: is_due,
+            approvals: is_due,
+            dead_mail: is_due,
+            mail: is_due,
+            half_done_agents: is_due,
+            pool: is_due,
+            standing_at_work: is_due,
+            schedules: is_due,
+        }
+    }
 }
 
 /// One lease of a task that ran out before its worker was done.
@@ -122,11 +177,17 @@ pub struct Loss {
 /// Reads nodes and leases.
 #[async_trait]
 pub trait NodeReader {
-    /// What there is to do for nodes.
+    /// What there is to do for nodes, in one statement; with what sweeps would find, when that is wanted.
     ///
     /// # Errors
     /// The store fails.
-    async fn outlook(&self) -> Result<Outlook>;
+    async fn outlook(&self, with_due: bool) -> Result<Outlook>;
+
+    /// What sweeps would find, in one statement.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn due(&self) -> Result<Due>;
 
     /// All nodes that are known, the newest first; at most `limit`.
     ///

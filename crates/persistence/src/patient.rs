@@ -14,11 +14,11 @@ use fusion_core::{
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    AccountReader, AgentReader, ApprovalReader, Batch, Claim, Claimed, Committed, Entity, Error,
-    EventBounds, EventFilter, EventPlace, EventReader, Find, JournalReader, Kept, Lease, Loss,
-    MessageFilter, MessageReader, NodeChange, NodeReader, NodeSeen, OutboxReader, Outlook, Page,
-    PoolAnswer, PoolClaim, PoolReader, Progress, Prune, Remembered, Result, RunFence, Seen, Store,
-    TakeRuns, TaskReader, WorkflowReader,
+    AccountReader, AgentReader, ApprovalReader, Batch, Claim, Claimed, Committed, Due, Entity,
+    Error, EventBounds, EventFilter, EventPlace, EventReader, Find, JournalReader, Kept, Lease,
+    Loss, MessageFilter, MessageReader, NodeChange, NodeReader, NodeSeen, OutboxReader, Outlook,
+    Page, PoolAnswer, PoolClaim, PoolReader, Progress, Prune, Remembered, Result, RunFence, Seen,
+    Store, TakeRuns, TaskReader, WorkflowReader,
 };
 
 /// How long to wait for a store that is away.
@@ -60,7 +60,12 @@ impl<S> Patient<S> {
         Self { store, patience }
     }
 
-    /// The store itself.
+    /// The store itself, for who does not wait.
+    pub const fn inner(&self) -> &S {
+        &self.store
+    }
+
+    /// The same for who has no other use for this view.
     pub fn into_inner(self) -> S {
         self.store
     }
@@ -184,7 +189,8 @@ forward! { MessageReader {
 } }
 
 forward! { NodeReader {
-    fn outlook() -> Outlook;
+    fn outlook(with_due: bool) -> Outlook;
+    fn due() -> Due;
     fn nodes(limit: u32) -> Vec<NodeSeen>;
     fn runs_of_node(node: NodeId) -> Vec<RunFence>;
     fn losses(task: TaskId) -> Vec<Loss>;

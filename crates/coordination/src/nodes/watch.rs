@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fusion_core::{Load, NodeId, NodeState};
 use fusion_persistence::{NodeChange, NodeSeen, Outlook};
+use tokio::time::Instant;
 
 use super::share::others_among;
 use crate::{Coordinator, Result};
@@ -25,6 +26,8 @@ const SETTLED: Duration = Duration::from_secs(5);
 pub(super) struct Watch {
     /// Nodes that showed no sign of life at the last look.
     suspects: BTreeSet<NodeId>,
+    /// When to look also at what sweeps would find; at once without it.
+    due_at: Option<Instant>,
 }
 
 /// What a look found.
@@ -84,11 +87,17 @@ impl Coordinator {
     /// Looks at the nodes: ends the leases of those that are found dead, and gives lost tasks back to
     /// their runs.
     pub(super) async fn look_at_nodes(&self, watch: &mut Watch) -> Result<Found> {
-        let mut outlook = self.parts.store.outlook().await?;
+        let with_due = watch.due_at.is_none_or(|at| at <= Instant::now());
+        let mut outlook = self.parts.store.outlook(with_due).await?;
+        if let Some(due) = outlook.due {
+            self.tell_due(due);
+            // With the look that is next to a heartbeat later.
+            watch.due_at = Some(Instant::now() + self.options.heartbeat.saturating_sub(PERIOD / 2));
+        }
         let dead = watch.dead(self.node, &outlook);
         if !dead.is_empty() {
             self.bury(&dead).await?;
-            outlook = self.parts.store.outlook().await?;
+            outlook = self.parts.store.outlook(false).await?;
         }
         let is_settled = outlook.up_for >= SETTLED;
         if outlook.has_lost_tasks && is_settled {
@@ -156,6 +165,7 @@ mod tests {
             free_runs: 0,
             has_lost_tasks: false,
             up_for,
+            due: None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The writing connection to PostgreSQL.
 
-use fusion_persistence::Error;
+use fusion_persistence::{Error, Kept, Lease};
 use sea_orm::prelude::Uuid;
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, FromQueryResult,
@@ -14,7 +14,9 @@ use crate::error::corrupt;
 use crate::failure::{Failure, Result, of_postgres};
 use crate::fault;
 use crate::location::ServerUrl;
+use crate::nodes;
 use crate::session::{Outcome, Readable, Session};
+use crate::store::unsigned;
 
 const REGISTER: &str = "INSERT INTO writers (id, last_commit, started_at)
   VALUES (gen_random_uuid(), 0, clock_timestamp()) RETURNING id";
@@ -98,6 +100,21 @@ fn statement(sql: &'static str, values: impl IntoIterator<Item = Value>) -> Stat
 impl Session for PostgresSession {
     fn backend(&self) -> DbBackend {
         DbBackend::Postgres
+    }
+
+    async fn keep_node(&mut self, lease: Lease) -> Result<Option<Kept>> {
+        const ACTION: &str = "extend leases";
+        fault::inject(ACTION)?;
+        let keeping = nodes::keeping(self.backend().into(), lease)?;
+        let asked = timeout(ANSWER_WITHIN, self.pool.query_one_raw(keeping)).await;
+        let row = self.heard(ACTION, asked).await?;
+        let row = row.ok_or_else(|| corrupt("number of leases"))?;
+        let counted = row.try_get_many_by_index();
+        let (tasks, runs): (i64, i64) = counted.map_err(|error| of_postgres(ACTION, error))?;
+        Ok(Some(Kept {
+            tasks: unsigned(tasks, "number of leases")?,
+            runs: unsigned(runs, "number of leases")?,
+        }))
     }
 
     async fn begin(&mut self) -> Result<()> {

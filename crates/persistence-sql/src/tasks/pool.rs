@@ -34,6 +34,19 @@ const WAITING: &str = "state = 'queued' AND not_before IS NOT NULL AND pool IS N
 const BLOCKED: &str =
     "tasks.state = 'queued' AND tasks.unmet_dependencies > 0 AND tasks.pool IS NOT NULL";
 
+/// Tasks of the pool that are there to be handed out, or wait for others.
+pub(crate) fn waiting(dialect: Dialect) -> Vec<String> {
+    let now = dialect.now_ms();
+    let conditions = [
+        format!("{READY} AND {OPEN}"),
+        format!("{READY} AND {GIVEN}"),
+        BLOCKED.to_owned(),
+        format!("{WAITING} AND not_before <= {now}"),
+    ];
+    let rows = conditions.map(|condition| format!("SELECT 1 FROM tasks WHERE {condition}"));
+    rows.to_vec()
+}
+
 /// How a project's share is named: by its id, or empty for none.
 pub(crate) fn name_of(project: Option<ProjectId>) -> String {
     project.map(|id| id.to_string()).unwrap_or_default()

@@ -15,11 +15,11 @@ use crate::{
     Batch, Error, Fence, Kept, Lease, NodeChange, Repository, RunFence, Store, TakeRuns, Wanted,
 };
 
-fn node(number: u128) -> NodeId {
+pub(super) fn node(number: u128) -> NodeId {
     NodeId::from_uuid(Uuid::from_u128(number))
 }
 
-fn named(id: NodeId, name: &str) -> Node {
+pub(super) fn named(id: NodeId, name: &str) -> Node {
     Node {
         id,
         epoch: 0,
@@ -185,7 +185,7 @@ pub async fn nodes_are_seen_with_what_they_hold(store: &dyn Store) {
         store.keep_node(lease).await.unwrap(),
         Kept { tasks: 1, runs: 1 }
     );
-    let seen = store.outlook().await.unwrap();
+    let seen = store.outlook(false).await.unwrap();
     assert_eq!((seen.free_runs, seen.has_lost_tasks), (0, false));
     let told = |seen: &crate::NodeSeen| (seen.node.name.clone(), seen.runs, seen.tasks);
     let all: Vec<_> = seen.nodes.iter().map(told).collect();
@@ -197,7 +197,7 @@ pub async fn nodes_are_seen_with_what_they_hold(store: &dyn Store) {
     assert_eq!(ended.unwrap(), 1);
     let late = store.change_node(state(node(2), NodeState::Draining)).await;
     assert_eq!(late.unwrap(), 0);
-    let at_work = store.outlook().await.unwrap().nodes;
+    let at_work = store.outlook(false).await.unwrap().nodes;
     assert_eq!(at_work.len(), 1);
     assert_eq!(
         (at_work[0].node.state, at_work[0].node.takes_runs()),
@@ -232,7 +232,7 @@ pub async fn a_dead_nodes_leases_end_and_its_losses_are_kept(store: &dyn Store) 
         "it is down already"
     );
     while store.expired_leases(1).await.unwrap().is_empty() {}
-    assert!(store.outlook().await.unwrap().nodes.is_empty());
+    assert!(store.outlook(false).await.unwrap().nodes.is_empty());
     let back = task.take_back(Some(agent), "its process ended", sample.moment());
     store
         .commit(Batch::rescue(fence, back.unwrap()))

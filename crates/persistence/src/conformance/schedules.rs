@@ -33,7 +33,7 @@ fn odd(world: &World) -> Schedule {
 }
 
 /// One with as little as can be.
-fn bare(id: Uuid) -> Schedule {
+pub(super) fn bare(id: Uuid) -> Schedule {
     Schedule {
         id: id.into(),
         name: format!("schedule {id}"),
