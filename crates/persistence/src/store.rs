@@ -102,7 +102,7 @@ pub struct Batch {
     /// Rows, events and what to publish.
     pub decision: Decision,
     /// Asked for once all this is written, in the same commit.
-    pub then: Option<Claim>,
+    pub then: Option<Box<Claim>>,
 }
 
 impl Batch {
@@ -166,7 +166,7 @@ impl Batch {
     #[must_use]
     pub fn then_claim(self, claim: Option<Claim>) -> Self {
         Self {
-            then: claim,
+            then: claim.map(Box::new),
             ..self
         }
     }

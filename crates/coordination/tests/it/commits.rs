@@ -1,48 +1,43 @@
 //! How often the engine writes.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::conversation::{Talk, end};
 
-/// Transactions of a run of these steps, all of one agent, from its start on.
+/// Transactions of this process.
+static COMMITS: AtomicU32 = AtomicU32::new(0);
+
+/// Transactions of a run of steps of one agent, one after the other, from its start on.
 async fn commits_of(steps: &[&str]) -> u32 {
-    let specs: Vec<_> = steps
+    let specs: Vec<Value> = steps
         .iter()
         .enumerate()
         .map(|(number, id)| {
-            let needs: Vec<_> = steps
-                .iter()
-                .take(number)
-                .skip(number.saturating_sub(1))
-                .collect();
+            let before = number.checked_sub(1).and_then(|before| steps.get(before));
+            let needs: Vec<&&str> = before.into_iter().collect();
             json!({ "id": id, "agent": "worker", "prompt": "Go.", "needs": needs })
         })
         .collect();
-    let answers: serde_json::Map<_, _> = steps
-        .iter()
-        .map(|id| ((*id).to_owned(), json!([end()])))
-        .collect();
+    let script = steps.iter().map(|id| ((*id).to_owned(), json!([end()])));
+    let script: Map<String, Value> = script.collect();
     let (agents, more) = (json!({ "worker": {} }), json!({}));
-    let talk = Talk::new(&agents, &json!(specs), &json!(answers), &more).await;
-    let count = Arc::new(AtomicU32::new(0));
-    let scenario = fail::FailScenario::setup();
-    let counted = Arc::clone(&count);
-    fail::cfg_callback("persistence_sql::after_commit", move || {
-        counted.fetch_add(1, Ordering::SeqCst);
-    })
-    .unwrap();
+    let talk = Talk::new(&agents, &json!(specs), &json!(script), &more).await;
+    let before = COMMITS.load(Ordering::SeqCst);
     talk.finish().await;
-    scenario.teardown();
-    count.load(Ordering::SeqCst)
+    COMMITS.load(Ordering::SeqCst) - before
 }
 
 /// The start with the first claim, and of each step its begin and its end: with the next claim, or with
 /// the end of the run.
 #[tokio::test]
 async fn a_step_is_two_commits_and_a_run_one_more() {
+    let _scenario = fail::FailScenario::setup();
+    fail::cfg_callback("persistence_sql::after_commit", || {
+        COMMITS.fetch_add(1, Ordering::SeqCst);
+    })
+    .unwrap();
     assert_eq!(commits_of(&["one"]).await, 3);
     assert_eq!(commits_of(&["one", "two", "three"]).await, 7);
 }

@@ -65,7 +65,7 @@ pub(crate) async fn hosted<T>(world: &World, work: impl Future<Output = T>) -> T
         stop.cancel();
         done
     };
-    tokio::join!(hosting, working).1
+    tokio::join!(hosting, Box::pin(working)).1
 }
 
 pub(crate) async fn run_ended(world: &World, run: RunId) -> Run {

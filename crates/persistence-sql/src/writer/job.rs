@@ -71,7 +71,7 @@ impl Written {
     /// What is asked for once the jobs of the transaction are counted.
     pub(super) fn then(&self) -> Option<&Claim> {
         match &self.job.work {
-            Work::Commit(batch) => batch.then.as_ref(),
+            Work::Commit(batch) => batch.then.as_deref(),
             Work::Claim(_) | Work::Take(_) | Work::Extend(_) | Work::Node(_) | Work::Prune(_) => {
                 None
             }
