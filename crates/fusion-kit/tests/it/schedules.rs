@@ -306,8 +306,8 @@ async fn a_missed_occurrence_starts_one_run_over_a_death_at_every_commit() {
                 break;
             }
         }
-        // A run of one step: made, launched, claimed, answered, ended.
-        assert!(deaths >= 5, "{deaths} deaths at {point}");
+        // A run of one step: made, launched with its claim, begun, ended.
+        assert!(deaths >= 4, "{deaths} deaths at {point}");
     }
 }
 

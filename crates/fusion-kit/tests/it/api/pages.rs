@@ -246,6 +246,9 @@ async fn without_a_sign_in_nothing_is_done_on_the_reference() {
     tab.new_tab().await;
     tab.go(&format!("http://{}/reference", serving.address))
         .await;
+    let words = "Nobody is signed in here: open the link that `fusion-kit dashboard` prints in this \
+                 tab, then come back.";
+    tab.until(TOLD, json!(words)).await;
     let answer = tried(&mut tab, &list, &[]).await;
     assert!(
         answer.starts_with("401 application/problem+json"),

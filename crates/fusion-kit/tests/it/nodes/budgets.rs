@@ -101,12 +101,17 @@ impl Spending {
         }
     }
 
-    /// Gives the project more, and lets its runs go on.
+    /// Gives the project more, and lets its runs go on that were stopped.
     async fn raise(&self, budget: &str, runs: &[String]) {
         let project = self.cluster.project();
         done(project, &["project", "update", "shop", budget, ENOUGH]).await;
         for run in runs {
-            let path = format!("/api/v1/runs/{run}/resume");
+            let path = format!("/api/v1/runs/{run}");
+            let shown = self.nodes[0].get(&path).await.expect(200).json();
+            if shown["state"] == "completed" {
+                continue;
+            }
+            let path = format!("{path}/resume");
             self.nodes[0]
                 .post(&path, &json!({ "now": true }))
                 .await
