@@ -41,10 +41,12 @@ impl Snapshot {
     /// # Errors
     /// There is no such run, or the store fails.
     pub async fn read(store: &dyn Reader, run: RunId) -> Result<Self> {
+        // First: its last step ends in the same commit, so a run that is seen as ended has ended steps.
+        let row = store.get(run).await?;
         let tasks = store.tasks_of_run(run).await?;
         Ok(Self {
             below: below(store, run, &tasks).await?,
-            run: store.get(run).await?,
+            run: row,
             agents: store.agents_of_run(run).await?,
             tasks,
             activity: store.activity(run).await?,

@@ -268,7 +268,8 @@ Examples:
     Schema(SchemaArgs),
     /// Write the manual: a page for each command.
     Man(ManArgs),
-    /// Check the database, the master key, the sandbox and the providers; says a way out of every fault.
+    /// Check the database, the bus, the master key, the sandbox, the providers and the server; says a way
+    /// out of every fault.
     #[command(visible_alias = "doctor")]
     Verify(VerifyArgs),
     /// Measure what the framework costs on this machine.

@@ -113,7 +113,6 @@ mod tests {
             "agents",
         ];
         let plan = plan_of(Statement::from_string(DbBackend::Sqlite, sql), &all).await;
-        println!("{plan:#?}");
         let reads_all = |step: &&String| step.starts_with("SCAN") && !step.contains("INDEX");
         assert_eq!(plan.iter().find(reads_all), None);
     }

@@ -252,3 +252,27 @@ async fn a_step_that_kills_its_servers_is_quarantined_and_the_others_go_on() {
         "{why}"
     );
 }
+
+/// A run and its last step end in one commit, and are read one after the other.
+#[tokio::test]
+async fn a_run_that_is_shown_as_ended_is_shown_with_ended_steps() {
+    let cluster = Cluster::start().await;
+    let one = cluster.node("one").await;
+    let step = "  - { id: s, agent: a, prompt: x }\n";
+    let flow = cluster.store(&one, step, "  s: [{ text: done }]\n").await;
+    for _ in 0..30 {
+        let runs = cluster.begin(&one, &flow, 1).await;
+        let path = format!("/api/v1/runs/{}", runs[0]);
+        let look = || async {
+            loop {
+                let shown = one.get(&path).await.expect(200).json();
+                if shown["state"] == "completed" {
+                    return shown["steps"][0]["state"].clone();
+                }
+            }
+        };
+        let seen = futures::join!(look(), look(), look(), look());
+        let ended = || json!("completed");
+        assert_eq!(seen, (ended(), ended(), ended(), ended()));
+    }
+}
