@@ -83,7 +83,7 @@ async fn served(app: &App, request: Request, next: Next) -> Result<Response> {
         .settings
         .borrow()
         .names
-        .check(request.headers())?;
+        .check(request.headers(), &app.options.origins)?;
     let work = AssertUnwindSafe(next.run(request)).catch_unwind();
     match tokio::time::timeout(LONGEST, work).await {
         Ok(Ok(response)) => Ok(response),

@@ -8,12 +8,14 @@
 //! what there is.
 
 mod auth;
+mod cors;
 mod desk;
 mod download;
 mod gate;
 mod idempotency;
 pub mod inbox;
 mod input;
+mod kept_pages;
 mod limits;
 mod live;
 mod one_time;
@@ -36,6 +38,7 @@ pub mod task_views;
 pub mod workspace_views;
 
 pub use auth::{hash_of, new_secret};
+pub use cors::Origins;
 pub use desk::ProviderDesk;
 pub use input::name_fault;
 pub use live::{Deltas, Hearing};

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::http::{HeaderMap, StatusCode, header};
 
+use crate::cors::Origins;
 use crate::problem::{Refusal, Result};
 
 /// The names of this server.
@@ -52,8 +53,9 @@ impl Names {
         }
     }
 
-    /// Checks the headers that say who was called and by which page.
-    pub(crate) fn check(&self, headers: &HeaderMap) -> Result<()> {
+    /// Checks the headers that say who was called and by which page: one of this server, or of the
+    /// `others`.
+    pub(crate) fn check(&self, headers: &HeaderMap, others: &Origins) -> Result<()> {
         let mut hosts = headers.get_all(header::HOST).iter();
         let host = match (
             hosts.next().and_then(|host| host.to_str().ok()),
@@ -72,12 +74,13 @@ impl Names {
                 let authority = origin.split_once("://").map(|(_, authority)| authority);
                 authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
             });
-            if !same {
+            if !same && !others.has(origin) {
                 return Err(Refusal::new(
                     StatusCode::FORBIDDEN,
                     "origin",
                     "pages of other sites may not call this server",
-                ));
+                )
+                .with_hint("name the site in API_CORS_ORIGINS when the server is started"));
             }
         }
         Ok(())
@@ -101,7 +104,7 @@ fn split(host: &str) -> (&str, Option<&str>) {
 mod tests {
     use axum::http::{HeaderMap, HeaderValue, header};
 
-    use super::Names;
+    use super::{Names, Origins};
 
     fn names(listening: &str, more: &[&str]) -> Names {
         let more: Vec<String> = more.iter().map(|name| (*name).to_owned()).collect();
@@ -114,7 +117,7 @@ mod tests {
         if let Some(origin) = origin {
             headers.insert(header::ORIGIN, HeaderValue::from_str(origin).unwrap());
         }
-        names.check(&headers).is_ok()
+        names.check(&headers, &Origins::default()).is_ok()
     }
 
     #[test]
@@ -183,7 +186,8 @@ mod tests {
         let host = HeaderValue::from_static("127.0.0.1:8000");
         headers.append(header::HOST, host.clone());
         headers.append(header::HOST, host);
-        assert!(names.check(&headers).is_err());
-        assert!(names.check(&HeaderMap::new()).is_err());
+        let none = Origins::default();
+        assert!(names.check(&headers, &none).is_err());
+        assert!(names.check(&HeaderMap::new(), &none).is_err());
     }
 }

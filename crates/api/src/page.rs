@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::http::StatusCode;
 use axum::response::Response;
 use fusion_persistence::{Entity, Find, Page, Reader, Repository, Seen, Selects};
@@ -35,8 +36,8 @@ pub(crate) struct Rows<T> {
     pub(crate) next_cursor: Option<String>,
 }
 
-/// A page of rows that lists show as they are stored. A row that has not changed since it was last shown is
-/// not written again.
+/// A page of rows that lists show as they are stored. While nobody commits anything it is the text of the last
+/// time; and a row that has not changed since it was last shown is not written again.
 pub(crate) async fn answer<F>(
     app: &App,
     filter: &F,
@@ -46,9 +47,18 @@ where
     F: Selects<Entity: Listed>,
     dyn Reader: Find<F::Entity>,
 {
+    // Before the rows are read, so that they are of this state or of a newer one.
+    let mark = app.reader().mark();
+    if let Some(text) = mark.and_then(|mark| app.pages.get(filter, page, mark)) {
+        return Ok(json_text(StatusCode::OK, text));
+    }
     let rows = app.reader().page_seen(filter, wider(page)).await?;
     let rows = whole(app, filter, page, rows, |row| row.id()).await?;
-    rows.text().map(|text| json_text(StatusCode::OK, text))
+    let text = Bytes::from(rows.text()?);
+    if let Some(mark) = mark {
+        app.pages.keep(filter, page, mark, text.clone());
+    }
+    Ok(json_text(StatusCode::OK, text))
 }
 
 impl<T: Listed> Rows<Arc<Seen<T>>> {

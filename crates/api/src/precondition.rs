@@ -14,7 +14,7 @@ pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Result<Response
 }
 
 /// An answer that is JSON already.
-pub(crate) fn json_text(status: StatusCode, text: String) -> Response {
+pub(crate) fn json_text(status: StatusCode, text: impl IntoResponse) -> Response {
     let content = (
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),

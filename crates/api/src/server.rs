@@ -160,7 +160,7 @@ async fn connection(stream: TcpStream, router: Router, stopping: CancellationTok
 /// All routes with their layers.
 pub(crate) fn router(app: &App) -> Router {
     let room = Arc::new(Semaphore::new(MAX_REQUESTS));
-    routes::router(app.clone())
+    let router = routes::router(app.clone())
         .layer(from_fn(move |request, next: axum::middleware::Next| {
             let room = Arc::clone(&room);
             async move {
@@ -175,5 +175,9 @@ pub(crate) fn router(app: &App) -> Router {
                 }
             }
         }))
-        .layer(from_fn_with_state(app.clone(), gate::pass))
+        .layer(from_fn_with_state(app.clone(), gate::pass));
+    match app.options.origins.layer() {
+        Some(cors) => router.layer(cors),
+        None => router,
+    }
 }

@@ -12,9 +12,11 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Door;
+use crate::cors::Origins;
 use crate::desk::ProviderDesk;
 use crate::download;
 use crate::idempotency::Turns;
+use crate::kept_pages::KeptPages;
 use crate::limits::Limits;
 use crate::live::{Deltas, Hub};
 use crate::origin::Names;
@@ -62,6 +64,8 @@ pub struct Settings {
 pub struct Options {
     /// What is in force now.
     pub settings: watch::Receiver<Settings>,
+    /// Whose pages may call besides those of this server.
+    pub origins: Origins,
     /// Of the program.
     pub version: String,
     /// The folder that holds the data; paths in definitions that name no folder begin below it.
@@ -79,6 +83,7 @@ pub(crate) struct Shared {
     pub(crate) door: Door,
     pub(crate) hub: Hub,
     pub(crate) turns: Turns,
+    pub(crate) pages: KeptPages,
     pub(crate) limits: Limits,
     pub(crate) answers: Answers,
     /// Places for long answers.
@@ -95,6 +100,7 @@ impl App {
             door: Door::new(Arc::clone(&parts.reader), Arc::clone(&parts.clock)),
             hub: Hub::new(Arc::clone(&parts.reader), Arc::clone(&parts.bus)),
             turns: Turns::default(),
+            pages: KeptPages::default(),
             limits: Limits::default(),
             answers: Answers::default(),
             downloads: Arc::new(Semaphore::new(download::AT_ONCE)),

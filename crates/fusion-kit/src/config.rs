@@ -50,6 +50,8 @@ pub(crate) struct Config {
     pub(crate) api_port: Option<String>,
     /// `API_ALLOWED_HOSTS`: further names of the server, between commas.
     pub(crate) api_allowed_hosts: Option<String>,
+    /// `API_CORS_ORIGINS`: the other sites whose pages may call the server, between commas.
+    pub(crate) api_cors_origins: Option<String>,
     /// `API_REQUESTS_PER_MINUTE`, as written: how many requests of each token are answered.
     pub(crate) api_requests_per_minute: Option<String>,
     /// `FUSION_SERVER`: the server to ask when `--server` names none. Only the environment itself
@@ -175,13 +177,14 @@ impl Config {
 
     /// By which names a server may be called beside its address.
     pub(crate) fn api_hosts(&self) -> Vec<String> {
-        let names = self
-            .api_allowed_hosts
-            .as_deref()
-            .unwrap_or_default()
-            .split(',');
-        let names = names.map(str::trim).filter(|name| !name.is_empty());
-        names.map(str::to_owned).collect()
+        listed(self.api_allowed_hosts.as_deref())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Whose pages may call a server besides its own, as written.
+    pub(crate) fn api_origins(&self) -> impl Iterator<Item = &str> {
+        listed(self.api_cors_origins.as_deref())
     }
 
     fn read(environment: impl Fn(&str) -> Option<String>, dotenv_file: &Path) -> Self {
@@ -225,6 +228,7 @@ impl Config {
             api_host: get("API_HOST"),
             api_port: get("API_PORT"),
             api_allowed_hosts: get("API_ALLOWED_HOSTS"),
+            api_cors_origins: get("API_CORS_ORIGINS"),
             api_requests_per_minute: get("API_REQUESTS_PER_MINUTE"),
             server_url: only_set("FUSION_SERVER"),
             server_token: get("FUSION_TOKEN").map(SecretString::from),
@@ -245,6 +249,12 @@ impl Config {
         config.settings = noted.0.into_inner().into_values().collect();
         config
     }
+}
+
+/// The entries of a list between commas.
+fn listed(text: Option<&str>) -> impl Iterator<Item = &str> {
+    let entries = text.unwrap_or_default().split(',');
+    entries.map(str::trim).filter(|entry| !entry.is_empty())
 }
 
 fn secrets(variables: &BTreeMap<String, String>) -> BTreeMap<String, SecretString> {

@@ -126,6 +126,7 @@ impl LocalBackend {
         let (changes, settings) = watch::channel(settings(address, self.config())?);
         let options = Options {
             settings,
+            origins: address::origins(self.config())?,
             version: told.version.clone(),
             data_dir: data_dir.path().to_path_buf(),
         };

@@ -138,6 +138,11 @@ impl Readers {
         Ok(numbers)
     }
 
+    /// A number that changes with each commit of anybody, where it can be had at once.
+    pub(crate) fn data_version(&self) -> Option<i64> {
+        self.near.as_ref()?.data_version()
+    }
+
     /// Readers who wait another time.
     #[cfg(test)]
     pub(crate) const fn waiting(pool: DatabaseConnection, answer_within: Duration) -> Self {

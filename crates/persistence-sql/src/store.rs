@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use fusion_persistence::{
-    Batch, Claim, Claimed, Committed, Error, Kept, Lease, NodeChange, PoolAnswer, PoolClaim, Prune,
-    Result, RunFence, Store, TakeRuns,
+    Batch, Claim, Claimed, Committed, Error, Kept, Lease, Mark, MarkReader, NodeChange, PoolAnswer,
+    PoolClaim, Prune, Result, RunFence, Store, TakeRuns,
 };
 use tokio_util::task::TaskTracker;
 
@@ -149,6 +149,12 @@ impl SqlStore {
         self.writer.as_ref().ok_or_else(|| Error::Unusable {
             reason: "the database was opened for reading only".to_owned(),
         })
+    }
+}
+
+impl MarkReader for SqlStore {
+    fn mark(&self) -> Option<Mark> {
+        self.readers.data_version().map(Mark::new)
     }
 }
 

@@ -163,6 +163,7 @@ macro_rules! store_conformance {
             a_row_is_not_deleted_under_a_new_user,
             agents_are_selected_by_their_filter,
             what_lists_show_is_what_is_stored_now,
+            a_mark_ends_with_the_next_commit,
             tasks_are_selected_by_their_filter,
             workflows_and_runs_are_selected_by_their_filters,
             approvals_are_selected_by_their_filter,

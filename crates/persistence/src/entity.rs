@@ -26,14 +26,14 @@ pub trait Entity: Debug + Send + Sync + Sized + 'static {
 }
 
 /// An id that says which entity it names, so that `store.get(id)` needs no other hint.
-pub trait Identifies: Copy + Debug + Display + Send + Sync + 'static {
+pub trait Identifies: Copy + Debug + Display + PartialEq + Send + Sync + 'static {
     /// What it names.
     type Entity: Entity<Id = Self>;
 }
 
 /// A filter that says which entity it selects, so that `store.list(&filter, page)` needs no other hint.
 /// An empty filter selects all; several conditions must all hold; of several values one must.
-pub trait Selects: Debug + Default + Send + Sync + 'static {
+pub trait Selects: Debug + Default + Clone + PartialEq + Send + Sync + 'static {
     /// What it selects.
     type Entity: Entity<Filter = Self>;
 }

@@ -16,9 +16,9 @@ use tokio::time::{Instant, sleep};
 use crate::{
     AccountReader, AgentReader, ApprovalReader, Batch, Claim, Claimed, Committed, Due, Entity,
     Error, EventBounds, EventFilter, EventPlace, EventReader, Find, JournalReader, Kept, Lease,
-    Loss, MessageFilter, MessageReader, NodeChange, NodeReader, NodeSeen, OutboxReader, Outlook,
-    Page, PoolAnswer, PoolClaim, PoolReader, Progress, Prune, Remembered, Result, RunFence, Seen,
-    Store, TakeRuns, TaskReader, WorkflowReader,
+    Loss, Mark, MarkReader, MessageFilter, MessageReader, NodeChange, NodeReader, NodeSeen,
+    OutboxReader, Outlook, Page, PoolAnswer, PoolClaim, PoolReader, Progress, Prune, Remembered,
+    Result, RunFence, Seen, Store, TakeRuns, TaskReader, WorkflowReader,
 };
 
 /// How long to wait for a store that is away.
@@ -109,6 +109,12 @@ impl<S: Find<T>, T: Entity> Find<T> for Patient<S> {
 
     async fn count_rows(&self, filter: &T::Filter) -> Result<u64> {
         self.patiently(|store| store.count_rows(filter)).await
+    }
+}
+
+impl<S: MarkReader> MarkReader for Patient<S> {
+    fn mark(&self) -> Option<Mark> {
+        self.store.mark()
     }
 }
 

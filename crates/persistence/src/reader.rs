@@ -64,6 +64,26 @@ pub trait Find<T: Entity>: Send + Sync {
     async fn count_rows(&self, filter: &T::Filter) -> Result<u64>;
 }
 
+/// A state of a store. Of two equal marks of one store it is known that nobody committed anything between
+/// them, in this process or another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark(i64);
+
+impl Mark {
+    /// The mark that a store tells by this number.
+    #[must_use]
+    pub const fn new(number: i64) -> Self {
+        Self(number)
+    }
+}
+
+/// Tells whether anything has changed.
+pub trait MarkReader {
+    /// The state that is committed now: a read that begins later sees it or a newer one. `None` where the
+    /// store can't tell at once.
+    fn mark(&self) -> Option<Mark>;
+}
+
 /// Reads workflow definitions by name.
 #[async_trait]
 pub trait WorkflowReader {
@@ -411,6 +431,7 @@ reader! {
     Find<Task>,
     Find<Workflow>,
     Find<Workspace>,
+    MarkReader,
     WorkflowReader,
     AccountReader,
     AgentReader,

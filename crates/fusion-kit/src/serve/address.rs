@@ -4,6 +4,7 @@ use std::io::{Error, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 
+use fusion_api::Origins;
 use fusion_api_types::{Problem, ProblemKind};
 use fusion_cli::ServeRequest;
 
@@ -49,6 +50,16 @@ pub(super) fn requests_per_minute(config: &Config) -> Result<Option<NonZeroU32>,
         1..=1_000_000,
     )?;
     Ok(number.and_then(NonZeroU32::new))
+}
+
+/// Whose pages may call the server besides its own.
+pub(super) fn origins(config: &Config) -> Result<Origins, Problem> {
+    Origins::new(config.api_origins()).map_err(|text| {
+        wrong(format!("API_CORS_ORIGINS has '{text}', which is no origin")).with_help(
+            "write each site as browsers do: https://ops.example or http://localhost:3000, \
+             without a path; there is no wildcard",
+        )
+    })
 }
 
 /// Why an address can't be had.

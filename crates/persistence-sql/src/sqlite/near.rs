@@ -75,6 +75,14 @@ impl Near {
         here(action, numbers(&lock(&self.here), statement))
     }
 
+    /// What `PRAGMA data_version` tells (<https://sqlite.org/pragma.html#pragma_data_version>): it changes with
+    /// each commit of another connection, of this process or of any. `None` when it can't be read just now.
+    pub(crate) fn data_version(&self) -> Option<i64> {
+        let connection = lock(&self.here);
+        let mut prepared = connection.prepare_cached("PRAGMA data_version").ok()?;
+        prepared.query_row([], |row| row.get(0)).ok()
+    }
+
     /// The number that a statement gives which reads many rows for it.
     pub(crate) async fn count(
         self: &Arc<Self>,

@@ -1,8 +1,10 @@
 //! Who gets in.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
-use super::client::{Request, Serving};
+use super::client::{Answer, Request, Serving};
 use crate::support::Project;
 
 /// What is public, and what it answers to an empty body.
@@ -181,6 +183,77 @@ async fn a_page_of_another_site_is_refused_whatever_it_shows() {
     assert_eq!(answer.headers.get("access-control-allow-origin"), None);
     assert_eq!(answer.headers["x-content-type-options"], "nosniff");
     assert_eq!(answer.headers["cache-control"], "no-store");
+}
+
+const OPS: &str = "https://ops.example";
+
+/// What an answer says of CORS, and whether caches are told that it depends on who asks.
+fn cors(answer: &Answer) -> (u16, BTreeMap<&str, &str>, bool) {
+    let headers = &answer.headers;
+    let said = headers.iter().filter_map(|(name, value)| {
+        let name = name.strip_prefix("access-control-")?;
+        Some((name, value.as_str()))
+    });
+    let varies = headers.get("vary").is_some_and(|it| it.contains("origin"));
+    (answer.status, said.collect(), varies)
+}
+
+#[tokio::test]
+async fn pages_of_named_sites_may_call_with_a_token_and_never_with_what_the_browser_keeps() {
+    let mut project = Project::new();
+    project.set(
+        "API_CORS_ORIGINS",
+        "https://ops.example, http://localhost:3000",
+    );
+    let serving = Serving::on(&project).await;
+    let read =
+        "content-disposition,etag,location,retry-after,idempotent-replayed,x-request-id,x-trace-id";
+    let let_in = BTreeMap::from([("allow-origin", OPS), ("expose-headers", read)]);
+    let ask = |path: &str, origin: &str| {
+        let request = serving.request("GET", path).header("Origin", origin);
+        request.header("Cookie", "session=kept")
+    };
+    let listed = ask("/api/v1/runs", OPS).send().await;
+    assert_eq!(cors(&listed), (200, let_in.clone(), true));
+    // What is refused can be read by the page, too.
+    let none = ask("/api/v1/runs/none", OPS).send().await;
+    assert_eq!(cors(&none), (400, let_in.clone(), true));
+    let stranger = Request::new(serving.address, "GET", "/api/v1/runs").header("Origin", OPS);
+    assert_eq!(cors(&stranger.send().await), (401, let_in, true));
+    let evil = ask("/api/v1/runs", "https://evil.example").send().await;
+    let hidden = BTreeMap::from([("expose-headers", read)]);
+    assert_eq!(cors(&evil), (403, hidden, true));
+    let before = Request::new(serving.address, "OPTIONS", "/api/v1/runs")
+        .header("Origin", OPS)
+        .header("Access-Control-Request-Method", "POST");
+    let sent = "authorization,content-type,if-match,if-none-match,idempotency-key,last-event-id,traceparent,x-request-id";
+    let allowed = BTreeMap::from([
+        ("allow-headers", sent),
+        ("allow-methods", "GET,HEAD,POST,PUT,PATCH,DELETE"),
+        ("allow-origin", OPS),
+        ("max-age", "600"),
+    ]);
+    assert_eq!(cors(&before.send().await), (200, allowed, true));
+}
+
+#[tokio::test]
+async fn without_named_sites_nothing_is_said_of_cors() {
+    let serving = Serving::on(&Project::new()).await;
+    for method in ["GET", "OPTIONS"] {
+        let page = serving.request(method, "/api/v1/runs");
+        let page = page.header("Origin", OPS).send().await;
+        assert_eq!(cors(&page), (403, BTreeMap::new(), false));
+    }
+}
+
+#[tokio::test]
+async fn a_site_that_is_no_origin_is_refused_at_the_start() {
+    for wrong in ["*", "ops.example", "https://ops.example/"] {
+        let mut project = Project::new();
+        project.set("API_CORS_ORIGINS", wrong);
+        let refused = project.run(["serve", "--port", "0"]).await.expect(2);
+        refused.says(&[&format!("API_CORS_ORIGINS has '{wrong}'"), "as browsers do"]);
+    }
 }
 
 #[tokio::test]
