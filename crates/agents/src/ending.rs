@@ -31,6 +31,7 @@ impl Failure {
             ErrorCode::InvalidInput
             | ErrorCode::NotFound
             | ErrorCode::Denied
+            | ErrorCode::OverBudget
             | ErrorCode::Fenced
             | ErrorCode::Internal => false,
         }

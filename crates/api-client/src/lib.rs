@@ -283,7 +283,11 @@ fn no_server(url: &str) -> Problem {
 
 /// What a refusal means here.
 fn refusal(status: StatusCode, told: Option<ProblemBody>, base: &Url) -> Problem {
+    let name = told.as_ref().map_or("", |told| told.error.as_str());
     let kind = match status.as_u16() {
+        409 if name == "denied" => ProblemKind::Denied,
+        409 if name == "over_budget" => ProblemKind::OverBudget,
+        503 if name == "timeout" => ProblemKind::Timeout,
         400 | 413 | 415 => ProblemKind::InvalidInput,
         401 | 403 => ProblemKind::Denied,
         404 | 410 => ProblemKind::NotFound,

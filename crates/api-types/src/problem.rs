@@ -38,6 +38,8 @@ pub enum ProblemKind {
     Conflict,
     /// Not allowed, or a credential is missing or refused.
     Denied,
+    /// A budget is used up: only more of it helps.
+    OverBudget,
     /// A limit that passes by itself.
     Limited,
     /// A needed part can't be reached or has no room.

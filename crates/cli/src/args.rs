@@ -28,6 +28,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::exit::CODES;
 use crate::tree::command;
 
 pub use agent::{
@@ -65,8 +66,8 @@ pub use run::{
 pub use schedule::{OverlapArg, ScheduleArgs, ScheduleCommand, ScheduleCreateArgs};
 pub use serve::{NodeRoleArg, ServeArgs};
 pub use shell::{
-    CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, ManArgs, SchemaArgs, Shell,
-    VerifyArgs,
+    CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, HealthArgs, ManArgs, SchemaArgs,
+    Shell, VerifyArgs,
 };
 pub use task::{
     TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskStateName, TaskWaitArgs, WhichTask,
@@ -87,14 +88,22 @@ pub use workspace::{
     name = "fusion-kit",
     version,
     max_term_width = 100,
-    after_help = "Exit codes: 0 done, 1 failed, 2 wrong input or usage, 130 interrupted",
+    after_help = CODES,
     after_long_help = "\
 Results go to stdout, everything else to stderr.
 
 Exit codes:
-    0  done
-    1  failed
-    2  wrong input or usage
+    0  done; an empty list is done too
+    1  failed, in a way without a number of its own; a check found a fault
+    2  wrong command line or input; a name that means several things
+    3  what was named does not exist
+    4  not allowed, or a key or token is missing or refused
+    5  the state does not allow it, another was first, or a workflow file has faults
+    6  the run or task failed or was cancelled
+    7  the run is held until a person says go on
+    8  it had not ended when the time was up
+    9  a budget, a quota or a limit of rate stands in the way
+   10  the server, the database, a provider or the disk can't be reached or has no room
   130  interrupted; `fusion-kit resume` goes on
 
 Examples:
@@ -243,6 +252,7 @@ Examples:
     /// Look after the processes that share the work of one database.
     Node(NodeArgs),
     /// Serve the HTTP API and work on every open run.
+    #[command(visible_alias = "up")]
     Serve(ServeArgs),
     /// Sign a browser in to the pages of the server: prints a link that works once.
     #[command(after_long_help = "\
@@ -254,15 +264,12 @@ Examples:
   fusion-kit dashboard
   fusion-kit dashboard --server https://fusion.example")]
     Dashboard,
-    /// Ask the server how it is; exit code 1 when there is none or it is not well.
-    #[command(after_long_help = "\
-Examples:
-  fusion-kit health
-  fusion-kit health --json | jq -r .status")]
-    Health,
+    /// Ask the server how it is; exit code 1 when it is not well, 3 when there is none.
+    Health(HealthArgs),
     /// Look at the settings that are in force.
     Config(ConfigArgs),
     /// Print a script that completes commands in a shell.
+    #[command(alias = "completion")]
     Completions(CompletionsArgs),
     /// Print what a command prints with `--json`, as JSON Schema.
     Schema(SchemaArgs),
@@ -406,7 +413,7 @@ where
         | Command::Capability(_)
         | Command::Token(_)
         | Command::Dashboard
-        | Command::Health
+        | Command::Health(_)
         | Command::Config(_)
         | Command::Completions(_)
         | Command::Schema(_)

@@ -3,9 +3,7 @@
 use clap::{Command, CommandFactory};
 
 use crate::args::Cli;
-
-/// How every command ends that says nothing else; the table is in `docs/commands.md`.
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong input or usage, 130 interrupted";
+use crate::exit::CODES;
 
 /// Every command, each with its exit codes at the end of its help.
 #[must_use]
@@ -20,7 +18,7 @@ fn with_exit_codes(command: Command) -> Command {
     if help.contains("Exit codes:") {
         return command;
     }
-    command.after_long_help(format!("{help}\n\n{EXIT_CODES}"))
+    command.after_long_help(format!("{help}\n\n{CODES}"))
 }
 
 /// Every command that does something, by the words that lead to it: `agent list`.

@@ -119,7 +119,7 @@ fn is_look(command: &Command) -> bool {
         Command::Token(token) => matches!(token.command, TokenCommand::List(_)),
         Command::Node(node) => matches!(node.command, NodeCommand::List | NodeCommand::Get(_)),
         Command::Db(db) => matches!(db.command, DbCommand::Status),
-        Command::Health | Command::Inbox => true,
+        Command::Health(_) | Command::Inbox => true,
         Command::Top
         | Command::Metrics(_)
         | Command::Bench(_)

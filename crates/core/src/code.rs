@@ -16,6 +16,8 @@ pub enum ErrorCode {
     Fenced,
     /// The caller is not allowed, or a credential is missing or refused.
     Denied,
+    /// A budget is used up: only more of it helps.
+    OverBudget,
     /// A limit that passes by itself: rate limit, quota, full queue.
     Limited,
     /// A needed part can't be reached or has no room; trying later may work.

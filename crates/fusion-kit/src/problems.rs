@@ -25,6 +25,7 @@ fn kind(code: ErrorCode) -> ProblemKind {
         ErrorCode::NotFound => ProblemKind::NotFound,
         ErrorCode::Conflict | ErrorCode::Fenced => ProblemKind::Conflict,
         ErrorCode::Denied => ProblemKind::Denied,
+        ErrorCode::OverBudget => ProblemKind::OverBudget,
         ErrorCode::Limited => ProblemKind::Limited,
         ErrorCode::Unavailable => ProblemKind::Unavailable,
         ErrorCode::Timeout => ProblemKind::Timeout,

@@ -312,8 +312,8 @@ impl Coded for Error {
             Self::MissingKey { .. }
             | Self::Refused { .. }
             | Self::PaymentRequired { .. }
-            | Self::Disabled { .. }
-            | Self::OverBudget { .. } => ErrorCode::Denied,
+            | Self::Disabled { .. } => ErrorCode::Denied,
+            Self::OverBudget { .. } => ErrorCode::OverBudget,
             Self::NoTools { .. }
             | Self::NoJsonSchema { .. }
             | Self::ContextTooLong { .. }

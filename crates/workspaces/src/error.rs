@@ -298,6 +298,7 @@ fn code_of(error: &io::Error) -> ErrorCode {
         ErrorCode::Unavailable
     } else if error.kind() == io::ErrorKind::InvalidInput
         || error.kind() == io::ErrorKind::InvalidFilename
+        || error.kind() == io::ErrorKind::NotADirectory
         || error.kind() == io::ErrorKind::ArgumentListTooLong
     {
         ErrorCode::InvalidInput

@@ -28,7 +28,11 @@ impl From<Stopped> for Halt {
 pub(super) fn unanswered(error: &fusion_providers::Error) -> Result<TurnOutcome, Halt> {
     let (code, message, help) = (error.code(), error_chain(error), error.help());
     match code {
-        ErrorCode::Denied | ErrorCode::Limited | ErrorCode::Unavailable | ErrorCode::Timeout => {
+        ErrorCode::Denied
+        | ErrorCode::OverBudget
+        | ErrorCode::Limited
+        | ErrorCode::Unavailable
+        | ErrorCode::Timeout => {
             let retry_after = error.retry_after().filter(|_| code == ErrorCode::Limited);
             let failure = Failure {
                 code,

@@ -5,7 +5,7 @@ use clap::Args;
 /// `approve`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_long_help = "\
-The first answer to a question stands; a second one is refused with exit code 1.
+The first answer to a question stands; a second one is refused with exit code 5.
 
 Examples:
   fusion-kit approve 0192f3c1
@@ -24,7 +24,7 @@ pub struct ApproveArgs {
 /// `reject`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_long_help = "\
-The first answer to a question stands; a second one is refused with exit code 1.
+The first answer to a question stands; a second one is refused with exit code 5.
 
 Examples:
   fusion-kit reject 0192f3c1 --reason untested")]

@@ -133,9 +133,12 @@ Examples:
   fusion-kit capability list -o name")]
     List(RecordListArgs),
     /// Show a capability.
-    #[command(after_long_help = "\
+    #[command(
+        after_long_help = "\
 Examples:
-  fusion-kit capability get review --json")]
+  fusion-kit capability get review --json",
+        visible_alias = "describe"
+    )]
     Get(RecordName),
     /// Take a capability out of the registry.
     #[command(after_long_help = "\

@@ -1,8 +1,11 @@
-//! The arguments of `config`, `completions`, `schema`, `man` and `verify`.
+//! The arguments of `config`, `health`, `completions`, `schema`, `man` and `verify`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
+
+use super::message::duration;
 
 /// `config`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -102,4 +105,17 @@ pub struct VerifyArgs {
     /// Ask each enabled provider for its models: whether it can be reached and takes the key.
     #[arg(long)]
     pub online: bool,
+}
+
+/// `health`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+Examples:
+  fusion-kit health
+  fusion-kit health --wait 30s
+  fusion-kit health --json | jq -r .status")]
+pub struct HealthArgs {
+    /// Ask again until it is well, but no longer than this; then tell how it is.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub wait: Option<Duration>,
 }

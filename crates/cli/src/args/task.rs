@@ -194,8 +194,8 @@ pub struct WhichTask {
 /// `task wait`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_long_help = "\
-Exits with 0 when all of them ended well, and with 1 when one did not, or time was up. Where no server
-does the work, this command does it meanwhile.
+Exits with 0 when all of them ended well, with 6 when one did not, with 8 when time was up. Where no
+server does the work, this command does it meanwhile.
 
 Examples:
   fusion-kit task wait 0198f2

@@ -185,26 +185,29 @@ async fn again(
 /// How a command ends that worked on a run.
 pub(super) fn exit_of(run: &RunDetail) -> Exit {
     let summary = &run.summary;
-    if summary.interrupted || !summary.is_final() {
+    if summary.paused().is_some() {
+        Exit::Parked
+    } else if summary.interrupted || !summary.is_final() {
         Exit::Interrupted
     } else if summary.state == "completed" {
         Exit::Done
     } else {
-        Exit::Failed
+        Exit::WorkFailed
     }
 }
 
 /// What is said and answered when a run has stopped.
 pub(super) fn conclude(run: &RunDetail, session: &Session<'_>) -> Result<Exit, Problem> {
     let exit = exit_of(run);
-    match exit {
-        Exit::Interrupted => session.tell(&report::interruption(run, session)),
-        Exit::Failed | Exit::WrongInput => session.tell(&report::failure(run, session)),
-        Exit::Done | Exit::Held(_) => {}
+    let has_ended = run.summary.is_final();
+    if !has_ended {
+        session.tell(&report::interruption(run, session));
+    } else if exit != Exit::Done {
+        session.tell(&report::failure(run, session));
     }
     if session.is_machine() {
         session.print_json(run)?;
-    } else if exit != Exit::Interrupted {
+    } else if has_ended {
         session.print(&report::result(run, session))?;
     }
     Ok(exit)

@@ -1,13 +1,16 @@
 //! `config show`, `health`, `completions`, `schema` and `man`.
 
 use std::path::Path;
+use std::time::Duration;
 
 use clap_complete::Shell as Completed;
+use fusion_api_types::api::Health;
 use fusion_api_types::{Problem, ProblemKind, SettingList};
 use serde_json::Map;
+use tokio::time::{Instant, sleep};
 
 use super::db::answer;
-use crate::args::{ConfigArgs, ConfigCommand, ConfigShowArgs, Shell};
+use crate::args::{ConfigArgs, ConfigCommand, ConfigShowArgs, HealthArgs, Shell};
 use crate::backend::Backend;
 use crate::exit::Exit;
 use crate::report::record as report;
@@ -17,6 +20,9 @@ use crate::tree::{command, command_lines};
 
 /// The name of the program.
 const NAME: &str = "fusion-kit";
+
+/// How long `health --wait` waits between two questions.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// Every command below `config`.
 pub(crate) fn config(
@@ -46,14 +52,30 @@ fn show(
 }
 
 /// `health`.
-pub(crate) async fn health(backend: &dyn Backend, session: &Session<'_>) -> Result<Exit, Problem> {
-    let health = backend.health().await?;
+pub(crate) async fn health(
+    args: &HealthArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let give_up = args.wait.map(|wait| Instant::now() + wait);
+    let health = loop {
+        let health = backend.health().await;
+        let is_well = health.as_ref().is_ok_and(is_well);
+        if is_well || give_up.is_none_or(|at| Instant::now() >= at) {
+            break health?;
+        }
+        sleep(AGAIN).await;
+    };
     answer(&health, report::health, session)?;
-    Ok(if health.status == "healthy" {
+    Ok(if is_well(&health) {
         Exit::Done
     } else {
         Exit::Failed
     })
+}
+
+fn is_well(health: &Health) -> bool {
+    health.status == "healthy"
 }
 
 /// `schema`: of one command, or of all.

@@ -145,6 +145,6 @@ async fn wait(
     } else if tasks.iter().all(|task| task.state == "completed") {
         Exit::Done
     } else {
-        Exit::Failed
+        Exit::WorkFailed
     })
 }

@@ -240,7 +240,7 @@ async fn who_waits_for_an_agent_gets_its_result_and_its_exit_code() {
              without a server nobody works on it until: fusion-kit resume run-1\n"
         )
     );
-    for (run, code) in [(completed_run(), 0), (failed_run(), 1)] {
+    for (run, code) in [(completed_run(), 0), (failed_run(), 6)] {
         let report = sent(&run);
         let said = fusion_kit("agent send writer Go. --wait", &answering(report.clone())).await;
         assert_eq!(said.code, code);

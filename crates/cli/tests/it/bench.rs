@@ -46,7 +46,7 @@ async fn what_can_not_be_measured_is_refused() {
     let said = fusion_kit("bench W1", &refusing).await;
     assert_eq!(
         (said.code, said.err.as_str()),
-        (1, "error: MOCK_URL is not set\n")
+        (10, "error: MOCK_URL is not set\n")
     );
     for wrong in [
         "bench",

@@ -78,7 +78,7 @@ async fn an_existing_file_is_never_overwritten_and_nothing_else_is_written() {
     fs::write(&taken, "mine").unwrap();
     let line = format!("init {}", dir.path().display());
     let said = fusion_kit(&line, &Fake::default()).await;
-    assert_eq!((said.code, said.out.as_str()), (1, ""));
+    assert_eq!((said.code, said.out.as_str()), (5, ""));
     assert_eq!(
         said.err,
         format!(
@@ -96,7 +96,7 @@ async fn a_link_that_leads_nowhere_is_taken_too() {
     let dir = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink("nowhere", dir.path().join("hello.yaml")).unwrap();
     let line = format!("init {}", dir.path().display());
-    assert_eq!(fusion_kit(&line, &Fake::default()).await.code, 1);
+    assert_eq!(fusion_kit(&line, &Fake::default()).await.code, 5);
     assert_eq!(names(dir.path()), ["hello.yaml"]);
 }
 
@@ -107,7 +107,7 @@ async fn a_folder_that_can_not_be_made_is_named() {
     fs::write(&file, "").unwrap();
     let inner = file.join("inner");
     let said = fusion_kit(&format!("init {}", inner.display()), &Fake::default()).await;
-    assert_eq!(said.code, 1);
+    assert_eq!(said.code, 10);
     let expected = format!("error: could not make the folder {}: ", inner.display());
     assert!(said.err.starts_with(&expected), "{}", said.err);
 }

@@ -45,7 +45,7 @@ fn faulty() -> Problem {
 async fn every_fault_of_a_file_is_shown_where_it_stands() {
     let said = fusion_kit("workflow validate bad.yaml", &Fake::refusing(faulty())).await;
     let expected = Ended {
-        code: 2,
+        code: 5,
         out: String::new(),
         err: "\
 error: unknown key `stpes`
@@ -110,7 +110,7 @@ async fn a_place_outside_its_file_is_pulled_inside() {
             }],
         );
         let said = fusion_kit("run bad.yaml", &Fake::refusing(problem)).await;
-        assert_eq!(said.code, 2);
+        assert_eq!(said.code, 5);
         assert!(said.err.contains("--> bad.yaml:"), "{}", said.err);
         assert!(!said.err.contains(['\u{1b}', '\u{9b}']), "{}", said.err);
     }
@@ -122,7 +122,7 @@ async fn a_problem_without_a_place_is_one_line_and_its_help() {
         .with_help("wait for it, or stop it: kill 4711");
     let said = fusion_kit("run a.yaml", &Fake::refusing(refused)).await;
     let expected = Ended {
-        code: 1,
+        code: 10,
         out: String::new(),
         err: "error: the data directory /data is in use by process 4711\n\
               help: wait for it, or stop it: kill 4711\n"
@@ -132,15 +132,16 @@ async fn a_problem_without_a_place_is_one_line_and_its_help() {
 }
 
 #[tokio::test]
-async fn only_wrong_input_ends_with_2() {
+async fn each_kind_of_problem_ends_with_its_own_code() {
     for (kind, code) in [
         (ProblemKind::InvalidInput, 2),
-        (ProblemKind::NotFound, 1),
-        (ProblemKind::Conflict, 1),
-        (ProblemKind::Denied, 1),
-        (ProblemKind::Limited, 1),
-        (ProblemKind::Unavailable, 1),
-        (ProblemKind::Timeout, 1),
+        (ProblemKind::NotFound, 3),
+        (ProblemKind::Conflict, 5),
+        (ProblemKind::Denied, 4),
+        (ProblemKind::OverBudget, 9),
+        (ProblemKind::Limited, 9),
+        (ProblemKind::Unavailable, 10),
+        (ProblemKind::Timeout, 8),
         (ProblemKind::Internal, 1),
     ] {
         let backend = Fake::refusing(Problem::new(kind, "no"));
@@ -163,7 +164,7 @@ async fn only_wrong_input_ends_with_2() {
 #[tokio::test]
 async fn with_json_a_problem_is_one_object_without_the_text_of_the_file() {
     let said = fusion_kit("run bad.yaml --json", &Fake::refusing(faulty())).await;
-    assert_eq!((said.code, said.out.as_str()), (2, ""));
+    assert_eq!((said.code, said.out.as_str()), (5, ""));
     assert!(!said.err.contains("version: 1"));
     let mut expected = faulty();
     expected.file.as_mut().unwrap().text.clear();

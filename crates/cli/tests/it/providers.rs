@@ -131,7 +131,7 @@ async fn each_command_asks_for_what_it_was_told() {
         let said = fusion_kit(&format!("provider {line}"), &backend).await;
         assert_eq!(
             (said.code, said.err.as_str()),
-            (1, "error: away\n"),
+            (10, "error: away\n"),
             "{line}"
         );
         let asked = backend.asked.lock().unwrap().pop();

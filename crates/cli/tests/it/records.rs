@@ -235,7 +235,10 @@ async fn only_what_looks_can_be_watched_and_a_failing_look_ends_it() {
     assert!(backend.asked.lock().unwrap().is_empty());
     let failing = Fake::refusing(crate::support::problem("it is away"));
     let ended = fusion_kit("agent list --watch", &failing).await;
-    assert_eq!((ended.code, ended.err.as_str()), (1, "error: it is away\n"));
+    assert_eq!(
+        (ended.code, ended.err.as_str()),
+        (10, "error: it is away\n")
+    );
 }
 
 /// Whether a shell reads a script; `None` where there is no such shell.

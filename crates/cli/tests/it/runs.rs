@@ -35,7 +35,7 @@ async fn a_run_that_failed_outside_its_steps_says_its_own_error() {
     let mut failed = ended(run(three_steps().map(|step| completed(step, 0))), "failed");
     failed.summary.error = Some("output 'report' is missing".to_owned());
     let said = fusion_kit("run a.yaml", &Fake::of(failed)).await;
-    assert_eq!(said.code, 1);
+    assert_eq!(said.code, 6);
     assert_eq!(
         said.err,
         format!(
@@ -315,7 +315,7 @@ impl Write for Broken {
 async fn a_reader_that_went_away_is_no_failure_and_a_full_disk_is() {
     for (kind, exit) in [
         (ErrorKind::BrokenPipe, Exit::Done),
-        (ErrorKind::StorageFull, Exit::Failed),
+        (ErrorKind::StorageFull, Exit::Unreachable),
     ] {
         let err = Buffer::default();
         let terminal = terminal(Output::file(Broken(kind)), Output::file(err.clone()));
@@ -325,7 +325,7 @@ async fn a_reader_that_went_away_is_no_failure_and_a_full_disk_is() {
         assert_eq!(
             err.text()
                 .starts_with("error: the result could not be written to stdout"),
-            exit == Exit::Failed
+            exit != Exit::Done
         );
     }
 }

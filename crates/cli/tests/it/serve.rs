@@ -43,7 +43,7 @@ async fn what_is_served_is_told_as_json_and_asked_as_typed() {
     let said = fusion_kit("serve", &Fake::refusing(problem("the port is taken"))).await;
     assert_eq!(
         (said.code, said.err.as_str()),
-        (1, "error: the port is taken\n")
+        (10, "error: the port is taken\n")
     );
     assert_eq!(fusion_kit("serve --port 65536", &backend).await.code, 2);
 }

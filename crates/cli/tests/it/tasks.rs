@@ -154,8 +154,8 @@ async fn tasks_are_shown_with_what_they_wait_for() {
 async fn the_exit_code_of_waiting_says_how_the_tasks_ended() {
     for (states, code) in [
         (&["completed", "completed"][..], 0),
-        (&["completed", "failed"], 1),
-        (&["cancelled"], 1),
+        (&["completed", "failed"], 6),
+        (&["cancelled"], 6),
         (&["completed", "running"], 130),
     ] {
         let tasks: Vec<Value> = states.iter().map(|state| task("t", state)).collect();

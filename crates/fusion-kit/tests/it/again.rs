@@ -61,7 +61,7 @@ async fn failed() -> (Project, Value) {
     let project = Project::with(WORKFLOW, &format!("{FIRST}{BAD}"));
     let run = said(&project, "run flow.yaml --json")
         .await
-        .expect(1)
+        .expect(6)
         .json();
     assert_eq!(
         states(&run),
@@ -150,7 +150,7 @@ async fn what_can_not_be_done_again_is_refused_with_the_reason() {
     said(&project, "workflow create flow.yaml").await.expect(0);
     said(&project, &format!("{retry} --latest"))
         .await
-        .expect(1)
+        .expect(5)
         .says(&[
             "version 2 can't go on from this run",
             "the finished step 'first' is another one",
@@ -160,10 +160,10 @@ async fn what_can_not_be_done_again_is_refused_with_the_reason() {
     assert_eq!(whole["usage"]["turns"], 5);
     said(&project, &format!("run retry {}", id(&whole)))
         .await
-        .expect(1)
+        .expect(5)
         .says(&["completed", "name the step"]);
     fs::remove_dir_all(results(&run)).unwrap();
-    let gone = said(&project, &retry).await.expect(1);
+    let gone = said(&project, &retry).await.expect(3);
     gone.says(&["the workspace of the agent 'w' can't be used"]);
     let runs = said(&project, "run list --json").await.json();
     assert_eq!(runs["runs"].as_array().unwrap().len(), 2, "{runs}");

@@ -98,9 +98,9 @@ async fn an_agent_is_spawned_given_work_held_let_go_on_and_ended() {
     assert_eq!(kinds.collect::<Vec<_>>(), ["turn", "tool", "turn"]);
 
     said(&project, "agent pause w").await.expect(0);
-    let waits = said(&project, "agent send w More. --wait").await.expect(1);
+    let waits = said(&project, "agent send w More. --wait").await.expect(5);
     assert!(waits.stderr.contains("agent resume w"), "{}", waits.stderr);
-    let again = said(&project, "agent pause w").await.expect(1);
+    let again = said(&project, "agent pause w").await.expect(5);
     assert!(
         again.stderr.contains("a paused agent can't become paused"),
         "{}",
@@ -126,7 +126,7 @@ async fn an_agent_is_spawned_given_work_held_let_go_on_and_ended() {
     let shown = said(&project, "agent get w --json").await.expect(0).json();
     let archive = fs::read(shown["workspace"]["archive"].as_str().unwrap()).unwrap();
     assert!(String::from_utf8_lossy(&archive).contains("projects/poem.txt"));
-    let gone = said(&project, "agent send w More.").await.expect(1);
+    let gone = said(&project, "agent send w More.").await.expect(5);
     assert!(
         gone.stderr
             .contains("a terminated agent can't become working"),
@@ -147,14 +147,14 @@ async fn a_spawn_that_is_refused_leaves_nothing_behind() {
         refused.stderr
     );
     assert!(!project.data_dir().exists());
-    let unknown = said(&project, "agent get w").await.expect(1);
+    let unknown = said(&project, "agent get w").await.expect(3);
     assert!(
         unknown.stderr.contains("there are no agents yet"),
         "{}",
         unknown.stderr
     );
     spawned(&project).await;
-    let unknown = said(&project, "agent get ww").await.expect(1);
+    let unknown = said(&project, "agent get ww").await.expect(3);
     assert!(
         unknown.stderr.contains("did you mean 'w'?"),
         "{}",

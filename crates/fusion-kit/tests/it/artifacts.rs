@@ -69,7 +69,7 @@ async fn files_go_from_step_to_step_by_the_hash_of_their_content() {
     project
         .run(none)
         .await
-        .expect(1)
+        .expect(3)
         .says(&["no file with the hash"]);
 }
 
@@ -128,7 +128,7 @@ async fn what_takes_a_file_that_is_gone_or_damaged_fails_and_says_why() {
     let shown = project.shown().await;
     let id = shown["id"].as_str().unwrap();
     let again = ["run", "retry", id, "--from", "read"];
-    project.run(again).await.expect(1);
+    project.run(again).await.expect(6);
     let shown = project.shown().await;
     let why = step(&shown, "read")["error"].as_str().unwrap().to_owned();
     assert!(
@@ -159,7 +159,7 @@ steps:
 ";
     let project = Project::with(flow, SCRIPT);
     let faulty = project.run(["workflow", "validate", "flow.yaml"]).await;
-    faulty.expect(2).says(&[
+    faulty.expect(5).says(&[
         "flow.yaml:8:45",
         "step 'two' does not need 'one'",
         "there is no step 'on'",

@@ -82,7 +82,7 @@ async fn a_file_that_can_not_be_read_is_refused() {
 /// Each project is refused with its three texts.
 async fn all_refused(cases: impl IntoIterator<Item = (Project, [&str; 3])>) {
     for (project, says) in cases {
-        refused(&project, 2, &says).await;
+        refused(&project, 5, &says).await;
     }
 }
 
@@ -118,7 +118,7 @@ async fn a_fault_in_the_file_is_told_with_its_place_and_the_way_out() {
     let broken = with("name: flow", "name: [flow");
     refused(
         &broken,
-        2,
+        5,
         &["this is not YAML: ", "flow.yaml:3:7", "help: check "],
     )
     .await;
@@ -184,7 +184,7 @@ async fn what_is_not_supported_yet_is_refused_by_name() {
     let providers = with("agents:", "providers: { p: {} }\nagents:");
     refused(
         &providers,
-        2,
+        5,
         &["`providers` is not supported yet", "flow.yaml:6:1"],
     )
     .await;
@@ -200,7 +200,7 @@ async fn a_step_that_runs_another_workflow_has_no_agent_and_no_prompt() {
         "flow.yaml:11:5",
         "help: the work of such a step is a run of its own",
     ];
-    refused(&step, 2, &says).await;
+    refused(&step, 5, &says).await;
 }
 
 #[tokio::test]
@@ -208,7 +208,7 @@ async fn a_worktree_is_asked_for_by_an_agent_and_not_by_a_step() {
     let worktree = with_key("workspace: { type: worktree }");
     let says = "a worktree belongs to an agent, not to a step";
     let help = "give the agent of the step this `workspace`";
-    refused(&worktree, 2, &[says, "flow.yaml:12:24", help]).await;
+    refused(&worktree, 5, &[says, "flow.yaml:12:24", help]).await;
 }
 
 #[tokio::test]
@@ -243,7 +243,7 @@ async fn a_script_with_a_fault_is_told_with_the_place_in_it() {
         ),
     ] {
         let project = Project::with(WORKFLOW, script);
-        refused(&project, 2, &[says, "the agent 'writer' can't be spawned"]).await;
+        refused(&project, 5, &[says, "the agent 'writer' can't be spawned"]).await;
     }
 }
 
@@ -258,13 +258,13 @@ async fn a_provider_that_is_not_set_up_is_told_by_its_variable() {
         "Connection refused",
         "help: start the model server at http://127.0.0.1:9/v1, or correct the provider's base URL",
     ];
-    refused_with(&project, &[], &closed, 1, &says).await;
+    refused_with(&project, &[], &closed, 10, &says).await;
     let project = with("provider: scripted", "provider: openrouter");
     let says = [
         "openrouter needs a key and OPENROUTER_API_KEY is not set",
         "help: ",
     ];
-    refused(&project, 1, &says).await;
+    refused(&project, 4, &says).await;
 }
 
 #[tokio::test]
@@ -276,7 +276,7 @@ async fn a_place_for_data_that_can_not_be_used_is_refused() {
         "can't use the data directory ",
         "script.yaml/data: Not a directory",
     ];
-    refused_with(&project, &data, &[], 1, &says)
+    refused_with(&project, &data, &[], 10, &says)
         .await
         .says(&["help: choose a folder that you can write to with --data-dir"]);
     let not_a_folder = ["--data-dir", "script.yaml"];
@@ -284,7 +284,7 @@ async fn a_place_for_data_that_can_not_be_used_is_refused() {
         &project,
         &not_a_folder,
         &[],
-        1,
+        10,
         &["can't use the data directory "],
     )
     .await;
@@ -294,7 +294,7 @@ async fn a_place_for_data_that_can_not_be_used_is_refused() {
         "script.yaml/workspaces: Not a directory",
         "help: choose another place with --data-dir or WORKSPACES_ROOT",
     ];
-    refused_with(&project, &[], &root, 1, &says).await;
+    refused_with(&project, &[], &root, 2, &says).await;
 }
 
 #[tokio::test]
@@ -316,7 +316,7 @@ async fn a_folder_that_the_user_may_not_write_to_is_refused() {
             "can't write to the workspaces folder /usr/workspaces: Permission denied",
         ),
     ] {
-        refused_with(&project, arguments, env, 1, &[says]).await;
+        refused_with(&project, arguments, env, 10, &[says]).await;
     }
 }
 
@@ -369,15 +369,15 @@ async fn a_provider_or_model_that_an_input_chooses_wrongly_is_told_with_its_expr
         "help: did you mean 'scripted'?",
     ];
     let chosen = ["-i", "who=scriptd", "-i", "model=script.yaml"];
-    refused_with(&project, &chosen, &[], 2, &unknown).await;
+    refused_with(&project, &chosen, &[], 5, &unknown).await;
     let empty = [
         "`model` names nothing: can't evaluate `${{ inputs.model }}`: it is empty",
         "flow.yaml:9:12",
         "help: an input chooses it: give that input with -i NAME=VALUE",
     ];
-    refused(&project, 2, &empty).await;
+    refused(&project, 5, &empty).await;
     let missing = ["flow.yaml:9:12", "other.yaml"];
-    refused_with(&project, &["-i", "model=other.yaml"], &[], 2, &missing).await;
+    refused_with(&project, &["-i", "model=other.yaml"], &[], 5, &missing).await;
 }
 
 #[tokio::test]
@@ -389,5 +389,5 @@ async fn an_expression_that_needs_a_run_can_not_choose_a_model() {
         "flow.yaml:8:19",
         "help: use an input, for example `inputs.model`",
     ];
-    refused(&project, 2, &says).await;
+    refused(&project, 5, &says).await;
 }

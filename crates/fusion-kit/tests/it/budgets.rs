@@ -34,7 +34,7 @@ steps:
 #[tokio::test]
 async fn a_run_stops_when_its_budget_is_used_up_and_goes_on_with_a_higher_one() {
     let project = project("budget: { tokens: 20 }", "");
-    let stopped = project.run(["run", "flow.yaml"]).await.expect(1);
+    let stopped = project.run(["run", "flow.yaml"]).await.expect(9);
     let shown = project.shown().await;
     let id = shown["id"].as_str().unwrap();
     let used = shown["usage"]["input_tokens"].as_u64().unwrap()
@@ -53,13 +53,13 @@ async fn a_run_stops_when_its_budget_is_used_up_and_goes_on_with_a_higher_one() 
 
     // What was used before the resume counts, and the file's budget holds again.
     let says = format!("{used} of 20 tokens are used");
-    project.run(["resume"]).await.expect(1).says(&[&says]);
+    project.run(["resume"]).await.expect(9).says(&[&says]);
     let limit = used.to_string();
     let says = format!("{used} of {used} tokens are used");
     project
         .run(["resume", "--budget-tokens", &limit])
         .await
-        .expect(1)
+        .expect(9)
         .says(&[&says]);
     project
         .run(["resume", "--budget-tokens", "100000"])
@@ -76,7 +76,7 @@ async fn a_run_stops_when_its_budget_is_used_up_and_goes_on_with_a_higher_one() 
 #[tokio::test]
 async fn an_agent_has_a_budget_of_its_own_and_the_event_log_tells_when_it_is_used_up() {
     let project = project("", ", budget: { tokens: 20 }");
-    project.run(["run", "flow.yaml"]).await.expect(1).says(&[
+    project.run(["run", "flow.yaml"]).await.expect(9).says(&[
         "the budget of the agent 'writer' is used up",
         "--budget-of writer",
     ]);
@@ -103,7 +103,7 @@ async fn an_agent_has_a_budget_of_its_own_and_the_event_log_tells_when_it_is_use
     project
         .run(["resume", "--budget-tokens", "9999"])
         .await
-        .expect(1)
+        .expect(9)
         .says(&["the budget of the agent 'writer' is used up"]);
     let right = ["resume", "--budget-tokens", "9999", "--budget-of", "writer"];
     project.run(right).await.expect(0);
@@ -130,7 +130,7 @@ steps:
     - text: told
 ";
     let project = Project::with(workflow, script);
-    project.run(["run", "flow.yaml"]).await.expect(1).says(&[
+    project.run(["run", "flow.yaml"]).await.expect(9).says(&[
         "step 'look' has to wait: the budget of the step 'look' is used up",
         "--budget-of step:look",
     ]);

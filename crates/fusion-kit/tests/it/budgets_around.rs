@@ -70,7 +70,7 @@ async fn all_runs_of_a_workflow_have_one_budget_that_a_resume_can_raise() {
         SCRIPT,
     );
     project.run(["run", "flow.yaml"]).await.expect(0);
-    let stopped = project.run(["run", "flow.yaml"]).await.expect(1);
+    let stopped = project.run(["run", "flow.yaml"]).await.expect(9);
     stopped.says(&[
         "step 'second' has to wait: the budget of the workflow 'flow' is used up",
         &format!(" of {total} tokens are used"),
@@ -86,7 +86,7 @@ async fn all_runs_of_a_workflow_have_one_budget_that_a_resume_can_raise() {
         .expect(2)
         .says(&["the run has no workflow 'workflow:flw'"]);
     // The budget of the run itself is another one.
-    project.run(&more[..3]).await.expect(1);
+    project.run(&more[..3]).await.expect(9);
     project.run(of("workflow:flow")).await.expect(0);
     let (spent, told) = spent(&project, &Account::Workflow("flow".to_owned())).await;
     assert_eq!((spent, spent.tokens), (told, 2 * one_run));
@@ -109,7 +109,7 @@ steps:
     project
         .run(["run", "flow.yaml"])
         .await
-        .expect(1)
+        .expect(9)
         .says(&[says]);
     let (spent, told) = spent(&project, &Account::Workflow("flow".to_owned())).await;
     assert_eq!(spent, told);
@@ -126,7 +126,7 @@ async fn a_projects_budget_stops_its_runs_until_it_is_raised() {
     project.run(create).await.expect(0);
     let store = ["workflow", "create", "flow.yaml", "--project", "shop"];
     project.run(store).await.expect(0);
-    let stopped = project.run(["workflow", "start", "flow"]).await.expect(1);
+    let stopped = project.run(["workflow", "start", "flow"]).await.expect(9);
     stopped.says(&[
         "the budget of the project 'shop' is used up",
         "fusion-kit project update shop --budget USD",

@@ -67,7 +67,7 @@ async fn looking_at_no_database_says_so_and_makes_none() {
     assert!(verified.stdout.contains("✓ database: none yet"));
     assert!(verified.stdout.contains("✓ master key: none yet"));
     for refused in [&["db", "backup", "b.db"][..], &["db", "rekey"]] {
-        let refused = project.run(refused).await.expect(1);
+        let refused = project.run(refused).await.expect(3);
         refused.says(&["there is no database", "fusion-kit db migrate"]);
     }
     assert_eq!(project.contents(), before);
@@ -132,7 +132,7 @@ async fn a_file_that_is_no_backup_changes_nothing() {
     project.run(["run", "flow.yaml"]).await.expect(0);
     let listed = runs(&project).await;
     let restore = |file: &'static str| ["db", "restore", file, "--replace"];
-    let missing = project.run(restore("none.db")).await.expect(1);
+    let missing = project.run(restore("none.db")).await.expect(3);
     missing.says(&["there is no backup none.db"]);
     let other = project.run(restore("flow.yaml")).await.expect(2);
     other.says(&["flow.yaml"]);
@@ -156,7 +156,7 @@ async fn beside_a_run_one_may_look_and_copy_and_not_change() {
         &["db", "restore", "empty.db", "--replace"],
         &["db", "rekey"],
     ] {
-        let refused = project.run(change).await.expect(1);
+        let refused = project.run(change).await.expect(5);
         refused.says(&[&reason, "help: wait until it is done, stop it"]);
     }
     for look in [

@@ -249,7 +249,7 @@ async fn the_openrouter_example_without_a_key_names_the_variable() {
     project
         .run(["run", "openrouter.yaml", "-i", "topic=bees"])
         .await
-        .expect(1)
+        .expect(4)
         .says(&["openrouter needs a key", "help: set OPENROUTER_API_KEY"]);
     assert_eq!(project.contents(), before);
 }
@@ -305,7 +305,7 @@ async fn a_grant_that_can_not_be_given_is_told_with_its_place_and_nothing_is_sto
     let missing = project
         .run(["run", "grants.yaml", "-i", "folder=nowhere"])
         .await
-        .expect(2);
+        .expect(5);
     missing.says(&[
         "grants.yaml:23:14",
         "can't give to commands",
@@ -315,12 +315,12 @@ async fn a_grant_that_can_not_be_given_is_told_with_its_place_and_nothing_is_sto
     project
         .run(["run", "grants.yaml", "-i", "folder=."])
         .await
-        .expect(2)
+        .expect(5)
         .says(&["grants.yaml:23:14", "is in it, which is kept from commands"]);
     let notes = project.path().join("notes");
     fs::create_dir(&notes).unwrap();
     let unset = ["run", "grants.yaml", "-i", "folder=notes"];
-    let unset = project.run(unset).await.expect(2);
+    let unset = project.run(unset).await.expect(5);
     unset.says(&[
         "grants.yaml:24:13",
         "the variable FOLDER can't be given to commands",

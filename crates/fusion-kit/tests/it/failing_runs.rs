@@ -51,7 +51,7 @@ steps:
 ";
     let says = "error: step 'work' failed: output 'count' does not fit: \"lots\" is not of type \
                 \"integer\" (after one repair turn)";
-    let shown = run(&workflow, script, 1, &[says]).await;
+    let shown = run(&workflow, script, 6, &[says]).await;
     assert_eq!(shown["outputs"], Value::Null);
     assert_eq!(shown["usage"]["turns"], 2);
 }
@@ -69,7 +69,7 @@ steps:
 ";
     let says = "error: step 'work' failed: the agent 'worker' did not finish within 2 turns; raise \
                 `max_turns` of the agent 'worker', or ask for less in one step";
-    let shown = run(&workflow, script, 1, &[says]).await;
+    let shown = run(&workflow, script, 6, &[says]).await;
     assert_eq!(step(&shown, "work")["usage"]["turns"], 2);
 }
 
@@ -84,7 +84,7 @@ steps:
 ";
     let says =
         "did not finish within 1 turn; what it handed in did not fit: output 'n' does not fit";
-    run(&workflow, script, 1, &[says]).await;
+    run(&workflow, script, 6, &[says]).await;
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ steps: { work: [{ text: too late }] }
 ";
     let says = "error: step 'work' failed: it took longer than its timeout of 1 s; raise \
                 `timeout` of the step 'work'";
-    let shown = run(&workflow, script, 1, &[says]).await;
+    let shown = run(&workflow, script, 6, &[says]).await;
     let cut_off = &step(&shown, "work")["journal"][0];
     assert_eq!(cut_off["state"], "unknown");
     assert!(cut_off["finished_at"].is_string(), "{cut_off}");
@@ -136,7 +136,7 @@ steps:
         "error: step 'work' failed: ",
         "did not finish within 2 turns; its last check failed: $ echo the roof leaks; exit 3",
     ];
-    let shown = run(&workflow, script, 1, &says).await;
+    let shown = run(&workflow, script, 6, &says).await;
     let checks = step(&shown, "work")["journal"].as_array().unwrap().iter();
     let reports: Vec<&Value> = checks
         .filter(|entry| entry["kind"] == "check")
@@ -159,7 +159,7 @@ steps:
         "script.yaml:5:",
         "turn 2 of step 'work' has no answer: the script ends after 1",
     ];
-    run(&one_step("", ""), script, 1, &says).await;
+    run(&one_step("", ""), script, 6, &says).await;
 }
 
 const AGENTS: &str = "
@@ -218,7 +218,7 @@ outputs: { last: \"${{ steps.e.outputs.text }}\" }
 ",
     );
     let script = answers(&["b", "c", "d", "e"]) + "  a: [{ tool_calls: [{ name: nothing }] }]\n";
-    let shown = run(&workflow, &script, 1, &["error: step 'a' failed: "]).await;
+    let shown = run(&workflow, &script, 6, &["error: step 'a' failed: "]).await;
     assert_eq!(
         states(&shown),
         [

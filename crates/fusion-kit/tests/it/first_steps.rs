@@ -48,7 +48,7 @@ async fn init_never_overwrites_a_file() {
     project
         .run(["init"])
         .await
-        .expect(1)
+        .expect(5)
         .says(&["hello.script.yaml exists already; nothing was written"]);
     assert_eq!(project.contents(), before);
 }
@@ -64,12 +64,12 @@ async fn looking_before_the_first_run_makes_nothing() {
     project
         .run(["run", "show"])
         .await
-        .expect(1)
+        .expect(3)
         .says(&["there are no runs yet"]);
     project
         .run(["resume"])
         .await
-        .expect(1)
+        .expect(3)
         .says(&["there is no run to resume in "]);
     assert!(project.contents().is_empty());
 }
@@ -90,9 +90,9 @@ async fn a_run_is_found_by_the_beginning_of_its_id() {
     project
         .run(["run", "show", "ffff"])
         .await
-        .expect(1)
+        .expect(3)
         .says(&["there is no run 'ffff'"]);
-    project.run(["resume", id]).await.expect(1).says(&[
+    project.run(["resume", id]).await.expect(5).says(&[
         "is completed already",
         &format!("help: see what it did with: fusion-kit run show {id}\n"),
     ]);
@@ -100,6 +100,6 @@ async fn a_run_is_found_by_the_beginning_of_its_id() {
     project
         .run(["--data-dir"].iter().chain(&elsewhere))
         .await
-        .expect(1)
+        .expect(5)
         .says(&[&format!("run show {id} --data-dir .fusion-kit\n")]);
 }

@@ -86,7 +86,7 @@ async fn a_step_is_tried_no_more_often_than_it_says_and_not_at_all_where_that_is
   - {{ id: t, agent: w, prompt: '${{{{ inputs.list[9] }}}}', retry: {{ max_attempts: 9, delay: 24h }} }}"
     );
     let answers = [("s", &MISFIT[..]), ("t", &["x"])];
-    let shown = run(&flow("", &steps), &script(&answers), 1).await;
+    let shown = run(&flow("", &steps), &script(&answers), 6).await;
     assert_eq!(step(&shown, "s")["attempts"], 2);
     assert_eq!(step(&shown, "t")["attempts"], 1);
     assert_eq!(states(&shown), [("s", "failed"), ("t", "failed")]);
@@ -169,7 +169,7 @@ async fn a_failed_item_fails_its_step_unless_the_step_bears_it() {
         ("\"lenient[1]\"", &MISFIT),
         ("after", &["x"]),
     ];
-    let shown = run(&flow("", &steps), &script(&answers), 1).await;
+    let shown = run(&flow("", &steps), &script(&answers), 6).await;
     let strict = step(&shown, "strict");
     let why = strict["error"].as_str().unwrap();
     assert!(why.starts_with("item 0 failed: "), "{why}");
@@ -195,7 +195,7 @@ async fn a_step_is_repeated_until_it_is_good_and_no_longer_than_it_says() {
         ("bad", &[BAD]),
         ("borne", &[BAD]),
     ];
-    let shown = run(&flow("", &steps), &script(&answers), 1).await;
+    let shown = run(&flow("", &steps), &script(&answers), 6).await;
     let of = |name| {
         let step = step(&shown, name);
         (
@@ -263,9 +263,9 @@ async fn a_command_that_was_cut_off_is_not_run_again_unless_it_may_be() {
         flow("", &format!("  - {{ id: s, run: '{waits}'{more} }}"))
     };
     for (more, code, output) in [
-        ("", 1, Value::Null),
+        ("", 6, Value::Null),
         (", repeatable: true", 0, json!("again\n")),
-        (", retry: { max_attempts: 5, delay: 1s }", 1, Value::Null),
+        (", retry: { max_attempts: 5, delay: 1s }", 6, Value::Null),
     ] {
         let project = Project::with(&steps(more), "version: 1\nsteps: {}\n");
         let running = project.fusion_kit(["run", "flow.yaml", "--quiet"]).start();

@@ -43,5 +43,5 @@ async fn the_commands_of_the_page_add_use_and_remove_a_server() {
     project
         .run(["provider", "show", "workshop"])
         .await
-        .expect(1);
+        .expect(3);
 }

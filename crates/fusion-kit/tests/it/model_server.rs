@@ -148,7 +148,7 @@ async fn a_model_that_the_server_lacks_is_told_with_the_nearest_name() {
         .env("FUSION_BASE_URL", format!("{}/v1", server.uri()))
         .finish()
         .await
-        .expect(2)
+        .expect(5)
         .says(&[
             "openai-compatible has no model 'qwen-coder-0.5b'",
             "local-model.yaml:20:12",
@@ -173,7 +173,7 @@ async fn settings_come_from_dot_env_and_the_environment_wins() {
         .env("FUSION_BASE_URL", "http://127.0.0.1:9/v1")
         .finish()
         .await
-        .expect(1)
+        .expect(10)
         .says(&["can't be reached at http://127.0.0.1:9/v1"]);
 }
 
@@ -188,10 +188,14 @@ async fn a_server_that_fails_again_and_again_makes_the_step_wait_and_loses_nothi
             .fusion_kit(arguments)
             .env("FUSION_BASE_URL", format!("{}/v1", server.uri()))
     };
-    call(&["run", "flow.yaml"]).finish().await.expect(1).says(&[
-        "error: step 'work' has to wait: openai-compatible failed (500): the tensor is lost",
-        "nothing that was done is lost; go on with: fusion-kit resume ",
-    ]);
+    call(&["run", "flow.yaml"])
+        .finish()
+        .await
+        .expect(10)
+        .says(&[
+            "error: step 'work' has to wait: openai-compatible failed (500): the tensor is lost",
+            "nothing that was done is lost; go on with: fusion-kit resume ",
+        ]);
     assert_eq!(
         turns_asked(&server).await.len(),
         10,
@@ -225,7 +229,7 @@ async fn a_refused_key_is_no_failure_of_the_step() {
         .env("FUSION_BASE_URL", format!("{}/v1", server.uri()))
         .finish()
         .await
-        .expect(1)
+        .expect(4)
         .says(&["has to wait"]);
     assert_eq!(states(&project.shown().await), [("work", "queued")]);
     assert_eq!(turns_asked(&server).await.len(), 1);
@@ -241,7 +245,7 @@ async fn a_request_that_the_server_does_not_take_fails_the_step() {
         .env("FUSION_BASE_URL", format!("{}/v1", server.uri()))
         .finish()
         .await
-        .expect(1)
+        .expect(6)
         .says(&[
             "error: step 'work' failed: ",
             "too many words",
@@ -268,7 +272,7 @@ async fn keys_turn_up_nowhere_but_at_the_server() {
     for (name, key) in KEYS {
         call = call.env(name, key);
     }
-    let ended = call.finish().await.expect(1);
+    let ended = call.finish().await.expect(6);
     let run = project.shown().await;
     let seen = step(&run, "work")["journal"][1]["outcome"]["content"]
         .as_str()
@@ -316,7 +320,7 @@ async fn inputs_choose_the_provider_and_the_model_and_a_resumed_run_keeps_them()
     project.set("FUSION_BASE_URL", format!("{}/v1", server.uri()));
     let chosen = ["-i", "who=openai-compatible", "-i", "model=tiny"];
     let run = [&["run", "flow.yaml"], chosen.as_slice()].concat();
-    project.run(run).await.expect(1);
+    project.run(run).await.expect(4);
     let run = project.run(["resume", "--json"]).await.expect(0).json();
     assert_eq!(step(&run, "work")["outputs"], json!({ "text": "done" }));
     let agent = &run["agents"][0];

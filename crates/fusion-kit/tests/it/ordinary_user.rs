@@ -79,7 +79,7 @@ async fn a_folder_of_somebody_else_is_refused_and_stays_as_it_was() {
     let before = theirs.project.contents();
     let closed = theirs.place.path().join("data");
     let data_dir = ["run", "hello.yaml", "--data-dir", closed.to_str().unwrap()];
-    theirs.run(&data_dir, &[]).await.expect(1).says(&[
+    theirs.run(&data_dir, &[]).await.expect(10).says(&[
         "can't use the data directory ",
         "Permission denied",
         "help: choose a folder that you can write to",
@@ -88,7 +88,7 @@ async fn a_folder_of_somebody_else_is_refused_and_stays_as_it_was() {
     theirs
         .run(&["run", "hello.yaml"], &root)
         .await
-        .expect(1)
+        .expect(4)
         .says(&[
             "can't write to the workspaces folder ",
             "Permission denied",

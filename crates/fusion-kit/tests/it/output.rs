@@ -22,7 +22,7 @@ async fn every_result_is_one_json_object_on_stdout() {
     project.write("script.yaml", script);
     for (arguments, code) in [
         (&["run", "hello.yaml"][..], 0),
-        (&["run", "flow.yaml"], 1),
+        (&["run", "flow.yaml"], 6),
         (&["run", "list"], 0),
         (&["run", "show"], 0),
         (&["workflow", "validate", "hello.yaml"], 0),
@@ -43,12 +43,12 @@ async fn a_problem_is_one_json_object_on_stderr_and_nothing_on_stdout() {
     project.write("flow.yaml", "version: 1\nnaem: x\n");
     for (arguments, code, kind) in [
         (&["run", "nothing.yaml"][..], 2, "invalid_input"),
-        (&["run", "flow.yaml"], 2, "invalid_input"),
+        (&["run", "flow.yaml"], 5, "invalid_input"),
         (&["run", "hello.yaml", "-i", "nmae=x"], 2, "invalid_input"),
-        (&["run", "openrouter.yaml", "-i", "topic=x"], 1, "denied"),
-        (&["run", "show"], 1, "not_found"),
-        (&["resume"], 1, "not_found"),
-        (&["init"], 1, "conflict"),
+        (&["run", "openrouter.yaml", "-i", "topic=x"], 4, "denied"),
+        (&["run", "show"], 3, "not_found"),
+        (&["resume"], 3, "not_found"),
+        (&["init"], 5, "conflict"),
     ] {
         let ended = project
             .run([arguments, &["--json"]].concat())
@@ -108,7 +108,7 @@ async fn a_result_that_can_not_be_written_is_told() {
     let child = command.stdout(Stdio::from(full)).spawn().unwrap();
     let ended = child.wait_with_output().await.unwrap();
     let stderr = String::from_utf8(ended.stderr).unwrap();
-    assert_eq!(ended.status.code(), Some(1), "{stderr}");
+    assert_eq!(ended.status.code(), Some(10), "{stderr}");
     let said = "error: the result could not be written to stdout: No space left on device";
     assert!(stderr.contains(said), "{stderr}");
 }

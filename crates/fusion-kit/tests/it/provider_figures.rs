@@ -114,7 +114,7 @@ async fn a_key_without_a_cap_has_an_unknown_rest_and_an_account_that_fails_is_no
     assert!(shown.contains("unknown  no cap  $3.25"), "{shown}");
 
     let (project, _server) = with(ResponseTemplate::new(500), closed()).await;
-    let failed = project.run(["provider", "quota", "or"]).await.expect(1);
+    let failed = project.run(["provider", "quota", "or"]).await.expect(10);
     failed.says(&["or failed (500)"]);
     let tested = project
         .run(["provider", "test", "or"])

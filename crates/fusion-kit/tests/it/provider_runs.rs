@@ -43,7 +43,7 @@ async fn a_run_uses_a_stored_provider_until_it_is_disabled() {
 
     project.run(["provider", "disable", "mine"]).await.expect(0);
     let asked = server.received_requests().await.unwrap().len();
-    let refused = project.run(["run", "flow.yaml"]).await.expect(2);
+    let refused = project.run(["run", "flow.yaml"]).await.expect(5);
     refused.says(&[
         "the provider 'mine' is disabled",
         "fusion-kit provider enable mine",
@@ -131,12 +131,12 @@ async fn another_process_resumes_with_the_stored_provider_which_can_not_be_remov
     let project = project();
     project.write("flow.yaml", flow("mine"));
     add(&project, "mine", &url, &[]).await.expect(0);
-    project.run(["run", "flow.yaml"]).await.expect(1);
+    project.run(["run", "flow.yaml"]).await.expect(4);
     let waiting = project.shown().await;
     let id = waiting["id"].as_str().unwrap();
     assert_eq!(states(&waiting), [("work", "queued")]);
 
-    let refused = project.run(["provider", "remove", "mine"]).await.expect(1);
+    let refused = project.run(["provider", "remove", "mine"]).await.expect(5);
     refused.says(&[
         &format!(
             "the provider 'mine' is in use: run {id} was interrupted and needs it (agent 'worker')"
@@ -177,7 +177,7 @@ async fn an_unknown_provider_is_told_with_the_nearest_and_how_to_add_it() {
         project
             .run(["run", "flow.yaml"])
             .await
-            .expect(2)
+            .expect(5)
             .says(&says);
     }
 }
@@ -279,12 +279,12 @@ async fn a_provider_is_not_removed_under_a_run_at_work() {
     );
     for force in [&[][..], &["--force"]] {
         let remove = ["provider", "remove", "mine"].iter().chain(force);
-        project.run(remove).await.expect(1).says(&[&says]);
+        project.run(remove).await.expect(5).says(&[&says]);
     }
     // The others look at the store beside the run.
     project.run(["provider", "list"]).await.expect(0);
     let busy = project.run(["provider", "disable", "mine"]).await;
-    busy.expect(1).says(&["another fusion-kit"]);
+    busy.expect(5).says(&["another fusion-kit"]);
     go_on.send(()).unwrap();
     running.finish().await.expect(0);
     server.await.unwrap();

@@ -128,7 +128,7 @@ async fn a_removed_provider_is_gone_with_its_key() {
     let project = project();
     add(&project, "mine", NOBODY, &[]).await.expect(0);
     project.run(["provider", "remove", "mine"]).await.expect(0);
-    let gone = project.run(["provider", "show", "mine"]).await.expect(1);
+    let gone = project.run(["provider", "show", "mine"]).await.expect(3);
     gone.says(&["there is no provider 'mine'"]);
     for (path, bytes) in contents(project.path()) {
         let bytes = bytes.unwrap_or_default();
@@ -146,12 +146,12 @@ async fn a_failing_test_says_why_and_what_to_do() {
     for (answer, code, says) in [
         (
             answer(401, "no such key"),
-            1,
+            4,
             ["refused the request (401)", "--key-env VAR --replace"],
         ),
         (
             answer(402, "no credit"),
-            1,
+            4,
             [
                 "wants to be paid first: no credit",
                 "add credit at the provider",
@@ -159,7 +159,7 @@ async fn a_failing_test_says_why_and_what_to_do() {
         ),
         (
             answer(429, "slowly"),
-            1,
+            9,
             ["limits the requests: slowly", "try again later"],
         ),
         (
@@ -178,7 +178,7 @@ async fn a_failing_test_says_why_and_what_to_do() {
         .await
         .expect(0);
     for command in ["test", "models"] {
-        let failed = project.run(["provider", command, "mine"]).await.expect(1);
+        let failed = project.run(["provider", command, "mine"]).await.expect(10);
         failed.says(&[
             "can't be reached at http://127.0.0.1:9/v1",
             "does the server run at",
@@ -190,7 +190,7 @@ async fn a_failing_test_says_why_and_what_to_do() {
         .run(["provider", "test", "mine", "--model", "tny"])
         .await;
     failed
-        .expect(1)
+        .expect(3)
         .says(&["mine has no model 'tny'", "did you mean 'tiny'?"]);
 }
 
@@ -257,7 +257,7 @@ const REFUSED: [(&str, i32, &str); 13] = [
         2,
         "contains a user or password",
     ),
-    ("ollama --key-env NOT_SET", 1, "NOT_SET is not set"),
+    ("ollama --key-env NOT_SET", 4, "NOT_SET is not set"),
     (
         "ollama --key-env sk-canary-1",
         2,
@@ -265,10 +265,10 @@ const REFUSED: [(&str, i32, &str); 13] = [
     ),
     (
         "ollama --key-env canary1",
-        1,
+        4,
         "the variable that --key-env names is not set",
     ),
-    ("openrouter", 1, "set OPENROUTER_API_KEY"),
+    ("openrouter", 4, "set OPENROUTER_API_KEY"),
 ];
 
 #[tokio::test]
@@ -315,7 +315,7 @@ async fn a_taken_name_is_refused_and_a_key_does_not_move_to_another_base_url() {
     let project = project();
     add(&project, "mine", NOBODY, &[]).await.expect(0);
     let again = ["provider", "add", "mine", "--base-url", NOBODY];
-    let taken = project.run(again).await.expect(1);
+    let taken = project.run(again).await.expect(5);
     taken.says(&[
         "there is already a provider 'mine'",
         "provider add mine --replace",
@@ -341,7 +341,7 @@ async fn a_taken_name_is_refused_and_a_key_does_not_move_to_another_base_url() {
         "http://127.0.0.1:10/v1",
         "--replace",
     ];
-    let refused = project.run(elsewhere).await.expect(1);
+    let refused = project.run(elsewhere).await.expect(4);
     refused.says(&["the stored key of mine belongs to http://127.0.0.1:9/v1"]);
     project.run(["verify"]).await.expect(0);
 }
@@ -361,7 +361,7 @@ async fn the_key_comes_from_the_vendors_variable_for_the_vendors_own_place_only(
         "--base-url",
         NOBODY,
     ];
-    let refused = project.run(elsewhere).await.expect(1);
+    let refused = project.run(elsewhere).await.expect(4);
     refused.says(&["proxy needs a key and none is given"]);
 }
 
@@ -432,7 +432,7 @@ async fn a_death_at_any_commit_of_add_leaves_a_usable_store() {
             let known = listed["providers"].as_array().unwrap().iter();
             let is_there = known.clone().any(|it| it["name"] == "mine");
             let again = project.run(add).await;
-            again.expect(if is_there { 1 } else { 0 });
+            again.expect(if is_there { 5 } else { 0 });
             project.run(["provider", "test", "mine"]).await.expect(0);
             project.run(["verify"]).await.expect(0);
         }

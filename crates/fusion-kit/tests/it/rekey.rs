@@ -221,7 +221,7 @@ async fn a_key_in_the_environment_takes_the_place_of_an_old_one_there() {
             .contains("was sealed with the key"),
         "{told}"
     );
-    let refused = project.run(["db", "rekey"]).await.expect(1);
+    let refused = project.run(["db", "rekey"]).await.expect(4);
     refused.says(&[
         "provider 'provider-1'",
         "set FUSION_MASTER_KEY to the key it was sealed with",
@@ -265,7 +265,7 @@ async fn what_is_wrong_with_the_key_is_told_with_the_way_out() {
             .unwrap()
             .contains("restore it from a copy")
     );
-    let refused = project.run(["db", "rekey"]).await.expect(1);
+    let refused = project.run(["db", "rekey"]).await.expect(3);
     refused.says(&["there is no key file", "restore it from a copy"]);
     assert!(
         !path.exists(),

@@ -112,7 +112,7 @@ async fn what_is_wrong_is_refused(project: &Project) {
     let daily = |name, zone, input| create(name, "0 3 * * *", zone, input);
     let at = |cron| create("n", cron, "UTC", "depth=2");
     for (words, code, says) in [
-        (daily("nightly", "UTC", "depth=2"), 1, "schedule 'nightly'"),
+        (daily("nightly", "UTC", "depth=2"), 5, "schedule 'nightly'"),
         (at("0 3 * *"), 2, "'0 3 * *' is not five fields of cron"),
         (at("0 0 30 2 *"), 2, "'0 0 30 2 *' never comes"),
         (
@@ -126,8 +126,8 @@ async fn what_is_wrong_is_refused(project: &Project) {
         project.run(&words).await.expect(code).says(&[says]);
     }
     let unknown = "schedule create n --workflow gone --cron @daily";
-    said(project, unknown).await.expect(1).says(&["gone"]);
-    let near = said(project, "schedule pause nightl").await.expect(1);
+    said(project, unknown).await.expect(3).says(&["gone"]);
+    let near = said(project, "schedule pause nightl").await.expect(3);
     near.says(&["did you mean 'nightly'?"]);
 }
 
@@ -156,7 +156,7 @@ async fn is_kept(project: &Project) {
     is_held_and_let_go(project, &made).await;
     let gone = said(project, "schedule delete nightly").await.expect(0);
     assert!(gone.stdout.contains("nightly"), "{}", gone.stdout);
-    let gone = said(project, "schedule get nightly").await.expect(1);
+    let gone = said(project, "schedule get nightly").await.expect(3);
     gone.says(&["there is no schedule 'nightly'"]);
 }
 

@@ -100,8 +100,8 @@ async fn work_with(project: &Project, canaries: &Canaries) {
         (&["verify"], 0),
         (&["run", "flow.yaml"], 0),
         (&["run", "nothing.yaml"], 2),
-        (&["run", "failing.yaml"], 1),
-        (&["resume"], 1),
+        (&["run", "failing.yaml"], 6),
+        (&["resume"], 3),
         (&["run", "list"], 0),
         (&["run", "show", "-v"], 0),
         (&["workflow", "validate", "flow.yaml"], 0),
@@ -141,15 +141,15 @@ async fn manage_a_provider(project: &Project, canaries: &Canaries) {
         "PLANTED",
     ];
     let added = listen(project, canaries, &add).await;
-    assert_eq!((added[0].code, added[1].code), (Some(0), Some(1)));
+    assert_eq!((added[0].code, added[1].code), (Some(0), Some(5)));
     project.write("stored.yaml", WORKFLOW.replace("scripted", "planted"));
     for (command, code) in [
         (&["provider", "list"][..], 0),
         (&["provider", "show", "planted"], 0),
-        (&["provider", "test", "planted"], 1),
-        (&["provider", "models", "planted", "--refresh"], 1),
+        (&["provider", "test", "planted"], 4),
+        (&["provider", "models", "planted", "--refresh"], 4),
         (&["provider", "quota", "planted"], 0),
-        (&["run", "stored.yaml"], 1),
+        (&["run", "stored.yaml"], 4),
         (&["verify", "--online"], 1),
         (&["provider", "disable", "planted"], 0),
         (&["provider", "enable", "planted"], 0),
@@ -229,9 +229,9 @@ async fn no_secret_shows_with_a_file() {
     }
     project.set("FUSION_MASTER_KEY", OLD);
     project.set("FUSION_MASTER_KEY_OLD", "");
-    for command in [&["verify"][..], &["db", "rekey"]] {
+    for (command, code) in [(&["verify"][..], 1), (&["db", "rekey"], 4)] {
         for said in listen(&project, &canaries, command).await {
-            assert_eq!(said.code, Some(1), "{said:?}");
+            assert_eq!(said.code, Some(code), "{said:?}");
         }
     }
 }

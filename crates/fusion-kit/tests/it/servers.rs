@@ -181,7 +181,7 @@ async fn processes_with_data_directories_of_their_own_share_a_server() {
     two.run(["verify"]).await.expect(0);
     // A third one finds nothing that was left, and takes nothing away from the living.
     let third = project(&server.url());
-    let refused = third.run(["resume"]).await.expect(1);
+    let refused = third.run(["resume"]).await.expect(5);
     refused.says(&["another process works on run"]);
     for (project, running) in projects.iter().zip(running) {
         project.open_the_gate();
@@ -232,7 +232,7 @@ async fn a_server_that_is_away_is_told_with_when_to_try_again() {
         &["run", "flow.yaml"],
     ] {
         let refused = project.run(command.iter().chain(&["--json"])).await;
-        let problem = problem(&refused.expect(1));
+        let problem = problem(&refused.expect(10));
         assert_eq!(
             (&problem["kind"], &problem["retry_after_ms"]),
             (&json!("unavailable"), &json!(1000)),

@@ -41,7 +41,7 @@ async fn a_second_process_is_refused_and_readers_are_not() {
         running.pid()
     );
     for arguments in [&["run", "flow.yaml"][..], &["resume"]] {
-        let refused = project.run(arguments).await.expect(1);
+        let refused = project.run(arguments).await.expect(5);
         refused.says(&[
             &refusal,
             "help: wait until it is done, stop it, or use another --data-dir",
@@ -100,7 +100,7 @@ steps:
     }
     let read = |name: &str| std::fs::read_to_string(project.path().join(name)).unwrap();
     let said = read("full.err");
-    assert_eq!(read("full.code"), "1\n", "{said}");
+    assert_eq!(read("full.code"), "10\n", "{said}");
     assert!(said.contains("disk is full"), "{said}");
     assert_eq!(
         said.matches("database or disk is full").count(),
@@ -141,7 +141,7 @@ ls -A disk >left
         return;
     }
     let read = |name: &str| std::fs::read_to_string(project.path().join(name)).unwrap();
-    assert_eq!(read("code"), "1\n", "{}", read("err"));
+    assert_eq!(read("code"), "10\n", "{}", read("err"));
     assert!(
         read("err").contains("No space left on device"),
         "{}",

@@ -63,7 +63,7 @@ async fn a_run_is_ended_by_another_process_with_all_that_is_under_way() {
         json!([ended["state"], ended["error"]]),
         json!(["cancelled", "cancelled by ada"])
     );
-    let finished = running.finish().await.expect(1);
+    let finished = running.finish().await.expect(6);
     finished.says(&["the run was cancelled: cancelled by ada"]);
     let none = wait_for("the end of the processes", || {
         Some(project.processes()).filter(Vec::is_empty)
@@ -81,7 +81,7 @@ async fn a_run_is_ended_by_another_process_with_all_that_is_under_way() {
     assert_eq!(step(&shown, "second")["cancel_reason"], "requested");
     said(&project, &format!("resume {run}"))
         .await
-        .expect(1)
+        .expect(5)
         .says(&["is cancelled already"]);
 }
 
@@ -99,7 +99,7 @@ async fn a_run_is_held_by_another_process_and_goes_on_from_its_journal() {
         "{}",
         held.stdout
     );
-    let finished = running.finish().await.expect(130);
+    let finished = running.finish().await.expect(7);
     finished.says(&[
         "paused by ada",
         &format!("go on with: fusion-kit resume {run}"),

@@ -99,7 +99,7 @@ async fn a_person_may_say_that_it_is_not_worth_another_try() {
     let id = question(&project).await["id"].clone();
     let no = format!("reject {} --reason enough", id.as_str().unwrap());
     said(&project, &no).await.expect(0);
-    let failed = running.finish().await.expect(1).json();
+    let failed = running.finish().await.expect(6).json();
     assert_eq!(states(&failed), [("write", "failed")]);
     assert_eq!(step(&failed, "write")["error"], "rejected by ada: enough");
 }
@@ -110,7 +110,7 @@ async fn where_nobody_else_can_do_it_and_nobody_is_asked_it_fails() {
     let failed = project(&flow, &[])
         .run(["run", "flow.yaml", "--json"])
         .await;
-    let failed = failed.expect(1).json();
+    let failed = failed.expect(6).json();
     let why = step(&failed, "write")["error"].as_str().unwrap();
     assert!(why.starts_with("the agent 'a' did not finish"), "{why}");
 }

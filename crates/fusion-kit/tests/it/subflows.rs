@@ -216,7 +216,7 @@ async fn a_retry_of_the_run_above_goes_on_from_what_was_finished_below() {
         format!("{SCRIPT}  count:\n    - text: '{answer}'\n    - text: '{answer}'\n")
     };
     project.write("script.yaml", with("none"));
-    project.run(["run", "flow.yaml"]).await.expect(1);
+    project.run(["run", "flow.yaml"]).await.expect(6);
     let failed = project.shown().await;
     let [first] = below(&project, &failed).await.try_into().unwrap();
     project.write("script.yaml", with("{ \"n\": 3 }"));
@@ -280,7 +280,7 @@ async fn a_file_is_checked_against_the_workflows_that_its_steps_are_runs_of() {
     let project = project(&misfit(), &[SHOUT]).await;
     for command in ["validate", "create"] {
         let told = project.run(["workflow", command, "flow.yaml"]).await;
-        told.expect(2).says(&[
+        told.expect(5).says(&[
             "there is no workflow 'shuot'",
             "did you mean `shout`?",
             "the inputs of 'shout' don't fit: the workflow has no input 'wrod'",
@@ -305,12 +305,12 @@ async fn a_workflow_in_a_file_of_its_name_beside_counts_where_a_file_is_only_che
     let right = flow("", steps, "{ loud: '${{ steps.call.outputs.loud }}' }");
     let project = project(&right, &[]).await;
     let validate = ["workflow", "validate", "flow.yaml"];
-    let told = project.run(validate).await.expect(2);
+    let told = project.run(validate).await.expect(5);
     told.says(&["there is no workflow 'shout'", "workflow create"]);
     project.write("shout.yaml", SHOUT);
     project.run(validate).await.expect(0);
     project.write("flow.yaml", right.replace("outputs.loud", "outputs.text"));
-    let told = project.run(validate).await.expect(2);
+    let told = project.run(validate).await.expect(5);
     told.says(&["step 'call' has no output 'text'"]);
 }
 
@@ -393,7 +393,7 @@ async fn a_run_below_can_not_spend_more_than_the_budget_of_the_run_above() {
     let own = own["input_tokens"].as_u64().unwrap() + own["output_tokens"].as_u64().unwrap();
     let budget = format!("budget: {{ tokens: {own} }}");
     let bound = project(&flow(&budget, steps, "{}"), &[SHOUT, CALLER]).await;
-    let stopped = bound.run(["run", "flow.yaml"]).await.expect(1);
+    let stopped = bound.run(["run", "flow.yaml"]).await.expect(9);
     let shown = bound.shown().await;
     let id = shown["id"].as_str().unwrap();
     stopped.says(&[
@@ -402,7 +402,7 @@ async fn a_run_below_can_not_spend_more_than_the_budget_of_the_run_above() {
     ]);
     let (used, told) = spent(&bound, id.parse().unwrap()).await;
     assert_eq!((used, told), (own, own));
-    bound.run(["resume"]).await.expect(1);
+    bound.run(["resume"]).await.expect(9);
     bound
         .run(["resume", "--budget-tokens", "99999"])
         .await

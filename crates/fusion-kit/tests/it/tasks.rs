@@ -89,7 +89,7 @@ async fn a_task_is_asked_for_waited_for_and_shown() {
     );
     let listed = json_of(&project, "task list --agent w --state completed --json").await;
     assert_eq!(listed["tasks"].as_array().unwrap().len(), 1);
-    let refused = said(&project, &format!("task cancel {id}")).await.expect(1);
+    let refused = said(&project, &format!("task cancel {id}")).await.expect(5);
     let told = "a completed task can't become cancelled";
     assert!(refused.stderr.contains(told), "{}", refused.stderr);
     let refused = said(
@@ -97,7 +97,7 @@ async fn a_task_is_asked_for_waited_for_and_shown() {
         &format!("resume {}", shown["run_id"].as_str().unwrap()),
     )
     .await;
-    refused.expect(1);
+    refused.expect(5);
 }
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn a_task_is_tried_as_often_as_it_may_be() {
     let spawn = "agent spawn --name w --provider scripted --model script.yaml --tools files \
                  --max-turns 1";
     said(&project, spawn).await.expect(0);
-    let once = said(&project, "task create Look. --wait").await.expect(1);
+    let once = said(&project, "task create Look. --wait").await.expect(6);
     let told = once.stdout + &once.stderr;
     assert!(told.contains("turns"), "{told}");
     let twice = "task create Look. --max-attempts 2 --wait --json";
@@ -134,7 +134,7 @@ async fn a_task_that_can_not_be_done_says_why_and_waiting_ends_in_time() {
     assert!(shown.stdout.contains(told), "{}", shown.stdout);
     let late = said(&project, &format!("task wait {id} --timeout 1s"))
         .await
-        .expect(1);
+        .expect(8);
     assert!(
         late.stderr.contains("time is up: 1 task has not ended"),
         "{}",
@@ -148,7 +148,7 @@ async fn a_task_that_can_not_be_done_says_why_and_waiting_ends_in_time() {
     let second = needs["id"].as_str().unwrap();
     let waited = said(&project, &format!("task wait {second}"))
         .await
-        .expect(1);
+        .expect(6);
     assert!(
         waited.stdout.contains("which was cancelled"),
         "{}",

@@ -118,11 +118,11 @@ async fn a_version_is_shown_compared_and_started() {
         .says(&["must be of type integer"]);
     said(&project, "workflow get gatd")
         .await
-        .expect(1)
+        .expect(3)
         .says(&["did you mean 'gated'?"]);
     said(&project, "workflow get gated --version 9")
         .await
-        .expect(1)
+        .expect(3)
         .says(&["has no version 9"]);
 }
 
@@ -167,7 +167,7 @@ async fn every_open_run_of_a_workflow_is_cancelled_and_no_other() {
         .expect(0)
         .json();
     assert_eq!(ended["runs"][0]["state"], "cancelled");
-    running.finish().await.expect(1);
+    running.finish().await.expect(6);
     said(&project, "workflow cancel gated")
         .await
         .expect(0)
@@ -184,5 +184,5 @@ async fn a_stored_workflow_is_checked_by_its_name() {
     let stored = project.run(by_name).await.expect(0).json();
     assert_eq!(stored, project.run(by_file).await.expect(0).json());
     let unknown = project.run(["workflow", "validate", "helo"]).await;
-    unknown.expect(1).says(&["did you mean 'hello'?"]);
+    unknown.expect(3).says(&["did you mean 'hello'?"]);
 }

@@ -117,7 +117,7 @@ async fn messages_and_providers_go_through_the_server_that_owns_the_directory() 
         "--json",
     ];
     let added = project.run(add).await.expect(0).json();
-    project.run(add).await.expect(1).says(&["mine"]);
+    project.run(add).await.expect(5).says(&["mine"]);
     let shown = project
         .run(["provider", "show", "mine", "--json"])
         .await
@@ -134,13 +134,13 @@ async fn messages_and_providers_go_through_the_server_that_owns_the_directory() 
     project
         .run(["provider", "remove", "mine"])
         .await
-        .expect(1)
+        .expect(3)
         .says(&["no provider 'mine'"]);
     // What can't go through it says so, as without one.
     project
         .run(["db", "migrate"])
         .await
-        .expect(1)
+        .expect(5)
         .says(&["another fusion-kit"]);
 }
 
@@ -182,7 +182,7 @@ async fn a_server_that_is_named_is_asked_from_anywhere() {
     refused.says(&["can't go through a server yet", "--server"]);
     let nobody = asking(&serving, &elsewhere, &["run", "show", "ffff"])
         .await
-        .expect(1);
+        .expect(3);
     nobody.says(&["begins with 'ffff'"]);
     assert_eq!(elsewhere.contents(), [].into());
 }
@@ -198,11 +198,11 @@ async fn a_server_that_can_not_be_asked_is_told_with_the_way_out() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let nobody = list(&format!("http://{silent}"), "x").await.expect(1);
+    let nobody = list(&format!("http://{silent}"), "x").await.expect(10);
     nobody.says(&["does not answer", "fusion-kit serve"]);
     list("http://127.0.0.1:9", "")
         .await
-        .expect(1)
+        .expect(4)
         .says(&["no token", "FUSION_TOKEN"]);
     list("http://192.0.2.1:8000", "x")
         .await
@@ -211,7 +211,7 @@ async fn a_server_that_can_not_be_asked_is_told_with_the_way_out() {
     let serving = Serving::on(&project).await;
     let refused = list(&format!("http://{}", serving.address), "fk_wrong")
         .await
-        .expect(1);
+        .expect(4);
     refused.says(&["unknown"]);
 }
 

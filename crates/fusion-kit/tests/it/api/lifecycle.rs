@@ -47,8 +47,21 @@ async fn a_token_that_others_can_read_is_refused() {
         .expect(0);
     let file = project.data_dir().join("token");
     fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
-    let refused = project.run(["serve", "--port", "0"]).await.expect(1);
+    let refused = project.run(["serve", "--port", "0"]).await.expect(4);
     refused.says(&["others can read it", "rm "]);
+}
+
+#[tokio::test]
+async fn who_waits_for_a_server_is_told_when_it_is_well_or_that_there_is_none() {
+    let project = Project::new();
+    let none = project.run(["health", "--wait", "1s"]).await.expect(3);
+    none.says(&["no server owns the data directory"]);
+    let waiting = project
+        .fusion_kit(["health", "--wait", "60s", "--json"])
+        .start();
+    let _serving = Serving::on(&project).await;
+    let told = waiting.finish().await.expect(0).json();
+    assert_eq!(told["status"], "healthy");
 }
 
 #[tokio::test]
@@ -56,7 +69,7 @@ async fn what_can_not_be_served_leaves_nothing_behind() {
     let project = Project::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let refused = project.run(["serve", "--port", &port]).await.expect(1);
+    let refused = project.run(["serve", "--port", &port]).await.expect(10);
     refused.says(&["can't listen at 127.0.0.1", "--port"]);
     for host in ["0.0.0.0", "::", "192.0.2.1"] {
         let refused = project
@@ -77,7 +90,7 @@ async fn what_can_not_be_served_leaves_nothing_behind() {
 async fn one_server_owns_a_data_directory() {
     let project = Project::new();
     let serving = Serving::on(&project).await;
-    let second = project.run(["serve", "--port", "0"]).await.expect(1);
+    let second = project.run(["serve", "--port", "0"]).await.expect(5);
     second.says(&["another fusion-kit", &serving.pid().to_string()]);
     serving.stop(Signal::INT).await.expect(0);
     // What a killed server left behind is in nobody's way.

@@ -278,7 +278,7 @@ async fn the_page_runs_nothing_but_its_own_script_and_asks_nobody_else() {
 #[tokio::test]
 async fn dashboard_prints_a_link_to_the_server_that_there_is() {
     let project = Project::new();
-    let none = project.run(["dashboard"]).await.expect(1);
+    let none = project.run(["dashboard"]).await.expect(3);
     assert!(none.stderr.contains("no server owns the data directory"));
     let serving = Serving::on(&project).await;
     let link = project.run(["dashboard", "--json"]).await.expect(0).json();

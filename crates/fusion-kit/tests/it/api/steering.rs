@@ -109,7 +109,7 @@ async fn commands_steer_runs_through_the_server() {
     assert_eq!(json!([done["id"], done["state"]]), json!([id, "completed"]));
     let seen = project.run(["run", "watch", id, "--json"]).await.expect(0);
     assert_eq!(seen.json()["state"], "completed");
-    let late = project.run(["run", "cancel", id]).await.expect(1);
+    let late = project.run(["run", "cancel", id]).await.expect(5);
     late.says(&["is completed already"]);
     let listed = project
         .run([

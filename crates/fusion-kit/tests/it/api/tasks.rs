@@ -159,7 +159,7 @@ async fn the_commands_go_through_the_server_that_is_there() {
     );
     said(&format!("task wait {id} --timeout 1s"))
         .await
-        .expect(1);
+        .expect(8);
     said(&format!("task cancel {id}")).await.expect(0);
     said(&format!("task retry {id}")).await.expect(0);
     let deps = said(&format!("task deps {id} --json"))

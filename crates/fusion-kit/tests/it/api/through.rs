@@ -189,14 +189,14 @@ async fn a_message_that_failed_is_sent_again_through_the_server() {
     let sent = said("agent send w More. --json").await.expect(0).json();
     let id = sent["message"].as_str().unwrap().to_owned();
     let refused = said(&format!("message resend {id}")).await;
-    refused.expect(1).says(&["pending"]);
+    refused.expect(5).says(&["pending"]);
     said("agent terminate w").await.expect(0);
     let failed = |message: &Value| message["delivery_status"] == "failed";
     serving
         .until(&format!("/api/v1/messages/{id}"), failed)
         .await;
     let refused = said(&format!("message resend {id}")).await;
-    refused.expect(1).says(&["nobody is left to read"]);
+    refused.expect(5).says(&["nobody is left to read"]);
 }
 
 #[tokio::test]
@@ -212,7 +212,7 @@ async fn a_provider_is_replaced_and_taken_away_through_the_server() {
     let line = [&line[..], &["--base-url", url.as_str()]].concat();
     let add = async |rest: &[&str]| project.run(line.iter().chain(rest)).await;
     add(&["--key-env", "MINE_KEY"]).await.expect(0);
-    add(&[]).await.expect(1).says(&["mine"]);
+    add(&[]).await.expect(5).says(&["mine"]);
     let stored = async || {
         let page = serving.get("/api/v1/providers?name=mine").await;
         page.expect(200).json()["providers"][0].clone()
@@ -284,7 +284,7 @@ async fn what_is_refused_about_records_is_said_the_same_with_a_server_and_withou
     }
     let bare = refusals(&project).await;
     let taken = "error: there is already a project 'shop'\nhelp: choose another name\n";
-    assert_eq!(bare[0], (REFUSED[0], Some(1), taken.to_owned()));
+    assert_eq!(bare[0], (REFUSED[0], Some(5), taken.to_owned()));
     let _serving = Serving::on(&project).await;
     assert_eq!(refusals(&project).await, bare);
 }
@@ -308,13 +308,13 @@ async fn a_provider_is_forced_away_through_the_server_but_not_under_an_agent_at_
     said(&format!("run pause {run}")).await.expect(0);
     let at_work = "the provider 'mine' is in use: the agent 'worker' is at work with it";
     for line in ["provider remove mine", "provider remove mine --force"] {
-        said(line).await.expect(1).says(&[at_work]);
+        said(line).await.expect(5).says(&[at_work]);
     }
     go_on.send(()).unwrap();
     model.await.unwrap();
     let is_free = |agents: &Value| !is_at_work(agents);
     serving.until("/api/v1/agents", is_free).await;
-    let refused = said("provider remove mine").await.expect(1);
+    let refused = said("provider remove mine").await.expect(5);
     refused.says(&["the agent 'worker' asks it", "provider remove mine --force"]);
     said("provider remove mine --force").await.expect(0);
     assert_eq!(serving.get("/api/v1/providers").await.json()["total"], 0);

@@ -49,7 +49,7 @@ async fn a_pause_a_resume_and_a_cancel_reach_the_runs_below() {
     }
     at_the_gate(&project).await;
     project.run(["run", "cancel", &id]).await.expect(0);
-    resumed.finish().await.expect(1);
+    resumed.finish().await.expect(6);
     let states: Vec<Value> = all_runs(&project)
         .await
         .iter()
@@ -126,7 +126,7 @@ async fn a_cancelled_step_leaves_no_run_behind_and_its_wait_names_the_run() {
 async fn a_timeout_of_the_step_ends_the_run() {
     let steps = "  - { id: call, workflow: gated, timeout: 2s }";
     let project = project(&flow("", steps, "{}"), &[GATED]).await;
-    project.run(["run", "flow.yaml"]).await.expect(1);
+    project.run(["run", "flow.yaml"]).await.expect(6);
     let shown = project.shown().await;
     let error = step(&shown, "call")["error"].as_str().unwrap();
     assert!(
