@@ -15,6 +15,9 @@ use crate::state::App;
 /// How long a request may take before its answer begins; above the longest `wait`.
 const LONGEST: Duration = Duration::from_secs(60);
 
+/// Requests at work at once.
+pub(crate) const MAX_REQUESTS: usize = 512;
+
 /// The longest request id that a client may choose.
 const MAX_ID: usize = 128;
 
@@ -84,6 +87,11 @@ async fn served(app: &App, request: Request, next: Next) -> Result<Response> {
         .borrow()
         .names
         .check(request.headers(), &app.options.origins)?;
+    let Ok(_place) = app.room.try_acquire() else {
+        let text = "too many requests are at work";
+        let busy = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "busy", text);
+        return Err(busy.retry_after(Duration::from_secs(1)));
+    };
     let work = AssertUnwindSafe(next.run(request)).catch_unwind();
     match tokio::time::timeout(LONGEST, work).await {
         Ok(Ok(response)) => Ok(response),

@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn what_is_kept_has_its_limits() {
         let (kept, all, mark) = (KeptPages::default(), AgentFilter::default(), Mark::new(1));
-        for limit in 0..2 * PAGES as u32 {
+        for limit in 0..u32::try_from(2 * PAGES).unwrap() {
             kept.keep(&all, Page::first(limit), mark, Bytes::from_static(b"x"));
         }
         assert_eq!(kept.lock().pages.len(), PAGES);

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::StatusCode;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -15,7 +14,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::problem::Refusal;
 use crate::state::{App, Options, Parts};
 use crate::{gate, routes};
 
@@ -30,9 +28,6 @@ const HEADER_TIME: Duration = Duration::from_secs(10);
 
 /// Connections at once.
 const MAX_CONNECTIONS: usize = 4_096;
-
-/// Requests at work at once.
-const MAX_REQUESTS: usize = 512;
 
 /// How long requests that are at work may go on once the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -159,23 +154,8 @@ async fn connection(stream: TcpStream, router: Router, stopping: CancellationTok
 
 /// All routes with their layers.
 pub(crate) fn router(app: &App) -> Router {
-    let room = Arc::new(Semaphore::new(MAX_REQUESTS));
-    let router = routes::router(app.clone())
-        .layer(from_fn(move |request, next: axum::middleware::Next| {
-            let room = Arc::clone(&room);
-            async move {
-                match room.try_acquire() {
-                    Ok(_permit) => Ok(next.run(request).await),
-                    Err(_) => Err(Refusal::new(
-                        StatusCode::SERVICE_UNAVAILABLE,
-                        "busy",
-                        "too many requests are at work",
-                    )
-                    .retry_after(Duration::from_secs(1))),
-                }
-            }
-        }))
-        .layer(from_fn_with_state(app.clone(), gate::pass));
+    let gate = from_fn_with_state(app.clone(), gate::pass);
+    let router = routes::router(app.clone()).layer(gate);
     match app.options.origins.layer() {
         Some(cors) => router.layer(cors),
         None => router,

@@ -15,6 +15,7 @@ use crate::auth::Door;
 use crate::cors::Origins;
 use crate::desk::ProviderDesk;
 use crate::download;
+use crate::gate;
 use crate::idempotency::Turns;
 use crate::kept_pages::KeptPages;
 use crate::limits::Limits;
@@ -86,6 +87,8 @@ pub(crate) struct Shared {
     pub(crate) pages: KeptPages,
     pub(crate) limits: Limits,
     pub(crate) answers: Answers,
+    /// Places for requests that are at work.
+    pub(crate) room: Semaphore,
     /// Places for long answers.
     pub(crate) downloads: Arc<Semaphore>,
     /// Names this start of the server.
@@ -103,6 +106,7 @@ impl App {
             pages: KeptPages::default(),
             limits: Limits::default(),
             answers: Answers::default(),
+            room: Semaphore::new(gate::MAX_REQUESTS),
             downloads: Arc::new(Semaphore::new(download::AT_ONCE)),
             server_id: parts.ids.uuid().to_string(),
             parts,
