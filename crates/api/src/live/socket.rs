@@ -82,7 +82,8 @@ async fn talk(mut socket: WebSocket, mut follower: Follower, hello: Frame) {
             next = follower.next() => tell(&mut socket, next).await,
             // What a client says is read, so that its pongs and its farewell are noticed.
             said = socket.recv() => match said {
-                Some(Ok(Message::Close(_)) | Err(_)) | None => ControlFlow::Break(()),
+                Some(Ok(Message::Close(_))) => part(&mut socket).await,
+                Some(Err(_)) | None => ControlFlow::Break(()),
                 Some(Ok(_)) => ControlFlow::Continue(()),
             },
             _ = pings.tick() => put(&mut socket, Message::Ping(Vec::new().into())).await,
@@ -91,6 +92,12 @@ async fn talk(mut socket: WebSocket, mut follower: Follower, hello: Frame) {
             return;
         }
     }
+}
+
+/// Sends the answer to a farewell (RFC 6455, 5.5.1), which is ready by then.
+async fn part(socket: &mut WebSocket) -> ControlFlow<()> {
+    taken(socket.flush()).await?;
+    ControlFlow::Break(())
 }
 
 async fn tell(socket: &mut WebSocket, next: Next) -> ControlFlow<()> {

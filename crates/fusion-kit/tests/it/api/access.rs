@@ -238,7 +238,8 @@ async fn pages_of_named_sites_may_call_with_a_token_and_never_with_what_the_brow
 
 #[tokio::test]
 async fn without_named_sites_nothing_is_said_of_cors() {
-    let serving = Serving::on(&Project::new()).await;
+    let project = Project::new();
+    let serving = Serving::on(&project).await;
     for method in ["GET", "OPTIONS"] {
         let page = serving.request(method, "/api/v1/runs");
         let page = page.header("Origin", OPS).send().await;

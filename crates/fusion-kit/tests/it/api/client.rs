@@ -10,6 +10,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
@@ -259,6 +261,24 @@ impl Socket {
                 Some(Ok(Message::Close(_)) | Err(Error::ConnectionClosed)) | None => return None,
                 Some(Ok(_)) => {}
                 Some(Err(error)) => panic!("the socket broke: {error}"),
+            }
+        }
+    }
+
+    /// Says farewell; gives what the server answers to that.
+    pub(crate) async fn close(mut self) -> Option<CloseFrame> {
+        use futures::{SinkExt, StreamExt};
+        let farewell = CloseFrame {
+            code: CloseCode::Normal,
+            reason: "enough".into(),
+        };
+        self.0.send(Message::Close(Some(farewell))).await.unwrap();
+        loop {
+            let next = timeout(LIMIT, self.0.next()).await;
+            match next.expect("an answer comes in time") {
+                Some(Ok(Message::Close(answer))) => return answer,
+                Some(Ok(_)) => {}
+                other => panic!("the server went without an answer: {other:?}"),
             }
         }
     }

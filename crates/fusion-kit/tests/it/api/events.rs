@@ -65,6 +65,16 @@ async fn a_walk_of_the_log_sees_every_event_once_while_more_are_told() {
 }
 
 #[tokio::test]
+async fn a_farewell_is_answered() {
+    let project = Project::new();
+    let serving = Serving::on(&project).await;
+    let mut socket = serving.socket("").await;
+    socket.frame().await.unwrap();
+    let answer = socket.close().await.expect("a close frame with a code");
+    assert_eq!(u16::from(answer.code), 1000);
+}
+
+#[tokio::test]
 async fn sockets_that_are_cut_go_on_where_they_were() {
     let project = Project::new();
     let serving = Serving::on(&project).await;
