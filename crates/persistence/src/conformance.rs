@@ -90,6 +90,7 @@ macro_rules! store_conformance {
             a_run_that_is_given_up_is_free,
             a_run_that_ended_is_given_to_nobody,
             a_reserved_run_is_the_one_of_its_maker,
+            a_run_that_is_held_is_not_taken_and_one_that_is_to_end_is,
             nodes_are_seen_with_what_they_hold,
             a_dead_nodes_leases_end_and_its_losses_are_kept,
             a_lost_task_is_ended_by_its_rescuer_and_a_held_one_is_not,
