@@ -72,6 +72,8 @@ async fn used(store: &dyn Reader, account: Account, limit: Budget) -> Result<Bud
         limit_tokens: limit.tokens,
         spent_usd: spent.cost.to_string(),
         spent_tokens: spent.tokens,
+        lost_usd: spent.lost.cost.to_string(),
+        lost_tokens: spent.lost.tokens,
         held_usd: held.cost.to_string(),
         held_tokens: held.tokens,
     })

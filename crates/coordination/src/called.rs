@@ -10,7 +10,7 @@ use fusion_core::{
     CallSpec, InputFault, StepSpec, Workflow, WorkflowDefinition, WorkflowId, nearest,
 };
 use fusion_persistence::{Page, Repository, WorkflowFilter};
-use fusion_workflow_file::{Called, CalledWorkflows, call_faults};
+use fusion_workflow_file::{Called, CalledWorkflows, Fault, call_faults, missing_outputs};
 
 use crate::{Coordinator, Error, Result};
 
@@ -23,16 +23,27 @@ const SEARCHED: u32 = 10_000;
 /// Faults that are told.
 const TOLD: usize = 50;
 
-/// What is wrong with a step that is a run of another workflow.
+/// What is wrong between a workflow and those that its steps are runs of.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("step '{step}' of the workflow '{of}': {what}")]
-pub struct CallFault {
-    /// The workflow whose step it is.
-    pub of: String,
-    /// The step.
-    pub step: String,
-    /// What is wrong.
-    pub what: WrongCall,
+pub enum CallFault {
+    /// A step can't be a run of its workflow.
+    #[error("step '{step}' of the workflow '{of}': {what}")]
+    Step {
+        /// The workflow whose step it is.
+        of: String,
+        /// The step.
+        step: String,
+        /// What is wrong.
+        what: WrongCall,
+    },
+    /// It takes an output that the other workflow does not have, or not any more.
+    #[error("the workflow '{of}', {fault}{}", hint(fault))]
+    Output {
+        /// The workflow that takes it.
+        of: String,
+        /// What is missing, and where in its file it is named.
+        fault: Fault,
+    },
 }
 
 /// Why a workflow can't be run by a step.
@@ -80,6 +91,11 @@ fn near(nearest: Option<&String>) -> String {
     nearest.map_or_else(String::new, |name| format!(": did you mean '{name}'?"))
 }
 
+fn hint(fault: &Fault) -> String {
+    let help = fault.help.as_ref();
+    help.map_or_else(String::new, |help| format!(": {help}"))
+}
+
 fn declared(fault: &InputFault) -> String {
     match fault {
         InputFault::Undeclared { nearest, .. } => near(nearest.as_ref()),
@@ -100,12 +116,16 @@ struct Found {
 
 impl Found {
     fn tell(&mut self, of: &str, step: &StepSpec, what: WrongCall) {
+        self.tell_of(CallFault::Step {
+            of: of.to_owned(),
+            step: step.id.clone(),
+            what,
+        });
+    }
+
+    fn tell_of(&mut self, fault: CallFault) {
         if self.faults.len() < TOLD {
-            self.faults.push(CallFault {
-                of: of.to_owned(),
-                step: step.id.clone(),
-                what,
-            });
+            self.faults.push(fault);
         }
     }
 
@@ -116,16 +136,18 @@ impl Found {
 }
 
 impl Coordinator {
-    /// Finds the versions of the workflows that a run of a definition will run, at any depth.
+    /// Finds the versions of the workflows that a run of a definition will run, at any depth. `source` is
+    /// the file that the definition was read from.
     ///
     /// # Errors
     /// [`Error::Calls`] with all that is wrong; the store fails.
     pub(crate) async fn look_up_called(
         &self,
         definition: &WorkflowDefinition,
+        source: &str,
     ) -> Result<BTreeMap<String, WorkflowId>> {
         let mut found = Found::default();
-        self.look_below(definition, &mut found).await?;
+        self.look_below((definition, source), &mut found).await?;
         if found.faults.is_empty() {
             Ok(found.called)
         } else {
@@ -164,7 +186,7 @@ impl Coordinator {
     /// Looks at all calls of a definition; says how many runs lie below one of it.
     fn look_below<'a>(
         &'a self,
-        definition: &'a WorkflowDefinition,
+        (definition, source): (&'a WorkflowDefinition, &'a str),
         found: &'a mut Found,
     ) -> Pin<Box<dyn Future<Output = Result<u32>> + Send + 'a>> {
         Box::pin(async move {
@@ -175,8 +197,35 @@ impl Coordinator {
                 height = height.max(below);
             }
             found.chain.pop();
+            self.look_at_outputs((definition, source), found).await?;
             Ok(height)
         })
+    }
+
+    /// Tells the outputs that a workflow takes from those that it calls and that these do not have. It was
+    /// checked when it was stored; since then others may have been stored under their names.
+    async fn look_at_outputs(
+        &self,
+        (definition, source): (&WorkflowDefinition, &str),
+        found: &mut Found,
+    ) -> Result<()> {
+        let mut called = CalledWorkflows::new();
+        for (_, call) in definition.calls() {
+            let reference = call.reference();
+            if let Some(id) = found.called.get(&reference) {
+                let workflow = self.workflow_version(*id).await?;
+                let known = Called::Known(Box::new(workflow.definition.clone()));
+                called.insert(reference, known);
+            }
+        }
+        if called.is_empty() {
+            return Ok(());
+        }
+        for fault in missing_outputs(source, &called) {
+            let of = definition.name.clone();
+            found.tell_of(CallFault::Output { of, fault });
+        }
+        Ok(())
     }
 
     /// Looks at a call; says how many runs lie below the step.
@@ -216,7 +265,9 @@ impl Coordinator {
         let below = match known {
             Some(height) => height,
             None => {
-                let height = self.look_below(&workflow.definition, found).await?;
+                let height = self
+                    .look_below((&workflow.definition, &workflow.source), found)
+                    .await?;
                 found.heights.insert(workflow.id, height);
                 height
             }

@@ -271,10 +271,11 @@ impl<'a> TaskJournal<'a> {
         JournalRefused
     }
 
-    /// Adds what a turn used to its run and its task.
+    /// Adds what a turn used to its run and its task, and gives up the room that was held for it.
     pub(crate) fn booking(&self, usage: Usage) -> Vec<Change> {
+        let settle = self.purse.as_ref().and_then(|purse| purse.settling(usage));
         if usage == Usage::default() {
-            return Vec::new();
+            return settle.into_iter().collect();
         }
         let agent = self.agent();
         let meters = self.coordinator.crew.meters();
@@ -284,7 +285,6 @@ impl<'a> TaskJournal<'a> {
             task_id: self.task.id,
             usage,
         };
-        let settle = self.purse.as_ref().map(|purse| purse.settling(usage));
         std::iter::once(book).chain(settle).collect()
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{Days, NaiveDate, NaiveTime};
 use fusion_core::{
-    Account, Budget, Change, Decision, Held, Project, ProjectId, Reservation, Run, RunId,
+    Account, Budget, CallEnd, Change, Decision, Held, Project, ProjectId, Reservation, Run, RunId,
     Timestamp, Usage, WorstCase,
 };
 use fusion_persistence::{Batch, Error as StoreError, Fence, Repository as _};
@@ -31,8 +31,6 @@ pub(crate) struct Around {
     /// Empty where the file has none.
     total: Budget,
     above: Above,
-    /// What lost calls could have cost at most, where nobody can say.
-    lost: Mutex<Held>,
     /// The accounts whose refusal was told.
     told: Mutex<BTreeSet<Account>>,
 }
@@ -100,6 +98,8 @@ struct State {
     day: NaiveDate,
     /// What lost calls cost that is not booked yet.
     unbooked: Held,
+    /// How the call ended for which room is held.
+    room: Option<CallEnd>,
 }
 
 impl Purse {
@@ -125,20 +125,27 @@ impl Purse {
         }))
     }
 
-    /// What is to be written with the usage of a call that was booked.
-    pub(crate) fn settling(&self, usage: Usage) -> Change {
+    /// What is to be written with the usage of a call that was booked. A call that used nothing is told
+    /// too where room is held for it: else that would count as used when the lease ends.
+    pub(crate) fn settling(&self, usage: Usage) -> Option<Change> {
         let mut state = locked(&self.state);
+        let room = state.room.take();
+        if usage == Usage::default() && room.is_none() {
+            return None;
+        }
         state.unbooked = Held::default();
         let mut accounts = self.around.accounts();
         if let Some(project) = self.project {
             accounts.insert(Account::Project(project));
             accounts.insert(Account::Day(project, state.day));
         }
-        Change::SettleRoom {
+        Some(Change::SettleRoom {
             task_id: self.fence.task,
+            fence: self.fence.number,
             accounts: accounts.into_iter().collect(),
             usage,
-        }
+            ended: room.unwrap_or_default(),
+        })
     }
 
     /// The limits that hold now, in the order of the accounts, in which all take them. Those of the runs
@@ -182,10 +189,10 @@ impl Purse {
         let now = self.coordinator.moment().now;
         let day = Account::day_of(now);
         let (limits, project) = self.limits(day).await?;
-        let unbooked = {
+        let (set_aside, before) = {
             let mut state = locked(&self.state);
             state.day = day;
-            state.unbooked
+            (state.unbooked, state.room.unwrap_or_default())
         };
         if limits.is_empty() {
             return Ok(Tried::Held);
@@ -196,12 +203,18 @@ impl Purse {
             fence: self.fence.number,
             limits,
             call: *call,
-            set_aside: plus(*locked(&self.around.lost), unbooked),
+            set_aside,
+            before,
         };
         let decision = Decision::default().with(Change::HoldRoom(Box::new(wanted)));
         let batch = Batch::fenced(self.fence, decision);
+        // Also for who is dropped here: the commit may be done all the same.
+        locked(&self.state).room = Some(before);
         match self.coordinator.commit_work(batch).await {
-            Ok(()) => Ok(Tried::Held),
+            Ok(()) => {
+                locked(&self.state).room = Some(CallEnd::Known);
+                Ok(Tried::Held)
+            }
             Err(Error::Store(StoreError::OverBudget { may_fit: true, .. })) => Ok(Tried::Later),
             Err(Error::Store(StoreError::OverBudget { account, why, .. })) => {
                 let refused = accounts.into_iter().find(|it| it.key() == account);
@@ -272,31 +285,18 @@ impl SharedBudget for Purse {
         }
     }
 
-    fn lose(&self, call: &WorstCase, cost: Option<Usage>) -> bool {
-        let room = |cost, tokens| Held { cost, tokens };
+    fn lose(&self, cost: Option<Usage>) -> bool {
+        let mut state = locked(&self.state);
         match cost {
             Some(cost) => {
-                let mut state = locked(&self.state);
-                state.unbooked = plus(state.unbooked, room(cost.cost, cost.tokens()));
+                state.unbooked.cost = state.unbooked.cost + cost.cost;
+                state.unbooked.tokens = state.unbooked.tokens.saturating_add(cost.tokens());
             }
-            None => {
-                let most = room(
-                    call.cost.unwrap_or_default(),
-                    call.tokens.unwrap_or_default(),
-                );
-                let mut lost = locked(&self.around.lost);
-                *lost = plus(*lost, most);
-            }
+            // Written with what the task writes next; until then its room is held.
+            None => state.room = state.room.map(|_| CallEnd::Unknown),
         }
         // The task is handed out again, and holds room anew.
         false
-    }
-}
-
-fn plus(one: Held, other: Held) -> Held {
-    Held {
-        cost: one.cost + other.cost,
-        tokens: one.tokens.saturating_add(other.tokens),
     }
 }
 

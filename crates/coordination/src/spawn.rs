@@ -145,7 +145,7 @@ impl Coordinator {
         let run_id = RunId::from_uuid(self.parts.ids.uuid());
         let called = match origin.called {
             Some(known) => known.clone(),
-            None => self.look_up_called(&new.definition).await?,
+            None => self.look_up_called(&new.definition, &new.source).await?,
         };
         let text = Definition {
             checked: &new.definition,

@@ -43,10 +43,23 @@ pub struct Spent {
     pub cost: Cost,
     /// Tokens read and written.
     pub tokens: u64,
+    /// What calls whose outcome nobody knows may have used at most, beside that. It counts as used.
+    pub lost: Held,
 }
 
-/// Room for one model call of a task. It is held until what the task used is settled, the task asks
-/// for room again, or its lease ends: a dead process holds nothing for longer than its lease.
+/// What is known of a call when the room that was held for it is given up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CallEnd {
+    /// What it used is booked, or it used nothing: the room is free.
+    #[default]
+    Known,
+    /// It may have used as much as was held for it: that counts as used, for good.
+    Unknown,
+}
+
+/// Room for one model call of a task. It is held until what the task used is settled or the task asks for
+/// room again. Where the lease ends before, however that comes, nobody knows what became of the call: its
+/// room counts as used from then on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reservation {
     /// The task whose agent asks.
@@ -57,8 +70,11 @@ pub struct Reservation {
     pub limits: Vec<(Account, Budget)>,
     /// What the call could use at most.
     pub call: WorstCase,
-    /// What is taken as used beside what the accounts say: calls that were lost on their way.
+    /// What is taken as used beside what the accounts say: what lost calls of the task are known to
+    /// have cost, until it is booked.
     pub set_aside: Held,
+    /// How the call before ended, whose room the task still holds.
+    pub before: CallEnd,
 }
 
 #[cfg(test)]

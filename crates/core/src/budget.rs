@@ -85,9 +85,25 @@ impl Budget {
             (Fit::Now, Fit::Now) => Fit::Now,
         }
     }
+
+    /// The same beside lost calls of which nobody knows what they cost: what they may have used at most
+    /// counts as used, and a refusal tells it.
+    #[must_use]
+    pub fn fit_beside(&self, lost: &Held, used: &Usage, held: &Held, call: &WorstCase) -> Fit {
+        let mut taken = *used;
+        taken.cost = taken.cost + lost.cost;
+        taken.input_tokens = taken.input_tokens.saturating_add(lost.tokens);
+        match self.fit(&taken, held, call) {
+            Fit::Never(why) if *lost != Held::default() => Fit::Never(format!(
+                "{why}; that counts ${} and {} tokens for lost calls whose cost is not known",
+                lost.cost, lost.tokens
+            )),
+            fit @ (Fit::Now | Fit::Later | Fit::Never(_)) => fit,
+        }
+    }
 }
 
-/// What calls under way could still use.
+/// What calls under way could still use, or lost ones may have used, at most.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Held {
     /// Money.
@@ -180,6 +196,35 @@ mod tests {
         assert_eq!(
             budget.fit(&used("0.2", 0), &held, &call("0.4", 0)),
             Fit::Later
+        );
+    }
+
+    #[test]
+    fn what_lost_calls_may_have_used_counts_as_used_and_a_refusal_tells_it() {
+        let budget = Budget {
+            usd: Some(usd("1")),
+            tokens: Some(100),
+        };
+        let lost = Held {
+            cost: usd("0.5"),
+            tokens: 40,
+        };
+        let spent = used("0.2", 30);
+        let fit = |call| budget.fit_beside(&lost, &spent, &NOTHING, &call);
+        assert_eq!(fit(call("0.3", 30)), Fit::Now);
+        let told = "; that counts $0.5 and 40 tokens for lost calls whose cost is not known";
+        let why = |why: &str| Fit::Never(format!("{why}{told}"));
+        assert_eq!(
+            fit(call("0.300000000001", 0)),
+            why("$0.7 of $1 are spent, and the call could cost $0.300000000001")
+        );
+        assert_eq!(
+            fit(call("0", 31)),
+            why("70 of 100 tokens are used, and the call could use 31")
+        );
+        assert_eq!(
+            budget.fit_beside(&NOTHING, &spent, &NOTHING, &call("0", 71)),
+            Fit::Never("30 of 100 tokens are used, and the call could use 71".to_owned())
         );
     }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::{
-    Account, AgentId, EventId, EventType, JournalEntry, Letter, Moment, NamedSnapshot, NewEvent,
-    NewOutboxEntry, NodeId, Reservation, Row, RowKind, RunId, Settlement, Severity, TaskId,
-    Timestamp, Usage, WorkspaceId, inbox_subject,
+    Account, AgentId, CallEnd, EventId, EventType, JournalEntry, Letter, Moment, NamedSnapshot,
+    NewEvent, NewOutboxEntry, NodeId, Reservation, Row, RowKind, RunId, Settlement, Severity,
+    TaskId, Timestamp, Usage, WorkspaceId, inbox_subject,
 };
 
 /// One change of the store.
@@ -62,14 +62,18 @@ pub enum Change {
     },
     /// Hold room for a model call in accounts that many runs use up. Refused where it does not fit.
     HoldRoom(Box<Reservation>),
-    /// Add to what accounts have used; the room that the task held is free.
+    /// Add to what accounts have used; the room that the task held is given up.
     SettleRoom {
         /// The task.
         task_id: TaskId,
+        /// The number of the lease that it was done under.
+        fence: u64,
         /// Which accounts.
         accounts: Vec<Account>,
         /// What was used.
         usage: Usage,
+        /// How the call ended that the room was for.
+        ended: CallEnd,
     },
     /// Let nobody claim a queued task before `wait` is over, by the clock of the database.
     Postpone {

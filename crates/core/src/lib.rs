@@ -41,7 +41,7 @@ mod usage;
 mod workflow;
 mod workspace;
 
-pub use account::{Account, Reservation, Spent};
+pub use account::{Account, CallEnd, Reservation, Spent};
 pub use address::is_public;
 pub use agent::{Agent, AgentState, PauseAt};
 pub use approval::{Approval, ApprovalState, Question};

@@ -183,9 +183,19 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
 
 /// The way out where a step is a run of a workflow that can't be run.
 fn of_calls(problem: Problem, faults: &[CallFault]) -> Problem {
-    let is_missing = |fault: &CallFault| matches!(fault.what, WrongCall::NoWorkflow { .. });
+    let is_missing = |fault: &CallFault| match fault {
+        CallFault::Step { what, .. } => matches!(what, WrongCall::NoWorkflow { .. }),
+        CallFault::Output { .. } => false,
+    };
     if faults.iter().any(is_missing) {
         return problem.with_help("store a workflow with: fusion-kit workflow create FILE");
+    }
+    let lacks_output = |fault: &CallFault| matches!(fault, CallFault::Output { .. });
+    if faults.iter().any(lacks_output) {
+        return problem.with_help(
+            "take an output that there is, or store the workflow that lacks it again, with: \
+             fusion-kit workflow create FILE",
+        );
     }
     problem
 }

@@ -90,7 +90,12 @@ async fn apply_change(session: &mut impl Session, change: &Change) -> Result<()>
             usage::book(session, Booked::Task, task_id.uuid(), *usage).await
         }
         Change::HoldRoom(wanted) => accounts::hold(session, wanted).await,
-        Change::SettleRoom { task_id, .. } => accounts::release(session, *task_id).await,
+        Change::SettleRoom {
+            task_id,
+            fence,
+            ended,
+            ..
+        } => accounts::release(session, (*task_id, *fence), *ended).await,
         Change::Postpone { .. }
         | Change::WakePool
         | Change::Wake { .. }

@@ -27,7 +27,7 @@ pub(crate) fn columns(dialect: Dialect) -> String {
             "lost_tasks",
             vec![format!("{leased} AND lease_until < {now}")],
         ),
-        ("open_runs", vec![run_leases::unfinished().to_owned()]),
+        ("open_runs", vec![run_leases::unfinished()]),
         (
             "approvals",
             vec![format!(

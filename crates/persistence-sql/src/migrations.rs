@@ -16,6 +16,7 @@ mod m0013_sub_workflows;
 mod m0014_issuers;
 mod m0015_snapshots;
 mod m0016_fewer_indexes;
+mod m0017_lost_calls;
 
 use std::collections::BTreeSet;
 
@@ -49,6 +50,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0014_issuers::Migration),
             Box::new(m0015_snapshots::Migration),
             Box::new(m0016_fewer_indexes::Migration),
+            Box::new(m0017_lost_calls::Migration),
         ]
     }
 }

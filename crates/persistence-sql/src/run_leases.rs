@@ -15,10 +15,14 @@ use crate::session::Session;
 use crate::store::{signed, unsigned};
 use crate::tasks::is_fence_off;
 
+/// The condition of a run that no person holds. One that was told to end is driven to its end.
+const NOT_HELD: &str = "(halt IS NULL OR halt LIKE '%\"kind\":\"cancel\"%')";
+
 /// The condition of a run that a process may drive: it has not ended, nobody holds it, and it is not a
 /// task of its own.
-const OPEN: &str =
-    "NOT standalone AND halt IS NULL AND state NOT IN ('completed', 'failed', 'cancelled')";
+fn open() -> String {
+    format!("NOT standalone AND {NOT_HELD} AND state NOT IN ('completed', 'failed', 'cancelled')")
+}
 
 pub(crate) mod table {
     #![expect(unreachable_pub, reason = "the shape is sea-orm's")]
@@ -122,17 +126,20 @@ pub(crate) async fn release_all(session: &mut impl Session, node: NodeId) -> Res
     session.execute("give runs up", statement).await
 }
 
-/// Runs that have not ended and that no person holds: one that is told to end is to be seen to its end.
-pub(crate) const fn unfinished() -> &'static str {
-    "SELECT 1 FROM runs WHERE NOT standalone AND state IN ('pending', 'ready', 'running')
-       AND (halt IS NULL OR halt LIKE '%\"cancel\"%')"
+/// Runs that have not ended and that nobody holds.
+pub(crate) fn unfinished() -> String {
+    format!(
+        "SELECT 1 FROM runs WHERE NOT standalone AND state IN ('pending', 'ready', 'running')
+           AND {NOT_HELD}"
+    )
 }
 
 /// The condition of a run that nobody drives: neither a lease nor a rest of it has not run out.
 pub(crate) fn free(dialect: Dialect) -> String {
     format!(
-        "{OPEN} AND NOT EXISTS (SELECT 1 FROM run_leases
+        "{open} AND NOT EXISTS (SELECT 1 FROM run_leases
            WHERE run_id = runs.id AND lease_until >= {now})",
+        open = open(),
         now = dialect.now_ms()
     )
 }
@@ -165,7 +172,7 @@ fn taking(backend: DbBackend, take: &TakeRuns) -> Result<Statement> {
         Wanted::This(run) => {
             values.push(run.uuid().into());
             let may = format!("{is_over} OR run_leases.owner IS NULL OR run_leases.owner = $1");
-            (format!("{OPEN} AND id = $3"), may)
+            (format!("{} AND id = $3", open()), may)
         }
     };
     let sql = format!(

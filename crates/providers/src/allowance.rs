@@ -103,16 +103,8 @@ impl Allowance {
     }
 
     fn fit(&self, state: &State, call: &WorstCase) -> Fit {
-        let mut taken = state.used;
-        taken.cost = taken.cost + state.lost.cost;
-        taken.input_tokens = taken.input_tokens.saturating_add(state.lost.tokens);
-        match self.budget.fit(&taken, &state.held, call) {
-            Fit::Never(why) if state.lost != Held::default() => Fit::Never(format!(
-                "{why}; that counts ${} and {} tokens for lost calls whose cost is not known",
-                state.lost.cost, state.lost.tokens
-            )),
-            fit @ (Fit::Now | Fit::Later | Fit::Never(_)) => fit,
-        }
+        self.budget
+            .fit_beside(&state.lost, &state.used, &state.held, call)
     }
 
     /// Whether it is the first time that somebody tells of a refusal.

@@ -145,7 +145,6 @@ impl<P: Provider> Layer for Budgeted<P> {
             deltas,
             holds,
             shared: self.shared.as_deref(),
-            worst,
         };
         let turn = self.inner.send_message(request, &booked).await?;
         for hold in booked.holds {
@@ -160,7 +159,6 @@ struct Booked<'a> {
     deltas: &'a dyn DeltaSink,
     holds: Vec<Hold>,
     shared: Option<&'a dyn SharedBudget>,
-    worst: WorstCase,
 }
 
 impl DeltaSink for Booked<'_> {
@@ -178,7 +176,7 @@ impl DeltaSink for Booked<'_> {
             has_room &= hold.lose(cost);
         }
         if let Some(shared) = self.shared {
-            has_room &= shared.lose(&self.worst, cost);
+            has_room &= shared.lose(cost);
         }
         has_room
     }

@@ -20,7 +20,7 @@ pub trait SharedBudget: Debug + Send + Sync {
     /// way. Else it could not be found out.
     async fn hold(&self, call: &WorstCase) -> Result<()>;
 
-    /// A call was lost on its way and cost this; where nobody can say, its worst case stays taken. Tells
-    /// whether it may be repeated under the same room.
-    fn lose(&self, call: &WorstCase, cost: Option<Usage>) -> bool;
+    /// The call that room is held for was lost on its way and cost this; where nobody can say, its worst
+    /// case counts as used. Tells whether it may be repeated under the same room.
+    fn lose(&self, cost: Option<Usage>) -> bool;
 }

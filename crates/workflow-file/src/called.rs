@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::fault::{Fault, Faults, RawFault};
 use crate::place::{list_item, member};
+use crate::read::Draft;
 use crate::tree::{Node, Span};
 use crate::{check, is_one_expression, read, tree};
 
@@ -32,17 +33,39 @@ pub type CalledWorkflows = BTreeMap<String, Called>;
 /// from them. What was not looked up is taken for right. As with `parse`, the first 50 faults.
 #[must_use]
 pub fn check_called(text: &str, called: &CalledWorkflows) -> Vec<Fault> {
+    faults_of(text, |root, draft, faults| {
+        check::whole(text, draft, called, faults);
+        for (index, step) in draft.steps.iter().enumerate() {
+            let node = member(root, "steps").and_then(|steps| list_item(steps, index));
+            if let (Some(call), Some(node)) = (&step.spec.call, node) {
+                check_call(call, node, called, faults);
+            }
+        }
+    })
+}
+
+/// The outputs that a stored file takes from the workflows that its steps are runs of, and that these do
+/// not have. What else is wrong with the file by the rules of today is not told: it was accepted once.
+#[must_use]
+pub fn missing_outputs(text: &str, called: &CalledWorkflows) -> Vec<Fault> {
+    let beside = |called: &CalledWorkflows| {
+        faults_of(text, |_, draft, faults| {
+            check::whole(text, draft, called, faults)
+        })
+    };
+    let alone = beside(&CalledWorkflows::new());
+    let mut faults = beside(called);
+    faults.retain(|fault| !alone.contains(fault));
+    faults
+}
+
+/// What a look at a file that can be read finds in it.
+fn faults_of(text: &str, look: impl FnOnce(&Node<'_>, &Draft<'_>, &mut Faults)) -> Vec<Fault> {
     let mut faults = Faults::default();
     if let Some(root) = tree::grow(text, &mut faults)
         && let Some(draft) = read::workflow(&root, &mut faults)
     {
-        check::whole(text, &draft, called, &mut faults);
-        for (index, step) in draft.steps.iter().enumerate() {
-            let node = member(&root, "steps").and_then(|steps| list_item(steps, index));
-            if let (Some(call), Some(node)) = (&step.spec.call, node) {
-                check_call(call, node, called, &mut faults);
-            }
-        }
+        look(&root, &draft, &mut faults);
     }
     faults.sorted(text)
 }

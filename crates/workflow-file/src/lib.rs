@@ -15,7 +15,7 @@ mod place;
 mod read;
 mod tree;
 
-pub use called::{Called, CalledWorkflows, call_faults, check_called};
+pub use called::{Called, CalledWorkflows, call_faults, check_called, missing_outputs};
 pub use choice::{Choice, ChoiceError, ChoicePart, chosen_models};
 pub use expression::{
     ExpressionError, condition, is_one_expression, render, render_text, render_within,

@@ -13,10 +13,15 @@ pub struct BudgetUse {
     pub limit_usd: Option<String>,
     /// Tokens that may be read and written; `null` means no limit.
     pub limit_tokens: Option<u64>,
-    /// US dollars that were spent.
+    /// US dollars that are known to have been spent.
     pub spent_usd: String,
-    /// Tokens that were read and written.
+    /// Tokens that are known to have been read and written.
     pub spent_tokens: u64,
+    /// US dollars that lost calls may have cost at most, whose cost nobody knows: of a process that died
+    /// while it waited for the answer, say. They count as used beside `spent_usd`, for good.
+    pub lost_usd: String,
+    /// Tokens that these may have read and written at most, beside `spent_tokens`.
+    pub lost_tokens: u64,
     /// US dollars that calls under way could cost at most: room that is held for them.
     pub held_usd: String,
     /// Tokens that they could read and write at most.

@@ -56,7 +56,7 @@ pub(crate) fn project_detail(shown: &api::ProjectDetail, session: &Session<'_>) 
     told + &fields(&[("made", Some(&local(project.created_at, session)))])
 }
 
-/// What was spent of a budget, and what calls under way hold.
+/// What was spent of a budget, what lost calls count for, and what calls under way hold.
 fn spent(budget: &api::BudgetUse) -> String {
     let limit = |limit: Option<String>| limit.map_or_else(String::new, |it| format!(" of {it}"));
     let usd = limit(budget.limit_usd.as_ref().map(|usd| format!("${usd}")));
@@ -65,8 +65,14 @@ fn spent(budget: &api::BudgetUse) -> String {
         ("0", 0) => String::new(),
         (usd, tokens) => format!("; calls under way hold ${usd} and {tokens} tokens"),
     };
+    let lost = match (budget.lost_usd.as_str(), budget.lost_tokens) {
+        ("0", 0) => String::new(),
+        (usd, tokens) => format!(
+            "; lost calls may have cost up to ${usd} and {tokens} tokens more, which count as used"
+        ),
+    };
     format!(
-        "${}{usd} spent, {}{tokens} tokens used{held}",
+        "${}{usd} spent, {}{tokens} tokens used{lost}{held}",
         budget.spent_usd, budget.spent_tokens
     )
 }

@@ -25,17 +25,17 @@ fn project() -> Value {
 
 /// The project with what was spent of its budgets.
 fn with_budgets() -> Value {
-    let limits = |usd: Value, tokens: Value, held: u64| {
+    let limits = |usd: Value, tokens: Value, lost: u64, held: u64| {
         json!({
             "limit_usd": usd, "limit_tokens": tokens, "spent_usd": "0.25", "spent_tokens": 900,
-            "held_usd": "0", "held_tokens": held,
+            "lost_usd": "0", "lost_tokens": lost, "held_usd": "0", "held_tokens": held,
         })
     };
     let mut project = project();
     project["budgets"] = json!({
-        "total": limits(json!("5"), json!(1_000), 70), "day": "2026-11-23",
-        "today": limits(json!(null), json!(null), 0),
-        "workflows": [{ "workflow": "release", "budget": limits(json!("2.5"), json!(null), 0) }],
+        "total": limits(json!("5"), json!(1_000), 30, 70), "day": "2026-11-23",
+        "today": limits(json!(null), json!(null), 0, 0),
+        "workflows": [{ "workflow": "release", "budget": limits(json!("2.5"), json!(null), 40, 0) }],
     });
     project
 }
@@ -145,9 +145,11 @@ async fn what_was_spent_is_told_beside_each_limit() {
     assert_eq!(
         lines[3..6],
         [
-            "in all   $0.25 of $5 spent, 900 of 1000 tokens used; calls under way hold $0 and 70 tokens",
+            "in all   $0.25 of $5 spent, 900 of 1000 tokens used; lost calls may have cost up to $0 and \
+             30 tokens more, which count as used; calls under way hold $0 and 70 tokens",
             "today    $0.25 spent, 900 tokens used",
-            "workflow release: $0.25 of $2.5 spent, 900 tokens used",
+            "workflow release: $0.25 of $2.5 spent, 900 tokens used; lost calls may have cost up to $0 \
+             and 40 tokens more, which count as used",
         ]
     );
 }

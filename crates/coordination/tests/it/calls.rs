@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use fusion_coordination::{Ask, Driven, NewDefinition};
+use fusion_coordination::{Ask, CallFault, Driven, Error, NewDefinition};
 use fusion_core::{
     Agent, Decision, IllegalTransition, Moment, PauseAt, Run, RunId, Task, TaskState, WorkflowState,
 };
@@ -182,6 +182,39 @@ outputs: { text: '${{ steps.call.outputs.text }}' }
     assert_eq!(ended.state, WorkflowState::Completed);
     let text = ended.outputs.unwrap()["text"].clone();
     assert_eq!(text, "turn 1");
+}
+
+/// As when a workflow was stored again without an output that others take: what was stored before is not
+/// looked at again then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_is_not_made_when_a_workflow_at_any_depth_lacks_an_output_that_is_taken() {
+    let world = world(&Gate::open()).await;
+    store(&world, OUTER).await;
+    let outermost = "
+version: 1
+name: outermost
+steps: [{ id: call, workflow: outer }]
+outputs: { text: '${{ steps.call.outputs.text }}', more: '${{ steps.call.outputs.more }}' }
+";
+    store(&world, outermost).await;
+    store(&world, &INNER.replace("{ text:", "{ answer:")).await;
+    let refused = world.try_create(outermost).await.unwrap_err();
+    let Error::Calls { faults } = refused else {
+        panic!("{refused:?}");
+    };
+    let told: Vec<String> = faults.iter().map(CallFault::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "the workflow 'outer', line 5, column 42: step 'call' has no output 'text': \
+             the outputs are: answer",
+            "the workflow 'outermost', line 5, column 82: step 'call' has no output 'more': \
+             the outputs are: text",
+        ]
+    );
+    let all = RunFilter::default();
+    let runs: Vec<Run> = world.store.list(&all, Page::first(10)).await.unwrap();
+    assert_eq!(runs, []);
 }
 
 /// Answers what fits no schema at its second and third call.

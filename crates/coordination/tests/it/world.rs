@@ -168,6 +168,11 @@ impl World {
 
     /// Stores a run of this workflow.
     pub(crate) async fn create(&self, workflow: &str) -> RunId {
+        self.try_create(workflow).await.unwrap()
+    }
+
+    /// The same where it may be refused.
+    pub(crate) async fn try_create(&self, workflow: &str) -> Result<RunId, Error> {
         let definition = fusion_workflow_file::parse(workflow).unwrap();
         let base_dir = self.folder.path();
         let inputs = serde_json::Map::new();
@@ -181,7 +186,7 @@ impl World {
             inputs,
             models,
         };
-        self.coordinator.create_run(new).await.unwrap()
+        self.coordinator.create_run(new).await
     }
 
     /// Works on a run until it ends or has to wait.

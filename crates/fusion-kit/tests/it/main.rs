@@ -49,6 +49,8 @@ mod kill_storm;
 #[cfg(test)]
 mod live_answers;
 #[cfg(test)]
+mod lost_calls;
+#[cfg(test)]
 mod messages;
 #[cfg(test)]
 mod metrics;

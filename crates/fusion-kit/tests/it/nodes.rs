@@ -19,8 +19,13 @@ mod storm;
 
 use std::time::{Duration, Instant};
 
+use fusion_core::{IdSource, Moment, Run, RunId};
+use fusion_persistence::{Batch, Repository, Store};
+use fusion_persistence_sql::SqlStore;
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use crate::api::client::Serving;
 use crate::support::wait_for;
@@ -83,6 +88,52 @@ async fn two_servers_share_runs_and_one_that_is_killed_leaves_nothing_undone() {
     assert_eq!(cluster.ledger().repeated(), Vec::<&str>::new());
     let nodes = two.get("/api/v1/nodes").await.expect(200).json();
     assert_eq!(states(&nodes), json!({ "one": "down", "two": "up" }));
+}
+
+/// For what needs no id.
+#[derive(Debug)]
+struct NoIds;
+
+impl IdSource for NoIds {
+    fn uuid(&self) -> Uuid {
+        Uuid::nil()
+    }
+}
+
+/// Says that a run is to end, and tells nobody: as a process that died right after its commit.
+async fn say_cancel_only(store: &SqlStore, run: &str) {
+    let run: Run = store.get(run.parse::<RunId>().unwrap()).await.unwrap();
+    let moment = Moment {
+        now: run.created_at,
+        ids: &NoIds,
+    };
+    let (_, said) = run.order_cancel("ada", moment).unwrap();
+    store.commit(Batch::free(said)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_run_that_was_told_to_end_is_ended_by_another_server_when_its_driver_is_killed_then() {
+    let cluster = Cluster::start().await;
+    let (one, two) = (cluster.node("one").await, cluster.node("two").await);
+    let flow = cluster.flow(&one, &lasting("60")).await;
+    let runs = begin_on_both(&cluster, &one, &flow).await;
+    let (location, tasks) = (cluster.location(), TaskTracker::new());
+    let store = SqlStore::open(&location, &tasks).await.unwrap();
+    // It hears of none of them.
+    one.signal(Signal::STOP);
+    for run in &runs {
+        say_cancel_only(&store, run).await;
+    }
+    one.stop(Signal::KILL).await;
+    for run in &runs {
+        let path = format!("/api/v1/runs/{run}");
+        let ended = cluster.until(&two, &path, "a run has ended", |run| {
+            run["state"] == "cancelled"
+        });
+        let ended = ended.await;
+        assert_eq!(ended["steps"][0]["state"], "cancelled", "{ended:#}");
+    }
+    assert_eq!(cluster.ledger().repeated(), Vec::<&str>::new());
 }
 
 #[tokio::test]

@@ -300,6 +300,42 @@ async fn a_file_is_checked_against_the_workflows_that_its_steps_are_runs_of() {
 }
 
 #[tokio::test]
+async fn a_run_is_not_made_when_a_called_workflow_was_stored_again_without_an_output_that_is_taken()
+{
+    let steps = "  - { id: call, workflow: shout, with: { word: x } }";
+    let outputs = "{ heard: '${{ steps.call.outputs.loud }}' }";
+    let project = project(&flow("", steps, outputs), &[SHOUT]).await;
+    let create = ["workflow", "create", "flow.yaml", "--json"];
+    let stored = project.run(create).await.expect(0).json();
+    store(&project, &SHOUT.replace("  loud:", "  laud:")).await;
+    let versions = ["workflow", "list", "--json"];
+    let before = project.run(versions).await.expect(0).json();
+    let fault = "the workflow 'flow', line 8, column 43: step 'call' has no output 'loud': \
+                 did you mean `laud`?";
+    for command in [
+        ["workflow", "start", "flow"].as_slice(),
+        &["run", "flow.yaml"],
+    ] {
+        project.run(command).await.expect(2).says(&[
+            fault,
+            "take an output that there is, or store the workflow that lacks it again, with: \
+             fusion-kit workflow create FILE",
+        ]);
+    }
+    let serving = Serving::on(&project).await;
+    let path = format!("/api/v1/workflows/{}/start", stored["id"].as_str().unwrap());
+    let told = serving.post(&path, &json!({})).await.expect(400).json();
+    assert_eq!(told["detail"], fault, "{told:#}");
+    serving.stop(Signal::INT).await;
+    let runs = ["run", "list", "--json"];
+    let runs = project.run(runs).await.expect(0).json();
+    assert_eq!(runs["runs"], json!([]));
+    assert_eq!(project.run(versions).await.expect(0).json(), before);
+    store(&project, SHOUT).await;
+    project.run(["workflow", "start", "flow"]).await.expect(0);
+}
+
+#[tokio::test]
 async fn a_workflow_in_a_file_of_its_name_beside_counts_where_a_file_is_only_checked() {
     let steps = "  - { id: call, workflow: shout, with: { word: x } }";
     let right = flow("", steps, "{ loud: '${{ steps.call.outputs.loud }}' }");

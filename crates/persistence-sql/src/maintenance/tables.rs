@@ -79,6 +79,7 @@ tables! {
     "resource_metrics" = metrics::table::Entity,
     "schedules" = schedules::table::Entity,
     "accounts" = accounts::table::Entity,
+    "account_holds" = accounts::room::Entity,
     "api_tokens" = tokens::table::Entity,
     "outbox" = outbox::table::Entity,
     "idempotency_keys" = idempotency::table::Entity,

@@ -216,7 +216,11 @@ macro_rules! decoded {
 }
 
 decoded! { crate::accounts::table::Model {
-    account, tokens, cost_picos,
+    account, tokens, cost_picos, lost_tokens, lost_cost_picos,
+} }
+
+decoded! { crate::accounts::room::Model {
+    task_id, account, fence, tokens, cost_picos,
 } }
 
 decoded! { crate::agents::table::Model {

@@ -135,11 +135,9 @@ async fn every_index_of_the_requirements_exists() {
     }
 }
 
-/// Tables that no backup holds: the steps of the schema, who writes and drives, the room that
-/// calls under way hold, and what is made from
+/// Tables that no backup holds: the steps of the schema, who writes and drives, and what is made from
 /// events.
-const NOT_COPIED: [&str; 6] = [
-    "account_holds",
+const NOT_COPIED: [&str; 5] = [
     "seaql_migrations",
     "writers",
     "event_words",

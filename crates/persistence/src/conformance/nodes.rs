@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fusion_core::{
-    Agent, Change, Decision, NamedSnapshot, Node, NodeId, NodeRole, NodeState, TaskState,
+    Agent, Change, Decision, NamedSnapshot, Node, NodeId, NodeRole, NodeState, PauseAt, TaskState,
     Timestamp, Workspace,
 };
 use futures::future::join_all;
@@ -160,6 +160,20 @@ pub async fn a_reserved_run_is_the_one_of_its_maker(store: &dyn Store) {
     let held = store.runs_of_node(node(1)).await.unwrap();
     assert_eq!(held.iter().map(|it| it.number).collect::<Vec<_>>(), [1]);
     assert!(may_write(store, held[0]).await);
+}
+
+/// A run that a person holds is nobody's to drive, whatever his name; one that was told to end is driven to
+/// its end, also where its driver is gone.
+pub async fn a_run_that_is_held_is_not_taken_and_one_that_is_to_end_is(store: &dyn Store) {
+    let sample = Sample::store(store, vec![step("s", agent_named("a"), &[], 0)]).await;
+    let by = r#""kind":"cancel""#;
+    let held = sample.run.clone();
+    let (held, said) = held.pause(PauseAt::Now, by, sample.moment()).unwrap();
+    store.commit(Batch::free(said)).await.unwrap();
+    assert_eq!(take(store, node(1), free(1)).await, []);
+    let (_, said) = held.order_cancel(by, sample.moment()).unwrap();
+    store.commit(Batch::free(said)).await.unwrap();
+    assert_eq!(take(store, node(1), free(1)).await.len(), 1);
 }
 
 /// Nodes are numbered as they begin, are seen with what they hold, drain, and end.

@@ -1,6 +1,6 @@
 //! Files beside the workflows that their steps are runs of.
 
-use fusion_workflow_file::{Called, CalledWorkflows, check_called, parse};
+use fusion_workflow_file::{Called, CalledWorkflows, check_called, missing_outputs, parse};
 
 use crate::faults::told;
 
@@ -113,4 +113,25 @@ steps:
             "12:14 the inputs of 'inner' don't fit: the input 'depth' must be of type integer [give a value of type integer, or one expression]",
         ]
     );
+}
+
+#[test]
+fn of_a_stored_file_only_the_outputs_are_told_that_the_called_workflow_lacks() {
+    let text = "
+version: 1
+name: outer
+steps:
+  - id: call
+    workflow: inner
+    with: { topik: bees }
+  - { id: late, workflow: inner, needs: nobody, with: { topic: x } }
+outputs:
+  right: ${{ steps.call.outputs.summary }}
+  wrong: ${{ steps.call.outputs.sumary }}
+";
+    let called = CalledWorkflows::from([("inner".to_owned(), known(INNER))]);
+    let expected = ["11:33 step 'call' has no output 'sumary' [did you mean `summary`?]"];
+    assert_eq!(told(missing_outputs(text, &called)), expected);
+    assert_eq!(missing_outputs(text, &CalledWorkflows::new()), []);
+    assert_eq!(missing_outputs("version: 1\nname: [", &called), []);
 }

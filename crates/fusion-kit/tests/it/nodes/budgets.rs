@@ -70,10 +70,10 @@ impl Spending {
     async fn used(&self, part: &str) -> (u64, u64) {
         let path = format!("/api/v1/projects/{}/budgets", self.project);
         let told = self.nodes[1].get(&path).await.expect(200).json();
-        let [spent, held] =
-            ["spent_tokens", "held_tokens"].map(|it| told[part][it].as_u64().unwrap());
-        let limit = told[part]["limit_tokens"].as_u64().unwrap();
-        assert!(spent + held <= limit, "{told:#}");
+        let of = |it: &str| told[part][it].as_u64().unwrap();
+        let (spent, held) = (of("spent_tokens"), of("held_tokens"));
+        assert_eq!(of("lost_tokens"), 0, "nobody died: {told:#}");
+        assert!(spent + held <= of("limit_tokens"), "{told:#}");
         (spent, held)
     }
 

@@ -65,6 +65,9 @@ const A_SNAPSHOT: &str = "INSERT INTO workspace_snapshots (workspace_id, name) S
 const AN_ACCOUNT: &str =
     "INSERT INTO accounts (account, tokens, cost_picos) VALUES ('workflow:w', 7, 1000)";
 
+/// The room of a call under way.
+const A_CALL: &str = "INSERT INTO account_holds (task_id, account, fence, tokens, cost_picos) SELECT id, 'workflow:w', 1, 7, 1000 FROM tasks LIMIT 1";
+
 /// Backs a filled database up while it is open; gives what is in it.
 async fn back_up(source: &Place, file: &Path) -> (Filled, Everything, BTreeMap<&'static str, u64>) {
     let open = source.open().await.unwrap();
@@ -72,6 +75,7 @@ async fn back_up(source: &Place, file: &Path) -> (Filled, Everything, BTreeMap<&
     source.damage(A_LOSS).await;
     source.damage(A_SNAPSHOT).await;
     source.damage(AN_ACCOUNT).await;
+    source.damage(A_CALL).await;
     let before = Everything::of(&open.store).await;
     let made = backup(&source.location, file).await.unwrap();
     let found = std::fs::metadata(file).unwrap();
@@ -274,6 +278,7 @@ async fn an_older_backup_is_upgraded_in_a_copy() {
                 "m0014_issuers",
                 "m0015_snapshots",
                 "m0016_fewer_indexes",
+                "m0017_lost_calls",
             ]
         );
         assert_eq!(std::fs::read(&file).unwrap(), bytes);
@@ -309,6 +314,7 @@ async fn a_backup_of_an_older_sqlite_database_has_the_newest_schema() {
             "m0014_issuers",
             "m0015_snapshots",
             "m0016_fewer_indexes",
+            "m0017_lost_calls",
         ]
     );
     assert_eq!(found.rows["events"], source.rows["events"]);

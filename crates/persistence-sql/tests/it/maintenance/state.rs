@@ -77,6 +77,7 @@ async fn the_status_of_an_older_and_of_a_newer_database_is_told() {
                     "m0014_issuers",
                     "m0015_snapshots",
                     "m0016_fewer_indexes",
+                    "m0017_lost_calls",
                 ]),
             }
         );
@@ -111,6 +112,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0014_issuers",
                 "m0015_snapshots",
                 "m0016_fewer_indexes",
+                "m0017_lost_calls",
             ]),
             missing: vec![],
         };
@@ -132,6 +134,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0014_issuers",
                 "m0015_snapshots",
                 "m0016_fewer_indexes",
+                "m0017_lost_calls",
             ]),
             vec![],
         ] {
