@@ -15,7 +15,7 @@ mod gate;
 mod idempotency;
 pub mod inbox;
 mod input;
-mod kept_pages;
+mod kept;
 mod limits;
 mod live;
 mod one_time;

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use fusion_persistence::{Entity, Find, Page, Reader, Repository, Seen, Selects};
+use fusion_persistence::{Entity, Find, Identifies, Page, Reader, Repository, Seen, Selects};
 use serde::Serialize;
 
-use crate::precondition::json_text;
+use crate::kept::Answer;
+use crate::precondition::{json_text, resource_text, text_of};
 use crate::problem::{Refusal, Result};
 use crate::state::App;
 
@@ -49,14 +50,16 @@ where
 {
     // Before the rows are read, so that they are of this state or of a newer one.
     let mark = app.reader().mark();
-    if let Some(text) = mark.and_then(|mark| app.pages.get(filter, page, mark)) {
-        return Ok(json_text(StatusCode::OK, text));
+    let asked = (filter.clone(), page);
+    if let Some(kept) = mark.and_then(|mark| app.pages.get(&asked, mark)) {
+        return Ok(json_text(StatusCode::OK, kept.text));
     }
     let rows = app.reader().page_seen(filter, wider(page)).await?;
     let rows = whole(app, filter, page, rows, |row| row.id()).await?;
     let text = Bytes::from(rows.text()?);
     if let Some(mark) = mark {
-        app.pages.keep(filter, page, mark, text.clone());
+        let text = text.clone();
+        app.pages.keep(asked, mark, Answer { version: 0, text });
     }
     Ok(json_text(StatusCode::OK, text))
 }
@@ -88,6 +91,32 @@ impl<T: Listed> Rows<Arc<Seen<T>>> {
         text.push_str(&tail);
         Ok(text)
     }
+}
+
+/// One row with its version. While nobody commits anything it is the text of the last time.
+pub(crate) async fn one<Id, V>(
+    app: &App,
+    headers: &HeaderMap,
+    id: Id,
+    view: impl FnOnce(Id::Entity) -> (u64, V) + Send,
+) -> Result<Response>
+where
+    Id: Identifies,
+    V: Serialize + Send,
+    dyn Reader: Find<Id::Entity>,
+{
+    // Before the row is read, as above.
+    let mark = app.reader().mark();
+    if let Some(kept) = mark.and_then(|mark| app.rows.get(&id, mark)) {
+        return Ok(resource_text(headers, kept.version, kept.text));
+    }
+    let (version, view) = view(app.reader().get(id).await?);
+    let text = Bytes::from(text_of(&view)?);
+    if let Some(mark) = mark {
+        let text = text.clone();
+        app.rows.keep(id, mark, Answer { version, text });
+    }
+    Ok(resource_text(headers, version, text))
 }
 
 /// Reads a page.

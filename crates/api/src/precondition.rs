@@ -8,9 +8,13 @@ use crate::problem::{Refusal, Result};
 
 /// An answer in JSON.
 pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Result<Response> {
-    let text = serde_json::to_string(body)
-        .map_err(|error| Refusal::internal(&format!("an answer is no JSON: {error}")))?;
-    Ok(json_text(status, text))
+    Ok(json_text(status, text_of(body)?))
+}
+
+/// What is answered, as JSON.
+pub(crate) fn text_of(body: &impl Serialize) -> Result<String> {
+    serde_json::to_string(body)
+        .map_err(|error| Refusal::internal(&format!("an answer is no JSON: {error}")))
 }
 
 /// An answer that is JSON already.
@@ -28,16 +32,25 @@ pub(crate) fn resource(
     version: u64,
     body: &impl Serialize,
 ) -> Result<Response> {
+    Ok(resource_text(headers, version, text_of(body)?))
+}
+
+/// The same for one that is JSON already.
+pub(crate) fn resource_text(
+    headers: &HeaderMap,
+    version: u64,
+    text: impl IntoResponse,
+) -> Response {
     let tag = tag(version);
     let mut response = if names(headers, &header::IF_NONE_MATCH, &tag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        json(StatusCode::OK, body)?
+        json_text(StatusCode::OK, text)
     };
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         response.headers_mut().insert(header::ETAG, tag);
     }
-    Ok(response)
+    response
 }
 
 /// Refuses a change of a resource that is not the one that the client has read.

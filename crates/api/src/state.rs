@@ -17,7 +17,7 @@ use crate::desk::ProviderDesk;
 use crate::download;
 use crate::gate;
 use crate::idempotency::Turns;
-use crate::kept_pages::KeptPages;
+use crate::kept::Kept;
 use crate::limits::Limits;
 use crate::live::{Deltas, Hub};
 use crate::origin::Names;
@@ -84,7 +84,10 @@ pub(crate) struct Shared {
     pub(crate) door: Door,
     pub(crate) hub: Hub,
     pub(crate) turns: Turns,
-    pub(crate) pages: KeptPages,
+    /// Pages as they were answered last.
+    pub(crate) pages: Kept,
+    /// Single rows as they were answered last.
+    pub(crate) rows: Kept,
     pub(crate) limits: Limits,
     pub(crate) answers: Answers,
     /// Places for requests that are at work.
@@ -103,7 +106,8 @@ impl App {
             door: Door::new(Arc::clone(&parts.reader), Arc::clone(&parts.clock)),
             hub: Hub::new(Arc::clone(&parts.reader), Arc::clone(&parts.bus)),
             turns: Turns::default(),
-            pages: KeptPages::default(),
+            pages: Kept::default(),
+            rows: Kept::default(),
             limits: Limits::default(),
             answers: Answers::default(),
             room: Semaphore::new(gate::MAX_REQUESTS),

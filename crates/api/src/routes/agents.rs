@@ -15,7 +15,7 @@ use crate::agent_views;
 use crate::input::{parsed, time};
 use crate::page;
 use crate::parameters::Paging;
-use crate::precondition::{json, resource};
+use crate::precondition::json;
 use crate::problem::Result;
 use crate::query::{MAX_LIMIT, Query, word};
 use crate::state::App;
@@ -70,8 +70,7 @@ async fn get(
     headers: HeaderMap,
 ) -> Result<Response> {
     query.none()?;
-    let row = app.reader().get(id).await?;
-    resource(&headers, row.version, &views::agent(row))
+    page::one(&app, &headers, id, |row| (row.version, views::agent(row))).await
 }
 
 /// All about an agent: what it works with and on, its inbox, what it used, its workspace.
