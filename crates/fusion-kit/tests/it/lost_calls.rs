@@ -131,16 +131,16 @@ async fn a_call_that_was_under_way_at_kill_9_counts_as_used_at_its_most_for_good
 
     // The next run is refused a call that does not fit beside it, and fits to the last token.
     let used = 15 + call;
-    for (limit, code) in [(used + call - 1, 1), (used + call, 0)] {
+    for (limit, code) in [(used + call - 1, 9), (used + call, 0)] {
         let limit = limit.to_string();
         let update = ["project", "update", "shop", "--budget-tokens", &limit];
         project.run(update).await.expect(0);
         let command: &[&str] = match code {
-            1 => &["workflow", "start", "flow"],
+            9 => &["workflow", "start", "flow"],
             _ => &["resume"],
         };
         let ended = project.run(command).await.expect(code);
-        if code == 1 {
+        if code == 9 {
             ended.says(&[&format!(
                 "the budget of the project 'shop' is used up: {used} of {limit} tokens are used, and the \
                  call could use {call}; that counts ${usd} and {call} tokens for lost calls whose cost is \
