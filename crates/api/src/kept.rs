@@ -45,18 +45,23 @@ impl Kept {
         if state.mark != Some(mark) {
             return None;
         }
-        let mut answers = state.answers.iter();
-        let found = answers.find(|(other, _)| other.downcast_ref::<A>() == Some(asked));
-        found.map(|(_, answer)| answer.clone())
+        state.known(asked).cloned()
     }
 
     /// Keeps an answer whose rows were read after this mark was; those of another state are forgotten. What
     /// no longer fits is not kept.
-    pub(crate) fn keep<A: Send + 'static>(&self, asked: A, mark: Mark, answer: Answer) {
+    pub(crate) fn keep<A>(&self, asked: A, mark: Mark, answer: Answer)
+    where
+        A: PartialEq + Send + 'static,
+    {
         let mut state = self.lock();
         if state.mark != Some(mark) {
             state.answers.clear();
             state.mark = Some(mark);
+        }
+        if state.known(&asked).is_some() {
+            // Many asked at once.
+            return;
         }
         let bytes: usize = state.answers.iter().map(|(_, it)| it.text.len()).sum();
         if state.answers.len() < ANSWERS && bytes + answer.text.len() <= BYTES {
@@ -67,6 +72,14 @@ impl Kept {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Who panicked had changed nothing, or had emptied it.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn known<A: PartialEq + 'static>(&self, asked: &A) -> Option<&Answer> {
+        let mut answers = self.answers.iter();
+        let found = answers.find(|(other, _)| other.downcast_ref::<A>() == Some(asked));
+        found.map(|(_, answer)| answer)
     }
 }
 
@@ -120,6 +133,10 @@ mod tests {
     #[test]
     fn what_is_kept_has_its_limits() {
         let (kept, mark) = (Kept::default(), Mark::new(1));
+        for _ in 0..2 * ANSWERS {
+            kept.keep("of many who asked at once", mark, answer(b"x"));
+        }
+        assert_eq!(kept.lock().answers.len(), 1);
         for number in 0..2 * ANSWERS {
             kept.keep(number, mark, answer(b"x"));
         }
