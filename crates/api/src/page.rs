@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::kept::Answer;
 use crate::precondition::{json_text, resource_text, text_of};
-use crate::problem::{Refusal, Result};
+use crate::problem::Result;
 use crate::state::App;
 
 /// What lists show just as it is stored.
@@ -67,13 +67,8 @@ where
 impl<T: Listed> Rows<Arc<Seen<T>>> {
     /// The page as it is answered, put together of the texts of its rows.
     fn text(&self) -> Result<String> {
-        let written =
-            |error: serde_json::Error| Refusal::internal(&format!("an answer is no JSON: {error}"));
-        let write = |row: &T| {
-            let text = serde_json::to_string(&row.clone().view());
-            text.map(String::into_boxed_str).map_err(written)
-        };
-        let next = serde_json::to_string(&self.next_cursor).map_err(written)?;
+        let write = |row: &T| text_of(&row.clone().view()).map(String::into_boxed_str);
+        let next = text_of(&self.next_cursor)?;
         let rows = self.rows.iter().map(|row| row.shown(write));
         let rows: Vec<&str> = rows.collect::<Result<_>>()?;
         let head = format!("{{\"{}\":[", T::MEMBER);
