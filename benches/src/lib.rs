@@ -1,5 +1,6 @@
 //! What is measured beside fusion-kit, and against what: see `benches/README.md`.
 
+pub mod asking;
 pub mod floor;
 pub mod gates;
 pub mod mock;

@@ -10,7 +10,6 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -18,12 +17,12 @@ use axum::Router;
 use axum::http::header;
 use axum::routing::get;
 use clap::Parser;
+use fusion_benches::asking::{Asked, rate};
 use fusion_benches::rows::{ASKED, DELAY, newest, tasks_per_second};
 use fusion_benches::server::{Bare, Server, program};
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 
 /// How often each command is run.
 const RUNS: usize = 40;
@@ -41,7 +40,7 @@ struct Arguments {
     #[arg(long, default_value_t = 64)]
     clients: usize,
     /// Rounds, of which the middle one counts.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Serve what is in this file to everybody, and nothing else: the floor, in a process of its own as
     /// the server is.
@@ -91,7 +90,7 @@ async fn main() -> Result<()> {
     ] {
         measured.reads(name, &path, &here).await?;
     }
-    measured.posts().await?;
+    measured.posts(&program).await?;
     println!("after all  {:>10.1} MiB", server.memory()?);
     Ok(())
 }
@@ -135,23 +134,34 @@ impl Measured<'_> {
         let bare = Bare::start(here, &file)?;
         let (mut floor, mut ours) = (Vec::new(), Vec::new());
         for _ in 0..self.arguments.rounds {
-            floor.push(rate(self.arguments, self.client, &bare.url, "").await?);
-            ours.push(rate(self.arguments, self.client, &url, token).await?);
+            floor.push(self.rate(&Asked::at(&bare.url, "-", None)?).await?);
+            ours.push(self.rate(&Asked::at(&url, token, None)?).await?);
         }
         show(name, middle(floor), middle(ours));
         Ok(())
     }
 
-    /// Tasks that are asked for, beside the same commits of the store alone.
-    async fn posts(&self) -> Result<()> {
+    /// Answers a second.
+    async fn rate(&self, asked: &Asked) -> Result<f64> {
+        let time = Duration::from_secs(self.arguments.seconds);
+        rate(asked, self.arguments.clients, time).await
+    }
+
+    /// Tasks that are asked for, beside the same commits of the store alone; both begin with nothing.
+    async fn posts(&self, program: &Path) -> Result<()> {
+        // The tasks wait, so that nothing but the store is at work.
+        let body = json!({ "description": ASKED, "delay_seconds": DELAY.as_secs() });
+        let time = Duration::from_secs(self.arguments.seconds);
         let (mut store, mut posts) = (Vec::new(), Vec::new());
         for _ in 0..self.arguments.rounds {
             let folder = tempfile::tempdir_in(self.place)?;
             let database = folder.path().join("rows.db");
-            let time = Duration::from_secs(self.arguments.seconds);
             store.push(tasks_per_second(&database, self.arguments.clients, time).await?);
-            posts.push(durable(self.arguments, self.client, self.server).await?);
-            let (alone, asked) = (newest(&database)?, newest(&self.server.database)?);
+            let server = Server::start(program, folder.path())?;
+            let url = format!("{}/api/v1/tasks", server.url);
+            let asked = Asked::at(&url, &server.token, Some(body.to_string()))?;
+            posts.push(self.rate(&asked).await?);
+            let (alone, asked) = (newest(&database)?, newest(&server.database)?);
             ensure!(alone == asked, "not the same: {alone:?}, {asked:?}");
         }
         println!(
@@ -199,64 +209,6 @@ async fn bare(bytes: String) -> Result<()> {
     println!("http://{}/", listener.local_addr()?);
     let router = Router::new().route("/", get(answer));
     Ok(axum::serve(listener, router).await?)
-}
-
-/// Answers a second.
-async fn rate(arguments: &Arguments, client: &Client, url: &str, token: &str) -> Result<f64> {
-    let answered = Arc::new(AtomicU64::new(0));
-    let began = Instant::now();
-    let end = began + Duration::from_secs(arguments.seconds);
-    let mut clients = JoinSet::new();
-    for _ in 0..arguments.clients {
-        let (client, url, token) = (client.clone(), url.to_owned(), token.to_owned());
-        let answered = Arc::clone(&answered);
-        clients.spawn(async move {
-            while Instant::now() < end {
-                let answer = client.get(&url).bearer_auth(&token).send().await?;
-                answer.error_for_status()?.bytes().await?;
-                answered.fetch_add(1, Ordering::Relaxed);
-            }
-            Ok::<_, reqwest::Error>(())
-        });
-    }
-    while let Some(done) = clients.join_next().await {
-        done??;
-    }
-    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-    let answered = answered.load(Ordering::Relaxed) as f64;
-    Ok(answered / began.elapsed().as_secs_f64())
-}
-
-/// Tasks a second that are on the disk when they are answered.
-async fn durable(arguments: &Arguments, client: &Client, server: &Server) -> Result<f64> {
-    let made = Arc::new(AtomicU64::new(0));
-    let began = Instant::now();
-    let end = began + Duration::from_secs(arguments.seconds);
-    let mut clients = JoinSet::new();
-    for _ in 0..arguments.clients {
-        let (client, token) = (client.clone(), server.token.clone());
-        let url = format!("{}/api/v1/tasks", server.url);
-        let made = Arc::clone(&made);
-        clients.spawn(async move {
-            let mut count = 0_u64;
-            while Instant::now() < end {
-                // The tasks wait, so that nothing but the store is at work.
-                let body = json!({ "description": ASKED, "delay_seconds": DELAY.as_secs() });
-                let answer = client.post(&url).bearer_auth(&token).json(&body);
-                let answer = answer.send().await?.error_for_status()?;
-                answer.bytes().await?;
-                count += 1;
-            }
-            made.fetch_add(count, Ordering::Relaxed);
-            Ok::<_, reqwest::Error>(())
-        });
-    }
-    while let Some(done) = clients.join_next().await {
-        done??;
-    }
-    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-    let made = made.load(Ordering::Relaxed) as f64;
-    Ok(made / began.elapsed().as_secs_f64())
 }
 
 fn middle(mut figures: Vec<f64>) -> f64 {

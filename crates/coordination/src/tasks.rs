@@ -20,6 +20,7 @@ use crate::agents::{Fault, STEP, held};
 use crate::plan::end_standalone;
 use crate::races::Races;
 use crate::spawn::Definition;
+use crate::versions::OfTasks;
 use crate::{Ask, Coordinator, Error, Result};
 
 pub use why::{Wait, why};
@@ -166,15 +167,23 @@ impl Coordinator {
         let seconds = new.timeout;
         let seconds = seconds.map_or(TIMEOUT_SECONDS, |timeout| timeout.as_secs().max(1));
         let attempts = new.max_attempts.unwrap_or(1);
+        let limits = (seconds, attempts);
         let write = || Written::of(seconds, attempts);
-        let written = self.versions.of_tasks((seconds, attempts), write)?;
+        let OfTasks { written, stored } = self.versions.of_tasks(limits, write)?;
+        if let Some(stored) = stored {
+            return Ok((stored, Decision::default()));
+        }
         let latest = self.newest_version(&written.definition.name).await?;
         let text = Definition {
             checked: &written.definition,
             source: &written.source,
             base_dir: "/",
         };
-        Ok(self.version(&text, latest))
+        let (version, new) = self.version(&text, latest);
+        if new.changes.is_empty() {
+            self.versions.keep_of_tasks(limits, &version);
+        }
+        Ok((version, new))
     }
 
     async fn check_task(&self, new: &NewTask) -> Result<()> {

@@ -19,7 +19,15 @@ const KEPT: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 pub(crate) struct Versions {
     recent: Mutex<LruCache<WorkflowId, Arc<Workflow>>>,
     /// The definitions of tasks of their own, by what they may take and how often they are tried.
-    of_tasks: Mutex<LruCache<(u64, u32), Arc<Written>>>,
+    of_tasks: Mutex<LruCache<(u64, u32), OfTasks>>,
+}
+
+/// The definition of tasks of their own.
+#[derive(Clone)]
+pub(crate) struct OfTasks {
+    pub(crate) written: Arc<Written>,
+    /// Its stored version, once it was seen. The run of a task refers to it, so that it stays.
+    pub(crate) stored: Option<Arc<Workflow>>,
 }
 
 impl Default for Versions {
@@ -49,10 +57,23 @@ impl Versions {
         &self,
         limits: (u64, u32),
         write: impl FnOnce() -> Result<Written>,
-    ) -> Result<Arc<Written>> {
+    ) -> Result<OfTasks> {
         let mut of_tasks = self.of_tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = of_tasks.try_get_or_insert(limits, || write().map(Arc::new))?;
-        Ok(Arc::clone(written))
+        let known = of_tasks.try_get_or_insert(limits, || {
+            write().map(|written| OfTasks {
+                written: Arc::new(written),
+                stored: None,
+            })
+        })?;
+        Ok(known.clone())
+    }
+
+    /// Keeps the version that is stored of the definition of such tasks.
+    pub(crate) fn keep_of_tasks(&self, limits: (u64, u32), stored: &Arc<Workflow>) {
+        let mut of_tasks = self.of_tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = of_tasks.get_mut(&limits) {
+            known.stored = Some(Arc::clone(stored));
+        }
     }
 
     fn keep(&self, workflow: &Arc<Workflow>) {

@@ -160,7 +160,7 @@ impl MarkReader for SqlStore {
 
 #[async_trait]
 impl Store for SqlStore {
-    async fn commit(&self, batch: Batch) -> Result<Committed> {
+    async fn commit_shared(&self, batch: Arc<Batch>) -> Result<Committed> {
         self.writer()?.commit(batch).await
     }
 

@@ -8,6 +8,7 @@
 //! only when nothing of its job was written (or when even that could not be found out).
 
 use std::error::Error as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fusion_persistence::{
@@ -75,8 +76,8 @@ impl Writer {
         (Self { jobs }, queue)
     }
 
-    pub(crate) async fn commit(&self, batch: Batch) -> Result<Committed> {
-        match self.ask(Work::Commit(Box::new(batch))).await? {
+    pub(crate) async fn commit(&self, batch: Arc<Batch>) -> Result<Committed> {
+        match self.ask(Work::Commit(batch)).await? {
             Done::Committed(committed) => Ok(committed),
             Done::Claimed(_) | Done::Taken(_) | Done::Count(_) | Done::Node(_) => Err(mixed_up()),
         }

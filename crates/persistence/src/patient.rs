@@ -210,8 +210,9 @@ forward! { OutboxReader {
 
 #[async_trait]
 impl<S: Store> Store for Patient<S> {
-    async fn commit(&self, batch: Batch) -> Result<Committed> {
-        self.patiently(|store| store.commit(batch.clone())).await
+    async fn commit_shared(&self, batch: Arc<Batch>) -> Result<Committed> {
+        self.patiently(|store| store.commit_shared(Arc::clone(&batch)))
+            .await
     }
 
     async fn claim_task(&self, claim: Claim) -> Result<Option<Claimed>> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -294,7 +295,15 @@ pub trait Store: Reader + Debug {
     ///
     /// # Errors
     /// See the contract; nothing was written.
-    async fn commit(&self, batch: Batch) -> Result<Committed>;
+    async fn commit(&self, batch: Batch) -> Result<Committed> {
+        self.commit_shared(Arc::new(batch)).await
+    }
+
+    /// The same for who keeps the batch, to write it again without a copy.
+    ///
+    /// # Errors
+    /// See the contract; nothing was written.
+    async fn commit_shared(&self, batch: Arc<Batch>) -> Result<Committed>;
 
     /// Leases the first ready task that fits an agent, moving it from queued to assigned.
     ///

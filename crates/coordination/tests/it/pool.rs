@@ -9,7 +9,7 @@ use fusion_core::{
     Agent, AgentId, AgentState, CancelReason, Disposal, EventType, Run, Task, TaskId, TaskState,
     WorkflowState,
 };
-use fusion_persistence::Repository;
+use fusion_persistence::{Repository, WorkflowFilter};
 use futures::future::join_all;
 use serde_json::json;
 
@@ -87,6 +87,26 @@ async fn a_task_goes_to_an_agent_that_can_do_it_and_ends_with_its_run() {
         }),
     )
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tasks_with_the_same_limits_are_of_one_version_and_others_of_their_own() {
+    let world = World::new().await;
+    let long = || NewTask {
+        timeout: Some(Duration::from_hours(2)),
+        ..asked("Take your time.")
+    };
+    let mut versions = Vec::new();
+    for new in [asked("One."), long(), asked("Two."), long(), asked("Three.")] {
+        versions.push(create(&world, new).await.workflow_id);
+    }
+    let [usual, slow, ..] = versions[..] else {
+        panic!("no tasks were made")
+    };
+    assert_ne!(usual, slow);
+    assert_eq!(versions, [usual, slow, usual, slow, usual]);
+    let stored = world.store.count(&WorkflowFilter::default()).await.unwrap();
+    assert_eq!(stored, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

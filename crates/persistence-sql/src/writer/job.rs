@@ -1,5 +1,7 @@
 //! A job of the writer: what a caller wants, and what came of it.
 
+use std::sync::Arc;
+
 use fusion_core::{AgentId, Change, Decision, NewEvent, NewOutboxEntry};
 use fusion_persistence::{
     Batch, Claim, Claimed, Committed, Lease, Listeners, PoolAnswer, PoolClaim, Prune, Result,
@@ -17,7 +19,7 @@ pub(crate) struct Job {
 
 #[derive(Debug)]
 pub(super) enum Work {
-    Commit(Box<Batch>),
+    Commit(Arc<Batch>),
     Claim(Box<Claim>),
     Take(Box<PoolClaim>),
     Extend(Lease),
