@@ -97,7 +97,13 @@ async fn tasks_with_the_same_limits_are_of_one_version_and_others_of_their_own()
         ..asked("Take your time.")
     };
     let mut versions = Vec::new();
-    for new in [asked("One."), long(), asked("Two."), long(), asked("Three.")] {
+    for new in [
+        asked("One."),
+        long(),
+        asked("Two."),
+        long(),
+        asked("Three."),
+    ] {
         versions.push(create(&world, new).await.workflow_id);
     }
     let [usual, slow, ..] = versions[..] else {
