@@ -369,13 +369,17 @@ fn more_budget(scope: &str) -> String {
         }
         Some(("project", name)) => {
             let name = name.trim_matches('\'');
-            format!("give it more: `fusion-kit project update {name} --budget USD`")
+            format!(
+                "give it more: `fusion-kit project update {name} --budget USD`, for tokens with \
+                 `--budget-tokens N`"
+            )
         }
         Some(("day", name)) => {
             let name = name.rsplit(' ').next().unwrap_or(name).trim_matches('\'');
             format!(
                 "it goes on with the next day in UTC, or give the day more: \
-                 `fusion-kit project update {name} --budget-per-day USD`"
+                 `fusion-kit project update {name} --budget-per-day USD`, for tokens with \
+                 `--budget-tokens-per-day N`"
             )
         }
         Some(("workflow", name)) => {

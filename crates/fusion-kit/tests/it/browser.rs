@@ -52,6 +52,7 @@ impl Tab {
         command
             .current_dir(profile.path())
             .env("HOME", profile.path())
+            .env("TMPDIR", profile.path())
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .args(["--headless", "--remote-debugging-port=0"])
             .args(["--no-first-run", "--disable-gpu", "--disable-dev-shm-usage"])

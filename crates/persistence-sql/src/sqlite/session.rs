@@ -47,13 +47,15 @@ impl SqliteSession {
             Durability::Full => "FULL",
             Durability::Normal => "NORMAL",
         };
+        // Pages that are written again and again go from the log into the file once in that many: as many
+        // as one table of the log's index has room for (4,062, https://www.sqlite.org/walformat.html).
         // What would undo a single statement stays in memory: SQLite makes a file for more than 64 KiB of
         // it, once for many a transaction.
         connection
             .execute_batch(&format!(
                 "PRAGMA foreign_keys = ON; PRAGMA synchronous = {synchronous};
                  PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384;
-                 PRAGMA temp_store = MEMORY;"
+                 PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4000;"
             ))
             .map_err(opening)?;
         Ok(Self {
