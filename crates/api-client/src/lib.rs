@@ -287,6 +287,7 @@ fn refusal(status: StatusCode, told: Option<ProblemBody>, base: &Url) -> Problem
     let kind = match status.as_u16() {
         409 if name == "denied" => ProblemKind::Denied,
         409 if name == "over_budget" => ProblemKind::OverBudget,
+        409 if name == "held" => ProblemKind::Held,
         503 if name == "timeout" => ProblemKind::Timeout,
         400 | 413 | 415 => ProblemKind::InvalidInput,
         401 | 403 => ProblemKind::Denied,

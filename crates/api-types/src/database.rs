@@ -56,6 +56,17 @@ pub struct MigrationReport {
     pub schema: SchemaView,
 }
 
+/// What `db vacuum` gave back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VacuumReport {
+    /// The path of the file, or the URL of the server without the password.
+    pub place: String,
+    /// Bytes on disk before it.
+    pub before_bytes: u64,
+    /// Bytes on disk after it.
+    pub after_bytes: u64,
+}
+
 /// What `db backup` wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BackupReport {

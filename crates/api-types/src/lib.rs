@@ -4,6 +4,7 @@
 //! Names are `snake_case`, times RFC 3339 in UTC, money is US dollars as decimal text, ids are
 //! plain text. States are text too, so that an older reader survives a newer state.
 
+mod about;
 mod agent;
 pub mod api;
 mod bench;
@@ -20,6 +21,7 @@ mod tool;
 mod workflow;
 mod workspace;
 
+pub use about::{BudgetLine, InfoView, PlacesView, ServerInfo, ServerVersion, VersionView};
 pub use agent::{
     AgentDetail, AgentLeft, AgentList, AgentLog, AgentLogEntry, AgentSent, AgentSummary, AgentTask,
     AgentsEnded, WorkspaceView, WorktreeView,
@@ -27,7 +29,7 @@ pub use agent::{
 pub use bench::BenchReport;
 pub use database::{
     BackupReport, CheckView, DatabaseStatus, DatabaseView, MigrationReport, RekeyReport,
-    RestoreReport, SchemaView, VerifyReport,
+    RestoreReport, SchemaView, VacuumReport, VerifyReport,
 };
 pub use inbox::{InboxItem, InboxView};
 pub use message::{AgentName, DeliveryView, MessageDetail, MessageList, MessageView};
@@ -48,5 +50,6 @@ pub use workflow::{
     WorkflowList, WorkflowSummary,
 };
 pub use workspace::{
-    WorkspaceChange, WorkspaceDiff, WorkspaceEntry, WorkspaceExport, WorkspaceFile, WorkspaceTree,
+    WorkspaceChange, WorkspaceDiff, WorkspaceEntry, WorkspaceExport, WorkspaceFile, WorkspaceLine,
+    WorkspacePage, WorkspacePath, WorkspaceTree,
 };

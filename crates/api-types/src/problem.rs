@@ -46,6 +46,8 @@ pub enum ProblemKind {
     Unavailable,
     /// It took longer than it was given.
     Timeout,
+    /// The same, and it waits until a person says something.
+    Held,
     /// A fault of fusion-kit itself, or data that can't be read.
     Internal,
 }

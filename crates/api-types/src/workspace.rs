@@ -1,7 +1,49 @@
 //! What people see of the workspaces of agents.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+/// One line about a workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WorkspaceLine {
+    /// UUID of the agent that it belongs to.
+    pub id: String,
+    /// Name of that agent.
+    pub name: String,
+    /// `directory` or `worktree`.
+    pub kind: String,
+    /// `pending`, `ready`, `failed` (it could not be made), `archived` or `removed`.
+    pub state: String,
+    /// Its absolute path on the machine of the server.
+    pub path: String,
+    /// Bytes in use when last measured, at the end of a step; `null` before that.
+    pub size_bytes: Option<u64>,
+    /// The file that it was packed into.
+    pub archive: Option<String>,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A page of workspaces, the newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WorkspacePage {
+    /// The workspaces.
+    pub workspaces: Vec<WorkspaceLine>,
+    /// How many there are.
+    pub total: u64,
+    /// Asks for the next page.
+    pub next_cursor: Option<String>,
+}
+
+/// Where the workspace of an agent is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WorkspacePath {
+    /// UUID of the agent.
+    pub agent: String,
+    /// Its absolute path on the machine of the server.
+    pub path: String,
+}
 
 /// What is below a folder of a workspace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

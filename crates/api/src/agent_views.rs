@@ -8,10 +8,10 @@ use fusion_core::{
 use fusion_persistence::{
     MessageFilter, MetricsFilter, Page, Reader, Repository, Result, TaskFilter, WorkspaceFilter,
 };
-use serde_json::Value;
 
 use crate::metrics_view;
 use crate::run_views::{grants_view, usage};
+use crate::workspace_views::archive_of;
 use fusion_coordination::{WorktreeRecord, granted_to, worktree_of};
 
 /// Tasks whose usage is added up: the newest.
@@ -111,12 +111,11 @@ async fn spec_of(store: &dyn Reader, agent: &Agent) -> Result<Option<AgentSpec>>
 }
 
 fn workspace_view(agent: &Agent, workspace: Option<&Workspace>) -> WorkspaceView {
-    let archive = workspace.and_then(|it| it.agent_config.get("archive"));
     WorkspaceView {
         path: agent.workspace_path.clone(),
         exists: workspace.is_some_and(|it| it.initialized),
         uid: workspace.and_then(|it| it.process_uid),
-        archive: archive.and_then(Value::as_str).map(str::to_owned),
+        archive: workspace.and_then(archive_of),
         error: workspace.and_then(|it| it.initialization_error.clone()),
         worktree: workspace.and_then(worktree_of).map(worktree_view),
     }

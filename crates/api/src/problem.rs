@@ -300,6 +300,7 @@ impl From<Problem> for Refusal {
             ProblemKind::Limited => told(StatusCode::TOO_MANY_REQUESTS, "limited"),
             ProblemKind::Unavailable => told(StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             ProblemKind::Timeout => told(StatusCode::SERVICE_UNAVAILABLE, "timeout"),
+            ProblemKind::Held => told(StatusCode::CONFLICT, "held"),
             ProblemKind::Internal => Self::internal(&problem.message),
         };
         let refusal = match problem.help {

@@ -27,6 +27,7 @@ mod runs;
 mod schedules;
 mod sessions;
 mod sign_in;
+mod task_logs;
 mod tasks;
 mod tasks_bulk;
 mod tasks_life;
@@ -45,7 +46,7 @@ use crate::auth;
 use crate::live;
 use crate::state::App;
 
-pub(crate) use events::{filter as event_filter, place as event_place};
+pub(crate) use events::filter as event_filter;
 pub(crate) use metrics::Answers;
 
 /// Everything below this is of version 1.
@@ -95,6 +96,7 @@ fn guarded() -> OpenApiRouter<App> {
         agents_bulk::router(),
         workspaces::router(),
         tasks::router(),
+        task_logs::router(),
         tasks_life::router(),
         tasks_bulk::router(),
         workflows::router(),

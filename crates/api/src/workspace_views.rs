@@ -1,13 +1,53 @@
 //! What people see of workspaces, as the wire types show it.
 
 use fusion_api_types::{
-    WorkspaceChange, WorkspaceDiff, WorkspaceEntry, WorkspaceFile, WorkspaceTree,
+    WorkspaceChange, WorkspaceDiff, WorkspaceEntry, WorkspaceFile, WorkspaceLine, WorkspaceTree,
 };
-use fusion_coordination::{Look, Result};
+use fusion_coordination::{Look, Result, worktree_of};
+use fusion_core::{Agent, AgentState, Workspace};
 use fusion_workspaces::{ChangedFile, Diff, EntryKind, FileEntry};
+use serde_json::Value;
 
 /// The longest diff that is told, in bytes.
 const MAX_DIFF: usize = 4 * 1024 * 1024;
+
+/// A workspace of an agent in a list.
+#[must_use]
+pub fn line(agent: &Agent, workspace: &Workspace) -> WorkspaceLine {
+    let archive = archive_of(workspace);
+    let state = if workspace.initialized {
+        "ready"
+    } else if workspace.initialization_error.is_some() {
+        "failed"
+    } else if archive.is_some() {
+        "archived"
+    } else if agent.state == AgentState::Terminated {
+        "removed"
+    } else {
+        "pending"
+    };
+    let kind = match worktree_of(workspace) {
+        Some(_) => "worktree",
+        None => "directory",
+    };
+    let is_measured = workspace.file_count > 0;
+    WorkspaceLine {
+        id: agent.id.to_string(),
+        name: agent.name.clone(),
+        kind: kind.to_owned(),
+        state: state.to_owned(),
+        path: workspace.root_path.clone(),
+        size_bytes: is_measured.then_some(workspace.size_bytes),
+        archive,
+        created_at: workspace.created_at,
+    }
+}
+
+/// The file that a workspace was packed into.
+pub(crate) fn archive_of(workspace: &Workspace) -> Option<String> {
+    let archive = workspace.agent_config.get("archive");
+    archive.and_then(Value::as_str).map(str::to_owned)
+}
 
 /// What is below a folder, at most `limit` entries.
 ///

@@ -3,6 +3,7 @@
 mod agent;
 mod artifact;
 mod bench;
+mod budget;
 mod db;
 mod events;
 mod inbox;
@@ -38,10 +39,11 @@ pub use agent::{
 };
 pub use artifact::{ArtifactArgs, ArtifactCommand, ArtifactGetArgs};
 pub use bench::{BenchArgs, BenchModel, BenchRow, BenchStore, BenchVia};
+pub use budget::{BudgetClearArgs, BudgetCommand, BudgetSetArgs, BudgetsArgs, Period};
 pub use db::{BackupArgs, DbArgs, DbCommand, RekeyArgs, RestoreArgs};
 pub use events::{
-    EventFilterArgs, EventsArgs, EventsCommand, EventsTailArgs, ExportArgs, ExportCommand,
-    ExportEventsArgs, ExportFormat,
+    EventFilterArgs, EventsArgs, EventsCommand, EventsListArgs, EventsTailArgs, ExportArgs,
+    ExportCommand, ExportEventsArgs, ExportFormat, WhichEvent,
 };
 pub use inbox::{ApproveArgs, RejectArgs};
 pub use init::{InitArgs, Template};
@@ -67,19 +69,20 @@ pub use schedule::{OverlapArg, ScheduleArgs, ScheduleCommand, ScheduleCreateArgs
 pub use serve::{NodeRoleArg, ServeArgs};
 pub use shell::{
     CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, HealthArgs, ManArgs, SchemaArgs,
-    Shell, VerifyArgs,
+    SettingName, Shell, VerifyArgs,
 };
 pub use task::{
-    TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskStateName, TaskWaitArgs, WhichTask,
+    TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskLogsArgs, TaskStateName, TaskWaitArgs,
+    WhichTask,
 };
 pub use tool::{SandboxArgs, SandboxCommand, SandboxRunArgs, ToolArgs, ToolCallArgs, ToolCommand};
 pub use workflow::{
     CreateArgs, DiffArgs, GetArgs, GraphArgs, GraphFormat, StartWorkflowArgs, ValidateArgs,
-    WhichWorkflow, WorkflowArgs, WorkflowCommand, WorkflowListArgs,
+    WhichVersion, WhichWorkflow, WorkflowArgs, WorkflowCommand, WorkflowListArgs,
 };
 pub use workspace::{
     WorkspaceArgs, WorkspaceCommand, WorkspaceDiffArgs, WorkspaceExportArgs, WorkspaceFilesArgs,
-    WorkspaceReadArgs,
+    WorkspaceListArgs, WorkspaceReadArgs,
 };
 
 /// Runs workflows of AI agents: one file, one command, each agent in its own workspace.
@@ -192,6 +195,7 @@ pub enum ColorChoice {
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Run a workflow file, or look at runs.
+    #[command(alias = "execution")]
     Run(RunArgs),
     /// Go on with an interrupted run.
     Resume(ResumeArgs),
@@ -235,6 +239,8 @@ Examples:
     Export(ExportArgs),
     /// Look after projects.
     Project(ProjectArgs),
+    /// Look after what projects may spend.
+    Budget(BudgetsArgs),
     /// Look after the registry of what agents can do.
     Capability(CapabilityArgs),
     /// Look after the tokens of the API.
@@ -266,10 +272,22 @@ Examples:
     Dashboard,
     /// Ask the server how it is; exit code 1 when it is not well, 3 when there is none.
     Health(HealthArgs),
+    /// Print the version of this program, and of the server that is asked.
+    #[command(after_long_help = "\
+Examples:
+  fusion-kit version
+  fusion-kit version --json | jq -r .server.version")]
+    Version,
+    /// Show where everything is: data, workspaces, database, bus, server, nodes.
+    #[command(after_long_help = "\
+Examples:
+  fusion-kit info
+  fusion-kit info --json | jq -r .here.database")]
+    Info,
     /// Look at the settings that are in force.
     Config(ConfigArgs),
     /// Print a script that completes commands in a shell.
-    #[command(alias = "completion")]
+    #[command(visible_alias = "completion")]
     Completions(CompletionsArgs),
     /// Print what a command prints with `--json`, as JSON Schema.
     Schema(SchemaArgs),
@@ -373,7 +391,13 @@ where
 {
     let matches = command().try_get_matches_from(arguments)?;
     let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command()))?;
-    match &cli.command {
+    refuse_nonsense(&cli.command)?;
+    Ok(cli)
+}
+
+/// Refuses what each argument by itself allows.
+fn refuse_nonsense(wanted: &Command) -> Result<(), clap::Error> {
+    match wanted {
         Command::Run(RunArgs {
             start: Some(start), ..
         }) => refuse_repeated_input(&start.inputs)?,
@@ -390,10 +414,7 @@ where
         Command::Provider(ProviderArgs {
             command: ProviderCommand::Add(add),
         }) if add.may_hold_a_key() => {
-            let message = "a key is never an argument: others could read it. Take it off the \
-                           command line; without it the key comes from --key-env VAR, from the \
-                           vendor's variable, or is asked for";
-            return Err(command().error(ErrorKind::UnknownArgument, message));
+            return Err(key_as_argument());
         }
         Command::Run(_)
         | Command::Resume(_)
@@ -410,10 +431,13 @@ where
         | Command::Events(_)
         | Command::Export(_)
         | Command::Project(_)
+        | Command::Budget(_)
         | Command::Capability(_)
         | Command::Token(_)
         | Command::Dashboard
         | Command::Health(_)
+        | Command::Version
+        | Command::Info
         | Command::Config(_)
         | Command::Completions(_)
         | Command::Schema(_)
@@ -430,7 +454,14 @@ where
         | Command::Bench(_)
         | Command::Verify(_) => {}
     }
-    Ok(cli)
+    Ok(())
+}
+
+fn key_as_argument() -> clap::Error {
+    let message = "a key is never an argument: others could read it. Take it off the command line; \
+                   without it the key comes from --key-env VAR, from the vendor's variable, or is \
+                   asked for";
+    command().error(ErrorKind::UnknownArgument, message)
 }
 
 fn refuse_repeated_input(inputs: &[InputArg]) -> Result<(), clap::Error> {

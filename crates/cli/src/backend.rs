@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use fusion_api_types::{
     BackupReport, DatabaseStatus, MessageView, MigrationReport, Problem, RekeyReport,
-    RestoreReport, RunDetail, RunSummary, VerifyReport,
+    RestoreReport, RunDetail, RunSummary, VacuumReport, VerifyReport,
 };
 
 pub use agents::{AgentChanges, AgentQuery, Agents, Log, NewAgents};
@@ -149,6 +149,12 @@ pub trait Upkeep {
     /// # Errors
     /// It can't be reached or read.
     async fn status(&self) -> Result<DatabaseStatus, Problem>;
+
+    /// Gives the room of what was deleted back to the disk.
+    ///
+    /// # Errors
+    /// There is no database, or it is in use.
+    async fn vacuum(&self) -> Result<VacuumReport, Problem>;
 
     /// Writes a copy of the database into a file that does not exist.
     ///

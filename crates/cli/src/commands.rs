@@ -3,10 +3,12 @@
 pub(crate) mod agent;
 pub(crate) mod artifact;
 pub(crate) mod bench;
+pub(crate) mod budget;
 pub(crate) mod db;
 pub(crate) mod events;
 pub(crate) mod inbox;
 pub(crate) mod init;
+mod log;
 pub(crate) mod message;
 pub(crate) mod metrics;
 pub(crate) mod node;

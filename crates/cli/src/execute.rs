@@ -6,8 +6,8 @@ use futures::future::BoxFuture;
 use crate::args::{Cli, Command, RunArgs, RunCommand};
 use crate::backend::Backend;
 use crate::commands::{
-    agent, artifact, bench, db, events, inbox, init, message, metrics, node, provider, record, run,
-    schedule, serve, shell, task, tool, top, verify, workflow, workspace,
+    agent, artifact, bench, budget, db, events, inbox, init, message, metrics, node, provider,
+    record, run, schedule, serve, shell, task, tool, top, verify, workflow, workspace,
 };
 use crate::exit::Exit;
 use crate::problem;
@@ -72,6 +72,9 @@ async fn dispatch(
         Command::Events(it) => Box::pin(events::events(it, backend, session)),
         Command::Export(it) => Box::pin(events::export(it, backend, session)),
         Command::Project(it) => Box::pin(record::project(&it.command, backend, session)),
+        Command::Budget(it) => Box::pin(budget::budget(&it.command, backend, session)),
+        Command::Version => Box::pin(shell::version(backend, session)),
+        Command::Info => Box::pin(shell::info(backend, session)),
         Command::Capability(it) => Box::pin(record::capability(&it.command, backend, session)),
         Command::Token(it) => Box::pin(record::token(&it.command, backend, session)),
         Command::Dashboard => Box::pin(serve::dashboard(backend, session)),

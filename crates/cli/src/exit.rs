@@ -79,6 +79,7 @@ impl From<&Problem> for Exit {
             ProblemKind::OverBudget | ProblemKind::Limited => Self::Limited,
             ProblemKind::Unavailable => Self::Unreachable,
             ProblemKind::Timeout => Self::TimeIsUp,
+            ProblemKind::Held => Self::Parked,
             ProblemKind::Internal => Self::Failed,
         }
     }

@@ -34,23 +34,24 @@ pub use args::{
     PauseWhen, ProviderArgs, ProviderCommand, ProviderName, RejectArgs, RekeyArgs, RemoveArgs,
     RestoreArgs, ResumeArgs, RetryArgs, RunArgs, RunCommand, RunState, SandboxArgs, SandboxCommand,
     SandboxRunArgs, SendArgs, ServeArgs, ShowArgs, SpawnArgs, StartArgs, StartWorkflowArgs,
-    TailArgs, TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskStateName, TaskWaitArgs,
-    Template, TerminateArgs, TestArgs, ToolArgs, ToolCallArgs, ToolCommand, UpdateArgs,
-    ValidateArgs, VerifyArgs, WatchArgs, WhichAgent, WhichTask, WhichWorkflow, WorkflowArgs,
-    WorkflowCommand, WorkflowListArgs, WorkspaceKind, WorkspacePolicy, parse,
+    TailArgs, TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskLogsArgs, TaskStateName,
+    TaskWaitArgs, Template, TerminateArgs, TestArgs, ToolArgs, ToolCallArgs, ToolCommand,
+    UpdateArgs, ValidateArgs, VerifyArgs, WatchArgs, WhichAgent, WhichTask, WhichWorkflow,
+    WorkflowArgs, WorkflowCommand, WorkflowListArgs, WorkspaceKind, WorkspacePolicy, parse,
 };
 pub use args::{
-    ArtifactArgs, ArtifactCommand, ArtifactGetArgs, BudgetArgs, CapabilityArgs, CapabilityCommand,
-    CapabilityCreateArgs, CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs,
-    EventFilterArgs, EventsArgs, EventsCommand, EventsTailArgs, ExportArgs, ExportCommand,
-    ExportEventsArgs, ExportFormat, ManArgs, NodeArgs, NodeCommand, NodeName, NodeRoleArg,
-    OverlapArg, ProjectArgs, ProjectCommand, ProjectCreateArgs, ProjectUpdateArgs, RecordListArgs,
-    RecordName, ScheduleArgs, ScheduleCommand, ScheduleCreateArgs, SchemaArgs, ScopeName, Shell,
-    TokenArgs, TokenCommand, TokenCreateArgs,
+    ArtifactArgs, ArtifactCommand, ArtifactGetArgs, BudgetArgs, BudgetClearArgs, BudgetCommand,
+    BudgetSetArgs, BudgetsArgs, CapabilityArgs, CapabilityCommand, CapabilityCreateArgs,
+    CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, EventFilterArgs, EventsArgs,
+    EventsCommand, EventsListArgs, EventsTailArgs, ExportArgs, ExportCommand, ExportEventsArgs,
+    ExportFormat, ManArgs, NodeArgs, NodeCommand, NodeName, NodeRoleArg, OverlapArg, Period,
+    ProjectArgs, ProjectCommand, ProjectCreateArgs, ProjectUpdateArgs, RecordListArgs, RecordName,
+    ScheduleArgs, ScheduleCommand, ScheduleCreateArgs, SchemaArgs, ScopeName, SettingName, Shell,
+    TokenArgs, TokenCommand, TokenCreateArgs, WhichEvent, WhichVersion,
 };
 pub use args::{
     WorkspaceArgs, WorkspaceCommand, WorkspaceDiffArgs, WorkspaceExportArgs, WorkspaceFilesArgs,
-    WorkspaceReadArgs,
+    WorkspaceListArgs, WorkspaceReadArgs,
 };
 pub use backend::AgentFiles;
 pub use backend::{

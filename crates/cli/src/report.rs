@@ -1,5 +1,6 @@
 //! Runs as text for a person.
 
+pub(crate) mod about;
 pub(crate) mod agent;
 pub(crate) mod database;
 mod detail;

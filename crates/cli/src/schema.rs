@@ -1,18 +1,19 @@
 //! What each command prints with `--json`, as JSON Schema.
 
 use fusion_api_types::api::{
-    AgentMetrics, Approval, Capability, Event, Health, Project, ProjectDetail, Schedule,
+    AgentMetrics, Approval, Capability, Event, EventPage, Health, Project, ProjectDetail, Schedule,
     ServerNode, ServerNodeList, Task, TaskDetail, TaskTree, Token, TokenMade,
 };
 use fusion_api_types::schema::{any_of, list_of, of};
 use fusion_api_types::{
     AgentDetail, AgentList, AgentLog, AgentSent, AgentSummary, AgentsEnded, ArtifactSaved,
-    BackupReport, BenchReport, DatabaseStatus, DetectReport, InboxView, MessageDetail, MessageList,
-    MessageView, MigrationReport, ModelList, ProviderAdded, ProviderList, ProviderRemoved,
-    ProviderTest, ProviderView, QuotaReport, RekeyReport, RestoreReport, RunDetail, RunList,
-    RunSummary, ServerReady, SettingList, SignInLink, StoredWorkflow, ToolAnswer, ToolList,
-    VerifyReport, WorkflowCreated, WorkflowDiff, WorkflowGraph, WorkflowList, WorkflowSummary,
-    WorkspaceDiff, WorkspaceExport, WorkspaceFile, WorkspaceTree,
+    BackupReport, BenchReport, BudgetLine, DatabaseStatus, DetectReport, InboxView, InfoView,
+    MessageDetail, MessageList, MessageView, MigrationReport, ModelList, ProviderAdded,
+    ProviderList, ProviderRemoved, ProviderTest, ProviderView, QuotaReport, RekeyReport,
+    RestoreReport, RunDetail, RunList, RunSummary, ServerReady, SettingList, SettingView,
+    SignInLink, StoredWorkflow, ToolAnswer, ToolList, VacuumReport, VerifyReport, VersionView,
+    WorkflowCreated, WorkflowDiff, WorkflowGraph, WorkflowList, WorkflowSummary, WorkspaceDiff,
+    WorkspaceExport, WorkspaceFile, WorkspaceLine, WorkspacePath, WorkspaceTree,
 };
 use serde_json::{Value, json};
 
@@ -71,9 +72,15 @@ fn of_one(words: &str) -> Option<Value> {
         "inbox" => of::<InboxView>(),
         "approve" | "reject" => of::<Approval>(),
         "metrics agent" => of::<AgentMetrics>(),
-        "events tail" => of::<Event>(),
+        "events tail" | "events get" => of::<Event>(),
+        "events list" => of::<EventPage>(),
         "health" => of::<Health>(),
+        "version" => of::<VersionView>(),
+        "info" => of::<InfoView>(),
+        "budget list" => list_of::<BudgetLine>("budgets"),
+        "budget set" | "budget clear" => of::<Project>(),
         "config show" => of::<SettingList>(),
+        "config get" => of::<SettingView>(),
         "serve" => of::<ServerReady>(),
         "dashboard" => of::<SignInLink>(),
         "verify" => of::<VerifyReport>(),
@@ -105,6 +112,8 @@ fn of_agent(verb: &str) -> Option<Value> {
 
 fn of_workspace(verb: &str) -> Option<Value> {
     Some(match verb {
+        "list" => list_of::<WorkspaceLine>("workspaces"),
+        "path" => of::<WorkspacePath>(),
         "files" => of::<WorkspaceTree>(),
         "read" => of::<WorkspaceFile>(),
         "diff" => of::<WorkspaceDiff>(),
@@ -120,6 +129,7 @@ fn of_task(verb: &str) -> Option<Value> {
         "get" => of::<TaskDetail>(),
         "list" | "wait" => list_of::<Task>("tasks"),
         "cancel" | "retry" => of::<Task>(),
+        "logs" => of::<AgentLog>(),
         "deps" => of::<TaskTree>(),
         _ => return None,
     })
@@ -130,7 +140,7 @@ fn of_workflow(verb: &str) -> Option<Value> {
         "validate" => of::<WorkflowSummary>(),
         "create" => of::<WorkflowCreated>(),
         "list" | "versions" => of::<WorkflowList>(),
-        "get" => of::<StoredWorkflow>(),
+        "get" | "export" | "delete" => of::<StoredWorkflow>(),
         "diff" => of::<WorkflowDiff>(),
         "graph" => of::<WorkflowGraph>(),
         "start" => of::<RunDetail>(),
@@ -192,6 +202,7 @@ fn of_database(verb: &str) -> Option<Value> {
     Some(match verb {
         "migrate" => of::<MigrationReport>(),
         "status" => of::<DatabaseStatus>(),
+        "vacuum" => of::<VacuumReport>(),
         "backup" => of::<BackupReport>(),
         "restore" => of::<RestoreReport>(),
         "rekey" => of::<RekeyReport>(),

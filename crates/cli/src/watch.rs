@@ -6,9 +6,10 @@ use std::time::Duration;
 use fusion_api_types::{Problem, ProblemKind};
 
 use crate::args::{
-    AgentCommand, CapabilityCommand, Cli, Command, DbCommand, MessageCommand, NodeCommand,
-    ProjectCommand, ProviderCommand, RunCommand, ScheduleCommand, TaskCommand, TokenCommand,
-    WorkspaceCommand,
+    AgentCommand, BudgetCommand, BudgetsArgs, CapabilityArgs, CapabilityCommand, Cli, Command,
+    DbCommand, EventsCommand, MessageCommand, NodeCommand, ProjectArgs, ProjectCommand,
+    ProviderCommand, RunCommand, ScheduleArgs, ScheduleCommand, TaskCommand, TokenArgs,
+    TokenCommand, WorkspaceCommand,
 };
 use crate::backend::Backend;
 use crate::exit::Exit;
@@ -91,7 +92,10 @@ fn is_look(command: &Command) -> bool {
         }
         Command::Workspace(of) => matches!(
             of.command,
-            WorkspaceCommand::Files(_) | WorkspaceCommand::Read(_) | WorkspaceCommand::Diff(_)
+            WorkspaceCommand::List(_)
+                | WorkspaceCommand::Files(_)
+                | WorkspaceCommand::Read(_)
+                | WorkspaceCommand::Diff(_)
         ),
         Command::Task(task) => {
             matches!(task.command, TaskCommand::List(_) | TaskCommand::Get(_))
@@ -104,22 +108,15 @@ fn is_look(command: &Command) -> bool {
             provider.command,
             ProviderCommand::List | ProviderCommand::Show(_)
         ),
-        Command::Project(project) => matches!(
-            project.command,
-            ProjectCommand::List(_) | ProjectCommand::Get(_)
-        ),
-        Command::Capability(capability) => matches!(
-            capability.command,
-            CapabilityCommand::List(_) | CapabilityCommand::Get(_)
-        ),
-        Command::Schedule(schedule) => matches!(
-            schedule.command,
-            ScheduleCommand::List(_) | ScheduleCommand::Get(_)
-        ),
-        Command::Token(token) => matches!(token.command, TokenCommand::List(_)),
+        Command::Project(_)
+        | Command::Capability(_)
+        | Command::Schedule(_)
+        | Command::Budget(_)
+        | Command::Token(_) => is_look_at_records(command),
+        Command::Events(events) => matches!(events.command, EventsCommand::List(_)),
         Command::Node(node) => matches!(node.command, NodeCommand::List | NodeCommand::Get(_)),
         Command::Db(db) => matches!(db.command, DbCommand::Status),
-        Command::Health(_) | Command::Inbox => true,
+        Command::Health(_) | Command::Inbox | Command::Info => true,
         Command::Top
         | Command::Metrics(_)
         | Command::Bench(_)
@@ -128,17 +125,35 @@ fn is_look(command: &Command) -> bool {
         | Command::Reject(_)
         | Command::Workflow(_)
         | Command::Init(_)
-        | Command::Events(_)
         | Command::Export(_)
         | Command::Sandbox(_)
         | Command::Tool(_)
         | Command::Artifact(_)
         | Command::Serve(_)
         | Command::Dashboard
+        | Command::Version
         | Command::Config(_)
         | Command::Completions(_)
         | Command::Schema(_)
         | Command::Man(_)
         | Command::Verify(_) => false,
     }
+}
+
+/// The same of what people keep.
+fn is_look_at_records(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Project(ProjectArgs {
+            command: ProjectCommand::List(_) | ProjectCommand::Get(_)
+        }) | Command::Capability(CapabilityArgs {
+            command: CapabilityCommand::List(_) | CapabilityCommand::Get(_)
+        }) | Command::Schedule(ScheduleArgs {
+            command: ScheduleCommand::List(_) | ScheduleCommand::Get(_)
+        }) | Command::Budget(BudgetsArgs {
+            command: BudgetCommand::List(_)
+        }) | Command::Token(TokenArgs {
+            command: TokenCommand::List(_)
+        })
+    )
 }

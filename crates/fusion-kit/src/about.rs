@@ -1,11 +1,23 @@
-//! The work of `config show` and `health`.
+//! The work of `config`, `version`, `info` and `health`.
+
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use fusion_api_types::{CheckView, Problem, ProblemKind, SettingView, api};
-use fusion_cli::About;
+use fusion_api_types::{
+    CheckView, DatabaseStatus, InfoView, PlacesView, Problem, ProblemKind, ServerInfo,
+    ServerVersion, SettingView, VersionView, api,
+};
+use fusion_cli::{About, Nodes, Upkeep};
+use fusion_persistence::{Page, Repository, WorkspaceFilter};
 use serde_json::Value;
 
 use crate::backend::LocalBackend;
+use crate::problems;
+use crate::remote::Remote;
+use crate::wiring::{self, BusPlace};
+
+/// Of this program.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 #[async_trait]
 impl About for LocalBackend {
@@ -29,8 +41,91 @@ impl About for LocalBackend {
         settings
     }
 
+    async fn version(&self) -> Result<VersionView, Problem> {
+        let server = match self.remote()? {
+            Some(remote) => Some(server_of(&remote).await?),
+            None => None,
+        };
+        Ok(VersionView {
+            version: VERSION.to_owned(),
+            server: server.map(|server| ServerVersion {
+                url: server.url,
+                version: server.version,
+            }),
+        })
+    }
+
+    async fn info(&self) -> Result<InfoView, Problem> {
+        let server = match self.remote()? {
+            Some(remote) => Some(server_of(&remote).await?),
+            None => None,
+        };
+        let here = match self.named_server() {
+            Some(_) => None,
+            None => Some(self.places().await?),
+        };
+        Ok(InfoView {
+            version: VERSION.to_owned(),
+            here,
+            server,
+            nodes: self.list_nodes().await?.nodes,
+        })
+    }
+
     async fn health(&self) -> Result<api::Health, Problem> {
         self.serving()?.client().get("/health", &[]).await
+    }
+}
+
+/// How a server is.
+async fn server_of(remote: &Remote) -> Result<ServerInfo, Problem> {
+    let client = remote.client();
+    let health: api::Health = client.get("/health", &[]).await?;
+    Ok(ServerInfo {
+        url: client.url().to_owned(),
+        version: health.version,
+        status: health.status,
+        database: health.database,
+        bus: health.bus,
+    })
+}
+
+impl LocalBackend {
+    /// Where things are on this machine.
+    async fn places(&self) -> Result<PlacesView, Problem> {
+        let data_dir = self.data_dir()?;
+        let workspaces = match self.newest_workspace().await? {
+            Some(folder) => folder,
+            None => wiring::workspaces_root(self.config(), &data_dir)?,
+        };
+        let DatabaseStatus { place, database } = self.status().await?;
+        let (kind, version, schema) = match database {
+            Some(found) => (Some(found.kind), Some(found.version), Some(found.schema)),
+            None => (None, None, None),
+        };
+        Ok(PlacesView {
+            data_dir: data_dir.path().display().to_string(),
+            workspaces: workspaces.display().to_string(),
+            database: place,
+            database_kind: kind,
+            database_version: version,
+            schema,
+            bus: BusPlace::of(self.config())?.to_string(),
+        })
+    }
+}
+
+impl LocalBackend {
+    /// The folder that the newest workspace was made in.
+    async fn newest_workspace(&self) -> Result<Option<PathBuf>, Problem> {
+        let Some(reading) = self.reading().await? else {
+            return Ok(None);
+        };
+        let every = WorkspaceFilter::default();
+        let newest = reading.store().list(&every, Page::first(1)).await;
+        let newest = newest.map_err(|error| problems::of_store(&error))?;
+        let newest = newest.first().map(|row| Path::new(&row.root_path));
+        Ok(newest.and_then(Path::parent).map(Path::to_path_buf))
     }
 }
 

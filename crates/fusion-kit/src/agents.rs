@@ -1,7 +1,7 @@
 //! The work of `agent`: agents that live outside of runs, and the life of all agents.
 
 pub(crate) mod find;
-mod logs;
+pub(crate) mod logs;
 mod send;
 mod through;
 

@@ -6,12 +6,12 @@ use std::path::Path;
 use async_trait::async_trait;
 use fusion_api_types::{
     BackupReport, CheckView, DatabaseStatus, DatabaseView, MigrationReport, Problem, RekeyReport,
-    RestoreReport, SchemaView, VerifyReport,
+    RestoreReport, SchemaView, VacuumReport, VerifyReport,
 };
 use fusion_cli::Upkeep;
 use fusion_core::ProviderConfig;
 use fusion_persistence::Error as StoreError;
-use fusion_persistence_sql::maintenance::{self, Check};
+use fusion_persistence_sql::maintenance::{self, Check, Vacuumed};
 use fusion_persistence_sql::{Location, SchemaState, SqlStore};
 use tokio_util::task::TaskTracker;
 
@@ -45,6 +45,22 @@ impl Upkeep for LocalBackend {
         Ok(DatabaseStatus {
             place: place.name(),
             database: found.map(database_view),
+        })
+    }
+
+    async fn vacuum(&self) -> Result<VacuumReport, Problem> {
+        let place = self.place()?;
+        let vacuum = Box::pin(maintenance::vacuum(&place.location));
+        let done = match &place.location {
+            // It works on while rows are written.
+            Location::Server(_) => vacuum.await,
+            Location::File(..) | Location::Memory => place.alone(vacuum).await?,
+        };
+        let Vacuumed { before, after } = done.map_err(|error| place.problem(&error))?;
+        Ok(VacuumReport {
+            place: place.name(),
+            before_bytes: before,
+            after_bytes: after,
         })
     }
 

@@ -4,8 +4,9 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use fusion_api::event_pages::{self, EventName, Place, from_cursor, page};
 use fusion_api::event_view;
-use fusion_api_types::{Problem, ProblemKind};
+use fusion_api_types::{Problem, ProblemKind, api};
 use fusion_cli::{EventQuery, EventSink, Events};
 use fusion_core::{Clock, Event, Severity, nearest};
 use fusion_messaging::Pattern;
@@ -65,6 +66,51 @@ impl Events for LocalBackend {
         }
     }
 
+    async fn list_events(
+        &self,
+        query: &EventQuery,
+        limit: u32,
+        cursor: Option<&str>,
+    ) -> Result<api::EventPage, Problem> {
+        if let Some(remote) = self.named_remote()? {
+            let asked = remote.event_query(query, SystemClock.now()).await?;
+            return remote
+                .list_events(&asked, (query.after, cursor), limit)
+                .await;
+        }
+        let from = match cursor {
+            Some(cursor) => Some(from_cursor(cursor).map_err(|why| {
+                Problem::new(ProblemKind::InvalidInput, format!("--cursor {why}"))
+            })?),
+            None => query.after.map(Place::After),
+        };
+        let Some(reading) = self.reading().await? else {
+            return Ok(api::EventPage {
+                events: Vec::new(),
+                next_cursor: None,
+            });
+        };
+        let filter = filter(query, &reading).await?;
+        let page = page(reading.store(), &filter, from, limit).await;
+        page.map_err(read)
+    }
+
+    async fn show_event(&self, event: &str) -> Result<api::Event, Problem> {
+        let name = event
+            .parse::<EventName>()
+            .map_err(|why| Problem::new(ProblemKind::InvalidInput, format!("SEQ|ID {why}")))?;
+        if let Some(remote) = self.named_remote()? {
+            return remote.show_event(name).await;
+        }
+        let found = match self.reading().await? {
+            Some(reading) => event_pages::find(reading.store(), name)
+                .await
+                .map_err(read)?,
+            None => None,
+        };
+        found.ok_or_else(|| no_such_event(name))
+    }
+
     async fn all_events(
         &self,
         query: &EventQuery,
@@ -96,6 +142,13 @@ impl Events for LocalBackend {
             }
         }
     }
+}
+
+/// Nothing has this name, or not any more.
+pub(crate) fn no_such_event(name: EventName) -> Problem {
+    let text = format!("there is no event {name}");
+    Problem::new(ProblemKind::NotFound, text)
+        .with_help("see those that are kept with: fusion-kit events list")
 }
 
 fn told(events: Vec<Event>, sink: &mut dyn EventSink) -> Result<ControlFlow<()>, Problem> {

@@ -1,5 +1,7 @@
 //! The work of `task`: in this process, or through the server that owns the data directory.
 
+mod held;
+mod logs;
 mod wait;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +11,7 @@ use async_trait::async_trait;
 use fusion_api::task_views;
 use fusion_api_types::api::{Task as TaskView, TaskDetail, TaskTree};
 use fusion_api_types::{Problem, ProblemKind};
-use fusion_cli::{Progress, TaskQuery, TaskRequest, Tasks};
+use fusion_cli::{Log, Progress, TaskQuery, TaskRequest, Tasks};
 use fusion_coordination::{Ask, NewTask};
 use fusion_core::{Agent, AgentId, Task, TaskId, TaskState};
 use fusion_persistence::{Error as StoreError, Page, Reader, Repository, TaskFilter};
@@ -17,6 +19,7 @@ use fusion_persistence_sql::Location;
 use serde_json::Value;
 
 use crate::agents::find::{find_agent, find_project};
+use crate::agents::logs::show;
 use crate::backend::{LocalBackend, Reading};
 use crate::data_dir::DataDir;
 use crate::find::meant;
@@ -99,6 +102,29 @@ impl Tasks for LocalBackend {
         let waited = self.wait_on(&engine, tasks, timeout).await;
         engine.close().await;
         waited
+    }
+
+    async fn task_logs(
+        &self,
+        task: &str,
+        limit: u32,
+        follow: bool,
+        log: &mut dyn Log,
+    ) -> Result<(), Problem> {
+        // What is being said is heard of a server only.
+        let remote = if follow {
+            self.remote()?
+        } else {
+            self.named_remote()?
+        };
+        if let Some(remote) = remote {
+            let mut source = logs::OfServer::new(remote, task, follow).await?;
+            return show(&mut source, limit, follow, log).await;
+        }
+        let reading = self.reading().await?.ok_or_else(no_tasks)?;
+        let task = find_task(reading.store(), reading.data_dir(), task).await?;
+        let mut source = logs::OfStore::new(reading.store(), task);
+        show(&mut source, limit, follow, log).await
     }
 
     async fn task_tree(&self, task: &str) -> Result<TaskTree, Problem> {

@@ -36,7 +36,7 @@ use crate::problems;
 use crate::system::{SystemClock, SystemIds};
 
 pub(crate) use bus::BusPlace;
-pub(crate) use commands::{check_folder, launcher, sandbox};
+pub(crate) use commands::{check_folder, launcher, sandbox, workspaces_root};
 pub(crate) use node::Duties;
 pub(crate) use registry::{
     OPENAI_COMPATIBLE, OPENROUTER, SCRIPTED, Told, of_environment, register_stored, registry,
@@ -387,15 +387,7 @@ fn prepare_workspaces(
             owners: owners.clone(),
         })
     };
-    let root = match &config.workspaces_root {
-        Some(root) => std::path::absolute(root).map_err(|error| {
-            Problem::new(
-                ProblemKind::InvalidInput,
-                format!("WORKSPACES_ROOT can't be used: {error}"),
-            )
-        })?,
-        None => data_dir.workspaces(),
-    };
+    let root = workspaces_root(config, data_dir)?;
     match at(&root).preflight() {
         Ok(prepared) => Ok((root, prepared)),
         Err(fusion_workspaces::Error::NotReachable { .. }) if config.workspaces_root.is_none() => {

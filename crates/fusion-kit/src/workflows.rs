@@ -117,6 +117,25 @@ impl Workflows for LocalBackend {
         Ok(stored_workflow(&found, true))
     }
 
+    async fn delete_workflow(
+        &self,
+        workflow: &str,
+        version: Option<u32>,
+    ) -> Result<StoredWorkflow, Problem> {
+        if let Some(remote) = self.remote()? {
+            return remote.delete_workflow(workflow, version).await;
+        }
+        let found = self.stored_workflow(workflow, version).await?;
+        let engine = self.steering().await?;
+        let gone = engine
+            .coordinator()
+            .delete_record(&found, Ask::default())
+            .await;
+        engine.close().await;
+        gone.map_err(|error| problems::of_engine(&error))?;
+        Ok(stored_workflow(&found, false))
+    }
+
     async fn workflow_graph(
         &self,
         workflow: &str,

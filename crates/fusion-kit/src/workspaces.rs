@@ -7,10 +7,12 @@ use std::path::Path;
 use async_trait::async_trait;
 use fusion_api::workspace_views as views;
 use fusion_api_types::{
-    Problem, ProblemKind, WorkspaceDiff, WorkspaceExport, WorkspaceFile, WorkspaceTree,
+    Problem, ProblemKind, WorkspaceDiff, WorkspaceExport, WorkspaceFile, WorkspaceLine,
+    WorkspaceTree,
 };
 use fusion_cli::AgentFiles;
 use fusion_coordination::Look;
+use fusion_persistence::{Page, Repository, WorkspaceFilter};
 
 use crate::agents::{find_agent, no_agents};
 use crate::backend::LocalBackend;
@@ -18,6 +20,27 @@ use crate::{problems, wiring};
 
 #[async_trait]
 impl AgentFiles for LocalBackend {
+    async fn list_workspaces(&self, limit: u32) -> Result<Vec<WorkspaceLine>, Problem> {
+        if let Some(remote) = self.named_remote()? {
+            return remote.list_workspaces(limit).await;
+        }
+        let Some(reading) = self.reading().await? else {
+            return Ok(Vec::new());
+        };
+        let read = |error: fusion_persistence::Error| problems::of_store(&error);
+        let page = Page::first(limit);
+        let rows = reading
+            .store()
+            .list(&WorkspaceFilter::default(), page)
+            .await;
+        let mut lines = Vec::new();
+        for row in rows.map_err(read)? {
+            let agent = reading.store().get(row.agent_id).await.map_err(read)?;
+            lines.push(views::line(&agent, &row));
+        }
+        Ok(lines)
+    }
+
     async fn workspace_tree(
         &self,
         agent: &str,

@@ -8,6 +8,7 @@ mod check;
 mod door;
 mod restore;
 mod tables;
+mod vacuum;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,6 +20,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, QueryOrder, Que
 pub use backup::{Backup, backup};
 pub use check::{Check, check};
 pub use restore::{Restored, restore};
+pub use vacuum::{Vacuumed, vacuum};
 
 use crate::dialect::Dialect;
 use crate::error::trying;

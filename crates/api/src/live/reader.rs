@@ -13,9 +13,10 @@ use tokio::time::{Instant, sleep_until};
 
 use super::deltas::Said;
 use super::hub::{KEPT, Line, Told};
+use crate::event_pages::place as event_place;
 use crate::problem::{Refusal, Result};
 use crate::query::{Parameters, flag};
-use crate::routes::{event_filter, event_place};
+use crate::routes::event_filter;
 use crate::state::App;
 
 /// Events that are told before the connection is looked at again.

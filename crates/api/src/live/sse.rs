@@ -12,10 +12,10 @@ use futures::stream;
 
 use super::hub::Line;
 use super::reader::{Follower, Next};
+use crate::event_pages::place as event_place;
 use crate::parameters::{OfEvents, OfStream};
 use crate::problem::{Refusal, Result};
 use crate::query::Query;
-use crate::routes::event_place;
 use crate::state::App;
 
 /// What may be asked: all but a ticket.

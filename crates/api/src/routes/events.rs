@@ -3,36 +3,26 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use chrono::DateTime;
-use fusion_api_types::api::EventPage;
-use fusion_core::{Event, Severity, Timestamp};
+use fusion_api_types::api::{self, EventPage};
+use fusion_core::Severity;
 use fusion_messaging::Pattern;
-use fusion_persistence::{EventFilter, EventPlace};
+use fusion_persistence::{Error as StoreError, EventFilter};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::path::Id;
+use crate::event_pages::{EventName, Place, find, from_cursor, page, place};
 use crate::input::{parsed, time};
 use crate::parameters::{OfEvents, OfLog, Paging};
 use crate::precondition::json;
 use crate::problem::Result;
 use crate::query::{Parameters, Query, word};
 use crate::state::App;
-use crate::views;
-
-/// The largest place in a log.
-const LAST_PLACE: u64 = i64::MAX as u64;
-
-/// Where a page begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// After this one, in the order of the log.
-    After(u64),
-    /// Before this one, the newest first.
-    Before(EventPlace),
-}
 
 pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(get))
 }
 
 /// The event log: the newest events first, or with `after` in the order of the log.
@@ -66,15 +56,24 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
     let limit = query.limit();
     query.finish()?;
     let from = cursor.or(after);
-    let (events, next_cursor) = page(&app, &filter, from, limit).await?;
-    let events = events.into_iter().map(views::event).collect();
     json(
         StatusCode::OK,
-        &EventPage {
-            events,
-            next_cursor,
-        },
+        &page(app.reader(), &filter, from, limit).await?,
     )
+}
+
+/// One event.
+#[utoipa::path(get, path = "/events/{id}", tag = "events",
+    params(("id" = String, Path, description = "UUID of the event, or its `seq`.")),
+    responses((status = 200, body = api::Event)))]
+async fn get(State(app): State<App>, Id(name): Id<EventName>, query: Query) -> Result<Response> {
+    query.none()?;
+    let found = find(app.reader(), name).await?;
+    let event = found.ok_or_else(|| StoreError::NotFound {
+        entity: "event",
+        id: name.to_string(),
+    })?;
+    json(StatusCode::OK, &event)
 }
 
 /// What the log is filtered by, in pages and as a whole.
@@ -120,99 +119,11 @@ fn severities(text: &str) -> std::result::Result<Vec<Severity>, String> {
         .collect())
 }
 
-/// A place in the log.
-pub(crate) fn place(text: &str) -> std::result::Result<u64, String> {
-    let number = text
-        .parse::<u64>()
-        .ok()
-        .filter(|number| *number <= LAST_PLACE);
-    number.ok_or_else(|| "must be the seq of an event, or 0".to_owned())
-}
-
-async fn page(
-    app: &App,
-    filter: &EventFilter,
-    from: Option<Place>,
-    limit: u32,
-) -> Result<(Vec<Event>, Option<String>)> {
-    let (most, limit) = (limit as usize, limit.saturating_add(1));
-    let mut events = match from {
-        Some(Place::After(place)) => app.reader().events_after(filter, place, limit).await?,
-        Some(Place::Before(place)) => {
-            app.reader()
-                .events_before(filter, Some(place), limit)
-                .await?
-        }
-        None => app.reader().events_before(filter, None, limit).await?,
-    };
-    let has_more = events.len() > most;
-    events.truncate(most);
-    let next = events.last().filter(|_| has_more).map(|last| match from {
-        Some(Place::After(_)) => Place::After(last.seq),
-        Some(Place::Before(_)) | None => Place::Before(EventPlace {
-            timestamp: last.event.timestamp,
-            seq: last.seq,
-        }),
-    });
-    Ok((events, next.map(to_cursor)))
-}
-
-fn to_cursor(place: Place) -> String {
-    match place {
-        Place::After(seq) => format!("a{seq}"),
-        Place::Before(place) => format!("b{}.{}", place.timestamp.timestamp_micros(), place.seq),
-    }
-}
-
-fn from_cursor(text: &str) -> std::result::Result<Place, String> {
-    let read = || {
-        if let Some(seq) = text.strip_prefix('a') {
-            return Some(Place::After(place(seq).ok()?));
-        }
-        let (micros, seq) = text.strip_prefix('b')?.split_once('.')?;
-        let timestamp: Timestamp = DateTime::from_timestamp_micros(micros.parse().ok()?)?;
-        Some(Place::Before(EventPlace {
-            timestamp,
-            seq: place(seq).ok()?,
-        }))
-    };
-    read().ok_or_else(|| "is not a cursor that a page gave".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use fusion_core::Severity::{Critical, Error, Warning};
-    use fusion_persistence::EventPlace;
 
-    use super::{Place, from_cursor, severities, to_cursor};
-
-    #[test]
-    fn a_cursor_leads_back_to_its_place() {
-        let places = [
-            Place::After(0),
-            Place::After(u64::try_from(i64::MAX).unwrap()),
-            Place::Before(EventPlace {
-                timestamp: "2026-11-23T16:21:19.000001Z".parse().unwrap(),
-                seq: 7,
-            }),
-        ];
-        assert_eq!(
-            places.map(|place| from_cursor(&to_cursor(place))),
-            places.map(Ok)
-        );
-        for wrong in [
-            "",
-            "a",
-            "a-1",
-            "a9223372036854775808",
-            "b1",
-            "b1.",
-            "b99999999999999999999.1",
-            "c1",
-        ] {
-            assert!(from_cursor(wrong).is_err(), "{wrong}");
-        }
-    }
+    use super::severities;
 
     #[test]
     fn a_severity_with_a_plus_is_the_least() {

@@ -11,8 +11,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::events::{of_log, place};
+use super::events::of_log;
 use crate::download;
+use crate::event_pages::place;
 use crate::parameters::{OfEvents, OfLog};
 use crate::problem::{Refusal, Result};
 use crate::query::{MAX_LIMIT, Query};

@@ -3,13 +3,16 @@
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use fusion_api_types::{WorkspaceDiff, WorkspaceFile, WorkspaceTree};
+use fusion_api_types::{WorkspaceDiff, WorkspaceFile, WorkspacePage, WorkspaceTree};
 use fusion_core::AgentId;
+use fusion_persistence::{Repository, WorkspaceFilter};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::path::{Id, MAX_PATH};
 use crate::download;
+use crate::page;
+use crate::parameters::Paging;
 use crate::precondition::json;
 use crate::problem::{Refusal, Result};
 use crate::query::{Parameters, Query};
@@ -27,10 +30,34 @@ const TOP: &str = ".";
 
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .routes(routes!(list))
         .routes(routes!(tree))
         .routes(routes!(file))
         .routes(routes!(diff))
         .routes(routes!(archive))
+}
+
+/// The workspaces of agents, the newest first; also those of agents that have ended.
+#[utoipa::path(get, path = "/workspaces", tag = "workspaces", params(Paging),
+    responses((status = 200, body = WorkspacePage)))]
+async fn list(State(app): State<App>, query: Query) -> Result<Response> {
+    let mut query = query.of(&["limit", "cursor"]);
+    let page = query.page();
+    query.finish()?;
+    let found = page::rows(&app, &WorkspaceFilter::default(), page, |row| row.id).await?;
+    let mut workspaces = Vec::with_capacity(found.rows.len());
+    for row in &found.rows {
+        let agent = app.reader().get(row.agent_id).await?;
+        workspaces.push(views::line(&agent, row));
+    }
+    json(
+        StatusCode::OK,
+        &WorkspacePage {
+            workspaces,
+            total: found.total,
+            next_cursor: found.next_cursor,
+        },
+    )
 }
 
 /// What is below a folder of an agent's workspace, without what may hold keys. Links are named, not followed.

@@ -40,6 +40,14 @@ Examples:
     Backup(BackupArgs),
     /// Fill the database from a backup.
     Restore(RestoreArgs),
+    /// Give the room of what was deleted back to the disk.
+    #[command(after_long_help = "\
+A SQLite file is written anew, which needs as much room again for that time, and is refused while another
+process works with it. PostgreSQL works on, and mostly keeps the room for new rows.
+
+Examples:
+  fusion-kit db vacuum")]
+    Vacuum,
     /// Seal every stored credential with a new master key.
     Rekey(RekeyArgs),
 }

@@ -26,6 +26,43 @@ pub struct EventsArgs {
 pub enum EventsCommand {
     /// Show the newest events, and with --follow those to come.
     Tail(EventsTailArgs),
+    /// List a page of the log, the newest events first.
+    List(EventsListArgs),
+    /// Show all about one event.
+    #[command(after_long_help = "\
+Examples:
+  fusion-kit events get 42
+  fusion-kit events get 0198f2c4-0000-7000-8000-000000000001 --json | jq .data")]
+    Get(WhichEvent),
+}
+
+/// `events list`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+With --after the events come in the order of the log. The cursor of the next page is told on stderr, and
+in JSON as next_cursor.
+
+Examples:
+  fusion-kit events list --severity warning+
+  fusion-kit events list --type 'task.*' --limit 500 --json | jq -r .next_cursor")]
+pub struct EventsListArgs {
+    /// Which.
+    #[command(flatten)]
+    pub filter: EventFilterArgs,
+    /// At most so many.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = value_parser!(u32).range(1..=500))]
+    pub limit: u32,
+    /// Go on where a page ended: its cursor.
+    #[arg(long, value_name = "CURSOR", conflicts_with = "after")]
+    pub cursor: Option<String>,
+}
+
+/// Names an event.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct WhichEvent {
+    /// Its place in the log, or its id.
+    #[arg(value_name = "SEQ|ID")]
+    pub event: String,
 }
 
 /// `events tail`.

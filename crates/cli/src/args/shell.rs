@@ -25,7 +25,24 @@ pub struct ConfigArgs {
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum ConfigCommand {
     /// Show the settings that are in force; secrets are masked.
+    #[command(visible_alias = "list")]
     Show(ConfigShowArgs),
+    /// Print the value of one setting; a secret is masked.
+    #[command(after_long_help = "\
+Exits with 3 when it is not set.
+
+Examples:
+  fusion-kit config get FUSION_KIT_DATA_DIR
+  fusion-kit config get API_PORT --json | jq -r .origin")]
+    Get(SettingName),
+}
+
+/// Names a setting.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct SettingName {
+    /// Its environment variable.
+    #[arg(value_name = "KEY")]
+    pub name: String,
 }
 
 /// `config show`.
@@ -50,7 +67,9 @@ pub struct ConfigShowArgs {
 Examples:
   fusion-kit completions bash > ~/.local/share/bash-completion/completions/fusion-kit
   fusion-kit completions zsh > ~/.zfunc/_fusion-kit
-  fusion-kit completions fish > ~/.config/fish/completions/fusion-kit.fish")]
+  fusion-kit completions fish > ~/.config/fish/completions/fusion-kit.fish
+  fusion-kit completions powershell >> $PROFILE
+  fusion-kit completions elvish > ~/.config/elvish/lib/fusion-kit.elv")]
 pub struct CompletionsArgs {
     /// The shell that is to complete commands.
     #[arg(value_enum)]
@@ -66,6 +85,11 @@ pub enum Shell {
     Zsh,
     /// Fish.
     Fish,
+    /// PowerShell.
+    #[value(name = "powershell")]
+    PowerShell,
+    /// Elvish.
+    Elvish,
 }
 
 /// `schema`.

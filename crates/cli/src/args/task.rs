@@ -54,6 +54,8 @@ Examples:
 Examples:
   fusion-kit task retry 0198f2")]
     Retry(WhichTask),
+    /// Print what was done on a task: model turns, tool calls, checks.
+    Logs(TaskLogsArgs),
     /// Wait until tasks have ended.
     Wait(TaskWaitArgs),
     /// Show what a task needs and what needs it.
@@ -191,11 +193,33 @@ pub struct WhichTask {
     pub task: String,
 }
 
+/// `task logs`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+With --follow it ends when the task has ended; with --json each entry is then one JSON object on a line
+of its own.
+
+Examples:
+  fusion-kit task logs 0198f2
+  fusion-kit task logs 0198f2 --follow")]
+pub struct TaskLogsArgs {
+    /// Id of the task, or the unique beginning of it.
+    #[arg(value_name = "ID")]
+    pub task: String,
+    /// At most so many entries, the newest ones.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = value_parser!(u32).range(1..=1000))]
+    pub limit: u32,
+    /// Go on with what is done from now on, until the task has ended.
+    #[arg(short, long)]
+    pub follow: bool,
+}
+
 /// `task wait`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_long_help = "\
-Exits with 0 when all of them ended well, with 6 when one did not, with 8 when time was up. Where no
-server does the work, this command does it meanwhile.
+Exits with 0 when all of them ended well, with 6 when one did not. When time is up it exits with 7 where
+one of them waits for a person (`inbox` tells for what), else with 8. Where no server does the work, this
+command does it meanwhile.
 
 Examples:
   fusion-kit task wait 0198f2

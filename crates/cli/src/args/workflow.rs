@@ -33,11 +33,26 @@ pub enum WorkflowCommand {
     /// Check a workflow file and say every fault in it; nothing is run.
     Validate(ValidateArgs),
     /// Store a workflow file as the next version of its name.
+    #[command(alias = "import")]
     Create(CreateArgs),
     /// List the stored workflows: the newest version of each.
     List(WorkflowListArgs),
     /// Show a stored workflow with its text.
     Get(GetArgs),
+    /// Print the file of a stored workflow exactly as it was stored.
+    #[command(after_long_help = "\
+Examples:
+  fusion-kit workflow export hello > hello.yaml
+  fusion-kit workflow export hello --version 1")]
+    Export(WhichVersion),
+    /// Take a version of a workflow away that no run refers to.
+    #[command(after_long_help = "\
+Without --version, and without the id of one, the newest.
+
+Examples:
+  fusion-kit workflow delete hello
+  fusion-kit workflow delete hello --version 1")]
+    Delete(WhichVersion),
     /// List the versions of a workflow, the newest first.
     #[command(after_long_help = "\
 Examples:
@@ -102,6 +117,16 @@ pub struct WorkflowListArgs {
 pub struct WhichWorkflow {
     /// Name of the workflow, or the id of one of its versions.
     pub workflow: String,
+}
+
+/// Which version of a workflow.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct WhichVersion {
+    /// Name of the workflow, or the id of one of its versions.
+    pub workflow: String,
+    /// This version instead of the newest.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub version: Option<u32>,
 }
 
 /// `workflow get`.

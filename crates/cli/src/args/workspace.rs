@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, value_parser};
 
+use super::WhichAgent;
+
 /// `workspace`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(
@@ -27,6 +29,20 @@ pub struct WorkspaceArgs {
 /// Looking into workspaces.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum WorkspaceCommand {
+    /// List workspaces, the newest first; also those of agents that have ended.
+    #[command(after_long_help = "\
+Examples:
+  fusion-kit workspace list
+  fusion-kit workspace list --json | jq -r '.workspaces[] | select(.state == \"ready\") | .path'")]
+    List(WorkspaceListArgs),
+    /// Print the absolute path of an agent's workspace and nothing else.
+    #[command(after_long_help = "\
+With --server it is a path of the server's machine. Exits with 3 when the workspace is not there.
+
+Examples:
+  fusion-kit workspace path writer
+  cd \"$(fusion-kit workspace path writer)\"")]
+    Path(WhichAgent),
     /// List the files of an agent.
     #[command(after_long_help = "\
 Examples:
@@ -52,6 +68,14 @@ Examples:
   fusion-kit workspace export writer
   fusion-kit workspace export writer projects --to report.tar")]
     Export(WorkspaceExportArgs),
+}
+
+/// `workspace list`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct WorkspaceListArgs {
+    /// At most so many.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = value_parser!(u32).range(1..=10_000))]
+    pub limit: u32,
 }
 
 /// `workspace files`.

@@ -50,6 +50,24 @@ pub trait Events {
         sink: &mut dyn EventSink,
     ) -> Result<(), Problem>;
 
+    /// A page of at most `limit` events: the newest first, after a place in the order of the log, or
+    /// where the page with this cursor ended.
+    ///
+    /// # Errors
+    /// As [`tail_events`](Self::tail_events), or no page gave the cursor.
+    async fn list_events(
+        &self,
+        query: &EventQuery,
+        limit: u32,
+        cursor: Option<&str>,
+    ) -> Result<api::EventPage, Problem>;
+
+    /// One event, by its place in the log or its id.
+    ///
+    /// # Errors
+    /// There is none, or none any more.
+    async fn show_event(&self, event: &str) -> Result<api::Event, Problem>;
+
     /// Every event that is there, in the order of the log.
     ///
     /// # Errors

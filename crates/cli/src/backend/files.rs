@@ -3,12 +3,20 @@
 use std::path::Path;
 
 use async_trait::async_trait;
-use fusion_api_types::{Problem, WorkspaceDiff, WorkspaceExport, WorkspaceFile, WorkspaceTree};
+use fusion_api_types::{
+    Problem, WorkspaceDiff, WorkspaceExport, WorkspaceFile, WorkspaceLine, WorkspaceTree,
+};
 
 /// Looks into the workspaces of agents. An agent is meant by its name, its id or the unique beginning of
 /// one; paths begin at the top of its workspace.
 #[async_trait]
 pub trait AgentFiles {
+    /// Workspaces, the newest first.
+    ///
+    /// # Errors
+    /// The data directory can't be read.
+    async fn list_workspaces(&self, limit: u32) -> Result<Vec<WorkspaceLine>, Problem>;
+
     /// What is below a folder, at most `limit` entries.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use fusion_api_types::Problem;
 use fusion_api_types::api::{Task, TaskDetail, TaskTree};
 
-use super::Progress;
+use super::{Log, Progress};
 
 /// A task that is asked for, as it was typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +101,19 @@ pub trait Tasks {
         timeout: Option<Duration>,
         progress: &mut dyn Progress,
     ) -> Result<Vec<Task>, Problem>;
+
+    /// Shows what was done on a task, the newest `limit` entries; with `follow` what is done from then
+    /// on too, until the task has ended.
+    ///
+    /// # Errors
+    /// No such task.
+    async fn task_logs(
+        &self,
+        task: &str,
+        limit: u32,
+        follow: bool,
+        log: &mut dyn Log,
+    ) -> Result<(), Problem>;
 
     /// What a task needs and what needs it.
     ///

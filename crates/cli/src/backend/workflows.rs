@@ -64,6 +64,16 @@ pub trait Workflows {
         version: Option<u32>,
     ) -> Result<StoredWorkflow, Problem>;
 
+    /// Takes one version away; the newest without a number.
+    ///
+    /// # Errors
+    /// No such workflow or version, or something refers to it.
+    async fn delete_workflow(
+        &self,
+        workflow: &str,
+        version: Option<u32>,
+    ) -> Result<StoredWorkflow, Problem>;
+
     /// The graph of a workflow file or of a stored workflow.
     ///
     /// # Errors

@@ -1,21 +1,16 @@
 //! `agent`: the life of agents, and what they are sent.
 
-use std::ops::ControlFlow;
-
-use fusion_api_types::api::{Delta, DeltaKind};
-use fusion_api_types::{AgentList, AgentLog, AgentLogEntry, AgentSent, AgentsEnded, Problem};
+use fusion_api_types::{AgentList, AgentSent, AgentsEnded, Problem};
 
 use super::db::answer;
+use super::log::Shown;
 use super::run::conclude;
-use crate::args::{
-    AgentCommand, AgentListArgs, AgentSendArgs, Changes, LogsArgs, SpawnArgs, TerminateArgs,
-};
-use crate::backend::{AgentChanges, AgentQuery, Backend, Log, NewAgents};
+use crate::args::{AgentCommand, AgentListArgs, AgentSendArgs, Changes, SpawnArgs, TerminateArgs};
+use crate::backend::{AgentChanges, AgentQuery, Backend, NewAgents};
 use crate::exit::Exit;
 use crate::progress::{Begun, Display};
 use crate::report::agent as report;
 use crate::session::Session;
-use crate::text::clean;
 
 /// Every command below `agent`.
 pub(crate) async fn agent(
@@ -51,7 +46,13 @@ pub(crate) async fn agent(
             let updated = backend.update_agent(&update.agent, &changes).await?;
             answer(&updated, report::updated, session)
         }
-        AgentCommand::Logs(logs) => self::logs(logs, backend, session).await,
+        AgentCommand::Logs(logs) => {
+            let mut shown = Shown::new(logs.follow, session);
+            backend
+                .agent_logs(&logs.agent, logs.limit, logs.follow, &mut shown)
+                .await?;
+            shown.finish()
+        }
         AgentCommand::Send(send) => self::send(send, backend, session).await,
     }
 }
@@ -160,98 +161,6 @@ async fn terminate(
     }
     session.tell(&report::left(&ended.left, session));
     Ok(Exit::Failed)
-}
-
-async fn logs(
-    logs: &LogsArgs,
-    backend: &dyn Backend,
-    session: &Session<'_>,
-) -> Result<Exit, Problem> {
-    if session.is_machine() && !logs.follow {
-        let mut all = All::default();
-        backend
-            .agent_logs(&logs.agent, logs.limit, false, &mut all)
-            .await?;
-        let log = AgentLog { entries: all.0 };
-        session.print_rows(&log, &log.entries)?;
-        return Ok(Exit::Done);
-    }
-    let mut lines = Lines {
-        session,
-        saying: None,
-    };
-    backend
-        .agent_logs(&logs.agent, logs.limit, logs.follow, &mut lines)
-        .await?;
-    Ok(Exit::Done)
-}
-
-/// Keeps all entries.
-#[derive(Default)]
-struct All(Vec<AgentLogEntry>);
-
-impl Log for All {
-    fn entry(&mut self, entry: &AgentLogEntry) -> Result<ControlFlow<()>, Problem> {
-        self.0.push(entry.clone());
-        Ok(ControlFlow::Continue(()))
-    }
-
-    fn words(&mut self, _: &Delta) -> Result<ControlFlow<()>, Problem> {
-        Ok(ControlFlow::Continue(()))
-    }
-}
-
-/// Prints each entry as it comes, and for a person what is said until then.
-struct Lines<'a> {
-    session: &'a Session<'a>,
-    /// Task and turn whose words are on the screen, without the end of their line.
-    saying: Option<(String, u32)>,
-}
-
-impl Lines<'_> {
-    /// Ends the line of what was said.
-    fn close(&mut self) -> Result<ControlFlow<()>, Problem> {
-        match self.saying.take() {
-            Some(_) => self.session.stream("\n"),
-            None => Ok(ControlFlow::Continue(())),
-        }
-    }
-
-    fn say(&mut self, delta: &Delta) -> Result<ControlFlow<()>, Problem> {
-        let turn = (delta.task_id.clone(), delta.turn);
-        let mut text = clean(&delta.text);
-        if self.saying.as_ref() != Some(&turn) {
-            if self.close()?.is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-            text.insert_str(0, &report::says(delta));
-            self.saying = Some(turn);
-        }
-        self.session.stream(&text)
-    }
-}
-
-impl Log for Lines<'_> {
-    fn entry(&mut self, entry: &AgentLogEntry) -> Result<ControlFlow<()>, Problem> {
-        if self.session.is_machine() {
-            return self.session.stream_json(entry);
-        }
-        if self.close()?.is_break() {
-            return Ok(ControlFlow::Break(()));
-        }
-        self.session.stream(&report::line(entry, self.session))
-    }
-
-    fn words(&mut self, delta: &Delta) -> Result<ControlFlow<()>, Problem> {
-        if self.session.is_machine() {
-            return Ok(ControlFlow::Continue(()));
-        }
-        match delta.kind {
-            DeltaKind::Text => self.say(delta),
-            DeltaKind::Discarded | DeltaKind::End => self.close(),
-            DeltaKind::Reasoning | DeltaKind::ToolCall => Ok(ControlFlow::Continue(())),
-        }
-    }
 }
 
 async fn send(

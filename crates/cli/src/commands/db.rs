@@ -20,6 +20,7 @@ pub(crate) async fn db(
         DbCommand::Status => status(backend, session).await,
         DbCommand::Backup(arguments) => backup(arguments, backend, session).await,
         DbCommand::Restore(arguments) => restore(arguments, backend, session).await,
+        DbCommand::Vacuum => answer(&backend.vacuum().await?, database::vacuum, session),
         DbCommand::Rekey(arguments) => rekey(arguments, backend, session).await,
     }
 }

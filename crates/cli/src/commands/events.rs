@@ -4,15 +4,17 @@ use std::ops::ControlFlow;
 
 use fusion_api_types::{Problem, api};
 
+use super::db::answer;
 use crate::args::{
-    EventFilterArgs, EventsArgs, EventsCommand, EventsTailArgs, ExportArgs, ExportCommand,
-    ExportEventsArgs, ExportFormat,
+    EventFilterArgs, EventsArgs, EventsCommand, EventsListArgs, EventsTailArgs, ExportArgs,
+    ExportCommand, ExportEventsArgs, ExportFormat, OutputForm,
 };
 use crate::backend::{Backend, EventQuery, EventSink};
 use crate::exit::Exit;
 use crate::form;
 use crate::report::event as report;
 use crate::session::Session;
+use crate::text::clean_line;
 
 /// Every command below `events`.
 pub(crate) async fn events(
@@ -22,6 +24,11 @@ pub(crate) async fn events(
 ) -> Result<Exit, Problem> {
     match &events.command {
         EventsCommand::Tail(tail) => self::tail(tail, backend, session).await,
+        EventsCommand::List(list) => self::list(list, backend, session).await,
+        EventsCommand::Get(which) => {
+            let event = backend.show_event(&which.event).await?;
+            answer(&event, report::one, session)
+        }
     }
 }
 
@@ -45,6 +52,33 @@ async fn tail(
     backend
         .tail_events(&query(&tail.filter), tail.limit, tail.follow, &mut lines)
         .await?;
+    Ok(Exit::Done)
+}
+
+async fn list(
+    list: &EventsListArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let page = backend
+        .list_events(&query(&list.filter), list.limit, list.cursor.as_deref())
+        .await?;
+    if session.is_machine() {
+        session.print_rows(&page, &page.events)?;
+    } else if page.events.is_empty() {
+        session.tell("no such events\n");
+    } else {
+        session.print(&report::list(&page.events, session))?;
+    }
+    if let Some(cursor) = page
+        .next_cursor
+        .filter(|_| session.form() != OutputForm::Json)
+    {
+        session.tell(&format!(
+            "there is more: --cursor {}\n",
+            clean_line(&cursor)
+        ));
+    }
     Ok(Exit::Done)
 }
 

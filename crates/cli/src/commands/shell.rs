@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap_complete::Shell as Completed;
 use fusion_api_types::api::Health;
-use fusion_api_types::{Problem, ProblemKind, SettingList};
+use fusion_api_types::{Problem, ProblemKind, SettingList, SettingView};
 use serde_json::Map;
 use tokio::time::{Instant, sleep};
 
@@ -13,9 +13,10 @@ use super::db::answer;
 use crate::args::{ConfigArgs, ConfigCommand, ConfigShowArgs, HealthArgs, Shell};
 use crate::backend::Backend;
 use crate::exit::Exit;
-use crate::report::record as report;
+use crate::report::{about, record as report};
 use crate::schema::{Printed, printed};
 use crate::session::Session;
+use crate::text::clean_line;
 use crate::tree::{command, command_lines};
 
 /// The name of the program.
@@ -32,7 +33,34 @@ pub(crate) fn config(
 ) -> Result<Exit, Problem> {
     match &config.command {
         ConfigCommand::Show(show) => self::show(show, backend, session),
+        ConfigCommand::Get(which) => one(&which.name, backend, session),
     }
+}
+
+fn one(name: &str, backend: &dyn Backend, session: &Session<'_>) -> Result<Exit, Problem> {
+    let settings = backend.settings();
+    let setting = settings.into_iter().find(|setting| setting.name == name);
+    let not_found = |text: String, see: &str| {
+        let help = format!("see them with: {}", session.command(see));
+        Err(Problem::new(ProblemKind::NotFound, text).with_help(help))
+    };
+    let Some(setting) = setting else {
+        let shown: String = name.chars().take(100).collect();
+        return not_found(
+            format!("there is no setting '{shown}'"),
+            "config show --all",
+        );
+    };
+    if setting.value.is_none() {
+        return not_found(format!("{name} is not set"), "config show");
+    }
+    let value = |setting: &SettingView, _: &Session<'_>| {
+        format!(
+            "{}\n",
+            clean_line(setting.value.as_deref().unwrap_or_default())
+        )
+    };
+    answer(&setting, value, session)
 }
 
 fn show(
@@ -49,6 +77,16 @@ fn show(
         session.print(&report::settings(&settings, show.origin))?;
     }
     Ok(Exit::Done)
+}
+
+/// `version`.
+pub(crate) async fn version(backend: &dyn Backend, session: &Session<'_>) -> Result<Exit, Problem> {
+    answer(&backend.version().await?, about::version, session)
+}
+
+/// `info`.
+pub(crate) async fn info(backend: &dyn Backend, session: &Session<'_>) -> Result<Exit, Problem> {
+    answer(&backend.info().await?, about::info, session)
 }
 
 /// `health`.
@@ -112,6 +150,8 @@ pub(crate) fn completions(shell: Shell, session: &Session<'_>) -> Result<Exit, P
         Shell::Bash => Completed::Bash,
         Shell::Zsh => Completed::Zsh,
         Shell::Fish => Completed::Fish,
+        Shell::PowerShell => Completed::PowerShell,
+        Shell::Elvish => Completed::Elvish,
     };
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command(), NAME, &mut script);

@@ -5,6 +5,7 @@ use fusion_api_types::api::Task;
 use serde::Serialize;
 
 use super::db::answer;
+use super::log::Shown;
 use crate::args::{TaskCommand, TaskCreateArgs, TaskListArgs, TaskWaitArgs};
 use crate::backend::{Backend, TaskQuery, TaskRequest};
 use crate::exit::Exit;
@@ -46,6 +47,13 @@ pub(crate) async fn task(
         TaskCommand::Retry(which) => {
             let again = backend.retry_task(&which.task).await?;
             answer(&again, report::retried, session)
+        }
+        TaskCommand::Logs(logs) => {
+            let mut shown = Shown::new(logs.follow, session);
+            backend
+                .task_logs(&logs.task, logs.limit, logs.follow, &mut shown)
+                .await?;
+            shown.finish()
         }
         TaskCommand::Wait(wait) => self::wait(wait, backend, session).await,
         TaskCommand::Deps(which) => {

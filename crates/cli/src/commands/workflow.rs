@@ -47,6 +47,23 @@ pub(crate) async fn workflow(
             let shown = backend.show_workflow(&get.workflow, get.version).await?;
             answer(&shown, stored::one, session)
         }
+        WorkflowCommand::Export(which) => {
+            let stored = backend
+                .show_workflow(&which.workflow, which.version)
+                .await?;
+            if session.is_machine() {
+                session.print_json(&stored)?;
+            } else {
+                session.print(stored.source.as_deref().unwrap_or_default())?;
+            }
+            Ok(Exit::Done)
+        }
+        WorkflowCommand::Delete(which) => {
+            let gone = backend
+                .delete_workflow(&which.workflow, which.version)
+                .await?;
+            answer(&gone, stored::gone, session)
+        }
         WorkflowCommand::Diff(diff) => self::diff(diff, backend, session).await,
         WorkflowCommand::Graph(graph) => draw(graph, backend, session).await,
         WorkflowCommand::Start(start) => self::start(start, backend, session).await,

@@ -1,6 +1,7 @@
 //! `workspace`: what agents have in their workspaces.
 
-use fusion_api_types::Problem;
+use fusion_api_types::{Problem, ProblemKind, WorkspacePath};
+use serde_json::json;
 
 use super::db::answer;
 use crate::args::{WorkspaceCommand, WorkspaceDiffArgs, WorkspaceFilesArgs, WorkspaceReadArgs};
@@ -8,7 +9,7 @@ use crate::backend::Backend;
 use crate::exit::Exit;
 use crate::report::workspace as report;
 use crate::session::Session;
-use crate::text::clean;
+use crate::text::{clean, clean_line};
 
 /// Every command below `workspace`.
 pub(crate) async fn workspace(
@@ -17,6 +18,8 @@ pub(crate) async fn workspace(
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
     match command {
+        WorkspaceCommand::List(of) => list(of.limit, backend, session).await,
+        WorkspaceCommand::Path(of) => path(&of.agent, backend, session).await,
         WorkspaceCommand::Files(of) => files(of, backend, session).await,
         WorkspaceCommand::Read(of) => read(of, backend, session).await,
         WorkspaceCommand::Diff(of) => diff(of, backend, session).await,
@@ -27,6 +30,43 @@ pub(crate) async fn workspace(
             answer(&made, report::exported, session)
         }
     }
+}
+
+async fn list(limit: u32, backend: &dyn Backend, session: &Session<'_>) -> Result<Exit, Problem> {
+    let workspaces = backend.list_workspaces(limit).await?;
+    if session.is_machine() {
+        session.print_rows(&json!({ "workspaces": workspaces }), &workspaces)?;
+    } else if workspaces.is_empty() {
+        session.tell("there are no workspaces yet: each agent gets one\n");
+    } else {
+        session.print(&report::list(&workspaces, session))?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn path(agent: &str, backend: &dyn Backend, session: &Session<'_>) -> Result<Exit, Problem> {
+    let shown = backend.show_agent(agent).await?;
+    let place = shown.workspace;
+    if !place.exists {
+        let name = clean_line(&shown.summary.name);
+        let problem = Problem::new(
+            ProblemKind::NotFound,
+            format!("the workspace of '{name}' is not there"),
+        );
+        return Err(match place.archive {
+            Some(file) => problem.with_help(format!("it was packed into {}", clean_line(&file))),
+            None => problem,
+        });
+    }
+    let path = WorkspacePath {
+        agent: shown.summary.id,
+        path: place.path,
+    };
+    answer(
+        &path,
+        |path, _| format!("{}\n", clean_line(&path.path)),
+        session,
+    )
 }
 
 async fn files(

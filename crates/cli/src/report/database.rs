@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fusion_api_types::{
     BackupReport, CheckView, DatabaseStatus, DatabaseView, MigrationReport, RekeyReport,
-    RestoreReport, SchemaView, VerifyReport,
+    RestoreReport, SchemaView, VacuumReport, VerifyReport,
 };
 use indicatif::HumanBytes;
 
@@ -49,6 +49,17 @@ pub(crate) fn status(status: &DatabaseStatus, session: &Session<'_>) -> String {
         text.push_str(&format!("\n{}", rows(&database.rows)));
     }
     text
+}
+
+/// What `db vacuum` gave back.
+pub(crate) fn vacuum(report: &VacuumReport, session: &Session<'_>) -> String {
+    format!(
+        "{} vacuumed {}: {} before, {} now\n",
+        session.out.paint(Tone::Good, "✓"),
+        clean_line(&report.place),
+        HumanBytes(report.before_bytes),
+        HumanBytes(report.after_bytes),
+    )
 }
 
 /// What `db backup` wrote.

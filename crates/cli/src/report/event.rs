@@ -2,8 +2,11 @@
 
 use fusion_api_types::api::Event;
 
+use super::local;
+use super::record::fields;
 use crate::session::Session;
 use crate::style::Tone;
+use crate::table::{Align, Table};
 use crate::text::clean_line;
 
 /// One line of `events tail`.
@@ -24,4 +27,43 @@ pub(crate) fn line(event: &Event, session: &Session<'_>) -> String {
         clean_line(&event.event_type),
         clean_line(&event.message),
     )
+}
+
+/// A table of events.
+pub(crate) fn list(events: &[Event], session: &Session<'_>) -> String {
+    let columns = [
+        ("SEQ", Align::Right),
+        ("WHEN", Align::Left),
+        ("SEVERITY", Align::Left),
+        ("TYPE", Align::Left),
+        ("MESSAGE", Align::Left),
+    ];
+    let mut table = Table::new(&columns).wide(session.is_wide());
+    for event in events {
+        table.row([
+            event.seq.to_string(),
+            local(event.timestamp, session),
+            clean_line(&event.severity),
+            clean_line(&event.event_type),
+            clean_line(&event.message),
+        ]);
+    }
+    table.render()
+}
+
+/// All about one event.
+pub(crate) fn one(event: &Event, session: &Session<'_>) -> String {
+    fields(&[
+        ("event", Some(&event.id)),
+        ("seq", Some(&event.seq.to_string())),
+        ("when", Some(&local(event.timestamp, session))),
+        ("type", Some(&event.event_type)),
+        ("severity", Some(&event.severity)),
+        ("message", Some(&event.message)),
+        ("agent", event.source_agent_id.as_ref()),
+        ("run", event.run_id.as_ref()),
+        ("from", Some(&event.source_component)),
+        ("topic", event.message_queue_topic.as_ref()),
+        ("data", Some(&event.data.to_string())),
+    ])
 }

@@ -1,7 +1,7 @@
 //! Projects, capabilities, tokens and settings as text for a person.
 
 use chrono::{DateTime, Utc};
-use fusion_api_types::{SettingView, api};
+use fusion_api_types::{BudgetLine, SettingView, api};
 
 use super::local;
 use crate::session::Session;
@@ -54,6 +54,24 @@ pub(crate) fn project_detail(shown: &api::ProjectDetail, session: &Session<'_>) 
         told.push_str(&fields(&[("workflow", Some(&text))]));
     }
     told + &fields(&[("made", Some(&local(project.created_at, session)))])
+}
+
+/// A table of budgets.
+pub(crate) fn budgets(budgets: &[BudgetLine], session: &Session<'_>) -> String {
+    let columns = [
+        ("PROJECT", Align::Left),
+        ("PER", Align::Left),
+        ("USED", Align::Whole),
+    ];
+    let mut table = Table::new(&columns).wide(session.is_wide());
+    for line in budgets {
+        let per = match &line.workflow {
+            Some(workflow) => format!("workflow {}", clean_line(workflow)),
+            None => clean_line(&line.per),
+        };
+        table.row([clean_line(&line.name), per, spent(&line.budget)]);
+    }
+    table.render()
 }
 
 /// What was spent of a budget, what lost calls count for, and what calls under way hold.

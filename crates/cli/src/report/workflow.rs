@@ -30,6 +30,12 @@ pub(crate) fn created(created: &WorkflowCreated, session: &Session<'_>) -> Strin
     )
 }
 
+/// What `workflow delete` did.
+pub(crate) fn gone(gone: &StoredWorkflow, _: &Session<'_>) -> String {
+    let (name, id) = (clean_line(&gone.name), clean_line(&gone.id));
+    format!("took version {} of {name} away ({id})\n", gone.version)
+}
+
 /// A table of versions.
 pub(crate) fn list(list: &WorkflowList, session: &Session<'_>) -> String {
     let mut table = Table::new(&[

@@ -1,11 +1,37 @@
 //! Workspaces as text for a person.
 
-use fusion_api_types::{WorkspaceDiff, WorkspaceExport, WorkspaceTree};
+use fusion_api_types::{WorkspaceDiff, WorkspaceExport, WorkspaceLine, WorkspaceTree};
+use indicatif::HumanBytes;
 
 use crate::session::Session;
 use crate::style::Tone;
 use crate::table::{Align, Table};
 use crate::text::{clean, clean_line, thousands};
+
+/// A table of workspaces.
+pub(crate) fn list(workspaces: &[WorkspaceLine], session: &Session<'_>) -> String {
+    let columns = [
+        ("AGENT", Align::Whole),
+        ("NAME", Align::Left),
+        ("KIND", Align::Left),
+        ("STATE", Align::Left),
+        ("SIZE", Align::Right),
+        ("PATH", Align::Whole),
+    ];
+    let mut table = Table::new(&columns).wide(session.is_wide());
+    for one in workspaces {
+        let size = one.size_bytes;
+        table.row([
+            clean_line(&one.id),
+            clean_line(&one.name),
+            clean_line(&one.kind),
+            clean_line(&one.state),
+            size.map_or_else(|| "-".to_owned(), |size| HumanBytes(size).to_string()),
+            clean_line(one.archive.as_ref().unwrap_or(&one.path)),
+        ]);
+    }
+    table.render()
+}
 
 /// A table of files.
 pub(crate) fn tree(tree: &WorkspaceTree, session: &Session<'_>) -> String {

@@ -258,3 +258,29 @@ async fn who_waits_for_an_agent_gets_its_result_and_its_exit_code() {
         assert_eq!(serde_json::from_str::<Value>(&said.out).unwrap(), report);
     }
 }
+
+#[tokio::test]
+async fn the_path_of_a_workspace_is_printed_alone_as_long_as_it_is_there() {
+    let said = fusion_kit("workspace path writer", &answering(detail())).await;
+    let wanted = Ended {
+        code: 0,
+        out: "/data/w\n".to_owned(),
+        err: String::new(),
+    };
+    assert_eq!(said, wanted);
+    let json = fusion_kit("workspace path writer --json", &answering(detail())).await;
+    let json: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(json, json!({ "agent": ID, "path": "/data/w" }));
+    let mut gone = detail();
+    gone["workspace"]["exists"] = json!(false);
+    gone["workspace"]["archive"] = json!("/data/w.tar");
+    let said = fusion_kit("workspace path writer", &answering(gone)).await;
+    let wanted = Ended {
+        code: 3,
+        out: String::new(),
+        err:
+            "error: the workspace of 'writer' is not there\nhelp: it was packed into /data/w.tar\n"
+                .to_owned(),
+    };
+    assert_eq!(said, wanted);
+}

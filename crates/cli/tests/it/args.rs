@@ -243,8 +243,12 @@ fn every_command_tells_its_exit_codes_and_the_schema_of_what_it_prints() {
         let help = command.get_after_long_help().unwrap().to_string();
         assert!(help.contains("Exit codes:"), "{path} tells no exit codes");
     }
+    let examples = fusion_cli::examples();
     let mut without = Vec::new();
     for words in fusion_cli::command_lines() {
+        // It is `resume` under another name.
+        let has_example = words == "run resume" || examples.iter().any(|(of, _)| *of == words);
+        assert!(has_example, "{words} has no example of its own");
         match fusion_cli::printed(&words) {
             Some(Printed::Json(schema)) => {
                 let is_object = schema["type"] == "object"

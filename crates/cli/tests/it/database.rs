@@ -191,3 +191,13 @@ async fn verify_marks_every_check_and_fails_when_one_does() {
     );
     assert_eq!(fusion_kit("verify --json", &wrong).await.code, 1);
 }
+
+#[tokio::test]
+async fn a_vacuum_tells_the_size_before_and_after() {
+    let report = json!({ "place": "/data/fusion.db", "before_bytes": 4096, "after_bytes": 2048 });
+    let said = fusion_kit("db vacuum", &answering(report)).await;
+    assert_eq!(
+        said,
+        done("✓ vacuumed /data/fusion.db: 4.00 KiB before, 2.00 KiB now\n")
+    );
+}

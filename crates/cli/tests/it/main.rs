@@ -7,6 +7,8 @@ mod args;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod budgets;
+#[cfg(test)]
 mod database;
 #[cfg(test)]
 mod deploy;

@@ -212,6 +212,52 @@ async fn events_are_told_in_lines_for_people_and_for_programs() {
 }
 
 #[tokio::test]
+async fn a_page_of_events_tells_where_the_next_one_begins() {
+    let page = json!({ "events": [event(2), event(1)], "next_cursor": "b7.1" });
+    let backend = answering(page.clone());
+    let said = fusion_kit(
+        "events list --type task.* --limit 2 --cursor b9.3",
+        &backend,
+    )
+    .await;
+    let lines: Vec<&str> = said.out.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "SEQ  WHEN                 SEVERITY  TYPE            MESSAGE",
+            "  2  2026-11-23 13:00:00  info      task.completed  done, at last",
+            "  1  2026-11-23 13:00:00  info      task.completed  done, at last",
+        ]
+    );
+    assert_eq!(said.err, "there is more: --cursor b7.1\n");
+    let asked = backend.asked.lock().unwrap().pop().unwrap();
+    let wanted = "list EventQuery { types: [\"task.*\"], severities: [], agent: None, run: None, \
+                  since: None, text: None, after: None } 2 Some(\"b9.3\")";
+    assert_eq!(asked, wanted);
+    let whole = fusion_kit("events list --json", &backend).await;
+    assert_eq!(serde_json::from_str::<Value>(&whole.out).unwrap(), page);
+    assert_eq!(whole.err, "");
+    let names = fusion_kit("events list -o name", &backend).await;
+    assert_eq!(names.out.lines().count(), 2);
+    let both = fusion_kit("events list --after 1 --cursor b9.3", &backend).await;
+    assert_eq!((both.code, both.out.as_str()), (2, ""));
+}
+
+#[tokio::test]
+async fn one_event_is_told_whole() {
+    let said = fusion_kit("events get 1", &answering(event(1))).await;
+    for line in [
+        "seq      1\n",
+        "message  done, at last\n",
+        "data     {\"n\":1}\n",
+    ] {
+        assert!(said.out.contains(line), "{}", said.out);
+    }
+    let json = fusion_kit("events get 1 --json", &answering(event(1))).await;
+    assert_eq!(serde_json::from_str::<Value>(&json.out).unwrap(), event(1));
+}
+
+#[tokio::test]
 async fn settings_are_told_with_where_they_come_from() {
     let settings = json!([
         { "name": "API_PORT", "value": "8080", "origin": "file" },

@@ -13,6 +13,7 @@ mod runs;
 mod server;
 mod tasks;
 mod tools;
+mod upkeep;
 mod workflows;
 
 use std::collections::VecDeque;
@@ -24,12 +25,11 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use fusion_api_types::{
-    AgentView, BackupReport, DatabaseStatus, JournalView, MessageView, MigrationReport, Problem,
-    ProblemKind, RekeyReport, RestoreReport, RunDetail, RunSummary, StepView, UsageView,
-    VerifyReport, WorkflowSummary,
+    AgentView, JournalView, MessageView, Problem, ProblemKind, RunDetail, RunSummary, StepView,
+    UsageView, WorkflowSummary,
 };
 use fusion_cli::{
-    Backend, Input, Output, Progress, ResumeRequest, RunQuery, RunRequest, Size, Terminal, Upkeep,
+    Backend, Input, Output, Progress, ResumeRequest, RunQuery, RunRequest, Size, Terminal,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -146,33 +146,6 @@ impl Fake {
     fn report<T: DeserializeOwned>(&self, question: String) -> Result<T, Problem> {
         self.ask(question)?;
         Ok(serde_json::from_value(self.report.clone()).unwrap())
-    }
-}
-
-#[async_trait]
-impl Upkeep for Fake {
-    async fn migrate(&self) -> Result<MigrationReport, Problem> {
-        self.report("migrate".to_owned())
-    }
-
-    async fn status(&self) -> Result<DatabaseStatus, Problem> {
-        self.report("status".to_owned())
-    }
-
-    async fn backup(&self, file: &Path) -> Result<BackupReport, Problem> {
-        self.report(format!("backup {}", file.display()))
-    }
-
-    async fn restore(&self, file: &Path, replace: bool) -> Result<RestoreReport, Problem> {
-        self.report(format!("restore {} {replace}", file.display()))
-    }
-
-    async fn rekey(&self, retire: bool) -> Result<RekeyReport, Problem> {
-        self.report(format!("rekey {retire}"))
-    }
-
-    async fn verify(&self, online: bool) -> Result<VerifyReport, Problem> {
-        self.report(format!("verify {online}"))
     }
 }
 

@@ -86,6 +86,11 @@ async fn tasks_are_asked_for_as_they_were_typed() {
         ("task cancel x", task("t", "cancelled"), "cancel x"),
         ("task retry x", task("t", "queued"), "retry x"),
         (
+            "task logs x --limit 3 --follow",
+            json!({ "entries": [] }),
+            "task logs x 3 true",
+        ),
+        (
             "task wait x y --timeout 90s",
             json!([done()]),
             "wait [\"x\", \"y\"] Some(90s)",

@@ -72,3 +72,29 @@ async fn an_export_says_what_it_wrote() {
         ["export writer projects report.tar"]
     );
 }
+
+#[tokio::test]
+async fn workspaces_are_listed_with_their_state_and_their_place() {
+    let line = |state: &str, size: Option<u64>, archive: Option<&str>| {
+        json!({
+            "id": "a1", "name": "writer", "kind": "directory", "state": state, "path": "/data/w",
+            "size_bytes": size, "archive": archive, "created_at": "2026-11-23T12:00:00Z",
+        })
+    };
+    let rows = json!([
+        line("ready", Some(2_048), None),
+        line("archived", None, Some("/data/w.tar"))
+    ]);
+    let backend = telling(rows.clone());
+    let said = fusion_kit("workspace list --limit 7", &backend).await;
+    assert_eq!(
+        said.out,
+        "AGENT  NAME    KIND       STATE         SIZE  PATH\n\
+         a1     writer  directory  ready     2.00 KiB  /data/w\n\
+         a1     writer  directory  archived         -  /data/w.tar\n"
+    );
+    assert_eq!(*backend.asked.lock().unwrap(), ["workspaces 7"]);
+    let json = fusion_kit("workspace list --json", &telling(rows.clone())).await;
+    let json: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(json, json!({ "workspaces": rows }));
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fusion_api::run_views::journal_view;
+use fusion_api_types::api::Delta;
 use fusion_api_types::{AgentLogEntry, AgentSummary, Problem};
 use fusion_cli::Log;
 use fusion_core::{AgentId, EntryState, JournalEntry, JournalEntryId, Task};
@@ -16,7 +17,7 @@ use super::read;
 use crate::remote::{Listening, Remote};
 
 /// How often `--follow` looks for more.
-const LOOK: Duration = Duration::from_millis(250);
+pub(crate) const LOOK: Duration = Duration::from_millis(250);
 
 /// Tasks whose journals are read: the newest.
 const TASKS: u32 = 50;
@@ -29,20 +30,30 @@ const RECENT: u32 = 500;
 
 /// How much of a log is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(crate) enum Reach {
     /// As much as is ever shown.
     Whole(u32),
     /// Where something may be new.
     End,
 }
 
-/// Where the log of an agent is read.
+impl Reach {
+    /// How many entries of a server are enough.
+    pub(crate) const fn entries(self) -> u32 {
+        match self {
+            Self::Whole(limit) => limit,
+            Self::End => RECENT,
+        }
+    }
+}
+
+/// Where a log is read.
 #[async_trait]
-pub(super) trait Source: Send + Sync {
+pub(crate) trait Source: Send + Sync {
     /// Entries with their ids, oldest first.
     async fn entries(&self, reach: Reach) -> Result<Vec<(String, AgentLogEntry)>, Problem>;
 
-    /// Waits a moment; what is said meanwhile is told.
+    /// Waits a moment; what is said meanwhile is told. Says whether anything more may come.
     async fn wait(&mut self, log: &mut dyn Log) -> Result<ControlFlow<()>, Problem>;
 }
 
@@ -59,7 +70,8 @@ pub(super) struct OfServer {
     pub(super) listening: Listening,
 }
 
-pub(super) async fn show(
+/// Shows what a source tells, the newest `limit` entries; with `follow` also what comes.
+pub(crate) async fn show(
     source: &mut dyn Source,
     limit: u32,
     follow: bool,
@@ -95,26 +107,31 @@ pub(super) async fn show(
 #[async_trait]
 impl Source for OfServer {
     async fn entries(&self, reach: Reach) -> Result<Vec<(String, AgentLogEntry)>, Problem> {
-        let limit = match reach {
-            Reach::Whole(limit) => limit,
-            Reach::End => RECENT,
-        };
-        self.remote.agent_log(&self.agent, limit).await
+        let path = format!("/agents/{}/logs", self.agent.id);
+        self.remote.log(&path, reach.entries()).await
     }
 
     async fn wait(&mut self, log: &mut dyn Log) -> Result<ControlFlow<()>, Problem> {
-        let until = Instant::now() + LOOK;
-        while let Some(delta) = self
-            .listening
-            .words(until.saturating_duration_since(Instant::now()))
-            .await
-        {
-            if log.words(&delta)?.is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        Ok(ControlFlow::Continue(()))
+        listen(&mut self.listening, |_| true, log).await
     }
+}
+
+/// Tells for a moment what is said of what is meant.
+pub(crate) async fn listen(
+    listening: &mut Listening,
+    is_meant: impl Fn(&Delta) -> bool + Send,
+    log: &mut dyn Log,
+) -> Result<ControlFlow<()>, Problem> {
+    let until = Instant::now() + LOOK;
+    while let Some(delta) = listening
+        .words(until.saturating_duration_since(Instant::now()))
+        .await
+    {
+        if is_meant(&delta) && log.words(&delta)?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(()))
 }
 
 #[async_trait]
@@ -163,7 +180,8 @@ async fn entries(
     Ok(entries)
 }
 
-fn view(task: &Task, entry: &JournalEntry) -> AgentLogEntry {
+/// An entry of the journal of a task.
+pub(crate) fn view(task: &Task, entry: &JournalEntry) -> AgentLogEntry {
     AgentLogEntry {
         run: task.run_id.to_string(),
         task: task.id.to_string(),

@@ -170,15 +170,14 @@ impl Remote {
         Ok(ended)
     }
 
-    /// What an agent did, the newest entries, oldest first.
-    pub(crate) async fn agent_log(
+    /// The newest entries of a log with their ids, oldest first.
+    pub(crate) async fn log(
         &self,
-        agent: &AgentSummary,
+        path: &str,
         limit: u32,
     ) -> Result<Vec<(String, AgentLogEntry)>, Problem> {
-        let path = format!("/agents/{}/logs", agent.id);
         let limit = [("limit", limit.min(LOG_PAGE).to_string())];
-        let logs: api::AgentLogs = self.client.get(&path, &limit).await?;
+        let logs: api::AgentLogs = self.client.get(path, &limit).await?;
         Ok(logs
             .logs
             .into_iter()

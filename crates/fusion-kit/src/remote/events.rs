@@ -4,12 +4,14 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use fusion_api_types::Problem;
+use fusion_api::event_pages::EventName;
 use fusion_api_types::api::{Event, EventPage};
+use fusion_api_types::{Problem, ProblemKind};
 use fusion_cli::{EventQuery, EventSink};
 use tokio::time::sleep;
 
 use super::{PAGE, Remote};
+use crate::events::no_such_event;
 
 /// How often `--follow` looks for more.
 const LOOK: Duration = Duration::from_millis(250);
@@ -47,6 +49,26 @@ impl Remote {
         let mut query = asked.clone();
         query.extend(more);
         self.client.get("/events", &query).await
+    }
+
+    /// A page after a place, or where the page with a cursor ended.
+    pub(crate) async fn list_events(
+        &self,
+        asked: &Asked,
+        (after, cursor): (Option<u64>, Option<&str>),
+        limit: u32,
+    ) -> Result<EventPage, Problem> {
+        let mut more = vec![("limit", limit.to_string())];
+        more.extend(after.map(|after| ("after", after.to_string())));
+        more.extend(cursor.map(|cursor| ("cursor", cursor.to_owned())));
+        self.event_page(asked, more).await
+    }
+
+    pub(crate) async fn show_event(&self, name: EventName) -> Result<Event, Problem> {
+        match self.client.get(&format!("/events/{name}"), &[]).await {
+            Err(problem) if problem.kind == ProblemKind::NotFound => Err(no_such_event(name)),
+            answer => answer,
+        }
     }
 
     /// The newest events, in the order of the log.

@@ -73,6 +73,20 @@ impl Remote {
         Ok(stored(self.found(workflow, version).await?))
     }
 
+    pub(crate) async fn delete_workflow(
+        &self,
+        workflow: &str,
+        version: Option<u32>,
+    ) -> Result<StoredWorkflow, Problem> {
+        let row = self.found(workflow, version).await?;
+        let path = format!("/workflows/{}", row.id);
+        self.client.delete(&path, &[]).await?;
+        Ok(StoredWorkflow {
+            source: None,
+            ..stored(row)
+        })
+    }
+
     pub(crate) async fn workflow_graph(
         &self,
         workflow: &str,

@@ -2,12 +2,19 @@
 
 use std::path::Path;
 
-use fusion_api_types::{Problem, WorkspaceDiff, WorkspaceExport, WorkspaceFile, WorkspaceTree};
+use fusion_api_types::{
+    Problem, WorkspaceDiff, WorkspaceExport, WorkspaceFile, WorkspaceLine, WorkspaceTree,
+};
 
 use super::Remote;
 use crate::workspaces::NewFile;
 
 impl Remote {
+    pub(crate) async fn list_workspaces(&self, limit: u32) -> Result<Vec<WorkspaceLine>, Problem> {
+        self.rows("/workspaces", "workspaces", &[], limit as usize)
+            .await
+    }
+
     pub(crate) async fn workspace_tree(
         &self,
         agent: &str,

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use fusion_api::task_views;
 use fusion_api_types::api::{Task as TaskView, TaskDetail};
-use fusion_api_types::{Problem, ProblemKind};
+use fusion_api_types::{InboxItem, Problem, ProblemKind};
 use fusion_core::{Task, TaskId};
 use fusion_persistence::Repository;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::held::held_by;
 use super::{find_task, read};
 use crate::backend::LocalBackend;
 use crate::problems;
@@ -73,7 +74,9 @@ async fn look(
             return Ok(tasks.into_iter().map(task_views::line).collect());
         }
         if give_up.is_some_and(|give_up| Instant::now() >= give_up) {
-            return Err(time_is_up(left));
+            let open = tasks.iter().filter(|task| !task.state.is_final());
+            let open = open.map(|task| task.id.to_string()).collect();
+            return Err(time_is_up(left, held_by(engine, open).await?));
         }
         tokio::select! {
             () = sleep(LOOK) => {}
@@ -82,9 +85,17 @@ async fn look(
     }
 }
 
-fn time_is_up(left: usize) -> Problem {
+fn time_is_up(left: usize, held: Option<InboxItem>) -> Problem {
     let tasks = if left == 1 { "task has" } else { "tasks have" };
     let text = format!("time is up: {left} {tasks} not ended");
+    if let Some(item) = held {
+        let text = format!(
+            "{text}: '{}' waits for a person: {}",
+            item.name, item.message
+        );
+        return Problem::new(ProblemKind::Held, text)
+            .with_help("see what to do with: fusion-kit inbox");
+    }
     Problem::new(ProblemKind::Timeout, text)
         .with_help("see why with: fusion-kit task get ID; wait longer with --timeout")
 }
@@ -118,9 +129,9 @@ async fn until_ended(
         while let Some(task) = tasks.get_mut(index).filter(|task| !is_final(task)) {
             let left = give_up.map(|give_up| give_up.saturating_duration_since(Instant::now()));
             if left.is_some_and(|left| left.is_zero()) {
-                return Err(time_is_up(
-                    tasks.iter().filter(|task| !is_final(task)).count(),
-                ));
+                let open = tasks.iter().filter(|task| !is_final(task));
+                let open: Vec<String> = open.map(|task| task.id.clone()).collect();
+                return Err(time_is_up(open.len(), held_by(remote, open).await?));
             }
             let wait = left.map_or(WAIT, |left| left.as_secs().clamp(1, WAIT));
             let id = task.id.clone();
@@ -134,6 +145,6 @@ async fn until_ended(
     Ok(tasks)
 }
 
-fn is_final(task: &TaskView) -> bool {
+pub(super) fn is_final(task: &TaskView) -> bool {
     matches!(task.state.as_str(), "completed" | "failed" | "cancelled")
 }

@@ -1,6 +1,7 @@
 //! Which bus carries the messages.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,6 +100,16 @@ impl BusPlace {
             note: problem.is_none().then_some(note),
             fault: problem.as_ref().map(|problem| problem.message.clone()),
             help: problem.and_then(|problem| problem.help),
+        }
+    }
+}
+
+/// For people.
+impl fmt::Display for BusPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InProcess => f.write_str("in process"),
+            Self::Redis(address, _) => write!(f, "Redis at {address}"),
         }
     }
 }

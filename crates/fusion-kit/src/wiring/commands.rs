@@ -23,6 +23,17 @@ pub(crate) fn sandbox(config: &Config) -> Result<Sandbox, Problem> {
     }
 }
 
+/// The folder of all workspaces that is wanted: the configured one, else one below the data directory.
+pub(crate) fn workspaces_root(config: &Config, data_dir: &DataDir) -> Result<PathBuf, Problem> {
+    let Some(root) = &config.workspaces_root else {
+        return Ok(data_dir.workspaces());
+    };
+    std::path::absolute(root).map_err(|error| {
+        let text = format!("WORKSPACES_ROOT can't be used: {error}");
+        Problem::new(ProblemKind::InvalidInput, text)
+    })
+}
+
 /// Starts commands. Wherever the records and the master key are, no command sees them; the home as
 /// a whole is granted to none. Variables that a workflow file grants come from where keys do.
 pub(crate) fn launcher(config: &Config, data_dir: &DataDir) -> Result<Launcher, Problem> {

@@ -10,6 +10,7 @@ mod events;
 mod fuzz;
 mod input;
 mod lifecycle;
+mod looks;
 mod pages;
 mod runs;
 mod sign_in;

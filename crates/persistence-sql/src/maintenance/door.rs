@@ -36,6 +36,11 @@ impl Owned {
         Ok(Self { connection, lock })
     }
 
+    /// The way into it.
+    pub(super) const fn connection(&self) -> &DatabaseConnection {
+        &self.connection
+    }
+
     /// Begins a transaction that may take long.
     pub(super) async fn begin(&self) -> Result<DatabaseTransaction> {
         if self.connection.get_database_backend() == DbBackend::Postgres {

@@ -11,6 +11,19 @@ use fusion_cli::{AgentChanges, AgentQuery, Agents, Log, Metrics, NewAgents, Prog
 
 use super::Fake;
 
+impl Fake {
+    /// Shows the entries of its answer.
+    pub(super) fn logged(&self, question: String, log: &mut dyn Log) -> Result<(), Problem> {
+        let kept: AgentLog = self.report(question)?;
+        for entry in &kept.entries {
+            if log.entry(entry)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
 #[async_trait]
 impl Agents for Fake {
     async fn spawn_agents(&self, new: &NewAgents) -> Result<AgentList, Problem> {
@@ -57,13 +70,7 @@ impl Agents for Fake {
         follow: bool,
         log: &mut dyn Log,
     ) -> Result<(), Problem> {
-        let kept: AgentLog = self.report(format!("logs {agent} {limit} {follow}"))?;
-        for entry in &kept.entries {
-            if log.entry(entry)?.is_break() {
-                break;
-            }
-        }
-        Ok(())
+        self.logged(format!("logs {agent} {limit} {follow}"), log)
     }
 
     async fn send_to_agent(

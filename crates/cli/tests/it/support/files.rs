@@ -3,13 +3,19 @@
 use std::path::Path;
 
 use async_trait::async_trait;
-use fusion_api_types::{Problem, WorkspaceDiff, WorkspaceExport, WorkspaceFile, WorkspaceTree};
+use fusion_api_types::{
+    Problem, WorkspaceDiff, WorkspaceExport, WorkspaceFile, WorkspaceLine, WorkspaceTree,
+};
 use fusion_cli::AgentFiles;
 
 use super::Fake;
 
 #[async_trait]
 impl AgentFiles for Fake {
+    async fn list_workspaces(&self, limit: u32) -> Result<Vec<WorkspaceLine>, Problem> {
+        self.report(format!("workspaces {limit}"))
+    }
+
     async fn workspace_tree(
         &self,
         agent: &str,

@@ -1,7 +1,7 @@
 //! What the fake backend says of records, schedules, events, settings and the server.
 
 use async_trait::async_trait;
-use fusion_api_types::{Problem, SettingView, api};
+use fusion_api_types::{InfoView, Problem, SettingView, VersionView, api};
 use fusion_cli::{
     About, EventQuery, EventSink, Events, NewProject, NewSchedule, ProjectUpdate, Records,
     Schedules,
@@ -88,6 +88,19 @@ impl Events for Fake {
         Ok(())
     }
 
+    async fn list_events(
+        &self,
+        query: &EventQuery,
+        limit: u32,
+        cursor: Option<&str>,
+    ) -> Result<api::EventPage, Problem> {
+        self.report(format!("list {query:?} {limit} {cursor:?}"))
+    }
+
+    async fn show_event(&self, event: &str) -> Result<api::Event, Problem> {
+        self.report(format!("event {event}"))
+    }
+
     async fn all_events(
         &self,
         query: &EventQuery,
@@ -101,6 +114,14 @@ impl Events for Fake {
 impl About for Fake {
     fn settings(&self) -> Vec<SettingView> {
         self.report("settings".to_owned()).unwrap_or_default()
+    }
+
+    async fn version(&self) -> Result<VersionView, Problem> {
+        self.report("version".to_owned())
+    }
+
+    async fn info(&self) -> Result<InfoView, Problem> {
+        self.report("info".to_owned())
     }
 
     async fn health(&self) -> Result<api::Health, Problem> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fusion_api_types::Problem;
 use fusion_api_types::api::{Task, TaskDetail, TaskTree};
-use fusion_cli::{Progress, TaskQuery, TaskRequest, Tasks};
+use fusion_cli::{Log, Progress, TaskQuery, TaskRequest, Tasks};
 
 use super::Fake;
 
@@ -39,6 +39,16 @@ impl Tasks for Fake {
         _: &mut dyn Progress,
     ) -> Result<Vec<Task>, Problem> {
         self.report(format!("wait {tasks:?} {timeout:?}"))
+    }
+
+    async fn task_logs(
+        &self,
+        task: &str,
+        limit: u32,
+        follow: bool,
+        log: &mut dyn Log,
+    ) -> Result<(), Problem> {
+        self.logged(format!("task logs {task} {limit} {follow}"), log)
     }
 
     async fn agent_names(&self, _: &[Task]) -> Result<BTreeMap<String, String>, Problem> {

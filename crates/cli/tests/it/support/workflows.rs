@@ -27,6 +27,14 @@ impl Workflows for Fake {
         self.report(format!("create {}{of}", file.display()))
     }
 
+    async fn delete_workflow(
+        &self,
+        workflow: &str,
+        version: Option<u32>,
+    ) -> Result<StoredWorkflow, Problem> {
+        self.report(format!("delete {workflow} {version:?}"))
+    }
+
     async fn list_workflows(&self, limit: u32) -> Result<Vec<StoredWorkflow>, Problem> {
         let list: WorkflowList = self.report(format!("list {limit}"))?;
         Ok(list.workflows)

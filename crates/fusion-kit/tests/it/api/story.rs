@@ -72,6 +72,7 @@ const BEFORE: &[&str] = &[
     "run watch",
     "artifact get 6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b one",
     "config show",
+    "config get FUSION_MASTER_KEY_FILE",
     "db status",
     "db backup monday.db",
     "provider add mine --type openai-compatible --base-url {url} --key-env MINE_KEY",
@@ -85,6 +86,8 @@ const BEFORE: &[&str] = &[
 /// What a server does, or is looked at beside it.
 const BESIDE: &[&str] = &[
     "health",
+    "version",
+    "info",
     "provider show mine",
     "provider disable mine",
     "provider enable mine",
@@ -93,6 +96,9 @@ const BESIDE: &[&str] = &[
     "project list",
     "project get shop",
     "project update shop --budget none --description bees",
+    "budget set shop 20 --per day",
+    "budget list",
+    "budget clear shop --per day",
     "project create web",
     "project delete web",
     "capability create writing --category text",
@@ -108,6 +114,8 @@ const BESIDE: &[&str] = &[
     "workflow get asks",
     "workflow versions asks",
     "workflow diff asks 1",
+    "workflow export asks",
+    "workflow delete asks",
     "workflow graph flow",
     "workflow start flow",
     "schedule create yearly --workflow flow --cron '0 3 1 1 *' --timezone Europe/Berlin",
@@ -127,6 +135,8 @@ const BESIDE: &[&str] = &[
     "agent send w Write. --wait",
     "agent logs w",
     "metrics agent w",
+    "workspace list",
+    "workspace path w",
     "workspace files w projects",
     "workspace read w projects/poem.txt",
     "workspace export w projects --to out.tar",
@@ -135,6 +145,7 @@ const BESIDE: &[&str] = &[
     "task get poem",
     "task deps poem",
     "task wait {task}",
+    "task logs {task}",
     "task create Wait. --name late --capabilities writing --in 1d",
     "task cancel {task}",
     "task retry {task}",
@@ -143,6 +154,8 @@ const BESIDE: &[&str] = &[
     "message show {message}",
     "message tail",
     "events tail --type record.changed --limit 2",
+    "events list --type record.changed --limit 2",
+    "events get 1",
     "export events --type no.such --format csv",
     "capability delete writing",
     "node list",
@@ -164,7 +177,12 @@ const ASKING: [&[&str]; 5] = [
 ];
 
 /// What only the owner of the data directory does: there is no server any more.
-const AFTER: &[&str] = &["db migrate", "db rekey", "db restore monday.db --replace"];
+const AFTER: &[&str] = &[
+    "db migrate",
+    "db vacuum",
+    "db rekey",
+    "db restore monday.db --replace",
+];
 
 /// Commands that another test runs: the file, and the function in it that says the words.
 const ELSEWHERE: [(&str, &str, &str); 9] = [
@@ -220,12 +238,17 @@ const ELSEWHERE: [(&str, &str, &str); 9] = [
 ];
 
 /// What differs from machine to machine: only how it ended is compared.
-const OF_THE_MACHINE: [&str; 5] = [
+const OF_THE_MACHINE: [&str; 10] = [
     "dashboard",
     "db status",
+    "db vacuum",
+    "events get",
+    "info",
     "provider detect",
     "provider quota",
     "provider test",
+    "version",
+    "workspace list",
 ];
 
 /// Lines of an answer that are compared.

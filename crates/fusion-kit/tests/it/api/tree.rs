@@ -11,7 +11,7 @@ use crate::support::{Finished, Project};
 const LEFT_OUT: [&str; 4] = ["bench", "serve", "task create", "tool call"];
 
 /// What can't be done while a server owns the data directory, each told as that.
-const OWNERS_ONLY: [&str; 3] = ["db migrate", "db rekey", "db restore"];
+const OWNERS_ONLY: [&str; 4] = ["db migrate", "db rekey", "db restore", "db vacuum"];
 
 /// What differs beside a server because it is about one.
 const ABOUT_SERVERS: [&str; 2] = ["dashboard", "health"];

@@ -1,0 +1,43 @@
+//! What was done on a task.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use fusion_api_types::api::AgentLogs;
+use fusion_core::TaskId;
+use fusion_persistence::Repository;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::path::Id;
+use crate::precondition::json;
+use crate::problem::Result;
+use crate::query::Query;
+use crate::state::App;
+use crate::views;
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(logs))
+}
+
+/// What was done on a task: its journal, oldest first.
+#[utoipa::path(get, path = "/tasks/{id}/logs", tag = "tasks", params(
+    ("id" = String, Path, description = "UUID of the task."),
+    ("limit" = Option<u32>, Query, description = "At most so many, the newest: 1 to 500, 100 without it."),
+), responses((status = 200, body = AgentLogs)))]
+async fn logs(State(app): State<App>, Id(id): Id<TaskId>, query: Query) -> Result<Response> {
+    let mut query = query.of(&["limit"]);
+    let limit = query.limit();
+    query.finish()?;
+    let task = app.reader().get(id).await?;
+    let journal = app.reader().journal(id).await?;
+    let older = journal.len().saturating_sub(limit as usize);
+    let newest = journal.into_iter().skip(older);
+    let logs = newest.map(|entry| views::log_entry(task.name.clone(), entry));
+    json(
+        StatusCode::OK,
+        &AgentLogs {
+            logs: logs.collect(),
+        },
+    )
+}

@@ -1,0 +1,43 @@
+//! What the fake backend says of the database.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use fusion_api_types::{
+    BackupReport, DatabaseStatus, MigrationReport, Problem, RekeyReport, RestoreReport,
+    VacuumReport, VerifyReport,
+};
+use fusion_cli::Upkeep;
+
+use super::Fake;
+
+#[async_trait]
+impl Upkeep for Fake {
+    async fn migrate(&self) -> Result<MigrationReport, Problem> {
+        self.report("migrate".to_owned())
+    }
+
+    async fn status(&self) -> Result<DatabaseStatus, Problem> {
+        self.report("status".to_owned())
+    }
+
+    async fn vacuum(&self) -> Result<VacuumReport, Problem> {
+        self.report("vacuum".to_owned())
+    }
+
+    async fn backup(&self, file: &Path) -> Result<BackupReport, Problem> {
+        self.report(format!("backup {}", file.display()))
+    }
+
+    async fn restore(&self, file: &Path, replace: bool) -> Result<RestoreReport, Problem> {
+        self.report(format!("restore {} {replace}", file.display()))
+    }
+
+    async fn rekey(&self, retire: bool) -> Result<RekeyReport, Problem> {
+        self.report(format!("rekey {retire}"))
+    }
+
+    async fn verify(&self, online: bool) -> Result<VerifyReport, Problem> {
+        self.report(format!("verify {online}"))
+    }
+}
