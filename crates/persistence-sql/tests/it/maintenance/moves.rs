@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use fusion_core::{Change, Decision, EventId};
 use fusion_persistence::{Batch, EventFilter, EventReader, Lease, Store};
-use fusion_persistence_sql::maintenance::{backup, restore, status};
+use fusion_persistence_sql::maintenance::{backup, restore, status, vacuum};
 use fusion_persistence_sql::{Durability, Location, SqlStore};
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
@@ -52,6 +52,19 @@ async fn works_on(place: &Place, filled: &Filled, last: u64) {
     let held = store.claim_task(filled.claim(&filled.agents[0])).await;
     assert_eq!(held.unwrap(), None);
     open.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_vacuum_keeps_every_row_and_tells_what_the_database_takes() {
+    for place in [Place::file(), Place::server().await] {
+        let filled = filled(&place).await;
+        let before = everything(&place).await;
+        let done = vacuum(&place.location).await.unwrap();
+        assert!(done.before > 0 && done.after > 0, "{done:?}");
+        assert_eq!(everything(&place).await, before);
+        assert_eq!(faults(&place).await, Vec::<&str>::new());
+        works_on(&place, &filled, before.events.last().unwrap().seq).await;
+    }
 }
 
 /// A lease that ran out while its task was at work.
