@@ -185,13 +185,7 @@ impl Agents for LocalBackend {
         follow: bool,
         log: &mut dyn Log,
     ) -> Result<(), Problem> {
-        // What is being said is heard of a server only.
-        let remote = if follow {
-            self.remote()?
-        } else {
-            self.named_remote()?
-        };
-        if let Some(remote) = remote {
+        if let Some(remote) = self.log_server(follow)? {
             let agent = remote.find_agent(agent).await?;
             let heard = follow.then(|| ("agent_id", agent.id.clone()));
             let mut source = logs::OfServer {

@@ -24,10 +24,13 @@ impl Limits {
     /// Reads them.
     pub(crate) fn of(typed: &ProjectBudgets) -> Result<Self, Problem> {
         Ok(Self {
-            usd: usd("--budget", typed.usd.as_deref())?,
-            tokens: tokens("--budget-tokens", typed.tokens.as_deref())?,
-            usd_per_day: usd("--budget-per-day", typed.usd_per_day.as_deref())?,
-            tokens_per_day: tokens("--budget-tokens-per-day", typed.tokens_per_day.as_deref())?,
+            usd: usd("the budget", typed.usd.as_deref())?,
+            tokens: tokens("the budget of tokens", typed.tokens.as_deref())?,
+            usd_per_day: usd("the budget of a day", typed.usd_per_day.as_deref())?,
+            tokens_per_day: tokens(
+                "the budget of tokens of a day",
+                typed.tokens_per_day.as_deref(),
+            )?,
         })
     }
 
@@ -56,20 +59,20 @@ impl Limits {
     }
 }
 
-fn usd(option: &str, text: Option<&str>) -> Result<Limit<Cost>, Problem> {
+fn usd(budget: &str, text: Option<&str>) -> Result<Limit<Cost>, Problem> {
     let read = |text: &str| text.parse::<Cost>().map_err(|error| error.to_string());
-    limit(option, text, read)
+    limit(budget, text, read)
 }
 
-fn tokens(option: &str, text: Option<&str>) -> Result<Limit<u64>, Problem> {
-    limit(option, text, |text| {
+fn tokens(budget: &str, text: Option<&str>) -> Result<Limit<u64>, Problem> {
+    limit(budget, text, |text| {
         let known = text.parse::<u64>();
         known.map_err(|_| "must be a whole number of tokens".to_owned())
     })
 }
 
 fn limit<T>(
-    option: &str,
+    budget: &str,
     text: Option<&str>,
     read: impl Fn(&str) -> Result<T, String>,
 ) -> Result<Limit<T>, Problem> {
@@ -79,7 +82,7 @@ fn limit<T>(
         Some(text) => read(text).map(|limit| Some(Some(limit))).map_err(|why| {
             Problem::new(
                 ProblemKind::InvalidInput,
-                format!("{option} is '{text}': {why}"),
+                format!("{budget} is '{text}': {why}"),
             )
             .with_help("give a limit, or `none`")
         }),

@@ -111,13 +111,7 @@ impl Tasks for LocalBackend {
         follow: bool,
         log: &mut dyn Log,
     ) -> Result<(), Problem> {
-        // What is being said is heard of a server only.
-        let remote = if follow {
-            self.remote()?
-        } else {
-            self.named_remote()?
-        };
-        if let Some(remote) = remote {
+        if let Some(remote) = self.log_server(follow)? {
             let mut source = logs::OfServer::new(remote, task, follow).await?;
             return show(&mut source, limit, follow, log).await;
         }

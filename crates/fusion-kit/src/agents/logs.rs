@@ -14,6 +14,7 @@ use fusion_persistence::{Page, Reader, Repository, TaskFilter};
 use tokio::time::{Instant, sleep};
 
 use super::read;
+use crate::backend::LocalBackend;
 use crate::remote::{Listening, Remote};
 
 /// How often `--follow` looks for more.
@@ -68,6 +69,17 @@ pub(super) struct OfServer {
     pub(super) remote: Remote,
     pub(super) agent: AgentSummary,
     pub(super) listening: Listening,
+}
+
+impl LocalBackend {
+    /// The server that a log is asked of, if any: what is being said is heard of one only.
+    pub(crate) fn log_server(&self, follow: bool) -> Result<Option<Remote>, Problem> {
+        if follow {
+            self.remote()
+        } else {
+            self.named_remote()
+        }
+    }
 }
 
 /// Shows what a source tells, the newest `limit` entries; with `follow` also what comes.

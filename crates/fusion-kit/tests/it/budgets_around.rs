@@ -136,7 +136,7 @@ async fn a_projects_budget_stops_its_runs_until_it_is_raised() {
         .run(wrong)
         .await
         .expect(2)
-        .says(&["--budget is 'much'"]);
+        .says(&["the budget is 'much'"]);
     project.run(["project", "update", "shop"]).await.expect(2);
     let raise = ["project", "update", "shop", "--budget-tokens", "none"];
     project.run(raise).await.expect(0);
