@@ -207,7 +207,7 @@ pub struct TaskLogsArgs {
     #[arg(value_name = "ID")]
     pub task: String,
     /// At most so many entries, the newest ones.
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = value_parser!(u32).range(1..=500))]
     pub limit: u32,
     /// Go on with what is done from now on, until the task has ended.
     #[arg(short, long)]
