@@ -2,14 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Ended, Fake, fusion_kit};
-
-fn answering(report: Value) -> Fake {
-    Fake {
-        report,
-        ..Fake::default()
-    }
-}
+use crate::support::{Ended, Fake, answering, fusion_kit};
 
 fn project() -> Value {
     json!({

@@ -2,14 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Ended, Fake, check_snapshot, fusion_kit, problem};
-
-fn answering(report: Value) -> Fake {
-    Fake {
-        report,
-        ..Fake::default()
-    }
-}
+use crate::support::{Ended, Fake, answering, check_snapshot, fusion_kit, problem};
 
 fn status() -> Value {
     json!({

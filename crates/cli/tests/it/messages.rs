@@ -2,16 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Ended, Fake, check_snapshot, fusion_kit};
+use crate::support::{Ended, Fake, answering, check_snapshot, fusion_kit};
 
 const ID: &str = "019ab3c4-0000-7000-8000-000000000001";
-
-fn answering(report: Value) -> Fake {
-    Fake {
-        report,
-        ..Fake::default()
-    }
-}
 
 fn agent(name: &str) -> Value {
     json!({ "id": format!("id-of-{name}"), "name": name })

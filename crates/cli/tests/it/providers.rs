@@ -3,14 +3,9 @@
 use fusion_cli::{Command, ProviderCommand, Size};
 use serde_json::{Value, json};
 
-use crate::support::{Ended, Fake, Streams, check_snapshot, fusion_kit, fusion_kit_on, problem};
-
-fn answering(report: Value) -> Fake {
-    Fake {
-        report,
-        ..Fake::default()
-    }
-}
+use crate::support::{
+    Ended, Fake, Streams, answering, check_snapshot, fusion_kit, fusion_kit_on, problem,
+};
 
 fn provider(name: &str, key: &str, enabled: bool) -> Value {
     json!({

@@ -4,16 +4,9 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::{Fake, fusion_kit};
+use crate::support::{Fake, answering, fusion_kit};
 
 const ID: &str = "019ab3c4-0000-7000-8000-000000000001";
-
-fn answering(report: Value) -> Fake {
-    Fake {
-        report,
-        ..Fake::default()
-    }
-}
 
 fn project() -> Value {
     json!({

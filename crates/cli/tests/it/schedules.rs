@@ -2,16 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Fake, check_snapshot, fusion_kit};
+use crate::support::{answering, check_snapshot, fusion_kit};
 
 const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
-
-fn answering(report: Value) -> Fake {
-    Fake {
-        report,
-        ..Fake::default()
-    }
-}
 
 fn nightly() -> Value {
     json!({

@@ -2,16 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Ended, Fake, RUN_ID, completed_run, fusion_kit};
+use crate::support::{Ended, Fake, RUN_ID, answering, completed_run, fusion_kit};
 
 const ID: &str = "019ab3c4-0000-7000-8000-000000000001";
-
-fn answering(report: Value) -> Fake {
-    Fake {
-        report,
-        ..Fake::default()
-    }
-}
 
 fn said(code: u8, out: &str, err: &str) -> Ended {
     Ended {

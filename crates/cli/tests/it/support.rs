@@ -59,6 +59,14 @@ pub(crate) struct Fake {
     pub(crate) asked: Mutex<Vec<String>>,
 }
 
+/// One whose commands answer with this.
+pub(crate) fn answering(report: Value) -> Fake {
+    Fake {
+        report,
+        ..Fake::default()
+    }
+}
+
 impl Fake {
     pub(crate) fn of(run: RunDetail) -> Self {
         Self {

@@ -5,14 +5,7 @@ use std::sync::Mutex;
 
 use serde_json::{Value, json};
 
-use crate::support::{Ended, Fake, fusion_kit, problem};
-
-fn answering(report: Value) -> Fake {
-    Fake {
-        report,
-        ..Fake::default()
-    }
-}
+use crate::support::{Ended, Fake, answering, fusion_kit, problem};
 
 fn ended(code: u8, out: &str, err: &str) -> Ended {
     Ended {
