@@ -138,7 +138,16 @@ pub(crate) fn task(row: Task) -> api::Task {
     }
 }
 
-pub(crate) fn log_entry(step: String, row: JournalEntry) -> api::LogEntry {
+/// The newest of entries that come with the names of their steps, in the order in which they come.
+pub(crate) fn newest_logs(mut entries: Vec<(String, JournalEntry)>, most: usize) -> api::AgentLogs {
+    let older = entries.len().saturating_sub(most);
+    let newest = entries.drain(older..);
+    api::AgentLogs {
+        logs: newest.map(|(step, entry)| log_entry(step, entry)).collect(),
+    }
+}
+
+fn log_entry(step: String, row: JournalEntry) -> api::LogEntry {
     api::LogEntry {
         id: row.id.to_string(),
         task_id: row.task_id.to_string(),

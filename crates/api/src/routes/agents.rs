@@ -110,15 +110,7 @@ async fn logs(State(app): State<App>, Id(id): Id<AgentId>, query: Query) -> Resu
         }
     }
     entries.sort_by_key(|(_, entry)| (entry.started_at, entry.seq, entry.id));
-    let older = entries.len().saturating_sub(most);
-    let logs = entries.into_iter().skip(older);
-    let logs = logs.map(|(step, entry)| views::log_entry(step, entry));
-    json(
-        StatusCode::OK,
-        &AgentLogs {
-            logs: logs.collect(),
-        },
-    )
+    json(StatusCode::OK, &views::newest_logs(entries, most))
 }
 
 /// What an agent used, the newest sample first.

@@ -30,14 +30,7 @@ async fn logs(State(app): State<App>, Id(id): Id<TaskId>, query: Query) -> Resul
     let limit = query.limit();
     query.finish()?;
     let task = app.reader().get(id).await?;
-    let journal = app.reader().journal(id).await?;
-    let older = journal.len().saturating_sub(limit as usize);
-    let newest = journal.into_iter().skip(older);
-    let logs = newest.map(|entry| views::log_entry(task.name.clone(), entry));
-    json(
-        StatusCode::OK,
-        &AgentLogs {
-            logs: logs.collect(),
-        },
-    )
+    let journal = app.reader().journal(id).await?.into_iter();
+    let entries = journal.map(|entry| (task.name.clone(), entry)).collect();
+    json(StatusCode::OK, &views::newest_logs(entries, limit as usize))
 }
