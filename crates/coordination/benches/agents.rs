@@ -1,4 +1,5 @@
 //! Figures of agents: `cargo bench -p fusion-coordination --bench agents`. Nothing is asserted.
+//! `-- turns` takes only the two figures of agents at work.
 //!
 //! The provider is one in this process that answers after a while, so that what is measured is the
 //! engine, the store (SQLite, `synchronous=FULL`) and the workspaces.
@@ -61,14 +62,21 @@ const UIDS: std::ops::RangeInclusive<u32> = 230_000..=249_999;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
+    let all = !std::env::args().any(|word| word == "turns");
     let place = Place::new().await;
-    spawns(&place).await;
+    if all {
+        spawns(&place).await;
+    }
     let agents = idle(&place).await;
-    pool(&place).await;
+    if all {
+        pool(&place).await;
+    }
     turns(&place, &agents, "quick", Duration::ZERO).await;
     turns(&place, &agents, "slow", ANSWER).await;
-    // Last: it leaves tasks behind that every agent can do.
-    claims(&place).await;
+    if all {
+        // Last: it leaves tasks behind that every agent can do.
+        claims(&place).await;
+    }
 }
 
 /// Spawns one by one; the answer of the provider takes no time.

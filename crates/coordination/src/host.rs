@@ -1,11 +1,12 @@
 //! A process that does all there is to do, until it is told to stop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fusion_core::{AgentId, Run, RunId, error_chain};
-use fusion_messaging::Subscription;
+use fusion_messaging::{Received, Subscription};
 use fusion_persistence::{Due, Page, Repository, RunFence, RunFilter};
+use futures::FutureExt as _;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -42,10 +43,14 @@ enum Call {
     Stop,
     /// A driver ended.
     Ended(Ended),
-    /// Something of a run moved.
-    Run(RunId),
+    /// Something of these runs moved.
+    Runs(BTreeSet<RunId>),
+    /// Something of runs moved, and nobody knows of which.
+    Unheard,
     /// An agent was sent something.
     Mail(AgentId),
+    /// Agents were sent something, and nobody knows which.
+    AllMail,
     /// Something about the nodes that share the work.
     Node(NodeCall),
     /// Everything.
@@ -99,16 +104,27 @@ impl Ears {
                 Some(ended) = drivers.join_next_with_id() => Some(Call::Ended(ended)),
                 call = NodeEars::next(&mut self.node, neighbours) => Some(Call::Node(call)),
                 () = self.sweep.come() => Some(Call::Sweep),
-                Some(hint) = self.inboxes.recv() => {
-                    let is_left = hint.lost_before > 0 || !coordinator.is_taken_up(&hint.payload);
-                    agent_of(hint.subject.as_str()).filter(|_| is_left).map(Call::Mail)
-                }
-                Some(hint) = self.runs.recv() => run_of(hint.subject.as_str()).map(Call::Run),
+                Some(hint) = self.inboxes.recv() => mail(coordinator, &hint),
+                Some(hint) = self.runs.recv() => Some(self.runs_of(hint)),
             };
             if let Some(call) = call {
                 return call;
             }
         }
+    }
+
+    /// The runs of all hints that are there: one look at each serves them all.
+    fn runs_of(&mut self, first: Received) -> Call {
+        let mut runs = BTreeSet::new();
+        let mut next = Some(first);
+        while let Some(hint) = next {
+            if hint.lost_before > 0 {
+                return Call::Unheard;
+            }
+            runs.extend(run_of(hint.subject.as_str()));
+            next = self.runs.recv().now_or_never().flatten();
+        }
+        Call::Runs(runs)
     }
 }
 
@@ -244,8 +260,15 @@ impl Coordinator {
                 }
                 self.take_up_all_mail().await.map(|_| ())
             }
-            Call::Run(run) => self.take_up(fleet, run).await,
+            Call::Runs(runs) => {
+                for run in runs {
+                    self.take_up(fleet, run).await?;
+                }
+                Ok(())
+            }
+            Call::Unheard => self.take_up_open_runs(fleet).await,
             Call::Node(call) => self.answer_node(call, fleet, &mut ears.node).await,
+            Call::AllMail => self.take_up_all_mail().await.map(|_| ()),
             Call::Mail(agent) => self.take_up_mail(agent).await.map(|_| ()),
             Call::Sweep => self.sweep(fleet).await,
         }
@@ -262,7 +285,16 @@ impl Coordinator {
         if due.mail {
             self.take_up_all_mail().await?;
         }
-        if self.options.node.is_some() || !due.open_runs {
+        if due.open_runs {
+            self.take_up_open_runs(fleet).await?;
+        }
+        Ok(())
+    }
+
+    /// Drives every open run that nobody drives. Where others may drive them too, the look at the other
+    /// nodes finds those that are free.
+    async fn take_up_open_runs(&self, fleet: &mut Fleet) -> Result<()> {
+        if self.options.node.is_some() {
             return Ok(());
         }
         let mut page = Page::first(AT_ONCE);
@@ -408,6 +440,17 @@ impl Fleet {
         self.resting.insert(run, Rest { until, time });
         time
     }
+}
+
+/// What a hint of an inbox says, unless its sender sees to it.
+fn mail(coordinator: &Coordinator, hint: &Received) -> Option<Call> {
+    if hint.lost_before > 0 {
+        return Some(Call::AllMail);
+    }
+    let is_left = !coordinator.is_taken_up(&hint.payload);
+    agent_of(hint.subject.as_str())
+        .filter(|_| is_left)
+        .map(Call::Mail)
 }
 
 /// The run in `workflow.{id}.events`.

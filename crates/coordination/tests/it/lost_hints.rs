@@ -6,13 +6,18 @@ use std::time::{Duration, Instant};
 
 use fusion_coordination::Driven;
 use fusion_core::{
-    CapabilitySet, EventType, Moment, NewEvent, NodeId, RunId, TaskState, Timestamp, WorkflowState,
+    AgentId, Audience, CapabilitySet, Draft, EventType, MessageLimits, Moment, NewEvent, NodeId,
+    RunId, TaskState, Timestamp, WorkflowState, inbox_subject,
 };
+use fusion_messaging::{Bus as _, InProcessBus, QueueLimits, Subject};
 use fusion_persistence::{AgentReader, Batch, Claim, Claimed, Fence, Lease, Store};
+use futures::future::join_all;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use crate::gate::Gate;
 use crate::models::Model;
+use crate::standing::{hosted, named, run_ended, until};
 use crate::world::{Deaf, Ids, World};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -40,6 +45,89 @@ async fn losing_every_hint_leaves_no_step_of_a_run_behind() {
     assert_eq!(states, [TaskState::Completed; 22]);
     // There was something to lose: a task tells when it is queued, when it begins and when it ends.
     assert!(bus.lost.load(Ordering::Relaxed) > 3 * 22);
+}
+
+/// An engine that hears the last hint only, and sweeps once.
+async fn hard_of_hearing(gate: Gate) -> (World, Arc<InProcessBus>) {
+    let limits = QueueLimits {
+        messages: 1,
+        ..QueueLimits::default()
+    };
+    let bus = Arc::new(InProcessBus::new(limits));
+    let world = World::tuned(Arc::<InProcessBus>::clone(&bus), |options| {
+        options.heartbeat = Duration::from_hours(1);
+        options.sweep = Duration::from_hours(1);
+    })
+    .await;
+    world.register("gate", gate);
+    (world, bus)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_missed_hints_takes_up_all_runs_before_its_next_sweep() {
+    let (world, _) = hard_of_hearing(Gate::open()).await;
+    let names = (0..33).map(|number| named(&format!("a{number}"))).collect();
+    let mut agents = world.engine().spawn_agents(names).await.unwrap();
+    let engine = world.engine();
+    let send = |agent: AgentId| async move {
+        let sent = engine.send_to_agent(agent, json!("Go.")).await;
+        sent.unwrap().run.unwrap()
+    };
+    let first = agents.remove(0);
+    let ended = hosted(&world, async {
+        // After it the host had its first sweep.
+        run_ended(&world, send(first.id).await).await;
+        let sent = join_all(agents.iter().map(|agent| send(agent.id))).await;
+        join_all(sent.into_iter().map(|run| run_ended(&world, run))).await
+    })
+    .await;
+    let states: Vec<WorkflowState> = ended.iter().map(|run| run.state).collect();
+    assert_eq!(states, [WorkflowState::Completed; 32]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_missed_hints_takes_up_all_mail_before_its_next_sweep() {
+    let gate = Gate::shut();
+    let (world, bus) = hard_of_hearing(gate.clone()).await;
+    let names = (0..3).map(|number| named(&format!("a{number}"))).collect();
+    let agents = world.engine().spawn_agents(names).await.unwrap();
+    let ids = Ids::from(1 << 40);
+    let moment = Moment {
+        now: Timestamp::from_timestamp(1_700_000_100, 0).unwrap(),
+        ids: &ids,
+    };
+    hosted(&world, async {
+        // After it the host had its first sweep.
+        gate.open.add_permits(1);
+        let sent = world
+            .engine()
+            .send_to_agent(agents[0].id, json!("Go."))
+            .await;
+        run_ended(&world, sent.unwrap().run.unwrap()).await;
+        // As another process does it, which hosts nothing.
+        for agent in &agents[1..] {
+            let draft = Draft {
+                sender: None,
+                run_id: None,
+                audience: Audience::Agents(vec![agent.id]),
+                topic: inbox_subject(agent.id),
+                message_type: "message".to_owned(),
+                payload: json!("Go."),
+                reply_to: None,
+                expiry_at: None,
+            };
+            let (_, decision) = draft.send(MessageLimits::default(), moment).unwrap();
+            world.store.commit(Batch::free(decision)).await.unwrap();
+        }
+        for agent in &agents[1..] {
+            let subject: Subject = inbox_subject(agent.id).parse().unwrap();
+            bus.publish(&subject, Arc::from([]));
+        }
+        // The end of a run would be an occasion to look at all mail.
+        until(|| async { gate.begun() == 3 }).await;
+        gate.open.add_permits(2);
+    })
+    .await;
 }
 
 /// The claim of a node that this process knows nothing of, for longer than the test takes.
