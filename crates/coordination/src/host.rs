@@ -23,6 +23,9 @@ const RUNS: &str = "workflow.*.events";
 /// Says that a message waits for an agent.
 const INBOXES: &str = "agent.*.inbox";
 
+/// Hints that are dealt with in one go: as many as wait at most.
+const HINTS: usize = 1_000;
+
 /// Open runs that are looked at in one go.
 const AT_ONCE: u32 = 1_000;
 
@@ -45,12 +48,10 @@ enum Call {
     Ended(Ended),
     /// Something of these runs moved.
     Runs(BTreeSet<RunId>),
-    /// Something of runs moved, and nobody knows of which.
-    Unheard,
-    /// An agent was sent something.
-    Mail(AgentId),
-    /// Agents were sent something, and nobody knows which.
-    AllMail,
+    /// These agents were sent something.
+    Mail(BTreeSet<AgentId>),
+    /// Runs moved or agents were sent something, and nobody knows which.
+    Missed,
     /// Something about the nodes that share the work.
     Node(NodeCall),
     /// Everything.
@@ -65,6 +66,8 @@ struct Ears {
     inboxes: Subscription,
     node: Option<NodeEars>,
     sweep: Sweep,
+    /// Hints were lost, or what was heard could not be dealt with.
+    has_missed: bool,
 }
 
 impl Ears {
@@ -83,6 +86,7 @@ impl Ears {
             inboxes: coordinator.listen(INBOXES).await?,
             node,
             sweep,
+            has_missed: false,
         })
     }
 
@@ -97,34 +101,39 @@ impl Ears {
             neighbours,
             ..
         } = fleet;
-        loop {
-            let call = tokio::select! {
-                biased;
-                () = cancel.cancelled() => Some(Call::Stop),
-                Some(ended) = drivers.join_next_with_id() => Some(Call::Ended(ended)),
-                call = NodeEars::next(&mut self.node, neighbours) => Some(Call::Node(call)),
-                () = self.sweep.come() => Some(Call::Sweep),
-                Some(hint) = self.inboxes.recv() => mail(coordinator, &hint),
-                Some(hint) = self.runs.recv() => Some(self.runs_of(hint)),
-            };
-            if let Some(call) = call {
-                return call;
+        if std::mem::take(&mut self.has_missed) {
+            return Call::Missed;
+        }
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Call::Stop,
+            Some(ended) = drivers.join_next_with_id() => Call::Ended(ended),
+            call = NodeEars::next(&mut self.node, neighbours) => Call::Node(call),
+            () = self.sweep.come() => Call::Sweep,
+            Some(hint) = self.inboxes.recv() => {
+                let hints = self.all(hint, |ears| &mut ears.inboxes);
+                let is_left = |hint: &Received| !coordinator.is_taken_up(&hint.payload);
+                let left = hints.iter().filter(|hint| is_left(hint));
+                Call::Mail(left.filter_map(|hint| agent_of(hint.subject.as_str())).collect())
+            }
+            Some(hint) = self.runs.recv() => {
+                let hints = self.all(hint, |ears| &mut ears.runs);
+                Call::Runs(hints.iter().filter_map(|hint| run_of(hint.subject.as_str())).collect())
             }
         }
     }
 
-    /// The runs of all hints that are there: one look at each serves them all.
-    fn runs_of(&mut self, first: Received) -> Call {
-        let mut runs = BTreeSet::new();
-        let mut next = Some(first);
-        while let Some(hint) = next {
-            if hint.lost_before > 0 {
-                return Call::Unheard;
-            }
-            runs.extend(run_of(hint.subject.as_str()));
-            next = self.runs.recv().now_or_never().flatten();
+    /// The hints that are there: one look serves all that tell of the same. Notes whether others were
+    /// lost.
+    fn all(&mut self, first: Received, of: fn(&mut Self) -> &mut Subscription) -> Vec<Received> {
+        let mut hints = vec![first];
+        while hints.len() < HINTS
+            && let Some(Some(hint)) = of(self).recv().now_or_never()
+        {
+            hints.push(hint);
         }
-        Call::Runs(runs)
+        self.has_missed |= hints.iter().any(|hint| hint.lost_before > 0);
+        hints
     }
 }
 
@@ -231,6 +240,7 @@ impl Coordinator {
                 let error = error_chain(&error);
                 tracing::error!(error, "what is to do could not be looked for");
                 ears.sweep.again();
+                ears.has_missed = true;
                 tokio::time::sleep(AFTER_A_FAILURE).await;
             }
         }
@@ -266,10 +276,20 @@ impl Coordinator {
                 }
                 Ok(())
             }
-            Call::Unheard => self.take_up_open_runs(fleet).await,
             Call::Node(call) => self.answer_node(call, fleet, &mut ears.node).await,
-            Call::AllMail => self.take_up_all_mail().await.map(|_| ()),
-            Call::Mail(agent) => self.take_up_mail(agent).await.map(|_| ()),
+            Call::Mail(agents) => {
+                for agent in agents {
+                    self.take_up_mail(agent).await?;
+                }
+                Ok(())
+            }
+            Call::Missed => {
+                if let Some(node) = &mut ears.node {
+                    node.look_in(Duration::ZERO);
+                }
+                self.take_up_all_mail().await?;
+                self.take_up_open_runs(fleet).await
+            }
             Call::Sweep => self.sweep(fleet).await,
         }
     }
@@ -310,6 +330,9 @@ impl Coordinator {
             };
             page.after = Some(last.id);
             for run in open.into_iter().filter(|run| !run.is_paused()) {
+                if self.drivers.is_wanted(run.id) {
+                    fleet.resting.remove(&run.id);
+                }
                 if !fleet.has(run.id) && self.is_free(&run).await? {
                     self.launch_driver(fleet, run.id, None);
                 }
@@ -440,17 +463,6 @@ impl Fleet {
         self.resting.insert(run, Rest { until, time });
         time
     }
-}
-
-/// What a hint of an inbox says, unless its sender sees to it.
-fn mail(coordinator: &Coordinator, hint: &Received) -> Option<Call> {
-    if hint.lost_before > 0 {
-        return Some(Call::AllMail);
-    }
-    let is_left = !coordinator.is_taken_up(&hint.payload);
-    agent_of(hint.subject.as_str())
-        .filter(|_| is_left)
-        .map(Call::Mail)
 }
 
 /// The run in `workflow.{id}.events`.

@@ -33,7 +33,7 @@ use transaction::{Ran, claimants, finish, part};
 pub(crate) use job::Job;
 
 /// Jobs in one transaction at most.
-const GROUP: usize = 256;
+const GROUP: usize = 64;
 
 /// Jobs waiting for the writer before callers wait too.
 const QUEUE: usize = 1_024;

@@ -74,7 +74,7 @@ impl NodeEars {
         call
     }
 
-    fn look_in(&mut self, wait: Duration) {
+    pub(crate) fn look_in(&mut self, wait: Duration) {
         self.look_at = Instant::now() + wait;
     }
 }
