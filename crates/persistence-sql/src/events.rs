@@ -11,6 +11,9 @@ use crate::session::Session;
 use crate::store::unsigned;
 use crate::streams::{self, Stream};
 
+mod filter;
+pub(crate) mod index;
+pub(crate) mod keys;
 mod search;
 
 pub(crate) mod table {
@@ -93,6 +96,7 @@ const COLUMNS: [&str; 11] = [
 fn insert(rows: usize) -> String {
     let columns = COLUMNS.join(", ");
     let mut sql = format!("INSERT INTO events ({columns}) VALUES ");
+    sql.reserve(rows * COLUMNS.len() * 8);
     for number in 1..=rows * COLUMNS.len() {
         let before = match number % COLUMNS.len() {
             1 if number == 1 => "($",
@@ -100,7 +104,7 @@ fn insert(rows: usize) -> String {
             _ => ", $",
         };
         sql.push_str(before);
-        sql.push_str(&number.to_string());
+        sql.push_str(itoa::Buffer::new().format(number));
     }
     sql.push(')');
     sql

@@ -17,6 +17,7 @@ mod m0014_issuers;
 mod m0015_snapshots;
 mod m0016_fewer_indexes;
 mod m0017_lost_calls;
+mod m0018_log_index;
 
 use std::collections::BTreeSet;
 
@@ -51,6 +52,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0015_snapshots::Migration),
             Box::new(m0016_fewer_indexes::Migration),
             Box::new(m0017_lost_calls::Migration),
+            Box::new(m0018_log_index::Migration),
         ]
     }
 }

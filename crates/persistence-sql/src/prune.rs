@@ -1,28 +1,27 @@
 //! Deletes what is too old, a small batch at a time.
 
+use fusion_core::Timestamp;
 use fusion_persistence::Prune;
-use sea_orm::{Statement, Value};
+use sea_orm::{EntityTrait, QueryOrder, QuerySelect, QueryTrait, Statement, Value};
 
 use crate::dialect::Dialect;
+use crate::events::index::log;
+use crate::events::keys;
 use crate::failure::Result;
 use crate::session::Session;
 use crate::store::signed;
 
 const ACTION: &str = "delete what is too old";
 
-/// Deletes from the front of the log only, so that what is left has no gaps.
-const EVENTS: &str = "DELETE FROM events WHERE seq IN (
-  SELECT seq FROM events WHERE timestamp < $1 AND seq < coalesce(
-    (SELECT min(seq) FROM (SELECT seq, timestamp FROM events ORDER BY seq LIMIT $2) AS front WHERE timestamp >= $1),
-    (SELECT max(seq) FROM (SELECT seq FROM events ORDER BY seq LIMIT $2) AS front) + 1)
-  ORDER BY seq LIMIT $2)";
+/// Events up to the last that is too old, and what the index has of them. The column of the words has the
+/// name of its database.
+const EVENTS: &str = "DELETE FROM events WHERE seq <= $1";
 
-/// The words of events that are gone. The column has the name of its database.
-const WORDS_SQLITE: &str = "DELETE FROM event_words WHERE rowid < coalesce(
-  (SELECT min(seq) FROM events), (SELECT last_seq + 1 FROM event_streams WHERE name = 'main'))";
+const PIECES: &str = "DELETE FROM event_pieces WHERE last_seq <= $1";
 
-const WORDS_POSTGRES: &str = "DELETE FROM event_words WHERE seq < coalesce(
-  (SELECT min(seq) FROM events), (SELECT last_seq + 1 FROM event_streams WHERE name = 'main'))";
+const WORDS_SQLITE: &str = "DELETE FROM event_words WHERE rowid <= $1";
+
+const WORDS_POSTGRES: &str = "DELETE FROM event_words WHERE seq <= $1";
 
 const METRICS: &str = "DELETE FROM resource_metrics WHERE id IN (
   SELECT id FROM resource_metrics WHERE timestamp < $1 ORDER BY timestamp LIMIT $2)";
@@ -43,10 +42,7 @@ const OUTBOX: &str = "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WH
 pub(crate) async fn prune(session: &mut impl Session, old: Prune) -> Result<u64> {
     let mut deleted = 0;
     if let Some(before) = old.events_before {
-        deleted += delete(session, EVENTS, before, old.limit).await?;
-        if deleted > 0 {
-            delete_words(session).await?;
-        }
+        deleted += events(session, before, old.limit).await?;
     }
     let by_age = [
         (MESSAGES, old.messages_before),
@@ -65,14 +61,31 @@ pub(crate) async fn prune(session: &mut impl Session, old: Prune) -> Result<u64>
     Ok(deleted)
 }
 
-async fn delete_words(session: &mut impl Session) -> Result<()> {
+/// Deletes from the front of the log only, so that what is left has no gaps.
+async fn events(session: &mut impl Session, before: Timestamp, limit: u32) -> Result<u64> {
     let backend = session.backend();
-    let sql = match Dialect::from(backend) {
+    let front = log::Entity::find()
+        .order_by_asc(log::Column::Seq)
+        .limit(u64::from(limit))
+        .build(backend);
+    let front = session.rows::<log::Entity>(ACTION, front).await?;
+    let is_old = |event: &log::Model| event.timestamp < before;
+    let old: Vec<log::Model> = front.into_iter().take_while(is_old).collect();
+    let Some(last) = old.last() else {
+        return Ok(0);
+    };
+    let words = match Dialect::from(backend) {
         Dialect::Sqlite => WORDS_SQLITE,
         Dialect::Postgres => WORDS_POSTGRES,
     };
-    let statement = Statement::from_string(backend, sql);
-    session.execute(ACTION, statement).await.map(|_| ())
+    let forget = keys::remove(backend, &old, last.seq)?;
+    session.execute(ACTION, forget).await?;
+    let mut deleted = 0;
+    for sql in [words, PIECES, EVENTS] {
+        let statement = Statement::from_sql_and_values(backend, sql, [last.seq.into()]);
+        deleted = session.execute(ACTION, statement).await?;
+    }
+    Ok(deleted)
 }
 
 async fn delete(

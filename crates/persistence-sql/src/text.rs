@@ -1,8 +1,6 @@
 //! The statements that write rows, in plain text: by the query builder they took longer to build than to
 //! carry out (ADR 0049). The same columns give the same text, which the driver has prepared.
 
-use std::fmt::Write as _;
-
 use sea_orm::{DbBackend, EntityTrait, IdenStatic, Iterable, ModelTrait, Statement, Value};
 
 use crate::table::clean_value;
@@ -21,6 +19,15 @@ impl Text {
         Self {
             sql: sql.to_owned(),
             values: Vec::new(),
+        }
+    }
+
+    /// Has room for so many values and what names them.
+    fn for_values(count: usize) -> Self {
+        const CHARS_OF_A_VALUE: usize = 32;
+        Self {
+            sql: String::with_capacity((count + 4) * CHARS_OF_A_VALUE),
+            values: Vec::with_capacity(count + 4),
         }
     }
 
@@ -63,9 +70,8 @@ impl Text {
     fn bind(&mut self, mut value: Value) {
         clean_value(&mut value);
         self.values.push(value);
-        let number = self.values.len();
-        // A String takes all that is written to it.
-        let _written = write!(self.sql, "${number}");
+        self.sql.push('$');
+        self.sql += itoa::Buffer::new().format(self.values.len());
     }
 }
 
@@ -77,12 +83,16 @@ pub(crate) fn insert<'r, E>(
 where
     E: EntityTrait<Model: ModelTrait<Entity = E> + 'r>,
 {
-    let mut text = Text::new("INSERT INTO ").words(E::default().table_name());
+    let rows = rows.into_iter();
+    let columns = E::Column::iter().count();
+    let mut text = Text::for_values(columns * rows.size_hint().0)
+        .words("INSERT INTO ")
+        .words(E::default().table_name());
     for (place, column) in E::Column::iter().enumerate() {
         let before = if place == 0 { " (" } else { ", " };
         text = text.words(before).column(&column);
     }
-    for (place, row) in rows.into_iter().enumerate() {
+    for (place, row) in rows.enumerate() {
         let before = if place == 0 { ") VALUES (" } else { "), (" };
         let values = E::Column::iter().map(|column| row.get(column));
         text = text.words(before).values(values);
@@ -96,7 +106,9 @@ where
     E: EntityTrait<Model: ModelTrait<Entity = E>>,
 {
     let is_kept = |column: &E::Column| kept.iter().any(|one| one.as_str() == column.as_str());
-    let mut text = Text::new("UPDATE ").words(E::default().table_name());
+    let mut text = Text::for_values(E::Column::iter().count())
+        .words("UPDATE ")
+        .words(E::default().table_name());
     let mut before = " SET ";
     for column in E::Column::iter().filter(|column| !is_kept(column)) {
         text = text.words(before).column(&column).words(" = ");

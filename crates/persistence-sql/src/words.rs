@@ -1,43 +1,11 @@
-//! The index of the words in events' messages.
-//!
-//! It is filled a thousand events at a time: inside the commit that reaches the thousand, so that
-//! the others pay nothing for it. The newest events, not yet indexed, are few enough to be read.
+//! The words in events' messages, and the search for them.
 
 use std::collections::BTreeSet;
 
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, Select, Statement, Value,
-};
+use sea_orm::{DbBackend, Statement, Value};
 
 use crate::dialect::Dialect;
-use crate::error::trying;
-use crate::failure::Result;
-use crate::readers::Readers;
-use crate::session::Session;
-
-/// What the index needs of an event: reading whole ones took longer than indexing them.
-pub(crate) mod log {
-    #![expect(unreachable_pub, reason = "the shape is sea-orm's")]
-    use sea_orm::entity::prelude::*;
-
-    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
-    #[sea_orm(table_name = "events")]
-    pub struct Model {
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub seq: i64,
-        #[sea_orm(column_type = "Text")]
-        pub message: String,
-    }
-
-    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
-}
-
-/// So many new events are worth an update of the index.
-pub(crate) const DUE_AFTER: usize = 1_000;
+use crate::events::index::log;
 
 /// Words of a search at most; further ones are not looked at.
 const WORDS: usize = 16;
@@ -48,32 +16,9 @@ const WORD_CHARS: usize = 64;
 /// Words of a message that can be found.
 const MESSAGE_WORDS: usize = 4_000;
 
-/// Events that are indexed at once: far below SQLite's 32,766 bound values.
-const AT_ONCE: u64 = 500;
-
-/// How far the index reaches. On PostgreSQL nothing while another process brings it up to date.
-const REACHED: &str = "SELECT last_seq FROM event_streams WHERE name = 'words'";
-
-/// Up to here the log is complete for this transaction: later numbers may belong to events that are
-/// not committed yet.
-const COMPLETE: &str = "SELECT last_seq FROM event_streams WHERE name = 'main'";
-
-const REACHES: &str = "UPDATE event_streams SET last_seq = $1 WHERE name = 'words'";
-
-const ACTION: &str = "index events";
-
-/// The next events that are to be indexed.
-fn some(reached: i64, complete: i64) -> Select<log::Entity> {
-    log::Entity::find()
-        .filter(log::Column::Seq.gt(reached))
-        .filter(log::Column::Seq.lte(complete))
-        .order_by_asc(log::Column::Seq)
-        .limit(AT_ONCE)
-}
-
-/// Adds events to the index. Both databases are given the words as [`split`] parts them, so that the
+/// Adds the words of events to the index. Both databases are given the words as [`split`] parts them, so that the
 /// index agrees with the search in what is not indexed yet, whatever the locale of the server.
-fn add(backend: DbBackend, events: &[log::Model]) -> Statement {
+pub(crate) fn add(backend: DbBackend, events: &[log::Model]) -> Statement {
     let mut values: Vec<Value> = Vec::with_capacity(events.len() * 2);
     for event in events {
         let words: Vec<String> = split(&event.message).collect();
@@ -94,85 +39,6 @@ fn add(backend: DbBackend, events: &[log::Model]) -> Statement {
         ),
     };
     Statement::from_sql_and_values(backend, sql, values)
-}
-
-/// Pieces of the log that one commit indexes at most: what an older program left is caught up with
-/// by many.
-const PIECES: usize = 4;
-
-/// Brings the index up to date, or a good piece nearer; says whether there is more to do.
-pub(crate) async fn index(session: &mut impl Session) -> Result<bool> {
-    let backend = session.backend();
-    let dialect = Dialect::from(backend);
-    let reached = format!("{REACHED} {}", dialect.skip_locked());
-    let reached = Statement::from_string(backend, reached);
-    let Some(mut reached) = session.number(ACTION, reached).await? else {
-        return Ok(false);
-    };
-    let complete = Statement::from_string(backend, COMPLETE);
-    let complete = session.number(ACTION, complete).await?.unwrap_or(reached);
-    for _ in 0..PIECES {
-        let next = some(reached, complete).build(backend);
-        let events = session.rows::<log::Entity>(ACTION, next).await?;
-        let Some(last) = events.last() else {
-            reached = complete;
-            break;
-        };
-        reached = last.seq;
-        session.execute(ACTION, add(backend, &events)).await?;
-    }
-    let reaches = Statement::from_sql_and_values(backend, REACHES, [reached.into()]);
-    session.execute(ACTION, reaches).await?;
-    Ok(reached < complete)
-}
-
-/// How far the index reaches, for who reads it.
-pub(crate) async fn reached(readers: &Readers) -> fusion_persistence::Result<i64> {
-    const LOOK: &str = "read the index of events";
-    let look = Statement::from_string(readers.get_database_backend(), REACHED);
-    let row = readers.query_one_raw(look).await.map_err(trying(LOOK))?;
-    let reached: Option<i64> = row
-        .map(|row| row.try_get_by_index(0))
-        .transpose()
-        .map_err(trying(LOOK))?;
-    Ok(reached.unwrap_or(0))
-}
-
-/// Empties the index: the whole log is to be indexed again.
-pub(crate) async fn forget(conn: &impl ConnectionTrait) -> fusion_persistence::Result<()> {
-    let empty = match Dialect::from(conn.get_database_backend()) {
-        Dialect::Postgres => "TRUNCATE event_words",
-        Dialect::Sqlite => "INSERT INTO event_words (event_words) VALUES ('delete-all')",
-    };
-    for sql in [
-        empty,
-        "UPDATE event_streams SET last_seq = 0 WHERE name = 'words'",
-    ] {
-        run(conn, sql).await?;
-    }
-    Ok(())
-}
-
-/// Makes the index anew, from the whole log.
-pub(crate) async fn rebuild(conn: &impl ConnectionTrait) -> fusion_persistence::Result<()> {
-    forget(conn).await?;
-    let mut reached = 0;
-    loop {
-        let next = some(reached, i64::MAX).all(conn).await;
-        let events = next.map_err(trying(ACTION))?;
-        let Some(last) = events.last() else { break };
-        reached = last.seq;
-        let add = add(conn.get_database_backend(), &events);
-        conn.execute_raw(add).await.map_err(trying(ACTION))?;
-    }
-    run(conn, &REACHES.replace("$1", &format!("({COMPLETE})"))).await
-}
-
-async fn run(conn: &impl ConnectionTrait, sql: &str) -> fusion_persistence::Result<()> {
-    conn.execute_unprepared(sql)
-        .await
-        .map(|_| ())
-        .map_err(trying(ACTION))
 }
 
 /// A word that is searched for, as [`split`] gives it.

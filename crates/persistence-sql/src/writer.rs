@@ -17,9 +17,9 @@ use fusion_persistence::{
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
+use crate::events::index;
 use crate::failure::Failure;
 use crate::session::{Outcome, Session};
-use crate::words;
 
 mod gathering;
 mod job;
@@ -142,7 +142,7 @@ pub(crate) async fn work<S: Session>(mut session: S, mut queue: Jobs) {
     let mut open = Open {
         session: &mut session,
         // What an earlier process left is indexed with the first commit.
-        unindexed: words::DUE_AFTER,
+        unindexed: index::DUE_AFTER,
         careful_groups: 0,
     };
     let mut callers = 0;
@@ -157,7 +157,7 @@ pub(crate) async fn work<S: Session>(mut session: S, mut queue: Jobs) {
 /// The session, and what is known of the log.
 struct Open<'s, S> {
     session: &'s mut S,
-    /// Events since the index of words was brought up to date.
+    /// Events since the index of the log was brought up to date.
     unindexed: usize,
     /// How many of the next groups run with care.
     careful_groups: u32,

@@ -15,10 +15,10 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     AccountReader, AgentReader, ApprovalReader, Batch, Claim, Claimed, Committed, Due, Entity,
-    Error, EventBounds, EventFilter, EventPlace, EventReader, Find, JournalReader, Kept, Lease,
-    Loss, Mark, MarkReader, MessageFilter, MessageReader, NodeChange, NodeReader, NodeSeen,
-    OutboxReader, Outlook, Page, PoolAnswer, PoolClaim, PoolReader, Progress, Prune, Remembered,
-    Result, RunFence, Seen, Store, TakeRuns, TaskReader, WorkflowReader,
+    Error, EventBounds, EventFilter, EventReader, Find, JournalReader, Kept, Lease, Loss, Mark,
+    MarkReader, MessageFilter, MessageReader, NodeChange, NodeReader, NodeSeen, OutboxReader,
+    Outlook, Page, PoolAnswer, PoolClaim, PoolReader, Progress, Prune, Remembered, Result,
+    RunFence, Seen, Store, TakeRuns, TaskReader, WorkflowReader,
 };
 
 /// How long to wait for a store that is away.
@@ -179,7 +179,7 @@ forward! { EventReader {
     fn event(id: EventId) -> Option<Event>;
     fn events_after(filter: &EventFilter, after: u64, limit: u32) -> Vec<Event>;
     fn event_bounds() -> EventBounds;
-    fn events_before(filter: &EventFilter, before: Option<EventPlace>, limit: u32) -> Vec<Event>;
+    fn events_before(filter: &EventFilter, before: Option<u64>, limit: u32) -> Vec<Event>;
 } }
 
 forward! { MessageReader {

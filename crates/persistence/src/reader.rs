@@ -238,15 +238,6 @@ pub trait JournalReader {
     async fn activity(&self, run: RunId) -> Result<Vec<JournalEntry>>;
 }
 
-/// A place in the event log when it is read backwards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EventPlace {
-    /// When the event happened.
-    pub timestamp: Timestamp,
-    /// Its place in the log.
-    pub seq: u64,
-}
-
 /// Which part of the event log is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventBounds {
@@ -284,15 +275,16 @@ pub trait EventReader {
     /// The store fails.
     async fn event_bounds(&self) -> Result<EventBounds>;
 
-    /// A page of events, the newest first by time, older than `before`. With `filter.text` they
-    /// come in the order of the log, which differs for events that were told late.
+    /// A page of the events before a place in the log, in its falling order: the newest first. All of
+    /// the log without a place. An event that was told late stands where it was told, whatever time it
+    /// has.
     ///
     /// # Errors
     /// The store fails.
     async fn events_before(
         &self,
         filter: &EventFilter,
-        before: Option<EventPlace>,
+        before: Option<u64>,
         limit: u32,
     ) -> Result<Vec<Event>>;
 }

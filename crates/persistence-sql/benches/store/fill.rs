@@ -64,14 +64,32 @@ pub(crate) fn sqlite(path: &Path) {
              UPDATE event_streams SET last_seq = last_seq + 1000000 WHERE name = 'main';
              INSERT INTO event_words (rowid, message) SELECT seq, message FROM events
                WHERE seq > (SELECT last_seq FROM event_streams WHERE name = 'words');
+             {};
              UPDATE event_streams SET last_seq = {base} + 1000000 WHERE name = 'words';
              INSERT INTO runs SELECT {}, workflow_id, workflow_name, 'running', inputs, NULL, NULL, 1200000, 1100000, 0, 0, 0, 0,
                created_at, started_at, NULL, 1 FROM runs LIMIT 1; COMMIT",
             fill(TASKS, 1_200_000),
             fill(EVENTS, 1_000_000),
+            indexed(|id| format!("lower(hex({id}))")),
             hex(RUN.uuid()),
         ))
         .unwrap();
+}
+
+/// Indexes the new events as the program does.
+fn indexed(id: impl Fn(&str) -> String) -> String {
+    const NEW: &str =
+        "FROM events WHERE seq > (SELECT last_seq FROM event_streams WHERE name = 'words')";
+    format!(
+        "INSERT INTO event_keys (key, seq) SELECT 'type ' || event_type, seq {NEW};
+         INSERT INTO event_keys (key, seq) SELECT 'severity ' || severity, seq {NEW} AND severity <> 'info';
+         INSERT INTO event_keys (key, seq) SELECT 'agent ' || {}, seq {NEW} AND source_agent_id IS NOT NULL;
+         INSERT INTO event_keys (key, seq) SELECT 'run ' || {}, seq {NEW} AND run_id IS NOT NULL;
+         INSERT INTO event_pieces (last_seq, first_seq, oldest, newest)
+           SELECT max(seq), min(seq), min(timestamp), max(timestamp) {NEW} GROUP BY seq / 500",
+        id("source_agent_id"),
+        id("run_id"),
+    )
 }
 
 pub(crate) async fn postgres(server: &Server) {
@@ -105,6 +123,9 @@ pub(crate) async fn postgres(server: &Server) {
              SELECT seq, array_to_tsvector(array_remove(regexp_split_to_array(lower(message), '[^[:alnum:]]+'), ''))
              FROM events WHERE seq > (SELECT last_seq FROM event_streams WHERE name = 'words')",
         )
+        .await;
+    server
+        .run(&indexed(|id| format!("replace({id}::text, '-', '')")))
         .await;
     server
         .run(

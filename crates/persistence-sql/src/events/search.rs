@@ -1,42 +1,47 @@
-//! Reading the event log: forwards without a gap, backwards by time, and by words.
-
-use std::cmp::Reverse;
-use std::str::FromStr;
+//! Reading the event log: forwards without a gap, and backwards; by keys and by words.
 
 use async_trait::async_trait;
-use fusion_core::{AgentId, Event, EventId, EventType, RunId, Severity};
-use fusion_messaging::Pattern;
-use fusion_persistence::{Error, EventBounds, EventFilter, EventPlace, EventReader, Result};
+use fusion_core::{Event, EventId};
+use fusion_persistence::{Error, EventBounds, EventFilter, EventReader, Result};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, Order, QueryFilter,
     QueryOrder, QuerySelect, Statement, Value,
 };
 
-use super::{from_row, table};
+use super::filter::{Meant, meant};
+use super::keys::entry;
+use super::{from_row, index, table};
 use crate::dialect::Dialect;
 use crate::error::{corrupt, trying};
 use crate::store::{SqlStore, signed, unsigned};
-use crate::table::exactly;
-use crate::words::{self, Wanted};
+use crate::words::Wanted;
 
 /// Events of a page at most.
 const PAGE_LIMIT: u32 = 10_000;
 
 /// Hits in SQLite's index of words, the newest first.
-const HITS: &str = "SELECT rowid FROM event_words WHERE event_words MATCH $1 AND rowid < $2
-  ORDER BY rowid DESC LIMIT $3";
+const HITS: &str =
+    "SELECT rowid AS seq FROM event_words WHERE event_words MATCH $1 AND rowid >= $2 AND rowid < $3
+  ORDER BY rowid DESC LIMIT $4";
+
+/// Events with a key between two places.
+const WITH_KEY: &str = "SELECT seq FROM event_keys WHERE key = $1 AND seq >= $2 AND seq < $3";
 
 /// Hits that are looked at first; then twice as many, and so on.
-const FIRST_PIECE: i64 = 256;
+const FIRST_PIECE: usize = 256;
 
 /// Hits in one query: below SQLite's 32,766 bound values.
-const LARGEST_PIECE: i64 = 16_384;
+const LARGEST_PIECE: usize = 16_384;
 
 /// The first event that is left; after all have gone by age, the next one that will come. Then the
 /// last that was told.
 const BOUNDS: &str = "SELECT coalesce((SELECT min(seq) FROM events), last_seq + 1), last_seq
   FROM event_streams WHERE name = 'main'";
+
+/// Where the first piece begins that has an event as young, and where the last ends that has one as old.
+const PIECES: &str = "SELECT (SELECT min(first_seq) FROM event_pieces WHERE newest >= $1),
+  (SELECT max(last_seq) FROM event_pieces WHERE oldest < $2)";
 
 /// How many of the newest events PostgreSQL looks through before it asks its index of words.
 const WINDOW: i64 = 20_000;
@@ -49,6 +54,8 @@ const HITS_IN_A_WINDOW: &str = "seq IN (WITH recent AS MATERIALIZED
 const HITS_IN_THE_INDEX: &str = "seq IN (WITH hits AS MATERIALIZED
     (SELECT seq FROM event_words WHERE words @@ CAST($1 AS tsquery))
   SELECT seq FROM hits WHERE seq >= $2 AND seq < $3)";
+
+const READ: &str = "read events";
 
 #[async_trait]
 impl EventReader for SqlStore {
@@ -68,27 +75,21 @@ impl EventReader for SqlStore {
         after: u64,
         limit: u32,
     ) -> Result<Vec<Event>> {
-        let Some(condition) = all_of(filter)? else {
+        let Some(search) = self.search(filter, limit).await? else {
             return Ok(Vec::new());
         };
-        let wanted = match filter.text.as_deref().map(Wanted::new) {
-            None => None,
-            Some(None) => return Ok(Vec::new()),
-            Some(wanted) => wanted,
-        };
-        let found = self.forwards(condition, wanted, after, limit).await?;
+        let found = self.forwards(&search, signed(after)).await?;
         // Looked at after the events, so that none was deleted between the two unnoticed.
         let oldest = self.event_bounds().await?.oldest;
         if after.saturating_add(1) < oldest {
             return Err(Error::Gone { oldest });
         }
-        Ok(found)
+        found.into_iter().map(from_row).collect()
     }
 
     async fn event_bounds(&self) -> Result<EventBounds> {
-        const ACTION: &str = "read events";
         let ask = Statement::from_string(self.reader().get_database_backend(), BOUNDS);
-        let [oldest, last] = self.reader().numbers(ACTION, ask).await?;
+        let [oldest, last] = self.reader().numbers(READ, ask).await?;
         let number = |number: Option<i64>| number.ok_or_else(|| corrupt("stream of numbers"));
         Ok(EventBounds {
             oldest: unsigned(number(oldest)?, "event seq")?,
@@ -99,154 +100,272 @@ impl EventReader for SqlStore {
     async fn events_before(
         &self,
         filter: &EventFilter,
-        before: Option<EventPlace>,
+        before: Option<u64>,
         limit: u32,
     ) -> Result<Vec<Event>> {
-        let limit = limit.min(PAGE_LIMIT);
-        match filter.text.as_deref() {
-            None => self.by_time(filter, before, limit).await,
-            Some(text) => match Wanted::new(text) {
-                Some(wanted) => self.by_words(filter, &wanted, before, limit).await,
-                None => Ok(Vec::new()),
-            },
+        let Some(search) = self.search(filter, limit).await? else {
+            return Ok(Vec::new());
+        };
+        let found = self
+            .backwards(&search, before.map_or(i64::MAX, signed))
+            .await?;
+        found.into_iter().map(from_row).collect()
+    }
+}
+
+/// A search that is under way.
+struct Search {
+    /// What holds besides the words.
+    condition: Condition,
+    keys: Option<Vec<String>>,
+    wanted: Option<Wanted>,
+    limit: usize,
+    /// Up to here the index is asked; what is newer is read.
+    reached: i64,
+    /// Where the indexed events begin and end (not in it) that may be of the times of the filter.
+    span: (i64, i64),
+}
+
+impl Search {
+    /// Adds the rows that have the wanted words.
+    fn keep(&self, rows: Vec<table::Model>, found: &mut Vec<table::Model>) {
+        match &self.wanted {
+            None => found.extend(rows),
+            Some(wanted) => {
+                found.extend(rows.into_iter().filter(|row| wanted.is_in(&row.message)));
+            }
+        }
+    }
+
+    /// How many events are still wanted.
+    fn left(&self, found: &[table::Model]) -> u64 {
+        self.limit.saturating_sub(found.len()) as u64
+    }
+
+    /// How many rows are worth reading at once.
+    fn at_once(&self, found: &[table::Model]) -> u64 {
+        match self.wanted {
+            None => self.left(found),
+            Some(_) => u64::from(PAGE_LIMIT),
         }
     }
 }
 
 impl SqlStore {
-    /// Events in the order of the log, until there are enough that have the wanted words.
-    async fn forwards(
-        &self,
-        condition: Condition,
-        wanted: Option<Wanted>,
-        after: u64,
-        limit: u32,
-    ) -> Result<Vec<Event>> {
-        let limit = limit.min(PAGE_LIMIT);
-        let at_once = if wanted.is_some() { PAGE_LIMIT } else { limit };
-        let enough = usize::try_from(limit).unwrap_or(usize::MAX);
-        let mut place = signed(after);
+    /// Begins a search; `None` where nothing can be found.
+    async fn search(&self, filter: &EventFilter, limit: u32) -> Result<Option<Search>> {
+        let wanted = match filter.text.as_deref().map(Wanted::new) {
+            Some(None) => return Ok(None),
+            wanted => wanted.flatten(),
+        };
+        let Some(Meant { condition, keys }) = meant(filter)? else {
+            return Ok(None);
+        };
+        let is_dated = filter.since.is_some() || filter.until.is_some();
+        let reached = if is_dated || keys.is_some() || wanted.is_some() {
+            index::reached(self.reader()).await?
+        } else {
+            0
+        };
+        let whole = (0, reached.saturating_add(1));
+        let span = if is_dated {
+            self.span(filter, whole).await?
+        } else {
+            whole
+        };
+        Ok(Some(Search {
+            condition,
+            keys,
+            wanted,
+            limit: limit.min(PAGE_LIMIT) as usize,
+            reached,
+            span,
+        }))
+    }
+
+    /// The part of the indexed events that may be of the times of a filter.
+    async fn span(&self, filter: &EventFilter, (first, end): (i64, i64)) -> Result<(i64, i64)> {
+        let values: [Value; 2] = [filter.since.into(), filter.until.into()];
+        let backend = self.reader().get_database_backend();
+        let ask = Statement::from_sql_and_values(backend, PIECES, values);
+        let [young, old] = self.reader().numbers(READ, ask).await?;
+        let from = filter.since.map_or(first, |_| young.unwrap_or(end));
+        let to = filter
+            .until
+            .map_or(end, |_| old.map_or(first, |last| last + 1));
+        Ok((from, to.min(end)))
+    }
+
+    /// Events in the order of the log, until there are enough.
+    async fn forwards(&self, search: &Search, after: i64) -> Result<Vec<table::Model>> {
         let mut found = Vec::new();
-        loop {
-            let query = table::Entity::find()
-                .filter(condition.clone())
-                .filter(table::Column::Seq.gt(place))
-                .order_by_asc(table::Column::Seq)
-                .limit(u64::from(at_once));
-            let rows = self.reader().list("read events", query).await?;
-            let Some(last) = rows.last() else { break };
-            place = last.seq;
-            for row in rows {
-                if wanted
-                    .as_ref()
-                    .is_none_or(|wanted| wanted.is_in(&row.message))
-                {
-                    found.push(from_row(row)?);
-                }
+        let (from, to) = search.span;
+        let from = from.max(after.saturating_add(1));
+        match &search.keys {
+            Some(keys) => {
+                self.keyed_forwards(search, keys, (from, to), &mut found)
+                    .await?
             }
-            if wanted.is_none() || found.len() >= enough {
+            None => self.one_by_one(search, (from, to), &mut found).await?,
+        }
+        let from = search.reached.max(after).saturating_add(1);
+        self.one_by_one(search, (from, i64::MAX), &mut found)
+            .await?;
+        found.truncate(search.limit);
+        Ok(found)
+    }
+
+    /// Looks at each event of a part of the log.
+    async fn one_by_one(
+        &self,
+        search: &Search,
+        (mut from, to): (i64, i64),
+        found: &mut Vec<table::Model>,
+    ) -> Result<()> {
+        while from < to && search.left(found) > 0 {
+            let at_once = search.at_once(found);
+            let query = table::Entity::find()
+                .filter(search.condition.clone())
+                .filter(table::Column::Seq.gte(from))
+                .filter(table::Column::Seq.lt(to))
+                .order_by_asc(table::Column::Seq)
+                .limit(at_once);
+            let rows = self.reader().list(READ, query).await?;
+            let is_last = (rows.len() as u64) < at_once;
+            from = rows.last().map_or(to, |last| last.seq.saturating_add(1));
+            search.keep(rows, found);
+            if is_last {
                 break;
             }
         }
-        found.truncate(enough);
-        Ok(found)
+        Ok(())
     }
 
-    /// One query for each value of the narrowest condition, each in the order of an index; what
-    /// they find is merged here.
-    async fn by_time(
+    async fn keyed_forwards(
         &self,
-        filter: &EventFilter,
-        before: Option<EventPlace>,
-        limit: u32,
-    ) -> Result<Vec<Event>> {
-        let Some(branches) = branches(filter)? else {
-            return Ok(Vec::new());
-        };
-        let mut found = Vec::new();
-        for condition in branches {
-            let mut query = table::Entity::find().filter(condition);
-            if let Some(place) = before {
-                query = query.filter(older_than(place));
-            }
-            let query = query
-                .order_by_desc(table::Column::Timestamp)
-                .order_by_desc(table::Column::Seq)
-                .limit(u64::from(limit));
-            let rows = self.reader().list("read events", query).await?;
-            for row in rows {
-                found.push(from_row(row)?);
-            }
+        search: &Search,
+        keys: &[String],
+        (mut from, to): (i64, i64),
+        found: &mut Vec<table::Model>,
+    ) -> Result<()> {
+        let mut piece = FIRST_PIECE;
+        while from < to && search.left(found) > 0 {
+            let hits = self.with_keys(keys, (from, to), Order::Asc, piece).await?;
+            let Some(last) = hits.last().copied() else {
+                break;
+            };
+            let query = table::Entity::find()
+                .filter(search.condition.clone())
+                .filter(table::Column::Seq.is_in(hits))
+                .order_by_asc(table::Column::Seq)
+                .limit(search.at_once(found));
+            search.keep(self.reader().list(READ, query).await?, found);
+            from = last.saturating_add(1);
+            piece = LARGEST_PIECE.min(piece * 2);
         }
-        found.sort_by_key(|event| Reverse((event.event.timestamp, event.seq)));
-        found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok(found)
+        Ok(())
     }
 
-    /// The newest events with the wanted words, in the order of the log: those that are not indexed
-    /// yet are read, the others are found in the index.
-    async fn by_words(
-        &self,
-        filter: &EventFilter,
-        wanted: &Wanted,
-        before: Option<EventPlace>,
-        limit: u32,
-    ) -> Result<Vec<Event>> {
-        let Some(condition) = all_of(filter)? else {
-            return Ok(Vec::new());
-        };
-        let reached = words::reached(self.reader()).await?;
-        let upper = before.map_or(i64::MAX, |place| signed(place.seq));
-        let search = Search {
-            condition,
-            wanted,
-            limit: usize::try_from(limit).unwrap_or(usize::MAX),
-        };
+    /// The newest events in the falling order of the log: those that are not indexed are read, the
+    /// others are found in the index.
+    async fn backwards(&self, search: &Search, before: i64) -> Result<Vec<table::Model>> {
         let mut found = Vec::new();
-        if upper > reached {
-            let new = search.condition.clone();
-            let new = new.add(table::Column::Seq.gt(reached));
-            let rows = self.newest_first(new, upper, u32::MAX).await?;
-            found.extend(rows.into_iter().filter(|row| wanted.is_in(&row.message)));
-        }
-        let upper = Ord::min(upper, reached + 1);
-        match Dialect::from(self.reader().get_database_backend()) {
-            Dialect::Sqlite => self.by_index(&search, upper, &mut found).await?,
-            Dialect::Postgres => self.by_windows(&search, upper, &mut found).await?,
+        let new = (search.reached.saturating_add(1), before);
+        let condition = search.condition.clone();
+        let limit = match search.wanted {
+            None => search.left(&found),
+            Some(_) => u64::MAX,
+        };
+        let rows = self.newest_first(condition, new, limit).await?;
+        search.keep(rows, &mut found);
+        let (from, to) = search.span;
+        let part = (from, to.min(before));
+        match (&search.wanted, &search.keys) {
+            (Some(wanted), _) => match Dialect::from(self.reader().get_database_backend()) {
+                Dialect::Sqlite => self.by_index(search, wanted, part, &mut found).await?,
+                Dialect::Postgres => self.by_windows(search, wanted, part, &mut found).await?,
+            },
+            (None, Some(keys)) => self.keyed_backwards(search, keys, part, &mut found).await?,
+            (None, None) => {
+                let condition = search.condition.clone();
+                let limit = search.left(&found);
+                found.extend(self.newest_first(condition, part, limit).await?);
+            }
         }
         found.truncate(search.limit);
-        found.into_iter().map(from_row).collect()
+        Ok(found)
+    }
+
+    async fn keyed_backwards(
+        &self,
+        search: &Search,
+        keys: &[String],
+        (from, mut to): (i64, i64),
+        found: &mut Vec<table::Model>,
+    ) -> Result<()> {
+        let mut piece = FIRST_PIECE;
+        while search.left(found) > 0 {
+            let hits = self.with_keys(keys, (from, to), Order::Desc, piece).await?;
+            let Some(last) = hits.last().copied() else {
+                break;
+            };
+            found.extend(self.hits(search, hits, search.left(found)).await?);
+            to = last;
+            piece = LARGEST_PIECE.min(piece * 2);
+        }
+        Ok(())
+    }
+
+    /// The first places of a part of the log, in an order, whose events have one of the keys. An event
+    /// has no two keys of a kind.
+    async fn with_keys(
+        &self,
+        keys: &[String],
+        (from, to): (i64, i64),
+        order: Order,
+        most: usize,
+    ) -> Result<Vec<i64>> {
+        let is_falling = order == Order::Desc;
+        let way = if is_falling { "DESC" } else { "ASC" };
+        let sql = format!("{WITH_KEY} ORDER BY seq {way} LIMIT {most}");
+        let backend = self.reader().get_database_backend();
+        let mut hits: Vec<i64> = Vec::new();
+        for key in keys {
+            let values: [Value; 3] = [key.as_str().into(), from.into(), to.into()];
+            let look = Statement::from_sql_and_values(backend, &sql, values);
+            let rows = self.reader().rows_by::<entry::Entity>(READ, look).await?;
+            hits.extend(rows.into_iter().map(|row| row.seq));
+        }
+        hits.sort_unstable();
+        if is_falling {
+            hits.reverse();
+        }
+        hits.truncate(most);
+        Ok(hits)
     }
 
     /// SQLite's index gives its hits in the order of the log, so it is read piece by piece.
     async fn by_index(
         &self,
-        search: &Search<'_>,
-        mut upper: i64,
+        search: &Search,
+        wanted: &Wanted,
+        (from, mut to): (i64, i64),
         found: &mut Vec<table::Model>,
     ) -> Result<()> {
-        let query = search.wanted.query(Dialect::Sqlite);
+        let query = wanted.query(Dialect::Sqlite);
         let mut piece = FIRST_PIECE;
-        while found.len() < search.limit {
-            let values: [Value; 3] = [query.clone().into(), upper.into(), piece.into()];
+        while search.left(found) > 0 {
+            let most = i64::try_from(piece).unwrap_or(i64::MAX);
+            let values: [Value; 4] = [query.clone().into(), from.into(), to.into(), most.into()];
             let look = Statement::from_sql_and_values(DbBackend::Sqlite, HITS, values);
-            let hits: Vec<i64> = self
-                .reader()
-                .query_all_raw(look)
-                .await
-                .map_err(trying("search events"))?
-                .iter()
-                .map(|row| row.try_get_by_index(0))
-                .collect::<std::result::Result<_, _>>()
-                .map_err(trying("search events"))?;
-            let Some(last) = hits.last().copied() else {
-                return Ok(());
+            let rows = self.reader().rows_by::<entry::Entity>(READ, look).await?;
+            let Some(last) = rows.last().map(|row| row.seq) else {
+                break;
             };
-            let hit = search.condition.clone().add(table::Column::Seq.is_in(hits));
-            let rows = self.newest_first(hit, upper, search.left(found)).await?;
-            found.extend(rows);
-            upper = last;
-            piece = Ord::min(piece * 2, LARGEST_PIECE);
+            let hits = rows.into_iter().map(|row| row.seq).collect();
+            found.extend(self.hits(search, hits, search.left(found)).await?);
+            to = last;
+            piece = LARGEST_PIECE.min(piece * 2);
         }
         Ok(())
     }
@@ -255,173 +374,51 @@ impl SqlStore {
     /// the newest events are looked through first. A word that is rare there is asked of the index.
     async fn by_windows(
         &self,
-        search: &Search<'_>,
-        upper: i64,
+        search: &Search,
+        wanted: &Wanted,
+        (from, to): (i64, i64),
         found: &mut Vec<table::Model>,
     ) -> Result<()> {
-        let lower = Ord::max(upper.saturating_sub(WINDOW), 1);
-        for (hits, lower, upper) in [
-            (HITS_IN_A_WINDOW, lower, upper),
-            (HITS_IN_THE_INDEX, 1, lower),
+        let window = from.max(to.saturating_sub(WINDOW));
+        for (hits, from, to) in [
+            (HITS_IN_A_WINDOW, window, to),
+            (HITS_IN_THE_INDEX, from, window),
         ] {
-            if found.len() >= search.limit || upper <= 1 {
+            if search.left(found) == 0 || from >= to {
                 return Ok(());
             }
-            let query = Value::from(search.wanted.query(Dialect::Postgres));
-            let hits = Expr::cust_with_values(hits, [query, lower.into(), upper.into()]);
+            let query = Value::from(wanted.query(Dialect::Postgres));
+            let hits = Expr::cust_with_values(hits, [query, from.into(), to.into()]);
             let hit = search.condition.clone().add(hits);
-            let rows = self.newest_first(hit, upper, search.left(found)).await?;
-            found.extend(rows);
+            let limit = search.left(found);
+            found.extend(self.newest_first(hit, (from, to), limit).await?);
         }
         Ok(())
     }
 
+    /// Those of some events that meet the condition, the newest first.
+    async fn hits(&self, search: &Search, hits: Vec<i64>, limit: u64) -> Result<Vec<table::Model>> {
+        let condition = search.condition.clone();
+        let hit = condition.add(table::Column::Seq.is_in(hits));
+        self.newest_first(hit, (0, i64::MAX), limit).await
+    }
+
+    /// The newest events of a part of the log that meet a condition.
     async fn newest_first(
         &self,
         condition: Condition,
-        upper: i64,
-        limit: u32,
+        (from, to): (i64, i64),
+        limit: u64,
     ) -> Result<Vec<table::Model>> {
+        if from >= to || limit == 0 {
+            return Ok(Vec::new());
+        }
         let query = table::Entity::find()
             .filter(condition)
-            .filter(table::Column::Seq.lt(upper))
-            .order_by(table::Column::Seq, Order::Desc)
-            .limit(u64::from(limit));
-        self.reader().list("search events", query).await
+            .filter(table::Column::Seq.gte(from))
+            .filter(table::Column::Seq.lt(to))
+            .order_by_desc(table::Column::Seq)
+            .limit(limit.min(u64::from(u32::MAX)));
+        self.reader().list(READ, query).await
     }
-}
-
-fn older_than(place: EventPlace) -> Condition {
-    let same_time = Condition::all()
-        .add(table::Column::Timestamp.eq(place.timestamp))
-        .add(table::Column::Seq.lt(signed(place.seq)));
-    let older = Condition::any()
-        .add(table::Column::Timestamp.lt(place.timestamp))
-        .add(same_time);
-    // Follows from the rest, but only this tells SQLite where to begin in the index.
-    Condition::all()
-        .add(table::Column::Timestamp.lte(place.timestamp))
-        .add(older)
-}
-
-/// A search that is under way.
-struct Search<'w> {
-    /// What holds besides the words.
-    condition: Condition,
-    wanted: &'w Wanted,
-    limit: usize,
-}
-
-impl Search<'_> {
-    /// How many events are still wanted.
-    fn left(&self, found: &[table::Model]) -> u32 {
-        u32::try_from(self.limit.saturating_sub(found.len())).unwrap_or(u32::MAX)
-    }
-}
-
-/// The types that a filter selects; `None` when its patterns match no type.
-fn types(filter: &EventFilter) -> Result<Option<Vec<EventType>>> {
-    if filter.types.is_empty() {
-        return Ok(Some(Vec::new()));
-    }
-    let mut patterns = Vec::with_capacity(filter.types.len());
-    for text in &filter.types {
-        let pattern = Pattern::from_str(text).map_err(|error| Error::Invalid {
-            reason: format!("'{text}' is not a pattern of event types: {error}"),
-        })?;
-        patterns.push(pattern);
-    }
-    let matching: Vec<EventType> = EventType::ALL
-        .iter()
-        .copied()
-        .filter(|kind| {
-            kind.as_str()
-                .parse()
-                .is_ok_and(|subject| patterns.iter().any(|pattern| pattern.matches(&subject)))
-        })
-        .collect();
-    Ok((!matching.is_empty()).then_some(matching))
-}
-
-/// What holds for every branch.
-fn common(filter: &EventFilter) -> Condition {
-    let condition = Condition::all()
-        .add_option(
-            filter
-                .since
-                .map(|since| table::Column::Timestamp.gte(since)),
-        )
-        .add_option(filter.until.map(|until| table::Column::Timestamp.lt(until)));
-    exactly(condition, table::Column::RunId, filter.run.map(RunId::uuid))
-}
-
-fn type_is(types: &[EventType]) -> Condition {
-    crate::table::any_of(
-        Condition::all(),
-        table::Column::EventType,
-        types.iter().map(|kind| kind.as_str()),
-    )
-}
-
-fn severity_is(severities: &[Severity]) -> Condition {
-    let condition = crate::table::any_of(
-        Condition::all(),
-        table::Column::Severity,
-        severities.iter().map(|severity| severity.as_str()),
-    );
-    if severities.is_empty() || severities.contains(&Severity::Info) {
-        return condition;
-    }
-    // In the words of the index `events_by_severity`, so that it is used.
-    condition.add(Expr::cust("severity <> 'info'"))
-}
-
-fn agent_is(agents: &[AgentId]) -> Condition {
-    let condition = Condition::all();
-    if agents.is_empty() {
-        return condition;
-    }
-    condition.add(table::Column::SourceAgentId.is_in(agents.iter().map(|agent| agent.uuid())))
-}
-
-/// The whole filter in one condition; `None` when nothing can match.
-fn all_of(filter: &EventFilter) -> Result<Option<Condition>> {
-    let Some(types) = types(filter)? else {
-        return Ok(None);
-    };
-    Ok(Some(
-        common(filter)
-            .add(type_is(&types))
-            .add(severity_is(&filter.severities))
-            .add(agent_is(&filter.agents)),
-    ))
-}
-
-/// The filter as one condition for each value of its narrowest part, so that each can be answered in
-/// the order of an index; `None` when nothing can match.
-fn branches(filter: &EventFilter) -> Result<Option<Vec<Condition>>> {
-    let Some(types) = types(filter)? else {
-        return Ok(None);
-    };
-    let rest = common(filter);
-    let branches = if !filter.agents.is_empty() {
-        let rest = rest
-            .add(type_is(&types))
-            .add(severity_is(&filter.severities));
-        let each = filter.agents.iter();
-        each.map(|agent| rest.clone().add(agent_is(&[*agent])))
-            .collect()
-    } else if !types.is_empty() {
-        let rest = rest.add(severity_is(&filter.severities));
-        let each = types.iter();
-        each.map(|kind| rest.clone().add(type_is(&[*kind])))
-            .collect()
-    } else if !filter.severities.is_empty() {
-        let each = filter.severities.iter();
-        each.map(|severity| rest.clone().add(severity_is(&[*severity])))
-            .collect()
-    } else {
-        vec![rest]
-    };
-    Ok(Some(branches))
 }

@@ -11,9 +11,10 @@ use tempfile::{NamedTempFile, TempPath};
 use super::tables::Rows;
 use super::{door, tables};
 use crate::error::trying;
+use crate::events::index;
 use crate::location::Location;
 use crate::migrations::{bring_up_to_date, schema_state};
-use crate::{sqlite, words};
+use crate::sqlite;
 
 const ACTION: &str = "write the backup";
 
@@ -88,7 +89,7 @@ async fn copy_rows(source: &DatabaseConnection, target: &Path) -> Result<Rows> {
     tables::empty(&to).await?;
     let from = door::snapshot(source).await?;
     let rows = tables::copy(&from, &to).await?;
-    words::forget(&to).await?;
+    index::forget(&to).await?;
     from.rollback().await.map_err(trying(ACTION))?;
     to.commit().await.map_err(trying(ACTION))?;
     copy.close().await.map_err(trying(ACTION))?;

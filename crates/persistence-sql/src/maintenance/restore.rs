@@ -15,9 +15,10 @@ use super::backup::{Draft, copy_pages};
 use super::door::{self, Owned};
 use super::tables::{self, Rows};
 use crate::error::trying;
+use crate::events::index;
 use crate::location::Location;
 use crate::migrations::{bring_up_to_date, steps};
-use crate::{sqlite, words};
+use crate::sqlite;
 
 const ACTION: &str = "restore the backup";
 
@@ -67,7 +68,7 @@ pub async fn restore(location: &Location, file: &Path, replace: bool) -> Result<
     tables::empty(&to).await?;
     let from = door::snapshot(&backup.connection).await?;
     let rows = tables::copy(&from, &to).await?;
-    words::rebuild(&to).await?;
+    index::rebuild(&to).await?;
     to.commit().await.map_err(trying(ACTION))?;
     owned.close().await?;
     from.rollback().await.map_err(trying(ACTION))?;

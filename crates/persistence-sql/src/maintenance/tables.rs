@@ -47,8 +47,8 @@ mod stream {
 
 macro_rules! tables {
     ($($name:literal = $entity:path,)*) => {
-        /// Every table with data of its own, those that are referred to first. Not here: the words of
-        /// events, which are made from the events; the writers, who belong to one database.
+        /// Every table with data of its own, those that are referred to first. Not here: the index
+        /// of events, which is made from the events; the writers, who belong to one database.
         pub(super) const NAMES: &[&str] = &[$($name,)*];
 
         /// Copies every row. The tables of `to` are empty.

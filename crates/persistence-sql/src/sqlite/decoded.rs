@@ -329,8 +329,12 @@ decoded! { crate::mail::waiting::Model {
     agent_id, messages,
 } }
 
-decoded! { crate::words::log::Model {
-    seq, message,
+decoded! { crate::events::index::log::Model {
+    seq, timestamp, event_type, severity, source_agent_id, run_id, message,
+} }
+
+decoded! { crate::events::keys::entry::Model {
+    seq,
 } }
 
 decoded! { crate::workflows::versions::Model {

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use chrono::SecondsFormat;
 use rusqlite::config::DbConfig;
-use rusqlite::types::Value as Raw;
+use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, OpenFlags, params_from_iter};
 use sea_orm::{DbBackend, Statement, Value};
 
@@ -169,38 +169,41 @@ pub(super) fn numbered(sql: &str) -> Cow<'_, str> {
     }
 }
 
-/// The values of a statement, as the readers' driver would store them.
-pub(super) fn bound(statement: &Statement) -> Result<Vec<Raw>> {
+/// The values of a statement, as the readers' driver would store them: texts and bytes are lent.
+pub(super) fn bound(statement: &Statement) -> Result<Vec<ToSqlOutput<'_>>> {
     let Some(values) = &statement.values else {
         return Ok(Vec::new());
     };
     values.0.iter().map(raw).collect()
 }
 
-fn raw(value: &Value) -> Result<Raw> {
+fn raw(value: &Value) -> Result<ToSqlOutput<'_>> {
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "the builder's enum; our columns have no other types"
     )]
     let raw = match value {
-        Value::Bool(value) => value.map(|value| Raw::Integer(value.into())),
-        Value::Int(value) => value.map(|value| Raw::Integer(value.into())),
-        Value::Unsigned(value) => value.map(|value| Raw::Integer(value.into())),
-        Value::BigInt(value) => value.map(Raw::Integer),
+        Value::Bool(value) => value.map(ToSqlOutput::from),
+        Value::Int(value) => value.map(ToSqlOutput::from),
+        Value::Unsigned(value) => value.map(ToSqlOutput::from),
+        Value::BigInt(value) => value.map(ToSqlOutput::from),
         Value::BigUnsigned(value) => value
-            .map(|value| i64::try_from(value).map(Raw::Integer))
+            .map(|value| i64::try_from(value).map(ToSqlOutput::from))
             .transpose()
             .map_err(|_| corrupt("a number"))?,
-        Value::Double(value) => value.map(Raw::Real),
-        Value::String(value) => value.clone().map(Raw::Text),
-        Value::Bytes(value) => value.clone().map(Raw::Blob),
-        Value::Uuid(value) => value.map(|value| Raw::Blob(value.as_bytes().to_vec())),
-        Value::ChronoDateTimeUtc(value) => {
-            value.map(|value| Raw::Text(value.to_rfc3339_opts(SecondsFormat::AutoSi, false)))
-        }
+        Value::Double(value) => value.map(ToSqlOutput::from),
+        Value::String(value) => value.as_deref().map(ToSqlOutput::from),
+        Value::Bytes(value) => value.as_deref().map(ToSqlOutput::from),
+        Value::Uuid(value) => value
+            .as_ref()
+            .map(|value| ToSqlOutput::from(value.as_bytes().as_slice())),
+        Value::ChronoDateTimeUtc(value) => value.map(|value| {
+            let text = value.to_rfc3339_opts(SecondsFormat::AutoSi, false);
+            ToSqlOutput::from(text)
+        }),
         _ => return Err(corrupt("a value of an unknown type").into()),
     };
-    Ok(raw.unwrap_or(Raw::Null))
+    Ok(raw.unwrap_or(ToSqlOutput::Borrowed(ValueRef::Null)))
 }
 
 #[cfg(test)]

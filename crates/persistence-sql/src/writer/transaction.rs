@@ -7,9 +7,10 @@ use super::job::{Done, Job, Work, Written};
 use super::{Care, Open};
 use crate::claim::IdleAgents;
 use crate::counts::Counts;
+use crate::events::{self, index};
 use crate::failure::{self, Failure};
 use crate::session::{Outcome, Session};
-use crate::{agents, apply, claim, events, mail, nodes, outbox, pool_claim, prune, words};
+use crate::{agents, apply, claim, mail, nodes, outbox, pool_claim, prune};
 
 /// What became of a job inside a transaction that is still open.
 pub(super) enum Ran {
@@ -30,8 +31,8 @@ pub(super) async fn finish<S: Session>(
     count(open.session, written).await?;
     claim_next(open.session, written).await?;
     let new = append(open.session, written).await?;
-    let unindexed = if open.unindexed + new >= words::DUE_AFTER {
-        index_words(open.session).await?
+    let unindexed = if open.unindexed + new >= index::DUE_AFTER {
+        fill_index(open.session).await?
     } else {
         open.unindexed + new
     };
@@ -42,25 +43,25 @@ pub(super) async fn finish<S: Session>(
     Ok(outcome)
 }
 
-/// Brings the index of words up to date; gives how many events are to be counted as missing from it.
-/// An index that can't be written must not hold up the commits: searches read what it lacks.
-async fn index_words<S: Session>(session: &mut S) -> failure::Result<usize> {
-    session.control("SAVEPOINT words").await?;
-    let indexed = words::index(session).await;
-    if let Err(failure @ (Failure::Lost(_) | Failure::Contended(_))) = indexed {
+/// Brings the index of the event log up to date; gives how many events are to be counted as missing from
+/// it. An index that can't be written must not hold up the commits: searches read what it lacks.
+async fn fill_index<S: Session>(session: &mut S) -> failure::Result<usize> {
+    session.control("SAVEPOINT log_index").await?;
+    let filled = index::fill(session).await;
+    if let Err(failure @ (Failure::Lost(_) | Failure::Contended(_))) = filled {
         return Err(failure);
     }
-    if indexed.is_err() {
-        session.control("ROLLBACK TO SAVEPOINT words").await?;
+    if filled.is_err() {
+        session.control("ROLLBACK TO SAVEPOINT log_index").await?;
     }
-    session.control("RELEASE SAVEPOINT words").await?;
-    Ok(match indexed {
-        Ok(true) => words::DUE_AFTER,
+    session.control("RELEASE SAVEPOINT log_index").await?;
+    Ok(match filled {
+        Ok(true) => index::DUE_AFTER,
         Ok(false) => 0,
         Err(failure) => {
             tracing::error!(
                 error = fusion_core::error_chain(&Error::from(failure)),
-                "the words of events were not indexed"
+                "the newest events were not indexed"
             );
             0
         }

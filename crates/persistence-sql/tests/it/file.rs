@@ -212,33 +212,38 @@ async fn who_looks_beside_the_owner_sees_what_it_commits_and_writes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_words_of_an_event_go_with_it() {
+async fn what_the_index_has_of_an_event_goes_with_it() {
     let OnFile { store, dir } = fresh().await;
     let url = format!("sqlite:{}", dir.path().join("fusion.db").display());
-    words_go_with_their_events(&store, &url).await;
+    index_goes_with_its_events(&store, &url).await;
 }
 
 /// Also on PostgreSQL. `url` leads to the database of the store.
-pub(crate) async fn words_go_with_their_events(store: &SqlStore, url: &str) {
+pub(crate) async fn index_goes_with_its_events(store: &SqlStore, url: &str) {
     let raw = crate::raw::connect(url).await;
-    let indexed = async || -> i64 {
-        let count = Statement::from_string(
+    let indexed = async || {
+        let counts = Statement::from_string(
             raw.get_database_backend(),
-            "SELECT count(*) FROM event_words",
+            "SELECT (SELECT count(*) FROM event_words), (SELECT count(*) FROM event_keys),
+               (SELECT count(*) FROM event_pieces)",
         );
-        let row = raw.query_one_raw(count).await.unwrap().unwrap();
-        row.try_get_by_index(0).unwrap()
+        let row = raw.query_one_raw(counts).await.unwrap().unwrap();
+        [0, 1, 2].map(|place| row.try_get_by_index::<i64>(place).unwrap())
     };
     store.commit(telling(0..1_200)).await.unwrap();
-    assert_eq!(indexed().await, 1_200);
+    assert_eq!(
+        indexed().await,
+        [1_200, 1_200, 3],
+        "each has a key: its type"
+    );
     let old = Prune {
         events_before: Timestamp::from_timestamp(2, 0),
         limit: 500,
         ..Prune::default()
     };
-    for (deleted, left) in [(500, 700), (500, 200), (200, 0), (0, 0)] {
+    for (deleted, left, pieces) in [(500, 700, 2), (500, 200, 1), (200, 0, 0), (0, 0, 0)] {
         assert_eq!(store.prune(old).await.unwrap(), deleted);
-        assert_eq!(indexed().await, left);
+        assert_eq!(indexed().await, [left, left, pieces]);
     }
     raw.close().await.unwrap();
 }

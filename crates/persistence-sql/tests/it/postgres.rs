@@ -46,8 +46,8 @@ async fn fresh() -> OnServer {
 fusion_persistence::store_conformance!(fresh);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_words_of_an_event_go_with_it() {
+async fn what_the_index_has_of_an_event_goes_with_it() {
     let url = empty_database().await;
     let store = open(&url).await;
-    crate::file::words_go_with_their_events(&store, &url).await;
+    crate::file::index_goes_with_its_events(&store, &url).await;
 }

@@ -1,11 +1,11 @@
 //! Rules of the search by words, in the part of the log that is indexed and in the part that is not.
 
-use fusion_core::{AgentId, EventType, NewEvent, Severity};
+use fusion_core::{AgentId, EventType, NewEvent, RunId, Severity};
 use uuid::Uuid;
 
 use super::log::{NONE, append, event, places};
 use super::sample::at;
-use crate::{EventFilter, EventPlace, Prune, Store};
+use crate::{EventFilter, Prune, Store};
 
 /// Enough that some are in the index of any store, and the newest are not.
 const MANY: u64 = 2_700;
@@ -35,6 +35,7 @@ fn told(place: u64) -> NewEvent {
             [usize::from(place.is_multiple_of(2))],
         severity: [Severity::Info, Severity::Error][usize::from(place.is_multiple_of(5))],
         source_agent_id: Some(AgentId::from_uuid(Uuid::from_u128(id % 3))),
+        run_id: (place > 9).then(|| RunId::from_uuid(Uuid::from_u128(id % 4))),
         ..event(id, i64::try_from(place).unwrap(), &message(place))
     }
 }
@@ -67,10 +68,7 @@ async fn walk(store: &dyn Store, filter: &EventFilter, limit: u32) -> Vec<u64> {
             found.last().is_none_or(|end| page[0].seq < *end),
             "seen before"
         );
-        before = Some(EventPlace {
-            timestamp: last.event.timestamp,
-            seq: last.seq,
-        });
+        before = Some(last.seq);
         found.extend(places(&page));
     }
     found.reverse();
@@ -219,6 +217,79 @@ pub async fn a_search_is_combined_with_the_other_conditions(store: &dyn Store) {
     .await;
 }
 
+/// In a log of which a part is indexed, each condition finds what it finds in a short one: backwards in pages
+/// of any size, and forwards.
+pub async fn events_of_a_long_log_are_found_by_each_condition(store: &dyn Store) {
+    tell(store, MANY).await;
+    let all = EventFilter::default;
+    let agent = |number| AgentId::from_uuid(Uuid::from_u128(number));
+    let run = |number| Some(RunId::from_uuid(Uuid::from_u128(number)));
+    let types = |pattern: &str| vec![pattern.to_owned()];
+    let (since, until) = (Some(at(700)), Some(at(1_900)));
+    let of_run = only!(EventFilter, run: run(2));
+    finds(store, &of_run, |place| place > 9 && place % 4 == 2).await;
+    let agents = vec![agent(2), agent(0)];
+    finds(store, &only!(EventFilter, agents), |place| place % 3 != 1).await;
+    let failed = only!(EventFilter, types: types("task.f*"));
+    finds(store, &failed, |place| place.is_multiple_of(2)).await;
+    let both = only!(EventFilter, types: types("task.*"));
+    finds(store, &both, |_| true).await;
+    let severities = vec![Severity::Critical, Severity::Error];
+    let wrong = only!(EventFilter, severities);
+    finds(store, &wrong, |place| place.is_multiple_of(5)).await;
+    let severities = vec![Severity::Info, Severity::Critical];
+    let right = only!(EventFilter, severities);
+    finds(store, &right, |place| !place.is_multiple_of(5)).await;
+    finds(store, &only!(EventFilter, since), |place| place >= 700).await;
+    finds(store, &only!(EventFilter, until), |place| place < 1_900).await;
+    let times = only!(EventFilter, since, until);
+    finds(store, &times, |place| (700..1_900).contains(&place)).await;
+    let none = only!(EventFilter, since: until, until: since);
+    finds(store, &none, |_| false).await;
+    let agents = vec![agent(1), agent(7)];
+    let (types, severities) = (types("*.failed"), vec![Severity::Error]);
+    let together = EventFilter {
+        types,
+        agents,
+        severities,
+        run: run(2),
+        since,
+        until,
+        ..all()
+    };
+    finds(store, &together, |place| {
+        place % 60 == 10 && (700..1_900).contains(&place)
+    })
+    .await;
+}
+
+/// The times of a filter are those of the events, whatever order they were told in.
+pub async fn events_that_were_told_late_are_found_by_their_times(store: &dyn Store) {
+    // 1,009 has no part in common with the number of events: each time comes once.
+    let time = |place: u64| place * 1_009 % MANY;
+    let mut told_yet = 0;
+    while told_yet < MANY {
+        let some = (told_yet + 1)..=(told_yet + 300).min(MANY);
+        told_yet = *some.end();
+        let event = |place| NewEvent {
+            timestamp: at(i64::try_from(time(place)).unwrap()),
+            ..told(place)
+        };
+        append(store, some.map(event).collect()).await;
+    }
+    for (since, until) in [(0, 5), (1_300, 1_310), (2_690, MANY), (MANY, 2 * MANY)] {
+        let filter = EventFilter {
+            since: Some(at(i64::try_from(since).unwrap())),
+            until: Some(at(i64::try_from(until).unwrap())),
+            ..EventFilter::default()
+        };
+        finds(store, &filter, |place| {
+            (since..until).contains(&time(place))
+        })
+        .await;
+    }
+}
+
 /// A page forwards is as full as it can be, however far apart the hits are: a reader that got an
 /// empty one has seen all.
 pub async fn a_search_forwards_reaches_far_hits(store: &dyn Store) {
@@ -267,12 +338,8 @@ pub async fn rare_words_in_a_long_log_are_found_once_each(store: &dyn Store) {
             "{limit} a page"
         );
     }
-    let place = EventPlace {
-        timestamp: at(1),
-        seq: 22_000,
-    };
     let common = store
-        .events_before(&wanting("comm*"), Some(place), 3)
+        .events_before(&wanting("comm*"), Some(22_000), 3)
         .await
         .unwrap();
     assert_eq!(places(&common), [21_999, 21_998, 21_997]);
@@ -323,6 +390,9 @@ pub async fn a_search_does_not_find_what_age_took(store: &dyn Store) {
         .filter(|place| place.is_multiple_of(7))
         .collect();
     assert_eq!(walk(store, &reviewed, 50).await, wanted);
+    let failed = only!(EventFilter, types: vec!["task.failed".to_owned()]);
+    let wanted: Vec<u64> = (1_500..=MANY).step_by(2).collect();
+    assert_eq!(walk(store, &failed, 50).await, wanted);
     while store.prune(old(i64::from(u32::MAX))).await.unwrap() > 0 {}
     assert_eq!(walk(store, &reviewed, 50).await, NONE);
     let next = MANY + 1;

@@ -292,6 +292,7 @@ async fn an_older_backup_is_upgraded_in_a_copy() {
                 "m0015_snapshots",
                 "m0016_fewer_indexes",
                 "m0017_lost_calls",
+                "m0018_log_index",
             ]
         );
         assert_eq!(std::fs::read(&file).unwrap(), bytes);
@@ -328,6 +329,7 @@ async fn a_backup_of_an_older_sqlite_database_has_the_newest_schema() {
             "m0015_snapshots",
             "m0016_fewer_indexes",
             "m0017_lost_calls",
+            "m0018_log_index",
         ]
     );
     assert_eq!(found.rows["events"], source.rows["events"]);

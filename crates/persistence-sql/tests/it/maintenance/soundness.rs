@@ -131,7 +131,7 @@ async fn an_older_and_a_newer_schema_are_found() {
                 "it lacks m0002_store, m0003_event_indexes, m0004_deliveries, m0005_waits, m0006_courses, m0007_control, \
                  m0008_pool, m0009_nodes, m0010_accounts, m0011_lookups, \
                  m0012_schedules, m0013_sub_workflows, m0014_issuers, m0015_snapshots, \
-                 m0016_fewer_indexes, m0017_lost_calls"
+                 m0016_fewer_indexes, m0017_lost_calls, m0018_log_index"
             )
         );
         assert!(rest.iter().all(|check| check.fault.is_none()), "{rest:?}");
@@ -175,14 +175,14 @@ async fn an_invalid_index_of_a_server_is_found() {
     filled(&place).await;
     place
         .damage(
-            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'events_by_run'::regclass",
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'runs_by_state'::regclass",
         )
         .await;
     let pages = check(&place.location).await.unwrap().swap_remove(1);
     assert_eq!(pages.name, "pages");
     assert_eq!(
         pages.fault.as_deref(),
-        Some("indexes are not valid: events_by_run")
+        Some("indexes are not valid: runs_by_state")
     );
 }
 

@@ -78,6 +78,7 @@ async fn the_status_of_an_older_and_of_a_newer_database_is_told() {
                     "m0015_snapshots",
                     "m0016_fewer_indexes",
                     "m0017_lost_calls",
+                    "m0018_log_index",
                 ]),
             }
         );
@@ -113,6 +114,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0015_snapshots",
                 "m0016_fewer_indexes",
                 "m0017_lost_calls",
+                "m0018_log_index",
             ]),
             missing: vec![],
         };
@@ -135,6 +137,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0015_snapshots",
                 "m0016_fewer_indexes",
                 "m0017_lost_calls",
+                "m0018_log_index",
             ]),
             vec![],
         ] {

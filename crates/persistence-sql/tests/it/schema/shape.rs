@@ -15,7 +15,7 @@ pub(super) struct Table {
     /// Kind of type, and whether it may be null.
     columns: BTreeMap<String, (String, bool)>,
     /// Columns of the primary key and of unique constraints.
-    unique: BTreeSet<Vec<String>>,
+    pub(super) unique: BTreeSet<Vec<String>>,
     /// Column, the other table, its column, what happens when the row there is deleted.
     references: BTreeSet<[String; 4]>,
     pub(super) indexes: BTreeMap<String, Index>,

@@ -1,5 +1,6 @@
 //! A database as the first step of the schema made it, with a run in it whose process was killed.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fusion_core::{
@@ -12,12 +13,12 @@ use fusion_persistence::{
 };
 use fusion_persistence_sql::SqlStore;
 use fusion_persistence_sql::maintenance::{check, migrate_some_steps};
-use sea_orm::ConnectionTrait;
 use sea_orm::prelude::Uuid;
+use sea_orm::{ConnectionTrait, FromQueryResult};
 use serde_json::{Value, json};
 
 use crate::everything::Everything;
-use crate::place::Place;
+use crate::place::{Place, rows};
 use crate::world::Ids;
 
 const OLD: &str = include_str!("../fixtures/m0001.sql");
@@ -165,6 +166,78 @@ async fn an_old_sqlite_database_keeps_its_rows_and_goes_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_old_postgres_database_keeps_its_rows_and_goes_on() {
     goes_on(old_server().await).await;
+}
+
+#[derive(Debug, PartialEq, FromQueryResult)]
+struct Key {
+    key: String,
+    seq: i64,
+}
+
+/// The keys that the old events have in the index.
+async fn keys(place: &Place) -> Vec<Key> {
+    let raw = place.raw().await;
+    let old = "SELECT key, seq FROM event_keys WHERE seq <= 17 ORDER BY key, seq";
+    let keys = rows::<Key>(&raw, old).await;
+    raw.close().await.unwrap();
+    keys
+}
+
+#[derive(Debug, PartialEq, FromQueryResult)]
+struct Piece {
+    first_seq: i64,
+    last_seq: i64,
+}
+
+async fn pieces(place: &Place) -> Vec<Piece> {
+    let raw = place.raw().await;
+    let pieces = rows(&raw, "SELECT first_seq, last_seq FROM event_pieces").await;
+    raw.close().await.unwrap();
+    pieces
+}
+
+/// An old database whose events were all indexed by its program.
+async fn migrated(place: Place) -> Place {
+    let older = migrate_some_steps(&place.location, 16).await.unwrap();
+    assert_eq!(older.applied_now.last().unwrap(), "m0017_lost_calls");
+    let reached = "UPDATE event_streams SET last_seq = 17 WHERE name = 'words'";
+    execute(&place, reached).await;
+    migrate_some_steps(&place.location, 1).await.unwrap();
+    place
+}
+
+/// An old database whose events this program has indexed.
+async fn indexed(place: Place) -> Place {
+    let open = place.open().await.unwrap();
+    let everything = Everything::of(&open.store).await;
+    old_events_are_found(&open.store, &Ids::default(), &everything).await;
+    open.close().await;
+    place
+}
+
+/// What an older program had indexed has the keys that this program gives to the same events.
+async fn keeps_its_index(old: Place, other: Place) {
+    let old = migrated(old).await;
+    let kept = keys(&old).await;
+    assert_eq!(kept, keys(&indexed(other).await).await);
+    let kinds = kept.iter().map(|key| key.key.split(' ').next().unwrap());
+    let kinds: BTreeSet<&str> = kinds.collect();
+    assert_eq!(kinds, BTreeSet::from(["agent", "run", "type"]));
+    let whole = Piece {
+        first_seq: 1,
+        last_seq: 17,
+    };
+    assert_eq!(pieces(&old).await, [whole]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_old_sqlite_database_had_indexed_stays_indexed() {
+    keeps_its_index(old_file().await, old_file().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_old_postgres_database_had_indexed_stays_indexed() {
+    keeps_its_index(old_server().await, old_server().await).await;
 }
 
 /// Two messages of the third step to every agent: one pending, one read.
