@@ -51,7 +51,7 @@ pub use message::{
     MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs, MessageName, MessageStatus,
     SendArgs, TailArgs,
 };
-pub use metrics::{AgentMetricsArgs, MetricsArgs, MetricsCommand};
+pub use metrics::{AgentMetricsArgs, CostArgs, CostGroup, MetricsArgs, MetricsCommand, Moment};
 pub use node::{NodeArgs, NodeCommand, NodeName};
 pub use provider::{
     AddArgs, DetectArgs, ModelsArgs, ProviderArgs, ProviderCommand, ProviderName, RemoveArgs,
@@ -229,7 +229,7 @@ Examples:
     Workspace(WorkspaceArgs),
     /// Ask for tasks that any agent may do that can, and look after them.
     Task(TaskArgs),
-    /// Look at what agents use: processors, memory, disks, models.
+    /// Look at what agents use: processors, memory, disks, models, and what that costs.
     Metrics(MetricsArgs),
     /// Send messages to agents and look at what they send each other.
     Message(MessageArgs),

@@ -20,6 +20,7 @@ mod init;
 mod live;
 #[cfg(test)]
 mod messages;
+mod metrics;
 #[cfg(test)]
 mod node;
 #[cfg(test)]
