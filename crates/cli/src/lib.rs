@@ -10,6 +10,7 @@ mod backend;
 mod commands;
 mod execute;
 mod exit;
+mod filter;
 mod form;
 mod problem;
 mod progress;
@@ -69,6 +70,7 @@ pub use backend::{
 pub use backend::{Overview, Picture, Sight};
 pub use execute::{execute, refuse};
 pub use exit::Exit;
+pub use filter::Filter;
 pub use schema::{Printed, printed};
 pub use terminal::{Hints, Input, Now, Output, Question, Size, Terminal};
 pub use text::shell_word;

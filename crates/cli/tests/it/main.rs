@@ -16,6 +16,7 @@ mod deploy;
 mod documents;
 #[cfg(test)]
 mod init;
+mod jq;
 #[cfg(test)]
 mod live;
 #[cfg(test)]
