@@ -18,6 +18,21 @@ use crate::schema::{Printed, printed};
 use crate::text::clean;
 use crate::tree::command;
 
+/// What jq has and the library leaves to its users: rows for other programs.
+const ROWS: &str = r#"
+def cells(text): if type != "array" then error("only an array is a row") else map(
+  if type == "string" then text
+  elif type == "array" or type == "object" then error("a cell of a row is no array and no object")
+  elif . == null then "" else tostring end) end;
+def @tsv: cells(reduce (["\\", "\\\\"], ["\t", "\\t"], ["\n", "\\n"], ["\r", "\\r"]) as [$from, $to]
+  (.; split($from) | join($to))) | join("\t");
+def @csv: cells("\"" + (split("\"") | join("\"\"")) + "\"") | join(",");
+"#;
+
+/// Characters of an error that are shown, at its beginning and at its end: what an expression did not fit
+/// may be a whole list.
+const SHOWN: (usize, usize) = (160, 60);
+
 type Program = jaq_core::Filter<JustLut<Val>>;
 
 /// An expression of jq that was read.
@@ -48,7 +63,9 @@ impl Filter {
     /// It is wrong: how, and where.
     pub fn read(expression: &str) -> Result<Self, String> {
         let arena = Arena::default();
-        let defs = jaq_core::defs().chain(jaq_std::defs());
+        let rows = load::parse(ROWS, |parser| parser.defs());
+        let rows = rows.into_iter().flatten();
+        let defs = jaq_core::defs().chain(jaq_std::defs()).chain(rows);
         let program = File {
             code: expression,
             path: (),
@@ -103,7 +120,17 @@ fn line(value: &Val) -> String {
 }
 
 fn failed(error: &dyn fmt::Display) -> Problem {
-    let text = format!("--jq can't go on: {}", clean(&error.to_string()));
+    let told = clean(&error.to_string());
+    let (begin, end) = SHOWN;
+    let length = told.chars().count();
+    let told = if length > begin + end {
+        let beginning = told.chars().take(begin);
+        let rest = told.chars().skip(length - end);
+        beginning.chain(['…']).chain(rest).collect()
+    } else {
+        told
+    };
+    let text = format!("--jq can't go on: {told}");
     Problem::new(ProblemKind::InvalidInput, text)
         .with_help("the command is done; --json prints its whole result")
 }
@@ -232,6 +259,18 @@ mod tests {
             (".b | map(.name // \"none\" | length)", &["[7,4]\n"]),
             (".a, halt, .a", &["18446744073709551615\n"]),
             ("empty", &[]),
+            (
+                r#"["a\\b\tc", "", null, true, 1.5] | @tsv, @csv"#,
+                &[
+                    "a\\\\b\\tc\t\t\ttrue\t1.5\n",
+                    "\"a\\b\tc\",\"\",,true,1.5\n",
+                ],
+            ),
+            (r#"["say \"hi\""] | @csv"#, &["\"say \"\"hi\"\"\"\n"]),
+            (
+                "[[]] | @tsv",
+                &["--jq can't go on: \"a cell of a row is no array"],
+            ),
             ("true, .b.c", &["true\n", "--jq can't go on: cannot index"]),
         ] {
             let made = made(expression, json);
@@ -261,6 +300,17 @@ mod tests {
         ] {
             assert_eq!(Filter::read(expression).unwrap_err(), why, "{expression}");
         }
+    }
+
+    #[test]
+    fn what_an_expression_does_not_fit_is_shown_in_short() {
+        let json = serde_json::to_string(&vec!["ä".repeat(9); 99]).unwrap();
+        let told = made(".name", &json).remove(0);
+        assert_eq!(told.chars().count(), "--jq can't go on: ".len() + 221);
+        assert!(
+            told.contains('…') && told.ends_with("with \"name\""),
+            "{told}"
+        );
     }
 
     #[test]
