@@ -5,6 +5,7 @@
 //! is `null` on the last.
 
 mod agent;
+mod cost;
 mod event;
 mod event_csv;
 mod health;
@@ -23,6 +24,7 @@ pub use agent::{
     Agent, AgentAction, AgentConfig, AgentLogs, AgentMetrics, AgentPage, AgentsMade, BulkAgents,
     BulkAnswer, BulkResult, LogEntry, MetricsSample, NewAgent, NewAgents, NewWorkspace,
 };
+pub use cost::{CostLine, CostReport, CostSum};
 pub use event::{Delta, DeltaKind, Event, EventPage, Frame};
 pub use event_csv::plain_json;
 pub use health::{Check, Health, Readiness};

@@ -32,6 +32,7 @@ mod state;
 mod views;
 
 pub mod agent_views;
+pub mod cost_views;
 pub mod event_pages;
 pub mod run_views;
 pub mod spending;

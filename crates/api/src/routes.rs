@@ -6,6 +6,7 @@ mod agents_life;
 mod approvals;
 mod artifacts;
 mod capabilities;
+mod costs;
 mod describe;
 mod drawn;
 mod events;
@@ -94,6 +95,7 @@ fn guarded() -> OpenApiRouter<App> {
         agents::router(),
         agents_life::router(),
         agents_bulk::router(),
+        costs::router(),
         workspaces::router(),
         tasks::router(),
         task_logs::router(),

@@ -30,6 +30,7 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::exit::CODES;
+use crate::filter::{Filter, imply_json};
 use crate::tree::command;
 
 pub use agent::{
@@ -51,7 +52,7 @@ pub use message::{
     MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs, MessageName, MessageStatus,
     SendArgs, TailArgs,
 };
-pub use metrics::{AgentMetricsArgs, MetricsArgs, MetricsCommand};
+pub use metrics::{AgentMetricsArgs, CostArgs, CostGroup, MetricsArgs, MetricsCommand, Moment};
 pub use node::{NodeArgs, NodeCommand, NodeName};
 pub use provider::{
     AddArgs, DetectArgs, ModelsArgs, ProviderArgs, ProviderCommand, ProviderName, RemoveArgs,
@@ -142,6 +143,10 @@ pub struct Global {
     /// Print one JSON object on stdout and nothing else there; a problem is JSON on stderr.
     #[arg(long, global = true, conflicts_with = "output")]
     pub json: bool,
+    /// Print what this expression of jq makes of the JSON, each value on a line, a text as it is; `--follow`
+    /// and `-o jsonl` give it one object after the other. Implies --json.
+    #[arg(long, global = true, value_name = "EXPR", value_parser = Filter::read)]
+    pub jq: Option<Filter>,
     /// How results are printed.
     #[arg(short, long, global = true, value_name = "FORM", value_enum)]
     pub output: Option<OutputForm>,
@@ -229,7 +234,7 @@ Examples:
     Workspace(WorkspaceArgs),
     /// Ask for tasks that any agent may do that can, and look after them.
     Task(TaskArgs),
-    /// Look at what agents use: processors, memory, disks, models.
+    /// Look at what agents use: processors, memory, disks, models, and what that costs.
     Metrics(MetricsArgs),
     /// Send messages to agents and look at what they send each other.
     Message(MessageArgs),
@@ -390,7 +395,8 @@ where
     T: Into<OsString> + Clone,
 {
     let matches = command().try_get_matches_from(arguments)?;
-    let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command()))?;
+    let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command()))?;
+    imply_json(&mut cli.global, &matches)?;
     refuse_nonsense(&cli.command)?;
     Ok(cli)
 }

@@ -10,6 +10,7 @@ mod backend;
 mod commands;
 mod execute;
 mod exit;
+mod filter;
 mod form;
 mod problem;
 mod progress;
@@ -27,17 +28,18 @@ mod watch;
 pub use args::{
     AddArgs, AgentArgs, AgentCommand, AgentListArgs, AgentMetricsArgs, AgentSendArgs,
     AgentStateName, ApproveArgs, BackupArgs, BenchArgs, BenchModel, BenchRow, BenchStore, BenchVia,
-    CancelArgs, Changes, Cli, ColorChoice, Command, CreateArgs, DbArgs, DbCommand, DetectArgs,
-    DiffArgs, ForkArgs, GetArgs, Global, GraphArgs, GraphFormat, HealthArgs, HoldArgs, InitArgs,
-    InputArg, ListArgs, LogsArgs, MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs,
-    MessageName, MessageStatus, MetricsArgs, MetricsCommand, ModelsArgs, OutputForm, PauseArgs,
-    PauseWhen, ProviderArgs, ProviderCommand, ProviderName, RejectArgs, RekeyArgs, RemoveArgs,
-    RestoreArgs, ResumeArgs, RetryArgs, RunArgs, RunCommand, RunState, SandboxArgs, SandboxCommand,
-    SandboxRunArgs, SendArgs, ServeArgs, ShowArgs, SpawnArgs, StartArgs, StartWorkflowArgs,
-    TailArgs, TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskLogsArgs, TaskStateName,
-    TaskWaitArgs, Template, TerminateArgs, TestArgs, ToolArgs, ToolCallArgs, ToolCommand,
-    UpdateArgs, ValidateArgs, VerifyArgs, WatchArgs, WhichAgent, WhichTask, WhichWorkflow,
-    WorkflowArgs, WorkflowCommand, WorkflowListArgs, WorkspaceKind, WorkspacePolicy, parse,
+    CancelArgs, Changes, Cli, ColorChoice, Command, CostArgs, CostGroup, CreateArgs, DbArgs,
+    DbCommand, DetectArgs, DiffArgs, ForkArgs, GetArgs, Global, GraphArgs, GraphFormat, HealthArgs,
+    HoldArgs, InitArgs, InputArg, ListArgs, LogsArgs, MessageArgs, MessageCommand,
+    MessageFilterArgs, MessageListArgs, MessageName, MessageStatus, MetricsArgs, MetricsCommand,
+    ModelsArgs, Moment, OutputForm, PauseArgs, PauseWhen, ProviderArgs, ProviderCommand,
+    ProviderName, RejectArgs, RekeyArgs, RemoveArgs, RestoreArgs, ResumeArgs, RetryArgs, RunArgs,
+    RunCommand, RunState, SandboxArgs, SandboxCommand, SandboxRunArgs, SendArgs, ServeArgs,
+    ShowArgs, SpawnArgs, StartArgs, StartWorkflowArgs, TailArgs, TaskArgs, TaskCommand,
+    TaskCreateArgs, TaskListArgs, TaskLogsArgs, TaskStateName, TaskWaitArgs, Template,
+    TerminateArgs, TestArgs, ToolArgs, ToolCallArgs, ToolCommand, UpdateArgs, ValidateArgs,
+    VerifyArgs, WatchArgs, WhichAgent, WhichTask, WhichWorkflow, WorkflowArgs, WorkflowCommand,
+    WorkflowListArgs, WorkspaceKind, WorkspacePolicy, parse,
 };
 pub use args::{
     ArtifactArgs, ArtifactCommand, ArtifactGetArgs, BudgetArgs, BudgetClearArgs, BudgetCommand,
@@ -68,6 +70,7 @@ pub use backend::{
 pub use backend::{Overview, Picture, Sight};
 pub use execute::{execute, refuse};
 pub use exit::Exit;
+pub use filter::Filter;
 pub use schema::{Printed, printed};
 pub use terminal::{Hints, Input, Now, Output, Question, Size, Terminal};
 pub use text::shell_word;

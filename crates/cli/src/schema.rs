@@ -1,8 +1,9 @@
 //! What each command prints with `--json`, as JSON Schema.
 
 use fusion_api_types::api::{
-    AgentMetrics, Approval, Capability, Event, EventPage, Health, Project, ProjectDetail, Schedule,
-    ServerNode, ServerNodeList, Task, TaskDetail, TaskTree, Token, TokenMade,
+    AgentMetrics, Approval, Capability, CostReport, Event, EventPage, Health, Project,
+    ProjectDetail, Schedule, ServerNode, ServerNodeList, Task, TaskDetail, TaskTree, Token,
+    TokenMade,
 };
 use fusion_api_types::schema::{any_of, list_of, of};
 use fusion_api_types::{
@@ -72,6 +73,7 @@ fn of_one(words: &str) -> Option<Value> {
         "inbox" => of::<InboxView>(),
         "approve" | "reject" => of::<Approval>(),
         "metrics agent" => of::<AgentMetrics>(),
+        "metrics cost" => of::<CostReport>(),
         "events tail" | "events get" => of::<Event>(),
         "events list" => of::<EventPage>(),
         "health" => of::<Health>(),

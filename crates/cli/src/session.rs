@@ -81,6 +81,9 @@ impl<'a> Session<'a> {
 
     /// Writes a part of a result for programs; says whether the reader still wants more.
     pub(crate) fn stream_json(&self, result: &impl Serialize) -> Result<ControlFlow<()>, Problem> {
+        if let Some(filter) = &self.global.jq {
+            return filter.apply(&form::json(result)?, |line| self.stream(line));
+        }
         let text = match self.form() {
             OutputForm::Yaml => form::yaml(result)?,
             OutputForm::Name => form::name(result)?,

@@ -7,9 +7,9 @@ use fusion_api_types::{Problem, ProblemKind};
 
 use crate::args::{
     AgentCommand, BudgetCommand, BudgetsArgs, CapabilityArgs, CapabilityCommand, Cli, Command,
-    DbCommand, EventsCommand, MessageCommand, NodeCommand, ProjectArgs, ProjectCommand,
-    ProviderCommand, RunCommand, ScheduleArgs, ScheduleCommand, TaskCommand, TokenArgs,
-    TokenCommand, WorkspaceCommand,
+    DbCommand, EventsCommand, MessageCommand, MetricsCommand, NodeCommand, ProjectArgs,
+    ProjectCommand, ProviderCommand, RunCommand, ScheduleArgs, ScheduleCommand, TaskCommand,
+    TokenArgs, TokenCommand, WorkspaceCommand,
 };
 use crate::backend::Backend;
 use crate::exit::Exit;
@@ -116,9 +116,9 @@ fn is_look(command: &Command) -> bool {
         Command::Events(events) => matches!(events.command, EventsCommand::List(_)),
         Command::Node(node) => matches!(node.command, NodeCommand::List | NodeCommand::Get(_)),
         Command::Db(db) => matches!(db.command, DbCommand::Status),
+        Command::Metrics(of) => matches!(of.command, MetricsCommand::Cost(_)),
         Command::Health(_) | Command::Inbox | Command::Info => true,
         Command::Top
-        | Command::Metrics(_)
         | Command::Bench(_)
         | Command::Resume(_)
         | Command::Approve(_)

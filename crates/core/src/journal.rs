@@ -99,6 +99,9 @@ pub struct JournalEntry {
     pub finished_at: Option<Timestamp>,
 }
 
+/// How the outcome of a turn begins, as JSON text, whose cost nobody knows.
+pub const WITHOUT_PRICE: &str = r#"{"answer":{"cost_source":"unknown","#;
+
 /// The command of a step that is one, in its journal.
 pub const COMMAND_ENTRY: &str = "run";
 

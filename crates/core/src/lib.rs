@@ -64,7 +64,7 @@ pub use id::{
     AgentId, ApiTokenId, ApprovalId, CapabilityId, EventId, IdFault, JournalEntryId, MessageId,
     MetricsId, NodeId, ProjectId, ProviderId, RunId, ScheduleId, TaskId, WorkflowId, WorkspaceId,
 };
-pub use journal::{COMMAND_ENTRY, EffectClass, EntryKind, EntryState, JournalEntry};
+pub use journal::{COMMAND_ENTRY, EffectClass, EntryKind, EntryState, JournalEntry, WITHOUT_PRICE};
 pub use label::{MAX_LABEL, is_label};
 pub use message::{
     Audience, Delivery, DeliveryStatus, Draft, EVERYONE, Letter, MAX_MESSAGE_TYPE_BYTES,
@@ -90,6 +90,6 @@ pub use task::{
 };
 pub use token::{ApiToken, TokenScope};
 pub use transition::{IllegalTransition, StateMachine};
-pub use usage::{Cost, CostFault, Usage};
+pub use usage::{Cost, CostBy, CostFault, Usage};
 pub use workflow::{Workflow, WorkflowState};
 pub use workspace::{Disposal, NamedSnapshot, Workspace};

@@ -7,6 +7,8 @@ use std::str::FromStr;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use crate::transition::text_enum;
+
 /// Money in US dollars, exact. Shown as a decimal text on the wire.
 ///
 /// Inside it counts whole pico-dollars (10^-12 USD), so that the databases can add costs
@@ -115,6 +117,24 @@ impl AddAssign for Usage {
         self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
         self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
         self.cost = self.cost + other.cost;
+    }
+}
+
+text_enum! {
+    /// What the costs of model calls are grouped by.
+    CostBy {
+        /// The agent that has the task.
+        Agent = "agent",
+        /// The model that was asked.
+        Model = "model",
+        /// The task.
+        Task = "task",
+        /// The workflow, in all its versions.
+        Workflow = "workflow",
+        /// The project that the work was done for.
+        Project = "project",
+        /// The day on which the call ended, in UTC.
+        Day = "day",
     }
 }
 

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use fusion_api::cost_views;
 use fusion_api_types::Problem;
-use fusion_api_types::api::AgentMetrics;
-use fusion_cli::Metrics;
-use fusion_core::Clock;
-use fusion_persistence::{MetricsFilter, Page, Repository};
+use fusion_api_types::api::{AgentMetrics, CostReport};
+use fusion_cli::{CostArgs, CostGroup, Metrics};
+use fusion_core::{Clock, CostBy};
+use fusion_persistence::{CostQuery, Costs, MetricsFilter, Page, Repository};
 
 use crate::agents::{find_agent, no_agents};
 use crate::backend::LocalBackend;
@@ -38,5 +39,34 @@ impl Metrics for LocalBackend {
         let rows = rows.map_err(|error| problems::of_store(&error))?;
         let metrics = rows.into_iter().map(fusion_api::metrics_view).collect();
         Ok(AgentMetrics { metrics })
+    }
+
+    async fn costs(&self, asked: &CostArgs) -> Result<CostReport, Problem> {
+        let now = SystemClock.now();
+        let query = CostQuery {
+            by: grouping(asked.by),
+            since: asked.since.and_then(|since| since.before(now)),
+            until: asked.until.and_then(|until| until.before(now)),
+            limit: asked.limit,
+        };
+        if let Some(remote) = self.named_remote()? {
+            return remote.costs(&query).await;
+        }
+        let Some(reading) = self.reading().await? else {
+            return Ok(cost_views::report(&query, Costs::default()));
+        };
+        let costs = cost_views::costs(reading.store(), &query).await;
+        costs.map_err(|error| problems::of_store(&error))
+    }
+}
+
+const fn grouping(by: CostGroup) -> CostBy {
+    match by {
+        CostGroup::Agent => CostBy::Agent,
+        CostGroup::Model => CostBy::Model,
+        CostGroup::Task => CostBy::Task,
+        CostGroup::Workflow => CostBy::Workflow,
+        CostGroup::Project => CostBy::Project,
+        CostGroup::Day => CostBy::Day,
     }
 }

@@ -11,6 +11,7 @@ mod apply;
 mod approvals;
 mod capabilities;
 mod claim;
+mod costs;
 mod counts;
 mod deliveries;
 mod dialect;

@@ -24,6 +24,7 @@ macro_rules! only {
 mod accounts;
 mod claims;
 mod commits;
+mod costs;
 mod due;
 mod entities;
 mod inboxes;
@@ -51,6 +52,7 @@ mod world;
 pub use accounts::*;
 pub use claims::*;
 pub use commits::*;
+pub use costs::*;
 pub use due::*;
 pub use entities::*;
 pub use inboxes::*;
@@ -118,6 +120,9 @@ macro_rules! store_conformance {
             room_of_a_call_of_unknown_cost_counts_as_used_and_of_a_known_one_does_not,
             a_call_that_never_fits_is_refused_and_others_are_not_disturbed,
             usage_booked_by_many_adds_up,
+            costs_are_what_was_booked_however_they_are_grouped,
+            costs_of_a_time_are_those_of_calls_that_ended_in_it,
+            the_greatest_costs_come_first_and_the_rest_is_counted,
             releasing_a_task_readies_its_successors,
             what_many_commits_count_adds_up,
             a_journal_entry_gets_one_outcome,

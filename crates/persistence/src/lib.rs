@@ -10,6 +10,7 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod costs;
 mod entity;
 mod error;
 mod filter;
@@ -21,6 +22,7 @@ mod repository;
 mod seen;
 mod store;
 
+pub use costs::{CostQuery, CostReader, CostRow, CostSum, Costs};
 pub use entity::{Deletable, Entity, Identifies, Selects};
 pub use error::{ANOTHER_NAME, Error, Result, Source};
 pub use filter::{

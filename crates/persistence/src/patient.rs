@@ -14,11 +14,11 @@ use fusion_core::{
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    AccountReader, AgentReader, ApprovalReader, Batch, Claim, Claimed, Committed, Due, Entity,
-    Error, EventBounds, EventFilter, EventReader, Find, JournalReader, Kept, Lease, Loss, Mark,
-    MarkReader, MessageFilter, MessageReader, NodeChange, NodeReader, NodeSeen, OutboxReader,
-    Outlook, Page, PoolAnswer, PoolClaim, PoolReader, Progress, Prune, Remembered, Result,
-    RunFence, Seen, Store, TakeRuns, TaskReader, WorkflowReader,
+    AccountReader, AgentReader, ApprovalReader, Batch, Claim, Claimed, Committed, CostQuery,
+    CostReader, Costs, Due, Entity, Error, EventBounds, EventFilter, EventReader, Find,
+    JournalReader, Kept, Lease, Loss, Mark, MarkReader, MessageFilter, MessageReader, NodeChange,
+    NodeReader, NodeSeen, OutboxReader, Outlook, Page, PoolAnswer, PoolClaim, PoolReader, Progress,
+    Prune, Remembered, Result, RunFence, Seen, Store, TakeRuns, TaskReader, WorkflowReader,
 };
 
 /// How long to wait for a store that is away.
@@ -159,6 +159,10 @@ forward! { ApprovalReader {
 forward! { AccountReader {
     fn spent(accounts: &[Account]) -> Vec<Spent>;
     fn held(accounts: &[Account]) -> Vec<Held>;
+} }
+
+forward! { CostReader {
+    fn costs(query: &CostQuery) -> Costs;
 } }
 
 forward! { PoolReader {

@@ -13,7 +13,10 @@ use fusion_core::{
     RunId, Schedule, Spent, Task, TaskId, Timestamp, Undelivered, Workflow, WorkflowId, Workspace,
 };
 
-use crate::{Entity, EventFilter, MessageFilter, NodeReader, PoolReader, Remembered, Result, Seen};
+use crate::{
+    CostReader, Entity, EventFilter, MessageFilter, NodeReader, PoolReader, Remembered, Result,
+    Seen,
+};
 
 /// A page of a list, newest first.
 ///
@@ -426,6 +429,7 @@ reader! {
     MarkReader,
     WorkflowReader,
     AccountReader,
+    CostReader,
     AgentReader,
     TaskReader,
     ApprovalReader,

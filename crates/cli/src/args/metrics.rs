@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use clap::{Args, Subcommand, value_parser};
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand, ValueEnum, value_parser};
 
 use super::message::duration;
 
@@ -13,7 +14,7 @@ use super::message::duration;
     after_long_help = "\
 Examples:
   fusion-kit metrics agent writer
-  fusion-kit metrics agent writer --since 1h --json"
+  fusion-kit metrics cost --by model --since 7d"
 )]
 pub struct MetricsArgs {
     /// What to do.
@@ -34,6 +35,79 @@ Examples:
   fusion-kit metrics agent writer
   fusion-kit metrics agent writer --since 1h --json | jq '[.metrics[].api_tokens_used] | add'")]
     Agent(AgentMetricsArgs),
+    /// List what model calls cost, the greatest cost first.
+    #[command(after_long_help = "\
+What was booked to tasks is added up: the same figures as those of runs and agents. Calls under way
+are not in it. NO PRICE counts calls whose cost nobody knows: it counts as zero.
+
+Examples:
+  fusion-kit metrics cost
+  fusion-kit metrics cost --by day --since 2026-11-01T00:00:00Z
+  fusion-kit metrics cost --by project --json | jq -r .total.usage.cost_usd")]
+    Cost(CostArgs),
+}
+
+/// `metrics cost`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct CostArgs {
+    /// What a row stands for.
+    #[arg(long, value_name = "GROUP", value_enum, default_value_t)]
+    pub by: CostGroup,
+    /// Only calls that ended within this time, such as 90s, 10m, 2h or 3d, or since this one, such as
+    /// 2026-11-23T12:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub since: Option<Moment>,
+    /// Only calls that ended before this time, or longer ago.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub until: Option<Moment>,
+    /// At most so many rows.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = value_parser!(u32).range(1..=500))]
+    pub limit: u32,
+}
+
+/// What a row of costs stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum CostGroup {
+    /// The agent that has the task.
+    #[default]
+    Agent,
+    /// The model that was asked.
+    Model,
+    /// The task.
+    Task,
+    /// The workflow, in all its versions.
+    Workflow,
+    /// The project.
+    Project,
+    /// The day, in UTC.
+    Day,
+}
+
+/// A time, as it was typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// So long ago.
+    Ago(Duration),
+    /// This one.
+    At(DateTime<Utc>),
+}
+
+impl Moment {
+    /// Which it is; `None` when it is too long ago to be written.
+    #[must_use]
+    pub fn before(self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Ago(time) => now.checked_sub_signed(chrono::Duration::from_std(time).ok()?),
+            Self::At(time) => Some(time),
+        }
+    }
+}
+
+/// `90s`, or `2026-11-23T12:00:00Z`.
+fn moment(text: &str) -> Result<Moment, String> {
+    let at = text.parse::<DateTime<Utc>>().map(Moment::At);
+    at.or_else(|_| duration(text).map(Moment::Ago))
+        .map_err(|why| format!("{why}; or a time, such as 2026-11-23T12:00:00Z"))
 }
 
 /// `metrics agent`.

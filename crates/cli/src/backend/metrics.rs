@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fusion_api_types::Problem;
-use fusion_api_types::api::AgentMetrics;
+use fusion_api_types::api::{AgentMetrics, CostReport};
+
+use crate::args::CostArgs;
 
 /// The work of `metrics`.
 #[async_trait]
@@ -19,4 +21,10 @@ pub trait Metrics {
         since: Option<Duration>,
         limit: u32,
     ) -> Result<AgentMetrics, Problem>;
+
+    /// What model calls cost.
+    ///
+    /// # Errors
+    /// The data directory can't be read.
+    async fn costs(&self, asked: &CostArgs) -> Result<CostReport, Problem>;
 }

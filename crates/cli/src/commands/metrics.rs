@@ -2,7 +2,7 @@
 
 use fusion_api_types::Problem;
 
-use crate::args::{AgentMetricsArgs, MetricsCommand};
+use crate::args::{AgentMetricsArgs, CostArgs, MetricsCommand};
 use crate::backend::Backend;
 use crate::exit::Exit;
 use crate::report::metrics as report;
@@ -16,6 +16,7 @@ pub(crate) async fn metrics(
 ) -> Result<Exit, Problem> {
     match command {
         MetricsCommand::Agent(of) => agent(of, backend, session).await,
+        MetricsCommand::Cost(asked) => cost(asked, backend, session).await,
     }
 }
 
@@ -32,5 +33,24 @@ async fn agent(
     } else {
         session.print(&report::table(&metrics.metrics, session))?;
     }
+    Ok(Exit::Done)
+}
+
+async fn cost(
+    asked: &CostArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let costs = backend.costs(asked).await?;
+    if session.is_machine() {
+        session.print_rows(&costs, &costs.costs)?;
+        return Ok(Exit::Done);
+    }
+    if costs.costs.is_empty() {
+        session.tell("no model calls\n");
+    } else {
+        session.print(&report::costs(&costs, session))?;
+    }
+    session.tell(&report::beside(&costs));
     Ok(Exit::Done)
 }

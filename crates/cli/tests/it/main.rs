@@ -16,10 +16,12 @@ mod deploy;
 mod documents;
 #[cfg(test)]
 mod init;
+mod jq;
 #[cfg(test)]
 mod live;
 #[cfg(test)]
 mod messages;
+mod metrics;
 #[cfg(test)]
 mod node;
 #[cfg(test)]

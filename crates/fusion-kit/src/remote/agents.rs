@@ -9,6 +9,7 @@ use fusion_api_types::{
 };
 use fusion_cli::{AgentQuery, NewAgents};
 use fusion_core::{AgentId, AgentSpec, AgentState, Clock, ProjectId, WorkspaceSpec};
+use fusion_persistence::CostQuery;
 use serde_json::Value;
 
 use super::{PREFIX_SEARCH, Remote};
@@ -203,6 +204,17 @@ impl Remote {
         self.client
             .get(&format!("/agents/{id}/metrics"), &asked)
             .await
+    }
+
+    /// What model calls cost.
+    pub(crate) async fn costs(&self, query: &CostQuery) -> Result<api::CostReport, Problem> {
+        let mut asked = vec![
+            ("by", query.by.as_str().to_owned()),
+            ("limit", query.limit.to_string()),
+        ];
+        asked.extend(query.since.map(|since| ("since", since.to_rfc3339())));
+        asked.extend(query.until.map(|until| ("until", until.to_rfc3339())));
+        self.client.get("/metrics/costs", &asked).await
     }
 
     pub(crate) async fn send_to_agent(

@@ -5,6 +5,7 @@ mod agents;
 mod bulk;
 pub(crate) mod client;
 mod commands;
+mod costs;
 mod deltas;
 mod events;
 mod fuzz;

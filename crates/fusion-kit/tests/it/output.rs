@@ -3,8 +3,10 @@
 use std::fs::File;
 use std::process::Stdio;
 
+use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::api::client::Serving;
 use crate::support::Project;
 
 const FAILING: &str = "
@@ -111,4 +113,29 @@ async fn a_result_that_can_not_be_written_is_told() {
     assert_eq!(ended.status.code(), Some(10), "{stderr}");
     let said = "error: the result could not be written to stdout: No space left on device";
     assert!(stderr.contains(said), "{stderr}");
+}
+
+#[tokio::test]
+async fn an_expression_of_jq_works_on_what_is_printed_with_and_without_a_server() {
+    let project = Project::of_examples();
+    let run = ["run", "hello.yaml", "--jq", ".outputs.name"];
+    let ran = project.run(run).await.expect(0);
+    assert_eq!(ran.stdout.lines().collect::<Vec<_>>(), ["world"]);
+    let events = ["events", "tail", "--limit", "500", "--jq", ".event_type"];
+    let alone = project.run(events).await.expect(0);
+    assert!(
+        alone.stdout.ends_with("workflow.completed\n"),
+        "{}",
+        alone.stdout
+    );
+    let refused = project
+        .run(["run", "hello.yaml", "--jq", ".outputs["])
+        .await
+        .expect(2);
+    refused.says(&["is not closed at character 9"]);
+    let count = ["run", "list", "--jq", ".runs | length"];
+    let serving = Serving::on(&project).await;
+    let through = project.run(count).await.expect(0);
+    assert_eq!(through.stdout, "1\n", "the refused one began no run");
+    serving.stop(Signal::TERM).await.expect(0);
 }

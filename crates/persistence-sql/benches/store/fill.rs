@@ -66,14 +66,23 @@ pub(crate) fn sqlite(path: &Path) {
                WHERE seq > (SELECT last_seq FROM event_streams WHERE name = 'words');
              {};
              UPDATE event_streams SET last_seq = {base} + 1000000 WHERE name = 'words';
-             INSERT INTO runs SELECT {}, workflow_id, workflow_name, 'running', inputs, NULL, NULL, 1200000, 1100000, 0, 0, 0, 0,
-               created_at, started_at, NULL, 1 FROM runs LIMIT 1; COMMIT",
+             {}; COMMIT",
             fill(TASKS, 1_200_000),
             fill(EVENTS, 1_000_000),
             indexed(|id| format!("lower(hex({id}))")),
-            hex(RUN.uuid()),
+            run(&hex(RUN.uuid())),
         ))
         .unwrap();
+}
+
+/// The run of the tasks, as any that is there.
+fn run(id: &str) -> String {
+    format!(
+        "INSERT INTO runs (id, workflow_id, workflow_name, state, standalone, inputs, total_tasks, open_tasks,
+           turns, input_tokens, output_tokens, cost_picos, created_at, started_at, version)
+         SELECT {id}, workflow_id, workflow_name, 'running', standalone, inputs, 1200000, 1100000,
+           0, 0, 0, 0, created_at, started_at, 1 FROM runs LIMIT 1"
+    )
 }
 
 /// Indexes the new events as the program does.
@@ -105,13 +114,7 @@ pub(crate) async fn postgres(server: &Server) {
             )
             .replace("{numbers}", &format!("generate_series(1, {count}) AS n"))
     };
-    server
-        .run(&format!(
-            "INSERT INTO runs SELECT {}, workflow_id, workflow_name, 'running', inputs, NULL, NULL, 1200000, 1100000, 0, 0, 0, 0,
-               created_at, started_at, NULL, 1 FROM runs LIMIT 1",
-            text(RUN.uuid())
-        ))
-        .await;
+    server.run(&run(&text(RUN.uuid()))).await;
     server.run(&fill(TASKS, 1_200_000)).await;
     server.run(&fill(EVENTS, 1_000_000)).await;
     server

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fusion_api_types::api::AgentMetrics;
+use fusion_api_types::api::{AgentMetrics, CostReport};
 use fusion_api_types::{
     AgentDetail, AgentList, AgentLog, AgentSent, AgentSummary, AgentsEnded, Problem,
 };
-use fusion_cli::{AgentChanges, AgentQuery, Agents, Log, Metrics, NewAgents, Progress};
+use fusion_cli::{AgentChanges, AgentQuery, Agents, CostArgs, Log, Metrics, NewAgents, Progress};
 
 use super::Fake;
 
@@ -97,5 +97,9 @@ impl Metrics for Fake {
         limit: u32,
     ) -> Result<AgentMetrics, Problem> {
         self.report(format!("metrics {agent} {since:?} {limit}"))
+    }
+
+    async fn costs(&self, asked: &CostArgs) -> Result<CostReport, Problem> {
+        self.report(format!("{asked:?}"))
     }
 }

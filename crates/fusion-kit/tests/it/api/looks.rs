@@ -29,12 +29,12 @@ steps:
   task: [{ text: done }]
 "#;
 
-async fn said(project: &Project, line: &str) -> Finished {
+pub(super) async fn said(project: &Project, line: &str) -> Finished {
     project.run(line.split(' ')).await
 }
 
 /// A project with a run that was stopped while it asked a person; and the run.
-async fn asking() -> (Project, Value) {
+pub(super) async fn asking() -> (Project, Value) {
     let mut project = Project::with(FLOW, SCRIPT);
     project.set("USER", "ada");
     let running = project.fusion_kit(["run", "flow.yaml"]).start();
@@ -64,7 +64,7 @@ async fn named(serving: &Serving, elsewhere: &Project, line: &str) -> Finished {
 }
 
 /// Compares what commands say in the three ways; gives what they say.
-async fn alike(project: &Project, lines: &[String]) -> Vec<Finished> {
+pub(super) async fn alike(project: &Project, lines: &[String]) -> Vec<Finished> {
     let mut here = Vec::new();
     for line in lines {
         here.push(said(project, line).await);

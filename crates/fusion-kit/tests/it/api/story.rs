@@ -135,6 +135,7 @@ const BESIDE: &[&str] = &[
     "agent send w Write. --wait",
     "agent logs w",
     "metrics agent w",
+    "metrics cost --by model",
     "workspace list",
     "workspace path w",
     "workspace files w projects",

@@ -1,0 +1,262 @@
+//! What model calls cost, added up by the database.
+
+use async_trait::async_trait;
+use chrono::Duration;
+use fusion_core::{CostBy, Timestamp, Usage, WITHOUT_PRICE};
+use fusion_persistence::{CostQuery, CostReader, CostRow, CostSum, Costs, Result};
+use sea_orm::prelude::Uuid;
+use sea_orm::{ConnectionTrait, QueryResult, Statement, TryGetable, Value};
+
+use crate::SqlStore;
+use crate::dialect::Dialect;
+use crate::error::trying;
+use crate::store::unsigned;
+use crate::usage::Columns;
+
+const ACTION: &str = "add up costs";
+
+/// The clocks of nodes differ by less: a call that ended in a time is of a task that was at work then, by the
+/// clocks of those who wrote it.
+const CLOCKS: Duration = Duration::days(1);
+
+/// A statement that is being written.
+struct Query {
+    dialect: Dialect,
+    asked: CostQuery,
+    values: Vec<Value>,
+}
+
+impl Query {
+    fn new(dialect: Dialect, asked: CostQuery) -> Self {
+        Self {
+            dialect,
+            asked,
+            values: Vec::new(),
+        }
+    }
+
+    /// What stands for a value.
+    fn bind(&mut self, value: impl Into<Value>) -> String {
+        self.values.push(value.into());
+        format!("${}", self.values.len())
+    }
+
+    /// Calls that ended in the time that is asked for.
+    fn ended(&mut self) -> String {
+        let mut conditions = "TRUE".to_owned();
+        if let Some(since) = self.asked.since {
+            conditions += &format!(" AND ended >= {}", self.bind(since));
+        }
+        if let Some(until) = self.asked.until {
+            conditions += &format!(" AND ended < {}", self.bind(until));
+        }
+        conditions
+    }
+
+    /// Tasks at work in that time, or by less than this before or after it.
+    fn at_work(&mut self, around: Duration) -> String {
+        let CostQuery { since, until, .. } = self.asked;
+        let mut conditions = "TRUE".to_owned();
+        if let Some(since) = since {
+            let since: Timestamp = since.checked_sub_signed(around).unwrap_or(since);
+            let since = self.bind(since);
+            conditions += &format!(" AND (completed_at IS NULL OR completed_at >= {since})");
+        }
+        if let Some(until) = until {
+            let until: Timestamp = until.checked_add_signed(around).unwrap_or(until);
+            let until = self.bind(until);
+            conditions += &format!(" AND COALESCE(started_at, queued_at) < {until}");
+        }
+        conditions
+    }
+
+    /// `facts`: what was used, by task and, where they are known, by model and day.
+    fn facts(&mut self) -> String {
+        let day = match self.dialect {
+            Dialect::Sqlite => "substr(entry.finished_at, 1, 10)",
+            Dialect::Postgres => "to_char(entry.finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
+        };
+        // What has no time is of no time that is asked for.
+        let lost = if self.asked.is_of_a_time() {
+            ""
+        } else {
+            "UNION ALL SELECT task_id, NULL, NULL, turns, input_tokens, output_tokens, cost_picos, 0 FROM lost
+             WHERE turns <> 0 OR input_tokens <> 0 OR output_tokens <> 0 OR cost_picos <> 0"
+        };
+        let (at_work, ended) = (self.at_work(CLOCKS), self.ended());
+        format!(
+            "busy AS (SELECT id, name, agent_id, run_id, queued_at, started_at, completed_at,
+                 turns, input_tokens, output_tokens, cost_picos FROM tasks
+               WHERE (turns > 0 OR input_tokens > 0 OR output_tokens > 0 OR cost_picos <> 0) AND {at_work}),
+             asked AS (SELECT entry.task_id, entry.name AS model, {day} AS day, entry.finished_at AS ended,
+                 entry.turns, entry.input_tokens, entry.output_tokens, entry.cost_picos,
+                 CASE WHEN entry.cost_picos = 0 AND substr(entry.outcome, 1, {}) = '{WITHOUT_PRICE}'
+                   THEN entry.turns ELSE 0 END AS without_price
+               FROM busy JOIN journal_entries AS entry ON entry.task_id = busy.id
+               WHERE entry.kind = 'turn' AND entry.finished_at IS NOT NULL),
+             lost AS (SELECT busy.id AS task_id, busy.started_at, busy.queued_at, busy.completed_at,
+                 busy.turns - COALESCE(told.turns, 0) AS turns,
+                 busy.input_tokens - COALESCE(told.input_tokens, 0) AS input_tokens,
+                 busy.output_tokens - COALESCE(told.output_tokens, 0) AS output_tokens,
+                 busy.cost_picos - COALESCE(told.cost_picos, 0) AS cost_picos
+               FROM busy LEFT JOIN (SELECT task_id, {} FROM asked GROUP BY task_id) AS told
+                 ON told.task_id = busy.id),
+             facts AS (SELECT task_id, model, day, turns, input_tokens, output_tokens, cost_picos, without_price
+               FROM asked WHERE {ended} {lost})",
+            WITHOUT_PRICE.len(),
+            sums(""),
+        )
+    }
+
+    /// The whole statement: a row for each of the greatest, with the sums of all in each of them. Where there
+    /// is nothing, it is one row with the sums.
+    fn write(mut self) -> Statement {
+        let facts = self.facts();
+        let Key {
+            above,
+            id,
+            name,
+            joins,
+        } = key(self.asked.by);
+        let undated = if self.asked.is_of_a_time() {
+            self.at_work(Duration::zero())
+        } else {
+            "FALSE".to_owned()
+        };
+        let limit = self.bind(i64::from(self.asked.limit));
+        let order = "cost_picos DESC, input_tokens + output_tokens DESC, name IS NULL, name, id";
+        let sql = format!(
+            "WITH RECURSIVE {above} {facts},
+             grouped AS (SELECT {id} AS id, {name} AS name, {}, CAST(SUM(fact.without_price) AS BIGINT) AS without_price
+               FROM facts AS fact JOIN busy AS task ON task.id = fact.task_id {joins} GROUP BY 1, 2),
+             best AS (SELECT * FROM grouped ORDER BY {order} LIMIT {limit}),
+             total AS (SELECT COUNT(*) AS count, {}, CAST(COALESCE(SUM(without_price), 0) AS BIGINT) AS without_price
+               FROM grouped),
+             undated AS (SELECT {} FROM lost WHERE {undated})
+             SELECT best.id, best.name, best.turns, best.input_tokens, best.output_tokens, best.cost_picos,
+               best.without_price, total.count, total.turns, total.input_tokens, total.output_tokens,
+               total.cost_picos, total.without_price, undated.turns, undated.input_tokens,
+               undated.output_tokens, undated.cost_picos
+             FROM total CROSS JOIN undated LEFT JOIN best ON TRUE
+             ORDER BY best.cost_picos DESC, best.input_tokens + best.output_tokens DESC, best.name IS NULL,
+               best.name, best.id",
+            sums("fact."),
+            sums(""),
+            sums(""),
+        );
+        Statement::from_sql_and_values(self.dialect.into(), sql, self.values)
+    }
+}
+
+/// The sums of the four columns of usage, zero where there is nothing.
+fn sums(of: &str) -> String {
+    let sum = |column: &str| format!("CAST(COALESCE(SUM({of}{column}), 0) AS BIGINT) AS {column}");
+    ["turns", "input_tokens", "output_tokens", "cost_picos"]
+        .map(sum)
+        .join(", ")
+}
+
+/// How a grouping is written.
+struct Key {
+    above: &'static str,
+    id: &'static str,
+    name: &'static str,
+    joins: &'static str,
+}
+
+const NO_ID: &str = "CAST(NULL AS uuid)";
+
+/// The project of the nearest run above that has one.
+const ABOVE: &str =
+    "up AS (SELECT id AS run_id, parent_run AS above, CAST(NULL AS uuid) AS project_id FROM runs
+      WHERE parent_run IS NOT NULL
+    UNION ALL SELECT up.run_id, runs.parent_run, workflows.project_id FROM up
+      JOIN runs ON runs.id = up.above JOIN workflows ON workflows.id = runs.workflow_id
+      WHERE up.project_id IS NULL),";
+
+/// As budgets choose it: that of the workflow, else of the agent, else of a run above.
+const PROJECT: &str = "JOIN runs ON runs.id = task.run_id
+    LEFT JOIN workflows ON workflows.id = runs.workflow_id
+    LEFT JOIN agents ON agents.id = task.agent_id
+    LEFT JOIN (SELECT run_id, project_id FROM up WHERE project_id IS NOT NULL) AS above ON above.run_id = runs.id
+    LEFT JOIN projects ON projects.id = COALESCE(workflows.project_id, agents.project_id, above.project_id)";
+
+fn key(by: CostBy) -> Key {
+    let (above, id, name, joins) = match by {
+        CostBy::Agent => (
+            "",
+            "task.agent_id",
+            "agents.name",
+            "LEFT JOIN agents ON agents.id = task.agent_id",
+        ),
+        CostBy::Model => ("", NO_ID, "fact.model", ""),
+        CostBy::Task => ("", "task.id", "task.name", ""),
+        CostBy::Workflow => (
+            "",
+            NO_ID,
+            "CASE WHEN runs.standalone THEN NULL ELSE runs.workflow_name END",
+            "JOIN runs ON runs.id = task.run_id",
+        ),
+        CostBy::Project => (ABOVE, "projects.id", "projects.name", PROJECT),
+        CostBy::Day => ("", NO_ID, "fact.day", ""),
+    };
+    Key {
+        above,
+        id,
+        name,
+        joins,
+    }
+}
+
+#[async_trait]
+impl CostReader for SqlStore {
+    async fn costs(&self, query: &CostQuery) -> Result<Costs> {
+        let reader = self.reader();
+        let dialect = Dialect::from(reader.get_database_backend());
+        let statement = Query::new(dialect, *query).write();
+        let found = reader.query_all_raw(statement).await;
+        let found = found.map_err(trying(ACTION))?;
+        let mut costs = Costs::default();
+        for row in &found {
+            costs.groups = number(row, 7)?;
+            costs.total = sum(row, 8)?;
+            costs.undated = usage(row, 13)?;
+            // Without one, only the sums are there.
+            if get::<Option<i64>>(row, 2)?.is_some() {
+                costs.rows.push(CostRow {
+                    id: get::<Option<Uuid>>(row, 0)?,
+                    name: get(row, 1)?,
+                    sum: sum(row, 2)?,
+                });
+            }
+        }
+        Ok(costs)
+    }
+}
+
+fn get<T: TryGetable>(row: &QueryResult, place: usize) -> Result<T> {
+    row.try_get_by_index(place).map_err(trying(ACTION))
+}
+
+fn number(row: &QueryResult, place: usize) -> Result<u64> {
+    unsigned(get(row, place)?, "a sum of costs")
+}
+
+/// The four columns of usage from a place on.
+fn usage(row: &QueryResult, place: usize) -> Result<Usage> {
+    let columns = Columns {
+        turns: get(row, place)?,
+        input_tokens: get(row, place + 1)?,
+        output_tokens: get(row, place + 2)?,
+        cost_picos: get(row, place + 3)?,
+    };
+    columns.usage("a sum of costs")
+}
+
+/// The same, and what comes after them.
+fn sum(row: &QueryResult, place: usize) -> Result<CostSum> {
+    Ok(CostSum {
+        usage: usage(row, place)?,
+        calls_without_price: number(row, place + 4)?,
+    })
+}
