@@ -5,7 +5,7 @@ use fusion_persistence::Prune;
 use sea_orm::{EntityTrait, QueryOrder, QuerySelect, QueryTrait, Statement, Value};
 
 use crate::dialect::Dialect;
-use crate::events::index::log;
+use crate::events::index::{self, log};
 use crate::events::keys;
 use crate::failure::Result;
 use crate::session::Session;
@@ -61,8 +61,12 @@ pub(crate) async fn prune(session: &mut impl Session, old: Prune) -> Result<u64>
     Ok(deleted)
 }
 
-/// Deletes from the front of the log only, so that what is left has no gaps.
+/// Deletes from the front of the log only, so that what is left has no gaps. Leaves it to another process
+/// that changes the index just now.
 async fn events(session: &mut impl Session, before: Timestamp, limit: u32) -> Result<u64> {
+    if index::hold(session).await?.is_none() {
+        return Ok(0);
+    }
     let backend = session.backend();
     let front = log::Entity::find()
         .order_by_asc(log::Column::Seq)

@@ -63,9 +63,9 @@ pub(crate) fn sqlite(path: &Path) {
             "PRAGMA foreign_keys = OFF; BEGIN; {}; {};
              UPDATE event_streams SET last_seq = last_seq + 1000000 WHERE name = 'main';
              INSERT INTO event_words (rowid, message) SELECT seq, message FROM events
-               WHERE seq > (SELECT last_seq FROM event_streams WHERE name = 'words');
+               WHERE seq > (SELECT last_seq FROM event_streams WHERE name = 'index');
              {};
-             UPDATE event_streams SET last_seq = {base} + 1000000 WHERE name = 'words';
+             UPDATE event_streams SET last_seq = {base} + 1000000 WHERE name = 'index';
              {}; COMMIT",
             fill(TASKS, 1_200_000),
             fill(EVENTS, 1_000_000),
@@ -88,7 +88,7 @@ fn run(id: &str) -> String {
 /// Indexes the new events as the program does.
 fn indexed(id: impl Fn(&str) -> String) -> String {
     const NEW: &str =
-        "FROM events WHERE seq > (SELECT last_seq FROM event_streams WHERE name = 'words')";
+        "FROM events WHERE seq > (SELECT last_seq FROM event_streams WHERE name = 'index')";
     format!(
         "INSERT INTO event_keys (key, seq) SELECT 'type ' || event_type, seq {NEW};
          INSERT INTO event_keys (key, seq) SELECT 'severity ' || severity, seq {NEW} AND severity <> 'info';
@@ -124,7 +124,7 @@ pub(crate) async fn postgres(server: &Server) {
         .run(
             "INSERT INTO event_words (seq, words)
              SELECT seq, array_to_tsvector(array_remove(regexp_split_to_array(lower(message), '[^[:alnum:]]+'), ''))
-             FROM events WHERE seq > (SELECT last_seq FROM event_streams WHERE name = 'words')",
+             FROM events WHERE seq > (SELECT last_seq FROM event_streams WHERE name = 'index')",
         )
         .await;
     server
@@ -133,7 +133,7 @@ pub(crate) async fn postgres(server: &Server) {
     server
         .run(
             "UPDATE event_streams SET last_seq = (SELECT last_seq FROM event_streams WHERE name = 'main')
-             WHERE name = 'words'",
+             WHERE name = 'index'",
         )
         .await;
     server.run("VACUUM ANALYZE").await;

@@ -1,7 +1,7 @@
 //! The index of the event log: the words and the keys of its events, and the times of its pieces.
 //!
-//! It is filled a thousand events at a time, inside the commit that reaches the thousand, so that the
-//! others write nothing but the events. The newest, not yet indexed, are few enough to be read.
+//! It is filled about a thousand events at a time, inside the commit that reaches the thousand, so that
+//! the others write nothing but the events. The newest, not yet indexed, are few enough to be read.
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -51,15 +51,14 @@ const AT_ONCE: u64 = 500;
 /// by many.
 const PIECES: usize = 4;
 
-/// How far the index reaches. On PostgreSQL nothing while another process changes it. The stream has
-/// the name of what the index held first.
-const REACHED: &str = "SELECT last_seq FROM event_streams WHERE name = 'words'";
+/// How far the index reaches. On PostgreSQL nothing while another process changes it.
+const REACHED: &str = "SELECT last_seq FROM event_streams WHERE name = 'index'";
 
 /// Up to here the log is complete for this transaction: later numbers may belong to events that are
 /// not committed yet.
 const COMPLETE: &str = "SELECT last_seq FROM event_streams WHERE name = 'main'";
 
-const REACHES: &str = "UPDATE event_streams SET last_seq = $1 WHERE name = 'words'";
+const REACHES: &str = "UPDATE event_streams SET last_seq = $1 WHERE name = 'index'";
 
 /// A piece of the log, and the times of its first and its last event by the clock.
 const ADD_PIECE: &str =
@@ -121,7 +120,7 @@ pub(crate) async fn fill(session: &mut impl Session) -> Result<bool> {
 
 /// Keeps other processes from changing the index until the commit; says how far it reaches. `None`
 /// while another process changes it.
-async fn hold(session: &mut impl Session) -> Result<Option<i64>> {
+pub(crate) async fn hold(session: &mut impl Session) -> Result<Option<i64>> {
     let backend = session.backend();
     let reached = format!("{REACHED} {}", Dialect::from(backend).skip_locked());
     let reached = Statement::from_string(backend, reached);
@@ -145,7 +144,7 @@ pub(crate) async fn forget(conn: &impl ConnectionTrait) -> fusion_persistence::R
         no_words,
         "DELETE FROM event_keys",
         "DELETE FROM event_pieces",
-        "UPDATE event_streams SET last_seq = 0 WHERE name = 'words'",
+        "UPDATE event_streams SET last_seq = 0 WHERE name = 'index'",
     ] {
         run(conn, sql).await?;
     }

@@ -12,7 +12,7 @@ use super::index::log;
 use crate::dialect::Dialect;
 use crate::json;
 
-/// The entries of one key in the index.
+/// The places of one key, in the index whose primary key is the key with the place.
 pub(crate) mod entry {
     #![expect(unreachable_pub, reason = "the shape is sea-orm's")]
     use sea_orm::entity::prelude::*;
@@ -68,14 +68,15 @@ pub(super) fn narrowest(filter: &EventFilter, types: &[EventType]) -> Option<Vec
         let agents = filter.agents.iter().copied().map(AgentId::uuid);
         return Some(agents.map(of_agent).collect());
     }
-    if !types.is_empty() && types.len() < EventType::ALL.len() {
-        return Some(types.iter().map(|kind| of_type(kind.as_str())).collect());
-    }
     let severities = filter.severities.iter();
     let keys: Option<Vec<String>> = severities
         .map(|severity| of_severity(severity.as_str()))
         .collect();
-    keys.filter(|keys| !keys.is_empty())
+    if let Some(keys) = keys.filter(|keys| !keys.is_empty()) {
+        return Some(keys);
+    }
+    let are_some = !types.is_empty() && types.len() < EventType::ALL.len();
+    are_some.then(|| types.iter().map(|kind| of_type(kind.as_str())).collect())
 }
 
 /// Adds the keys of events to the index, in its order.

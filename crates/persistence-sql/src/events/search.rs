@@ -31,8 +31,8 @@ const WITH_KEY: &str = "SELECT seq FROM event_keys WHERE key = $1 AND seq >= $2 
 /// Hits that are looked at first; then twice as many, and so on.
 const FIRST_PIECE: usize = 256;
 
-/// Hits in one query: below SQLite's 32,766 bound values.
-const LARGEST_PIECE: usize = 16_384;
+/// Hits in one query: below SQLite's 32,766 bound values, and as many rows as are read at once.
+const LARGEST_PIECE: usize = PAGE_LIMIT as usize;
 
 /// The first event that is left; after all have gone by age, the next one that will come. Then the
 /// last that was told.
@@ -399,8 +399,12 @@ impl SqlStore {
     /// Those of some events that meet the condition, the newest first.
     async fn hits(&self, search: &Search, hits: Vec<i64>, limit: u64) -> Result<Vec<table::Model>> {
         let condition = search.condition.clone();
-        let hit = condition.add(table::Column::Seq.is_in(hits));
-        self.newest_first(hit, (0, i64::MAX), limit).await
+        // With a range beside the places, SQLite would walk the whole log for many of them.
+        let query = table::Entity::find()
+            .filter(condition.add(table::Column::Seq.is_in(hits)))
+            .order_by_desc(table::Column::Seq)
+            .limit(limit);
+        self.reader().list(READ, query).await
     }
 
     /// The newest events of a part of the log that meet a condition.

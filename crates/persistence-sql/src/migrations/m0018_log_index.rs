@@ -25,9 +25,13 @@ const REPLACED: [&str; 6] = [
     "events_by_severity",
 ];
 
-/// What is indexed is what the index of words reaches: both are filled together from now on.
+/// The index of words becomes the index of the log. A program that only knows words, and still works with
+/// the database, finds its row no more and indexes nothing.
+const ONE_INDEX: &str = "UPDATE event_streams SET name = 'index' WHERE name = 'words'";
+
+/// What is indexed is what the index of words reached.
 const INDEXED: &str =
-    "FROM events WHERE seq <= (SELECT last_seq FROM event_streams WHERE name = 'words')";
+    "FROM events WHERE seq <= (SELECT last_seq FROM event_streams WHERE name = 'index')";
 
 /// Keys of events, as `events::keys` makes them.
 fn keys(dialect: Dialect) -> [String; 4] {
@@ -54,6 +58,7 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let connection = manager.get_connection();
         let backend = manager.get_database_backend();
+        connection.execute_unprepared(ONE_INDEX).await?;
         let mut keys_table = event_keys();
         if backend == DbBackend::Sqlite {
             // The key is all there is: https://sqlite.org/withoutrowid.html
@@ -62,7 +67,7 @@ impl MigrationTrait for Migration {
         manager.create_table(keys_table).await?;
         manager.create_table(event_pieces()).await?;
         for select in keys(backend.into()) {
-            let sql = format!("INSERT INTO event_keys (key, seq) {select}");
+            let sql = format!("INSERT INTO event_keys (key, seq) {select} ORDER BY 1, 2");
             connection.execute_unprepared(&sql).await?;
         }
         let pieces = format!(
