@@ -11,10 +11,11 @@ use serde_json::Value;
 /// The program that was chosen, else `fusion-kit` as it was built beside this one.
 ///
 /// # Errors
-/// This program is in no folder.
+/// The program is not there, or this one is in no folder.
 pub fn program(chosen: Option<&Path>) -> Result<PathBuf> {
     if let Some(chosen) = chosen {
-        return Ok(chosen.to_owned());
+        // Whole, for it is started in another folder.
+        return std::fs::canonicalize(chosen).with_context(|| chosen.display().to_string());
     }
     let here = std::env::current_exe()?;
     Ok(here.parent().context("no folder")?.join("fusion-kit"))

@@ -2,20 +2,16 @@
 
 use fusion_api_types::{AgentDetail, AgentSummary, AgentTask, WorkspaceView, WorktreeView};
 use fusion_core::{
-    Agent, AgentSpec, DeliveryStatus, ProjectId, Run, RunId, Task, TaskState, Usage, Workflow,
-    Workspace,
+    Agent, AgentSpec, DeliveryStatus, ProjectId, Run, RunId, Task, Workflow, Workspace,
 };
 use fusion_persistence::{
-    MessageFilter, MetricsFilter, Page, Reader, Repository, Result, TaskFilter, WorkspaceFilter,
+    MessageFilter, MetricsFilter, Page, Reader, Repository, Result, WorkspaceFilter,
 };
 
 use crate::metrics_view;
 use crate::run_views::{grants_view, usage};
 use crate::workspace_views::archive_of;
 use fusion_coordination::{WorktreeRecord, granted_to, worktree_of};
-
-/// Tasks whose usage is added up: the newest.
-const NEWEST: u32 = 1_000;
 
 /// Members of an agent's metadata that are shown as fields of their own.
 const SHOWN: [&str; 5] = ["spec", "grants", "sandbox", "paused", "ending"];
@@ -45,19 +41,7 @@ pub fn summary(agent: &Agent) -> AgentSummary {
 /// # Errors
 /// The store fails.
 pub async fn detail(store: &dyn Reader, agent: Agent) -> Result<AgentDetail> {
-    let filter = TaskFilter {
-        agent: Some(agent.id),
-        ..TaskFilter::default()
-    };
-    let tasks: Vec<Task> = store.list(&filter, Page::first(NEWEST)).await?;
-    let mut used = Usage::default();
-    for task in &tasks {
-        used += task.usage;
-    }
-    let in_state = |state| TaskFilter {
-        states: vec![state],
-        ..filter.clone()
-    };
+    let work = store.work_of_agent(agent.id).await?;
     let waiting = MessageFilter {
         recipient: Some(agent.id),
         statuses: vec![DeliveryStatus::Pending],
@@ -89,11 +73,11 @@ pub async fn detail(store: &dyn Reader, agent: Agent) -> Result<AgentDetail> {
         grants: grants_view(&granted_to(&agent)),
         sandbox: agent.metadata.get("sandbox").cloned(),
         workspace: workspace_view(&agent, workspace.as_ref()),
-        task: tasks.iter().rev().find(|it| !it.state.is_final()).map(task),
+        task: work.task.as_ref().map(task),
         inbox: store.count(&waiting).await?,
-        tasks_completed: store.count(&in_state(TaskState::Completed)).await?,
-        tasks_failed: store.count(&in_state(TaskState::Failed)).await?,
-        usage: usage(used),
+        tasks_completed: work.completed,
+        tasks_failed: work.failed,
+        usage: usage(work.usage),
         metrics: newest.map(metrics_view),
     })
 }

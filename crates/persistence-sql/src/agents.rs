@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use fusion_core::{
     Agent, AgentId, AgentState, ProjectId, ProviderId, RunId, StateMachine, Timestamp, Workspace,
 };
-use fusion_persistence::{AgentFilter, AgentReader, Error, Listeners, Result};
+use fusion_persistence::{AgentFilter, AgentReader, AgentWork, Error, Listeners, Result};
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::{Expr, SelectStatement};
 use sea_orm::{
@@ -250,6 +250,10 @@ impl AgentReader for SqlStore {
             agents.push((agent, workspace));
         }
         Ok(agents)
+    }
+
+    async fn work_of_agent(&self, agent: AgentId) -> Result<AgentWork> {
+        tasks::work::of_agent(self.reader(), agent).await
     }
 
     async fn used_process_uids(&self) -> Result<BTreeSet<u32>> {

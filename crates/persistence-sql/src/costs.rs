@@ -149,7 +149,7 @@ impl Query {
 }
 
 /// The sums of the four columns of usage, zero where there is nothing.
-fn sums(of: &str) -> String {
+pub(crate) fn sums(of: &str) -> String {
     let sum = |column: &str| format!("CAST(COALESCE(SUM({of}{column}), 0) AS BIGINT) AS {column}");
     ["turns", "input_tokens", "output_tokens", "cost_picos"]
         .map(sum)
@@ -234,16 +234,16 @@ impl CostReader for SqlStore {
     }
 }
 
-fn get<T: TryGetable>(row: &QueryResult, place: usize) -> Result<T> {
+pub(crate) fn get<T: TryGetable>(row: &QueryResult, place: usize) -> Result<T> {
     row.try_get_by_index(place).map_err(trying(ACTION))
 }
 
-fn number(row: &QueryResult, place: usize) -> Result<u64> {
+pub(crate) fn number(row: &QueryResult, place: usize) -> Result<u64> {
     unsigned(get(row, place)?, "a sum of costs")
 }
 
 /// The four columns of usage from a place on.
-fn usage(row: &QueryResult, place: usize) -> Result<Usage> {
+pub(crate) fn usage(row: &QueryResult, place: usize) -> Result<Usage> {
     let columns = Columns {
         turns: get(row, place)?,
         input_tokens: get(row, place + 1)?,

@@ -4,6 +4,7 @@ pub(crate) mod items;
 mod leases;
 pub(crate) mod pool;
 pub(crate) mod waits;
+pub(crate) mod work;
 
 pub(crate) use leases::{
     Requeue, check_expired, check_fence, is_fence_off, requeue, update_leased,

@@ -120,6 +120,7 @@ macro_rules! store_conformance {
             room_of_a_call_of_unknown_cost_counts_as_used_and_of_a_known_one_does_not,
             a_call_that_never_fits_is_refused_and_others_are_not_disturbed,
             usage_booked_by_many_adds_up,
+            work_of_an_agent_is_all_that_it_was_given,
             costs_are_what_was_booked_however_they_are_grouped,
             costs_of_a_time_are_those_of_calls_that_ended_in_it,
             the_greatest_costs_come_first_and_the_rest_is_counted,

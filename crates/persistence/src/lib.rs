@@ -36,9 +36,9 @@ pub use nodes::{
 pub use patient::{Patience, Patient};
 pub use pool::{PoolAnswer, PoolClaim, PoolReader};
 pub use reader::{
-    AccountReader, AgentReader, ApprovalReader, EventBounds, EventReader, Find, INBOX_BYTES,
-    JournalReader, Mark, MarkReader, MessageReader, OutboxReader, Page, Progress, Queue, Reader,
-    TaskReader, WorkflowReader,
+    AccountReader, AgentReader, AgentWork, ApprovalReader, EventBounds, EventReader, Find,
+    INBOX_BYTES, JournalReader, Mark, MarkReader, MessageReader, OutboxReader, Page, Progress,
+    Queue, Reader, TaskReader, WorkflowReader,
 };
 pub use repository::{Repository, WriteRepository};
 pub use seen::Seen;

@@ -14,8 +14,8 @@ use fusion_core::{
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    AccountReader, AgentReader, ApprovalReader, Batch, Claim, Claimed, Committed, CostQuery,
-    CostReader, Costs, Due, Entity, Error, EventBounds, EventFilter, EventReader, Find,
+    AccountReader, AgentReader, AgentWork, ApprovalReader, Batch, Claim, Claimed, Committed,
+    CostQuery, CostReader, Costs, Due, Entity, Error, EventBounds, EventFilter, EventReader, Find,
     JournalReader, Kept, Lease, Loss, Mark, MarkReader, MessageFilter, MessageReader, NodeChange,
     NodeReader, NodeSeen, OutboxReader, Outlook, Page, PoolAnswer, PoolClaim, PoolReader, Progress,
     Prune, Remembered, Result, RunFence, Seen, Store, TakeRuns, TaskReader, WorkflowReader,
@@ -137,6 +137,7 @@ forward! { WorkflowReader {
 
 forward! { AgentReader {
     fn agents_of_run(run: RunId) -> Vec<(Agent, Workspace)>;
+    fn work_of_agent(agent: AgentId) -> AgentWork;
     fn used_process_uids() -> BTreeSet<u32>;
     fn process_uids_used_of(uids: &[u32]) -> BTreeSet<u32>;
 } }

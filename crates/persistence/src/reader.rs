@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use fusion_core::{
     Account, Agent, AgentId, ApiToken, Approval, Capability, Delivery, Event, EventId, Held,
     JournalEntry, Message, MessageId, OutboxEntry, Project, ProviderConfig, ResourceMetrics, Run,
-    RunId, Schedule, Spent, Task, TaskId, Timestamp, Undelivered, Workflow, WorkflowId, Workspace,
+    RunId, Schedule, Spent, Task, TaskId, Timestamp, Undelivered, Usage, Workflow, WorkflowId,
+    Workspace,
 };
 
 use crate::{
@@ -103,6 +104,19 @@ pub trait WorkflowReader {
     async fn newest_version(&self, name: &str) -> Result<Option<WorkflowId>>;
 }
 
+/// What an agent was given to do.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AgentWork {
+    /// What the model calls of all its tasks used.
+    pub usage: Usage,
+    /// Its tasks that ended well.
+    pub completed: u64,
+    /// Its tasks that failed.
+    pub failed: u64,
+    /// The task that it works on; where there is none, the oldest of those that wait for it.
+    pub task: Option<Task>,
+}
+
 /// Reads agents together with their workspaces.
 #[async_trait]
 pub trait AgentReader {
@@ -112,6 +126,12 @@ pub trait AgentReader {
     /// # Errors
     /// The store fails.
     async fn agents_of_run(&self, run: RunId) -> Result<Vec<(Agent, Workspace)>>;
+
+    /// What an agent was given to do, in all; nothing of an agent that is not there.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn work_of_agent(&self, agent: AgentId) -> Result<AgentWork>;
 
     /// The user ids that workspaces belong to, of living agents and of ended ones.
     ///

@@ -9,7 +9,10 @@ use uuid::Uuid;
 
 use super::sample::{Sample, agent_named, at, step, workflow};
 use super::world::bare_project;
-use crate::{Batch, CostQuery, CostRow, CostSum, Costs, Repository, Store, WriteRepository as _};
+use crate::{
+    AgentWork, Batch, CostQuery, CostRow, CostSum, Costs, Page, Repository, Store, TaskFilter,
+    WriteRepository as _,
+};
 
 fn used(turns: u64, tokens: u64, picos: i64) -> Usage {
     Usage {
@@ -386,4 +389,55 @@ pub async fn the_greatest_costs_come_first_and_the_rest_is_counted(store: &dyn S
         ..all
     };
     assert_eq!(some, wanted);
+}
+
+/// What an agent used and what came of its tasks is told of all of them; the oldest task that it works on
+/// goes before those that wait.
+pub async fn work_of_an_agent_is_all_that_it_was_given(store: &dyn Store) {
+    let spent = Spent::store(store).await;
+    let [a, b] = &spent.agents;
+    let [one, two, _, own] = &spent.tasks;
+    let of_a = AgentWork {
+        usage: FIRST.usage,
+        task: Some(stored(store, one).await),
+        ..AgentWork::default()
+    };
+    assert_eq!(store.work_of_agent(a.id).await.unwrap(), of_a);
+    let mut usage = SECOND.usage;
+    usage += INNER.usage;
+    usage += ALONE.usage;
+    let running = TaskFilter {
+        agent: Some(b.id),
+        states: vec![TaskState::Running],
+        ..TaskFilter::default()
+    };
+    let running: Vec<Task> = store.list(&running, Page::first(9)).await.unwrap();
+    let at_work = AgentWork {
+        usage,
+        task: running.last().cloned(),
+        ..AgentWork::default()
+    };
+    assert_eq!(store.work_of_agent(b.id).await.unwrap(), at_work);
+    for task in running {
+        let state = if task.id == own.id {
+            TaskState::Failed
+        } else {
+            TaskState::Completed
+        };
+        store.update(Task { state, ..task }).await.unwrap();
+    }
+    let waiting = AgentWork {
+        usage,
+        completed: 3,
+        failed: 1,
+        task: Some(stored(store, two).await),
+    };
+    assert_eq!(store.work_of_agent(b.id).await.unwrap(), waiting);
+    let nobody = spent.projects[0].id.uuid().into();
+    let none = store.work_of_agent(nobody).await.unwrap();
+    assert_eq!(none, AgentWork::default());
+}
+
+async fn stored(store: &dyn Store, task: &Task) -> Task {
+    store.get(task.id).await.unwrap()
 }
