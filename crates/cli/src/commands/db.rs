@@ -65,6 +65,21 @@ async fn rekey(
     answer(&report, database::rekey, session)
 }
 
+/// Prints a list in the form that was asked for.
+pub(super) fn answer_rows<T: Serialize>(
+    list: &T,
+    rows: &[impl Serialize],
+    text: impl Fn(&T, &Session<'_>) -> String,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    if session.is_machine() {
+        session.print_rows(list, rows)?;
+    } else {
+        session.print(&text(list, session))?;
+    }
+    Ok(Exit::Done)
+}
+
 /// Prints a report in the form that was asked for.
 pub(super) fn answer<T: Serialize>(
     report: &T,

@@ -2,7 +2,7 @@
 
 use fusion_api_types::Problem;
 
-use super::db::answer;
+use super::db::{answer, answer_rows};
 use crate::args::{ApproveArgs, RejectArgs};
 use crate::backend::{AnswerRequest, Backend};
 use crate::exit::Exit;
@@ -16,7 +16,7 @@ pub(crate) async fn inbox(backend: &dyn Backend, session: &Session<'_>) -> Resul
         session.tell("nothing waits for you\n");
         return Ok(Exit::Done);
     }
-    answer(&inbox, report::list, session)
+    answer_rows(&inbox, &inbox.items, report::list, session)
 }
 
 /// `approve`.

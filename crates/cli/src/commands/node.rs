@@ -2,7 +2,7 @@
 
 use fusion_api_types::Problem;
 
-use super::db::answer;
+use super::db::{answer, answer_rows};
 use crate::args::NodeCommand;
 use crate::backend::Backend;
 use crate::exit::Exit;
@@ -18,11 +18,11 @@ pub(crate) async fn node(
     match command {
         NodeCommand::List => {
             let found = backend.list_nodes().await?;
-            if found.nodes.is_empty() && !session.global.json {
+            if found.nodes.is_empty() && !session.is_machine() {
                 session.tell("no process has worked here yet\n");
                 return Ok(Exit::Done);
             }
-            answer(&found, report::list, session)
+            answer_rows(&found, &found.nodes, report::list, session)
         }
         NodeCommand::Get(name) => {
             answer(&backend.get_node(&name.node).await?, report::one, session)

@@ -3,7 +3,7 @@
 use fusion_api_types::{DetectReport, FoundServer, ModelList, Problem, ProblemKind, ProviderList};
 use secrecy::SecretString;
 
-use super::db::answer;
+use super::db::{answer, answer_rows};
 use crate::args::{AddArgs, DetectArgs, ModelsArgs, ProviderCommand};
 use crate::backend::{AskKey, Backend, NewProvider};
 use crate::exit::Exit;
@@ -79,7 +79,8 @@ fn new_provider(add: &AddArgs) -> NewProvider {
 
 async fn list(backend: &dyn Backend, session: &Session<'_>) -> Result<Exit, Problem> {
     let providers = backend.list_providers().await?;
-    answer(&ProviderList { providers }, report::list, session)
+    let list = ProviderList { providers };
+    answer_rows(&list, &list.providers, report::list, session)
 }
 
 async fn models(
@@ -98,7 +99,7 @@ async fn models(
     let has = |text: &str| text.to_lowercase().contains(&search);
     list.models
         .retain(|model| has(&model.id) || model.name.as_deref().is_some_and(has));
-    answer(&list, report::models, session)
+    answer_rows(&list, &list.models, report::models, session)
 }
 
 /// Adds what is found when a person, or `--yes`, says so.
@@ -115,7 +116,7 @@ async fn detect(
             server.added = true;
         }
     }
-    answer(&report, report::detected, session)
+    answer_rows(&report, &report.servers, report::detected, session)
 }
 
 /// Whether the person at the terminal wants a server to be added.

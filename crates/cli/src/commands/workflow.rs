@@ -1,8 +1,10 @@
 //! `workflow`: files and stored workflows.
 
-use fusion_api_types::{InputView, Problem, RunList, WorkflowDiff, WorkflowList, WorkflowSummary};
+use fusion_api_types::{
+    InputView, Problem, RunList, StoredWorkflow, WorkflowDiff, WorkflowList, WorkflowSummary,
+};
 
-use super::db::answer;
+use super::db::{answer, answer_rows};
 use super::run::conclude;
 use crate::args::{
     DiffArgs, GraphArgs, GraphFormat, StartWorkflowArgs, ValidateArgs, WorkflowCommand, by_name,
@@ -30,18 +32,18 @@ pub(crate) async fn workflow(
                 .await?;
             answer(&created, stored::created, session)
         }
-        WorkflowCommand::List(list) => {
-            let workflows = backend.list_workflows(list.limit).await?;
+        WorkflowCommand::List(asked) => {
+            let workflows = backend.list_workflows(asked.limit).await?;
             if workflows.is_empty() && !session.is_machine() {
                 let create = session.command("workflow create FILE");
                 session.tell(&format!("no workflows yet; store one with: {create}\n"));
                 return Ok(Exit::Done);
             }
-            answer(&WorkflowList { workflows }, stored::list, session)
+            list(workflows, session)
         }
         WorkflowCommand::Versions(which) => {
             let workflows = backend.workflow_versions(&which.workflow).await?;
-            answer(&WorkflowList { workflows }, stored::list, session)
+            list(workflows, session)
         }
         WorkflowCommand::Get(get) => {
             let shown = backend.show_workflow(&get.workflow, get.version).await?;
@@ -73,13 +75,16 @@ pub(crate) async fn workflow(
                 session.tell("it has no open run\n");
                 return Ok(Exit::Done);
             }
-            answer(
-                &RunList { runs },
-                |list, session| report::list(&list.runs, session),
-                session,
-            )
+            let list = RunList { runs };
+            let text = |list: &RunList, session: &Session<'_>| report::list(&list.runs, session);
+            answer_rows(&list, &list.runs, text, session)
         }
     }
+}
+
+fn list(workflows: Vec<StoredWorkflow>, session: &Session<'_>) -> Result<Exit, Problem> {
+    let list = WorkflowList { workflows };
+    answer_rows(&list, &list.workflows, stored::list, session)
 }
 
 async fn diff(

@@ -139,3 +139,56 @@ async fn an_expression_of_jq_works_on_what_is_printed_with_and_without_a_server(
     assert_eq!(through.stdout, "1\n", "the refused one began no run");
     serving.stop(Signal::TERM).await.expect(0);
 }
+
+/// The commands that list something and want no further word.
+fn lists(command: &clap::Command, words: &[&str], found: &mut Vec<String>) {
+    for below in command.get_subcommands() {
+        let words = [words, &[below.get_name()]].concat();
+        if below.get_name() == "list" || words == ["inbox"] {
+            found.push(words.join(" "));
+        }
+        lists(below, &words, found);
+    }
+}
+
+#[tokio::test]
+async fn a_list_is_one_object_or_a_line_for_each_row() {
+    let project = Project::of_examples();
+    let script = "version: 1\nsteps: { task: [{ text: done }] }\n";
+    project.write("script.yaml", script);
+    for words in [
+        "run hello.yaml",
+        "agent spawn --name a --provider scripted --model script.yaml",
+        "workflow create hello.yaml",
+        "project create p",
+        "capability create c",
+        "token create t --scope read",
+        "task create x",
+        "schedule create s --workflow hello --cron 0\u{a0}3\u{a0}*\u{a0}*\u{a0}*",
+        "budget set p 1",
+    ] {
+        let words = words.split(' ').map(|word| word.replace('\u{a0}', " "));
+        project.run(words).await.expect(0);
+    }
+    let mut commands = vec!["workflow versions hello".to_owned()];
+    lists(&fusion_cli::command(), &[], &mut commands);
+    let mut without_rows = Vec::new();
+    for command in &commands {
+        let words = |form| command.split(' ').chain(["-o", form]);
+        let whole = project.run(words("json")).await.expect(0).json();
+        let members = whole.as_object().unwrap().values();
+        let rows: Vec<&Value> = members.filter_map(Value::as_array).flatten().collect();
+        let lines = project.run(words("jsonl")).await.expect(0).stdout;
+        let lines: Vec<Value> = lines
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(lines.iter().collect::<Vec<_>>(), rows, "{command}");
+        let names = project.run(words("name")).await.expect(0).stdout;
+        assert_eq!(names.lines().count(), rows.len(), "{command}");
+        if rows.is_empty() {
+            without_rows.push(command.as_str());
+        }
+    }
+    assert_eq!(without_rows, ["inbox", "message list", "node list"]);
+}
