@@ -91,5 +91,5 @@ pub use resend::resend;
 pub use scheduler::Driven;
 pub use schedules::{MAX_SCHEDULES, NewSchedule, held};
 pub use spawn::NewRun;
-pub use tasks::{MAX_DEPENDENCIES, MAX_QUEUE, MAX_WAIT, NewTask, Wait, why};
+pub use tasks::{MAX_DEPENDENCIES, MAX_DESCRIPTION, MAX_QUEUE, MAX_WAIT, NewTask, Wait, why};
 pub use worktrees::{WorktreeRecord, worktree_of};

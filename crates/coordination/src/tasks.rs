@@ -39,7 +39,7 @@ pub const MAX_QUEUE: u64 = 8;
 pub const MAX_WAIT: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// Bytes of what is asked at most.
-const MAX_DESCRIPTION: usize = 128 * 1_024;
+pub const MAX_DESCRIPTION: usize = 128 * 1_024;
 
 /// Bytes of what a task is given at most, as JSON.
 const MAX_INPUTS: usize = 128 * 1_024;

@@ -9,6 +9,7 @@ mod bench;
 mod budget;
 mod calls;
 mod config;
+mod content;
 mod data_dir;
 mod database;
 mod events;

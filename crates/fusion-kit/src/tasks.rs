@@ -12,7 +12,7 @@ use fusion_api::task_views;
 use fusion_api_types::api::{Task as TaskView, TaskDetail, TaskTree};
 use fusion_api_types::{Problem, ProblemKind};
 use fusion_cli::{Log, Progress, TaskQuery, TaskRequest, Tasks};
-use fusion_coordination::{Ask, NewTask};
+use fusion_coordination::{Ask, MAX_DESCRIPTION, NewTask};
 use fusion_core::{Agent, AgentId, Task, TaskId, TaskState};
 use fusion_persistence::{Error as StoreError, Page, Reader, Repository, TaskFilter};
 use fusion_persistence_sql::Location;
@@ -21,6 +21,7 @@ use serde_json::Value;
 use crate::agents::find::{find_agent, find_project};
 use crate::agents::logs::show;
 use crate::backend::{LocalBackend, Reading};
+use crate::content::text_of;
 use crate::data_dir::DataDir;
 use crate::find::meant;
 use crate::problems;
@@ -33,11 +34,12 @@ const PREFIX_SEARCH: u32 = 10_000;
 #[async_trait]
 impl Tasks for LocalBackend {
     async fn create_task(&self, request: &TaskRequest) -> Result<TaskDetail, Problem> {
+        let description = text_of(&request.description, MAX_DESCRIPTION)?;
         if let Some(remote) = self.remote()? {
-            return remote.create_task(request).await;
+            return remote.create_task(request, description).await;
         }
         let engine = self.engine_for_tasks().await?;
-        let made = self.create_on(&engine, request).await;
+        let made = self.create_on(&engine, request, description).await;
         engine.close().await;
         made
     }
@@ -182,6 +184,7 @@ impl LocalBackend {
         &self,
         engine: &Engine,
         request: &TaskRequest,
+        description: String,
     ) -> Result<TaskDetail, Problem> {
         let data_dir = self.data_dir()?;
         let store = engine.store();
@@ -200,7 +203,7 @@ impl LocalBackend {
         let inputs = request.inputs.iter();
         let new = NewTask {
             name: request.name.clone(),
-            description: request.description.clone(),
+            description,
             capabilities: request.capabilities.iter().cloned().collect(),
             agent,
             is_demanded: request.demanded,

@@ -1,5 +1,6 @@
 //! The arguments of `task`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -74,11 +75,15 @@ to its agent.
 Examples:
   fusion-kit task create Write a haiku about bees. --wait
   fusion-kit task create Fix the build. --capabilities rust,ci --priority 5 --in 10m
+  fusion-kit task create --file brief.md --name brief
   fusion-kit task create Review it. --needs 0198f2 --agent reviewer")]
 pub struct TaskCreateArgs {
     /// What is asked; several words are one text.
-    #[arg(required = true, value_name = "WHAT")]
+    #[arg(required_unless_present = "file", value_name = "WHAT")]
     pub what: Vec<String>,
+    /// What is asked, from this file; `-` is stdin. At most 128 KiB.
+    #[arg(short = 'F', long, value_name = "FILE", conflicts_with = "what")]
+    pub file: Option<PathBuf>,
     /// Its name: letters, digits, `_`, `-` and `.`.
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,

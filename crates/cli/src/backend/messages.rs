@@ -1,7 +1,7 @@
 //! The port behind `message`.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,10 +23,22 @@ pub enum To {
 pub enum Content {
     /// A text.
     Text(String),
-    /// JSON in a file.
+    /// What is in a file.
     File(PathBuf),
-    /// JSON from stdin.
+    /// What comes from stdin.
     Stdin,
+}
+
+impl Content {
+    /// What is in a file; `-` is stdin.
+    #[must_use]
+    pub fn of_file(file: &Path) -> Self {
+        if file == Path::new("-") {
+            Self::Stdin
+        } else {
+            Self::File(file.to_owned())
+        }
+    }
 }
 
 /// A message to be sent, as it was typed.

@@ -8,13 +8,13 @@ use chrono::{DateTime, Utc};
 use fusion_api_types::Problem;
 use fusion_api_types::api::{Task, TaskDetail, TaskTree};
 
-use super::{Log, Progress};
+use super::{Content, Log, Progress};
 
 /// A task that is asked for, as it was typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskRequest {
     /// What is asked.
-    pub description: String,
+    pub description: Content,
     /// Its name.
     pub name: Option<String>,
     /// What an agent must be able to do.

@@ -1,7 +1,6 @@
 //! `message`: to agents and between them.
 
 use std::ops::ControlFlow;
-use std::path::Path;
 
 use fusion_api_types::{MessageView, Problem, ProblemKind};
 
@@ -44,8 +43,7 @@ fn new_message(send: &SendArgs) -> Result<NewMessage, Problem> {
     };
     let content = match (&send.text, &send.payload) {
         (Some(text), _) => Content::Text(text.clone()),
-        (None, Some(file)) if file == Path::new("-") => Content::Stdin,
-        (None, Some(file)) => Content::File(file.clone()),
+        (None, Some(file)) => Content::of_file(file),
         (None, None) => {
             return Err(
                 Problem::new(ProblemKind::InvalidInput, "the message has no content")

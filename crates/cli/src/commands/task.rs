@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::db::answer;
 use super::log::Shown;
 use crate::args::{TaskCommand, TaskCreateArgs, TaskListArgs, TaskWaitArgs};
-use crate::backend::{Backend, TaskQuery, TaskRequest};
+use crate::backend::{Backend, Content, TaskQuery, TaskRequest};
 use crate::exit::Exit;
 use crate::progress::{Begun, Display};
 use crate::report::task as report;
@@ -70,7 +70,10 @@ async fn create(
 ) -> Result<Exit, Problem> {
     let inputs = create.inputs.iter();
     let request = TaskRequest {
-        description: create.what.join(" "),
+        description: match &create.file {
+            Some(file) => Content::of_file(file),
+            None => Content::Text(create.what.join(" ")),
+        },
         name: create.name.clone(),
         capabilities: filled(&create.capabilities),
         agent: create.agent.clone().or_else(|| create.prefer.clone()),

@@ -49,7 +49,7 @@ async fn tasks_are_asked_for_as_they_were_typed() {
         (
             "task create Do it.",
             waiting(),
-            "TaskRequest { description: \"Do it.\", name: None, capabilities: [], agent: None, \
+            "TaskRequest { description: Text(\"Do it.\"), name: None, capabilities: [], agent: None, \
              demanded: false, priority: 0, needs: [], inputs: {}, project: None, delay: None, \
              after: None, timeout: None, max_attempts: None }",
         ),
@@ -57,7 +57,7 @@ async fn tasks_are_asked_for_as_they_were_typed() {
             "task create Do it. --name n --capabilities a,b --agent w --priority -3 --needs x,y \
              -i k=v=w --project p --in 10m --timeout 2h --max-attempts 3",
             waiting(),
-            "TaskRequest { description: \"Do it.\", name: Some(\"n\"), capabilities: [\"a\", \"b\"], \
+            "TaskRequest { description: Text(\"Do it.\"), name: Some(\"n\"), capabilities: [\"a\", \"b\"], \
              agent: Some(\"w\"), demanded: true, priority: -3, needs: [\"x\", \"y\"], inputs: \
              {\"k\": \"v=w\"}, project: Some(\"p\"), delay: Some(600s), after: None, timeout: \
              Some(7200s), max_attempts: Some(3) }",
@@ -65,9 +65,23 @@ async fn tasks_are_asked_for_as_they_were_typed() {
         (
             "task create Do it. --prefer w --after 2026-12-01T09:00:00Z",
             waiting(),
-            "TaskRequest { description: \"Do it.\", name: None, capabilities: [], agent: \
+            "TaskRequest { description: Text(\"Do it.\"), name: None, capabilities: [], agent: \
              Some(\"w\"), demanded: false, priority: 0, needs: [], inputs: {}, project: None, \
              delay: None, after: Some(2026-12-01T09:00:00Z), timeout: None, max_attempts: None }",
+        ),
+        (
+            "task create --file brief.md --name n",
+            waiting(),
+            "TaskRequest { description: File(\"brief.md\"), name: Some(\"n\"), capabilities: [], agent: None, \
+             demanded: false, priority: 0, needs: [], inputs: {}, project: None, delay: None, \
+             after: None, timeout: None, max_attempts: None }",
+        ),
+        (
+            "task create -F -",
+            waiting(),
+            "TaskRequest { description: Stdin, name: None, capabilities: [], agent: None, \
+             demanded: false, priority: 0, needs: [], inputs: {}, project: None, delay: None, \
+             after: None, timeout: None, max_attempts: None }",
         ),
         (
             "task list --state queued,running --agent w --workflow v --run r --project p --limit 7",

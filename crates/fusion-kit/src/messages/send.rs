@@ -1,8 +1,5 @@
 //! A message from a person to the agents of a run.
 
-use std::fs::File;
-use std::io::{self, Read};
-
 use fusion_api_types::{MessageDetail, Problem, ProblemKind};
 use fusion_cli::{Content, NewMessage, To};
 use fusion_core::{
@@ -18,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{look, read, views};
 use crate::backend::{LocalBackend, Reading};
+use crate::content::bytes_of;
 use crate::find::{find, find_message};
 use crate::system::{SystemClock, SystemIds};
 use crate::wiring::BusPlace;
@@ -25,33 +23,11 @@ use crate::{problems, wiring};
 
 /// The content, checked before anything else is looked at.
 pub(super) fn payload(content: &Content) -> Result<Value, Problem> {
-    let text = match content {
-        Content::Text(text) => return Ok(Value::String(text.clone())),
-        Content::File(path) => {
-            let shown = path.display();
-            let file = File::open(path).and_then(bounded);
-            file.map_err(|error| unreadable(&format!("the file '{shown}'"), &error))?
-        }
-        Content::Stdin => {
-            bounded(io::stdin()).map_err(|error| unreadable("standard input", &error))?
-        }
-    };
-    payload_from_json(&text).map_err(|fault| problems::of_error(&fault))
-}
-
-/// Reads a little more than is allowed at most, so that the limit is told and memory is not filled.
-fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    let most = u64::try_from(MAX_PAYLOAD_BYTES).unwrap_or(u64::MAX);
-    from.take(most.saturating_add(1)).read_to_end(&mut text)?;
-    Ok(text)
-}
-
-fn unreadable(what: &str, error: &io::Error) -> Problem {
-    Problem::new(
-        ProblemKind::InvalidInput,
-        format!("can't read {what}: {error}"),
-    )
+    if let Content::Text(text) = content {
+        return Ok(Value::String(text.clone()));
+    }
+    let json = bytes_of(content, MAX_PAYLOAD_BYTES)?;
+    payload_from_json(&json).map_err(|fault| problems::of_error(&fault))
 }
 
 /// What was typed, with what it names.

@@ -17,7 +17,11 @@ use crate::tasks::delay_of;
 const TASKS: &str = "/tasks";
 
 impl Remote {
-    pub(crate) async fn create_task(&self, request: &TaskRequest) -> Result<TaskDetail, Problem> {
+    pub(crate) async fn create_task(
+        &self,
+        request: &TaskRequest,
+        description: String,
+    ) -> Result<TaskDetail, Problem> {
         let mut dependencies = Vec::with_capacity(request.needs.len());
         for text in &request.needs {
             dependencies.push(self.task_id(text).await?);
@@ -25,7 +29,7 @@ impl Remote {
         let inputs = request.inputs.iter();
         let new = NewTask {
             name: request.name.clone(),
-            description: request.description.clone(),
+            description,
             required_capabilities: request.capabilities.clone(),
             priority: request.priority,
             dependencies,

@@ -1,5 +1,7 @@
 //! Tasks of their own, by the commands and over sudden deaths.
 
+use std::fs::File;
+
 use serde_json::{Value, json};
 
 use crate::api::Serving;
@@ -57,6 +59,40 @@ async fn a_task_is_meant_by_its_name_as_long_as_one_has_it() {
     let several = said(&project, "task get poem").await;
     assert_ne!(several.code, Some(0), "{several:?}");
     several.says(&[&first, &second]);
+}
+
+#[tokio::test]
+async fn what_is_asked_stands_in_a_file_or_comes_from_stdin() {
+    let project = with_agent().await;
+    // Nearly as much as there may be.
+    let brief = "a \u{e9} ".repeat(26_000);
+    project.write("brief.md", &format!("{brief}\n"));
+    let ask = "task create --file brief.md --json";
+    assert_eq!(json_of(&project, ask).await["description"], brief.trim());
+    let serving = Serving::on(&project).await;
+    let asked = |line: &'static str| {
+        let call = project.fusion_kit(line.split(' '));
+        call.env("FUSION_SERVER", format!("http://{}", serving.address))
+            .env("FUSION_TOKEN", &serving.token)
+    };
+    let mut piped = asked("task create -F - --json").into_command();
+    piped.stdin(File::open(project.path().join("brief.md")).unwrap());
+    let output = piped.output().await.unwrap();
+    let made = Finished::from(output).expect(0).json();
+    assert_eq!(made["description"], brief.trim());
+    project.write("long.md", &"\u{20ac}".repeat(44_000));
+    std::fs::write(project.path().join("image.png"), b"\x89PNG\xff").unwrap();
+    for (line, why) in [
+        ("task create -F none.md", "can't read the file 'none.md'"),
+        ("task create -F long.md", "1 to 131072 bytes"),
+        ("task create -F image.png", "not text in UTF-8"),
+        ("task create -F brief.md Write.", "cannot be used with"),
+        ("task create", "<WHAT>..."),
+    ] {
+        let refused = asked(line).finish().await;
+        assert_eq!(refused.code, Some(2), "{line}: {refused:?}");
+        refused.says(&[why]);
+    }
 }
 
 #[tokio::test]
