@@ -70,20 +70,6 @@ async fn tasks_are_asked_for_as_they_were_typed() {
              delay: None, after: Some(2026-12-01T09:00:00Z), timeout: None, max_attempts: None }",
         ),
         (
-            "task create --file brief.md --name n",
-            waiting(),
-            "TaskRequest { description: File(\"brief.md\"), name: Some(\"n\"), capabilities: [], agent: None, \
-             demanded: false, priority: 0, needs: [], inputs: {}, project: None, delay: None, \
-             after: None, timeout: None, max_attempts: None }",
-        ),
-        (
-            "task create -F -",
-            waiting(),
-            "TaskRequest { description: Stdin, name: None, capabilities: [], agent: None, \
-             demanded: false, priority: 0, needs: [], inputs: {}, project: None, delay: None, \
-             after: None, timeout: None, max_attempts: None }",
-        ),
-        (
             "task list --state queued,running --agent w --workflow v --run r --project p --limit 7",
             json!([]),
             "TaskQuery { states: [\"queued\", \"running\"], agent: Some(\"w\"), workflow: \
@@ -107,6 +93,25 @@ async fn tasks_are_asked_for_as_they_were_typed() {
         let said = fusion_kit(line, &backend).await;
         assert_eq!(said.code, 0, "{line}: {}", said.err);
         assert_eq!(*backend.asked.lock().unwrap(), [wanted], "{line}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_task_asks_is_taken_from_where_it_stands() {
+    for (line, wanted) in [
+        ("task create Do it.", "description: Text(\"Do it.\")"),
+        (
+            "task create --file brief.md",
+            "description: File(\"brief.md\")",
+        ),
+        ("task create -F -", "description: Stdin"),
+    ] {
+        let backend = answering(waiting());
+        let said = fusion_kit(line, &backend).await;
+        assert_eq!(said.code, 0, "{line}: {}", said.err);
+        let asked = backend.asked.lock().unwrap().concat();
+        let wanted = format!("TaskRequest {{ {wanted}, name: None,");
+        assert!(asked.starts_with(&wanted), "{line}: {asked}");
     }
 }
 

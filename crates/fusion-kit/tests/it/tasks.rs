@@ -66,7 +66,7 @@ async fn what_is_asked_stands_in_a_file_or_comes_from_stdin() {
     let project = with_agent().await;
     // Nearly as much as there may be.
     let brief = "a \u{e9} ".repeat(26_000);
-    project.write("brief.md", &format!("{brief}\n"));
+    project.write("brief.md", format!("{brief}\n"));
     let ask = "task create --file brief.md --json";
     assert_eq!(json_of(&project, ask).await["description"], brief.trim());
     let serving = Serving::on(&project).await;
@@ -80,7 +80,7 @@ async fn what_is_asked_stands_in_a_file_or_comes_from_stdin() {
     let output = piped.output().await.unwrap();
     let made = Finished::from(output).expect(0).json();
     assert_eq!(made["description"], brief.trim());
-    project.write("long.md", &"\u{20ac}".repeat(44_000));
+    project.write("long.md", "\u{20ac}".repeat(44_000));
     std::fs::write(project.path().join("image.png"), b"\x89PNG\xff").unwrap();
     for (line, why) in [
         ("task create -F none.md", "can't read the file 'none.md'"),
