@@ -3,17 +3,18 @@
 mod life;
 mod session;
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use fusion_persistence::{Error, Result};
 use sea_orm::sqlx::{self, Connection};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr,
-    TransactionTrait,
+    RuntimeErr, TransactionTrait,
 };
 use tokio::runtime;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::error::trying;
@@ -36,6 +37,9 @@ const RETURN_WITHIN: Duration = Duration::from_secs(1);
 
 /// How long opening a connection may take before callers are told that the server is away.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The wait between two tries to open a connection.
+const BETWEEN: Duration = Duration::from_millis(200);
 
 /// A server that says nothing for so long is taken for gone. Longer than it waits for a lock.
 const ANSWER_WITHIN: Duration = Duration::from_secs(8);
@@ -128,10 +132,41 @@ enum Access {
     ReadOnly,
 }
 
+/// Tries again for as long as opening a connection may take while the network breaks connections off: it may
+/// have come up just now, or something stands before a server that is not there yet. A server that refuses
+/// connections is tried again by the pool itself.
 async fn connect(url: &ServerUrl, access: Access, connections: u32) -> Result<DatabaseConnection> {
-    Database::connect(options(url, access, connections))
-        .await
-        .map_err(trying("connect to the database"))
+    let give_up = Instant::now() + CONNECT_TIMEOUT;
+    loop {
+        match Database::connect(options(url, access, connections)).await {
+            Err(error) if is_broken_off(&error) && Instant::now() + BETWEEN < give_up => {
+                sleep(BETWEEN).await;
+            }
+            opened => return opened.map_err(trying("connect to the database")),
+        }
+    }
+}
+
+/// Whether it was the network that failed, in a way that may pass.
+fn is_broken_off(error: &DbErr) -> bool {
+    use ErrorKind::{
+        ConnectionAborted, ConnectionReset, HostUnreachable, NetworkUnreachable, UnexpectedEof,
+    };
+    let DbErr::Conn(RuntimeErr::SqlxError(error)) = error else {
+        return false;
+    };
+    match error.as_ref() {
+        sqlx::Error::Io(error) => matches!(
+            error.kind(),
+            ConnectionAborted
+                | ConnectionReset
+                | HostUnreachable
+                | NetworkUnreachable
+                | UnexpectedEof
+        ),
+        // Cut off in the middle of the first answer.
+        error => matches!(error, sqlx::Error::Protocol(_)),
+    }
 }
 
 /// One connection for writing, opened when it is first used.

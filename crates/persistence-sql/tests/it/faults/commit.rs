@@ -259,3 +259,33 @@ async fn opening_gives_up_on_a_server_that_is_mute() {
     assert!(matches!(opened, Err(Error::Unavailable { .. })));
     assert!(begun.elapsed() < LONGEST_WAIT, "{:?}", begun.elapsed());
 }
+
+/// As by a network that has only just come up, or something before a server that is not there yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn opening_tries_again_while_connections_are_broken_off() {
+    let url = crate::postgres::empty_database().await;
+    let proxy = Proxy::before(&url).await;
+    proxy.set(Way::Closed);
+    let location = Location::from_url(&proxy.url(&url), Durability::Full).unwrap();
+    let tracker = TaskTracker::new();
+    let mending = async {
+        proxy.turned_away(3).await;
+        proxy.set(Way::Open);
+    };
+    let opening = async { SqlStore::open(&location, &tracker).await.unwrap() };
+    let (store, ()) = tokio::join!(opening, mending);
+    assert_eq!(messages(&store).await, [""; 0]);
+    store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn opening_gives_up_on_a_server_that_breaks_every_connection_off() {
+    let url = crate::postgres::empty_database().await;
+    let proxy = Proxy::before(&url).await;
+    proxy.set(Way::Closed);
+    let location = Location::from_url(&proxy.url(&url), Durability::Full).unwrap();
+    let begun = Instant::now();
+    let opened = SqlStore::open(&location, &TaskTracker::new()).await;
+    assert!(matches!(opened, Err(Error::Unavailable { .. })));
+    assert!(begun.elapsed() < LONGEST_WAIT, "{:?}", begun.elapsed());
+}

@@ -58,6 +58,8 @@ pub(super) struct Proxy {
     way: Arc<watch::Sender<Way>>,
     /// Whether something waits here.
     is_holding: Arc<watch::Sender<bool>>,
+    /// Connections that were broken off because the way was closed.
+    turned_away: Arc<watch::Sender<u32>>,
     port: u16,
 }
 
@@ -73,11 +75,14 @@ impl Proxy {
         let ways = Arc::clone(&way);
         let is_holding = Arc::new(watch::Sender::new(false));
         let holding = Arc::clone(&is_holding);
+        let turned_away = Arc::new(watch::Sender::new(0));
+        let turned = Arc::clone(&turned_away);
         let tracker = TaskTracker::new();
         tracker.clone().spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
                 if *ways.borrow() == Way::Closed {
+                    turned.send_modify(|count| *count += 1);
                     continue;
                 }
                 let server = TcpStream::connect(&server).await.unwrap();
@@ -88,6 +93,7 @@ impl Proxy {
         Self {
             way,
             is_holding,
+            turned_away,
             port,
         }
     }
@@ -107,6 +113,15 @@ impl Proxy {
     pub(super) async fn held(&self) {
         let mut holding = self.is_holding.subscribe();
         holding.wait_for(|is_holding| *is_holding).await.unwrap();
+    }
+
+    /// Until so many connections were broken off.
+    pub(super) async fn turned_away(&self, connections: u32) {
+        let mut turned = self.turned_away.subscribe();
+        turned
+            .wait_for(|count| *count >= connections)
+            .await
+            .unwrap();
     }
 
     /// Until a cut that was asked for has been made.
