@@ -51,5 +51,5 @@ pub use workflow::{
 };
 pub use workspace::{
     WorkspaceChange, WorkspaceDiff, WorkspaceEntry, WorkspaceExport, WorkspaceFile, WorkspaceLine,
-    WorkspacePage, WorkspacePath, WorkspaceTree,
+    WorkspaceMerge, WorkspacePage, WorkspacePath, WorkspaceTree,
 };

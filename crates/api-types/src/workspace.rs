@@ -120,3 +120,29 @@ pub struct WorkspaceExport {
     /// Its length.
     pub bytes: u64,
 }
+
+/// The answer to the merge of an agent's work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WorkspaceMerge {
+    /// UUID of the agent.
+    pub agent: String,
+    /// The checkout or bare repository that took it in.
+    pub repository: String,
+    /// The branch of the agent.
+    pub branch: String,
+    /// How many branches of the agent there are.
+    pub branches: u64,
+    /// The branch that took it in.
+    pub into: String,
+    /// `squash`, `merge` or `ff`.
+    pub strategy: String,
+    /// The commit that it was at.
+    pub before: String,
+    /// The commit that it is at now; the same where it had everything already.
+    pub commit: String,
+    /// Each file that is different.
+    pub files: Vec<WorkspaceChange>,
+    /// Why the agent's newest work is not in its newest branch, but in its workspace only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+}

@@ -122,7 +122,9 @@ fn entry(entry: FileEntry) -> WorkspaceEntry {
     }
 }
 
-fn change(file: ChangedFile) -> WorkspaceChange {
+/// A file that is different.
+#[must_use]
+pub fn change(file: ChangedFile) -> WorkspaceChange {
     WorkspaceChange {
         path: file.path,
         added: file.added,

@@ -14,7 +14,7 @@ use fusion_api_types::{
     RestoreReport, RunDetail, RunList, RunSummary, ServerReady, SettingList, SettingView,
     SignInLink, StoredWorkflow, ToolAnswer, ToolList, VacuumReport, VerifyReport, VersionView,
     WorkflowCreated, WorkflowDiff, WorkflowGraph, WorkflowList, WorkflowSummary, WorkspaceDiff,
-    WorkspaceExport, WorkspaceFile, WorkspaceLine, WorkspacePath, WorkspaceTree,
+    WorkspaceExport, WorkspaceFile, WorkspaceLine, WorkspaceMerge, WorkspacePath, WorkspaceTree,
 };
 use serde_json::{Value, json};
 
@@ -120,6 +120,7 @@ fn of_workspace(verb: &str) -> Option<Value> {
         "read" => of::<WorkspaceFile>(),
         "diff" => of::<WorkspaceDiff>(),
         "export" => of::<WorkspaceExport>(),
+        "merge" => of::<WorkspaceMerge>(),
         _ => return None,
     })
 }

@@ -32,7 +32,9 @@ pub use files::{
     EntryKind, FileEntry, FileMatches, FileText, LIST_LIMIT, MatchedLine, Matches, PACK_LIMIT,
     Pack, Packed, READ_LIMIT, Refusal, TextQuery, WRITE_LIMIT,
 };
-pub use git::{ChangedFile, Diff, Repository, Worktree};
+pub use git::{
+    ChangedFile, Checkout, Diff, Merge, Merged, NotMerged, Repository, Strategy, Worktree,
+};
 pub use helper::helper_main;
 pub use owners::{Owners, choose_uid};
 pub use process::{Command, Consumed, Custody, Exit, Finished, Launcher, Program};

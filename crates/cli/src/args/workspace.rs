@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, value_parser};
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Subcommand, ValueEnum, value_parser};
 
 use super::WhichAgent;
 
@@ -18,6 +19,7 @@ Examples:
   fusion-kit workspace files writer
   fusion-kit workspace read writer projects/report.md
   fusion-kit workspace diff coder
+  fusion-kit workspace merge coder
   fusion-kit workspace export writer projects --to report.tar"
 )]
 pub struct WorkspaceArgs {
@@ -68,6 +70,17 @@ Examples:
   fusion-kit workspace export writer
   fusion-kit workspace export writer projects --to report.tar")]
     Export(WorkspaceExportArgs),
+    /// Merge what an agent made of its worktree into the checkout that it came from, with your own git.
+    #[command(after_long_help = "\
+Your git merges, as you and with your settings, on the machine of the checkout: nothing of it is touched
+until the merge is whole. Refused where something is not committed, where another operation is under
+way, or where both sides changed the same places. Hooks do not run.
+
+Examples:
+  fusion-kit workspace merge coder
+  fusion-kit workspace merge coder --strategy squash -m 'Add the search page'
+  fusion-kit workspace merge coder --into next --json | jq -r .commit")]
+    Merge(WorkspaceMergeArgs),
 }
 
 /// `workspace list`.
@@ -124,4 +137,47 @@ pub struct WorkspaceExportArgs {
     /// The tar file to make; `workspace.tar` here without it.
     #[arg(long, value_name = "FILE", default_value = "workspace.tar")]
     pub to: PathBuf,
+}
+
+/// `workspace merge`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct WorkspaceMergeArgs {
+    /// Whose.
+    pub agent: String,
+    /// The agent's branch; the one with its newest work without it.
+    #[arg(long, value_name = "BRANCH")]
+    pub branch: Option<String>,
+    /// The branch that takes it in; the one that is checked out without it.
+    #[arg(long, value_name = "BRANCH")]
+    pub into: Option<String>,
+    /// How.
+    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
+    pub strategy: MergeStrategy,
+    /// What the new commit says; it names the branch without it.
+    #[arg(short, long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    pub message: Option<String>,
+}
+
+/// How an agent's branch is merged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum MergeStrategy {
+    /// A commit with both parents.
+    #[default]
+    Merge,
+    /// One commit with everything, without the branch's own commits.
+    Squash,
+    /// No commit: the branch moves on, or it is refused.
+    Ff,
+}
+
+impl MergeStrategy {
+    /// Its name, as it is typed and shown.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Merge => "merge",
+            Self::Squash => "squash",
+            Self::Ff => "ff",
+        }
+    }
 }

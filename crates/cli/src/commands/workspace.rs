@@ -4,8 +4,11 @@ use fusion_api_types::{Problem, ProblemKind, WorkspacePath};
 use serde_json::json;
 
 use super::db::answer;
-use crate::args::{WorkspaceCommand, WorkspaceDiffArgs, WorkspaceFilesArgs, WorkspaceReadArgs};
-use crate::backend::Backend;
+use crate::args::{
+    MergeStrategy, WorkspaceCommand, WorkspaceDiffArgs, WorkspaceFilesArgs, WorkspaceMergeArgs,
+    WorkspaceReadArgs,
+};
+use crate::backend::{Backend, MergeRequest};
 use crate::exit::Exit;
 use crate::report::workspace as report;
 use crate::session::Session;
@@ -29,6 +32,7 @@ pub(crate) async fn workspace(
                 .await?;
             answer(&made, report::exported, session)
         }
+        WorkspaceCommand::Merge(of) => merge(of, backend, session).await,
     }
 }
 
@@ -131,4 +135,27 @@ async fn diff(
         session.print(&report::diff(&diff, session))?;
     }
     Ok(Exit::Done)
+}
+
+async fn merge(
+    of: &WorkspaceMergeArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    if of.strategy == MergeStrategy::Ff && of.message.is_some() {
+        let text = "--strategy ff makes no commit, so there is nothing for --message";
+        return Err(Problem::new(ProblemKind::InvalidInput, text));
+    }
+    let request = MergeRequest {
+        agent: of.agent.clone(),
+        branch: of.branch.clone(),
+        into: of.into.clone(),
+        strategy: of.strategy,
+        message: of.message.clone(),
+    };
+    let merged = backend.merge_workspace(&request).await?;
+    if !session.global.quiet {
+        session.tell(&report::merge_notes(&merged, of.branch.is_some()));
+    }
+    answer(&merged, report::merged, session)
 }

@@ -98,3 +98,46 @@ async fn workspaces_are_listed_with_their_state_and_their_place() {
     let json: Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!(json, json!({ "workspaces": rows }));
 }
+
+#[tokio::test]
+async fn a_merge_is_asked_for_as_it_is_typed_and_told_with_its_files() {
+    let merge = |strategy: &str, branches: u64, commit: &str| {
+        json!({
+            "agent": "a1", "repository": "/home/ada/site", "branch": "fusion/coder-x", "into": "main",
+            "branches": branches, "strategy": strategy, "before": "0a0a0a0a0a0a0a0a", "commit": commit,
+            "files": [{ "path": ".gitattributes", "added": 2, "removed": 0 }],
+        })
+    };
+    let table = "ADDED  REMOVED  PATH\n    2        0  .gitattributes\n";
+    let look = "look at .gitattributes: it steers what git does with other files\n";
+    let backend = telling(merge("merge", 2, "0b0b0b0b0b0b0b0b"));
+    let said = fusion_kit("workspace merge coder", &backend).await;
+    let at = "merged fusion/coder-x into main: 0b0b0b0b0b0b in /home/ada/site\n";
+    assert_eq!(said.out, format!("{at}{table}"));
+    let newest = "fusion/coder-x is the newest of 2 branches: name another with --branch\n";
+    assert_eq!(said.err, format!("{newest}{look}"));
+    let line = "workspace merge coder --branch b --into next --strategy squash -m M --json";
+    let json = fusion_kit(line, &backend).await;
+    let json: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(json, merge("merge", 2, "0b0b0b0b0b0b0b0b"));
+    assert_eq!(
+        *backend.asked.lock().unwrap(),
+        [
+            "MergeRequest { agent: \"coder\", branch: None, into: None, strategy: Merge, message: None }",
+            "MergeRequest { agent: \"coder\", branch: Some(\"b\"), into: Some(\"next\"), \
+             strategy: Squash, message: Some(\"M\") }",
+        ]
+    );
+    let moved = telling(merge("ff", 1, "0b0b0b0b0b0b0b0b"));
+    let said = fusion_kit("workspace merge coder --strategy ff", &moved).await;
+    let at = "main moved on to fusion/coder-x: 0b0b0b0b0b0b in /home/ada/site\n";
+    assert_eq!(
+        (said.out, said.err),
+        (format!("{at}{table}"), look.to_owned())
+    );
+    let refused = fusion_kit("workspace merge coder --strategy ff -m M", &moved).await;
+    assert_eq!(refused.code, 2);
+    let nothing = telling(merge("merge", 1, "0a0a0a0a0a0a0a0a"));
+    let said = fusion_kit("workspace merge coder", &nothing).await;
+    assert_eq!(said.out, "main has all of fusion/coder-x already\n");
+}

@@ -51,6 +51,8 @@ mod live_answers;
 #[cfg(test)]
 mod lost_calls;
 #[cfg(test)]
+mod merges;
+#[cfg(test)]
 mod messages;
 #[cfg(test)]
 mod metrics;

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use fusion_api_types::{
-    Problem, WorkspaceDiff, WorkspaceExport, WorkspaceFile, WorkspaceLine, WorkspaceTree,
+    Problem, WorkspaceDiff, WorkspaceExport, WorkspaceFile, WorkspaceLine, WorkspaceMerge,
+    WorkspaceTree,
 };
-use fusion_cli::AgentFiles;
+use fusion_cli::{AgentFiles, AgentWork, MergeRequest};
 
 use super::Fake;
 
@@ -45,5 +46,12 @@ impl AgentFiles for Fake {
         to: &Path,
     ) -> Result<WorkspaceExport, Problem> {
         self.report(format!("export {agent} {path} {}", to.display()))
+    }
+}
+
+#[async_trait]
+impl AgentWork for Fake {
+    async fn merge_workspace(&self, request: &MergeRequest) -> Result<WorkspaceMerge, Problem> {
+        self.report(format!("{request:?}"))
     }
 }
