@@ -48,7 +48,7 @@ pub use server::{Audience, Ready, ServeRequest, Server};
 pub use settings::About;
 pub use tasks::{TaskQuery, TaskRequest, Tasks};
 pub use tools::{HeldCommand, NotRun, ToolFolder, Tools};
-pub use work::{AgentWork, MergeRequest};
+pub use work::{AgentWork, DiscardRequest, MergeRequest};
 pub use workflows::{StartWorkflow, Workflows};
 
 /// What a run is started with.

@@ -52,8 +52,9 @@ pub use args::{
     TokenArgs, TokenCommand, TokenCreateArgs, WhichEvent, WhichVersion,
 };
 pub use args::{
-    MergeStrategy, WorkspaceArgs, WorkspaceCommand, WorkspaceDiffArgs, WorkspaceExportArgs,
-    WorkspaceFilesArgs, WorkspaceListArgs, WorkspaceMergeArgs, WorkspaceReadArgs,
+    MergeStrategy, WorkspaceArgs, WorkspaceCommand, WorkspaceCommitArgs, WorkspaceDiffArgs,
+    WorkspaceDiscardArgs, WorkspaceExportArgs, WorkspaceFilesArgs, WorkspaceGcArgs,
+    WorkspaceListArgs, WorkspaceMergeArgs, WorkspaceReadArgs,
 };
 pub use backend::{
     About, Artifacts, EventQuery, EventSink, Events, NewProject, NewSchedule, Nodes,
@@ -66,7 +67,7 @@ pub use backend::{
     RunQuery, RunRequest, ServeRequest, Server, StartWorkflow, Steering, Tail, TaskQuery,
     TaskRequest, Tasks, To, ToolFolder, Tools, Upkeep, Workflows,
 };
-pub use backend::{AgentFiles, AgentWork, MergeRequest};
+pub use backend::{AgentFiles, AgentWork, DiscardRequest, MergeRequest};
 pub use backend::{Overview, Picture, Sight};
 pub use execute::{execute, refuse};
 pub use exit::Exit;

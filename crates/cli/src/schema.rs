@@ -13,8 +13,9 @@ use fusion_api_types::{
     ProviderList, ProviderRemoved, ProviderTest, ProviderView, QuotaReport, RekeyReport,
     RestoreReport, RunDetail, RunList, RunSummary, ServerReady, SettingList, SettingView,
     SignInLink, StoredWorkflow, ToolAnswer, ToolList, VacuumReport, VerifyReport, VersionView,
-    WorkflowCreated, WorkflowDiff, WorkflowGraph, WorkflowList, WorkflowSummary, WorkspaceDiff,
-    WorkspaceExport, WorkspaceFile, WorkspaceLine, WorkspaceMerge, WorkspacePath, WorkspaceTree,
+    WorkflowCreated, WorkflowDiff, WorkflowGraph, WorkflowList, WorkflowSummary, WorkspaceCommit,
+    WorkspaceDiff, WorkspaceExport, WorkspaceFile, WorkspaceLine, WorkspaceMerge, WorkspacePath,
+    WorkspaceRemoved, WorkspaceTree, WorkspacesCollected,
 };
 use serde_json::{Value, json};
 
@@ -121,6 +122,9 @@ fn of_workspace(verb: &str) -> Option<Value> {
         "diff" => of::<WorkspaceDiff>(),
         "export" => of::<WorkspaceExport>(),
         "merge" => of::<WorkspaceMerge>(),
+        "commit" => of::<WorkspaceCommit>(),
+        "discard" => of::<WorkspaceRemoved>(),
+        "gc" => of::<WorkspacesCollected>(),
         _ => return None,
     })
 }

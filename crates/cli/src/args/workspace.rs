@@ -1,11 +1,13 @@
 //! The arguments of `workspace`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum, value_parser};
 
 use super::WhichAgent;
+use super::message::duration;
 
 /// `workspace`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -81,6 +83,31 @@ Examples:
   fusion-kit workspace merge coder --strategy squash -m 'Add the search page'
   fusion-kit workspace merge coder --into next --json | jq -r .commit")]
     Merge(WorkspaceMergeArgs),
+    /// Take what lies uncommitted in a resting agent's worktree into its newest branch.
+    #[command(after_long_help = "\
+It is committed in the sandbox, as the end of a step does it. Refused while a step of the agent is at
+work; an agent that waits is held meanwhile.
+
+Examples:
+  fusion-kit workspace commit coder -m 'What I mended by hand'")]
+    Commit(WorkspaceCommitArgs),
+    /// Remove the workspace of an agent that has ended.
+    #[command(after_long_help = "\
+What is in a worktree is taken into its branch first, which stays. What is nowhere else (all of
+projects/ but the worktree) is deleted only when you say so.
+
+Examples:
+  fusion-kit workspace discard coder
+  fusion-kit workspace discard writer --yes")]
+    Discard(WorkspaceDiscardArgs),
+    /// Remove the workspaces of agents that ended long ago.
+    #[command(after_long_help = "\
+As `workspace discard` does it, one after the other; says what went, and what stayed and why.
+
+Examples:
+  fusion-kit workspace gc --dry-run
+  fusion-kit workspace gc --older-than 30d --yes")]
+    Gc(WorkspaceGcArgs),
 }
 
 /// `workspace list`.
@@ -180,4 +207,41 @@ impl MergeStrategy {
             Self::Ff => "ff",
         }
     }
+}
+
+/// `workspace commit`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct WorkspaceCommitArgs {
+    /// Whose.
+    pub agent: String,
+    /// What the commit says.
+    #[arg(short, long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    pub message: String,
+}
+
+/// `workspace discard`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct WorkspaceDiscardArgs {
+    /// Whose.
+    pub agent: String,
+    /// Delete also what is nowhere else, and do not ask.
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Say what would be removed, and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `workspace gc`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct WorkspaceGcArgs {
+    /// How long ago the agents must have ended.
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "7d")]
+    pub older_than: Duration,
+    /// Delete also what is nowhere else.
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Say what would be removed, and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
 }

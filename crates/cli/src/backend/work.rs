@@ -1,7 +1,11 @@
 //! The port behind what becomes of agents' work.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
-use fusion_api_types::{Problem, WorkspaceMerge};
+use fusion_api_types::{
+    Problem, WorkspaceCommit, WorkspaceMerge, WorkspaceRemoved, WorkspacesCollected,
+};
 
 use crate::args::MergeStrategy;
 
@@ -20,6 +24,15 @@ pub struct MergeRequest {
     pub message: Option<String>,
 }
 
+/// How workspaces are removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiscardRequest {
+    /// Also what is nowhere else.
+    pub only_copies: bool,
+    /// Nothing is changed: it is only said what would be.
+    pub dry_run: bool,
+}
+
 /// Does with workspaces what people decide about the work in them.
 #[async_trait]
 pub trait AgentWork {
@@ -30,4 +43,34 @@ pub trait AgentWork {
     /// No such agent or branch, the checkout is on another machine, or its state does not allow it: it
     /// is as it was.
     async fn merge_workspace(&self, request: &MergeRequest) -> Result<WorkspaceMerge, Problem>;
+
+    /// Takes what lies uncommitted in the worktree of a resting agent into its newest branch.
+    ///
+    /// # Errors
+    /// No such agent, it has no worktree, or a step of it is at work.
+    async fn commit_workspace(
+        &self,
+        agent: &str,
+        message: &str,
+    ) -> Result<WorkspaceCommit, Problem>;
+
+    /// Removes the workspace of an agent that has ended; one that is gone already is no fault.
+    ///
+    /// # Errors
+    /// No such agent, it has not ended, or the workspace holds what is nowhere else: a conflict.
+    async fn discard_workspace(
+        &self,
+        agent: &str,
+        request: DiscardRequest,
+    ) -> Result<WorkspaceRemoved, Problem>;
+
+    /// Removes the workspaces of all agents that ended so long ago.
+    ///
+    /// # Errors
+    /// The data directory can't be used.
+    async fn collect_workspaces(
+        &self,
+        older_than: Duration,
+        request: DiscardRequest,
+    ) -> Result<WorkspacesCollected, Problem>;
 }

@@ -5,13 +5,14 @@ use serde_json::json;
 
 use super::db::answer;
 use crate::args::{
-    MergeStrategy, WorkspaceCommand, WorkspaceDiffArgs, WorkspaceFilesArgs, WorkspaceMergeArgs,
-    WorkspaceReadArgs,
+    MergeStrategy, WorkspaceCommand, WorkspaceDiffArgs, WorkspaceDiscardArgs, WorkspaceFilesArgs,
+    WorkspaceGcArgs, WorkspaceMergeArgs, WorkspaceReadArgs,
 };
-use crate::backend::{Backend, MergeRequest};
+use crate::backend::{Backend, DiscardRequest, MergeRequest};
 use crate::exit::Exit;
 use crate::report::workspace as report;
 use crate::session::Session;
+use crate::terminal::Question;
 use crate::text::{clean, clean_line};
 
 /// Every command below `workspace`.
@@ -33,6 +34,12 @@ pub(crate) async fn workspace(
             answer(&made, report::exported, session)
         }
         WorkspaceCommand::Merge(of) => merge(of, backend, session).await,
+        WorkspaceCommand::Commit(of) => {
+            let done = backend.commit_workspace(&of.agent, &of.message).await?;
+            answer(&done, report::committed, session)
+        }
+        WorkspaceCommand::Discard(of) => discard(of, backend, session).await,
+        WorkspaceCommand::Gc(of) => gc(of, backend, session).await,
     }
 }
 
@@ -158,4 +165,51 @@ async fn merge(
         session.tell(&report::merge_notes(&merged, of.branch.is_some()));
     }
     answer(&merged, report::merged, session)
+}
+
+/// Removes a workspace; what is nowhere else only when a person, or `--yes`, says so.
+async fn discard(
+    of: &WorkspaceDiscardArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let request = DiscardRequest {
+        only_copies: of.yes,
+        dry_run: of.dry_run,
+    };
+    let done = match backend.discard_workspace(&of.agent, request).await {
+        Err(problem) if may_be_asked(&problem, of) => {
+            let question = format!("{}: delete them? [y/N] ", clean_line(&problem.message));
+            let said = session.ask(&question, Question::Open).unwrap_or_default();
+            if !matches!(said.trim().to_lowercase().as_str(), "y" | "yes") {
+                return Err(problem);
+            }
+            let request = DiscardRequest {
+                only_copies: true,
+                ..request
+            };
+            backend.discard_workspace(&of.agent, request).await?
+        }
+        done => done?,
+    };
+    answer(&done, |done, _| report::removed(done, of.dry_run), session)
+}
+
+/// What stays because it is nowhere else is told with `--yes` as the way out.
+fn may_be_asked(problem: &Problem, of: &WorkspaceDiscardArgs) -> bool {
+    let names_yes = |help: &String| help.contains("--yes");
+    !of.yes && !of.dry_run && problem.help.as_ref().is_some_and(names_yes)
+}
+
+async fn gc(
+    of: &WorkspaceGcArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let request = DiscardRequest {
+        only_copies: of.yes,
+        dry_run: of.dry_run,
+    };
+    let done = backend.collect_workspaces(of.older_than, request).await?;
+    answer(&done, |done, _| report::collected(done), session)
 }

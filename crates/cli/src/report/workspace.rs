@@ -1,7 +1,8 @@
 //! Workspaces as text for a person.
 
 use fusion_api_types::{
-    WorkspaceChange, WorkspaceDiff, WorkspaceExport, WorkspaceLine, WorkspaceMerge, WorkspaceTree,
+    WorkspaceChange, WorkspaceCommit, WorkspaceDiff, WorkspaceExport, WorkspaceLine,
+    WorkspaceMerge, WorkspaceRemoved, WorkspaceTree, WorkspacesCollected,
 };
 use indicatif::HumanBytes;
 
@@ -154,4 +155,51 @@ pub(crate) fn merged(merged: &WorkspaceMerge, _: &Session<'_>) -> String {
         clean_line(&merged.repository),
         changed_files(&merged.files)
     )
+}
+
+/// What was taken in of a worktree.
+pub(crate) fn committed(done: &WorkspaceCommit, _: &Session<'_>) -> String {
+    match (&done.branch, &done.commit) {
+        (Some(branch), Some(commit)) if done.before != done.commit => {
+            let commit: String = commit.chars().take(12).collect();
+            format!("{} is at {commit}\n", clean_line(branch))
+        }
+        (Some(branch), _) => format!("{} has everything already\n", clean_line(branch)),
+        (None, _) => "nothing was made yet\n".to_owned(),
+    }
+}
+
+/// A workspace that went, or would go.
+pub(crate) fn removed(done: &WorkspaceRemoved, is_dry_run: bool) -> String {
+    let (name, path) = (clean_line(&done.name), clean_line(&done.path));
+    if done.files == 0 {
+        return format!("{name}: {path} is gone already\n");
+    }
+    let what = if is_dry_run {
+        "would remove"
+    } else {
+        "removed"
+    };
+    let (files, size) = (thousands(done.files), HumanBytes(done.bytes));
+    let branch = match &done.branch {
+        Some(branch) => format!("; its work stays in {}", clean_line(branch)),
+        None => String::new(),
+    };
+    format!("{name}: {what} {path} ({files} files, {size}){branch}\n")
+}
+
+/// Which workspaces went, and which stayed and why.
+pub(crate) fn collected(done: &WorkspacesCollected) -> String {
+    let mut text = String::new();
+    for one in &done.removed {
+        text.push_str(&removed(one, done.dry_run));
+    }
+    for one in &done.kept {
+        let (name, path) = (clean_line(&one.name), clean_line(&one.path));
+        text.push_str(&format!("{name}: kept {path}: {}\n", clean_line(&one.why)));
+    }
+    if text.is_empty() {
+        text.push_str("no agent that has ended has a workspace\n");
+    }
+    text
 }

@@ -27,6 +27,8 @@ mod crash;
 #[cfg(test)]
 mod database;
 #[cfg(test)]
+mod discards;
+#[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod failing_runs;

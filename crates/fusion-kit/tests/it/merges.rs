@@ -188,8 +188,8 @@ async fn a_checkout_that_is_not_at_rest_is_refused_as_it_is() {
     let beside = project.path().join("beside");
     let path = beside.to_str().unwrap();
     git(&site, &["worktree", "add", "--quiet", path, "old"]).await;
-    let says = [&format!("is checked out in {path}")[..]];
-    refused(&project, &site, &["--into", "old"], (5, &says)).await;
+    let says = format!("is checked out in {path}");
+    refused(&project, &site, &["--into", "old"], (5, &[&says])).await;
 }
 
 #[tokio::test]

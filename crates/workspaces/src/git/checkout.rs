@@ -298,7 +298,7 @@ impl Checkout {
             git.env_remove(name);
         }
         // What is no repository any more is not looked for in the folders above.
-        let above = self.path.parent().unwrap_or(Path::new("/"));
+        let above = self.path.parent().unwrap_or_else(|| Path::new("/"));
         git.args(words)
             .env("GIT_CEILING_DIRECTORIES", above)
             .env("GIT_NO_LAZY_FETCH", "1")

@@ -1,13 +1,14 @@
 //! Workspaces that are what the test says.
 
 use std::path::Path;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use fusion_api_types::{
-    Problem, WorkspaceDiff, WorkspaceExport, WorkspaceFile, WorkspaceLine, WorkspaceMerge,
-    WorkspaceTree,
+    Problem, WorkspaceCommit, WorkspaceDiff, WorkspaceExport, WorkspaceFile, WorkspaceLine,
+    WorkspaceMerge, WorkspaceRemoved, WorkspaceTree, WorkspacesCollected,
 };
-use fusion_cli::{AgentFiles, AgentWork, MergeRequest};
+use fusion_cli::{AgentFiles, AgentWork, DiscardRequest, MergeRequest};
 
 use super::Fake;
 
@@ -53,5 +54,29 @@ impl AgentFiles for Fake {
 impl AgentWork for Fake {
     async fn merge_workspace(&self, request: &MergeRequest) -> Result<WorkspaceMerge, Problem> {
         self.report(format!("{request:?}"))
+    }
+
+    async fn commit_workspace(
+        &self,
+        agent: &str,
+        message: &str,
+    ) -> Result<WorkspaceCommit, Problem> {
+        self.report(format!("commit {agent}: {message}"))
+    }
+
+    async fn discard_workspace(
+        &self,
+        agent: &str,
+        request: DiscardRequest,
+    ) -> Result<WorkspaceRemoved, Problem> {
+        self.report(format!("discard {agent} {request:?}"))
+    }
+
+    async fn collect_workspaces(
+        &self,
+        older_than: Duration,
+        request: DiscardRequest,
+    ) -> Result<WorkspacesCollected, Problem> {
+        self.report(format!("gc {older_than:?} {request:?}"))
     }
 }
