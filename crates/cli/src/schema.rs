@@ -38,6 +38,7 @@ pub fn printed(words: &str) -> Option<Printed> {
         "sandbox run" => "what the command prints",
         "schema" => "a JSON Schema",
         "top" => "a screen",
+        "workspace open" => "nothing: the editor has the terminal",
         _ => return schema(words).map(|schema| Printed::Json(Box::new(schema))),
     };
     Some(Printed::Other(reason))

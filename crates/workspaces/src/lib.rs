@@ -16,6 +16,7 @@
 
 mod artifacts;
 mod descriptor;
+mod editor;
 mod error;
 mod files;
 mod git;
@@ -27,6 +28,7 @@ mod tree;
 mod workspace;
 
 pub use artifacts::{ARTIFACT_LIMIT, Artifacts, Kept};
+pub use editor::edit;
 pub use error::{Error, Result};
 pub use files::{
     EntryKind, FileEntry, FileMatches, FileText, LIST_LIMIT, MatchedLine, Matches, PACK_LIMIT,

@@ -47,6 +47,14 @@ Examples:
   fusion-kit workspace path writer
   cd \"$(fusion-kit workspace path writer)\"")]
     Path(WhichAgent),
+    /// Open an agent's workspace in your editor: that of VISUAL, else of EDITOR.
+    #[command(after_long_help = "\
+It needs a terminal and runs as you, outside of the sandbox: mind what your editor runs of a folder's
+files by itself.
+
+Examples:
+  fusion-kit workspace open writer")]
+    Open(WhichAgent),
     /// List the files of an agent.
     #[command(after_long_help = "\
 Examples:

@@ -1,5 +1,6 @@
 //! The port behind what becomes of agents' work.
 
+use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -73,4 +74,11 @@ pub trait AgentWork {
         older_than: Duration,
         request: DiscardRequest,
     ) -> Result<WorkspacesCollected, Problem>;
+
+    /// Opens a folder of this machine in the editor of whoever calls, and waits for its end; says whether it
+    /// ended well.
+    ///
+    /// # Errors
+    /// The folder is on another machine, or there is no editor.
+    async fn edit_folder(&self, folder: &Path) -> Result<bool, Problem>;
 }

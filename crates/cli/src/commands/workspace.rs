@@ -1,5 +1,7 @@
 //! `workspace`: what agents have in their workspaces.
 
+use std::path::Path;
+
 use fusion_api_types::{Problem, ProblemKind, WorkspacePath};
 use serde_json::json;
 
@@ -13,7 +15,7 @@ use crate::exit::Exit;
 use crate::report::workspace as report;
 use crate::session::Session;
 use crate::terminal::Question;
-use crate::text::{clean, clean_line};
+use crate::text::{clean, clean_line, shell_word};
 
 /// Every command below `workspace`.
 pub(crate) async fn workspace(
@@ -24,6 +26,7 @@ pub(crate) async fn workspace(
     match command {
         WorkspaceCommand::List(of) => list(of.limit, backend, session).await,
         WorkspaceCommand::Path(of) => path(&of.agent, backend, session).await,
+        WorkspaceCommand::Open(of) => open(&of.agent, backend, session).await,
         WorkspaceCommand::Files(of) => files(of, backend, session).await,
         WorkspaceCommand::Read(of) => read(of, backend, session).await,
         WorkspaceCommand::Diff(of) => diff(of, backend, session).await,
@@ -56,6 +59,16 @@ async fn list(limit: u32, backend: &dyn Backend, session: &Session<'_>) -> Resul
 }
 
 async fn path(agent: &str, backend: &dyn Backend, session: &Session<'_>) -> Result<Exit, Problem> {
+    let path = place(agent, backend).await?;
+    answer(
+        &path,
+        |path, _| format!("{}\n", clean_line(&path.path)),
+        session,
+    )
+}
+
+/// Where the workspace of an agent is, as long as it is there.
+async fn place(agent: &str, backend: &dyn Backend) -> Result<WorkspacePath, Problem> {
     let shown = backend.show_agent(agent).await?;
     let place = shown.workspace;
     if !place.exists {
@@ -69,15 +82,27 @@ async fn path(agent: &str, backend: &dyn Backend, session: &Session<'_>) -> Resu
             None => problem,
         });
     }
-    let path = WorkspacePath {
+    Ok(WorkspacePath {
         agent: shown.summary.id,
         path: place.path,
-    };
-    answer(
-        &path,
-        |path, _| format!("{}\n", clean_line(&path.path)),
-        session,
-    )
+    })
+}
+
+async fn open(agent: &str, backend: &dyn Backend, session: &Session<'_>) -> Result<Exit, Problem> {
+    let is_terminal =
+        session.terminal.input.is_person() && session.terminal.stdout.size().is_some();
+    if !is_terminal {
+        let text = "an editor needs a terminal";
+        let path = session.command(&format!("workspace path {}", shell_word(agent)));
+        return Err(Problem::new(ProblemKind::Conflict, text)
+            .with_help(format!("where the workspace is, tells: {path}")));
+    }
+    let path = place(agent, backend).await?.path;
+    if backend.edit_folder(Path::new(&path)).await? {
+        return Ok(Exit::Done);
+    }
+    session.tell("the editor did not end well\n");
+    Ok(Exit::Failed)
 }
 
 async fn files(

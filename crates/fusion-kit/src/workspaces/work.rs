@@ -1,5 +1,6 @@
 //! What people decide about the work in workspaces.
 
+use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,6 +14,7 @@ use fusion_coordination::Discarding;
 
 use super::told;
 use crate::backend::LocalBackend;
+use crate::problems;
 
 #[async_trait]
 impl AgentWork for LocalBackend {
@@ -87,6 +89,27 @@ impl AgentWork for LocalBackend {
             .await;
         engine.close().await;
         told(done).map(|done| views::collected(request.dry_run, done))
+    }
+
+    async fn edit_folder(&self, folder: &Path) -> Result<bool, Problem> {
+        let server = self.named_server();
+        let is_here = server.is_none_or(fusion_api_client::is_of_this_machine) && folder.is_dir();
+        let editor = self.config().editor.as_deref();
+        let refused = |text: String| {
+            Problem::new(ProblemKind::Conflict, text)
+                .with_help("where it is, tells: fusion-kit workspace path AGENT")
+        };
+        match editor {
+            Some(editor) if is_here => {
+                let ended = fusion_workspaces::edit(editor, folder).await;
+                ended.map_err(|error| problems::of_workspaces(&error))
+            }
+            Some(_) => {
+                let folder = folder.display();
+                Err(refused(format!("{folder} can't be reached from here")))
+            }
+            None => Err(refused("neither VISUAL nor EDITOR is set".to_owned())),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::api::Serving;
 use crate::crash::die_at;
 use crate::support::{Finished, GATE, Project};
+use crate::terminal::Terminal;
 use crate::worktrees::{git, repository, worktree_of};
 
 const SCRIPT: &str = r#"
@@ -339,4 +340,27 @@ async fn a_death_at_any_commit_of_a_removal_leaves_it_to_be_done_again() {
         assert!((2..LIMIT).contains(&deaths), "{point}: {deaths}");
         assert_eq!(cut > 0, point.ends_with("after_commit"), "{point}: {cut}");
     }
+}
+
+#[tokio::test]
+async fn a_workspace_opens_in_the_editor_of_a_person_on_a_terminal_only() {
+    let mut project = Project::new();
+    project.write("script.yaml", SCRIPT);
+    // A file of settings beside the work is no place for a program to run.
+    project.write(".env", "EDITOR=touch payload\n");
+    spawn(&project, "w", "").await;
+    let path = path_of(&project, "w").await;
+    let open = ["workspace", "open", "w"];
+    let refused = project.run(open).await.expect(5);
+    refused.says(&["an editor needs a terminal", "fusion-kit workspace path w"]);
+    let none = Terminal::open(&project, &open).finish(5).await;
+    assert!(none.contains("neither VISUAL nor EDITOR is set"), "{none}");
+    project.set("EDITOR", "false");
+    let said = Terminal::open(&project, &open).finish(1).await;
+    assert!(said.contains("the editor did not end well"), "{said}");
+    project.set("VISUAL", "printf '<%s>' 'an argument'");
+    let said = Terminal::open(&project, &open).finish(0).await;
+    let wanted = format!("<an argument><{}>", path.display());
+    assert!(said.contains(&wanted), "{said}");
+    assert!(!project.path().join("payload").exists());
 }

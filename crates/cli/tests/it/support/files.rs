@@ -79,4 +79,8 @@ impl AgentWork for Fake {
     ) -> Result<WorkspacesCollected, Problem> {
         self.report(format!("gc {older_than:?} {request:?}"))
     }
+
+    async fn edit_folder(&self, folder: &Path) -> Result<bool, Problem> {
+        self.report(format!("edit {}", folder.display()))
+    }
 }
