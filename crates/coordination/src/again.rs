@@ -100,8 +100,8 @@ impl Coordinator {
     /// have.
     ///
     /// # Errors
-    /// [`Error::Again`] with the reason; a model can't be asked; a workspace that is needed is gone; else
-    /// as [`create_run`](Self::create_run). Nothing was stored.
+    /// [`Error::Again`](crate::Error::Again) with the reason; a model can't be asked; a workspace that is
+    /// needed is gone; else as [`create_run`](Self::create_run). Nothing was stored.
     pub async fn run_again(
         &self,
         again: &Again,
