@@ -266,6 +266,13 @@ fn base(url: &str) -> Result<Url, Problem> {
     Ok(base)
 }
 
+/// Whether a server at this URL is asked over an address that never leaves the machine; it may still be the
+/// end of a tunnel.
+#[must_use]
+pub fn is_of_this_machine(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| is_loopback(&url))
+}
+
 fn is_loopback(base: &Url) -> bool {
     let host = base.host_str().unwrap_or_default();
     let address = host.trim_matches(['[', ']']).parse::<IpAddr>();

@@ -50,6 +50,8 @@ pub use workflow::{
     WorkflowList, WorkflowSummary,
 };
 pub use workspace::{
-    WorkspaceChange, WorkspaceDiff, WorkspaceEntry, WorkspaceExport, WorkspaceFile, WorkspaceLine,
-    WorkspacePage, WorkspacePath, WorkspaceTree,
+    CollectWorkspaces, CommitWorkspace, DiscardWorkspace, WorkspaceChange, WorkspaceCommit,
+    WorkspaceDiff, WorkspaceEntry, WorkspaceExport, WorkspaceFile, WorkspaceKept, WorkspaceLine,
+    WorkspaceMerge, WorkspacePage, WorkspacePath, WorkspaceRemoved, WorkspaceTree,
+    WorkspacesCollected,
 };

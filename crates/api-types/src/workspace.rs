@@ -120,3 +120,115 @@ pub struct WorkspaceExport {
     /// Its length.
     pub bytes: u64,
 }
+
+/// The answer to the merge of an agent's work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WorkspaceMerge {
+    /// UUID of the agent.
+    pub agent: String,
+    /// The checkout or bare repository that took it in.
+    pub repository: String,
+    /// The branch of the agent.
+    pub branch: String,
+    /// How many branches of the agent there are.
+    pub branches: u64,
+    /// The branch that took it in.
+    pub into: String,
+    /// `squash`, `merge` or `ff`.
+    pub strategy: String,
+    /// The commit that it was at.
+    pub before: String,
+    /// The commit that it is at now; the same where it had everything already.
+    pub commit: String,
+    /// Each file that is different.
+    pub files: Vec<WorkspaceChange>,
+    /// Why the agent's newest work is not in its newest branch, but in its workspace only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+}
+
+/// The answer to the commit of what lay uncommitted in a worktree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WorkspaceCommit {
+    /// UUID of the agent.
+    pub agent: String,
+    /// The branch with its work; `null` where nothing was made yet.
+    pub branch: Option<String>,
+    /// The commit that the branch was at; `null` where there was no branch.
+    pub before: Option<String>,
+    /// The commit that it is at now; the same where it had everything already.
+    pub commit: Option<String>,
+}
+
+/// A workspace that was, or would be, removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WorkspaceRemoved {
+    /// UUID of the agent.
+    pub agent: String,
+    /// Name of that agent.
+    pub name: String,
+    /// Where it was.
+    pub path: String,
+    /// Files, folders and links that it held; 0 where it was gone already.
+    pub files: u64,
+    /// Bytes that it took on the disk.
+    pub bytes: u64,
+    /// The branch with the newest work on its worktree, where it had one.
+    pub branch: Option<String>,
+}
+
+/// A workspace that stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WorkspaceKept {
+    /// UUID of the agent.
+    pub agent: String,
+    /// Name of that agent.
+    pub name: String,
+    /// Where it is.
+    pub path: String,
+    /// Why.
+    pub why: String,
+}
+
+/// The answer to the removal of workspaces of agents that have ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WorkspacesCollected {
+    /// Nothing was changed: this is what would be.
+    pub dry_run: bool,
+    /// What went.
+    pub removed: Vec<WorkspaceRemoved>,
+    /// What stayed; those of agents that live are not among them.
+    pub kept: Vec<WorkspaceKept>,
+}
+
+/// A request to take in what lies uncommitted in a worktree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CommitWorkspace {
+    /// What the commit says.
+    pub message: String,
+}
+
+/// A request to remove the workspace of an agent that has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct DiscardWorkspace {
+    /// Also when it holds what is nowhere else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only_copies: Option<bool>,
+    /// Change nothing, and answer what would be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<bool>,
+}
+
+/// A request to remove the workspaces of agents that ended long ago.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct CollectWorkspaces {
+    /// How long ago at least, in seconds; a week without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub older_than_seconds: Option<u64>,
+    /// Also those that hold what is nowhere else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only_copies: Option<bool>,
+    /// Change nothing, and answer what would be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<bool>,
+}

@@ -250,6 +250,7 @@ fn hint_of(error: &EngineError) -> Option<String> {
             source.help().map(Into::into)
         }
         EngineError::Unserved { help, .. } => help.clone(),
+        EngineError::Lives { .. } | EngineError::OnlyCopy { .. } => error.way_out().map(Into::into),
         EngineError::Store(_)
         | EngineError::Choice { .. }
         | EngineError::Grant { .. }
@@ -266,6 +267,7 @@ fn hint_of(error: &EngineError) -> Option<String> {
         | EngineError::Description { .. }
         | EngineError::OfRun { .. }
         | EngineError::Busy { .. }
+        | EngineError::AtWork { .. }
         | EngineError::TaskState { .. }
         | EngineError::QueueFull { .. }
         | EngineError::Standalone { .. }

@@ -36,6 +36,7 @@ mod tokens;
 mod versions;
 mod workflows;
 mod workspaces;
+mod workspaces_work;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;

@@ -1,9 +1,10 @@
 //! What people see of workspaces, as the wire types show it.
 
 use fusion_api_types::{
-    WorkspaceChange, WorkspaceDiff, WorkspaceEntry, WorkspaceFile, WorkspaceLine, WorkspaceTree,
+    WorkspaceChange, WorkspaceCommit, WorkspaceDiff, WorkspaceEntry, WorkspaceFile, WorkspaceKept,
+    WorkspaceLine, WorkspaceRemoved, WorkspaceTree, WorkspacesCollected,
 };
-use fusion_coordination::{Look, Result, worktree_of};
+use fusion_coordination::{Committed, Discarded, Left, Look, Result, worktree_of};
 use fusion_core::{Agent, AgentState, Workspace};
 use fusion_workspaces::{ChangedFile, Diff, EntryKind, FileEntry};
 use serde_json::Value;
@@ -102,6 +103,49 @@ pub async fn diff(look: &Look) -> Result<Option<WorkspaceDiff>> {
     ))
 }
 
+/// What was taken in of the worktree of an agent.
+#[must_use]
+pub fn committed(agent: &Agent, done: Committed) -> WorkspaceCommit {
+    WorkspaceCommit {
+        agent: agent.id.to_string(),
+        branch: done.branch,
+        before: done.before,
+        commit: done.commit,
+    }
+}
+
+/// A workspace that is no more.
+#[must_use]
+pub fn removed(done: Discarded) -> WorkspaceRemoved {
+    WorkspaceRemoved {
+        agent: done.agent.id.to_string(),
+        branch: worktree_of(&done.workspace).and_then(|record| record.branch),
+        name: done.agent.name,
+        path: done.workspace.root_path,
+        files: done.usage.files,
+        bytes: done.usage.bytes,
+    }
+}
+
+/// Which workspaces went, and which stayed.
+#[must_use]
+pub fn collected(
+    is_dry_run: bool,
+    (gone, left): (Vec<Discarded>, Vec<Left>),
+) -> WorkspacesCollected {
+    let kept = left.into_iter().map(|one| WorkspaceKept {
+        agent: one.agent.id.to_string(),
+        name: one.agent.name,
+        path: one.workspace.root_path,
+        why: one.why,
+    });
+    WorkspacesCollected {
+        dry_run: is_dry_run,
+        removed: gone.into_iter().map(removed).collect(),
+        kept: kept.collect(),
+    }
+}
+
 /// What is said of an agent that has no worktree.
 #[must_use]
 pub fn no_worktree(agent: &str) -> String {
@@ -122,7 +166,9 @@ fn entry(entry: FileEntry) -> WorkspaceEntry {
     }
 }
 
-fn change(file: ChangedFile) -> WorkspaceChange {
+/// A file that is different.
+#[must_use]
+pub fn change(file: ChangedFile) -> WorkspaceChange {
     WorkspaceChange {
         path: file.path,
         added: file.added,

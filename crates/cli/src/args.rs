@@ -82,8 +82,9 @@ pub use workflow::{
     WhichVersion, WhichWorkflow, WorkflowArgs, WorkflowCommand, WorkflowListArgs,
 };
 pub use workspace::{
-    WorkspaceArgs, WorkspaceCommand, WorkspaceDiffArgs, WorkspaceExportArgs, WorkspaceFilesArgs,
-    WorkspaceListArgs, WorkspaceReadArgs,
+    MergeStrategy, WorkspaceArgs, WorkspaceCommand, WorkspaceCommitArgs, WorkspaceDiffArgs,
+    WorkspaceDiscardArgs, WorkspaceExportArgs, WorkspaceFilesArgs, WorkspaceGcArgs,
+    WorkspaceListArgs, WorkspaceMergeArgs, WorkspaceReadArgs,
 };
 
 /// Runs workflows of AI agents: one file, one command, each agent in its own workspace.

@@ -18,6 +18,7 @@ mod server;
 mod settings;
 mod tasks;
 mod tools;
+mod work;
 mod workflows;
 
 use std::collections::BTreeMap;
@@ -47,6 +48,7 @@ pub use server::{Audience, Ready, ServeRequest, Server};
 pub use settings::About;
 pub use tasks::{TaskQuery, TaskRequest, Tasks};
 pub use tools::{HeldCommand, NotRun, ToolFolder, Tools};
+pub use work::{AgentWork, DiscardRequest, MergeRequest};
 pub use workflows::{StartWorkflow, Workflows};
 
 /// What a run is started with.
@@ -85,6 +87,7 @@ pub trait Backend:
     + Messages
     + Agents
     + AgentFiles
+    + AgentWork
     + Inbox
     + Steering
     + Tasks

@@ -52,10 +52,10 @@ pub use args::{
     TokenArgs, TokenCommand, TokenCreateArgs, WhichEvent, WhichVersion,
 };
 pub use args::{
-    WorkspaceArgs, WorkspaceCommand, WorkspaceDiffArgs, WorkspaceExportArgs, WorkspaceFilesArgs,
-    WorkspaceListArgs, WorkspaceReadArgs,
+    MergeStrategy, WorkspaceArgs, WorkspaceCommand, WorkspaceCommitArgs, WorkspaceDiffArgs,
+    WorkspaceDiscardArgs, WorkspaceExportArgs, WorkspaceFilesArgs, WorkspaceGcArgs,
+    WorkspaceListArgs, WorkspaceMergeArgs, WorkspaceReadArgs,
 };
-pub use backend::AgentFiles;
 pub use backend::{
     About, Artifacts, EventQuery, EventSink, Events, NewProject, NewSchedule, Nodes,
     ProjectBudgets, ProjectUpdate, Records, Schedules,
@@ -67,6 +67,7 @@ pub use backend::{
     RunQuery, RunRequest, ServeRequest, Server, StartWorkflow, Steering, Tail, TaskQuery,
     TaskRequest, Tasks, To, ToolFolder, Tools, Upkeep, Workflows,
 };
+pub use backend::{AgentFiles, AgentWork, DiscardRequest, MergeRequest};
 pub use backend::{Overview, Picture, Sight};
 pub use execute::{execute, refuse};
 pub use exit::Exit;

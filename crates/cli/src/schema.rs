@@ -13,8 +13,9 @@ use fusion_api_types::{
     ProviderList, ProviderRemoved, ProviderTest, ProviderView, QuotaReport, RekeyReport,
     RestoreReport, RunDetail, RunList, RunSummary, ServerReady, SettingList, SettingView,
     SignInLink, StoredWorkflow, ToolAnswer, ToolList, VacuumReport, VerifyReport, VersionView,
-    WorkflowCreated, WorkflowDiff, WorkflowGraph, WorkflowList, WorkflowSummary, WorkspaceDiff,
-    WorkspaceExport, WorkspaceFile, WorkspaceLine, WorkspacePath, WorkspaceTree,
+    WorkflowCreated, WorkflowDiff, WorkflowGraph, WorkflowList, WorkflowSummary, WorkspaceCommit,
+    WorkspaceDiff, WorkspaceExport, WorkspaceFile, WorkspaceLine, WorkspaceMerge, WorkspacePath,
+    WorkspaceRemoved, WorkspaceTree, WorkspacesCollected,
 };
 use serde_json::{Value, json};
 
@@ -37,6 +38,7 @@ pub fn printed(words: &str) -> Option<Printed> {
         "sandbox run" => "what the command prints",
         "schema" => "a JSON Schema",
         "top" => "a screen",
+        "workspace open" => "nothing: the editor has the terminal",
         _ => return schema(words).map(|schema| Printed::Json(Box::new(schema))),
     };
     Some(Printed::Other(reason))
@@ -120,6 +122,10 @@ fn of_workspace(verb: &str) -> Option<Value> {
         "read" => of::<WorkspaceFile>(),
         "diff" => of::<WorkspaceDiff>(),
         "export" => of::<WorkspaceExport>(),
+        "merge" => of::<WorkspaceMerge>(),
+        "commit" => of::<WorkspaceCommit>(),
+        "discard" => of::<WorkspaceRemoved>(),
+        "gc" => of::<WorkspacesCollected>(),
         _ => return None,
     })
 }

@@ -6,13 +6,13 @@ use fusion_core::{
     Agent, AgentId, Coded, Continuation, ErrorCode, InputFault, Run, RunId, Task, Unlike, Workflow,
     WorkflowDefinition, WorkflowState, Workspace, nearest,
 };
-use fusion_persistence::{Page, Repository, WorkspaceFilter};
+use fusion_persistence::Repository;
 use serde_json::{Map, Value, json};
 
 use crate::coordinator::off_runtime;
 use crate::error::listed;
 use crate::spawn::{Origin, of_workspace};
-use crate::{Ask, Coordinator, Error, NewRun, Result, check_models};
+use crate::{Ask, Coordinator, NewRun, Result, check_models};
 
 /// In the metadata of an agent: whose results are copied into its workspace before it begins.
 const TAKES_OVER: &str = "takes_over";
@@ -100,8 +100,8 @@ impl Coordinator {
     /// have.
     ///
     /// # Errors
-    /// [`Error::Again`] with the reason; a model can't be asked; a workspace that is needed is gone; else
-    /// as [`create_run`](Self::create_run). Nothing was stored.
+    /// [`Error::Again`](crate::Error::Again) with the reason; a model can't be asked; a workspace that is
+    /// needed is gone; else as [`create_run`](Self::create_run). Nothing was stored.
     pub async fn run_again(
         &self,
         again: &Again,
@@ -175,14 +175,6 @@ impl Coordinator {
         opened
             .map(|_| ())
             .map_err(|source| of_workspace(agent, source))
-    }
-
-    async fn workspace_of(&self, id: AgentId) -> Result<Workspace> {
-        let filter = WorkspaceFilter { agent: Some(id) };
-        let mut found: Vec<Workspace> = self.parts.store.list(&filter, Page::first(1)).await?;
-        found
-            .pop()
-            .ok_or_else(|| Error::Broken(format!("agent {id} has no workspace")))
     }
 
     /// Copies into a new workspace what the agent before it made, where it takes over from one.

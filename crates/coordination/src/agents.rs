@@ -5,11 +5,13 @@
 //! winner left.
 
 mod describe;
+mod discard;
 mod end;
 mod hold;
 pub(crate) mod mail;
 mod remains;
 mod spawn;
+mod work;
 
 use std::path::PathBuf;
 
@@ -21,6 +23,8 @@ use fusion_persistence::{Batch, Page, Repository, TaskFilter};
 use serde_json::{Map, Value};
 
 pub use describe::{Fault, MAX_AGENTS};
+pub use discard::{Discarded, Discarding, Left};
+pub use work::Committed;
 
 use crate::races::Races;
 use crate::{Coordinator, Error, Result};

@@ -137,6 +137,32 @@ pub enum Error {
         /// Its name.
         agent: String,
     },
+    /// A step of the agent is at work in its workspace, or it is being spawned.
+    #[error("the agent '{agent}' is at work: what it makes is taken in when its step ends")]
+    AtWork {
+        /// Its name.
+        agent: String,
+    },
+    /// The workspace of an agent that has not ended is its own.
+    #[error("the agent '{agent}' has not ended")]
+    Lives {
+        /// Its name.
+        agent: String,
+    },
+    /// A workspace that is to be removed holds what is nowhere else.
+    #[error(
+        "the workspace of '{agent}' ({path}) has {files} files of {bytes} bytes that are nowhere else"
+    )]
+    OnlyCopy {
+        /// Whose it is.
+        agent: String,
+        /// Where it is.
+        path: String,
+        /// How many files, folders and links.
+        files: u64,
+        /// What the files hold.
+        bytes: u64,
+    },
     /// A run can't be done again as it was asked.
     #[error(transparent)]
     Again(#[from] AgainFault),
@@ -209,6 +235,20 @@ impl From<fusion_persistence::Error> for Error {
 }
 
 impl Error {
+    /// The way out for a person, where the text of the error does not say it.
+    #[must_use]
+    pub const fn way_out(&self) -> Option<&'static str> {
+        if matches!(self, Self::Lives { .. }) {
+            Some("end it with `agent terminate`, which also removes its workspace when told to")
+        } else if matches!(self, Self::OnlyCopy { .. }) {
+            Some(
+                "keep them with `workspace export`, or have them deleted with --yes (`only_copies` in the API)",
+            )
+        } else {
+            None
+        }
+    }
+
     /// Whether another writer was first, so that reading and deciding again may work.
     pub(crate) const fn is_conflict(&self) -> bool {
         matches!(
@@ -274,6 +314,9 @@ impl Coded for Error {
             | Self::OfWorkflow { .. }
             | Self::OfRun { .. }
             | Self::NobodyLeft { .. }
+            | Self::AtWork { .. }
+            | Self::Lives { .. }
+            | Self::OnlyCopy { .. }
             | Self::Busy { .. } => ErrorCode::Conflict,
             Self::Description { .. } | Self::Calls { .. } => ErrorCode::InvalidInput,
             Self::Again(source) => source.code(),

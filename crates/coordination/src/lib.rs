@@ -72,7 +72,10 @@ mod worker;
 mod worktrees;
 
 pub use again::{Again, AgainFault};
-pub use agents::{AgentUpdate, Fault, Letter, MAX_AGENTS, NewAgent, STEP, Sent};
+pub use agents::{
+    AgentUpdate, Committed, Discarded, Discarding, Fault, Left, Letter, MAX_AGENTS, NewAgent, STEP,
+    Sent,
+};
 pub use approvals::{Answer, AnswerFault, MAX_WORDS};
 pub use artifacts::{ArtifactFile, files_of};
 pub use budgets::Raised;

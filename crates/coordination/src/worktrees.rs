@@ -213,38 +213,72 @@ impl Coordinator {
         event.severity(Severity::Warning)
     }
 
-    /// Takes what is in a worktree in before its workspace is removed.
-    pub(crate) async fn reap_last(&self, agent: &Agent, workspace: &Workspace) -> Result<()> {
-        let Some(record) = worktree_of(workspace) else {
-            return Ok(());
-        };
-        let dir = match self.opened_workspace(agent, workspace).await {
+    /// Takes what is in a worktree in before its workspace is removed; says in which branch it is, when it
+    /// was in none.
+    pub(crate) async fn reap_last(
+        &self,
+        agent: &Agent,
+        workspace: &Workspace,
+    ) -> Result<Option<String>> {
+        let branch = branch_of(&agent.name, &format!("end-{}", tail(&agent.id)));
+        let message = format!("{}: what was left", agent.name);
+        let taken = self.reap_into(agent, workspace, (&branch, &message)).await;
+        let commit = match taken {
             // It was removed before a crash.
             Err(Error::Workspace {
                 source: fusion_workspaces::Error::NoWorkspace { .. },
                 ..
-            }) => return Ok(()),
-            dir => dir?,
+            }) => {
+                let repository = self.repository_of(agent.id);
+                match worktree_of(workspace) {
+                    Some(_) => repository
+                        .tip(&branch)
+                        .await
+                        .map_err(|source| of_workspace(agent, source))?,
+                    None => None,
+                }
+            }
+            taken => taken?.1,
         };
-        let launcher = self.launcher_of(agent);
-        let launcher = launcher.map_err(|source| of_workspace(agent, source))?;
-        let branch = branch_of(&agent.name, &format!("end-{}", tail(&agent.id)));
-        let message = format!("{}: what was left", agent.name);
-        let to = (branch.as_str(), message.as_str());
-        let taken = self
-            .repository_of(agent.id)
-            .reap(&at(&record, agent), to, &dir, &launcher)
-            .await;
-        taken
-            .map(|_| ())
-            .map_err(|source| of_workspace(agent, source))
+        let known = worktree_of(workspace).and_then(|record| record.branch);
+        let known = match known {
+            Some(known) => {
+                let tip = self.repository_of(agent.id).tip(&known).await;
+                tip.map_err(|source| of_workspace(agent, source))?
+            }
+            None => None,
+        };
+        Ok((commit.is_some() && commit != known).then_some(branch))
+    }
+
+    /// Takes what is in a worktree into a branch; says where that branch was before, and where it is now.
+    /// Nothing is done where there is no worktree.
+    pub(crate) async fn reap_into(
+        &self,
+        agent: &Agent,
+        workspace: &Workspace,
+        (branch, message): (&str, &str),
+    ) -> Result<(Option<String>, Option<String>)> {
+        let Some(record) = worktree_of(workspace) else {
+            return Ok((None, None));
+        };
+        let failed = |source| of_workspace(agent, source);
+        let dir = self.opened_workspace(agent, workspace).await?;
+        let launcher = self.launcher_of(agent).map_err(failed)?;
+        let repository = self.repository_of(agent.id);
+        let before = repository.tip(branch).await.map_err(failed)?;
+        let (at, to) = (at(&record, agent), (branch, message));
+        let taken = repository.reap(&at, to, &dir, &launcher).await;
+        taken.map_err(failed)?;
+        let now = repository.tip(branch).await.map_err(failed)?;
+        Ok((before, now))
     }
 
     /// Writes into the record of a workspace what became of its newest work, and tells of it.
-    async fn note_work(
+    pub(crate) async fn note_work(
         &self,
         known: &Workspace,
-        newest: impl Fn(&mut WorktreeRecord),
+        newest: impl Fn(&mut WorktreeRecord) + Send + Sync,
         told: Option<NewEvent>,
     ) -> Result<()> {
         loop {
@@ -274,7 +308,11 @@ impl Coordinator {
         archives.with_file_name("repositories")
     }
 
-    async fn opened_workspace(&self, agent: &Agent, workspace: &Workspace) -> Result<WorkspaceDir> {
+    pub(crate) async fn opened_workspace(
+        &self,
+        agent: &Agent,
+        workspace: &Workspace,
+    ) -> Result<WorkspaceDir> {
         let (workspaces, uid) = (self.workspaces_of(workspace), workspace.process_uid);
         let name = workspace.dir_name().to_owned();
         let opened = off_runtime(move || workspaces.open_beside(&name, uid)).await?;
@@ -292,6 +330,20 @@ fn note(workspace: &mut Workspace, record: &WorktreeRecord) {
     if let Value::Object(config) = &mut workspace.agent_config {
         config.insert(KEY.to_owned(), json!(record));
     }
+}
+
+/// Notes the branch with the newest work in the record of a workspace.
+pub(crate) fn note_newest(workspace: &mut Workspace, branch: &str) {
+    if let Some(mut record) = worktree_of(workspace) {
+        record.branch = Some(branch.to_owned());
+        record.fault = None;
+        note(workspace, &record);
+    }
+}
+
+/// The branch for what no step made.
+pub(crate) fn own_branch(agent: &Agent) -> String {
+    branch_of(&agent.name, &format!("work-{}", tail(&agent.id)))
 }
 
 fn at(record: &WorktreeRecord, agent: &Agent) -> Worktree {

@@ -227,14 +227,14 @@ impl Agents for LocalBackend {
 
 impl LocalBackend {
     /// The engine of a data directory that holds something already.
-    async fn opened(&self) -> Result<Engine, Problem> {
+    pub(crate) async fn opened(&self) -> Result<Engine, Problem> {
         self.reading().await?.ok_or_else(no_agents)?;
         let registry = self.registry_of(&self.stored_providers().await?);
         self.engine(&self.data_dir()?, registry).await
     }
 
     /// The same, with an agent in it.
-    async fn opened_on(&self, text: &str) -> Result<(Engine, Agent), Problem> {
+    pub(crate) async fn opened_on(&self, text: &str) -> Result<(Engine, Agent), Problem> {
         let data_dir = self.data_dir()?;
         let engine = self.opened().await?;
         let found = find_agent(engine.store(), &data_dir, text).await;

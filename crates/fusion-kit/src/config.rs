@@ -73,6 +73,8 @@ pub(crate) struct Config {
     pub(crate) home: Option<PathBuf>,
     /// Who works on this machine, for people.
     pub(crate) user: Option<String>,
+    /// `VISUAL`, else `EDITOR`: a command that edits; never of `.env`.
+    pub(crate) editor: Option<String>,
     /// `FUSION_KIT_SANDBOX`, as written: `off` gives the sandbox up. Only the environment itself
     /// counts: a `.env` may have come with somebody else's files.
     pub(crate) sandbox: Option<String>,
@@ -136,17 +138,17 @@ impl NodeWords {
 struct Noted(RefCell<BTreeMap<String, SettingView>>);
 
 impl Noted {
-    fn note(&self, name: &str, value: Option<&str>, origin: &str) {
-        let value = value.map(|value| {
-            let is_secret = SECRETS.contains(&name);
-            if is_secret { MASK } else { value }.to_owned()
-        });
+    /// Notes a setting and gives its value back.
+    fn note(&self, name: &str, value: Option<String>, origin: &str) -> Option<String> {
+        let is_secret = SECRETS.contains(&name);
+        let shown = value.clone();
         let setting = SettingView {
             name: name.to_owned(),
             origin: if value.is_some() { origin } else { "default" }.to_owned(),
-            value,
+            value: shown.map(|value| if is_secret { MASK.to_owned() } else { value }),
         };
         self.0.borrow_mut().insert(name.to_owned(), setting);
+        value
     }
 }
 
@@ -196,15 +198,9 @@ impl Config {
                 Some(value) => (Some(value), "environment"),
                 None => (file.get(name).cloned(), "file"),
             };
-            let value = value.filter(|value| !value.is_empty());
-            noted.note(name, value.as_deref(), origin);
-            value
+            noted.note(name, value.filter(|value| !value.is_empty()), origin)
         };
-        let only_set = |name: &str| {
-            let value = set(name);
-            noted.note(name, value.as_deref(), "environment");
-            value
-        };
+        let only_set = |name: &str| noted.note(name, set(name), "environment");
         let mut config = Self {
             settings: Vec::new(),
             openrouter_key: get("OPENROUTER_API_KEY").map(SecretString::from),
@@ -239,6 +235,7 @@ impl Config {
             agent_uids: get("FUSION_KIT_AGENT_UIDS"),
             home: environment("HOME").map(PathBuf::from),
             user: only_set("USER"),
+            editor: only_set("VISUAL").or_else(|| only_set("EDITOR")),
             sandbox: only_set("FUSION_KIT_SANDBOX"),
             log: get("FUSION_KIT_LOG"),
             no_color: get("NO_COLOR").is_some(),

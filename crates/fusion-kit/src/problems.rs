@@ -157,6 +157,7 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
         Error::Calls { faults } => of_calls(problem, faults),
         Error::NobodyLeft { .. } => problem
             .with_help("send it to an agent of a run that goes on, with: fusion-kit message send"),
+        Error::Lives { .. } | Error::OnlyCopy { .. } => with_help(problem, error.way_out()),
         Error::Choice { .. }
         | Error::Grant { .. }
         | Error::Ended { .. }
@@ -168,6 +169,7 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
         | Error::Description { .. }
         | Error::OfRun { .. }
         | Error::Busy { .. }
+        | Error::AtWork { .. }
         | Error::Again(_)
         | Error::Answer(_)
         | Error::TaskState { .. }

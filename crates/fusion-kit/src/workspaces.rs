@@ -1,5 +1,8 @@
 //! The work of `workspace`: looking into what agents have, also while they are at work.
 
+mod merge;
+mod work;
+
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;

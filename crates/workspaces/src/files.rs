@@ -3,6 +3,7 @@
 mod guard;
 mod hand_over;
 mod log;
+mod only_here;
 mod plant;
 mod search;
 pub(crate) mod show;

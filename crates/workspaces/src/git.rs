@@ -5,6 +5,7 @@
 //! only, which no agent can write, with none of the machine's, the user's or the source's settings
 //! but theirs; of the source it reads objects and names.
 
+mod checkout;
 mod diff;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+pub use checkout::{Checkout, Merge, Merged, NotMerged, Strategy};
 pub use diff::{ChangedFile, Diff};
 
 use crate::process::PATH;
@@ -91,6 +93,12 @@ impl Repository {
         Self {
             path: root.join(format!("{name}.git")),
         }
+    }
+
+    /// The repository in this folder.
+    #[must_use]
+    pub const fn at(path: PathBuf) -> Self {
+        Self { path }
     }
 
     /// Where it is.
@@ -171,6 +179,31 @@ impl Repository {
         let taken = self.fetch(name, &refspec).await;
         fs::remove_file(&bundle).map_err(Error::io("remove", &bundle))?;
         taken.map(|_| true)
+    }
+
+    /// Its branches, sorted by name.
+    ///
+    /// # Errors
+    /// There is no git here, or no repository that this user may use.
+    pub async fn branches(&self) -> Result<Vec<String>> {
+        let format = "--format=%(refname:lstrip=2)";
+        let said = self.git(&["for-each-ref", format, "refs/heads/"]).await?;
+        Ok(said.lines().map(str::to_owned).collect())
+    }
+
+    /// The commit that a branch is at; `None` where there is no such branch.
+    ///
+    /// # Errors
+    /// As [`branches`](Self::branches).
+    pub async fn tip(&self, branch: &str) -> Result<Option<String>> {
+        check_revision(branch)?;
+        let name = format!("refs/heads/{branch}");
+        let format = "--format=%(refname)%00%(objectname)";
+        let said = self.git(&["for-each-ref", format, &name]).await?;
+        // Branches below a folder of this name are told of too.
+        let mut found = said.lines().filter_map(|line| line.split_once('\0'));
+        let found = found.find(|(known, _)| *known == name);
+        Ok(found.map(|(_, tip)| tip.to_owned()))
     }
 
     /// Removes it with everything in it; it is no fault when it is not there. Blocks.

@@ -16,6 +16,7 @@
 
 mod artifacts;
 mod descriptor;
+mod editor;
 mod error;
 mod files;
 mod git;
@@ -27,12 +28,15 @@ mod tree;
 mod workspace;
 
 pub use artifacts::{ARTIFACT_LIMIT, Artifacts, Kept};
+pub use editor::edit;
 pub use error::{Error, Result};
 pub use files::{
     EntryKind, FileEntry, FileMatches, FileText, LIST_LIMIT, MatchedLine, Matches, PACK_LIMIT,
     Pack, Packed, READ_LIMIT, Refusal, TextQuery, WRITE_LIMIT,
 };
-pub use git::{ChangedFile, Diff, Repository, Worktree};
+pub use git::{
+    ChangedFile, Checkout, Diff, Merge, Merged, NotMerged, Repository, Strategy, Worktree,
+};
 pub use helper::helper_main;
 pub use owners::{Owners, choose_uid};
 pub use process::{Command, Consumed, Custody, Exit, Finished, Launcher, Program};

@@ -35,6 +35,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
         .routes(routes!(file))
         .routes(routes!(diff))
         .routes(routes!(archive))
+        .merge(super::workspaces_work::router())
 }
 
 /// The workspaces of agents, the newest first; also those of agents that have ended.

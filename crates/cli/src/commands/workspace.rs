@@ -1,15 +1,21 @@
 //! `workspace`: what agents have in their workspaces.
 
+use std::path::Path;
+
 use fusion_api_types::{Problem, ProblemKind, WorkspacePath};
 use serde_json::json;
 
 use super::db::answer;
-use crate::args::{WorkspaceCommand, WorkspaceDiffArgs, WorkspaceFilesArgs, WorkspaceReadArgs};
-use crate::backend::Backend;
+use crate::args::{
+    MergeStrategy, WorkspaceCommand, WorkspaceDiffArgs, WorkspaceDiscardArgs, WorkspaceFilesArgs,
+    WorkspaceGcArgs, WorkspaceMergeArgs, WorkspaceReadArgs,
+};
+use crate::backend::{Backend, DiscardRequest, MergeRequest};
 use crate::exit::Exit;
 use crate::report::workspace as report;
 use crate::session::Session;
-use crate::text::{clean, clean_line};
+use crate::terminal::Question;
+use crate::text::{clean, clean_line, shell_word};
 
 /// Every command below `workspace`.
 pub(crate) async fn workspace(
@@ -20,6 +26,7 @@ pub(crate) async fn workspace(
     match command {
         WorkspaceCommand::List(of) => list(of.limit, backend, session).await,
         WorkspaceCommand::Path(of) => path(&of.agent, backend, session).await,
+        WorkspaceCommand::Open(of) => open(&of.agent, backend, session).await,
         WorkspaceCommand::Files(of) => files(of, backend, session).await,
         WorkspaceCommand::Read(of) => read(of, backend, session).await,
         WorkspaceCommand::Diff(of) => diff(of, backend, session).await,
@@ -29,6 +36,13 @@ pub(crate) async fn workspace(
                 .await?;
             answer(&made, report::exported, session)
         }
+        WorkspaceCommand::Merge(of) => merge(of, backend, session).await,
+        WorkspaceCommand::Commit(of) => {
+            let done = backend.commit_workspace(&of.agent, &of.message).await?;
+            answer(&done, report::committed, session)
+        }
+        WorkspaceCommand::Discard(of) => discard(of, backend, session).await,
+        WorkspaceCommand::Gc(of) => gc(of, backend, session).await,
     }
 }
 
@@ -45,6 +59,16 @@ async fn list(limit: u32, backend: &dyn Backend, session: &Session<'_>) -> Resul
 }
 
 async fn path(agent: &str, backend: &dyn Backend, session: &Session<'_>) -> Result<Exit, Problem> {
+    let path = place(agent, backend).await?;
+    answer(
+        &path,
+        |path, _| format!("{}\n", clean_line(&path.path)),
+        session,
+    )
+}
+
+/// Where the workspace of an agent is, as long as it is there.
+async fn place(agent: &str, backend: &dyn Backend) -> Result<WorkspacePath, Problem> {
     let shown = backend.show_agent(agent).await?;
     let place = shown.workspace;
     if !place.exists {
@@ -58,15 +82,27 @@ async fn path(agent: &str, backend: &dyn Backend, session: &Session<'_>) -> Resu
             None => problem,
         });
     }
-    let path = WorkspacePath {
+    Ok(WorkspacePath {
         agent: shown.summary.id,
         path: place.path,
-    };
-    answer(
-        &path,
-        |path, _| format!("{}\n", clean_line(&path.path)),
-        session,
-    )
+    })
+}
+
+async fn open(agent: &str, backend: &dyn Backend, session: &Session<'_>) -> Result<Exit, Problem> {
+    let is_terminal =
+        session.terminal.input.is_person() && session.terminal.stdout.size().is_some();
+    if !is_terminal {
+        let text = "an editor needs a terminal";
+        let path = session.command(&format!("workspace path {}", shell_word(agent)));
+        return Err(Problem::new(ProblemKind::Conflict, text)
+            .with_help(format!("where the workspace is, tells: {path}")));
+    }
+    let path = place(agent, backend).await?.path;
+    if backend.edit_folder(Path::new(&path)).await? {
+        return Ok(Exit::Done);
+    }
+    session.tell("the editor did not end well\n");
+    Ok(Exit::Failed)
 }
 
 async fn files(
@@ -131,4 +167,74 @@ async fn diff(
         session.print(&report::diff(&diff, session))?;
     }
     Ok(Exit::Done)
+}
+
+async fn merge(
+    of: &WorkspaceMergeArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    if of.strategy == MergeStrategy::Ff && of.message.is_some() {
+        let text = "--strategy ff makes no commit, so there is nothing for --message";
+        return Err(Problem::new(ProblemKind::InvalidInput, text));
+    }
+    let request = MergeRequest {
+        agent: of.agent.clone(),
+        branch: of.branch.clone(),
+        into: of.into.clone(),
+        strategy: of.strategy,
+        message: of.message.clone(),
+    };
+    let merged = backend.merge_workspace(&request).await?;
+    if !session.global.quiet {
+        session.tell(&report::merge_notes(&merged, of.branch.is_some()));
+    }
+    answer(&merged, report::merged, session)
+}
+
+/// Removes a workspace; what is nowhere else only when a person, or `--yes`, says so.
+async fn discard(
+    of: &WorkspaceDiscardArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let request = DiscardRequest {
+        only_copies: of.yes,
+        dry_run: of.dry_run,
+    };
+    let done = match backend.discard_workspace(&of.agent, request).await {
+        Err(problem) if may_be_asked(&problem, of) => {
+            let question = format!("{}: delete them? [y/N] ", clean_line(&problem.message));
+            let said = session.ask(&question, Question::Open).unwrap_or_default();
+            if !matches!(said.trim().to_lowercase().as_str(), "y" | "yes") {
+                return Err(problem);
+            }
+            let request = DiscardRequest {
+                only_copies: true,
+                ..request
+            };
+            backend.discard_workspace(&of.agent, request).await?
+        }
+        done => done?,
+    };
+    answer(&done, |done, _| report::removed(done, of.dry_run), session)
+}
+
+/// What stays because it is nowhere else is told with `--yes` as the way out.
+fn may_be_asked(problem: &Problem, of: &WorkspaceDiscardArgs) -> bool {
+    let names_yes = |help: &String| help.contains("--yes");
+    !of.yes && !of.dry_run && problem.help.as_ref().is_some_and(names_yes)
+}
+
+async fn gc(
+    of: &WorkspaceGcArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let request = DiscardRequest {
+        only_copies: of.yes,
+        dry_run: of.dry_run,
+    };
+    let done = backend.collect_workspaces(of.older_than, request).await?;
+    answer(&done, |done, _| report::collected(done), session)
 }

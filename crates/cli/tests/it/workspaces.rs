@@ -98,3 +98,106 @@ async fn workspaces_are_listed_with_their_state_and_their_place() {
     let json: Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!(json, json!({ "workspaces": rows }));
 }
+
+#[tokio::test]
+async fn a_merge_is_asked_for_as_it_is_typed_and_told_with_its_files() {
+    let merge = |strategy: &str, branches: u64, commit: &str| {
+        json!({
+            "agent": "a1", "repository": "/home/ada/site", "branch": "fusion/coder-x", "into": "main",
+            "branches": branches, "strategy": strategy, "before": "0a0a0a0a0a0a0a0a", "commit": commit,
+            "files": [{ "path": ".gitattributes", "added": 2, "removed": 0 }],
+        })
+    };
+    let table = "ADDED  REMOVED  PATH\n    2        0  .gitattributes\n";
+    let look = "look at .gitattributes: it steers what git does with other files\n";
+    let backend = telling(merge("merge", 2, "0b0b0b0b0b0b0b0b"));
+    let said = fusion_kit("workspace merge coder", &backend).await;
+    let at = "merged fusion/coder-x into main: 0b0b0b0b0b0b in /home/ada/site\n";
+    assert_eq!(said.out, format!("{at}{table}"));
+    let newest = "fusion/coder-x is the newest of 2 branches: name another with --branch\n";
+    assert_eq!(said.err, format!("{newest}{look}"));
+    let line = "workspace merge coder --branch b --into next --strategy squash -m M --json";
+    let json = fusion_kit(line, &backend).await;
+    let json: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(json, merge("merge", 2, "0b0b0b0b0b0b0b0b"));
+    assert_eq!(
+        *backend.asked.lock().unwrap(),
+        [
+            "MergeRequest { agent: \"coder\", branch: None, into: None, strategy: Merge, message: None }",
+            "MergeRequest { agent: \"coder\", branch: Some(\"b\"), into: Some(\"next\"), \
+             strategy: Squash, message: Some(\"M\") }",
+        ]
+    );
+    let moved = telling(merge("ff", 1, "0b0b0b0b0b0b0b0b"));
+    let said = fusion_kit("workspace merge coder --strategy ff", &moved).await;
+    let at = "main moved on to fusion/coder-x: 0b0b0b0b0b0b in /home/ada/site\n";
+    assert_eq!(
+        (said.out, said.err),
+        (format!("{at}{table}"), look.to_owned())
+    );
+    let refused = fusion_kit("workspace merge coder --strategy ff -m M", &moved).await;
+    assert_eq!(refused.code, 2);
+    let nothing = telling(merge("merge", 1, "0a0a0a0a0a0a0a0a"));
+    let said = fusion_kit("workspace merge coder", &nothing).await;
+    assert_eq!(said.out, "main has all of fusion/coder-x already\n");
+}
+
+#[tokio::test]
+async fn what_was_taken_in_is_told_by_its_branch() {
+    let commit = |branch: Option<&str>, before: Option<&str>, commit: Option<&str>| {
+        telling(json!({ "agent": "a1", "branch": branch, "before": before, "commit": commit }))
+    };
+    let (x, old, new) = (
+        Some("fusion/coder-x"),
+        Some("0a0a"),
+        Some("0b0b0b0b0b0b0b0b"),
+    );
+    for (backend, told) in [
+        (commit(x, old, new), "fusion/coder-x is at 0b0b0b0b0b0b\n"),
+        (commit(x, None, new), "fusion/coder-x is at 0b0b0b0b0b0b\n"),
+        (
+            commit(x, new, new),
+            "fusion/coder-x has everything already\n",
+        ),
+        (commit(None, None, None), "nothing was made yet\n"),
+    ] {
+        let said = fusion_kit("workspace commit coder -m Mended", &backend).await;
+        assert_eq!((said.out.as_str(), said.code), (told, 0));
+        assert_eq!(*backend.asked.lock().unwrap(), ["commit coder: Mended"]);
+    }
+    let none = fusion_kit("workspace commit coder", &commit(None, None, None)).await;
+    assert_eq!(none.code, 2);
+}
+
+#[tokio::test]
+async fn what_went_is_told_with_its_size_and_what_stayed_with_its_reason() {
+    let gone = |files: u64, branch: Option<&str>| json!({ "agent": "a1", "name": "coder", "path": "/data/w", "files": files, "bytes": 2048, "branch": branch });
+    let backend = telling(gone(12, Some("fusion/coder-x")));
+    let said = fusion_kit("workspace discard coder", &backend).await;
+    let rest = "/data/w (12 files, 2.00 KiB); its work stays in fusion/coder-x\n";
+    assert_eq!(said.out, format!("coder: removed {rest}"));
+    let said = fusion_kit("workspace discard coder --yes --dry-run", &backend).await;
+    assert_eq!(said.out, format!("coder: would remove {rest}"));
+    assert_eq!(
+        *backend.asked.lock().unwrap(),
+        [
+            "discard coder DiscardRequest { only_copies: false, dry_run: false }",
+            "discard coder DiscardRequest { only_copies: true, dry_run: true }",
+        ]
+    );
+    let done = json!({ "dry_run": false, "removed": [gone(0, None), gone(3, None)], "kept": [
+        { "agent": "a2", "name": "writer", "path": "/data/v", "why": "it has poems" },
+    ]});
+    let backend = telling(done);
+    let said = fusion_kit("workspace gc --older-than 30d", &backend).await;
+    assert_eq!(
+        said.out,
+        "coder: /data/w is gone already\n\
+         coder: removed /data/w (3 files, 2.00 KiB)\n\
+         writer: kept /data/v: it has poems\n"
+    );
+    assert_eq!(
+        *backend.asked.lock().unwrap(),
+        ["gc 2592000s DiscardRequest { only_copies: false, dry_run: false }"]
+    );
+}

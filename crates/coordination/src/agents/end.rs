@@ -135,10 +135,7 @@ impl Coordinator {
     pub(super) async fn finish_ending(&self, id: AgentId) -> Result<Agent> {
         let store = &self.parts.store;
         let agent: Agent = store.get(id).await?;
-        let filter = WorkspaceFilter { agent: Some(id) };
-        let workspace = store.list(&filter, Page::first(1)).await?.pop();
-        let workspace =
-            workspace.ok_or_else(|| Error::Broken(format!("agent {id} has no workspace")))?;
+        let workspace = self.workspace_of(id).await?;
         if agent.state == AgentState::Terminated {
             return Ok(agent);
         }
@@ -146,12 +143,13 @@ impl Coordinator {
             Some(Disposal::Archive) => Some(self.archive_workspace(&agent, &workspace).await?),
             Some(Disposal::Remove | Disposal::Keep) | None => None,
         };
+        let mut newest = None;
         if agent
             .ending()
             .is_some_and(|disposal| disposal != Disposal::Keep)
         {
             if archive.is_none() {
-                self.reap_last(&agent, &workspace).await?;
+                newest = self.reap_last(&agent, &workspace).await?;
             }
             let workspaces = self.workspaces_of(&workspace);
             let name = workspace.dir_name().to_owned();
@@ -164,7 +162,11 @@ impl Coordinator {
             let refused = refused(&agent);
             let (agent, mut decision) = agent.terminate(None, self.moment()).map_err(refused)?;
             // The last worker may have written down what it takes since it was read.
-            let gone = gone(store.get(workspace.id).await?, archive.as_ref());
+            let gone = gone(
+                store.get(workspace.id).await?,
+                archive.as_ref(),
+                newest.as_ref(),
+            );
             decision.changes.push(Change::update(gone));
             if self
                 .try_to_commit(Batch::free(decision), &mut races)
@@ -175,6 +177,13 @@ impl Coordinator {
                 return Ok(agent);
             }
         }
+    }
+
+    /// The record of the workspace of an agent.
+    pub(crate) async fn workspace_of(&self, id: AgentId) -> Result<Workspace> {
+        let filter = WorkspaceFilter { agent: Some(id) };
+        let found = self.parts.store.list(&filter, Page::first(1)).await?.pop();
+        found.ok_or_else(|| Error::Broken(format!("agent {id} has no workspace")))
     }
 
     /// Packs a workspace; says where to. One that is gone was packed before a crash.
@@ -197,8 +206,16 @@ impl Coordinator {
     }
 }
 
-/// The record of a workspace that is no more: its user id is free again.
-fn gone(mut workspace: Workspace, archive: Option<&PathBuf>) -> Workspace {
+/// The record of a workspace that is no more: its user id is free again, and the last of its work is
+/// in that branch.
+pub(super) fn gone(
+    mut workspace: Workspace,
+    archive: Option<&PathBuf>,
+    newest: Option<&String>,
+) -> Workspace {
+    if let Some(branch) = newest {
+        crate::worktrees::note_newest(&mut workspace, branch);
+    }
     workspace.initialized = false;
     workspace.process_uid = None;
     if let (Some(archive), Value::Object(config)) = (archive, &mut workspace.agent_config) {

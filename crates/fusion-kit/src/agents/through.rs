@@ -59,7 +59,7 @@ pub(super) fn update(changes: &AgentChanges) -> Result<AgentAction, Problem> {
 impl LocalBackend {
     /// The agent that a command means. Where the data is on this machine it is looked for there, so
     /// that what is said of one that is not there is the same with a server and without.
-    pub(super) async fn agent_of(
+    pub(crate) async fn agent_of(
         &self,
         remote: &Remote,
         text: &str,

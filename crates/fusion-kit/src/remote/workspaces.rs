@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use fusion_api_types::{
-    Problem, WorkspaceDiff, WorkspaceExport, WorkspaceFile, WorkspaceLine, WorkspaceTree,
+    CollectWorkspaces, CommitWorkspace, DiscardWorkspace, Problem, WorkspaceCommit, WorkspaceDiff,
+    WorkspaceExport, WorkspaceFile, WorkspaceLine, WorkspaceRemoved, WorkspaceTree,
+    WorkspacesCollected,
 };
 
 use super::Remote;
@@ -57,6 +59,31 @@ impl Remote {
             made.write(&piece)?;
         }
         made.finished(id)
+    }
+
+    pub(crate) async fn commit_workspace(
+        &self,
+        id: &str,
+        wanted: &CommitWorkspace,
+    ) -> Result<WorkspaceCommit, Problem> {
+        let place = format!("/agents/{id}/workspace/commit");
+        self.client.post(&place, wanted).await
+    }
+
+    pub(crate) async fn discard_workspace(
+        &self,
+        id: &str,
+        wanted: &DiscardWorkspace,
+    ) -> Result<WorkspaceRemoved, Problem> {
+        let place = format!("/agents/{id}/workspace/discard");
+        self.client.post(&place, wanted).await
+    }
+
+    pub(crate) async fn collect_workspaces(
+        &self,
+        wanted: &CollectWorkspaces,
+    ) -> Result<WorkspacesCollected, Problem> {
+        self.client.post("/workspaces/gc", wanted).await
     }
 
     /// The id of an agent, and where its workspace is.

@@ -27,6 +27,8 @@ mod crash;
 #[cfg(test)]
 mod database;
 #[cfg(test)]
+mod discards;
+#[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod failing_runs;
@@ -50,6 +52,8 @@ mod kill_storm;
 mod live_answers;
 #[cfg(test)]
 mod lost_calls;
+#[cfg(test)]
+mod merges;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::api::Serving;
 use crate::support::{Project, program, step};
 
 /// The user's git, in a folder.
-async fn git(folder: &Path, words: &[&str]) -> String {
+pub(crate) async fn git(folder: &Path, words: &[&str]) -> String {
     let mut git = program("git");
     git.args(["-c", "user.name=U", "-c", "user.email=u@u.invalid"])
         .args([
@@ -32,7 +32,7 @@ async fn git(folder: &Path, words: &[&str]) -> String {
 
 /// A repository `site` with a branch `main` and a branch `old`, whose hooks and settings run a
 /// program that leaves a file `payload` beside it.
-async fn repository(project: &Project) -> PathBuf {
+pub(crate) async fn repository(project: &Project) -> PathBuf {
     let site = project.path().join("site");
     fs::create_dir(&site).unwrap();
     git(&site, &["init", "--quiet", "--initial-branch=main", "."]).await;
@@ -100,7 +100,7 @@ fn script(project: &Project, step: &str) -> String {
     json!({ "version": 1, "steps": { step: work } }).to_string()
 }
 
-async fn worktree_of(project: &Project, agent: &str) -> Value {
+pub(crate) async fn worktree_of(project: &Project, agent: &str) -> Value {
     let shown = project.run(["agent", "get", agent, "--json"]).await;
     shown.expect(0).json()["workspace"]["worktree"].clone()
 }
@@ -124,7 +124,7 @@ async fn fetched(site: &Path, worktree: &Value) -> (String, String, String) {
     (log, page, note)
 }
 
-const FLOW: &str = "
+pub(crate) const FLOW: &str = "
 version: 1
 name: flow
 agents:

@@ -124,7 +124,7 @@ fn text(mut bytes: Vec<u8>) -> String {
 }
 
 /// Reads `ADDED<TAB>REMOVED<TAB>PATH`, with `-` for what is not text.
-fn changed(line: &str) -> Option<ChangedFile> {
+pub(super) fn changed(line: &str) -> Option<ChangedFile> {
     let mut parts = line.splitn(3, '\t');
     let (added, removed, path) = (parts.next()?, parts.next()?, parts.next()?);
     Some(ChangedFile {

@@ -1,12 +1,14 @@
 //! Workspaces that are what the test says.
 
 use std::path::Path;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use fusion_api_types::{
-    Problem, WorkspaceDiff, WorkspaceExport, WorkspaceFile, WorkspaceLine, WorkspaceTree,
+    Problem, WorkspaceCommit, WorkspaceDiff, WorkspaceExport, WorkspaceFile, WorkspaceLine,
+    WorkspaceMerge, WorkspaceRemoved, WorkspaceTree, WorkspacesCollected,
 };
-use fusion_cli::AgentFiles;
+use fusion_cli::{AgentFiles, AgentWork, DiscardRequest, MergeRequest};
 
 use super::Fake;
 
@@ -45,5 +47,40 @@ impl AgentFiles for Fake {
         to: &Path,
     ) -> Result<WorkspaceExport, Problem> {
         self.report(format!("export {agent} {path} {}", to.display()))
+    }
+}
+
+#[async_trait]
+impl AgentWork for Fake {
+    async fn merge_workspace(&self, request: &MergeRequest) -> Result<WorkspaceMerge, Problem> {
+        self.report(format!("{request:?}"))
+    }
+
+    async fn commit_workspace(
+        &self,
+        agent: &str,
+        message: &str,
+    ) -> Result<WorkspaceCommit, Problem> {
+        self.report(format!("commit {agent}: {message}"))
+    }
+
+    async fn discard_workspace(
+        &self,
+        agent: &str,
+        request: DiscardRequest,
+    ) -> Result<WorkspaceRemoved, Problem> {
+        self.report(format!("discard {agent} {request:?}"))
+    }
+
+    async fn collect_workspaces(
+        &self,
+        older_than: Duration,
+        request: DiscardRequest,
+    ) -> Result<WorkspacesCollected, Problem> {
+        self.report(format!("gc {older_than:?} {request:?}"))
+    }
+
+    async fn edit_folder(&self, folder: &Path) -> Result<bool, Problem> {
+        self.report(format!("edit {}", folder.display()))
     }
 }

@@ -157,6 +157,8 @@ const BESIDE: &[&str] = &[
     "events tail --type record.changed --limit 2",
     "events list --type record.changed --limit 2",
     "events get 1",
+    "workspace gc --dry-run",
+    "workspace discard w --yes",
     "export events --type no.such --format csv",
     "capability delete writing",
     "node list",
@@ -186,7 +188,7 @@ const AFTER: &[&str] = &[
 ];
 
 /// Commands that another test runs: the file, and the function in it that says the words.
-const ELSEWHERE: [(&str, &str, &str); 9] = [
+const ELSEWHERE: [(&str, &str, &str); 12] = [
     // It measures.
     (
         "bench",
@@ -235,6 +237,22 @@ const ELSEWHERE: [(&str, &str, &str); 9] = [
         "workspace diff",
         "worktrees.rs",
         "the_work_on_a_worktree_can_be_fetched_and_the_repository_is_only_read",
+    ),
+    (
+        "workspace merge",
+        "merges.rs",
+        "a_server_of_this_machine_tells_what_to_merge_and_one_elsewhere_how_it_is_done_by_hand",
+    ),
+    (
+        "workspace commit",
+        "discards.rs",
+        "what_lies_uncommitted_is_taken_in_while_the_agent_rests",
+    ),
+    // On a terminal.
+    (
+        "workspace open",
+        "discards.rs",
+        "a_workspace_opens_in_the_editor_of_a_person_on_a_terminal_only",
     ),
 ];
 

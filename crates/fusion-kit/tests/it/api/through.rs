@@ -28,7 +28,7 @@ steps:
 ";
 
 /// The life of an agent: all that can be said to one, right and wrong.
-const LIFE: [&str; 36] = [
+const LIFE: [&str; 42] = [
     "agent list",
     "agent spawn --name w --provider scripted --model nowhere.yaml",
     "agent spawn --name w --provider scripted --model script.yaml --tools files --host docs.rs",
@@ -59,10 +59,16 @@ const LIFE: [&str; 36] = [
     "workspace export w projects --to out.tar --json",
     "workspace export w projects --to out.tar",
     "workspace export w projects/nothing --to other.tar",
+    "workspace merge w",
+    "workspace commit w -m Mine",
+    "workspace discard w --yes",
     "agent terminate w nobody",
     "agent terminate w --workspace remove --json",
     "agent send w More.",
+    "workspace discard w --json",
     "agent terminate --all",
+    "workspace gc --dry-run --json",
+    "workspace discard crew-1",
     "agent list --all --json",
     "agent list",
 ];
