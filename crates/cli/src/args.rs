@@ -34,9 +34,9 @@ use crate::filter::{Filter, imply_json};
 use crate::tree::command;
 
 pub use agent::{
-    AgentArgs, AgentCommand, AgentListArgs, AgentSendArgs, AgentStateName, Changes, LogsArgs,
-    PauseArgs, PauseWhen, SpawnArgs, TerminateArgs, UpdateArgs, WhichAgent, WorkspaceKind,
-    WorkspacePolicy,
+    AgentArgs, AgentCommand, AgentListArgs, AgentSendArgs, AgentStateName, AttachArgs, Changes,
+    LogsArgs, PauseArgs, PauseWhen, SpawnArgs, TerminateArgs, UpdateArgs, WhichAgent,
+    WorkspaceKind, WorkspacePolicy,
 };
 pub use artifact::{ArtifactArgs, ArtifactCommand, ArtifactGetArgs};
 pub use bench::{BenchArgs, BenchModel, BenchRow, BenchStore, BenchVia};

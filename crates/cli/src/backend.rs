@@ -29,7 +29,7 @@ use fusion_api_types::{
     RestoreReport, RunDetail, RunSummary, VacuumReport, VerifyReport,
 };
 
-pub use agents::{AgentChanges, AgentQuery, Agents, Log, NewAgents};
+pub use agents::{AgentChanges, AgentQuery, Agents, AttachEnd, Log, NewAgents};
 pub use artifacts::Artifacts;
 pub use bench::{BenchRequest, Benchmarks};
 pub use events::{EventQuery, EventSink, Events};

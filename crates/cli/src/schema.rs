@@ -7,9 +7,9 @@ use fusion_api_types::api::{
 };
 use fusion_api_types::schema::{any_of, list_of, of};
 use fusion_api_types::{
-    AgentDetail, AgentList, AgentLog, AgentSent, AgentSummary, AgentsEnded, ArtifactSaved,
-    BackupReport, BenchReport, BudgetLine, DatabaseStatus, DetectReport, InboxView, InfoView,
-    MessageDetail, MessageList, MessageView, MigrationReport, ModelList, ProviderAdded,
+    AgentDetail, AgentList, AgentLog, AgentLogEntry, AgentSent, AgentSummary, AgentsEnded,
+    ArtifactSaved, BackupReport, BenchReport, BudgetLine, DatabaseStatus, DetectReport, InboxView,
+    InfoView, MessageDetail, MessageList, MessageView, MigrationReport, ModelList, ProviderAdded,
     ProviderList, ProviderRemoved, ProviderTest, ProviderView, QuotaReport, RekeyReport,
     RestoreReport, RunDetail, RunList, RunSummary, ServerReady, SettingList, SettingView,
     SignInLink, StoredWorkflow, ToolAnswer, ToolList, VacuumReport, VerifyReport, VersionView,
@@ -107,6 +107,7 @@ fn of_agent(verb: &str) -> Option<Value> {
         "pause" | "resume" | "update" => of::<AgentSummary>(),
         "terminate" => of::<AgentsEnded>(),
         "logs" => of::<AgentLog>(),
+        "attach" => of::<AgentLogEntry>(),
         "send" => of::<AgentSent>(),
         _ => return None,
     })

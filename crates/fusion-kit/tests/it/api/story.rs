@@ -134,6 +134,7 @@ const BESIDE: &[&str] = &[
     "agent update w --max-turns 7",
     "agent send w Write. --wait",
     "agent logs w",
+    "agent attach w --limit 1",
     "metrics agent w",
     "metrics cost --by model",
     "workspace list",
