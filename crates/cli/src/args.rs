@@ -43,8 +43,8 @@ pub use bench::{BenchArgs, BenchModel, BenchRow, BenchStore, BenchVia};
 pub use budget::{BudgetClearArgs, BudgetCommand, BudgetSetArgs, BudgetsArgs, Period};
 pub use db::{BackupArgs, DbArgs, DbCommand, RekeyArgs, RestoreArgs};
 pub use events::{
-    EventFilterArgs, EventsArgs, EventsCommand, EventsListArgs, EventsTailArgs, ExportArgs,
-    ExportCommand, ExportEventsArgs, ExportFormat, WhichEvent,
+    EventFilterArgs, EventsArgs, EventsCommand, EventsListArgs, EventsReplayArgs, EventsTailArgs,
+    ExportArgs, ExportCommand, ExportEventsArgs, ExportFormat, WhichEvent,
 };
 pub use inbox::{ApproveArgs, RejectArgs};
 pub use init::{InitArgs, Template};

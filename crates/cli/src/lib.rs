@@ -45,11 +45,12 @@ pub use args::{
     ArtifactArgs, ArtifactCommand, ArtifactGetArgs, BudgetArgs, BudgetClearArgs, BudgetCommand,
     BudgetSetArgs, BudgetsArgs, CapabilityArgs, CapabilityCommand, CapabilityCreateArgs,
     CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, EventFilterArgs, EventsArgs,
-    EventsCommand, EventsListArgs, EventsTailArgs, ExportArgs, ExportCommand, ExportEventsArgs,
-    ExportFormat, ManArgs, NodeArgs, NodeCommand, NodeName, NodeRoleArg, OverlapArg, Period,
-    ProjectArgs, ProjectCommand, ProjectCreateArgs, ProjectUpdateArgs, RecordListArgs, RecordName,
-    ScheduleArgs, ScheduleCommand, ScheduleCreateArgs, SchemaArgs, ScopeName, SettingName, Shell,
-    TokenArgs, TokenCommand, TokenCreateArgs, WhichEvent, WhichVersion,
+    EventsCommand, EventsListArgs, EventsReplayArgs, EventsTailArgs, ExportArgs, ExportCommand,
+    ExportEventsArgs, ExportFormat, ManArgs, NodeArgs, NodeCommand, NodeName, NodeRoleArg,
+    OverlapArg, Period, ProjectArgs, ProjectCommand, ProjectCreateArgs, ProjectUpdateArgs,
+    RecordListArgs, RecordName, ScheduleArgs, ScheduleCommand, ScheduleCreateArgs, SchemaArgs,
+    ScopeName, SettingName, Shell, TokenArgs, TokenCommand, TokenCreateArgs, WhichEvent,
+    WhichVersion,
 };
 pub use args::{
     WorkspaceArgs, WorkspaceCommand, WorkspaceDiffArgs, WorkspaceExportArgs, WorkspaceFilesArgs,
@@ -58,14 +59,14 @@ pub use args::{
 pub use backend::AgentFiles;
 pub use backend::{
     About, Artifacts, EventQuery, EventSink, Events, NewProject, NewSchedule, Nodes,
-    ProjectBudgets, ProjectUpdate, Records, Schedules,
+    ProjectBudgets, ProjectUpdate, Records, Replay, Schedules,
 };
 pub use backend::{
     AgainRequest, AgentChanges, AgentQuery, Agents, AnswerRequest, AskKey, AttachEnd, Audience,
-    Backend, BenchRequest, Benchmarks, Content, HeldCommand, Inbox, Log, MessageQuery, Messages,
-    Metrics, NewAgents, NewMessage, NewProvider, NotRun, Progress, Providers, Ready, ResumeRequest,
-    RunQuery, RunRequest, ServeRequest, Server, StartWorkflow, Steering, Tail, TaskQuery,
-    TaskRequest, Tasks, To, ToolFolder, Tools, Upkeep, Workflows,
+    Backend, BenchRequest, Benchmarks, Content, Depth, HeldCommand, Inbox, Log, MessageQuery,
+    Messages, Metrics, NewAgents, NewMessage, NewProvider, NotRun, Progress, Providers, Ready,
+    ResumeRequest, RunQuery, RunRequest, ServeRequest, Server, StartWorkflow, Steering, Tail,
+    TaskQuery, TaskRequest, Tasks, To, ToolFolder, Tools, Upkeep, Workflows,
 };
 pub use backend::{Overview, Picture, Sight};
 pub use execute::{execute, refuse};

@@ -75,6 +75,8 @@ mod redis_storm;
 #[cfg(test)]
 mod rekey;
 #[cfg(test)]
+mod replays;
+#[cfg(test)]
 mod schedules;
 #[cfg(test)]
 mod schemas;

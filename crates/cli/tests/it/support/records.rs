@@ -1,9 +1,9 @@
 //! What the fake backend says of records, schedules, events, settings and the server.
 
 use async_trait::async_trait;
-use fusion_api_types::{InfoView, Problem, SettingView, VersionView, api};
+use fusion_api_types::{InfoView, Problem, Replayed, SettingView, VersionView, api};
 use fusion_cli::{
-    About, EventQuery, EventSink, Events, NewProject, NewSchedule, ProjectUpdate, Records,
+    About, EventQuery, EventSink, Events, NewProject, NewSchedule, ProjectUpdate, Records, Replay,
     Schedules,
 };
 use serde_json::{Value, json};
@@ -99,6 +99,14 @@ impl Events for Fake {
 
     async fn show_event(&self, event: &str) -> Result<api::Event, Problem> {
         self.report(format!("event {event}"))
+    }
+
+    async fn replay_events(
+        &self,
+        query: &EventQuery,
+        replay: &Replay,
+    ) -> Result<Replayed, Problem> {
+        self.report(format!("replay {query:?} {replay:?}"))
     }
 
     async fn all_events(

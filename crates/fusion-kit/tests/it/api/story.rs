@@ -158,6 +158,7 @@ const BESIDE: &[&str] = &[
     "events tail --type record.changed --limit 2",
     "events list --type record.changed --limit 2",
     "events get 1",
+    "events replay --to http://127.0.0.1:9/ --dry-run --type no.such",
     "export events --type no.such --format csv",
     "capability delete writing",
     "node list",
