@@ -140,6 +140,10 @@ pub struct Global {
     /// `FUSION_TOKEN`; without it that of `FUSION_SERVER`, if any.
     #[arg(long, global = true, value_name = "URL")]
     pub server: Option<String>,
+    /// The settings of this name in the user's `fusion-kit/config.toml`; without it those of
+    /// `FUSION_PROFILE`, if any.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub profile: Option<String>,
     /// Print one JSON object on stdout and nothing else there; a problem is JSON on stderr.
     #[arg(long, global = true, conflicts_with = "output")]
     pub json: bool,

@@ -69,7 +69,7 @@ pub use backend::{
     TaskQuery, TaskRequest, Tasks, To, ToolFolder, Tools, Upkeep, Workflows,
 };
 pub use backend::{Overview, Picture, Sight};
-pub use execute::{execute, refuse};
+pub use execute::{execute, fail, refuse};
 pub use exit::Exit;
 pub use filter::Filter;
 pub use schema::{Printed, printed};

@@ -54,6 +54,7 @@ fn schema(words: &str) -> Option<Value> {
         "provider" => of_provider(verb),
         "project" if verb == "get" => Some(of::<ProjectDetail>()),
         "project" if verb == "update" => Some(of::<Project>()),
+        "project" if verb == "use" => Some(of::<SettingView>()),
         "project" => of_record::<Project>(verb, "projects"),
         "capability" => of_record::<Capability>(verb, "capabilities"),
         "schedule" if matches!(verb, "pause" | "resume") => Some(of::<Schedule>()),

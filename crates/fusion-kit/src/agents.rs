@@ -38,7 +38,8 @@ const AT_ONCE: u32 = 10_000;
 impl Agents for LocalBackend {
     async fn spawn_agents(&self, new: &NewAgents) -> Result<AgentList, Problem> {
         let tools = tool_groups(&new.tools)?;
-        let project = match &new.project {
+        let of_user = || self.config().of_user.project.as_ref();
+        let project = match new.project.as_ref().or_else(of_user) {
             Some(text) => Some(self.project(text).await?),
             None => None,
         };

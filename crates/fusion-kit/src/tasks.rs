@@ -33,11 +33,15 @@ const PREFIX_SEARCH: u32 = 10_000;
 #[async_trait]
 impl Tasks for LocalBackend {
     async fn create_task(&self, request: &TaskRequest) -> Result<TaskDetail, Problem> {
+        let mut request = request.clone();
+        request.project = request
+            .project
+            .or_else(|| self.config().of_user.project.clone());
         if let Some(remote) = self.remote()? {
-            return remote.create_task(request).await;
+            return remote.create_task(&request).await;
         }
         let engine = self.engine_for_tasks().await?;
-        let made = self.create_on(&engine, request).await;
+        let made = self.create_on(&engine, &request).await;
         engine.close().await;
         made
     }

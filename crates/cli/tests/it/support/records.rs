@@ -34,6 +34,10 @@ impl Records for Fake {
         self.report(format!("{update:?}"))
     }
 
+    async fn use_project(&self, name: Option<&str>) -> Result<SettingView, Problem> {
+        self.report(format!("use {name:?}"))
+    }
+
     async fn delete_project(&self, name: &str) -> Result<api::Project, Problem> {
         self.report(format!("delete project {name}"))
     }

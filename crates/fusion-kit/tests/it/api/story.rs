@@ -188,7 +188,12 @@ const AFTER: &[&str] = &[
 ];
 
 /// Commands that another test runs: the file, and the function in it that says the words.
-const ELSEWHERE: [(&str, &str, &str); 9] = [
+const ELSEWHERE: [(&str, &str, &str); 10] = [
+    (
+        "project use",
+        "settings.rs",
+        "the_project_that_is_used_is_kept_in_the_users_file_and_counts_least",
+    ),
     // It measures.
     (
         "bench",
