@@ -3,6 +3,7 @@
 
 mod download;
 mod live;
+mod receiver;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -32,6 +33,7 @@ const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
 pub use download::Download;
 pub use live::Live;
+pub use receiver::{Parcel, Receiver, Refusal};
 
 /// A server and the right to ask it.
 #[derive(Debug, Clone)]

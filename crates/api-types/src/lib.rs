@@ -13,6 +13,7 @@ mod inbox;
 mod message;
 mod problem;
 mod provider;
+mod replay;
 mod run;
 pub mod schema;
 mod server;
@@ -38,6 +39,7 @@ pub use provider::{
     DetectReport, FoundServer, ModelList, ModelView, ProviderAdded, ProviderList, ProviderRemoved,
     ProviderTest, ProviderView, QuotaReport, QuotaView,
 };
+pub use replay::Replayed;
 pub use run::{
     AgentView, ArtifactSaved, ChildView, FileView, GrantsView, HaltView, JournalView, ParentView,
     RecoveredView, RunDetail, RunList, RunSummary, StepView, UsageView, WaitView,

@@ -10,7 +10,8 @@ pub struct SettingView {
     pub name: String,
     /// What is in force, masked where it is a secret; `null` where it is not set.
     pub value: Option<String>,
-    /// Where it comes from: `flag`, `environment`, `file` (`.env`) or `default` (it is not set).
+    /// Where it comes from: `flag`, `environment`, `profile NAME`, `file` (`.env`), `user file` or `default` (it
+    /// is not set).
     pub origin: String,
 }
 

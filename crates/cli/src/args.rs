@@ -11,6 +11,7 @@ mod init;
 mod message;
 mod metrics;
 mod node;
+mod output;
 mod provider;
 mod record;
 mod run;
@@ -27,24 +28,24 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, FromArgMatches, Parser, Subcommand};
 
 use crate::exit::CODES;
 use crate::filter::{Filter, imply_json};
 use crate::tree::command;
 
 pub use agent::{
-    AgentArgs, AgentCommand, AgentListArgs, AgentSendArgs, AgentStateName, Changes, LogsArgs,
-    PauseArgs, PauseWhen, SpawnArgs, TerminateArgs, UpdateArgs, WhichAgent, WorkspaceKind,
-    WorkspacePolicy,
+    AgentArgs, AgentCommand, AgentListArgs, AgentSendArgs, AgentStateName, AttachArgs, Changes,
+    LogsArgs, PauseArgs, PauseWhen, SpawnArgs, TerminateArgs, UpdateArgs, WhichAgent,
+    WorkspaceKind, WorkspacePolicy,
 };
 pub use artifact::{ArtifactArgs, ArtifactCommand, ArtifactGetArgs};
 pub use bench::{BenchArgs, BenchModel, BenchRow, BenchStore, BenchVia};
 pub use budget::{BudgetClearArgs, BudgetCommand, BudgetSetArgs, BudgetsArgs, Period};
 pub use db::{BackupArgs, DbArgs, DbCommand, RekeyArgs, RestoreArgs};
 pub use events::{
-    EventFilterArgs, EventsArgs, EventsCommand, EventsListArgs, EventsTailArgs, ExportArgs,
-    ExportCommand, ExportEventsArgs, ExportFormat, WhichEvent,
+    EventFilterArgs, EventsArgs, EventsCommand, EventsListArgs, EventsReplayArgs, EventsTailArgs,
+    ExportArgs, ExportCommand, ExportEventsArgs, ExportFormat, WhichEvent,
 };
 pub use inbox::{ApproveArgs, RejectArgs};
 pub use init::{InitArgs, Template};
@@ -54,6 +55,7 @@ pub use message::{
 };
 pub use metrics::{AgentMetricsArgs, CostArgs, CostGroup, MetricsArgs, MetricsCommand, Moment};
 pub use node::{NodeArgs, NodeCommand, NodeName};
+pub use output::{ColorChoice, OutputForm};
 pub use provider::{
     AddArgs, DetectArgs, ModelsArgs, ProviderArgs, ProviderCommand, ProviderName, RemoveArgs,
     TestArgs,
@@ -141,6 +143,10 @@ pub struct Global {
     /// `FUSION_TOKEN`; without it that of `FUSION_SERVER`, if any.
     #[arg(long, global = true, value_name = "URL")]
     pub server: Option<String>,
+    /// The settings of this name in the user's `fusion-kit/config.toml`; without it those of
+    /// `FUSION_PROFILE`, if any.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub profile: Option<String>,
     /// Print one JSON object on stdout and nothing else there; a problem is JSON on stderr.
     #[arg(long, global = true, conflicts_with = "output")]
     pub json: bool,
@@ -166,35 +172,6 @@ pub struct Global {
     /// Say more: `run show` prints requests and outcomes whole, and the log tells more.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
-}
-
-/// How results are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum OutputForm {
-    /// For people.
-    Table,
-    /// The same with nothing cut.
-    Wide,
-    /// One JSON object, as with `--json`.
-    Json,
-    /// One JSON object on a line for each row.
-    Jsonl,
-    /// One document of YAML.
-    Yaml,
-    /// What other commands take to mean a row: its id, or its name.
-    Name,
-}
-
-/// When to use colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum ColorChoice {
-    /// On a terminal, unless `NO_COLOR` is set.
-    #[default]
-    Auto,
-    /// Even into a pipe.
-    Always,
-    /// Nowhere.
-    Never,
 }
 
 /// What to do.

@@ -30,10 +30,10 @@ use fusion_api_types::{
     RestoreReport, RunDetail, RunSummary, VacuumReport, VerifyReport,
 };
 
-pub use agents::{AgentChanges, AgentQuery, Agents, Log, NewAgents};
+pub use agents::{AgentChanges, AgentQuery, Agents, AttachEnd, Log, NewAgents};
 pub use artifacts::Artifacts;
 pub use bench::{BenchRequest, Benchmarks};
-pub use events::{EventQuery, EventSink, Events};
+pub use events::{EventQuery, EventSink, Events, Replay};
 pub use files::AgentFiles;
 pub use inbox::{AnswerRequest, Inbox};
 pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
@@ -138,6 +138,17 @@ pub trait Backend:
     async fn show_run(&self, run: Option<&str>) -> Result<RunDetail, Problem>;
 }
 
+/// How far `verify` goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Nobody is asked over the network.
+    Shallow,
+    /// Each enabled provider is asked for its models.
+    Online,
+    /// Each is also asked for a few words, and a workflow of one step is run.
+    Deep,
+}
+
 /// Looks after the database and its master key.
 #[async_trait]
 pub trait Upkeep {
@@ -178,12 +189,12 @@ pub trait Upkeep {
     /// The database is in use, or a key is missing. What was sealed can still be opened.
     async fn rekey(&self, retire: bool) -> Result<RekeyReport, Problem>;
 
-    /// Checks the database, the master key, the sandbox and the stored providers; with `online` also whether each
-    /// enabled provider answers. A fault is part of the answer; nothing is changed.
+    /// Checks the database, the master key, the sandbox and the stored providers; what else `depth` says.
+    /// A fault is part of the answer; nothing is changed.
     ///
     /// # Errors
     /// The settings are wrong, so that it is not known what to check.
-    async fn verify(&self, online: bool) -> Result<VerifyReport, Problem>;
+    async fn verify(&self, depth: Depth) -> Result<VerifyReport, Problem>;
 }
 
 /// Is told how a run goes.

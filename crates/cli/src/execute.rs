@@ -3,7 +3,7 @@
 use fusion_api_types::Problem;
 use futures::future::BoxFuture;
 
-use crate::args::{Cli, Command, RunArgs, RunCommand};
+use crate::args::{Cli, Command, Global, RunArgs, RunCommand};
 use crate::backend::Backend;
 use crate::commands::{
     agent, artifact, bench, budget, db, events, inbox, init, message, metrics, node, provider,
@@ -33,6 +33,13 @@ pub(crate) async fn done(command: Command, backend: &dyn Backend, session: &Sess
             Exit::from(&problem)
         }
     }
+}
+
+/// Tells what keeps a command from being begun at all.
+pub fn fail(problem: &Problem, global: &Global, terminal: &Terminal) -> Exit {
+    let session = Session::new(global, terminal);
+    session.tell(&problem::render(problem, &session));
+    Exit::from(problem)
 }
 
 /// Writes why [`crate::parse`] gave no command line: wrong usage to stderr, and help or version,

@@ -27,16 +27,16 @@ mod watch;
 
 pub use args::{
     AddArgs, AgentArgs, AgentCommand, AgentListArgs, AgentMetricsArgs, AgentSendArgs,
-    AgentStateName, ApproveArgs, BackupArgs, BenchArgs, BenchModel, BenchRow, BenchStore, BenchVia,
-    CancelArgs, Changes, Cli, ColorChoice, Command, CostArgs, CostGroup, CreateArgs, DbArgs,
-    DbCommand, DetectArgs, DiffArgs, ForkArgs, GetArgs, Global, GraphArgs, GraphFormat, HealthArgs,
-    HoldArgs, InitArgs, InputArg, ListArgs, LogsArgs, MessageArgs, MessageCommand,
-    MessageFilterArgs, MessageListArgs, MessageName, MessageStatus, MetricsArgs, MetricsCommand,
-    ModelsArgs, Moment, OutputForm, PauseArgs, PauseWhen, ProviderArgs, ProviderCommand,
-    ProviderName, RejectArgs, RekeyArgs, RemoveArgs, RestoreArgs, ResumeArgs, RetryArgs, RunArgs,
-    RunCommand, RunState, SandboxArgs, SandboxCommand, SandboxRunArgs, SendArgs, ServeArgs,
-    ShowArgs, SpawnArgs, StartArgs, StartWorkflowArgs, TailArgs, TaskArgs, TaskCommand,
-    TaskCreateArgs, TaskListArgs, TaskLogsArgs, TaskStateName, TaskWaitArgs, Template,
+    AgentStateName, ApproveArgs, AttachArgs, BackupArgs, BenchArgs, BenchModel, BenchRow,
+    BenchStore, BenchVia, CancelArgs, Changes, Cli, ColorChoice, Command, CostArgs, CostGroup,
+    CreateArgs, DbArgs, DbCommand, DetectArgs, DiffArgs, ForkArgs, GetArgs, Global, GraphArgs,
+    GraphFormat, HealthArgs, HoldArgs, InitArgs, InputArg, ListArgs, LogsArgs, MessageArgs,
+    MessageCommand, MessageFilterArgs, MessageListArgs, MessageName, MessageStatus, MetricsArgs,
+    MetricsCommand, ModelsArgs, Moment, OutputForm, PauseArgs, PauseWhen, ProviderArgs,
+    ProviderCommand, ProviderName, RejectArgs, RekeyArgs, RemoveArgs, RestoreArgs, ResumeArgs,
+    RetryArgs, RunArgs, RunCommand, RunState, SandboxArgs, SandboxCommand, SandboxRunArgs,
+    SendArgs, ServeArgs, ShowArgs, SpawnArgs, StartArgs, StartWorkflowArgs, TailArgs, TaskArgs,
+    TaskCommand, TaskCreateArgs, TaskListArgs, TaskLogsArgs, TaskStateName, TaskWaitArgs, Template,
     TerminateArgs, TestArgs, ToolArgs, ToolCallArgs, ToolCommand, UpdateArgs, ValidateArgs,
     VerifyArgs, WatchArgs, WhichAgent, WhichTask, WhichWorkflow, WorkflowArgs, WorkflowCommand,
     WorkflowListArgs, WorkspaceKind, WorkspacePolicy, parse,
@@ -45,11 +45,12 @@ pub use args::{
     ArtifactArgs, ArtifactCommand, ArtifactGetArgs, BudgetArgs, BudgetClearArgs, BudgetCommand,
     BudgetSetArgs, BudgetsArgs, CapabilityArgs, CapabilityCommand, CapabilityCreateArgs,
     CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, EventFilterArgs, EventsArgs,
-    EventsCommand, EventsListArgs, EventsTailArgs, ExportArgs, ExportCommand, ExportEventsArgs,
-    ExportFormat, ManArgs, NodeArgs, NodeCommand, NodeName, NodeRoleArg, OverlapArg, Period,
-    ProjectArgs, ProjectCommand, ProjectCreateArgs, ProjectUpdateArgs, RecordListArgs, RecordName,
-    ScheduleArgs, ScheduleCommand, ScheduleCreateArgs, SchemaArgs, ScopeName, SettingName, Shell,
-    TokenArgs, TokenCommand, TokenCreateArgs, WhichEvent, WhichVersion,
+    EventsCommand, EventsListArgs, EventsReplayArgs, EventsTailArgs, ExportArgs, ExportCommand,
+    ExportEventsArgs, ExportFormat, ManArgs, NodeArgs, NodeCommand, NodeName, NodeRoleArg,
+    OverlapArg, Period, ProjectArgs, ProjectCommand, ProjectCreateArgs, ProjectUpdateArgs,
+    RecordListArgs, RecordName, ScheduleArgs, ScheduleCommand, ScheduleCreateArgs, SchemaArgs,
+    ScopeName, SettingName, Shell, TokenArgs, TokenCommand, TokenCreateArgs, WhichEvent,
+    WhichVersion,
 };
 pub use args::{
     MergeStrategy, WorkspaceArgs, WorkspaceCommand, WorkspaceCommitArgs, WorkspaceDiffArgs,
@@ -58,18 +59,18 @@ pub use args::{
 };
 pub use backend::{
     About, Artifacts, EventQuery, EventSink, Events, NewProject, NewSchedule, Nodes,
-    ProjectBudgets, ProjectUpdate, Records, Schedules,
+    ProjectBudgets, ProjectUpdate, Records, Replay, Schedules,
 };
 pub use backend::{
-    AgainRequest, AgentChanges, AgentQuery, Agents, AnswerRequest, AskKey, Audience, Backend,
-    BenchRequest, Benchmarks, Content, HeldCommand, Inbox, Log, MessageQuery, Messages, Metrics,
-    NewAgents, NewMessage, NewProvider, NotRun, Progress, Providers, Ready, ResumeRequest,
-    RunQuery, RunRequest, ServeRequest, Server, StartWorkflow, Steering, Tail, TaskQuery,
-    TaskRequest, Tasks, To, ToolFolder, Tools, Upkeep, Workflows,
+    AgainRequest, AgentChanges, AgentQuery, Agents, AnswerRequest, AskKey, AttachEnd, Audience,
+    Backend, BenchRequest, Benchmarks, Content, Depth, HeldCommand, Inbox, Log, MessageQuery,
+    Messages, Metrics, NewAgents, NewMessage, NewProvider, NotRun, Progress, Providers, Ready,
+    ResumeRequest, RunQuery, RunRequest, ServeRequest, Server, StartWorkflow, Steering, Tail,
+    TaskQuery, TaskRequest, Tasks, To, ToolFolder, Tools, Upkeep, Workflows,
 };
 pub use backend::{AgentFiles, AgentWork, DiscardRequest, MergeRequest};
 pub use backend::{Overview, Picture, Sight};
-pub use execute::{execute, refuse};
+pub use execute::{execute, fail, refuse};
 pub use exit::Exit;
 pub use filter::Filter;
 pub use schema::{Printed, printed};

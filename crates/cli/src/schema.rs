@@ -7,10 +7,10 @@ use fusion_api_types::api::{
 };
 use fusion_api_types::schema::{any_of, list_of, of};
 use fusion_api_types::{
-    AgentDetail, AgentList, AgentLog, AgentSent, AgentSummary, AgentsEnded, ArtifactSaved,
-    BackupReport, BenchReport, BudgetLine, DatabaseStatus, DetectReport, InboxView, InfoView,
-    MessageDetail, MessageList, MessageView, MigrationReport, ModelList, ProviderAdded,
-    ProviderList, ProviderRemoved, ProviderTest, ProviderView, QuotaReport, RekeyReport,
+    AgentDetail, AgentList, AgentLog, AgentLogEntry, AgentSent, AgentSummary, AgentsEnded,
+    ArtifactSaved, BackupReport, BenchReport, BudgetLine, DatabaseStatus, DetectReport, InboxView,
+    InfoView, MessageDetail, MessageList, MessageView, MigrationReport, ModelList, ProviderAdded,
+    ProviderList, ProviderRemoved, ProviderTest, ProviderView, QuotaReport, RekeyReport, Replayed,
     RestoreReport, RunDetail, RunList, RunSummary, ServerReady, SettingList, SettingView,
     SignInLink, StoredWorkflow, ToolAnswer, ToolList, VacuumReport, VerifyReport, VersionView,
     WorkflowCreated, WorkflowDiff, WorkflowGraph, WorkflowList, WorkflowSummary, WorkspaceCommit,
@@ -56,6 +56,7 @@ fn schema(words: &str) -> Option<Value> {
         "provider" => of_provider(verb),
         "project" if verb == "get" => Some(of::<ProjectDetail>()),
         "project" if verb == "update" => Some(of::<Project>()),
+        "project" if verb == "use" => Some(of::<SettingView>()),
         "project" => of_record::<Project>(verb, "projects"),
         "capability" => of_record::<Capability>(verb, "capabilities"),
         "schedule" if matches!(verb, "pause" | "resume") => Some(of::<Schedule>()),
@@ -78,6 +79,7 @@ fn of_one(words: &str) -> Option<Value> {
         "metrics cost" => of::<CostReport>(),
         "events tail" | "events get" => of::<Event>(),
         "events list" => of::<EventPage>(),
+        "events replay" => of::<Replayed>(),
         "health" => of::<Health>(),
         "version" => of::<VersionView>(),
         "info" => of::<InfoView>(),
@@ -109,6 +111,7 @@ fn of_agent(verb: &str) -> Option<Value> {
         "pause" | "resume" | "update" => of::<AgentSummary>(),
         "terminate" => of::<AgentsEnded>(),
         "logs" => of::<AgentLog>(),
+        "attach" => of::<AgentLogEntry>(),
         "send" => of::<AgentSent>(),
         _ => return None,
     })

@@ -1,5 +1,6 @@
 //! The work of `agent`: agents that live outside of runs, and the life of all agents.
 
+mod attach;
 pub(crate) mod find;
 pub(crate) mod logs;
 mod send;
@@ -12,7 +13,9 @@ use fusion_api::agent_views as views;
 use fusion_api_types::{
     AgentDetail, AgentLeft, AgentList, AgentSent, AgentSummary, AgentsEnded, Problem, ProblemKind,
 };
-use fusion_cli::{AgentChanges, AgentQuery, Agents, Log, NewAgents, Progress, WorkspaceKind};
+use fusion_cli::{
+    AgentChanges, AgentQuery, Agents, AttachEnd, Log, NewAgents, Progress, WorkspaceKind,
+};
 use fusion_coordination::{AgentUpdate, NewAgent};
 use fusion_core::{
     Agent, AgentSpec, AgentState, Disposal, PauseAt, ProjectId, ToolGroup, WorkspaceSpec, nearest,
@@ -35,7 +38,8 @@ const AT_ONCE: u32 = 10_000;
 impl Agents for LocalBackend {
     async fn spawn_agents(&self, new: &NewAgents) -> Result<AgentList, Problem> {
         let tools = tool_groups(&new.tools)?;
-        let project = match &new.project {
+        let of_user = || self.config().of_user.project.as_ref();
+        let project = match new.project.as_ref().or_else(of_user) {
             Some(text) => Some(self.project(text).await?),
             None => None,
         };
@@ -202,6 +206,21 @@ impl Agents for LocalBackend {
             agent: found.id,
         };
         logs::show(&mut source, limit, follow, log).await
+    }
+
+    async fn attach_to_agent(
+        &self,
+        agent: &str,
+        limit: u32,
+        log: &mut dyn Log,
+    ) -> Result<AttachEnd, Problem> {
+        if let Some(remote) = self.remote()? {
+            return self.attach_through(remote, agent, limit, log).await;
+        }
+        let engine = self.opened().await?;
+        let ended = self.attach_on(&engine, agent, limit, log).await;
+        engine.close().await;
+        ended
     }
 
     async fn send_to_agent(

@@ -121,7 +121,7 @@ impl LocalBackend {
 
     /// What is taken down with a person's word; nothing depends on it.
     pub(crate) fn person(&self) -> String {
-        let user = self.config.user.as_deref();
+        let user = self.config.of_user.name.as_deref();
         user.unwrap_or("a local user").to_owned()
     }
 

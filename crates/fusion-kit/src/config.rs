@@ -1,11 +1,15 @@
 //! What the environment and the `.env` file of the current folder say. The only place that reads them.
 
+mod profile;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use fusion_api_types::SettingView;
 use secrecy::{ExposeSecret, SecretString};
+
+pub(crate) use profile::Flags;
 
 /// Settings from the environment; a variable that is set there wins over `.env`. An empty one
 /// counts as not set.
@@ -71,8 +75,8 @@ pub(crate) struct Config {
     pub(crate) agent_uids: Option<String>,
     /// `HOME`: the folder of the operator.
     pub(crate) home: Option<PathBuf>,
-    /// Who works on this machine, for people.
-    pub(crate) user: Option<String>,
+    /// Who works on this machine, and what they want always.
+    pub(crate) of_user: OfUser,
     /// `VISUAL`, else `EDITOR`: a command that edits; never of `.env`.
     pub(crate) editor: Option<String>,
     /// `FUSION_KIT_SANDBOX`, as written: `off` gives the sandbox up. Only the environment itself
@@ -130,6 +134,35 @@ impl NodeWords {
             drain_seconds: get("FUSION_DRAIN_SECONDS"),
             most_losses: get("FUSION_MOST_LOSSES"),
             shared_dir: get("FUSION_SHARED_DIR").map(PathBuf::from),
+        }
+    }
+}
+
+/// What is set of the user.
+#[derive(Debug, Clone)]
+pub(crate) struct OfUser {
+    /// `USER`: who works on this machine, for people.
+    pub(crate) name: Option<String>,
+    /// `FUSION_PROJECT`: the project of agents, tasks and workflows that are made without one.
+    pub(crate) project: Option<String>,
+    /// `FUSION_PROFILE`: the profile when `--profile` names none; not read from `.env`, for it chooses
+    /// where the token goes.
+    profile: Option<String>,
+    /// The user's own settings; `None` when the user has no folder for them.
+    settings_file: Option<PathBuf>,
+}
+
+impl OfUser {
+    fn read(
+        get: impl Fn(&str) -> Option<String>,
+        only_set: impl Fn(&str) -> Option<String>,
+        folder: Option<PathBuf>,
+    ) -> Self {
+        Self {
+            name: only_set("USER"),
+            project: get("FUSION_PROJECT"),
+            profile: only_set("FUSION_PROFILE"),
+            settings_file: folder.map(|folder| folder.join("fusion-kit/config.toml")),
         }
     }
 }
@@ -234,7 +267,7 @@ impl Config {
             workspaces_root: get("WORKSPACES_ROOT").map(PathBuf::from),
             agent_uids: get("FUSION_KIT_AGENT_UIDS"),
             home: environment("HOME").map(PathBuf::from),
-            user: only_set("USER"),
+            of_user: OfUser::read(get, only_set, settings_folder(&environment)),
             editor: only_set("VISUAL").or_else(|| only_set("EDITOR")),
             sandbox: only_set("FUSION_KIT_SANDBOX"),
             log: get("FUSION_KIT_LOG"),

@@ -8,7 +8,7 @@ use fusion_api_types::{
     BackupReport, CheckView, DatabaseStatus, DatabaseView, MigrationReport, Problem, RekeyReport,
     RestoreReport, SchemaView, VacuumReport, VerifyReport,
 };
-use fusion_cli::Upkeep;
+use fusion_cli::{Depth, Upkeep};
 use fusion_core::ProviderConfig;
 use fusion_persistence::Error as StoreError;
 use fusion_persistence_sql::maintenance::{self, Check, Vacuumed};
@@ -112,7 +112,7 @@ impl Upkeep for LocalBackend {
         })
     }
 
-    async fn verify(&self, online: bool) -> Result<VerifyReport, Problem> {
+    async fn verify(&self, depth: Depth) -> Result<VerifyReport, Problem> {
         let place = self.place()?;
         let mut checks = place.check().await;
         let stored = place.stored().await;
@@ -127,7 +127,13 @@ impl Upkeep for LocalBackend {
         checks.push(self.check_sandbox().await);
         checks.push(self.check_server().await);
         for row in stored.iter().flatten().filter(|row| row.enabled) {
-            checks.push(self.check_provider(row, online).await);
+            checks.push(self.check_provider(row, depth).await);
+        }
+        if depth == Depth::Deep {
+            for row in stored.iter().flatten().filter(|row| row.enabled) {
+                checks.push(self.try_provider(row).await);
+            }
+            checks.push(self.try_workflow().await);
         }
         Ok(VerifyReport {
             ok: checks.iter().all(|check| check.fault.is_none()),

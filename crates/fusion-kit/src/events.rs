@@ -1,13 +1,15 @@
 //! The work of `events` and `export events`.
 
+mod replay;
+
 use std::ops::ControlFlow;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use fusion_api::event_pages::{self, EventName, Place, from_cursor, page};
 use fusion_api::event_view;
-use fusion_api_types::{Problem, ProblemKind, api};
-use fusion_cli::{EventQuery, EventSink, Events};
+use fusion_api_types::{Problem, ProblemKind, Replayed, api};
+use fusion_cli::{EventQuery, EventSink, Events, Replay};
 use fusion_core::{Clock, Event, Severity, nearest};
 use fusion_messaging::Pattern;
 use fusion_persistence::{EventFilter, EventReader};
@@ -111,6 +113,14 @@ impl Events for LocalBackend {
         found.ok_or_else(|| no_such_event(name))
     }
 
+    async fn replay_events(
+        &self,
+        query: &EventQuery,
+        replay: &Replay,
+    ) -> Result<Replayed, Problem> {
+        self.replay(query, replay).await
+    }
+
     async fn all_events(
         &self,
         query: &EventQuery,
@@ -178,17 +188,14 @@ async fn filter(query: &EventQuery, reading: &Reading) -> Result<EventFilter, Pr
         Some(text) => Some(find(store, data_dir, Some(text)).await?.id),
         None => None,
     };
-    let ago = |time| {
-        let time = chrono::Duration::from_std(time).ok()?;
-        SystemClock.now().checked_sub_signed(time)
-    };
+    let now = SystemClock.now();
     Ok(EventFilter {
         types: query.types.clone(),
         agents,
         severities,
         run,
-        since: query.since.and_then(ago),
-        until: None,
+        since: query.since.and_then(|since| since.before(now)),
+        until: query.until.and_then(|until| until.before(now)),
         text: query.text.clone(),
     })
 }

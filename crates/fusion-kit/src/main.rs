@@ -46,7 +46,7 @@ use fusion_cli::{Cli, Exit, Hints, Terminal};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use crate::backend::LocalBackend;
-use crate::config::Config;
+use crate::config::{Config, Flags};
 
 /// The argument that turns this program into the helper that holds an agent's process.
 const HELPER: &str = "__exec";
@@ -73,6 +73,15 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli, config: Config, terminal: &Terminal) -> Exit {
+    let flags = Flags {
+        profile: cli.global.profile.as_deref(),
+        server: cli.global.server.as_deref(),
+        data_dir: cli.global.data_dir.as_deref(),
+    };
+    let config = match config.with_settings_of_user(flags) {
+        Ok(config) => config,
+        Err(problem) => return fusion_cli::fail(&problem, &cli.global, terminal),
+    };
     system::log_to_stderr(&config, cli.global.verbose);
     // Agents' commands may run under the user of this process, whose environment holds keys.
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {

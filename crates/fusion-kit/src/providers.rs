@@ -8,6 +8,7 @@ mod detect;
 mod named;
 mod needs;
 mod settings;
+mod trial;
 mod views;
 
 use async_trait::async_trait;

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use fusion_api::spending::detail as project_detail;
 use fusion_api::{capability_view, hash_of, name_fault, new_secret, project_view, token_view};
-use fusion_api_types::{Problem, ProblemKind, api};
+use fusion_api_types::{Problem, ProblemKind, SettingView, api};
 use fusion_cli::{NewProject, ProjectUpdate, Records};
 use fusion_core::{
     ApiToken, ApiTokenId, Budget, Capability, CapabilityId, Change, Clock, IdSource, Project,
@@ -107,6 +107,13 @@ impl Records for LocalBackend {
         row.updated_at = SystemClock.now();
         self.store_record(Change::update(row.clone())).await?;
         Ok(project_view(row))
+    }
+
+    async fn use_project(&self, name: Option<&str>) -> Result<SettingView, Problem> {
+        if let Some(name) = name {
+            self.project_named(name).await?;
+        }
+        self.config().keep_project(name)
     }
 
     async fn delete_project(&self, name: &str) -> Result<api::Project, Problem> {

@@ -32,6 +32,7 @@ const PAGE: usize = 500;
 const PREFIX_SEARCH: usize = 10_000;
 
 /// A server that does the work.
+#[derive(Clone)]
 pub(crate) struct Remote {
     client: Client,
 }

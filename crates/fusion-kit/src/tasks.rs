@@ -35,11 +35,15 @@ const PREFIX_SEARCH: u32 = 10_000;
 impl Tasks for LocalBackend {
     async fn create_task(&self, request: &TaskRequest) -> Result<TaskDetail, Problem> {
         let description = text_of(&request.description, MAX_DESCRIPTION)?;
+        let mut request = request.clone();
+        request.project = request
+            .project
+            .or_else(|| self.config().of_user.project.clone());
         if let Some(remote) = self.remote()? {
-            return remote.create_task(request, description).await;
+            return remote.create_task(&request, description).await;
         }
         let engine = self.engine_for_tasks().await?;
-        let made = self.create_on(&engine, request, description).await;
+        let made = self.create_on(&engine, &request, description).await;
         engine.close().await;
         made
     }

@@ -51,6 +51,7 @@ impl Workflows for LocalBackend {
         file: &Path,
         project: Option<&str>,
     ) -> Result<WorkflowCreated, Problem> {
+        let project = project.or_else(|| self.config().of_user.project.as_deref());
         if let Some(remote) = self.remote()? {
             return remote.create_workflow(file, project).await;
         }

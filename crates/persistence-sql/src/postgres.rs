@@ -155,18 +155,17 @@ fn is_broken_off(error: &DbErr) -> bool {
     let DbErr::Conn(RuntimeErr::SqlxError(error)) = error else {
         return false;
     };
-    match error.as_ref() {
-        sqlx::Error::Io(error) => matches!(
-            error.kind(),
-            ConnectionAborted
-                | ConnectionReset
-                | HostUnreachable
-                | NetworkUnreachable
-                | UnexpectedEof
-        ),
-        // Cut off in the middle of the first answer.
-        error => matches!(error, sqlx::Error::Protocol(_)),
+    // A connection that ends in the middle of the first answer breaks the protocol.
+    if matches!(error.as_ref(), sqlx::Error::Protocol(_)) {
+        return true;
     }
+    let sqlx::Error::Io(error) = error.as_ref() else {
+        return false;
+    };
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | HostUnreachable | NetworkUnreachable | UnexpectedEof
+    )
 }
 
 /// One connection for writing, opened when it is first used.

@@ -50,6 +50,8 @@ Examples:
     Logs(LogsArgs),
     /// Send an agent a message: something to do.
     Send(AgentSendArgs),
+    /// Send a standing agent each line that is typed, and see what it does until it rests.
+    Attach(AttachArgs),
 }
 
 /// `agent spawn`.
@@ -361,4 +363,23 @@ pub struct AgentSendArgs {
     /// Wait until it is done, and print what came of it.
     #[arg(long)]
     pub wait: bool,
+}
+
+/// `agent attach`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+Each line of stdin is a message, as `agent send` sends it; empty lines are left out. At the end of stdin
+(Ctrl-D) the command goes on until the agent has done all that it was sent, and ends with 6 where
+something of that failed. Ctrl-C ends it at once. Without a server the agent works as long as this
+command does. With --json each entry is one JSON object on a line of its own.
+
+Examples:
+  fusion-kit agent attach writer
+  echo 'Write a haiku about bees.' | fusion-kit agent attach writer")]
+pub struct AttachArgs {
+    /// Name of the agent, or its id or the unique beginning of one.
+    pub agent: String,
+    /// Show so many entries of what it did before, too.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u32).range(0..=500))]
+    pub limit: u32,
 }

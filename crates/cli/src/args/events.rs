@@ -1,10 +1,8 @@
 //! The arguments of `events` and `export`.
 
-use std::time::Duration;
-
 use clap::{Args, Subcommand, ValueEnum, value_parser};
 
-use super::message::duration;
+use super::metrics::{Moment, moment};
 
 /// `events`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -34,6 +32,8 @@ Examples:
   fusion-kit events get 42
   fusion-kit events get 0198f2c4-0000-7000-8000-000000000001 --json | jq .data")]
     Get(WhichEvent),
+    /// Send the log again to a receiver, the oldest event first.
+    Replay(EventsReplayArgs),
 }
 
 /// `events list`.
@@ -55,6 +55,40 @@ pub struct EventsListArgs {
     /// Go on where a page ended: its cursor.
     #[arg(long, value_name = "CURSOR", conflicts_with = "after")]
     pub cursor: Option<String>,
+}
+
+/// `events replay`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+Each event is one POST with the JSON that `events get --json` prints; its id is also the header
+Idempotency-Key, for a receiver may get one twice. With --batch a request has several, as JSON lines. A
+receiver that answers with 429 or 5xx, or not at all, is asked up to five times, after the time that its
+Retry-After tells (two minutes at most); any other answer but 2xx ends the command, which tells the
+--after to go on with.
+
+Examples:
+  fusion-kit events replay --to https://hooks.example/fusion --type 'task.*' --since 1d
+  fusion-kit events replay --to https://hooks.example/fusion --token-env HOOK_TOKEN --after 4711
+  fusion-kit events replay --to http://127.0.0.1:9000/ --batch 100 --dry-run")]
+pub struct EventsReplayArgs {
+    /// The URL of the receiver.
+    #[arg(long, value_name = "URL")]
+    pub to: String,
+    /// Which.
+    #[command(flatten)]
+    pub filter: EventFilterArgs,
+    /// Send so many in one request, each on a line.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u32).range(1..=500))]
+    pub batch: u32,
+    /// The variable, of the environment or of .env, that holds the receiver's bearer token.
+    #[arg(long, value_name = "VAR")]
+    pub token_env: Option<String>,
+    /// Allow http:// to another machine.
+    #[arg(long)]
+    pub allow_plain_http: bool,
+    /// Send nothing; tell what would be sent.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Names an event.
@@ -100,9 +134,13 @@ pub struct EventFilterArgs {
     /// Only of this run: its id or the unique beginning of one.
     #[arg(long, value_name = "RUN")]
     pub run: Option<String>,
-    /// Only those within this time, such as 90s, 10m, 2h or 3d.
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub since: Option<Duration>,
+    /// Only those within this time, such as 90s, 10m, 2h or 3d, or since this one, such as
+    /// 2026-11-23T12:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub since: Option<Moment>,
+    /// Only those before this time, or longer ago.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub until: Option<Moment>,
     /// Only those whose message has each of these words.
     #[arg(long, value_name = "WORDS")]
     pub text: Option<String>,

@@ -104,7 +104,7 @@ impl Moment {
 }
 
 /// `90s`, or `2026-11-23T12:00:00Z`.
-fn moment(text: &str) -> Result<Moment, String> {
+pub(super) fn moment(text: &str) -> Result<Moment, String> {
     let at = text.parse::<DateTime<Utc>>().map(Moment::At);
     at.or_else(|_| duration(text).map(Moment::Ago))
         .map_err(|why| format!("{why}; or a time, such as 2026-11-23T12:00:00Z"))

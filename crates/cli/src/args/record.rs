@@ -42,6 +42,16 @@ Examples:
     Get(RecordName),
     /// Change a project, the budgets too.
     Update(ProjectUpdateArgs),
+    /// Choose the project of what is made without one: agents, tasks, workflows.
+    #[command(after_long_help = "\
+It is kept in the user's fusion-kit/config.toml: in the profile that is named, else for all. `none` for
+the name takes it away again. `config show --origin` tells which counts.
+
+Examples:
+  fusion-kit project use shop
+  fusion-kit project use shop --profile lab
+  fusion-kit project use none")]
+    Use(RecordName),
     /// Take a project away that nothing refers to.
     #[command(after_long_help = "\
 Examples:

@@ -124,11 +124,16 @@ Exits with 1 when something is wrong. Nothing is changed.
 Examples:
   fusion-kit verify
   fusion-kit verify --online                 ask each provider too
+  fusion-kit verify --deep                   and have each say a few words, which may cost something
   fusion-kit verify --json | jq -r '.checks[] | select(.fault) | .name'")]
 pub struct VerifyArgs {
     /// Ask each enabled provider for its models: whether it can be reached and takes the key.
     #[arg(long)]
     pub online: bool,
+    /// The same, and ask a model of each for a few words, as `provider test` does, which may cost
+    /// something; then run a workflow of one step in a throw-away folder.
+    #[arg(long)]
+    pub deep: bool,
 }
 
 /// `health`.

@@ -82,6 +82,23 @@ pub trait Log: Send {
     /// # Errors
     /// It can't be shown.
     fn words(&mut self, delta: &api::Delta) -> Result<ControlFlow<()>, Problem>;
+
+    /// Something a person should know that no entry says.
+    ///
+    /// # Errors
+    /// It can't be shown.
+    fn notice(&mut self, text: &str) -> Result<(), Problem>;
+}
+
+/// How writing to an agent ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AttachEnd {
+    /// The agent's name.
+    pub agent: String,
+    /// Runs of what was sent that did not end well.
+    pub failed: Vec<String>,
+    /// A signal ended it, while the agent may be at work.
+    pub stopped: bool,
 }
 
 /// Looks after agents.
@@ -153,6 +170,20 @@ pub trait Agents {
         follow: bool,
         log: &mut dyn Log,
     ) -> Result<(), Problem>;
+
+    /// Sends a standing agent each line of stdin, and shows what it does from now on, with the newest
+    /// `limit` entries of before, until stdin has ended and it has done all, or a signal comes. The
+    /// agent's work is done by this very call where no server does it.
+    ///
+    /// # Errors
+    /// No such agent, it has ended or is held, it belongs to a run, or its inbox is full. A failed
+    /// task is no error.
+    async fn attach_to_agent(
+        &self,
+        agent: &str,
+        limit: u32,
+        log: &mut dyn Log,
+    ) -> Result<AttachEnd, Problem>;
 
     /// Sends an agent something to do. With `wait` it returns when that is done, and tells how it
     /// goes; the agent's work is done by this very call where no server does it.

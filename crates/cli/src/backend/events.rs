@@ -1,10 +1,11 @@
 //! The port behind `events` and `export events`.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use fusion_api_types::{Problem, api};
+use fusion_api_types::{Problem, Replayed, api};
+
+use crate::args::Moment;
 
 /// Which events are meant, as it was typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,12 +18,29 @@ pub struct EventQuery {
     pub agent: Option<String>,
     /// Id or unique prefix of the run.
     pub run: Option<String>,
-    /// Happened within this time.
-    pub since: Option<Duration>,
+    /// Happened at this time or later.
+    pub since: Option<Moment>,
+    /// Happened before this time.
+    pub until: Option<Moment>,
     /// Words of the message.
     pub text: Option<String>,
     /// Only those after this place in the log.
     pub after: Option<u64>,
+}
+
+/// Where events are sent again, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replay {
+    /// The URL of the receiver.
+    pub to: String,
+    /// Events of one request; several are JSON lines.
+    pub batch: u32,
+    /// The variable that holds the receiver's token.
+    pub token_env: Option<String>,
+    /// What is sent may travel unencrypted to another machine.
+    pub allows_plain_http: bool,
+    /// Nothing is sent.
+    pub dry_run: bool,
 }
 
 /// Takes events one by one; says whether anybody wants more.
@@ -67,6 +85,15 @@ pub trait Events {
     /// # Errors
     /// There is none, or none any more.
     async fn show_event(&self, event: &str) -> Result<api::Event, Problem>;
+
+    /// Sends the events that are there to a receiver, in the order of the log; those that come meanwhile
+    /// are left out. A receiver that does not take one ends it, which is part of the answer.
+    ///
+    /// # Errors
+    /// As [`tail_events`](Self::tail_events), or the receiver can't be asked at all; then nothing was
+    /// sent.
+    async fn replay_events(&self, query: &EventQuery, replay: &Replay)
+    -> Result<Replayed, Problem>;
 
     /// Every event that is there, in the order of the log.
     ///

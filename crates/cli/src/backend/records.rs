@@ -1,7 +1,7 @@
 //! The port behind `project`, `capability` and `token`.
 
 use async_trait::async_trait;
-use fusion_api_types::{Problem, api};
+use fusion_api_types::{Problem, SettingView, api};
 
 /// A project to be made, as it was typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,6 +68,13 @@ pub trait Records {
     /// # Errors
     /// There is none of this name, or a limit can't be read.
     async fn update_project(&self, update: &ProjectUpdate) -> Result<api::Project, Problem>;
+
+    /// Makes a project that of what is made without one, from the next command on; `None` makes it
+    /// none.
+    ///
+    /// # Errors
+    /// There is none of this name, or the user's settings can't be written.
+    async fn use_project(&self, name: Option<&str>) -> Result<SettingView, Problem>;
 
     /// Takes a project away.
     ///

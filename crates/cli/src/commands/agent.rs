@@ -5,7 +5,9 @@ use fusion_api_types::{AgentList, AgentSent, AgentsEnded, Problem};
 use super::db::answer;
 use super::log::Shown;
 use super::run::conclude;
-use crate::args::{AgentCommand, AgentListArgs, AgentSendArgs, Changes, SpawnArgs, TerminateArgs};
+use crate::args::{
+    AgentCommand, AgentListArgs, AgentSendArgs, AttachArgs, Changes, SpawnArgs, TerminateArgs,
+};
 use crate::backend::{AgentChanges, AgentQuery, Backend, NewAgents};
 use crate::exit::Exit;
 use crate::progress::{Begun, Display};
@@ -54,6 +56,7 @@ pub(crate) async fn agent(
             shown.finish()
         }
         AgentCommand::Send(send) => self::send(send, backend, session).await,
+        AgentCommand::Attach(attach) => self::attach(attach, backend, session).await,
     }
 }
 
@@ -183,4 +186,26 @@ async fn send(
         }
         None => answer(&sent, report::sent, session),
     }
+}
+
+async fn attach(
+    attach: &AttachArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let mut shown = Shown::new(true, session);
+    let end = backend
+        .attach_to_agent(&attach.agent, attach.limit, &mut shown)
+        .await;
+    shown.finish()?;
+    let end = end?;
+    if end.stopped {
+        session.tell(&report::detached(&end.agent, session));
+        return Ok(Exit::Interrupted);
+    }
+    Ok(if end.failed.is_empty() {
+        Exit::Done
+    } else {
+        Exit::WorkFailed
+    })
 }

@@ -6,15 +6,15 @@ use fusion_api_types::{Problem, api};
 
 use super::db::answer;
 use crate::args::{
-    EventFilterArgs, EventsArgs, EventsCommand, EventsListArgs, EventsTailArgs, ExportArgs,
-    ExportCommand, ExportEventsArgs, ExportFormat, OutputForm,
+    EventFilterArgs, EventsArgs, EventsCommand, EventsListArgs, EventsReplayArgs, EventsTailArgs,
+    ExportArgs, ExportCommand, ExportEventsArgs, ExportFormat, OutputForm,
 };
-use crate::backend::{Backend, EventQuery, EventSink};
+use crate::backend::{Backend, EventQuery, EventSink, Replay};
 use crate::exit::Exit;
 use crate::form;
 use crate::report::event as report;
 use crate::session::Session;
-use crate::text::clean_line;
+use crate::text::{clean_line, shell_word};
 
 /// Every command below `events`.
 pub(crate) async fn events(
@@ -29,6 +29,7 @@ pub(crate) async fn events(
             let event = backend.show_event(&which.event).await?;
             answer(&event, report::one, session)
         }
+        EventsCommand::Replay(replay) => self::replay(replay, backend, session).await,
     }
 }
 
@@ -82,6 +83,36 @@ async fn list(
     Ok(Exit::Done)
 }
 
+async fn replay(
+    replay: &EventsReplayArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let how = Replay {
+        to: replay.to.clone(),
+        batch: replay.batch,
+        token_env: replay.token_env.clone(),
+        allows_plain_http: replay.allow_plain_http,
+        dry_run: replay.dry_run,
+    };
+    let done = backend.replay_events(&query(&replay.filter), &how).await?;
+    answer(&done, report::replayed, session)?;
+    let to = shell_word(&done.to);
+    let go_on = format!("events replay --to {to} --after {}", done.next_after);
+    let help = format!(
+        "with the same filters, go on with: {}",
+        session.command(&go_on)
+    );
+    if done.interrupted {
+        session.tell(&format!("{help}\n"));
+        return Ok(Exit::Interrupted);
+    }
+    match done.stopped {
+        Some(problem) => Err(problem.with_help(help)),
+        None => Ok(Exit::Done),
+    }
+}
+
 async fn export_events(
     export: &ExportEventsArgs,
     backend: &dyn Backend,
@@ -107,6 +138,7 @@ fn query(filter: &EventFilterArgs) -> EventQuery {
         agent: filter.agent.clone(),
         run: filter.run.clone(),
         since: filter.since,
+        until: filter.until,
         text: filter.text.clone(),
         after: filter.after,
     }

@@ -89,4 +89,10 @@ impl Log for Shown<'_> {
             DeltaKind::Reasoning | DeltaKind::ToolCall => Ok(ControlFlow::Continue(())),
         }
     }
+
+    fn notice(&mut self, text: &str) -> Result<(), Problem> {
+        self.close().map(|_| ())?;
+        self.session.tell(&format!("{}\n", clean(text)));
+        Ok(())
+    }
 }

@@ -55,6 +55,11 @@ pub(crate) async fn project(
             let changed = backend.update_project(&update).await?;
             answer(&changed, report::project, session)
         }
+        ProjectCommand::Use(which) => {
+            let name = Some(which.name.as_str()).filter(|name| *name != "none");
+            let kept = backend.use_project(name).await?;
+            answer(&kept, report::used_project, session)
+        }
         ProjectCommand::Delete(which) => {
             let gone = backend.delete_project(&which.name).await?;
             answer(

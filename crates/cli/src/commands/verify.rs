@@ -3,7 +3,7 @@
 use fusion_api_types::Problem;
 
 use crate::args::VerifyArgs;
-use crate::backend::Backend;
+use crate::backend::{Backend, Depth};
 use crate::exit::Exit;
 use crate::report::database;
 use crate::session::Session;
@@ -14,7 +14,12 @@ pub(crate) async fn verify(
     backend: &dyn Backend,
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
-    let report = backend.verify(verify.online).await?;
+    let depth = match (verify.deep, verify.online) {
+        (true, _) => Depth::Deep,
+        (false, true) => Depth::Online,
+        (false, false) => Depth::Shallow,
+    };
+    let report = backend.verify(depth).await?;
     if session.is_machine() {
         session.print_json(&report)?;
     } else {

@@ -291,6 +291,16 @@ pub(crate) fn sent(sent: &AgentSent, session: &Session<'_>) -> String {
     }
 }
 
+/// That `agent attach` was stopped, for stderr.
+pub(crate) fn detached(name: &str, session: &Session<'_>) -> String {
+    let name = clean_line(name);
+    let attach = session.command(&format!("agent attach {name}"));
+    format!(
+        "{name} keeps what it was sent, and a server goes on with it; see it again, and without a server go on, \
+         with: {attach}\n"
+    )
+}
+
 /// One line of `agent logs`.
 pub(crate) fn line(entry: &AgentLogEntry, session: &Session<'_>) -> String {
     let (step, done) = (clean_line(&entry.step), &entry.entry);

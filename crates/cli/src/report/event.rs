@@ -1,5 +1,6 @@
 //! Events as text for a person.
 
+use fusion_api_types::Replayed;
 use fusion_api_types::api::Event;
 
 use super::local;
@@ -7,7 +8,7 @@ use super::record::fields;
 use crate::session::Session;
 use crate::style::Tone;
 use crate::table::{Align, Table};
-use crate::text::clean_line;
+use crate::text::{clean_line, count};
 
 /// One line of `events tail`.
 pub(crate) fn line(event: &Event, session: &Session<'_>) -> String {
@@ -66,4 +67,19 @@ pub(crate) fn one(event: &Event, session: &Session<'_>) -> String {
         ("topic", event.message_queue_topic.as_ref()),
         ("data", Some(&event.data.to_string())),
     ])
+}
+
+/// What `events replay` did.
+pub(crate) fn replayed(done: &Replayed, _: &Session<'_>) -> String {
+    let (verb, to) = match done.dry_run {
+        true => ("would send", clean_line(&done.to)),
+        false => ("sent", clean_line(&done.to)),
+    };
+    match (done.first_seq, done.last_seq) {
+        (Some(first), Some(last)) => format!(
+            "{verb} {} to {to}: {first} to {last}\n",
+            count(done.events, "event")
+        ),
+        _ => format!("{verb} no event to {to}\n"),
+    }
 }

@@ -222,3 +222,15 @@ pub(super) fn fields(fields: &[(&str, Option<&String>)]) -> String {
     });
     told.collect()
 }
+
+/// What `project use` did.
+pub(crate) fn used_project(kept: &SettingView, _: &Session<'_>) -> String {
+    match &kept.value {
+        Some(name) => format!(
+            "{} is the project of what is made without one ({})\n",
+            clean_line(name),
+            clean_line(&kept.origin)
+        ),
+        None => "what is made without a project has none\n".to_owned(),
+    }
+}

@@ -212,6 +212,30 @@ async fn what_an_agent_did_is_a_line_for_each_effect() {
     assert_eq!(Value::Array(lines.collect()), entries);
 }
 
+#[tokio::test]
+async fn who_is_attached_to_an_agent_hears_of_what_failed_and_of_what_goes_on() {
+    let none = json!({ "entries": [] });
+    let went_on = "stopped keeps what it was sent, and a server goes on with it; see it again, and \
+                   without a server go on, with: fusion-kit agent attach stopped --data-dir d\n";
+    let backend = answering(none.clone());
+    fusion_kit("agent attach w --limit 3", &backend).await;
+    assert_eq!(*backend.asked.lock().unwrap(), ["attach w 3"]);
+    for (agent, code, err) in [
+        ("w", 0, ""),
+        ("failing", 6, "run 1 did not end well: boom\n"),
+        ("stopped", 130, went_on),
+    ] {
+        let line = format!("agent attach {agent} --data-dir d");
+        let said = fusion_kit(&line, &answering(none.clone())).await;
+        let wanted = Ended {
+            code,
+            out: String::new(),
+            err: err.to_owned(),
+        };
+        assert_eq!(said, wanted);
+    }
+}
+
 fn sent(result: impl serde::Serialize) -> Value {
     json!({
         "message": ID, "agent": ID, "name": "writer", "state": "idle", "run": "run-1",

@@ -82,6 +82,8 @@ async fn each_command_asks_for_what_it_was_told() {
         "db rekey --retire",
         "verify",
         "verify --online",
+        "verify --deep",
+        "verify --deep --online",
     ] {
         let said = fusion_kit(line, &backend).await;
         assert_eq!(
@@ -99,8 +101,10 @@ async fn each_command_asks_for_what_it_was_told() {
         "restore a.db true",
         "rekey false",
         "rekey true",
-        "verify false",
-        "verify true",
+        "verify Shallow",
+        "verify Online",
+        "verify Deep",
+        "verify Deep",
     ];
     assert_eq!(asked, expected);
 }

@@ -190,7 +190,7 @@ async fn events_are_told_in_lines_for_people_and_for_programs() {
     assert_eq!(lines, [event(1), event(2)]);
     let asked = backend.asked.lock().unwrap().pop().unwrap();
     let wanted = "EventQuery { types: [\"task.*\"], severities: [\"warning+\"], agent: None, \
-                  run: None, since: None, text: None, after: Some(7) } 0 false";
+                  run: None, since: None, until: None, text: None, after: Some(7) } 0 false";
     assert_eq!(asked, wanted);
     let csv = fusion_kit("export events --format csv", &backend).await.out;
     let rows: Vec<&str> = csv.split("\r\n").collect();
@@ -225,7 +225,7 @@ async fn a_page_of_events_tells_where_the_next_one_begins() {
     assert_eq!(said.err, "there is more: --cursor b7.1\n");
     let asked = backend.asked.lock().unwrap().pop().unwrap();
     let wanted = "list EventQuery { types: [\"task.*\"], severities: [], agent: None, run: None, \
-                  since: None, text: None, after: None } 2 Some(\"b9.3\")";
+                  since: None, until: None, text: None, after: None } 2 Some(\"b9.3\")";
     assert_eq!(asked, wanted);
     let whole = fusion_kit("events list --json", &backend).await;
     assert_eq!(serde_json::from_str::<Value>(&whole.out).unwrap(), page);
@@ -323,4 +323,55 @@ async fn the_manual_has_a_page_for_each_command() {
         let page = format!("fusion-kit-{}.1", command.replace(' ', "-"));
         assert!(has(&page), "{page}");
     }
+}
+
+#[tokio::test]
+async fn a_replay_tells_what_was_sent_and_where_to_go_on() {
+    let done = json!({
+        "to": "https://hooks.example/x", "dry_run": false, "events": 2, "first_seq": 8,
+        "last_seq": 11, "next_after": 11, "interrupted": false, "stopped": null,
+    });
+    let backend = answering(done.clone());
+    let line = "events replay --to https://hooks.example/x --type task.* --since 1h --until \
+                2026-11-23T12:00:00Z --after 7 --batch 50 --token-env HOOK --dry-run";
+    let said = fusion_kit(line, &backend).await;
+    let sent = "sent 2 events to https://hooks.example/x: 8 to 11\n";
+    assert_eq!(
+        (said.code, said.out.as_str(), said.err.as_str()),
+        (0, sent, "")
+    );
+    let asked = backend.asked.lock().unwrap().pop().unwrap();
+    let wanted = "replay EventQuery { types: [\"task.*\"], severities: [], agent: None, run: None, \
+                  since: Some(Ago(3600s)), until: Some(At(2026-11-23T12:00:00Z)), text: None, after: \
+                  Some(7) } Replay { to: \"https://hooks.example/x\", batch: 50, token_env: \
+                  Some(\"HOOK\"), allows_plain_http: false, dry_run: true }";
+    assert_eq!(asked, wanted);
+    let go_on = "with the same filters, go on with: fusion-kit events replay --to \
+                 https://hooks.example/x --after 11\n";
+    let line = "events replay --to https://hooks.example/x";
+    for (kind, code) in [
+        ("denied", 4),
+        ("conflict", 5),
+        ("limited", 9),
+        ("unavailable", 10),
+    ] {
+        let mut stopped = done.clone();
+        stopped["stopped"] = json!({
+            "kind": kind, "message": "it said no", "help": null, "faults": [], "file": null,
+        });
+        let said = fusion_kit(line, &answering(stopped)).await;
+        let err = format!("error: it said no\nhelp: {go_on}");
+        assert_eq!(
+            (said.code, said.out.as_str(), said.err),
+            (code, sent, err),
+            "{kind}"
+        );
+    }
+    let mut stopped = done;
+    stopped["interrupted"] = json!(true);
+    let said = fusion_kit(line, &answering(stopped)).await;
+    assert_eq!(
+        (said.code, said.out.as_str(), said.err.as_str()),
+        (130, sent, go_on)
+    );
 }

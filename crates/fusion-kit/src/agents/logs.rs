@@ -90,15 +90,19 @@ pub(crate) async fn show(
     log: &mut dyn Log,
 ) -> Result<(), Problem> {
     let mut shown = BTreeSet::new();
-    let mut all = source.entries(Reach::Whole(limit)).await?;
+    // Who goes on must know all that is seen at the next look.
+    let reach = if follow { limit.max(RECENT) } else { limit };
+    let mut all = source.entries(Reach::Whole(reach)).await?;
     let keep = usize::try_from(limit).unwrap_or(usize::MAX);
-    for (id, _) in all.drain(..all.len().saturating_sub(keep)) {
-        shown.insert(id);
+    for (id, entry) in all.drain(..all.len().saturating_sub(keep)) {
+        if !follow || is_done(&entry) {
+            shown.insert(id);
+        }
     }
     loop {
         for (id, entry) in all {
             // What goes on is told when it is done, where somebody waits for that.
-            let is_told = !follow || entry.entry.state != EntryState::Started.as_str();
+            let is_told = !follow || is_done(&entry);
             if is_told
                 && shown.insert(id)
                 && let ControlFlow::Break(()) = log.entry(&entry)?
@@ -114,6 +118,11 @@ pub(crate) async fn show(
         }
         all = source.entries(Reach::End).await?;
     }
+}
+
+/// Whether nothing more is written about an entry.
+fn is_done(entry: &AgentLogEntry) -> bool {
+    entry.entry.state != EntryState::Started.as_str()
 }
 
 #[async_trait]

@@ -82,7 +82,7 @@ impl LocalBackend {
                 return Err(Problem::new(ProblemKind::Conflict, text)
                     .with_help(format!("let it go on with: {resume}")));
             }
-            match self.open_run(engine, &now).await? {
+            match open_run(engine, &now).await? {
                 // Another process may be at work on it.
                 Some(before) if matches!(location, Location::Server(_)) => {
                     tokio::time::sleep(LOOK).await;
@@ -109,23 +109,6 @@ impl LocalBackend {
         }
     }
 
-    /// The run that an agent has to end first.
-    async fn open_run(&self, engine: &Engine, agent: &Agent) -> Result<Option<RunId>, Problem> {
-        let filter = TaskFilter {
-            states: vec![TaskState::Queued, TaskState::Assigned, TaskState::Running],
-            agent: Some(agent.id),
-            ..TaskFilter::default()
-        };
-        let open: Vec<Task> = engine
-            .store()
-            .list(&filter, Page::first(OPEN))
-            .await
-            .map_err(read)?;
-        // What it is given as a task of its own is not driven.
-        let driven = open.iter().find(|task| task.pool.is_none());
-        Ok(driven.map(|task| task.run_id))
-    }
-
     /// Whether the agent read the message in a turn of something that it did already.
     async fn was_read(&self, engine: &Engine, sent: Sent) -> Result<bool, Problem> {
         let deliveries = engine.store().deliveries(sent.message).await;
@@ -149,4 +132,21 @@ impl LocalBackend {
         };
         next.await.map_err(|error| problems::of_engine(&error))
     }
+}
+
+/// The run that an agent has to end first.
+pub(super) async fn open_run(engine: &Engine, agent: &Agent) -> Result<Option<RunId>, Problem> {
+    let filter = TaskFilter {
+        states: vec![TaskState::Queued, TaskState::Assigned, TaskState::Running],
+        agent: Some(agent.id),
+        ..TaskFilter::default()
+    };
+    let open: Vec<Task> = engine
+        .store()
+        .list(&filter, Page::first(OPEN))
+        .await
+        .map_err(read)?;
+    // What it is given as a task of its own is not driven.
+    let driven = open.iter().find(|task| task.pool.is_none());
+    Ok(driven.map(|task| task.run_id))
 }

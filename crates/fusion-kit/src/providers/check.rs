@@ -1,18 +1,19 @@
 //! What `verify` says of a stored provider.
 
 use fusion_api_types::CheckView;
+use fusion_cli::Depth;
 use fusion_core::ProviderConfig;
 
 use super::named::Named;
 use crate::backend::LocalBackend;
 
 impl LocalBackend {
-    /// Whether a client can be made of the row and its key; with `online` also whether the server
-    /// answers it.
-    pub(crate) async fn check_provider(&self, row: &ProviderConfig, online: bool) -> CheckView {
+    /// Whether a client can be made of the row and its key; and unless it is `Shallow` also whether the
+    /// server answers it.
+    pub(crate) async fn check_provider(&self, row: &ProviderConfig, depth: Depth) -> CheckView {
         let named = Named::Stored(Box::new(row.clone()));
         let asked = match self.client(&named) {
-            Ok(client) if online => client.list_models().await.map(|list| {
+            Ok(client) if depth != Depth::Shallow => client.list_models().await.map(|list| {
                 Some(match list {
                     Some(list) => format!("answers; {} models", list.models.len()),
                     None => "answers; it has no list of models".to_owned(),

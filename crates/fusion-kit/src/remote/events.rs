@@ -38,9 +38,10 @@ impl Remote {
         if let Some(run) = &query.run {
             asked.push(("run_id", self.id("/runs", "runs", run).await?));
         }
-        let ago = |time| now.checked_sub_signed(chrono::Duration::from_std(time).ok()?);
-        let since = query.since.and_then(ago);
+        let since = query.since.and_then(|since| since.before(now));
         asked.extend(since.map(|since| ("since", since.to_rfc3339())));
+        let until = query.until.and_then(|until| until.before(now));
+        asked.extend(until.map(|until| ("until", until.to_rfc3339())));
         asked.extend(query.text.clone().map(|text| ("q", text)));
         Ok(asked)
     }

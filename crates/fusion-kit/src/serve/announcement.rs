@@ -33,7 +33,7 @@ impl Announcement {
 }
 
 /// Writes a file that only the user can read: whole, or not at all.
-pub(super) fn write_whole(file: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_whole(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let fresh = file.with_extension(format!("{}.new", std::process::id()));
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);

@@ -11,6 +11,8 @@ mod approvals;
 #[cfg(test)]
 mod artifacts;
 #[cfg(test)]
+mod attach;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod bench;
@@ -76,6 +78,8 @@ mod providers;
 mod redis_storm;
 #[cfg(test)]
 mod rekey;
+#[cfg(test)]
+mod replays;
 #[cfg(test)]
 mod schedules;
 #[cfg(test)]

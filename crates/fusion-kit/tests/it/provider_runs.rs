@@ -249,6 +249,60 @@ async fn verify_checks_each_enabled_provider_and_asks_it_only_when_told_to() {
 }
 
 #[tokio::test]
+async fn a_deep_check_has_each_provider_say_a_word_and_runs_a_workflow_that_leaves_nothing() {
+    use std::os::unix::fs::PermissionsExt;
+    let (server, url) = answering([text("ready")]).await;
+    let mut project = project();
+    project.set("FUSION_MASTER_KEY", OLD);
+    add(&project, "here", &url, &[]).await.expect(0);
+    let trials = project.path().join("trials");
+    fs::create_dir(&trials).unwrap();
+    fs::set_permissions(&trials, fs::Permissions::from_mode(0o711)).unwrap();
+    project.set("TMPDIR", trials.display().to_string());
+    let calls = async || {
+        let all = server.received_requests().await.unwrap();
+        let is_call = |request: &&wiremock::Request| request.method == "POST";
+        all.iter().filter(is_call).count()
+    };
+    let trial = |report: &Value| {
+        let checks = report["checks"].as_array().unwrap().iter();
+        let checks = checks.filter(|check| check["name"].as_str().unwrap().starts_with("trial"));
+        checks.cloned().collect::<Vec<_>>()
+    };
+    let online = project.run(["verify", "--online", "--json"]).await;
+    assert_eq!(trial(&online.expect(0).json()), [] as [Value; 0]);
+    assert_eq!(calls().await, 0);
+    let before = project.contents();
+    let deep = project.run(["verify", "--deep", "--json"]).await;
+    let deep = trial(&deep.expect(0).json());
+    let names: Vec<&Value> = deep.iter().map(|check| &check["name"]).collect();
+    assert_eq!(names, ["trial of provider here", "trial run"]);
+    let notes = [0, 1].map(|at| deep[at]["note"].as_str().unwrap().to_owned());
+    assert!(notes[0].starts_with("tiny answered in "), "{notes:?}");
+    assert!(
+        notes[1].starts_with("a workflow of one step ran to its end in "),
+        "{notes:?}"
+    );
+    assert_eq!(calls().await, 1);
+    assert!(project.contents() == before, "something was left behind");
+
+    add(&project, "away", "http://127.0.0.1:9/v1", &[])
+        .await
+        .expect(0);
+    project.set("FUSION_KIT_AGENT_UIDS", "none");
+    let broken = project.run(["verify", "--deep", "--json"]).await;
+    let broken = trial(&broken.expect(1).json());
+    let fault = |name: &str| {
+        let check = broken.iter().find(|check| check["name"] == name).unwrap();
+        check["fault"].as_str().unwrap_or_default().to_owned()
+    };
+    let away = fault("trial of provider away");
+    assert!(away.contains("can't be reached"), "{away}");
+    let run = fault("trial run");
+    assert!(run.contains("FUSION_KIT_AGENT_UIDS"), "{run}");
+}
+
+#[tokio::test]
 async fn the_folder_of_the_master_key_is_closed_to_others() {
     use std::os::unix::fs::PermissionsExt;
     let project = project();

@@ -7,7 +7,9 @@ use fusion_api_types::api::{AgentMetrics, CostReport};
 use fusion_api_types::{
     AgentDetail, AgentList, AgentLog, AgentSent, AgentSummary, AgentsEnded, Problem,
 };
-use fusion_cli::{AgentChanges, AgentQuery, Agents, CostArgs, Log, Metrics, NewAgents, Progress};
+use fusion_cli::{
+    AgentChanges, AgentQuery, Agents, AttachEnd, CostArgs, Log, Metrics, NewAgents, Progress,
+};
 
 use super::Fake;
 
@@ -71,6 +73,28 @@ impl Agents for Fake {
         log: &mut dyn Log,
     ) -> Result<(), Problem> {
         self.logged(format!("logs {agent} {limit} {follow}"), log)
+    }
+
+    async fn attach_to_agent(
+        &self,
+        agent: &str,
+        limit: u32,
+        log: &mut dyn Log,
+    ) -> Result<AttachEnd, Problem> {
+        self.logged(format!("attach {agent} {limit}"), log)?;
+        let mut end = AttachEnd {
+            agent: agent.to_owned(),
+            ..AttachEnd::default()
+        };
+        match agent {
+            "failing" => {
+                log.notice("run 1 did not end well: boom")?;
+                end.failed.push("1".to_owned());
+            }
+            "stopped" => end.stopped = true,
+            _ => {}
+        }
+        Ok(end)
     }
 
     async fn send_to_agent(

@@ -1,9 +1,9 @@
 //! What the fake backend says of records, schedules, events, settings and the server.
 
 use async_trait::async_trait;
-use fusion_api_types::{InfoView, Problem, SettingView, VersionView, api};
+use fusion_api_types::{InfoView, Problem, Replayed, SettingView, VersionView, api};
 use fusion_cli::{
-    About, EventQuery, EventSink, Events, NewProject, NewSchedule, ProjectUpdate, Records,
+    About, EventQuery, EventSink, Events, NewProject, NewSchedule, ProjectUpdate, Records, Replay,
     Schedules,
 };
 use serde_json::{Value, json};
@@ -32,6 +32,10 @@ impl Records for Fake {
 
     async fn update_project(&self, update: &ProjectUpdate) -> Result<api::Project, Problem> {
         self.report(format!("{update:?}"))
+    }
+
+    async fn use_project(&self, name: Option<&str>) -> Result<SettingView, Problem> {
+        self.report(format!("use {name:?}"))
     }
 
     async fn delete_project(&self, name: &str) -> Result<api::Project, Problem> {
@@ -99,6 +103,14 @@ impl Events for Fake {
 
     async fn show_event(&self, event: &str) -> Result<api::Event, Problem> {
         self.report(format!("event {event}"))
+    }
+
+    async fn replay_events(
+        &self,
+        query: &EventQuery,
+        replay: &Replay,
+    ) -> Result<Replayed, Problem> {
+        self.report(format!("replay {query:?} {replay:?}"))
     }
 
     async fn all_events(

@@ -7,7 +7,7 @@ use fusion_api_types::{
     BackupReport, DatabaseStatus, MigrationReport, Problem, RekeyReport, RestoreReport,
     VacuumReport, VerifyReport,
 };
-use fusion_cli::Upkeep;
+use fusion_cli::{Depth, Upkeep};
 
 use super::Fake;
 
@@ -37,7 +37,7 @@ impl Upkeep for Fake {
         self.report(format!("rekey {retire}"))
     }
 
-    async fn verify(&self, online: bool) -> Result<VerifyReport, Problem> {
-        self.report(format!("verify {online}"))
+    async fn verify(&self, depth: Depth) -> Result<VerifyReport, Problem> {
+        self.report(format!("verify {depth:?}"))
     }
 }

@@ -134,6 +134,7 @@ const BESIDE: &[&str] = &[
     "agent update w --max-turns 7",
     "agent send w Write. --wait",
     "agent logs w",
+    "agent attach w --limit 1",
     "metrics agent w",
     "metrics cost --by model",
     "workspace list",
@@ -159,6 +160,7 @@ const BESIDE: &[&str] = &[
     "events get 1",
     "workspace gc --dry-run",
     "workspace discard w --yes",
+    "events replay --to http://127.0.0.1:9/ --dry-run --type no.such",
     "export events --type no.such --format csv",
     "capability delete writing",
     "node list",
@@ -188,7 +190,12 @@ const AFTER: &[&str] = &[
 ];
 
 /// Commands that another test runs: the file, and the function in it that says the words.
-const ELSEWHERE: [(&str, &str, &str); 12] = [
+const ELSEWHERE: [(&str, &str, &str); 13] = [
+    (
+        "project use",
+        "settings.rs",
+        "the_project_that_is_used_is_kept_in_the_users_file_and_counts_least",
+    ),
     // It measures.
     (
         "bench",

@@ -28,7 +28,7 @@ steps:
 ";
 
 /// The life of an agent: all that can be said to one, right and wrong.
-const LIFE: [&str; 42] = [
+const LIFE: [&str; 47] = [
     "agent list",
     "agent spawn --name w --provider scripted --model nowhere.yaml",
     "agent spawn --name w --provider scripted --model script.yaml --tools files --host docs.rs",
@@ -39,8 +39,11 @@ const LIFE: [&str; 42] = [
     "agent list --state paused --json",
     "agent get w --json",
     "agent get ww",
+    "agent attach ww",
+    "agent attach w --json",
     "agent pause w --json",
     "agent pause w",
+    "agent attach w",
     "agent send w More. --wait",
     "agent resume w --json",
     "agent resume w",
@@ -49,6 +52,7 @@ const LIFE: [&str; 42] = [
     "agent send w Write about bees. --wait --json",
     "agent logs w --json",
     "agent logs w --limit 1",
+    "agent attach w --limit 1",
     "workspace files w projects --json",
     "workspace files w projects/poem.txt",
     "workspace files w .agent",
@@ -65,6 +69,7 @@ const LIFE: [&str; 42] = [
     "agent terminate w nobody",
     "agent terminate w --workspace remove --json",
     "agent send w More.",
+    "agent attach w",
     "workspace discard w --json",
     "agent terminate --all",
     "workspace gc --dry-run --json",

@@ -1,0 +1,286 @@
+//! Named sets of global settings, in the user's own file.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use fusion_api_types::{Problem, ProblemKind, SettingView};
+use fusion_core::nearest;
+use secrecy::SecretString;
+use serde::Deserialize;
+use toml_edit::{DocumentMut, Item, TableLike, value};
+
+use super::{Config, MASK};
+use crate::serve::write_whole;
+
+/// What the command line says beside the profile.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Flags<'a> {
+    /// `--profile`.
+    pub(crate) profile: Option<&'a str>,
+    /// `--server`.
+    pub(crate) server: Option<&'a str>,
+    /// `--data-dir`.
+    pub(crate) data_dir: Option<&'a Path>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    profiles: BTreeMap<String, Profile>,
+    /// As `FUSION_PROJECT`; `project use` writes it.
+    project: Option<String>,
+}
+
+/// One set. Relative paths begin at the folder of the file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Profile {
+    /// As `FUSION_SERVER`.
+    server: Option<String>,
+    /// A file with the token for that server, which nobody else can read.
+    token_file: Option<PathBuf>,
+    /// The variable that holds it.
+    token_env: Option<String>,
+    /// As `FUSION_KIT_DATA_DIR`.
+    data_dir: Option<PathBuf>,
+    /// As `FUSION_PROJECT`.
+    project: Option<String>,
+}
+
+impl Config {
+    /// The same with what the user's own file says: a profile (the one of the flag, else of
+    /// `FUSION_PROFILE`, else none) where neither a flag nor the environment does, the rest where nothing
+    /// else does.
+    ///
+    /// # Errors
+    /// There is no such profile, or the file or the token can't be used.
+    pub(crate) fn with_settings_of_user(mut self, flags: Flags<'_>) -> Result<Self, Problem> {
+        let name = flags
+            .profile
+            .map(str::to_owned)
+            .or_else(|| self.of_user.profile.clone());
+        let Some(file) = self.of_user.settings_file.clone() else {
+            if name.is_none() {
+                return Ok(self);
+            }
+            return Err(no_folder());
+        };
+        let mut found = read(&file)?;
+        if let Some(name) = name {
+            let profile = found.profile(&file, &name)?;
+            self = self.with_profile(flags, (&name, &profile), &file)?;
+            self.of_user.profile = Some(name);
+        }
+        if let Some(project) = found.project.filter(|_| self.of_user.project.is_none()) {
+            self.tell("FUSION_PROJECT", &project, "user file");
+            self.of_user.project = Some(project);
+        }
+        Ok(self)
+    }
+
+    /// Its server counts only where no place is named otherwise, and its token goes to its server only.
+    fn with_profile(
+        mut self,
+        flags: Flags<'_>,
+        (name, profile): (&str, &Profile),
+        file: &Path,
+    ) -> Result<Self, Problem> {
+        let origin = format!("profile {name}");
+        let folder = file.parent().unwrap_or_else(|| Path::new("/"));
+        if flags.profile.is_some() {
+            self.tell("FUSION_PROFILE", name, "flag");
+        }
+        let is_elsewhere = flags.data_dir.is_some() || flags.server.is_some();
+        if let Some(server) = &profile.server
+            && !is_elsewhere
+            && !self.is_of_environment("FUSION_SERVER")
+        {
+            self.tell("FUSION_SERVER", server, &origin);
+            self.server_url = Some(server.clone());
+            if !self.is_of_environment("FUSION_TOKEN")
+                && let Some(token) = self.token_of(profile, folder, name)?
+            {
+                self.tell("FUSION_TOKEN", MASK, &origin);
+                self.server_token = Some(token);
+            }
+        }
+        if let Some(dir) = &profile.data_dir
+            && !self.is_of_environment("FUSION_KIT_DATA_DIR")
+        {
+            let dir = folder.join(dir);
+            self.tell("FUSION_KIT_DATA_DIR", &dir.display().to_string(), &origin);
+            self.data_dir = Some(dir);
+        }
+        if let Some(project) = &profile.project
+            && !self.is_of_environment("FUSION_PROJECT")
+        {
+            self.tell("FUSION_PROJECT", project, &origin);
+            self.of_user.project = Some(project.clone());
+        }
+        Ok(self)
+    }
+
+    fn is_of_environment(&self, name: &str) -> bool {
+        let mut settings = self.settings.iter();
+        settings.any(|setting| setting.name == name && setting.origin == "environment")
+    }
+
+    /// Notes where a setting comes from.
+    fn tell(&mut self, name: &str, value: &str, origin: &str) {
+        let mut settings = self.settings.iter_mut();
+        if let Some(setting) = settings.find(|setting| setting.name == name) {
+            setting.value = Some(value.to_owned());
+            origin.clone_into(&mut setting.origin);
+        }
+    }
+
+    fn token_of(
+        &self,
+        profile: &Profile,
+        folder: &Path,
+        name: &str,
+    ) -> Result<Option<SecretString>, Problem> {
+        match (&profile.token_file, &profile.token_env) {
+            (None, None) => Ok(None),
+            (Some(file), None) => token(&folder.join(file)).map(Some),
+            (None, Some(variable)) => {
+                let text = format!("the variable {variable} of the profile '{name}' is not set");
+                let found = self.variable(variable);
+                found
+                    .map(Some)
+                    .ok_or_else(|| Problem::new(ProblemKind::Denied, text))
+            }
+            (Some(_), Some(_)) => {
+                let text = format!("the profile '{name}' has both token_file and token_env");
+                Err(Problem::new(ProblemKind::InvalidInput, text).with_help("leave one out"))
+            }
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<File, Problem> {
+    let shown = file.display();
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        Err(error) => {
+            let text = format!("{shown} can't be read: {error}");
+            return Err(Problem::new(ProblemKind::InvalidInput, text));
+        }
+    };
+    toml::from_str(&text).map_err(|error| {
+        let line = error.span().map_or(1, |span| {
+            let before = text.get(..span.start).unwrap_or_default();
+            before.matches('\n').count() + 1
+        });
+        let text = format!("{shown}, line {line}: {}", error.message());
+        Problem::new(ProblemKind::InvalidInput, text)
+    })
+}
+
+impl File {
+    fn profile(&mut self, file: &Path, name: &str) -> Result<Profile, Problem> {
+        if let Some(profile) = self.profiles.remove(name) {
+            return Ok(profile);
+        }
+        let shown = file.display();
+        let known = || self.profiles.keys().map(String::as_str);
+        let help = match nearest(name, known()) {
+            Some(near) => format!("did you mean '{near}'?"),
+            None if self.profiles.is_empty() => {
+                format!("write one: [profiles.{name}] in {shown}")
+            }
+            None => format!("there are: {}", known().collect::<Vec<_>>().join(", ")),
+        };
+        let text = format!("there is no profile '{name}' in {shown}");
+        Err(Problem::new(ProblemKind::InvalidInput, text).with_help(help))
+    }
+}
+
+fn no_folder() -> Problem {
+    let text = "this user has no folder for settings";
+    Problem::new(ProblemKind::InvalidInput, text).with_help("set HOME")
+}
+
+impl Config {
+    /// Keeps which project is that of what is made without one, `None` for none: in the profile that is
+    /// in force, else for all that have none. What else stands in the file stays as it is.
+    ///
+    /// # Errors
+    /// The file can't be read or written.
+    pub(crate) fn keep_project(&self, project: Option<&str>) -> Result<SettingView, Problem> {
+        let file = self
+            .of_user
+            .settings_file
+            .as_deref()
+            .ok_or_else(no_folder)?;
+        let failed = |error: &dyn std::fmt::Display| {
+            let text = format!("{} can't be written: {error}", file.display());
+            Problem::new(ProblemKind::Unavailable, text)
+        };
+        let text = match fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(failed(&error)),
+        };
+        let mut document: DocumentMut = text.parse().map_err(|error| failed(&error))?;
+        let (table, origin) = match &self.of_user.profile {
+            Some(name) => {
+                let profile = document
+                    .get_mut("profiles")
+                    .and_then(|all| all.get_mut(name));
+                let profile = profile.and_then(Item::as_table_like_mut);
+                let missing = format!("there is no table [profiles.{name}]");
+                let profile = profile.ok_or_else(|| failed(&missing))?;
+                (profile, format!("profile {name}"))
+            }
+            None => {
+                let whole: &mut dyn TableLike = document.as_table_mut();
+                (whole, "user file".to_owned())
+            }
+        };
+        match project {
+            Some(project) => {
+                table.insert("project", value(project));
+            }
+            None => {
+                table.remove("project");
+            }
+        }
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder).map_err(|error| failed(&error))?;
+        }
+        write_whole(file, document.to_string().as_bytes()).map_err(|error| failed(&error))?;
+        Ok(SettingView {
+            name: "FUSION_PROJECT".to_owned(),
+            origin: if project.is_some() {
+                origin
+            } else {
+                "default".to_owned()
+            },
+            value: project.map(str::to_owned),
+        })
+    }
+}
+
+/// The token in a file.
+fn token(file: &Path) -> Result<SecretString, Problem> {
+    let shown = file.display();
+    let denied = |why: &str| {
+        let text = format!("the token file {shown} can't be used: {why}");
+        Problem::new(ProblemKind::Denied, text)
+    };
+    let found = fs::metadata(file).map_err(|error| denied(&error.to_string()))?;
+    if found.mode() & 0o077 != 0 {
+        return Err(denied("others can read it").with_help(format!("chmod 600 {shown}")));
+    }
+    let text = fs::read_to_string(file).map_err(|error| denied(&error.to_string()))?;
+    match text.trim() {
+        "" => Err(denied("it is empty")),
+        text => Ok(SecretString::from(text)),
+    }
+}
