@@ -140,15 +140,21 @@ async fn an_expression_of_jq_works_on_what_is_printed_with_and_without_a_server(
     serving.stop(Signal::TERM).await.expect(0);
 }
 
-/// The commands that list something and want no further word.
-fn lists(command: &clap::Command, words: &[&str], found: &mut Vec<String>) {
-    for below in command.get_subcommands() {
-        let words = [words, &[below.get_name()]].concat();
-        if below.get_name() == "list" || words == ["inbox"] {
-            found.push(words.join(" "));
+/// The commands that list something and want no further word, sorted.
+fn lists() -> Vec<String> {
+    let mut found = Vec::new();
+    let mut waiting = vec![(fusion_cli::command(), Vec::new())];
+    while let Some((command, words)) = waiting.pop() {
+        for below in command.get_subcommands() {
+            let words = [words.clone(), vec![below.get_name().to_owned()]].concat();
+            if below.get_name() == "list" || words == ["inbox"] {
+                found.push(words.join(" "));
+            }
+            waiting.push((below.clone(), words));
         }
-        lists(below, &words, found);
     }
+    found.sort();
+    found
 }
 
 #[tokio::test]
@@ -170,8 +176,7 @@ async fn a_list_is_one_object_or_a_line_for_each_row() {
         let words = words.split(' ').map(|word| word.replace('\u{a0}', " "));
         project.run(words).await.expect(0);
     }
-    let mut commands = vec!["workflow versions hello".to_owned()];
-    lists(&fusion_cli::command(), &[], &mut commands);
+    let commands = [lists(), vec!["workflow versions hello".to_owned()]].concat();
     let mut without_rows = Vec::new();
     for command in &commands {
         let words = |form| command.split(' ').chain(["-o", form]);
