@@ -111,9 +111,13 @@ impl Receiver {
             ProblemKind::Unavailable
         };
         Refusal {
-            may_pass: true,
+            // What can't be sent at all is no better the next time.
+            may_pass: !error.is_builder(),
             wait: None,
-            problem: Problem::new(kind, format!("{} does not answer", self.url)),
+            problem: Problem::new(
+                kind,
+                format!("{} does not answer{}", self.url, cause(error)),
+            ),
         }
     }
 
@@ -134,6 +138,17 @@ impl Receiver {
             problem: Problem::new(kind, format!("{} answered with {status}{said}", self.url)),
         }
     }
+}
+
+/// What is behind an error, without the URL, which may hold a secret.
+fn cause(error: &reqwest::Error) -> String {
+    let mut told = String::new();
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        told = format!("{told}: {error}");
+        source = error.source();
+    }
+    told
 }
 
 /// The first words of an answer.

@@ -88,14 +88,17 @@ pub async fn serve(
         });
     }
     drop(listening);
-    connections.close();
-    if tokio::time::timeout(DRAIN, connections.wait())
-        .await
-        .is_err()
-    {
-        tracing::warn!(left = connections.len(), "connections were cut at the end");
-    }
+    end(&connections, "connections").await;
+    end(&app.works, "work").await;
     hub.abort();
+}
+
+/// Waits for the end of what was spawned, which has some seconds.
+async fn end(spawned: &TaskTracker, what: &str) {
+    spawned.close();
+    if tokio::time::timeout(DRAIN, spawned.wait()).await.is_err() {
+        tracing::warn!(what, left = spawned.len(), "what was under way was cut");
+    }
 }
 
 /// The next connection; `None` once the server stops.

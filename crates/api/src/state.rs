@@ -10,6 +10,7 @@ use fusion_messaging::Bus;
 use fusion_persistence::Reader;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::auth::Door;
 use crate::cors::Origins;
@@ -21,6 +22,7 @@ use crate::kept::Kept;
 use crate::limits::Limits;
 use crate::live::{Deltas, Hub};
 use crate::origin::Names;
+use crate::problem::{Refusal, Result};
 use crate::routes::Answers;
 use crate::sign_in::SignIns;
 
@@ -94,6 +96,8 @@ pub(crate) struct Shared {
     pub(crate) room: Semaphore,
     /// Places for long answers.
     pub(crate) downloads: Arc<Semaphore>,
+    /// Work that goes on when whoever asked for it is gone.
+    pub(crate) works: TaskTracker,
     /// Names this start of the server.
     pub(crate) server_id: String,
     /// Is cancelled when the server begins to stop.
@@ -112,6 +116,7 @@ impl App {
             answers: Answers::default(),
             room: Semaphore::new(gate::MAX_REQUESTS),
             downloads: Arc::new(Semaphore::new(download::AT_ONCE)),
+            works: TaskTracker::new(),
             server_id: parts.ids.uuid().to_string(),
             parts,
             options,
@@ -125,6 +130,18 @@ impl App {
 
     pub(crate) fn coordinator(&self) -> &Coordinator {
         &self.0.parts.coordinator
+    }
+
+    /// Does it to the end, also when the client goes or its answer is given up: what was begun is not left
+    /// half done.
+    pub(crate) async fn to_the_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        match self.works.spawn(work).await {
+            Ok(done) => done,
+            Err(error) => Err(Refusal::internal(&error.to_string())),
+        }
     }
 
     pub(crate) fn moment(&self) -> Moment<'_> {

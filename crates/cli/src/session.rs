@@ -127,15 +127,18 @@ impl<'a> Session<'a> {
 
     /// A command line that works on the same data directory, or asks the same server.
     pub(crate) fn command(&self, words: &str) -> String {
-        if let Some(server) = &self.global.server {
-            return format!("fusion-kit {words} --server {}", shell_word(server));
+        let global = self.global;
+        let mut line = format!("fusion-kit {words}");
+        if let Some(profile) = &global.profile {
+            line = format!("{line} --profile {}", shell_word(profile));
         }
-        match &self.global.data_dir {
-            Some(dir) => {
+        match (&global.server, &global.data_dir) {
+            (Some(server), _) => format!("{line} --server {}", shell_word(server)),
+            (None, Some(dir)) => {
                 let dir = shell_word(&dir.to_string_lossy());
-                format!("fusion-kit {words} --data-dir {dir}")
+                format!("{line} --data-dir {dir}")
             }
-            None => format!("fusion-kit {words}"),
+            (None, None) => line,
         }
     }
 }

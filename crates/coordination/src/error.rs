@@ -151,7 +151,8 @@ pub enum Error {
     },
     /// A workspace that is to be removed holds what is nowhere else.
     #[error(
-        "the workspace of '{agent}' ({path}) has {files} files of {bytes} bytes that are nowhere else"
+        "the workspace of '{agent}' ({path}) has {} that are nowhere else",
+        only_here(*files, *bytes, *branches)
     )]
     OnlyCopy {
         /// Whose it is.
@@ -162,6 +163,8 @@ pub enum Error {
         files: u64,
         /// What the files hold.
         bytes: u64,
+        /// How many branches, tags and stashes of its worktree.
+        branches: u64,
     },
     /// A run can't be done again as it was asked.
     #[error(transparent)]
@@ -324,5 +327,15 @@ impl Coded for Error {
             Self::Message(source) => source.code(),
             Self::Illegal(_) | Self::Broken(_) => ErrorCode::Internal,
         }
+    }
+}
+
+fn only_here(files: u64, bytes: u64, branches: u64) -> String {
+    let of_files = format!("{files} files of {bytes} bytes");
+    let of_git = format!("{branches} branches, tags or stashes of its worktree");
+    match (files, branches) {
+        (_, 0) => of_files,
+        (0, _) => of_git,
+        (_, _) => format!("{of_files} and {of_git}"),
     }
 }

@@ -26,6 +26,7 @@ use crate::{Error, Result, WorkspaceDir};
 use guard::RelativePath;
 
 pub use guard::Refusal;
+pub use only_here::OnlyHere;
 pub use search::{FileMatches, MatchedLine, Matches, TextQuery};
 pub use show::{PACK_LIMIT, Pack, Packed};
 pub use walk::{EntryKind, FileEntry};

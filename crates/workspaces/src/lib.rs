@@ -31,8 +31,8 @@ pub use artifacts::{ARTIFACT_LIMIT, Artifacts, Kept};
 pub use editor::edit;
 pub use error::{Error, Result};
 pub use files::{
-    EntryKind, FileEntry, FileMatches, FileText, LIST_LIMIT, MatchedLine, Matches, PACK_LIMIT,
-    Pack, Packed, READ_LIMIT, Refusal, TextQuery, WRITE_LIMIT,
+    EntryKind, FileEntry, FileMatches, FileText, LIST_LIMIT, MatchedLine, Matches, OnlyHere,
+    PACK_LIMIT, Pack, Packed, READ_LIMIT, Refusal, TextQuery, WRITE_LIMIT,
 };
 pub use git::{
     ChangedFile, Checkout, Diff, Merge, Merged, NotMerged, Repository, Strategy, Worktree,

@@ -60,16 +60,23 @@ async fn commit(
     query.none()?;
     let mut fields = input.fields(&["message"]);
     let message = fields.text("message", MAX_MESSAGE).unwrap_or_default();
+    let message = message.to_owned();
     if message.is_empty() {
         fields.add("message", "is required");
     }
     fields.finish()?;
     let agent: Agent = app.reader().get(id).await?;
-    match app.coordinator().commit_worktree(id, message).await? {
-        Some(done) => {
-            tell(&app, &asked, "committed", done.workspace).await;
-            json(StatusCode::OK, &views::committed(&agent, done))
+    let working = app.clone();
+    let work = async move {
+        let engine = working.coordinator();
+        let done = engine.commit_worktree(id, &message).await?;
+        if let Some(done) = &done {
+            tell(&working, &asked, "committed", done.workspace).await;
         }
+        Ok(done)
+    };
+    match app.to_the_end(work).await? {
+        Some(done) => json(StatusCode::OK, &views::committed(&agent, done)),
         None => Err(Refusal::conflict(views::no_worktree(&agent.name))),
     }
 }
@@ -94,11 +101,15 @@ async fn discard(
     let mut fields = input.fields(&["only_copies", "dry_run"]);
     let how = how(&mut fields);
     fields.finish()?;
-    let done = app.coordinator().discard_workspace(id, how).await?;
-    if !how.dry_run {
-        tell(&app, &asked, "discarded", done.workspace.id).await;
-    }
-    json(StatusCode::OK, &views::removed(done))
+    let working = app.clone();
+    let work = async move {
+        let done = working.coordinator().discard_workspace(id, how).await?;
+        if !how.dry_run {
+            tell(&working, &asked, "discarded", done.workspace.id).await;
+        }
+        Ok(done)
+    };
+    json(StatusCode::OK, &views::removed(app.to_the_end(work).await?))
 }
 
 /// Removes the workspaces of all agents that ended so long ago, but those that hold what is nowhere else.
@@ -115,14 +126,19 @@ async fn collect(
     let older_than = fields.number("older_than_seconds").unwrap_or(A_WEEK);
     let how = how(&mut fields);
     fields.finish()?;
-    let engine = app.coordinator();
     let older_than = Duration::from_secs(older_than);
-    let done = engine.collect_workspaces(older_than, how).await?;
-    if !how.dry_run {
-        for gone in &done.0 {
-            tell(&app, &asked, "discarded", gone.workspace.id).await;
+    let working = app.clone();
+    let work = async move {
+        let engine = working.coordinator();
+        let done = engine.collect_workspaces(older_than, how).await?;
+        if !how.dry_run {
+            for gone in &done.0 {
+                tell(&working, &asked, "discarded", gone.workspace.id).await;
+            }
         }
-    }
+        Ok(done)
+    };
+    let done = app.to_the_end(work).await?;
     json(StatusCode::OK, &views::collected(how.dry_run, done))
 }
 

@@ -100,7 +100,7 @@ async fn replay(
     let to = shell_word(&done.to);
     let go_on = format!("events replay --to {to} --after {}", done.next_after);
     let help = format!(
-        "with the same filters, go on with: {}",
+        "with the same filters, and with times in place of ages, go on with: {}",
         session.command(&go_on)
     );
     if done.interrupted {

@@ -346,7 +346,7 @@ async fn a_replay_tells_what_was_sent_and_where_to_go_on() {
                   Some(7) } Replay { to: \"https://hooks.example/x\", batch: 50, token_env: \
                   Some(\"HOOK\"), allows_plain_http: false, dry_run: true }";
     assert_eq!(asked, wanted);
-    let go_on = "with the same filters, go on with: fusion-kit events replay --to \
+    let go_on = "with the same filters, and with times in place of ages, go on with: fusion-kit events replay --to \
                  https://hooks.example/x --after 11\n";
     let line = "events replay --to https://hooks.example/x";
     for (kind, code) in [

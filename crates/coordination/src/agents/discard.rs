@@ -131,7 +131,12 @@ impl Coordinator {
                 if agent.state != AgentState::Terminated {
                     continue;
                 }
-                let why = if self.has_ended_for(&agent, older_than) {
+                let why = if !self.has_ended_for(&agent, older_than) {
+                    "its agent ended later than that".to_owned()
+                } else if self.is_elsewhere(&agent, &workspace).await {
+                    "its folder is not here: it may be on another machine, or on a disk that is not mounted"
+                        .to_owned()
+                } else {
                     match self.discard_workspace(agent.id, how).await {
                         Ok(done) => {
                             gone.push(done);
@@ -140,8 +145,6 @@ impl Coordinator {
                         Err(Error::Store(error)) => return Err(Error::Store(error)),
                         Err(error) => error_chain(&error),
                     }
-                } else {
-                    "its agent ended later than that".to_owned()
                 };
                 left.push(Left {
                     agent,
@@ -150,6 +153,12 @@ impl Coordinator {
                 });
             }
         }
+    }
+
+    /// Whether its folder is not there, without a removal that was begun here.
+    async fn is_elsewhere(&self, agent: &Agent, workspace: &Workspace) -> bool {
+        let opened = self.opened_workspace(agent, workspace).await;
+        opened.is_err_and(|error| is_missing(&error)) && !is_marked(workspace)
     }
 
     /// Nothing changes the row of an agent that has ended.
@@ -166,20 +175,23 @@ impl Coordinator {
         dir: WorkspaceDir,
         how: Discarding,
     ) -> Result<Usage> {
-        let folder = worktree_of(workspace).map(|record| record.folder);
+        let record = worktree_of(workspace);
         let looked = off_runtime(move || {
-            let only_here = dir.only_here(folder.as_deref())?;
+            let worktree = record.as_ref();
+            let worktree = worktree.map(|it| (it.folder.as_str(), it.base.as_str()));
+            let only_here = dir.only_here(worktree)?;
             dir.measure().map(|usage| (usage, only_here))
         });
         let (usage, only_here) = looked
             .await?
             .map_err(|source| of_workspace(agent, source))?;
-        if only_here.files > 0 && !how.only_copies && !is_marked(workspace) {
+        if !only_here.is_nothing() && !how.only_copies && !is_marked(workspace) {
             return Err(Error::OnlyCopy {
                 agent: agent.name.clone(),
                 path: workspace.root_path.clone(),
-                files: only_here.files,
-                bytes: only_here.bytes,
+                files: only_here.usage.files,
+                bytes: only_here.usage.bytes,
+                branches: only_here.branches,
             });
         }
         Ok(usage)

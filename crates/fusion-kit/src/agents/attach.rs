@@ -134,7 +134,12 @@ impl LocalBackend {
         let shown = tokio::select! {
             biased;
             shown = logs::show(&mut attached, limit, true, log) => shown,
-            failed = &mut working => return failed.map(|()| attached.end),
+            failed = &mut working => {
+                failed?;
+                // It ends by itself only when it is told to.
+                attached.end.stopped = signalled.stop.is_cancelled();
+                return Ok(attached.end);
+            }
         };
         stop.cancel();
         working.await?;
@@ -292,10 +297,14 @@ impl<'a> Attached<'a> {
 
     /// Looks what became of what was sent; tells what failed, once each run.
     async fn look(&mut self, log: &mut dyn Log) -> Result<(), Problem> {
-        let mut left = Vec::new();
-        for message in std::mem::take(&mut self.open) {
+        // They are taken up in their order: behind the first that is open nothing is asked for.
+        let mut open = std::mem::take(&mut self.open).into_iter();
+        for message in open.by_ref() {
             match self.desk.became(&message).await? {
-                Became::Open => left.push(message),
+                Became::Open => {
+                    self.open.push(message);
+                    break;
+                }
                 Became::Ended {
                     run,
                     why: Some(why),
@@ -306,7 +315,7 @@ impl<'a> Attached<'a> {
                 Became::Ended { .. } => {}
             }
         }
-        self.open = left;
+        self.open.extend(open);
         Ok(())
     }
 

@@ -69,7 +69,11 @@ impl Config {
             }
             return Err(no_folder());
         };
-        let mut found = read(&file)?;
+        let mut found = match read(&file) {
+            // Whoever lent us a home keeps it closed, and nothing of it was asked for.
+            Err(Unread::Closed(_)) if name.is_none() => return Ok(self),
+            found => found?,
+        };
         if let Some(name) = name {
             let profile = found.profile(&file, &name)?;
             self = self.with_profile(flags, (&name, &profile), &file)?;
@@ -162,14 +166,35 @@ impl Config {
     }
 }
 
-fn read(file: &Path) -> Result<File, Problem> {
+/// Why the user's file can't be used.
+enum Unread {
+    /// This process may not look, or it is below something that is no folder.
+    Closed(Problem),
+    Wrong(Problem),
+}
+
+impl From<Unread> for Problem {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Closed(problem) | Unread::Wrong(problem) => problem,
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<File, Unread> {
     let shown = file.display();
     let text = match fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
         Err(error) => {
             let text = format!("{shown} can't be read: {error}");
-            return Err(Problem::new(ProblemKind::InvalidInput, text));
+            let problem = Problem::new(ProblemKind::InvalidInput, text);
+            let closed = [ErrorKind::PermissionDenied, ErrorKind::NotADirectory];
+            return Err(if closed.contains(&error.kind()) {
+                Unread::Closed(problem)
+            } else {
+                Unread::Wrong(problem)
+            });
         }
     };
     toml::from_str(&text).map_err(|error| {
@@ -178,7 +203,7 @@ fn read(file: &Path) -> Result<File, Problem> {
             before.matches('\n').count() + 1
         });
         let text = format!("{shown}, line {line}: {}", error.message());
-        Problem::new(ProblemKind::InvalidInput, text)
+        Unread::Wrong(Problem::new(ProblemKind::InvalidInput, text))
     })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fusion_api_client::{Parcel, Receiver, Refusal};
 use fusion_api_types::api::Event;
 use fusion_api_types::{Problem, ProblemKind, Replayed};
-use fusion_cli::{EventQuery, Events, Replay};
+use fusion_cli::{EventQuery, Events, Moment, Replay};
 use fusion_core::Clock;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -73,7 +73,7 @@ impl LocalBackend {
         // What comes meanwhile is not sent.
         let newest = self.list_events(&EventQuery::default(), 1, None).await?;
         let end = newest.events.first().map_or(0, |event| event.seq);
-        let mut query = query.clone();
+        let mut query = settled(query);
         let mut place = query.after.unwrap_or(0);
         loop {
             query.after = Some(place);
@@ -91,6 +91,17 @@ impl LocalBackend {
             }
         }
         Ok(sending.done)
+    }
+}
+
+/// The same with times that do not move on while it is sent.
+fn settled(query: &EventQuery) -> EventQuery {
+    let now = SystemClock.now();
+    let settled = |moment: Option<Moment>| moment.and_then(|it| it.before(now)).map(Moment::At);
+    EventQuery {
+        since: settled(query.since),
+        until: settled(query.until),
+        ..query.clone()
     }
 }
 
@@ -171,4 +182,23 @@ fn given_up(refusal: Refusal, attempts: u32) -> Problem {
         return problem.retry_after(wait);
     }
     problem
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each page is asked for anew: a time that moved on would leave events out.
+    #[test]
+    fn the_times_of_a_replay_stand_still() {
+        let ago = Some(Moment::Ago(Duration::from_secs(60)));
+        let at = SystemClock.now();
+        let query = settled(&EventQuery {
+            since: ago,
+            until: Some(Moment::At(at)),
+            ..EventQuery::default()
+        });
+        assert!(matches!(query.since, Some(Moment::At(since)) if since < at));
+        assert_eq!(query.until, Some(Moment::At(at)));
+    }
 }

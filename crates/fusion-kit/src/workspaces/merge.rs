@@ -154,6 +154,12 @@ fn not_merged(error: &NotMerged, worktree: &WorktreeView, branch: &str) -> Probl
             let hand = by_hand(worktree, branch);
             conflict().with_help(format!("look at {file} first; then {hand}"))
         }
+        NotMerged::BrokenOff { path, before, .. } => {
+            let path = shell_word(&path.to_string_lossy());
+            conflict().with_help(format!(
+                "look with: git -C {path} status; tracked files go back with: git -C {path} reset --hard {before}"
+            ))
+        }
         NotMerged::Git(Error::Git { .. }) => conflict(),
         NotMerged::Git(error) => problems::of_workspaces(error),
     }

@@ -150,6 +150,26 @@ async fn ctrl_c_ends_it_at_once_and_what_was_sent_is_done_later() {
 }
 
 #[tokio::test]
+async fn ctrl_c_while_the_agent_rests_ends_it_the_same_way() {
+    let project = Project::with("", "version: 1\nsteps: { task: [{ text: one }] }\n");
+    said(&project, SPAWN).await.expect(0);
+    let mut child = attached(&project, &["w", "--json"]);
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"Go.\n").await.unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines.next_line().await.unwrap().unwrap();
+    loop {
+        let shown = said(&project, "agent get w --json").await.json();
+        if shown["state"] == "idle" && shown["tasks_completed"] == 1 {
+            break;
+        }
+    }
+    let pid = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    Finished::from(child.wait_with_output().await.unwrap()).expect(130);
+}
+
+#[tokio::test]
 async fn an_agent_that_can_do_nothing_more_is_refused() {
     let project = Project::with(
         "

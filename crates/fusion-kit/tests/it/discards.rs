@@ -230,6 +230,44 @@ async fn a_worktree_is_taken_in_before_it_goes_and_what_lies_beside_it_stays() {
 }
 
 #[tokio::test]
+async fn branches_and_repositories_within_a_worktree_are_only_copies_too() {
+    let (project, _) = with_worktree().await;
+    let path = path_of(&project, "dev").await;
+    said(&project, "agent terminate dev").await.expect(0);
+    let git = path.join("projects/site/.git");
+    fs::write(git.join("refs/heads/side"), format!("{}\n", "1".repeat(40))).unwrap();
+    fs::write(git.join("refs/stash"), format!("{}\n", "2".repeat(40))).unwrap();
+    let refused = said(&project, "workspace discard dev").await.expect(5);
+    refused.says(&["has 2 branches, tags or stashes of its worktree that are nowhere else"]);
+    for name in ["refs/heads/side", "refs/stash"] {
+        fs::remove_file(git.join(name)).unwrap();
+    }
+    fs::create_dir_all(path.join("projects/site/inner/.git")).unwrap();
+    let refused = said(&project, "workspace discard dev").await.expect(5);
+    refused.says(&["has 1 files of", "that are nowhere else"]);
+    fs::remove_dir_all(path.join("projects/site/inner")).unwrap();
+    said(&project, "workspace discard dev").await.expect(0);
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_here_stays_on_the_list_of_gc_whatever_is_said() {
+    let project = ended().await;
+    fs::remove_dir_all(path_of(&project, "w").await).unwrap();
+    let kept = loop {
+        let line = "workspace gc --older-than 1s --yes --json";
+        let done = said(&project, line).await.expect(0).json();
+        assert_eq!(done["removed"], json!([]));
+        let why = done["kept"][0]["why"].as_str().unwrap().to_owned();
+        if why != "its agent ended later than that" {
+            break why;
+        }
+    };
+    assert!(kept.starts_with("its folder is not here: "), "{kept}");
+    assert_eq!(get(&project, "w").await["workspace"]["exists"], true);
+}
+
+#[tokio::test]
 async fn a_folder_that_somebody_else_removed_is_told_of_until_a_person_says_so() {
     let project = ended().await;
     let path = path_of(&project, "w").await;

@@ -251,6 +251,65 @@ async fn nothing_that_the_branch_brings_is_run_by_the_persons_git() {
     assert!(!project.path().join("payload").exists());
 }
 
+/// A filter that must run and fails ends git in the middle of its writing: what it left is told.
+#[tokio::test]
+async fn a_merge_that_git_breaks_off_is_told_with_the_way_back() {
+    let more = "echo '*.bin filter=broken' > .gitattributes && echo 1 > a.bin && echo x > page && \
+                git add . && git commit -qm 'by the agent'";
+    let (project, site) = made(more).await;
+    for (name, value) in [("smudge", "false"), ("required", "true")] {
+        git(&site, &["config", &format!("filter.broken.{name}"), value]).await;
+    }
+    let before = git(&site, &["rev-parse", "HEAD"]).await;
+    let broken = merge(&project, &[]).await.expect(5);
+    let way_back = format!("reset --hard {before}");
+    broken.says(&["git had begun to write files of", "git -C", &way_back]);
+    assert_eq!(git(&site, &["rev-parse", "HEAD"]).await, before);
+    assert_ne!(git(&site, &["status", "--porcelain"]).await, "");
+}
+
+#[tokio::test]
+async fn settings_are_seen_through_links_the_home_and_aliases() {
+    let more =
+        "mkdir -p tools && echo x > tools/x.sh && git add . && git commit -qm 'by the agent'";
+    let (project, site) = made(more).await;
+    let link = project.path().join("link");
+    std::os::unix::fs::symlink(&site, &link).unwrap();
+    let through_link = link.join("tools/x.sh").display().to_string();
+    for (setting, value) in [
+        ("core.editor", through_link.as_str()),
+        ("alias.x", "!tools/x.sh"),
+        ("pager.log", "tools/x.sh"),
+        ("include.path", "../tools/x.sh"),
+    ] {
+        git(&site, &["config", setting, value]).await;
+        let says = ["tools/x.sh", setting];
+        refused(&project, &site, &[], (5, &says)).await;
+        git(&site, &["config", "--unset", setting]).await;
+    }
+    // Another alias names a command of git.
+    git(&site, &["config", "alias.tools", "log tools"]).await;
+    merge(&project, &[]).await.expect(0);
+}
+
+#[tokio::test]
+async fn a_setting_of_the_person_that_squashes_or_a_long_history_changes_nothing_of_a_merge() {
+    let more = "for i in $(seq 1 120); do echo $i > new && git add . && \
+                git commit -qm \"$i: $(printf 'long %.0s' $(seq 1 400))\"; done";
+    let (project, site) = made(more).await;
+    git(&site, &["config", "branch.main.mergeOptions", "--squash"]).await;
+    let squash = ["--strategy", "squash", "--json"];
+    let merged = merge(&project, &squash).await.expect(0).json();
+    let head = git(&site, &["rev-parse", "HEAD"]).await;
+    assert_eq!(merged["commit"], head);
+    assert_eq!(git(&site, &["status", "--porcelain"]).await, "");
+    let said = git(&site, &["log", "-1", "--format=%b"]).await;
+    let lines: Vec<&str> = said.lines().collect();
+    let first = lines.first().copied();
+    assert_eq!((first, lines.len()), (Some("* and 20 earlier ones"), 101));
+    assert!(lines.last().unwrap().starts_with("* 120: long long"));
+}
+
 #[tokio::test]
 async fn the_newest_of_several_branches_is_merged_and_others_by_their_name() {
     let project = Project::new();

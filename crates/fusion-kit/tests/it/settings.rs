@@ -214,6 +214,16 @@ async fn a_profile_that_is_not_there_or_not_right_is_refused_before_anything_is_
     assert!(open.contains("others can read it"), "{open}");
 }
 
+/// As of a service that was given the home of another user, or `/dev/null`.
+#[tokio::test]
+async fn a_home_that_can_not_be_entered_counts_only_when_a_profile_is_named() {
+    let mut project = Project::of_examples();
+    project.set("XDG_CONFIG_HOME", "/dev/null");
+    project.run(["run", "list"]).await.expect(0);
+    let named = project.run(["run", "list", "--profile", "lab"]).await;
+    named.expect(2).says(&["can't be read"]);
+}
+
 #[tokio::test]
 async fn the_project_that_is_used_is_kept_in_the_users_file_and_counts_least() {
     let text = format!("# mine\n{PROFILES}");

@@ -11,6 +11,8 @@ mod state;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
+use tokio::io::AsyncWriteExt;
+
 use super::diff::{ChangedFile, changed};
 use super::{PATIENCE, Repository, check_revision, failed, not_started, said};
 use crate::{Error, Result};
@@ -155,6 +157,21 @@ pub enum NotMerged {
         /// The setting that names it.
         setting: String,
     },
+    /// git broke off while it wrote files: a filter of the person's failed, or the disk is full.
+    #[error(
+        "{fault}; git had begun to write files of {path}, which is at {before} as before: {}",
+        named(files)
+    )]
+    BrokenOff {
+        /// The checkout.
+        path: PathBuf,
+        /// The commit that its branch is at.
+        before: String,
+        /// What is not as it was committed.
+        files: Vec<String>,
+        /// What git said.
+        fault: Error,
+    },
     /// git can't merge among objects.
     #[error("the git here can't merge without touching the checkout: it needs git 2.38 or newer")]
     TooOld,
@@ -183,7 +200,8 @@ impl Checkout {
     ///
     /// # Errors
     /// The state of the checkout does not allow it, both changed the same, or git fails. Nothing that git
-    /// tracks there, no branch and no file was changed then; the branch's objects may have been fetched.
+    /// tracks there, no branch and no file was changed then, unless it is told ([`NotMerged::BrokenOff`]);
+    /// the branch's objects may have been fetched.
     pub async fn merge(&self, wanted: Merge<'_>) -> Result<Merged, NotMerged> {
         let target = self.target(wanted.into).await?;
         let tip = self.fetch(wanted.from, wanted.branch).await?;
@@ -269,11 +287,20 @@ impl Checkout {
     }
 
     async fn run(&self, words: &[&str]) -> Result<Output> {
-        self.ended(self.command(words)).await
+        self.ended(self.command(words), "").await
     }
 
-    async fn ended(&self, mut git: tokio::process::Command) -> Result<Output> {
-        let ended = tokio::time::timeout(PATIENCE, git.output()).await;
+    /// What became of a command that is given this on stdin.
+    async fn ended(&self, mut git: tokio::process::Command, input: &str) -> Result<Output> {
+        let output = async {
+            let mut child = git.spawn()?;
+            if let Some(mut stdin) = child.stdin.take() {
+                // One that does not read it tells more by how it ends.
+                stdin.write_all(input.as_bytes()).await.ok();
+            }
+            child.wait_with_output().await
+        };
+        let ended = tokio::time::timeout(PATIENCE, output).await;
         match ended {
             Ok(Ok(output)) => Ok(output),
             Ok(Err(error)) if !self.path.is_dir() => {
@@ -304,7 +331,9 @@ impl Checkout {
             .env("GIT_NO_LAZY_FETCH", "1")
             .env("GIT_TERMINAL_PROMPT", "0")
             .current_dir(&self.path)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .kill_on_drop(true);
         git
     }

@@ -1,8 +1,10 @@
 //! What a merge comes to, and the move of the branch onto it.
 
+use std::collections::BTreeSet;
+
 use super::{Checkout, Merge, NotMerged, Strategy, Target, USAGE};
 use crate::Result;
-use crate::git::said;
+use crate::git::{failed, said};
 
 impl Checkout {
     /// The commit that a merge comes to, made among objects only; `None` where the target has everything
@@ -36,9 +38,7 @@ impl Checkout {
                 if self.git(&["rev-parse", "--verify", &same]).await? == tree {
                     return Ok(None);
                 }
-                let since = format!("{before}..{tip}");
-                let subjects = ["log", "--reverse", "--format=* %s", &since, "--"];
-                let subjects = self.git(&subjects).await?;
+                let subjects = self.subjects(&format!("{before}..{tip}")).await?;
                 let message = format!("{}\n\n{subjects}", title("Squash"));
                 let message = wanted.message.unwrap_or(&message);
                 Ok(Some(self.commit(&tree, &[before], message).await?))
@@ -80,22 +80,79 @@ impl Checkout {
         for parent in parents {
             words.extend(["-p", parent]);
         }
-        words.extend(["-m", message, tree]);
-        self.git(&words).await
+        words.extend(["-F", "-", tree]);
+        // By stdin: one argument has no room for a long message.
+        let output = self.ended(self.command(&words), message).await?;
+        Ok(said(&output)?.trim_end().to_owned())
+    }
+
+    /// What the commits of a branch say in one line each, the oldest first; of many, the newest.
+    async fn subjects(&self, since: &str) -> Result<String> {
+        const MOST: usize = 100;
+        let words = ["log", "--no-show-signature", "--format=* %s", since, "--"];
+        let said = self.git(&words).await?;
+        let mut lines: Vec<String> = said.lines().take(MOST).map(str::to_owned).collect();
+        let more = said.lines().count().saturating_sub(MOST);
+        if more > 0 {
+            lines.push(format!("* and {more} earlier ones"));
+        }
+        lines.reverse();
+        Ok(lines.join("\n"))
     }
 
     /// Moves the target on, and with it the files where it is checked out.
-    pub(super) async fn advance(&self, target: &Target, to: &str, why: &str) -> Result<()> {
+    pub(super) async fn advance(
+        &self,
+        target: &Target,
+        to: &str,
+        why: &str,
+    ) -> Result<(), NotMerged> {
+        let name = format!("refs/heads/{}", target.branch);
         if !target.is_here {
-            let name = format!("refs/heads/{}", target.branch);
             let words = ["update-ref", "-m", why, &name, to, &target.commit];
-            return self.git(&words).await.map(|_| ());
+            self.git(&words).await?;
+            return Ok(());
         }
-        let words = ["merge", "--quiet", "--ff-only", "--no-autostash"];
+        let before = self.lying().await?;
+        let moved = self.fast_forward(to, why).await;
+        let is_there = self.git(&["rev-parse", "--verify", &name]).await? == to;
+        let fault = match moved {
+            Ok(()) if is_there => return Ok(()),
+            Ok(()) => failed("it did not move the branch"),
+            Err(fault) => fault,
+        };
+        let files: Vec<String> = self.lying().await?.difference(&before).cloned().collect();
+        if files.is_empty() {
+            return Err(fault.into());
+        }
+        Err(NotMerged::BrokenOff {
+            path: self.path.clone(),
+            before: target.commit.clone(),
+            files,
+            fault,
+        })
+    }
+
+    async fn fast_forward(&self, to: &str, why: &str) -> Result<()> {
+        let words = [
+            "merge",
+            "--quiet",
+            "--ff-only",
+            "--no-squash",
+            "--no-autostash",
+        ];
         let words = [&words[..], &["--no-stat", "--no-overwrite-ignore", to]].concat();
         let mut git = self.command(&words);
         git.env("GIT_REFLOG_ACTION", why);
-        let output = self.ended(git).await?;
+        let output = self.ended(git, "").await?;
         said(&output).map(|_| ())
+    }
+
+    /// What lies there that is not as it was committed, also untracked.
+    async fn lying(&self) -> Result<BTreeSet<String>> {
+        let words = ["status", "--porcelain", "-z", "--untracked-files=all"];
+        let said = self.git(&[&words[..], &["--no-renames"]].concat()).await?;
+        let files = said.split('\0').filter_map(|line| line.get(3..));
+        Ok(files.map(str::to_owned).collect())
     }
 }
