@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::{Finished, Project, states, step};
+use crate::support::{Project, said, states, step};
 
 const WORKFLOW: &str = "
 version: 1
@@ -51,10 +51,6 @@ const POINTS: [&str; 2] = [
 
 /// More passings than a retry has.
 const LIMIT: u32 = 60;
-
-async fn said(project: &Project, line: &str) -> Finished {
-    project.run(line.split(' ')).await
-}
 
 /// A project with a run that failed in its second step, whose cause is mended; and the run.
 async fn failed() -> (Project, Value) {

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::crash::die_at;
-use crate::support::{Finished, Project};
+use crate::support::{Project, said};
 
 const SCRIPT: &str = r#"
 version: 1
@@ -43,10 +43,6 @@ fn project() -> Project {
 
 async fn spawned(project: &Project) {
     project.run(SPAWN).await.expect(0);
-}
-
-async fn said(project: &Project, line: &str) -> Finished {
-    project.run(line.split_whitespace()).await
 }
 
 async fn agents(project: &Project) -> Vec<Value> {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::api::{Serving, start};
-use crate::support::{Finished, Project, states, step};
+use crate::support::{Project, said, states, step};
 
 const FLOW: &str = "
 version: 1
@@ -35,10 +35,6 @@ fn project() -> Project {
     let mut project = Project::with(FLOW, SCRIPT);
     project.set("USER", "ada");
     project
-}
-
-async fn said(project: &Project, line: &str) -> Finished {
-    project.run(line.split(' ')).await
 }
 
 /// What waits for a person, once something does.

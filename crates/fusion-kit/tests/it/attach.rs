@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Child;
 
 use crate::api::Serving;
-use crate::support::{Finished, GATE, Project};
+use crate::support::{Finished, GATE, Project, said};
 
 const SCRIPT: &str = r#"
 version: 1
@@ -20,10 +20,6 @@ steps:
 
 const SPAWN: &str =
     "agent spawn --name w --provider scripted --model script.yaml --tools files,shell";
-
-async fn said(project: &Project, line: &str) -> Finished {
-    project.run(line.split(' ')).await
-}
 
 fn attached(project: &Project, arguments: &[&str]) -> Child {
     let call = ["agent", "attach"].iter().chain(arguments);

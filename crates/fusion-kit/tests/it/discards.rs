@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::api::Serving;
 use crate::crash::die_at;
-use crate::support::{Finished, GATE, Project};
+use crate::support::{GATE, Project, said};
 use crate::terminal::Terminal;
 use crate::worktrees::{git, repository, worktree_of};
 
@@ -34,10 +34,6 @@ const POINTS: [&str; 2] = [
 
 /// More commits than a removal makes.
 const LIMIT: u32 = 50;
-
-async fn said(project: &Project, line: &str) -> Finished {
-    project.run(line.split_whitespace()).await
-}
 
 async fn spawn(project: &Project, name: &str, more: &str) {
     said(project, &format!("{SPAWN} {name} {more}"))

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::client::Serving;
 use crate::nodes::cluster::Cluster;
-use crate::support::{Finished, Project, breathe};
+use crate::support::{Project, breathe, said};
 
 const FLOW: &str = "
 version: 1
@@ -81,10 +81,6 @@ fn create(name: &str, cron: &str, zone: &str, input: &str) -> Vec<String> {
         format!("schedule create {name} --workflow flow --timezone {zone} -i {input} --json");
     let words = words.split(' ').map(str::to_owned);
     words.chain([format!("--cron={cron}")]).collect()
-}
-
-async fn said(project: &Project, words: &str) -> Finished {
-    project.run(words.split(' ')).await
 }
 
 async fn printed(project: &Project, words: &str) -> Value {

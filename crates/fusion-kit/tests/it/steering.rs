@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Finished, Project, Running, gated_script, states, step, wait_for};
+use crate::support::{Project, Running, gated_script, said, states, step, wait_for};
 
 const WORKFLOW: &str = "
 version: 1
@@ -45,10 +45,6 @@ async fn at_work(project: &Project) -> (Running, String) {
         })
         .await;
     (running, run["id"].as_str().unwrap().to_owned())
-}
-
-async fn said(project: &Project, line: &str) -> Finished {
-    project.run(line.split(' ')).await
 }
 
 #[tokio::test]

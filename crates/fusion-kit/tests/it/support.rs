@@ -269,6 +269,13 @@ pub(crate) fn program(name: impl AsRef<OsStr>) -> Command {
     command
 }
 
+/// What the binary says to a line of words, none of which has a space in it.
+pub(crate) async fn said(project: &Project, line: &str) -> Finished {
+    project
+        .run(line.split(' ').filter(|word| !word.is_empty()))
+        .await
+}
+
 /// A call of the binary under way.
 #[derive(Debug)]
 pub(crate) struct Running {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::api::Serving;
 use crate::crash::die_at;
-use crate::support::{Finished, Project};
+use crate::support::{Finished, Project, said};
 
 const SCRIPT: &str = r#"
 version: 1
@@ -24,10 +24,6 @@ const POINTS: [&str; 2] = [
 
 /// More commits than any of these commands makes.
 const LIMIT: u32 = 60;
-
-async fn said(project: &Project, line: &str) -> Finished {
-    project.run(line.split_whitespace()).await
-}
 
 async fn json_of(project: &Project, line: &str) -> Value {
     said(project, line).await.expect(0).json()

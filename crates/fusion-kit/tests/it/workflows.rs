@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Finished, Project, gated_script};
+use crate::support::{Project, gated_script, said};
 
 const FLOW: &str = "
 version: 1
@@ -22,10 +22,6 @@ fn project() -> Project {
         FLOW,
         "version: 1\nsteps:\n  first: [{ text: a }]\n  second: [{ text: b }]\n",
     )
-}
-
-async fn said(project: &Project, line: &str) -> Finished {
-    project.run(line.split(' ')).await
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::client::Serving;
+pub(super) use crate::support::said;
 use crate::support::{Finished, Project, step};
 
 const FLOW: &str = "
@@ -28,10 +29,6 @@ steps:
   tell: [{ text: told }]
   task: [{ text: done }]
 "#;
-
-pub(super) async fn said(project: &Project, line: &str) -> Finished {
-    project.run(line.split(' ')).await
-}
 
 /// A project with a run that was stopped while it asked a person; and the run.
 pub(super) async fn asking() -> (Project, Value) {
