@@ -25,6 +25,7 @@ mod parameters;
 mod precondition;
 mod problem;
 mod query;
+mod routed;
 mod routes;
 mod server;
 mod sign_in;

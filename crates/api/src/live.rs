@@ -7,10 +7,7 @@ mod reader;
 mod socket;
 mod sse;
 
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
-
-use crate::state::App;
+use crate::routed::Routes;
 
 pub use deltas::{Deltas, Hearing};
 pub(crate) use hub::Hub;
@@ -26,9 +23,6 @@ const PARAMETERS: &[&str] = &[
     "ticket",
 ];
 
-pub(crate) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(socket::socket))
-        .routes(routes!(socket::ticket))
-        .routes(routes!(sse::stream))
+pub(crate) fn router<R: Routes>() -> R {
+    socket::router::<R>().and(sse::router())
 }

@@ -42,10 +42,10 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::auth;
 use crate::live;
+use crate::routed::Routes;
 use crate::state::App;
 
 pub(crate) use events::filter as event_filter;
@@ -57,41 +57,36 @@ const BASE: &str = "/api/v1";
 /// The routes of the API, and those at the root that tell about health.
 pub(crate) fn router(app: App) -> Router {
     // Around the nest, not within it: in there a request has lost the beginning of its path.
-    let guarded = OpenApiRouter::new()
-        .nest(BASE, guarded())
-        .merge(at_root())
+    let guarded = guarded::<Router<App>>()
+        .below(BASE)
+        .and(metrics::router())
         .route_layer(from_fn_with_state(app.clone(), auth::guard));
-    let (router, _) = open().merge(guarded).split_for_parts();
     let pages = reference::router().merge(sign_in::router());
-    router.merge(pages).with_state(app)
+    let all = open::<Router<App>>().and(guarded).merge(pages);
+    all.with_state(app)
 }
 
-/// What every route takes and gives, as `OpenAPI` 3.1.
+/// What every route takes and gives, as `OpenAPI` 3.1. A server gives the text that was made of it and
+/// checked in.
 #[must_use]
 pub fn openapi() -> OpenApi {
-    let all = open().nest(BASE, guarded()).merge(at_root());
-    let (_, mut described) = all.split_for_parts();
+    let guarded = guarded::<OpenApiRouter<App>>().below(BASE);
+    let all = open::<OpenApiRouter<App>>()
+        .and(guarded)
+        .and(metrics::router());
+    let mut described = all.into_openapi();
     describe::complete(&mut described);
     described
 }
 
 /// Routes that want no token.
-fn open() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(health::health))
-        .routes(routes!(health::livez))
-        .routes(routes!(health::readyz))
-        .routes(routes!(sessions::create))
-}
-
-/// Routes that want a token and have no version.
-fn at_root() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(metrics::metrics))
+fn open<R: Routes>() -> R {
+    health::router::<R>().and(sessions::open())
 }
 
 /// Routes that want a token, below [`BASE`].
-fn guarded() -> OpenApiRouter<App> {
-    let routers = [
+fn guarded<R: Routes>() -> R {
+    let routers: [R; _] = [
         describe::router(),
         agents::router(),
         agents_life::router(),
@@ -121,9 +116,5 @@ fn guarded() -> OpenApiRouter<App> {
         artifacts::router(),
         nodes::router(),
     ];
-    let mut all = OpenApiRouter::new();
-    for router in routers {
-        all = all.merge(router);
-    }
-    all
+    routers.into_iter().fold(R::none(), R::and)
 }

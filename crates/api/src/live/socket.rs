@@ -19,6 +19,7 @@ use crate::parameters::{OfEvents, OfStream};
 use crate::precondition::json;
 use crate::problem::{Refusal, Result};
 use crate::query::Query;
+use crate::routed::{Routes, routes};
 use crate::state::App;
 
 /// The largest message that a client may send: it has nothing to say.
@@ -31,10 +32,14 @@ const PING: Duration = Duration::from_secs(20);
 /// its place when it comes back.
 const STUCK: Duration = Duration::from_secs(10);
 
+pub(super) fn router<R: Routes>() -> R {
+    R::none().routes(routes!(socket)).routes(routes!(ticket))
+}
+
 /// A right to open one socket, for a browser: it can send no header with it.
 #[utoipa::path(post, path = "/ws/tickets", tag = "events",
     responses((status = 201, body = Ticket)))]
-pub(crate) async fn ticket(
+async fn ticket(
     State(app): State<App>,
     Extension(entrant): Extension<Entrant>,
     query: Query,
@@ -55,7 +60,7 @@ pub(crate) async fn ticket(
     (status = 101, description = "The stream begins.", body = Frame),
     (status = 410, description = "The events after the place have been deleted by age."),
 ))]
-pub(crate) async fn socket(
+async fn socket(
     State(app): State<App>,
     query: Query,
     upgrade: std::result::Result<WebSocketUpgrade, WebSocketUpgradeRejection>,

@@ -16,10 +16,15 @@ use crate::event_pages::place as event_place;
 use crate::parameters::{OfEvents, OfStream};
 use crate::problem::{Refusal, Result};
 use crate::query::Query;
+use crate::routed::{Routes, routes};
 use crate::state::App;
 
 /// What may be asked: all but a ticket.
 const PARAMETERS: &[&str] = super::PARAMETERS.split_at(6).0;
+
+pub(super) fn router<R: Routes>() -> R {
+    R::none().routes(routes!(stream))
+}
 
 /// Live events as server-sent events: each `data` is a frame. `Last-Event-ID` resumes.
 #[utoipa::path(get, path = "/events/stream", tag = "events", params(
@@ -28,11 +33,7 @@ const PARAMETERS: &[&str] = super::PARAMETERS.split_at(6).0;
     (status = 200, description = "The stream begins.", body = Frame, content_type = "text/event-stream"),
     (status = 410, description = "The events after the place have been deleted by age."),
 ))]
-pub(crate) async fn stream(
-    State(app): State<App>,
-    query: Query,
-    headers: HeaderMap,
-) -> Result<Response> {
+async fn stream(State(app): State<App>, query: Query, headers: HeaderMap) -> Result<Response> {
     let resume = last_event_id(&headers)?;
     let (follower, hello) = Follower::new(&app, query.of(PARAMETERS), resume).await?;
     let frames = stream::unfold(Stage::Begins(follower, hello), |state| async {

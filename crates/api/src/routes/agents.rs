@@ -7,8 +7,6 @@ use fusion_api_types::AgentDetail;
 use fusion_api_types::api::{self, AgentLogs, AgentMetrics, AgentPage};
 use fusion_core::{AgentId, AgentState};
 use fusion_persistence::{AgentFilter, MetricsFilter, Page, Repository, TaskFilter};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::path::Id;
 use crate::agent_views;
@@ -18,11 +16,12 @@ use crate::parameters::Paging;
 use crate::precondition::json;
 use crate::problem::Result;
 use crate::query::{MAX_LIMIT, Query, word};
+use crate::routed::{Routes, routes};
 use crate::state::App;
 use crate::views;
 
-pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn router<R: Routes>() -> R {
+    R::none()
         .routes(routes!(list))
         .routes(routes!(get))
         .routes(routes!(detail))

@@ -8,8 +8,6 @@ use fusion_coordination::{Error as EngineError, NewAgent};
 use fusion_core::{Agent, AgentId, AgentState, Disposal, PauseAt, error_chain};
 use fusion_persistence::{AgentFilter, Error as StoreError, Page, Repository};
 use serde_json::Value;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::agents_life::tell;
 use super::new_agent::{FIELDS, Wanted};
@@ -18,16 +16,15 @@ use crate::input::{Fields, Input};
 use crate::precondition::json;
 use crate::problem::Result;
 use crate::query::{Query, word};
+use crate::routed::{Routes, routes};
 use crate::state::App;
 use crate::views;
 
 /// Agents of one request at most.
 const MOST: u32 = 1_000;
 
-pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(spawn))
-        .routes(routes!(act))
+pub(super) fn router<R: Routes>() -> R {
+    R::none().routes(routes!(spawn)).routes(routes!(act))
 }
 
 /// Spawns agents that are alike, all of them or none.

@@ -8,8 +8,6 @@ use fusion_coordination::AgentUpdate;
 use fusion_core::{Agent, AgentId, AgentState, Disposal, PauseAt};
 use fusion_persistence::Repository;
 use serde_json::Value;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::new_agent::{FIELDS, Wanted, metadata, tools};
 use super::path::{Id, folder, may_name_folders};
@@ -18,16 +16,15 @@ use crate::input::{Fields, Input, MAX_BODY};
 use crate::precondition::{check, json, resource};
 use crate::problem::{Refusal, Result};
 use crate::query::{Query, word};
+use crate::routed::{Routes, routes};
 use crate::state::App;
 use crate::views;
 
 /// What is told of agents.
 const KIND: &str = "agent";
 
-pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(spawn))
-        .routes(routes!(act, end))
+pub(super) fn router<R: Routes>() -> R {
+    R::none().routes(routes!(spawn)).routes(routes!(act, end))
 }
 
 /// Spawns an agent that lives outside of runs. Its model is asked for and its workspace made before

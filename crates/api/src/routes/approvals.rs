@@ -8,8 +8,6 @@ use fusion_api_types::api::{self, ApprovalPage, ApproveRequest, RejectRequest};
 use fusion_coordination::{Answer, MAX_WORDS};
 use fusion_core::{ApprovalId, ApprovalState};
 use fusion_persistence::{ApprovalFilter, Repository};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::path::Id;
 use crate::idempotency::Asked;
@@ -20,11 +18,12 @@ use crate::parameters::Paging;
 use crate::precondition::{json, resource};
 use crate::problem::Result;
 use crate::query::{Query, word};
+use crate::routed::{Routes, routes};
 use crate::state::App;
 use crate::views;
 
-pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn router<R: Routes>() -> R {
+    R::none()
         .routes(routes!(list))
         .routes(routes!(get))
         .routes(routes!(approve))

@@ -6,18 +6,17 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
 use tokio::io::AsyncReadExt;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::problem::{Refusal, Result};
 use crate::query::Query;
+use crate::routed::{Routes, routes};
 use crate::state::App;
 
 /// Bytes that are sent at once.
 const PIECE: usize = 64 * 1_024;
 
-pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(get))
+pub(super) fn router<R: Routes>() -> R {
+    R::none().routes(routes!(get))
 }
 
 /// A file that a step made, by the SHA-256 of its content.

@@ -6,8 +6,6 @@ use axum::response::Response;
 use fusion_api_types::api::{self, CapabilityChanges, CapabilityPage, NewCapability};
 use fusion_core::{Capability, CapabilityId};
 use fusion_persistence::CapabilityFilter;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::path::Id;
 use super::records;
@@ -17,11 +15,12 @@ use crate::page;
 use crate::parameters::Paging;
 use crate::problem::Result;
 use crate::query::Query;
+use crate::routed::{Routes, routes};
 use crate::state::App;
 use crate::views::{self, or_empty};
 
-pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn router<R: Routes>() -> R {
+    R::none()
         .routes(routes!(list, create))
         .routes(routes!(get, change, delete))
 }

@@ -6,18 +6,17 @@ use axum::response::Response;
 use fusion_api_types::api::CostReport;
 use fusion_core::CostBy;
 use fusion_persistence::CostQuery;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::cost_views;
 use crate::input::time;
 use crate::precondition::json;
 use crate::problem::Result;
 use crate::query::{Query, word};
+use crate::routed::{Routes, routes};
 use crate::state::App;
 
-pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(costs))
+pub(super) fn router<R: Routes>() -> R {
+    R::none().routes(routes!(costs))
 }
 
 /// What model calls cost, the greatest cost first.

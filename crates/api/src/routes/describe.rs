@@ -2,8 +2,6 @@
 
 mod links;
 
-use std::sync::OnceLock;
-
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use fusion_api_types::api::ProblemBody;
@@ -14,12 +12,13 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, Secur
 use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, Ref, ResponseBuilder,
 };
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
-use crate::problem::{Refusal, Result};
+use crate::problem::Result;
 use crate::query::Query;
-use crate::state::App;
+use crate::routed::{Routes, routes};
+
+/// The description as text: a test compares it with what the routes say.
+const TEXT: &str = include_str!("../../../../openapi/v1.json");
 
 /// The name of the one way to get in.
 const TOKEN: &str = "token";
@@ -56,8 +55,8 @@ const OF_CHANGES: [(&str, &str); 4] = [
     ("415", "The body is not JSON."),
 ];
 
-pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(document))
+pub(super) fn router<R: Routes>() -> R {
+    R::none().routes(routes!(document))
 }
 
 /// The description of this API.
@@ -65,19 +64,12 @@ pub(super) fn router() -> OpenApiRouter<App> {
     (status = 200, description = "OpenAPI 3.1.", body = Object)
 ))]
 async fn document(query: Query) -> Result<Response> {
-    static TEXT: OnceLock<std::result::Result<String, String>> = OnceLock::new();
     query.none()?;
-    let text = TEXT.get_or_init(|| {
-        super::openapi()
-            .to_json()
-            .map_err(|error| error.to_string())
-    });
-    let text = text.as_ref().map_err(|error| Refusal::internal(error))?;
     let content = (
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
     );
-    Ok(([content], text.clone()).into_response())
+    Ok(([content], TEXT).into_response())
 }
 
 /// Adds what holds for all routes.

@@ -7,8 +7,6 @@ use fusion_api_types::api::{self, EventPage};
 use fusion_core::Severity;
 use fusion_messaging::Pattern;
 use fusion_persistence::{Error as StoreError, EventFilter};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::path::Id;
 use crate::event_pages::{EventName, Place, find, from_cursor, page, place};
@@ -17,12 +15,11 @@ use crate::parameters::{OfEvents, OfLog, Paging};
 use crate::precondition::json;
 use crate::problem::Result;
 use crate::query::{Parameters, Query, word};
+use crate::routed::{Routes, routes};
 use crate::state::App;
 
-pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(get))
+pub(super) fn router<R: Routes>() -> R {
+    R::none().routes(routes!(list)).routes(routes!(get))
 }
 
 /// The event log: the newest events first, or with `after` in the order of the log.

@@ -8,8 +8,6 @@ use fusion_api_types::api;
 use fusion_persistence::EventFilter;
 use futures::stream;
 use tokio::sync::OwnedSemaphorePermit;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::events::of_log;
 use crate::download;
@@ -17,6 +15,7 @@ use crate::event_pages::place;
 use crate::parameters::{OfEvents, OfLog};
 use crate::problem::{Refusal, Result};
 use crate::query::{MAX_LIMIT, Query};
+use crate::routed::{Routes, routes};
 use crate::state::App;
 use crate::views;
 
@@ -27,8 +26,8 @@ enum Format {
     Csv,
 }
 
-pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(events))
+pub(super) fn router<R: Routes>() -> R {
+    R::none().routes(routes!(events))
 }
 
 /// The event log from a place to where it ends now, in its order: a JSON object on each line, or CSV.

@@ -8,7 +8,16 @@ use fusion_api_types::api::{Check, Health, Readiness};
 use crate::precondition::json;
 use crate::problem::Result;
 use crate::query::Query;
+use crate::routed::{Routes, routes};
 use crate::state::App;
+
+/// Without a token, at their own places.
+pub(super) fn router<R: Routes>() -> R {
+    R::none()
+        .routes(routes!(health))
+        .routes(routes!(livez))
+        .routes(routes!(readyz))
+}
 
 async fn database_answers(app: &App) -> bool {
     app.reader().outbox_after(u64::MAX >> 1, 1).await.is_ok()
@@ -19,7 +28,7 @@ async fn database_answers(app: &App) -> bool {
     (status = 200, description = "It can work.", body = Health),
     (status = 503, description = "A needed part is down.", body = Health),
 ))]
-pub(crate) async fn health(State(app): State<App>, query: Query) -> Result<Response> {
+async fn health(State(app): State<App>, query: Query) -> Result<Response> {
     query.none()?;
     let is_up = database_answers(&app).await;
     let bus = app.parts.desk.bus_fault().await;
@@ -41,7 +50,7 @@ pub(crate) async fn health(State(app): State<App>, query: Query) -> Result<Respo
 #[utoipa::path(get, path = "/livez", tag = "health", responses(
     (status = 200, description = "It answers.", body = Readiness),
 ))]
-pub(crate) async fn livez(query: Query) -> Result<Response> {
+async fn livez(query: Query) -> Result<Response> {
     query.none()?;
     let told = Readiness {
         ready: true,
@@ -55,7 +64,7 @@ pub(crate) async fn livez(query: Query) -> Result<Response> {
     (status = 200, description = "They can.", body = Readiness),
     (status = 503, description = "They can't: a part is down, or the server stops.", body = Readiness),
 ))]
-pub(crate) async fn readyz(State(app): State<App>, query: Query) -> Result<Response> {
+async fn readyz(State(app): State<App>, query: Query) -> Result<Response> {
     query.none()?;
     let check = |name: &str, ok| Check {
         name: name.to_owned(),

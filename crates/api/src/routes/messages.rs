@@ -15,8 +15,6 @@ use fusion_core::{
 use fusion_messaging::{Pattern, Subject};
 use fusion_persistence::{Error as StoreError, MessageFilter, Repository};
 use serde_json::Value;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::path::Id;
 use crate::idempotency::{Asked, answer_of, replayed};
@@ -26,6 +24,7 @@ use crate::parameters::Paging;
 use crate::precondition::json;
 use crate::problem::{Refusal, Result};
 use crate::query::{Query, word};
+use crate::routed::{Routes, routes};
 use crate::state::App;
 
 /// What a message is called that its sender gives no type.
@@ -87,8 +86,8 @@ impl Names {
     }
 }
 
-pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn router<R: Routes>() -> R {
+    R::none()
         .routes(routes!(list, send))
         .routes(routes!(get))
         .routes(routes!(resend))

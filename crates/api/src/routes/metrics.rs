@@ -15,6 +15,7 @@ use prometheus_client::registry::Registry;
 
 use crate::problem::{Refusal, Result};
 use crate::query::Query;
+use crate::routed::{Routes, routes};
 use crate::state::App;
 
 /// The form of the answer.
@@ -37,12 +38,17 @@ impl Answers {
     }
 }
 
+/// At the root, as all that is read by a Prometheus.
+pub(super) fn router<R: Routes>() -> R {
+    R::none().routes(routes!(metrics))
+}
+
 /// The state of the server for Prometheus, as `OpenMetrics` text.
 #[utoipa::path(get, path = "/metrics", tag = "health", responses(
     (status = 200, description = "Figures of agents, tasks, runs, events, streams and answers.",
      body = String, content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8"),
 ))]
-pub(crate) async fn metrics(State(app): State<App>, query: Query) -> Result<Response> {
+async fn metrics(State(app): State<App>, query: Query) -> Result<Response> {
     query.none()?;
     let mut registry = Registry::with_prefix("fusion");
     states(&app, &mut registry).await?;

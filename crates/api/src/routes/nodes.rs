@@ -5,18 +5,17 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use fusion_api_types::api::{self, ServerNodeList};
 use fusion_core::NodeId;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::path::Id;
 use crate::precondition::json;
 use crate::problem::{Refusal, Result};
 use crate::query::Query;
+use crate::routed::{Routes, routes};
 use crate::state::App;
 use crate::views;
 
-pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn router<R: Routes>() -> R {
+    R::none()
         .routes(routes!(list))
         .routes(routes!(get))
         .routes(routes!(drain))

@@ -6,8 +6,6 @@ use axum::response::Response;
 use fusion_api_types::api::{self, NewProject, ProjectChanges, ProjectPage, ProjectSpending};
 use fusion_core::{Budget, Project, ProjectId};
 use fusion_persistence::{ProjectFilter, Repository};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::path::Id;
 use super::records;
@@ -18,12 +16,13 @@ use crate::parameters::Paging;
 use crate::precondition::json;
 use crate::problem::Result;
 use crate::query::Query;
+use crate::routed::{Routes, routes};
 use crate::spending::spending;
 use crate::state::App;
 use crate::views::{self, or_empty};
 
-pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn router<R: Routes>() -> R {
+    R::none()
         .routes(routes!(list, create))
         .routes(routes!(get, change, delete))
         .routes(routes!(budgets))

@@ -8,8 +8,6 @@ use fusion_api_types::api::{self, NewProvider, ProviderChanges, ProviderPage, Ra
 use fusion_core::{Agent, AgentState, ProviderConfig, ProviderId};
 use fusion_persistence::{AgentFilter, Page, ProviderFilter, Repository};
 use serde_json::Value;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::path::Id;
 use super::records;
@@ -20,14 +18,15 @@ use crate::parameters::Paging;
 use crate::precondition::json;
 use crate::problem::{Refusal, Result};
 use crate::query::{MAX_LIMIT, Query, flag};
+use crate::routed::{Routes, routes};
 use crate::state::App;
 use crate::views;
 
 /// The longest key, in characters.
 const MAX_KEY: usize = 8 * 1024;
 
-pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn router<R: Routes>() -> R {
+    R::none()
         .routes(routes!(list, create))
         .routes(routes!(get, change, replace, delete))
         .routes(routes!(test))

@@ -8,23 +8,20 @@ use fusion_coordination::Again;
 use fusion_core::{Run, RunId, WorkflowState};
 use fusion_persistence::Repository;
 use serde_json::{Map, Value};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::path::Id;
 use crate::idempotency::{Asked, made, replayed};
 use crate::input::{Fields, Input};
 use crate::problem::Result;
 use crate::query::Query;
+use crate::routed::{Routes, routes};
 use crate::state::App;
 
 /// The longest id of a step.
 const MAX_STEP: usize = 255;
 
-pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(retry))
-        .routes(routes!(fork))
+pub(super) fn router<R: Routes>() -> R {
+    R::none().routes(routes!(retry)).routes(routes!(fork))
 }
 
 /// Does again what is not finished of a run that failed or was cancelled: as a new run, which takes over

@@ -8,8 +8,6 @@ use fusion_api_types::api::{PauseRun, ResumeRun, RunsCancelled};
 use fusion_coordination::Raised;
 use fusion_core::{Budget, PauseAt, Run, RunId, WorkflowId};
 use fusion_persistence::{Page, Repository, RunFilter};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::path::Id;
 use super::runs::shown;
@@ -18,6 +16,7 @@ use crate::input::{Fields, Input, parsed};
 use crate::precondition::json;
 use crate::problem::{Refusal, Result};
 use crate::query::{Query, word};
+use crate::routed::{Routes, routes};
 use crate::state::App;
 
 /// What is told of runs.
@@ -26,8 +25,8 @@ const KIND: &str = "run";
 /// Runs that are ended in one go.
 const AT_ONCE: u32 = 1_000;
 
-pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn router<R: Routes>() -> R {
+    R::none()
         .routes(routes!(cancel))
         .routes(routes!(pause))
         .routes(routes!(resume))

@@ -10,8 +10,6 @@ use fusion_api_types::{RunDetail, RunSummary};
 use fusion_core::{Run, RunId, TaskState, WorkflowId, WorkflowState};
 use fusion_persistence::{Page, Repository, RunFilter, TaskFilter};
 use tokio::time::{Instant, sleep_until, timeout_at};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::path::Id;
 use crate::input::parsed;
@@ -20,6 +18,7 @@ use crate::parameters::Paging;
 use crate::precondition::json;
 use crate::problem::{Refusal, Result};
 use crate::query::{Parameters, Query, flag, word};
+use crate::routed::{Routes, routes};
 use crate::run_views::{Snapshot, summary};
 use crate::state::App;
 
@@ -29,8 +28,8 @@ const MAX_WAIT: u64 = 30;
 /// How often a run is looked at while its end is waited for, when nothing is heard of it.
 const LOOK: Duration = Duration::from_secs(1);
 
-pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn router<R: Routes>() -> R {
+    R::none()
         .routes(routes!(of_workflow))
         .routes(routes!(list))
         .routes(routes!(get))

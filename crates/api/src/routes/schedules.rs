@@ -7,8 +7,6 @@ use fusion_api_types::api::{self, NewSchedule as Wanted, ScheduleChanges, Schedu
 use fusion_coordination::{MAX_SCHEDULES, NewSchedule, RecurrenceFault, held};
 use fusion_core::{Overlap, Schedule, ScheduleId, Workflow};
 use fusion_persistence::{Repository, ScheduleFilter};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::path::Id;
 use super::records;
@@ -19,11 +17,12 @@ use crate::page;
 use crate::parameters::Paging;
 use crate::problem::{Refusal, Result};
 use crate::query::Query;
+use crate::routed::{Routes, routes};
 use crate::state::App;
 use crate::views;
 
-pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn router<R: Routes>() -> R {
+    R::none()
         .routes(routes!(list, create))
         .routes(routes!(get, change, delete))
 }

@@ -10,8 +10,6 @@ use fusion_api_types::api::{NewSession, SignInCode, Token, TokenMade};
 use fusion_core::ApiToken;
 use fusion_persistence::Repository;
 use secrecy::ExposeSecret;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::auth::{ANOTHER_CODE, Entrant};
 use crate::idempotency::{Asked, refuse_key};
@@ -19,6 +17,7 @@ use crate::input::Input;
 use crate::precondition::json;
 use crate::problem::{Refusal, Result};
 use crate::query::Query;
+use crate::routed::{Routes, routes};
 use crate::sign_in::{SignInError, session};
 use crate::state::App;
 use crate::views;
@@ -27,10 +26,15 @@ use crate::views;
 const MAX_CODE: usize = 255;
 
 /// What wants a token.
-pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn router<R: Routes>() -> R {
+    R::none()
         .routes(routes!(code))
         .routes(routes!(current, sign_out))
+}
+
+/// What wants a code.
+pub(super) fn open<R: Routes>() -> R {
+    R::none().routes(routes!(create))
 }
 
 /// Makes a code that signs a browser in once: put it behind `/sign-in#code=`, where no server and no log
@@ -50,7 +54,7 @@ async fn code(State(app): State<App>, asked: Asked, query: Query) -> Result<Resp
 /// that one.
 #[utoipa::path(post, path = "/api/v1/sessions", tag = "sessions", request_body = NewSession,
     responses((status = 201, body = TokenMade)))]
-pub(super) async fn create(
+async fn create(
     State(app): State<App>,
     headers: HeaderMap,
     query: Query,

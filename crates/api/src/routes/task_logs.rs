@@ -6,18 +6,17 @@ use axum::response::Response;
 use fusion_api_types::api::AgentLogs;
 use fusion_core::TaskId;
 use fusion_persistence::Repository;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::path::Id;
 use crate::precondition::json;
 use crate::problem::Result;
 use crate::query::Query;
+use crate::routed::{Routes, routes};
 use crate::state::App;
 use crate::views;
 
-pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(logs))
+pub(super) fn router<R: Routes>() -> R {
+    R::none().routes(routes!(logs))
 }
 
 /// What was done on a task: its journal, oldest first.

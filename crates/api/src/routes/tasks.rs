@@ -9,8 +9,6 @@ use fusion_api_types::api::{TaskDetail, TaskPage};
 use fusion_core::{Task, TaskId, TaskState};
 use fusion_persistence::{Repository, TaskFilter};
 use tokio::time::{Instant, sleep_until, timeout_at};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::path::Id;
 use crate::input::parsed;
@@ -19,16 +17,15 @@ use crate::parameters::Paging;
 use crate::precondition::resource;
 use crate::problem::{Refusal, Result};
 use crate::query::{Query, word};
+use crate::routed::{Routes, routes};
 use crate::state::App;
 use crate::task_views;
 
 /// How often it is looked whether a task has ended, where nobody says so.
 const LOOK: Duration = Duration::from_secs(1);
 
-pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(get))
+pub(super) fn router<R: Routes>() -> R {
+    R::none().routes(routes!(list)).routes(routes!(get))
 }
 
 /// The tasks, the newest first.

@@ -7,8 +7,6 @@ use fusion_api_types::api::{BulkTasks, NewTasks, TaskBulkAnswer, TaskBulkResult}
 use fusion_coordination::Error as EngineError;
 use fusion_core::{Task, TaskId, TaskState, error_chain};
 use fusion_persistence::{Error as StoreError, Page, Repository, TaskFilter};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::tasks_life::{FIELDS, Wanted, priority, tell};
 use crate::idempotency::{Asked, answer_of};
@@ -16,16 +14,15 @@ use crate::input::{Fields, Input, parsed};
 use crate::precondition::json;
 use crate::problem::Result;
 use crate::query::{Query, word};
+use crate::routed::{Routes, routes};
 use crate::state::App;
 use crate::views;
 
 /// Tasks of one request at most.
 const MOST: usize = 500;
 
-pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(create))
-        .routes(routes!(act))
+pub(super) fn router<R: Routes>() -> R {
+    R::none().routes(routes!(create)).routes(routes!(act))
 }
 
 /// Asks for tasks of their own. One that can't be made does not keep the others. With an

@@ -9,8 +9,6 @@ use fusion_api_types::api::{self, NewTask, TaskChanges, TaskTree};
 use fusion_core::{Agent, AgentId, AgentState, Project, ProjectId, Task, TaskId};
 use fusion_persistence::{AgentFilter, Page, ProjectFilter, Repository};
 use serde_json::{Map, Value};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::path::Id;
 use crate::idempotency::{Asked, made, replayed};
@@ -18,6 +16,7 @@ use crate::input::{Fields, Input, MAX_BODY};
 use crate::precondition::{check, json, resource};
 use crate::problem::{Refusal, Result};
 use crate::query::Query;
+use crate::routed::{Routes, routes};
 use crate::state::App;
 use crate::{task_views, views};
 
@@ -27,8 +26,8 @@ const KIND: &str = "task";
 /// Agents of one name that are looked at.
 const NAMED: u32 = 100;
 
-pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn router<R: Routes>() -> R {
+    R::none()
         .routes(routes!(create))
         .routes(routes!(change))
         .routes(routes!(retry))

@@ -7,8 +7,6 @@ use fusion_api_types::api::{NewToken, TokenMade, TokenPage};
 use fusion_core::{ApiToken, ApiTokenId, TokenScope};
 use fusion_persistence::{Repository, TokenFilter};
 use secrecy::ExposeSecret;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::path::Id;
 use crate::auth::{hash_of, new_secret};
@@ -19,11 +17,12 @@ use crate::parameters::Paging;
 use crate::precondition::json;
 use crate::problem::{Refusal, Result};
 use crate::query::{Query, word};
+use crate::routed::{Routes, routes};
 use crate::state::App;
 use crate::views;
 
-pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn router<R: Routes>() -> R {
+    R::none()
         .routes(routes!(list, create))
         .routes(routes!(revoke))
 }

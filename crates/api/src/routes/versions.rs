@@ -7,8 +7,6 @@ use fusion_api_types::api::{self, NextVersion};
 use fusion_coordination::{Error as EngineError, NewDefinition, Version};
 use fusion_core::{TokenScope, Workflow, WorkflowId};
 use fusion_persistence::{Error as StoreError, Repository};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::path::Id;
 use super::path::folder;
@@ -18,11 +16,12 @@ use crate::input::{Input, MAX_BODY};
 use crate::precondition::{check, check_strictly, resource};
 use crate::problem::{Refusal, Result};
 use crate::query::Query;
+use crate::routed::{Routes, routes};
 use crate::state::App;
 use crate::views;
 
-pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(put, delete))
+pub(super) fn router<R: Routes>() -> R {
+    R::none().routes(routes!(put, delete))
 }
 
 /// Stores the next version of a workflow. The path names its newest version, and `If-Match` the `ETag`

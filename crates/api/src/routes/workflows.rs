@@ -15,8 +15,6 @@ use fusion_core::{
 use fusion_persistence::{Error as StoreError, Repository, WorkflowFilter};
 use fusion_workflow_file::check_called;
 use serde_json::Value;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::drawn::{self, Given};
 use super::path::{Id, folder, may_name_folders};
@@ -27,11 +25,12 @@ use crate::parameters::Paging;
 use crate::precondition::{json, resource};
 use crate::problem::{Refusal, Result};
 use crate::query::{Query, word};
+use crate::routed::{Routes, routes};
 use crate::state::App;
 use crate::views;
 
-pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn router<R: Routes>() -> R {
+    R::none()
         .routes(routes!(list, create))
         .routes(routes!(get))
         .routes(routes!(validate))

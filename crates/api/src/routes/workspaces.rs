@@ -6,8 +6,6 @@ use axum::response::{IntoResponse, Response};
 use fusion_api_types::{WorkspaceDiff, WorkspaceFile, WorkspacePage, WorkspaceTree};
 use fusion_core::AgentId;
 use fusion_persistence::{Repository, WorkspaceFilter};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::path::{Id, MAX_PATH};
 use crate::download;
@@ -16,6 +14,7 @@ use crate::parameters::Paging;
 use crate::precondition::json;
 use crate::problem::{Refusal, Result};
 use crate::query::{Parameters, Query};
+use crate::routed::{Routes, routes};
 use crate::state::App;
 use crate::workspace_views as views;
 
@@ -28,14 +27,14 @@ const BYTES: (u32, u32) = (1024 * 1024, 10 * 1024 * 1024);
 /// The workspace itself.
 const TOP: &str = ".";
 
-pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn router<R: Routes>() -> R {
+    R::none()
         .routes(routes!(list))
         .routes(routes!(tree))
         .routes(routes!(file))
         .routes(routes!(diff))
         .routes(routes!(archive))
-        .merge(super::workspaces_work::router())
+        .and(super::workspaces_work::router())
 }
 
 /// The workspaces of agents, the newest first; also those of agents that have ended.

@@ -13,8 +13,6 @@ use fusion_api_types::{
 use fusion_coordination::Discarding;
 use fusion_core::{Agent, AgentId, WorkspaceId};
 use fusion_persistence::Repository;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::path::Id;
 use crate::idempotency::Asked;
@@ -22,6 +20,7 @@ use crate::input::{Fields, Input};
 use crate::precondition::json;
 use crate::problem::{Refusal, Result};
 use crate::query::Query;
+use crate::routed::{Routes, routes};
 use crate::state::App;
 use crate::workspace_views as views;
 
@@ -34,8 +33,8 @@ const A_WEEK: u64 = 7 * 24 * 60 * 60;
 /// The longest message of a commit, in bytes.
 const MAX_MESSAGE: usize = 10_000;
 
-pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn router<R: Routes>() -> R {
+    R::none()
         .routes(routes!(commit))
         .routes(routes!(discard))
         .routes(routes!(collect))
