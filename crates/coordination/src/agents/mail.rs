@@ -82,8 +82,15 @@ impl Coordinator {
         let moment = self.moment();
         let (message, decision) = draft.send(self.options.messages, moment)?;
         let place = ("message", message.id.uuid());
-        self.commit_mail(ask(&message).batch("sent", decision, place, moment))
-            .await?;
+        let sent = |decision| ask(&message).batch("sent", decision, place, moment);
+        if let Some(run) = self
+            .send_and_begin(agent, &message, &decision, &sent)
+            .await?
+        {
+            let (message, run) = (message.id, Some(run));
+            return Ok(Sent { message, run });
+        }
+        self.commit_mail(sent(decision)).await?;
         let run = match self.take_up_mail(id).await? {
             Some((taken, run)) if taken == message.id => Some(run),
             Some(_) => None,
@@ -94,6 +101,40 @@ impl Coordinator {
             message: message.id,
             run,
         })
+    }
+
+    /// Sends an agent that has nothing to do a message, and begins the run for it in the same commit;
+    /// says which. `None` when it has something to do, or somebody else gave it something meanwhile:
+    /// then nothing was sent.
+    async fn send_and_begin(
+        &self,
+        agent: Agent,
+        message: &Message,
+        sending: &Decision,
+        sent: &(impl Fn(Decision) -> Batch + Sync),
+    ) -> Result<Option<RunId>> {
+        let is_first = self.parts.store.inbox(agent.id, 0, 1).await?.is_empty();
+        if !is_first || !self.has_nothing_to_do(&agent).await? {
+            return Ok(None);
+        }
+        let (run, begun) = self.run_of_message(agent, message).await?;
+        let mut decision = sending.clone();
+        decision.merge(begun);
+        match self.commit(sent(decision)).await {
+            Err(error) if error.lost_a_race() || error.is_taken() => Ok(None),
+            other => other.map(|()| Some(run)),
+        }
+    }
+
+    /// Whether an agent can begin with what it is sent. What waits for it in the pool does not come
+    /// before that.
+    async fn has_nothing_to_do(&self, agent: &Agent) -> Result<bool> {
+        if !agent.is_standing() || agent.state != AgentState::Idle {
+            return Ok(false);
+        }
+        let open = self.open_tasks(agent).await?;
+        let has_other = open.iter().any(|task| task.pool.is_none());
+        Ok(!has_other && held(&open).is_none())
     }
 
     /// The run that was begun for a message to a standing agent, when one was.
@@ -133,11 +174,7 @@ impl Coordinator {
         let mut races = Races::new();
         loop {
             let agent: Agent = self.parts.store.get(id).await?;
-            let is_free = agent.is_standing() && agent.state == AgentState::Idle;
-            let open = self.open_tasks(&agent).await?;
-            // What waits for it in the pool does not come before what it was sent.
-            let has_other = open.iter().any(|task| task.pool.is_none());
-            if !is_free || has_other || held(&open).is_some() {
+            if !self.has_nothing_to_do(&agent).await? {
                 return Ok(None);
             }
             let Some(message) = self.parts.store.inbox(id, 0, 1).await?.pop() else {
