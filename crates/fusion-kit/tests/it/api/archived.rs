@@ -4,7 +4,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::client::Serving;
-use super::through::plain;
+use super::through::{self, plain};
 use crate::support::{Finished, Project};
 
 const FLOW: &str = "
@@ -174,6 +174,7 @@ async fn meant(project: &Project, line: &str, ended: &str) -> Vec<String> {
     shlex::split(&line).unwrap()
 }
 
+/// What a command said, with one space between words: columns are as wide as what is in them.
 fn told(project: &Project, done: &Finished) -> (String, String) {
     let folder = project.path().to_str().unwrap();
     let clean = |text: &str| {
@@ -183,7 +184,12 @@ fn told(project: &Project, done: &Finished) -> (String, String) {
         });
         lines.collect::<Vec<_>>().join("\n")
     };
-    (clean(&done.stdout), clean(&done.stderr))
+    let stdout = if done.stdout.starts_with('{') {
+        through::told(project, done).1
+    } else {
+        clean(&done.stdout)
+    };
+    (stdout, clean(&done.stderr))
 }
 
 /// What each line of the life says.
