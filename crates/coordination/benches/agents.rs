@@ -21,8 +21,8 @@ use async_trait::async_trait;
 use fusion_coordination::{Ask, Coordinator, NewAgent, NewTask, Notices, Options, Parts};
 use fusion_core::{
     Agent, AgentSpec, Change, Clock, Cost, Decision, Disposal, EventType, IdSource, MessageLimits,
-    Moment, NewEvent, NodeId, Pool, PoolQueue, PoolTask, Project, ProjectId, RunId, TaskId,
-    Timestamp, ToolGroup, Usage, Workflow,
+    Moment, NewEvent, NodeId, Pool, PoolQueue, PoolTask, Project, RunId, TaskId, Timestamp,
+    ToolGroup, Usage, Workflow,
 };
 use fusion_messaging::{Bus, InProcessBus, QueueLimits};
 use fusion_persistence::{
@@ -195,7 +195,7 @@ fn told(what: &str, mut times: Vec<Duration>) {
     println!("{what}, p50 / p99: {:?} / {:?}", times[half], times[most]);
 }
 
-fn project(name: String, now: Timestamp) -> Project {
+fn project(name: &str, now: Timestamp) -> Project {
     let row = json!({
         "id": Ids.uuid(), "name": name, "description": "", "message_queue_config": {},
         "created_at": now, "updated_at": now, "metadata": {}, "version": 1,
@@ -209,7 +209,7 @@ async fn queue(place: &Place, can: &[&str]) {
         now: Now.now(),
         ids: &Ids,
     };
-    let project = project(format!("project-{}", can.len()), moment.now);
+    let project = project(&format!("project-{}", can.len()), moment.now);
     let workflow = place
         .engine
         .create_task(
