@@ -9,7 +9,7 @@ use fusion_api_types::api::{Fault, ProblemBody};
 use fusion_api_types::{Problem, ProblemKind};
 use fusion_coordination::Error as EngineError;
 use fusion_core::{Coded, ErrorCode, error_chain};
-use fusion_persistence::{ANOTHER_NAME, Error as StoreError};
+use fusion_persistence::{ANOTHER_NAME, Error as StoreError, UNARCHIVE};
 
 /// The result of a handler.
 pub(crate) type Result<T> = std::result::Result<T, Refusal>;
@@ -217,6 +217,7 @@ impl From<StoreError> for Refusal {
             | StoreError::Failed { .. }
             | StoreError::OutcomeUnknown => Self::internal(&error_chain(&error)),
             StoreError::Exists { .. } => of_code(&error).with_hint(ANOTHER_NAME),
+            StoreError::Archived { .. } => of_code(&error).with_hint(UNARCHIVE),
             StoreError::Conflict { .. }
             | StoreError::Missing { .. }
             | StoreError::InUse { .. }
@@ -250,7 +251,9 @@ fn hint_of(error: &EngineError) -> Option<String> {
             source.help().map(Into::into)
         }
         EngineError::Unserved { help, .. } => help.clone(),
-        EngineError::Lives { .. } | EngineError::OnlyCopy { .. } => error.way_out().map(Into::into),
+        EngineError::Lives { .. } | EngineError::OnlyCopy { .. } | EngineError::OpenWork(_) => {
+            error.way_out()
+        }
         EngineError::Store(_)
         | EngineError::Choice { .. }
         | EngineError::Grant { .. }

@@ -231,6 +231,7 @@ pub fn project(row: Project) -> api::Project {
         message_queue_config: row.message_queue_config,
         default_provider_id: text(row.default_provider_id),
         limits,
+        archived_at: row.archived_at,
         created_at: row.created_at,
         updated_at: row.updated_at,
         metadata: row.metadata,

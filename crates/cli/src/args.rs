@@ -62,8 +62,8 @@ pub use provider::{
 };
 pub use record::{
     BudgetArgs, CapabilityArgs, CapabilityCommand, CapabilityCreateArgs, ProjectArgs,
-    ProjectCommand, ProjectCreateArgs, ProjectUpdateArgs, RecordListArgs, RecordName, ScopeName,
-    TokenArgs, TokenCommand, TokenCreateArgs,
+    ProjectCommand, ProjectCreateArgs, ProjectListArgs, ProjectUpdateArgs, RecordListArgs,
+    RecordName, ScopeName, TokenArgs, TokenCommand, TokenCreateArgs,
 };
 pub use run::{
     CancelArgs, ForkArgs, HoldArgs, ListArgs, ResumeArgs, RetryArgs, RunState, ShowArgs, WatchArgs,

@@ -47,10 +47,10 @@ pub use args::{
     CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, EventFilterArgs, EventsArgs,
     EventsCommand, EventsListArgs, EventsReplayArgs, EventsTailArgs, ExportArgs, ExportCommand,
     ExportEventsArgs, ExportFormat, ManArgs, NodeArgs, NodeCommand, NodeName, NodeRoleArg,
-    OverlapArg, Period, ProjectArgs, ProjectCommand, ProjectCreateArgs, ProjectUpdateArgs,
-    RecordListArgs, RecordName, ScheduleArgs, ScheduleCommand, ScheduleCreateArgs, SchemaArgs,
-    ScopeName, SettingName, Shell, TokenArgs, TokenCommand, TokenCreateArgs, WhichEvent,
-    WhichVersion,
+    OverlapArg, Period, ProjectArgs, ProjectCommand, ProjectCreateArgs, ProjectListArgs,
+    ProjectUpdateArgs, RecordListArgs, RecordName, ScheduleArgs, ScheduleCommand,
+    ScheduleCreateArgs, SchemaArgs, ScopeName, SettingName, Shell, TokenArgs, TokenCommand,
+    TokenCreateArgs, WhichEvent, WhichVersion,
 };
 pub use args::{
     MergeStrategy, WorkspaceArgs, WorkspaceCommand, WorkspaceCommitArgs, WorkspaceDiffArgs,

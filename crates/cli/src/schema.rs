@@ -55,7 +55,7 @@ fn schema(words: &str) -> Option<Value> {
         "message" => of_message(verb),
         "provider" => of_provider(verb),
         "project" if verb == "get" => Some(of::<ProjectDetail>()),
-        "project" if verb == "update" => Some(of::<Project>()),
+        "project" if matches!(verb, "update" | "archive" | "unarchive") => Some(of::<Project>()),
         "project" if verb == "use" => Some(of::<SettingView>()),
         "project" => of_record::<Project>(verb, "projects"),
         "capability" => of_record::<Capability>(verb, "capabilities"),

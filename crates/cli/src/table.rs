@@ -40,7 +40,7 @@ impl Table {
     }
 
     /// Adds a row with a cell for each column.
-    pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         let cells = cells.into_iter().zip(&self.columns);
         let fitted = cells.map(|(cell, (_, align))| match align {
             Align::Whole => cell,

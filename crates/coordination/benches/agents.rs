@@ -21,8 +21,8 @@ use async_trait::async_trait;
 use fusion_coordination::{Ask, Coordinator, NewAgent, NewTask, Notices, Options, Parts};
 use fusion_core::{
     Agent, AgentSpec, Change, Clock, Cost, Decision, Disposal, EventType, IdSource, MessageLimits,
-    Moment, NewEvent, NodeId, Pool, PoolQueue, PoolTask, Project, ProjectId, RunId, TaskId,
-    Timestamp, ToolGroup, Usage, Workflow,
+    Moment, NewEvent, NodeId, Pool, PoolQueue, PoolTask, Project, RunId, TaskId, Timestamp,
+    ToolGroup, Usage, Workflow,
 };
 use fusion_messaging::{Bus, InProcessBus, QueueLimits};
 use fusion_persistence::{
@@ -195,25 +195,21 @@ fn told(what: &str, mut times: Vec<Duration>) {
     println!("{what}, p50 / p99: {:?} / {:?}", times[half], times[most]);
 }
 
+fn project(name: &str, now: Timestamp) -> Project {
+    let row = json!({
+        "id": Ids.uuid(), "name": name, "description": "", "message_queue_config": {},
+        "created_at": now, "updated_at": now, "metadata": {}, "version": 1,
+    });
+    serde_json::from_value(row).unwrap()
+}
+
 /// Puts many tasks into the pool, half of them for a project.
 async fn queue(place: &Place, can: &[&str]) {
     let moment = Moment {
         now: Now.now(),
         ids: &Ids,
     };
-    let project = Project {
-        id: ProjectId::from_uuid(Ids.uuid()),
-        name: format!("project-{}", can.len()),
-        description: String::new(),
-        message_queue_config: json!({}),
-        default_provider_id: None,
-        budget: fusion_core::Budget::default(),
-        budget_per_day: fusion_core::Budget::default(),
-        created_at: moment.now,
-        updated_at: moment.now,
-        metadata: json!({}),
-        version: 1,
-    };
+    let project = project(&format!("project-{}", can.len()), moment.now);
     let workflow = place
         .engine
         .create_task(

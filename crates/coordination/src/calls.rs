@@ -1,6 +1,7 @@
 //! Steps that are runs of other workflows: begun in the commit that lets the step wait, and looked at
 //! again when they have ended.
 
+use std::error::Error as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use fusion_core::{
     Agent, CallSpec, Change, Coded as _, Continuation, ErrorCode, Parent, Run, RunId, Task,
     Workflow, WorkflowState, error_chain,
 };
-use fusion_persistence::{Batch, Repository as _};
+use fusion_persistence::{Batch, Repository as _, UNARCHIVE};
 use serde_json::{Map, Value, json};
 
 use crate::error::listed;
@@ -53,7 +54,13 @@ impl Coordinator {
         let wait = call.timeout_seconds.map(Duration::from_secs);
         let mut decision = job.task.await_run(&made.run, wait, self.moment())?;
         decision.merge(made.decision);
-        self.commit(Batch::release(job.fence, decision)).await?;
+        match self.commit(Batch::release(job.fence, decision)).await {
+            Err(error) if error.is_of_archived() => {
+                let failure = archived(&checked.workflow, &error);
+                return self.fail_before(job, failure).await;
+            }
+            committed => committed?,
+        }
         fail::fail_point!("coordination::called");
         self.hint_run(made.run.id);
         Ok(())
@@ -230,6 +237,18 @@ fn time_left(call: &CallSpec, run: &Run, now: fusion_core::Timestamp) -> Option<
     let limit = Duration::from_secs(call.timeout_seconds?);
     let spent = (now - run.created_at).to_std().unwrap_or_default();
     Some(limit.saturating_sub(spent))
+}
+
+/// The workflow is of a project that takes nothing new.
+fn archived(workflow: &Workflow, error: &Error) -> Failure {
+    let why = error
+        .source()
+        .map_or_else(|| error.to_string(), ToString::to_string);
+    Failure {
+        code: ErrorCode::Conflict,
+        message: format!("the workflow '{}' can't be run: {why}", workflow.name),
+        help: Some(UNARCHIVE.to_owned()),
+    }
 }
 
 fn misfit(message: String) -> Failure {

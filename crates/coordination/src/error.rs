@@ -6,6 +6,7 @@ use crate::again::AgainFault;
 use crate::agents::Fault;
 use crate::approvals::AnswerFault;
 use crate::called::CallFault;
+use crate::projects::Unfinished;
 
 /// A failure of the engine. A task's own failure is not one: it is a state of the task.
 #[derive(Debug, thiserror::Error)]
@@ -175,6 +176,9 @@ pub enum Error {
         /// All that is wrong.
         faults: Vec<CallFault>,
     },
+    /// A project can't be archived while something of it is open.
+    #[error(transparent)]
+    OpenWork(Box<Unfinished>),
     /// An answer to a question does not count.
     #[error(transparent)]
     Answer(#[from] AnswerFault),
@@ -240,16 +244,27 @@ impl From<fusion_persistence::Error> for Error {
 impl Error {
     /// The way out for a person, where the text of the error does not say it.
     #[must_use]
-    pub const fn way_out(&self) -> Option<&'static str> {
+    pub fn way_out(&self) -> Option<String> {
         if matches!(self, Self::Lives { .. }) {
-            Some("end it with `agent terminate`, which also removes its workspace when told to")
+            let way =
+                "end it with `agent terminate`, which also removes its workspace when told to";
+            Some(way.to_owned())
         } else if matches!(self, Self::OnlyCopy { .. }) {
-            Some(
-                "keep them with `workspace export`, or have them deleted with --yes (`only_copies` in the API)",
-            )
+            let way = "keep them with `workspace export`, or have them deleted with --yes (`only_copies` in the API)";
+            Some(way.to_owned())
+        } else if let Self::OpenWork(open) = self {
+            Some(open.way_out())
         } else {
             None
         }
+    }
+
+    /// Whether what was to be made is of a project that takes nothing new.
+    pub(crate) const fn is_of_archived(&self) -> bool {
+        matches!(
+            self,
+            Self::Store(fusion_persistence::Error::Archived { .. })
+        )
     }
 
     /// Whether another writer was first, so that reading and deciding again may work.
@@ -320,6 +335,7 @@ impl Coded for Error {
             | Self::AtWork { .. }
             | Self::Lives { .. }
             | Self::OnlyCopy { .. }
+            | Self::OpenWork(_)
             | Self::Busy { .. } => ErrorCode::Conflict,
             Self::Description { .. } | Self::Calls { .. } => ErrorCode::InvalidInput,
             Self::Again(source) => source.code(),

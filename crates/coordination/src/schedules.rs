@@ -12,7 +12,7 @@ use fusion_core::{
     error_chain,
 };
 use fusion_messaging::Subscription;
-use fusion_persistence::{Batch, Page, Repository, ScheduleFilter};
+use fusion_persistence::{Batch, Error as StoreError, Page, Repository, ScheduleFilter};
 use futures::FutureExt as _;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
@@ -248,6 +248,9 @@ impl Coordinator {
             .await
         {
             Ok(()) => Ok(Ok(())),
+            Err(Error::Store(archived @ StoreError::Archived { .. })) => {
+                Ok(Err(archived.to_string()))
+            }
             Err(error @ Error::Store(_)) => Err(error),
             Err(error) => Ok(Err(error_chain(&error))),
         }

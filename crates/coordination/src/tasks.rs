@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use fusion_core::{
     Agent, AgentId, AgentState, CapabilitySet, Change, Decision, MAX_LABEL, Pool, PoolQueue,
-    PoolTask, Project, ProjectId, Run, RunId, Task, TaskId, TaskState, Workflow, is_label,
+    PoolTask, ProjectId, Run, RunId, Task, TaskId, TaskState, Workflow, is_label,
 };
 use fusion_persistence::{Batch, Fence, Guard, Repository, TaskFilter};
 use serde::{Deserialize, Serialize};
@@ -190,11 +190,10 @@ impl Coordinator {
         let mut faults = limits(new);
         self.check_capabilities(&new.capabilities, &mut faults)
             .await?;
-        if let Some(id) = new.project {
-            let found: Option<Project> = self.parts.store.find(id).await?;
-            if found.is_none() {
-                faults.push(Fault::Project { id: id.to_string() });
-            }
+        if let Some(id) = new.project
+            && !self.is_open_project(id).await?
+        {
+            faults.push(Fault::Project { id: id.to_string() });
         }
         for id in new.dependencies.iter().take(MAX_DEPENDENCIES) {
             let found: Option<Task> = self.parts.store.find(*id).await?;

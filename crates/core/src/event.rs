@@ -81,6 +81,10 @@ text_enum! {
         ScheduleFired = "schedule.fired",
         /// A schedule started nothing at an occurrence.
         ScheduleSkipped = "schedule.skipped",
+        /// Nobody is to work in a project any more.
+        ProjectArchived = "project.archived",
+        /// A project takes new work again.
+        ProjectUnarchived = "project.unarchived",
         /// A person is asked.
         ApprovalRequested = "approval.requested",
         /// A person answered.

@@ -7,7 +7,7 @@ use fusion_api_types::{FaultView, FileText, Problem, ProblemKind};
 use fusion_coordination::{CallFault, Error, WrongCall};
 use fusion_core::{Coded, ErrorCode, InputFault, ProviderConfig, RunId, error_chain};
 use fusion_messaging_redis::Error as BusError;
-use fusion_persistence::{ANOTHER_NAME, Error as StoreError};
+use fusion_persistence::{ANOTHER_NAME, Error as StoreError, UNARCHIVE};
 use fusion_providers::Error as ModelError;
 use fusion_workflow_file::{
     Choice, ChoicePart, Fault, GrantList, Position, place_in_agent, place_of_grant,
@@ -56,6 +56,7 @@ pub(crate) fn of_store(error: &StoreError) -> Problem {
         } => "check the user, the password and the database that DATABASE_URL names",
         StoreError::Corrupt { .. } => "see what else is wrong with: fusion-kit verify",
         StoreError::Exists { .. } => ANOTHER_NAME,
+        StoreError::Archived { .. } => UNARCHIVE,
         StoreError::NotFound { .. }
         | StoreError::Conflict { .. }
         | StoreError::Missing { .. }
@@ -157,7 +158,9 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
         Error::Calls { faults } => of_calls(problem, faults),
         Error::NobodyLeft { .. } => problem
             .with_help("send it to an agent of a run that goes on, with: fusion-kit message send"),
-        Error::Lives { .. } | Error::OnlyCopy { .. } => with_help(problem, error.way_out()),
+        Error::Lives { .. } | Error::OnlyCopy { .. } | Error::OpenWork(_) => {
+            with_help(problem, error.way_out())
+        }
         Error::Choice { .. }
         | Error::Grant { .. }
         | Error::Ended { .. }

@@ -5,6 +5,7 @@ use fusion_api::spending::detail as project_detail;
 use fusion_api::{capability_view, hash_of, name_fault, new_secret, project_view, token_view};
 use fusion_api_types::{Problem, ProblemKind, SettingView, api};
 use fusion_cli::{NewProject, ProjectUpdate, Records};
+use fusion_coordination::Ask;
 use fusion_core::{
     ApiToken, ApiTokenId, Budget, Capability, CapabilityId, Change, Clock, IdSource, Project,
     ProjectId, TokenScope, nearest,
@@ -59,14 +60,25 @@ impl Records for LocalBackend {
         Ok(project_view(row))
     }
 
-    async fn list_projects(&self, limit: u32) -> Result<Vec<api::Project>, Problem> {
+    async fn list_projects(
+        &self,
+        archived: Option<bool>,
+        limit: u32,
+    ) -> Result<Vec<api::Project>, Problem> {
         if let Some(remote) = self.named_remote()? {
-            return remote.records("/projects", "projects", limit).await;
+            let asked = archived.map(|archived| ("archived", archived.to_string()));
+            let asked: Vec<(&str, String)> = asked.into_iter().collect();
+            return remote
+                .rows("/projects", "projects", &asked, limit as usize)
+                .await;
         }
         let Some(reading) = self.reading().await? else {
             return Ok(Vec::new());
         };
-        let filter = ProjectFilter::default();
+        let filter = ProjectFilter {
+            archived,
+            ..ProjectFilter::default()
+        };
         let rows = reading.store().list(&filter, Page::first(limit)).await;
         Ok(rows.map_err(read)?.into_iter().map(project_view).collect())
     }
@@ -111,9 +123,34 @@ impl Records for LocalBackend {
 
     async fn use_project(&self, name: Option<&str>) -> Result<SettingView, Problem> {
         if let Some(name) = name {
-            self.project_named(name).await?;
+            let found = self.project_named(name).await?;
+            if found.archived_at.is_some() {
+                let archived = StoreError::Archived {
+                    project: found.name,
+                };
+                return Err(read(archived));
+            }
         }
         self.config().keep_project(name)
+    }
+
+    async fn archive_project(&self, name: &str, archive: bool) -> Result<api::Project, Problem> {
+        let found = self.project_named(name).await?;
+        if let Some(remote) = self.remote()? {
+            let done = if archive { "archive" } else { "unarchive" };
+            let path = format!("/projects/{}/{done}", found.id);
+            return remote.client().post(&path, &json!({})).await;
+        }
+        let id: ProjectId = crate::agents::find::parsed(&found.id)?;
+        let engine = self.steering().await?;
+        let changed = engine
+            .coordinator()
+            .archive_project(id, archive, |_| Ask::default())
+            .await;
+        engine.close().await;
+        changed
+            .map(project_view)
+            .map_err(|error| problems::of_engine(&error))
     }
 
     async fn delete_project(&self, name: &str) -> Result<api::Project, Problem> {
@@ -255,7 +292,7 @@ impl Records for LocalBackend {
 
 impl LocalBackend {
     async fn project_named(&self, name: &str) -> Result<api::Project, Problem> {
-        let all = self.list_projects(SEARCHED).await?;
+        let all = self.list_projects(None, SEARCHED).await?;
         named(all, "project", name, |row| (&row.id, &row.name))
     }
 
@@ -299,6 +336,7 @@ fn bare(name: String) -> Project {
         default_provider_id: None,
         budget: Budget::default(),
         budget_per_day: Budget::default(),
+        archived_at: None,
         created_at: now,
         updated_at: now,
         metadata: json!({}),

@@ -11,7 +11,9 @@ use crate::failure::Result;
 use crate::session::Session;
 use crate::usage::{self, Booked};
 use crate::writer::Care;
-use crate::{accounts, agents, idempotency, journal, mail, run_leases, snapshots, table, tasks};
+use crate::{
+    accounts, agents, idempotency, journal, mail, projects, run_leases, snapshots, table, tasks,
+};
 
 /// Checks the idempotency key and the guard, and writes the rows. The caller writes what is counted
 /// for all jobs together and the mail, appends the events and the outbox, and commits or rolls back.
@@ -30,7 +32,8 @@ pub(crate) async fn apply(session: &mut impl Session, batch: &Batch, care: Care)
         Guard::Release(fence) => tasks::requeue(session, fence, tasks::Requeue::ByHolder).await?,
         Guard::Rescue(fence) => tasks::requeue(session, fence, tasks::Requeue::WhenExpired).await?,
     }
-    apply_changes(session, &batch.decision.changes, own).await
+    apply_changes(session, &batch.decision.changes, own).await?;
+    projects::expect_open(session, &batch.decision.changes).await
 }
 
 /// The lease of a batch that writes the leased task itself: that update checks the fence.
@@ -186,10 +189,13 @@ async fn update(session: &mut impl Session, row: &Row) -> Result<()> {
         Row::Approval(approval) => table::update(session, &**approval).await,
         Row::Capability(capability) => table::update(session, &**capability).await,
         Row::Metrics(_) => Err(never_changes(RowKind::Metrics)),
-        Row::Project(project) => table::update(session, &**project).await,
+        Row::Project(project) => projects::update(session, project).await,
         Row::Provider(provider) => table::update(session, &**provider).await,
         Row::Run(run) => table::update(session, &**run).await,
-        Row::Schedule(schedule) => table::update(session, &**schedule).await,
+        Row::Schedule(schedule) => {
+            projects::expect_open_again(session, schedule).await?;
+            table::update(session, &**schedule).await
+        }
         Row::Task(task) => table::update(session, &**task).await,
         Row::Workflow(workflow) => table::update(session, &**workflow).await,
         Row::Workspace(workspace) => table::update(session, &**workspace).await,

@@ -1,5 +1,9 @@
 //! Projects.
 
+mod archive;
+
+pub(crate) use archive::{expect_open, expect_open_again, update};
+
 use fusion_core::{Project, ProjectId, ProviderId};
 use fusion_persistence::{ProjectFilter, Result};
 use sea_orm::prelude::Uuid;
@@ -37,6 +41,7 @@ pub(crate) mod table {
         pub budget: String,
         #[sea_orm(column_type = "Text")]
         pub budget_per_day: String,
+        pub archived_at: Option<DateTimeUtc>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -67,6 +72,7 @@ impl Stored for Project {
             version: 1,
             budget: json::to_text("project budget", &self.budget)?,
             budget_per_day: json::to_text("project budget_per_day", &self.budget_per_day)?,
+            archived_at: self.archived_at,
         })
     }
 
@@ -82,6 +88,7 @@ impl Stored for Project {
             default_provider_id: row.default_provider_id.map(ProviderId::from_uuid),
             budget: json::from_text("project budget", &row.budget)?,
             budget_per_day: json::from_text("project budget_per_day", &row.budget_per_day)?,
+            archived_at: row.archived_at,
             created_at: row.created_at,
             updated_at: row.updated_at,
             metadata: json::from_text("project metadata", &row.metadata)?,
@@ -90,7 +97,11 @@ impl Stored for Project {
     }
 
     fn condition(filter: &ProjectFilter) -> Condition {
-        exactly(Condition::all(), table::Column::Name, filter.name.clone())
+        let condition = exactly(Condition::all(), table::Column::Name, filter.name.clone());
+        condition.add_option(filter.archived.map(|archived| match archived {
+            true => table::Column::ArchivedAt.is_not_null(),
+            false => table::Column::ArchivedAt.is_null(),
+        }))
     }
 
     fn key(&self) -> Uuid {

@@ -12,6 +12,7 @@ use crate::session::Session;
 use crate::store::{expect_one, signed, unsigned};
 use crate::table::{Col, Stored, Versioned, any_of, exactly};
 use crate::usage::Columns;
+use crate::workflows;
 
 pub(crate) mod table {
     #![expect(
@@ -158,6 +159,9 @@ impl Stored for Run {
         let name = filter.workflow_name.clone();
         let condition = exactly(condition, table::Column::WorkflowName, name);
         let condition = exactly(condition, table::Column::Standalone, filter.standalone);
+        let of_project = filter.project.map(workflows::of_project);
+        let of_project = of_project.map(|ids| table::Column::WorkflowId.in_subquery(ids));
+        let condition = condition.add_option(of_project);
         match filter.parent {
             None => condition,
             Some(None) => condition.add(table::Column::ParentRun.is_null()),

@@ -2,13 +2,14 @@
 
 use fusion_core::{Overlap, RunId, Schedule, ScheduleId};
 use fusion_persistence::{Result, ScheduleFilter};
-use sea_orm::Condition;
 use sea_orm::prelude::Uuid;
+use sea_orm::{ColumnTrait, Condition};
 
 use crate::error::corrupt;
 use crate::json;
 use crate::store::unsigned;
 use crate::table::{Col, Stored, Versioned, exactly};
+use crate::workflows;
 
 pub(crate) mod table {
     #![expect(
@@ -95,7 +96,9 @@ impl Stored for Schedule {
     fn condition(filter: &ScheduleFilter) -> Condition {
         let condition = exactly(Condition::all(), table::Column::Name, filter.name.clone());
         let condition = exactly(condition, table::Column::Workflow, filter.workflow.clone());
-        exactly(condition, table::Column::Paused, filter.paused)
+        let condition = exactly(condition, table::Column::Paused, filter.paused);
+        let names = filter.project.map(workflows::named_by_newest_of);
+        condition.add_option(names.map(|names| table::Column::Workflow.in_subquery(names)))
     }
 
     fn key(&self) -> Uuid {

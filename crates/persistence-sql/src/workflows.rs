@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use fusion_core::{ProjectId, StateMachine, Workflow, WorkflowId, WorkflowState};
 use fusion_persistence::{Result, WorkflowFilter, WorkflowReader};
 use sea_orm::prelude::Uuid;
-use sea_orm::sea_query::SelectStatement;
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query, SelectStatement};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::error::{corrupt, trying};
@@ -145,6 +145,35 @@ impl Versioned for Workflow {
     fn requires(&self) -> Vec<SelectStatement> {
         projects::must_exist(self.project_id)
     }
+}
+
+/// The ids of the versions of a project.
+pub(crate) fn of_project(project: ProjectId) -> SelectStatement {
+    Query::select()
+        .column(table::Column::Id)
+        .from(table::Entity)
+        .and_where(table::Column::ProjectId.eq(project.uuid()))
+        .to_owned()
+}
+
+/// The names whose newest version is of a project.
+pub(crate) fn named_by_newest_of(project: ProjectId) -> SelectStatement {
+    let of = |table: &'static str, column| Expr::col((table, column));
+    let newer = Query::select()
+        .expr(Expr::val(1_i64))
+        .from_as(table::Entity, "newer")
+        .and_where(of("newer", table::Column::Name).equals((table::Entity, table::Column::Name)))
+        .and_where(
+            of("newer", table::Column::DefinitionVersion)
+                .gt(Expr::col((table::Entity, table::Column::DefinitionVersion))),
+        )
+        .to_owned();
+    Query::select()
+        .column(table::Column::Name)
+        .from(table::Entity)
+        .and_where(table::Column::ProjectId.eq(project.uuid()))
+        .and_where(Expr::exists(newer).not())
+        .to_owned()
 }
 
 #[async_trait]

@@ -22,6 +22,7 @@ macro_rules! only {
 }
 
 mod accounts;
+mod archived;
 mod claims;
 mod commits;
 mod costs;
@@ -50,6 +51,7 @@ mod waits;
 mod world;
 
 pub use accounts::*;
+pub use archived::*;
 pub use claims::*;
 pub use commits::*;
 pub use costs::*;
@@ -258,6 +260,10 @@ macro_rules! store_conformance {
             schedules_are_kept_as_written,
             schedules_are_selected_by_their_filter,
             an_occurrence_starts_one_run_however_many_deal_with_it,
+            a_project_with_something_open_is_not_archived,
+            an_archived_project_takes_nothing_new,
+            a_held_schedule_of_an_archived_project_is_not_let_go_on,
+            a_project_is_not_archived_under_new_work,
         }
     };
     (@rules $make:path, $($rule:ident,)*) => {$(

@@ -56,6 +56,12 @@ pub enum Error {
         /// Its id.
         id: String,
     },
+    /// The row would be work for a project that takes nothing new.
+    #[error("the project '{project}' is archived")]
+    Archived {
+        /// Its name.
+        project: String,
+    },
     /// The state machine of the row does not have the move.
     #[error("{entity} {id} can't become {to}")]
     Refused {
@@ -173,6 +179,9 @@ pub enum Error {
     },
 }
 
+/// The way out where a project is archived.
+pub const UNARCHIVE: &str = "let it take new work again with: project unarchive NAME";
+
 /// The way out where a name is taken.
 pub const ANOTHER_NAME: &str = "choose another name";
 
@@ -193,6 +202,7 @@ impl Coded for Error {
             Self::Conflict { .. }
             | Self::Exists { .. }
             | Self::InUse { .. }
+            | Self::Archived { .. }
             | Self::Heard { .. }
             | Self::Refused { .. }
             | Self::Repeated(_)

@@ -100,6 +100,8 @@ pub struct MetricsFilter {
 pub struct ProjectFilter {
     /// With exactly this name.
     pub name: Option<String>,
+    /// Archived, or not.
+    pub archived: Option<bool>,
 }
 
 /// Which providers.
@@ -122,6 +124,8 @@ pub struct ScheduleFilter {
     pub workflow: Option<String>,
     /// Held by a person, or not.
     pub paused: Option<bool>,
+    /// Of a workflow whose newest version is of this project.
+    pub project: Option<ProjectId>,
 }
 
 /// Which runs.
@@ -133,6 +137,8 @@ pub struct RunFilter {
     pub workflow: Option<WorkflowId>,
     /// Of any version of the workflow with exactly this name.
     pub workflow_name: Option<String>,
+    /// Of a version that is of this project. A run below another one is here by its own version only.
+    pub project: Option<ProjectId>,
     /// Only tasks of their own, or only the others.
     pub standalone: Option<bool>,
     /// That a step of this run waits for, or waited for; `Some(None)` is those that no step waits for.

@@ -15,6 +15,7 @@ mod entity;
 mod error;
 mod filter;
 mod nodes;
+mod open_work;
 mod patient;
 mod pool;
 mod reader;
@@ -24,7 +25,7 @@ mod store;
 
 pub use costs::{CostQuery, CostReader, CostRow, CostSum, Costs};
 pub use entity::{Deletable, Entity, Identifies, Selects};
-pub use error::{ANOTHER_NAME, Error, Result, Source};
+pub use error::{ANOTHER_NAME, Error, Result, Source, UNARCHIVE};
 pub use filter::{
     AgentFilter, ApprovalFilter, CapabilityFilter, EventFilter, JournalFilter, MessageFilter,
     MetricsFilter, ProjectFilter, ProviderFilter, RunFilter, ScheduleFilter, TaskFilter,
@@ -33,6 +34,7 @@ pub use filter::{
 pub use nodes::{
     Due, Kept, Loss, NodeChange, NodeReader, NodeSeen, Outlook, RunFence, TakeRuns, Wanted,
 };
+pub use open_work::OpenWork;
 pub use patient::{Patience, Patient};
 pub use pool::{PoolAnswer, PoolClaim, PoolReader};
 pub use reader::{

@@ -276,6 +276,10 @@ pub struct Prune {
 ///   all. That it finds nothing refuses nothing.
 /// - A batch that names who listens in a run is refused with `Heard` when others do: who subscribed, or
 ///   gave it up, with an event before those of the batch, however many commit at once.
+/// - A project is archived only while nothing of it is open ([`OpenWork`](crate::OpenWork)), else the
+///   batch is refused with `InUse`. While it is archived, whatever would open something of it is refused
+///   with `Archived`: a new agent, a new version of a workflow, a run of such a version, a task of the
+///   pool, a schedule that is made or let go on. However many commit at once.
 /// - A settlement ends each delivery once, and tells only of those that it ended.
 /// - A batch that fails does not disturb those that are committed at the same time.
 /// - `claim_task` gives one task to one agent only, however many ask at once; the claimed

@@ -38,6 +38,8 @@ pub struct Project {
     /// What model calls for it may use.
     #[serde(flatten)]
     pub limits: ProjectLimits,
+    /// Since when it takes nothing new; `null` while it does.
+    pub archived_at: Option<DateTime<Utc>>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it last changed.

@@ -13,7 +13,7 @@ use crate::idempotency::Asked;
 use crate::input::{Fields, Input, MAX_TEXT, parsed};
 use crate::page;
 use crate::parameters::Paging;
-use crate::precondition::json;
+use crate::precondition::{json, resource};
 use crate::problem::Result;
 use crate::query::Query;
 use crate::routed::{Routes, routes};
@@ -26,17 +26,21 @@ pub(super) fn router<R: Routes>() -> R {
         .routes(routes!(list, create))
         .routes(routes!(get, change, delete))
         .routes(routes!(budgets))
+        .routes(routes!(archive))
+        .routes(routes!(unarchive))
 }
 
 /// The projects, the newest first.
 #[utoipa::path(get, path = "/projects", tag = "projects", params(
     ("name" = Option<String>, Query, description = "Only the one of this name."),
+    ("archived" = Option<bool>, Query, description = "Only those that take nothing new, or only the others."),
     Paging,
 ), responses((status = 200, body = ProjectPage)))]
 async fn list(State(app): State<App>, query: Query) -> Result<Response> {
-    let mut query = query.of(&["name", "limit", "cursor"]);
+    let mut query = query.of(&["name", "archived", "limit", "cursor"]);
     let filter = ProjectFilter {
         name: query.one("name", parsed),
+        archived: query.one("archived", parsed),
     };
     let page = query.page();
     query.finish()?;
@@ -82,6 +86,7 @@ async fn create(
             usd: fields.read("budget_per_day_usd", parsed),
             tokens: fields.number("budget_per_day_tokens"),
         },
+        archived_at: None,
         created_at: moment.now,
         updated_at: moment.now,
         metadata: or_empty(fields.object("metadata")),
@@ -191,4 +196,47 @@ async fn delete(
     query.none()?;
     let row: Project = records::to_change(&app, id, &headers).await?;
     records::removed(&app, &asked, &row).await
+}
+
+/// Lets a project take nothing new: no agent, task, run, schedule or version of a workflow. Refused while
+/// something of it is open. Archiving it again changes nothing.
+#[utoipa::path(post, path = "/projects/{id}/archive", tag = "projects",
+    params(("id" = String, Path, description = "UUID of the project.")),
+    responses((status = 200, body = api::Project)))]
+async fn archive(
+    State(app): State<App>,
+    Id(id): Id<ProjectId>,
+    asked: Asked,
+    query: Query,
+) -> Result<Response> {
+    query.none()?;
+    set_archived(&app, id, &asked, true).await
+}
+
+/// Lets a project take new work again. One that does stays as it is.
+#[utoipa::path(post, path = "/projects/{id}/unarchive", tag = "projects",
+    params(("id" = String, Path, description = "UUID of the project.")),
+    responses((status = 200, body = api::Project)))]
+async fn unarchive(
+    State(app): State<App>,
+    Id(id): Id<ProjectId>,
+    asked: Asked,
+    query: Query,
+) -> Result<Response> {
+    query.none()?;
+    set_archived(&app, id, &asked, false).await
+}
+
+async fn set_archived(
+    app: &App,
+    id: ProjectId,
+    asked: &Asked,
+    is_archived: bool,
+) -> Result<Response> {
+    let project = app
+        .coordinator()
+        .archive_project(id, is_archived, |_| asked.plain())
+        .await?;
+    let version = project.version;
+    resource(&HeaderMap::new(), version, &views::project(project))
 }

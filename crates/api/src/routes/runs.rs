@@ -60,6 +60,7 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
         workflow_name: query.one("workflow", parsed),
         standalone: query.one("standalone", flag),
         parent: query.one("parent", parent),
+        ..RunFilter::default()
     };
     let page = query.page();
     query.finish()?;
@@ -81,9 +82,7 @@ async fn of_workflow(
     let filter = RunFilter {
         states: states(&mut query),
         workflow: Some(id),
-        workflow_name: None,
-        standalone: None,
-        parent: None,
+        ..RunFilter::default()
     };
     let page = query.page();
     query.finish()?;

@@ -40,6 +40,7 @@ async fn list(State(app): State<App>, query: Query) -> Result<Response> {
         name: query.one("name", parsed),
         workflow: query.one("workflow", parsed),
         paused: query.one("paused", parsed),
+        project: None,
     };
     let page = query.page();
     query.finish()?;

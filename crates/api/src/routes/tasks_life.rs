@@ -193,6 +193,7 @@ async fn project_named(app: &App, text: &str) -> Result<ProjectId> {
     }
     let filter = ProjectFilter {
         name: Some(text.to_owned()),
+        ..ProjectFilter::default()
     };
     let named: Vec<Project> = app.reader().list(&filter, Page::first(1)).await?;
     let project = named.first().map(|project| project.id);

@@ -33,8 +33,9 @@ pub enum ProjectCommand {
     /// List the projects, the newest first.
     #[command(after_long_help = "\
 Examples:
-  fusion-kit project list -o name")]
-    List(RecordListArgs),
+  fusion-kit project list -o name
+  fusion-kit project list --archived")]
+    List(ProjectListArgs),
     /// Show a project.
     #[command(after_long_help = "\
 Examples:
@@ -52,6 +53,21 @@ Examples:
   fusion-kit project use shop --profile lab
   fusion-kit project use none")]
     Use(RecordName),
+    /// Let a project take nothing new: it is kept with its history, and nobody works in it.
+    #[command(after_long_help = "\
+Its agents, runs and tasks have to have ended and its schedules to be paused: what has not is told. While
+it is archived, no agent, task, run, schedule or version of a workflow is made in it. What it cost and what
+happened in it can still be read.
+
+Examples:
+  fusion-kit project archive shop
+  fusion-kit project list --archived")]
+    Archive(RecordName),
+    /// Let an archived project take new work again.
+    #[command(after_long_help = "\
+Examples:
+  fusion-kit project unarchive shop")]
+    Unarchive(RecordName),
     /// Take a project away that nothing refers to.
     #[command(after_long_help = "\
 Examples:
@@ -77,6 +93,20 @@ pub struct ProjectCreateArgs {
     /// What it may use.
     #[command(flatten)]
     pub budgets: BudgetArgs,
+}
+
+/// `project list`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct ProjectListArgs {
+    /// Also those that are archived.
+    #[arg(long)]
+    pub all: bool,
+    /// Only those that are archived.
+    #[arg(long, conflicts_with = "all")]
+    pub archived: bool,
+    /// How many.
+    #[command(flatten)]
+    pub list: RecordListArgs,
 }
 
 /// What a project may use.

@@ -51,11 +51,15 @@ pub trait Records {
     /// The name is taken or can't be used, or there is no such provider.
     async fn create_project(&self, new: &NewProject) -> Result<api::Project, Problem>;
 
-    /// Projects, the newest first.
+    /// Projects, the newest first: those that are archived, those that are not, or all.
     ///
     /// # Errors
     /// The data directory can't be read.
-    async fn list_projects(&self, limit: u32) -> Result<Vec<api::Project>, Problem>;
+    async fn list_projects(
+        &self,
+        archived: Option<bool>,
+        limit: u32,
+    ) -> Result<Vec<api::Project>, Problem>;
 
     /// One project, with what was spent of its budgets.
     ///
@@ -75,6 +79,12 @@ pub trait Records {
     /// # Errors
     /// There is none of this name, or the user's settings can't be written.
     async fn use_project(&self, name: Option<&str>) -> Result<SettingView, Problem>;
+
+    /// Lets a project take nothing new, or take it again; one that is so already stays as it is.
+    ///
+    /// # Errors
+    /// There is none of this name, or something of it is open.
+    async fn archive_project(&self, name: &str, archive: bool) -> Result<api::Project, Problem>;
 
     /// Takes a project away.
     ///

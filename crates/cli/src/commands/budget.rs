@@ -63,7 +63,7 @@ fn cleared(clear: &BudgetClearArgs) -> ProjectBudgets {
 
 async fn list(limit: u32, backend: &dyn Backend, session: &Session<'_>) -> Result<Exit, Problem> {
     let mut budgets = Vec::new();
-    for project in backend.list_projects(limit).await? {
+    for project in backend.list_projects(None, limit).await? {
         budgets.extend(lines(backend.show_project(&project.id).await?));
     }
     if session.is_machine() {

@@ -6,7 +6,9 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::db::answer;
-use crate::args::{BudgetArgs, CapabilityCommand, ProjectCommand, TokenCommand, TokenCreateArgs};
+use crate::args::{
+    BudgetArgs, CapabilityCommand, ProjectCommand, ProjectListArgs, TokenCommand, TokenCreateArgs,
+};
 use crate::backend::{Backend, NewProject, ProjectBudgets, ProjectUpdate};
 use crate::exit::Exit;
 use crate::report::record as report;
@@ -33,11 +35,7 @@ pub(crate) async fn project(
                 session,
             )
         }
-        ProjectCommand::List(list) => {
-            let rows = backend.list_projects(list.limit).await?;
-            let make = "project create NAME";
-            self::list("projects", &rows, report::projects, make, session)
-        }
+        ProjectCommand::List(list) => list_projects(list, backend, session).await,
         ProjectCommand::Get(which) => {
             let shown = backend.show_project(&which.name).await?;
             answer(&shown, report::project_detail, session)
@@ -60,6 +58,14 @@ pub(crate) async fn project(
             let kept = backend.use_project(name).await?;
             answer(&kept, report::used_project, session)
         }
+        ProjectCommand::Archive(which) => {
+            let archived = backend.archive_project(&which.name, true).await?;
+            answer(&archived, report::archived, session)
+        }
+        ProjectCommand::Unarchive(which) => {
+            let open = backend.archive_project(&which.name, false).await?;
+            answer(&open, report::archived, session)
+        }
         ProjectCommand::Delete(which) => {
             let gone = backend.delete_project(&which.name).await?;
             answer(
@@ -69,6 +75,33 @@ pub(crate) async fn project(
             )
         }
     }
+}
+
+async fn list_projects(
+    which: &ProjectListArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let archived = if which.all {
+        None
+    } else {
+        Some(which.archived)
+    };
+    let rows = backend.list_projects(archived, which.list.limit).await?;
+    let is_told_empty = rows.is_empty() && !session.is_machine();
+    if is_told_empty && which.archived {
+        session.tell("no project is archived\n");
+        return Ok(Exit::Done);
+    }
+    if is_told_empty && !which.all && !backend.list_projects(Some(true), 1).await?.is_empty() {
+        let see = session.command("project list --archived");
+        session.tell(&format!(
+            "every project is archived; see them with: {see}\n"
+        ));
+        return Ok(Exit::Done);
+    }
+    let make = "project create NAME";
+    list("projects", &rows, report::projects, make, session)
 }
 
 fn budgets(args: &BudgetArgs) -> ProjectBudgets {

@@ -20,22 +20,47 @@ pub(crate) fn gone(kind: &str, name: &str) -> String {
 
 /// A table of projects.
 pub(crate) fn projects(projects: &[api::Project], session: &Session<'_>) -> String {
-    let mut table = Table::new(&[
+    let mut columns = vec![
         ("PROJECT", Align::Whole),
         ("NAME", Align::Left),
         ("MADE", Align::Left),
-        ("DESCRIPTION", Align::Left),
-    ])
-    .wide(session.is_wide());
+    ];
+    let some_are_archived = projects.iter().any(|project| project.archived_at.is_some());
+    if some_are_archived {
+        columns.push(("ARCHIVED", Align::Left));
+    }
+    columns.push(("DESCRIPTION", Align::Left));
+    let mut table = Table::new(&columns).wide(session.is_wide());
     for project in projects {
-        table.row([
+        let mut cells = vec![
             clean_line(&project.id),
             clean_line(&project.name),
             local(project.created_at, session),
-            clean_line(&project.description),
-        ]);
+        ];
+        if some_are_archived {
+            cells.push(since(project.archived_at, session));
+        }
+        cells.push(clean_line(&project.description));
+        table.row(cells);
     }
     table.render()
+}
+
+/// When something happened that may not have.
+fn since(time: Option<DateTime<Utc>>, session: &Session<'_>) -> String {
+    time.map_or_else(|| "-".to_owned(), |time| local(time, session))
+}
+
+/// Whether a project takes new work.
+pub(crate) fn archived(project: &api::Project, session: &Session<'_>) -> String {
+    let name = clean_line(&project.name);
+    match project.archived_at {
+        Some(time) => {
+            let time = local(time, session);
+            format!("the project {name} is archived since {time} and takes nothing new\n")
+        }
+        None => format!("the project {name} takes new work\n"),
+    }
 }
 
 /// One project, with what was spent of its budgets.
@@ -53,7 +78,11 @@ pub(crate) fn project_detail(shown: &api::ProjectDetail, session: &Session<'_>) 
         let text = format!("{}: {}", one.workflow, spent(&one.budget));
         told.push_str(&fields(&[("workflow", Some(&text))]));
     }
-    told + &fields(&[("made", Some(&local(project.created_at, session)))])
+    let archived = project.archived_at.map(|time| local(time, session));
+    told + &fields(&[
+        ("made", Some(&local(project.created_at, session))),
+        ("archived", archived.as_ref()),
+    ])
 }
 
 /// A table of budgets.
@@ -109,6 +138,7 @@ pub(crate) fn project(project: &api::Project, session: &Session<'_>) -> String {
         limited.budget_per_day_usd.as_ref(),
         limited.budget_per_day_tokens,
     );
+    let archived = project.archived_at.map(|time| local(time, session));
     fields(&[
         ("project", Some(&project.id)),
         ("name", Some(&project.name)),
@@ -117,6 +147,7 @@ pub(crate) fn project(project: &api::Project, session: &Session<'_>) -> String {
         ("budget", budget.as_ref()),
         ("a day", of_day.as_ref()),
         ("made", Some(&local(project.created_at, session))),
+        ("archived", archived.as_ref()),
     ])
 }
 
@@ -151,9 +182,7 @@ pub(crate) fn capability(capability: &api::Capability, session: &Session<'_>) ->
 
 /// A table of tokens.
 pub(crate) fn tokens(tokens: &[api::Token], session: &Session<'_>) -> String {
-    let at = |time: Option<DateTime<Utc>>| {
-        time.map_or_else(|| "-".to_owned(), |time| local(time, session))
-    };
+    let at = |time| since(time, session);
     let mut table = Table::new(&[
         ("TOKEN", Align::Whole),
         ("NAME", Align::Left),

@@ -11,7 +11,7 @@ const ID: &str = "019ab3c4-0000-7000-8000-000000000001";
 fn project() -> Value {
     json!({
         "id": ID, "name": "shop", "description": "the web\u{1b}[31m shop", "message_queue_config": {},
-        "default_provider_id": null, "created_at": "2026-11-23T12:00:00Z",
+        "default_provider_id": null, "archived_at": null, "created_at": "2026-11-23T12:00:00Z",
         "updated_at": "2026-11-23T12:00:00Z", "metadata": {},
     })
 }
@@ -72,7 +72,11 @@ async fn records_are_asked_for_as_they_were_typed() {
              Some(\"5\"), tokens: Some(\"none\"), usd_per_day: Some(\"0.5\"), tokens_per_day: \
              Some(\"9\") } }",
         ),
-        ("project list --limit 7", json!([]), "projects 7"),
+        (
+            "project list --limit 7",
+            json!([project()]),
+            "projects Some(false) 7",
+        ),
         ("project get shop", with_budgets(), "project shop"),
         ("project delete shop", project(), "delete project shop"),
         (
@@ -129,6 +133,70 @@ async fn a_list_is_printed_in_each_form() {
     assert_eq!(out("name").await, format!("{ID}\n"));
     let both = fusion_kit("project list -o yaml --json", &backend).await;
     assert_eq!(both.code, 2);
+}
+
+#[tokio::test]
+async fn archived_projects_are_asked_for_as_it_was_typed() {
+    for (line, answer, wanted) in [
+        ("project list --all", json!([]), "projects None 100"),
+        (
+            "project list --archived",
+            json!([]),
+            "projects Some(true) 100",
+        ),
+        (
+            "project archive shop",
+            project(),
+            "archive true project shop",
+        ),
+        (
+            "project unarchive shop",
+            project(),
+            "archive false project shop",
+        ),
+    ] {
+        let backend = answering(answer);
+        let said = fusion_kit(line, &backend).await;
+        assert_eq!(said.code, 0, "{line}: {}", said.err);
+        assert_eq!(*backend.asked.lock().unwrap(), [wanted], "{line}");
+    }
+    let backend = answering(json!([]));
+    let both = fusion_kit("project list --all --archived", &backend).await;
+    assert_eq!(both.code, 2);
+}
+
+#[tokio::test]
+async fn an_archived_project_has_its_mark() {
+    let mut archived = project();
+    archived["archived_at"] = json!("2026-11-24T12:00:00Z");
+    let backend = answering(json!([archived, project()]));
+    let said = fusion_kit("project list --all", &backend).await;
+    let cells =
+        |line: &str| -> Vec<String> { line.split_whitespace().map(str::to_owned).collect() };
+    let lines: Vec<Vec<String>> = said.out.lines().map(cells).collect();
+    assert_eq!(
+        lines[0],
+        ["PROJECT", "NAME", "MADE", "ARCHIVED", "DESCRIPTION"]
+    );
+    assert!(lines[1][4].starts_with("2026-11-24"), "{}", said.out);
+    assert_eq!(lines[2][4], "-", "{}", said.out);
+
+    let said = fusion_kit("project list", &answering(json!([project()]))).await;
+    assert!(!said.out.contains("ARCHIVED"), "{}", said.out);
+    let said = fusion_kit("project archive shop", &answering(archived.clone())).await;
+    assert!(
+        said.out
+            .starts_with("the project shop is archived since 2026-11-24"),
+        "{}",
+        said.out
+    );
+    let said = fusion_kit("project unarchive shop", &answering(project())).await;
+    assert_eq!(said.out, "the project shop takes new work\n");
+    let mut detail = with_budgets();
+    detail["archived_at"] = json!("2026-11-24T12:00:00Z");
+    let said = fusion_kit("project get shop", &answering(detail)).await;
+    let last = said.out.lines().last().unwrap();
+    assert!(last.starts_with("archived 2026-11-24"), "{last}");
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use fusion_core::{
-    Agent, AgentSpec, AgentState, Capability, CapabilitySet, MAX_LABEL, Project, StateMachine,
-    ToolGroup, is_label, nearest,
+    Agent, AgentSpec, AgentState, Capability, CapabilitySet, MAX_LABEL, StateMachine, ToolGroup,
+    is_label, nearest,
 };
 use fusion_messaging::Pattern;
 use fusion_persistence::{CapabilityFilter, Page, ProviderFilter, Repository};
@@ -146,11 +146,10 @@ impl Coordinator {
             }
             check_spec(&agent.spec, &known, &mut faults);
             check_metadata(&agent.metadata, &mut faults);
-            if let Some(id) = agent.project {
-                let found: Option<Project> = self.parts.store.find(id).await?;
-                if found.is_none() {
-                    faults.push(Fault::Project { id: id.to_string() });
-                }
+            if let Some(id) = agent.project
+                && !self.is_open_project(id).await?
+            {
+                faults.push(Fault::Project { id: id.to_string() });
             }
         }
         // Agents of one spawn are mostly alike.

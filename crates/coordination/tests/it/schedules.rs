@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use fusion_coordination::{Ask, NewDefinition, NewSchedule, held};
 use fusion_core::{
-    Change, Clock, Decision, EventType, IdSource as _, Overlap, Run, RunId, Schedule, ScheduleId,
-    Timestamp, WorkflowState,
+    Budget, Change, Clock, Decision, EventType, IdSource as _, Overlap, Project, ProjectId, Run,
+    RunId, Schedule, ScheduleId, Timestamp, Workflow, WorkflowId, WorkflowState,
 };
 use fusion_persistence::{
-    Batch, EventFilter, EventReader as _, Page, Repository as _, RunFilter, Store as _,
+    Batch, Deletable as _, EventFilter, EventReader as _, Page, Repository as _, RunFilter,
+    Store as _, WorkflowFilter,
 };
 use futures::future::join_all;
 use serde_json::json;
@@ -304,4 +305,68 @@ async fn who_hosts_hears_of_a_new_schedule_and_wakes_when_it_is_due() {
     assert!(late >= chrono::TimeDelta::zero(), "{late}");
     assert!(late < chrono::TimeDelta::seconds(40), "{late}");
     assert_eq!(seen(&world, &schedule).await.last_at, Some(due));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_occurrence_of_an_archived_project_starts_nothing_and_says_why() {
+    let schedule = hourly(Overlap::Skip);
+    let clock = Hands::at("2023-11-14T22:13:20Z");
+    let world = world(clock, std::slice::from_ref(&schedule)).await;
+    let now = at("2023-11-14T20:00:00Z");
+    let shop = Project {
+        id: ProjectId::from_uuid(Ids::from(700).uuid()),
+        name: "shop".to_owned(),
+        description: String::new(),
+        message_queue_config: json!({}),
+        default_provider_id: None,
+        budget: Budget::default(),
+        budget_per_day: Budget::default(),
+        archived_at: None,
+        created_at: now,
+        updated_at: now,
+        metadata: json!({}),
+        version: 1,
+    };
+    write(&world, Change::create(shop.clone())).await;
+    // Its workflow comes into the project only when the newest version goes.
+    let [mut newest] = <[Workflow; 1]>::try_from(
+        world
+            .store
+            .list(&WorkflowFilter::default(), Page::first(2))
+            .await
+            .unwrap(),
+    )
+    .unwrap();
+    let mut of_shop = newest.clone();
+    of_shop.id = WorkflowId::from_uuid(Ids::from(800).uuid());
+    of_shop.project_id = Some(shop.id);
+    newest.id = WorkflowId::from_uuid(Ids::from(801).uuid());
+    of_shop.definition_version = 2;
+    newest.definition_version = 3;
+    write(&world, Change::create(of_shop)).await;
+    write(&world, Change::create(newest.clone())).await;
+    let archived = world
+        .engine()
+        .archive_project(shop.id, true, |_| Ask::default())
+        .await
+        .unwrap();
+    let gone = Change::Delete {
+        kind: Workflow::KIND,
+        id: newest.id.uuid(),
+        version: 1,
+    };
+    write(&world, gone).await;
+    world.engine().start_due().await.unwrap();
+    assert_eq!(runs(&world).await, []);
+    let expected = Schedule {
+        last_at: Some(at("2023-11-14T22:00:00Z")),
+        next_at: Some(at("2023-11-14T23:00:00Z")),
+        last_error: Some("the project 'shop' is archived".to_owned()),
+        updated_at: at("2023-11-14T22:13:20Z"),
+        version: 2,
+        ..schedule.clone()
+    };
+    assert_eq!(seen(&world, &schedule).await, expected);
+    let stored: Project = world.store.get(shop.id).await.unwrap();
+    assert_eq!(stored, archived);
 }

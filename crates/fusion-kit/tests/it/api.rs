@@ -2,6 +2,7 @@
 
 mod access;
 mod agents;
+mod archived;
 mod bulk;
 pub(crate) mod client;
 mod commands;

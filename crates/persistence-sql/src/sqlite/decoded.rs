@@ -276,7 +276,7 @@ decoded! { crate::outbox::table::Model {
 
 decoded! { crate::projects::table::Model {
     id, name, description, message_queue_config, default_provider_id, created_at,
-    updated_at, metadata, version, budget, budget_per_day,
+    updated_at, metadata, version, budget, budget_per_day, archived_at,
 } }
 
 decoded! { crate::providers::table::Model {

@@ -45,6 +45,14 @@ async fn fresh() -> OnServer {
 
 fusion_persistence::store_conformance!(fresh);
 
+/// Two processes have two writers: the rows of the database hold them apart.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_project_is_not_archived_under_new_work_of_another_process() {
+    let url = empty_database().await;
+    let (one, other) = (open(&url).await, open(&url).await);
+    fusion_persistence::conformance::archiving_and_work_at_once(&one, &other).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_index_has_of_an_event_goes_with_it() {
     let url = empty_database().await;

@@ -97,6 +97,7 @@ fn project(ids: &Ids, provider: &ProviderConfig) -> Project {
         default_provider_id: Some(provider.id),
         budget: fusion_core::Budget::default(),
         budget_per_day: fusion_core::Budget::default(),
+        archived_at: None,
         created_at: at(1),
         updated_at: at(2),
         metadata: json!({}),

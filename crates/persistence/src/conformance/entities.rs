@@ -336,6 +336,7 @@ pub async fn a_zero_character_is_replaced_in_texts_and_kept_in_json(store: &dyn 
     for name in ["a\u{0}b", "a\u{fffd}b"] {
         let filter = crate::ProjectFilter {
             name: Some(name.to_owned()),
+            archived: None,
         };
         let found = store.list(&filter, Page::first(10)).await.unwrap();
         assert_eq!(found, [project.clone()]);

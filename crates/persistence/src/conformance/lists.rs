@@ -277,11 +277,16 @@ pub async fn journal_entries_are_selected_by_their_filter(store: &dyn Store) {
 pub async fn named_rows_are_selected_by_their_filters(store: &dyn Store) {
     let world = World::store(store).await;
     let fresh = || world.sample.ids.uuid();
-    let (own, other) = (&world.project, bare_project(fresh()));
+    let (own, mut other) = (&world.project, bare_project(fresh()));
+    other.archived_at = Some(at(3));
     create_all(store, &[&other]).await;
     selects(store, ProjectFilter::default(), &[own, &other]).await;
     let name = Some(other.name.clone());
-    selects(store, ProjectFilter { name }, &[&other]).await;
+    selects(store, only!(ProjectFilter, name), &[&other]).await;
+    for (archived, one) in [(false, own), (true, &other)] {
+        let archived = Some(archived);
+        selects(store, only!(ProjectFilter, archived), &[one]).await;
+    }
 
     let (own, odd, mut off) = (&world.provider, world.odd_provider(), provider(fresh()));
     off.enabled = false;

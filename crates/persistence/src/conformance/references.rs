@@ -299,7 +299,8 @@ fn in_use(answer: Result<()>, entity: &str, label: &str) {
 /// A row that another one refers to stays, until the last one refers to another.
 pub async fn a_row_in_use_is_not_deleted(store: &dyn Store) {
     let world = World::store(store).await;
-    let project = world.odd_project();
+    let mut project = world.odd_project();
+    project.archived_at = None;
     let user = world.odd_provider();
     store.create(project.clone()).await.unwrap();
     store.create(user.clone()).await.unwrap();
@@ -389,7 +390,7 @@ pub async fn what_stays_as_history_is_not_deleted(store: &dyn Store) {
 pub async fn a_row_is_not_deleted_under_a_new_user(store: &dyn Store) {
     let world = World::store(store).await;
     for _ in 0..20 {
-        let project = world.odd_project();
+        let project = bare_project(world.fresh());
         store.create(project.clone()).await.unwrap();
         let mut agent = world.agent();
         agent.project_id = Some(project.id);

@@ -22,8 +22,16 @@ impl Records for Fake {
         self.report(format!("{new:?}"))
     }
 
-    async fn list_projects(&self, limit: u32) -> Result<Vec<api::Project>, Problem> {
-        self.rows(format!("projects {limit}"))
+    async fn list_projects(
+        &self,
+        archived: Option<bool>,
+        limit: u32,
+    ) -> Result<Vec<api::Project>, Problem> {
+        self.rows(format!("projects {archived:?} {limit}"))
+    }
+
+    async fn archive_project(&self, name: &str, archive: bool) -> Result<api::Project, Problem> {
+        self.report(format!("archive {archive} project {name}"))
     }
 
     async fn show_project(&self, name: &str) -> Result<api::ProjectDetail, Problem> {

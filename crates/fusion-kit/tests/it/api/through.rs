@@ -126,7 +126,8 @@ pub(super) fn plain(text: &str, project: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-fn told(project: &Project, done: &Finished) -> (Option<i32>, String, String) {
+/// How a command ended and what it said, the same each time.
+pub(super) fn told(project: &Project, done: &Finished) -> (Option<i32>, String, String) {
     let folder = project.path().to_str().unwrap();
     let stdout = match serde_json::from_str::<Value>(&done.stdout) {
         Ok(mut value) => {

@@ -88,6 +88,7 @@ fn project(number: u128, name: &str) -> Batch {
         default_provider_id: None,
         budget: fusion_core::Budget::default(),
         budget_per_day: fusion_core::Budget::default(),
+        archived_at: None,
         created_at: at(1),
         updated_at: at(1),
         metadata: json!({}),
