@@ -81,6 +81,10 @@ text_enum! {
         ScheduleFired = "schedule.fired",
         /// A schedule started nothing at an occurrence.
         ScheduleSkipped = "schedule.skipped",
+        /// A webhook stopped: its receiver takes nothing.
+        WebhookFailed = "webhook.failed",
+        /// Sent to a webhook that a person tries; never in the log.
+        WebhookTest = "webhook.test",
         /// A person is asked.
         ApprovalRequested = "approval.requested",
         /// A person answered.

@@ -18,6 +18,7 @@ mod m0015_snapshots;
 mod m0016_fewer_indexes;
 mod m0017_lost_calls;
 mod m0018_log_index;
+mod m0020_webhooks;
 
 use std::collections::BTreeSet;
 
@@ -53,6 +54,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0016_fewer_indexes::Migration),
             Box::new(m0017_lost_calls::Migration),
             Box::new(m0018_log_index::Migration),
+            Box::new(m0020_webhooks::Migration),
         ]
     }
 }

@@ -47,6 +47,7 @@ mod schedules;
 mod search;
 mod standing;
 mod waits;
+mod webhooks;
 mod world;
 
 pub use accounts::*;
@@ -73,6 +74,7 @@ pub use schedules::*;
 pub use search::*;
 pub use standing::*;
 pub use waits::*;
+pub use webhooks::*;
 
 /// Makes one `#[tokio::test]` for each rule of the contract.
 ///
@@ -258,6 +260,11 @@ macro_rules! store_conformance {
             schedules_are_kept_as_written,
             schedules_are_selected_by_their_filter,
             an_occurrence_starts_one_run_however_many_deal_with_it,
+            webhooks_are_kept_as_written,
+            webhooks_are_selected_by_their_filter,
+            a_webhook_that_is_behind_the_log_is_due,
+            of_two_who_move_a_webhook_on_one_is_refused,
+            the_last_attempts_of_each_webhook_are_kept_and_go_with_it,
         }
     };
     (@rules $make:path, $($rule:ident,)*) => {$(

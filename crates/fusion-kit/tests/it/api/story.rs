@@ -124,6 +124,14 @@ const BESIDE: &[&str] = &[
     "schedule pause yearly",
     "schedule resume yearly",
     "schedule delete yearly",
+    "webhook add https://hooks.example/x --name ops --event task.* --severity error+",
+    "webhook list",
+    "webhook get ops",
+    "webhook deliveries ops",
+    "webhook disable ops",
+    "webhook enable ops",
+    "webhook rotate ops",
+    "webhook remove ops",
     "run retry {run} --from second",
     "run fork {run} --from second",
     "agent spawn --name w --provider scripted --model script.yaml --tools files --capabilities writing",
@@ -370,6 +378,8 @@ fn word(word: &str) -> String {
     let has_id = word.split('.').any(|part| Uuid::try_parse(part).is_ok());
     if word.starts_with("fk_") {
         "TOKEN".to_owned()
+    } else if word.starts_with("whsec_") {
+        "SECRET".to_owned()
     } else if ends_in_id {
         "NAME@ID".to_owned()
     } else if has_id {

@@ -293,6 +293,7 @@ async fn an_older_backup_is_upgraded_in_a_copy() {
                 "m0016_fewer_indexes",
                 "m0017_lost_calls",
                 "m0018_log_index",
+                "m0020_webhooks",
             ]
         );
         assert_eq!(std::fs::read(&file).unwrap(), bytes);
@@ -330,6 +331,7 @@ async fn a_backup_of_an_older_sqlite_database_has_the_newest_schema() {
             "m0016_fewer_indexes",
             "m0017_lost_calls",
             "m0018_log_index",
+            "m0020_webhooks",
         ]
     );
     assert_eq!(found.rows["events"], source.rows["events"]);

@@ -79,6 +79,7 @@ async fn the_status_of_an_older_and_of_a_newer_database_is_told() {
                     "m0016_fewer_indexes",
                     "m0017_lost_calls",
                     "m0018_log_index",
+                    "m0020_webhooks",
                 ]),
             }
         );
@@ -115,6 +116,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0016_fewer_indexes",
                 "m0017_lost_calls",
                 "m0018_log_index",
+                "m0020_webhooks",
             ]),
             missing: vec![],
         };
@@ -138,6 +140,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0016_fewer_indexes",
                 "m0017_lost_calls",
                 "m0018_log_index",
+                "m0020_webhooks",
             ]),
             vec![],
         ] {
