@@ -6,7 +6,8 @@ use axum::response::{IntoResponse, Response};
 use fusion_api_types::api::{
     self, NewWebhook as Wanted, WebhookChanges, WebhookDeliveryPage, WebhookMade, WebhookPage,
 };
-use fusion_coordination::{MAX_WEBHOOKS, NewWebhook, WebhookFault};
+use fusion_api_types::{Problem, ProblemKind};
+use fusion_coordination::{MAX_WEBHOOKS, NewWebhook, NoKey, WebhookFault};
 use fusion_core::{Severity, Webhook, WebhookId, WebhookState};
 use fusion_persistence::{Repository, WebhookAttemptFilter, WebhookFilter};
 use secrecy::ExposeSecret;
@@ -91,7 +92,7 @@ async fn create(
     let moment = app.moment();
     let id = WebhookId::from_uuid(moment.ids.uuid());
     let made = app.parts.postman.new_secret(id, &new.url);
-    let (secret, sealed) = made.map_err(|error| Refusal::internal(&error.to_string()))?;
+    let (secret, sealed) = made.map_err(no_key)?;
     let row = new.row(id, sealed, end, moment.now);
     let coordinator = app.coordinator();
     coordinator
@@ -103,6 +104,12 @@ async fn create(
         secret: secret.expose_secret().to_owned(),
     };
     json(StatusCode::CREATED, &made)
+}
+
+/// Who looks after the server can make a key.
+#[expect(clippy::needless_pass_by_value, reason = "the shape of map_err")]
+fn no_key(why: NoKey) -> Refusal {
+    Problem::new(ProblemKind::Unavailable, why.to_string()).into()
 }
 
 /// What is asked for; the fields say what is wrong with it.
@@ -239,7 +246,7 @@ async fn rotate(
     let row = app.reader().get(id).await?;
     check(&headers, row.version)?;
     let made = app.parts.postman.new_secret(id, &row.url);
-    let (secret, sealed) = made.map_err(|error| Refusal::internal(&error.to_string()))?;
+    let (secret, sealed) = made.map_err(no_key)?;
     let now = app.moment().now;
     let change = |row: Webhook| row.rotated(sealed.clone(), now);
     let ask = || asked.plain();

@@ -149,7 +149,7 @@ impl Courier {
         };
         let from = webhook.cursor.max(self.place);
         let events = match store.events_after(&filter, from, AT_ONCE).await {
-            Err(StoreError::Gone { oldest }) => return self.tell_gap(webhook, oldest).await,
+            Err(StoreError::Gone { oldest }) => return self.tell_gap(webhook, from, oldest).await,
             events => events?,
         };
         let is_whole = events.len() < AT_ONCE as usize;
@@ -206,12 +206,14 @@ impl Courier {
         }
     }
 
-    /// Notes that events were deleted by their age before they could be sent, and goes on after them.
-    async fn tell_gap(&self, webhook: Webhook, oldest: u64) -> Result<Next> {
+    /// Notes that events were deleted by their age before anybody looked whether they are to be sent, and goes
+    /// on after them.
+    async fn tell_gap(&self, webhook: Webhook, from: u64, oldest: u64) -> Result<Next> {
         let last = oldest.saturating_sub(1);
-        let first = webhook.cursor.saturating_add(1);
-        let why =
-            format!("the events {first} to {last} were deleted by their age before they were sent");
+        let first = from.saturating_add(1);
+        let why = format!(
+            "the events {first} to {last} were deleted by their age before they were looked at"
+        );
         tracing::warn!(webhook.id = %webhook.id, name = webhook.name, "{why}");
         let gap = WebhookAttempt {
             error: Some(why),

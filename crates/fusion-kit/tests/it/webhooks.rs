@@ -2,11 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use fusion_core::{Decision, EventId, EventType, NewEvent, Severity, Timestamp};
+use fusion_persistence::{Batch, EventReader, Prune, Store};
+use fusion_persistence_sql::{Durability, Location, SqlStore};
 use fusion_secrets::WebhookSecret;
 use fusion_testkit::{Act, HttpRequest, MisbehavingHttp};
 use rustix::process::Signal;
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use tokio_util::task::TaskTracker;
 
 use crate::api::client::Serving;
 use crate::nodes::cluster::Cluster;
@@ -26,6 +30,12 @@ async fn receiver(
 
 async fn willing() -> MisbehavingHttp {
     receiver(|_| status("204 No Content", "")).await
+}
+
+fn place() -> Project {
+    let mut project = Project::new();
+    project.set("FUSION_MASTER_KEY", "7".repeat(64));
+    project
 }
 
 async fn printed(project: &Project, words: &str) -> Value {
@@ -109,7 +119,7 @@ async fn until(project: &Project, name: &str, what: &str, holds: impl Fn(&Value)
 
 #[tokio::test]
 async fn each_event_of_the_filter_comes_signed_and_in_order() {
-    let project = Project::new();
+    let project = place();
     let serving = Serving::on(&project).await;
     let receiver = willing().await;
     let secret = added(&project, "ops", &receiver.url()).await;
@@ -146,7 +156,7 @@ async fn each_event_of_the_filter_comes_signed_and_in_order() {
 
 #[tokio::test]
 async fn a_server_that_is_killed_loses_no_event_and_keeps_their_order() {
-    let project = Project::new();
+    let project = place();
     let serving = Serving::on(&project).await;
     let receiver = willing().await;
     added(&project, "ops", &receiver.url()).await;
@@ -163,7 +173,7 @@ async fn a_server_that_is_killed_loses_no_event_and_keeps_their_order() {
 
 #[tokio::test]
 async fn what_is_not_taken_is_tried_again_under_the_same_id() {
-    let project = Project::new();
+    let project = place();
     let serving = Serving::on(&project).await;
     let first = std::sync::atomic::AtomicBool::new(true);
     let receiver = receiver(move |_| {
@@ -198,7 +208,7 @@ async fn what_is_not_taken_is_tried_again_under_the_same_id() {
 
 #[tokio::test]
 async fn a_receiver_that_is_gone_stops_its_webhook_which_is_told_once() {
-    let project = Project::new();
+    let project = place();
     let serving = Serving::on(&project).await;
     let gone = receiver(|_| status("410 Gone", "")).await;
     // It wants to hear of its own failure, too.
@@ -231,7 +241,7 @@ async fn a_receiver_that_is_gone_stops_its_webhook_which_is_told_once() {
 
 #[tokio::test]
 async fn a_receiver_that_hangs_holds_up_no_other_and_not_the_end_of_the_server() {
-    let project = Project::new();
+    let project = place();
     let serving = Serving::on(&project).await;
     let (hanging, willing) = (receiver(|_| vec![Act::Hang]).await, willing().await);
     added(&project, "hanging", &hanging.url()).await;
@@ -253,7 +263,7 @@ async fn a_receiver_that_hangs_holds_up_no_other_and_not_the_end_of_the_server()
 
 #[tokio::test]
 async fn a_redirect_is_not_followed_and_a_private_address_must_be_allowed() {
-    let project = Project::new();
+    let project = place();
     let target = willing().await;
     let to = format!("location: {}/\r\n", target.url());
     let redirecting = receiver(move |_| status("307 Temporary Redirect", &to)).await;
@@ -345,7 +355,7 @@ async fn is_kept(project: &Project, receiver: &MisbehavingHttp) -> String {
 
 #[tokio::test]
 async fn a_webhook_is_kept_by_the_same_commands_with_and_without_a_server() {
-    let project = Project::new();
+    let project = place();
     let receiver = willing().await;
     let mut secrets = vec![is_kept(&project, &receiver).await];
     let serving = Serving::on(&project).await;
@@ -373,7 +383,7 @@ async fn a_webhook_is_kept_by_the_same_commands_with_and_without_a_server() {
 
 #[tokio::test]
 async fn the_api_refuses_what_is_wrong_and_tells_all_of_it() {
-    let project = Project::new();
+    let project = place();
     let serving = Serving::on(&project).await;
     let new = json!({ "name": "ops", "url": "https://hooks.example/" });
     let with = |field: &str, value: Value| {
@@ -414,7 +424,8 @@ async fn the_api_refuses_what_is_wrong_and_tells_all_of_it() {
 
 #[tokio::test]
 async fn only_events_of_the_project_come_where_one_is_named() {
-    let project = Project::with(FLOW, "version: 1\nsteps:\n  s: [{ text: done }]\n");
+    let mut project = Project::with(FLOW, "version: 1\nsteps:\n  s: [{ text: done }]\n");
+    project.set("FUSION_MASTER_KEY", "7".repeat(64));
     let serving = Serving::on(&project).await;
     let receiver = willing().await;
     for line in [
@@ -481,4 +492,58 @@ async fn two_servers_on_one_database_send_each_event_once() {
     tell(&two, "alone").await;
     received(&receiver, ours.len() + 1).await;
     two.stop(Signal::TERM).await;
+}
+
+#[tokio::test]
+async fn events_that_went_by_their_age_are_told_as_a_gap() {
+    let project = place();
+    let receiver = willing().await;
+    added(&project, "ops", &receiver.url()).await;
+    let location = Location::File(project.data_dir().join("fusion.db"), Durability::Full);
+    let store = SqlStore::open(&location, &TaskTracker::new())
+        .await
+        .unwrap();
+    let mut decision = Decision::default();
+    for number in 1..=3 {
+        decision.events.push(NewEvent {
+            id: EventId::from_uuid(uuid::Uuid::from_u128(number)),
+            timestamp: Timestamp::UNIX_EPOCH,
+            event_type: EventType::RecordChanged,
+            severity: Severity::Info,
+            source_agent_id: None,
+            source_component: "test".to_owned(),
+            run_id: None,
+            data: json!({}),
+            message: String::new(),
+            message_queue_topic: None,
+        });
+    }
+    let last = store.commit(Batch::free(decision)).await.unwrap().last_seq;
+    let old = Prune {
+        events_before: Some("2000-01-01T00:00:00Z".parse().unwrap()),
+        limit: 100,
+        ..Prune::default()
+    };
+    // What is not in the index of the log yet is not deleted.
+    let began = Instant::now();
+    while store.event_bounds().await.unwrap().oldest <= last {
+        store.prune(old).await.unwrap();
+        breathe(began, "the events to go").await;
+    }
+    store.close().await.unwrap();
+    let serving = Serving::on(&project).await;
+    until(&project, "ops", "the gap to be passed", |it| {
+        it["cursor"].as_u64() >= Some(last)
+    })
+    .await;
+    let deliveries = printed(&project, "webhook deliveries ops").await;
+    let gap = deliveries["deliveries"].as_array().unwrap().last().unwrap();
+    assert_eq!(
+        (&gap["event_type"], &gap["seq"]),
+        (&json!("gap"), &json!(last))
+    );
+    let why =
+        format!("the events 1 to {last} were deleted by their age before they were looked at");
+    assert_eq!(gap["error"], why);
+    serving.stop(Signal::TERM).await;
 }

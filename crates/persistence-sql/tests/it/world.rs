@@ -460,7 +460,7 @@ pub(crate) async fn fill(store: &dyn Store) -> Filled {
         task_id: first.id,
         usage: usage(),
     };
-    let (webhook, attempt) = self::webhook(ids);
+    let (webhook, attempt) = webhook(ids);
     let mut decision = Decision::default()
         .with(Change::create(provider))
         .with(Change::create(project))
