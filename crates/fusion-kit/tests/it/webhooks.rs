@@ -277,7 +277,7 @@ async fn a_redirect_is_not_followed_and_a_private_address_must_be_allowed() {
         .says(&["10.0.0.1", "--allow-private"]);
     let name = "webhook add https://localhost:1/ --name l";
     said(&project, name).await.expect(0);
-    let tested = said(&project, "webhook test l").await.expect(1);
+    let tested = project.run(["webhook", "test", "l"]).await.expect(1);
     assert!(
         tested.stdout.contains("is not a public address"),
         "{tested:?}"
@@ -294,16 +294,13 @@ async fn a_redirect_is_not_followed_and_a_private_address_must_be_allowed() {
     assert_eq!(target.requests(), []);
 }
 
-/// The same commands, answers and exit codes whether there is a server or not.
-async fn is_kept(project: &Project, receiver: &MisbehavingHttp) -> String {
-    let url = receiver.url();
+/// Its secret, as it is made.
+async fn is_made(project: &Project, url: &str) -> String {
     let add = format!(
         "webhook add {url}/x --name ops --allow-private --event task.*,run.x --severity warning+"
     );
-    said(project, &add)
-        .await
-        .expect(2)
-        .says(&["'run.x' matches none"]);
+    let unknown = said(project, &add).await.expect(2);
+    unknown.says(&["'run.x' matches none"]);
     let add = add.replace(",run.x", ",workflow.*");
     let made = printed(project, &add).await;
     let expected = json!({
@@ -315,42 +312,46 @@ async fn is_kept(project: &Project, receiver: &MisbehavingHttp) -> String {
         "updated_at": made["created_at"], "secret": made["secret"],
     });
     assert_eq!(made, expected);
-    said(project, &add).await.expect(5).says(&["webhook 'ops'"]);
+    let taken = said(project, &add).await.expect(5);
+    taken.says(&["webhook 'ops'"]);
+    made["secret"].as_str().unwrap().to_owned()
+}
+
+/// After a rotation both secrets sign.
+async fn is_rotated(project: &Project, receiver: &MisbehavingHttp, secret: &str) {
     let tested = printed(project, "webhook test ops").await;
-    assert_eq!(
-        (&tested["taken"], &tested["status"]),
-        (&json!(true), &json!(204))
-    );
-    let secret = made["secret"].as_str().unwrap();
+    let is = (&tested["taken"], &tested["status"]);
+    assert_eq!(is, (&json!(true), &json!(204)));
     is_signed(receiver.requests().last().unwrap(), secret);
     let rotated = printed(project, "webhook rotate ops").await;
     assert!(rotated["old_secret_until"].is_string(), "{rotated}");
     printed(project, "webhook test ops").await;
     let both = receiver.requests().pop().unwrap();
-    for secret in [secret, rotated["secret"].as_str().unwrap()] {
-        is_signed(&both, secret);
-    }
+    is_signed(&both, secret);
+    is_signed(&both, rotated["secret"].as_str().unwrap());
+}
+
+async fn is_switched(project: &Project) {
     let off = printed(project, "webhook disable ops").await;
     assert_eq!(off["state"], "disabled");
-    let shown = printed(project, "webhook get ops").await;
-    assert_eq!(shown, off);
-    assert_eq!(
-        printed(project, "webhook list").await,
-        json!({ "webhooks": [off] })
-    );
-    assert_eq!(
-        printed(project, "webhook enable ops").await["state"],
-        "enabled"
-    );
+    assert_eq!(printed(project, "webhook get ops").await, off);
+    let listed = printed(project, "webhook list").await;
+    assert_eq!(listed, json!({ "webhooks": [off] }));
+    let on = printed(project, "webhook enable ops").await;
+    assert_eq!(on["state"], "enabled");
     let near = said(project, "webhook disable op").await.expect(3);
     near.says(&["did you mean 'ops'?"]);
-    said(project, "webhook remove ops")
-        .await
-        .expect(0)
-        .says(&[]);
+}
+
+/// The same commands, answers and exit codes whether there is a server or not.
+async fn is_kept(project: &Project, receiver: &MisbehavingHttp) -> String {
+    let secret = is_made(project, &receiver.url()).await;
+    is_rotated(project, receiver, &secret).await;
+    is_switched(project).await;
+    said(project, "webhook remove ops").await.expect(0);
     let gone = said(project, "webhook get ops").await.expect(3);
     gone.says(&["there is no webhook 'ops'"]);
-    secret.to_owned()
+    secret
 }
 
 #[tokio::test]
@@ -360,9 +361,10 @@ async fn a_webhook_is_kept_by_the_same_commands_with_and_without_a_server() {
     let mut secrets = vec![is_kept(&project, &receiver).await];
     let serving = Serving::on(&project).await;
     secrets.push(is_kept(&project, &receiver).await);
+    let receiver = willing().await;
     secrets.push(added(&project, "stays", &receiver.url()).await);
     tell(&serving, "a").await;
-    caught_up(&serving, &receiver).await;
+    received(&receiver, 2).await;
     let shown = serving.get("/api/v1/webhooks").await.expect(200).body;
     let events = serving
         .get("/api/v1/events?limit=500")
@@ -438,18 +440,17 @@ async fn only_events_of_the_project_come_where_one_is_named() {
     ] {
         said(&project, &line).await.expect(0);
     }
-    let start = |name: &str| format!("workflow start {name} --wait");
     project.write("other.yaml", FLOW.replace("name: flow", "name: other"));
     said(&project, "workflow create other.yaml").await.expect(0);
-    for name in ["other", "flow", "other", "flow"] {
-        said(&project, &start(name)).await;
+    let path = "/api/v1/events?event_type=workflow.completed";
+    let mut runs = Value::Null;
+    for (before, name) in ["other", "flow", "other", "flow"].into_iter().enumerate() {
+        let start = format!("workflow start {name}");
+        said(&project, &start).await.expect(0);
+        let is_done = |page: &Value| page["events"].as_array().unwrap().len() > before;
+        runs = serving.until(path, is_done).await;
     }
-    let page = received(&receiver, 2).await;
-    assert_eq!(page.len(), 2);
-    let runs = serving
-        .get("/api/v1/events?event_type=workflow.completed")
-        .await;
-    let runs = runs.expect(200).json();
+    received(&receiver, 2).await;
     let all = runs["events"].as_array().unwrap();
     assert_eq!(all.len(), 4, "{runs}");
     // The newest first: those of the project are the first and the third.

@@ -198,7 +198,13 @@ const AFTER: &[&str] = &[
 ];
 
 /// Commands that another test runs: the file, and the function in it that says the words.
-const ELSEWHERE: [(&str, &str, &str); 13] = [
+const ELSEWHERE: [(&str, &str, &str); 14] = [
+    // It asks a receiver.
+    (
+        "webhook test",
+        "webhooks.rs",
+        "a_redirect_is_not_followed_and_a_private_address_must_be_allowed",
+    ),
     (
         "project use",
         "settings.rs",
