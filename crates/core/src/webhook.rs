@@ -378,10 +378,10 @@ mod tests {
             now = next.trouble.next_at.unwrap_or(now);
             row = next;
         }
-        assert_eq!((now, attempts), (at(24 * 3_600), 19));
-        let why = "nothing was taken for 24 hours, in 19 attempts: answered 503";
+        assert_eq!((now, attempts), (at(24 * 3_600), 20));
+        let why = "nothing was taken for 24 hours, in 20 attempts: answered 503";
         let trouble = WebhookTrouble {
-            attempts: 18,
+            attempts: 19,
             since: Some(at(0)),
             next_at: None,
         };
