@@ -18,6 +18,7 @@ mod schedule;
 mod spending;
 mod task;
 mod token;
+mod webhook;
 mod workflow;
 
 pub use agent::{
@@ -44,6 +45,10 @@ pub use task::{
     TaskPage, TaskTree, TaskWaitReason,
 };
 pub use token::{NewSession, NewToken, SignInCode, Ticket, Token, TokenMade, TokenPage};
+pub use webhook::{
+    NewWebhook, Webhook, WebhookChanges, WebhookDelivery, WebhookDeliveryPage, WebhookMade,
+    WebhookPage, WebhookTest,
+};
 pub use workflow::{
     Dag, Edge, ForkRun, NewDag, NewWorkflow, NextVersion, Node, PauseRun, ResumeRun, RetryRun,
     RunPage, RunStarted, RunsCancelled, StartWorkflow, Validation, Workflow, WorkflowPage,

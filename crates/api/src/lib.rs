@@ -31,6 +31,7 @@ mod server;
 mod sign_in;
 mod state;
 mod views;
+mod webhook_views;
 
 pub mod agent_views;
 pub mod cost_views;
@@ -54,4 +55,8 @@ pub use views::{
     capability as capability_view, event as event_view, node as node_view, project as project_view,
     project_limits as project_limits_view, sample as metrics_view, schedule as schedule_view,
     token as token_view,
+};
+pub use webhook_views::{
+    webhook as webhook_view, webhook_delivery as webhook_delivery_view,
+    webhook_test as webhook_test_view,
 };

@@ -34,6 +34,7 @@ mod tasks_bulk;
 mod tasks_life;
 mod tokens;
 mod versions;
+mod webhooks;
 mod workflows;
 mod workspaces;
 mod workspaces_work;
@@ -110,6 +111,7 @@ fn guarded<R: Routes>() -> R {
         projects::router(),
         capabilities::router(),
         schedules::router(),
+        webhooks::router(),
         approvals::router(),
         tokens::router(),
         sessions::router(),

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use fusion_coordination::Coordinator;
+use fusion_coordination::{Coordinator, Postman};
 use fusion_core::{Clock, IdSource, Moment};
 use fusion_messaging::Bus;
 use fusion_persistence::Reader;
@@ -39,6 +39,8 @@ pub struct Parts {
     pub deltas: Arc<Deltas>,
     /// Knows the providers.
     pub desk: Arc<dyn ProviderDesk>,
+    /// Sends to webhooks.
+    pub postman: Postman,
     /// Codes that sign browsers in.
     pub sign_ins: SignIns,
     /// Tells the time.

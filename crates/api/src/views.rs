@@ -3,13 +3,14 @@
 use fusion_api_types::{UsageView, WaitView, api};
 use fusion_core::{
     Agent, ApiToken, Approval, Assignee, Capability, CapabilitySet, Event, JournalEntry, Project,
-    ProviderConfig, ResourceMetrics, Schedule, Task, Usage, Workflow, WorkflowDefinition,
-    is_internal,
+    ProviderConfig, ResourceMetrics, Schedule, Task, Usage, Webhook, WebhookAttempt, Workflow,
+    WorkflowDefinition, is_internal,
 };
 use fusion_persistence::{Entity, NodeSeen};
 use serde_json::{Value, json};
 
 use crate::page::Listed;
+use crate::webhook_views::{webhook, webhook_delivery};
 
 /// What lists show of a row, and the member that holds the rows.
 macro_rules! listed {
@@ -38,6 +39,8 @@ listed! {
     ProviderConfig: "providers" = api::Provider, provider;
     Schedule: "schedules" = api::Schedule, schedule;
     Task: "tasks" = api::Task, task;
+    Webhook: "webhooks" = api::Webhook, webhook;
+    WebhookAttempt: "deliveries" = api::WebhookDelivery, webhook_delivery;
     Workflow: "workflows" = api::Workflow, |row| workflow(row, false);
 }
 

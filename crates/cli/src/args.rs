@@ -20,6 +20,7 @@ mod serve;
 mod shell;
 mod task;
 mod tool;
+mod webhook;
 mod workflow;
 mod workspace;
 
@@ -79,6 +80,7 @@ pub use task::{
     WhichTask,
 };
 pub use tool::{SandboxArgs, SandboxCommand, SandboxRunArgs, ToolArgs, ToolCallArgs, ToolCommand};
+pub use webhook::{WebhookAddArgs, WebhookArgs, WebhookCommand, WebhookDeliveriesArgs};
 pub use workflow::{
     CreateArgs, DiffArgs, GetArgs, GraphArgs, GraphFormat, StartWorkflowArgs, ValidateArgs,
     WhichVersion, WhichWorkflow, WorkflowArgs, WorkflowCommand, WorkflowListArgs,
@@ -196,6 +198,8 @@ Examples:
     Workflow(WorkflowArgs),
     /// Start stored workflows by the clock.
     Schedule(ScheduleArgs),
+    /// Send events to other programs as they happen.
+    Webhook(WebhookArgs),
     /// Write a first workflow to start from.
     Init(InitArgs),
     /// Watch agents, tasks, what waits for you and the log on the whole screen.
@@ -407,6 +411,7 @@ fn refuse_nonsense(wanted: &Command) -> Result<(), clap::Error> {
         | Command::Approve(_)
         | Command::Reject(_)
         | Command::Workflow(_)
+        | Command::Webhook(_)
         | Command::Init(_)
         | Command::Agent(_)
         | Command::Workspace(_)

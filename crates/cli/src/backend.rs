@@ -18,6 +18,7 @@ mod server;
 mod settings;
 mod tasks;
 mod tools;
+mod webhooks;
 mod work;
 mod workflows;
 
@@ -48,6 +49,7 @@ pub use server::{Audience, Ready, ServeRequest, Server};
 pub use settings::About;
 pub use tasks::{TaskQuery, TaskRequest, Tasks};
 pub use tools::{HeldCommand, NotRun, ToolFolder, Tools};
+pub use webhooks::{NewWebhook, Webhooks};
 pub use work::{AgentWork, DiscardRequest, MergeRequest};
 pub use workflows::{StartWorkflow, Workflows};
 
@@ -96,6 +98,7 @@ pub trait Backend:
     + Nodes
     + Artifacts
     + Schedules
+    + Webhooks
     + Tools
     + Workflows
     + Server

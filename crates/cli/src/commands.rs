@@ -22,5 +22,6 @@ pub(crate) mod task;
 pub(crate) mod tool;
 pub(crate) mod top;
 pub(crate) mod verify;
+pub(crate) mod webhook;
 pub(crate) mod workflow;
 pub(crate) mod workspace;

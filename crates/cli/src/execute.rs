@@ -7,7 +7,7 @@ use crate::args::{Cli, Command, Global, RunArgs, RunCommand};
 use crate::backend::Backend;
 use crate::commands::{
     agent, artifact, bench, budget, db, events, inbox, init, message, metrics, node, provider,
-    record, run, schedule, serve, shell, task, tool, top, verify, workflow, workspace,
+    record, run, schedule, serve, shell, task, tool, top, verify, webhook, workflow, workspace,
 };
 use crate::exit::Exit;
 use crate::problem;
@@ -104,6 +104,7 @@ async fn dispatch(
         }
         Command::Tool(it) => Box::pin(tool::tool(&it.command, backend, session)),
         Command::Schedule(it) => Box::pin(schedule::schedule(&it.command, backend, session)),
+        Command::Webhook(it) => Box::pin(webhook::webhook(&it.command, backend, session)),
         Command::Artifact(it) => Box::pin(artifact::artifact(&it.command, backend, session)),
         Command::Node(it) => Box::pin(node::node(&it.command, backend, session)),
         Command::Serve(it) => Box::pin(serve::serve(it, backend, session)),

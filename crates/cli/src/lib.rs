@@ -50,7 +50,8 @@ pub use args::{
     OverlapArg, Period, ProjectArgs, ProjectCommand, ProjectCreateArgs, ProjectListArgs,
     ProjectUpdateArgs, RecordListArgs, RecordName, ScheduleArgs, ScheduleCommand,
     ScheduleCreateArgs, SchemaArgs, ScopeName, SettingName, Shell, TokenArgs, TokenCommand,
-    TokenCreateArgs, WhichEvent, WhichVersion,
+    TokenCreateArgs, WebhookAddArgs, WebhookArgs, WebhookCommand, WebhookDeliveriesArgs,
+    WhichEvent, WhichVersion,
 };
 pub use args::{
     MergeStrategy, WorkspaceArgs, WorkspaceCommand, WorkspaceCommitArgs, WorkspaceDiffArgs,
@@ -58,8 +59,8 @@ pub use args::{
     WorkspaceListArgs, WorkspaceMergeArgs, WorkspaceReadArgs,
 };
 pub use backend::{
-    About, Artifacts, EventQuery, EventSink, Events, NewProject, NewSchedule, Nodes,
-    ProjectBudgets, ProjectUpdate, Records, Replay, Schedules,
+    About, Artifacts, EventQuery, EventSink, Events, NewProject, NewSchedule, NewWebhook, Nodes,
+    ProjectBudgets, ProjectUpdate, Records, Replay, Schedules, Webhooks,
 };
 pub use backend::{
     AgainRequest, AgentChanges, AgentQuery, Agents, AnswerRequest, AskKey, AttachEnd, Audience,

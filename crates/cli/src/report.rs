@@ -15,6 +15,7 @@ pub(crate) mod record;
 pub(crate) mod schedule;
 mod steering;
 pub(crate) mod task;
+pub(crate) mod webhook;
 pub(crate) mod workflow;
 pub(crate) mod workspace;
 

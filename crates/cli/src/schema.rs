@@ -3,7 +3,7 @@
 use fusion_api_types::api::{
     AgentMetrics, Approval, Capability, CostReport, Event, EventPage, Health, Project,
     ProjectDetail, Schedule, ServerNode, ServerNodeList, Task, TaskDetail, TaskTree, Token,
-    TokenMade,
+    TokenMade, Webhook, WebhookDelivery, WebhookMade, WebhookTest,
 };
 use fusion_api_types::schema::{any_of, list_of, of};
 use fusion_api_types::{
@@ -61,6 +61,7 @@ fn schema(words: &str) -> Option<Value> {
         "capability" => of_record::<Capability>(verb, "capabilities"),
         "schedule" if matches!(verb, "pause" | "resume") => Some(of::<Schedule>()),
         "schedule" => of_record::<Schedule>(verb, "schedules"),
+        "webhook" => of_webhook(verb),
         "token" => of_token(verb),
         "db" => of_database(verb),
         "node" => of_node(verb),
@@ -205,6 +206,17 @@ fn of_token(verb: &str) -> Option<Value> {
         "create" => of::<TokenMade>(),
         "list" => list_of::<Token>("tokens"),
         "revoke" => of::<Token>(),
+        _ => return None,
+    })
+}
+
+fn of_webhook(verb: &str) -> Option<Value> {
+    Some(match verb {
+        "add" | "rotate" => of::<WebhookMade>(),
+        "list" => list_of::<Webhook>("webhooks"),
+        "get" | "enable" | "disable" | "remove" => of::<Webhook>(),
+        "test" => of::<WebhookTest>(),
+        "deliveries" => list_of::<WebhookDelivery>("deliveries"),
         _ => return None,
     })
 }

@@ -9,7 +9,7 @@ use crate::args::{
     AgentCommand, BudgetCommand, BudgetsArgs, CapabilityArgs, CapabilityCommand, Cli, Command,
     DbCommand, EventsCommand, MessageCommand, MetricsCommand, NodeCommand, ProjectArgs,
     ProjectCommand, ProviderCommand, RunCommand, ScheduleArgs, ScheduleCommand, TaskCommand,
-    TokenArgs, TokenCommand, WorkspaceCommand,
+    TokenArgs, TokenCommand, WebhookArgs, WebhookCommand, WorkspaceCommand,
 };
 use crate::backend::Backend;
 use crate::exit::Exit;
@@ -111,6 +111,7 @@ fn is_look(command: &Command) -> bool {
         Command::Project(_)
         | Command::Capability(_)
         | Command::Schedule(_)
+        | Command::Webhook(_)
         | Command::Budget(_)
         | Command::Token(_) => is_look_at_records(command),
         Command::Events(events) => matches!(events.command, EventsCommand::List(_)),
@@ -150,6 +151,10 @@ fn is_look_at_records(command: &Command) -> bool {
             command: CapabilityCommand::List(_) | CapabilityCommand::Get(_)
         }) | Command::Schedule(ScheduleArgs {
             command: ScheduleCommand::List(_) | ScheduleCommand::Get(_)
+        }) | Command::Webhook(WebhookArgs {
+            command: WebhookCommand::List(_)
+                | WebhookCommand::Get(_)
+                | WebhookCommand::Deliveries(_)
         }) | Command::Budget(BudgetsArgs {
             command: BudgetCommand::List(_)
         }) | Command::Token(TokenArgs {

@@ -10,7 +10,7 @@ use fusion_persistence::{Batch, Committed, Lease, Store};
 use fusion_providers::Registry;
 use fusion_web::Web;
 use fusion_workspaces::{Launcher, Owners, SharedFolder, Workspaces};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::crew::{Crew, InHand};
 use crate::drivers::Drivers;
@@ -93,6 +93,8 @@ pub struct Coordinator {
     pub(crate) in_hand: Arc<InHand>,
     /// The runs that this process works on.
     pub(crate) drivers: Arc<Drivers>,
+    /// The place of the last event that this process told.
+    pub(crate) told: Arc<watch::Sender<u64>>,
     /// What its sweeps are told.
     pub(crate) lookout: Arc<Lookout>,
     /// What it is among those that share the work.
@@ -123,6 +125,7 @@ impl Coordinator {
             crew: Arc::default(),
             in_hand: Arc::default(),
             drivers: Arc::default(),
+            told: Arc::new(watch::Sender::new(0)),
             lookout: Arc::default(),
             part: Arc::default(),
             versions: Arc::default(),
@@ -219,8 +222,12 @@ impl Coordinator {
         let topics = batch.decision.subjects();
         let free = self.reserve_runs(&mut batch.decision);
         let guard = batch.guard;
+        let tells = !batch.decision.events.is_empty();
         let committed = self.parts.store.commit(batch).await;
         let committed = committed.inspect_err(|error| self.note_refusal(guard, error))?;
+        if tells {
+            self.told.send_replace(committed.last_seq);
+        }
         for run in free {
             self.hint_free(run);
         }

@@ -69,6 +69,7 @@ mod undo;
 mod unserved;
 mod usage;
 mod versions;
+mod webhooks;
 mod worker;
 mod worktrees;
 
@@ -97,4 +98,7 @@ pub use scheduler::Driven;
 pub use schedules::{MAX_SCHEDULES, NewSchedule, held};
 pub use spawn::NewRun;
 pub use tasks::{MAX_DEPENDENCIES, MAX_DESCRIPTION, MAX_QUEUE, MAX_WAIT, NewTask, Wait, why};
+pub use webhooks::{
+    Keys, MAX_WEBHOOKS, NewWebhook, NoKey, Postman, Tried, WebhookFault, reseal_webhooks,
+};
 pub use worktrees::{WorktreeRecord, worktree_of};

@@ -3,7 +3,8 @@
 
 use fusion_core::{
     Actor, ApiToken, Capability, Change, Decision, Draft, Message, Moment, Project, ProjectId,
-    ProviderConfig, Row, Schedule, Workflow, WorkflowDefinition, WorkflowId, WorkflowState,
+    ProviderConfig, Row, Schedule, Webhook, Workflow, WorkflowDefinition, WorkflowId,
+    WorkflowState,
 };
 use fusion_persistence::{Batch, Deletable, Error as StoreError, Idempotency};
 use uuid::Uuid;
@@ -111,6 +112,7 @@ records!(
     Project,
     ProviderConfig,
     Schedule,
+    Webhook,
     Workflow
 );
 

@@ -85,6 +85,10 @@ text_enum! {
         ProjectArchived = "project.archived",
         /// A project takes new work again.
         ProjectUnarchived = "project.unarchived",
+        /// A webhook stopped: its receiver takes nothing.
+        WebhookFailed = "webhook.failed",
+        /// Sent to a webhook that a person tries; never in the log.
+        WebhookTest = "webhook.test",
         /// A person is asked.
         ApprovalRequested = "approval.requested",
         /// A person answered.

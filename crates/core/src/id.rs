@@ -68,6 +68,10 @@ macro_rules! ids {
 ids! {
     /// Names an agent for its whole life; never used again.
     AgentId = "agent";
+    /// Names a webhook.
+    WebhookId = "webhook";
+    /// Names one attempt to deliver an event to a webhook.
+    WebhookAttemptId = "webhook delivery";
     /// Names a schedule.
     ScheduleId = "schedule";
     /// Names a token of the API.

@@ -38,6 +38,7 @@ mod task;
 mod token;
 mod transition;
 mod usage;
+mod webhook;
 mod workflow;
 mod workspace;
 
@@ -62,7 +63,8 @@ pub use flow::FlowRule;
 pub use graph::{GraphFault, TaskGraph};
 pub use id::{
     AgentId, ApiTokenId, ApprovalId, CapabilityId, EventId, IdFault, JournalEntryId, MessageId,
-    MetricsId, NodeId, ProjectId, ProviderId, RunId, ScheduleId, TaskId, WorkflowId, WorkspaceId,
+    MetricsId, NodeId, ProjectId, ProviderId, RunId, ScheduleId, TaskId, WebhookAttemptId,
+    WebhookId, WorkflowId, WorkspaceId,
 };
 pub use journal::{COMMAND_ENTRY, EffectClass, EntryKind, EntryState, JournalEntry, WITHOUT_PRICE};
 pub use label::{MAX_LABEL, is_label};
@@ -91,5 +93,9 @@ pub use task::{
 pub use token::{ApiToken, TokenScope};
 pub use transition::{IllegalTransition, StateMachine};
 pub use usage::{Cost, CostBy, CostFault, Usage};
+pub use webhook::{
+    WEBHOOK_PATIENCE, WEBHOOK_SECRET_OVERLAP, Webhook, WebhookAttempt, WebhookLease,
+    WebhookOutcome, WebhookSecrets, WebhookState, WebhookTrouble,
+};
 pub use workflow::{Workflow, WorkflowState};
 pub use workspace::{Disposal, NamedSnapshot, Workspace};

@@ -2,7 +2,7 @@
 
 use crate::{
     Agent, ApiToken, Approval, Capability, Project, ProviderConfig, ResourceMetrics, Run, Schedule,
-    Task, Workflow, Workspace,
+    Task, Webhook, WebhookAttempt, Workflow, Workspace,
 };
 
 macro_rules! rows {
@@ -71,6 +71,10 @@ rows! {
     Schedule(Schedule) = "schedule";
     /// A unit of work.
     Task(Task) = "task";
+    /// A receiver of events.
+    Webhook(Webhook) = "webhook";
+    /// An attempt to deliver an event to one.
+    WebhookAttempt(WebhookAttempt) = "webhook delivery";
     /// One version of a workflow definition.
     Workflow(Workflow) = "workflow";
     /// An agent's directory.

@@ -36,6 +36,7 @@ mod system;
 mod tasks;
 mod tools;
 mod watch;
+mod webhooks;
 mod wiring;
 mod workflows;
 mod workspaces;

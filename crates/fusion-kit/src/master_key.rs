@@ -5,9 +5,11 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 use fusion_api_types::{CheckView, Problem, ProblemKind};
-use fusion_coordination::credentials;
-use fusion_core::ProviderConfig;
-use fusion_persistence::{Error as StoreError, Page, ProviderFilter, Reader, Repository, Store};
+use fusion_coordination::{credentials, reseal_webhooks};
+use fusion_core::{ProviderConfig, Webhook};
+use fusion_persistence::{
+    Error as StoreError, Page, ProviderFilter, Reader, Repository, Store, WebhookFilter,
+};
 use fusion_secrets::{Error, KeyFile, KeyId, MasterKey, Vault};
 
 use crate::config::Config;
@@ -167,6 +169,7 @@ impl KeySource {
                     .with_help("unset FUSION_MASTER_KEY_OLD when no database needs it any more"));
                 }
                 check_all(&vault, &stored(store).await?)?;
+                check_webhooks(&vault, store).await?;
                 Ok(Rekeyed {
                     sealed_anew: seal_anew(store, &vault).await?,
                     key: Some(vault.key_id()),
@@ -183,7 +186,10 @@ async fn rekey_by_file(path: PathBuf, store: &dyn Store, retire: bool) -> Result
     let rows = stored(store).await?;
     let mut file = match KeyFile::load(path) {
         Ok(file) => file,
-        Err(Error::NoKeyFile { .. }) if rows.iter().all(|row| row.credentials.is_none()) => {
+        Err(Error::NoKeyFile { .. })
+            if rows.iter().all(|row| row.credentials.is_none())
+                && webhooks(store).await?.is_empty() =>
+        {
             return Ok(Rekeyed {
                 sealed_anew: 0,
                 key: None,
@@ -192,8 +198,9 @@ async fn rekey_by_file(path: PathBuf, store: &dyn Store, retire: bool) -> Result
         }
         Err(error) => return Err(of_keys(error)),
     };
-    // No new key is made while there is a credential that could not get it.
+    // No new key is made while there is a secret that could not get it.
     check_all(&file.vault(), &rows)?;
+    check_webhooks(&file.vault(), store).await?;
     file.stage().map_err(of_keys)?;
     let sealed_anew = seal_anew(store, &file.vault()).await?;
     if retire {
@@ -211,13 +218,17 @@ async fn seal_anew(store: &dyn Store, vault: &Vault) -> Result<u64, Problem> {
     let mut sealed = 0;
     for _ in 0..TRIES {
         let rows = stored(store).await?;
-        let resealed =
+        let mut resealed =
             credentials::reseal(vault, rows).map_err(|error| problems::of_error(&error))?;
-        if resealed.count == 0 {
+        let webhooks = reseal_webhooks(vault, webhooks(store).await?);
+        let webhooks = webhooks.map_err(|error| problems::of_error(&error))?;
+        let count = resealed.count + webhooks.changes.len();
+        if count == 0 {
             return Ok(sealed);
         }
+        resealed.batch.decision.merge(webhooks);
         match store.commit(resealed.batch).await {
-            Ok(_) => sealed += resealed.count as u64,
+            Ok(_) => sealed += count as u64,
             // Somebody has changed a provider since it was read.
             Err(StoreError::Conflict { .. }) => {}
             Err(error) => return Err(problems::of_store(&error)),
@@ -247,6 +258,21 @@ pub(crate) async fn stored(store: &dyn Reader) -> Result<Vec<ProviderConfig>, Pr
         }
         rows.extend(more);
     }
+}
+
+/// Every webhook of a database.
+async fn webhooks(store: &dyn Reader) -> Result<Vec<Webhook>, Problem> {
+    let page = Page::first(AT_ONCE);
+    let rows = store.list(&WebhookFilter::default(), page).await;
+    rows.map_err(|error| problems::of_store(&error))
+}
+
+/// Opens every secret of a webhook.
+async fn check_webhooks(vault: &Vault, store: &dyn Reader) -> Result<(), Problem> {
+    let opened = reseal_webhooks(vault, webhooks(store).await?);
+    opened
+        .map(|_| ())
+        .map_err(|error| problems::of_error(&error))
 }
 
 /// Opens every credential; says how many are sealed with an older key.

@@ -291,7 +291,8 @@ impl Records for LocalBackend {
 }
 
 impl LocalBackend {
-    async fn project_named(&self, name: &str) -> Result<api::Project, Problem> {
+    /// The project of this name or id, archived or not.
+    pub(crate) async fn project_named(&self, name: &str) -> Result<api::Project, Problem> {
         let all = self.list_projects(None, SEARCHED).await?;
         named(all, "project", name, |row| (&row.id, &row.name))
     }

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use fusion_api::{Listening, Names, Options, Parts, Settings, SignIns};
 use fusion_api_types::{Problem, ProblemKind, ServerReady, SignInLink};
 use fusion_cli::{Audience, Ready, ServeRequest, Server};
+use fusion_coordination::Postman;
 use fusion_core::{ApiToken, Clock, Moment, NodeRole, error_chain};
 use fusion_persistence::Reader;
 use fusion_providers::Registry;
@@ -28,6 +29,7 @@ use crate::problems;
 use crate::providers::Desk;
 use crate::signals::{hang_ups, stop_server_on_signal};
 use crate::system::{SystemClock, SystemIds};
+use crate::webhooks::postman;
 use crate::wiring::{Duties, Engine};
 
 use announcement::Announcement;
@@ -116,7 +118,7 @@ impl LocalBackend {
         let (token_file, token) = token::file(data_dir, engine.coordinator(), &store).await?;
         let address = listening.address();
         let told = told(answers.then_some(address), &token_file, data_dir);
-        let working = Working { engine };
+        let working = Working::new(engine, self.config());
         if !answers {
             drop(listening);
             let idle = |stop: CancellationToken| stop.cancelled_owned();
@@ -138,17 +140,15 @@ impl LocalBackend {
             bus: Arc::clone(engine.bus()),
             deltas: self.told().deltas,
             desk: Arc::new(desk),
+            postman: postman(self.config()),
             sign_ins: sign_ins.clone(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds::new()),
         };
         let announced = Announcement::write(data_dir, &told)?;
         // Elsewhere than on this machine the server is not called by the address that it listens at.
-        let link = if sign_in && address.ip().is_loopback() {
-            first_link(&sign_ins, &token, engine, &told.url).await
-        } else {
-            None
-        };
+        let shows = sign_in && address.ip().is_loopback();
+        let link = first_link(shows, (&sign_ins, &token), engine, &told.url).await;
         let reloading = engine.spawn(reload_at_hang_up(address, changes));
         let serving = |stop| fusion_api::serve(listening, parts, options, stop);
         let ended = working
@@ -174,11 +174,14 @@ fn told(address: Option<SocketAddr>, token_file: &Path, data_dir: &DataDir) -> S
 
 /// The link of the greeting. The server serves without one, too.
 async fn first_link(
-    sign_ins: &SignIns,
-    token: &ApiToken,
+    shows: bool,
+    (sign_ins, token): (&SignIns, &ApiToken),
     engine: &Engine,
     url: &str,
 ) -> Option<SignInLink> {
+    if !shows {
+        return None;
+    }
     let ids = SystemIds::new();
     let moment = Moment {
         now: SystemClock.now(),
@@ -231,9 +234,17 @@ fn broke_off(why: &str) -> Problem {
 /// A server at work.
 struct Working<'a> {
     engine: &'a Engine,
+    postman: Postman,
 }
 
-impl Working<'_> {
+impl<'a> Working<'a> {
+    fn new(engine: &'a Engine, config: &Config) -> Self {
+        Self {
+            engine,
+            postman: postman(config),
+        }
+    }
+
     /// Serves and drives runs until a signal comes; then waits for both.
     async fn until_stopped<S>(
         self,
@@ -251,6 +262,11 @@ impl Working<'_> {
             let stop = stop.clone();
             async move { coordinator.host(&stop).await }
         });
+        let delivering = engine.spawn({
+            let (coordinator, stop) = (engine.coordinator().clone(), stop.clone());
+            let postman = self.postman;
+            async move { coordinator.deliver_webhooks(&postman, &stop).await }
+        });
         let serving = engine.spawn(serve(stop.clone()));
         if let Err(problem) = ready() {
             tracing::warn!(%problem, "nobody could be told that the server is ready");
@@ -259,11 +275,14 @@ impl Working<'_> {
         let served = serving.await;
         stop.cancel();
         let driven = driving.await;
+        let delivered = delivering.await;
         ended.cancel();
         let broke = |error: JoinError| broke_off(&error.to_string());
         served.map_err(broke)?;
-        driven
-            .map_err(broke)?
-            .map_err(|error| problems::of_engine(&error))
+        let ended = |done: fusion_coordination::Result<()>| {
+            done.map_err(|error| problems::of_engine(&error))
+        };
+        ended(driven.map_err(broke)?)?;
+        ended(delivered.map_err(broke)?)
     }
 }

@@ -13,6 +13,7 @@ use crate::usage::{self, Booked};
 use crate::writer::Care;
 use crate::{
     accounts, agents, idempotency, journal, mail, projects, run_leases, snapshots, table, tasks,
+    webhooks,
 };
 
 /// Checks the idempotency key and the guard, and writes the rows. The caller writes what is counted
@@ -177,8 +178,28 @@ async fn create(session: &mut impl Session, row: &Row) -> Result<()> {
         Row::Run(run) => table::create(session, &**run).await,
         Row::Schedule(schedule) => table::create(session, &**schedule).await,
         Row::Task(task) => table::create(session, &**task).await,
+        Row::Webhook(_) | Row::WebhookAttempt(_) => create_of_webhooks(session, row).await,
         Row::Workflow(workflow) => table::create_checked(session, &**workflow).await,
         Row::Workspace(workspace) => table::create(session, &**workspace).await,
+    }
+}
+
+async fn create_of_webhooks(session: &mut impl Session, row: &Row) -> Result<()> {
+    match row {
+        Row::Webhook(webhook) => table::create_checked(session, &**webhook).await,
+        Row::WebhookAttempt(attempt) => webhooks::keep(session, attempt).await,
+        Row::Agent(_)
+        | Row::ApiToken(_)
+        | Row::Approval(_)
+        | Row::Capability(_)
+        | Row::Metrics(_)
+        | Row::Project(_)
+        | Row::Provider(_)
+        | Row::Run(_)
+        | Row::Schedule(_)
+        | Row::Task(_)
+        | Row::Workflow(_)
+        | Row::Workspace(_) => Ok(()),
     }
 }
 
@@ -188,7 +209,7 @@ async fn update(session: &mut impl Session, row: &Row) -> Result<()> {
         Row::ApiToken(token) => table::update(session, &**token).await,
         Row::Approval(approval) => table::update(session, &**approval).await,
         Row::Capability(capability) => table::update(session, &**capability).await,
-        Row::Metrics(_) => Err(never_changes(RowKind::Metrics)),
+        Row::Metrics(_) | Row::WebhookAttempt(_) => Err(never_changes(row.kind())),
         Row::Project(project) => projects::update(session, project).await,
         Row::Provider(provider) => table::update(session, &**provider).await,
         Row::Run(run) => table::update(session, &**run).await,
@@ -197,6 +218,7 @@ async fn update(session: &mut impl Session, row: &Row) -> Result<()> {
             table::update(session, &**schedule).await
         }
         Row::Task(task) => table::update(session, &**task).await,
+        Row::Webhook(webhook) => table::update(session, &**webhook).await,
         Row::Workflow(workflow) => table::update(session, &**workflow).await,
         Row::Workspace(workspace) => table::update(session, &**workspace).await,
     }
@@ -209,13 +231,14 @@ async fn delete(session: &mut impl Session, kind: RowKind, id: Uuid, version: u6
         RowKind::Project => table::delete::<Project>(session, id, version).await,
         RowKind::Provider => table::delete::<ProviderConfig>(session, id, version).await,
         RowKind::Schedule => table::delete::<Schedule>(session, id, version).await,
+        RowKind::Webhook => webhooks::delete(session, id, version).await,
         RowKind::Workflow => table::delete::<Workflow>(session, id, version).await,
         RowKind::Workspace => table::delete::<Workspace>(session, id, version).await,
         RowKind::Agent => ended_instead::<Agent>(),
         RowKind::Approval => ended_instead::<Approval>(),
         RowKind::Run => ended_instead::<Run>(),
         RowKind::Task => ended_instead::<Task>(),
-        RowKind::Metrics => Err(never_changes(RowKind::Metrics)),
+        RowKind::Metrics | RowKind::WebhookAttempt => Err(never_changes(kind)),
     }
 }
 

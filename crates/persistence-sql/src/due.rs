@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, QueryResult, Statement};
 use crate::dialect::Dialect;
 use crate::error::{corrupt, trying};
 use crate::readers::Readers;
-use crate::{agents, messages, run_leases, tasks};
+use crate::{agents, messages, run_leases, tasks, webhooks};
 
 const ACTION: &str = "look what there is to do";
 
@@ -50,6 +50,7 @@ pub(crate) fn columns(dialect: Dialect) -> String {
                 "SELECT 1 FROM schedules WHERE NOT paused AND {due} <= {now}"
             )],
         ),
+        ("webhooks", vec![webhooks::behind(due, now)]),
     ];
     let columns = columns.map(|(name, found)| {
         let found: Vec<String> = found
@@ -90,6 +91,7 @@ pub(crate) fn of_row(row: &QueryResult) -> Result<Due> {
         pool: is("pool")?,
         standing_at_work: is("standing_at_work")?,
         schedules: is("schedules")?,
+        webhooks: is("webhooks")?,
     })
 }
 

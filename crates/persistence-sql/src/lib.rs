@@ -55,6 +55,7 @@ mod tasks;
 mod text;
 mod tokens;
 mod usage;
+mod webhooks;
 mod words;
 mod workflows;
 mod workspaces;

@@ -19,6 +19,7 @@ mod m0016_fewer_indexes;
 mod m0017_lost_calls;
 mod m0018_log_index;
 mod m0019_archived_projects;
+mod m0020_webhooks;
 
 use std::collections::BTreeSet;
 
@@ -55,6 +56,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0017_lost_calls::Migration),
             Box::new(m0018_log_index::Migration),
             Box::new(m0019_archived_projects::Migration),
+            Box::new(m0020_webhooks::Migration),
         ]
     }
 }

@@ -12,7 +12,7 @@ use sea_orm::{ColumnTrait, Condition};
 
 use crate::store::unsigned;
 use crate::table::{Col, Stored, Versioned, exactly};
-use crate::{agents, json, workflows};
+use crate::{agents, json, webhooks, workflows};
 
 pub(crate) mod table {
     #![expect(
@@ -133,7 +133,13 @@ impl Versioned for Project {
             .and_where(workflows::table::Column::ProjectId.eq(id))
             .limit(1)
             .to_owned();
-        vec![agents, workflows]
+        let webhooks = Query::select()
+            .expr(Expr::val(1_i64))
+            .from(webhooks::table::Entity)
+            .and_where(webhooks::table::Column::ProjectId.eq(id))
+            .limit(1)
+            .to_owned();
+        vec![agents, workflows, webhooks]
     }
 }
 

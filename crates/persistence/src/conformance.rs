@@ -48,6 +48,7 @@ mod schedules;
 mod search;
 mod standing;
 mod waits;
+mod webhooks;
 mod world;
 
 pub use accounts::*;
@@ -75,6 +76,7 @@ pub use schedules::*;
 pub use search::*;
 pub use standing::*;
 pub use waits::*;
+pub use webhooks::*;
 
 /// Makes one `#[tokio::test]` for each rule of the contract.
 ///
@@ -264,6 +266,11 @@ macro_rules! store_conformance {
             an_archived_project_takes_nothing_new,
             a_held_schedule_of_an_archived_project_is_not_let_go_on,
             a_project_is_not_archived_under_new_work,
+            webhooks_are_kept_as_written,
+            webhooks_are_selected_by_their_filter,
+            a_webhook_that_is_behind_the_log_is_due,
+            of_two_who_move_a_webhook_on_one_is_refused,
+            the_last_attempts_of_each_webhook_are_kept_and_go_with_it,
         }
     };
     (@rules $make:path, $($rule:ident,)*) => {$(

@@ -6,13 +6,14 @@ use fusion_core::{
     Agent, AgentId, ApiToken, ApiTokenId, Approval, ApprovalId, Capability, CapabilityId,
     JournalEntry, JournalEntryId, Message, MessageId, MetricsId, Project, ProjectId,
     ProviderConfig, ProviderId, ResourceMetrics, RowKind, Run, RunId, Schedule, ScheduleId, Task,
-    TaskId, Workflow, WorkflowId, Workspace, WorkspaceId,
+    TaskId, Webhook, WebhookAttempt, WebhookAttemptId, WebhookId, Workflow, WorkflowId, Workspace,
+    WorkspaceId,
 };
 
 use crate::filter::{
     AgentFilter, ApprovalFilter, CapabilityFilter, JournalFilter, MessageFilter, MetricsFilter,
     ProjectFilter, ProviderFilter, RunFilter, ScheduleFilter, TaskFilter, TokenFilter,
-    WorkflowFilter, WorkspaceFilter,
+    WebhookAttemptFilter, WebhookFilter, WorkflowFilter, WorkspaceFilter,
 };
 
 /// Something that is stored under an id of its own.
@@ -75,6 +76,8 @@ entities! {
     Run, RunId, RunFilter = "run";
     Schedule, ScheduleId, ScheduleFilter = "schedule";
     Task, TaskId, TaskFilter = "task";
+    Webhook, WebhookId, WebhookFilter = "webhook";
+    WebhookAttempt, WebhookAttemptId, WebhookAttemptFilter = "webhook delivery";
     Workflow, WorkflowId, WorkflowFilter = "workflow";
     Workspace, WorkspaceId, WorkspaceFilter = "workspace";
 }
@@ -93,6 +96,7 @@ deletable! {
     Project = Project;
     ProviderConfig = Provider;
     Schedule = Schedule;
+    Webhook = Webhook;
     Workflow = Workflow;
     Workspace = Workspace;
 }

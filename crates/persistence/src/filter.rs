@@ -3,7 +3,8 @@
 
 use fusion_core::{
     AgentId, AgentState, ApprovalState, DeliveryStatus, EntryKind, EntryState, ProjectId,
-    ProviderId, RunId, Severity, TaskId, TaskState, Timestamp, WorkflowId, WorkflowState,
+    ProviderId, RunId, Severity, TaskId, TaskState, Timestamp, WebhookId, WebhookState, WorkflowId,
+    WorkflowState,
 };
 
 /// Which agents.
@@ -173,6 +174,22 @@ pub struct TaskFilter {
     pub run: Option<RunId>,
     /// Of the pool, for this project; `Some(None)` is for none.
     pub pool: Option<Option<ProjectId>>,
+}
+
+/// Which webhooks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WebhookFilter {
+    /// With exactly this name.
+    pub name: Option<String>,
+    /// In one of these states.
+    pub states: Vec<WebhookState>,
+}
+
+/// Which attempts to deliver events.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WebhookAttemptFilter {
+    /// Of this webhook.
+    pub webhook: Option<WebhookId>,
 }
 
 /// Which workflows. Each version is a row of its own.

@@ -29,7 +29,7 @@ pub use error::{ANOTHER_NAME, Error, Result, Source, UNARCHIVE};
 pub use filter::{
     AgentFilter, ApprovalFilter, CapabilityFilter, EventFilter, JournalFilter, MessageFilter,
     MetricsFilter, ProjectFilter, ProviderFilter, RunFilter, ScheduleFilter, TaskFilter,
-    TokenFilter, WorkflowFilter, WorkspaceFilter,
+    TokenFilter, WebhookAttemptFilter, WebhookFilter, WorkflowFilter, WorkspaceFilter,
 };
 pub use nodes::{
     Due, Kept, Loss, NodeChange, NodeReader, NodeSeen, Outlook, RunFence, TakeRuns, Wanted,
@@ -46,5 +46,5 @@ pub use repository::{Repository, WriteRepository};
 pub use seen::Seen;
 pub use store::{
     Batch, Claim, Claimed, Committed, Fence, Guard, Idempotency, Lease, Listeners, Prune,
-    Remembered, Store,
+    Remembered, Store, WEBHOOK_ATTEMPTS,
 };

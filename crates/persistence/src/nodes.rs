@@ -136,6 +136,8 @@ pub struct Due {
     pub standing_at_work: bool,
     /// A schedule.
     pub schedules: bool,
+    /// A webhook is behind the event log.
+    pub webhooks: bool,
 }
 
 impl Due {
@@ -157,6 +159,7 @@ impl Due {
             pool: is_due,
             standing_at_work: is_due,
             schedules: is_due,
+            webhooks: is_due,
         }
     }
 }

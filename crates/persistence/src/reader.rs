@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use fusion_core::{
     Account, Agent, AgentId, ApiToken, Approval, Capability, Delivery, Event, EventId, Held,
     JournalEntry, Message, MessageId, OutboxEntry, Project, ProviderConfig, ResourceMetrics, Run,
-    RunId, Schedule, Spent, Task, TaskId, Timestamp, Undelivered, Usage, Workflow, WorkflowId,
-    Workspace,
+    RunId, Schedule, Spent, Task, TaskId, Timestamp, Undelivered, Usage, Webhook, WebhookAttempt,
+    Workflow, WorkflowId, Workspace,
 };
 
 use crate::{
@@ -444,6 +444,8 @@ reader! {
     Find<Run>,
     Find<Schedule>,
     Find<Task>,
+    Find<Webhook>,
+    Find<WebhookAttempt>,
     Find<Workflow>,
     Find<Workspace>,
     MarkReader,

@@ -13,6 +13,9 @@ use serde_json::Value;
 
 use crate::{Kept, NodeChange, PoolAnswer, PoolClaim, Reader, Result, RunFence, TakeRuns};
 
+/// So many attempts are kept of each webhook: the last ones.
+pub const WEBHOOK_ATTEMPTS: u32 = 100;
+
 /// Proof of the right to write about a task: the number its claim gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fence {

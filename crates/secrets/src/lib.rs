@@ -12,8 +12,10 @@ mod error;
 mod key;
 mod key_file;
 mod vault;
+mod webhook;
 
 pub use error::{Error, Result};
 pub use key::{KeyId, MasterKey};
 pub use key_file::KeyFile;
 pub use vault::{Place, Vault};
+pub use webhook::WebhookSecret;

@@ -25,27 +25,34 @@ pub(crate) struct Clients {
 impl Clients {
     pub(crate) fn get(&self, reach: Reach) -> Result<&Client, NoPage> {
         let (cell, builder) = match reach {
-            Reach::Public => (&self.public, base().dns_resolver(Arc::new(PublicOnly))),
+            Reach::Public => (
+                &self.public,
+                base().dns_resolver(Arc::new(Checked::new(is_public))),
+            ),
             Reach::Any => (&self.any, base()),
         };
         if let Some(client) = cell.get() {
             return Ok(client);
         }
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            let told = "this program has not installed a crypto provider for TLS";
-            return Err(NoPage(told.to_owned()));
-        }
-        let client = builder.build().map_err(|error| {
-            let told = fusion_core::error_chain(&error);
-            NoPage(format!(
-                "no HTTP client can be made, are the CA certificates of the system installed? {told}"
-            ))
-        })?;
+        let client = build(builder)?;
         Ok(cell.get_or_init(|| client))
     }
 }
 
-fn base() -> ClientBuilder {
+pub(crate) fn build(builder: ClientBuilder) -> Result<Client, NoPage> {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        let told = "this program has not installed a crypto provider for TLS";
+        return Err(NoPage(told.to_owned()));
+    }
+    builder.build().map_err(|error| {
+        let told = fusion_core::error_chain(&error);
+        NoPage(format!(
+            "no HTTP client can be made, are the CA certificates of the system installed? {told}"
+        ))
+    })
+}
+
+pub(crate) fn base() -> ClientBuilder {
     Client::builder()
         .user_agent(concat!("fusion-kit/", env!("CARGO_PKG_VERSION")))
         .redirect(Policy::none())
@@ -53,49 +60,70 @@ fn base() -> ClientBuilder {
         .connect_timeout(CONNECT)
 }
 
-/// Resolves names to public addresses, or not.
+/// Resolves names to addresses that all are allowed, or not.
 #[derive(Debug)]
-struct PublicOnly;
+pub(crate) struct Checked<F>(F);
 
-impl Resolve for PublicOnly {
+impl<F> Checked<F>
+where
+    F: Fn(IpAddr) -> bool + Clone + Send + Sync + 'static,
+{
+    pub(crate) const fn new(allows: F) -> Self {
+        Self(allows)
+    }
+}
+
+impl<F> Resolve for Checked<F>
+where
+    F: Fn(IpAddr) -> bool + Clone + Send + Sync + 'static,
+{
     fn resolve(&self, name: Name) -> Resolving {
+        let allows = self.0.clone();
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let addresses: Vec<SocketAddr> = found.collect();
-            if let Some(other) = addresses.iter().find(|address| !is_public(address.ip())) {
-                return Err(NotPublic(other.ip()).into());
+            if let Some(other) = addresses.iter().find(|address| !allows(address.ip())) {
+                return Err(Outside(other.ip()).into());
             }
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
 }
 
-/// A granted name led where no public server is.
+/// A name led where it must not: mostly where no public server is.
 #[derive(Debug)]
-struct NotPublic(IpAddr);
+struct Outside(IpAddr);
 
-impl fmt::Display for NotPublic {
+impl fmt::Display for Outside {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(address) = self;
-        write!(
-            f,
-            "its name leads to {address}, which is not a public address"
-        )
+        let kind = if is_public(*address) {
+            "a public address, and what is sent there needs https://"
+        } else {
+            "not a public address"
+        };
+        write!(f, "its name leads to {address}, which is {kind}")
     }
 }
 
-impl StdError for NotPublic {}
+impl StdError for Outside {}
 
 #[cfg(test)]
 mod tests {
+    use fusion_core::is_public;
     use reqwest::dns::Resolve;
 
-    use super::PublicOnly;
+    use super::Checked;
 
     #[tokio::test]
     async fn a_name_that_leads_to_this_machine_is_not_public() {
         let name = "localhost".parse().unwrap();
-        let refused = PublicOnly.resolve(name).await.err().unwrap().to_string();
+        let refused = Checked::new(is_public)
+            .resolve(name)
+            .await
+            .err()
+            .unwrap()
+            .to_string();
         assert!(
             refused.ends_with("which is not a public address"),
             "{refused}"

@@ -8,6 +8,7 @@
 mod body;
 mod client;
 mod html;
+mod post;
 mod text;
 
 use std::time::Duration;
@@ -20,6 +21,8 @@ use tokio::time::timeout;
 use url::Url;
 
 use client::Clients;
+
+pub use post::{HttpPost, POST_TIMEOUT};
 
 /// Places that one address may lead on to.
 const MAX_REDIRECTS: usize = 5;

@@ -4,10 +4,12 @@
 //! address asked for and for each place that it leads on to.
 
 mod hosts;
+mod post;
 
 use async_trait::async_trait;
 
 pub use hosts::{Hosts, MAX_HOSTS, NotAHost, Reach};
+pub use post::{Answered, NoAnswer, NoTarget, Parcel, Post, Target, Where};
 
 /// The longest address that is fetched, in bytes.
 pub const MAX_URL: usize = 2_048;

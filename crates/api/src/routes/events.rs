@@ -104,7 +104,7 @@ pub(crate) fn filter(query: &mut Parameters<'_>) -> EventFilter {
 }
 
 /// A severity, or with `+` also those above it.
-fn severities(text: &str) -> std::result::Result<Vec<Severity>, String> {
+pub(super) fn severities(text: &str) -> std::result::Result<Vec<Severity>, String> {
     let (name, with_more) = match text.strip_suffix('+') {
         Some(name) => (name, true),
         None => (text, false),

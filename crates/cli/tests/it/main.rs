@@ -47,4 +47,6 @@ mod tasks;
 #[cfg(test)]
 mod tools;
 #[cfg(test)]
+mod webhooks;
+#[cfg(test)]
 mod workspaces;

@@ -111,6 +111,8 @@ mod top;
 #[cfg(test)]
 mod waits;
 #[cfg(test)]
+mod webhooks;
+#[cfg(test)]
 mod workflows;
 #[cfg(test)]
 mod worktrees;

@@ -159,7 +159,8 @@ fn lists() -> Vec<String> {
 
 #[tokio::test]
 async fn a_list_is_one_object_or_a_line_for_each_row() {
-    let project = Project::of_examples();
+    let mut project = Project::of_examples();
+    project.set("FUSION_MASTER_KEY", "7".repeat(64));
     let script = "version: 1\nsteps: { task: [{ text: done }] }\n";
     project.write("script.yaml", script);
     for words in [
@@ -171,6 +172,7 @@ async fn a_list_is_one_object_or_a_line_for_each_row() {
         "token create t --scope read",
         "task create x",
         "schedule create s --workflow hello --cron 0\u{a0}3\u{a0}*\u{a0}*\u{a0}*",
+        "webhook add https://hooks.example/",
         "budget set p 1",
     ] {
         let words = words.split(' ').map(|word| word.replace('\u{a0}', " "));

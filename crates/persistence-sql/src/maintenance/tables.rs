@@ -17,7 +17,7 @@ use crate::table::clean;
 use crate::{
     accounts, agents, approvals, capabilities, deliveries, events, idempotency, journal, losses,
     messages, metrics, migrations, outbox, projects, providers, runs, schedules, snapshots, tasks,
-    tokens, workflows, workspaces,
+    tokens, webhooks, workflows, workspaces,
 };
 
 /// Rows of each table.
@@ -78,6 +78,8 @@ tables! {
     "message_recipients" = deliveries::table::Entity,
     "resource_metrics" = metrics::table::Entity,
     "schedules" = schedules::table::Entity,
+    "webhooks" = webhooks::table::Entity,
+    "webhook_attempts" = webhooks::attempts::table::Entity,
     "accounts" = accounts::table::Entity,
     "account_holds" = accounts::room::Entity,
     "api_tokens" = tokens::table::Entity,

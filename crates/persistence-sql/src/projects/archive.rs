@@ -75,6 +75,8 @@ fn place_of(row: &Row) -> Option<Place> {
         | Row::Metrics(_)
         | Row::Project(_)
         | Row::Provider(_)
+        | Row::Webhook(_)
+        | Row::WebhookAttempt(_)
         | Row::Workspace(_) => None,
     }
 }

@@ -314,6 +314,16 @@ decoded! { crate::tokens::table::Model {
     version,
 } }
 
+decoded! { crate::webhooks::table::Model {
+    id, name, url, events, severities, project_id, allows_private, secret, previous_secret,
+    previous_until, state, reason, cursor_seq, attempts, failing_since, next_at, lease_owner,
+    lease_until, created_at, updated_at, version,
+} }
+
+decoded! { crate::webhooks::attempts::table::Model {
+    id, webhook_id, seq, event_type, attempt, status, error, duration_ms, at,
+} }
+
 decoded! { crate::workflows::table::Model {
     id, name, description, definition, source, base_dir, state, created_at, project_id,
     definition_version, version,

@@ -2,7 +2,8 @@
 
 use fusion_core::{
     Agent, ApiToken, Approval, Capability, Event, JournalEntry, Message, OutboxEntry, Project,
-    ProviderConfig, ResourceMetrics, Run, Schedule, Task, Workflow, Workspace,
+    ProviderConfig, ResourceMetrics, Run, Schedule, Task, Webhook, WebhookAttempt, Workflow,
+    Workspace,
 };
 use fusion_persistence::{EventFilter, EventReader, Find, OutboxReader, Page, Remembered, Selects};
 use fusion_persistence_sql::SqlStore;
@@ -26,6 +27,10 @@ pub(crate) struct Everything {
     pub(crate) tokens: Vec<ApiToken>,
     #[serde(skip)]
     pub(crate) schedules: Vec<Schedule>,
+    #[serde(skip)]
+    pub(crate) webhooks: Vec<Webhook>,
+    #[serde(skip)]
+    pub(crate) attempts: Vec<WebhookAttempt>,
     pub(crate) events: Vec<Event>,
     pub(crate) outbox: Vec<OutboxEntry>,
     #[serde(skip)]
@@ -67,6 +72,10 @@ impl Everything {
             all::<port::MetricsFilter>(store),
             all::<port::TokenFilter>(store),
         );
+        let (webhooks, attempts) = tokio::join!(
+            all::<port::WebhookFilter>(store),
+            all::<port::WebhookAttemptFilter>(store),
+        );
         let (schedules, events, outbox, remembered) = tokio::join!(
             all::<port::ScheduleFilter>(store),
             store.events_after(&everything, oldest, 10_000),
@@ -88,6 +97,8 @@ impl Everything {
             metrics,
             tokens,
             schedules,
+            webhooks,
+            attempts,
             events: events.unwrap(),
             outbox: outbox.unwrap(),
             remembered: remembered.unwrap(),

@@ -8,8 +8,9 @@ use fusion_core::{
     Agent, AgentState, ApiToken, Approval, ApprovalState, AuthType, Capability, Change, Cost,
     Decision, DeliveryStatus, EffectClass, EntryKind, EntryState, EventType, IdSource,
     JournalEntry, Letter, Message, Moment, NewEvent, NewOutboxEntry, NodeId, Overlap, Project,
-    ProviderConfig, RateLimits, ResourceMetrics, Run, Schedule, Sealed, Task, TaskState, Timestamp,
-    TokenScope, Usage, Workflow, WorkflowDefinition, WorkflowState, Workspace,
+    ProviderConfig, RateLimits, ResourceMetrics, Run, Schedule, Sealed, Severity, Task, TaskState,
+    Timestamp, TokenScope, Usage, Webhook, WebhookAttempt, WebhookSecrets, WebhookState,
+    WebhookTrouble, Workflow, WorkflowDefinition, WorkflowState, Workspace,
 };
 use fusion_persistence::{Batch, Claim, Idempotency, Lease, Store};
 use sea_orm::prelude::Uuid;
@@ -341,6 +342,43 @@ fn schedule(ids: &Ids, run: &Run) -> Schedule {
     }
 }
 
+/// A webhook and what was tried at it.
+fn webhook(ids: &Ids) -> (Webhook, WebhookAttempt) {
+    let webhook = Webhook {
+        id: ids.next(),
+        name: ODD.to_owned(),
+        url: ODD.to_owned(),
+        events: vec![ODD.to_owned()],
+        severities: vec![Severity::Error],
+        project: None,
+        allows_private: true,
+        secrets: WebhookSecrets {
+            current: Sealed::from_bytes(vec![0, 255]),
+            previous: Some((Sealed::from_bytes(vec![1]), at(22))),
+        },
+        state: WebhookState::Stopped,
+        reason: Some(ODD.to_owned()),
+        cursor: 1,
+        trouble: WebhookTrouble::default(),
+        lease: None,
+        created_at: at(23),
+        updated_at: at(24),
+        version: 1,
+    };
+    let attempt = WebhookAttempt {
+        id: ids.next(),
+        webhook_id: webhook.id,
+        seq: 1,
+        event_type: ODD.to_owned(),
+        attempt: 1,
+        status: Some(204),
+        error: Some(ODD.to_owned()),
+        duration_ms: 7,
+        at: at(25),
+    };
+    (webhook, attempt)
+}
+
 pub(crate) fn capability(ids: &Ids, name: &str) -> Capability {
     Capability {
         id: ids.next(),
@@ -423,6 +461,7 @@ pub(crate) async fn fill(store: &dyn Store) -> Filled {
         task_id: first.id,
         usage: usage(),
     };
+    let (webhook, attempt) = webhook(ids);
     let mut decision = Decision::default()
         .with(Change::create(provider))
         .with(Change::create(project))
@@ -441,6 +480,8 @@ pub(crate) async fn fill(store: &dyn Store) -> Filled {
         .with(Change::create(sample(ids, &one)))
         .with(Change::create(token(ids)))
         .with(Change::create(schedule(ids, &filled.run)))
+        .with(Change::create(webhook))
+        .with(Change::create(attempt))
         .with(booked)
         .telling(filled.event(ODD))
         .telling(filled.event("the second event"));

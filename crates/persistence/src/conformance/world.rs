@@ -5,7 +5,7 @@ use fusion_core::{
     Capability, CapabilitySet, Cost, Course, DeliveryStatus, Halt, HaltKind, IdSource, Item,
     Letter, Message, OnFailure, Parent, Project, ProviderConfig, Raise, RateLimits, Recovered,
     Recovery, ResourceMetrics, Row, Run, Schedule, Sealed, Task, TaskState, TaskWait, Timestamp,
-    TokenScope, Usage, Workflow, WorkflowState, Workspace,
+    TokenScope, Usage, Webhook, Workflow, WorkflowState, Workspace,
 };
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -55,7 +55,7 @@ macro_rules! numbered {
     )*};
 }
 
-numbered! { Agent ApiToken Approval Capability Project ProviderConfig Run Schedule Task Workflow Workspace }
+numbered! { Agent ApiToken Approval Capability Project ProviderConfig Run Schedule Task Webhook Workflow Workspace }
 
 /// A JSON object with a zero character, the limits of numbers, and keys out of order.
 pub(super) fn odd_json() -> Value {

@@ -2,3 +2,5 @@
 
 #[cfg(test)]
 mod pages;
+#[cfg(test)]
+mod post;

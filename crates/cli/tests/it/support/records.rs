@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use fusion_api_types::{InfoView, Problem, Replayed, SettingView, VersionView, api};
 use fusion_cli::{
-    About, EventQuery, EventSink, Events, NewProject, NewSchedule, ProjectUpdate, Records, Replay,
-    Schedules,
+    About, EventQuery, EventSink, Events, NewProject, NewSchedule, NewWebhook, ProjectUpdate,
+    Records, Replay, Schedules, Webhooks,
 };
 use serde_json::{Value, json};
 
@@ -147,6 +147,45 @@ impl About for Fake {
     async fn health(&self) -> Result<api::Health, Problem> {
         let health: Value = self.report("health".to_owned())?;
         Ok(serde_json::from_value(health).unwrap())
+    }
+}
+
+#[async_trait]
+impl Webhooks for Fake {
+    async fn add_webhook(&self, new: &NewWebhook) -> Result<api::WebhookMade, Problem> {
+        self.report(format!("{new:?}"))
+    }
+
+    async fn list_webhooks(&self, limit: u32) -> Result<Vec<api::Webhook>, Problem> {
+        self.report(format!("webhooks {limit}"))
+    }
+
+    async fn show_webhook(&self, name: &str) -> Result<api::Webhook, Problem> {
+        self.report(format!("webhook {name}"))
+    }
+
+    async fn test_webhook(&self, name: &str) -> Result<api::WebhookTest, Problem> {
+        self.report(format!("test webhook {name}"))
+    }
+
+    async fn webhook_deliveries(
+        &self,
+        name: &str,
+        limit: u32,
+    ) -> Result<Vec<api::WebhookDelivery>, Problem> {
+        self.report(format!("deliveries {name} {limit}"))
+    }
+
+    async fn switch_webhook(&self, name: &str, on: bool) -> Result<api::Webhook, Problem> {
+        self.report(format!("switch webhook {name}: {on}"))
+    }
+
+    async fn rotate_webhook(&self, name: &str) -> Result<api::WebhookMade, Problem> {
+        self.report(format!("rotate webhook {name}"))
+    }
+
+    async fn remove_webhook(&self, name: &str) -> Result<api::Webhook, Problem> {
+        self.report(format!("remove webhook {name}"))
     }
 }
 

@@ -92,7 +92,8 @@ async fn a_scope_suffices_for_what_it_says_and_for_nothing_more() {
         }
         let is_own = path.ends_with("/ws/tickets") || path.contains("/sessions/");
         let is_look = method == "GET" || is_own;
-        let is_keys = path.contains("/tokens") || (path.contains("/providers") && !is_look);
+        let is_admin = path.contains("/tokens") || path.contains("/webhooks");
+        let is_keys = is_admin || (path.contains("/providers") && !is_look);
         let may = [is_look && !is_keys, !is_keys];
         for (token, may) in [&reader, &worker].into_iter().zip(may) {
             let answer = with(&serving, token, &method, &path).send().await;

@@ -127,6 +127,14 @@ const BESIDE: &[&str] = &[
     "schedule pause yearly",
     "schedule resume yearly",
     "schedule delete yearly",
+    "webhook add https://hooks.example/x --name ops --event task.* --severity error+",
+    "webhook list",
+    "webhook get ops",
+    "webhook deliveries ops",
+    "webhook disable ops",
+    "webhook enable ops",
+    "webhook rotate ops",
+    "webhook remove ops",
     "run retry {run} --from second",
     "run fork {run} --from second",
     "agent spawn --name w --provider scripted --model script.yaml --tools files --capabilities writing",
@@ -193,7 +201,13 @@ const AFTER: &[&str] = &[
 ];
 
 /// Commands that another test runs: the file, and the function in it that says the words.
-const ELSEWHERE: [(&str, &str, &str); 13] = [
+const ELSEWHERE: [(&str, &str, &str); 14] = [
+    // It asks a receiver.
+    (
+        "webhook test",
+        "webhooks.rs",
+        "a_redirect_is_not_followed_and_a_private_address_must_be_allowed",
+    ),
     (
         "project use",
         "settings.rs",
@@ -373,6 +387,8 @@ fn word(word: &str) -> String {
     let has_id = word.split('.').any(|part| Uuid::try_parse(part).is_ok());
     if word.starts_with("fk_") {
         "TOKEN".to_owned()
+    } else if word.starts_with("whsec_") {
+        "SECRET".to_owned()
     } else if ends_in_id {
         "NAME@ID".to_owned()
     } else if has_id {

@@ -264,7 +264,7 @@ const RECORDS: [&str; 5] = [
     "workflow create flow.yaml",
     "schedule create nightly --workflow flow --cron '0 3 * * *'",
 ];
-const REFUSED: [&str; 12] = [
+const REFUSED: [&str; 14] = [
     "project create shop",
     "capability create writing",
     "token create ci --scope read",
@@ -275,6 +275,8 @@ const REFUSED: [&str; 12] = [
     "capability delete nothing",
     "token revoke nothing",
     "schedule pause nothing",
+    "webhook remove nothing",
+    "webhook add http://127.0.0.1:1/",
     "schedule create other --workflow flow --cron 'often'",
     "project create shop --budget much",
 ];

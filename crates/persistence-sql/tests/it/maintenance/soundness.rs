@@ -131,7 +131,8 @@ async fn an_older_and_a_newer_schema_are_found() {
                 "it lacks m0002_store, m0003_event_indexes, m0004_deliveries, m0005_waits, m0006_courses, m0007_control, \
                  m0008_pool, m0009_nodes, m0010_accounts, m0011_lookups, \
                  m0012_schedules, m0013_sub_workflows, m0014_issuers, m0015_snapshots, \
-                 m0016_fewer_indexes, m0017_lost_calls, m0018_log_index, m0019_archived_projects"
+                 m0016_fewer_indexes, m0017_lost_calls, m0018_log_index, m0019_archived_projects, \
+                 m0020_webhooks"
             )
         );
         assert!(rest.iter().all(|check| check.fault.is_none()), "{rest:?}");

@@ -80,6 +80,7 @@ async fn the_status_of_an_older_and_of_a_newer_database_is_told() {
                     "m0017_lost_calls",
                     "m0018_log_index",
                     "m0019_archived_projects",
+                    "m0020_webhooks",
                 ]),
             }
         );
@@ -117,6 +118,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0017_lost_calls",
                 "m0018_log_index",
                 "m0019_archived_projects",
+                "m0020_webhooks",
             ]),
             missing: vec![],
         };
@@ -141,6 +143,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0017_lost_calls",
                 "m0018_log_index",
                 "m0019_archived_projects",
+                "m0020_webhooks",
             ]),
             vec![],
         ] {
