@@ -1,7 +1,6 @@
 //! Carries out what the session says: one effect at a time, between two writes to the journal.
 
 mod halt;
-mod reading;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +10,6 @@ use fusion_providers::{Provider, TurnPlace, TurnRequest};
 use fusion_web::Web;
 use fusion_workspaces::{Launcher, WorkspaceDir};
 use serde_json::Value;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::{Sent, system_prompt, within_limit};
@@ -24,7 +22,6 @@ use crate::undo::Undo;
 use crate::window::bytes_in;
 use crate::{Ending, Journal, JournalRefused, Mailbox, Record, Refusal, TaskBrief};
 use halt::{Halt, unanswered};
-use reading::may_follow;
 
 /// Everything one agent works with.
 #[derive(Debug, Clone)]
@@ -48,9 +45,6 @@ pub struct Runtime {
     pub ends: CancellationToken,
     /// The agent is held: what is under way is ended, and nothing further is begun.
     pub pause: CancellationToken,
-    /// How long what a model said may wait to be written down for a tool that only reads. Most reads are
-    /// done by then, and all of it is one write; a crash meanwhile has the model asked again.
-    pub reads_within: Duration,
 }
 
 /// What a task is written to, and how its agent talks to others.
@@ -168,10 +162,7 @@ impl Work<'_> {
             if self.place.cancel.is_cancelled() || self.runtime.pause.is_cancelled() {
                 return Ok(self.halted(Halt::Stopped, None));
             }
-            let entry = self.intend(intent);
-            if !may_follow(&entry) {
-                self.write_down(ports.journal).await?;
-            }
+            let entry = self.begin(intent, ports.journal).await?;
             self.lost_calls.begin(TurnUnderWay::of(&entry).generations);
             match self.carry_out(action, entry.clone(), ports.journal).await {
                 Ok(done) => {
@@ -209,7 +200,7 @@ impl Work<'_> {
             }
         };
         // What nobody tells in time stays in the journal.
-        timeout(limit, asked).await.ok();
+        tokio::time::timeout(limit, asked).await.ok();
     }
 
     /// The entry of a turn that has no outcome. It keeps the names of the calls whose cost is not
@@ -321,8 +312,12 @@ impl Work<'_> {
         Ok(entry)
     }
 
-    /// The intent of the next effect, after the outcomes that wait to be written.
-    fn intend(&mut self, intent: Intent) -> JournalEntry {
+    /// Writes the intent of the next effect, with the outcomes that wait.
+    async fn begin(
+        &mut self,
+        intent: Intent,
+        journal: &dyn Journal,
+    ) -> Result<JournalEntry, JournalRefused> {
         let now = self.runtime.clock.now();
         let (entry, record) = match self.lost.take() {
             Some(mut entry) => {
@@ -336,13 +331,10 @@ impl Work<'_> {
                 (entry.clone(), Record::Begin(entry))
             }
         };
-        self.unrecorded.push(record);
-        entry
-    }
-
-    /// Writes what waits for it.
-    async fn write_down(&mut self, journal: &dyn Journal) -> Result<(), JournalRefused> {
-        journal.record(std::mem::take(&mut self.unrecorded)).await
+        let mut records = std::mem::take(&mut self.unrecorded);
+        records.push(record);
+        journal.record(records).await?;
+        Ok(entry)
     }
 
     /// Does it; gives the entry with its outcome.
@@ -366,7 +358,7 @@ impl Work<'_> {
                 self.place.correspondence = self.session.correspondence();
                 self.place.output_file = Some(format!("output-{}.txt", entry.id));
                 let no_snapshot = self.prepare(&call.name, &entry).await;
-                let mut outcome = self.call(call, journal).await?;
+                let mut outcome = self.toolbox.call(call, &self.place).await?;
                 outcome.no_snapshot = no_snapshot.map(Into::into);
                 with = std::mem::take(&mut outcome.with);
                 serde_json::to_value(outcome)

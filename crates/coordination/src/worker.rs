@@ -34,9 +34,6 @@ use crate::{Coordinator, Error, Notices, Result, brief};
 /// Why a task goes back to the queue whose agent or whose run is held.
 const HELD: &str = "it is held";
 
-/// How long what a model said waits for a tool that only reads: as long as a busy commit takes.
-const READS_WITHIN: Duration = Duration::from_millis(20);
-
 /// The fence of a task that nobody had before: nobody wrote anything about it.
 const FIRST_FENCE: u64 = 1;
 
@@ -284,7 +281,6 @@ impl Coordinator {
             ids: Arc::clone(&self.parts.ids),
             ends: job.stop.clone(),
             pause: job.at_work.hand.next_step.clone(),
-            reads_within: READS_WITHIN,
         })
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use fusion_api::{event_view, name_fault, webhook_delivery_view, webhook_test_view, webhook_view};
 use fusion_api_types::{Problem, ProblemKind, api};
-use fusion_cli::{NewWebhook, Records as _, Webhooks};
+use fusion_cli::{NewWebhook, Webhooks};
 use fusion_coordination::{Keys, MAX_WEBHOOKS, NoKey, Postman};
 use fusion_core::{Change, Clock, Event, IdSource, Moment, Severity, Webhook, WebhookId};
 use fusion_persistence::{

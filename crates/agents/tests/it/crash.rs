@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use fusion_agents::JournalRefused;
 use fusion_core::{EntryKind, EntryState, JournalEntry, JournalEntryId};
@@ -49,14 +48,6 @@ const EFFECTS: [&str; 9] = [
 ];
 const COMMAND: usize = 7;
 
-/// Which of them are written down before they begin, each with all before it: reads go with what follows.
-const WRITTEN: [usize; 6] = [1, 2, 5, 6, 7, 8];
-
-/// The write before an effect.
-fn write_of(effect: usize) -> usize {
-    1 + WRITTEN.iter().position(|it| *it == effect).unwrap()
-}
-
 /// When the crash came: between the write of an intent and its effect, or after the effect.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Crash {
@@ -64,20 +55,19 @@ enum Crash {
     After,
 }
 
-/// The task, cut off at the write before an effect or at the next one, and then run to its end.
+/// The task, cut off at its n-th effect and then run to its end.
 async fn cut_at(place: &Place, effect: usize, crash: Crash) -> (Arc<Model>, Finished) {
-    let write = write_of(effect);
     let fault = match crash {
-        Crash::Before => Fault::Died(write),
-        Crash::After => Fault::Refused(write + 1),
+        Crash::Before => Fault::Died(effect),
+        Crash::After => Fault::Refused(effect + 1),
     };
     let (first, journal) = (Arc::<Model>::default(), Memory::failing(fault));
     let never = CancellationToken::new();
-    // After the last write no other follows: what came of it is in the ending, which is dropped.
+    // After the last effect no write follows: its outcome is in the ending, which is dropped.
     let ending = place.run(&place.brief(), &first, &journal, &never).await;
     assert_eq!(
         ending.is_ok(),
-        (write, crash) == (WRITTEN.len(), Crash::After)
+        (effect, crash) == (EFFECTS.len(), Crash::After)
     );
     let past = journal.entries();
     assert_eq!(past.len(), effect);
@@ -136,10 +126,10 @@ async fn an_uninterrupted_task_does_every_effect_once() {
 }
 
 #[tokio::test]
-async fn a_task_cut_off_at_any_write_ends_the_same_and_repeats_nothing_finished() {
+async fn a_task_cut_off_at_any_effect_ends_the_same_and_repeats_nothing_finished() {
     let place = Place::new(&task());
     let reference = place.finish(&place.brief()).await;
-    for effect in WRITTEN.into_iter().filter(|effect| *effect != COMMAND) {
+    for effect in (1..=EFFECTS.len()).filter(|effect| *effect != COMMAND) {
         for crash in [Crash::Before, Crash::After] {
             let place = Place::new(&task());
             let (first, finished) = cut_at(&place, effect, crash).await;
@@ -158,53 +148,6 @@ async fn a_task_cut_off_at_any_write_ends_the_same_and_repeats_nothing_finished(
             assert_eq!(place.starts(), 1, "{crash:?} {effect}");
         }
     }
-}
-
-/// What the model said is not kept waiting for it.
-#[tokio::test]
-async fn a_read_that_takes_long_is_written_down_while_it_is_at_work() {
-    let page = json!({ "url": "https://docs.rs/slow" });
-    let mut place = Place::new(&json!([calls(&[("fetch_url", page)]), done()]));
-    place.reads_within = Duration::ZERO;
-    let (model, journal) = (Arc::<Model>::default(), Memory::default());
-    let never = CancellationToken::new();
-    let answering = async {
-        while journal.writes().len() < 2 {
-            tokio::task::yield_now().await;
-        }
-        let entries = journal.entries();
-        place.slow_pages.cancel();
-        entries
-            .into_iter()
-            .map(|entry| (entry.name, entry.state))
-            .collect::<Vec<_>>()
-    };
-    let brief = place.brief();
-    let (ending, written) = tokio::join!(place.run(&brief, &model, &journal, &never), answering);
-    let model_name = brief.model.clone();
-    assert_eq!(
-        written,
-        [
-            (model_name, EntryState::Finished),
-            ("fetch_url".to_owned(), EntryState::Started)
-        ]
-    );
-    let finished = Finished::new(ending.unwrap(), &model, &journal);
-    assert_eq!(finished.ending, Ok(json!({ "summary": "Done." })));
-}
-
-/// One write for each turn then: the call, what it said and the next turn.
-#[tokio::test]
-async fn a_read_that_is_done_soon_is_written_with_what_follows() {
-    let page = json!({ "url": "https://docs.rs/" });
-    let place = Place::new(&json!([calls(&[("fetch_url", page)]), done()]));
-    let (model, journal) = (Arc::<Model>::default(), Memory::default());
-    let never = CancellationToken::new();
-    let ending = place.run(&place.brief(), &model, &journal, &never).await;
-    let finished = Finished::new(ending.unwrap(), &model, &journal);
-    assert_eq!(finished.ending, Ok(json!({ "summary": "Done." })));
-    let sizes: Vec<usize> = journal.writes().iter().map(Vec::len).collect();
-    assert_eq!(sizes, [1, 4]);
 }
 
 #[tokio::test]

@@ -39,10 +39,6 @@ pub(crate) struct Place {
     pub(crate) folder: TempDir,
     pub(crate) workspace: Arc<WorkspaceDir>,
     ids: Arc<Ids>,
-    /// How long a tool that only reads may take before what waits is written: for ever.
-    pub(crate) reads_within: Duration,
-    /// Until it is cancelled, nobody answers for the pages that end with `slow`.
-    pub(crate) slow_pages: CancellationToken,
 }
 
 impl Place {
@@ -65,8 +61,6 @@ impl Place {
             folder,
             workspace: Arc::new(workspace),
             ids: Arc::default(),
-            reads_within: Duration::MAX,
-            slow_pages: CancellationToken::new(),
         }
     }
 
@@ -119,12 +113,11 @@ impl Place {
             workspace: Some(Arc::clone(&self.workspace)),
             undo: None,
             launcher: Launcher::new(helper),
-            web: Arc::new(Pages(self.slow_pages.clone())),
+            web: Arc::new(Pages),
             clock: Arc::new(Midnight),
             ids: Arc::<Ids>::clone(&self.ids),
             ends: cancel.clone(),
             pause: CancellationToken::new(),
-            reads_within: self.reads_within,
         };
         let ports = Ports {
             journal,
@@ -205,7 +198,7 @@ pub(crate) fn done() -> Value {
 
 /// A web in which each page says where it is.
 #[derive(Debug)]
-struct Pages(CancellationToken);
+struct Pages;
 
 #[async_trait]
 impl Web for Pages {
@@ -214,9 +207,6 @@ impl Web for Pages {
             return Err(NoPage(format!(
                 "{url} is not granted; granted are: {hosts}"
             )));
-        }
-        if url.ends_with("slow") {
-            self.0.cancelled().await;
         }
         let lines = (0..6_000)
             .map(|line| format!("{line:05}\n"))

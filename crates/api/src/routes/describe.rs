@@ -18,7 +18,7 @@ use crate::query::Query;
 use crate::routed::{Routes, routes};
 
 /// The description as text: a test compares it with what the routes say.
-const TEXT: &str = include_str!("../../../../openapi/v1.json");
+pub(super) const TEXT: &str = include_str!("../../../../openapi/v1.json");
 
 /// The name of the one way to get in.
 const TOKEN: &str = "token";

@@ -61,7 +61,8 @@ async fn reference() -> Result<Response> {
 }
 
 fn page() -> std::result::Result<Page, String> {
-    let described = serde_json::to_value(super::openapi()).map_err(|error| error.to_string())?;
+    let described =
+        serde_json::from_str(super::describe::TEXT).map_err(|error| error.to_string())?;
     let hash = BASE64.encode(&Sha256::digest(STYLE.as_bytes()));
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{hash}'; script-src 'self'; connect-src 'self'; \

@@ -113,14 +113,14 @@ impl Coordinator {
         sending: &Decision,
         sent: &(impl Fn(Decision) -> Batch + Sync),
     ) -> Result<Option<RunId>> {
-        let is_first = self.parts.store.inbox(agent.id, 0, 1).await?.is_empty();
-        if !is_first || !self.has_nothing_to_do(&agent).await? {
+        let is_free = self.has_nothing_to_do(&agent).await?;
+        if !is_free || !self.parts.store.inbox(agent.id, 0, 1).await?.is_empty() {
             return Ok(None);
         }
         let (run, begun) = self.run_of_message(agent, message).await?;
         let mut decision = sending.clone();
         decision.merge(begun);
-        match self.commit(sent(decision)).await {
+        match self.commit_mail(sent(decision)).await {
             Err(error) if error.lost_a_race() || error.is_taken() => Ok(None),
             other => other.map(|()| Some(run)),
         }
