@@ -18,6 +18,7 @@ mod schedule;
 mod spending;
 mod task;
 mod token;
+mod top;
 mod workflow;
 
 pub use agent::{
@@ -44,6 +45,7 @@ pub use task::{
     TaskPage, TaskTree, TaskWaitReason,
 };
 pub use token::{NewSession, NewToken, SignInCode, Ticket, Token, TokenMade, TokenPage};
+pub use top::{Sampled, SampledTotal, TopLine, TopReport};
 pub use workflow::{
     Dag, Edge, ForkRun, NewDag, NewWorkflow, NextVersion, Node, PauseRun, ResumeRun, RetryRun,
     RunPage, RunStarted, RunsCancelled, StartWorkflow, Validation, Workflow, WorkflowPage,

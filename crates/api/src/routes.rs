@@ -33,6 +33,7 @@ mod tasks;
 mod tasks_bulk;
 mod tasks_life;
 mod tokens;
+mod top;
 mod versions;
 mod workflows;
 mod workspaces;
@@ -97,6 +98,7 @@ fn guarded() -> OpenApiRouter<App> {
         agents_life::router(),
         agents_bulk::router(),
         costs::router(),
+        top::router(),
         workspaces::router(),
         tasks::router(),
         task_logs::router(),

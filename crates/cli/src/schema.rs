@@ -3,7 +3,7 @@
 use fusion_api_types::api::{
     AgentMetrics, Approval, Capability, CostReport, Event, EventPage, Health, Project,
     ProjectDetail, Schedule, ServerNode, ServerNodeList, Task, TaskDetail, TaskTree, Token,
-    TokenMade,
+    TokenMade, TopReport,
 };
 use fusion_api_types::schema::{any_of, list_of, of};
 use fusion_api_types::{
@@ -77,6 +77,7 @@ fn of_one(words: &str) -> Option<Value> {
         "approve" | "reject" => of::<Approval>(),
         "metrics agent" => of::<AgentMetrics>(),
         "metrics cost" => of::<CostReport>(),
+        "metrics top" => of::<TopReport>(),
         "events tail" | "events get" => of::<Event>(),
         "events list" => of::<EventPage>(),
         "events replay" => of::<Replayed>(),

@@ -21,6 +21,7 @@ mod reader;
 mod repository;
 mod seen;
 mod store;
+mod top;
 
 pub use costs::{CostQuery, CostReader, CostRow, CostSum, Costs};
 pub use entity::{Deletable, Entity, Identifies, Selects};
@@ -46,3 +47,4 @@ pub use store::{
     Batch, Claim, Claimed, Committed, Fence, Guard, Idempotency, Lease, Listeners, Prune,
     Remembered, Store,
 };
+pub use top::{Sampled, SampledTotal, Top, TopQuery, TopReader, TopRow};

@@ -9,7 +9,7 @@ use fusion_api_types::{
 };
 use fusion_cli::{AgentQuery, NewAgents};
 use fusion_core::{AgentId, AgentSpec, AgentState, Clock, ProjectId, WorkspaceSpec};
-use fusion_persistence::CostQuery;
+use fusion_persistence::{CostQuery, TopQuery};
 use serde_json::Value;
 
 use super::{PREFIX_SEARCH, Remote};
@@ -215,6 +215,18 @@ impl Remote {
         asked.extend(query.since.map(|since| ("since", since.to_rfc3339())));
         asked.extend(query.until.map(|until| ("until", until.to_rfc3339())));
         self.client.get("/metrics/costs", &asked).await
+    }
+
+    /// Who used most.
+    pub(crate) async fn used_most(&self, query: &TopQuery) -> Result<api::TopReport, Problem> {
+        let mut asked = vec![
+            ("by", query.by.as_str().to_owned()),
+            ("per", query.per.as_str().to_owned()),
+            ("limit", query.limit.to_string()),
+        ];
+        asked.extend(query.since.map(|since| ("since", since.to_rfc3339())));
+        asked.extend(query.until.map(|until| ("until", until.to_rfc3339())));
+        self.client.get("/metrics/top", &asked).await
     }
 
     pub(crate) async fn send_to_agent(
