@@ -250,7 +250,9 @@ fn hint_of(error: &EngineError) -> Option<String> {
             source.help().map(Into::into)
         }
         EngineError::Unserved { help, .. } => help.clone(),
-        EngineError::Lives { .. } | EngineError::OnlyCopy { .. } => error.way_out().map(Into::into),
+        EngineError::Lives { .. } | EngineError::OnlyCopy { .. } | EngineError::Wanted { .. } => {
+            error.way_out().map(Into::into)
+        }
         EngineError::Store(_)
         | EngineError::Choice { .. }
         | EngineError::Grant { .. }

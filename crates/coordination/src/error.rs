@@ -149,6 +149,14 @@ pub enum Error {
         /// Its name.
         agent: String,
     },
+    /// What is in a workspace that is to be removed is taken over.
+    #[error("run {run}, which has not ended, takes over what the agent '{agent}' made")]
+    Wanted {
+        /// Whose workspace it is.
+        agent: String,
+        /// Which run.
+        run: RunId,
+    },
     /// A workspace that is to be removed holds what is nowhere else.
     #[error(
         "the workspace of '{agent}' ({path}) has {} that are nowhere else",
@@ -243,6 +251,8 @@ impl Error {
     pub const fn way_out(&self) -> Option<&'static str> {
         if matches!(self, Self::Lives { .. }) {
             Some("end it with `agent terminate`, which also removes its workspace when told to")
+        } else if matches!(self, Self::Wanted { .. }) {
+            Some("let the run go on with `resume`, or end it with `cancel`")
         } else if matches!(self, Self::OnlyCopy { .. }) {
             Some(
                 "keep them with `workspace export`, or have them deleted with --yes (`only_copies` in the API)",
@@ -320,6 +330,7 @@ impl Coded for Error {
             | Self::AtWork { .. }
             | Self::Lives { .. }
             | Self::OnlyCopy { .. }
+            | Self::Wanted { .. }
             | Self::Busy { .. } => ErrorCode::Conflict,
             Self::Description { .. } | Self::Calls { .. } => ErrorCode::InvalidInput,
             Self::Again(source) => source.code(),
