@@ -18,6 +18,7 @@ mod schedule;
 mod spending;
 mod task;
 mod token;
+mod top;
 mod webhook;
 mod workflow;
 
@@ -45,6 +46,7 @@ pub use task::{
     TaskPage, TaskTree, TaskWaitReason,
 };
 pub use token::{NewSession, NewToken, SignInCode, Ticket, Token, TokenMade, TokenPage};
+pub use top::{Sampled, SampledTotal, TopLine, TopReport};
 pub use webhook::{
     NewWebhook, Webhook, WebhookChanges, WebhookDelivery, WebhookDeliveryPage, WebhookMade,
     WebhookPage, WebhookTest,

@@ -40,7 +40,7 @@ fn line(row: CostRow) -> CostLine {
     }
 }
 
-fn sum(sum: persistence::CostSum) -> CostSum {
+pub(crate) fn sum(sum: persistence::CostSum) -> CostSum {
     CostSum {
         usage: views::usage(sum.usage),
         calls_without_price: sum.calls_without_price,

@@ -39,6 +39,7 @@ pub mod event_pages;
 pub mod run_views;
 pub mod spending;
 pub mod task_views;
+pub mod top_views;
 pub mod workspace_views;
 
 pub use auth::{hash_of, new_secret};

@@ -251,9 +251,10 @@ fn hint_of(error: &EngineError) -> Option<String> {
             source.help().map(Into::into)
         }
         EngineError::Unserved { help, .. } => help.clone(),
-        EngineError::Lives { .. } | EngineError::OnlyCopy { .. } | EngineError::OpenWork(_) => {
-            error.way_out()
-        }
+        EngineError::Lives { .. }
+        | EngineError::OnlyCopy { .. }
+        | EngineError::OpenWork(_)
+        | EngineError::Wanted { .. } => error.way_out(),
         EngineError::Store(_)
         | EngineError::Choice { .. }
         | EngineError::Grant { .. }

@@ -33,6 +33,7 @@ mod tasks;
 mod tasks_bulk;
 mod tasks_life;
 mod tokens;
+mod top;
 mod versions;
 mod webhooks;
 mod workflows;
@@ -93,6 +94,7 @@ fn guarded<R: Routes>() -> R {
         agents_life::router(),
         agents_bulk::router(),
         costs::router(),
+        top::router(),
         workspaces::router(),
         tasks::router(),
         task_logs::router(),

@@ -54,7 +54,10 @@ pub use message::{
     MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs, MessageName, MessageStatus,
     SendArgs, TailArgs,
 };
-pub use metrics::{AgentMetricsArgs, CostArgs, CostGroup, MetricsArgs, MetricsCommand, Moment};
+pub use metrics::{
+    AgentMetricsArgs, CostArgs, CostGroup, MetricsArgs, MetricsCommand, MetricsTopArgs, Moment,
+    TopFigure, TopGroup,
+};
 pub use node::{NodeArgs, NodeCommand, NodeName};
 pub use output::{ColorChoice, OutputForm};
 pub use provider::{

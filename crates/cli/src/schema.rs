@@ -3,7 +3,7 @@
 use fusion_api_types::api::{
     AgentMetrics, Approval, Capability, CostReport, Event, EventPage, Health, Project,
     ProjectDetail, Schedule, ServerNode, ServerNodeList, Task, TaskDetail, TaskTree, Token,
-    TokenMade, Webhook, WebhookDelivery, WebhookMade, WebhookTest,
+    TokenMade, TopReport, Webhook, WebhookDelivery, WebhookMade, WebhookTest,
 };
 use fusion_api_types::schema::{any_of, list_of, of};
 use fusion_api_types::{
@@ -78,6 +78,7 @@ fn of_one(words: &str) -> Option<Value> {
         "approve" | "reject" => of::<Approval>(),
         "metrics agent" => of::<AgentMetrics>(),
         "metrics cost" => of::<CostReport>(),
+        "metrics top" => of::<TopReport>(),
         "events tail" | "events get" => of::<Event>(),
         "events list" => of::<EventPage>(),
         "events replay" => of::<Replayed>(),

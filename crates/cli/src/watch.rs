@@ -117,7 +117,9 @@ fn is_look(command: &Command) -> bool {
         Command::Events(events) => matches!(events.command, EventsCommand::List(_)),
         Command::Node(node) => matches!(node.command, NodeCommand::List | NodeCommand::Get(_)),
         Command::Db(db) => matches!(db.command, DbCommand::Status),
-        Command::Metrics(of) => matches!(of.command, MetricsCommand::Cost(_)),
+        Command::Metrics(of) => {
+            matches!(of.command, MetricsCommand::Cost(_) | MetricsCommand::Top(_))
+        }
         Command::Health(_) | Command::Inbox | Command::Info => true,
         Command::Top
         | Command::Bench(_)

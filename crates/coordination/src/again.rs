@@ -3,19 +3,24 @@
 use std::path::Path;
 
 use fusion_core::{
-    Agent, AgentId, Coded, Continuation, ErrorCode, InputFault, Run, RunId, Task, Unlike, Workflow,
-    WorkflowDefinition, WorkflowState, Workspace, nearest,
+    Agent, AgentId, Change, Coded, Continuation, Decision, ErrorCode, InputFault, Run, RunId, Task,
+    Unlike, Workflow, WorkflowDefinition, WorkflowState, Workspace, nearest,
 };
 use fusion_persistence::Repository;
 use serde_json::{Map, Value, json};
 
+use crate::agents::is_marked;
 use crate::coordinator::off_runtime;
 use crate::error::listed;
+use crate::races::Races;
 use crate::spawn::{Origin, of_workspace};
 use crate::{Ask, Coordinator, NewRun, Result, check_models};
 
 /// In the metadata of an agent: whose results are copied into its workspace before it begins.
 const TAKES_OVER: &str = "takes_over";
+
+/// In the record of a workspace: the runs that take over what is in it.
+const WANTED_BY: &str = "wanted_by";
 
 /// A new attempt of a run that is asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -116,9 +121,6 @@ impl Coordinator {
         let continuation = Continuation::new(&run, &tasks, &agents, again.from.as_deref());
         let workflow = self.version_of(&run, again.latest, &continuation).await?;
         let inputs = inputs(&run, &workflow.definition, &again.inputs)?;
-        for id in continuation.workers().into_values() {
-            self.check_results(&agents, id).await?;
-        }
         let base_dir = Path::new(&workflow.base_dir);
         let registry = &self.parts.providers;
         let models = check_models(registry, &workflow.definition, &inputs, base_dir).await?;
@@ -137,7 +139,17 @@ impl Coordinator {
             called: (!again.latest).then_some(&run.called),
             parent: None,
         };
-        self.try_to_create_run(&new, &grants, origin, ask).await
+        let mut races = Races::new();
+        loop {
+            for id in continuation.workers().into_values() {
+                self.check_results(&agents, id).await?;
+            }
+            match self.try_to_create_run(&new, &grants, origin, &ask).await {
+                // Somebody else takes over from the same workspaces, or removes one.
+                Err(error) if error.is_conflict() => races.after(error).await?,
+                other => return other,
+            }
+        }
     }
 
     /// The version that is run: the run's own, or the newest one, when it says the same of all that is
@@ -169,12 +181,66 @@ impl Coordinator {
             return Ok(());
         };
         let workspace = self.workspace_of(id).await?;
+        if is_marked(&workspace) {
+            return Err(being_removed(&agent.name, &workspace));
+        }
         let (workspaces, uid) = (self.workspaces_of(&workspace), workspace.process_uid);
         let name = workspace.dir_name().to_owned();
         let opened = off_runtime(move || workspaces.open_beside(&name, uid)).await?;
         opened
             .map(|_| ())
             .map_err(|source| of_workspace(agent, source))
+    }
+
+    /// What notes that a new run takes over what agents made: nobody removes their workspaces before it
+    /// has ended, and where somebody has begun to, what this is committed with is refused.
+    pub(crate) async fn wanting_results(
+        &self,
+        continuation: &Continuation<'_>,
+        run: RunId,
+    ) -> Result<Decision> {
+        let mut wanting = Decision::default();
+        for (name, id) in continuation.workers() {
+            let mut workspace = self.workspace_of(id).await?;
+            if is_marked(&workspace) {
+                return Err(being_removed(name, &workspace));
+            }
+            let mut runs = self.open_runs_wanting(&workspace).await?;
+            runs.push(run);
+            if let Value::Object(config) = &mut workspace.agent_config {
+                config.insert(WANTED_BY.to_owned(), json!(runs));
+            }
+            wanting.changes.push(Change::update(workspace));
+        }
+        Ok(wanting)
+    }
+
+    /// Nothing that has not ended takes over what is in a workspace.
+    pub(crate) async fn check_unwanted(&self, agent: &Agent, workspace: &Workspace) -> Result<()> {
+        match self.open_runs_wanting(workspace).await?.first() {
+            None => Ok(()),
+            Some(run) => Err(crate::Error::Wanted {
+                agent: agent.name.clone(),
+                run: *run,
+            }),
+        }
+    }
+
+    async fn open_runs_wanting(&self, workspace: &Workspace) -> Result<Vec<RunId>> {
+        let told = workspace.agent_config.get(WANTED_BY).cloned();
+        let told: Vec<RunId> = told
+            .and_then(|told| serde_json::from_value(told).ok())
+            .unwrap_or_default();
+        let mut open = Vec::new();
+        for id in told {
+            match self.parts.store.get(id).await {
+                Ok(Run { state, .. }) if state.is_final() => {}
+                Ok(_) => open.push(id),
+                Err(fusion_persistence::Error::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(open)
     }
 
     /// Copies into a new workspace what the agent before it made, where it takes over from one.
@@ -200,6 +266,16 @@ impl Coordinator {
             Ok(())
         });
         copied.await
+    }
+}
+
+/// What is left of a workspace whose removal was begun is nothing to take over.
+fn being_removed(agent: &str, workspace: &Workspace) -> crate::Error {
+    crate::Error::Workspace {
+        agent: agent.to_owned(),
+        source: fusion_workspaces::Error::NoWorkspace {
+            path: workspace.root_path.clone().into(),
+        },
     }
 }
 

@@ -23,6 +23,7 @@ use fusion_persistence::{Batch, Page, Repository, TaskFilter};
 use serde_json::{Map, Value};
 
 pub use describe::{Fault, MAX_AGENTS};
+pub(crate) use discard::is_marked;
 pub use discard::{Discarded, Discarding, Left};
 pub use work::Committed;
 

@@ -50,19 +50,24 @@ impl Coordinator {
             task_id: job.task.id,
             step: job.task.name.clone(),
         };
-        let made = self.make_child(&job, &parent, &checked).await?;
         let wait = call.timeout_seconds.map(Duration::from_secs);
-        let mut decision = job.task.await_run(&made.run, wait, self.moment())?;
-        decision.merge(made.decision);
-        match self.commit(Batch::release(job.fence, decision)).await {
-            Err(error) if error.is_of_archived() => {
-                let failure = archived(&checked.workflow, &error);
-                return self.fail_before(job, failure).await;
+        let mut races = Races::new();
+        let run = loop {
+            let made = self.make_child(&job, &parent, &checked).await?;
+            let mut decision = job.task.await_run(&made.run, wait, self.moment())?;
+            decision.merge(made.decision);
+            match self.commit(Batch::release(job.fence, decision)).await {
+                // Somebody else takes over from the same workspaces, or removes one.
+                Err(error) if error.is_conflict() => races.after(error).await?,
+                Err(error) if error.is_of_archived() => {
+                    let failure = archived(&checked.workflow, &error);
+                    return self.fail_before(job, failure).await;
+                }
+                committed => break committed.map(|()| made.run.id)?,
             }
-            committed => committed?,
-        }
+        };
         fail::fail_point!("coordination::called");
-        self.hint_run(made.run.id);
+        self.hint_run(run);
         Ok(())
     }
 
@@ -145,14 +150,27 @@ impl Coordinator {
         let Some(before) = before else {
             return self.make_run(&checked.new, &checked.grants, origin).await;
         };
-        let Before { run, tasks, agents } = &before;
+        match self.make_going_on(&before, checked, origin).await {
+            Err(error @ Error::Workspace { .. }) => {
+                let error = error_chain(&error);
+                tracing::warn!(run.id = %before.run.id, error, "a run is begun anew: results are gone");
+                self.make_run(&checked.new, &checked.grants, origin).await
+            }
+            made => made,
+        }
+    }
+
+    /// The rows of a run that takes over from another.
+    async fn make_going_on(
+        &self,
+        before: &Before,
+        checked: &Checked,
+        origin: Origin<'_>,
+    ) -> Result<Made> {
+        let Before { run, tasks, agents } = before;
         let continuation = Continuation::new(run, tasks, agents, None);
         for id in continuation.workers().into_values() {
-            if let Err(error) = self.check_results(agents, id).await {
-                let error = error_chain(&error);
-                tracing::warn!(run.id = %run.id, error, "a run is begun anew: results are gone");
-                return self.make_run(&checked.new, &checked.grants, origin).await;
-            }
+            self.check_results(agents, id).await?;
         }
         let origin = Origin {
             continues: Some(&continuation),

@@ -150,6 +150,14 @@ pub enum Error {
         /// Its name.
         agent: String,
     },
+    /// What is in a workspace that is to be removed is taken over.
+    #[error("run {run}, which has not ended, takes over what the agent '{agent}' made")]
+    Wanted {
+        /// Whose workspace it is.
+        agent: String,
+        /// Which run.
+        run: RunId,
+    },
     /// A workspace that is to be removed holds what is nowhere else.
     #[error(
         "the workspace of '{agent}' ({path}) has {} that are nowhere else",
@@ -249,6 +257,8 @@ impl Error {
             let way =
                 "end it with `agent terminate`, which also removes its workspace when told to";
             Some(way.to_owned())
+        } else if matches!(self, Self::Wanted { .. }) {
+            Some("let the run go on with `resume`, or end it with `cancel`".to_owned())
         } else if matches!(self, Self::OnlyCopy { .. }) {
             let way = "keep them with `workspace export`, or have them deleted with --yes (`only_copies` in the API)";
             Some(way.to_owned())
@@ -336,6 +346,7 @@ impl Coded for Error {
             | Self::Lives { .. }
             | Self::OnlyCopy { .. }
             | Self::OpenWork(_)
+            | Self::Wanted { .. }
             | Self::Busy { .. } => ErrorCode::Conflict,
             Self::Description { .. } | Self::Calls { .. } => ErrorCode::InvalidInput,
             Self::Again(source) => source.code(),

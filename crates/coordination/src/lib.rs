@@ -59,6 +59,7 @@ mod retention;
 mod run_step;
 mod scheduler;
 mod schedules;
+mod seats;
 mod shared;
 mod shared_budgets;
 mod spawn;

@@ -9,7 +9,7 @@ use fusion_core::{
     Recovery, Task, Workspace, error_chain,
 };
 use fusion_persistence::{Batch, Repository as _};
-use fusion_workspaces::{PutBack, WorkspaceDir};
+use fusion_workspaces::{PutBack, Seat, WorkspaceDir};
 
 use crate::coordinator::off_runtime;
 use crate::races::Races;
@@ -29,6 +29,8 @@ pub(crate) struct Entered {
     pub(crate) dir: Option<Arc<WorkspaceDir>>,
     /// It, where snapshots of it are kept.
     pub(crate) kept: Option<KeptWorkspace>,
+    /// Nobody has the workspace alone while there is this.
+    pub(crate) _seat: Option<Seat>,
     /// It was just restored: what was under way when it was lost is undone in it.
     pub(crate) restored: Option<PutBack>,
 }
@@ -73,10 +75,15 @@ impl Coordinator {
             Err(error) => return Ok(Err(self.of_agent(&job.agent, error))),
         };
         let dir = Arc::new(grants::bounded(dir, &job.agent));
+        let seat = match self.seat_of_step(job, &dir).await? {
+            Ok(seat) => seat,
+            Err(why) => return Ok(Err(why)),
+        };
         let kept = self.kept_workspace(job, &workspace, &dir).await?;
         Ok(Ok(Entered {
             dir: Some(dir),
             kept,
+            _seat: seat,
             restored,
         }))
     }

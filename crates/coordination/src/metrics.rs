@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fusion_core::{
     AgentId, Change, Decision, EventType, MetricsId, NewEvent, ResourceMetrics, RunId, Usage,
-    error_chain,
+    error_chain, to_three_places,
 };
 use fusion_persistence::Batch;
 use fusion_workspaces::{Consumed, Custody};
@@ -212,7 +212,7 @@ fn row(sample: &Sample, moment: &fusion_core::Moment<'_>) -> ResourceMetrics {
         id: MetricsId::from_uuid(moment.ids.uuid()),
         agent_id: *agent,
         timestamp: moment.now,
-        cpu_percent: rounded(share * 100.0),
+        cpu_percent: to_three_places(share * 100.0),
         memory_mb: in_mib(used.memory),
         disk_io_read_mb: in_mib(used.read),
         disk_io_write_mb: in_mib(used.written),
@@ -228,12 +228,7 @@ fn row(sample: &Sample, moment: &fusion_core::Moment<'_>) -> ResourceMetrics {
     reason = "three places of a figure in MiB are right up to eight EiB"
 )]
 fn in_mib(bytes: u64) -> f64 {
-    rounded(bytes as f64 / MIB)
-}
-
-/// To three places.
-fn rounded(figure: f64) -> f64 {
-    (figure * 1_000.0).round() / 1_000.0
+    to_three_places(bytes as f64 / MIB)
 }
 
 #[cfg(test)]

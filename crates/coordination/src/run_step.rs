@@ -18,7 +18,7 @@ use crate::{Coordinator, Error, Result, brief, grants};
 struct Place {
     workspace: Arc<WorkspaceDir>,
     launcher: Launcher,
-    /// As its runner found it; nothing of somebody else's.
+    /// As its runner found it; of somebody else's the seat alone.
     entered: Entered,
 }
 
@@ -30,7 +30,11 @@ impl Coordinator {
         command: &CommandSpec,
         script: &str,
     ) -> Result<()> {
-        let place = match self.place_of(&mut job, command).await? {
+        let place = match self.place_of(&mut job, command).await {
+            Err(error) if error.is_held() => return self.give_back_unbegun(&job).await,
+            place => place?,
+        };
+        let place = match place {
             Ok(place) => place,
             Err(why) => return self.fail_unstarted(job, why).await,
         };
@@ -103,7 +107,14 @@ impl Coordinator {
         Ok(match opened {
             Ok(workspace) => {
                 let workspace = Arc::new(grants::bounded(workspace, &agent));
-                self.place_in(workspace, &agent, Entered::default())
+                let entered = match self.seat_of_step(job, &workspace).await? {
+                    Ok(seat) => Entered {
+                        _seat: seat,
+                        ..Entered::default()
+                    },
+                    Err(why) => return Ok(Err(why)),
+                };
+                self.place_in(workspace, &agent, entered)
             }
             Err(source) => {
                 let agent = agent.name;

@@ -173,6 +173,9 @@ impl Coordinator {
             Some(continuation) => continuation.take_over(created, self.moment()),
             None => created,
         });
+        if let Some(continuation) = origin.continues {
+            decision.merge(self.wanting_results(continuation, run_id).await?);
+        }
         Ok(Made {
             run,
             decision,

@@ -162,7 +162,11 @@ impl Coordinator {
     }
 
     async fn ask_agent(&self, mut job: Job<'_>, prompt: &str) -> Result<()> {
-        let entered = match self.open_workspace(&mut job).await? {
+        let entered = match self.open_workspace(&mut job).await {
+            Err(error) if error.is_held() => return self.give_back_unbegun(&job).await,
+            entered => entered?,
+        };
+        let entered = match entered {
             Ok(entered) => entered,
             Err(why) => return self.fail_unstarted(job, why).await,
         };

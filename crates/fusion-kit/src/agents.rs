@@ -1,6 +1,6 @@
 //! The work of `agent`: agents that live outside of runs, and the life of all agents.
 
-mod attach;
+pub(crate) mod attach;
 pub(crate) mod find;
 pub(crate) mod logs;
 mod send;

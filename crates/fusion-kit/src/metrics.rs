@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fusion_api::cost_views;
-use fusion_api_types::Problem;
-use fusion_api_types::api::{AgentMetrics, CostReport};
-use fusion_cli::{CostArgs, CostGroup, Metrics};
-use fusion_core::{Clock, CostBy};
-use fusion_persistence::{CostQuery, Costs, MetricsFilter, Page, Repository};
+use fusion_api::{cost_views, top_views};
+use fusion_api_types::api::{AgentMetrics, CostReport, TopReport};
+use fusion_api_types::{Problem, ProblemKind};
+use fusion_cli::{CostArgs, CostGroup, Metrics, MetricsTopArgs, TopFigure, TopGroup};
+use fusion_core::{Clock, CostBy, Timestamp, TopBy, TopPer};
+use fusion_persistence::{CostQuery, Costs, MetricsFilter, Page, Repository, Top, TopQuery};
 
 use crate::agents::{find_agent, no_agents};
 use crate::backend::LocalBackend;
@@ -57,6 +57,48 @@ impl Metrics for LocalBackend {
         };
         let costs = cost_views::costs(reading.store(), &query).await;
         costs.map_err(|error| problems::of_store(&error))
+    }
+
+    async fn used_most(&self, asked: &MetricsTopArgs) -> Result<TopReport, Problem> {
+        let query = top_query(asked, SystemClock.now())?;
+        if let Some(remote) = self.named_remote()? {
+            return remote.used_most(&query).await;
+        }
+        let Some(reading) = self.reading().await? else {
+            return Ok(top_views::report(&query, Top::default()));
+        };
+        let top = top_views::top(reading.store(), &query).await;
+        top.map_err(|error| problems::of_store(&error))
+    }
+}
+
+fn top_query(asked: &MetricsTopArgs, now: Timestamp) -> Result<TopQuery, Problem> {
+    let per = match asked.per {
+        TopGroup::Agent => TopPer::Agent,
+        TopGroup::Model => TopPer::Model,
+        TopGroup::Project => TopPer::Project,
+    };
+    let by = match asked.by {
+        None => per.usual(),
+        Some(TopFigure::Cpu) => TopBy::Cpu,
+        Some(TopFigure::Memory) => TopBy::Memory,
+        Some(TopFigure::Disk) => TopBy::Disk,
+        Some(TopFigure::Tokens) => TopBy::Tokens,
+        Some(TopFigure::Cost) => TopBy::Cost,
+    };
+    let query = TopQuery {
+        by,
+        per,
+        since: asked.since.before(now),
+        until: asked.until.and_then(|until| until.before(now)),
+        limit: asked.limit,
+    };
+    match top_views::fault(&query) {
+        None => Ok(query),
+        Some(fault) => Err(
+            Problem::new(ProblemKind::InvalidInput, format!("--by {by}: {fault}"))
+                .with_help("what commands use is sampled of agents: leave --per out to see it"),
+        ),
     }
 }
 

@@ -158,9 +158,10 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
         Error::Calls { faults } => of_calls(problem, faults),
         Error::NobodyLeft { .. } => problem
             .with_help("send it to an agent of a run that goes on, with: fusion-kit message send"),
-        Error::Lives { .. } | Error::OnlyCopy { .. } | Error::OpenWork(_) => {
-            with_help(problem, error.way_out())
-        }
+        Error::Lives { .. }
+        | Error::OnlyCopy { .. }
+        | Error::OpenWork(_)
+        | Error::Wanted { .. } => with_help(problem, error.way_out()),
         Error::Choice { .. }
         | Error::Grant { .. }
         | Error::Ended { .. }

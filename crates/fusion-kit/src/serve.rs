@@ -33,7 +33,7 @@ use crate::webhooks::postman;
 use crate::wiring::{Duties, Engine};
 
 use announcement::Announcement;
-pub(crate) use announcement::write_whole;
+pub(crate) use announcement::write_whole_as;
 pub(crate) use token::read as read_token;
 
 #[async_trait]

@@ -20,14 +20,14 @@ const ACTION: &str = "add up costs";
 const CLOCKS: Duration = Duration::days(1);
 
 /// A statement that is being written.
-struct Query {
+pub(crate) struct Query {
     dialect: Dialect,
     asked: CostQuery,
     values: Vec<Value>,
 }
 
 impl Query {
-    fn new(dialect: Dialect, asked: CostQuery) -> Self {
+    pub(crate) fn new(dialect: Dialect, asked: CostQuery) -> Self {
         Self {
             dialect,
             asked,
@@ -36,21 +36,35 @@ impl Query {
     }
 
     /// What stands for a value.
-    fn bind(&mut self, value: impl Into<Value>) -> String {
+    pub(crate) fn bind(&mut self, value: impl Into<Value>) -> String {
         self.values.push(value.into());
         format!("${}", self.values.len())
     }
 
-    /// Calls that ended in the time that is asked for.
-    fn ended(&mut self) -> String {
+    /// What has its moment in the time that is asked for.
+    pub(crate) fn within(&mut self, column: &str) -> String {
         let mut conditions = "TRUE".to_owned();
         if let Some(since) = self.asked.since {
-            conditions += &format!(" AND ended >= {}", self.bind(since));
+            conditions += &format!(" AND {column} >= {}", self.bind(since));
         }
         if let Some(until) = self.asked.until {
-            conditions += &format!(" AND ended < {}", self.bind(until));
+            conditions += &format!(" AND {column} < {}", self.bind(until));
         }
         conditions
+    }
+
+    /// What is lost and may be of the time that is asked for.
+    pub(crate) fn undated(&mut self) -> String {
+        if self.asked.is_of_a_time() {
+            self.at_work(Duration::zero())
+        } else {
+            "FALSE".to_owned()
+        }
+    }
+
+    /// The statement, with what was bound to it.
+    pub(crate) fn finish(self, sql: String) -> Statement {
+        Statement::from_sql_and_values(self.dialect.into(), sql, self.values)
     }
 
     /// Tasks at work in that time, or by less than this before or after it.
@@ -71,7 +85,7 @@ impl Query {
     }
 
     /// `facts`: what was used, by task and, where they are known, by model and day.
-    fn facts(&mut self) -> String {
+    pub(crate) fn facts(&mut self) -> String {
         let day = match self.dialect {
             Dialect::Sqlite => "substr(entry.finished_at, 1, 10)",
             Dialect::Postgres => "to_char(entry.finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
@@ -83,7 +97,7 @@ impl Query {
             "UNION ALL SELECT task_id, NULL, NULL, turns, input_tokens, output_tokens, cost_picos, 0 FROM lost
              WHERE turns <> 0 OR input_tokens <> 0 OR output_tokens <> 0 OR cost_picos <> 0"
         };
-        let (at_work, ended) = (self.at_work(CLOCKS), self.ended());
+        let (at_work, ended) = (self.at_work(CLOCKS), self.within("ended"));
         format!(
             "busy AS (SELECT id, name, agent_id, run_id, queued_at, started_at, completed_at,
                  turns, input_tokens, output_tokens, cost_picos FROM tasks
@@ -118,11 +132,7 @@ impl Query {
             name,
             joins,
         } = key(self.asked.by);
-        let undated = if self.asked.is_of_a_time() {
-            self.at_work(Duration::zero())
-        } else {
-            "FALSE".to_owned()
-        };
+        let undated = self.undated();
         let limit = self.bind(i64::from(self.asked.limit));
         let order = "cost_picos DESC, input_tokens + output_tokens DESC, name IS NULL, name, id";
         let sql = format!(
@@ -144,7 +154,7 @@ impl Query {
             sums(""),
             sums(""),
         );
-        Statement::from_sql_and_values(self.dialect.into(), sql, self.values)
+        self.finish(sql)
     }
 }
 
@@ -157,11 +167,11 @@ pub(crate) fn sums(of: &str) -> String {
 }
 
 /// How a grouping is written.
-struct Key {
-    above: &'static str,
-    id: &'static str,
-    name: &'static str,
-    joins: &'static str,
+pub(crate) struct Key {
+    pub(crate) above: &'static str,
+    pub(crate) id: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) joins: &'static str,
 }
 
 const NO_ID: &str = "CAST(NULL AS uuid)";
@@ -181,7 +191,7 @@ const PROJECT: &str = "JOIN runs ON runs.id = task.run_id
     LEFT JOIN (SELECT run_id, project_id FROM up WHERE project_id IS NOT NULL) AS above ON above.run_id = runs.id
     LEFT JOIN projects ON projects.id = COALESCE(workflows.project_id, agents.project_id, above.project_id)";
 
-fn key(by: CostBy) -> Key {
+pub(crate) fn key(by: CostBy) -> Key {
     let (above, id, name, joins) = match by {
         CostBy::Agent => (
             "",
@@ -254,7 +264,7 @@ pub(crate) fn usage(row: &QueryResult, place: usize) -> Result<Usage> {
 }
 
 /// The same, and what comes after them.
-fn sum(row: &QueryResult, place: usize) -> Result<CostSum> {
+pub(crate) fn sum(row: &QueryResult, place: usize) -> Result<CostSum> {
     Ok(CostSum {
         usage: usage(row, place)?,
         calls_without_price: number(row, place + 4)?,

@@ -54,6 +54,7 @@ mod table;
 mod tasks;
 mod text;
 mod tokens;
+mod top;
 mod usage;
 mod webhooks;
 mod words;

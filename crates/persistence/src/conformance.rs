@@ -47,6 +47,7 @@ mod sample;
 mod schedules;
 mod search;
 mod standing;
+mod top;
 mod waits;
 mod webhooks;
 mod world;
@@ -75,6 +76,7 @@ pub use requests::*;
 pub use schedules::*;
 pub use search::*;
 pub use standing::*;
+pub use top::*;
 pub use waits::*;
 pub use webhooks::*;
 
@@ -128,6 +130,9 @@ macro_rules! store_conformance {
             costs_are_what_was_booked_however_they_are_grouped,
             costs_of_a_time_are_those_of_calls_that_ended_in_it,
             the_greatest_costs_come_first_and_the_rest_is_counted,
+            who_used_most_comes_first_and_sums_are_what_was_booked_and_sampled,
+            models_and_projects_use_what_their_costs_tell,
+            who_used_most_in_a_time_is_told_by_samples_and_calls_of_it,
             releasing_a_task_readies_its_successors,
             what_many_commits_count_adds_up,
             a_journal_entry_gets_one_outcome,

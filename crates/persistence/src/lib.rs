@@ -22,6 +22,7 @@ mod reader;
 mod repository;
 mod seen;
 mod store;
+mod top;
 
 pub use costs::{CostQuery, CostReader, CostRow, CostSum, Costs};
 pub use entity::{Deletable, Entity, Identifies, Selects};
@@ -48,3 +49,4 @@ pub use store::{
     Batch, Claim, Claimed, Committed, Fence, Guard, Idempotency, Lease, Listeners, Prune,
     Remembered, Store, WEBHOOK_ATTEMPTS,
 };
+pub use top::{Sampled, SampledTotal, Top, TopQuery, TopReader, TopRow};

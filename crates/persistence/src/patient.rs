@@ -18,7 +18,8 @@ use crate::{
     CostQuery, CostReader, Costs, Due, Entity, Error, EventBounds, EventFilter, EventReader, Find,
     JournalReader, Kept, Lease, Loss, Mark, MarkReader, MessageFilter, MessageReader, NodeChange,
     NodeReader, NodeSeen, OutboxReader, Outlook, Page, PoolAnswer, PoolClaim, PoolReader, Progress,
-    Prune, Remembered, Result, RunFence, Seen, Store, TakeRuns, TaskReader, WorkflowReader,
+    Prune, Remembered, Result, RunFence, Seen, Store, TakeRuns, TaskReader, Top, TopQuery,
+    TopReader, WorkflowReader,
 };
 
 /// How long to wait for a store that is away.
@@ -164,6 +165,10 @@ forward! { AccountReader {
 
 forward! { CostReader {
     fn costs(query: &CostQuery) -> Costs;
+} }
+
+forward! { TopReader {
+    fn top(query: &TopQuery) -> Top;
 } }
 
 forward! { PoolReader {

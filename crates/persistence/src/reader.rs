@@ -16,7 +16,7 @@ use fusion_core::{
 
 use crate::{
     CostReader, Entity, EventFilter, MessageFilter, NodeReader, PoolReader, Remembered, Result,
-    Seen,
+    Seen, TopReader,
 };
 
 /// A page of a list, newest first.
@@ -452,6 +452,7 @@ reader! {
     WorkflowReader,
     AccountReader,
     CostReader,
+    TopReader,
     AgentReader,
     TaskReader,
     ApprovalReader,

@@ -42,6 +42,6 @@ pub use owners::{Owners, choose_uid};
 pub use process::{Command, Consumed, Custody, Exit, Finished, Launcher, Program};
 pub use sandbox::{Grants, Layer, LayerName, Limits, Resource, Sandbox, SandboxReport};
 pub use workspace::{
-    Archive, Options, Prepared, PutBack, Scratch, Seal, SharedFolder, SharedSnapshots, Snapshot,
-    Taken, Usage, WorkspaceDir, Workspaces,
+    Archive, Options, Prepared, PutBack, Scratch, Seal, Seat, SharedFolder, SharedSnapshots,
+    Snapshot, Taken, Usage, WorkspaceDir, Workspaces,
 };

@@ -7,6 +7,7 @@ mod loose;
 pub(crate) mod meter;
 mod remove;
 mod root;
+mod seat;
 mod snapshot;
 pub(crate) mod usage;
 
@@ -29,6 +30,7 @@ use crate::{Error, Owners, Result};
 pub use archive::Archive;
 pub use loose::Scratch;
 pub use root::Prepared;
+pub use seat::Seat;
 pub use snapshot::shared::{Seal, SharedFolder, SharedSnapshots};
 pub use snapshot::{PutBack, Snapshot, Taken};
 pub use usage::Usage;

@@ -14,7 +14,8 @@ use super::message::duration;
     after_long_help = "\
 Examples:
   fusion-kit metrics agent writer
-  fusion-kit metrics cost --by model --since 7d"
+  fusion-kit metrics cost --by model --since 7d
+  fusion-kit metrics top --by memory --since 10m"
 )]
 pub struct MetricsArgs {
     /// What to do.
@@ -45,6 +46,18 @@ Examples:
   fusion-kit metrics cost --by day --since 2026-11-01T00:00:00Z
   fusion-kit metrics cost --by project --json | jq -r .total.usage.cost_usd")]
     Cost(CostArgs),
+    /// List who used most in the last time, who used most first.
+    #[command(after_long_help = "\
+Agents are told apart by what their commands used, as it was sampled, and by what their model calls
+used, as it was booked; models and projects by model calls alone. CPU is of one core, on the average
+of the samples; MEMORY is the most that a sample has. A sample is taken of an agent at work only.
+
+Examples:
+  fusion-kit metrics top
+  fusion-kit metrics top --by memory --since 1h --watch
+  fusion-kit metrics top --per model --by tokens --since 1d
+  fusion-kit metrics top --by disk --json | jq -r '.top[0].name'")]
+    Top(MetricsTopArgs),
 }
 
 /// `metrics cost`.
@@ -81,6 +94,55 @@ pub enum CostGroup {
     Project,
     /// The day, in UTC.
     Day,
+}
+
+/// `metrics top`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct MetricsTopArgs {
+    /// What puts the rows in order; without it `cpu` for agents, `tokens` for models and projects, of which
+    /// nothing else but `cost` is known.
+    #[arg(long, value_name = "FIGURE", value_enum)]
+    pub by: Option<TopFigure>,
+    /// What a row stands for.
+    #[arg(long, value_name = "GROUP", value_enum, default_value_t)]
+    pub per: TopGroup,
+    /// Only what was used within this time, such as 90s, 10m, 2h or 3d, or since this one, such as
+    /// 2026-11-23T12:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = moment, default_value = "10m")]
+    pub since: Moment,
+    /// Only what was used before this time, or longer ago.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub until: Option<Moment>,
+    /// At most so many rows.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = value_parser!(u32).range(1..=500))]
+    pub limit: u32,
+}
+
+/// What puts those in order who used most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TopFigure {
+    /// Processors, on the average of the samples.
+    Cpu,
+    /// Memory, the most that a sample has.
+    Memory,
+    /// Disks: what was read and written.
+    Disk,
+    /// Tokens of models, read and written.
+    Tokens,
+    /// What model calls cost.
+    Cost,
+}
+
+/// What a row of those stands for who used most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum TopGroup {
+    /// The agent.
+    #[default]
+    Agent,
+    /// The model that was asked.
+    Model,
+    /// The project.
+    Project,
 }
 
 /// A time, as it was typed.

@@ -94,7 +94,7 @@ Examples:
     /// Take what lies uncommitted in a resting agent's worktree into its newest branch.
     #[command(after_long_help = "\
 It is committed in the sandbox, as the end of a step does it. Refused while a step of the agent is at
-work; an agent that waits is held meanwhile.
+work; a step that is to begin meanwhile waits.
 
 Examples:
   fusion-kit workspace commit coder -m 'What I mended by hand'")]

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fusion_api_types::Problem;
-use fusion_api_types::api::{AgentMetrics, CostReport};
+use fusion_api_types::api::{AgentMetrics, CostReport, TopReport};
 
-use crate::args::CostArgs;
+use crate::args::{CostArgs, MetricsTopArgs};
 
 /// The work of `metrics`.
 #[async_trait]
@@ -27,4 +27,10 @@ pub trait Metrics {
     /// # Errors
     /// The data directory can't be read.
     async fn costs(&self, asked: &CostArgs) -> Result<CostReport, Problem>;
+
+    /// Who used most.
+    ///
+    /// # Errors
+    /// What is asked for is not known of whom it is asked; the data directory can't be read.
+    async fn used_most(&self, asked: &MetricsTopArgs) -> Result<TopReport, Problem>;
 }

@@ -2,7 +2,7 @@
 
 use fusion_api_types::Problem;
 
-use crate::args::{AgentMetricsArgs, CostArgs, MetricsCommand};
+use crate::args::{AgentMetricsArgs, CostArgs, MetricsCommand, MetricsTopArgs};
 use crate::backend::Backend;
 use crate::exit::Exit;
 use crate::report::metrics as report;
@@ -17,6 +17,7 @@ pub(crate) async fn metrics(
     match command {
         MetricsCommand::Agent(of) => agent(of, backend, session).await,
         MetricsCommand::Cost(asked) => cost(asked, backend, session).await,
+        MetricsCommand::Top(asked) => top(asked, backend, session).await,
     }
 }
 
@@ -52,5 +53,24 @@ async fn cost(
         session.print(&report::costs(&costs, session))?;
     }
     session.tell(&report::beside(&costs));
+    Ok(Exit::Done)
+}
+
+async fn top(
+    asked: &MetricsTopArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let top = backend.used_most(asked).await?;
+    if session.is_machine() {
+        session.print_rows(&top, &top.top)?;
+        return Ok(Exit::Done);
+    }
+    if top.top.is_empty() {
+        session.tell("nobody used anything in that time\n");
+    } else {
+        session.print(&report::top(&top, session))?;
+    }
+    session.tell(&report::beside_top(&top));
     Ok(Exit::Done)
 }

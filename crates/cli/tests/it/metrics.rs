@@ -1,4 +1,4 @@
-//! What `metrics cost` asks for and prints.
+//! What `metrics cost` and `metrics top` ask for and print.
 
 use serde_json::{Value, json};
 
@@ -75,6 +75,123 @@ async fn costs_are_asked_for_by_one_of_the_groups_and_of_a_time() {
         ("metrics cost --limit 0", "1..=500"),
     ] {
         let backend = answering(costs());
+        let said = fusion_kit(line, &backend).await;
+        assert_eq!((said.code, said.out.as_str()), (2, ""), "{line}");
+        assert!(said.err.contains(why), "{line}: {}", said.err);
+        assert!(backend.asked.lock().unwrap().is_empty());
+    }
+}
+
+fn top() -> Value {
+    json!({
+        "by": "cpu", "per": "agent", "since": "2026-11-23T12:00:00Z", "until": null,
+        "top": [
+            { "id": "019ab3c4-0000-7000-8000-000000000001", "name": "builder\u{1b}[2J",
+              "sampled": { "samples": 20, "cpu_percent": 187.513, "cpu_percent_most": 301.5,
+                "memory_mb": 100.0, "memory_mb_most": 512.25, "disk_io_read_mb": 3.0,
+                "disk_io_write_mb": 40.125 },
+              "usage": usage(2, 1000, 24, "0.1"), "calls_without_price": 0 },
+            { "id": "019ab3c4-0000-7000-8000-000000000002", "name": "writer", "sampled": null,
+              "usage": usage(1, 7, 1, "0"), "calls_without_price": 1 },
+        ],
+        "total": { "usage": usage(4, 1008, 26, "0.1"), "calls_without_price": 1 },
+        "sampled": { "samples": 21, "disk_io_read_mb": 3.0, "disk_io_write_mb": 41.0 },
+        "rows_left_out": 1,
+        "undated": usage(0, 0, 0, "0"),
+    })
+}
+
+#[tokio::test]
+async fn who_used_most_is_told_with_what_commands_and_calls_used() {
+    let said = fusion_kit("metrics top", &answering(top())).await;
+    let wanted = Ended {
+        code: 0,
+        out: "\
+AGENT        ID                                      CPU     MEMORY     READ   WRITTEN  CALLS  TOKENS  COST
+builder␛[2J  019ab3c4-0000-7000-8000-000000000001  188 %  512.2 MiB  3.0 MiB  40.1 MiB      2   1,024  $0.1
+writer       019ab3c4-0000-7000-8000-000000000002      -          -        -         -      1       8    $0
+(total)      -                                         -          -  3.0 MiB  41.0 MiB      4   1,034  $0.1
+"
+        .to_owned(),
+        err: "1 more in the total; --limit shows more\nthe cost of 1 call is not known: it counts as $0\n"
+            .to_owned(),
+    };
+    assert_eq!(said, wanted);
+    let mut models = top();
+    models["per"] = json!("model");
+    models["sampled"] = Value::Null;
+    models["rows_left_out"] = json!(0);
+    models["total"]["calls_without_price"] = json!(0);
+    models["undated"] = usage(0, 5, 0, "0.02");
+    models["top"] = json!([
+        { "id": null, "name": "tiny", "sampled": null, "usage": usage(3, 1001, 24, "0.1"),
+          "calls_without_price": 0 },
+        { "id": null, "name": null, "sampled": null, "usage": usage(0, 7, 0, "0"),
+          "calls_without_price": 0 },
+    ]);
+    let said = fusion_kit("metrics top --per model", &answering(models)).await;
+    let wanted = Ended {
+        code: 0,
+        out: "\
+MODEL         ID  CALLS  TOKENS  COST
+tiny          -       3   1,025  $0.1
+(lost calls)  -       0       7    $0
+(total)       -       4   1,034  $0.1
+"
+        .to_owned(),
+        err: "not in the total: calls whose end nobody heard, $0.02 and 5 tokens; when they ended is not known\n"
+            .to_owned(),
+    };
+    assert_eq!(said, wanted);
+    let rows = fusion_kit("metrics top -o jsonl", &answering(top())).await;
+    assert_eq!(rows.out.lines().count(), 2, "{}", rows.out);
+    let mut nobody = top();
+    nobody["top"] = json!([]);
+    nobody["rows_left_out"] = json!(0);
+    nobody["total"]["calls_without_price"] = json!(0);
+    let said = fusion_kit("metrics top", &answering(nobody)).await;
+    assert_eq!(
+        (said.code, said.out.as_str(), said.err.as_str()),
+        (0, "", "nobody used anything in that time\n")
+    );
+}
+
+#[tokio::test]
+async fn who_used_most_is_asked_for_by_one_of_the_figures_and_of_a_time() {
+    for (line, asked) in [
+        (
+            "metrics top",
+            "MetricsTopArgs { by: None, per: Agent, since: Ago(600s), until: None, limit: 20 }",
+        ),
+        (
+            "metrics top --by memory --since 2h --until 2026-11-23T12:00:00Z --limit 3",
+            "MetricsTopArgs { by: Some(Memory), per: Agent, since: Ago(7200s), until: Some(At(2026-11-23T12:00:00Z)), limit: 3 }",
+        ),
+        (
+            "metrics top --per project --by cost",
+            "MetricsTopArgs { by: Some(Cost), per: Project, since: Ago(600s), until: None, limit: 20 }",
+        ),
+    ] {
+        let backend = answering(top());
+        assert_eq!(fusion_kit(line, &backend).await.code, 0);
+        assert_eq!(*backend.asked.lock().unwrap(), [asked]);
+    }
+    for (line, why) in [
+        (
+            "metrics top --by colour",
+            "[possible values: cpu, memory, disk, tokens, cost]",
+        ),
+        (
+            "metrics top --per task",
+            "[possible values: agent, model, project]",
+        ),
+        (
+            "metrics top --since yesterday",
+            "such as 90s, 10m, 2h or 3d",
+        ),
+        ("metrics top --limit 501", "1..=500"),
+    ] {
+        let backend = answering(top());
         let said = fusion_kit(line, &backend).await;
         assert_eq!((said.code, said.out.as_str()), (2, ""), "{line}");
         assert!(said.err.contains(why), "{line}: {}", said.err);

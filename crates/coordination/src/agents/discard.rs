@@ -7,7 +7,7 @@ use fusion_core::{
     Agent, AgentId, AgentState, Change, Decision, EventType, Workspace, error_chain,
 };
 use fusion_persistence::{Batch, Page, Repository as _, WorkspaceFilter};
-use fusion_workspaces::{Usage, WorkspaceDir};
+use fusion_workspaces::{Seat, Usage, WorkspaceDir};
 use serde_json::{Value, json};
 
 use crate::coordinator::off_runtime;
@@ -20,7 +20,7 @@ use crate::{Coordinator, Error, Result};
 const AT_ONCE: u32 = 1_000;
 
 /// In the record of a workspace that is being removed: what is missing of it is gone for good.
-const DISCARDING: &str = "discarding";
+pub(super) const DISCARDING: &str = "discarding";
 
 /// How workspaces are removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -58,8 +58,8 @@ impl Coordinator {
     /// is gone already is no fault. After a death at any moment it can be done again.
     ///
     /// # Errors
-    /// There is no such agent, it has not ended, its work can't be taken in, or the workspace holds what is
-    /// nowhere else: it stays as it is.
+    /// There is no such agent, it has not ended, its work can't be taken in, a run that has not ended takes
+    /// over what is in the workspace, or it holds what is nowhere else: it stays as it is.
     pub async fn discard_workspace(&self, id: AgentId, how: Discarding) -> Result<Discarded> {
         let agent: Agent = self.parts.store.get(id).await?;
         let Some(_taken) = self.in_hand.take(vec![id]) else {
@@ -79,27 +79,28 @@ impl Coordinator {
         }
         // A worker of it may still be on its way out.
         self.crew.gone(id).await;
+        let mut _alone = None;
         let usage = match self.opened_workspace(&agent, &workspace).await {
-            Ok(dir) => self.to_discard(&agent, &workspace, dir, how).await?,
+            Ok(dir) => {
+                _alone = self.seat_to_discard(&agent, dir.clone()).await?;
+                self.to_discard(&agent, &workspace, dir, how).await?
+            }
             Err(error) if is_missing(&error) && (how.only_copies || is_marked(&workspace)) => {
                 Usage::default()
             }
             Err(error) => return Err(error),
         };
+        self.check_unwanted(&agent, &workspace).await?;
         if how.dry_run {
             return Ok(Discarded { usage, ..none });
         }
         if !is_marked(&workspace) {
             // What is left of one whose removal was begun is no worktree any more.
             let newest = self.reap_last(&agent, &workspace).await?;
-            self.mark_discarding(&workspace, newest.as_deref()).await?;
+            self.mark_discarding(&agent, &workspace, newest.as_deref())
+                .await?;
         }
-        let (workspaces, name) = (
-            self.workspaces_of(&workspace),
-            workspace.dir_name().to_owned(),
-        );
-        let removed = off_runtime(move || workspaces.remove(&name)).await?;
-        removed.map_err(|source| of_workspace(&agent, source))?;
+        self.remove_tree(&agent, &workspace).await?;
         let workspace = self.note_gone(&agent, &workspace).await?;
         Ok(Discarded {
             agent,
@@ -155,6 +156,14 @@ impl Coordinator {
         }
     }
 
+    /// Others may be taking in what is in it; not where the file system knows no locks.
+    async fn seat_to_discard(&self, agent: &Agent, dir: WorkspaceDir) -> Result<Option<Seat>> {
+        match self.seat_alone(agent, dir).await {
+            Err(Error::Workspace { .. }) => Ok(None),
+            seat => seat.map(Some),
+        }
+    }
+
     /// Whether its folder is not there, without a removal that was begun here.
     async fn is_elsewhere(&self, agent: &Agent, workspace: &Workspace) -> bool {
         let opened = self.opened_workspace(agent, workspace).await;
@@ -197,11 +206,18 @@ impl Coordinator {
         Ok(usage)
     }
 
-    /// Notes that a workspace is being removed, and in which branch the last of its work is.
-    async fn mark_discarding(&self, known: &Workspace, newest: Option<&str>) -> Result<()> {
+    /// Notes that a workspace is being removed, and in which branch the last of its work is. A run that begins
+    /// to take over what is in it writes the same record: of the two, the second sees the first.
+    pub(super) async fn mark_discarding(
+        &self,
+        agent: &Agent,
+        known: &Workspace,
+        newest: Option<&str>,
+    ) -> Result<()> {
         let mut races = Races::new();
         loop {
             let mut workspace: Workspace = self.parts.store.get(known.id).await?;
+            self.check_unwanted(agent, &workspace).await?;
             if let Some(branch) = newest {
                 note_newest(&mut workspace, branch);
             }
@@ -221,11 +237,8 @@ impl Coordinator {
     async fn note_gone(&self, agent: &Agent, known: &Workspace) -> Result<Workspace> {
         let mut races = Races::new();
         loop {
-            let mut workspace: Workspace = self.parts.store.get(known.id).await?;
-            if let Value::Object(config) = &mut workspace.agent_config {
-                config.remove(DISCARDING);
-            }
-            let workspace = super::end::gone(workspace, None, None);
+            let workspace: Workspace = self.parts.store.get(known.id).await?;
+            let workspace = super::end::gone(workspace, None);
             let told = format!("the workspace of {} is removed", agent.name);
             let event = agent.event(self.moment(), EventType::RecordChanged, None, told);
             let decision = Decision::default()
@@ -249,6 +262,6 @@ fn is_missing(error: &Error) -> bool {
 }
 
 /// Whether its removal was begun: what is left of it is no whole copy of anything.
-fn is_marked(workspace: &Workspace) -> bool {
+pub(crate) fn is_marked(workspace: &Workspace) -> bool {
     workspace.agent_config.get(DISCARDING).is_some()
 }

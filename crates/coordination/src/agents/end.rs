@@ -10,6 +10,7 @@ use fusion_core::{
 use fusion_persistence::{Batch, Fence, Guard, Page, Repository, WorkspaceFilter};
 use serde_json::{Value, json};
 
+use super::discard::{DISCARDING, is_marked};
 use super::refused;
 use crate::coordinator::off_runtime;
 use crate::plan::end_standalone;
@@ -140,33 +141,18 @@ impl Coordinator {
             return Ok(agent);
         }
         let archive = match agent.ending() {
-            Some(Disposal::Archive) => Some(self.archive_workspace(&agent, &workspace).await?),
-            Some(Disposal::Remove | Disposal::Keep) | None => None,
-        };
-        let mut newest = None;
-        if agent
-            .ending()
-            .is_some_and(|disposal| disposal != Disposal::Keep)
-        {
-            if archive.is_none() {
-                newest = self.reap_last(&agent, &workspace).await?;
+            Some(disposal @ (Disposal::Archive | Disposal::Remove)) => {
+                self.dispose_of(&agent, &workspace, disposal).await?
             }
-            let workspaces = self.workspaces_of(&workspace);
-            let name = workspace.dir_name().to_owned();
-            let removed = off_runtime(move || workspaces.remove(&name)).await?;
-            removed.map_err(|source| of_workspace(&agent, source))?;
-        }
+            Some(Disposal::Keep) | None => None,
+        };
         let mut races = Races::new();
         loop {
             let agent: Agent = store.get(id).await?;
             let refused = refused(&agent);
             let (agent, mut decision) = agent.terminate(None, self.moment()).map_err(refused)?;
             // The last worker may have written down what it takes since it was read.
-            let gone = gone(
-                store.get(workspace.id).await?,
-                archive.as_ref(),
-                newest.as_ref(),
-            );
+            let gone = gone(store.get(workspace.id).await?, archive.as_ref());
             decision.changes.push(Change::update(gone));
             if self
                 .try_to_commit(Batch::free(decision), &mut races)
@@ -179,6 +165,39 @@ impl Coordinator {
         }
     }
 
+    /// Packs a workspace, or takes in the last of its work, and removes it; says where it is packed. Of one
+    /// whose removal was begun before a crash the rest is removed: it is no whole copy of anything.
+    async fn dispose_of(
+        &self,
+        agent: &Agent,
+        workspace: &Workspace,
+        disposal: Disposal,
+    ) -> Result<Option<PathBuf>> {
+        let archive = if is_marked(workspace) {
+            Some(self.archive_of(workspace)).filter(|archive| archive.exists())
+        } else {
+            let (archive, newest) = match disposal {
+                Disposal::Archive => (Some(self.archive_workspace(agent, workspace).await?), None),
+                Disposal::Remove | Disposal::Keep => {
+                    (None, self.reap_last(agent, workspace).await?)
+                }
+            };
+            self.mark_discarding(agent, workspace, newest.as_deref())
+                .await?;
+            archive
+        };
+        self.remove_tree(agent, workspace).await?;
+        Ok(archive)
+    }
+
+    /// Removes the folder of a workspace; it is no fault when it is gone.
+    pub(super) async fn remove_tree(&self, agent: &Agent, workspace: &Workspace) -> Result<()> {
+        let workspaces = self.workspaces_of(workspace);
+        let name = workspace.dir_name().to_owned();
+        let removed = off_runtime(move || workspaces.remove(&name)).await?;
+        removed.map_err(|source| of_workspace(agent, source))
+    }
+
     /// The record of the workspace of an agent.
     pub(crate) async fn workspace_of(&self, id: AgentId) -> Result<Workspace> {
         let filter = WorkspaceFilter { agent: Some(id) };
@@ -189,37 +208,34 @@ impl Coordinator {
     /// Packs a workspace; says where to. One that is gone was packed before a crash.
     async fn archive_workspace(&self, agent: &Agent, workspace: &Workspace) -> Result<PathBuf> {
         let into = self.options.archives_root.clone();
+        let earlier = self.archive_of(workspace);
         let (workspaces, uid) = (self.workspaces_of(workspace), workspace.process_uid);
         let name = workspace.dir_name().to_owned();
-        let packed = off_runtime(move || {
-            let earlier = into.join(format!("{name}.tar"));
-            match workspaces.archive(&name, uid, &into) {
-                Ok(archive) => Ok(archive.path),
-                Err(fusion_workspaces::Error::NoWorkspace { .. }) if earlier.exists() => {
-                    Ok(earlier)
-                }
-                Err(error) => Err(error),
-            }
+        let packed = off_runtime(move || match workspaces.archive(&name, uid, &into) {
+            Ok(archive) => Ok(archive.path),
+            Err(fusion_workspaces::Error::NoWorkspace { .. }) if earlier.exists() => Ok(earlier),
+            Err(error) => Err(error),
         })
         .await?;
         packed.map_err(|source| of_workspace(agent, source))
     }
+
+    /// Where a workspace is packed to.
+    fn archive_of(&self, workspace: &Workspace) -> PathBuf {
+        let file = format!("{}.tar", workspace.dir_name());
+        self.options.archives_root.join(file)
+    }
 }
 
-/// The record of a workspace that is no more: its user id is free again, and the last of its work is
-/// in that branch.
-pub(super) fn gone(
-    mut workspace: Workspace,
-    archive: Option<&PathBuf>,
-    newest: Option<&String>,
-) -> Workspace {
-    if let Some(branch) = newest {
-        crate::worktrees::note_newest(&mut workspace, branch);
-    }
+/// The record of a workspace that is no more: its user id is free again.
+pub(super) fn gone(mut workspace: Workspace, archive: Option<&PathBuf>) -> Workspace {
     workspace.initialized = false;
     workspace.process_uid = None;
-    if let (Some(archive), Value::Object(config)) = (archive, &mut workspace.agent_config) {
-        config.insert("archive".to_owned(), json!(text(archive)));
+    if let Value::Object(config) = &mut workspace.agent_config {
+        config.remove(DISCARDING);
+        if let Some(archive) = archive {
+            config.insert("archive".to_owned(), json!(text(archive)));
+        }
     }
     workspace
 }

@@ -34,20 +34,19 @@ async fn commits_of(steps: &[&str]) -> u32 {
     COMMITS.load(Ordering::SeqCst) - before
 }
 
-fn count_commits() -> fail::FailScenario<'static> {
+fn count_commits() -> Result<fail::FailScenario<'static>, String> {
     let scenario = fail::FailScenario::setup();
     fail::cfg_callback("persistence_sql::after_commit", || {
         COMMITS.fetch_add(1, Ordering::SeqCst);
-    })
-    .unwrap();
-    scenario
+    })?;
+    Ok(scenario)
 }
 
 /// The start with the first claim, and of each step its begin and its end: with the next claim, or with
 /// the end of the run.
 #[tokio::test]
 async fn a_step_is_two_commits_and_a_run_one_more() {
-    let _scenario = count_commits();
+    let _scenario = count_commits().unwrap();
     assert_eq!(commits_of(&["one"]).await, 3);
     assert_eq!(commits_of(&["one", "two", "three"]).await, 7);
 }
@@ -55,7 +54,7 @@ async fn a_step_is_two_commits_and_a_run_one_more() {
 /// What comes next waits for the first to be done, and is one commit as well.
 #[tokio::test]
 async fn a_message_and_the_run_that_is_begun_for_it_are_one_commit() {
-    let _scenario = count_commits();
+    let _scenario = count_commits().unwrap();
     let world = World::new().await;
     world.register("gate", Gate::open());
     let id = spawn(&world, "writer").await;

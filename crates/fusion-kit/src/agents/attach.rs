@@ -1,20 +1,24 @@
 //! Writing to a standing agent line by line, and seeing what it does until it rests.
 
+pub(crate) mod desk;
+
 use std::ops::ControlFlow;
 
 use async_trait::async_trait;
-use fusion_api_types::{AgentLogEntry, AgentSummary, Problem, ProblemKind, RunDetail};
+use fusion_api_types::{AgentLogEntry, AgentSummary, Problem, ProblemKind};
 use fusion_cli::{AttachEnd, Log, Tools};
 use fusion_coordination::{Coordinator, Driven, Raised};
-use fusion_core::{Agent, AgentId, AgentState, DeliveryStatus, MessageId, Run, RunId};
-use fusion_persistence::{MessageReader, Repository};
+use fusion_core::{Agent, AgentId, AgentState, Run, RunId};
+use fusion_persistence::Repository;
 use fusion_persistence_sql::Location;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::find::{find_agent, parsed};
+use desk::{Became, Course, Desk, OfEngine, OfServer};
+
+use super::find::find_agent;
 use super::logs::{self, LOOK, Reach, Source};
 use super::send::open_run;
 use super::{read, views};
@@ -26,35 +30,6 @@ use crate::wiring::{self, Engine};
 
 /// Lines that wait to be sent; who writes more waits.
 const LINES: usize = 16;
-
-/// What became of a message.
-enum Became {
-    /// It waits, or is worked on.
-    Open,
-    /// Its run ended; why, where it did not end well.
-    Ended { run: String, why: Option<String> },
-}
-
-/// What an agent is at.
-enum Course {
-    Rests,
-    Works,
-    /// It begins nothing until somebody lets it.
-    Held(String),
-    /// It has ended.
-    Over,
-}
-
-/// Where an agent is written to.
-#[async_trait]
-trait Desk: Send + Sync {
-    /// Sends a text; gives the id of the message.
-    async fn send(&self, text: &str) -> Result<String, Problem>;
-
-    async fn became(&self, message: &str) -> Result<Became, Problem>;
-
-    async fn course(&self) -> Result<Course, Problem>;
-}
 
 /// The log of an agent for somebody who writes to it meanwhile.
 struct Attached<'a> {
@@ -361,115 +336,5 @@ impl Source for Attached<'_> {
         self.look(log).await?;
         self.is_over = self.is_done().await?;
         Ok(heard)
-    }
-}
-
-/// An agent of this process's store.
-struct OfEngine<'a> {
-    engine: &'a Engine,
-    agent: AgentId,
-    begun: mpsc::UnboundedSender<RunId>,
-}
-
-#[async_trait]
-impl Desk for OfEngine<'_> {
-    async fn send(&self, text: &str) -> Result<String, Problem> {
-        let sent = self.engine.coordinator();
-        let sent = sent.send_to_agent(self.agent, text.into()).await;
-        let sent = sent.map_err(|error| problems::of_engine(&error))?;
-        if let Some(run) = sent.run {
-            // Who worked on it has ended with a problem, which is told.
-            self.begun.send(run).ok();
-        }
-        Ok(sent.message.to_string())
-    }
-
-    async fn became(&self, message: &str) -> Result<Became, Problem> {
-        let message: MessageId = parsed(message)?;
-        let coordinator = self.engine.coordinator();
-        let run = coordinator.run_for(self.agent, message).await;
-        let run = run.map_err(|error| problems::of_engine(&error))?;
-        let Some(run) = run else {
-            let deliveries = self.engine.store().deliveries(message).await;
-            let is_open = |status| status == DeliveryStatus::Pending;
-            let deliveries = deliveries.map_err(read)?;
-            // It was read in a turn of something else, which tells how it ended by itself.
-            return Ok(match deliveries.iter().any(|it| is_open(it.status)) {
-                true => Became::Open,
-                false => Became::Ended {
-                    run: String::new(),
-                    why: None,
-                },
-            });
-        };
-        let run: Run = self.engine.store().get(run).await.map_err(read)?;
-        if !run.state.is_final() {
-            return Ok(Became::Open);
-        }
-        let error = run.error_message;
-        Ok(ended(run.id.to_string(), run.state.as_str(), error))
-    }
-
-    async fn course(&self) -> Result<Course, Problem> {
-        let agent: Agent = self.engine.store().get(self.agent).await.map_err(read)?;
-        if let Some(course) = out_of_work(agent.state.as_str()) {
-            return Ok(course);
-        }
-        let has_run = open_run(self.engine, &agent).await?.is_some();
-        let inbox = self.engine.store().inbox(self.agent, 0, 1).await;
-        let has_mail = !inbox.map_err(read)?.is_empty();
-        Ok(if has_run || has_mail {
-            Course::Works
-        } else {
-            Course::Rests
-        })
-    }
-}
-
-/// An agent of a server.
-struct OfServer {
-    remote: Remote,
-    agent: AgentSummary,
-}
-
-#[async_trait]
-impl Desk for OfServer {
-    async fn send(&self, text: &str) -> Result<String, Problem> {
-        let sent = self.remote.send_to_agent(&self.agent, text).await?;
-        Ok(sent.message)
-    }
-
-    async fn became(&self, message: &str) -> Result<Became, Problem> {
-        let Some(run) = self.remote.work_on(&self.agent, message).await?.run else {
-            return Ok(Became::Open);
-        };
-        let run: RunDetail = self.remote.show_run(Some(&run)).await?;
-        let summary = run.summary;
-        if !summary.is_final() {
-            return Ok(Became::Open);
-        }
-        Ok(ended(summary.id, &summary.state, summary.error))
-    }
-
-    async fn course(&self) -> Result<Course, Problem> {
-        let state = self.remote.agent(&self.agent.id).await?.state;
-        Ok(out_of_work(&state).unwrap_or(match state.as_str() {
-            "idle" => Course::Rests,
-            _ => Course::Works,
-        }))
-    }
-}
-
-fn ended(run: String, state: &str, error: Option<String>) -> Became {
-    let why = (state != "completed").then(|| error.unwrap_or_else(|| format!("it was {state}")));
-    Became::Ended { run, why }
-}
-
-/// What an agent is at that neither waits for work nor works.
-fn out_of_work(state: &str) -> Option<Course> {
-    match state {
-        "terminated" => Some(Course::Over),
-        "paused" | "error" => Some(Course::Held(state.to_owned())),
-        _ => None,
     }
 }

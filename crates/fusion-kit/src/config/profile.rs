@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use toml_edit::{DocumentMut, Item, TableLike, value};
 
 use super::{Config, MASK};
-use crate::serve::write_whole;
+use crate::serve::write_whole_as;
 
 /// What the command line says beside the profile.
 #[derive(Debug, Clone, Copy, Default)]
@@ -279,7 +279,7 @@ impl Config {
         if let Some(folder) = file.parent() {
             fs::create_dir_all(folder).map_err(|error| failed(&error))?;
         }
-        write_whole(file, document.to_string().as_bytes()).map_err(|error| failed(&error))?;
+        rewrite(file, document.to_string().as_bytes()).map_err(|error| failed(&error))?;
         Ok(SettingView {
             name: "FUSION_PROJECT".to_owned(),
             origin: if project.is_some() {
@@ -289,6 +289,38 @@ impl Config {
             },
             value: project.map(str::to_owned),
         })
+    }
+}
+
+/// Writes a file of the user anew, whole or not at all. A link stays one: what it leads to is written. Its
+/// rights stay too; a new file is the user's alone.
+fn rewrite(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let target = match fs::canonicalize(file) {
+        Ok(target) => target,
+        Err(error) if error.kind() == ErrorKind::NotFound => pointed_at(file)?,
+        Err(error) => return Err(error),
+    };
+    let mode = match fs::metadata(&target) {
+        Ok(known) => known.mode() & 0o7777,
+        Err(error) if error.kind() == ErrorKind::NotFound => 0o600,
+        Err(error) => return Err(error),
+    };
+    write_whole_as(&target, bytes, mode)
+}
+
+/// What a link leads to that is not there yet; a file that is no link is meant itself.
+fn pointed_at(file: &Path) -> io::Result<PathBuf> {
+    match fs::read_link(file) {
+        Ok(target) => {
+            let folder = file.parent().unwrap_or_else(|| Path::new("/"));
+            let target = folder.join(target);
+            // One link is followed: of several that lead nowhere nobody knows which is meant.
+            match fs::symlink_metadata(&target) {
+                Ok(_) => Err(io::Error::other("it is a link that leads nowhere")),
+                Err(_) => Ok(target),
+            }
+        }
+        Err(_) => Ok(file.to_owned()),
     }
 }
 

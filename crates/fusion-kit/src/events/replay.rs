@@ -114,12 +114,23 @@ impl Sending<'_> {
                 self.done.interrupted = true;
                 return Ok(Flow::Over);
             }
-            if !self.replay.dry_run
-                && let Err(problem) = self.deliver(events).await?
-            {
-                self.done.interrupted = self.stop.is_cancelled();
-                self.done.stopped = Some(problem);
-                return Ok(Flow::Over);
+            if !self.replay.dry_run {
+                // What is under way when a person ends it may have been taken: it is sent again.
+                let delivered = tokio::select! {
+                    delivered = self.deliver(events) => Some(delivered?),
+                    () = self.stop.cancelled() => None,
+                };
+                match delivered {
+                    Some(Ok(())) => {}
+                    Some(Err(problem)) => {
+                        self.done.stopped = Some(problem);
+                        return Ok(Flow::Over);
+                    }
+                    None => {
+                        self.done.interrupted = true;
+                        return Ok(Flow::Over);
+                    }
+                }
             }
             self.note(events);
         }
@@ -163,10 +174,7 @@ impl Sending<'_> {
             if attempt == ATTEMPTS || !refusal.may_pass || rest > LONGEST_WAIT {
                 return Ok(Err(given_up(refusal, attempt)));
             }
-            tokio::select! {
-                () = sleep(rest) => {}
-                () = self.stop.cancelled() => return Ok(Err(given_up(refusal, attempt))),
-            }
+            sleep(rest).await;
             wait *= 2;
         }
         Ok(Ok(()))

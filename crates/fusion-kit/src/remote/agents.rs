@@ -9,10 +9,11 @@ use fusion_api_types::{
 };
 use fusion_cli::{AgentQuery, NewAgents};
 use fusion_core::{AgentId, AgentSpec, AgentState, Clock, ProjectId, WorkspaceSpec};
-use fusion_persistence::CostQuery;
+use fusion_persistence::{CostQuery, TopQuery};
 use serde_json::Value;
 
 use super::{PREFIX_SEARCH, Remote};
+use crate::agents::attach::desk::{TASKS, at_work};
 use crate::agents::find::{Searched, begins, meant, no_such_agent, no_such_project, parsed};
 use crate::system::SystemClock;
 
@@ -217,6 +218,18 @@ impl Remote {
         self.client.get("/metrics/costs", &asked).await
     }
 
+    /// Who used most.
+    pub(crate) async fn used_most(&self, query: &TopQuery) -> Result<api::TopReport, Problem> {
+        let mut asked = vec![
+            ("by", query.by.as_str().to_owned()),
+            ("per", query.per.as_str().to_owned()),
+            ("limit", query.limit.to_string()),
+        ];
+        asked.extend(query.since.map(|since| ("since", since.to_rfc3339())));
+        asked.extend(query.until.map(|until| ("until", until.to_rfc3339())));
+        self.client.get("/metrics/top", &asked).await
+    }
+
     pub(crate) async fn send_to_agent(
         &self,
         agent: &AgentSummary,
@@ -259,8 +272,12 @@ impl Remote {
             // It read the message in a turn of something that it did already.
             (None, "delivered") => {
                 let newest = [("agent_id", agent.id.clone())];
-                let tasks: Vec<api::Task> = self.rows("/tasks", "tasks", &newest, 1).await?;
-                tasks.into_iter().next().map(|task| task.run_id)
+                let most = usize::try_from(TASKS).unwrap_or(usize::MAX);
+                let tasks: Vec<api::Task> = self.rows("/tasks", "tasks", &newest, most).await?;
+                let newest = tasks.first().map(|task| task.run_id.clone());
+                let tasks = tasks.into_iter().map(|task| (task.started_at, task.run_id));
+                let read_at = told.message.delivered_at;
+                read_at.and_then(|at| at_work(tasks, at)).or(newest)
             }
             (None, _) => None,
         };

@@ -1,8 +1,8 @@
 //! The file that tells commands which server owns a data directory.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use fusion_api_types::{Problem, ProblemKind, ServerReady};
@@ -33,12 +33,19 @@ impl Announcement {
 }
 
 /// Writes a file that only the user can read: whole, or not at all.
-pub(crate) fn write_whole(file: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn write_whole(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_whole_as(file, bytes, 0o600)
+}
+
+/// The same with other rights.
+pub(crate) fn write_whole_as(file: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let fresh = file.with_extension(format!("{}.new", std::process::id()));
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
     let written = options.open(&fresh).and_then(|mut open| {
         open.write_all(bytes)?;
+        // Whatever the umask says.
+        open.set_permissions(Permissions::from_mode(mode))?;
         open.sync_all()
     });
     written

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::crash::die_at;
 use crate::support::{Project, said, states, step};
 
 const WORKFLOW: &str = "
@@ -242,4 +243,70 @@ async fn a_death_at_any_commit_of_a_retry_loses_nothing_and_repeats_nothing() {
         }
         assert!((3..LIMIT).contains(&deaths), "{point}: {deaths}");
     }
+}
+
+/// Removes what is old enough; what stayed, once it is old enough.
+async fn collected(project: &Project) -> Value {
+    loop {
+        let line = "workspace gc --older-than 1s --yes --json";
+        let done = said(project, line).await.expect(0).json();
+        let is_young = |row: &Value| row["why"] == "its agent ended later than that";
+        if !done["kept"].as_array().unwrap().iter().any(is_young) {
+            return done["kept"].clone();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_workspace_that_a_new_attempt_takes_over_stays_until_that_has_ended() {
+    let (mut deaths, mut kept_for) = (0, 0);
+    for passing in 0..LIMIT {
+        let (project, run) = failed().await;
+        let retry = ["run", "retry", id(&run)];
+        let point = "persistence_sql::after_commit";
+        if die_at(&project, &retry, point, passing).await.is_none() {
+            break;
+        }
+        deaths += 1;
+        let runs = said(&project, "run list --json").await.json();
+        let newest = runs["runs"][0].clone();
+        let is_open = newest["continues"] == run["id"] && newest["state"] != "completed";
+        let kept = collected(&project).await;
+        if is_open {
+            kept_for += 1;
+            assert_eq!(kept.as_array().unwrap().len(), 1, "{passing}: {kept}");
+            let why = format!(
+                "run {}, which has not ended, takes over what the agent 'w' made",
+                id(&newest)
+            );
+            assert_eq!(kept[0]["why"], why, "{passing}");
+            let name = results(&run).file_name().unwrap().to_str().unwrap();
+            let line = format!("workspace discard {name} --yes");
+            said(&project, &line).await.expect(5).says(&[&why]);
+            said(&project, "resume --quiet").await.expect(0);
+        }
+        assert_eq!(collected(&project).await, json!([]), "{passing}");
+    }
+    assert!((2..LIMIT).contains(&deaths), "{deaths}");
+    assert!(
+        kept_for > 0,
+        "no death left a new attempt that had not ended"
+    );
+}
+
+#[tokio::test]
+async fn what_is_being_removed_is_taken_over_by_nobody() {
+    let (project, run) = failed().await;
+    let name = results(&run).file_name().unwrap().to_str().unwrap();
+    let discard = ["workspace", "discard", name, "--yes"];
+    let died = die_at(&project, &discard, "workspaces::removing", 0).await;
+    died.expect("it dies while it removes");
+    assert!(results(&run).exists(), "the folder is there, and not whole");
+    let retry = format!("run retry {}", id(&run));
+    let refused = said(&project, &retry).await.expect(3);
+    refused.says(&["the workspace of the agent 'w' can't be used"]);
+    let runs = said(&project, "run list --json").await.json();
+    assert_eq!(runs["runs"].as_array().unwrap().len(), 1, "{runs}");
+    said(&project, &discard.join(" ")).await.expect(0);
+    assert!(!results(&run).exists());
 }

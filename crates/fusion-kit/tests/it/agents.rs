@@ -191,7 +191,8 @@ async fn a_death_at_any_commit_of_a_spawn_leaves_all_of_it_or_nothing() {
 
 async fn dies_while_ending(policy: &str) {
     let command = ["agent", "terminate", "w", "--workspace", policy];
-    for point in POINTS {
+    // The last is in the middle of the removal.
+    for point in POINTS.into_iter().chain(["workspaces::removing"]) {
         let mut deaths = 0;
         for passing in 0..LIMIT {
             let project = project();

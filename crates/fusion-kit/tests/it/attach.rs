@@ -188,3 +188,45 @@ steps: [{ id: task, agent: worker, prompt: one }]
     let held = piped(&project, &["w"], "More.").await.expect(5);
     assert!(held.stderr.contains("agent resume w"), "{}", held.stderr);
 }
+
+#[tokio::test]
+async fn a_line_that_is_read_in_a_turn_of_another_run_ends_as_that_run_does() {
+    // It ends before the agent has finished.
+    let script = format!(
+        "version: 1\nsteps:\n  task:\n    - tool_calls: [{{ name: run_command, arguments: \
+         {{ command: '{GATE}' }} }}]\n    - tool_calls: [{{ name: list_files, arguments: {{ path: . }} }}]\n"
+    );
+    for serves in [false, true] {
+        let project = Project::with("", &script);
+        let _serving = match serves {
+            true => Some(Serving::on(&project).await),
+            false => None,
+        };
+        said(&project, SPAWN).await.expect(0);
+        // Somebody else's: it is begun by whoever works for the agent.
+        said(&project, "agent send w Go.").await.expect(0);
+        let mut child = attached(&project, &["w"]);
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        if !serves {
+            lines.next_line().await.unwrap().unwrap();
+        }
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(b"And this.\n").await.unwrap();
+        drop(stdin);
+        loop {
+            let listed = said(&project, "message list --json").await.expect(0).json();
+            let messages = listed["messages"].as_array().unwrap();
+            if messages.len() == 2 {
+                break;
+            }
+        }
+        project.open_the_gate();
+        let ended = Finished::from(child.wait_with_output().await.unwrap()).expect(6);
+        assert!(
+            ended.stderr.contains(" did not end well: "),
+            "{}",
+            ended.stderr
+        );
+        assert_eq!(inputs(&project).await, ["Go."], "it was read in that run");
+    }
+}

@@ -377,6 +377,32 @@ async fn a_death_at_any_commit_of_a_removal_leaves_it_to_be_done_again() {
 }
 
 #[tokio::test]
+async fn an_end_that_died_in_the_middle_of_a_removal_is_gone_on_with() {
+    let command = ["agent", "terminate", "dev", "--workspace", "remove"];
+    let mut cut = 0;
+    for passing in (0..LIMIT).step_by(4) {
+        let (project, _) = with_worktree().await;
+        let path = path_of(&project, "dev").await;
+        fs::write(path.join("projects/site/page"), "by hand\n").unwrap();
+        let point = "workspaces::removing";
+        if die_at(&project, &command, point, passing).await.is_none() {
+            break;
+        }
+        cut += u32::from(!path.join("projects/site/.git/HEAD").exists());
+        // Any command that opens the engine goes on with what a death left.
+        said(&project, "agent resume nobody").await;
+        assert!(!path.exists(), "{passing}");
+        let shown = get(&project, "dev").await;
+        let ended = (&shown["state"], &shown["workspace"]["exists"]);
+        assert_eq!(ended, (&json!("terminated"), &json!(false)), "{passing}");
+        let worktree = worktree_of(&project, "dev").await;
+        let kept = in_branch(&worktree, "page").await;
+        assert_eq!(kept, "by hand", "{passing}");
+    }
+    assert!(cut > 0, "no death left a worktree without its repository");
+}
+
+#[tokio::test]
 async fn a_workspace_opens_in_the_editor_of_a_person_on_a_terminal_only() {
     let mut project = Project::new();
     project.write("script.yaml", SCRIPT);

@@ -101,6 +101,8 @@ mod subflows;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod taken_in;
+#[cfg(test)]
 mod talk;
 #[cfg(test)]
 mod tasks;

@@ -1,5 +1,8 @@
 //! The event log, sent again to a receiver.
 
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
@@ -216,4 +219,45 @@ async fn a_dry_run_sends_nothing_and_tells_what_it_would() {
     assert_eq!(taken(&mut told), []);
     let plain = ["events", "replay", "--to", "http://hooks.example/"];
     said(&project, &plain).await.expect(2);
+}
+
+#[tokio::test]
+async fn ctrl_c_ends_a_request_that_nobody_answers_and_tells_where_to_go_on() {
+    let project = worked().await;
+    let log = exported(&project).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let (tell, mut told) = mpsc::unbounded_channel();
+    TaskTracker::new().spawn(async move {
+        let mut held = Vec::new();
+        for number in 0.. {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            if number == 0 {
+                let answer = b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
+                let mut head = [0; 1024];
+                assert!(stream.read(&mut head).await.unwrap() > 0);
+                stream.write_all(answer).await.unwrap();
+            } else {
+                // It is never answered.
+                held.push(stream);
+                tell.send(()).unwrap();
+            }
+        }
+    });
+    let running = project
+        .fusion_kit(["events", "replay", "--to", &url, "--json"])
+        .start();
+    told.recv().await.unwrap();
+    let began = Instant::now();
+    let stopped = running.stop(Signal::INT).await.expect(130);
+    // One request may take half a minute.
+    assert!(began.elapsed() < Duration::from_secs(10));
+    let done = stopped.json();
+    let first = &log[0]["seq"];
+    let wanted = json!({
+        "to": url, "dry_run": false, "events": 1, "first_seq": first, "last_seq": first,
+        "next_after": first, "interrupted": true, "stopped": null,
+    });
+    assert_eq!(done, wanted);
+    stopped.says(&[&format!("--after {first}")]);
 }

@@ -267,3 +267,39 @@ async fn the_project_that_is_used_is_kept_in_the_users_file_and_counts_least() {
     );
     assert_eq!(fs::read_to_string(&file).unwrap(), left);
 }
+
+#[tokio::test]
+async fn a_file_of_settings_that_is_a_link_stays_one_and_keeps_its_rights() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    let project = with_profiles("# mine\n");
+    let link = project.path().join("config/fusion-kit/config.toml");
+    let dotfiles = project.path().join("dotfiles");
+    fs::create_dir(&dotfiles).unwrap();
+    let target = dotfiles.join("settings");
+    fs::rename(&link, &target).unwrap();
+    fs::set_permissions(&target, fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("../../dotfiles/settings", &link).unwrap();
+    let said = async |line: &str| project.run(line.split(' ')).await;
+    let is_link = || fs::symlink_metadata(&link).unwrap().is_symlink();
+    let mode = || fs::metadata(&target).unwrap().mode() & 0o7777;
+    said("project create web").await.expect(0);
+    said("project use web").await.expect(0);
+    let kept = fs::read_to_string(&target).unwrap();
+    assert!(
+        kept.contains("# mine\n") && kept.contains("project = \"web\"\n"),
+        "{kept}"
+    );
+    assert_eq!((is_link(), mode()), (true, 0o640));
+    // What it leads to is made where it leads to.
+    fs::remove_file(&target).unwrap();
+    said("project use web").await.expect(0);
+    assert_eq!(fs::read_to_string(&target).unwrap(), "project = \"web\"\n");
+    assert_eq!((is_link(), mode()), (true, 0o600));
+    let names = fs::read_dir(&dotfiles).unwrap().count();
+    assert_eq!(names, 1, "nothing is left beside it");
+    // A circle leads nowhere.
+    fs::remove_file(&target).unwrap();
+    symlink("settings", &target).unwrap();
+    said("project use web").await.expect(2);
+    assert!(is_link());
+}

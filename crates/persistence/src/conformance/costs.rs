@@ -24,18 +24,18 @@ fn used(turns: u64, tokens: u64, picos: i64) -> Usage {
 }
 
 /// The end of the first day, in seconds.
-const DAY: i64 = 24 * 60 * 60;
+pub(super) const DAY: i64 = 24 * 60 * 60;
 
 /// Work of two agents in three runs, and what its calls used.
-struct Spent {
-    agents: [Agent; 2],
+pub(super) struct Spent {
+    pub(super) agents: [Agent; 2],
     /// Of the agent `a`, of `b`, of `b` in a run of a step, and of its own.
-    tasks: [Task; 4],
+    pub(super) tasks: [Task; 4],
     projects: [Project; 2],
 }
 
 impl Spent {
-    async fn store(store: &dyn Store) -> Self {
+    pub(super) async fn store(store: &dyn Store) -> Self {
         let steps = vec![
             step("one", agent_named("a"), &[], 0),
             step("two", agent_named("b"), &[], 0),
@@ -221,7 +221,12 @@ async fn call(
     commit(store, decision.with(book)).await;
 }
 
-const fn sum(turns: u64, (input, output): (u64, u64), picos: i64, without_price: u64) -> CostSum {
+pub(super) const fn sum(
+    turns: u64,
+    (input, output): (u64, u64),
+    picos: i64,
+    without_price: u64,
+) -> CostSum {
     CostSum {
         usage: Usage {
             turns,

@@ -36,6 +36,7 @@ pub(super) fn tree(parent: BorrowedFd<'_>, name: &str) -> io::Result<()> {
 
 /// Removes one entry of the top. Folders inside it move up to the top.
 fn clear(top: &OwnedFd, name: &CStr, lifted: &mut u64) -> io::Result<()> {
+    fail::fail_point!("workspaces::removing", |_| std::process::abort());
     if unlink(top.as_fd(), name)? {
         return Ok(());
     }

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fusion_api_types::api::{AgentMetrics, CostReport};
+use fusion_api_types::api::{AgentMetrics, CostReport, TopReport};
 use fusion_api_types::{
     AgentDetail, AgentList, AgentLog, AgentSent, AgentSummary, AgentsEnded, Problem,
 };
 use fusion_cli::{
-    AgentChanges, AgentQuery, Agents, AttachEnd, CostArgs, Log, Metrics, NewAgents, Progress,
+    AgentChanges, AgentQuery, Agents, AttachEnd, CostArgs, Log, Metrics, MetricsTopArgs, NewAgents,
+    Progress,
 };
 
 use super::Fake;
@@ -124,6 +125,10 @@ impl Metrics for Fake {
     }
 
     async fn costs(&self, asked: &CostArgs) -> Result<CostReport, Problem> {
+        self.report(format!("{asked:?}"))
+    }
+
+    async fn used_most(&self, asked: &MetricsTopArgs) -> Result<TopReport, Problem> {
         self.report(format!("{asked:?}"))
     }
 }

@@ -148,6 +148,7 @@ const BESIDE: &[&str] = &[
     "agent attach w --limit 1",
     "metrics agent w",
     "metrics cost --by model",
+    "metrics top --per model",
     "workspace list",
     "workspace path w",
     "workspace files w projects",
