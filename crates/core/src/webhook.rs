@@ -165,7 +165,7 @@ impl Webhook {
                 };
                 (taken, None)
             }
-            WebhookOutcome::Gone { why } => self.stopped(why, moment),
+            WebhookOutcome::Gone { why } => self.stopped(why, None, moment),
             WebhookOutcome::Refused { why, wait } => self.refused(&why, wait, moment),
         }
     }
@@ -180,14 +180,16 @@ impl Webhook {
         let attempts = self.trouble.attempts.saturating_add(1);
         let since = self.trouble.since.unwrap_or(now);
         let end = since + WEBHOOK_PATIENCE;
-        if now >= end {
+        // A day without a server counts for nothing: it has tried in vain after each of the waits.
+        if now >= end && usize::try_from(attempts).is_ok_and(|made| made > WAITS.len()) {
             let hours = WEBHOOK_PATIENCE.as_secs() / 3_600;
-            let why = format!("nothing was taken for {hours} hours, in {attempts} attempts: {why}");
-            return self.stopped(why, moment);
+            let told = format!("nothing was taken for {hours} hours, in {attempts} attempts");
+            return self.stopped(told, Some(why), moment);
         }
         let demanded = wait.unwrap_or_default().min(WEBHOOK_PATIENCE);
         // The last attempt is at the end of the patience, or later where the receiver asks for that.
-        let own = (now + own_wait(attempts)).min(end);
+        let own = now + own_wait(attempts);
+        let own = if now < end { own.min(end) } else { own };
         let next_at = Some(own.max(now + demanded));
         let trouble = WebhookTrouble {
             attempts,
@@ -197,7 +199,14 @@ impl Webhook {
         (Self { trouble, ..self }, None)
     }
 
-    fn stopped(self, why: String, moment: Moment<'_>) -> (Self, Option<NewEvent>) {
+    /// What the last attempt met is kept with the webhook alone: it may tell of what is behind an address,
+    /// and events are read by more people, and sent to others.
+    fn stopped(
+        self,
+        why: String,
+        met: Option<&str>,
+        moment: Moment<'_>,
+    ) -> (Self, Option<NewEvent>) {
         let event = NewEvent {
             id: EventId::from_uuid(moment.ids.uuid()),
             timestamp: moment.now,
@@ -212,7 +221,7 @@ impl Webhook {
         };
         let stopped = Self {
             state: WebhookState::Stopped,
-            reason: Some(why),
+            reason: Some(met.map_or_else(|| why.clone(), |met| format!("{why}: {met}"))),
             trouble: WebhookTrouble {
                 next_at: None,
                 ..self.trouble
@@ -397,8 +406,34 @@ mod tests {
             panic!("{told:?}");
         };
         assert_eq!(event.event_type, EventType::WebhookFailed);
-        let data = json!({ "webhook_id": row.id, "name": "ops", "reason": why });
+        let told = "nothing was taken for 24 hours, in 20 attempts";
+        let data = json!({ "webhook_id": row.id, "name": "ops", "reason": told });
         assert_eq!(event.data, data);
+    }
+
+    #[test]
+    fn a_day_without_a_server_does_not_stop_it() {
+        let first = WebhookTrouble {
+            attempts: 1,
+            since: Some(at(0)),
+            next_at: Some(at(5)),
+        };
+        let row = Webhook {
+            trouble: first,
+            ..webhook()
+        };
+        let now = 30 * 3_600;
+        let trouble = WebhookTrouble {
+            attempts: 2,
+            next_at: Some(at(now + 30)),
+            ..first
+        };
+        let expected = Webhook {
+            trouble,
+            ..webhook()
+        };
+        let after = decided(row, refused(None), at(now));
+        assert_eq!(after, (expected, None));
     }
 
     #[test]

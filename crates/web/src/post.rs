@@ -50,8 +50,25 @@ impl Where {
         match self {
             Self::Public => is_public(address),
             Self::Any => true,
-            Self::Private => !is_public(address),
+            Self::Private => !is_public(leads_to(address)),
         }
+    }
+}
+
+/// Where an address leads in the end: some of IPv6 stand for one of IPv4 (RFC 4291, 6052, 3056).
+fn leads_to(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(six) = address else {
+        return address;
+    };
+    let four = |high: u16, low: u16| {
+        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+        IpAddr::from([a, b, c, d])
+    };
+    match six.segments() {
+        [0, 0, 0, 0, 0, 0xffff, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..] => four(high, low),
+        _ => address,
     }
 }
 
@@ -181,7 +198,11 @@ mod tests {
             ("https://0x7f000001/", None, Some(Where::Any)),
             ("http://127.0.0.1:9000/", None, Some(Where::Private)),
             ("http://nas.local/", None, Some(Where::Private)),
+            ("http://[::ffff:10.0.0.1]/", None, Some(Where::Private)),
             ("http://8.8.8.8/", None, None),
+            ("http://[::ffff:8.8.8.8]/", None, None),
+            ("http://[64:ff9b::808:808]/", None, None),
+            ("http://[2002:808:808::1]/", None, None),
             ("https://me:secret@hooks.example/", None, None),
             ("ftp://hooks.example/", None, None),
             ("hooks.example", None, None),

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::postman::{Postman, Tried};
 use super::{AFTER_A_FAILURE, is_race};
-use crate::{Coordinator, Result};
+use crate::{Coordinator, Error, Result};
 
 /// Events that are read at once.
 const AT_ONCE: u32 = 100;
@@ -31,6 +31,9 @@ const LAST_WORD: Duration = Duration::from_secs(2);
 
 /// So many events that are not selected may be passed over before that is written down.
 const PASSED: u64 = 1_000;
+
+/// How often the wait after a failure of the store is doubled: up to four minutes.
+const MOST_DOUBLED: u32 = 8;
 
 /// Runs and agents whose project is kept in mind.
 const KNOWN: usize = 1_000;
@@ -50,6 +53,8 @@ pub(super) struct Courier {
     /// Up to here nothing is selected, whatever the row says.
     place: u64,
     projects: Projects,
+    /// How often in a row the store failed.
+    failures: u32,
 }
 
 /// What to do next.
@@ -80,6 +85,7 @@ impl Coordinator {
             calls,
             place: 0,
             projects: Projects::default(),
+            failures: 0,
         }
     }
 }
@@ -92,14 +98,10 @@ impl Courier {
             self.told.mark_unchanged();
             self.calls.mark_unchanged();
             let looked = Box::pin(self.look(is_called, cancel)).await;
-            let next = looked.unwrap_or_else(|error| {
-                if is_race(&error) {
-                    return Next::Again;
-                }
-                let error = error_chain(&error);
-                tracing::error!(webhook.id = %self.id, error, "a webhook could not be served");
-                Next::Later(AFTER_A_FAILURE)
-            });
+            let next = looked.unwrap_or_else(|error| self.after_a_failure(&error));
+            if !matches!(next, Next::Later(_)) {
+                self.failures = 0;
+            }
             is_called = match next {
                 Next::End => return,
                 Next::Again => false,
@@ -116,6 +118,19 @@ impl Courier {
                 return;
             }
         }
+    }
+
+    /// When to look again. A store that takes no word of what was sent would have it sent again each time,
+    /// so the waits grow.
+    fn after_a_failure(&mut self, error: &Error) -> Next {
+        if is_race(error) {
+            return Next::Again;
+        }
+        let told = error_chain(error);
+        tracing::error!(webhook.id = %self.id, error = told, "a webhook could not be served");
+        let wait = wait_after(self.failures);
+        self.failures = self.failures.saturating_add(1);
+        Next::Later(wait)
     }
 
     /// Until there may be new events; whether somebody asked for a look.
@@ -344,6 +359,11 @@ impl Courier {
     }
 }
 
+/// How long to wait when the store has failed so often before.
+fn wait_after(failures: u32) -> Duration {
+    AFTER_A_FAILURE.saturating_mul(1 << failures.min(MOST_DOUBLED))
+}
+
 /// Comes a little after the word to stop.
 async fn cut_off(cancel: &CancellationToken) {
     cancel.cancelled().await;
@@ -358,18 +378,16 @@ struct Projects {
 }
 
 impl Projects {
-    /// The project of the run that an event belongs to, else of its agent.
+    /// The project of the run that an event belongs to or of one above it, else of its agent.
     async fn of(&mut self, coordinator: &Coordinator, event: &Event) -> Result<Option<ProjectId>> {
         if self.runs.len() + self.agents.len() > KNOWN {
             *self = Self::default();
         }
         if let Some(run) = event.event.run_id {
-            if let Some(known) = self.runs.get(&run) {
-                return Ok(*known);
+            let project = self.of_run(coordinator, run).await?;
+            if project.is_some() {
+                return Ok(project);
             }
-            let project = of_run(coordinator, run).await?;
-            self.runs.insert(run, project);
-            return Ok(project);
         }
         let Some(agent) = event.event.source_agent_id else {
             return Ok(None);
@@ -382,19 +400,52 @@ impl Projects {
         self.agents.insert(agent, project);
         Ok(project)
     }
+
+    async fn of_run(&mut self, coordinator: &Coordinator, run: RunId) -> Result<Option<ProjectId>> {
+        if let Some(known) = self.runs.get(&run) {
+            return Ok(*known);
+        }
+        let (mut project, mut above) = (None, Some(run));
+        while let (None, Some(id)) = (project, above) {
+            let found: Option<Run> = coordinator.parts.store.find(id).await?;
+            above = found
+                .as_ref()
+                .and_then(|run| run.parent.as_ref())
+                .map(|parent| parent.run_id);
+            project = match &found {
+                Some(run) => of_one(coordinator, run).await?,
+                None => None,
+            };
+        }
+        self.runs.insert(run, project);
+        Ok(project)
+    }
 }
 
-/// The project of a run: that of its workflow, or of the pool that its only task waits in.
-async fn of_run(coordinator: &Coordinator, run: RunId) -> Result<Option<ProjectId>> {
+/// The project of a run alone: of the pool that its only task waits in, or of its workflow, or of the
+/// standing agent that does it.
+async fn of_one(coordinator: &Coordinator, run: &Run) -> Result<Option<ProjectId>> {
     let store = &coordinator.parts.store;
-    let found: Option<Run> = store.find(run).await?;
-    let Some(run) = found else {
-        return Ok(None);
-    };
     if run.is_standalone {
         let tasks = store.tasks_of_run(run.id).await?;
         return Ok(tasks.into_iter().find_map(|task| task.pool?.project));
     }
     let workflow: Option<Workflow> = store.find(run.workflow_id).await?;
-    Ok(workflow.and_then(|workflow| workflow.project_id))
+    if let Some(project) = workflow.and_then(|workflow| workflow.project_id) {
+        return Ok(Some(project));
+    }
+    let agents = store.agents_of_run(run.id).await?;
+    Ok(agents.into_iter().find_map(|(agent, _)| agent.project_id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wait_after;
+
+    #[test]
+    fn a_store_that_goes_on_failing_is_tried_less_and_less() {
+        let waits = (0..11).map(|failures| wait_after(failures).as_secs());
+        let expected = [1, 2, 4, 8, 16, 32, 64, 128, 256, 256, 256];
+        assert_eq!(waits.collect::<Vec<_>>(), expected);
+    }
 }

@@ -330,6 +330,39 @@ async fn only_events_of_the_project_come_where_one_is_named() {
     serving.stop(Signal::TERM).await;
 }
 
+#[tokio::test]
+async fn what_an_agent_of_the_project_does_comes_too() {
+    let mut project = Project::with(FLOW, "version: 1\nsteps:\n  task: [{ text: done }]\n");
+    project.set("FUSION_MASTER_KEY", "7".repeat(64));
+    let serving = Serving::on(&project).await;
+    let receiver = willing().await;
+    let spawn = "agent spawn --provider scripted --model script.yaml --name";
+    for line in [
+        "project create shop".to_owned(),
+        format!("{spawn} ours --project shop"),
+        format!("{spawn} other"),
+        format!(
+            "webhook add {} --allow-private --event workflow.completed --project shop",
+            receiver.url()
+        ),
+        "agent send other Go.".to_owned(),
+        "agent send ours Go.".to_owned(),
+    ] {
+        said(&project, &line).await.expect(0);
+    }
+    let path = "/api/v1/events?event_type=workflow.completed";
+    let both = |page: &Value| page["events"].as_array().unwrap().len() == 2;
+    let done = serving.until(path, both).await;
+    received(&receiver, 1).await;
+    let found = bodies(&receiver);
+    let all = done["events"].as_array().unwrap();
+    assert_eq!(found.len(), 1, "{found:?}");
+    let sent = all.iter().find(|event| **event == found[0]).unwrap();
+    let told = sent["message"].as_str().unwrap();
+    assert!(told.contains("ours@"), "{told}");
+    serving.stop(Signal::TERM).await;
+}
+
 const FLOW: &str = "
 version: 1
 name: flow
