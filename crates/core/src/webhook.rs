@@ -165,7 +165,7 @@ impl Webhook {
                 };
                 (taken, None)
             }
-            WebhookOutcome::Gone { why } => self.stopped(why, None, moment),
+            WebhookOutcome::Gone { why } => self.stopped(&why, None, moment),
             WebhookOutcome::Refused { why, wait } => self.refused(&why, wait, moment),
         }
     }
@@ -184,7 +184,7 @@ impl Webhook {
         if now >= end && usize::try_from(attempts).is_ok_and(|made| made > WAITS.len()) {
             let hours = WEBHOOK_PATIENCE.as_secs() / 3_600;
             let told = format!("nothing was taken for {hours} hours, in {attempts} attempts");
-            return self.stopped(told, Some(why), moment);
+            return self.stopped(&told, Some(why), moment);
         }
         let demanded = wait.unwrap_or_default().min(WEBHOOK_PATIENCE);
         // The last attempt is at the end of the patience, or later where the receiver asks for that.
@@ -201,12 +201,7 @@ impl Webhook {
 
     /// What the last attempt met is kept with the webhook alone: it may tell of what is behind an address,
     /// and events are read by more people, and sent to others.
-    fn stopped(
-        self,
-        why: String,
-        met: Option<&str>,
-        moment: Moment<'_>,
-    ) -> (Self, Option<NewEvent>) {
+    fn stopped(self, why: &str, met: Option<&str>, moment: Moment<'_>) -> (Self, Option<NewEvent>) {
         let event = NewEvent {
             id: EventId::from_uuid(moment.ids.uuid()),
             timestamp: moment.now,
@@ -221,7 +216,7 @@ impl Webhook {
         };
         let stopped = Self {
             state: WebhookState::Stopped,
-            reason: Some(met.map_or_else(|| why.clone(), |met| format!("{why}: {met}"))),
+            reason: Some(met.map_or_else(|| why.to_owned(), |met| format!("{why}: {met}"))),
             trouble: WebhookTrouble {
                 next_at: None,
                 ..self.trouble
