@@ -1,25 +1,41 @@
 //! What commands that take all they can get do to others: `cargo bench -p fusion-workspaces --bench
-//! bombs`. Another agent runs short commands all the time, first alone, then beside each bomb; told
-//! are how and when the bomb ended, what this process grew by, and how much the other got done.
+//! bombs`. An agent runs short commands all the time, first alone, then beside another that starts
+//! the same bomb again and again; told are how and when bombs ended, what this process grew by, and
+//! how much the first got done. The first row is no bomb but short commands of the other too.
 //! Nothing is asserted.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use fusion_workspaces::{Command, Exit, Launcher, Limits, Owners, Program, Scratch, Usage};
 use tokio_util::sync::CancellationToken;
 
-/// How long the other agent works alone, and a bomb may go on.
+/// How long each agent works, and one bomb may go on.
 const WINDOW: Duration = Duration::from_secs(5);
 /// The user ids of commands when this is started as root.
 const UIDS: std::ops::RangeInclusive<u32> = 231_000..=231_099;
 const MIB: u64 = 1024 * 1024;
 
-const BOMBS: [(&str, &str); 6] = [
+/// What the other agent's commands are: one shows what their start costs, one what they get of the
+/// processors.
+const OTHERS: [(&str, &str); 2] = [
+    ("do nothing", "true"),
+    ("compute", "head -c 16000000 /dev/zero | sha256sum"),
+];
+
+const BOMBS: [(&str, &str); 9] = [
+    ("none, but true", "true"),
+    (
+        "computing",
+        "for i in 1 2 3 4 5 6 7 8; do (while :; do :; done) & done; wait",
+    ),
+    (
+        "sessions",
+        "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do
+            setsid sh -c 'while :; do :; done' & done; wait",
+    ),
     ("forks", "f() { f & f & sleep 1; }; f; while :; do f; done"),
     (
         "memory",
@@ -51,42 +67,74 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         processes: 64,
         ..Limits::default()
     });
-    let alone = throughput(&launcher, &other, Box::pin(std::future::pending())).await?;
-    println!("alone: {alone:.1} commands a second");
-    for (number, (name, script)) in (1..).zip(BOMBS) {
-        let scratch = Scratch::new(&owners, number)?;
-        let quota = Usage {
-            bytes: 256 * MIB,
-            files: 20_000,
-        };
-        let dir = scratch.dir().clone().with_quota(quota);
-        std::fs::create_dir(dir.projects_path()).ok();
-        if let Some(uid) = dir.uid() {
-            std::os::unix::fs::chown(dir.projects_path(), Some(uid), Some(uid))?;
-        }
+    let mut alone = Vec::new();
+    for (name, script) in OTHERS {
+        let rate = throughput(&launcher, &other, script).await?;
+        println!("alone: {rate:.1} commands a second that {name}");
+        alone.push(rate);
+    }
+    for (name, script) in BOMBS {
         let before = peak();
-        let bomb = async {
-            let (command, cancel) = (shell(script, WINDOW), CancellationToken::new());
-            launcher.run(&dir, &command, &cancel).await
-        };
-        let ended = tokio::sync::Mutex::new(None);
-        let bomb = Box::pin(async {
-            *ended.lock().await = Some(bomb.await);
-        });
-        let beside = throughput(&launcher, &other, bomb).await?;
-        let grown = peak().saturating_sub(before);
-        let Some(finished) = ended.into_inner().transpose()? else {
-            println!("{name}: not over when the window was");
-            continue;
-        };
+        let mut bomber = Bomber::new(&owners);
+        let mut shares = Vec::new();
+        for ((_, others), alone) in OTHERS.iter().zip(&alone) {
+            let bombs = bomber.go_on(&launcher, script);
+            let (beside, ()) = tokio::try_join!(throughput(&launcher, &other, others), bombs)?;
+            shares.push(format!("{:.0} %", 100.0 * beside / alone));
+        }
         println!(
-            "{name:<14} {:<24} after {:>5.2} s; this process grew by {grown} KiB; the other did {:.0} %",
-            ending(finished.exit),
-            finished.duration.as_secs_f64(),
-            100.0 * beside / alone
+            "{name:<14} {:>4} x {:<24} after {:>5.2} s at the most; this process grew by {} KiB; the \
+             other did {}",
+            bomber.count,
+            bomber.last.map(ending).unwrap_or_default(),
+            bomber.longest.as_secs_f64(),
+            peak().saturating_sub(before),
+            shares.join(", ")
         );
     }
     Ok(())
+}
+
+/// An agent that starts the same bomb again and again, each in a workspace of its own.
+struct Bomber<'a> {
+    owners: &'a Owners,
+    /// They stay until the end: their removal is not what is measured.
+    places: Vec<Scratch>,
+    count: u32,
+    longest: Duration,
+    last: Option<Exit>,
+}
+
+impl<'a> Bomber<'a> {
+    const fn new(owners: &'a Owners) -> Self {
+        Self {
+            owners,
+            places: Vec::new(),
+            count: 0,
+            longest: Duration::ZERO,
+            last: None,
+        }
+    }
+
+    /// For the whole window; a bomb that works at its end goes on to its own.
+    async fn go_on(&mut self, launcher: &Launcher, script: &str) -> fusion_workspaces::Result<()> {
+        let began = Instant::now();
+        while began.elapsed() < WINDOW {
+            let place = Scratch::new(self.owners, 1)?;
+            let quota = Usage {
+                bytes: 256 * MIB,
+                files: 20_000,
+            };
+            let dir = place.dir().clone().with_quota(quota);
+            let (command, cancel) = (shell(script, WINDOW), CancellationToken::new());
+            let finished = launcher.run(&dir, &command, &cancel).await?;
+            self.count += 1;
+            self.longest = self.longest.max(finished.duration);
+            self.last = Some(finished.exit);
+            self.places.push(place);
+        }
+        Ok(())
+    }
 }
 
 fn ending(exit: Exit) -> String {
@@ -101,34 +149,20 @@ fn ending(exit: Exit) -> String {
     }
 }
 
-/// Commands of the other agent a second, until something is over or for the whole window.
+/// Commands of the other agent a second, one after the other for the whole window.
 async fn throughput(
     launcher: &Launcher,
     other: &Scratch,
-    mut until: Pin<Box<dyn Future<Output = ()> + Send + '_>>,
+    script: &str,
 ) -> fusion_workspaces::Result<f64> {
     let began = Instant::now();
-    let done = AtomicU32::new(0);
-    let work = async {
-        while began.elapsed() < WINDOW {
-            let (command, cancel) = (shell("true", WINDOW), CancellationToken::new());
-            launcher.run(other.dir(), &command, &cancel).await?;
-            done.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(())
-    };
-    let mut work = Box::pin(work);
-    let is_over = tokio::select! {
-        worked = &mut work => { worked?; false }
-        () = &mut until => true,
-    };
-    let took = began.elapsed();
-    drop(work);
-    if !is_over {
-        // The bomb may be a moment later than the other.
-        tokio::time::timeout(WINDOW, until).await.ok();
+    let mut done = 0_u32;
+    while began.elapsed() < WINDOW {
+        let (command, cancel) = (shell(script, WINDOW), CancellationToken::new());
+        launcher.run(other.dir(), &command, &cancel).await?;
+        done += 1;
     }
-    Ok(f64::from(done.into_inner()) / took.as_secs_f64())
+    Ok(f64::from(done) / began.elapsed().as_secs_f64())
 }
 
 fn shell(script: &str, timeout: Duration) -> Command {

@@ -8,6 +8,7 @@
 //! When the program runs as root the helper stays root, out of reach of the agent, and only the
 //! command becomes the agent's user. The sandbox is put on in the command's [`first`] process.
 
+mod background;
 mod first;
 mod room;
 
@@ -31,7 +32,8 @@ use rustix::thread::set_no_new_privs;
 use crate::process::wire::{self, Answer, Report, Request, Word};
 use crate::sandbox::namespaces::{self, Missing};
 use crate::sandbox::{Policy, Resource, Sandbox, SandboxReport};
-use crate::tree::{self, Spent};
+use crate::tree::{self, Processes, Spent};
+use background::Background;
 use room::Room;
 
 /// How often dead orphans are collected, and memory is looked at, while the command runs.
@@ -306,23 +308,26 @@ struct Bounds {
 
 impl Bounds {
     /// Says what there is too much of.
-    fn look(&mut self) -> io::Result<Option<Resource>> {
-        if tree::memory()? > self.memory {
+    fn look(&mut self, processes: &Processes) -> io::Result<Option<Resource>> {
+        if processes.memory() > self.memory {
             return Ok(Some(Resource::Memory));
         }
         self.room.look()
     }
 }
 
-/// Waits for the end of a process or of the life line, or until the command uses too much.
+/// Waits for the end of a process or of the life line, or until the command uses too much. The
+/// weight of the command is shared among its processes meanwhile.
 fn watch(main: Pid, lifeline: &mut File, mut bounds: Option<Bounds>) -> io::Result<Report> {
     let ended = pidfd_open(main, PidfdFlags::empty())?;
+    let mut background = Background::default();
+    let mut pause = background::FIRST_LOOK;
     loop {
         let mut events = [
             PollFd::new(lifeline, PollFlags::IN),
             PollFd::new(&ended, PollFlags::IN),
         ];
-        match poll(&mut events, Some(&LOOK_EVERY)) {
+        match poll(&mut events, Some(&pause)) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
@@ -335,8 +340,11 @@ fn watch(main: Pid, lifeline: &mut File, mut bounds: Option<Bounds>) -> io::Resu
         if !line.is_empty() && lifeline.read(&mut [0])? == 0 {
             return Ok(Report::Stopped);
         }
+        let processes = Processes::look()?;
+        background.share(&processes);
+        pause = LOOK_EVERY;
         if let Some(bounds) = &mut bounds
-            && let Some(resource) = bounds.look()?
+            && let Some(resource) = bounds.look(&processes)?
         {
             return Ok(Report::OverLimit { resource });
         }

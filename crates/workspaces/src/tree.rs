@@ -22,14 +22,25 @@ pub(crate) fn children() -> io::Result<Vec<Pid>> {
     Ok(children.filter_map(|(pid, _)| Pid::from_raw(pid)).collect())
 }
 
-/// Bytes of memory that the descendants have to themselves or share in memory alone.
-pub(crate) fn memory() -> io::Result<u64> {
-    Ok(descendants()?.into_iter().map(memory_of).sum())
-}
+/// Every process that could be seen at one time.
+#[derive(Debug)]
+pub(crate) struct Processes(BTreeMap<i32, Seen>);
 
-/// The ids of everything that came of this process.
-pub(crate) fn descendants() -> io::Result<Vec<i32>> {
-    Ok(below(getpid().as_raw_pid(), &seen()?).collect())
+impl Processes {
+    pub(crate) fn look() -> io::Result<Self> {
+        seen().map(Self)
+    }
+
+    /// Everything that came of this process.
+    pub(crate) fn descendants(&self) -> impl Iterator<Item = (i32, Seen)> {
+        let below = below(getpid().as_raw_pid(), &self.0);
+        below.filter_map(|pid| Some((pid, *self.0.get(&pid)?)))
+    }
+
+    /// Bytes of memory that the descendants have to themselves or share in memory alone.
+    pub(crate) fn memory(&self) -> u64 {
+        self.descendants().map(|(pid, _)| memory_of(pid)).sum()
+    }
 }
 
 /// What processes used since they began, with those of their children that have ended.
@@ -113,8 +124,12 @@ pub(crate) fn looked_at(tops: &[i32]) -> io::Result<Vec<(Spent, u64)>> {
 
 /// A process as the machine tells of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Seen {
+pub(crate) struct Seen {
     parent: i32,
+    pub(crate) group: i32,
+    pub(crate) session: i32,
+    /// It has a processor or waits for one.
+    pub(crate) computes: bool,
     /// With its children that have ended.
     cpu: Duration,
 }
@@ -154,19 +169,27 @@ fn seen() -> io::Result<BTreeMap<i32, Seen>> {
     Ok(seen)
 }
 
-/// Reads a line of `/proc/PID/stat`: `pid (name) state parent ...`. The name is whatever the
+/// Reads a line of `/proc/PID/stat`: `pid (name) state parent group session ...`. The name is whatever the
 /// process calls itself.
 fn told_in(stat: &[u8]) -> Option<Seen> {
     let stat = String::from_utf8_lossy(stat);
     let (_, rest) = stat.rsplit_once(')')?;
-    let mut fields = rest.split_ascii_whitespace().skip(1);
-    let parent = fields.next()?.parse().ok()?;
+    let mut fields = rest.split_ascii_whitespace();
+    let computes = fields.next()? == "R";
+    let mut id = || fields.next()?.parse().ok();
+    let (parent, group, session) = (id()?, id()?, id()?);
     // Own time, in the program and in the kernel, and then the same of children.
-    let ticks = fields.skip(9).take(4).map(|ticks| ticks.parse::<u64>());
+    let ticks = fields.skip(7).take(4).map(|ticks| ticks.parse::<u64>());
     let ticks = ticks.filter_map(Result::ok).sum::<u64>();
     let ticks = u32::try_from(ticks).unwrap_or(u32::MAX);
     let cpu = TICK.saturating_mul(ticks);
-    Some(Seen { parent, cpu })
+    Some(Seen {
+        parent,
+        group,
+        session,
+        computes,
+        cpu,
+    })
 }
 
 fn memory_of(pid: i32) -> u64 {
@@ -190,8 +213,13 @@ mod tests {
     use super::*;
 
     fn with(parent: i32) -> Seen {
-        let cpu = Duration::ZERO;
-        Seen { parent, cpu }
+        Seen {
+            parent,
+            group: 12,
+            session: 12,
+            computes: false,
+            cpu: Duration::ZERO,
+        }
     }
 
     #[test]
@@ -199,7 +227,7 @@ mod tests {
         let parent_in = |stat: &[u8]| told_in(stat).map(|process| process.parent);
         assert_eq!(parent_in(b"12 (sh) S 7 12 12 0"), Some(7));
         assert_eq!(parent_in(b"12 (a) S 1 (\xff) R 7 12 12 0"), Some(7));
-        assert_eq!(parent_in(b"12 (a b\n) S 7 12"), Some(7));
+        assert_eq!(parent_in(b"12 (a b\n) S 7 12 12"), Some(7));
         assert_eq!(parent_in(b""), None);
     }
 
@@ -207,7 +235,14 @@ mod tests {
     fn the_time_of_a_process_is_its_own_and_that_of_its_ended_children() {
         let line = b"12 (sh) S 7 12 12 0 -1 4 100 200 1 2 30 12 40 18 20 0 1 0 999 0 0";
         let cpu = Duration::from_secs(1);
-        assert_eq!(told_in(line), Some(Seen { parent: 7, cpu }));
+        assert_eq!(told_in(line), Some(Seen { cpu, ..with(7) }));
+    }
+
+    #[test]
+    fn a_process_that_has_a_processor_or_waits_for_one_computes() {
+        let computes = |line: &[u8]| told_in(line).map(|process| process.computes);
+        assert_eq!(computes(b"12 (sh) R 7 12 12 0"), Some(true));
+        assert_eq!(computes(b"12 (R) S 7 12 12 0"), Some(false));
     }
 
     #[test]

@@ -31,7 +31,7 @@ use crate::sandbox::{
     LayerName, Policy, Resource, Sandbox, SandboxReport, canary, filter, limits, namespaces, rules,
     view,
 };
-use crate::tree;
+use crate::tree::Processes;
 
 /// What this process is called when it starts, by which the program knows what to be.
 pub(super) const NAME: &str = "fusion-sandbox";
@@ -266,7 +266,7 @@ impl First<'_> {
             if let Some(report) = reap_until(main)? {
                 return Ok(report);
             }
-            if tree::memory()? > self.policy.limits.memory {
+            if Processes::look()?.memory() > self.policy.limits.memory {
                 let resource = Resource::Memory;
                 return Ok(Report::OverLimit { resource });
             }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
 
 use crate::sandbox::Resource;
-use crate::tree;
+use crate::tree::Processes;
 use crate::workspace::usage::{Usage, Walk, free};
 
 /// How many entries are looked at before the life line is looked at again.
@@ -102,7 +102,7 @@ impl Room {
     fn deleted(&self) -> io::Result<Usage> {
         let mut known = HashSet::new();
         let mut found = Usage::default();
-        for process in tree::descendants()? {
+        for (process, _) in Processes::look()?.descendants() {
             let open = fs::read_dir(format!("/proc/{process}/fd"));
             for entry in open.into_iter().flatten().flatten() {
                 let Ok(file) = fs::metadata(entry.path()) else {

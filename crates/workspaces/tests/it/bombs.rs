@@ -238,3 +238,27 @@ async fn a_command_has_its_processes_however_many_its_user_has() {
         other.wait().unwrap();
     }
 }
+
+/// Else one that computes with many processes takes from what others begin.
+#[tokio::test]
+async fn a_command_weighs_the_same_however_many_processes_compute() {
+    let place = Place::new();
+    let agent = place.agent(59);
+    let own = rustix::process::getpriority_process(None).unwrap();
+    let processes = format!(
+        "for i in 1 2 3 4 5 6 7 8; do (while :; do :; done) & done
+        until [ $(nice) -ge {} ]; do :; done; echo nice",
+        (own + 15).min(19)
+    );
+    let sessions = "for i in 1 2 3 4 5 6 7 8; do setsid sh -c 'while :; do :; done' & done
+        [ ! -e /proc/$!/autogroup ] || until grep -qE 'nice 1[5-9]$' /proc/$!/autogroup; do :; done
+        echo nice";
+    let [held, simply] = levels();
+    for launcher in [held, simply, launcher().with_sandbox(Sandbox::Off)] {
+        for script in [&processes, sessions] {
+            let finished = run(&launcher, &agent, &shell(script)).await;
+            let ended = (finished.exit, finished.output.as_str());
+            assert_eq!(ended, (Exit::Code(0), "nice\n"));
+        }
+    }
+}
