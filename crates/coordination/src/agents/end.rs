@@ -176,6 +176,8 @@ impl Coordinator {
         let archive = if is_marked(workspace) {
             Some(self.archive_of(workspace)).filter(|archive| archive.exists())
         } else {
+            // Each sweep would pack another copy.
+            self.check_unwanted(agent, workspace).await?;
             let (archive, newest) = match disposal {
                 Disposal::Archive => (Some(self.archive_workspace(agent, workspace).await?), None),
                 Disposal::Remove | Disposal::Keep => {
