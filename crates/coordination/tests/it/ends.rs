@@ -1,8 +1,11 @@
 //! What becomes of the workspaces of agents that end, beside whoever works in them or takes over from them.
 
 use fusion_coordination::{Again, Ask, Driven, Error};
-use fusion_core::{Agent, AgentId, AgentState, Disposal, EventType, RunId, WorkflowState};
-use fusion_persistence::AgentReader;
+use fusion_core::{
+    Agent, AgentId, AgentState, Change, Decision, Disposal, EventType, RunId, WorkflowState,
+    Workspace,
+};
+use fusion_persistence::{AgentReader, Batch, Page, Repository, RunFilter, Store, WorkspaceFilter};
 use serde_json::Map;
 
 use crate::gate::Gate;
@@ -73,6 +76,12 @@ async fn agent_of(world: &World, run: RunId) -> AgentId {
     world.store.agents_of_run(run).await.unwrap()[0].0.id
 }
 
+async fn workspace_of(world: &World, id: AgentId) -> Workspace {
+    let filter = WorkspaceFilter { agent: Some(id) };
+    let mut found = world.store.list(&filter, Page::first(1)).await.unwrap();
+    found.remove(0)
+}
+
 fn again(run: RunId) -> Again {
     Again {
         run,
@@ -112,4 +121,32 @@ async fn a_workspace_that_a_new_attempt_takes_over_is_packed_once_that_has_ended
     assert_eq!(world.engine().clear_remains().await.unwrap(), 1);
     assert_eq!(is(), (false, true));
     assert_eq!(agent(&world, id).await.state, AgentState::Terminated);
+}
+
+/// Its removal may end between the look at the folder and the commit of the new run.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workspace_that_was_removed_a_moment_before_is_taken_over_by_nobody() {
+    let world = World::new().await;
+    let gate = Gate::shut();
+    world.register("gate", gate.clone());
+    let (run, ended) = failed(&world, &gate, Disposal::Keep).await;
+    let known = workspace_of(&world, ended.unwrap().id).await;
+    let gone = Workspace {
+        initialized: false,
+        ..known
+    };
+    let decision = Decision::default().with(Change::update(gone));
+    world.store.commit(Batch::free(decision)).await.unwrap();
+    let again = again(run);
+    let refused = world.engine().run_again(&again, |_| Ask::default()).await;
+    let Err(Error::Workspace { source, .. }) = refused else {
+        panic!("{refused:?}");
+    };
+    let is_gone = matches!(source, fusion_workspaces::Error::NoWorkspace { .. });
+    assert!(is_gone, "{source}");
+    let all = world
+        .store
+        .list(&RunFilter::default(), Page::first(9))
+        .await;
+    assert_eq!(all.unwrap().len(), 1);
 }
