@@ -272,6 +272,7 @@ fn hint_of(error: &EngineError) -> Option<String> {
         | EngineError::OfRun { .. }
         | EngineError::Busy { .. }
         | EngineError::AtWork { .. }
+        | EngineError::Occupied { .. }
         | EngineError::TaskState { .. }
         | EngineError::QueueFull { .. }
         | EngineError::Standalone { .. }

@@ -150,6 +150,12 @@ pub enum Error {
         /// Its name.
         agent: String,
     },
+    /// The workspace of an agent that is to end is in use.
+    #[error("somebody is at work in the workspace of the agent '{agent}', which ends after that")]
+    Occupied {
+        /// Its name.
+        agent: String,
+    },
     /// What is in a workspace that is to be removed is taken over.
     #[error("run {run}, which has not ended, takes over what the agent '{agent}' made")]
     Wanted {
@@ -347,6 +353,7 @@ impl Coded for Error {
             | Self::OnlyCopy { .. }
             | Self::OpenWork(_)
             | Self::Wanted { .. }
+            | Self::Occupied { .. }
             | Self::Busy { .. } => ErrorCode::Conflict,
             Self::Description { .. } | Self::Calls { .. } => ErrorCode::InvalidInput,
             Self::Again(source) => source.code(),

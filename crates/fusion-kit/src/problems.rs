@@ -174,6 +174,7 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
         | Error::OfRun { .. }
         | Error::Busy { .. }
         | Error::AtWork { .. }
+        | Error::Occupied { .. }
         | Error::Again(_)
         | Error::Answer(_)
         | Error::TaskState { .. }

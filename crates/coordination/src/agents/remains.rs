@@ -1,5 +1,7 @@
 //! What a dead process left half done: agents half spawned, agents half ended.
 
+use std::time::Duration;
+
 use fusion_core::{Agent, AgentId, AgentState, Workspace};
 use fusion_persistence::{AgentFilter, Page, Repository, WorkspaceFilter};
 
@@ -65,11 +67,11 @@ impl Coordinator {
 
     /// Ends an agent that was told to end, unless something stands in the way.
     async fn go_on_ending(&self, id: AgentId) -> Result<bool> {
-        match self.finish_ending(id).await {
+        match self.finish_ending(id, Duration::ZERO).await {
             Ok(_) => Ok(true),
             Err(error @ Error::Store(_)) => Err(error),
             // It ends later; who asked was told why.
-            Err(Error::Wanted { .. }) => Ok(false),
+            Err(Error::Wanted { .. } | Error::Occupied { .. }) => Ok(false),
             Err(error) => {
                 let error = fusion_core::error_chain(&error);
                 tracing::warn!(agent.id = %id, error, "an agent could not be ended yet");

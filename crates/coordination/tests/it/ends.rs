@@ -6,11 +6,12 @@ use fusion_core::{
     Workspace,
 };
 use fusion_persistence::{AgentReader, Batch, Page, Repository, RunFilter, Store, WorkspaceFilter};
+use fusion_workspaces::{Options, Owners, Seat, Workspaces};
 use serde_json::Map;
 
 use crate::gate::Gate;
-use crate::standing::{agent, folder, until};
-use crate::world::World;
+use crate::standing::{agent, folder, spawn, until};
+use crate::world::{UIDS, World};
 
 const ALONE: &str = "
 version: 1
@@ -149,4 +150,56 @@ async fn a_workspace_that_was_removed_a_moment_before_is_taken_over_by_nobody() 
         .list(&RunFilter::default(), Page::first(9))
         .await;
     assert_eq!(all.unwrap().len(), 1);
+}
+
+/// As another process has it that takes in what is in a workspace.
+async fn alone(world: &World, id: AgentId) -> Seat {
+    let workspaces = Workspaces::new(Options {
+        root: world.folder().join("workspaces"),
+        owners: Owners::of_this_process(UIDS),
+    });
+    let uid = workspace_of(world, id).await.process_uid;
+    let dir = workspaces.open_beside(&id.to_string(), uid).unwrap();
+    dir.seat_alone().unwrap().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workspace_that_somebody_has_alone_is_dealt_with_once_they_are_done() {
+    for disposal in [Disposal::Archive, Disposal::Remove] {
+        let world = World::new().await;
+        world.register("gate", Gate::open());
+        let id = spawn(&world, "writer").await;
+        let seat = alone(&world, id).await;
+        let refused = world.engine().terminate_agent(id, disposal).await;
+        let refused = refused.unwrap_err();
+        assert!(matches!(refused, Error::Occupied { .. }), "{refused:?}");
+        assert_eq!(world.engine().clear_remains().await.unwrap(), 0);
+        let state = agent(&world, id).await.state;
+        assert_eq!(
+            (folder(&world, id).exists(), state),
+            (true, AgentState::Paused)
+        );
+        drop(seat);
+        assert_eq!(world.engine().clear_remains().await.unwrap(), 1);
+        let state = agent(&world, id).await.state;
+        let ended = AgentState::Terminated;
+        assert_eq!((folder(&world, id).exists(), state), (false, ended));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_on_the_way_out_of_a_workspace_is_waited_for() {
+    let world = World::new().await;
+    world.register("gate", Gate::open());
+    let id = spawn(&world, "writer").await;
+    let seat = alone(&world, id).await;
+    let leaving = async {
+        until(|| async { agent(&world, id).await.state == AgentState::Paused }).await;
+        assert!(folder(&world, id).exists());
+        drop(seat);
+    };
+    let ending = world.engine().terminate_agent(id, Disposal::Archive);
+    let (ended, ()) = tokio::join!(ending, leaving);
+    assert_eq!(ended.unwrap().state, AgentState::Terminated);
+    assert!(!folder(&world, id).exists());
 }
