@@ -108,13 +108,15 @@ impl Coordinator {
         new: &Definition<'_>,
         latest: Option<Arc<Workflow>>,
     ) -> (Arc<Workflow>, Decision) {
-        let next = latest
-            .as_ref()
-            .map_or(1, |latest| latest.definition_version.saturating_add(1));
-        if let Some(latest) =
-            latest.filter(|latest| latest.source == new.source && latest.base_dir == new.base_dir)
-        {
-            return (latest, Decision::default());
+        let (mut next, mut project_id) = (1, None);
+        if let Some(latest) = latest {
+            let is_same = latest.source == new.source;
+            if is_same && latest.base_dir == new.base_dir {
+                return (latest, Decision::default());
+            }
+            next = latest.definition_version.saturating_add(1);
+            // The same text in another folder stays in its project.
+            project_id = latest.project_id.filter(|_| is_same);
         }
         let moment = self.moment();
         let workflow = Workflow {
@@ -126,7 +128,7 @@ impl Coordinator {
             base_dir: new.base_dir.to_owned(),
             state: WorkflowState::Ready,
             created_at: moment.now,
-            project_id: None,
+            project_id,
             definition_version: next,
             version: 1,
         };
