@@ -275,14 +275,6 @@ impl Error {
         }
     }
 
-    /// Whether what was to be made is of a project that takes nothing new.
-    pub(crate) const fn is_of_archived(&self) -> bool {
-        matches!(
-            self,
-            Self::Store(fusion_persistence::Error::Archived { .. })
-        )
-    }
-
     /// Whether another writer was first, so that reading and deciding again may work.
     pub(crate) const fn is_conflict(&self) -> bool {
         matches!(
