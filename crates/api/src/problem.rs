@@ -9,7 +9,7 @@ use fusion_api_types::api::{Fault, ProblemBody};
 use fusion_api_types::{Problem, ProblemKind};
 use fusion_coordination::Error as EngineError;
 use fusion_core::{Coded, ErrorCode, error_chain};
-use fusion_persistence::{ANOTHER_NAME, Error as StoreError, UNARCHIVE};
+use fusion_persistence::{ANOTHER_NAME, Error as StoreError, unarchive};
 
 /// The result of a handler.
 pub(crate) type Result<T> = std::result::Result<T, Refusal>;
@@ -217,7 +217,7 @@ impl From<StoreError> for Refusal {
             | StoreError::Failed { .. }
             | StoreError::OutcomeUnknown => Self::internal(&error_chain(&error)),
             StoreError::Exists { .. } => of_code(&error).with_hint(ANOTHER_NAME),
-            StoreError::Archived { .. } => of_code(&error).with_hint(UNARCHIVE),
+            StoreError::Archived { project } => of_code(&error).with_hint(unarchive(project)),
             StoreError::Conflict { .. }
             | StoreError::Missing { .. }
             | StoreError::InUse { .. }
@@ -272,6 +272,7 @@ fn hint_of(error: &EngineError) -> Option<String> {
         | EngineError::OfRun { .. }
         | EngineError::Busy { .. }
         | EngineError::AtWork { .. }
+        | EngineError::Occupied { .. }
         | EngineError::TaskState { .. }
         | EngineError::QueueFull { .. }
         | EngineError::Standalone { .. }

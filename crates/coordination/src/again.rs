@@ -202,7 +202,8 @@ impl Coordinator {
         let mut wanting = Decision::default();
         for (name, id) in continuation.workers() {
             let mut workspace = self.workspace_of(id).await?;
-            if is_marked(&workspace) {
+            // The removal of a workspace that was looked at before may have ended since.
+            if is_marked(&workspace) || !workspace.initialized {
                 return Err(being_removed(name, &workspace));
             }
             let mut runs = self.open_runs_wanting(&workspace).await?;

@@ -1,7 +1,6 @@
 //! Steps that are runs of other workflows: begun in the commit that lets the step wait, and looked at
 //! again when they have ended.
 
-use std::error::Error as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use fusion_core::{
     Agent, CallSpec, Change, Coded as _, Continuation, ErrorCode, Parent, Run, RunId, Task,
     Workflow, WorkflowState, error_chain,
 };
-use fusion_persistence::{Batch, Repository as _, UNARCHIVE};
+use fusion_persistence::{Batch, Error as StoreError, Repository as _, unarchive};
 use serde_json::{Map, Value, json};
 
 use crate::error::listed;
@@ -59,8 +58,8 @@ impl Coordinator {
             match self.commit(Batch::release(job.fence, decision)).await {
                 // Somebody else takes over from the same workspaces, or removes one.
                 Err(error) if error.is_conflict() => races.after(error).await?,
-                Err(error) if error.is_of_archived() => {
-                    let failure = archived(&checked.workflow, &error);
+                Err(Error::Store(StoreError::Archived { project })) => {
+                    let failure = archived(&checked.workflow, project);
                     return self.fail_before(job, failure).await;
                 }
                 committed => break committed.map(|()| made.run.id)?,
@@ -258,14 +257,13 @@ fn time_left(call: &CallSpec, run: &Run, now: fusion_core::Timestamp) -> Option<
 }
 
 /// The workflow is of a project that takes nothing new.
-fn archived(workflow: &Workflow, error: &Error) -> Failure {
-    let why = error
-        .source()
-        .map_or_else(|| error.to_string(), ToString::to_string);
+fn archived(workflow: &Workflow, project: String) -> Failure {
+    let help = unarchive(&project);
+    let why = StoreError::Archived { project };
     Failure {
         code: ErrorCode::Conflict,
         message: format!("the workflow '{}' can't be run: {why}", workflow.name),
-        help: Some(UNARCHIVE.to_owned()),
+        help: Some(help),
     }
 }
 

@@ -150,6 +150,12 @@ pub enum Error {
         /// Its name.
         agent: String,
     },
+    /// The workspace of an agent that is to end is in use.
+    #[error("somebody is at work in the workspace of the agent '{agent}', which ends after that")]
+    Occupied {
+        /// Its name.
+        agent: String,
+    },
     /// What is in a workspace that is to be removed is taken over.
     #[error("run {run}, which has not ended, takes over what the agent '{agent}' made")]
     Wanted {
@@ -269,14 +275,6 @@ impl Error {
         }
     }
 
-    /// Whether what was to be made is of a project that takes nothing new.
-    pub(crate) const fn is_of_archived(&self) -> bool {
-        matches!(
-            self,
-            Self::Store(fusion_persistence::Error::Archived { .. })
-        )
-    }
-
     /// Whether another writer was first, so that reading and deciding again may work.
     pub(crate) const fn is_conflict(&self) -> bool {
         matches!(
@@ -347,6 +345,7 @@ impl Coded for Error {
             | Self::OnlyCopy { .. }
             | Self::OpenWork(_)
             | Self::Wanted { .. }
+            | Self::Occupied { .. }
             | Self::Busy { .. } => ErrorCode::Conflict,
             Self::Description { .. } | Self::Calls { .. } => ErrorCode::InvalidInput,
             Self::Again(source) => source.code(),

@@ -13,7 +13,7 @@ use crate::worker::Job;
 use crate::{Coordinator, Error, Result};
 
 /// How often it is looked whether a workspace is free.
-const LOOK: Duration = Duration::from_millis(100);
+pub(crate) const LOOK: Duration = Duration::from_millis(100);
 
 /// Longer than git may take for all that is done alone.
 const PATIENCE: Duration = Duration::from_mins(45);

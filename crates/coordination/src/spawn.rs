@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use fusion_core::{
     Agent, AgentId, AgentState, Change, Continuation, Decision, Member, Parent, Run, RunId,
-    RunPlan, Workflow, WorkflowDefinition, WorkflowId, WorkflowState, Workspace, WorkspaceId,
-    error_chain,
+    RunPlan, Workflow, WorkflowDefinition, WorkflowId, Workspace, WorkspaceId, error_chain,
 };
 use fusion_persistence::{Batch, Claim, Claimed, Guard, RunFence};
 use fusion_workspaces::SandboxReport;
@@ -205,38 +204,6 @@ impl Coordinator {
             agents.insert(member.name, (agent, self.workspace(id)));
         }
         Ok(agents)
-    }
-
-    /// The stored version of this very text, or a new one.
-    pub(crate) fn version(
-        &self,
-        new: &Definition<'_>,
-        latest: Option<Arc<Workflow>>,
-    ) -> (Arc<Workflow>, Decision) {
-        let next = latest
-            .as_ref()
-            .map_or(1, |latest| latest.definition_version.saturating_add(1));
-        if let Some(latest) =
-            latest.filter(|latest| latest.source == new.source && latest.base_dir == new.base_dir)
-        {
-            return (latest, Decision::default());
-        }
-        let moment = self.moment();
-        let workflow = Workflow {
-            id: WorkflowId::from_uuid(self.parts.ids.uuid()),
-            name: new.checked.name.clone(),
-            description: new.checked.description.clone(),
-            definition: new.checked.clone(),
-            source: new.source.to_owned(),
-            base_dir: new.base_dir.to_owned(),
-            state: WorkflowState::Ready,
-            created_at: moment.now,
-            project_id: None,
-            definition_version: next,
-            version: 1,
-        };
-        let decision = workflow.create(moment);
-        (Arc::new(workflow), decision)
     }
 
     fn agent(

@@ -5,10 +5,11 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fusion_core::{Workflow, WorkflowId};
+use fusion_core::{Decision, Workflow, WorkflowId, WorkflowState};
 use fusion_persistence::Repository as _;
 use lru::LruCache;
 
+use crate::spawn::Definition;
 use crate::tasks::Written;
 use crate::{Coordinator, Result};
 
@@ -99,5 +100,39 @@ impl Coordinator {
             Some(id) => self.workflow_version(id).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The stored version of this very text, or a new one.
+    pub(crate) fn version(
+        &self,
+        new: &Definition<'_>,
+        latest: Option<Arc<Workflow>>,
+    ) -> (Arc<Workflow>, Decision) {
+        let (mut next, mut project_id) = (1, None);
+        if let Some(latest) = latest {
+            let is_same = latest.source == new.source;
+            if is_same && latest.base_dir == new.base_dir {
+                return (latest, Decision::default());
+            }
+            next = latest.definition_version.saturating_add(1);
+            // The same text in another folder stays in its project.
+            project_id = latest.project_id.filter(|_| is_same);
+        }
+        let moment = self.moment();
+        let workflow = Workflow {
+            id: WorkflowId::from_uuid(self.parts.ids.uuid()),
+            name: new.checked.name.clone(),
+            description: new.checked.description.clone(),
+            definition: new.checked.clone(),
+            source: new.source.to_owned(),
+            base_dir: new.base_dir.to_owned(),
+            state: WorkflowState::Ready,
+            created_at: moment.now,
+            project_id,
+            definition_version: next,
+            version: 1,
+        };
+        let decision = workflow.create(moment);
+        (Arc::new(workflow), decision)
     }
 }

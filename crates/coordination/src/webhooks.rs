@@ -224,9 +224,20 @@ impl Coordinator {
             states: vec![WebhookState::Enabled],
             ..WebhookFilter::default()
         };
-        let page = Page::first(MAX_WEBHOOKS);
-        let enabled: Vec<Webhook> = self.parts.store.list(&filter, page).await?;
-        for id in enabled.into_iter().map(|webhook| webhook.id) {
+        // Who adds one at the same moment as another may have made more than there may be.
+        let mut enabled: Vec<WebhookId> = Vec::new();
+        loop {
+            let page = Page {
+                after: enabled.last().copied(),
+                ..Page::first(MAX_WEBHOOKS)
+            };
+            let more: Vec<Webhook> = self.parts.store.list(&filter, page).await?;
+            if more.is_empty() {
+                break;
+            }
+            enabled.extend(more.into_iter().map(|webhook| webhook.id));
+        }
+        for id in enabled {
             if let Some(call) = round.out.get(&id) {
                 call.send_modify(|calls| *calls += 1);
                 continue;

@@ -94,7 +94,7 @@ pub use token::{ApiToken, TokenScope};
 pub use transition::{IllegalTransition, StateMachine};
 pub use usage::{Cost, CostBy, CostFault, Usage};
 pub use webhook::{
-    WEBHOOK_PATIENCE, WEBHOOK_SECRET_OVERLAP, Webhook, WebhookAttempt, WebhookLease,
+    WEBHOOK_LEASE, WEBHOOK_PATIENCE, WEBHOOK_SECRET_OVERLAP, Webhook, WebhookAttempt, WebhookLease,
     WebhookOutcome, WebhookSecrets, WebhookState, WebhookTrouble,
 };
 pub use workflow::{Workflow, WorkflowState};

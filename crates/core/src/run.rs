@@ -320,8 +320,8 @@ impl Run {
         Ok(decision.with(Change::update(self)).telling(event))
     }
 
-    /// Ends the agents that the run spawned: a standing agent outlives it, and one may have been ended
-    /// before it.
+    /// Ends the agents that the run spawned: a standing agent outlives it, one may have been ended before
+    /// it, and one that was told to end has ended when its workspace is dealt with.
     fn end_agents(
         &self,
         agents: Vec<Agent>,
@@ -330,8 +330,9 @@ impl Run {
     ) -> Result<(), IllegalTransition> {
         let own = |agent: &Agent| agent.run_id == Some(self.id);
         let living = |agent: &Agent| agent.state != AgentState::Terminated;
+        let is_left = |agent: &Agent| own(agent) && living(agent) && agent.ending().is_none();
         for mut agent in agents {
-            if !own(&agent) || !living(&agent) {
+            if !is_left(&agent) {
                 continue;
             }
             if agent.state == AgentState::Spawning {

@@ -28,6 +28,12 @@ pub const WEBHOOK_PATIENCE: Duration = Duration::from_hours(24);
 /// How long a secret that was replaced still signs beside the new one.
 pub const WEBHOOK_SECRET_OVERLAP: Duration = Duration::from_hours(24);
 
+/// How long one node delivers for a webhook without a word: longer than one attempt takes.
+pub const WEBHOOK_LEASE: Duration = Duration::from_secs(30);
+
+/// The clocks of nodes that share a store are less than this apart.
+const SKEW: Duration = Duration::from_mins(1);
+
 /// The waits after the first attempts of an event, in seconds; the last one repeats.
 const WAITS: [u64; 8] = [5, 30, 120, 300, 900, 1_800, 3_600, 7_200];
 
@@ -48,6 +54,16 @@ pub struct WebhookLease {
     pub owner: NodeId,
     /// When another may.
     pub until: Timestamp,
+}
+
+impl WebhookLease {
+    /// Until when others are to wait. One that ends later than any that is given now is of a clock that was
+    /// set back since: it has run out.
+    #[must_use]
+    pub fn holds_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let is_given = self.until <= now + WEBHOOK_LEASE + SKEW;
+        (is_given && self.until > now).then_some(self.until)
+    }
 }
 
 /// How the delivery of the event after the cursor goes.
@@ -141,10 +157,14 @@ pub enum WebhookOutcome {
 }
 
 impl Webhook {
-    /// Whether there may be something to send now.
+    /// When the next attempt is made; `None` is now. A clock that was set back since the last attempt is not
+    /// waited for, where that shows: the first failure is to come, or the wait is longer than any.
     #[must_use]
-    pub fn is_due(&self, now: Timestamp) -> bool {
-        self.state == WebhookState::Enabled && self.trouble.next_at.is_none_or(|next| next <= now)
+    pub fn rests_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let next = self.trouble.next_at.filter(|next| *next > now)?;
+        let is_set_back = self.trouble.since.is_some_and(|since| since > now + SKEW)
+            || next > now + WEBHOOK_PATIENCE + SKEW;
+        (!is_set_back).then_some(next)
     }
 
     /// How it goes on after an attempt to send the event at this place: the row, and what is told where it
@@ -178,7 +198,8 @@ impl Webhook {
     ) -> (Self, Option<NewEvent>) {
         let now = moment.now;
         let attempts = self.trouble.attempts.saturating_add(1);
-        let since = self.trouble.since.unwrap_or(now);
+        // The clock may have been set back since.
+        let since = self.trouble.since.unwrap_or(now).min(now);
         let end = since + WEBHOOK_PATIENCE;
         // A day without a server counts for nothing: it has tried in vain after each of the waits.
         if now >= end && usize::try_from(attempts).is_ok_and(|made| made > WAITS.len()) {
@@ -272,209 +293,4 @@ fn own_wait(attempts: u32) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use serde_json::json;
-    use uuid::Uuid;
-
-    use super::{Webhook, WebhookOutcome, WebhookSecrets, WebhookState, WebhookTrouble, own_wait};
-    use crate::{EventType, IdSource, Moment, NewEvent, Sealed, Timestamp, WebhookId};
-
-    #[derive(Debug)]
-    struct Always(Uuid);
-
-    impl IdSource for Always {
-        fn uuid(&self) -> Uuid {
-            self.0
-        }
-    }
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_timestamp(seconds, 0).unwrap()
-    }
-
-    fn webhook() -> Webhook {
-        Webhook {
-            id: WebhookId::from_uuid(Uuid::from_u128(1)),
-            name: "ops".to_owned(),
-            url: "https://hooks.example/".to_owned(),
-            events: Vec::new(),
-            severities: Vec::new(),
-            project: None,
-            allows_private: false,
-            secrets: WebhookSecrets {
-                current: Sealed::from_bytes(vec![1]),
-                previous: None,
-            },
-            state: WebhookState::Enabled,
-            reason: None,
-            cursor: 7,
-            trouble: WebhookTrouble::default(),
-            lease: None,
-            created_at: at(0),
-            updated_at: at(0),
-            version: 4,
-        }
-    }
-
-    fn decided(
-        webhook: Webhook,
-        outcome: WebhookOutcome,
-        now: Timestamp,
-    ) -> (Webhook, Option<NewEvent>) {
-        let ids = Always(Uuid::nil());
-        webhook.after(9, outcome, Moment { now, ids: &ids })
-    }
-
-    fn refused(wait: Option<u64>) -> WebhookOutcome {
-        WebhookOutcome::Refused {
-            why: "answered 503".to_owned(),
-            wait: wait.map(Duration::from_secs),
-        }
-    }
-
-    #[test]
-    fn what_was_taken_moves_the_cursor_and_ends_the_trouble() {
-        let troubled = Webhook {
-            trouble: WebhookTrouble {
-                attempts: 3,
-                since: Some(at(1)),
-                next_at: Some(at(2)),
-            },
-            ..webhook()
-        };
-        let expected = Webhook {
-            cursor: 9,
-            ..webhook()
-        };
-        let after = decided(troubled, WebhookOutcome::Taken, at(10));
-        assert_eq!(after, (expected, None));
-    }
-
-    #[test]
-    fn the_waits_grow_and_a_receiver_may_ask_for_more() {
-        let waits = (1..=10).map(|attempts| own_wait(attempts).as_secs());
-        let expected = [5, 30, 120, 300, 900, 1_800, 3_600, 7_200, 7_200, 7_200];
-        assert_eq!(waits.collect::<Vec<_>>(), expected);
-        for (wait, next) in [(None, 105), (Some(2), 105), (Some(60), 160)] {
-            let trouble = WebhookTrouble {
-                attempts: 1,
-                since: Some(at(100)),
-                next_at: Some(at(next)),
-            };
-            let expected = Webhook {
-                trouble,
-                ..webhook()
-            };
-            let after = decided(webhook(), refused(wait), at(100));
-            assert_eq!(after, (expected, None));
-        }
-    }
-
-    #[test]
-    fn after_a_day_of_failures_it_stops_and_that_is_told_once() {
-        let (mut row, mut now, mut attempts, mut told) = (webhook(), at(0), 0, Vec::new());
-        while row.state == WebhookState::Enabled {
-            let (next, event) = decided(row, refused(None), now);
-            told.extend(event);
-            attempts += 1;
-            now = next.trouble.next_at.unwrap_or(now);
-            row = next;
-        }
-        assert_eq!((now, attempts), (at(24 * 3_600), 20));
-        let why = "nothing was taken for 24 hours, in 20 attempts: answered 503";
-        let trouble = WebhookTrouble {
-            attempts: 19,
-            since: Some(at(0)),
-            next_at: None,
-        };
-        let expected = Webhook {
-            state: WebhookState::Stopped,
-            reason: Some(why.to_owned()),
-            trouble,
-            updated_at: now,
-            ..webhook()
-        };
-        assert_eq!(row, expected);
-        let [event] = told.as_slice() else {
-            panic!("{told:?}");
-        };
-        assert_eq!(event.event_type, EventType::WebhookFailed);
-        let told = "nothing was taken for 24 hours, in 20 attempts";
-        let data = json!({ "webhook_id": row.id, "name": "ops", "reason": told });
-        assert_eq!(event.data, data);
-    }
-
-    #[test]
-    fn a_day_without_a_server_does_not_stop_it() {
-        let first = WebhookTrouble {
-            attempts: 1,
-            since: Some(at(0)),
-            next_at: Some(at(5)),
-        };
-        let row = Webhook {
-            trouble: first,
-            ..webhook()
-        };
-        let now = 30 * 3_600;
-        let trouble = WebhookTrouble {
-            attempts: 2,
-            next_at: Some(at(now + 30)),
-            ..first
-        };
-        let expected = Webhook {
-            trouble,
-            ..webhook()
-        };
-        let after = decided(row, refused(None), at(now));
-        assert_eq!(after, (expected, None));
-    }
-
-    #[test]
-    fn a_receiver_that_is_gone_stops_it_at_once() {
-        let gone = WebhookOutcome::Gone {
-            why: "answered 410".to_owned(),
-        };
-        let (row, told) = decided(webhook(), gone, at(5));
-        let is = (row.state, row.cursor, row.reason.as_deref());
-        assert_eq!(is, (WebhookState::Stopped, 7, Some("answered 410")));
-        assert_eq!(
-            told.map(|told| told.event_type),
-            Some(EventType::WebhookFailed)
-        );
-    }
-
-    #[test]
-    fn a_person_switches_it_and_its_place_stays() {
-        let stopped = Webhook {
-            state: WebhookState::Stopped,
-            reason: Some("why".to_owned()),
-            ..webhook()
-        };
-        let on = stopped.switched(true, at(9));
-        let expected = Webhook {
-            updated_at: at(9),
-            ..webhook()
-        };
-        assert_eq!(on, expected);
-        assert_eq!(on.clone().switched(true, at(10)), on);
-        let off = webhook().switched(false, at(9));
-        assert_eq!(
-            (off.state, off.is_due(at(99))),
-            (WebhookState::Disabled, false)
-        );
-    }
-
-    #[test]
-    fn a_secret_that_was_replaced_signs_for_a_day_more() {
-        let new = Sealed::from_bytes(vec![2]);
-        let row = webhook().rotated(new.clone(), at(5));
-        let previous = Some((Sealed::from_bytes(vec![1]), at(5 + 24 * 3_600)));
-        let expected = WebhookSecrets {
-            current: new,
-            previous,
-        };
-        assert_eq!((row.secrets, row.updated_at), (expected, at(5)));
-    }
-}
+mod tests;

@@ -7,7 +7,7 @@ use fusion_api_types::{FaultView, FileText, Problem, ProblemKind};
 use fusion_coordination::{CallFault, Error, WrongCall};
 use fusion_core::{Coded, ErrorCode, InputFault, ProviderConfig, RunId, error_chain};
 use fusion_messaging_redis::Error as BusError;
-use fusion_persistence::{ANOTHER_NAME, Error as StoreError, UNARCHIVE};
+use fusion_persistence::{ANOTHER_NAME, Error as StoreError, unarchive};
 use fusion_providers::Error as ModelError;
 use fusion_workflow_file::{
     Choice, ChoicePart, Fault, GrantList, Position, place_in_agent, place_of_grant,
@@ -56,7 +56,9 @@ pub(crate) fn of_store(error: &StoreError) -> Problem {
         } => "check the user, the password and the database that DATABASE_URL names",
         StoreError::Corrupt { .. } => "see what else is wrong with: fusion-kit verify",
         StoreError::Exists { .. } => ANOTHER_NAME,
-        StoreError::Archived { .. } => UNARCHIVE,
+        StoreError::Archived { project } => {
+            return of_error(error).with_help(unarchive(project));
+        }
         StoreError::NotFound { .. }
         | StoreError::Conflict { .. }
         | StoreError::Missing { .. }
@@ -174,6 +176,7 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
         | Error::OfRun { .. }
         | Error::Busy { .. }
         | Error::AtWork { .. }
+        | Error::Occupied { .. }
         | Error::Again(_)
         | Error::Answer(_)
         | Error::TaskState { .. }

@@ -29,6 +29,9 @@ const PATH: &str = "/webhooks";
 /// What the command calls such a row.
 const KIND: &str = "webhook";
 
+/// Webhooks that are looked through: those who add one at the same moment may make more than there may be.
+const LOOKED_AT: u32 = 1_000;
+
 /// How often a change is tried again that a server was quicker than.
 const TRIES: u32 = 20;
 
@@ -111,7 +114,7 @@ impl Webhooks for LocalBackend {
     }
 
     async fn show_webhook(&self, name: &str) -> Result<api::Webhook, Problem> {
-        let all = self.list_webhooks(MAX_WEBHOOKS).await?;
+        let all = self.list_webhooks(LOOKED_AT).await?;
         named(all, KIND, name, |row| (&row.id, &row.name))
     }
 

@@ -179,8 +179,17 @@ pub enum Error {
     },
 }
 
-/// The way out where a project is archived.
-pub const UNARCHIVE: &str = "let it take new work again with: project unarchive NAME";
+/// The way out where a project of this name is archived.
+#[must_use]
+pub fn unarchive(project: &str) -> String {
+    let is_plain = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    let shown = if project.chars().all(is_plain) {
+        project.to_owned()
+    } else {
+        format!("'{}'", project.replace('\'', r"'\''"))
+    };
+    format!("let it take new work again with: project unarchive {shown}")
+}
 
 /// The way out where a name is taken.
 pub const ANOTHER_NAME: &str = "choose another name";
@@ -221,5 +230,18 @@ impl Coded for Error {
 
     fn retry_after(&self) -> Option<Duration> {
         matches!(self, Self::Unavailable { .. } | Self::DiskFull { .. }).then_some(RETRY_AFTER)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unarchive;
+
+    #[test]
+    fn the_way_out_of_an_archived_project_can_be_typed() {
+        let shown = ["shop", "größe_2.b-c", "shop floor", "o'clock"].map(unarchive);
+        let expected = ["shop", "größe_2.b-c", "'shop floor'", r"'o'\''clock'"]
+            .map(|name| format!("let it take new work again with: project unarchive {name}"));
+        assert_eq!(shown, expected);
     }
 }

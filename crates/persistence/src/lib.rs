@@ -26,7 +26,7 @@ mod top;
 
 pub use costs::{CostQuery, CostReader, CostRow, CostSum, Costs};
 pub use entity::{Deletable, Entity, Identifies, Selects};
-pub use error::{ANOTHER_NAME, Error, Result, Source, UNARCHIVE};
+pub use error::{ANOTHER_NAME, Error, Result, Source, unarchive};
 pub use filter::{
     AgentFilter, ApprovalFilter, CapabilityFilter, EventFilter, JournalFilter, MessageFilter,
     MetricsFilter, ProjectFilter, ProviderFilter, RunFilter, ScheduleFilter, TaskFilter,

@@ -157,7 +157,11 @@ impl Coordinator {
     }
 
     /// Others may be taking in what is in it; not where the file system knows no locks.
-    async fn seat_to_discard(&self, agent: &Agent, dir: WorkspaceDir) -> Result<Option<Seat>> {
+    pub(super) async fn seat_to_discard(
+        &self,
+        agent: &Agent,
+        dir: WorkspaceDir,
+    ) -> Result<Option<Seat>> {
         match self.seat_alone(agent, dir).await {
             Err(Error::Workspace { .. }) => Ok(None),
             seat => seat.map(Some),

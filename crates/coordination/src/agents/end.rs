@@ -2,21 +2,28 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use fusion_core::{
     Agent, AgentId, AgentState, Change, Decision, Disposal, Orphans, PauseAt, Run, RunId, Task,
     Workspace,
 };
 use fusion_persistence::{Batch, Fence, Guard, Page, Repository, WorkspaceFilter};
+use fusion_workspaces::Seat;
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 
 use super::discard::{DISCARDING, is_marked};
 use super::refused;
 use crate::coordinator::off_runtime;
 use crate::plan::end_standalone;
 use crate::races::Races;
+use crate::seats::LOOK;
 use crate::spawn::{of_workspace, text};
 use crate::{Coordinator, Error, Result};
+
+/// How long a step that was cut off may be on its way out, on whichever node.
+const WAY_OUT: Duration = Duration::from_secs(5);
 
 impl Coordinator {
     /// Ends an agent for good: its open work is settled, its processes are gone and its workspace is
@@ -47,7 +54,7 @@ impl Coordinator {
         }
         match disposal {
             Disposal::Keep => Ok(agent),
-            Disposal::Archive | Disposal::Remove => self.finish_ending(id).await,
+            Disposal::Archive | Disposal::Remove => self.finish_ending(id, WAY_OUT).await,
         }
     }
 
@@ -132,8 +139,9 @@ impl Coordinator {
         self.finish(&plan, found).await.map(|_| ())
     }
 
-    /// Deals with the workspace of an agent that was told to end, then ends it.
-    pub(super) async fn finish_ending(&self, id: AgentId) -> Result<Agent> {
+    /// Deals with the workspace of an agent that was told to end, then ends it. Whoever is at work in the
+    /// workspace is waited for so long.
+    pub(super) async fn finish_ending(&self, id: AgentId, patience: Duration) -> Result<Agent> {
         let store = &self.parts.store;
         let agent: Agent = store.get(id).await?;
         let workspace = self.workspace_of(id).await?;
@@ -142,6 +150,7 @@ impl Coordinator {
         }
         let archive = match agent.ending() {
             Some(disposal @ (Disposal::Archive | Disposal::Remove)) => {
+                let _alone = self.seat_to_end(&agent, &workspace, patience).await?;
                 self.dispose_of(&agent, &workspace, disposal).await?
             }
             Some(Disposal::Keep) | None => None,
@@ -176,6 +185,8 @@ impl Coordinator {
         let archive = if is_marked(workspace) {
             Some(self.archive_of(workspace)).filter(|archive| archive.exists())
         } else {
+            // Each sweep would pack another copy.
+            self.check_unwanted(agent, workspace).await?;
             let (archive, newest) = match disposal {
                 Disposal::Archive => (Some(self.archive_workspace(agent, workspace).await?), None),
                 Disposal::Remove | Disposal::Keep => {
@@ -188,6 +199,28 @@ impl Coordinator {
         };
         self.remove_tree(agent, workspace).await?;
         Ok(archive)
+    }
+
+    /// The only seat in the workspace of an agent that ends; `None` where there is no folder, or its file
+    /// system knows no locks.
+    async fn seat_to_end(
+        &self,
+        agent: &Agent,
+        workspace: &Workspace,
+        patience: Duration,
+    ) -> Result<Option<Seat>> {
+        let dir = match self.opened_workspace(agent, workspace).await {
+            Err(Error::Workspace { .. }) => return Ok(None),
+            opened => opened?,
+        };
+        let began = Instant::now();
+        loop {
+            match self.seat_to_discard(agent, dir.clone()).await {
+                Err(Error::AtWork { .. }) if began.elapsed() < patience => sleep(LOOK).await,
+                Err(Error::AtWork { agent }) => return Err(Error::Occupied { agent }),
+                seat => return seat,
+            }
+        }
     }
 
     /// Removes the folder of a workspace; it is no fault when it is gone.

@@ -1,9 +1,11 @@
 //! What a dead process left half done: agents half spawned, agents half ended.
 
-use fusion_core::{Agent, AgentState, Workspace};
+use std::time::Duration;
+
+use fusion_core::{Agent, AgentId, AgentState, Workspace};
 use fusion_persistence::{AgentFilter, Page, Repository, WorkspaceFilter};
 
-use crate::{Coordinator, Result};
+use crate::{Coordinator, Error, Result};
 
 /// Agents that are looked at in one go.
 const AT_ONCE: u32 = 1_000;
@@ -60,12 +62,19 @@ impl Coordinator {
                 .await;
             return Ok(true);
         }
-        match self.finish_ending(agent.id).await {
+        self.go_on_ending(agent.id).await
+    }
+
+    /// Ends an agent that was told to end, unless something stands in the way.
+    async fn go_on_ending(&self, id: AgentId) -> Result<bool> {
+        match self.finish_ending(id, Duration::ZERO).await {
             Ok(_) => Ok(true),
-            Err(error @ crate::Error::Store(_)) => Err(error),
+            Err(error @ Error::Store(_)) => Err(error),
+            // It ends later; who asked was told why.
+            Err(Error::Wanted { .. } | Error::Occupied { .. }) => Ok(false),
             Err(error) => {
                 let error = fusion_core::error_chain(&error);
-                tracing::warn!(agent.id = %agent.id, error, "an agent could not be ended yet");
+                tracing::warn!(agent.id = %id, error, "an agent could not be ended yet");
                 Ok(false)
             }
         }

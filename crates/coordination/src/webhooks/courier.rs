@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fusion_core::{
-    Agent, AgentId, Change, Decision, Event, ProjectId, Run, RunId, Timestamp, Webhook,
-    WebhookAttempt, WebhookAttemptId, WebhookId, WebhookLease, WebhookOutcome, WebhookState,
-    Workflow, error_chain,
+    Agent, AgentId, Change, Decision, Event, ProjectId, Run, RunId, Timestamp, WEBHOOK_LEASE,
+    Webhook, WebhookAttempt, WebhookAttemptId, WebhookId, WebhookLease, WebhookOutcome,
+    WebhookState, Workflow, error_chain,
 };
 use fusion_persistence::{Batch, Error as StoreError, EventFilter};
 use tokio::sync::watch;
@@ -19,9 +19,6 @@ use crate::{Coordinator, Error, Result};
 
 /// Events that are read at once.
 const AT_ONCE: u32 = 100;
-
-/// How long one node delivers without a word: longer than one attempt takes.
-const LEASE: Duration = Duration::from_secs(30);
 
 /// After a commit, this long for those that come with it.
 const GATHER: Duration = Duration::from_millis(20);
@@ -188,14 +185,14 @@ impl Courier {
     /// How long there is nothing to do: the next attempt is later, or another node delivers.
     fn wait(&self, webhook: &Webhook) -> Option<Duration> {
         let now = self.coordinator.parts.clock.now();
-        let left = |then: Timestamp| (then - now).to_std().ok().filter(|left| !left.is_zero());
-        let rest = webhook.trouble.next_at.and_then(left);
+        let left = |then: Timestamp| (then - now).to_std().ok();
+        let rest = webhook.rests_until(now).and_then(left);
         // A process that owns its store is the only one.
         let is_shared = self.coordinator.options.node.is_some();
         let other = webhook
             .lease
             .filter(|lease| is_shared && lease.owner != self.coordinator.node);
-        rest.max(other.and_then(|lease| left(lease.until)))
+        rest.max(other.and_then(|lease| left(lease.holds_until(now)?)))
     }
 
     async fn of_project(&mut self, webhook: &Webhook, events: Vec<Event>) -> Result<Vec<Event>> {
@@ -308,7 +305,7 @@ impl Courier {
         let coordinator = &self.coordinator;
         coordinator.options.node.as_ref().map(|_| WebhookLease {
             owner: coordinator.node,
-            until: coordinator.parts.clock.now() + LEASE,
+            until: coordinator.parts.clock.now() + WEBHOOK_LEASE,
         })
     }
 

@@ -15,6 +15,8 @@ mod cycles;
 #[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
+mod ends;
+#[cfg(test)]
 mod failing_models;
 #[cfg(test)]
 mod fallback_models;

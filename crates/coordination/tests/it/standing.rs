@@ -42,7 +42,7 @@ pub(crate) async fn agent(world: &World, id: AgentId) -> Agent {
     world.store.get(id).await.unwrap()
 }
 
-fn folder(world: &World, id: AgentId) -> PathBuf {
+pub(crate) fn folder(world: &World, id: AgentId) -> PathBuf {
     world.folder().join("workspaces").join(id.to_string())
 }
 

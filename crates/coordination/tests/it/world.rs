@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-const UIDS: std::ops::RangeInclusive<u32> = 230_000..=230_099;
+pub(crate) const UIDS: std::ops::RangeInclusive<u32> = 230_000..=230_099;
 
 pub(crate) struct World {
     folder: TempDir,

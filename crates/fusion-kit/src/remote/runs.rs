@@ -67,7 +67,10 @@ impl Remote {
         let file = read_file(&request.file)?;
         let inputs = typed_inputs(&file.definition, &request.inputs)
             .map_err(|faults| problems::of_inputs(&faults))?;
+        let name = &file.definition.name;
+        let project_id = self.project_of_text(name, &file.source).await?;
         let new = api::NewWorkflow {
+            project_id,
             source: Some(file.source),
             base_dir: Some(file.base_dir.display().to_string()),
             ..api::NewWorkflow::default()

@@ -154,6 +154,23 @@ impl Remote {
         self.rows("/workflows", "workflows", &query, SEARCHED).await
     }
 
+    /// The project of the newest version of a workflow, where that is this very text: a run of it stays there.
+    pub(super) async fn project_of_text(
+        &self,
+        name: &str,
+        source: &str,
+    ) -> Result<Option<String>, Problem> {
+        let query = [("name", name.to_owned())];
+        let newest: Vec<api::Workflow> = self.rows("/workflows", "workflows", &query, 1).await?;
+        let Some(newest) = newest.iter().find(|row| row.project_id.is_some()) else {
+            return Ok(None);
+        };
+        let found = self.found(&newest.id, None).await?;
+        Ok(found
+            .project_id
+            .filter(|_| found.source.as_deref() == Some(source)))
+    }
+
     /// A version with its text: the newest without a number.
     async fn found(&self, text: &str, version: Option<u32>) -> Result<api::Workflow, Problem> {
         if text.parse::<WorkflowId>().is_ok() && version.is_none() {

@@ -1,11 +1,12 @@
 //! Agents that live outside of runs, by the commands and over sudden deaths.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use crate::crash::die_at;
-use crate::support::{Project, said};
+use crate::support::{Project, said, step};
 
 const SCRIPT: &str = r#"
 version: 1
@@ -234,6 +235,71 @@ fn is_kept(workspace: &Value, policy: &str) -> bool {
 async fn a_death_at_any_commit_of_an_end_keeps_the_work_or_ends_it_whole() {
     dies_while_ending("archive").await;
     dies_while_ending("remove").await;
+}
+
+const ASKS: &str = "
+version: 1
+name: asks
+agents:
+  w: { provider: scripted, model: script.yaml, tools: [files] }
+steps:
+  - { id: task, agent: w, prompt: x, approval: { message: Ship? } }
+";
+
+/// A run that waits for a person and that nobody drives, and the folder of its agent `w`.
+async fn asking() -> (Project, PathBuf) {
+    let project = Project::with(ASKS, SCRIPT);
+    let running = project.fusion_kit(["run", "flow.yaml"]).start();
+    let asks = |run: &Value| {
+        let wait = step(run, "task")["waiting"]["reason"].as_str();
+        wait.is_some_and(|reason| reason.starts_with("approval"))
+    };
+    project.until("the question", asks).await;
+    running.stop(rustix::process::Signal::KILL).await;
+    let shown = said(&project, "agent get w --json").await.expect(0).json();
+    let path = PathBuf::from(shown["workspace"]["path"].as_str().unwrap());
+    fs::write(path.join("projects/poem.txt"), "bees").unwrap();
+    (project, path)
+}
+
+/// Whether the agent lives as before, or has ended as it was told to, and its run with it.
+async fn has_ended_whole_or_not_at_all(project: &Project, path: &Path, policy: &str) -> bool {
+    let shown = said(project, "agent get w --json").await.expect(0).json();
+    if shown["state"] == "idle" {
+        return path.exists();
+    }
+    said(project, "resume --quiet").await;
+    let run = project.shown().await;
+    let have_ended = shown["state"] == "terminated" && run["state"] == "failed";
+    have_ended && !path.exists() && is_kept(&shown["workspace"], policy)
+}
+
+/// Its run has nothing left to do then, and ends in a commit between.
+async fn dies_while_ending_a_run_too(policy: &str) {
+    let command = ["agent", "terminate", "w", "--workspace", policy];
+    for point in POINTS {
+        let (mut deaths, mut between) = (0, 0);
+        for passing in 0..LIMIT {
+            let (project, path) = asking().await;
+            let has_died = die_at(&project, &command, point, passing).await.is_some();
+            between += u32::from(agents(&project).await[0]["state"] == "paused");
+            start_again(&project).await;
+            let whole = has_ended_whole_or_not_at_all(&project, &path, policy).await;
+            assert!(whole, "{policy} {point} {passing}");
+            if !has_died {
+                break;
+            }
+            deaths += 1;
+        }
+        assert!((2..LIMIT).contains(&deaths), "{point}: {deaths}");
+        assert!(between > 0, "{point}: no death came between");
+    }
+}
+
+#[tokio::test]
+async fn a_death_at_any_commit_of_the_end_of_a_runs_last_agent_keeps_to_what_was_asked() {
+    dies_while_ending_a_run_too("archive").await;
+    dies_while_ending_a_run_too("remove").await;
 }
 
 #[tokio::test]

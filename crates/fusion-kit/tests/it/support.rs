@@ -292,6 +292,11 @@ impl Running {
         kill_process(pid, signal).unwrap();
     }
 
+    /// Whether it is gone.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Sends a signal and waits for the end, which must come within two seconds.
     pub(crate) async fn stop(self, signal: Signal) -> Finished {
         self.signal(signal);

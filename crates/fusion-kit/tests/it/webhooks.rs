@@ -1,5 +1,6 @@
 //! Webhooks, by the commands, over the API, on several nodes and over sudden deaths of the server.
 
+mod faults;
 mod kept;
 
 use std::time::{Duration, Instant};

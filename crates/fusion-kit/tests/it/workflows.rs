@@ -1,7 +1,9 @@
 //! Stored workflows: versions, what changed, graphs, starting and cancelling.
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::api::Serving;
 use crate::support::{Project, gated_script, said};
 
 const FLOW: &str = "
@@ -181,4 +183,49 @@ async fn a_stored_workflow_is_checked_by_its_name() {
     assert_eq!(stored, project.run(by_file).await.expect(0).json());
     let unknown = project.run(["workflow", "validate", "helo"]).await;
     unknown.expect(3).says(&["did you mean 'hello'?"]);
+}
+
+/// The project of each version, the newest first.
+async fn projects(project: &Project) -> Vec<Value> {
+    let serving = Serving::on(project).await;
+    let page = serving.get("/api/v1/workflows?name=gated").await;
+    let page = page.expect(200).json();
+    serving.stop(Signal::TERM).await;
+    let rows = page["workflows"].as_array().unwrap().iter();
+    rows.map(|row| row["project_id"].clone()).collect()
+}
+
+#[tokio::test]
+async fn a_text_that_is_stored_in_a_project_is_run_there_with_and_without_a_server() {
+    for is_served in [false, true] {
+        let project = project();
+        let made = said(&project, "project create shop --json").await;
+        let shop = made.expect(0).json()["id"].clone();
+        said(&project, "workflow create flow.yaml --project shop")
+            .await
+            .expect(0);
+        // The same text in another folder is another version.
+        let folder = project.path().join("copy");
+        std::fs::create_dir(&folder).unwrap();
+        for name in ["flow.yaml", "script.yaml"] {
+            std::fs::copy(project.path().join(name), folder.join(name)).unwrap();
+        }
+        let serving = if is_served {
+            Some(Serving::on(&project).await)
+        } else {
+            None
+        };
+        for file in ["flow.yaml", "copy/flow.yaml"] {
+            let run = format!("run {file} --quiet");
+            said(&project, &run).await.expect(0);
+        }
+        let other = FLOW.replace("Two steps", "Another text");
+        project.write("flow.yaml", other);
+        said(&project, "run flow.yaml --quiet").await.expect(0);
+        if let Some(serving) = serving {
+            serving.stop(Signal::TERM).await;
+        }
+        let expected = [Value::Null, shop.clone(), shop];
+        assert_eq!(projects(&project).await, expected, "served: {is_served}");
+    }
 }

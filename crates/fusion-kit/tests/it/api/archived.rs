@@ -107,19 +107,19 @@ const LIFE: [(&str, i32, &str); 42] = [
     (
         "agent spawn --name w --provider scripted --model script.yaml --project shop",
         5,
-        "let it take new work again with: project unarchive NAME",
+        "let it take new work again with: project unarchive shop",
     ),
     (
         "task create Go. --project shop",
         5,
-        "let it take new work again with: project unarchive NAME",
+        "let it take new work again with: project unarchive shop",
     ),
     ("task retry {ended}", 5, "the project 'shop' is archived"),
     ("workflow start flow", 5, "the project 'shop' is archived"),
     (
         "workflow start flow",
         5,
-        "let it take new work again with: project unarchive NAME",
+        "let it take new work again with: project unarchive shop",
     ),
     (
         "run fork {run} --from first",
@@ -285,7 +285,7 @@ async fn a_project_is_archived_by_a_route_that_may_be_asked_again() {
         json!([refused["detail"], refused["hint"]]),
         json!([
             "the project 'shop' is archived",
-            "let it take new work again with: project unarchive NAME"
+            "let it take new work again with: project unarchive shop"
         ])
     );
     let open = ask(&format!("/api/v1/projects/{id}/unarchive")).await;
