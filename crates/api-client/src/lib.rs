@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use fusion_api_types::api::ProblemBody;
-use fusion_api_types::{Problem, ProblemKind};
+use fusion_api_types::{DryRun, Problem, ProblemKind};
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
@@ -42,6 +42,9 @@ pub struct Client {
     base: Url,
     token: SecretString,
 }
+
+/// Nothing is changed.
+const DRY_RUN: [(&str, bool); 1] = [("dry_run", true)];
 
 impl Client {
     /// A client of the server at a URL such as `http://127.0.0.1:8000`. No request is made.
@@ -166,6 +169,45 @@ impl Client {
         self.answer(self.request(Method::DELETE, path)?.query(query))
             .await
             .map(|_| ())
+    }
+
+    /// Asks what taking away what is at a path would change; nothing is.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get); also those that taking it away would meet.
+    pub async fn try_delete(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<DryRun, Problem> {
+        let request = self.request(Method::DELETE, path)?.query(query);
+        self.send(request.query(&DRY_RUN)).await
+    }
+
+    /// Asks what a body sent with POST would change; nothing is.
+    ///
+    /// # Errors
+    /// As [`try_delete`](Self::try_delete).
+    pub async fn try_post(
+        &self,
+        path: &str,
+        body: &(impl Serialize + Sync),
+    ) -> Result<DryRun, Problem> {
+        let request = self.request(Method::POST, path)?.json(body);
+        self.send(request.query(&DRY_RUN)).await
+    }
+
+    /// Asks what a body sent with PATCH would change; nothing is.
+    ///
+    /// # Errors
+    /// As [`try_delete`](Self::try_delete).
+    pub async fn try_patch(
+        &self,
+        path: &str,
+        body: &(impl Serialize + Sync),
+    ) -> Result<DryRun, Problem> {
+        let request = self.request(Method::PATCH, path)?.json(body);
+        self.send(request.query(&DRY_RUN)).await
     }
 
     fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Problem> {

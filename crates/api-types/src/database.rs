@@ -87,8 +87,12 @@ pub struct RestoreReport {
     pub place: String,
     /// The backup that was read.
     pub file: String,
+    /// Nothing was changed: this is what would be.
+    pub dry_run: bool,
     /// Rows by table.
     pub rows: BTreeMap<String, u64>,
+    /// Rows by table that the database held before, and lost.
+    pub replaced: BTreeMap<String, u64>,
     /// The steps that the backup's schema lacked and that were applied on the way.
     pub upgraded: Vec<String>,
 }

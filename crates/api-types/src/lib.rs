@@ -9,6 +9,7 @@ mod agent;
 pub mod api;
 mod bench;
 mod database;
+mod dry_run;
 mod inbox;
 mod message;
 mod problem;
@@ -32,6 +33,7 @@ pub use database::{
     BackupReport, CheckView, DatabaseStatus, DatabaseView, MigrationReport, RekeyReport,
     RestoreReport, SchemaView, VacuumReport, VerifyReport,
 };
+pub use dry_run::{DryRun, DryRunChange};
 pub use inbox::{InboxItem, InboxView};
 pub use message::{AgentName, DeliveryView, MessageDetail, MessageList, MessageView};
 pub use problem::{FaultView, FileText, Problem, ProblemKind};

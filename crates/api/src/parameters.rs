@@ -24,6 +24,10 @@ parameters! {
         "limit": u32 = "At most so many: 1 to 500, 100 without it.",
         "cursor": String = "`next_cursor` of the page before.",
     }
+    /// Whether it is done.
+    Trying {
+        "dry_run": bool = "Only say what would change: nothing is changed. Everything is checked as if it were done.",
+    }
     /// Which events.
     OfEvents {
         "event_type": Vec<String> = "Only these types; `task.*` is all that begin so.",

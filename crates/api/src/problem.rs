@@ -222,6 +222,7 @@ impl From<StoreError> for Refusal {
             | StoreError::Missing { .. }
             | StoreError::InUse { .. }
             | StoreError::Refused { .. }
+            | StoreError::DryRun
             | StoreError::Repeated(_)
             | StoreError::KeyReused { .. }
             | StoreError::Invalid { .. }
@@ -252,6 +253,7 @@ fn hint_of(error: &EngineError) -> Option<String> {
         }
         EngineError::Unserved { help, .. } => help.clone(),
         EngineError::Lives { .. }
+        | EngineError::HasEnded { .. }
         | EngineError::OnlyCopy { .. }
         | EngineError::OpenWork(_)
         | EngineError::Wanted { .. } => error.way_out(),
@@ -279,6 +281,7 @@ fn hint_of(error: &EngineError) -> Option<String> {
         | EngineError::OfWorkflow { .. }
         | EngineError::NotEnded { .. }
         | EngineError::Message(_)
+        | EngineError::DryRun(_)
         | EngineError::Illegal(_)
         | EngineError::Broken(_) => None,
     }

@@ -18,6 +18,9 @@ const MAX_VALUES: usize = 100;
 /// Rows of a page when nobody says.
 const DEFAULT_LIMIT: u32 = 100;
 
+/// Only what would change is asked.
+pub(crate) const DRY_RUN: &str = "dry_run";
+
 /// Rows of a page at most.
 pub(crate) const MAX_LIMIT: u32 = 500;
 
@@ -95,6 +98,14 @@ impl Query {
         parameters
     }
 
+    /// Whether it is only asked what would change: there is no other parameter.
+    pub(crate) fn dry_run(&self) -> Result<bool> {
+        let mut query = self.of(&[DRY_RUN]);
+        let dry_run = query.dry_run();
+        query.finish()?;
+        Ok(dry_run)
+    }
+
     /// There are no parameters.
     pub(crate) fn none(&self) -> Result<()> {
         self.of(&[]).finish()
@@ -114,6 +125,11 @@ impl<'a> Parameters<'a> {
             pointer: name.to_owned(),
             message: message.into(),
         });
+    }
+
+    /// Whether it is only asked what would change.
+    pub(crate) fn dry_run(&mut self) -> bool {
+        self.one(DRY_RUN, flag).unwrap_or_default()
     }
 
     /// Everything that was read is right.

@@ -20,6 +20,7 @@ mod serve;
 mod shell;
 mod task;
 mod tool;
+mod tried;
 mod webhook;
 mod workflow;
 mod workspace;
@@ -37,7 +38,7 @@ use crate::tree::command;
 
 pub use agent::{
     AgentArgs, AgentCommand, AgentListArgs, AgentSendArgs, AgentStateName, AttachArgs, Changes,
-    LogsArgs, PauseArgs, PauseWhen, SpawnArgs, TerminateArgs, UpdateArgs, WhichAgent,
+    LogsArgs, PauseArgs, PauseWhen, RestartArgs, SpawnArgs, TerminateArgs, UpdateArgs, WhichAgent,
     WorkspaceKind, WorkspacePolicy,
 };
 pub use artifact::{ArtifactArgs, ArtifactCommand, ArtifactGetArgs};
@@ -83,6 +84,7 @@ pub use task::{
     WhichTask,
 };
 pub use tool::{SandboxArgs, SandboxCommand, SandboxRunArgs, ToolArgs, ToolCallArgs, ToolCommand};
+pub use tried::Tried;
 pub use webhook::{WebhookAddArgs, WebhookArgs, WebhookCommand, WebhookDeliveriesArgs};
 pub use workflow::{
     CreateArgs, DiffArgs, GetArgs, GraphArgs, GraphFormat, StartWorkflowArgs, ValidateArgs,

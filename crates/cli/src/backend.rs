@@ -3,6 +3,7 @@
 mod agents;
 mod artifacts;
 mod bench;
+mod dry_run;
 mod events;
 mod files;
 mod inbox;
@@ -34,6 +35,7 @@ use fusion_api_types::{
 pub use agents::{AgentChanges, AgentQuery, Agents, AttachEnd, Log, NewAgents};
 pub use artifacts::Artifacts;
 pub use bench::{BenchRequest, Benchmarks};
+pub use dry_run::{DryRuns, Operation};
 pub use events::{EventQuery, EventSink, Events, Replay};
 pub use files::AgentFiles;
 pub use inbox::{AnswerRequest, Inbox};
@@ -77,6 +79,17 @@ pub struct ResumeRequest {
     pub now: bool,
 }
 
+/// What a database is filled from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestoreRequest {
+    /// The backup.
+    pub file: PathBuf,
+    /// Data that is in the database is lost, instead of being refused.
+    pub replace: bool,
+    /// Nothing is changed: it is only said what would be.
+    pub dry_run: bool,
+}
+
 /// Does the work of the commands.
 ///
 /// A failed or interrupted run is not an error: it is a `RunDetail` that says so. A `Problem`
@@ -94,6 +107,7 @@ pub trait Backend:
     + Steering
     + Tasks
     + Events
+    + DryRuns
     + Records
     + Nodes
     + Artifacts
@@ -179,11 +193,11 @@ pub trait Upkeep {
     /// There is no database, or the file is there or can't be written; then no file is left.
     async fn backup(&self, file: &Path) -> Result<BackupReport, Problem>;
 
-    /// Fills the database from a backup. Data that is there is refused, or lost with `replace`.
+    /// Fills the database from a backup.
     ///
     /// # Errors
     /// The file is no whole backup, or the database is in use or holds data; nothing was changed.
-    async fn restore(&self, file: &Path, replace: bool) -> Result<RestoreReport, Problem>;
+    async fn restore(&self, request: &RestoreRequest) -> Result<RestoreReport, Problem>;
 
     /// Seals every stored credential with a new master key. With `retire` the older keys are then
     /// removed from the key file.

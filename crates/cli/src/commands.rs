@@ -5,6 +5,7 @@ pub(crate) mod artifact;
 pub(crate) mod bench;
 pub(crate) mod budget;
 pub(crate) mod db;
+mod dry_run;
 pub(crate) mod events;
 pub(crate) mod inbox;
 pub(crate) mod init;

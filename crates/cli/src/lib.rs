@@ -33,8 +33,8 @@ pub use args::{
     GraphFormat, HealthArgs, HoldArgs, InitArgs, InputArg, ListArgs, LogsArgs, MessageArgs,
     MessageCommand, MessageFilterArgs, MessageListArgs, MessageName, MessageStatus, MetricsArgs,
     MetricsCommand, MetricsTopArgs, ModelsArgs, Moment, OutputForm, PauseArgs, PauseWhen,
-    ProviderArgs, ProviderCommand, ProviderName, RejectArgs, RekeyArgs, RemoveArgs, RestoreArgs,
-    ResumeArgs, RetryArgs, RunArgs, RunCommand, RunState, SandboxArgs, SandboxCommand,
+    ProviderArgs, ProviderCommand, ProviderName, RejectArgs, RekeyArgs, RemoveArgs, RestartArgs,
+    RestoreArgs, ResumeArgs, RetryArgs, RunArgs, RunCommand, RunState, SandboxArgs, SandboxCommand,
     SandboxRunArgs, SendArgs, ServeArgs, ShowArgs, SpawnArgs, StartArgs, StartWorkflowArgs,
     TailArgs, TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskLogsArgs, TaskStateName,
     TaskWaitArgs, Template, TerminateArgs, TestArgs, ToolArgs, ToolCallArgs, ToolCommand,
@@ -51,7 +51,7 @@ pub use args::{
     OverlapArg, Period, ProjectArgs, ProjectCommand, ProjectCreateArgs, ProjectListArgs,
     ProjectUpdateArgs, RecordListArgs, RecordName, ScheduleArgs, ScheduleCommand,
     ScheduleCreateArgs, SchemaArgs, ScopeName, SettingName, Shell, TokenArgs, TokenCommand,
-    TokenCreateArgs, WebhookAddArgs, WebhookArgs, WebhookCommand, WebhookDeliveriesArgs,
+    TokenCreateArgs, Tried, WebhookAddArgs, WebhookArgs, WebhookCommand, WebhookDeliveriesArgs,
     WhichEvent, WhichVersion,
 };
 pub use args::{
@@ -60,8 +60,9 @@ pub use args::{
     WorkspaceListArgs, WorkspaceMergeArgs, WorkspaceReadArgs,
 };
 pub use backend::{
-    About, Artifacts, EventQuery, EventSink, Events, NewProject, NewSchedule, NewWebhook, Nodes,
-    ProjectBudgets, ProjectUpdate, Records, Replay, Schedules, Webhooks,
+    About, Artifacts, DryRuns, EventQuery, EventSink, Events, NewProject, NewSchedule, NewWebhook,
+    Nodes, Operation, ProjectBudgets, ProjectUpdate, Records, Replay, RestoreRequest, Schedules,
+    Webhooks,
 };
 pub use backend::{
     AgainRequest, AgentChanges, AgentQuery, Agents, AnswerRequest, AskKey, AttachEnd, Audience,

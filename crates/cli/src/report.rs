@@ -4,6 +4,7 @@ pub(crate) mod about;
 pub(crate) mod agent;
 pub(crate) mod database;
 mod detail;
+pub(crate) mod dry_run;
 pub(crate) mod event;
 pub(crate) mod graph;
 pub(crate) mod inbox;

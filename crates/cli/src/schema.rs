@@ -8,14 +8,14 @@ use fusion_api_types::api::{
 use fusion_api_types::schema::{any_of, list_of, of};
 use fusion_api_types::{
     AgentDetail, AgentList, AgentLog, AgentLogEntry, AgentSent, AgentSummary, AgentsEnded,
-    ArtifactSaved, BackupReport, BenchReport, BudgetLine, DatabaseStatus, DetectReport, InboxView,
-    InfoView, MessageDetail, MessageList, MessageView, MigrationReport, ModelList, ProviderAdded,
-    ProviderList, ProviderRemoved, ProviderTest, ProviderView, QuotaReport, RekeyReport, Replayed,
-    RestoreReport, RunDetail, RunList, RunSummary, ServerReady, SettingList, SettingView,
-    SignInLink, StoredWorkflow, ToolAnswer, ToolList, VacuumReport, VerifyReport, VersionView,
-    WorkflowCreated, WorkflowDiff, WorkflowGraph, WorkflowList, WorkflowSummary, WorkspaceCommit,
-    WorkspaceDiff, WorkspaceExport, WorkspaceFile, WorkspaceLine, WorkspaceMerge, WorkspacePath,
-    WorkspaceRemoved, WorkspaceTree, WorkspacesCollected,
+    ArtifactSaved, BackupReport, BenchReport, BudgetLine, DatabaseStatus, DetectReport, DryRun,
+    InboxView, InfoView, MessageDetail, MessageList, MessageView, MigrationReport, ModelList,
+    ProviderAdded, ProviderList, ProviderRemoved, ProviderTest, ProviderView, QuotaReport,
+    RekeyReport, Replayed, RestoreReport, RunDetail, RunList, RunSummary, ServerReady, SettingList,
+    SettingView, SignInLink, StoredWorkflow, ToolAnswer, ToolList, VacuumReport, VerifyReport,
+    VersionView, WorkflowCreated, WorkflowDiff, WorkflowGraph, WorkflowList, WorkflowSummary,
+    WorkspaceCommit, WorkspaceDiff, WorkspaceExport, WorkspaceFile, WorkspaceLine, WorkspaceMerge,
+    WorkspacePath, WorkspaceRemoved, WorkspaceTree, WorkspacesCollected,
 };
 use serde_json::{Value, json};
 
@@ -44,7 +44,19 @@ pub fn printed(words: &str) -> Option<Printed> {
     Some(Printed::Other(reason))
 }
 
+/// What a command prints; some print something else with `--dry-run`.
 fn schema(words: &str) -> Option<Value> {
+    let done = schema_of(words)?;
+    match words {
+        "agent pause" | "agent terminate" | "task cancel" | "run pause" | "run cancel"
+        | "workflow delete" | "workflow cancel" | "schedule delete" | "webhook remove"
+        | "project archive" | "project delete" | "budget clear" | "capability delete"
+        | "token revoke" | "provider remove" => Some(any_of([done, of::<DryRun>()])),
+        _ => Some(done),
+    }
+}
+
+fn schema_of(words: &str) -> Option<Value> {
     let (noun, verb) = words.split_once(' ').unwrap_or((words, ""));
     match noun {
         "agent" => of_agent(verb),
@@ -108,7 +120,7 @@ fn of_one(words: &str) -> Option<Value> {
 
 fn of_agent(verb: &str) -> Option<Value> {
     Some(match verb {
-        "spawn" | "list" => of::<AgentList>(),
+        "spawn" | "list" | "restart" => of::<AgentList>(),
         "get" => of::<AgentDetail>(),
         "pause" | "resume" | "update" => of::<AgentSummary>(),
         "terminate" => of::<AgentsEnded>(),

@@ -25,6 +25,7 @@ use serde_json::{Map, Value};
 pub use describe::{Fault, MAX_AGENTS};
 pub(crate) use discard::is_marked;
 pub use discard::{Discarded, Discarding, Left};
+pub(crate) use end::ARCHIVE;
 pub use work::Committed;
 
 use crate::races::Races;

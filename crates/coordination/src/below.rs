@@ -21,7 +21,7 @@ use crate::{Coordinator, Driven, Error, Raised, Result};
 const AT_ONCE: u32 = 1_000;
 
 /// What is said of a run whose step nobody waits for any more.
-const UNWANTED: &str = "the end of the step that waited for it";
+pub(crate) const UNWANTED: &str = "the end of the step that waited for it";
 
 /// The runs right below one that this process drives, in so far as it drives these too.
 #[derive(Debug, Default)]

@@ -6,10 +6,13 @@
 
 use std::time::Duration;
 
-use fusion_core::{Agent, Decision, Halt, HaltKind, PauseAt, Run, RunId, Task, run_subject};
+use fusion_core::{
+    Agent, Change, Decision, Halt, HaltKind, PauseAt, Row, Run, RunId, Task, TaskId, run_subject,
+};
 use fusion_persistence::{Batch, Page, Repository, RunFilter};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::below::UNWANTED;
 use crate::races::Races;
 use crate::{Coordinator, Driven, Error, Raised, Result};
 
@@ -80,6 +83,10 @@ impl Coordinator {
         if found.state == fusion_core::WorkflowState::Cancelled {
             return Ok(found);
         }
+        if self.is_dry_run {
+            let ends = self.ends(found.clone(), by).await?;
+            return self.commit(Batch::free(ends)).await.map(|()| found);
+        }
         self.say(id, |run| run.order_cancel(by, self.moment()))
             .await?;
         self.hint_run(id);
@@ -100,21 +107,19 @@ impl Coordinator {
         self.end_cancelled(id).await
     }
 
-    /// Commits what a person says about a run, decided again when the row has moved.
+    /// Commits what a person says about a run, decided again when the row has moved. In a dry run what it
+    /// means for the runs below is told too.
     pub(crate) async fn say(&self, id: RunId, decide: impl Fn(Run) -> Said) -> Result<Run> {
         let mut races = Races::new();
         loop {
             let run: Run = self.parts.store.get(id).await?;
-            if run.is_standalone {
-                return Err(Error::Standalone { run: id });
+            let (said, mut decision) = said(run, &decide)?;
+            if self.is_dry_run {
+                for below in self.all_open_below(id).await? {
+                    let also = decide(below).map(|(_, also)| also);
+                    decision.merge(also.unwrap_or_default());
+                }
             }
-            let state = run.state;
-            let is_ending = run.is_being_cancelled();
-            let (said, decision) = decide(run).map_err(|source| match state.is_final() {
-                true => Error::Ended { run: id, state },
-                false if is_ending => Error::Cancelling { run: id },
-                false => Error::Illegal(source),
-            })?;
             if decision == Decision::default() {
                 return Ok(said);
             }
@@ -124,6 +129,38 @@ impl Coordinator {
                 Ok(()) => return Ok(said),
             }
         }
+    }
+
+    /// All that the end of a run and of those below it writes, for a dry run.
+    pub(crate) async fn ends(&self, run: Run, by: &str) -> Result<Decision> {
+        let below = self.all_open_below(run.id).await?;
+        let mut decision = Decision::default();
+        for run in std::iter::once(run).chain(below) {
+            let (told, order) = said(run, &|run: Run| run.order_cancel(by, self.moment()))?;
+            decision.merge(order);
+            decision.merge(self.cancelled(told).await?);
+        }
+        Ok(decision)
+    }
+
+    /// The ends of the runs below a run that a decision leaves unwanted, for a dry run.
+    pub(crate) async fn ends_below(&self, run: RunId, decision: &Decision) -> Result<Decision> {
+        let ended = |id: TaskId| {
+            decision.changes.iter().any(|change| {
+                matches!(change, Change::Update(Row::Task(task)) if task.id == id && task.state.is_final())
+            })
+        };
+        let mut ends = Decision::default();
+        for below in self.open_below(run).await? {
+            if below
+                .parent
+                .as_ref()
+                .is_some_and(|parent| ended(parent.task_id))
+            {
+                ends.merge(self.ends(below, UNWANTED).await?);
+            }
+        }
+        Ok(ends)
     }
 
     /// Whether a driver is at work on a run: of this process, or where others may write, of another.
@@ -176,12 +213,7 @@ impl Coordinator {
             if run.state.is_final() {
                 return Ok(run);
             }
-            let tasks: Vec<Task> = store.tasks_of_run(id).await?;
-            let agents = store.agents_of_run(id).await?;
-            let agents: Vec<Agent> = agents.into_iter().map(|(agent, _)| agent).collect();
-            let lapsed = self.lapse_approvals(&run).await?;
-            let mut decision = run.cancel(&tasks, agents, self.moment())?;
-            decision.changes.extend(lapsed);
+            let decision = self.cancelled(run).await?;
             match self.commit(Batch::free(decision)).await {
                 Err(error) if error.lost_a_race() => races.after(error).await?,
                 Err(error) => return Err(error),
@@ -189,6 +221,18 @@ impl Coordinator {
             }
             sleep(BETWEEN).await;
         }
+    }
+
+    /// The end of a run that was told to end.
+    async fn cancelled(&self, run: Run) -> Result<Decision> {
+        let store = &self.parts.store;
+        let tasks: Vec<Task> = store.tasks_of_run(run.id).await?;
+        let agents = store.agents_of_run(run.id).await?;
+        let agents: Vec<Agent> = agents.into_iter().map(|(agent, _)| agent).collect();
+        let lapsed = self.lapse_approvals(&run).await?;
+        let mut decision = run.cancel(&tasks, agents, self.moment())?;
+        decision.changes.extend(lapsed);
+        Ok(decision)
     }
 
     /// Ends a run that nobody drives and that was told to end, or whose step has ended.
@@ -229,4 +273,17 @@ impl Coordinator {
             }
         }
     }
+}
+
+/// What a person says about a run, unless its state does not allow it.
+fn said(run: Run, decide: &impl Fn(Run) -> Said) -> Result<(Run, Decision)> {
+    let (id, state, is_ending) = (run.id, run.state, run.is_being_cancelled());
+    if run.is_standalone {
+        return Err(Error::Standalone { run: id });
+    }
+    decide(run).map_err(|source| match state.is_final() {
+        true => Error::Ended { run: id, state },
+        false if is_ending => Error::Cancelling { run: id },
+        false => Error::Illegal(source),
+    })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fusion_core::{Clock, IdSource, MessageLimits, Moment, NodeId, Workspace};
 use fusion_messaging::{Bus, Subject};
-use fusion_persistence::{Batch, Committed, Lease, Store};
+use fusion_persistence::{Batch, Committed, Error as StoreError, Lease, Store};
 use fusion_providers::Registry;
 use fusion_web::Web;
 use fusion_workspaces::{Launcher, Owners, SharedFolder, Workspaces};
@@ -109,6 +109,8 @@ pub struct Coordinator {
     pub(crate) sharing: Arc<Sharing>,
     /// Held while user ids are chosen, so that no two agents get one.
     pub(crate) promised_uids: Arc<Promised>,
+    /// Nothing is written: the first commit is tried, and refused with what was to be written.
+    pub(crate) is_dry_run: bool,
 }
 
 impl Coordinator {
@@ -132,6 +134,7 @@ impl Coordinator {
             heart: Arc::default(),
             sharing: Arc::default(),
             promised_uids: Arc::default(),
+            is_dry_run: false,
             slots,
         }
     }
@@ -219,6 +222,9 @@ impl Coordinator {
         mut batch: Batch,
         tell: impl Fn(u64) -> String,
     ) -> Result<Committed> {
+        if self.is_dry_run {
+            return self.try_only(batch).await;
+        }
         let topics = batch.decision.subjects();
         let free = self.reserve_runs(&mut batch.decision);
         let guard = batch.guard;
@@ -236,6 +242,15 @@ impl Coordinator {
             self.publish(&topic, &payload);
         }
         Ok(committed)
+    }
+
+    /// Finds out whether a batch could be written.
+    async fn try_only(&self, batch: Batch) -> Result<Committed> {
+        let decision = Box::new(batch.decision.clone());
+        match self.parts.store.commit(batch.dry_run()).await {
+            Err(StoreError::DryRun) => Err(Error::DryRun(decision)),
+            other => Ok(other?),
+        }
     }
 
     /// Says on the bus that there is something to look for.

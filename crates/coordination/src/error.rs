@@ -1,6 +1,6 @@
 //! What can go wrong while runs are started and driven.
 
-use fusion_core::{Coded, ErrorCode, IllegalTransition, RunId, WorkflowState};
+use fusion_core::{Coded, Decision, ErrorCode, IllegalTransition, RunId, WorkflowState};
 
 use crate::again::AgainFault;
 use crate::agents::Fault;
@@ -144,6 +144,12 @@ pub enum Error {
         /// Its name.
         agent: String,
     },
+    /// An agent that has ended does nothing any more.
+    #[error("the agent '{agent}' has ended")]
+    HasEnded {
+        /// Its name.
+        agent: String,
+    },
     /// The workspace of an agent that has not ended is its own.
     #[error("the agent '{agent}' has not ended")]
     Lives {
@@ -238,6 +244,9 @@ pub enum Error {
     /// A message can't be sent.
     #[error(transparent)]
     Message(#[from] fusion_core::MessageFault),
+    /// All that was decided first could be written, and nothing was: it was a dry run.
+    #[error("nothing was changed: it was a dry run")]
+    DryRun(Box<Decision>),
     /// A rule was asked for a move that its state machine does not have: a fault of ours.
     #[error(transparent)]
     Illegal(#[from] IllegalTransition),
@@ -268,6 +277,8 @@ impl Error {
         } else if matches!(self, Self::OnlyCopy { .. }) {
             let way = "keep them with `workspace export`, or have them deleted with --yes (`only_copies` in the API)";
             Some(way.to_owned())
+        } else if matches!(self, Self::HasEnded { .. }) {
+            Some("make another with `agent spawn`".to_owned())
         } else if let Self::OpenWork(open) = self {
             Some(open.way_out())
         } else {
@@ -342,10 +353,12 @@ impl Coded for Error {
             | Self::NobodyLeft { .. }
             | Self::AtWork { .. }
             | Self::Lives { .. }
+            | Self::HasEnded { .. }
             | Self::OnlyCopy { .. }
             | Self::OpenWork(_)
             | Self::Wanted { .. }
             | Self::Occupied { .. }
+            | Self::DryRun(_)
             | Self::Busy { .. } => ErrorCode::Conflict,
             Self::Description { .. } | Self::Calls { .. } => ErrorCode::InvalidInput,
             Self::Again(source) => source.code(),

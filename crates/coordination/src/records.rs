@@ -155,6 +155,22 @@ impl Coordinator {
             .await
     }
 
+    /// Has a token refused from now on, and gives it as it is then. One that is refused already stays so.
+    ///
+    /// # Errors
+    /// As [`update_record`](Self::update_record).
+    pub async fn revoke_token(&self, row: ApiToken, ask: Ask) -> Result<ApiToken> {
+        if row.revoked_at.is_some() {
+            return Ok(row);
+        }
+        let row = ApiToken {
+            revoked_at: Some(self.moment().now),
+            ..row
+        };
+        self.update_record(row.clone(), ask).await?;
+        Ok(row)
+    }
+
     /// Stores a checked definition as the next version of its name, unless its newest version is this
     /// very text: then that one is given. `ask` gets the row that will be stored.
     ///

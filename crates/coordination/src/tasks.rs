@@ -283,6 +283,9 @@ impl Coordinator {
             let stopped = task.stop(&siblings, self.moment());
             let (mut stopped, mut decision) = stopped.map_err(refused)?;
             end_standalone(&run, &mut decision, self.moment())?;
+            if self.is_dry_run {
+                decision.merge(self.ends_below(run.id, &decision).await?);
+            }
             let batch = Batch::new(guard, decision);
             if self.try_to_commit(batch, &mut races).await? {
                 stopped.version += 1;

@@ -27,6 +27,14 @@ macro_rules! rows {
                     $(Self::$name(_) => RowKind::$name,)*
                 }
             }
+
+            /// Its id.
+            #[must_use]
+            pub fn id(&self) -> uuid::Uuid {
+                match self {
+                    $(Self::$name(entity) => entity.id.uuid(),)*
+                }
+            }
         }
 
         impl RowKind {

@@ -4,7 +4,7 @@ pub(crate) mod attach;
 pub(crate) mod find;
 pub(crate) mod logs;
 mod send;
-mod through;
+pub(crate) mod through;
 
 use std::path::PathBuf;
 
@@ -20,7 +20,7 @@ use fusion_coordination::{AgentUpdate, NewAgent};
 use fusion_core::{
     Agent, AgentSpec, AgentState, Disposal, PauseAt, ProjectId, ToolGroup, WorkspaceSpec, nearest,
 };
-use fusion_persistence::{AgentFilter, Error as StoreError, Page, Repository};
+use fusion_persistence::{AgentFilter, Error as StoreError, Find, Page, Repository};
 use serde_json::Map;
 
 use crate::backend::LocalBackend;
@@ -136,6 +136,21 @@ impl Agents for LocalBackend {
         let (engine, agent) = self.opened_on(agent).await?;
         let done = engine.coordinator().resume_agent(agent.id).await;
         changed(engine, done).await
+    }
+
+    async fn restart_agents(
+        &self,
+        agents: &[String],
+        at: &'static str,
+    ) -> Result<AgentList, Problem> {
+        if let Some(remote) = self.remote()? {
+            return self.restart_through(&remote, agents, at).await;
+        }
+        let at = PauseAt::from_text(at).unwrap_or(PauseAt::NextStep);
+        let engine = self.opened().await?;
+        let restarted = self.restart_on(&engine, agents, at).await;
+        engine.close().await;
+        restarted
     }
 
     async fn terminate_agents(
@@ -266,6 +281,26 @@ impl LocalBackend {
         }
     }
 
+    async fn restart_on(
+        &self,
+        engine: &Engine,
+        names: &[String],
+        at: PauseAt,
+    ) -> Result<AgentList, Problem> {
+        let mut ids = Vec::new();
+        for name in names {
+            let found = find_agent(engine.store(), &self.data_dir()?, name).await?;
+            ids.push(found.id);
+        }
+        let mut agents = Vec::new();
+        for id in ids {
+            let restarted = engine.coordinator().restart_agent(id, at).await;
+            let agent = restarted.map_err(|error| problems::of_engine(&error))?;
+            agents.push(views::summary(&agent));
+        }
+        Ok(AgentList { agents })
+    }
+
     async fn terminate_on(
         &self,
         engine: &Engine,
@@ -277,13 +312,7 @@ impl LocalBackend {
             agents.push(find_agent(engine.store(), &self.data_dir()?, name).await?);
         }
         if names.is_empty() {
-            let filter = AgentFilter {
-                states: living(),
-                standing: true,
-                ..AgentFilter::default()
-            };
-            let all = engine.store().list(&filter, Page::first(AT_ONCE)).await;
-            agents = all.map_err(read)?;
+            agents = standing(engine.store()).await?;
         }
         let mut ended = AgentsEnded {
             agents: Vec::new(),
@@ -322,6 +351,17 @@ impl LocalBackend {
         };
         Ok((project.id, provider))
     }
+}
+
+/// Every standing agent that has not ended, the newest first.
+pub(crate) async fn standing(store: &impl Find<Agent>) -> Result<Vec<Agent>, Problem> {
+    let filter = AgentFilter {
+        states: living(),
+        standing: true,
+        ..AgentFilter::default()
+    };
+    let all = store.page(&filter, Page::first(AT_ONCE)).await;
+    all.map_err(read)
 }
 
 /// Closes the engine after something was done with an agent; gives it as it is then.

@@ -132,10 +132,7 @@ impl LocalBackend {
         let data_dir = self.data_dir()?;
         let registry = self.registry_of(&self.stored_providers().await?);
         match self.engine(&data_dir, Arc::clone(&registry)).await {
-            Err(problem) if problem.kind == ProblemKind::Conflict => {
-                let notices = Arc::clone(&self.notices);
-                Engine::beside(&self.config, &data_dir, registry, notices).await
-            }
+            Err(problem) if problem.kind == ProblemKind::Conflict => self.guest().await,
             opened => opened,
         }
     }

@@ -8,7 +8,7 @@ use fusion_api_types::{
     BackupReport, CheckView, DatabaseStatus, DatabaseView, MigrationReport, Problem, RekeyReport,
     RestoreReport, SchemaView, VacuumReport, VerifyReport,
 };
-use fusion_cli::{Depth, Upkeep};
+use fusion_cli::{Depth, RestoreRequest, Upkeep};
 use fusion_core::ProviderConfig;
 use fusion_persistence::Error as StoreError;
 use fusion_persistence_sql::maintenance::{self, Check, Vacuumed};
@@ -77,10 +77,22 @@ impl Upkeep for LocalBackend {
         })
     }
 
-    async fn restore(&self, file: &Path, replace: bool) -> Result<RestoreReport, Problem> {
+    async fn restore(&self, request: &RestoreRequest) -> Result<RestoreReport, Problem> {
         let place = self.place()?;
-        let restoring = maintenance::restore(&place.location, file, replace);
-        let restored = place.alone(Box::pin(restoring)).await?.map_err(|error| {
+        let RestoreRequest {
+            file,
+            replace,
+            dry_run,
+        } = request;
+        let (file, replace) = (file.as_path(), *replace);
+        let restored = if *dry_run {
+            let trying = maintenance::try_restore(&place.location, file, replace);
+            place.alone(Box::pin(trying)).await?
+        } else {
+            let restoring = maintenance::restore(&place.location, file, replace);
+            place.alone(Box::pin(restoring)).await?
+        };
+        let restored = restored.map_err(|error| {
             let problem = place.problem(&error);
             if matches!(error, StoreError::Invalid { .. }) && !replace {
                 problem.with_help(place.how_to_replace(file))
@@ -91,7 +103,9 @@ impl Upkeep for LocalBackend {
         Ok(RestoreReport {
             place: place.name(),
             file: file.display().to_string(),
+            dry_run: *dry_run,
             rows: by_name(restored.rows),
+            replaced: by_name(restored.replaced),
             upgraded: restored.upgraded,
         })
     }

@@ -12,6 +12,7 @@ mod config;
 mod content;
 mod data_dir;
 mod database;
+mod dry_run;
 mod events;
 mod files;
 mod find;

@@ -65,6 +65,7 @@ pub(crate) fn of_store(error: &StoreError) -> Problem {
         | StoreError::InUse { .. }
         | StoreError::Heard { .. }
         | StoreError::Refused { .. }
+        | StoreError::DryRun
         | StoreError::Repeated(_)
         | StoreError::KeyReused { .. }
         | StoreError::Gone { .. }
@@ -161,6 +162,7 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
         Error::NobodyLeft { .. } => problem
             .with_help("send it to an agent of a run that goes on, with: fusion-kit message send"),
         Error::Lives { .. }
+        | Error::HasEnded { .. }
         | Error::OnlyCopy { .. }
         | Error::OpenWork(_)
         | Error::Wanted { .. } => with_help(problem, error.way_out()),
@@ -185,6 +187,7 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
         | Error::OfWorkflow { .. }
         | Error::NotEnded { .. }
         | Error::Message(_)
+        | Error::DryRun(_)
         | Error::Illegal(_)
         | Error::Broken(_) => problem,
     }

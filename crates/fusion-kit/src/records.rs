@@ -273,11 +273,10 @@ impl Records for LocalBackend {
     }
 
     async fn revoke_token(&self, name: &str) -> Result<api::Token, Problem> {
-        let all = self.list_tokens(SEARCHED).await?;
-        let found = named(all, "token", name, |row| (&row.id, &row.name))?;
+        let found = self.token_named(name).await?;
         if let Some(remote) = self.remote()? {
             remote.unmake("/tokens", &found.id).await?;
-            return self.token(&found.id).await;
+            return self.token_named(&found.id).await;
         }
         let reading = self.reading().await?.ok_or_else(|| none("token", name))?;
         let id: ApiTokenId = crate::agents::find::parsed(&found.id)?;
@@ -297,9 +296,10 @@ impl LocalBackend {
         named(all, "project", name, |row| (&row.id, &row.name))
     }
 
-    async fn token(&self, id: &str) -> Result<api::Token, Problem> {
+    /// The token of this name or id.
+    pub(crate) async fn token_named(&self, name: &str) -> Result<api::Token, Problem> {
         let all = self.list_tokens(SEARCHED).await?;
-        named(all, "token", id, |row| (&row.id, &row.name))
+        named(all, "token", name, |row| (&row.id, &row.name))
     }
 
     /// The id of a stored provider.

@@ -317,7 +317,7 @@ fn no_such_task(data_dir: &DataDir, text: &str) -> Problem {
     Problem::new(ProblemKind::NotFound, message).with_help(format!("see all with: {list}"))
 }
 
-fn no_tasks() -> Problem {
+pub(crate) fn no_tasks() -> Problem {
     Problem::new(ProblemKind::NotFound, "there are no tasks yet")
         .with_help("ask for one with: fusion-kit task create WHAT")
 }

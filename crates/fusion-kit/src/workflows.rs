@@ -188,7 +188,11 @@ impl Workflows for LocalBackend {
 
 impl LocalBackend {
     /// A version of a stored workflow: the newest without a number.
-    async fn stored_workflow(&self, text: &str, version: Option<u32>) -> Result<Workflow, Problem> {
+    pub(crate) async fn stored_workflow(
+        &self,
+        text: &str,
+        version: Option<u32>,
+    ) -> Result<Workflow, Problem> {
         let reading = self.reading().await?.ok_or_else(|| none(text, &[]))?;
         find_workflow(reading.store(), reading.data_dir(), text, version).await
     }
@@ -287,18 +291,19 @@ async fn started(
     stored.await.map_err(|error| problems::of_engine(&error))
 }
 
-async fn cancelled(engine: &Engine, name: &str, by: &str) -> Result<Vec<RunSummary>, Problem> {
+/// The open runs of all versions of a workflow.
+pub(crate) async fn open_runs(engine: &Engine, name: &str) -> Result<Vec<Run>, Problem> {
     let open = RunFilter {
         workflow_name: Some(name.to_owned()),
         ..RunFilter::unfinished()
     };
-    let runs: Vec<Run> = engine
-        .store()
-        .list(&open, Page::first(SEARCHED))
-        .await
-        .map_err(read)?;
+    let runs = engine.store().list(&open, Page::first(SEARCHED)).await;
+    runs.map_err(read)
+}
+
+async fn cancelled(engine: &Engine, name: &str, by: &str) -> Result<Vec<RunSummary>, Problem> {
     let mut summaries = Vec::new();
-    for run in runs {
+    for run in open_runs(engine, name).await? {
         // One may have ended by itself since it was listed.
         if let Ok(run) = engine.coordinator().cancel_run(run.id, by).await {
             summaries.push(told(engine, &run).await.map_err(read)?);

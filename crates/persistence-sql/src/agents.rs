@@ -195,13 +195,15 @@ pub(crate) async fn expect_listeners(
     Ok(())
 }
 
-/// Agents that are neither made nor ended: `ending` is a key of their metadata then.
+/// Agents that are neither made nor ended, or held to go on by themselves: `ending` or `restarting` is a key
+/// of their metadata then.
 pub(crate) fn half_done() -> String {
     let [spawning, paused, error] =
         [AgentState::Spawning, AgentState::Paused, AgentState::Error].map(|it| it.as_str());
     format!(
         "SELECT 1 FROM agents WHERE state IN ('{spawning}', '{paused}', '{error}')
-           AND (state = '{spawning}' AND run_id IS NULL OR metadata LIKE '%\"ending\"%')"
+           AND (state = '{spawning}' AND run_id IS NULL OR metadata LIKE '%\"ending\"%'
+             OR state = '{paused}' AND metadata LIKE '%\"restarting\"%')"
     )
 }
 

@@ -19,7 +19,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, QueryOrder, Que
 
 pub use backup::{Backup, backup};
 pub use check::{Check, check};
-pub use restore::{Restored, restore};
+pub use restore::{Restored, restore, try_restore};
 pub use vacuum::{Vacuumed, vacuum};
 
 use crate::dialect::Dialect;

@@ -26,6 +26,7 @@ mod archived;
 mod claims;
 mod commits;
 mod costs;
+mod dry_runs;
 mod due;
 mod entities;
 mod inboxes;
@@ -57,6 +58,7 @@ pub use archived::*;
 pub use claims::*;
 pub use commits::*;
 pub use costs::*;
+pub use dry_runs::*;
 pub use due::*;
 pub use entities::*;
 pub use inboxes::*;
@@ -116,6 +118,9 @@ macro_rules! store_conformance {
             an_old_fence_is_refused_at_the_newest_version_too,
             a_queued_task_is_not_written_under_a_fence,
             a_failing_batch_does_not_disturb_its_neighbours,
+            a_dry_run_writes_nothing,
+            a_dry_run_is_refused_as_its_batch_would_be,
+            a_dry_run_does_not_disturb_its_neighbours,
             a_batch_that_expects_nobody_to_listen_is_refused_when_one_does,
             a_batch_to_those_who_listen_is_refused_when_others_do,
             events_are_dense_and_in_order_of_the_commits,

@@ -72,6 +72,9 @@ pub enum Error {
         /// The state that was asked for.
         to: &'static str,
     },
+    /// All of the batch could be written, and nothing was: it was a dry run.
+    #[error("nothing was written: it was a dry run")]
+    DryRun,
     /// The same request was committed before.
     #[error("this request was answered before")]
     Repeated(Box<Remembered>),
@@ -214,6 +217,7 @@ impl Coded for Error {
             | Self::Archived { .. }
             | Self::Heard { .. }
             | Self::Refused { .. }
+            | Self::DryRun
             | Self::Repeated(_)
             | Self::KeyReused { .. } => ErrorCode::Conflict,
             Self::Gone { .. } => ErrorCode::NotFound,

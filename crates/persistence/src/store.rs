@@ -107,6 +107,8 @@ pub struct Batch {
     pub decision: Decision,
     /// Asked for once all this is written, in the same commit.
     pub then: Option<Box<Claim>>,
+    /// Only try it: refused with `DryRun` where all of it can be written.
+    pub dry_run: bool,
 }
 
 impl Batch {
@@ -119,6 +121,18 @@ impl Batch {
             listeners: None,
             decision,
             then: None,
+            dry_run: false,
+        }
+    }
+
+    /// The same batch, to be tried and not written.
+    #[must_use]
+    pub fn dry_run(self) -> Self {
+        Self {
+            dry_run: true,
+            idempotency: None,
+            then: None,
+            ..self
         }
     }
 
@@ -283,6 +297,8 @@ pub struct Prune {
 ///   batch is refused with `InUse`. While it is archived, whatever would open something of it is refused
 ///   with `Archived`: a new agent, a new version of a workflow, a run of such a version, a task of the
 ///   pool, a schedule that is made or let go on. However many commit at once.
+/// - A dry run writes nothing. It is refused as its batch would be where a row, its version, what refers
+///   to it or a guard stands in the way; else with `DryRun`.
 /// - A settlement ends each delivery once, and tells only of those that it ended.
 /// - A batch that fails does not disturb those that are committed at the same time.
 /// - `claim_task` gives one task to one agent only, however many ask at once; the claimed

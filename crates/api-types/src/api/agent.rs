@@ -135,7 +135,7 @@ pub struct AgentsMade {
 /// The same to be done with several agents.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct BulkAgents {
-    /// `pause`, `resume` or `terminate`.
+    /// `pause`, `resume`, `restart` or `terminate`.
     pub action: String,
     /// UUIDs of the agents.
     #[serde(default)]
@@ -144,7 +144,7 @@ pub struct BulkAgents {
     /// Every living agent that belongs to no run, instead of `ids`.
     #[serde(default)]
     pub all: Option<bool>,
-    /// For `pause`: `now` or `next_step`.
+    /// For `pause` and `restart`: `now` or `next_step`.
     #[serde(default)]
     pub at: Option<String>,
     /// For `terminate`: what becomes of the directories: `keep`, `archive` or `remove`.
@@ -173,9 +173,9 @@ pub struct BulkResult {
 /// What is to be done with an agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AgentAction {
-    /// `pause`, `resume` or `update_config`.
+    /// `pause`, `resume`, `restart` or `update_config`.
     pub action: String,
-    /// For `pause`: when it takes effect.
+    /// For `pause` and `restart`: when it takes effect.
     #[serde(default)]
     pub at: Option<String>,
     /// For `update_config`: what is to change; what is left out stays.

@@ -91,10 +91,11 @@ fn answer(agents: Vec<Agent>) -> AgentsMade {
 enum Action {
     Pause(PauseAt),
     Resume,
+    Restart(PauseAt),
     Terminate(Disposal),
 }
 
-/// Holds agents, lets them go on or ends them. Who can't be does not keep the others. Ending one that
+/// Holds agents, lets them go on, does both one after the other, or ends them. Who can't be does not keep the others. Ending one that
 /// has ended changes nothing.
 #[utoipa::path(post, path = "/agents/bulk", tag = "agents", operation_id = "act_bulk", request_body = BulkAgents,
     responses((status = 200, body = BulkAnswer)))]
@@ -131,8 +132,9 @@ fn action(fields: &mut Fields<'_>) -> Option<Action> {
     fields.needed("action", |text| match text {
         "pause" => Ok(Action::Pause(at.unwrap_or(PauseAt::NextStep))),
         "resume" => Ok(Action::Resume),
+        "restart" => Ok(Action::Restart(at.unwrap_or(PauseAt::NextStep))),
         "terminate" => Ok(Action::Terminate(disposal.unwrap_or(Disposal::Keep))),
-        _ => Err("must be one of: pause, resume, terminate".to_owned()),
+        _ => Err("must be one of: pause, resume, restart, terminate".to_owned()),
     })
 }
 
@@ -167,6 +169,7 @@ async fn one(app: &App, asked: &Asked, id: AgentId, action: Action) -> Result<Bu
     let (done, word) = match action {
         Action::Pause(at) => (engine.pause_agent(id, at).await, "paused"),
         Action::Resume => (engine.resume_agent(id).await, "resumed"),
+        Action::Restart(at) => (engine.restart_agent(id, at).await, "restarted"),
         Action::Terminate(_) if has_ended => (Ok(before.clone()), "terminated"),
         Action::Terminate(disposal) => (engine.terminate_agent(id, disposal).await, "terminated"),
     };

@@ -4,18 +4,20 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use fusion_api_types::api::{self, AgentAction, NewAgent};
-use fusion_coordination::AgentUpdate;
+use fusion_coordination::{AgentUpdate, Coordinator};
 use fusion_core::{Agent, AgentId, AgentState, Disposal, PauseAt};
 use fusion_persistence::Repository;
 use serde_json::Value;
 
 use super::new_agent::{FIELDS, Wanted, metadata, tools};
 use super::path::{Id, folder, may_name_folders};
+use crate::dry_run::tried;
 use crate::idempotency::{Asked, made, replayed};
 use crate::input::{Fields, Input, MAX_BODY};
+use crate::parameters::Trying;
 use crate::precondition::{check, json, resource};
 use crate::problem::{Refusal, Result};
-use crate::query::{Query, word};
+use crate::query::{DRY_RUN, Query, word};
 use crate::routed::{Routes, routes};
 use crate::state::App;
 use crate::views;
@@ -64,20 +66,22 @@ async fn spawn(
 enum Action {
     Pause(PauseAt),
     Resume,
+    Restart(PauseAt),
     Update(Box<AgentUpdate>),
 }
 
-/// Holds an agent, lets it go on, or changes what it works with.
+/// Holds an agent, lets it go on, does both one after the other, or changes what it works with.
 #[utoipa::path(patch, path = "/agents/{id}", tag = "agents", request_body = AgentAction,
-    params(("id" = String, Path, description = "UUID of the agent.")),
+    params(("id" = String, Path, description = "UUID of the agent."), Trying),
     responses((status = 200, body = api::Agent)))]
 async fn act(
     State(app): State<App>,
     Id(id): Id<AgentId>,
     asked: Asked,
-    headers: HeaderMap,
+    (query, headers): (Query, HeaderMap),
     input: Input,
 ) -> Result<Response> {
+    let dry_run = query.dry_run()?;
     let mut fields = input.fields(&["action", "at", "config"]);
     let mut names_folder = false;
     let action = action(&app, &mut fields, &mut names_folder);
@@ -87,15 +91,27 @@ async fn act(
     }
     let before: Agent = app.reader().get(id).await?;
     check(&headers, before.version)?;
-    let engine = app.coordinator();
-    let (agent, done) = match action {
-        Some(Action::Pause(at)) => (engine.pause_agent(id, at).await?, "paused"),
-        Some(Action::Resume) => (engine.resume_agent(id).await?, "resumed"),
-        Some(Action::Update(update)) => (engine.update_agent(id, *update).await?, "updated"),
-        None => return Err(Refusal::fault("/action", "is required")),
-    };
+    let action = action.ok_or_else(|| Refusal::fault("/action", "is required"))?;
+    if dry_run {
+        return tried(&app, |dry| acted(dry, id, action)).await;
+    }
+    let (agent, done) = acted(app.coordinator().clone(), id, action).await?;
     tell(&app, &asked, done, id).await;
     resource(&HeaderMap::new(), agent.version, &views::agent(agent))
+}
+
+/// Does it, and says what was done.
+async fn acted(
+    engine: Coordinator,
+    id: AgentId,
+    action: Action,
+) -> fusion_coordination::Result<(Agent, &'static str)> {
+    Ok(match action {
+        Action::Pause(at) => (engine.pause_agent(id, at).await?, "paused"),
+        Action::Resume => (engine.resume_agent(id).await?, "resumed"),
+        Action::Restart(at) => (engine.restart_agent(id, at).await?, "restarted"),
+        Action::Update(update) => (engine.update_agent(id, *update).await?, "updated"),
+    })
 }
 
 fn action(app: &App, fields: &mut Fields<'_>, names_folder: &mut bool) -> Option<Action> {
@@ -103,13 +119,14 @@ fn action(app: &App, fields: &mut Fields<'_>, names_folder: &mut bool) -> Option
         word(text, PauseAt::from_text, PauseAt::ALL, PauseAt::as_str)
     });
     let update = config(app, fields, names_folder);
-    let words = "must be one of: pause, resume, update_config";
+    let words = "must be one of: pause, resume, restart, update_config";
     match fields
         .needed("action", |text| Ok::<_, String>(text.to_owned()))?
         .as_str()
     {
         "pause" => Some(Action::Pause(at.unwrap_or(PauseAt::NextStep))),
         "resume" => Some(Action::Resume),
+        "restart" => Some(Action::Restart(at.unwrap_or(PauseAt::NextStep))),
         "update_config" => {
             if update.is_none() {
                 fields.add("config", "is required for update_config");
@@ -163,6 +180,7 @@ fn config(app: &App, fields: &mut Fields<'_>, names_folder: &mut bool) -> Option
 #[utoipa::path(delete, path = "/agents/{id}", tag = "agents", params(
     ("id" = String, Path, description = "UUID of the agent."),
     ("workspace" = Option<String>, Query, description = "What becomes of its directory: `keep` (without it), `archive` or `remove`."),
+    Trying,
 ), responses((status = 204, description = "It has ended.")))]
 async fn end(
     State(app): State<App>,
@@ -171,15 +189,26 @@ async fn end(
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let mut query = query.of(&["workspace"]);
+    let mut query = query.of(&["workspace", DRY_RUN]);
+    let dry_run = query.dry_run();
     let disposal = query.one("workspace", |text| {
         word(text, Disposal::from_text, Disposal::ALL, Disposal::as_str)
     });
     query.finish()?;
     let agent: Agent = app.reader().get(id).await?;
     check(&headers, agent.version)?;
-    if agent.state != AgentState::Terminated {
-        let disposal = disposal.unwrap_or(Disposal::Keep);
+    let disposal = disposal.unwrap_or(Disposal::Keep);
+    let has_ended = agent.state == AgentState::Terminated;
+    if dry_run {
+        let trying = |dry: Coordinator| async move {
+            match has_ended {
+                true => Ok(agent),
+                false => dry.terminate_agent(id, disposal).await,
+            }
+        };
+        return tried(&app, trying).await;
+    }
+    if !has_ended {
         app.coordinator().terminate_agent(id, disposal).await?;
         tell(&app, &asked, "terminated", id).await;
     }

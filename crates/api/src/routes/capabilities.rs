@@ -12,7 +12,7 @@ use super::records;
 use crate::idempotency::Asked;
 use crate::input::{Input, MAX_NAME, MAX_TEXT, parsed};
 use crate::page;
-use crate::parameters::Paging;
+use crate::parameters::{Paging, Trying};
 use crate::problem::Result;
 use crate::query::Query;
 use crate::routed::{Routes, routes};
@@ -116,7 +116,7 @@ async fn change(
 
 /// Takes a capability out of the registry.
 #[utoipa::path(delete, path = "/capabilities/{id}", tag = "capabilities",
-    params(("id" = String, Path, description = "UUID of the capability.")),
+    params(("id" = String, Path, description = "UUID of the capability."), Trying),
     responses((status = 204, description = "It is gone.")))]
 async fn delete(
     State(app): State<App>,
@@ -125,7 +125,7 @@ async fn delete(
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response> {
-    query.none()?;
+    let dry_run = query.dry_run()?;
     let row: Capability = records::to_change(&app, id, &headers).await?;
-    records::removed(&app, &asked, &row).await
+    records::removed(&app, (&asked, dry_run), &row).await
 }

@@ -1,9 +1,11 @@
 //! The description of the API, made of the routes themselves.
 
+mod dry_runs;
 mod links;
 
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use fusion_api_types::DryRun;
 use fusion_api_types::api::ProblemBody;
 use utoipa::PartialSchema;
 use utoipa::ToSchema;
@@ -86,9 +88,11 @@ pub(super) fn complete(described: &mut OpenApi) {
     described.servers = None;
     let mut schemas = Vec::new();
     ProblemBody::schemas(&mut schemas);
+    DryRun::schemas(&mut schemas);
     let components = described.components.take().unwrap_or_default();
     let mut components = ComponentsBuilder::from(components)
         .schema(ProblemBody::name(), ProblemBody::schema())
+        .schema(DryRun::name(), DryRun::schema())
         .security_scheme(
             TOKEN,
             SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)),
@@ -104,6 +108,7 @@ pub(super) fn complete(described: &mut OpenApi) {
         }
     }
     links::add(described);
+    dry_runs::add(described);
 }
 
 /// What a path wants.

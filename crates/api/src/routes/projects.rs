@@ -4,15 +4,17 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use fusion_api_types::api::{self, NewProject, ProjectChanges, ProjectPage, ProjectSpending};
+use fusion_coordination::{Ask, Coordinator};
 use fusion_core::{Budget, Project, ProjectId};
 use fusion_persistence::{ProjectFilter, Repository};
 
 use super::path::Id;
 use super::records;
+use crate::dry_run::tried;
 use crate::idempotency::Asked;
 use crate::input::{Fields, Input, MAX_TEXT, parsed};
 use crate::page;
-use crate::parameters::Paging;
+use crate::parameters::{Paging, Trying};
 use crate::precondition::{json, resource};
 use crate::problem::Result;
 use crate::query::Query;
@@ -124,15 +126,16 @@ async fn budgets(State(app): State<App>, Id(id): Id<ProjectId>, query: Query) ->
 
 /// Changes what is given of a project.
 #[utoipa::path(patch, path = "/projects/{id}", tag = "projects", request_body = ProjectChanges,
-    params(("id" = String, Path, description = "UUID of the project.")),
+    params(("id" = String, Path, description = "UUID of the project."), Trying),
     responses((status = 200, body = api::Project)))]
 async fn change(
     State(app): State<App>,
     Id(id): Id<ProjectId>,
     asked: Asked,
-    headers: HeaderMap,
+    (query, headers): (Query, HeaderMap),
     input: Input,
 ) -> Result<Response> {
+    let dry_run = query.dry_run()?;
     let mut row: Project = records::to_change(&app, id, &headers).await?;
     let mut fields = input.fields(&[
         "name",
@@ -169,6 +172,10 @@ async fn change(
     }
     fields.finish()?;
     row.updated_at = app.moment().now;
+    if dry_run {
+        let trying = |dry: Coordinator| async move { dry.update_record(row, Ask::default()).await };
+        return tried(&app, trying).await;
+    }
     records::changed(&app, &asked, row, views::project).await
 }
 
@@ -184,7 +191,7 @@ fn limit(budget: &mut Budget, [usd, tokens]: [&'static str; 2], fields: &mut Fie
 
 /// Takes a project away that nothing refers to.
 #[utoipa::path(delete, path = "/projects/{id}", tag = "projects",
-    params(("id" = String, Path, description = "UUID of the project.")),
+    params(("id" = String, Path, description = "UUID of the project."), Trying),
     responses((status = 204, description = "It is gone.")))]
 async fn delete(
     State(app): State<App>,
@@ -193,15 +200,15 @@ async fn delete(
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response> {
-    query.none()?;
+    let dry_run = query.dry_run()?;
     let row: Project = records::to_change(&app, id, &headers).await?;
-    records::removed(&app, &asked, &row).await
+    records::removed(&app, (&asked, dry_run), &row).await
 }
 
 /// Lets a project take nothing new: no agent, task, run, schedule or version of a workflow. Refused while
 /// something of it is open. Archiving it again changes nothing.
 #[utoipa::path(post, path = "/projects/{id}/archive", tag = "projects",
-    params(("id" = String, Path, description = "UUID of the project.")),
+    params(("id" = String, Path, description = "UUID of the project."), Trying),
     responses((status = 200, body = api::Project)))]
 async fn archive(
     State(app): State<App>,
@@ -209,7 +216,11 @@ async fn archive(
     asked: Asked,
     query: Query,
 ) -> Result<Response> {
-    query.none()?;
+    if query.dry_run()? {
+        let ask = |_: &Project| Ask::default();
+        let trying = |dry: Coordinator| async move { dry.archive_project(id, true, ask).await };
+        return tried(&app, trying).await;
+    }
     set_archived(&app, id, &asked, true).await
 }
 

@@ -14,10 +14,10 @@ use super::records;
 use crate::idempotency::Asked;
 use crate::input::{Fields, Input, parsed};
 use crate::page;
-use crate::parameters::Paging;
+use crate::parameters::{Paging, Trying};
 use crate::precondition::json;
 use crate::problem::{Refusal, Result};
-use crate::query::{MAX_LIMIT, Query, flag};
+use crate::query::{DRY_RUN, MAX_LIMIT, Query, flag};
 use crate::routed::{Routes, routes};
 use crate::state::App;
 use crate::views;
@@ -187,6 +187,7 @@ async fn replace(
     ("id" = String, Path, description = "UUID of the provider."),
     ("force" = Option<bool>, Query,
         description = "Also when agents of runs ask it that are not at work; these runs then can't go on."),
+    Trying,
 ), responses((status = 204, description = "It is gone.")))]
 async fn delete(
     State(app): State<App>,
@@ -195,13 +196,16 @@ async fn delete(
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let mut query = query.of(&["force"]);
+    let mut query = query.of(&["force", DRY_RUN]);
     let force = query.one("force", flag).unwrap_or_default();
+    let dry_run = query.dry_run();
     query.finish()?;
     let row: ProviderConfig = records::to_change(&app, id, &headers).await?;
     refuse_if_needed(&app, &row, force).await?;
-    let gone = records::removed(&app, &asked, &row).await?;
-    app.parts.desk.forget(&row.name);
+    let gone = records::removed(&app, (&asked, dry_run), &row).await?;
+    if !dry_run {
+        app.parts.desk.forget(&row.name);
+    }
     Ok(gone)
 }
 

@@ -2,10 +2,11 @@
 
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use fusion_coordination::Record;
+use fusion_coordination::{Ask, Coordinator, Record};
 use fusion_persistence::{Entity, Find, Identifies, Reader, Repository};
 use serde::Serialize;
 
+use crate::dry_run::tried;
 use crate::idempotency::{Asked, made, replayed};
 use crate::input::Input;
 use crate::precondition::{check, resource};
@@ -87,12 +88,16 @@ where
     resource(&HeaderMap::new(), version + 1, &view(row))
 }
 
-/// Takes a row away.
+/// Takes a row away; in a dry run says so.
 pub(super) async fn removed<T: Record + Entity>(
     app: &App,
-    asked: &Asked,
+    (asked, dry_run): (&Asked, bool),
     row: &T,
 ) -> Result<Response> {
+    if dry_run {
+        let trying = |dry: Coordinator| async move { dry.delete_record(row, Ask::default()).await };
+        return tried(app, trying).await;
+    }
     app.coordinator().delete_record(row, asked.plain()).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -11,8 +11,10 @@ use fusion_persistence::{Page, Repository, RunFilter};
 
 use super::path::Id;
 use super::runs::shown;
+use crate::dry_run::{tried, view as dry_run_view};
 use crate::idempotency::Asked;
 use crate::input::{Fields, Input, parsed};
+use crate::parameters::Trying;
 use crate::precondition::json;
 use crate::problem::{Refusal, Result};
 use crate::query::{Query, word};
@@ -36,7 +38,7 @@ pub(super) fn router<R: Routes>() -> R {
 /// Ends a run: running tools and model calls are cut off, its open steps are cancelled. Ending it again
 /// changes nothing.
 #[utoipa::path(post, path = "/runs/{id}/cancel", tag = "runs",
-    params(("id" = String, Path, description = "UUID of the run.")),
+    params(("id" = String, Path, description = "UUID of the run."), Trying),
     responses((status = 200, body = RunSummary)))]
 async fn cancel(
     State(app): State<App>,
@@ -44,8 +46,10 @@ async fn cancel(
     asked: Asked,
     query: Query,
 ) -> Result<Response> {
-    query.none()?;
     let by = &asked.actor().name;
+    if query.dry_run()? {
+        return tried(&app, |dry| async move { dry.cancel_run(id, by).await }).await;
+    }
     let run = app.coordinator().cancel_run(id, by).await?;
     answered(&app, &asked, "cancelled", &run).await
 }
@@ -53,7 +57,7 @@ async fn cancel(
 /// Holds a run: nothing of it is handed out until it is let go on. Holding it again changes nothing,
 /// but that `now` still cuts off what was let end.
 #[utoipa::path(post, path = "/runs/{id}/pause", tag = "runs", request_body = PauseRun,
-    params(("id" = String, Path, description = "UUID of the run.")),
+    params(("id" = String, Path, description = "UUID of the run."), Trying),
     responses((status = 200, body = RunSummary)))]
 async fn pause(
     State(app): State<App>,
@@ -62,7 +66,7 @@ async fn pause(
     query: Query,
     input: Input,
 ) -> Result<Response> {
-    query.none()?;
+    let dry_run = query.dry_run()?;
     let mut fields = input.fields(&["at"]);
     let at = fields.read("at", |text| {
         word(text, PauseAt::from_text, PauseAt::ALL, PauseAt::as_str)
@@ -70,6 +74,9 @@ async fn pause(
     fields.finish()?;
     let at = at.unwrap_or(PauseAt::NextStep);
     let by = &asked.actor().name;
+    if dry_run {
+        return tried(&app, |dry| async move { dry.pause_run(id, at, by).await }).await;
+    }
     let run = app.coordinator().pause_run(id, at, by).await?;
     answered(&app, &asked, "paused", &run).await
 }
@@ -134,7 +141,7 @@ async fn check_names(app: &App, id: RunId, raised: &Raised) -> Result<()> {
 
 /// Ends every open run of a version of a workflow.
 #[utoipa::path(post, path = "/workflows/{id}/cancel", tag = "workflows",
-    params(("id" = String, Path, description = "UUID of the version.")),
+    params(("id" = String, Path, description = "UUID of the version."), Trying),
     responses((status = 200, body = RunsCancelled)))]
 async fn cancel_all(
     State(app): State<App>,
@@ -142,32 +149,40 @@ async fn cancel_all(
     asked: Asked,
     query: Query,
 ) -> Result<Response> {
-    query.none()?;
+    let dry_run = query.dry_run()?;
     app.reader().get(id).await?;
-    let open = RunFilter {
-        workflow: Some(id),
-        ..RunFilter::unfinished()
-    };
-    let mut page = Page::first(AT_ONCE);
-    let mut runs = Vec::new();
-    loop {
-        let found: Vec<Run> = app.reader().list(&open, page).await?;
-        let Some(last) = found.last() else {
-            return json(StatusCode::OK, &RunsCancelled { runs });
-        };
-        page.after = Some(last.id);
-        for run in found {
-            // One may have ended by itself since it was listed.
-            let Ok(run) = app
-                .coordinator()
-                .cancel_run(run.id, &asked.actor().name)
-                .await
-            else {
-                continue;
-            };
+    let (engine, by) = (app.coordinator(), &asked.actor().name);
+    let (mut runs, mut changes) = (Vec::new(), Vec::new());
+    // One may have ended by itself since it was listed.
+    for run in open_runs(&app, id).await? {
+        if dry_run {
+            let tried = engine.dry_run(|dry| async move { dry.cancel_run(run, by).await });
+            changes.extend(tried.await.unwrap_or_default());
+        } else if let Ok(run) = engine.cancel_run(run, by).await {
             tell(&app, &asked, "cancelled", run.id).await;
             runs.push(shown(&app, &run).await?);
         }
+    }
+    match dry_run {
+        true => json(StatusCode::OK, &dry_run_view(changes)),
+        false => json(StatusCode::OK, &RunsCancelled { runs }),
+    }
+}
+
+/// Every open run of a version of a workflow.
+async fn open_runs(app: &App, workflow: WorkflowId) -> Result<Vec<RunId>> {
+    let open = RunFilter {
+        workflow: Some(workflow),
+        ..RunFilter::unfinished()
+    };
+    let (mut runs, mut page) = (Vec::new(), Page::first(AT_ONCE));
+    loop {
+        let found: Vec<Run> = app.reader().list(&open, page).await?;
+        let Some(last) = found.last() else {
+            return Ok(runs);
+        };
+        page.after = Some(last.id);
+        runs.extend(found.iter().map(|run| run.id));
     }
 }
 

@@ -14,7 +14,7 @@ use super::workflows::input_fault;
 use crate::idempotency::{Asked, replayed};
 use crate::input::{Fields, Input, parsed};
 use crate::page;
-use crate::parameters::Paging;
+use crate::parameters::{Paging, Trying};
 use crate::problem::{Refusal, Result};
 use crate::query::Query;
 use crate::routed::{Routes, routes};
@@ -161,7 +161,7 @@ async fn change(
 
 /// Takes a schedule away; its runs stay.
 #[utoipa::path(delete, path = "/schedules/{id}", tag = "schedules",
-    params(("id" = String, Path, description = "UUID of the schedule.")),
+    params(("id" = String, Path, description = "UUID of the schedule."), Trying),
     responses((status = 204, description = "It is gone.")))]
 async fn delete(
     State(app): State<App>,
@@ -170,7 +170,7 @@ async fn delete(
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response> {
-    query.none()?;
+    let dry_run = query.dry_run()?;
     let row: Schedule = records::to_change(&app, id, &headers).await?;
-    records::removed(&app, &asked, &row).await
+    records::removed(&app, (&asked, dry_run), &row).await
 }

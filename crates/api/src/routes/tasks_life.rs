@@ -6,13 +6,16 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use fusion_api_types::api::{self, NewTask, TaskChanges, TaskTree};
+use fusion_coordination::Coordinator;
 use fusion_core::{Agent, AgentId, AgentState, Project, ProjectId, Task, TaskId};
 use fusion_persistence::{AgentFilter, Page, ProjectFilter, Repository};
 use serde_json::{Map, Value};
 
 use super::path::Id;
+use crate::dry_run::tried;
 use crate::idempotency::{Asked, made, replayed};
 use crate::input::{Fields, Input, MAX_BODY};
+use crate::parameters::Trying;
 use crate::precondition::{check, json, resource};
 use crate::problem::{Refusal, Result};
 use crate::query::Query;
@@ -202,15 +205,16 @@ async fn project_named(app: &App, text: &str) -> Result<ProjectId> {
 
 /// Cancels a task, or changes the priority of one that waits.
 #[utoipa::path(patch, path = "/tasks/{id}", tag = "tasks", request_body = TaskChanges,
-    params(("id" = String, Path, description = "UUID of the task.")),
+    params(("id" = String, Path, description = "UUID of the task."), Trying),
     responses((status = 200, body = api::Task)))]
 async fn change(
     State(app): State<App>,
     Id(id): Id<TaskId>,
     asked: Asked,
-    headers: HeaderMap,
+    (query, headers): (Query, HeaderMap),
     input: Input,
 ) -> Result<Response> {
+    let dry_run = query.dry_run()?;
     let mut fields = input.fields(&["state", "priority"]);
     let cancels = fields.read("state", |text| match text {
         "cancelled" => Ok(()),
@@ -223,13 +227,24 @@ async fn change(
     fields.finish()?;
     let before: Task = app.reader().get(id).await?;
     check(&headers, before.version)?;
-    let engine = app.coordinator();
-    let (task, done) = match priority {
-        Some(priority) => (engine.prioritise_task(id, priority).await?, "updated"),
-        None => (engine.cancel_task(id).await?, "cancelled"),
-    };
+    if dry_run {
+        return tried(&app, |dry| changed(dry, id, priority)).await;
+    }
+    let (task, done) = changed(app.coordinator().clone(), id, priority).await?;
     tell(&app, &asked, done, id).await;
     resource(&HeaderMap::new(), task.version, &views::task(task))
+}
+
+/// Cancels a task, unless it is to have another priority; says what was done.
+async fn changed(
+    engine: Coordinator,
+    id: TaskId,
+    priority: Option<i32>,
+) -> fusion_coordination::Result<(Task, &'static str)> {
+    Ok(match priority {
+        Some(priority) => (engine.prioritise_task(id, priority).await?, "updated"),
+        None => (engine.cancel_task(id).await?, "cancelled"),
+    })
 }
 
 /// The engine made the change in a commit of its own: who asked is told after it.

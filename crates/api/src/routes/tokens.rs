@@ -4,16 +4,18 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use fusion_api_types::api::{NewToken, TokenMade, TokenPage};
+use fusion_coordination::{Ask, Coordinator};
 use fusion_core::{ApiToken, ApiTokenId, TokenScope};
 use fusion_persistence::{Repository, TokenFilter};
 use secrecy::ExposeSecret;
 
 use super::path::Id;
 use crate::auth::{hash_of, new_secret};
+use crate::dry_run::tried;
 use crate::idempotency::Asked;
 use crate::input::{Input, time};
 use crate::page;
-use crate::parameters::Paging;
+use crate::parameters::{Paging, Trying};
 use crate::precondition::json;
 use crate::problem::{Refusal, Result};
 use crate::query::{Query, word};
@@ -89,7 +91,7 @@ async fn create(
 
 /// Takes a token away for good; its row stays, so that events which name it can be read.
 #[utoipa::path(delete, path = "/tokens/{id}", tag = "tokens",
-    params(("id" = String, Path, description = "UUID of the token.")),
+    params(("id" = String, Path, description = "UUID of the token."), Trying),
     responses((status = 204, description = "It is refused from now on.")))]
 async fn revoke(
     State(app): State<App>,
@@ -97,21 +99,19 @@ async fn revoke(
     asked: Asked,
     query: Query,
 ) -> Result<Response> {
-    query.none()?;
+    let dry_run = query.dry_run()?;
     let row = app.reader().get(id).await?;
+    if dry_run {
+        let trying = |dry: Coordinator| async move { dry.revoke_token(row, Ask::default()).await };
+        return tried(&app, trying).await;
+    }
     take_away(&app, row, &asked).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// Has a token refused from now on, and those that it let in.
 pub(super) async fn take_away(app: &App, row: ApiToken, asked: &Asked) -> Result<()> {
-    if row.revoked_at.is_none() {
-        let row = ApiToken {
-            revoked_at: Some(app.moment().now),
-            ..row
-        };
-        app.coordinator().update_record(row, asked.plain()).await?;
-    }
+    app.coordinator().revoke_token(row, asked.plain()).await?;
     app.door.forget();
     Ok(())
 }

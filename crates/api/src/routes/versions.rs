@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use fusion_api_types::api::{self, NextVersion};
 use fusion_coordination::{Error as EngineError, NewDefinition, Version};
 use fusion_core::{TokenScope, Workflow, WorkflowId};
@@ -10,10 +10,12 @@ use fusion_persistence::{Error as StoreError, Repository};
 
 use super::path::Id;
 use super::path::folder;
+use super::records;
 use super::workflows::{checked, fits};
 use crate::idempotency::Asked;
 use crate::input::{Input, MAX_BODY};
-use crate::precondition::{check, check_strictly, resource};
+use crate::parameters::Trying;
+use crate::precondition::{check_strictly, resource};
 use crate::problem::{Refusal, Result};
 use crate::query::Query;
 use crate::routed::{Routes, routes};
@@ -91,7 +93,7 @@ async fn put(
 
 /// Takes a version away that no run refers to.
 #[utoipa::path(delete, path = "/workflows/{id}", tag = "workflows",
-    params(("id" = String, Path, description = "UUID of the version.")),
+    params(("id" = String, Path, description = "UUID of the version."), Trying),
     responses((status = 204, description = "It is gone.")))]
 async fn delete(
     State(app): State<App>,
@@ -100,9 +102,7 @@ async fn delete(
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response> {
-    query.none()?;
-    let row: Workflow = app.reader().get(id).await?;
-    check(&headers, row.version)?;
-    app.coordinator().delete_record(&row, asked.plain()).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    let dry_run = query.dry_run()?;
+    let row: Workflow = records::to_change(&app, id, &headers).await?;
+    records::removed(&app, (&asked, dry_run), &row).await
 }

@@ -18,7 +18,7 @@ use super::records;
 use crate::idempotency::Asked;
 use crate::input::{Fields, Input, parsed};
 use crate::page;
-use crate::parameters::Paging;
+use crate::parameters::{Paging, Trying};
 use crate::precondition::{check, json, resource};
 use crate::problem::{Refusal, Result};
 use crate::query::{Query, word};
@@ -191,7 +191,7 @@ async fn change(
 
 /// Takes a webhook away, with what is kept of its deliveries.
 #[utoipa::path(delete, path = "/webhooks/{id}", tag = "webhooks",
-    params(("id" = String, Path, description = "UUID of the webhook.")),
+    params(("id" = String, Path, description = "UUID of the webhook."), Trying),
     responses((status = 204, description = "It is gone.")))]
 async fn delete(
     State(app): State<App>,
@@ -200,10 +200,10 @@ async fn delete(
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response> {
-    query.none()?;
+    let dry_run = query.dry_run()?;
     let row: Webhook = records::to_change(&app, id, &headers).await?;
-    if headers.contains_key(header::IF_MATCH) {
-        return records::removed(&app, &asked, &row).await;
+    if dry_run || headers.contains_key(header::IF_MATCH) {
+        return records::removed(&app, (&asked, dry_run), &row).await;
     }
     let ask = || asked.plain();
     app.coordinator().remove_webhook(id, ask).await?;

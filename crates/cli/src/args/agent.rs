@@ -42,6 +42,8 @@ Examples:
 Examples:
   fusion-kit agent resume writer")]
     Resume(WhichAgent),
+    /// Stop agents as a pause does and let them go on: with their tasks, journals and inboxes.
+    Restart(RestartArgs),
     /// End agents for good; their history stays.
     Terminate(TerminateArgs),
     /// Change what a standing agent works with, from its next task on.
@@ -220,6 +222,29 @@ pub struct PauseArgs {
     /// When it stops with what it does.
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     pub at: PauseWhen,
+    /// Only say what would change: nothing is changed, and all is checked.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `agent restart`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+What an agent is at is given back when the call in flight has ended, with --at now it is cut off as by a
+crash; then the agent goes on with it, from its journal. One that is paused or in error goes on, too. Where
+the call takes longer than a moment, the agent is shown as paused, and goes on when it has ended. Who has
+ended is refused: exit code 5.
+
+Examples:
+  fusion-kit agent restart writer
+  fusion-kit agent restart writer coder --at now")]
+pub struct RestartArgs {
+    /// Names of agents, or their ids or the unique beginnings of these.
+    #[arg(required = true)]
+    pub agents: Vec<String>,
+    /// When they stop with what they do.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    pub at: PauseWhen,
 }
 
 /// When a pause takes effect.
@@ -263,6 +288,9 @@ pub struct TerminateArgs {
     /// What becomes of the workspace.
     #[arg(long, value_name = "POLICY", value_enum, default_value_t)]
     pub workspace: WorkspacePolicy,
+    /// Only say what would change: nothing is changed, and all is checked.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// What becomes of the workspace of an agent that ends.

@@ -75,6 +75,9 @@ pub struct BudgetClearArgs {
     /// Only the limits in all, or on each day; both without.
     #[arg(long, value_name = "PERIOD", value_enum)]
     pub per: Option<Period>,
+    /// Only say what would change: nothing is changed, and all is checked.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// What a limit is for.

@@ -79,6 +79,9 @@ pub struct RestoreArgs {
     /// Take everything out of a database that holds data first.
     #[arg(long)]
     pub replace: bool,
+    /// Only say what would change: nothing is changed, and all is checked.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `db rekey`.

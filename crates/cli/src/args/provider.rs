@@ -180,6 +180,9 @@ pub struct RemoveArgs {
     /// Also when an interrupted run needs it; that run then can't go on.
     #[arg(long)]
     pub force: bool,
+    /// Only say what would change: nothing is changed, and all is checked.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `provider detect`.

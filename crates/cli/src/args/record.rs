@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum, value_parser};
 
+use super::Tried;
 use super::message::duration;
 
 /// `project`.
@@ -62,7 +63,7 @@ happened in it can still be read.
 Examples:
   fusion-kit project archive shop
   fusion-kit project list --archived")]
-    Archive(RecordName),
+    Archive(Tried<RecordName>),
     /// Let an archived project take new work again.
     #[command(after_long_help = "\
 Examples:
@@ -72,7 +73,7 @@ Examples:
     #[command(after_long_help = "\
 Examples:
   fusion-kit project delete shop")]
-    Delete(RecordName),
+    Delete(Tried<RecordName>),
 }
 
 /// `project create`.
@@ -184,7 +185,7 @@ Examples:
     #[command(after_long_help = "\
 Examples:
   fusion-kit capability delete review")]
-    Delete(RecordName),
+    Delete(Tried<RecordName>),
 }
 
 /// `capability create`.
@@ -235,7 +236,7 @@ Examples:
     #[command(after_long_help = "\
 Examples:
   fusion-kit token revoke ci")]
-    Revoke(RecordName),
+    Revoke(Tried<RecordName>),
 }
 
 /// `token create`.

@@ -126,6 +126,9 @@ pub struct HoldArgs {
     /// Cut off what is under way.
     #[arg(long)]
     pub now: bool,
+    /// Only say what would change: nothing is changed, and all is checked.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `run cancel`.
@@ -139,6 +142,9 @@ Examples:
 pub struct CancelArgs {
     /// Id of the run or the unique beginning of one.
     pub run: String,
+    /// Only say what would change: nothing is changed, and all is checked.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `run retry`.

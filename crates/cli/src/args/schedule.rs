@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::record::{RecordListArgs, RecordName};
-use super::{InputArg, input};
+use super::{InputArg, Tried, input};
 
 /// `schedule`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -52,7 +52,7 @@ Examples:
     #[command(after_long_help = "\
 Examples:
   fusion-kit schedule delete nightly")]
-    Delete(RecordName),
+    Delete(Tried<RecordName>),
 }
 
 /// `schedule create`.

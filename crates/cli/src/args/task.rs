@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum, value_parser};
 
 use super::message::duration;
-use super::{InputArg, input};
+use super::{InputArg, Tried, input};
 
 /// `task`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -49,7 +49,7 @@ What needs it is cancelled too.
 
 Examples:
   fusion-kit task cancel 0198f2")]
-    Cancel(WhichTask),
+    Cancel(Tried<WhichTask>),
     /// Ask again for what a failed or cancelled task was to do: a new task.
     #[command(after_long_help = "\
 Examples:

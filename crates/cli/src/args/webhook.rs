@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::Tried;
 use super::record::{RecordListArgs, RecordName};
 
 /// `webhook`.
@@ -71,7 +72,7 @@ Examples:
     #[command(after_long_help = "\
 Examples:
   fusion-kit webhook remove hooks.example")]
-    Remove(RecordName),
+    Remove(Tried<RecordName>),
 }
 
 /// `webhook add`.

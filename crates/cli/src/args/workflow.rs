@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::InputArg;
+use super::{InputArg, Tried};
 
 /// `workflow`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -52,7 +52,7 @@ Without --version, and without the id of one, the newest.
 Examples:
   fusion-kit workflow delete hello
   fusion-kit workflow delete hello --version 1")]
-    Delete(WhichVersion),
+    Delete(Tried<WhichVersion>),
     /// List the versions of a workflow, the newest first.
     #[command(after_long_help = "\
 Examples:
@@ -69,7 +69,7 @@ Examples:
     #[command(after_long_help = "\
 Examples:
   fusion-kit workflow cancel hello")]
-    Cancel(WhichWorkflow),
+    Cancel(Tried<WhichWorkflow>),
 }
 
 /// `workflow validate`.

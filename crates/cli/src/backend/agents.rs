@@ -137,6 +137,16 @@ pub trait Agents {
     /// No such agent, or it is not paused.
     async fn resume_agent(&self, agent: &str) -> Result<AgentSummary, Problem>;
 
+    /// Stops agents and lets them go on with what they had, one after the other.
+    ///
+    /// # Errors
+    /// One of them does not exist, then nothing is done; or has ended, then those before it were restarted.
+    async fn restart_agents(
+        &self,
+        agents: &[String],
+        at: &'static str,
+    ) -> Result<AgentList, Problem>;
+
     /// Ends agents; with none named every standing one. `workspace` is `keep`, `archive` or
     /// `remove`. Who can't be ended does not keep the others.
     ///

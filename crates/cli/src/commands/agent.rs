@@ -3,12 +3,14 @@
 use fusion_api_types::{AgentList, AgentSent, AgentsEnded, Problem};
 
 use super::db::answer;
+use super::dry_run::tell;
 use super::log::Shown;
 use super::run::conclude;
 use crate::args::{
-    AgentCommand, AgentListArgs, AgentSendArgs, AttachArgs, Changes, SpawnArgs, TerminateArgs,
+    AgentCommand, AgentListArgs, AgentSendArgs, AttachArgs, Changes, RestartArgs, SpawnArgs,
+    TerminateArgs,
 };
-use crate::backend::{AgentChanges, AgentQuery, Backend, NewAgents};
+use crate::backend::{AgentChanges, AgentQuery, Backend, NewAgents, Operation};
 use crate::exit::Exit;
 use crate::progress::{Begun, Display};
 use crate::report::agent as report;
@@ -34,6 +36,10 @@ pub(crate) async fn agent(
             let shown = backend.show_agent(&which.agent).await?;
             answer(&shown, report::one, session)
         }
+        AgentCommand::Pause(pause) if pause.dry_run => {
+            let (agent, at) = (pause.agent.clone(), pause.at);
+            tell(Operation::PauseAgent { agent, at }, backend, session).await
+        }
         AgentCommand::Pause(pause) => {
             let paused = backend.pause_agent(&pause.agent, pause.at.as_str()).await?;
             answer(&paused, report::paused, session)
@@ -42,6 +48,7 @@ pub(crate) async fn agent(
             let resumed = backend.resume_agent(&which.agent).await?;
             answer(&resumed, report::resumed, session)
         }
+        AgentCommand::Restart(restart) => self::restart(restart, backend, session).await,
         AgentCommand::Terminate(terminate) => self::terminate(terminate, backend, session).await,
         AgentCommand::Update(update) => {
             let changes = changes(&update.changes);
@@ -149,11 +156,32 @@ fn none(query: &AgentQuery, session: &Session<'_>) -> String {
     format!("no agent lives; see those that have ended with: {all}\nmake one with: {spawn}\n")
 }
 
+async fn restart(
+    restart: &RestartArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let restarted = backend.restart_agents(&restart.agents, restart.at.as_str());
+    let restarted = restarted.await?;
+    if session.is_machine() {
+        session.print_rows(&restarted, &restarted.agents)?;
+        return Ok(Exit::Done);
+    }
+    answer(&restarted, report::restarted, session)
+}
+
 async fn terminate(
     terminate: &TerminateArgs,
     backend: &dyn Backend,
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
+    if terminate.dry_run {
+        let operation = Operation::TerminateAgents {
+            agents: terminate.agents.clone(),
+            workspace: terminate.workspace,
+        };
+        return tell(operation, backend, session).await;
+    }
     let workspace = terminate.workspace.as_str();
     let ended: AgentsEnded = backend
         .terminate_agents(&terminate.agents, workspace)

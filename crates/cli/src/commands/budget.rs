@@ -5,8 +5,9 @@ use fusion_api_types::{BudgetLine, Problem};
 use serde_json::json;
 
 use super::db::answer;
+use super::dry_run::tell;
 use crate::args::{BudgetClearArgs, BudgetCommand, BudgetSetArgs, Period};
-use crate::backend::{Backend, ProjectBudgets, ProjectUpdate};
+use crate::backend::{Backend, Operation, ProjectBudgets, ProjectUpdate};
 use crate::exit::Exit;
 use crate::report::record as report;
 use crate::session::Session;
@@ -20,16 +21,19 @@ pub(crate) async fn budget(
     backend: &dyn Backend,
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
-    let (project, budgets) = match command {
+    let (project, budgets, dry_run) = match command {
         BudgetCommand::List(list) => return self::list(list.limit, backend, session).await,
-        BudgetCommand::Set(set) => (&set.project, limits(set)),
-        BudgetCommand::Clear(clear) => (&clear.project, cleared(clear)),
+        BudgetCommand::Set(set) => (&set.project, limits(set), false),
+        BudgetCommand::Clear(clear) => (&clear.project, cleared(clear), clear.dry_run),
     };
     let update = ProjectUpdate {
         project: project.clone(),
         description: None,
         budgets,
     };
+    if dry_run {
+        return tell(Operation::UpdateProject(update), backend, session).await;
+    }
     let changed = backend.update_project(&update).await?;
     answer(&changed, report::project, session)
 }

@@ -4,7 +4,7 @@ use fusion_api_types::Problem;
 use serde::Serialize;
 
 use crate::args::{BackupArgs, DbCommand, RekeyArgs, RestoreArgs};
-use crate::backend::Backend;
+use crate::backend::{Backend, RestoreRequest};
 use crate::exit::Exit;
 use crate::report::database;
 use crate::session::Session;
@@ -51,7 +51,12 @@ async fn restore(
     backend: &dyn Backend,
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
-    let report = backend.restore(&restore.file, restore.replace).await?;
+    let request = RestoreRequest {
+        file: restore.file.clone(),
+        replace: restore.replace,
+        dry_run: restore.dry_run,
+    };
+    let report = backend.restore(&request).await?;
     answer(&report, database::restore, session)
 }
 

@@ -4,8 +4,9 @@ use fusion_api_types::{DetectReport, FoundServer, ModelList, Problem, ProblemKin
 use secrecy::SecretString;
 
 use super::db::{answer, answer_rows};
+use super::dry_run::tell;
 use crate::args::{AddArgs, DetectArgs, ModelsArgs, ProviderCommand};
-use crate::backend::{AskKey, Backend, NewProvider};
+use crate::backend::{AskKey, Backend, NewProvider, Operation};
 use crate::exit::Exit;
 use crate::report::provider as report;
 use crate::session::Session;
@@ -53,6 +54,15 @@ pub(crate) async fn provider(
         ProviderCommand::Disable(name) => {
             let switched = backend.switch_provider(&name.name, false).await?;
             answer(&switched, report::switched, session)
+        }
+        ProviderCommand::Remove(remove) if remove.dry_run => {
+            let (provider, force) = (remove.name.clone(), remove.force);
+            tell(
+                Operation::RemoveProvider { provider, force },
+                backend,
+                session,
+            )
+            .await
         }
         ProviderCommand::Remove(remove) => {
             let removed = backend.remove_provider(&remove.name, remove.force).await?;

@@ -6,10 +6,12 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::db::answer;
+use super::dry_run::tell;
 use crate::args::{
-    BudgetArgs, CapabilityCommand, ProjectCommand, ProjectListArgs, TokenCommand, TokenCreateArgs,
+    BudgetArgs, CapabilityCommand, ProjectCommand, ProjectListArgs, RecordName, TokenCommand,
+    TokenCreateArgs, Tried,
 };
-use crate::backend::{Backend, NewProject, ProjectBudgets, ProjectUpdate};
+use crate::backend::{Backend, NewProject, Operation, ProjectBudgets, ProjectUpdate};
 use crate::exit::Exit;
 use crate::report::record as report;
 use crate::session::Session;
@@ -58,22 +60,12 @@ pub(crate) async fn project(
             let kept = backend.use_project(name).await?;
             answer(&kept, report::used_project, session)
         }
-        ProjectCommand::Archive(which) => {
-            let archived = backend.archive_project(&which.name, true).await?;
-            answer(&archived, report::archived, session)
-        }
+        ProjectCommand::Archive(which) => archive_project(which, backend, session).await,
         ProjectCommand::Unarchive(which) => {
             let open = backend.archive_project(&which.name, false).await?;
             answer(&open, report::archived, session)
         }
-        ProjectCommand::Delete(which) => {
-            let gone = backend.delete_project(&which.name).await?;
-            answer(
-                &gone,
-                |gone, _| report::gone("project", &gone.name),
-                session,
-            )
-        }
+        ProjectCommand::Delete(which) => delete_project(which, backend, session).await,
     }
 }
 
@@ -143,8 +135,16 @@ pub(crate) async fn capability(
             let shown = backend.show_capability(&which.name).await?;
             answer(&shown, report::capability, session)
         }
+        CapabilityCommand::Delete(which) if which.dry_run => {
+            tell(
+                Operation::DeleteCapability(which.what.name.clone()),
+                backend,
+                session,
+            )
+            .await
+        }
         CapabilityCommand::Delete(which) => {
-            let gone = backend.delete_capability(&which.name).await?;
+            let gone = backend.delete_capability(&which.what.name).await?;
             answer(
                 &gone,
                 |gone, _| report::gone("capability", &gone.name),
@@ -170,8 +170,16 @@ pub(crate) async fn token(
             let make = "token create NAME --scope read";
             self::list("tokens", &rows, report::tokens, make, session)
         }
+        TokenCommand::Revoke(which) if which.dry_run => {
+            tell(
+                Operation::RevokeToken(which.what.name.clone()),
+                backend,
+                session,
+            )
+            .await
+        }
         TokenCommand::Revoke(which) => {
-            let gone = backend.revoke_token(&which.name).await?;
+            let gone = backend.revoke_token(&which.what.name).await?;
             answer(&gone, |gone, _| report::gone("token", &gone.name), session)
         }
     }
@@ -210,4 +218,34 @@ fn list<T: Serialize>(
         session.print(&table(rows, session))?;
     }
     Ok(Exit::Done)
+}
+
+async fn archive_project(
+    which: &Tried<RecordName>,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let name = &which.what.name;
+    if which.dry_run {
+        return tell(Operation::ArchiveProject(name.clone()), backend, session).await;
+    }
+    let archived = backend.archive_project(name, true).await?;
+    answer(&archived, report::archived, session)
+}
+
+async fn delete_project(
+    which: &Tried<RecordName>,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let name = &which.what.name;
+    if which.dry_run {
+        return tell(Operation::DeleteProject(name.clone()), backend, session).await;
+    }
+    let gone = backend.delete_project(name).await?;
+    answer(
+        &gone,
+        |gone, _| report::gone("project", &gone.name),
+        session,
+    )
 }

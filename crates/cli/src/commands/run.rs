@@ -3,11 +3,12 @@
 use fusion_api_types::{Problem, ProblemKind, RunDetail, RunList};
 
 use super::db::answer;
+use super::dry_run::tell;
 use crate::args::{
     CancelArgs, ForkArgs, HoldArgs, ListArgs, ResumeArgs, RetryArgs, ShowArgs, StartArgs,
     WatchArgs, by_name,
 };
-use crate::backend::{AgainRequest, Backend, ResumeRequest, RunQuery, RunRequest};
+use crate::backend::{AgainRequest, Backend, Operation, ResumeRequest, RunQuery, RunRequest};
 use crate::exit::Exit;
 use crate::progress::{Begun, Display};
 use crate::report;
@@ -127,6 +128,10 @@ pub(crate) async fn pause(
     backend: &dyn Backend,
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
+    if hold.dry_run {
+        let (run, now) = (hold.run.clone(), hold.now);
+        return tell(Operation::PauseRun { run, now }, backend, session).await;
+    }
     let run = backend.pause_run(&hold.run, hold.now).await?;
     answer(&run, report::steered, session)
 }
@@ -137,6 +142,9 @@ pub(crate) async fn cancel(
     backend: &dyn Backend,
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
+    if cancel.dry_run {
+        return tell(Operation::CancelRun(cancel.run.clone()), backend, session).await;
+    }
     let run = backend.cancel_run(&cancel.run).await?;
     answer(&run, report::steered, session)
 }

@@ -4,8 +4,9 @@ use fusion_api_types::Problem;
 use serde_json::json;
 
 use super::db::answer;
-use crate::args::ScheduleCommand;
-use crate::backend::{Backend, NewSchedule};
+use super::dry_run::tell;
+use crate::args::{RecordName, ScheduleCommand, Tried};
+use crate::backend::{Backend, NewSchedule, Operation};
 use crate::exit::Exit;
 use crate::report::{record, schedule as report};
 use crate::session::Session;
@@ -54,13 +55,23 @@ pub(crate) async fn schedule(
             let resumed = backend.pause_schedule(&which.name, false).await?;
             answer(&resumed, report::one, session)
         }
-        ScheduleCommand::Delete(which) => {
-            let gone = backend.delete_schedule(&which.name).await?;
-            answer(
-                &gone,
-                |gone, _| record::gone("schedule", &gone.name),
-                session,
-            )
-        }
+        ScheduleCommand::Delete(which) => delete(which, backend, session).await,
     }
+}
+
+async fn delete(
+    which: &Tried<RecordName>,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let name = &which.what.name;
+    if which.dry_run {
+        return tell(Operation::DeleteSchedule(name.clone()), backend, session).await;
+    }
+    let gone = backend.delete_schedule(name).await?;
+    answer(
+        &gone,
+        |gone, _| record::gone("schedule", &gone.name),
+        session,
+    )
 }

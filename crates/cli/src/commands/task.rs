@@ -5,9 +5,10 @@ use fusion_api_types::api::Task;
 use serde::Serialize;
 
 use super::db::answer;
+use super::dry_run::tell;
 use super::log::Shown;
 use crate::args::{TaskCommand, TaskCreateArgs, TaskListArgs, TaskWaitArgs};
-use crate::backend::{Backend, Content, TaskQuery, TaskRequest};
+use crate::backend::{Backend, Content, Operation, TaskQuery, TaskRequest};
 use crate::exit::Exit;
 use crate::progress::{Begun, Display};
 use crate::report::task as report;
@@ -40,8 +41,16 @@ pub(crate) async fn task(
             }
             Ok(Exit::Done)
         }
+        TaskCommand::Cancel(which) if which.dry_run => {
+            tell(
+                Operation::CancelTask(which.what.task.clone()),
+                backend,
+                session,
+            )
+            .await
+        }
         TaskCommand::Cancel(which) => {
-            let cancelled = backend.cancel_task(&which.task).await?;
+            let cancelled = backend.cancel_task(&which.what.task).await?;
             answer(&cancelled, report::cancelled, session)
         }
         TaskCommand::Retry(which) => {

@@ -4,8 +4,9 @@ use fusion_api_types::{Problem, api};
 use serde_json::json;
 
 use super::db::answer;
-use crate::args::{WebhookAddArgs, WebhookCommand, WebhookDeliveriesArgs};
-use crate::backend::{Backend, NewWebhook};
+use super::dry_run::tell;
+use crate::args::{RecordName, Tried, WebhookAddArgs, WebhookCommand, WebhookDeliveriesArgs};
+use crate::backend::{Backend, NewWebhook, Operation};
 use crate::exit::Exit;
 use crate::report::{record, webhook as report};
 use crate::session::Session;
@@ -65,14 +66,7 @@ pub(crate) async fn webhook(
             made_known(&made, session)?;
             Ok(Exit::Done)
         }
-        WebhookCommand::Remove(which) => {
-            let gone = backend.remove_webhook(&which.name).await?;
-            answer(
-                &gone,
-                |gone, _| record::gone("webhook", &gone.name),
-                session,
-            )
-        }
+        WebhookCommand::Remove(which) => remove(which, backend, session).await,
     }
 }
 
@@ -105,4 +99,21 @@ async fn deliveries(
         session.print(&report::deliveries(&rows, session))?;
     }
     Ok(Exit::Done)
+}
+
+async fn remove(
+    which: &Tried<RecordName>,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let name = &which.what.name;
+    if which.dry_run {
+        return tell(Operation::RemoveWebhook(name.clone()), backend, session).await;
+    }
+    let gone = backend.remove_webhook(name).await?;
+    answer(
+        &gone,
+        |gone, _| record::gone("webhook", &gone.name),
+        session,
+    )
 }

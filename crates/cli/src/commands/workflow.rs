@@ -5,11 +5,13 @@ use fusion_api_types::{
 };
 
 use super::db::{answer, answer_rows};
+use super::dry_run::tell;
 use super::run::conclude;
 use crate::args::{
-    DiffArgs, GraphArgs, GraphFormat, StartWorkflowArgs, ValidateArgs, WorkflowCommand, by_name,
+    DiffArgs, GraphArgs, GraphFormat, StartWorkflowArgs, Tried, ValidateArgs, WhichVersion,
+    WhichWorkflow, WorkflowCommand, by_name,
 };
-use crate::backend::{Backend, StartWorkflow};
+use crate::backend::{Backend, Operation, StartWorkflow};
 use crate::exit::Exit;
 use crate::progress::{Begun, Display};
 use crate::report::{self, graph, workflow as stored};
@@ -60,25 +62,11 @@ pub(crate) async fn workflow(
             }
             Ok(Exit::Done)
         }
-        WorkflowCommand::Delete(which) => {
-            let gone = backend
-                .delete_workflow(&which.workflow, which.version)
-                .await?;
-            answer(&gone, stored::gone, session)
-        }
+        WorkflowCommand::Delete(which) => delete(which, backend, session).await,
         WorkflowCommand::Diff(diff) => self::diff(diff, backend, session).await,
         WorkflowCommand::Graph(graph) => draw(graph, backend, session).await,
         WorkflowCommand::Start(start) => self::start(start, backend, session).await,
-        WorkflowCommand::Cancel(which) => {
-            let runs = backend.cancel_workflow(&which.workflow).await?;
-            if runs.is_empty() && !session.is_machine() {
-                session.tell("it has no open run\n");
-                return Ok(Exit::Done);
-            }
-            let list = RunList { runs };
-            let text = |list: &RunList, session: &Session<'_>| report::list(&list.runs, session);
-            answer_rows(&list, &list.runs, text, session)
-        }
+        WorkflowCommand::Cancel(which) => cancel(which, backend, session).await,
     }
 }
 
@@ -208,4 +196,39 @@ fn inputs(inputs: &[InputView]) -> String {
         ]);
     }
     table.render()
+}
+
+async fn delete(
+    which: &Tried<WhichVersion>,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let (workflow, version) = (&which.what.workflow, which.what.version);
+    if which.dry_run {
+        let workflow = workflow.clone();
+        let operation = Operation::DeleteWorkflow { workflow, version };
+        return tell(operation, backend, session).await;
+    }
+    let gone = backend.delete_workflow(workflow, version).await?;
+    answer(&gone, stored::gone, session)
+}
+
+async fn cancel(
+    which: &Tried<WhichWorkflow>,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let workflow = &which.what.workflow;
+    if which.dry_run {
+        let operation = Operation::CancelWorkflow(workflow.clone());
+        return tell(operation, backend, session).await;
+    }
+    let runs = backend.cancel_workflow(workflow).await?;
+    if runs.is_empty() && !session.is_machine() {
+        session.tell("it has no open run\n");
+        return Ok(Exit::Done);
+    }
+    let list = RunList { runs };
+    let text = |list: &RunList, session: &Session<'_>| report::list(&list.runs, session);
+    answer_rows(&list, &list.runs, text, session)
 }

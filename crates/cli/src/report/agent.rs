@@ -230,6 +230,19 @@ pub(crate) fn resumed(agent: &AgentSummary, session: &Session<'_>) -> String {
     format!("{name} goes on: it is {}\n", state(agent, session.out))
 }
 
+/// What `agent restart` did.
+pub(crate) fn restarted(list: &AgentList, session: &Session<'_>) -> String {
+    let lines = list.agents.iter().map(|agent| {
+        let (name, state) = (clean_line(&agent.name), state(agent, session.out));
+        if agent.state == "paused" {
+            format!("{name} is {state}: it goes on when the call in flight has ended\n")
+        } else {
+            format!("{name} goes on: it is {state}\n")
+        }
+    });
+    lines.collect()
+}
+
 /// What `agent update` did.
 pub(crate) fn updated(agent: &AgentSummary, _: &Session<'_>) -> String {
     let name = clean_line(&agent.name);

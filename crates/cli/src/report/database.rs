@@ -75,13 +75,16 @@ pub(crate) fn backup(report: &BackupReport, session: &Session<'_>) -> String {
 
 /// What `db restore` brought back.
 pub(crate) fn restore(report: &RestoreReport, session: &Session<'_>) -> String {
-    let mut text = format!(
-        "{} {} of {} restored into {}\n",
-        good(session),
-        count(total(&report.rows), "row"),
-        clean_line(&report.file),
-        clean_line(&report.place),
-    );
+    let (rows, file) = (count(total(&report.rows), "row"), clean_line(&report.file));
+    let place = clean_line(&report.place);
+    let mut text = if report.dry_run {
+        let lost = count(total(&report.replaced), "row");
+        format!(
+            "would restore {rows} of {file} into {place}, which holds {lost} that would be lost\n"
+        )
+    } else {
+        format!("{} {rows} of {file} restored into {place}\n", good(session))
+    };
     if !report.upgraded.is_empty() {
         text.push_str(&format!(
             "the backup was of an older schema: {} applied on the way\n",

@@ -103,6 +103,19 @@ async fn agents_are_asked_for_as_they_were_typed() {
 }
 
 #[tokio::test]
+async fn a_restart_tells_who_goes_on_and_who_does_later() {
+    let backend = answering(json!({ "agents": [agent("a", "idle"), agent("b", "paused")] }));
+    let said = fusion_kit("agent restart a b --at now", &backend).await;
+    let told =
+        "a goes on: it is - idle\nb is ‖ paused: it goes on when the call in flight has ended\n";
+    assert_eq!((said.code, said.out.as_str()), (0, told));
+    assert_eq!(
+        *backend.asked.lock().unwrap(),
+        ["restart [\"a\", \"b\"] now"]
+    );
+}
+
+#[tokio::test]
 async fn what_is_not_one_wish_is_refused() {
     for (line, told) in [
         ("agent spawn --name w", "were not provided"),

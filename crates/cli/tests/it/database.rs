@@ -78,6 +78,7 @@ async fn each_command_asks_for_what_it_was_told() {
         "db backup a.db",
         "db restore a.db",
         "db restore a.db --replace",
+        "db restore a.db --dry-run",
         "db rekey",
         "db rekey --retire",
         "verify",
@@ -97,8 +98,9 @@ async fn each_command_asks_for_what_it_was_told() {
         "migrate",
         "status",
         "backup a.db",
-        "restore a.db false",
-        "restore a.db true",
+        "restore a.db false false",
+        "restore a.db true false",
+        "restore a.db false true",
         "rekey false",
         "rekey true",
         "verify Shallow",
@@ -132,9 +134,18 @@ async fn what_was_done_is_told_in_a_line_or_two() {
              the master key and the workspaces are not in it\n"
         )
     );
-    let restored = json!({
-        "place": "/d/fusion.db", "file": "b.db", "rows": rows, "upgraded": ["m0002_store"],
+    let mut restored = json!({
+        "place": "/d/fusion.db", "file": "b.db", "dry_run": true, "rows": rows,
+        "replaced": { "runs": 7 }, "upgraded": [],
     });
+    assert_eq!(
+        fusion_kit("db restore b.db --dry-run", &answering(restored.clone())).await,
+        done(
+            "would restore 2 rows of b.db into /d/fusion.db, which holds 7 rows that would be lost\n"
+        )
+    );
+    restored["dry_run"] = json!(false);
+    restored["upgraded"] = json!(["m0002_store"]);
     assert_eq!(
         fusion_kit("db restore b.db", &answering(restored)).await,
         done(

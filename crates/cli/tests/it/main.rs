@@ -15,6 +15,8 @@ mod deploy;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod dry_runs;
+#[cfg(test)]
 mod init;
 mod jq;
 #[cfg(test)]

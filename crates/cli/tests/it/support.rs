@@ -2,6 +2,7 @@
 
 mod agents;
 mod bench;
+mod dry_runs;
 mod files;
 mod inbox;
 mod messages;

@@ -74,6 +74,17 @@ impl Coordinator {
                 end_standalone(&found, &mut settled, self.moment())?;
                 decision.merge(settled);
                 guard = held.map_or(guard, Guard::Held);
+                if self.is_dry_run {
+                    decision.merge(self.ends_below(*run, &decision).await?);
+                }
+            }
+            let mut disposal = disposal;
+            if self.is_dry_run {
+                // What comes after the last commit is told with the first.
+                decision
+                    .changes
+                    .extend(self.disposed(&agent, disposal).await?);
+                disposal = Disposal::Keep;
             }
             let agent = self.ending(agent, &open, disposal, &mut decision)?;
             let batch = Batch::new(guard, decision);
@@ -86,6 +97,18 @@ impl Coordinator {
                 return Ok((agent, runs));
             }
         }
+    }
+
+    /// What is written of a workspace that is packed or removed, for a dry run.
+    async fn disposed(&self, agent: &Agent, disposal: Disposal) -> Result<Option<Change>> {
+        let workspace = self.workspace_of(agent.id).await?;
+        let archive = match disposal {
+            Disposal::Keep => return Ok(None),
+            Disposal::Archive => Some(self.archive_of(&workspace)),
+            Disposal::Remove => None,
+        };
+        self.check_unwanted(agent, &workspace).await?;
+        Ok(Some(Change::update(gone(workspace, archive.as_ref()))))
     }
 
     /// Ends an agent, or holds it until its workspace is dealt with.
@@ -260,6 +283,9 @@ impl Coordinator {
     }
 }
 
+/// In the record of a workspace that was packed: the file.
+pub(crate) const ARCHIVE: &str = "archive";
+
 /// The record of a workspace that is no more: its user id is free again.
 pub(super) fn gone(mut workspace: Workspace, archive: Option<&PathBuf>) -> Workspace {
     workspace.initialized = false;
@@ -267,7 +293,7 @@ pub(super) fn gone(mut workspace: Workspace, archive: Option<&PathBuf>) -> Works
     if let Value::Object(config) = &mut workspace.agent_config {
         config.remove(DISCARDING);
         if let Some(archive) = archive {
-            config.insert("archive".to_owned(), json!(text(archive)));
+            config.insert(ARCHIVE.to_owned(), json!(text(archive)));
         }
     }
     workspace

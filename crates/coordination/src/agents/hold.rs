@@ -1,11 +1,17 @@
 //! Holding agents and letting them go on, and changing what they work with.
 
-use fusion_core::{Agent, AgentId, PauseAt, RunId, Task, TaskState, run_subject};
+use std::time::Duration;
+
+use fusion_core::{Agent, AgentId, AgentState, PauseAt, RunId, Task, TaskState, run_subject};
 use fusion_persistence::{Batch, Repository};
+use tokio::time::timeout;
 
 use super::{AgentUpdate, held, refused};
 use crate::races::Races;
-use crate::{Coordinator, Result};
+use crate::{Coordinator, Error, Result};
+
+/// How long a worker may take to stop before who restarts its agent is answered.
+const STOPPING: Duration = Duration::from_secs(3);
 
 impl Coordinator {
     /// Holds an agent: it takes no task. What it works on is given back, at once or when the call in
@@ -53,13 +59,73 @@ impl Coordinator {
                 break agent;
             }
         };
-        if let Some(run) = run_of(&self.open_tasks(&resumed).await?) {
+        self.wake_up(&resumed).await?;
+        Ok(resumed)
+    }
+
+    /// Has what an agent works on given back, at once or when the call in flight is ended, and lets it go on
+    /// with it, from its journal; its inbox is kept. One that is held goes on, too. That it is to go on is
+    /// kept in its row: where its worker takes longer than a moment to stop, the agent is given as it is
+    /// then, held, and goes on once the worker is gone, also after a death of this process.
+    ///
+    /// # Errors
+    /// There is no such agent, it is being made or ended, or it has ended.
+    pub async fn restart_agent(&self, id: AgentId, at: PauseAt) -> Result<Agent> {
+        let mut races = Races::new();
+        let restarted = loop {
+            let agent: Agent = self.parts.store.get(id).await?;
+            if agent.state == AgentState::Terminated {
+                return Err(Error::HasEnded { agent: agent.name });
+            }
+            let tasks = self.open_tasks(&agent).await?;
+            let is_at_work = self.is_at_work(id, &tasks);
+            let refused = refused(&agent);
+            let restarted = agent.restart(at, is_at_work, run_of(&tasks), self.moment());
+            let (agent, decision) = restarted.map_err(refused)?;
+            if self
+                .try_to_commit(Batch::free(decision), &mut races)
+                .await?
+            {
+                break agent;
+            }
+        };
+        if !restarted.is_restarting() {
+            self.wake_up(&restarted).await?;
+            return Ok(restarted);
+        }
+        self.crew.stop(id, at);
+        timeout(STOPPING, self.crew.gone(id)).await.ok();
+        self.finish_restart(id).await
+    }
+
+    /// Lets an agent go on that is held to be restarted, once its worker is gone; gives it as it is then.
+    pub(super) async fn finish_restart(&self, id: AgentId) -> Result<Agent> {
+        let agent: Agent = self.parts.store.get(id).await?;
+        let tasks = self.open_tasks(&agent).await?;
+        if !agent.is_restarting() || self.is_at_work(id, &tasks) {
+            return Ok(agent);
+        }
+        match self.resume_agent(id).await {
+            // Another was quicker.
+            Err(Error::Lifecycle { .. }) => Ok(self.parts.store.get(id).await?),
+            done => done,
+        }
+    }
+
+    /// Whether something of an agent may be under way.
+    fn is_at_work(&self, id: AgentId, tasks: &[Task]) -> bool {
+        held(tasks).is_some() || self.crew.has(id)
+    }
+
+    /// An agent that was held waits for work again.
+    async fn wake_up(&self, agent: &Agent) -> Result<()> {
+        if let Some(run) = run_of(&self.open_tasks(agent).await?) {
             self.hint_run(run);
         }
-        if resumed.is_standing() {
-            self.take_up_mail(id).await?;
+        if agent.is_standing() {
+            self.take_up_mail(agent.id).await?;
         }
-        Ok(resumed)
+        Ok(())
     }
 
     /// Changes what a standing agent works with, from its next task on. A new model is asked for

@@ -1,4 +1,4 @@
-//! What a dead process left half done: agents half spawned, agents half ended.
+//! What a dead process left half done: agents half spawned, half ended, half restarted.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::{Coordinator, Error, Result};
 const AT_ONCE: u32 = 1_000;
 
 impl Coordinator {
-    /// Takes away agents that were never ready, since nobody was told of them, and ends those that
-    /// were told to end. What another process may be about is left to it. Says how many agents that
+    /// Takes away agents that were never ready, since nobody was told of them, ends those that were told to
+    /// end, and lets those go on that were held to be restarted and whose workers are gone. What another process may be about is left to it. Says how many agents that
     /// were.
     ///
     /// # Errors
@@ -49,6 +49,9 @@ impl Coordinator {
         if !self.is_half_done(&agent) {
             return Ok(false);
         }
+        if agent.is_restarting() {
+            return Ok(!self.finish_restart(agent.id).await?.is_restarting());
+        }
         if agent.state == AgentState::Spawning {
             let filter = WorkspaceFilter {
                 agent: Some(agent.id),
@@ -80,11 +83,11 @@ impl Coordinator {
         }
     }
 
-    /// Whether it is neither made nor ended, and whoever was about that is gone.
+    /// Whether it is neither made nor ended, and whoever was about that is gone; or is to go on by itself.
     fn is_half_done(&self, agent: &Agent) -> bool {
         let is_unborn = agent.state == AgentState::Spawning && agent.is_standing();
         let is_ending = agent.state != AgentState::Terminated && agent.ending().is_some();
-        (is_unborn || is_ending) && self.is_left(agent)
+        agent.is_restarting() || (is_unborn || is_ending) && self.is_left(agent)
     }
 
     /// Whether nobody can be at work on a row any more.

@@ -41,6 +41,8 @@ mod models;
 #[cfg(test)]
 mod pool;
 #[cfg(test)]
+mod restarts;
+#[cfg(test)]
 mod schedules;
 #[cfg(test)]
 mod standing;

@@ -21,6 +21,9 @@ text_enum! {
 /// In the metadata: how a paused agent is held.
 const PAUSED: &str = "paused";
 
+/// In the metadata: a paused agent goes on by itself once its worker is gone.
+const RESTARTING: &str = "restarting";
+
 /// In the metadata: what becomes of the workspace of an agent that is being ended.
 const ENDING: &str = "ending";
 
@@ -41,6 +44,12 @@ impl Agent {
     #[must_use]
     pub fn ending(&self) -> Option<Disposal> {
         Disposal::from_text(self.metadata.get(ENDING)?.as_str()?)
+    }
+
+    /// Whether it goes on by itself, once nothing of what it was at is under way.
+    #[must_use]
+    pub fn is_restarting(&self) -> bool {
+        self.state == AgentState::Paused && self.metadata.get(RESTARTING).is_some()
     }
 
     /// An event about this agent, published under `agent.{id}.status`. `run` is the one that it works
@@ -135,6 +144,55 @@ impl Agent {
         Ok(self.written(event))
     }
 
+    /// Has what it works on given back, as a pause does, and lets it go on: in one step where nothing of it
+    /// is under way, else it is held until its worker is gone, and then to be resumed.
+    ///
+    /// # Errors
+    /// It is being made or ended, or has ended.
+    pub fn restart(
+        mut self,
+        at: PauseAt,
+        is_at_work: bool,
+        run: Option<RunId>,
+        moment: Moment<'_>,
+    ) -> Result<(Self, Decision), IllegalTransition> {
+        if self.ending().is_some() {
+            return Err(IllegalTransition::refused(self.state, AgentState::Idle));
+        }
+        let mut decision = Decision::default();
+        let is_held = match self.state {
+            AgentState::Paused => !is_at_work,
+            AgentState::Error => true,
+            AgentState::Spawning
+            | AgentState::Idle
+            | AgentState::Working
+            | AgentState::Terminated => {
+                self.transition(AgentState::Paused, moment.now)?;
+                false
+            }
+        };
+        if !is_held {
+            self.updated_at = moment.now;
+            self.mark(PAUSED, Some(at.as_str()));
+            self.mark(RESTARTING, Some(at.as_str()));
+            let told = format!("{} is restarted", self.name);
+            let event = self.event(moment, EventType::AgentPaused, run, told);
+            let (held, first) = self.written(event);
+            self = held;
+            decision.merge(first);
+        }
+        if is_at_work && self.state == AgentState::Paused {
+            return Ok((self, decision));
+        }
+        self.transition(AgentState::Idle, moment.now)?;
+        self.go_on();
+        let told = format!("{} goes on after a restart", self.name);
+        let event = self.event(moment, EventType::AgentResumed, run, told);
+        let (agent, second) = self.written(event);
+        decision.merge(second);
+        Ok((agent, decision))
+    }
+
     /// Lets it go on. `is_at_work` says that a worker has not given its task back yet.
     ///
     /// # Errors
@@ -155,7 +213,7 @@ impl Agent {
             return Err(IllegalTransition::refused(self.state, to));
         }
         self.transition(to, moment.now)?;
-        self.mark(PAUSED, None);
+        self.go_on();
         let told = format!("{} goes on", self.name);
         let event = self.event(moment, EventType::AgentResumed, run, told);
         Ok(self.written(event))
@@ -185,7 +243,7 @@ impl Agent {
             | AgentState::Spawning
             | AgentState::Terminated => self.transition(AgentState::Paused, moment.now)?,
         }
-        self.mark(PAUSED, None);
+        self.go_on();
         self.mark(ENDING, Some(disposal.as_str()));
         let change = Change::update(self.clone());
         self.version += 1;
@@ -202,7 +260,7 @@ impl Agent {
         moment: Moment<'_>,
     ) -> Result<(Self, Decision), IllegalTransition> {
         self.transition(AgentState::Terminated, moment.now)?;
-        self.mark(PAUSED, None);
+        self.go_on();
         let disposal = self.ending().unwrap_or(Disposal::Keep);
         let told = format!("{} ended", self.name);
         let event = self
@@ -235,6 +293,12 @@ impl Agent {
         event.data = json!({ "agent_id": agent.id, "name": agent.name, "state": agent.state });
         let change = Change::update(*agent);
         Some(Decision::default().with(change).telling(event))
+    }
+
+    /// Nothing holds it any more.
+    fn go_on(&mut self) {
+        self.mark(PAUSED, None);
+        self.mark(RESTARTING, None);
     }
 
     fn mark(&mut self, name: &str, value: Option<&str>) {

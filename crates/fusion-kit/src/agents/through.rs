@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use fusion_api_types::api::{AgentAction, AgentConfig};
-use fusion_api_types::{AgentSent, AgentSummary, AgentsEnded, Problem, ProblemKind, RunDetail};
+use fusion_api_types::{
+    AgentList, AgentSent, AgentSummary, AgentsEnded, Problem, ProblemKind, RunDetail,
+};
 use fusion_cli::{AgentChanges, Progress};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +20,7 @@ use crate::signals::stop_on_signal;
 /// How often it is looked whether the server has begun what an agent was sent.
 const LOOK: Duration = Duration::from_millis(100);
 
-pub(super) fn pause(at: &str) -> AgentAction {
+pub(crate) fn pause(at: &str) -> AgentAction {
     AgentAction {
         action: "pause".to_owned(),
         at: Some(at.to_owned()),
@@ -30,6 +32,14 @@ pub(super) fn resume() -> AgentAction {
     AgentAction {
         action: "resume".to_owned(),
         at: None,
+        config: None,
+    }
+}
+
+pub(super) fn restart(at: &str) -> AgentAction {
+    AgentAction {
+        action: "restart".to_owned(),
+        at: Some(at.to_owned()),
         config: None,
     }
 }
@@ -70,6 +80,23 @@ impl LocalBackend {
         let reading = self.reading().await?.ok_or_else(no_agents)?;
         let found = find_agent(reading.store(), reading.data_dir(), text).await?;
         Ok(views::summary(&found))
+    }
+
+    pub(super) async fn restart_through(
+        &self,
+        remote: &Remote,
+        names: &[String],
+        at: &str,
+    ) -> Result<AgentList, Problem> {
+        let mut agents = Vec::new();
+        for name in names {
+            agents.push(self.agent_of(remote, name).await?);
+        }
+        let mut restarted = Vec::new();
+        for agent in agents {
+            restarted.push(remote.act_on_agent(&agent, &restart(at)).await?);
+        }
+        Ok(AgentList { agents: restarted })
     }
 
     pub(super) async fn terminate_through(

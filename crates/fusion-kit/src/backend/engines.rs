@@ -20,6 +20,14 @@ impl LocalBackend {
         Engine::open(&self.config, data_dir, start).await
     }
 
+    /// An engine beside whoever works in the data directory: nothing is driven, and nothing is taken up or
+    /// cleared.
+    pub(crate) async fn guest(&self) -> Result<Engine, Problem> {
+        let registry = self.registry_of(&self.stored_providers().await?);
+        let notices = Arc::clone(&self.notices);
+        Engine::beside(&self.config, &self.data_dir()?, registry, notices).await
+    }
+
     /// What an engine on the configured store is opened with.
     fn start(&self, data_dir: &DataDir, registry: Arc<Registry>) -> Result<Start, Problem> {
         let location = wiring::location(&self.config, data_dir)?;

@@ -137,6 +137,17 @@ impl Remote {
         Ok(summary(changed))
     }
 
+    /// Every standing agent that has not ended, the newest first.
+    pub(crate) async fn standing_agents(&self) -> Result<Vec<AgentSummary>, Problem> {
+        let living = crate::agents::living();
+        let living = living.iter().map(|state| ("state", state.to_string()));
+        let mut agents = self
+            .agents(&living.collect::<Vec<_>>(), PREFIX_SEARCH)
+            .await?;
+        agents.retain(|agent| agent.run.is_none());
+        Ok(agents)
+    }
+
     /// Ends agents; without ids every standing one.
     pub(crate) async fn terminate_agents(
         &self,

@@ -80,7 +80,7 @@ impl Remote {
     }
 
     /// The id of a provider.
-    async fn provider(&self, name: &str) -> Result<String, Problem> {
+    pub(crate) async fn provider(&self, name: &str) -> Result<String, Problem> {
         self.provider_id(name).await?.ok_or_else(|| {
             let text = format!("no provider '{name}' is stored at {}", self.client.url());
             Problem::new(ProblemKind::NotFound, text)

@@ -90,7 +90,7 @@ impl Remote {
             .ok_or_else(|| super::none_of(list, text))
     }
 
-    async fn task_id(&self, text: &str) -> Result<String, Problem> {
+    pub(crate) async fn task_id(&self, text: &str) -> Result<String, Problem> {
         self.id_or_name(TASKS, "tasks", text).await
     }
 

@@ -128,14 +128,8 @@ impl Remote {
     }
 
     pub(crate) async fn cancel_workflow(&self, workflow: &str) -> Result<Vec<RunSummary>, Problem> {
-        let open = RunQuery {
-            states: vec!["ready", "running"],
-            workflow: Some(self.found(workflow, None).await?.name),
-            parent: None,
-            limit: u32::try_from(SEARCHED).unwrap_or(u32::MAX),
-        };
         let mut cancelled = Vec::new();
-        for run in self.list_runs(&open).await? {
+        for run in self.open_runs(workflow).await? {
             match self.cancel_run(&run.id).await {
                 Ok(run) => cancelled.push(run),
                 // One may have ended by itself since it was listed.
@@ -144,6 +138,17 @@ impl Remote {
             }
         }
         Ok(cancelled)
+    }
+
+    /// The open runs of all versions of a workflow.
+    pub(crate) async fn open_runs(&self, workflow: &str) -> Result<Vec<RunSummary>, Problem> {
+        let open = RunQuery {
+            states: vec!["ready", "running"],
+            workflow: Some(self.found(workflow, None).await?.name),
+            parent: None,
+            limit: u32::try_from(SEARCHED).unwrap_or(u32::MAX),
+        };
+        self.list_runs(&open).await
     }
 
     async fn versions(&self, name: Option<&str>) -> Result<Vec<api::Workflow>, Problem> {
@@ -172,7 +177,11 @@ impl Remote {
     }
 
     /// A version with its text: the newest without a number.
-    async fn found(&self, text: &str, version: Option<u32>) -> Result<api::Workflow, Problem> {
+    pub(crate) async fn found(
+        &self,
+        text: &str,
+        version: Option<u32>,
+    ) -> Result<api::Workflow, Problem> {
         if text.parse::<WorkflowId>().is_ok() && version.is_none() {
             return self.client.get(&format!("/workflows/{text}"), &[]).await;
         }

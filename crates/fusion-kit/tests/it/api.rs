@@ -20,7 +20,7 @@ mod steering;
 mod storm;
 mod story;
 mod tasks;
-mod through;
+pub(crate) mod through;
 mod tree;
 mod upkeep;
 mod versions;

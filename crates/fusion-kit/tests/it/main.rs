@@ -31,6 +31,8 @@ mod database;
 #[cfg(test)]
 mod discards;
 #[cfg(test)]
+mod dry_runs;
+#[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod failing_runs;

@@ -37,6 +37,8 @@ const OTHERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = curr
 pub struct Restored {
     /// Rows of each table.
     pub rows: Rows,
+    /// Rows that each table had before.
+    pub replaced: Rows,
     /// The steps of the schema that a copy of the backup was brought up to date with, in order.
     pub upgraded: Vec<String>,
 }
@@ -53,29 +55,84 @@ pub struct Restored {
 /// it had.
 pub async fn restore(location: &Location, file: &Path, replace: bool) -> Result<Restored> {
     let backup = Source::open(file).await?;
+    fill(location, backup, replace, After::Commit).await
+}
+
+/// Does all of [`restore`] in a transaction that is rolled back, and says what it would have done. Where
+/// there is no database none is made, and the backup is read only.
+///
+/// # Errors
+/// As [`restore`].
+pub async fn try_restore(location: &Location, file: &Path, replace: bool) -> Result<Restored> {
+    let backup = Source::open(file).await?;
+    let Some(connection) = door::look(location).await? else {
+        let from = door::snapshot(&backup.connection).await?;
+        let rows = tables::count(&from).await?;
+        door::leave(backup.connection, from).await?;
+        return Ok(Restored {
+            rows,
+            replaced: Rows::new(),
+            upgraded: backup.upgraded,
+        });
+    };
+    connection.close().await.map_err(trying(ACTION))?;
+    fill(location, backup, replace, After::Rollback).await
+}
+
+/// What becomes of the transaction that a backup was written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    Commit,
+    Rollback,
+}
+
+impl After {
+    async fn end(self, transaction: DatabaseTransaction) -> Result<()> {
+        let ended = match self {
+            Self::Commit => transaction.commit().await,
+            Self::Rollback => transaction.rollback().await,
+        };
+        ended.map_err(trying(ACTION))
+    }
+}
+
+/// Refuses a database that holds data.
+async fn expect_empty(to: &DatabaseTransaction, location: &Location) -> Result<()> {
+    if tables::are_empty(to).await? {
+        return Ok(());
+    }
+    Err(Error::Invalid {
+        reason: format!(
+            "the database {} holds data, and a restore would replace it: ask for that, or restore to another",
+            door::place(location)
+        ),
+    })
+}
+
+async fn fill(
+    location: &Location,
+    backup: Source,
+    replace: bool,
+    after: After,
+) -> Result<Restored> {
     let owned = Owned::take(location).await?;
     let to = owned.begin().await?;
     wait_until_alone(&to, location).await?;
     bring_up_to_date(&to, None).await?;
-    if !replace && !tables::are_empty(&to).await? {
-        return Err(Error::Invalid {
-            reason: format!(
-                "the database {} holds data, and a restore would replace it: ask for that, or restore to another",
-                door::place(location)
-            ),
-        });
+    if !replace {
+        expect_empty(&to, location).await?;
     }
+    let replaced = tables::count(&to).await?;
     tables::empty(&to).await?;
     let from = door::snapshot(&backup.connection).await?;
     let rows = tables::copy(&from, &to).await?;
     index::rebuild(&to).await?;
-    to.commit().await.map_err(trying(ACTION))?;
+    after.end(to).await?;
     owned.close().await?;
-    from.rollback().await.map_err(trying(ACTION))?;
-    let closed = backup.connection.close().await;
-    closed.map_err(trying(ACTION))?;
+    door::leave(backup.connection, from).await?;
     Ok(Restored {
         rows,
+        replaced,
         upgraded: backup.upgraded,
     })
 }

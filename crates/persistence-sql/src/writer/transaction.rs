@@ -173,6 +173,9 @@ async fn run<S: Session>(
         Work::Commit(batch) => {
             agents.forget(&batch.decision.changes);
             apply::apply(session, batch, care).await?;
+            if batch.dry_run {
+                return Err(Error::DryRun.into());
+            }
             Done::Committed(Committed::default())
         }
         Work::Claim(wanted) => {

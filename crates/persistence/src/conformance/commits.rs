@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::sample::{Sample, agent_named, at, step, workflow};
 use crate::{Batch, Error, EventFilter, Fence, Page, Repository, RunFilter, Store};
 
-async fn two_steps(store: &dyn Store) -> Sample {
+pub(super) async fn two_steps(store: &dyn Store) -> Sample {
     let steps = vec![
         step("one", agent_named("a"), &[], 0),
         step("two", agent_named("b"), &["one"], 0),

@@ -91,7 +91,7 @@ pub async fn a_message_that_ran_out_is_due(store: &dyn Store) {
     assert_eq!(due(store).await, dead_mail);
 }
 
-/// An agent that is half made or half ended is due, one that is held is not.
+/// An agent that is half made, half ended or half restarted is due, one that is held is not.
 pub async fn agents_are_due_that_are_half_done_or_at_work_for_nobody_knows_what(store: &dyn Store) {
     let office = Office::open(store).await;
     let idle = office.agent("s", &[]).await;
@@ -111,12 +111,23 @@ pub async fn agents_are_due_that_are_half_done_or_at_work_for_nobody_knows_what(
         ..OPEN
     };
     assert_eq!(due(store).await, at_work);
-    let ending = json!({ "ending": "archive" });
-    create(store, now_in(AgentState::Paused, ending)).await;
     let half_done = Due {
         half_done_agents: true,
         ..at_work
     };
+    let restarting = json!({ "restarting": "now" });
+    let held = now_in(AgentState::Paused, restarting);
+    create(store, held.clone()).await;
+    assert_eq!(due(store).await, half_done);
+    let idle_again = Agent {
+        state: AgentState::Idle,
+        metadata: json!({}),
+        ..held
+    };
+    store.update(idle_again).await.unwrap();
+    assert_eq!(due(store).await, at_work);
+    let ending = json!({ "ending": "archive" });
+    create(store, now_in(AgentState::Paused, ending)).await;
     assert_eq!(due(store).await, half_done);
 }
 

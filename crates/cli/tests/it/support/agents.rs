@@ -50,6 +50,14 @@ impl Agents for Fake {
         self.report(format!("resume {agent}"))
     }
 
+    async fn restart_agents(
+        &self,
+        agents: &[String],
+        at: &'static str,
+    ) -> Result<AgentList, Problem> {
+        self.report(format!("restart {agents:?} {at}"))
+    }
+
     async fn terminate_agents(
         &self,
         agents: &[String],

@@ -7,7 +7,7 @@ use fusion_api_types::{
     BackupReport, DatabaseStatus, MigrationReport, Problem, RekeyReport, RestoreReport,
     VacuumReport, VerifyReport,
 };
-use fusion_cli::{Depth, Upkeep};
+use fusion_cli::{Depth, RestoreRequest, Upkeep};
 
 use super::Fake;
 
@@ -29,8 +29,13 @@ impl Upkeep for Fake {
         self.report(format!("backup {}", file.display()))
     }
 
-    async fn restore(&self, file: &Path, replace: bool) -> Result<RestoreReport, Problem> {
-        self.report(format!("restore {} {replace}", file.display()))
+    async fn restore(&self, request: &RestoreRequest) -> Result<RestoreReport, Problem> {
+        let RestoreRequest {
+            file,
+            replace,
+            dry_run,
+        } = request;
+        self.report(format!("restore {} {replace} {dry_run}", file.display()))
     }
 
     async fn rekey(&self, retire: bool) -> Result<RekeyReport, Problem> {

@@ -28,7 +28,7 @@ steps:
 ";
 
 /// The life of an agent: all that can be said to one, right and wrong.
-const LIFE: [&str; 47] = [
+const LIFE: [&str; 51] = [
     "agent list",
     "agent spawn --name w --provider scripted --model nowhere.yaml",
     "agent spawn --name w --provider scripted --model script.yaml --tools files --host docs.rs",
@@ -47,6 +47,9 @@ const LIFE: [&str; 47] = [
     "agent send w More. --wait",
     "agent resume w --json",
     "agent resume w",
+    "agent restart w crew-1 --at now --json",
+    "agent restart w",
+    "agent restart w nobody",
     "agent update w --max-turns 7 --tools files,messages --json",
     "agent update w --tools wings",
     "agent send w Write about bees. --wait --json",
@@ -69,6 +72,7 @@ const LIFE: [&str; 47] = [
     "agent terminate w nobody",
     "agent terminate w --workspace remove --json",
     "agent send w More.",
+    "agent restart w",
     "agent attach w",
     "workspace discard w --json",
     "agent terminate --all",
@@ -127,7 +131,7 @@ pub(super) fn plain(text: &str, project: &str) -> String {
 }
 
 /// How a command ended and what it said, the same each time.
-pub(super) fn told(project: &Project, done: &Finished) -> (Option<i32>, String, String) {
+pub(crate) fn told(project: &Project, done: &Finished) -> (Option<i32>, String, String) {
     let folder = project.path().to_str().unwrap();
     let stdout = match serde_json::from_str::<Value>(&done.stdout) {
         Ok(mut value) => {

@@ -1,0 +1,164 @@
+//! Agents that are restarted: what is under way is given back, and they go on with it.
+
+use fusion_coordination::Error;
+use fusion_core::{
+    AgentState, Change, Decision, Disposal, EntryState, EventType, PauseAt, TaskState, ToolGroup,
+    WorkflowState,
+};
+use fusion_persistence::{Batch, Store as _};
+use serde_json::json;
+
+use crate::gate::Gate;
+use crate::standing::{agent, hosted, named, run_ended, spawn, until};
+use crate::world::World;
+
+/// An agent that waits, one that is held and one in error go on at once.
+#[tokio::test]
+async fn an_agent_with_nothing_under_way_goes_on_in_one_commit() {
+    let world = World::new().await;
+    world.register("gate", Gate::shut());
+    let engine = world.engine();
+    let idle = spawn(&world, "idle").await;
+    let held = spawn(&world, "held").await;
+    engine.pause_agent(held, PauseAt::Now).await.unwrap();
+    let broken = spawn(&world, "broken").await;
+    for state in [AgentState::Working, AgentState::Error] {
+        let mut row = agent(&world, broken).await;
+        row.state = state;
+        let moved = Decision::default().with(Change::update(row));
+        world.store.commit(Batch::free(moved)).await.unwrap();
+    }
+    for (id, versions) in [(idle, 2), (held, 1), (broken, 1)] {
+        let before = agent(&world, id).await;
+        let restarted = engine.restart_agent(id, PauseAt::NextStep).await.unwrap();
+        let after = agent(&world, id).await;
+        assert_eq!(restarted, after);
+        assert_eq!(
+            (after.state, after.version, after.metadata),
+            (
+                AgentState::Idle,
+                before.version + versions,
+                metadata_without_marks(&before)
+            ),
+            "{}",
+            before.name
+        );
+    }
+}
+
+fn metadata_without_marks(agent: &fusion_core::Agent) -> serde_json::Value {
+    let mut metadata = agent.metadata.clone();
+    metadata.as_object_mut().unwrap().remove("paused");
+    metadata
+}
+
+#[tokio::test]
+async fn who_has_ended_is_not_restarted() {
+    let world = World::new().await;
+    world.register("gate", Gate::shut());
+    let id = spawn(&world, "writer").await;
+    let engine = world.engine();
+    engine.terminate_agent(id, Disposal::Keep).await.unwrap();
+    let refused = engine.restart_agent(id, PauseAt::Now).await.unwrap_err();
+    assert_eq!(refused.to_string(), "the agent 'writer' has ended");
+    assert_eq!(
+        refused.way_out().as_deref(),
+        Some("make another with `agent spawn`")
+    );
+    assert!(matches!(refused, Error::HasEnded { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_now_cuts_the_call_and_makes_it_again() {
+    let world = World::new().await;
+    let gate = Gate::shut();
+    world.register("gate", gate.clone());
+    let id = spawn(&world, "writer").await;
+    hosted(&world, async {
+        let engine = world.engine();
+        let sent = engine.send_to_agent(id, json!("Go.")).await.unwrap();
+        until(|| async { gate.begun() == 1 }).await;
+        let restarted = engine.restart_agent(id, PauseAt::Now).await.unwrap();
+        assert!(
+            matches!(restarted.state, AgentState::Idle | AgentState::Working),
+            "{restarted:?}"
+        );
+        until(|| async { gate.begun() == 2 }).await;
+        gate.open.add_permits(100);
+        let run = run_ended(&world, sent.run.unwrap()).await;
+        assert_eq!(run.state, WorkflowState::Completed);
+    })
+    .await;
+    assert_eq!(gate.begun(), 2);
+    assert_eq!(world.told(EventType::AgentPaused).await, [Some(id)]);
+    assert_eq!(world.told(EventType::AgentResumed).await, [Some(id)]);
+}
+
+/// Who restarts it is answered while the call lasts; what remains is in the row, and whoever hosts next
+/// lets the agent go on with its journal.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_at_the_next_step_is_finished_by_whoever_comes_after() {
+    let world = World::new().await;
+    let gate = Gate {
+        tool_turns: 2,
+        ..Gate::shut()
+    };
+    world.register("gate", gate.clone());
+    let mut new = named("writer");
+    new.spec.tools = vec![ToolGroup::Files];
+    let spawned = world.engine().spawn_agents(vec![new]).await.unwrap();
+    let id = spawned[0].id;
+    let run = hosted(&world, async {
+        let engine = world.engine();
+        let sent = engine.send_to_agent(id, json!("Go.")).await.unwrap();
+        until(|| async { gate.begun() == 1 }).await;
+        let restarted = engine.restart_agent(id, PauseAt::NextStep).await.unwrap();
+        assert_eq!(
+            (restarted.state, restarted.is_restarting()),
+            (AgentState::Paused, true)
+        );
+        sent.run.unwrap()
+    })
+    .await;
+    assert!(agent(&world, id).await.is_restarting());
+    gate.open.add_permits(100);
+    hosted(&world, async {
+        let run = run_ended(&world, run).await;
+        assert_eq!(run.state, WorkflowState::Completed);
+    })
+    .await;
+    let after = agent(&world, id).await;
+    assert_eq!(
+        (after.state, after.is_restarting()),
+        (AgentState::Idle, false)
+    );
+    let task = world.tasks(run).await.remove(0);
+    assert_eq!(task.state, TaskState::Completed);
+    let journal = world.journal(&task).await;
+    assert!(
+        journal
+            .iter()
+            .all(|entry| entry.state == EntryState::Finished),
+        "{journal:?}"
+    );
+}
+
+/// A person's word to go on counts at once, and a later end of the worker changes nothing.
+#[tokio::test]
+async fn a_restart_that_waits_is_ended_by_a_person_s_word() {
+    let world = World::new().await;
+    world.register("gate", Gate::shut());
+    let id = spawn(&world, "writer").await;
+    let mut row = agent(&world, id).await;
+    row.state = AgentState::Paused;
+    row.metadata["restarting"] = json!("now");
+    let moved = Decision::default().with(Change::update(row));
+    world.store.commit(Batch::free(moved)).await.unwrap();
+    let ended = world.engine().terminate_agent(id, Disposal::Keep).await;
+    let ended = ended.unwrap();
+    assert_eq!(
+        (ended.state, ended.is_restarting()),
+        (AgentState::Terminated, false)
+    );
+    assert!(agent(&world, id).await.metadata.get("restarting").is_none());
+}
