@@ -19,6 +19,7 @@ use crate::coordinator::off_runtime;
 use crate::folders::Folders;
 use crate::grants::{self, Grants};
 use crate::races::Races;
+use crate::run_file::expect_own;
 use crate::uids::Chosen;
 use crate::{Ask, Coordinator, Error, Models, Result};
 
@@ -104,6 +105,7 @@ impl Coordinator {
         models: Models,
         ask: impl Fn(RunId) -> Ask + Send + Sync,
     ) -> Result<RunId> {
+        expect_own(workflow)?;
         let new = NewRun {
             definition: workflow.definition.clone(),
             source: workflow.source.clone(),

@@ -39,7 +39,7 @@ impl Remote {
     }
 
     /// The id of a run; without one the newest in one of these states.
-    pub(super) async fn run_id(
+    pub(crate) async fn run_id(
         &self,
         run: Option<&str>,
         states: &[&'static str],
