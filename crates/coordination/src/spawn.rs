@@ -19,7 +19,6 @@ use crate::coordinator::off_runtime;
 use crate::folders::Folders;
 use crate::grants::{self, Grants};
 use crate::races::Races;
-use crate::run_file::expect_own;
 use crate::uids::Chosen;
 use crate::{Ask, Coordinator, Error, Models, Result};
 
@@ -96,8 +95,7 @@ impl Coordinator {
     /// Stores a run of a version that is stored. `ask` gets the id that the run will have.
     ///
     /// # Errors
-    /// As [`create_run`](Self::create_run); `Repeated` or `KeyReused` where the idempotency key of
-    /// `ask` was used before.
+    /// As [`create_run`](Self::create_run); `Repeated` or `KeyReused` where the key of `ask` was used before.
     pub async fn create_run_of(
         &self,
         workflow: &Workflow,
@@ -105,7 +103,7 @@ impl Coordinator {
         models: Models,
         ask: impl Fn(RunId) -> Ask + Send + Sync,
     ) -> Result<RunId> {
-        expect_own(workflow)?;
+        crate::run_file::expect_own(workflow)?;
         let new = NewRun {
             definition: workflow.definition.clone(),
             source: workflow.source.clone(),
