@@ -5,13 +5,14 @@ mod download;
 mod live;
 mod receiver;
 
+use std::fs::File;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use fusion_api_types::api::ProblemBody;
 use fusion_api_types::{DryRun, Problem, ProblemKind};
-use reqwest::header::RETRY_AFTER;
-use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, redirect};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use reqwest::{Body, Method, RequestBuilder, Response, StatusCode, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -133,6 +134,23 @@ impl Client {
         body: &(impl Serialize + Sync),
     ) -> Result<T, Problem> {
         self.send(self.request(Method::POST, path)?.json(body))
+            .await
+    }
+
+    /// Sends a file with POST, a piece at a time.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn upload<T: DeserializeOwned>(&self, path: &str, file: File) -> Result<T, Problem> {
+        let length = file.metadata().map(|metadata| metadata.len());
+        let length = length.map_err(|error| {
+            let text = format!("the file can't be read: {error}");
+            Problem::new(ProblemKind::InvalidInput, text)
+        })?;
+        let body = Body::from(tokio::fs::File::from_std(file));
+        let request = self.request(Method::POST, path)?.timeout(LONG);
+        let request = request.header(CONTENT_TYPE, "application/octet-stream");
+        self.send(request.header(CONTENT_LENGTH, length).body(body))
             .await
     }
 

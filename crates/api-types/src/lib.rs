@@ -43,8 +43,9 @@ pub use provider::{
 };
 pub use replay::Replayed;
 pub use run::{
-    AgentView, ArtifactSaved, ChildView, FileView, GrantsView, HaltView, JournalView, ParentView,
-    RecoveredView, RunDetail, RunList, RunSummary, StepView, UsageView, WaitView,
+    AgentView, ArtifactSaved, ChildView, FileView, GrantsView, HaltView, ImportedView, JournalView,
+    ParentView, RecoveredView, RunDetail, RunExported, RunImported, RunList, RunSummary, StepView,
+    UsageView, WaitView,
 };
 pub use server::{ServerReady, SignInLink};
 pub use setting::{SettingList, SettingView};

@@ -74,6 +74,53 @@ pub struct RunSummary {
     /// The step of another run that waits for it, or waited for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<ParentView>,
+    /// Where it comes from, when it was not done here but read from a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<ImportedView>,
+}
+
+/// Where a run comes from that was read from a file. What it cost counts for nothing here, and its agents'
+/// workspaces are not here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ImportedView {
+    /// When it came here.
+    pub at: DateTime<Utc>,
+    /// When the file was written.
+    pub exported_at: DateTime<Utc>,
+    /// What the machine calls itself on which that was.
+    pub machine: String,
+    /// The version of the program that wrote it.
+    pub program: String,
+    /// SHA-256 of the file, which has its events and messages: `artifact get` gives it.
+    pub file: String,
+}
+
+/// A run that was written to a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RunExported {
+    /// UUID of the run.
+    pub run_id: String,
+    /// How many runs are in it: this one and those that its steps are.
+    pub runs: u64,
+    /// Where it is.
+    pub file: String,
+    /// How long it is.
+    pub bytes: u64,
+    /// SHA-256 of it.
+    pub sha256: String,
+    /// Kept files that a result names and that are gone, by the SHA-256 of their content.
+    pub missing: Vec<String>,
+}
+
+/// A run that was read from a file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RunImported {
+    /// The run.
+    pub run: RunSummary,
+    /// How many runs came: this one and those that its steps are.
+    pub runs: u64,
+    /// It was here before, and nothing was stored.
+    pub already: bool,
 }
 
 /// A step whose work is a run of its own.
@@ -342,6 +389,7 @@ mod tests {
             halt: None,
             continues: None,
             parent: None,
+            imported: None,
         }
     }
 

@@ -240,8 +240,8 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     is_one.then_some(secret)
 }
 
-/// What a request needs: looking and signing in or out are for all; keys, tokens and where events are sent
-/// for administrators.
+/// What a request needs: looking and signing in or out are for all; keys, tokens, where events are sent and
+/// what was done elsewhere for administrators.
 pub(crate) fn needed(method: &Method, path: &str) -> TokenScope {
     let is_below = |folder: &str| {
         let rest = path
@@ -250,7 +250,8 @@ pub(crate) fn needed(method: &Method, path: &str) -> TokenScope {
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     let is_look = matches!(*method, Method::GET | Method::HEAD);
-    if is_below("tokens") || is_below("webhooks") || (is_below("providers") && !is_look) {
+    let changes = is_below("providers") || is_below("runs/import");
+    if is_below("tokens") || is_below("webhooks") || (changes && !is_look) {
         TokenScope::Admin
     } else if is_look || is_below("ws") || is_below("sessions") {
         TokenScope::Read
@@ -329,6 +330,8 @@ mod tests {
             (Method::GET, "/api/v1/tokensmith"),
             (Method::GET, "/api/v1/webhooks"),
             (Method::POST, "/api/v1/webhooks/1/test"),
+            (Method::POST, "/api/v1/runs/import"),
+            (Method::GET, "/api/v1/runs/1/export"),
             (Method::POST, "/api/v1/ws/tickets"),
             (Method::POST, "/api/v1/sessions/codes"),
             (Method::DELETE, "/api/v1/sessions/current"),
@@ -337,8 +340,8 @@ mod tests {
         assert_eq!(
             needs,
             [
-                Read, Operate, Read, Admin, Admin, Admin, Admin, Read, Admin, Admin, Read, Read,
-                Read
+                Read, Operate, Read, Admin, Admin, Admin, Admin, Read, Admin, Admin, Admin, Read,
+                Read, Read, Read
             ]
         );
     }

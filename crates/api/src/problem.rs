@@ -272,6 +272,8 @@ fn hint_of(error: &EngineError) -> Option<String> {
         | EngineError::NobodyLeft { .. }
         | EngineError::Description { .. }
         | EngineError::OfRun { .. }
+        | EngineError::OfImported { .. }
+        | EngineError::RunFile(_)
         | EngineError::Busy { .. }
         | EngineError::AtWork { .. }
         | EngineError::Occupied { .. }

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use fusion_api_types::{
-    AgentView, ChildView, FileView, GrantsView, GraphStep, HaltView, InputView, JournalView,
-    ParentView, RecoveredView, RunDetail, RunSummary, StepView, StoredWorkflow, WaitView,
-    WorkflowGraph, WorkflowSummary,
+    AgentView, ChildView, FileView, GrantsView, GraphStep, HaltView, ImportedView, InputView,
+    JournalView, ParentView, RecoveredView, RunDetail, RunImported, RunSummary, StepView,
+    StoredWorkflow, WaitView, WorkflowGraph, WorkflowSummary,
 };
-use fusion_coordination::{ArtifactFile, files_of, granted_to};
+use fusion_coordination::{ArtifactFile, Import, files_of, granted_to};
 use fusion_core::{
-    Agent, AgentId, EntryKind, JournalEntry, Recovered, Run, RunId, SandboxSpec, StepSpec, Task,
-    TaskGraph, TaskId, TaskState, TaskWait, Usage, Workflow, WorkflowDefinition, Workspace,
-    is_internal,
+    Agent, AgentId, EntryKind, Imported, JournalEntry, Recovered, Run, RunId, SandboxSpec,
+    StepSpec, Task, TaskGraph, TaskId, TaskState, TaskWait, Usage, Workflow, WorkflowDefinition,
+    Workspace, is_internal,
 };
 use fusion_persistence::{Page, Reader, Repository, Result, RunFilter};
 use serde_json::Value;
@@ -283,6 +283,27 @@ pub fn summary(run: &Run, completed: usize, live: bool) -> RunSummary {
             task_id: parent.task_id.to_string(),
             step: parent.step.clone(),
         }),
+        imported: run.imported.as_ref().map(imported_view),
+    }
+}
+
+/// A run that was read from a file.
+#[must_use]
+pub fn imported(import: &Import) -> RunImported {
+    RunImported {
+        run: summary(&import.run, import.completed, true),
+        runs: import.runs,
+        already: import.already,
+    }
+}
+
+fn imported_view(imported: &Imported) -> ImportedView {
+    ImportedView {
+        at: imported.at,
+        exported_at: imported.exported_at,
+        machine: imported.machine.clone(),
+        program: imported.program.clone(),
+        file: imported.file.clone(),
     }
 }
 

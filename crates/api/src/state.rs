@@ -73,6 +73,8 @@ pub struct Options {
     pub origins: Origins,
     /// Of the program.
     pub version: String,
+    /// What the machine calls itself.
+    pub machine: String,
     /// The folder that holds the data; paths in definitions that name no folder begin below it.
     pub data_dir: PathBuf,
 }

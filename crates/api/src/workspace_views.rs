@@ -18,6 +18,8 @@ pub fn line(agent: &Agent, workspace: &Workspace) -> WorkspaceLine {
     let archive = archive_of(workspace);
     let state = if workspace.initialized {
         "ready"
+    } else if workspace.agent_config.get("imported").is_some() {
+        "elsewhere"
     } else if workspace.initialization_error.is_some() {
         "failed"
     } else if archive.is_some() {

@@ -71,7 +71,8 @@ pub use record::{
     RecordName, ScopeName, TokenArgs, TokenCommand, TokenCreateArgs,
 };
 pub use run::{
-    CancelArgs, ForkArgs, HoldArgs, ListArgs, ResumeArgs, RetryArgs, RunState, ShowArgs, WatchArgs,
+    CancelArgs, ForkArgs, HoldArgs, ListArgs, ResumeArgs, RetryArgs, RunExportArgs, RunImportArgs,
+    RunState, ShowArgs, WatchArgs,
 };
 pub use schedule::{OverlapArg, ScheduleArgs, ScheduleCommand, ScheduleCreateArgs};
 pub use serve::{NodeRoleArg, ServeArgs};
@@ -370,6 +371,10 @@ pub enum RunCommand {
     Retry(RetryArgs),
     /// Go on from a step of a run that has ended, as a new run.
     Fork(ForkArgs),
+    /// Write a run that has ended to a file, to hand it to others or to keep it.
+    Export(RunExportArgs),
+    /// Store the run of such a file, marked as imported.
+    Import(RunImportArgs),
 }
 
 /// Reads a command line; the first argument is the program's name.

@@ -13,6 +13,7 @@ mod nodes;
 mod overview;
 mod providers;
 mod records;
+mod run_files;
 mod runs;
 mod schedules;
 mod server;
@@ -45,6 +46,7 @@ pub use nodes::Nodes;
 pub use overview::{Overview, Picture, Sight};
 pub use providers::{AskKey, NewProvider, Providers};
 pub use records::{NewProject, ProjectBudgets, ProjectUpdate, Records};
+pub use run_files::RunFiles;
 pub use runs::{AgainRequest, RunQuery, Steering};
 pub use schedules::{NewSchedule, Schedules};
 pub use server::{Audience, Ready, ServeRequest, Server};
@@ -111,6 +113,7 @@ pub trait Backend:
     + Records
     + Nodes
     + Artifacts
+    + RunFiles
     + Schedules
     + Webhooks
     + Tools

@@ -34,13 +34,13 @@ pub use args::{
     MessageCommand, MessageFilterArgs, MessageListArgs, MessageName, MessageStatus, MetricsArgs,
     MetricsCommand, MetricsTopArgs, ModelsArgs, Moment, OutputForm, PauseArgs, PauseWhen,
     ProviderArgs, ProviderCommand, ProviderName, RejectArgs, RekeyArgs, RemoveArgs, RestartArgs,
-    RestoreArgs, ResumeArgs, RetryArgs, RunArgs, RunCommand, RunState, SandboxArgs, SandboxCommand,
-    SandboxRunArgs, SendArgs, ServeArgs, ShowArgs, SpawnArgs, StartArgs, StartWorkflowArgs,
-    TailArgs, TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskLogsArgs, TaskStateName,
-    TaskWaitArgs, Template, TerminateArgs, TestArgs, ToolArgs, ToolCallArgs, ToolCommand,
-    TopFigure, TopGroup, UpdateArgs, ValidateArgs, VerifyArgs, WatchArgs, WhichAgent, WhichTask,
-    WhichWorkflow, WorkflowArgs, WorkflowCommand, WorkflowListArgs, WorkspaceKind, WorkspacePolicy,
-    parse,
+    RestoreArgs, ResumeArgs, RetryArgs, RunArgs, RunCommand, RunExportArgs, RunImportArgs,
+    RunState, SandboxArgs, SandboxCommand, SandboxRunArgs, SendArgs, ServeArgs, ShowArgs,
+    SpawnArgs, StartArgs, StartWorkflowArgs, TailArgs, TaskArgs, TaskCommand, TaskCreateArgs,
+    TaskListArgs, TaskLogsArgs, TaskStateName, TaskWaitArgs, Template, TerminateArgs, TestArgs,
+    ToolArgs, ToolCallArgs, ToolCommand, TopFigure, TopGroup, UpdateArgs, ValidateArgs, VerifyArgs,
+    WatchArgs, WhichAgent, WhichTask, WhichWorkflow, WorkflowArgs, WorkflowCommand,
+    WorkflowListArgs, WorkspaceKind, WorkspacePolicy, parse,
 };
 pub use args::{
     ArtifactArgs, ArtifactCommand, ArtifactGetArgs, BudgetArgs, BudgetClearArgs, BudgetCommand,
@@ -61,8 +61,8 @@ pub use args::{
 };
 pub use backend::{
     About, Artifacts, DryRuns, EventQuery, EventSink, Events, NewProject, NewSchedule, NewWebhook,
-    Nodes, Operation, ProjectBudgets, ProjectUpdate, Records, Replay, RestoreRequest, Schedules,
-    Webhooks,
+    Nodes, Operation, ProjectBudgets, ProjectUpdate, Records, Replay, RestoreRequest, RunFiles,
+    Schedules, Webhooks,
 };
 pub use backend::{
     AgainRequest, AgentChanges, AgentQuery, Agents, AnswerRequest, AskKey, AttachEnd, Audience,

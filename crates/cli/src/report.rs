@@ -135,7 +135,7 @@ pub(crate) fn list(runs: &[RunSummary], session: &Session<'_>) -> String {
         table.row([
             clean_line(&run.id),
             clean_line(&run.workflow),
-            Look::of_run(run).painted(session.out),
+            state(run, session),
             format!("{}/{}", run.steps_completed, run.steps_total),
             thousands(run.usage.tokens()),
             cost(&run.usage),
@@ -144,6 +144,15 @@ pub(crate) fn list(runs: &[RunSummary], session: &Session<'_>) -> String {
         ]);
     }
     table.render()
+}
+
+/// `✓ completed`, and that a run was not done here.
+fn state(run: &RunSummary, session: &Session<'_>) -> String {
+    let look = Look::of_run(run).painted(session.out);
+    match run.imported {
+        Some(_) => format!("{look} (imported)"),
+        None => look,
+    }
 }
 
 /// `2/3 steps, 3 turns, 1,204 tokens, $0, 2.2s`; `now` is the end of a run that goes on.

@@ -11,11 +11,12 @@ use fusion_api_types::{
     ArtifactSaved, BackupReport, BenchReport, BudgetLine, DatabaseStatus, DetectReport, DryRun,
     InboxView, InfoView, MessageDetail, MessageList, MessageView, MigrationReport, ModelList,
     ProviderAdded, ProviderList, ProviderRemoved, ProviderTest, ProviderView, QuotaReport,
-    RekeyReport, Replayed, RestoreReport, RunDetail, RunList, RunSummary, ServerReady, SettingList,
-    SettingView, SignInLink, StoredWorkflow, ToolAnswer, ToolList, VacuumReport, VerifyReport,
-    VersionView, WorkflowCreated, WorkflowDiff, WorkflowGraph, WorkflowList, WorkflowSummary,
-    WorkspaceCommit, WorkspaceDiff, WorkspaceExport, WorkspaceFile, WorkspaceLine, WorkspaceMerge,
-    WorkspacePath, WorkspaceRemoved, WorkspaceTree, WorkspacesCollected,
+    RekeyReport, Replayed, RestoreReport, RunDetail, RunExported, RunImported, RunList, RunSummary,
+    ServerReady, SettingList, SettingView, SignInLink, StoredWorkflow, ToolAnswer, ToolList,
+    VacuumReport, VerifyReport, VersionView, WorkflowCreated, WorkflowDiff, WorkflowGraph,
+    WorkflowList, WorkflowSummary, WorkspaceCommit, WorkspaceDiff, WorkspaceExport, WorkspaceFile,
+    WorkspaceLine, WorkspaceMerge, WorkspacePath, WorkspaceRemoved, WorkspaceTree,
+    WorkspacesCollected,
 };
 use serde_json::{Value, json};
 
@@ -179,6 +180,8 @@ fn of_run(verb: &str) -> Option<Value> {
         "" | "show" | "watch" | "resume" | "retry" | "fork" => of::<RunDetail>(),
         "list" => of::<RunList>(),
         "pause" | "cancel" => of::<RunSummary>(),
+        "export" => of::<RunExported>(),
+        "import" => of::<RunImported>(),
         _ => return None,
     })
 }

@@ -64,6 +64,12 @@ pub enum AgainFault {
         /// The run.
         run: RunId,
     },
+    /// What its agents made is elsewhere.
+    #[error("run {run} was imported: what its agents made is not here, so nothing goes on from it")]
+    Imported {
+        /// The run.
+        run: RunId,
+    },
     /// The newest version can't take over what was finished.
     #[error(
         "version {version} can't go on from this run: {unlike}; name an earlier step to do again, or leave the version as it is"
@@ -92,6 +98,7 @@ impl Coded for AgainFault {
             Self::NotEnded { .. }
             | Self::NothingFailed { .. }
             | Self::Standing { .. }
+            | Self::Imported { .. }
             | Self::Unlike { .. } => ErrorCode::Conflict,
             Self::NoStep { .. } | Self::Inputs { .. } => ErrorCode::InvalidInput,
         }
@@ -295,6 +302,9 @@ fn check(
 ) -> std::result::Result<(), AgainFault> {
     if !run.state.is_final() {
         return Err(AgainFault::NotEnded { run: run.id });
+    }
+    if run.is_imported() {
+        return Err(AgainFault::Imported { run: run.id });
     }
     if agents.iter().any(|agent| agent.run_id != Some(run.id)) {
         return Err(AgainFault::Standing { run: run.id });

@@ -135,7 +135,8 @@ impl Coordinator {
     }
 
     /// The folder of kept files: beside that of the archives.
-    fn kept(&self) -> Artifacts {
+    #[must_use]
+    pub fn kept(&self) -> Artifacts {
         Artifacts::new(self.options.archives_root.with_file_name("artifacts"))
     }
 }

@@ -7,6 +7,7 @@ use crate::agents::Fault;
 use crate::approvals::AnswerFault;
 use crate::called::CallFault;
 use crate::projects::Unfinished;
+use crate::run_file::RunFileFault;
 
 /// A failure of the engine. A task's own failure is not one: it is a state of the task.
 #[derive(Debug, thiserror::Error)]
@@ -241,6 +242,15 @@ pub enum Error {
         /// Its name.
         task: String,
     },
+    /// A workflow that came with an imported run is there to show it.
+    #[error("the workflow {workflow} came with an imported run: store its text to start it")]
+    OfImported {
+        /// Its name.
+        workflow: String,
+    },
+    /// A run can't be exported or imported.
+    #[error(transparent)]
+    RunFile(#[from] RunFileFault),
     /// A message can't be sent.
     #[error(transparent)]
     Message(#[from] fusion_core::MessageFault),
@@ -350,6 +360,7 @@ impl Coded for Error {
             | Self::NotEnded { .. }
             | Self::OfWorkflow { .. }
             | Self::OfRun { .. }
+            | Self::OfImported { .. }
             | Self::NobodyLeft { .. }
             | Self::AtWork { .. }
             | Self::Lives { .. }
@@ -364,6 +375,7 @@ impl Coded for Error {
             Self::Again(source) => source.code(),
             Self::Answer(source) => source.code(),
             Self::Message(source) => source.code(),
+            Self::RunFile(source) => source.code(),
             Self::Illegal(_) | Self::Broken(_) => ErrorCode::Internal,
         }
     }

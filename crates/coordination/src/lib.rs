@@ -57,6 +57,7 @@ mod records;
 mod recovery;
 mod resend;
 mod retention;
+mod run_file;
 mod run_step;
 mod scheduler;
 mod schedules;
@@ -97,6 +98,9 @@ pub use notices::Notices;
 pub use projects::{Unfinished, UnfinishedKind};
 pub use records::{Ask, NewDefinition, Record, Version};
 pub use resend::resend;
+pub use run_file::{
+    FORMAT, Import, Listed, Manifest, Origin, RunFile, RunFileFault, looked_through,
+};
 pub use scheduler::Driven;
 pub use schedules::{MAX_SCHEDULES, NewSchedule, held};
 pub use spawn::NewRun;

@@ -94,8 +94,7 @@ impl Coordinator {
     /// Stores a run of a version that is stored. `ask` gets the id that the run will have.
     ///
     /// # Errors
-    /// As [`create_run`](Self::create_run); `Repeated` or `KeyReused` where the idempotency key of
-    /// `ask` was used before.
+    /// As [`create_run`](Self::create_run); `Repeated` or `KeyReused` where the key of `ask` was used before.
     pub async fn create_run_of(
         &self,
         workflow: &Workflow,
@@ -103,6 +102,7 @@ impl Coordinator {
         models: Models,
         ask: impl Fn(RunId) -> Ask + Send + Sync,
     ) -> Result<RunId> {
+        crate::run_file::expect_own(workflow)?;
         let new = NewRun {
             definition: workflow.definition.clone(),
             source: workflow.source.clone(),

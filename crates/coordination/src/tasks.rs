@@ -21,7 +21,7 @@ use crate::plan::end_standalone;
 use crate::races::Races;
 use crate::spawn::Definition;
 use crate::versions::OfTasks;
-use crate::{Ask, Coordinator, Error, Result};
+use crate::{AgainFault, Ask, Coordinator, Error, Result};
 
 pub use why::{Wait, why};
 
@@ -331,6 +331,9 @@ impl Coordinator {
     ) -> Result<Task> {
         let task: Task = self.parts.store.get(id).await?;
         let run: Run = self.parts.store.get(task.run_id).await?;
+        if run.is_imported() {
+            return Err(AgainFault::Imported { run: run.id }.into());
+        }
         let Some(pool) = task.pool else {
             let (task, run) = (task.name, task.run_id);
             return Err(Error::OfWorkflow { task, run });

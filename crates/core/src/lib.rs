@@ -81,7 +81,9 @@ pub use outbox::{NewOutboxEntry, OutboxEntry};
 pub use project::Project;
 pub use provider::{AuthType, ProviderConfig, RateLimits};
 pub use row::{Row, RowKind};
-pub use run::{Continuation, Difference, Halt, HaltKind, Parent, Raise, Run, RunPlan, Unlike};
+pub use run::{
+    Continuation, Difference, Halt, HaltKind, Imported, Parent, Raise, Run, RunPlan, Unlike,
+};
 pub use sandbox::{LimitsSpec, NetworkAccess, SandboxSpec};
 pub use schedule::{Occurrence, Overlap, Schedule};
 pub use sealed::Sealed;

@@ -3,6 +3,7 @@
 mod again;
 mod below;
 mod control;
+mod imported;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ use crate::{
 pub use again::{Continuation, Difference, Unlike};
 pub use below::{Parent, Raise};
 pub use control::{Halt, HaltKind};
+pub use imported::Imported;
 
 /// One execution of a workflow. It pins the version of the definition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,6 +64,9 @@ pub struct Run {
     /// What a person gave it beyond the budgets of its file, where runs below it use these up too.
     #[serde(default, skip_serializing_if = "Raise::is_empty")]
     pub raised: Raise,
+    /// Where it comes from, when it was not done here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When its agents were ready.
@@ -127,6 +132,7 @@ impl RunPlan<'_> {
             parent: self.parent.clone(),
             called: self.called.clone(),
             raised: Raise::default(),
+            imported: None,
             created_at: moment.now,
             started_at: (!is_ready).then_some(moment.now),
             completed_at: None,

@@ -17,7 +17,7 @@ use crate::remote::Remote;
 use crate::wiring::{self, BusPlace};
 
 /// Of this program.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 #[async_trait]
 impl About for LocalBackend {

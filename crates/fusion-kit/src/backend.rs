@@ -131,7 +131,16 @@ impl LocalBackend {
         self.reading().await?.ok_or_else(no_runs)?;
         let data_dir = self.data_dir()?;
         let registry = self.registry_of(&self.stored_providers().await?);
-        match self.engine(&data_dir, Arc::clone(&registry)).await {
+        self.engine_or_beside(&data_dir, registry).await
+    }
+
+    /// An engine of this process where nobody else works in the data directory, else one beside that one.
+    pub(crate) async fn engine_or_beside(
+        &self,
+        data_dir: &DataDir,
+        registry: Arc<Registry>,
+    ) -> Result<Engine, Problem> {
+        match self.engine(data_dir, registry).await {
             Err(problem) if problem.kind == ProblemKind::Conflict => self.guest().await,
             opened => opened,
         }

@@ -176,6 +176,8 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
         | Error::NodeDown { .. }
         | Error::Description { .. }
         | Error::OfRun { .. }
+        | Error::OfImported { .. }
+        | Error::RunFile(_)
         | Error::Busy { .. }
         | Error::AtWork { .. }
         | Error::Occupied { .. }

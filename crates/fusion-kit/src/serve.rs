@@ -131,6 +131,7 @@ impl LocalBackend {
             settings,
             origins: address::origins(self.config())?,
             version: told.version.clone(),
+            machine: crate::wiring::machine(self.config())?,
             data_dir: data_dir.path().to_path_buf(),
         };
         let sign_ins = SignIns::default();

@@ -37,7 +37,7 @@ use crate::system::{SystemClock, SystemIds};
 
 pub(crate) use bus::BusPlace;
 pub(crate) use commands::{check_folder, launcher, sandbox, workspaces_root};
-pub(crate) use node::Duties;
+pub(crate) use node::{Duties, name as machine};
 pub(crate) use registry::{
     OPENAI_COMPATIBLE, OPENROUTER, SCRIPTED, Told, of_environment, register_stored, registry,
     stored_provider, unregister,

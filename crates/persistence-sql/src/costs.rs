@@ -101,7 +101,8 @@ impl Query {
         format!(
             "busy AS (SELECT id, name, agent_id, run_id, queued_at, started_at, completed_at,
                  turns, input_tokens, output_tokens, cost_picos FROM tasks
-               WHERE (turns > 0 OR input_tokens > 0 OR output_tokens > 0 OR cost_picos <> 0) AND {at_work}),
+               WHERE (turns > 0 OR input_tokens > 0 OR output_tokens > 0 OR cost_picos <> 0)
+                 AND run_id NOT IN (SELECT id FROM runs WHERE imported IS NOT NULL) AND {at_work}),
              asked AS (SELECT entry.task_id, entry.name AS model, {day} AS day, entry.finished_at AS ended,
                  entry.turns, entry.input_tokens, entry.output_tokens, entry.cost_picos,
                  CASE WHEN entry.cost_picos = 0 AND substr(entry.outcome, 1, {}) = '{WITHOUT_PRICE}'

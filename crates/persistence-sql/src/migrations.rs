@@ -20,6 +20,7 @@ mod m0017_lost_calls;
 mod m0018_log_index;
 mod m0019_archived_projects;
 mod m0020_webhooks;
+mod m0021_imported_runs;
 
 use std::collections::BTreeSet;
 
@@ -57,6 +58,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0018_log_index::Migration),
             Box::new(m0019_archived_projects::Migration),
             Box::new(m0020_webhooks::Migration),
+            Box::new(m0021_imported_runs::Migration),
         ]
     }
 }

@@ -53,6 +53,8 @@ pub(crate) mod table {
         pub called: Option<String>,
         #[sea_orm(column_type = "Text", nullable)]
         pub raised: Option<String>,
+        #[sea_orm(column_type = "Text", nullable)]
+        pub imported: Option<String>,
         pub created_at: DateTimeUtc,
         pub started_at: Option<DateTimeUtc>,
         pub completed_at: Option<DateTimeUtc>,
@@ -85,6 +87,7 @@ impl Stored for Run {
         table::Column::ParentTask,
         table::Column::ParentStep,
         table::Column::Called,
+        table::Column::Imported,
         table::Column::CreatedAt,
     ];
 
@@ -113,6 +116,7 @@ impl Stored for Run {
             parent_step: self.parent.as_ref().map(|parent| parent.step.clone()),
             called: json::to_text_option("run called", called)?,
             raised: json::to_text_option("run raised", raised)?,
+            imported: json::to_text_option("run imported", self.imported.as_ref())?,
             created_at: self.created_at,
             started_at: self.started_at,
             completed_at: self.completed_at,
@@ -144,6 +148,7 @@ impl Stored for Run {
             parent: parent(row.parent_run, row.parent_task, row.parent_step)?,
             called: json::from_text_option("run called", row.called.as_ref())?.unwrap_or_default(),
             raised: json::from_text_option("run raised", row.raised.as_ref())?.unwrap_or_default(),
+            imported: json::from_text_option("run imported", row.imported.as_ref())?,
             created_at: row.created_at,
             started_at: row.started_at,
             completed_at: row.completed_at,

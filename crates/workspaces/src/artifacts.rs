@@ -7,8 +7,8 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Mode;
-use sha2::{Digest, Sha256};
 
+use crate::bundle::Summed;
 use crate::descriptor::{Draft, open_dir};
 use crate::{Error, Result, WorkspaceDir};
 
@@ -20,9 +20,6 @@ const HASH_LENGTH: usize = 64;
 
 /// The folder of files that are being written.
 const DRAFTS: &str = "drafts";
-
-/// Bytes that are read at once.
-const CHUNK: usize = 64 * 1024;
 
 /// A file that is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,28 +51,34 @@ impl Artifacts {
     /// [`ARTIFACT_LIMIT`] bytes, or a step failed.
     pub fn keep(&self, workspace: &WorkspaceDir, path: &str) -> Result<Kept> {
         let mut from = workspace.open_result(path)?;
-        let failed = || Error::io("keep the artifact", Path::new(path));
+        let kept = self.keep_copy(&mut from);
+        kept.map_err(Error::io("keep the artifact", Path::new(path)))
+    }
+
+    /// Keeps a copy of a content that comes from outside, as [`keep`](Self::keep) does.
+    ///
+    /// # Errors
+    /// It has more than [`ARTIFACT_LIMIT`] bytes, or a step failed.
+    pub fn keep_copy(&self, from: &mut dyn Read) -> io::Result<Kept> {
         let drafts = self.root.join(DRAFTS);
-        let mut keep = || {
-            fs::create_dir_all(&drafts)?;
-            let drafts = open_dir(File::open(&drafts)?, ".")?;
-            let mut hashing = Hashing::new(&mut from);
-            let draft = Draft::copy(drafts.as_fd(), &mut hashing, Mode::RUSR | Mode::WUSR, None)?;
-            let kept = hashing.finish();
-            if kept.bytes > ARTIFACT_LIMIT {
-                return Err(io::Error::from(io::ErrorKind::FileTooLarge));
-            }
-            let place = self.place_of(&kept.sha256);
-            let folder = place.parent().unwrap_or(&self.root);
-            if fs::metadata(&place).is_ok_and(|there| there.len() == kept.bytes) {
-                return Ok(kept);
-            }
-            fs::create_dir_all(folder)?;
-            let folder = open_dir(File::open(folder)?, ".")?;
-            draft.place(folder.as_fd(), &kept.sha256)?;
-            Ok(kept)
-        };
-        keep().map_err(failed())
+        fs::create_dir_all(&drafts)?;
+        let drafts = open_dir(File::open(&drafts)?, ".")?;
+        let mut summed = Summed::new(from.take(ARTIFACT_LIMIT.saturating_add(1)));
+        let draft = Draft::copy(drafts.as_fd(), &mut summed, Mode::RUSR | Mode::WUSR, None)?;
+        let (_, sha256, bytes) = summed.finish();
+        let kept = Kept { sha256, bytes };
+        if kept.bytes > ARTIFACT_LIMIT {
+            return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+        }
+        let place = self.place_of(&kept.sha256);
+        let folder = place.parent().unwrap_or(&self.root);
+        if fs::metadata(&place).is_ok_and(|there| there.len() == kept.bytes) {
+            return Ok(kept);
+        }
+        fs::create_dir_all(folder)?;
+        let folder = open_dir(File::open(folder)?, ".")?;
+        draft.place(folder.as_fd(), &kept.sha256)?;
+        Ok(kept)
     }
 
     /// Opens a kept file, once its content was found to be the one of its name; `None` when there is none.
@@ -88,13 +91,13 @@ impl Artifacts {
         }
         let place = self.place_of(sha256);
         let failed = || Error::io("read the artifact", &place);
-        let mut file = match File::open(&place) {
+        let file = match File::open(&place) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened.map_err(failed())?,
         };
-        let mut hashing = Hashing::new(&mut file);
-        io::copy(&mut hashing, &mut io::sink()).map_err(failed())?;
-        if hashing.finish().sha256 != sha256 {
+        let mut summed = Summed::new(file.take(ARTIFACT_LIMIT.saturating_add(1)));
+        io::copy(&mut summed, &mut io::sink()).map_err(failed())?;
+        if summed.finish().1 != sha256 {
             let damaged = io::Error::other("its content is not the one that it is named after");
             return Err(failed()(damaged));
         }
@@ -121,53 +124,9 @@ impl Artifacts {
     }
 }
 
-/// Whether a text is a SHA-256 as it names a file here.
-fn is_hash(text: &str) -> bool {
+/// Whether a text is a SHA-256 as it names a kept file.
+#[must_use]
+pub fn is_hash(text: &str) -> bool {
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     text.len() == HASH_LENGTH && text.bytes().all(is_digit)
-}
-
-/// What is read through it is hashed and counted; no more than one byte beyond the limit is read.
-struct Hashing<'f> {
-    from: io::Take<&'f mut File>,
-    hash: Sha256,
-    bytes: u64,
-}
-
-impl<'f> Hashing<'f> {
-    fn new(from: &'f mut File) -> Self {
-        Self {
-            from: from.take(ARTIFACT_LIMIT.saturating_add(1)),
-            hash: Sha256::new(),
-            bytes: 0,
-        }
-    }
-
-    fn finish(self) -> Kept {
-        let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
-        let digest = self.hash.finalize();
-        let sha256 = digest
-            .iter()
-            .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
-        let sha256 = sha256.collect();
-        Kept {
-            sha256,
-            bytes: self.bytes,
-        }
-    }
-}
-
-impl Read for Hashing<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = buffer.len().min(CHUNK);
-        let Some(part) = buffer.get_mut(..most) else {
-            return Ok(0);
-        };
-        let count = self.from.read(part)?;
-        self.hash.update(part.get(..count).unwrap_or_default());
-        self.bytes = self
-            .bytes
-            .saturating_add(u64::try_from(count).unwrap_or_default());
-        Ok(count)
-    }
 }

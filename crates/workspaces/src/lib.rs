@@ -15,6 +15,7 @@
 //! [`Launcher::run`] is async. Linux only: it needs `/proc`, pidfds and child subreapers.
 
 mod artifacts;
+mod bundle;
 mod descriptor;
 mod editor;
 mod error;
@@ -27,7 +28,8 @@ mod sandbox;
 mod tree;
 mod workspace;
 
-pub use artifacts::{ARTIFACT_LIMIT, Artifacts, Kept};
+pub use artifacts::{ARTIFACT_LIMIT, Artifacts, Kept, is_hash};
+pub use bundle::{BundleLimits, Member, Spool, Summed, read_bundle, write_bundle};
 pub use editor::edit;
 pub use error::{Error, Result};
 pub use files::{

@@ -1,5 +1,7 @@
 //! The arguments that look at runs and steer them.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 
 use super::InputArg;
@@ -188,4 +190,41 @@ pub struct ForkArgs {
     /// Run the newest stored version of the workflow; refused when it changed a finished step.
     #[arg(long)]
     pub latest: bool,
+}
+
+/// `run export`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+The file is a tar within zstd: the run and the runs that its steps are, with all that was done and said,
+and the kept files that results name. Credentials are never in it; inputs, prompts, answers and what
+tools printed are, as `run show` shows them. Of an imported run it is the file that it came with.
+
+Examples:
+  fusion-kit run export 0192f3c1 run.tar.zst
+  fusion-kit run export 0192f3c1 run.tar.zst --force
+  tar --zstd -xOf run.tar.zst events.jsonl | jq -r .message")]
+pub struct RunExportArgs {
+    /// Id of the run or the unique beginning of one; it has ended, and is no step of another run.
+    pub run: String,
+    /// Where to write it.
+    pub file: PathBuf,
+    /// Put it in the place of a file that is there.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `run import`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+The whole file is checked before anything is stored. The run keeps its id and says that it was imported,
+from where and when. What it cost counts for nothing here, the workspaces of its agents are not here, and
+nothing goes on from it. Its events and messages stay in the file, which is kept: `run show` tells the hash
+with which `artifact get` gives it. The same file again stores nothing.
+
+Examples:
+  fusion-kit run import run.tar.zst
+  fusion-kit run import run.tar.zst --json | jq -r .run.id")]
+pub struct RunImportArgs {
+    /// A file that `run export` wrote, of at most 256 MiB.
+    pub file: PathBuf,
 }

@@ -1,6 +1,8 @@
 //! All about one run: `run show`.
 
-use fusion_api_types::{AgentView, GrantsView, JournalView, RecoveredView, RunDetail, StepView};
+use fusion_api_types::{
+    AgentView, GrantsView, ImportedView, JournalView, RecoveredView, RunDetail, StepView,
+};
 use serde_json::Value;
 
 use super::{
@@ -63,6 +65,9 @@ fn head(run: &RunDetail, session: &Session<'_>) -> String {
         let (step, run) = (clean_line(&parent.step), clean_line(&parent.run_id));
         head.push_str(&format!("is step {step} of run {run}\n"));
     }
+    if let Some(imported) = &summary.imported {
+        head.push_str(&came(imported, session));
+    }
     if let Some(held) = halted(summary, session) {
         head.push_str(&format!("{held}\n"));
     }
@@ -71,6 +76,20 @@ fn head(run: &RunDetail, session: &Session<'_>) -> String {
         head.push_str(&format!("go on with: {resume}\n"));
     }
     head
+}
+
+/// Where an imported run comes from.
+fn came(imported: &ImportedView, session: &Session<'_>) -> String {
+    let (at, exported) = (
+        local(imported.at, session),
+        local(imported.exported_at, session),
+    );
+    let (machine, program) = (clean_line(&imported.machine), clean_line(&imported.program));
+    let file = clean_line(&imported.file);
+    format!(
+        "imported {at}, not done here: exported from {machine} {exported} by version {program}\n\
+         its events and messages are in the kept file {file}\n"
+    )
 }
 
 fn agents(agents: &[AgentView]) -> String {

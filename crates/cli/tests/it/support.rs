@@ -10,6 +10,7 @@ mod nodes;
 mod overview;
 mod providers;
 mod records;
+mod run_files;
 mod runs;
 mod server;
 mod tasks;
@@ -380,6 +381,7 @@ pub(crate) fn run(steps: impl IntoIterator<Item = StepView>) -> RunDetail {
             halt: None,
             continues: None,
             parent: None,
+            imported: None,
         },
         inputs: Map::from_iter([("issue".to_owned(), json!("a calculator"))]),
         outputs: None,

@@ -115,6 +115,7 @@ impl PoolTask<'_> {
             parent: None,
             called: BTreeMap::new(),
             raised: Raise::default(),
+            imported: None,
             created_at: now,
             started_at: Some(now),
             completed_at: None,

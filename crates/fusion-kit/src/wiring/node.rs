@@ -102,8 +102,8 @@ impl NodeSettings {
     }
 }
 
-/// What people call this process.
-fn name(config: &Config) -> Result<String, Problem> {
+/// What people call this process, or the machine that it is on.
+pub(crate) fn name(config: &Config) -> Result<String, Problem> {
     match &config.node.name {
         None => Ok(rustix::system::uname()
             .nodename()

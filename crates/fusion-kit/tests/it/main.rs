@@ -83,6 +83,8 @@ mod rekey;
 #[cfg(test)]
 mod replays;
 #[cfg(test)]
+mod run_files;
+#[cfg(test)]
 mod schedules;
 #[cfg(test)]
 mod schemas;

@@ -272,6 +272,7 @@ impl Load {
             parent: None,
             called: [].into(),
             raised: fusion_core::Raise::default(),
+            imported: None,
             created_at: now(),
             started_at: Some(now()),
             completed_at: None,

@@ -291,8 +291,8 @@ decoded! { crate::run_leases::table::Model {
 decoded! { crate::runs::table::Model {
     id, workflow_id, workflow_name, state, standalone, inputs, outputs, error_message,
     total_tasks, open_tasks, turns, input_tokens, output_tokens, cost_picos, halt,
-    continues, parent_run, parent_task, parent_step, called, raised, created_at, started_at,
-    completed_at, version,
+    continues, parent_run, parent_task, parent_step, called, raised, imported, created_at,
+    started_at, completed_at, version,
 } }
 
 decoded! { crate::schedules::table::Model {

@@ -150,6 +150,7 @@ fn run(ids: &Ids, workflow: &Workflow) -> Run {
         parent: None,
         called: [].into(),
         raised: fusion_core::Raise::default(),
+        imported: None,
         created_at: at(4),
         started_at: Some(at(5)),
         completed_at: None,

@@ -284,6 +284,7 @@ impl World {
                 },
                 total: Budget::default(),
             },
+            imported: None,
             created_at: early(),
             started_at: Some(at(3)),
             completed_at: Some(late()),

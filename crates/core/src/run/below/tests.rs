@@ -48,6 +48,7 @@ fn child(state: WorkflowState) -> Run {
         }),
         called: [].into(),
         raised: Raise::default(),
+        imported: None,
         created_at: now(),
         started_at: None,
         completed_at: None,

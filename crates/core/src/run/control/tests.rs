@@ -35,6 +35,7 @@ fn run(state: WorkflowState) -> Run {
         parent: None,
         called: [].into(),
         raised: Raise::default(),
+        imported: None,
         is_standalone: false,
         created_at: now(),
         started_at: None,

@@ -71,6 +71,8 @@ const BEFORE: &[&str] = &[
     "run show",
     "run watch",
     "artifact get 6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b one",
+    "run export {run} run.tar.zst",
+    "run import run.tar.zst",
     "config show",
     "config get FUSION_MASTER_KEY_FILE",
     "db status",

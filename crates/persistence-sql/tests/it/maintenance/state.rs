@@ -81,6 +81,7 @@ async fn the_status_of_an_older_and_of_a_newer_database_is_told() {
                     "m0018_log_index",
                     "m0019_archived_projects",
                     "m0020_webhooks",
+                    "m0021_imported_runs",
                 ]),
             }
         );
@@ -119,6 +120,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0018_log_index",
                 "m0019_archived_projects",
                 "m0020_webhooks",
+                "m0021_imported_runs",
             ]),
             missing: vec![],
         };
@@ -144,6 +146,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0018_log_index",
                 "m0019_archived_projects",
                 "m0020_webhooks",
+                "m0021_imported_runs",
             ]),
             vec![],
         ] {

@@ -1,0 +1,268 @@
+//! Storing what a run file has: everything in one commit, as a run that has ended.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use fusion_core::{
+    Agent, AgentState, Change, Decision, EventType, Imported, NewEvent, Run, TaskState, Timestamp,
+    Workflow, WorkflowState,
+};
+use fusion_persistence::Error as StoreError;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::check;
+use super::collect::RunFile;
+use super::fault::RunFileFault;
+use super::manifest::Origin;
+use super::read::{self, Rows};
+use crate::coordinator::off_runtime;
+use crate::races::Races;
+use crate::{Ask, Coordinator, Error, Result};
+
+/// In the metadata of agents and in the records of their workspaces: that their run was done elsewhere.
+const IMPORTED: &str = "imported";
+
+/// What the name of a workflow version begins with that came with a run. No file can name one so.
+const FOLDER: &str = "imported/";
+
+/// A run that is here now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Import {
+    /// The run.
+    pub run: Run,
+    /// Its steps that ended well.
+    pub completed: usize,
+    /// How many runs came: this one and those below it.
+    pub runs: u64,
+    /// Whether it was here before: nothing was stored.
+    pub already: bool,
+}
+
+impl Coordinator {
+    /// Checks a whole run file, and then stores its run and those below it, in one commit. The file must be
+    /// one that nobody changes meanwhile. `ask` gets what will be answered.
+    ///
+    /// # Errors
+    /// [`Error::RunFile`](crate::Error::RunFile) with the reason, or the store or the disk fails: nothing was
+    /// stored, but files may be kept that no run names.
+    pub async fn import_run(
+        &self,
+        file: File,
+        ask: impl Fn(&Import) -> Ask + Send + Sync,
+    ) -> Result<Import> {
+        let file = Arc::new(file);
+        let of_file = Arc::clone(&file);
+        let rows = off_runtime(move || {
+            let rows = read::rows(&of_file)?;
+            check::sound(&rows).map(|()| rows)
+        })
+        .await??;
+        let mut is_kept = false;
+        let mut races = Races::new();
+        loop {
+            if let Some(import) = self.there(&rows).await? {
+                return Ok(import);
+            }
+            let (import, decision) = self.to_import(&rows).await?;
+            if !is_kept {
+                let (of_file, kept) = (Arc::clone(&file), self.kept());
+                off_runtime(move || read::keep(&of_file, &kept)).await??;
+                is_kept = true;
+            }
+            let place = ("run", import.run.id.uuid());
+            let batch = ask(&import).batch("imported", decision, place, self.moment());
+            match self.commit(batch).await {
+                Ok(()) => return Ok(import),
+                // Somebody else imports it, or a run of the same workflow.
+                Err(error) if error.is_taken() => races.after(error).await?,
+                Err(Error::Store(StoreError::Corrupt { .. })) => {
+                    let why = "it has values that can't be stored";
+                    return Err(RunFileFault::unsound(why).into());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The run as it is here, where it is the same.
+    async fn there(&self, rows: &Rows) -> Result<Option<Import>> {
+        let id = rows.manifest.run;
+        let here: Option<Run> = self.parts.store.find(id).await?;
+        let Some(run) = here else {
+            return Ok(None);
+        };
+        let other = || RunFileFault::There {
+            what: "run",
+            id: id.to_string(),
+        };
+        let content = match &run.imported {
+            Some(imported) => imported.content.clone(),
+            None => self.content_of(&run).await?.ok_or_else(other)?,
+        };
+        if content != rows.manifest.content() {
+            return Err(other().into());
+        }
+        Ok(Some(Import {
+            completed: completed(rows),
+            run,
+            runs: rows.manifest.runs,
+            already: true,
+        }))
+    }
+
+    /// What an export of a run of this store would say was done; `None` where there is none.
+    async fn content_of(&self, run: &Run) -> Result<Option<String>> {
+        let origin = Origin {
+            machine: String::new(),
+            program: String::new(),
+        };
+        let beside = self.options.archives_root.parent();
+        let spool = beside.unwrap_or_else(|| Path::new("."));
+        let kept = self.kept();
+        let store = self.parts.store.as_ref();
+        let at = (&origin, self.parts.clock.now());
+        match RunFile::collect(store, &kept, run.id, at, spool).await {
+            Ok(file) => Ok(file.content().map(str::to_owned)),
+            Err(Error::RunFile(RunFileFault::NotEnded { .. } | RunFileFault::OfStep { .. })) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Everything that is stored.
+    async fn to_import(&self, rows: &Rows) -> Result<(Import, Decision)> {
+        let moment = self.moment();
+        let imported = marked(rows, moment.now);
+        let mut decision = Decision::default();
+        for workflow in &rows.workflows {
+            decision
+                .changes
+                .extend(self.version_to_import(workflow).await?);
+        }
+        let runs = rows.runs.iter().map(|run| Run {
+            imported: Some(imported.clone()),
+            ..run.clone()
+        });
+        let runs: Vec<Run> = runs.collect();
+        decision
+            .changes
+            .extend(runs.iter().cloned().map(Change::create));
+        for agent in &rows.agents {
+            decision.changes.extend(self.agent_to_import(agent).await?);
+        }
+        let tasks = rows.tasks.iter().cloned();
+        decision.changes.extend(tasks.map(Change::create));
+        let entries = rows.journal.iter().cloned();
+        decision.changes.extend(entries.map(Change::BeginEntry));
+        let approvals = rows.approvals.iter().cloned();
+        decision.changes.extend(approvals.map(Change::create));
+        let run = runs.into_iter().find(|run| run.id == rows.manifest.run);
+        let run = run.ok_or_else(|| RunFileFault::unsound("the run itself is missing"))?;
+        let told = format!(
+            "run of {} imported from {}",
+            run.workflow_name, imported.machine
+        );
+        let event = NewEvent::of_run(moment, EventType::RecordChanged, run.id, told);
+        let event = event.data(json!({
+            "run_id": run.id, "workflow": run.workflow_name, "runs": rows.manifest.runs,
+            "exported_at": imported.exported_at, "file": imported.file,
+        }));
+        let import = Import {
+            completed: completed(rows),
+            run,
+            runs: rows.manifest.runs,
+            already: false,
+        };
+        Ok((import, decision.telling(event)))
+    }
+
+    /// A version under a name that nothing else has, unless it is here.
+    async fn version_to_import(&self, workflow: &Workflow) -> Result<Option<Change>> {
+        let here: Option<Workflow> = self.parts.store.find(workflow.id).await?;
+        let Some(here) = here else {
+            return Ok(Some(Change::create(Workflow {
+                name: format!("{FOLDER}{}", workflow.id),
+                base_dir: String::new(),
+                state: WorkflowState::Ready,
+                project_id: None,
+                ..workflow.clone()
+            })));
+        };
+        if here.source == workflow.source && here.definition == workflow.definition {
+            return Ok(None);
+        }
+        Err(there("workflow", workflow.id.uuid()))
+    }
+
+    /// An agent that has ended, with the record of a workspace that was never made. A standing one may have
+    /// come with another of its runs.
+    async fn agent_to_import(&self, agent: &Agent) -> Result<Vec<Change>> {
+        let here: Option<Agent> = self.parts.store.find(agent.id).await?;
+        match here {
+            Some(here) if agent.run_id.is_none() && here.metadata.get(IMPORTED).is_some() => {
+                return Ok(Vec::new());
+            }
+            Some(_) => return Err(there("agent", agent.id.uuid())),
+            None => {}
+        }
+        let mut workspace = self.workspace(agent.id);
+        mark(&mut workspace.agent_config);
+        let mut metadata = agent.metadata.clone();
+        mark(&mut metadata);
+        let ended = Agent {
+            state: AgentState::Terminated,
+            workspace_path: workspace.root_path.clone(),
+            provider_id: None,
+            project_id: None,
+            metadata,
+            ..agent.clone()
+        };
+        Ok(vec![Change::create(ended), Change::create(workspace)])
+    }
+}
+
+/// Refuses a workflow version that came with a run: its file and its folder are elsewhere.
+pub(crate) fn expect_own(workflow: &Workflow) -> Result<()> {
+    if workflow.name.starts_with(FOLDER) {
+        let workflow = workflow.name.clone();
+        return Err(Error::OfImported { workflow });
+    }
+    Ok(())
+}
+
+fn marked(rows: &Rows, now: Timestamp) -> Imported {
+    let manifest = &rows.manifest;
+    Imported {
+        at: now,
+        exported_at: manifest.exported_at,
+        machine: manifest.machine.clone(),
+        program: manifest.program.clone(),
+        content: manifest.content(),
+        file: rows.file.clone(),
+    }
+}
+
+fn mark(record: &mut Value) {
+    if !record.is_object() {
+        *record = json!({});
+    }
+    if let Value::Object(record) = record {
+        record.insert(IMPORTED.to_owned(), json!(true));
+    }
+}
+
+fn there(what: &'static str, id: Uuid) -> Error {
+    let id = id.to_string();
+    RunFileFault::There { what, id }.into()
+}
+
+fn completed(rows: &Rows) -> usize {
+    let of_it = rows.tasks.iter();
+    let ended = of_it.filter(|task| task.run_id == rows.manifest.run);
+    ended
+        .filter(|task| task.state == TaskState::Completed)
+        .count()
+}

@@ -1,0 +1,110 @@
+//! What a run file says about itself, and how large it may be.
+
+use fusion_core::{RunId, Timestamp};
+use fusion_workspaces::BundleLimits;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// The number of the format that is written.
+pub const FORMAT: u32 = 1;
+
+/// The member that comes first.
+pub(super) const MANIFEST: &str = "manifest.json";
+
+/// The lists of rows, in the order in which they stand in a file.
+pub(super) const LISTS: [&str; 8] = [
+    "workflows.jsonl",
+    "runs.jsonl",
+    "agents.jsonl",
+    "tasks.jsonl",
+    "journal.jsonl",
+    "approvals.jsonl",
+    "messages.jsonl",
+    "events.jsonl",
+];
+
+/// The lists that say what was done. Agents may live on, and messages and events are deleted by age.
+const CONTENT: [&str; 5] = [
+    "workflows.jsonl",
+    "runs.jsonl",
+    "tasks.jsonl",
+    "journal.jsonl",
+    "approvals.jsonl",
+];
+
+/// What the names of kept files begin with.
+pub(super) const ARTIFACTS: &str = "artifacts/";
+
+/// Bytes of all lists together.
+pub(super) const MOST_ROWS: u64 = 128 * 1024 * 1024;
+
+/// Bytes of the manifest.
+pub(super) const MOST_MANIFEST: u64 = 4 * 1024 * 1024;
+
+/// Members, the manifest among them.
+pub(super) const MOST_MEMBERS: u64 = 10_000;
+
+/// What is read of a file that nobody vouches for.
+pub(super) const LIMITS: BundleLimits = BundleLimits {
+    members: MOST_MEMBERS,
+    bytes: 4 * 1024 * 1024 * 1024,
+};
+
+/// Who writes a run file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// What the machine calls itself.
+    pub machine: String,
+    /// The version of the program.
+    pub program: String,
+}
+
+/// What a run file says about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The number of the format: [`FORMAT`] where this program wrote it.
+    pub format: u32,
+    /// The run.
+    pub run: RunId,
+    /// The name of its workflow.
+    pub workflow: String,
+    /// How many runs are in it: this one and those below it.
+    pub runs: u64,
+    /// When it was written.
+    pub exported_at: Timestamp,
+    /// What the machine calls itself on which that was.
+    pub machine: String,
+    /// The version of the program that wrote it.
+    pub program: String,
+    /// The place in the log of that store up to which events of the run are in it.
+    pub events_up_to: u64,
+    /// Kept files that a result names and that were gone, by the SHA-256 of their content.
+    pub missing: Vec<String>,
+    /// Every other member, in their order.
+    pub members: Vec<Listed>,
+}
+
+/// A member, as the manifest has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    /// Its name.
+    pub name: String,
+    /// How long it is.
+    pub bytes: u64,
+    /// SHA-256 of its content, in hex.
+    pub sha256: String,
+}
+
+impl Manifest {
+    /// SHA-256, in hex, of what it says was done: the same for every export of the same run.
+    #[must_use]
+    pub fn content(&self) -> String {
+        let mut hash = Sha256::new();
+        for name in CONTENT {
+            let listed = self.members.iter().find(|listed| listed.name == name);
+            let sha256 = listed.map_or("-", |listed| listed.sha256.as_str());
+            hash.update(format!("{name} {sha256}\n"));
+        }
+        data_encoding::HEXLOWER.encode(&hash.finalize())
+    }
+}

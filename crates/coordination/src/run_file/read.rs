@@ -1,0 +1,212 @@
+//! Reading a run file that nobody vouches for. Nothing is written here.
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+
+use fusion_core::{Agent, Approval, JournalEntry, Run, Task, Workflow};
+use fusion_workspaces::{ARTIFACT_LIMIT, Artifacts, Kept, Summed, is_hash, read_bundle};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::fault::RunFileFault;
+use super::manifest::{
+    ARTIFACTS, FORMAT, LIMITS, LISTS, MANIFEST, MOST_MANIFEST, MOST_ROWS, Manifest,
+};
+
+type Result<T> = std::result::Result<T, RunFileFault>;
+
+/// What a file has, each part by itself.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Rows {
+    pub(super) manifest: Manifest,
+    /// SHA-256 of the file.
+    pub(super) file: String,
+    pub(super) workflows: Vec<Workflow>,
+    pub(super) runs: Vec<Run>,
+    pub(super) agents: Vec<Agent>,
+    pub(super) tasks: Vec<Task>,
+    pub(super) journal: Vec<JournalEntry>,
+    pub(super) approvals: Vec<Approval>,
+}
+
+/// Reads a whole file and checks every part of it by itself; gives what it says about itself, and the
+/// SHA-256 and the length of it. This blocks.
+///
+/// # Errors
+/// It is no whole run file, or one of a newer program.
+pub fn looked_through(file: &File) -> Result<(Manifest, String, u64)> {
+    let (reading, sha256, bytes) = walk(file)?;
+    Ok((reading.manifest()?, sha256, bytes))
+}
+
+/// The same with its rows.
+pub(super) fn rows(file: &File) -> Result<Rows> {
+    let (reading, file, _) = walk(file)?;
+    let manifest = reading.manifest()?;
+    let [workflows, runs, agents, tasks, journal, approvals, ..] = &reading.lists;
+    Ok(Rows {
+        manifest,
+        file,
+        workflows: lines(workflows, 0)?,
+        runs: lines(runs, 1)?,
+        agents: lines(agents, 2)?,
+        tasks: lines(tasks, 3)?,
+        journal: lines(journal, 4)?,
+        approvals: lines(approvals, 5)?,
+    })
+}
+
+/// Copies the kept files in a run file, which was looked through before, to the others, and the file itself.
+pub(super) fn keep(file: &File, kept: &Artifacts) -> Result<Kept> {
+    let from = rewound(file)?;
+    read_bundle(from, LIMITS, |name, _, content| {
+        if let Some(sha256) = name.strip_prefix(ARTIFACTS)
+            && kept.keep_copy(content)?.sha256 != sha256
+        {
+            return Err(io::Error::other("the file was changed while it was read"));
+        }
+        Ok(())
+    })?;
+    Ok(kept.keep_copy(&mut rewound(file)?)?)
+}
+
+fn rewound(file: &File) -> io::Result<File> {
+    let mut file = file.try_clone()?;
+    file.rewind()?;
+    Ok(file)
+}
+
+fn walk(file: &File) -> Result<(Reading, String, u64)> {
+    if file.metadata()?.len() > ARTIFACT_LIMIT {
+        let why = format!("it has more than {} MiB", ARTIFACT_LIMIT >> 20);
+        return Err(RunFileFault::unsound(why));
+    }
+    let mut summed = Summed::new(rewound(file)?.take(ARTIFACT_LIMIT));
+    let mut reading = Reading::default();
+    let read = read_bundle(&mut summed, LIMITS, |name, bytes, content| {
+        reading.member(name, bytes, content)
+    });
+    match (read, reading.newer) {
+        (_, Some(format)) => Err(RunFileFault::Newer { format }),
+        (Err(error), None) => Err(RunFileFault::unsound(error.to_string())),
+        (Ok(()), None) => {
+            let (_, sha256, bytes) = summed.finish();
+            Ok((reading, sha256, bytes))
+        }
+    }
+}
+
+/// How far a file was read.
+#[derive(Default)]
+struct Reading {
+    manifest: Option<Manifest>,
+    /// The number of a format that is not ours.
+    newer: Option<u32>,
+    /// Members of the manifest that were read.
+    seen: usize,
+    /// Bytes of lists.
+    rows: u64,
+    lists: [Vec<u8>; LISTS.len()],
+}
+
+impl Reading {
+    fn member(&mut self, name: &str, bytes: u64, content: &mut dyn Read) -> io::Result<()> {
+        let Some(manifest) = &self.manifest else {
+            let manifest = self.first(name, bytes, content)?;
+            self.manifest = Some(manifest);
+            return Ok(());
+        };
+        let listed = manifest.members.get(self.seen);
+        let listed = listed.filter(|listed| listed.name == name && listed.bytes == bytes);
+        let Some(listed) = listed.cloned() else {
+            return Err(wrong("its members are not those that its manifest names"));
+        };
+        let mut summed = Summed::new(content);
+        let list = self.lists.get_mut(self.seen);
+        if let Some(list) = list {
+            self.rows = self.rows.saturating_add(bytes);
+            if self.rows > MOST_ROWS {
+                let text = format!("it has more than {} MiB of rows", MOST_ROWS >> 20);
+                return Err(wrong(text));
+            }
+            summed.read_to_end(list)?;
+        } else {
+            if bytes > ARTIFACT_LIMIT {
+                let text = format!(
+                    "it has a kept file of more than {} MiB",
+                    ARTIFACT_LIMIT >> 20
+                );
+                return Err(wrong(text));
+            }
+            io::copy(&mut summed, &mut io::sink())?;
+        }
+        self.seen += 1;
+        let (_, sha256, read) = summed.finish();
+        if sha256 == listed.sha256 && read == bytes {
+            Ok(())
+        } else {
+            let text = format!("the SHA-256 of {name} is another than the manifest says");
+            Err(wrong(text))
+        }
+    }
+
+    fn first(&mut self, name: &str, bytes: u64, content: &mut dyn Read) -> io::Result<Manifest> {
+        if name != MANIFEST || bytes > MOST_MANIFEST {
+            return Err(wrong("it does not begin with a manifest"));
+        }
+        let mut text = Vec::new();
+        content.read_to_end(&mut text)?;
+        let unread =
+            |error: serde_json::Error| wrong(format!("its manifest can't be read: {error}"));
+        let Numbered { format } = serde_json::from_slice(&text).map_err(unread)?;
+        if format > FORMAT {
+            self.newer = Some(format);
+            return Err(wrong("its format is newer"));
+        }
+        if format != FORMAT {
+            return Err(wrong("its format is none that there was"));
+        }
+        let manifest: Manifest = serde_json::from_slice(&text).map_err(unread)?;
+        let names = manifest.members.iter().map(|listed| listed.name.as_str());
+        let are_lists = names.clone().take(LISTS.len()).eq(LISTS);
+        let mut rest = manifest.members.iter().skip(LISTS.len());
+        let is_kept = |name: &str, sha256: &str| {
+            name.strip_prefix(ARTIFACTS) == Some(sha256) && is_hash(sha256)
+        };
+        if are_lists && rest.all(|listed| is_kept(&listed.name, &listed.sha256)) {
+            Ok(manifest)
+        } else {
+            Err(wrong("its manifest names what no export has"))
+        }
+    }
+
+    fn manifest(&self) -> Result<Manifest> {
+        let manifest = self.manifest.clone();
+        let whole = manifest.filter(|manifest| manifest.members.len() == self.seen);
+        whole.ok_or_else(|| RunFileFault::unsound("members that its manifest names are missing"))
+    }
+}
+
+/// What every manifest has, whatever else is in it.
+#[derive(Deserialize)]
+struct Numbered {
+    format: u32,
+}
+
+fn wrong(what: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what.into())
+}
+
+fn lines<T: DeserializeOwned>(text: &[u8], list: usize) -> Result<Vec<T>> {
+    let mut rows = Vec::new();
+    let lines = text.split(|byte| *byte == b'\n');
+    for (number, line) in lines.enumerate().filter(|(_, line)| !line.is_empty()) {
+        let row = serde_json::from_slice(line).map_err(|error| {
+            let name = LISTS.get(list).copied().unwrap_or_default();
+            let line = number.saturating_add(1);
+            RunFileFault::unsound(format!("line {line} of {name} can't be read: {error}"))
+        })?;
+        rows.push(row);
+    }
+    Ok(rows)
+}
