@@ -107,7 +107,7 @@ async fn a_restart_tells_who_goes_on_and_who_does_later() {
     let backend = answering(json!({ "agents": [agent("a", "idle"), agent("b", "paused")] }));
     let said = fusion_kit("agent restart a b --at now", &backend).await;
     let told =
-        "a goes on: it is - idle\nb is ‖ paused: it goes on when the call in flight has ended\n";
+        "a goes on: it is · idle\nb is ! paused: it goes on when the call in flight has ended\n";
     assert_eq!((said.code, said.out.as_str()), (0, told));
     assert_eq!(
         *backend.asked.lock().unwrap(),

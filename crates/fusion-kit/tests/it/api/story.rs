@@ -144,6 +144,8 @@ const BESIDE: &[&str] = &[
     "agent get w",
     "agent pause w",
     "agent resume w",
+    "agent restart w",
+    "agent terminate w --workspace remove --dry-run",
     "agent update w --max-turns 7",
     "agent send w Write. --wait",
     "agent logs w",
