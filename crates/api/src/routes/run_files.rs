@@ -65,7 +65,13 @@ async fn export(State(app): State<App>, Id(run): Id<RunId>, query: Query) -> Res
 #[utoipa::path(post, path = "/runs/import", tag = "runs",
     request_body(content = Vec<u8>, content_type = "application/octet-stream",
         description = "The file, of at most 256 MiB."),
-    responses((status = 200, body = RunImported)))]
+    responses(
+        (status = 200, body = RunImported),
+        (status = 413, description = "The file is longer than 256 MiB.",
+            body = fusion_api_types::api::ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "The body is not said to be `application/octet-stream`.",
+            body = fusion_api_types::api::ProblemBody, content_type = "application/problem+json"),
+    ))]
 async fn import(
     State(app): State<App>,
     asked: Asked,
