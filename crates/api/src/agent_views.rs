@@ -14,7 +14,14 @@ use crate::workspace_views::archive_of;
 use fusion_coordination::{WorktreeRecord, granted_to, worktree_of};
 
 /// Members of an agent's metadata that are shown as fields of their own.
-const SHOWN: [&str; 5] = ["spec", "grants", "sandbox", "paused", "ending"];
+const SHOWN: [&str; 6] = [
+    "spec",
+    "grants",
+    "sandbox",
+    "paused",
+    "ending",
+    "restarting",
+];
 
 /// An agent in a list.
 #[must_use]

@@ -38,13 +38,12 @@ pub(crate) fn place(app: &App) -> Result<OwnedSemaphorePermit> {
     })
 }
 
-/// A body of what `write` writes, on a thread that may block. A fault on the way cuts the answer off, so
+/// A body of what `write` writes, which keeps the place until it is over, on a thread that may block. A fault on the way cuts the answer off, so
 /// that nobody takes it for whole.
 pub(crate) fn body(
-    app: &App,
+    place: OwnedSemaphorePermit,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
-) -> Result<Body> {
-    let place = place(app)?;
+) -> Body {
     let (to, from) = mpsc::channel(AHEAD);
     let handle = Handle::current();
     drop(tokio::task::spawn_blocking(move || {
@@ -60,10 +59,10 @@ pub(crate) fn body(
         }
         drop(place);
     }));
-    Ok(Body::from_stream(stream::unfold(from, async |mut from| {
+    Body::from_stream(stream::unfold(from, async |mut from| {
         let piece = from.recv().await?;
         Some((piece, from))
-    })))
+    }))
 }
 
 /// What is written, on its way to the client.

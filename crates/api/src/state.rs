@@ -100,6 +100,8 @@ pub(crate) struct Shared {
     pub(crate) room: Semaphore,
     /// Places for long answers.
     pub(crate) downloads: Arc<Semaphore>,
+    /// One import of a run at a time: it may hold a file of rows in memory.
+    pub(crate) imports: Arc<Semaphore>,
     /// Work that goes on when whoever asked for it is gone.
     pub(crate) works: TaskTracker,
     /// Names this start of the server.
@@ -120,6 +122,7 @@ impl App {
             answers: Answers::default(),
             room: Semaphore::new(gate::MAX_REQUESTS),
             downloads: Arc::new(Semaphore::new(download::AT_ONCE)),
+            imports: Arc::new(Semaphore::new(1)),
             works: TaskTracker::new(),
             server_id: parts.ids.uuid().to_string(),
             parts,

@@ -39,6 +39,9 @@ impl Coordinator {
     /// There is no such run, it has ended or is being ended, or the store fails.
     pub async fn pause_run(&self, id: RunId, at: PauseAt, by: &str) -> Result<Run> {
         let paused = self.say(id, |run| run.pause(at, by, self.moment())).await?;
+        if self.is_dry_run {
+            return Ok(paused);
+        }
         self.crew.stop_run(id, at);
         self.pause_below(id, at, by).await?;
         Ok(paused)
@@ -84,13 +87,33 @@ impl Coordinator {
             return Ok(found);
         }
         if self.is_dry_run {
-            let ends = self.ends(found.clone(), by).await?;
-            return self.commit(Batch::free(ends)).await.map(|()| found);
+            return self.try_to_end(id, by).await;
         }
         self.say(id, |run| run.order_cancel(by, self.moment()))
             .await?;
         self.hint_run(id);
         self.see_ended(id).await
+    }
+
+    /// Tries the end of a run. Where others write to it all the time, what was decided last is told: its
+    /// real end is told first, and then waits for them.
+    async fn try_to_end(&self, id: RunId, by: &str) -> Result<Run> {
+        let mut races = Races::new();
+        loop {
+            let run: Run = self.parts.store.get(id).await?;
+            if run.state == fusion_core::WorkflowState::Cancelled {
+                return Ok(run);
+            }
+            let ends = self.ends(run.clone(), by).await?;
+            match self.commit(Batch::free(ends.clone())).await {
+                Err(error) if error.lost_a_race() => {
+                    let again = races.after(error).await;
+                    again.map_err(|_| Error::DryRun(Box::new(ends)))?;
+                }
+                Err(error) => return Err(error),
+                Ok(()) => return Ok(run),
+            }
+        }
     }
 
     /// Waits a while for the driver of a run that was told to end, then ends it.

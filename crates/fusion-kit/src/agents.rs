@@ -21,6 +21,7 @@ use fusion_core::{
     Agent, AgentSpec, AgentState, Disposal, PauseAt, ProjectId, ToolGroup, WorkspaceSpec, nearest,
 };
 use fusion_persistence::{AgentFilter, Error as StoreError, Find, Page, Repository};
+use futures::future::join_all;
 use serde_json::Map;
 
 use crate::backend::LocalBackend;
@@ -292,12 +293,15 @@ impl LocalBackend {
             let found = find_agent(engine.store(), &self.data_dir()?, name).await?;
             ids.push(found.id);
         }
-        let mut agents = Vec::new();
-        for id in ids {
-            let restarted = engine.coordinator().restart_agent(id, at).await;
-            let agent = restarted.map_err(|error| problems::of_engine(&error))?;
-            agents.push(views::summary(&agent));
-        }
+        // Each may wait a moment for a worker.
+        let restarted = ids
+            .into_iter()
+            .map(|id| engine.coordinator().restart_agent(id, at));
+        let restarted = join_all(restarted).await.into_iter();
+        let agents = restarted
+            .map(|agent| agent.map(|agent| views::summary(&agent)))
+            .collect::<Result<_, _>>()
+            .map_err(|error| problems::of_engine(&error))?;
         Ok(AgentList { agents })
     }
 

@@ -14,7 +14,9 @@ use fusion_cli::{
     DryRuns, Operation, PauseWhen, ProjectUpdate, Records as _, Schedules as _, Webhooks as _,
     WorkspacePolicy,
 };
-use fusion_coordination::{Ask, Coordinator, Error as EngineError, Record, Result as Done};
+use fusion_coordination::{
+    Ask, Coordinator, Error as EngineError, Record, Result as Done, WouldChange,
+};
 use fusion_core::{
     Agent, ApiToken, ApiTokenId, CapabilityId, Disposal, PauseAt, Project, ProjectId, ScheduleId,
     WebhookId, error_chain,
@@ -31,6 +33,7 @@ use crate::project_budgets::Limits;
 use crate::records::none;
 use crate::remote::Remote;
 use crate::tasks::{find_task, no_tasks};
+use crate::wiring::Engine;
 use crate::workflows::open_runs;
 use crate::{problems, records};
 
@@ -251,15 +254,25 @@ impl LocalBackend {
         }
         let found = self.stored_workflow(workflow, None).await?;
         let engine = self.guest().await?;
-        let mut changes = Vec::new();
-        let (by, runs) = (self.person(), open_runs(&engine, &found.name).await);
-        for run in runs.iter().flatten() {
-            let (id, by) = (run.id, &by);
-            let end = |dry: Coordinator| async move { dry.cancel_run(id, by).await };
-            changes.extend(engine.coordinator().dry_run(end).await.unwrap_or_default());
-        }
+        let changes = self.ends_of(&engine, &found.name).await;
         engine.close().await;
-        runs.map(|_| dry_run_view(changes))
+        changes.map(dry_run_view)
+    }
+
+    /// What the ends of all open runs of a workflow would change.
+    async fn ends_of(&self, engine: &Engine, name: &str) -> Result<Vec<WouldChange>, Problem> {
+        let by = &self.person();
+        let mut changes = Vec::new();
+        for run in open_runs(engine, name).await? {
+            let end = |dry: Coordinator| async move { dry.cancel_run(run.id, by).await };
+            match engine.coordinator().dry_run(end).await {
+                // One may have ended by itself since it was listed.
+                Err(EngineError::Ended { .. }) => {}
+                Err(error) => return Err(problems::of_engine(&error)),
+                Ok(more) => changes.extend(more),
+            }
+        }
+        Ok(changes)
     }
 
     async fn try_to_archive(&self, name: &str) -> Result<DryRun, Problem> {

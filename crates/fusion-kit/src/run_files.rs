@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use fusion_api::run_views::imported;
 use fusion_api_types::{Problem, ProblemKind, RunExported, RunImported};
 use fusion_cli::RunFiles;
-use fusion_coordination::{Ask, Error, Manifest, Origin, RunFile, looked_through};
+use fusion_coordination::{Ask, Error, Manifest, Origin, RunFile, RunFileFault, looked_through};
 use fusion_core::{Clock as _, RunId};
-use fusion_workspaces::Artifacts;
+use fusion_workspaces::{ARTIFACT_LIMIT, Artifacts};
 use tempfile::NamedTempFile;
 
 use crate::about::VERSION;
@@ -70,7 +70,13 @@ impl LocalBackend {
         let to = draft.file()?;
         let written = tokio::task::spawn_blocking(move || file.write(BufWriter::new(to)));
         let written = written.await.map_err(io::Error::other).and_then(|it| it);
-        written.map_err(|error| draft.failed(&error))
+        written.map_err(|error| {
+            if error.kind() == io::ErrorKind::FileTooLarge {
+                let what = format!("a file of more than {} MiB", ARTIFACT_LIMIT >> 20);
+                return problems::of_engine(&RunFileFault::TooLarge { what }.into());
+            }
+            draft.failed(&error)
+        })
     }
 }
 
@@ -126,7 +132,7 @@ impl<'a> Draft<'a> {
         let written = self.file()?;
         let checked = tokio::task::spawn_blocking(move || {
             written.sync_all()?;
-            looked_through(&written)
+            looked_through(&written, SystemClock.now())
         });
         let checked = checked.await.map_err(|error| {
             let text = format!("a check broke off: {error}");

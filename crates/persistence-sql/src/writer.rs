@@ -170,11 +170,7 @@ impl<S> Open<'_, S> {
             return Care::Bold;
         }
         self.careful_groups -= 1;
-        if jobs > 1 {
-            Care::Savepoints
-        } else {
-            Care::Alone
-        }
+        Care::of(jobs)
     }
 }
 
@@ -187,6 +183,17 @@ pub(crate) enum Care {
     Alone,
     /// Each in a savepoint: a failure is told as it is, and takes nothing else with it.
     Savepoints,
+}
+
+impl Care {
+    /// Of so many jobs that may fail.
+    const fn of(jobs: usize) -> Self {
+        if jobs > 1 {
+            Self::Savepoints
+        } else {
+            Self::Alone
+        }
+    }
 }
 
 /// Answers a group of jobs, each once it is durable or refused.
@@ -295,7 +302,12 @@ async fn attempt<S: Session>(open: &mut Open<'_, S>, group: Vec<Job>) -> Attempt
         Ok(group) => group,
         Err(attempt) => return attempt,
     };
-    let care = open.next_care(group.len());
+    // One that is only tried ends as a failure does, and is none of its neighbours' trouble.
+    let care = if group.iter().any(|job| job.work.is_tried()) {
+        Care::of(group.len())
+    } else {
+        open.next_care(group.len())
+    };
     if let Err(failure) = open.session.begin().await {
         return Attempt::Over((group, why(failure.into())));
     }

@@ -104,6 +104,22 @@ impl Artifacts {
         File::open(&place).map(Some).map_err(failed())
     }
 
+    /// Where a kept file is, and how long it is, once its content was found to be the one of its name; `None`
+    /// when there is none.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn find(&self, sha256: &str) -> Result<Option<(PathBuf, u64)>> {
+        let Some(file) = self.open(sha256)? else {
+            return Ok(None);
+        };
+        let place = self.place_of(sha256);
+        let read = file
+            .metadata()
+            .map_err(Error::io("read the artifact", &place));
+        Ok(Some((place, read?.len())))
+    }
+
     /// Puts a copy of a kept file into a workspace, in place of the file that has its name; says whether
     /// there is such a kept file.
     ///

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use tar::{Archive, Builder, EntryType, Header};
@@ -34,8 +34,26 @@ pub struct Member {
     pub name: String,
     /// How long it is.
     pub bytes: u64,
-    /// Read from where it stands.
-    pub from: File,
+    /// Where it is.
+    pub from: Source,
+}
+
+/// Where a content is.
+#[derive(Debug)]
+pub enum Source {
+    /// In this file, from where it stands.
+    Open(File),
+    /// In the file with this name, which is opened when it is written.
+    At(PathBuf),
+}
+
+impl Source {
+    fn open(self) -> io::Result<File> {
+        match self {
+            Self::Open(file) => Ok(file),
+            Self::At(path) => File::open(path),
+        }
+    }
 }
 
 /// How much is read of a bundle that nobody vouches for.
@@ -68,7 +86,7 @@ pub fn write_bundle(members: Vec<Member>, to: impl Write) -> io::Result<()> {
         header.set_mtime(0);
         header.set_size(member.bytes);
         let whole = Exactly {
-            file: member.from,
+            file: member.from.open()?,
             left: member.bytes,
         };
         tar.append_data(&mut header, &member.name, whole)?;
@@ -90,18 +108,45 @@ impl Spool {
         Ok(Self(Summed::new(BufWriter::new(file))))
     }
 
-    /// All that was written, as a member of this name, and the SHA-256 of it.
+    /// All that was written.
     ///
     /// # Errors
     /// The last of it can't be written.
-    pub fn finish(self, name: &str) -> io::Result<(Member, String)> {
+    pub fn finish(self) -> io::Result<Spooled> {
         let (writer, sha256, bytes) = self.0.finish();
-        let mut from = writer
+        let mut file = writer
             .into_inner()
             .map_err(io::IntoInnerError::into_error)?;
-        from.rewind()?;
-        let name = name.to_owned();
-        Ok((Member { name, bytes, from }, sha256))
+        file.rewind()?;
+        Ok(Spooled {
+            file,
+            bytes,
+            sha256,
+        })
+    }
+}
+
+/// A content that is whole.
+#[derive(Debug)]
+pub struct Spooled {
+    /// The file, at its beginning.
+    pub file: File,
+    /// How long it is.
+    pub bytes: u64,
+    /// SHA-256 of it, in lower-case hexadecimal digits.
+    pub sha256: String,
+}
+
+impl Spooled {
+    /// As a member of this name, and the SHA-256 of it.
+    #[must_use]
+    pub fn named(self, name: &str) -> (Member, String) {
+        let member = Member {
+            name: name.to_owned(),
+            bytes: self.bytes,
+            from: Source::Open(self.file),
+        };
+        (member, self.sha256)
     }
 }
 

@@ -29,7 +29,7 @@ mod tree;
 mod workspace;
 
 pub use artifacts::{ARTIFACT_LIMIT, Artifacts, Kept, is_hash};
-pub use bundle::{BundleLimits, Member, Spool, Summed, read_bundle, write_bundle};
+pub use bundle::{BundleLimits, Member, Source, Spool, Spooled, Summed, read_bundle, write_bundle};
 pub use editor::edit;
 pub use error::{Error, Result};
 pub use files::{

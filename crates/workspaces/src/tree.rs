@@ -130,6 +130,7 @@ pub(crate) struct Seen {
     pub(crate) session: i32,
     /// It has a processor or waits for one.
     pub(crate) computes: bool,
+    pub(crate) niceness: i32,
     /// With its children that have ended.
     cpu: Duration,
 }
@@ -179,8 +180,11 @@ fn told_in(stat: &[u8]) -> Option<Seen> {
     let mut id = || fields.next()?.parse().ok();
     let (parent, group, session) = (id()?, id()?, id()?);
     // Own time, in the program and in the kernel, and then the same of children.
-    let ticks = fields.skip(7).take(4).map(|ticks| ticks.parse::<u64>());
+    let mut fields = fields.skip(7);
+    let ticks = fields.by_ref().take(4).map(|ticks| ticks.parse::<u64>());
     let ticks = ticks.filter_map(Result::ok).sum::<u64>();
+    // After the priority.
+    let niceness = fields.nth(1).and_then(|nice| nice.parse().ok());
     let ticks = u32::try_from(ticks).unwrap_or(u32::MAX);
     let cpu = TICK.saturating_mul(ticks);
     Some(Seen {
@@ -188,6 +192,7 @@ fn told_in(stat: &[u8]) -> Option<Seen> {
         group,
         session,
         computes,
+        niceness: niceness.unwrap_or_default(),
         cpu,
     })
 }
@@ -218,6 +223,7 @@ mod tests {
             group: 12,
             session: 12,
             computes: false,
+            niceness: 0,
             cpu: Duration::ZERO,
         }
     }
@@ -233,9 +239,15 @@ mod tests {
 
     #[test]
     fn the_time_of_a_process_is_its_own_and_that_of_its_ended_children() {
-        let line = b"12 (sh) S 7 12 12 0 -1 4 100 200 1 2 30 12 40 18 20 0 1 0 999 0 0";
+        let line = b"12 (sh) S 7 12 12 0 -1 4 100 200 1 2 30 12 40 18 20 5 1 0 999 0 0";
         let cpu = Duration::from_secs(1);
-        assert_eq!(told_in(line), Some(Seen { cpu, ..with(7) }));
+        let niceness = 5;
+        let expected = Seen {
+            cpu,
+            niceness,
+            ..with(7)
+        };
+        assert_eq!(told_in(line), Some(expected));
     }
 
     #[test]

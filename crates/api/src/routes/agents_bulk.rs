@@ -7,6 +7,7 @@ use fusion_api_types::api::{AgentsMade, BulkAgents, BulkAnswer, BulkResult, NewA
 use fusion_coordination::{Error as EngineError, NewAgent};
 use fusion_core::{Agent, AgentId, AgentState, Disposal, PauseAt, error_chain};
 use fusion_persistence::{AgentFilter, Error as StoreError, Page, Repository};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
 use super::agents_life::tell;
@@ -14,7 +15,7 @@ use super::new_agent::{FIELDS, Wanted};
 use crate::idempotency::{Asked, made, replayed};
 use crate::input::{Fields, Input};
 use crate::precondition::json;
-use crate::problem::Result;
+use crate::problem::{Refusal, Result};
 use crate::query::{Query, word};
 use crate::routed::{Routes, routes};
 use crate::state::App;
@@ -41,7 +42,7 @@ async fn spawn(
     let (wanted, count) = batch(&mut fields);
     fields.finish()?;
     let Some(wanted) = wanted else {
-        return Err(crate::problem::Refusal::fault("/agent", "is required"));
+        return Err(Refusal::fault("/agent", "is required"));
     };
     let _turn = asked.turn(&app).await;
     if let Some(answer) = asked.remembered(&app, &input.bytes).await? {
@@ -95,8 +96,8 @@ enum Action {
     Terminate(Disposal),
 }
 
-/// Holds agents, lets them go on, does both one after the other, or ends them. Who can't be does not keep the others. Ending one that
-/// has ended changes nothing.
+/// Holds agents, lets them go on, does both one after the other, or ends them. Who can't be does not keep
+/// the others. Ending one that has ended changes nothing.
 #[utoipa::path(post, path = "/agents/bulk", tag = "agents", operation_id = "act_bulk", request_body = BulkAgents,
     responses((status = 200, body = BulkAnswer)))]
 async fn act(State(app): State<App>, asked: Asked, query: Query, input: Input) -> Result<Response> {
@@ -113,13 +114,21 @@ async fn act(State(app): State<App>, asked: Asked, query: Query, input: Input) -
         Some(ids) => ids,
         None => standing(&app).await?,
     };
-    let mut results = Vec::with_capacity(ids.len());
-    if let Some(action) = action {
-        for id in ids {
-            results.push(one(&app, &asked, id, action).await?);
+    let action = action.ok_or_else(|| Refusal::fault("/action", "is required"))?;
+    let (app, asked) = (&app, &asked);
+    let each = stream::iter(ids).map(|id| async move { one(app, asked, id, action).await });
+    let results = each.buffered(action.at_once()).try_collect().await?;
+    json(StatusCode::OK, &BulkAnswer { results })
+}
+
+impl Action {
+    /// How many agents are asked at the same time: a restart waits for a worker, the others don't wait.
+    const fn at_once(self) -> usize {
+        match self {
+            Self::Restart(_) => 100,
+            Self::Pause(_) | Self::Resume | Self::Terminate(_) => 1,
         }
     }
-    json(StatusCode::OK, &BulkAnswer { results })
 }
 
 fn action(fields: &mut Fields<'_>) -> Option<Action> {

@@ -96,9 +96,10 @@ async fn change(
     State(app): State<App>,
     Id(id): Id<CapabilityId>,
     asked: Asked,
-    headers: HeaderMap,
+    (query, headers): (Query, HeaderMap),
     input: Input,
 ) -> Result<Response> {
+    query.none()?;
     let mut row: Capability = records::to_change(&app, id, &headers).await?;
     let mut fields = input.fields(&["description", "category", "metadata"]);
     if let Some(text) = fields.text("description", MAX_TEXT) {

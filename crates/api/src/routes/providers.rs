@@ -135,9 +135,10 @@ async fn change(
     State(app): State<App>,
     Id(id): Id<ProviderId>,
     asked: Asked,
-    headers: HeaderMap,
+    (query, headers): (Query, HeaderMap),
     input: Input,
 ) -> Result<Response> {
+    query.none()?;
     let mut row: ProviderConfig = records::to_change(&app, id, &headers).await?;
     let mut fields = input.fields(&["enabled", "rate_limits"]);
     if let Some(enabled) = fields.flag("enabled") {
@@ -163,9 +164,10 @@ async fn replace(
     State(app): State<App>,
     Id(id): Id<ProviderId>,
     asked: Asked,
-    headers: HeaderMap,
+    (query, headers): (Query, HeaderMap),
     input: Input,
 ) -> Result<Response> {
+    query.none()?;
     let before: ProviderConfig = records::to_change(&app, id, &headers).await?;
     let new = read(&input)?;
     if new.name != before.name {

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use fusion_api_types::RunSummary;
 use fusion_api_types::api::{PauseRun, ResumeRun, RunsCancelled};
-use fusion_coordination::Raised;
+use fusion_coordination::{Error as EngineError, Raised};
 use fusion_core::{Budget, PauseAt, Run, RunId, WorkflowId};
 use fusion_persistence::{Page, Repository, RunFilter};
 
@@ -157,7 +157,10 @@ async fn cancel_all(
     for run in open_runs(&app, id).await? {
         if dry_run {
             let tried = engine.dry_run(|dry| async move { dry.cancel_run(run, by).await });
-            changes.extend(tried.await.unwrap_or_default());
+            match tried.await {
+                Err(EngineError::Ended { .. }) => {}
+                tried => changes.extend(tried?),
+            }
         } else if let Ok(run) = engine.cancel_run(run, by).await {
             tell(&app, &asked, "cancelled", run.id).await;
             runs.push(shown(&app, &run).await?);

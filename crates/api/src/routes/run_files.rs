@@ -1,6 +1,8 @@
 //! Runs as files, to be handed to others and read elsewhere.
 
 use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request, State};
@@ -10,8 +12,9 @@ use axum::response::{IntoResponse, Response};
 use fusion_api_types::RunImported;
 use fusion_coordination::{Error as EngineError, Import, Origin, RunFile, RunFileFault};
 use fusion_core::RunId;
-use fusion_workspaces::{ARTIFACT_LIMIT, Member, Spool};
+use fusion_workspaces::{ARTIFACT_LIMIT, Spool, Spooled};
 use futures::StreamExt as _;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::path::Id;
 use crate::download;
@@ -42,6 +45,7 @@ pub(super) fn router<R: Routes>() -> R {
     ))]
 async fn export(State(app): State<App>, Id(run): Id<RunId>, query: Query) -> Result<Response> {
     query.none()?;
+    let place = download::place(&app)?;
     let origin = Origin {
         machine: app.options.machine.clone(),
         program: app.options.version.clone(),
@@ -49,7 +53,7 @@ async fn export(State(app): State<App>, Id(run): Id<RunId>, query: Query) -> Res
     let kept = app.coordinator().kept();
     let at = (&origin, app.moment().now);
     let file = RunFile::collect(app.reader(), &kept, run, at, &app.options.data_dir).await?;
-    let body = download::body(&app, move |to| file.write(to))?;
+    let body = download::body(place, move |to| file.write(to));
     let headers = [
         (CONTENT_TYPE, OCTETS.to_owned()),
         (
@@ -76,17 +80,19 @@ async fn import(
     State(app): State<App>,
     asked: Asked,
     query: Query,
-    Sent { file, sha256 }: Sent,
+    Sent { file, place }: Sent,
 ) -> Result<Response> {
     query.none()?;
-    if let Some(answer) = asked.remembered(&app, sha256.as_bytes()).await? {
+    if let Some(answer) = asked.remembered(&app, file.sha256.as_bytes()).await? {
         return replayed(StatusCode::OK, &answer);
     }
     let coordinator = app.coordinator().clone();
     let now = app.moment().now;
     let work = async move {
+        let _place = place;
+        let Spooled { file, sha256, .. } = file;
         let ask = |import: &Import| asked.ask(now, sha256.as_bytes(), || imported(import));
-        match coordinator.import_run(file.from, ask).await {
+        match coordinator.import_run(file, ask).await {
             Ok(import) => made(Ok(()), StatusCode::OK, &imported(&import)),
             Err(error) => made(Err(error), StatusCode::OK, &()),
         }
@@ -96,8 +102,8 @@ async fn import(
 
 /// A body that was put on the disk: it may be long.
 struct Sent {
-    file: Member,
-    sha256: String,
+    file: Spooled,
+    place: OwnedSemaphorePermit,
 }
 
 impl FromRequest<App> for Sent {
@@ -105,13 +111,19 @@ impl FromRequest<App> for Sent {
 
     async fn from_request(request: Request, app: &App) -> Result<Self> {
         check_type(request.headers())?;
+        let place = Arc::clone(&app.imports).try_acquire_owned();
+        let place = place.map_err(|_| {
+            let busy = "another run is being imported";
+            let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "limited", busy);
+            refusal.retry_after(Duration::from_secs(1))
+        })?;
         let failed = |source| Refusal::from(EngineError::from(RunFileFault::Disk { source }));
         let mut spool = Spool::within(&app.options.data_dir).map_err(failed)?;
         spool = received(request.into_body(), spool).await?;
-        let finished = tokio::task::spawn_blocking(move || spool.finish("sent")).await;
+        let finished = tokio::task::spawn_blocking(move || spool.finish()).await;
         let finished = finished.map_err(|error| Refusal::internal(&error.to_string()))?;
-        let (file, sha256) = finished.map_err(failed)?;
-        Ok(Self { file, sha256 })
+        let file = finished.map_err(failed)?;
+        Ok(Self { file, place })
     }
 }
 

@@ -143,9 +143,10 @@ async fn change(
     State(app): State<App>,
     Id(id): Id<ScheduleId>,
     asked: Asked,
-    headers: HeaderMap,
+    (query, headers): (Query, HeaderMap),
     input: Input,
 ) -> Result<Response> {
+    query.none()?;
     let row: Schedule = records::to_change(&app, id, &headers).await?;
     let mut fields = input.fields(&["paused"]);
     let wanted = fields.flag("paused");

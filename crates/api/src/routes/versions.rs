@@ -38,9 +38,10 @@ async fn put(
     State(app): State<App>,
     Id(id): Id<WorkflowId>,
     asked: Asked,
-    headers: HeaderMap,
+    (query, headers): (Query, HeaderMap),
     input: Input,
 ) -> Result<Response> {
+    query.none()?;
     let mut fields = input.fields(&["source", "base_dir"]);
     if !fields.has("source") {
         fields.add("source", "is required");

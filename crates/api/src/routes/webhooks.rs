@@ -167,9 +167,10 @@ async fn change(
     State(app): State<App>,
     Id(id): Id<WebhookId>,
     asked: Asked,
-    headers: HeaderMap,
+    (query, headers): (Query, HeaderMap),
     input: Input,
 ) -> Result<Response> {
+    query.none()?;
     let row: Webhook = records::to_change(&app, id, &headers).await?;
     let mut fields = input.fields(&["enabled"]);
     let wanted = fields.flag("enabled");

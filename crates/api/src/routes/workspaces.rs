@@ -126,7 +126,7 @@ async fn archive(State(app): State<App>, Id(id): Id<AgentId>, query: Query) -> R
     query.finish()?;
     let look = app.coordinator().look_into(id).await?;
     let pack = look.pack(path.unwrap_or_else(|| TOP.to_owned())).await?;
-    let body = download::body(&app, move |to| pack.write(to).map(|_| ()))?;
+    let body = download::body(download::place(&app)?, move |to| pack.write(to).map(|_| ()));
     let name = format!("attachment; filename=\"{id}.tar\"");
     let name =
         HeaderValue::from_str(&name).map_err(|error| Refusal::internal(&error.to_string()))?;

@@ -38,7 +38,15 @@ const HOST: &str = "hosts such as docs.rs, *.python.org or http://localhost:3000
 const REGISTERED: u32 = 10_000;
 
 /// Members of the metadata that are the engine's own.
-const RESERVED: [&str; 6] = ["scripted", "models", "sandbox", SPEC, "paused", "ending"];
+const RESERVED: [&str; 7] = [
+    "scripted",
+    "models",
+    "sandbox",
+    SPEC,
+    "paused",
+    "ending",
+    "restarting",
+];
 
 /// Something wrong with an agent that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -37,10 +37,12 @@ impl Coordinator {
     /// There is no such agent, it is being spawned or has ended, or its workspace can't be dealt
     /// with: it is held then, and can be ended again.
     pub async fn terminate_agent(&self, id: AgentId, disposal: Disposal) -> Result<Agent> {
-        let Some(_taken) = self.in_hand.take(vec![id]) else {
+        let Some(taken) = self.in_hand.take(vec![id]) else {
             let agent: Agent = self.parts.store.get(id).await?;
             return Err(Error::Busy { agent: agent.name });
         };
+        // A dry run keeps nobody out.
+        let _taken = Some(taken).filter(|_| !self.is_dry_run);
         let (agent, runs) = self.end_work(id, disposal).await?;
         self.crew.stop(id, PauseAt::Now);
         self.crew.gone(id).await;
@@ -123,7 +125,7 @@ impl Coordinator {
         match disposal {
             Disposal::Keep => {
                 let run = open.first().map(|task| task.run_id);
-                let (agent, ended) = agent.terminate(run, moment).map_err(refused)?;
+                let (agent, ended) = agent.terminate(disposal, run, moment).map_err(refused)?;
                 decision.merge(ended);
                 Ok(agent)
             }
@@ -182,7 +184,9 @@ impl Coordinator {
         loop {
             let agent: Agent = store.get(id).await?;
             let refused = refused(&agent);
-            let (agent, mut decision) = agent.terminate(None, self.moment()).map_err(refused)?;
+            let disposal = agent.ending().unwrap_or(Disposal::Keep);
+            let ended = agent.terminate(disposal, None, self.moment());
+            let (agent, mut decision) = ended.map_err(refused)?;
             // The last worker may have written down what it takes since it was read.
             let gone = gone(store.get(workspace.id).await?, archive.as_ref());
             decision.changes.push(Change::update(gone));

@@ -44,9 +44,17 @@ impl Coordinator {
     /// # Errors
     /// There is no such agent, or it is not paused.
     pub async fn resume_agent(&self, id: AgentId) -> Result<Agent> {
+        self.resume_if(id, |_| true).await
+    }
+
+    /// Lets a paused agent go on if it is as asked; gives it as it is now.
+    async fn resume_if(&self, id: AgentId, is_meant: impl Fn(&Agent) -> bool) -> Result<Agent> {
         let mut races = Races::new();
         let resumed = loop {
             let agent: Agent = self.parts.store.get(id).await?;
+            if !is_meant(&agent) {
+                return Ok(agent);
+            }
             let tasks = self.open_tasks(&agent).await?;
             let is_at_work = held(&tasks).is_some_and(|task| task.state == TaskState::Running);
             let refused = refused(&agent);
@@ -105,11 +113,8 @@ impl Coordinator {
         if !agent.is_restarting() || self.is_at_work(id, &tasks) {
             return Ok(agent);
         }
-        match self.resume_agent(id).await {
-            // Another was quicker.
-            Err(Error::Lifecycle { .. }) => Ok(self.parts.store.get(id).await?),
-            done => done,
-        }
+        // Another may be quicker, and a person may hold it again.
+        self.resume_if(id, Agent::is_restarting).await
     }
 
     /// Whether something of an agent may be under way.

@@ -12,8 +12,8 @@ const AT_ONCE: u32 = 1_000;
 
 impl Coordinator {
     /// Takes away agents that were never ready, since nobody was told of them, ends those that were told to
-    /// end, and lets those go on that were held to be restarted and whose workers are gone. What another process may be about is left to it. Says how many agents that
-    /// were.
+    /// end, and lets those go on that were held to be restarted and whose workers are gone. What another
+    /// process may be about is left to it. Says how many agents that were.
     ///
     /// # Errors
     /// The store fails. An agent whose workspace can't be dealt with is left for the next time.
@@ -50,7 +50,7 @@ impl Coordinator {
             return Ok(false);
         }
         if agent.is_restarting() {
-            return Ok(!self.finish_restart(agent.id).await?.is_restarting());
+            return self.go_on_restarting(agent.id).await;
         }
         if agent.state == AgentState::Spawning {
             let filter = WorkspaceFilter {
@@ -66,6 +66,19 @@ impl Coordinator {
             return Ok(true);
         }
         self.go_on_ending(agent.id).await
+    }
+
+    /// Lets an agent go on that was held to be restarted, once its worker is gone.
+    async fn go_on_restarting(&self, id: AgentId) -> Result<bool> {
+        match self.finish_restart(id).await {
+            Ok(agent) => Ok(!agent.is_restarting()),
+            Err(error @ Error::Store(_)) => Err(error),
+            Err(error) => {
+                let error = fusion_core::error_chain(&error);
+                tracing::warn!(agent.id = %id, error, "an agent could not be let go on yet");
+                Ok(false)
+            }
+        }
     }
 
     /// Ends an agent that was told to end, unless something stands in the way.

@@ -1,6 +1,7 @@
 //! What the rows of a run file say of each other: a store takes only what could have been done.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use fusion_core::{
     AgentId, Approval, ApprovalState, Cost, JournalEntry, Run, RunId, Task, TaskId, Timestamp,
@@ -9,12 +10,20 @@ use fusion_core::{
 use uuid::Uuid;
 
 use super::fault::RunFileFault;
+use super::manifest::{ARTIFACTS, MOST_ENTRIES, Manifest};
 use super::read::Rows;
+use crate::artifacts::files_of;
 
 type Result<T> = std::result::Result<T, RunFileFault>;
 
 /// The longest name, in bytes.
 const MOST_NAME: usize = 1_000;
+
+/// The longest name of a machine or a version, in bytes.
+const MOST_WORD: usize = 255;
+
+/// Clocks of machines differ by less.
+const SKEW: Duration = Duration::from_hours(24);
 
 /// The largest number that every store can keep.
 const MOST_NUMBER: u32 = i32::MAX.unsigned_abs();
@@ -23,7 +32,9 @@ const MOST_NUMBER: u32 = i32::MAX.unsigned_abs();
 const END_OF_TIME: i64 = 253_402_300_800;
 
 /// Refuses rows that no run that was exported has.
-pub(super) fn sound(rows: &Rows) -> Result<()> {
+pub(super) fn sound(rows: &Rows, now: Timestamp) -> Result<()> {
+    origin(&rows.manifest, now)?;
+    entries(rows)?;
     let all = Known::of(rows)?;
     for workflow in &rows.workflows {
         let named = &workflow.definition.name;
@@ -34,6 +45,7 @@ pub(super) fn sound(rows: &Rows) -> Result<()> {
     }
     for run in &rows.runs {
         all.run(run)?;
+        of_its_time(run.id.uuid(), rows.manifest.exported_at)?;
     }
     for agent in &rows.agents {
         name(&agent.name)?;
@@ -48,13 +60,61 @@ pub(super) fn sound(rows: &Rows) -> Result<()> {
     for task in &rows.tasks {
         all.task(task)?;
     }
+    let mut places = BTreeSet::new();
     for entry in &rows.journal {
         all.entry(entry)?;
+        let is_new = places.insert((entry.task_id, entry.seq));
+        expect(is_new, "a journal has two entries in one place")?;
     }
     for approval in &rows.approvals {
         all.approval(approval)?;
     }
     all.one_above_all(rows)
+}
+
+/// Where it says it comes from.
+fn origin(manifest: &Manifest, now: Timestamp) -> Result<()> {
+    let is_word = |text: &str| text.len() <= MOST_WORD && !text.contains(char::is_control);
+    let are_words = is_word(&manifest.machine) && is_word(&manifest.program);
+    expect(are_words, "its manifest names no machine or version")?;
+    times(&[Some(manifest.exported_at)])?;
+    let is_past = manifest.exported_at <= now + SKEW;
+    expect(
+        is_past,
+        "it was written in the future, by the clock of this machine",
+    )
+}
+
+/// What is stored, and that nothing is kept which no result names.
+fn entries(rows: &Rows) -> Result<()> {
+    let lists = [
+        rows.workflows.len(),
+        rows.runs.len(),
+        rows.agents.len(),
+        rows.tasks.len(),
+        rows.journal.len(),
+        rows.approvals.len(),
+    ];
+    let needs = rows.tasks.iter().map(|task| task.dependencies.len());
+    let count = lists.into_iter().chain(needs).sum::<usize>();
+    let few = u64::try_from(count).is_ok_and(|count| count <= MOST_ENTRIES);
+    expect(few, "it has too many rows and needs of steps")?;
+    let named = rows.tasks.iter().flat_map(files_of);
+    let named: BTreeSet<String> = named.map(|file| file.sha256).collect();
+    let members = rows.manifest.members.iter();
+    let mut kept = members.filter_map(|member| member.name.strip_prefix(ARTIFACTS));
+    expect(
+        kept.all(|sha256| named.contains(sha256)),
+        "it has a kept file that no result names",
+    )
+}
+
+/// Runs are listed by their ids, which begin with the time at which they were made.
+fn of_its_time(id: Uuid, exported_at: Timestamp) -> Result<()> {
+    let made = i64::try_from(id.as_u128() >> 80).ok();
+    let latest = (exported_at + SKEW).timestamp_millis();
+    let fits = id.get_version_num() == 7 && made.is_some_and(|made| made <= latest);
+    expect(fits, "a run has an id of another time")
 }
 
 /// Every row by its id.
@@ -102,30 +162,35 @@ impl<'r> Known<'r> {
             wanted == Some(rows.manifest.runs),
             "it has other runs than its manifest says",
         )?;
-        expect(self.runs.contains_key(&root), "the run itself is missing")?;
+        let top = self.runs.get(&root);
+        let top = top.ok_or_else(|| unlike("the run itself is missing"))?;
+        expect(top.parent.is_none(), "a run is a step that is not in it")?;
+        // Those that are known to be below it.
+        let mut below = BTreeSet::from([root]);
         for run in &rows.runs {
             let mut above = run;
-            let mut steps = 0;
-            while let Some(parent) = &above.parent {
+            let mut way = vec![run.id];
+            while let Some(parent) = above.parent.as_ref().filter(|_| !below.contains(&above.id)) {
                 let of = self.tasks.get(&parent.task_id);
                 expect(
                     of == Some(&parent.run_id),
                     "a run is a step that is not in it",
                 )?;
-                steps += 1;
                 let next = self.runs.get(&parent.run_id).copied();
                 above = next
-                    .filter(|_| steps <= rows.runs.len())
+                    .filter(|_| way.len() <= rows.runs.len())
                     .ok_or_else(|| unlike("a run is below none that is in it"))?;
+                way.push(above.id);
             }
-            expect(above.id == root, "a run is not below the one it is for")?;
+            let is_below = below.contains(&above.id);
+            expect(is_below, "a run is not below the one it is for")?;
+            below.extend(way);
         }
         Ok(())
     }
 
     fn task(&self, task: &Task) -> Result<()> {
-        let ended = task.state.is_final() && task.waiting.is_none();
-        expect(ended, "a step has not ended")?;
+        expect(task.state.is_final(), "a step has not ended")?;
         let run = self.runs.get(&task.run_id).copied();
         let run = run.ok_or_else(|| unlike("a step is of another run"))?;
         let workflow = task.workflow_id.is_none_or(|id| id == run.workflow_id);
@@ -139,6 +204,10 @@ impl<'r> Known<'r> {
         // A task of its own may have waited for tasks of other runs, which are not here.
         let found = (needs || run.is_standalone) && of_list;
         expect(found, "a step needs one that is missing")?;
+        let mut needed = BTreeSet::new();
+        let once = task.dependencies.iter().all(|id| needed.insert(*id));
+        let twice = item.is_some_and(|item| needed.contains(&item.fan_out));
+        expect(once && !twice, "a step needs another twice")?;
         name(&task.name)?;
         number(task.attempts)?;
         number(task.unmet_dependencies)?;

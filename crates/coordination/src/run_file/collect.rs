@@ -11,12 +11,13 @@ use fusion_core::{
 use fusion_persistence::{
     ApprovalFilter, EventFilter, MessageFilter, Page, Reader, Repository as _, RunFilter,
 };
-use fusion_workspaces::{Artifacts, Member, Spool, write_bundle};
-use serde::{Deserialize, Serialize};
+use fusion_workspaces::{ARTIFACT_LIMIT, Artifacts, Member, Source, Spool, write_bundle};
+use serde::Serialize;
 
 use super::fault::RunFileFault;
 use super::manifest::{
-    ARTIFACTS, FORMAT, LISTS, Listed, MANIFEST, MOST_MEMBERS, MOST_ROWS, Manifest, Origin,
+    ARTIFACTS, FORMAT, LISTS, Listed, MANIFEST, MOST_ENTRIES, MOST_MEMBERS, MOST_NESTED, MOST_ROWS,
+    Manifest, Origin, STORED, nested,
 };
 use crate::artifacts::files_of;
 use crate::coordinator::off_runtime;
@@ -45,10 +46,10 @@ enum Content {
 }
 
 /// A message and what became of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Sent {
-    pub(super) message: Message,
-    pub(super) deliveries: Vec<Delivery>,
+#[derive(Serialize)]
+struct Sent {
+    message: Message,
+    deliveries: Vec<Delivery>,
 }
 
 impl RunFile {
@@ -66,6 +67,10 @@ impl RunFile {
         spool: &Path,
     ) -> Result<Self> {
         let root: Run = store.get(run).await?;
+        if let Some(parent) = &root.parent {
+            let above = parent.run_id;
+            return Err(RunFileFault::OfStep { run, above }.into());
+        }
         if let Some(imported) = &root.imported {
             let (kept, hash) = (kept.clone(), imported.file.clone());
             let file = off_runtime(move || kept.open(&hash)).await?;
@@ -77,16 +82,12 @@ impl RunFile {
                 })
                 .ok_or_else(|| RunFileFault::FileGone { run }.into());
         }
-        if let Some(parent) = &root.parent {
-            let above = parent.run_id;
-            return Err(RunFileFault::OfStep { run, above }.into());
-        }
         let runs = tree(store, root.clone()).await?;
         let mut collecting = Collecting {
             store,
             kept,
             spool: spool.to_path_buf(),
-            room: MOST_ROWS,
+            room: Room::whole(),
             members: Vec::new(),
         };
         let (events_up_to, missing) = collecting.everything(&runs).await?;
@@ -113,15 +114,46 @@ impl RunFile {
     /// Writes the file. This blocks.
     ///
     /// # Errors
-    /// Reading or writing fails: what was written is no whole file.
+    /// Reading or writing fails, or it is longer than an import takes (`FileTooLarge`): what was written is
+    /// no whole file.
     pub fn write(self, mut to: impl Write) -> io::Result<()> {
         match self.content {
-            Content::New(members) => write_bundle(members, to),
+            Content::New(members) => write_bundle(members, Bounded::new(to)),
             Content::Kept(mut file) => {
                 io::copy(&mut file, &mut to)?;
                 to.flush()
             }
         }
+    }
+}
+
+/// Takes no more than an import does.
+struct Bounded<T> {
+    to: T,
+    left: u64,
+}
+
+impl<T> Bounded<T> {
+    const fn new(to: T) -> Self {
+        Self {
+            to,
+            left: ARTIFACT_LIMIT,
+        }
+    }
+}
+
+impl<T: Write> Write for Bounded<T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.to.write(bytes)?;
+        let left = u64::try_from(count)
+            .ok()
+            .and_then(|count| self.left.checked_sub(count));
+        self.left = left.ok_or(io::ErrorKind::FileTooLarge)?;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
     }
 }
 
@@ -153,8 +185,8 @@ struct Collecting<'a> {
     store: &'a dyn Reader,
     kept: &'a Artifacts,
     spool: PathBuf,
-    /// Bytes of rows that there may still be.
-    room: u64,
+    /// What there may still be of rows.
+    room: Room,
     members: Vec<(Member, String)>,
 }
 
@@ -181,6 +213,7 @@ impl Collecting<'_> {
         Ok(Sheet {
             spool: Some(spool),
             buffer: Vec::new(),
+            rows: 0,
             room: self.room,
         })
     }
@@ -193,8 +226,12 @@ impl Collecting<'_> {
         let (Some(name), Some(spool)) = (name, sheet.spool.take()) else {
             return Err(Error::Broken("a run file has too many lists".to_owned()));
         };
-        let finished = off_runtime(move || spool.finish(name)).await?;
-        self.members.push(finished.map_err(RunFileFault::from)?);
+        if STORED.contains(&name) {
+            self.room.entries(sheet.rows)?;
+        }
+        let finished = off_runtime(move || spool.finish()).await?;
+        let finished = finished.map_err(RunFileFault::from)?;
+        self.members.push(finished.named(name));
         Ok(())
     }
 
@@ -240,6 +277,7 @@ impl Collecting<'_> {
         for run in runs {
             for task in self.store.tasks_of_run(run.id).await? {
                 all.row(&task).await?;
+                all.room.entries(task.dependencies.len())?;
                 hashes.extend(files_of(&task).into_iter().map(|file| file.sha256));
                 ids.push(task.id);
             }
@@ -324,14 +362,14 @@ impl Collecting<'_> {
         let mut missing = Vec::new();
         for sha256 in hashes {
             let (kept, hash) = (self.kept.clone(), sha256.clone());
-            let opened = off_runtime(move || kept.open(&hash)).await?;
-            let opened = opened.map_err(|source| Error::Artifact { source })?;
-            let Some(from) = opened else {
+            let found = off_runtime(move || kept.find(&hash)).await?;
+            let found = found.map_err(|source| Error::Artifact { source })?;
+            let Some((path, bytes)) = found else {
                 missing.push(sha256);
                 continue;
             };
             let name = format!("{ARTIFACTS}{sha256}");
-            let bytes = from.metadata().map_err(RunFileFault::from)?.len();
+            let from = Source::At(path);
             self.members.push((Member { name, bytes, from }, sha256));
         }
         Ok(missing)
@@ -355,15 +393,16 @@ impl Collecting<'_> {
         let mut sheet = Sheet {
             spool: Some(Spool::within(&self.spool).map_err(RunFileFault::from)?),
             buffer: Vec::new(),
-            room: MOST_ROWS,
+            rows: 0,
+            room: Room::whole(),
         };
         sheet.row(manifest).await?;
         sheet.flush().await?;
         let Some(spool) = sheet.spool.take() else {
             return Err(Error::Broken("a run file has no manifest".to_owned()));
         };
-        let first = off_runtime(move || spool.finish(MANIFEST)).await?;
-        let (first, _) = first.map_err(RunFileFault::from)?;
+        let first = off_runtime(move || spool.finish()).await?;
+        let (first, _) = first.map_err(RunFileFault::from)?.named(MANIFEST);
         let rest = self.members.into_iter().map(|(member, _)| member);
         Ok(RunFile {
             content: Content::New([first].into_iter().chain(rest).collect()),
@@ -377,7 +416,52 @@ struct Sheet {
     /// Away only while it is written to.
     spool: Option<Spool>,
     buffer: Vec<u8>,
-    room: u64,
+    rows: usize,
+    room: Room,
+}
+
+/// How much of rows there may still be.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    bytes: u64,
+    nested: u64,
+    entries: u64,
+}
+
+impl Room {
+    const fn whole() -> Self {
+        Self {
+            bytes: MOST_ROWS,
+            nested: MOST_NESTED,
+            entries: MOST_ENTRIES,
+        }
+    }
+
+    fn row(&mut self, line: &[u8]) -> Result<()> {
+        let bytes = u64::try_from(line.len()).unwrap_or(u64::MAX);
+        self.bytes = left(self.bytes, bytes, || {
+            format!("{} MiB of rows", MOST_ROWS >> 20)
+        })?;
+        self.nested = left(self.nested, nested(line), || {
+            format!("{MOST_NESTED} lists and objects in its rows")
+        })?;
+        Ok(())
+    }
+
+    fn entries(&mut self, more: usize) -> Result<()> {
+        let more = u64::try_from(more).unwrap_or(u64::MAX);
+        self.entries = left(self.entries, more, || {
+            format!("{MOST_ENTRIES} rows and needs of steps")
+        })?;
+        Ok(())
+    }
+}
+
+fn left(room: u64, taken: u64, most: impl Fn() -> String) -> Result<u64> {
+    room.checked_sub(taken).ok_or_else(|| {
+        let what = format!("more than {}", most());
+        RunFileFault::TooLarge { what }.into()
+    })
 }
 
 impl Sheet {
@@ -386,12 +470,9 @@ impl Sheet {
         let written = serde_json::to_writer(&mut self.buffer, row);
         written.map_err(|error| Error::Broken(format!("a row is no JSON: {error}")))?;
         self.buffer.push(b'\n');
-        let added = u64::try_from(self.buffer.len().saturating_sub(before)).unwrap_or(u64::MAX);
-        let left = self.room.checked_sub(added);
-        self.room = left.ok_or_else(|| {
-            let what = format!("more than {} MiB of rows", MOST_ROWS >> 20);
-            RunFileFault::TooLarge { what }
-        })?;
+        self.rows = self.rows.saturating_add(1);
+        self.room
+            .row(self.buffer.get(before..).unwrap_or_default())?;
         if self.buffer.len() >= PIECE {
             self.flush().await?;
         }

@@ -5,20 +5,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fusion_core::{
-    Agent, AgentState, Change, Decision, EventType, Imported, NewEvent, Run, TaskState, Timestamp,
-    Workflow, WorkflowState,
+    Agent, AgentState, Change, Decision, EventType, Imported, NewEvent, Run, Task, TaskState,
+    Timestamp, Workflow, WorkflowState,
 };
 use fusion_persistence::Error as StoreError;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::check;
 use super::collect::RunFile;
 use super::fault::RunFileFault;
 use super::manifest::Origin;
 use super::read::{self, Rows};
 use crate::coordinator::off_runtime;
-use crate::races::Races;
 use crate::{Ask, Coordinator, Error, Result};
 
 /// In the metadata of agents and in the records of their workspaces: that their run was done elsewhere.
@@ -26,6 +24,9 @@ const IMPORTED: &str = "imported";
 
 /// What the name of a workflow version begins with that came with a run. No file can name one so.
 const FOLDER: &str = "imported/";
+
+/// How often a commit is tried that meets what others store.
+const TRIES: u32 = 3;
 
 /// A run that is here now.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,21 +55,20 @@ impl Coordinator {
     ) -> Result<Import> {
         let file = Arc::new(file);
         let of_file = Arc::clone(&file);
-        let rows = off_runtime(move || {
-            let rows = read::rows(&of_file)?;
-            check::sound(&rows).map(|()| rows)
-        })
-        .await??;
+        let now = self.parts.clock.now();
+        let (rows, _) = off_runtime(move || read::rows(&of_file, now)).await??;
         let mut is_kept = false;
-        let mut races = Races::new();
+        let mut tries = 0;
         loop {
+            tries += 1;
             if let Some(import) = self.there(&rows).await? {
                 return Ok(import);
             }
             let (import, decision) = self.to_import(&rows).await?;
             if !is_kept {
                 let (of_file, kept) = (Arc::clone(&file), self.kept());
-                off_runtime(move || read::keep(&of_file, &kept)).await??;
+                let sha256 = rows.file.clone();
+                off_runtime(move || read::keep(&of_file, &sha256, &kept)).await??;
                 is_kept = true;
             }
             let place = ("run", import.run.id.uuid());
@@ -76,7 +76,10 @@ impl Coordinator {
             match self.commit(batch).await {
                 Ok(()) => return Ok(import),
                 // Somebody else imports it, or a run of the same workflow.
-                Err(error) if error.is_taken() => races.after(error).await?,
+                Err(error) if error.is_taken() && tries < TRIES => {}
+                Err(error) if error.is_taken() => {
+                    return Err(there("a part of the run", rows.manifest.run.uuid()));
+                }
                 Err(Error::Store(StoreError::Corrupt { .. })) => {
                     let why = "it has values that can't be stored";
                     return Err(RunFileFault::unsound(why).into());
@@ -153,7 +156,11 @@ impl Coordinator {
         for agent in &rows.agents {
             decision.changes.extend(self.agent_to_import(agent).await?);
         }
-        let tasks = rows.tasks.iter().cloned();
+        let tasks = rows.tasks.iter().map(|task| Task {
+            // One that was cancelled still says what it waited for.
+            waiting: None,
+            ..task.clone()
+        });
         decision.changes.extend(tasks.map(Change::create));
         let entries = rows.journal.iter().cloned();
         decision.changes.extend(entries.map(Change::BeginEntry));

@@ -23,6 +23,16 @@ pub(super) const LISTS: [&str; 8] = [
     "events.jsonl",
 ];
 
+/// The lists whose rows an import stores.
+pub(super) const STORED: [&str; 6] = [
+    "workflows.jsonl",
+    "runs.jsonl",
+    "agents.jsonl",
+    "tasks.jsonl",
+    "journal.jsonl",
+    "approvals.jsonl",
+];
+
 /// The lists that say what was done. Agents may live on, and messages and events are deleted by age.
 const CONTENT: [&str; 5] = [
     "workflows.jsonl",
@@ -36,7 +46,13 @@ const CONTENT: [&str; 5] = [
 pub(super) const ARTIFACTS: &str = "artifacts/";
 
 /// Bytes of all lists together.
-pub(super) const MOST_ROWS: u64 = 128 * 1024 * 1024;
+pub(super) const MOST_ROWS: u64 = 32 * 1024 * 1024;
+
+/// Rows that are stored, with what steps need of each other: they are one commit, and others wait for it.
+pub(super) const MOST_ENTRIES: u64 = 100_000;
+
+/// Lists and objects in all rows: each takes hundreds of bytes of memory, and 2 of a file.
+pub(super) const MOST_NESTED: u64 = 1_000_000;
 
 /// Bytes of the manifest.
 pub(super) const MOST_MANIFEST: u64 = 4 * 1024 * 1024;
@@ -95,6 +111,21 @@ pub struct Listed {
     pub sha256: String,
 }
 
+/// How many lists and objects begin in lines of JSON.
+pub(super) fn nested(json: &[u8]) -> u64 {
+    let (mut count, mut in_text, mut is_escaped) = (0_u64, false, false);
+    for byte in json {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = in_text,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => count = count.saturating_add(1),
+            _ => {}
+        }
+    }
+    count
+}
+
 impl Manifest {
     /// SHA-256, in hex, of what it says was done: the same for every export of the same run.
     #[must_use]
@@ -106,5 +137,17 @@ impl Manifest {
             hash.update(format!("{name} {sha256}\n"));
         }
         data_encoding::HEXLOWER.encode(&hash.finalize())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nested;
+
+    #[test]
+    fn lists_and_objects_are_counted_and_no_brackets_in_texts() {
+        let line = br#"{"a":[1,{}],"b[{":"\\\"[{","c":"\\"}"#;
+        assert_eq!(nested(line), 3);
+        assert_eq!(nested(b"[[[\n[[["), 6);
     }
 }

@@ -3,14 +3,16 @@
 use std::fs::File;
 use std::io::{self, Read, Seek};
 
-use fusion_core::{Agent, Approval, JournalEntry, Run, Task, Workflow};
-use fusion_workspaces::{ARTIFACT_LIMIT, Artifacts, Kept, Summed, is_hash, read_bundle};
+use fusion_core::{Agent, Approval, JournalEntry, Run, Task, Timestamp, Workflow};
+use fusion_workspaces::{ARTIFACT_LIMIT, Artifacts, Summed, is_hash, read_bundle};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::check;
 use super::fault::RunFileFault;
 use super::manifest::{
-    ARTIFACTS, FORMAT, LIMITS, LISTS, MANIFEST, MOST_MANIFEST, MOST_ROWS, Manifest,
+    ARTIFACTS, FORMAT, LIMITS, LISTS, MANIFEST, MOST_MANIFEST, MOST_NESTED, MOST_ROWS, Manifest,
+    nested,
 };
 
 type Result<T> = std::result::Result<T, RunFileFault>;
@@ -29,45 +31,59 @@ pub(super) struct Rows {
     pub(super) approvals: Vec<Approval>,
 }
 
-/// Reads a whole file and checks every part of it by itself; gives what it says about itself, and the
-/// SHA-256 and the length of it. This blocks.
+/// Checks a whole file as an import does; gives what it says about itself, and the SHA-256 and the length of
+/// it. This blocks.
 ///
 /// # Errors
 /// It is no whole run file, or one of a newer program.
-pub fn looked_through(file: &File) -> Result<(Manifest, String, u64)> {
-    let (reading, sha256, bytes) = walk(file)?;
-    Ok((reading.manifest()?, sha256, bytes))
+pub fn looked_through(file: &File, now: Timestamp) -> Result<(Manifest, String, u64)> {
+    let (rows, bytes) = rows(file, now)?;
+    Ok((rows.manifest, rows.file, bytes))
 }
 
-/// The same with its rows.
-pub(super) fn rows(file: &File) -> Result<Rows> {
-    let (reading, file, _) = walk(file)?;
+/// The rows of a whole file that was checked, and its length.
+pub(super) fn rows(file: &File, now: Timestamp) -> Result<(Rows, u64)> {
+    let (reading, sha256, bytes) = walk(file)?;
+    let rows = parsed(reading, sha256)?;
+    check::sound(&rows, now)?;
+    Ok((rows, bytes))
+}
+
+fn parsed(reading: Reading, file: String) -> Result<Rows> {
     let manifest = reading.manifest()?;
-    let [workflows, runs, agents, tasks, journal, approvals, ..] = &reading.lists;
+    let [workflows, runs, agents, tasks, journal, approvals, ..] = reading.lists;
     Ok(Rows {
         manifest,
         file,
-        workflows: lines(workflows, 0)?,
-        runs: lines(runs, 1)?,
-        agents: lines(agents, 2)?,
-        tasks: lines(tasks, 3)?,
-        journal: lines(journal, 4)?,
-        approvals: lines(approvals, 5)?,
+        workflows: lines(&workflows, 0)?,
+        runs: lines(&runs, 1)?,
+        agents: lines(&agents, 2)?,
+        tasks: lines(&tasks, 3)?,
+        journal: lines(&journal, 4)?,
+        approvals: lines(&approvals, 5)?,
     })
 }
 
 /// Copies the kept files in a run file, which was looked through before, to the others, and the file itself.
-pub(super) fn keep(file: &File, kept: &Artifacts) -> Result<Kept> {
+pub(super) fn keep(file: &File, sha256: &str, kept: &Artifacts) -> Result<()> {
+    let kept_file = kept.keep_copy(&mut rewound(file)?)?;
+    if kept_file.sha256 != sha256 {
+        return Err(changed().into());
+    }
     let from = rewound(file)?;
     read_bundle(from, LIMITS, |name, _, content| {
         if let Some(sha256) = name.strip_prefix(ARTIFACTS)
             && kept.keep_copy(content)?.sha256 != sha256
         {
-            return Err(io::Error::other("the file was changed while it was read"));
+            return Err(changed());
         }
         Ok(())
     })?;
-    Ok(kept.keep_copy(&mut rewound(file)?)?)
+    Ok(())
+}
+
+fn changed() -> io::Error {
+    io::Error::other("the file was changed while it was read")
 }
 
 fn rewound(file: &File) -> io::Result<File> {
@@ -106,6 +122,8 @@ struct Reading {
     seen: usize,
     /// Bytes of lists.
     rows: u64,
+    /// Lists and objects in them.
+    nested: u64,
     lists: [Vec<u8>; LISTS.len()],
 }
 
@@ -130,6 +148,11 @@ impl Reading {
                 return Err(wrong(text));
             }
             summed.read_to_end(list)?;
+            self.nested = self.nested.saturating_add(nested(list));
+            if self.nested > MOST_NESTED {
+                let text = format!("it has more than {MOST_NESTED} lists and objects in its rows");
+                return Err(wrong(text));
+            }
         } else {
             if bytes > ARTIFACT_LIMIT {
                 let text = format!(

@@ -162,3 +162,43 @@ async fn a_restart_that_waits_is_ended_by_a_person_s_word() {
     );
     assert!(agent(&world, id).await.metadata.get("restarting").is_none());
 }
+
+/// An agent as it is while it is held for what is to come of it.
+async fn marked(world: &World, name: &str, mark: &str, value: &str) -> fusion_core::AgentId {
+    let id = spawn(world, name).await;
+    let mut row = agent(world, id).await;
+    row.state = AgentState::Paused;
+    row.metadata[mark] = json!(value);
+    let moved = Decision::default().with(Change::update(row));
+    world.store.commit(Batch::free(moved)).await.unwrap();
+    id
+}
+
+/// Who holds an agent while it is restarted has the last word.
+#[tokio::test]
+async fn a_pause_beside_a_restart_keeps_the_agent_held() {
+    let world = World::new().await;
+    world.register("gate", Gate::shut());
+    let id = marked(&world, "writer", "restarting", "now").await;
+    assert!(agent(&world, id).await.is_restarting());
+    let engine = world.engine();
+    engine.pause_agent(id, PauseAt::NextStep).await.unwrap();
+    let held = agent(&world, id).await;
+    let is = (held.state, held.is_restarting(), held.paused_at());
+    assert_eq!(is, (AgentState::Paused, false, Some(PauseAt::NextStep)));
+}
+
+/// What was asked for last is what is told.
+#[tokio::test]
+async fn an_agent_that_was_to_be_removed_and_is_kept_says_so() {
+    let world = World::new().await;
+    world.register("gate", Gate::shut());
+    let id = marked(&world, "writer", "ending", "remove").await;
+    let engine = world.engine();
+    let ended = engine.terminate_agent(id, Disposal::Keep).await.unwrap();
+    assert_eq!(
+        (ended.state, ended.ending()),
+        (AgentState::Terminated, None)
+    );
+    assert_eq!(ended, agent(&world, id).await);
+}

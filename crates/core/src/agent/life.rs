@@ -49,7 +49,8 @@ impl Agent {
     /// Whether it goes on by itself, once nothing of what it was at is under way.
     #[must_use]
     pub fn is_restarting(&self) -> bool {
-        self.state == AgentState::Paused && self.metadata.get(RESTARTING).is_some()
+        let mark = self.metadata.get(RESTARTING).and_then(Value::as_str);
+        self.state == AgentState::Paused && mark.and_then(PauseAt::from_text).is_some()
     }
 
     /// An event about this agent, published under `agent.{id}.status`. `run` is the one that it works
@@ -126,18 +127,23 @@ impl Agent {
             .telling(event))
     }
 
-    /// Holds it: it takes no task, and what it works on is given back at `at` and kept for it.
-    /// `run` is the one that it works for.
+    /// Holds it: it takes no task, and what it works on is given back at `at` and kept for it. One that is
+    /// restarted stays held. `run` is the one that it works for.
     ///
     /// # Errors
-    /// It neither waits for work nor works.
+    /// It neither waits for work nor works, nor is restarted.
     pub fn pause(
         mut self,
         at: PauseAt,
         run: Option<RunId>,
         moment: Moment<'_>,
     ) -> Result<(Self, Decision), IllegalTransition> {
-        self.transition(AgentState::Paused, moment.now)?;
+        if self.is_restarting() {
+            self.updated_at = moment.now;
+            self.mark(RESTARTING, None);
+        } else {
+            self.transition(AgentState::Paused, moment.now)?;
+        }
         self.mark(PAUSED, Some(at.as_str()));
         let told = format!("{} is paused", self.name);
         let event = self.event(moment, EventType::AgentPaused, run, told);
@@ -250,18 +256,20 @@ impl Agent {
         Ok((self, change))
     }
 
-    /// It has ended for good.
+    /// It has ended for good, and this became of its workspace.
     ///
     /// # Errors
     /// It is spawning or has ended.
     pub fn terminate(
         mut self,
+        disposal: Disposal,
         run: Option<RunId>,
         moment: Moment<'_>,
     ) -> Result<(Self, Decision), IllegalTransition> {
         self.transition(AgentState::Terminated, moment.now)?;
         self.go_on();
-        let disposal = self.ending().unwrap_or(Disposal::Keep);
+        let kept = disposal == Disposal::Keep;
+        self.mark(ENDING, (!kept).then_some(disposal.as_str()));
         let told = format!("{} ended", self.name);
         let event = self
             .event(moment, EventType::AgentTerminated, run, told)

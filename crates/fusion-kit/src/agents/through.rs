@@ -7,6 +7,7 @@ use fusion_api_types::{
     AgentList, AgentSent, AgentSummary, AgentsEnded, Problem, ProblemKind, RunDetail,
 };
 use fusion_cli::{AgentChanges, Progress};
+use futures::future::try_join_all;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -92,11 +93,13 @@ impl LocalBackend {
         for name in names {
             agents.push(self.agent_of(remote, name).await?);
         }
-        let mut restarted = Vec::new();
-        for agent in agents {
-            restarted.push(remote.act_on_agent(&agent, &restart(at)).await?);
-        }
-        Ok(AgentList { agents: restarted })
+        // Each may wait a moment for a worker.
+        let action = &restart(at);
+        let restarted = agents
+            .iter()
+            .map(|agent| remote.act_on_agent(agent, action));
+        let agents = try_join_all(restarted).await?;
+        Ok(AgentList { agents })
     }
 
     pub(super) async fn terminate_through(

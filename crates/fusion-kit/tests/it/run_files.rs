@@ -1,5 +1,6 @@
 //! Runs that go into files and come out of them elsewhere.
 
+mod ended;
 mod forged;
 mod served;
 

@@ -38,6 +38,13 @@ impl Work {
     }
 }
 
+impl Work {
+    /// Whether nothing of it is written, whatever comes of it.
+    pub(super) fn is_tried(&self) -> bool {
+        matches!(self, Self::Commit(batch) if batch.dry_run)
+    }
+}
+
 #[derive(Debug)]
 pub(super) enum Done {
     Committed(Committed),

@@ -14,7 +14,7 @@ type Found = Vec<(String, Vec<u8>)>;
 fn member(name: &str, content: &[u8]) -> Member {
     let mut spool = Spool::within(&std::env::temp_dir()).unwrap();
     spool.write_all(content).unwrap();
-    spool.finish(name).unwrap().0
+    spool.finish().unwrap().named(name).0
 }
 
 fn whole() -> Vec<u8> {
@@ -130,6 +130,9 @@ fn nothing_comes_after_the_end() {
 #[test]
 fn a_content_that_is_shorter_than_it_was_said_to_be_makes_no_bundle() {
     let mut short = member("one", b"12345");
-    short.from.seek(io::SeekFrom::Start(2)).unwrap();
+    let Source::Open(from) = &mut short.from else {
+        panic!("a spool is open");
+    };
+    from.seek(io::SeekFrom::Start(2)).unwrap();
     write_bundle(vec![short], io::sink()).unwrap_err();
 }

@@ -12,7 +12,9 @@ use std::fs;
 use std::io;
 
 use rustix::event::Timespec;
-use rustix::process::{Pid, getpid, getpriority_pgrp, getpriority_process, setpriority_pgrp};
+use rustix::process::{
+    Pid, getpid, getpriority_pgrp, getpriority_process, setpriority_pgrp, setpriority_process,
+};
 
 use crate::tree::Processes;
 
@@ -28,29 +30,36 @@ const BEHIND: i32 = 5;
 const STEP: f64 = 1.25;
 /// The largest niceness there is.
 const NICEST: i32 = 19;
+/// No process is made nicer than this: an ordinary user can't take it back, and a command may have
+/// started many for a moment only.
+const MOST_FOR_GOOD: i32 = 10;
 
 /// How nice the groups of processes and the sessions of a command were made.
 #[derive(Debug, Default)]
 pub(super) struct Background {
     groups: BTreeMap<i32, i32>,
     sessions: BTreeMap<i32, i32>,
+    /// How many computed at the last look.
+    computed: usize,
 }
 
 impl Background {
     /// Shares the weight of a command among those that compute now of all that came of this
-    /// process, and among their sessions. Processes stay as nice as they once were
-    /// made: an ordinary user can't take that back.
+    /// process, and among their sessions. Processes stay as nice as they once were made; it counts how
+    /// many computed at two looks.
     pub(super) fn share(&mut self, processes: &Processes) {
         let own = getpid().as_raw_pid();
         let computing = processes.descendants().filter(|(_, seen)| seen.computes);
         let sessions: Vec<i32> = computing.map(|(_, seen)| seen.session).collect();
-        let each = niceness(sessions.len());
+        let lasting = sessions.len().min(self.computed);
+        self.computed = sessions.len();
+        let each = niceness(lasting).min(MOST_FOR_GOOD);
         let of_session = niceness(sessions.iter().collect::<BTreeSet<_>>().len());
         for (pid, seen) in processes.descendants() {
             let was = self.groups.entry(seen.group).or_default();
-            if seen.group != own && *was < each {
+            let is_due = seen.group != own && *was < each;
+            if is_due && make_nicer(processes, seen.group, each).is_ok() {
                 *was = each;
-                make_nicer(seen.group, each).ok();
             }
             let was = self.sessions.entry(seen.session).or_default();
             if *was != of_session && set_session(pid, of_session).is_ok() {
@@ -70,14 +79,21 @@ fn niceness(count: usize) -> i32 {
     enough.unwrap_or(NICEST)
 }
 
-/// Makes a group of processes so much nicer than this one, where it is not already.
-fn make_nicer(group: i32, by: i32) -> rustix::io::Result<()> {
-    let group = Pid::from_raw(group);
+/// Makes a group of processes so much nicer than this one; those that are nicer still stay so.
+fn make_nicer(processes: &Processes, group: i32, by: i32) -> rustix::io::Result<()> {
     let wanted = getpriority_process(None)?.saturating_add(by).min(NICEST);
-    if getpriority_pgrp(group)? < wanted {
-        setpriority_pgrp(group, wanted)?;
+    let of_group = Pid::from_raw(group);
+    if getpriority_pgrp(of_group)? >= wanted {
+        return Ok(());
     }
-    Ok(())
+    let made = setpriority_pgrp(of_group, wanted);
+    // Root makes them less nice with that.
+    for (pid, seen) in processes.descendants() {
+        if seen.group == group && seen.niceness > wanted {
+            setpriority_process(Pid::from_raw(pid), seen.niceness)?;
+        }
+    }
+    made
 }
 
 /// The kernel lets an ordinary user do so ten times a second, on the whole machine.

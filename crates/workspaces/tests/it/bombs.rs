@@ -248,7 +248,7 @@ async fn a_command_weighs_the_same_however_many_processes_compute() {
     let processes = format!(
         "for i in 1 2 3 4 5 6 7 8; do (while :; do :; done) & done
         until [ $(nice) -ge {} ]; do :; done; echo nice",
-        (own + 15).min(19)
+        (own + 10).min(19)
     );
     let sessions = "for i in 1 2 3 4 5 6 7 8; do setsid sh -c 'while :; do :; done' & done
         [ ! -e /proc/$!/autogroup ] || until grep -qE 'nice 1[5-9]$' /proc/$!/autogroup; do :; done
@@ -260,5 +260,22 @@ async fn a_command_weighs_the_same_however_many_processes_compute() {
             let ended = (finished.exit, finished.output.as_str());
             assert_eq!(ended, (Exit::Code(0), "nice\n"));
         }
+    }
+}
+
+/// Root makes processes less nice where it sets a whole group.
+#[tokio::test]
+async fn who_is_nicer_than_its_command_has_to_be_stays_so() {
+    let place = Place::new();
+    let agent = place.agent(62);
+    let script = "nice -n 19 sh -c 'until [ -e projects/over ]; do :; done; nice' &
+        for i in 1 2 3 4 5 6 7; do (until [ -e projects/over ]; do :; done) & done
+        n=$(nice); until [ $(nice) -gt $n ] || [ $n -ge 10 ]; do n=$(nice); done
+        : > projects/over; wait";
+    for launcher in levels() {
+        let finished = run(&launcher, &agent, &shell(script)).await;
+        let ended = (finished.exit, finished.output.as_str());
+        assert_eq!(ended, (Exit::Code(0), "19\n"));
+        fs::remove_file(agent.projects_path().join("over")).unwrap();
     }
 }

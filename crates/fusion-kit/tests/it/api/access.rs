@@ -104,6 +104,25 @@ async fn a_scope_suffices_for_what_it_says_and_for_nothing_more() {
     }
 }
 
+/// Who sends one may mean that nothing is to be changed.
+#[tokio::test]
+async fn what_changes_something_refuses_a_parameter_that_it_does_not_know() {
+    let project = Project::new();
+    let serving = Serving::on(&project).await;
+    let mut taken = Vec::new();
+    for (method, path) in operations(&serving).await {
+        if method == "GET" || path == "/api/v1/runs/import" {
+            continue;
+        }
+        let asked = serving.request(&method, &format!("{path}?no_such=1"));
+        let answer = asked.json(&json!({})).send().await;
+        if answer.status != 400 || !answer.json().to_string().contains("no_such") {
+            taken.push((method, path, answer.status));
+        }
+    }
+    assert_eq!(taken, []);
+}
+
 #[tokio::test]
 async fn a_token_that_was_taken_away_is_refused_at_once() {
     let project = Project::new();

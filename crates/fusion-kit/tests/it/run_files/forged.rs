@@ -3,11 +3,14 @@
 use std::fs::{self, File};
 use std::io::{Seek as _, Write as _};
 
-use fusion_workspaces::{Member, Summed, write_bundle};
+use fusion_workspaces::{Member, Source, Summed, write_bundle};
 use serde_json::{Value, json};
 
 use super::{FILE, elsewhere, exported, import, members};
 use crate::support::Project;
+
+/// What is done to a list.
+type Forge<'f> = &'f dyn Fn(&mut Vec<u8>);
 
 /// Members with their names, in the order of a file.
 type Members = Vec<(String, Vec<u8>)>;
@@ -53,7 +56,7 @@ fn write(project: &Project, members: &[(String, Vec<u8>)]) {
         Member {
             name: name.clone(),
             bytes,
-            from,
+            from: Source::Open(from),
         }
     });
     let to = File::create(project.path().join(FILE)).unwrap();
@@ -177,6 +180,26 @@ async fn rows_that_no_run_has_are_refused() {
         (4, "/dependencies", json!([id]), "needs one that is missing"),
         (4, "/id", json!(id), "missing"),
         (5, "/task_id", json!(id), "a step that is missing"),
+        (
+            0,
+            "/machine",
+            json!("m".repeat(256)),
+            "no machine or version",
+        ),
+        (0, "/machine", json!("a\nb"), "no machine or version"),
+        (
+            0,
+            "/exported_at",
+            json!("2900-01-01T00:00:00Z"),
+            "in the future",
+        ),
+        (
+            0,
+            "/exported_at",
+            json!("2020-01-01T00:00:00Z"),
+            "an id of another time",
+        ),
+        (4, "/output_artifacts", Value::Null, "no result names"),
     ] {
         let mut members = whole.clone();
         change(&mut members[list].1, pointer, &value);
@@ -212,4 +235,52 @@ async fn another_run_under_the_same_ids_is_a_conflict() {
     let done = to.run(["run", "import", FILE]).await.expect(5);
     done.says(&["agent ", "is there already"]);
     assert_eq!(to.run(["run", "show", "--json"]).await.stdout, before);
+}
+
+/// Each is one statement, or hundreds of bytes of memory, for few bytes of a file.
+#[tokio::test]
+async fn what_takes_more_than_it_looks_like_is_refused() {
+    let from = exported().await;
+    let to = elsewhere(&from);
+    let whole = ordered(&from);
+    let lists: Vec<Value> = (0..1_000_001).map(|_| json!([])).collect();
+    let row = |list: usize| serde_json::from_slice::<Value>(first_line(&whole[list].1)).unwrap();
+    let (task, entry) = (row(4), row(5));
+    let mut twice = entry.clone();
+    twice["id"] = json!("019ab3c4-0000-7000-8000-000000000001");
+    let needs = json!([task["id"], task["id"]]);
+    let many: Vec<&Value> = (0..100_001).map(|_| &task["id"]).collect();
+    let cases: [(usize, Forge<'_>, &str); 4] = [
+        (
+            2,
+            &|list| change(list, "/outputs/lists", &json!(lists)),
+            "lists and objects in its rows",
+        ),
+        (
+            4,
+            &|list| change(list, "/dependencies", &needs),
+            "needs another twice",
+        ),
+        (
+            5,
+            &|list| list.extend(format!("{twice}\n").bytes()),
+            "two entries in one place",
+        ),
+        (
+            4,
+            &|list| change(list, "/dependencies", &json!(many)),
+            "too many rows",
+        ),
+    ];
+    for (list, forge, says) in cases {
+        let mut members = whole.clone();
+        forge(&mut members[list].1);
+        honest(&mut members);
+        write(&to, &members);
+        refused(&to, says, says).await;
+    }
+}
+
+fn first_line(list: &[u8]) -> &[u8] {
+    list.split(|byte| *byte == b'\n').next().unwrap()
 }
