@@ -46,7 +46,7 @@ impl Coordinator {
     /// one that nobody changes meanwhile. `ask` gets what will be answered.
     ///
     /// # Errors
-    /// [`Error::RunFile`](crate::Error::RunFile) with the reason, or the store or the disk fails: nothing was
+    /// [`Error::RunFile`] with the reason, or the store or the disk fails: nothing was
     /// stored, but files may be kept that no run names.
     pub async fn import_run(
         &self,
