@@ -56,13 +56,12 @@ pub fn tools() -> Vec<ToolInfo> {
     groups
         .flat_map(|group| {
             let toolbox = Toolbox::of_groups(&[*group], &Hosts::default(), None);
-            let specs = toolbox.specs();
-            let info = move |spec: ToolSpec| ToolInfo {
+            let info = |spec: &Arc<ToolSpec>| ToolInfo {
                 group: *group,
                 effect: toolbox.effect(&spec.name),
-                spec,
+                spec: ToolSpec::clone(spec),
             };
-            specs.into_iter().map(info)
+            toolbox.specs().iter().map(info).collect::<Vec<_>>()
         })
         .collect()
 }

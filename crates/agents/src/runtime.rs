@@ -412,12 +412,11 @@ impl Work<'_> {
         let (key, agent) = (entry.id.to_string(), self.brief.agent_id.to_string());
         let (task, run) = self.brief.ids();
         let (task, run) = (task.to_string(), run.to_string());
-        let tools = self.toolbox.specs();
         let request = TurnRequest {
             model: &self.brief.model,
             system: &self.system,
             messages: &messages,
-            tools: &tools,
+            tools: self.toolbox.specs(),
             output_schema: self
                 .brief
                 .output_schema

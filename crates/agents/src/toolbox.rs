@@ -5,7 +5,7 @@ mod messages;
 mod shell;
 mod web;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -76,10 +76,58 @@ pub(crate) trait Tool: Send + Sync {
     async fn call(&self, arguments: Value, place: &Place<'_>) -> Result<ToolOutcome, Stopped>;
 }
 
+/// A tool, and what is made of its description once.
+struct Described {
+    spec: Arc<ToolSpec>,
+    /// Bytes of what the model is told.
+    size: usize,
+    /// Checks arguments; `Err` says what is wrong with the tool's own schema.
+    schema: Result<Schema, String>,
+    tool: Box<dyn Tool>,
+}
+
+impl Described {
+    fn all(tools: Vec<Box<dyn Tool>>) -> Vec<Arc<Self>> {
+        let described = tools.into_iter().map(|tool| {
+            let spec = tool.spec();
+            Arc::new(Self {
+                schema: Schema::of_arguments(&spec.parameters),
+                size: size(&spec),
+                spec: Arc::new(spec),
+                tool,
+            })
+        });
+        described.collect()
+    }
+}
+
+/// Bytes of what a model is told about a tool.
+fn size(spec: &ToolSpec) -> usize {
+    spec.name.len() + spec.description.len() + spec.parameters.to_string().len()
+}
+
+/// The tools of a group. Those that are the same for every agent are described once in a process:
+/// thousands of agents share them.
+fn of_group(group: ToolGroup, hosts: &Hosts) -> Vec<Arc<Described>> {
+    type Shared = LazyLock<Vec<Arc<Described>>>;
+    static FILES: Shared = LazyLock::new(|| Described::all(files::tools()));
+    static SHELL: Shared = LazyLock::new(|| Described::all(vec![Box::new(shell::RunCommand)]));
+    static MESSAGES: Shared = LazyLock::new(|| Described::all(messages::tools()));
+    match group {
+        ToolGroup::Files => FILES.clone(),
+        ToolGroup::Shell => SHELL.clone(),
+        ToolGroup::Messages => MESSAGES.clone(),
+        ToolGroup::Web => Described::all(vec![Box::new(web::FetchUrl {
+            hosts: hosts.clone(),
+        })]),
+    }
+}
+
 /// The tools of one task.
 pub(crate) struct Toolbox {
-    tools: Vec<(ToolSpec, Box<dyn Tool>)>,
-    finish: Option<ToolSpec>,
+    tools: Vec<Arc<Described>>,
+    specs: Vec<Arc<ToolSpec>>,
+    size: usize,
 }
 
 impl Toolbox {
@@ -101,49 +149,36 @@ impl Toolbox {
     /// The tools of some groups, in the order of the groups' declaration. `hosts` are those that
     /// pages may be fetched from.
     pub(crate) fn of_groups(groups: &[ToolGroup], hosts: &Hosts, finish: Option<ToolSpec>) -> Self {
-        let mut tools: Vec<Box<dyn Tool>> = Vec::new();
-        for group in ToolGroup::ALL.iter().filter(|group| groups.contains(group)) {
-            match group {
-                ToolGroup::Files => tools.extend(files::tools()),
-                ToolGroup::Shell => tools.push(Box::new(shell::RunCommand)),
-                ToolGroup::Messages => tools.extend(messages::tools()),
-                ToolGroup::Web => tools.push(Box::new(web::FetchUrl {
-                    hosts: hosts.clone(),
-                })),
-            }
-        }
+        let given = ToolGroup::ALL.iter().filter(|group| groups.contains(group));
+        let tools: Vec<_> = given.flat_map(|group| of_group(*group, hosts)).collect();
+        let specs = tools.iter().map(|tool| Arc::clone(&tool.spec));
         Self {
-            tools: tools.into_iter().map(|tool| (tool.spec(), tool)).collect(),
-            finish,
+            size: tools.iter().map(|tool| tool.size).sum::<usize>()
+                + finish.as_ref().map_or(0, size),
+            specs: specs.chain(finish.map(Arc::new)).collect(),
+            tools,
         }
     }
 
     /// What the model is told.
-    pub(crate) fn specs(&self) -> Vec<ToolSpec> {
-        self.tools
-            .iter()
-            .map(|(spec, _)| spec)
-            .chain(&self.finish)
-            .cloned()
-            .collect()
+    pub(crate) fn specs(&self) -> &[Arc<ToolSpec>] {
+        &self.specs
     }
 
     /// Bytes of what the model is told.
     pub(crate) fn size(&self) -> usize {
-        let size = |spec: &ToolSpec| {
-            spec.name.len() + spec.description.len() + spec.parameters.to_string().len()
-        };
-        self.specs().iter().map(size).sum()
+        self.size
     }
 
     /// What a repeat of a call would do. A call of a tool that is not there has no effect.
     pub(crate) fn effect(&self, name: &str) -> EffectClass {
-        self.find(name).map_or(EffectClass::Read, Tool::effect)
+        self.find(name)
+            .map_or(EffectClass::Read, |found| found.tool.effect())
     }
 
     /// Whether a death in the middle of a call may leave half of what it does in the workspace.
     pub(crate) fn can_be_cut(&self, name: &str) -> bool {
-        self.find(name).is_some_and(Tool::can_be_cut)
+        self.find(name).is_some_and(|found| found.tool.can_be_cut())
     }
 
     /// Runs a call; its result is cut to what fits a context.
@@ -152,15 +187,18 @@ impl Toolbox {
         call: ToolCall,
         place: &Place<'_>,
     ) -> Result<ToolOutcome, Stopped> {
-        let Some((spec, tool)) = self.tools.iter().find(|(spec, _)| spec.name == call.name) else {
-            let names: Vec<String> = self.specs().into_iter().map(|spec| spec.name).collect();
+        let Some(Described {
+            spec, schema, tool, ..
+        }) = self.find(&call.name)
+        else {
+            let names: Vec<&str> = self.specs.iter().map(|spec| spec.name.as_str()).collect();
             return Ok(ToolOutcome::refused(format!(
                 "there is no tool '{}'; there are: {}",
                 call.name,
                 names.join(", ")
             )));
         };
-        if let Err(fault) = fits(spec, &call.arguments) {
+        if let Err(fault) = fits(spec, schema, &call.arguments) {
             return Ok(ToolOutcome::refused(fault));
         }
         let mut outcome = tool.call(call.arguments, place).await?;
@@ -168,16 +206,14 @@ impl Toolbox {
         Ok(outcome)
     }
 
-    fn find(&self, name: &str) -> Option<&dyn Tool> {
-        self.tools
-            .iter()
-            .find(|(spec, _)| spec.name == name)
-            .map(|(_, tool)| tool.as_ref())
+    fn find(&self, name: &str) -> Option<&Described> {
+        let found = self.tools.iter().find(|found| found.spec.name == name);
+        found.map(Arc::as_ref)
     }
 }
 
 /// Checks arguments against the tool's schema; `Err` tells the model what is wrong with them.
-fn fits(spec: &ToolSpec, arguments: &Value) -> Result<(), String> {
+fn fits(spec: &ToolSpec, schema: &Result<Schema, String>, arguments: &Value) -> Result<(), String> {
     let tool = &spec.name;
     if !arguments.is_object() {
         let raw = arguments
@@ -188,7 +224,8 @@ fn fits(spec: &ToolSpec, arguments: &Value) -> Result<(), String> {
             shorten(&raw, 200)
         ));
     }
-    Schema::of_arguments(&spec.parameters)
+    let schema = schema.as_ref().map_err(String::clone);
+    schema
         .and_then(|schema| schema.check(arguments))
         .map_err(|fault| format!("{tool} was not called: {fault}; {}", takes(spec)))
 }

@@ -1,5 +1,7 @@
 //! What a server can't do by itself is asked of the model in words, and read from its text.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use fusion_providers::{Message, ToolSpec, TurnRequest};
@@ -78,7 +80,7 @@ impl Worded {
     }
 }
 
-fn tools_in_words(tools: &[ToolSpec]) -> String {
+fn tools_in_words(tools: &[Arc<ToolSpec>]) -> String {
     let mut text = String::from(
         "You can use tools. To use one, answer with nothing but a JSON object of this form; its result is then given to you:\n\
          {\"name\": \"the tool\", \"arguments\": {}}\nThe tools:",
@@ -151,7 +153,7 @@ impl Answer {
 /// The calls that a text consists of: one JSON object, a list of them, or one to a line, with or
 /// without a fence or tags around. `None` for anything else, so that an answer which only shows a
 /// call stays an answer.
-fn calls_in(text: &str, tools: &[ToolSpec]) -> Option<Vec<RawCall>> {
+fn calls_in(text: &str, tools: &[Arc<ToolSpec>]) -> Option<Vec<RawCall>> {
     let inner = without_wrapping(text.trim());
     let mut calls = Vec::new();
     for value in serde_json::Deserializer::from_str(inner).into_iter::<Value>() {
@@ -184,7 +186,7 @@ fn without_wrapping(text: &str) -> &str {
     fenced.or(tagged).unwrap_or(text).trim()
 }
 
-fn call_of(value: &Value, tools: &[ToolSpec]) -> Option<RawCall> {
+fn call_of(value: &Value, tools: &[Arc<ToolSpec>]) -> Option<RawCall> {
     let fields = value.as_object()?;
     let fields = fields
         .get("function")
@@ -210,16 +212,20 @@ fn call_of(value: &Value, tools: &[ToolSpec]) -> Option<RawCall> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use fusion_providers::ToolSpec;
     use serde_json::{Value, json};
 
     use super::calls_in;
 
     fn read(text: &str) -> Option<Vec<(String, Value)>> {
-        let tool = |name: &str| ToolSpec {
-            name: name.into(),
-            description: String::new(),
-            parameters: json!({}),
+        let tool = |name: &str| {
+            Arc::new(ToolSpec {
+                name: name.into(),
+                description: String::new(),
+                parameters: json!({}),
+            })
         };
         let calls = calls_in(text, &[tool("read"), tool("list")])?;
         Some(

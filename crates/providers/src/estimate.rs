@@ -73,6 +73,8 @@ fn chars(text: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use fusion_core::{Cost, Usage};
+    use std::sync::Arc;
+
     use serde_json::json;
 
     use super::estimate_usage;
@@ -102,11 +104,11 @@ mod tests {
                         content: "x".into(),
                     },
                 ],
-                tools: &[ToolSpec {
+                tools: &[Arc::new(ToolSpec {
                     name: "read".into(),
                     description: "d".into(),
                     parameters: json!({}),
-                }],
+                })],
                 output_schema: None,
                 max_tokens: None,
                 temperature: None,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -124,7 +125,7 @@ pub struct TurnRequest<'a> {
     /// The conversation so far, oldest first.
     pub messages: &'a [Message],
     /// The tools that the model may call; empty for none.
-    pub tools: &'a [ToolSpec],
+    pub tools: &'a [Arc<ToolSpec>],
     /// JSON Schema, of type object, that the text of the answer must fit; where the server can't bind
     /// it, the model is asked for it in words. The caller checks the answer all the same.
     pub output_schema: Option<&'a Value>,

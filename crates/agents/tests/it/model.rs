@@ -77,7 +77,11 @@ impl Provider for Model {
             key: request.place.key.to_owned(),
             system: request.system.to_owned(),
             messages: request.messages.to_vec(),
-            tools: request.tools.to_vec(),
+            tools: request
+                .tools
+                .iter()
+                .map(|tool| ToolSpec::clone(tool))
+                .collect(),
             output_schema: request.output_schema.cloned(),
             options: request.options.cloned(),
         });

@@ -2,7 +2,7 @@
 //! one where it can be had and tells where it is; otherwise these tests say that they were skipped.
 //! A model is free in its words: only their shape is looked at.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use fusion_providers::{
     Delta, DeltaSink, FinishReason, Message, Provider, ToolSpec, Turn, TurnRequest,
@@ -109,12 +109,12 @@ async fn a_turn_with_a_tool(vendor: &str, choice: Value, is_bound: bool) {
     let Some((provider, model)) = model(vendor).await else {
         return;
     };
-    let tools = [ToolSpec {
+    let tools = [Arc::new(ToolSpec {
         name: "get_weather".into(),
         description: "Tells the weather of a city.".into(),
         parameters: json!({"type": "object", "properties": {"city": {"type": "string", "maxLength": 30}},
             "required": ["city"]}),
-    }];
+    })];
     let options = Map::from_iter([("tool_choice".to_owned(), choice)]);
     let mut messages = vec![user("What is the weather in Paris?")];
     let asked = TurnRequest {

@@ -1,5 +1,7 @@
 //! The Messages format of Anthropic.
 
+use std::sync::Arc;
+
 use fusion_core::{Cost, Usage};
 use fusion_providers::{
     Ability, CostSource, FinishReason, Message, Model, NoDeltas, Provider, ToolCall, ToolSpec,
@@ -86,12 +88,12 @@ fn user(text: &str) -> Message {
     Message::User { text: text.into() }
 }
 
-fn tools() -> [ToolSpec; 1] {
-    [ToolSpec {
+fn tools() -> [Arc<ToolSpec>; 1] {
+    [Arc::new(ToolSpec {
         name: "read".into(),
         description: "Reads.".into(),
         parameters: json!({"type": "object"}),
-    }]
+    })]
 }
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use fusion_core::{Cost, Usage};
 use fusion_providers::{
     CostSource, FinishReason, Message, NoDeltas, Provider, ToolCall, ToolSpec, Turn, TurnRequest,
@@ -118,11 +120,11 @@ fn conversation() -> [Message; 4] {
 #[tokio::test]
 async fn a_request_is_sent_as_the_format_wants_it() {
     let messages = conversation();
-    let tools = [ToolSpec {
+    let tools = [Arc::new(ToolSpec {
         name: "list_files".into(),
         description: "Lists files.".into(),
         parameters: json!({"type": "object"}),
-    }];
+    })];
     let turn = TurnRequest {
         tools: &tools,
         max_tokens: Some(50),

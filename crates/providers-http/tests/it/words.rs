@@ -1,5 +1,7 @@
 //! What a server can do by itself, and what it is told in words where it can't.
 
+use std::sync::Arc;
+
 use fusion_providers::{
     FinishReason, Message, NoDeltas, Provider, ToolCall, ToolSpec, Turn, TurnRequest,
 };
@@ -8,12 +10,12 @@ use serde_json::{Value, json};
 
 use crate::support::{answering, client_with, greeting, listing, ok, request, spawn};
 
-fn tools() -> [ToolSpec; 1] {
-    [ToolSpec {
+fn tools() -> [Arc<ToolSpec>; 1] {
+    [Arc::new(ToolSpec {
         name: "read".into(),
         description: "Reads.".into(),
         parameters: json!({"type": "object"}),
-    }]
+    })]
 }
 
 /// The turn that comes of this text, and the body that was sent.

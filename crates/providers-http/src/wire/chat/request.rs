@@ -113,7 +113,7 @@ pub(super) fn body(
             .into_iter()
             .chain(request.messages.iter().map(wire_message))
             .collect(),
-        tools: request.tools.iter().map(wire_tool).collect(),
+        tools: request.tools.iter().map(|tool| wire_tool(tool)).collect(),
         max_tokens,
         max_completion_tokens,
         temperature: request.temperature,
