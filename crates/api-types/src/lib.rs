@@ -49,7 +49,7 @@ pub use run::{
 };
 pub use server::{ServerReady, SignInLink};
 pub use setting::{SettingList, SettingView};
-pub use tool::{ToolAnswer, ToolList, ToolView};
+pub use tool::{McpTool, McpToolList, ToolAnswer, ToolList, ToolView};
 pub use workflow::{
     GraphStep, InputView, StoredWorkflow, WorkflowCreated, WorkflowDiff, WorkflowGraph,
     WorkflowList, WorkflowSummary,

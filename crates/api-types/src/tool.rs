@@ -36,3 +36,25 @@ pub struct ToolAnswer {
     /// Exit code of a command that ended by itself.
     pub exit_code: Option<i32>,
 }
+
+/// The commands that programs can call as tools.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct McpToolList {
+    /// By their names.
+    pub tools: Vec<McpTool>,
+}
+
+/// A command as a client of the Model Context Protocol is told of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct McpTool {
+    /// What a call names: the words of the command with `_` between them.
+    pub name: String,
+    /// What it does.
+    pub description: String,
+    /// It changes nothing.
+    pub read_only: bool,
+    /// It ends something, takes it away or writes over it.
+    pub destructive: bool,
+    /// JSON Schema of its input.
+    pub input_schema: Value,
+}

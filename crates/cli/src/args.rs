@@ -8,6 +8,7 @@ mod db;
 mod events;
 mod inbox;
 mod init;
+mod mcp;
 mod message;
 mod metrics;
 mod node;
@@ -51,6 +52,7 @@ pub use events::{
 };
 pub use inbox::{ApproveArgs, RejectArgs};
 pub use init::{InitArgs, Template};
+pub use mcp::{McpArgs, McpCommand, McpOfferArgs};
 pub use message::{
     MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs, MessageName, MessageStatus,
     SendArgs, TailArgs,
@@ -246,6 +248,8 @@ Examples:
     Sandbox(SandboxArgs),
     /// List agents' tools, or call one as an agent would.
     Tool(ToolArgs),
+    /// Offer commands as tools to other agents, by the Model Context Protocol.
+    Mcp(McpArgs),
     /// Get a file that a step made.
     Artifact(ArtifactArgs),
     /// Look after the processes that share the work of one database.
@@ -446,6 +450,7 @@ fn refuse_nonsense(wanted: &Command) -> Result<(), clap::Error> {
         | Command::Db(_)
         | Command::Sandbox(_)
         | Command::Tool(_)
+        | Command::Mcp(_)
         | Command::Artifact(_)
         | Command::Node(_)
         | Command::Schedule(_)

@@ -7,6 +7,7 @@ mod dry_run;
 mod events;
 mod files;
 mod inbox;
+mod mcp;
 mod messages;
 mod metrics;
 mod nodes;
@@ -40,6 +41,7 @@ pub use dry_run::{DryRuns, Operation};
 pub use events::{EventQuery, EventSink, Events, Replay};
 pub use files::AgentFiles;
 pub use inbox::{AnswerRequest, Inbox};
+pub use mcp::CommandTools;
 pub use messages::{Content, MessageQuery, Messages, NewMessage, Tail, To};
 pub use metrics::Metrics;
 pub use nodes::Nodes;
@@ -117,6 +119,7 @@ pub trait Backend:
     + Schedules
     + Webhooks
     + Tools
+    + CommandTools
     + Workflows
     + Server
     + About

@@ -10,6 +10,7 @@ pub(crate) mod events;
 pub(crate) mod inbox;
 pub(crate) mod init;
 mod log;
+pub(crate) mod mcp;
 pub(crate) mod message;
 pub(crate) mod metrics;
 pub(crate) mod node;

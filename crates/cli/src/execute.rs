@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use crate::args::{Cli, Command, Global, RunArgs, RunCommand};
 use crate::backend::Backend;
 use crate::commands::{
-    agent, artifact, bench, budget, db, events, inbox, init, message, metrics, node, provider,
+    agent, artifact, bench, budget, db, events, inbox, init, mcp, message, metrics, node, provider,
     record, run, run_file, schedule, serve, shell, task, tool, top, verify, webhook, workflow,
     workspace,
 };
@@ -103,6 +103,7 @@ async fn dispatch(
         Command::Sandbox(it) => {
             Box::pin(async { Ok(tool::sandbox(&it.command, backend, session).await) })
         }
+        Command::Mcp(it) => Box::pin(mcp::mcp(&it.command, backend, session)),
         Command::Tool(it) => Box::pin(tool::tool(&it.command, backend, session)),
         Command::Schedule(it) => Box::pin(schedule::schedule(&it.command, backend, session)),
         Command::Webhook(it) => Box::pin(webhook::webhook(&it.command, backend, session)),

@@ -12,6 +12,7 @@ mod execute;
 mod exit;
 mod filter;
 mod form;
+mod mcp;
 mod problem;
 mod progress;
 mod report;
@@ -30,17 +31,17 @@ pub use args::{
     AgentStateName, ApproveArgs, AttachArgs, BackupArgs, BenchArgs, BenchModel, BenchRow,
     BenchStore, BenchVia, CancelArgs, Changes, Cli, ColorChoice, Command, CostArgs, CostGroup,
     CreateArgs, DbArgs, DbCommand, DetectArgs, DiffArgs, ForkArgs, GetArgs, Global, GraphArgs,
-    GraphFormat, HealthArgs, HoldArgs, InitArgs, InputArg, ListArgs, LogsArgs, MessageArgs,
-    MessageCommand, MessageFilterArgs, MessageListArgs, MessageName, MessageStatus, MetricsArgs,
-    MetricsCommand, MetricsTopArgs, ModelsArgs, Moment, OutputForm, PauseArgs, PauseWhen,
-    ProviderArgs, ProviderCommand, ProviderName, RejectArgs, RekeyArgs, RemoveArgs, RestartArgs,
-    RestoreArgs, ResumeArgs, RetryArgs, RunArgs, RunCommand, RunExportArgs, RunImportArgs,
-    RunState, SandboxArgs, SandboxCommand, SandboxRunArgs, SendArgs, ServeArgs, ShowArgs,
-    SpawnArgs, StartArgs, StartWorkflowArgs, TailArgs, TaskArgs, TaskCommand, TaskCreateArgs,
-    TaskListArgs, TaskLogsArgs, TaskStateName, TaskWaitArgs, Template, TerminateArgs, TestArgs,
-    ToolArgs, ToolCallArgs, ToolCommand, TopFigure, TopGroup, UpdateArgs, ValidateArgs, VerifyArgs,
-    WatchArgs, WhichAgent, WhichTask, WhichWorkflow, WorkflowArgs, WorkflowCommand,
-    WorkflowListArgs, WorkspaceKind, WorkspacePolicy, parse,
+    GraphFormat, HealthArgs, HoldArgs, InitArgs, InputArg, ListArgs, LogsArgs, McpArgs, McpCommand,
+    McpOfferArgs, MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs, MessageName,
+    MessageStatus, MetricsArgs, MetricsCommand, MetricsTopArgs, ModelsArgs, Moment, OutputForm,
+    PauseArgs, PauseWhen, ProviderArgs, ProviderCommand, ProviderName, RejectArgs, RekeyArgs,
+    RemoveArgs, RestartArgs, RestoreArgs, ResumeArgs, RetryArgs, RunArgs, RunCommand,
+    RunExportArgs, RunImportArgs, RunState, SandboxArgs, SandboxCommand, SandboxRunArgs, SendArgs,
+    ServeArgs, ShowArgs, SpawnArgs, StartArgs, StartWorkflowArgs, TailArgs, TaskArgs, TaskCommand,
+    TaskCreateArgs, TaskListArgs, TaskLogsArgs, TaskStateName, TaskWaitArgs, Template,
+    TerminateArgs, TestArgs, ToolArgs, ToolCallArgs, ToolCommand, TopFigure, TopGroup, UpdateArgs,
+    ValidateArgs, VerifyArgs, WatchArgs, WhichAgent, WhichTask, WhichWorkflow, WorkflowArgs,
+    WorkflowCommand, WorkflowListArgs, WorkspaceKind, WorkspacePolicy, parse,
 };
 pub use args::{
     ArtifactArgs, ArtifactCommand, ArtifactGetArgs, BudgetArgs, BudgetClearArgs, BudgetCommand,
@@ -66,16 +67,17 @@ pub use backend::{
 };
 pub use backend::{
     AgainRequest, AgentChanges, AgentQuery, Agents, AnswerRequest, AskKey, AttachEnd, Audience,
-    Backend, BenchRequest, Benchmarks, Content, Depth, HeldCommand, Inbox, Log, MessageQuery,
-    Messages, Metrics, NewAgents, NewMessage, NewProvider, NotRun, Progress, Providers, Ready,
-    ResumeRequest, RunQuery, RunRequest, ServeRequest, Server, StartWorkflow, Steering, Tail,
-    TaskQuery, TaskRequest, Tasks, To, ToolFolder, Tools, Upkeep, Workflows,
+    Backend, BenchRequest, Benchmarks, CommandTools, Content, Depth, HeldCommand, Inbox, Log,
+    MessageQuery, Messages, Metrics, NewAgents, NewMessage, NewProvider, NotRun, Progress,
+    Providers, Ready, ResumeRequest, RunQuery, RunRequest, ServeRequest, Server, StartWorkflow,
+    Steering, Tail, TaskQuery, TaskRequest, Tasks, To, ToolFolder, Tools, Upkeep, Workflows,
 };
 pub use backend::{AgentFiles, AgentWork, DiscardRequest, MergeRequest};
 pub use backend::{Overview, Picture, Sight};
 pub use execute::{execute, fail, refuse};
 pub use exit::Exit;
 pub use filter::Filter;
+pub use mcp::{Offer, Reach, Selection, offers, reach};
 pub use schema::{Printed, printed};
 pub use terminal::{Hints, Input, Now, Output, Question, Size, Terminal};
 pub use text::shell_word;

@@ -9,13 +9,13 @@ use fusion_api_types::schema::{any_of, list_of, of};
 use fusion_api_types::{
     AgentDetail, AgentList, AgentLog, AgentLogEntry, AgentSent, AgentSummary, AgentsEnded,
     ArtifactSaved, BackupReport, BenchReport, BudgetLine, DatabaseStatus, DetectReport, DryRun,
-    InboxView, InfoView, MessageDetail, MessageList, MessageView, MigrationReport, ModelList,
-    ProviderAdded, ProviderList, ProviderRemoved, ProviderTest, ProviderView, QuotaReport,
-    RekeyReport, Replayed, RestoreReport, RunDetail, RunExported, RunImported, RunList, RunSummary,
-    ServerReady, SettingList, SettingView, SignInLink, StoredWorkflow, ToolAnswer, ToolList,
-    VacuumReport, VerifyReport, VersionView, WorkflowCreated, WorkflowDiff, WorkflowGraph,
-    WorkflowList, WorkflowSummary, WorkspaceCommit, WorkspaceDiff, WorkspaceExport, WorkspaceFile,
-    WorkspaceLine, WorkspaceMerge, WorkspacePath, WorkspaceRemoved, WorkspaceTree,
+    InboxView, InfoView, McpToolList, MessageDetail, MessageList, MessageView, MigrationReport,
+    ModelList, ProviderAdded, ProviderList, ProviderRemoved, ProviderTest, ProviderView,
+    QuotaReport, RekeyReport, Replayed, RestoreReport, RunDetail, RunExported, RunImported,
+    RunList, RunSummary, ServerReady, SettingList, SettingView, SignInLink, StoredWorkflow,
+    ToolAnswer, ToolList, VacuumReport, VerifyReport, VersionView, WorkflowCreated, WorkflowDiff,
+    WorkflowGraph, WorkflowList, WorkflowSummary, WorkspaceCommit, WorkspaceDiff, WorkspaceExport,
+    WorkspaceFile, WorkspaceLine, WorkspaceMerge, WorkspacePath, WorkspaceRemoved, WorkspaceTree,
     WorkspacesCollected,
 };
 use serde_json::{Value, json};
@@ -35,6 +35,7 @@ pub fn printed(words: &str) -> Option<Printed> {
     let reason = match words {
         "completions" => "a script of a shell",
         "man" => "nothing: the pages are in their folder",
+        "mcp serve" => "messages of the Model Context Protocol",
         "export events" => "each event as JSON lines or CSV, as --format says",
         "sandbox run" => "what the command prints",
         "schema" => "a JSON Schema",
@@ -89,6 +90,7 @@ fn of_one(words: &str) -> Option<Value> {
         "artifact get" => of::<ArtifactSaved>(),
         "inbox" => of::<InboxView>(),
         "approve" | "reject" => of::<Approval>(),
+        "mcp tools" => of::<McpToolList>(),
         "metrics agent" => of::<AgentMetrics>(),
         "metrics cost" => of::<CostReport>(),
         "metrics top" => of::<TopReport>(),

@@ -44,7 +44,8 @@ pub fn examples() -> Vec<(String, String)> {
     .collect()
 }
 
-fn leaves() -> Vec<(String, Command)> {
+/// Every command that does something, with the words that lead to it.
+pub(crate) fn leaves() -> Vec<(String, Command)> {
     let mut found = Vec::new();
     let mut left: Vec<(String, Command)> = command()
         .get_subcommands()

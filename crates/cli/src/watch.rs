@@ -131,6 +131,7 @@ fn is_look(command: &Command) -> bool {
         | Command::Export(_)
         | Command::Sandbox(_)
         | Command::Tool(_)
+        | Command::Mcp(_)
         | Command::Artifact(_)
         | Command::Serve(_)
         | Command::Dashboard

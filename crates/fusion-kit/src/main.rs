@@ -19,6 +19,7 @@ mod find;
 mod held;
 mod inbox;
 mod master_key;
+mod mcp;
 mod messages;
 mod metrics;
 mod nodes;
@@ -64,12 +65,13 @@ fn main() -> ExitCode {
     }
     #[cfg(feature = "failpoints")]
     let _scenario = fail::FailScenario::setup();
+    let arguments = system::arguments();
     let config = Config::from_environment();
     let terminal = Terminal::of_process(Hints {
         no_color: config.no_color,
         dumb: config.dumb_terminal,
     });
-    match fusion_cli::parse(std::env::args_os()) {
+    match fusion_cli::parse(arguments) {
         Ok(cli) => run(cli, config, &terminal).into(),
         Err(error) => fusion_cli::refuse(&error, &terminal).into(),
     }

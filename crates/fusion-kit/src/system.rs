@@ -1,10 +1,13 @@
 //! The real clock, the real ids, the log.
 
+use std::ffi::{OsStr, OsString};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::SubsecRound;
+use fusion_cli::Exit;
 use fusion_core::{Clock, IdSource, Timestamp};
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use tracing_subscriber::EnvFilter;
 use uuid::{ContextV7, Timestamp as UuidTimestamp, Uuid};
 
@@ -56,6 +59,29 @@ impl IdSource for SystemIds {
     fn uuid(&self) -> Uuid {
         let context = self.context.lock().unwrap_or_else(PoisonError::into_inner);
         Uuid::new_v7(UuidTimestamp::now(&*context))
+    }
+}
+
+/// The argument in front of a command that ends together with the process that began it.
+pub(crate) const CHILD: &str = "__child";
+
+/// The arguments of this process; one that is a [`CHILD`] is ended by SIGTERM when its parent, whose
+/// number comes next, is gone.
+pub(crate) fn arguments() -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    if arguments.get(1).is_some_and(|first| first == CHILD) {
+        let given = arguments.drain(1..arguments.len().min(3)).nth(1);
+        end_with(given.as_deref().and_then(OsStr::to_str).unwrap_or_default());
+    }
+    arguments
+}
+
+fn end_with(parent: &str) {
+    // It can't fail with a signal that there is.
+    set_parent_process_death_signal(Some(Signal::TERM)).ok();
+    let began_it = parent.parse().ok().and_then(Pid::from_raw);
+    if began_it.is_none() || began_it != getppid() {
+        std::process::exit(i32::from(Exit::Interrupted.code()));
     }
 }
 

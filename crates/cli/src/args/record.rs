@@ -256,8 +256,8 @@ pub struct TokenCreateArgs {
     pub expires: Option<Duration>,
 }
 
-/// What a token may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+/// What a token may, each all that the one before it may too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum ScopeName {
     /// Look.
     Read,

@@ -22,6 +22,8 @@ mod jq;
 #[cfg(test)]
 mod live;
 #[cfg(test)]
+mod mcp;
+#[cfg(test)]
 mod messages;
 mod metrics;
 #[cfg(test)]

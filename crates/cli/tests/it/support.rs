@@ -5,6 +5,7 @@ mod bench;
 mod dry_runs;
 mod files;
 mod inbox;
+mod mcp;
 mod messages;
 mod nodes;
 mod overview;

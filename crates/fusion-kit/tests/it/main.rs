@@ -57,6 +57,8 @@ mod live_answers;
 #[cfg(test)]
 mod lost_calls;
 #[cfg(test)]
+mod mcp;
+#[cfg(test)]
 mod merges;
 #[cfg(test)]
 mod messages;

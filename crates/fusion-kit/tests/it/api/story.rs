@@ -64,6 +64,7 @@ const BEFORE: &[&str] = &[
     "man pages",
     "schema artifact get",
     "tool list -o name",
+    "mcp tools --only inbox",
     "tool call write_file --workspace shop --input '{\"path\":\"a\",\"content\":\"b\"}'",
     "workflow validate flow.yaml",
     "run flow.yaml",
@@ -206,7 +207,13 @@ const AFTER: &[&str] = &[
 ];
 
 /// Commands that another test runs: the file, and the function in it that says the words.
-const ELSEWHERE: [(&str, &str, &str); 14] = [
+const ELSEWHERE: [(&str, &str, &str); 15] = [
+    // It serves a client.
+    (
+        "mcp serve",
+        "mcp.rs",
+        "a_client_lists_the_tools_runs_a_workflow_and_reads_what_came_of_it",
+    ),
     // It asks a receiver.
     (
         "webhook test",

@@ -1,0 +1,217 @@
+//! Which commands a program may call, and what each needs. A test walks the tree: a command that stands
+//! nowhere here fails it.
+
+use crate::args::ScopeName;
+
+/// Whether a command is offered as a tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// To clients of this scope and of greater ones.
+    Offered {
+        /// The least scope.
+        scope: ScopeName,
+        /// Without being asked for.
+        is_everyday: bool,
+    },
+    /// Not at all, for this reason.
+    Kept(&'static str),
+}
+
+/// Whether the command that these words lead to is offered; `None` where nobody has said so.
+#[must_use]
+pub fn reach(words: &str) -> Option<Reach> {
+    if let Some((_, reason)) = KEPT.iter().find(|(kept, _)| *kept == words) {
+        return Some(Reach::Kept(reason));
+    }
+    let scopes = [
+        (EVERYDAY_LOOKS, ScopeName::Read, true),
+        (LOOKS, ScopeName::Read, false),
+        (EVERYDAY_WORK, ScopeName::Operate, true),
+        (WORK, ScopeName::Operate, false),
+        (DECISIONS, ScopeName::Admin, false),
+    ];
+    let found = scopes
+        .into_iter()
+        .find(|(commands, ..)| commands.contains(&words));
+    found.map(|(_, scope, is_everyday)| Reach::Offered { scope, is_everyday })
+}
+
+/// What a program looks at every day.
+const EVERYDAY_LOOKS: &[&str] = &[
+    "agent get",
+    "agent list",
+    "agent logs",
+    "capability list",
+    "events list",
+    "inbox",
+    "message list",
+    "metrics cost",
+    "provider list",
+    "provider models",
+    "run list",
+    "run show",
+    "task get",
+    "task list",
+    "task wait",
+    "workflow list",
+    "workflow validate",
+    "workspace diff",
+    "workspace files",
+    "workspace list",
+    "workspace read",
+];
+
+/// What else changes nothing.
+const LOOKS: &[&str] = &[
+    "budget list",
+    "capability get",
+    "config get",
+    "config show",
+    "db status",
+    "events get",
+    "health",
+    "info",
+    "message show",
+    "metrics agent",
+    "metrics top",
+    "node get",
+    "node list",
+    "project get",
+    "project list",
+    "provider quota",
+    "provider show",
+    "schedule get",
+    "schedule list",
+    "task deps",
+    "task logs",
+    "token list",
+    "tool list",
+    "verify",
+    "version",
+    "webhook deliveries",
+    "webhook get",
+    "webhook list",
+    "workflow diff",
+    "workflow export",
+    "workflow get",
+    "workflow graph",
+    "workflow versions",
+    "workspace path",
+];
+
+/// What a program starts and changes every day.
+const EVERYDAY_WORK: &[&str] = &[
+    "agent pause",
+    "agent resume",
+    "agent send",
+    "agent spawn",
+    "agent terminate",
+    "message send",
+    "run",
+    "run cancel",
+    "run pause",
+    "run resume",
+    "run retry",
+    "task cancel",
+    "task create",
+    "task retry",
+    "workflow create",
+    "workflow start",
+];
+
+/// What else starts and changes work.
+const WORK: &[&str] = &[
+    "agent restart",
+    "agent update",
+    "artifact get",
+    "capability create",
+    "capability delete",
+    "events replay",
+    "init",
+    "message resend",
+    "project archive",
+    "project create",
+    "project unarchive",
+    "project update",
+    "project use",
+    "resume",
+    "run export",
+    "run fork",
+    "schedule create",
+    "schedule delete",
+    "schedule pause",
+    "schedule resume",
+    "workflow cancel",
+    "workflow delete",
+    "workspace commit",
+    "workspace discard",
+    "workspace export",
+    "workspace gc",
+    "workspace merge",
+];
+
+/// What a person decides, and what looks after the installation: a program gets it when somebody says so.
+const DECISIONS: &[&str] = &[
+    "approve",
+    "budget clear",
+    "budget set",
+    "db backup",
+    "db migrate",
+    "db vacuum",
+    "node drain",
+    "project delete",
+    "provider detect",
+    "provider disable",
+    "provider enable",
+    "provider remove",
+    "provider test",
+    "reject",
+    "run import",
+    "token revoke",
+    "webhook disable",
+    "webhook enable",
+    "webhook remove",
+    "webhook test",
+];
+
+const FOLLOWS: &str = "it prints as things happen, and a tool answers once";
+const SECRET: &str = "a secret is in what it takes or prints";
+const TERMINAL: &str = "it needs a terminal";
+const WHOLE: &str = "it stands in for the whole database";
+const OTHER_OUTPUT: &str = "it prints no JSON";
+const ITSELF: &str = "it is what serves the tools";
+
+/// What no program gets this way, and why.
+const KEPT: &[(&str, &str)] = &[
+    ("agent attach", TERMINAL),
+    ("bench", "it takes the whole machine"),
+    ("completions", OTHER_OUTPUT),
+    ("dashboard", SECRET),
+    ("db rekey", WHOLE),
+    ("db restore", WHOLE),
+    ("events tail", FOLLOWS),
+    ("export events", OTHER_OUTPUT),
+    ("man", OTHER_OUTPUT),
+    ("mcp serve", ITSELF),
+    ("mcp tools", ITSELF),
+    ("message tail", FOLLOWS),
+    ("provider add", SECRET),
+    ("run watch", FOLLOWS),
+    ("sandbox run", OTHER_OUTPUT),
+    ("schema", OTHER_OUTPUT),
+    ("serve", "it does not end"),
+    ("token create", SECRET),
+    ("tool call", "a client has tools of its own"),
+    ("top", TERMINAL),
+    ("webhook add", SECRET),
+    ("webhook rotate", SECRET),
+    ("workspace open", TERMINAL),
+];
+
+/// Every command that is named here.
+#[cfg(test)]
+pub(super) fn named() -> impl Iterator<Item = &'static str> {
+    let offered = [EVERYDAY_LOOKS, LOOKS, EVERYDAY_WORK, WORK, DECISIONS];
+    let offered = offered.into_iter().flatten().copied();
+    offered.chain(KEPT.iter().map(|(words, _)| *words))
+}
