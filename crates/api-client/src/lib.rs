@@ -7,15 +7,17 @@ mod receiver;
 
 use std::fs::File;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use fusion_api_types::api::ProblemBody;
+use fusion_api_types::api::{Health, ProblemBody};
 use fusion_api_types::{DryRun, Problem, ProblemKind};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::OnceCell;
 
 /// How long an answer may take: above the longest `wait` of the server.
 const ANSWER: Duration = Duration::from_secs(75);
@@ -42,6 +44,8 @@ pub struct Client {
     http: reqwest::Client,
     base: Url,
     token: SecretString,
+    /// Filled once the server has said that it knows dry runs.
+    dry_runs: Arc<OnceCell<()>>,
 }
 
 /// Nothing is changed.
@@ -54,28 +58,12 @@ impl Client {
     /// It is no such URL, or the token would travel unencrypted to another machine.
     pub fn new(url: &str, token: SecretString) -> Result<Self, Problem> {
         let base = base(url)?;
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT)
-            .timeout(ANSWER)
-            .read_timeout(ANSWER)
-            // A redirect could carry the token elsewhere.
-            .redirect(redirect::Policy::none());
-        let http = if is_loopback(&base) {
-            http.no_proxy()
-        } else {
-            http
-        };
-        // To read the machine's certificates takes longer than all else that a short command does.
-        let http = if base.scheme() == "http" {
-            http.tls_certs_only([])
-        } else {
-            http
-        };
-        let http = http.build().map_err(|error| {
-            let text = format!("no client of {base} can be made: {error}");
-            Problem::new(ProblemKind::Internal, text)
-        })?;
-        Ok(Self { http, base, token })
+        Ok(Self {
+            http: http(&base, ANSWER)?,
+            base,
+            token,
+            dry_runs: Arc::default(),
+        })
     }
 
     /// Where the server is.
@@ -137,7 +125,8 @@ impl Client {
             .await
     }
 
-    /// Sends a file with POST, a piece at a time.
+    /// Sends a file with POST, a piece at a time. What the server does with it may take as long as a
+    /// download.
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -148,7 +137,12 @@ impl Client {
             Problem::new(ProblemKind::InvalidInput, text)
         })?;
         let body = Body::from(tokio::fs::File::from_std(file));
-        let request = self.request(Method::POST, path)?.timeout(LONG);
+        // The other client gives up when it hears nothing for a while, and nothing is heard while one sends.
+        let patient = Self {
+            http: http(&self.base, LONG)?,
+            ..self.clone()
+        };
+        let request = patient.request(Method::POST, path)?;
         let request = request.header(CONTENT_TYPE, "application/octet-stream");
         self.send(request.header(CONTENT_LENGTH, length).body(body))
             .await
@@ -189,17 +183,19 @@ impl Client {
             .map(|_| ())
     }
 
-    /// Asks what taking away what is at a path would change; nothing is.
+    /// Asks what taking away what is at a path would change; nothing is. A server that knows no dry runs is
+    /// not asked: it would do it.
     ///
     /// # Errors
-    /// As [`get`](Self::get); also those that taking it away would meet.
+    /// As [`get`](Self::get); also those that taking it away would meet, and `Unavailable` where the server
+    /// knows no dry runs.
     pub async fn try_delete(
         &self,
         path: &str,
         query: &[(&str, String)],
     ) -> Result<DryRun, Problem> {
         let request = self.request(Method::DELETE, path)?.query(query);
-        self.send(request.query(&DRY_RUN)).await
+        self.only_try(request).await
     }
 
     /// Asks what a body sent with POST would change; nothing is.
@@ -212,7 +208,7 @@ impl Client {
         body: &(impl Serialize + Sync),
     ) -> Result<DryRun, Problem> {
         let request = self.request(Method::POST, path)?.json(body);
-        self.send(request.query(&DRY_RUN)).await
+        self.only_try(request).await
     }
 
     /// Asks what a body sent with PATCH would change; nothing is.
@@ -225,7 +221,28 @@ impl Client {
         body: &(impl Serialize + Sync),
     ) -> Result<DryRun, Problem> {
         let request = self.request(Method::PATCH, path)?.json(body);
+        self.only_try(request).await
+    }
+
+    async fn only_try(&self, request: RequestBuilder) -> Result<DryRun, Problem> {
+        self.dry_runs
+            .get_or_try_init(|| self.expect_dry_runs())
+            .await?;
         self.send(request.query(&DRY_RUN)).await
+    }
+
+    /// An older server may take no notice of the parameter.
+    async fn expect_dry_runs(&self) -> Result<(), Problem> {
+        let health: Health = self.get("/health", &[]).await?;
+        if health.knows.iter().any(|known| known == Health::DRY_RUN) {
+            return Ok(());
+        }
+        let text = format!(
+            "the server at {} has version {} and knows no dry runs: it would do it",
+            self.base, health.version
+        );
+        Err(Problem::new(ProblemKind::Unavailable, text)
+            .with_help("update the server; nothing was asked of it"))
     }
 
     fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Problem> {
@@ -307,6 +324,31 @@ impl Client {
         Problem::new(kind, format!("the server at {} does not answer", self.base))
             .with_help("does it run? start one with: fusion-kit serve")
     }
+}
+
+/// What asks; it gives up on a server that says nothing for so long.
+fn http(base: &Url, patience: Duration) -> Result<reqwest::Client, Problem> {
+    let http = reqwest::Client::builder()
+        .connect_timeout(CONNECT)
+        .timeout(patience)
+        .read_timeout(patience)
+        // A redirect could carry the token elsewhere.
+        .redirect(redirect::Policy::none());
+    let http = if is_loopback(base) {
+        http.no_proxy()
+    } else {
+        http
+    };
+    // To read the machine's certificates takes longer than all else that a short command does.
+    let http = if base.scheme() == "http" {
+        http.tls_certs_only([])
+    } else {
+        http
+    };
+    http.build().map_err(|error| {
+        let text = format!("no client of {base} can be made: {error}");
+        Problem::new(ProblemKind::Internal, text)
+    })
 }
 
 /// What every path begins with.

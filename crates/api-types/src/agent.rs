@@ -90,7 +90,7 @@ pub struct AgentDetail {
 /// The directory of an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WorkspaceView {
-    /// Its absolute path.
+    /// Its absolute path; empty where its run was imported: the workspace is elsewhere.
     pub path: String,
     /// It is there.
     pub exists: bool,

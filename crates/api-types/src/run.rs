@@ -224,7 +224,7 @@ pub struct AgentView {
     pub model: String,
     /// What it can do.
     pub capabilities: Vec<String>,
-    /// Absolute path of its own directory.
+    /// Absolute path of its own directory; empty where its run was imported: that is elsewhere.
     pub workspace_path: String,
     /// What its commands may do beyond that, as its record has it: `null` is nothing.
     pub grants: Option<GrantsView>,

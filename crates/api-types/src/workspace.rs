@@ -13,9 +13,10 @@ pub struct WorkspaceLine {
     pub name: String,
     /// `directory` or `worktree`.
     pub kind: String,
-    /// `pending`, `ready`, `failed` (it could not be made), `archived` or `removed`.
+    /// `pending`, `ready`, `failed` (it could not be made), `archived`, `removed`, or `elsewhere`: its run was
+    /// imported.
     pub state: String,
-    /// Its absolute path on the machine of the server.
+    /// Its absolute path on the machine of the server; empty where it is elsewhere.
     pub path: String,
     /// Bytes in use when last measured, at the end of a step; `null` before that.
     pub size_bytes: Option<u64>,

@@ -103,7 +103,7 @@ async fn spec_of(store: &dyn Reader, agent: &Agent) -> Result<Option<AgentSpec>>
 
 fn workspace_view(agent: &Agent, workspace: Option<&Workspace>) -> WorkspaceView {
     WorkspaceView {
-        path: agent.workspace_path.clone(),
+        path: agent.workspace_here().unwrap_or_default().to_owned(),
         exists: workspace.is_some_and(|it| it.initialized),
         uid: workspace.and_then(|it| it.process_uid),
         archive: workspace.and_then(archive_of),

@@ -4,16 +4,20 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures::FutureExt;
 
 use crate::problem::{Refusal, Result};
+use crate::routes::IMPORT;
 use crate::state::App;
 
 /// How long a request may take before its answer begins; above the longest `wait`.
 const LONGEST: Duration = Duration::from_secs(60);
+
+/// The same for what comes with a file, which may be 256 MiB and has to come here first.
+const LONGEST_OF_A_FILE: Duration = Duration::from_hours(1);
 
 /// Requests at work at once.
 pub(crate) const MAX_REQUESTS: usize = 512;
@@ -92,15 +96,32 @@ async fn served(app: &App, request: Request, next: Next) -> Result<Response> {
         let busy = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "busy", text);
         return Err(busy.retry_after(Duration::from_secs(1)));
     };
+    let longest = longest(request.method(), request.uri().path());
+    let changes = !request.method().is_safe();
     let work = AssertUnwindSafe(next.run(request)).catch_unwind();
-    match tokio::time::timeout(LONGEST, work).await {
+    match tokio::time::timeout(longest, work).await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(_)) => Err(Refusal::internal("a handler panicked")),
-        Err(_) => {
-            let detail = format!("the answer took more than {} s", LONGEST.as_secs());
-            let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", detail);
-            Err(refusal.retry_after(Duration::from_secs(1)))
-        }
+        Err(_) => Err(too_slow(longest, changes)),
+    }
+}
+
+fn longest(method: &Method, path: &str) -> Duration {
+    if method == Method::POST && path == IMPORT {
+        LONGEST_OF_A_FILE
+    } else {
+        LONGEST
+    }
+}
+
+/// What was begun may go on to its end.
+fn too_slow(longest: Duration, changes: bool) -> Refusal {
+    let detail = format!("the answer took more than {} s", longest.as_secs());
+    let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", detail);
+    let refusal = refusal.retry_after(Duration::from_secs(1));
+    match changes {
+        true => refusal.with_hint("it may still be done: look before you ask again"),
+        false => refusal,
     }
 }
 
@@ -164,4 +185,32 @@ fn trace_of(parent: &str) -> Option<String> {
     };
     let is_trace = version.len() == 2 && trace.len() == 32 && is_hex(trace);
     (is_trace && trace.bytes().any(|byte| byte != b'0')).then(|| trace.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Method;
+
+    use super::{LONGEST, LONGEST_OF_A_FILE, longest, too_slow};
+    use crate::routes::IMPORT;
+
+    #[test]
+    fn what_comes_with_a_file_has_a_time_of_its_own() {
+        let times = [
+            longest(&Method::POST, IMPORT),
+            longest(&Method::GET, IMPORT),
+            longest(&Method::POST, "/api/v1/runs"),
+        ];
+        assert_eq!(times, [LONGEST_OF_A_FILE, LONGEST, LONGEST]);
+    }
+
+    #[test]
+    fn who_waited_in_vain_for_a_change_is_told_that_it_may_be_done() {
+        let told = |changes| format!("{:?}", too_slow(LONGEST, changes));
+        let may = "it may still be done";
+        assert_eq!(
+            [true, false].map(|changes| told(changes).contains(may)),
+            [true, false]
+        );
+    }
 }

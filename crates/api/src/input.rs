@@ -37,29 +37,25 @@ impl<S: Send + Sync> FromRequest<S> for Input {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, _: &S) -> Result<Self> {
-        check_type(request.headers())?;
+        check_type(request.headers(), "application/json", "JSON")?;
         let bytes = read(request.into_body()).await?;
         let object = parse(&bytes)?;
         Ok(Self { bytes, object })
     }
 }
 
-/// Only JSON is read: a form of a web page can't send it without being asked.
-fn check_type(headers: &HeaderMap) -> Result<()> {
+/// Only this type is read, whatever stands behind it: a form of a web page can't send it without being asked.
+pub(crate) fn check_type(headers: &HeaderMap, wanted: &str, what: &str) -> Result<()> {
     let given = headers.get(header::CONTENT_TYPE);
-    let is_json = given
-        .and_then(|given| given.to_str().ok())
-        .is_some_and(|given| {
-            let essence = given.split(';').next().unwrap_or_default().trim();
-            essence.eq_ignore_ascii_case("application/json")
-        });
-    if is_json {
+    let given = given.and_then(|given| given.to_str().ok());
+    let essence = given.and_then(|given| given.split(';').next());
+    if essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(wanted)) {
         return Ok(());
     }
     Err(Refusal::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "unsupported_media_type",
-        "the body must be JSON: send the header Content-Type: application/json",
+        format!("the body must be {what}: send the header Content-Type: {wanted}"),
     ))
 }
 

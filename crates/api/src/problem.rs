@@ -254,6 +254,7 @@ fn hint_of(error: &EngineError) -> Option<String> {
         EngineError::Unserved { help, .. } => help.clone(),
         EngineError::Lives { .. }
         | EngineError::HasEnded { .. }
+        | EngineError::Ending { .. }
         | EngineError::OnlyCopy { .. }
         | EngineError::OpenWork(_)
         | EngineError::Wanted { .. } => error.way_out(),

@@ -53,6 +53,7 @@ use crate::state::App;
 
 pub(crate) use events::filter as event_filter;
 pub(crate) use metrics::Answers;
+pub(crate) use run_files::IMPORT;
 
 /// Everything below this is of version 1.
 const BASE: &str = "/api/v1";

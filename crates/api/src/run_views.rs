@@ -113,7 +113,7 @@ impl Snapshot {
             .into_iter()
             .flatten()
             .filter_map(Value::as_str);
-        let root = agent.map(|agent| Path::new(&agent.workspace_path));
+        let root = agent.map(|agent| Path::new(agent.workspace_here().unwrap_or_default()));
         Some(StepView {
             id: step.id.clone(),
             task_id: task.id.to_string(),
@@ -320,7 +320,7 @@ fn agent_view(agent: &Agent) -> AgentView {
             .filter(|capability| !is_internal(capability))
             .map(str::to_owned)
             .collect(),
-        workspace_path: agent.workspace_path.clone(),
+        workspace_path: agent.workspace_here().unwrap_or_default().to_owned(),
         grants: grants_view(&granted_to(agent)),
     }
 }

@@ -58,6 +58,7 @@ fn shown(capabilities: &CapabilitySet) -> Vec<String> {
 }
 
 pub(crate) fn agent(row: Agent) -> api::Agent {
+    let workspace_path = row.workspace_here().unwrap_or_default().to_owned();
     api::Agent {
         id: row.id.to_string(),
         name: row.name,
@@ -65,7 +66,7 @@ pub(crate) fn agent(row: Agent) -> api::Agent {
         created_at: row.created_at,
         updated_at: row.updated_at,
         last_heartbeat: row.last_heartbeat,
-        workspace_path: row.workspace_path,
+        workspace_path,
         provider: row.provider,
         provider_id: text(row.provider_id),
         model_name: row.model_name,

@@ -18,7 +18,7 @@ pub fn line(agent: &Agent, workspace: &Workspace) -> WorkspaceLine {
     let archive = archive_of(workspace);
     let state = if workspace.initialized {
         "ready"
-    } else if workspace.agent_config.get("imported").is_some() {
+    } else if workspace.is_imported() {
         "elsewhere"
     } else if workspace.initialization_error.is_some() {
         "failed"
@@ -39,7 +39,10 @@ pub fn line(agent: &Agent, workspace: &Workspace) -> WorkspaceLine {
         name: agent.name.clone(),
         kind: kind.to_owned(),
         state: state.to_owned(),
-        path: workspace.root_path.clone(),
+        path: match workspace.is_imported() {
+            true => String::new(),
+            false => workspace.root_path.clone(),
+        },
         size_bytes: is_measured.then_some(workspace.size_bytes),
         archive,
         created_at: workspace.created_at,

@@ -1,6 +1,6 @@
 //! What can go wrong while runs are started and driven.
 
-use fusion_core::{Coded, Decision, ErrorCode, IllegalTransition, RunId, WorkflowState};
+use fusion_core::{Coded, Decision, Disposal, ErrorCode, IllegalTransition, RunId, WorkflowState};
 
 use crate::again::AgainFault;
 use crate::agents::Fault;
@@ -151,6 +151,17 @@ pub enum Error {
         /// Its name.
         agent: String,
     },
+    /// An agent that is being ended does not go on.
+    #[error(
+        "the agent '{agent}' is being ended: its workspace is {}, and then it has ended",
+        done_with(*.disposal)
+    )]
+    Ending {
+        /// Its name.
+        agent: String,
+        /// What becomes of its workspace.
+        disposal: Disposal,
+    },
     /// The workspace of an agent that has not ended is its own.
     #[error("the agent '{agent}' has not ended")]
     Lives {
@@ -274,6 +285,15 @@ impl From<fusion_persistence::Error> for Error {
     }
 }
 
+/// What is done with a workspace, in a word.
+const fn done_with(disposal: Disposal) -> &'static str {
+    match disposal {
+        Disposal::Keep => "kept",
+        Disposal::Archive => "packed",
+        Disposal::Remove => "removed",
+    }
+}
+
 impl Error {
     /// The way out for a person, where the text of the error does not say it.
     #[must_use]
@@ -287,7 +307,7 @@ impl Error {
         } else if matches!(self, Self::OnlyCopy { .. }) {
             let way = "keep them with `workspace export`, or have them deleted with --yes (`only_copies` in the API)";
             Some(way.to_owned())
-        } else if matches!(self, Self::HasEnded { .. }) {
+        } else if matches!(self, Self::HasEnded { .. } | Self::Ending { .. }) {
             Some("make another with `agent spawn`".to_owned())
         } else if let Self::OpenWork(open) = self {
             Some(open.way_out())
@@ -365,6 +385,7 @@ impl Coded for Error {
             | Self::AtWork { .. }
             | Self::Lives { .. }
             | Self::HasEnded { .. }
+            | Self::Ending { .. }
             | Self::OnlyCopy { .. }
             | Self::OpenWork(_)
             | Self::Wanted { .. }

@@ -99,7 +99,7 @@ pub use projects::{Unfinished, UnfinishedKind};
 pub use records::{Ask, NewDefinition, Record, Version};
 pub use resend::resend;
 pub use run_file::{
-    FORMAT, Import, Listed, Manifest, Origin, RunFile, RunFileFault, looked_through,
+    FORMAT, Import, Listed, Manifest, Origin, RunFile, RunFileFault, expect_own, looked_through,
 };
 pub use scheduler::Driven;
 pub use schedules::{MAX_SCHEDULES, NewSchedule, held};

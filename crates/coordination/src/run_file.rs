@@ -9,7 +9,6 @@ mod read;
 
 pub use collect::RunFile;
 pub use fault::RunFileFault;
-pub use import::Import;
-pub(crate) use import::expect_own;
+pub use import::{Import, expect_own};
 pub use manifest::{FORMAT, Listed, Manifest, Origin};
 pub use read::looked_through;

@@ -263,6 +263,7 @@ impl Coordinator {
         occurrence: Occurrence,
         (workflow, inputs): (&Workflow, Map<String, Value>),
     ) -> Result<()> {
+        crate::run_file::expect_own(&workflow.name)?;
         let base_dir = Path::new(&workflow.base_dir);
         let registry = &self.parts.providers;
         let models = check_models(registry, &workflow.definition, &inputs, base_dir).await?;

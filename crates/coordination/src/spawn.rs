@@ -102,7 +102,7 @@ impl Coordinator {
         models: Models,
         ask: impl Fn(RunId) -> Ask + Send + Sync,
     ) -> Result<RunId> {
-        crate::run_file::expect_own(workflow)?;
+        crate::run_file::expect_own(&workflow.name)?;
         let new = NewRun {
             definition: workflow.definition.clone(),
             source: workflow.source.clone(),

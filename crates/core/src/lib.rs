@@ -82,7 +82,8 @@ pub use project::Project;
 pub use provider::{AuthType, ProviderConfig, RateLimits};
 pub use row::{Row, RowKind};
 pub use run::{
-    Continuation, Difference, Halt, HaltKind, Imported, Parent, Raise, Run, RunPlan, Unlike,
+    Continuation, Difference, Halt, HaltKind, IMPORTED, Imported, Parent, Raise, Run, RunPlan,
+    Unlike,
 };
 pub use sandbox::{LimitsSpec, NetworkAccess, SandboxSpec};
 pub use schedule::{Occurrence, Overlap, Schedule};

@@ -20,7 +20,7 @@ use crate::{
 pub use again::{Continuation, Difference, Unlike};
 pub use below::{Parent, Raise};
 pub use control::{Halt, HaltKind};
-pub use imported::Imported;
+pub use imported::{IMPORTED, Imported};
 
 /// One execution of a workflow. It pins the version of the definition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

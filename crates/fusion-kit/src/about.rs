@@ -160,6 +160,7 @@ impl LocalBackend {
             database,
             bus,
             version,
+            knows: _,
         } = health;
         if status == HEALTHY {
             return Ok(format!("{} answers, version {version}", client.url()));

@@ -163,6 +163,7 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
             .with_help("send it to an agent of a run that goes on, with: fusion-kit message send"),
         Error::Lives { .. }
         | Error::HasEnded { .. }
+        | Error::Ending { .. }
         | Error::OnlyCopy { .. }
         | Error::OpenWork(_)
         | Error::Wanted { .. } => with_help(problem, error.way_out()),

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use fusion_api::{name_fault, schedule_view};
 use fusion_api_types::{Problem, ProblemKind, api};
 use fusion_cli::{NewSchedule, Schedules, Workflows as _};
-use fusion_coordination::{MAX_SCHEDULES, held};
+use fusion_coordination::{MAX_SCHEDULES, expect_own, held};
 use fusion_core::{Change, Clock, IdSource, Overlap, Schedule, ScheduleId, WorkflowDefinition};
 use fusion_persistence::{Deletable, Page, Repository, ScheduleFilter};
 use serde_json::{Map, Value};
@@ -26,6 +26,7 @@ const KIND: &str = "schedule";
 impl Schedules for LocalBackend {
     async fn create_schedule(&self, new: &NewSchedule) -> Result<api::Schedule, Problem> {
         let stored = self.show_workflow(&new.workflow, None).await?;
+        expect_own(&stored.name).map_err(|error| problems::of_engine(&error))?;
         let source = stored.source.unwrap_or_default();
         let definition = read_text(Path::new(&stored.name), source)?;
         let inputs = checked_inputs(&definition, new)?;

@@ -10,7 +10,7 @@ use fusion_api_types::{
     WorkflowSummary,
 };
 use fusion_cli::{Progress, StartWorkflow, Workflows};
-use fusion_coordination::{Ask, NewDefinition, Version, check_models};
+use fusion_coordination::{Ask, NewDefinition, Version, check_models, expect_own};
 use fusion_core::{Run, RunId, Workflow, WorkflowId, nearest};
 use fusion_persistence::{
     Error as StoreError, Page, Reader, Repository, RunFilter, WorkflowFilter,
@@ -277,6 +277,7 @@ async fn started(
     workflow: &Workflow,
     request: &StartWorkflow,
 ) -> Result<RunId, Problem> {
+    expect_own(&workflow.name).map_err(|error| problems::of_engine(&error))?;
     let inputs = typed_inputs(&workflow.definition, &request.inputs)
         .map_err(|faults| problems::of_inputs(&faults))?;
     let base_dir = Path::new(&workflow.base_dir);

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use tar::{Archive, Builder, EntryType, Header};
 use zstd::stream::read::Decoder;
@@ -251,7 +252,11 @@ impl<T> Summed<T> {
     /// What is behind it, the SHA-256 of what went through it in lower-case hexadecimal digits, and how
     /// many bytes that were.
     pub fn finish(self) -> (T, String, u64) {
-        (self.inner, hex(&self.hash.finalize()), self.bytes)
+        (
+            self.inner,
+            HEXLOWER.encode(&self.hash.finalize()),
+            self.bytes,
+        )
     }
 
     fn add(&mut self, bytes: Option<&[u8]>) {
@@ -280,13 +285,4 @@ impl<T: Write> Write for Summed<T> {
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
     }
-}
-
-/// Bytes in lower-case hexadecimal digits.
-fn hex(bytes: &[u8]) -> String {
-    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
 }

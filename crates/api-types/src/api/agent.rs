@@ -22,7 +22,7 @@ pub struct Agent {
     pub updated_at: DateTime<Utc>,
     /// The last sign of progress.
     pub last_heartbeat: Option<DateTime<Utc>>,
-    /// Absolute path of its own directory.
+    /// Absolute path of its own directory; empty where its run was imported: that is elsewhere.
     pub workspace_path: String,
     /// Name of the provider it speaks to.
     pub provider: String,

@@ -14,6 +14,15 @@ pub struct Health {
     pub bus: String,
     /// Of the program.
     pub version: String,
+    /// What a server of before does not know, so that a client can ask before it relies on it. `dry_run`: the
+    /// routes that name this parameter take it.
+    #[serde(default)]
+    pub knows: Vec<String>,
+}
+
+impl Health {
+    /// In `knows`: requests that only ask what would change.
+    pub const DRY_RUN: &str = "dry_run";
 }
 
 /// Whether requests can be served now.

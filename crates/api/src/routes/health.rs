@@ -37,6 +37,7 @@ async fn health(State(app): State<App>, query: Query) -> Result<Response> {
         database: if is_up { "connected" } else { "unavailable" }.to_owned(),
         bus: bus.unwrap_or_else(|| "connected".to_owned()),
         version: app.options.version.clone(),
+        knows: vec![Health::DRY_RUN.to_owned()],
     };
     let status = if is_up {
         StatusCode::OK

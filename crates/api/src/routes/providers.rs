@@ -234,7 +234,7 @@ async fn refuse_if_needed(app: &App, row: &ProviderConfig, force: bool) -> Resul
         };
         let agents = app.reader().list(&living, page).await?;
         if let Some(agent) = agents.iter().find(needs) {
-            return Err(in_use(row, agent));
+            return Err(in_use(&row.name, agent));
         }
         match agents.last() {
             Some(last) => after = Some(last.id),
@@ -243,12 +243,19 @@ async fn refuse_if_needed(app: &App, row: &ProviderConfig, force: bool) -> Resul
     }
 }
 
-fn in_use(row: &ProviderConfig, agent: &Agent) -> Refusal {
-    let (name, agent_name) = (&row.name, &agent.name);
+fn in_use(name: &str, agent: &Agent) -> Refusal {
+    let agent_name = &agent.name;
     let used = format!("the provider '{name}' is in use: the agent '{agent_name}'");
     if agent.state == AgentState::Working {
         let refusal = Refusal::conflict(format!("{used} is at work with it"));
         return refusal.with_hint("wait until its task is done, or end it");
+    }
+    if agent.ending().is_some() {
+        let refusal = Refusal::conflict(format!("{used} is being ended"));
+        let hint = format!(
+            "wait until it has ended; see what is in the way with: agent terminate {agent_name}"
+        );
+        return refusal.with_hint(hint);
     }
     let hint = match agent.run_id {
         None => "give the agent another provider with: agent update".to_owned(),
@@ -267,4 +274,40 @@ async fn test(State(app): State<App>, Id(id): Id<ProviderId>, query: Query) -> R
     query.none()?;
     let row = app.reader().get(id).await?;
     json(StatusCode::OK, &app.parts.desk.test(&row).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use fusion_core::Agent;
+    use serde_json::{Value, from_value, json};
+
+    use super::in_use;
+
+    const ID: &str = "019ab3c4-0000-7000-8000-000000000000";
+
+    fn agent(metadata: &Value) -> Agent {
+        let now = json!("2026-11-27T10:00:00Z");
+        from_value(json!({
+            "id": ID, "name": "writer", "state": "paused", "created_at": now, "updated_at": now,
+            "last_heartbeat": null, "workspace_path": "/w", "provider": "mine",
+            "provider_id": null, "model_name": "m", "capabilities": [], "metadata": metadata,
+            "message_subscriptions": [], "project_id": null, "run_id": null, "version": 1,
+        }))
+        .unwrap()
+    }
+
+    /// Another provider is of no use to who is about to end, and can't be given to it.
+    #[test]
+    fn what_is_in_the_way_is_told_with_a_way_out_that_there_is() {
+        let told = |metadata| format!("{:?}", in_use("mine", &agent(&metadata)));
+        let lives = told(json!({}));
+        assert!(lives.contains("agent update"), "{lives}");
+        let ends = told(json!({ "ending": "archive" }));
+        assert!(
+            ends.contains("the agent 'writer' is being ended")
+                && ends.contains("agent terminate writer")
+                && !ends.contains("agent update"),
+            "{ends}"
+        );
+    }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request, State};
+use axum::http::StatusCode;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use fusion_api_types::RunImported;
 use fusion_coordination::{Error as EngineError, Import, Origin, RunFile, RunFileFault};
@@ -15,10 +15,12 @@ use fusion_core::RunId;
 use fusion_workspaces::{ARTIFACT_LIMIT, Spool, Spooled};
 use futures::StreamExt as _;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 
 use super::path::Id;
 use crate::download;
 use crate::idempotency::{Asked, made, replayed};
+use crate::input::check_type;
 use crate::problem::{Refusal, Result};
 use crate::query::Query;
 use crate::routed::{Routes, routes};
@@ -27,6 +29,12 @@ use crate::state::App;
 
 /// What a run file is sent as.
 const OCTETS: &str = "application/octet-stream";
+
+/// Where a file is sent to.
+pub(crate) const IMPORT: &str = "/api/v1/runs/import";
+
+/// How long nothing of a file may come.
+const SILENCE: Duration = Duration::from_secs(60);
 
 pub(super) fn router<R: Routes>() -> R {
     R::none().routes(routes!(export)).routes(routes!(import))
@@ -110,7 +118,7 @@ impl FromRequest<App> for Sent {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, app: &App) -> Result<Self> {
-        check_type(request.headers())?;
+        check_type(request.headers(), OCTETS, "the file itself")?;
         let place = Arc::clone(&app.imports).try_acquire_owned();
         let place = place.map_err(|_| {
             let busy = "another run is being imported";
@@ -132,7 +140,10 @@ async fn received(body: Body, mut spool: Spool) -> Result<Spool> {
     let failed = |source| Refusal::from(EngineError::from(RunFileFault::Disk { source }));
     let mut pieces = body.into_data_stream();
     let mut room = ARTIFACT_LIMIT;
-    while let Some(piece) = pieces.next().await {
+    while let Some(piece) = timeout(SILENCE, pieces.next())
+        .await
+        .map_err(|_| silent())?
+    {
         let cut = |_| Refusal::fault("", "the body ended before it was whole");
         let piece = piece.map_err(cut)?;
         let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
@@ -150,6 +161,11 @@ async fn received(body: Body, mut spool: Spool) -> Result<Spool> {
     Ok(spool)
 }
 
+fn silent() -> Refusal {
+    let text = format!("nothing more of the body came for {} s", SILENCE.as_secs());
+    Refusal::fault("", text)
+}
+
 fn too_long() -> Refusal {
     let text = format!(
         "the file has more than {} MiB, which is the limit",
@@ -158,16 +174,28 @@ fn too_long() -> Refusal {
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", text)
 }
 
-/// A form of a web page can't send this type without being asked.
-fn check_type(headers: &HeaderMap) -> Result<()> {
-    let given = headers.get(CONTENT_TYPE);
-    let given = given.and_then(|given| given.to_str().ok());
-    if given.is_some_and(|given| given.trim().eq_ignore_ascii_case(OCTETS)) {
-        return Ok(());
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, Bytes};
+    use fusion_workspaces::Spool;
+    use futures::{StreamExt as _, stream};
+
+    use super::received;
+
+    /// Each piece has its time, and none holds the only place for ever.
+    #[tokio::test(start_paused = true)]
+    async fn a_body_may_take_long_while_something_comes() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = || Spool::within(folder.path()).unwrap();
+        let slowly = stream::iter(0..10).then(|_| async {
+            tokio::time::sleep(super::SILENCE / 2).await;
+            Ok::<_, std::io::Error>(Bytes::from_static(b"x"))
+        });
+        let whole = received(Body::from_stream(slowly), spool()).await.unwrap();
+        assert_eq!(whole.finish().unwrap().bytes, 10);
+        let never = stream::pending::<Result<Bytes, std::io::Error>>();
+        let silent = received(Body::from_stream(never), spool()).await;
+        let told = format!("{:?}", silent.err().unwrap());
+        assert!(told.contains("nothing more of the body came"), "{told}");
     }
-    Err(Refusal::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "unsupported_media_type",
-        format!("the body must be the file itself: send the header Content-Type: {OCTETS}"),
-    ))
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use fusion_api_types::api::{self, NewSchedule as Wanted, ScheduleChanges, SchedulePage};
-use fusion_coordination::{MAX_SCHEDULES, NewSchedule, RecurrenceFault, held};
+use fusion_coordination::{MAX_SCHEDULES, NewSchedule, RecurrenceFault, expect_own, held};
 use fusion_core::{Overlap, Schedule, ScheduleId, Workflow};
 use fusion_persistence::{Repository, ScheduleFilter};
 
@@ -111,6 +111,7 @@ async fn check(app: &App, row: &Schedule) -> Result<()> {
     let Some(workflow) = found else {
         return Err(Refusal::fault("/workflow", "there is no such workflow"));
     };
+    expect_own(&workflow.name)?;
     if let Err(faults) = workflow.definition.resolve_inputs(&row.inputs) {
         return Err(Refusal::invalid(faults.iter().map(input_fault).collect()));
     }

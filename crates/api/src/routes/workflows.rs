@@ -8,7 +8,7 @@ use axum::response::Response;
 use fusion_api_types::api::{
     self, Fault, NewWorkflow, RunStarted, StartWorkflow, Validation, WorkflowPage,
 };
-use fusion_coordination::{Error as EngineError, NewDefinition, Version, check_models};
+use fusion_coordination::{Error as EngineError, NewDefinition, Version, check_models, expect_own};
 use fusion_core::{
     InputFault, Workflow, WorkflowDefinition, WorkflowId, WorkflowState, error_chain,
 };
@@ -224,6 +224,7 @@ async fn start(
         return replayed(StatusCode::OK, &answer);
     }
     let row: Workflow = app.reader().get(id).await?;
+    expect_own(&row.name)?;
     let given = given
         .and_then(|given| given.as_object().cloned())
         .unwrap_or_default();

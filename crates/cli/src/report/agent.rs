@@ -7,7 +7,7 @@ use fusion_api_types::{
 };
 use serde_json::Value;
 
-use super::detail::granted;
+use super::detail::{granted, here};
 use super::{cost, local, took};
 use crate::session::Session;
 use crate::style::{Look, Palette, Tone};
@@ -127,8 +127,8 @@ pub(crate) fn one(detail: &AgentDetail, session: &Session<'_>) -> String {
 }
 
 fn place(workspace: &WorkspaceView) -> String {
-    let path = clean_line(&workspace.path);
-    if workspace.exists {
+    let path = clean_line(here(&workspace.path));
+    if workspace.exists || workspace.path.is_empty() {
         path
     } else {
         format!("{path} (it is gone)")

@@ -108,7 +108,7 @@ fn agents(agents: &[AgentView]) -> String {
             clean_line(&agent.provider),
             clean_line(&agent.model),
             clean_line(&agent.capabilities.join(", ")),
-            clean_line(&agent.workspace_path),
+            clean_line(here(&agent.workspace_path)),
         ]);
     }
     let mut text = table.render();
@@ -119,6 +119,11 @@ fn agents(agents: &[AgentView]) -> String {
         }
     }
     text
+}
+
+/// Where a workspace is, for people.
+pub(super) const fn here(path: &str) -> &str {
+    if path.is_empty() { "elsewhere" } else { path }
 }
 
 /// What an agent's commands may do beyond their workspace, on a line.

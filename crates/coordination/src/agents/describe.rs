@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use fusion_core::{
-    Agent, AgentSpec, AgentState, Capability, CapabilitySet, MAX_LABEL, StateMachine, ToolGroup,
-    is_label, nearest,
+    Agent, AgentSpec, AgentState, Capability, CapabilitySet, IMPORTED, MAX_LABEL, StateMachine,
+    ToolGroup, is_label, nearest,
 };
 use fusion_messaging::Pattern;
 use fusion_persistence::{CapabilityFilter, Page, ProviderFilter, Repository};
@@ -38,7 +38,8 @@ const HOST: &str = "hosts such as docs.rs, *.python.org or http://localhost:3000
 const REGISTERED: u32 = 10_000;
 
 /// Members of the metadata that are the engine's own.
-const RESERVED: [&str; 7] = [
+const RESERVED: [&str; 8] = [
+    IMPORTED,
     "scripted",
     "models",
     "sandbox",

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use fusion_core::{Agent, AgentId, AgentState, PauseAt, RunId, Task, TaskState, run_subject};
 use fusion_persistence::{Batch, Repository};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{AgentUpdate, held, refused};
 use crate::races::Races;
+use crate::seats::LOOK;
 use crate::{Coordinator, Error, Result};
 
 /// How long a worker may take to stop before who restarts its agent is answered.
@@ -77,14 +78,12 @@ impl Coordinator {
     /// then, held, and goes on once the worker is gone, also after a death of this process.
     ///
     /// # Errors
-    /// There is no such agent, it is being made or ended, or it has ended.
+    /// There is no such agent, it is being made or ended, or it has ended, also meanwhile.
     pub async fn restart_agent(&self, id: AgentId, at: PauseAt) -> Result<Agent> {
         let mut races = Races::new();
         let restarted = loop {
             let agent: Agent = self.parts.store.get(id).await?;
-            if agent.state == AgentState::Terminated {
-                return Err(Error::HasEnded { agent: agent.name });
-            }
+            expect_going_on(&agent)?;
             let tasks = self.open_tasks(&agent).await?;
             let is_at_work = self.is_at_work(id, &tasks);
             let refused = refused(&agent);
@@ -102,8 +101,17 @@ impl Coordinator {
             return Ok(restarted);
         }
         self.crew.stop(id, at);
-        timeout(STOPPING, self.crew.gone(id)).await.ok();
-        self.finish_restart(id).await
+        let deadline = Instant::now() + STOPPING;
+        timeout_at(deadline, self.crew.gone(id)).await.ok();
+        // Its worker may be in another process: then the row tells when it is gone.
+        loop {
+            let agent = self.finish_restart(id).await?;
+            expect_going_on(&agent)?;
+            if !agent.is_restarting() || Instant::now() >= deadline {
+                return Ok(agent);
+            }
+            sleep(LOOK).await;
+        }
     }
 
     /// Lets an agent go on that is held to be restarted, once its worker is gone; gives it as it is then.
@@ -158,6 +166,21 @@ impl Coordinator {
     pub(crate) fn hint_run(&self, run: RunId) {
         self.hint_free(run);
         self.hint(&run_subject(run));
+    }
+}
+
+/// Refuses what ends or has ended.
+fn expect_going_on(agent: &Agent) -> Result<()> {
+    let name = || agent.name.clone();
+    if agent.state == AgentState::Terminated {
+        return Err(Error::HasEnded { agent: name() });
+    }
+    match agent.ending() {
+        None => Ok(()),
+        Some(disposal) => Err(Error::Ending {
+            agent: name(),
+            disposal,
+        }),
     }
 }
 

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fusion_core::{
-    AgentId, Approval, ApprovalState, Cost, JournalEntry, Run, RunId, Task, TaskId, Timestamp,
-    Usage, WorkflowId,
+    AgentId, Approval, ApprovalState, Cost, Event, JournalEntry, Run, RunId, Task, TaskId,
+    Timestamp, Usage, WorkflowId,
 };
 use uuid::Uuid;
 
+use super::collect::Sent;
 use super::fault::RunFileFault;
 use super::manifest::{ARTIFACTS, MOST_ENTRIES, Manifest};
 use super::read::Rows;
@@ -45,8 +46,8 @@ pub(super) fn sound(rows: &Rows, now: Timestamp) -> Result<()> {
     }
     for run in &rows.runs {
         all.run(run)?;
-        of_its_time(run.id.uuid(), rows.manifest.exported_at)?;
     }
+    ids(rows)?;
     for agent in &rows.agents {
         name(&agent.name)?;
         let of = agent.run_id.is_none_or(|run| all.runs.contains_key(&run));
@@ -109,12 +110,117 @@ fn entries(rows: &Rows) -> Result<()> {
     )
 }
 
-/// Runs are listed by their ids, which begin with the time at which they were made.
-fn of_its_time(id: Uuid, exported_at: Timestamp) -> Result<()> {
-    let made = i64::try_from(id.as_u128() >> 80).ok();
-    let latest = (exported_at + SKEW).timestamp_millis();
-    let fits = id.get_version_num() == 7 && made.is_some_and(|made| made <= latest);
-    expect(fits, "a run has an id of another time")
+/// Rows are listed by their ids, which begin with the time at which they were made.
+fn ids(rows: &Rows) -> Result<()> {
+    let at = Until::of(rows.manifest.exported_at);
+    for run in &rows.runs {
+        at.has(run.id)?;
+        at.names(run.continues)?;
+        at.names(run.called.values().copied())?;
+    }
+    for workflow in &rows.workflows {
+        at.has(workflow.id)?;
+    }
+    for agent in &rows.agents {
+        at.has(agent.id)?;
+    }
+    for task in &rows.tasks {
+        at.has(task.id)?;
+        let course = &task.course;
+        at.names(course.child)?;
+        at.names(course.child_before)?;
+        at.names(course.handed_on.iter().copied())?;
+    }
+    for entry in &rows.journal {
+        at.has(entry.id)?;
+    }
+    for approval in &rows.approvals {
+        at.has(approval.id)?;
+        at.names(approval.requested_by)?;
+    }
+    Ok(())
+}
+
+/// What ids may say of their time.
+struct Until {
+    latest: i64,
+}
+
+impl Until {
+    fn of(exported_at: Timestamp) -> Self {
+        let latest = (exported_at + SKEW).timestamp_millis();
+        Self { latest }
+    }
+
+    fn allows(&self, id: Uuid) -> bool {
+        let made = i64::try_from(id.as_u128() >> 80).ok();
+        id.get_version_num() == 7 && made.is_some_and(|made| made <= self.latest)
+    }
+
+    fn has(&self, id: impl Into<Uuid>) -> Result<()> {
+        expect(self.allows(id.into()), "a row has an id of another time")
+    }
+
+    /// Ids of what need not be in the file.
+    fn names<I: Into<Uuid>>(&self, ids: impl IntoIterator<Item = I>) -> Result<()> {
+        let mut ids = ids.into_iter().map(Into::into);
+        let are = ids.all(|id| self.allows(id));
+        expect(are, "a row names an id of another time")
+    }
+}
+
+/// What messages and events are held against, one at a time.
+pub(super) struct Told {
+    runs: BTreeSet<RunId>,
+    at: Until,
+}
+
+impl Told {
+    pub(super) fn of(runs: &[Run], exported_at: Timestamp) -> Self {
+        Self {
+            runs: runs.iter().map(|run| run.id).collect(),
+            at: Until::of(exported_at),
+        }
+    }
+
+    fn is_of_it(&self, run: Option<RunId>) -> bool {
+        run.is_some_and(|run| self.runs.contains(&run))
+    }
+
+    pub(super) fn event(&self, event: &Event) -> Result<()> {
+        let event = &event.event;
+        expect(self.is_of_it(event.run_id), "an event is of another run")?;
+        self.at.has(event.id)?;
+        self.at.names(event.source_agent_id)?;
+        times(&[Some(event.timestamp)])
+    }
+
+    pub(super) fn message(&self, sent: &Sent) -> Result<()> {
+        let Sent {
+            message,
+            deliveries,
+        } = sent;
+        let of = self.is_of_it(message.run_id);
+        expect(of, "a message is of another run")?;
+        self.at.has(message.id)?;
+        self.at.names(message.sender_agent_id)?;
+        self.at
+            .names(message.recipient_agent_ids.iter().flatten().copied())?;
+        self.at.names(message.reply_to)?;
+        self.at.names(message.resends)?;
+        times(&[
+            Some(message.timestamp),
+            message.delivered_at,
+            message.expiry_at,
+        ])?;
+        for delivery in deliveries {
+            let of = delivery.message_id == message.id;
+            expect(of, "a delivery is of another message")?;
+            self.at.names([delivery.agent_id])?;
+            times(&[delivery.settled_at])?;
+        }
+        Ok(())
+    }
 }
 
 /// Every row by its id.

@@ -12,12 +12,12 @@ use fusion_persistence::{
     ApprovalFilter, EventFilter, MessageFilter, Page, Reader, Repository as _, RunFilter,
 };
 use fusion_workspaces::{ARTIFACT_LIMIT, Artifacts, Member, Source, Spool, write_bundle};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::fault::RunFileFault;
 use super::manifest::{
-    ARTIFACTS, FORMAT, LISTS, Listed, MANIFEST, MOST_ENTRIES, MOST_MEMBERS, MOST_NESTED, MOST_ROWS,
-    Manifest, Origin, STORED, nested,
+    ARTIFACTS, FORMAT, LISTS, Listed, MANIFEST, MOST_ENTRIES, MOST_MEMBERS, MOST_ROWS, Manifest,
+    Origin, STORED, Weight,
 };
 use crate::artifacts::files_of;
 use crate::coordinator::off_runtime;
@@ -46,10 +46,10 @@ enum Content {
 }
 
 /// A message and what became of it.
-#[derive(Serialize)]
-struct Sent {
-    message: Message,
-    deliveries: Vec<Delivery>,
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Sent {
+    pub(super) message: Message,
+    pub(super) deliveries: Vec<Delivery>,
 }
 
 impl RunFile {
@@ -424,7 +424,7 @@ struct Sheet {
 #[derive(Debug, Clone, Copy)]
 struct Room {
     bytes: u64,
-    nested: u64,
+    weight: Weight,
     entries: u64,
 }
 
@@ -432,7 +432,7 @@ impl Room {
     const fn whole() -> Self {
         Self {
             bytes: MOST_ROWS,
-            nested: MOST_NESTED,
+            weight: Weight::MOST,
             entries: MOST_ENTRIES,
         }
     }
@@ -442,8 +442,9 @@ impl Room {
         self.bytes = left(self.bytes, bytes, || {
             format!("{} MiB of rows", MOST_ROWS >> 20)
         })?;
-        self.nested = left(self.nested, nested(line), || {
-            format!("{MOST_NESTED} lists and objects in its rows")
+        let left = self.weight.less(Weight::of(line));
+        self.weight = left.map_err(|most| RunFileFault::TooLarge {
+            what: format!("more than {most}"),
         })?;
         Ok(())
     }

@@ -70,6 +70,20 @@ impl RunFileFault {
     pub(super) fn unsound(why: impl Into<String>) -> Self {
         Self::Unsound { why: why.into() }
     }
+
+    /// The same with the place in the file, where that is what is wrong.
+    pub(super) fn at(self, place: &str) -> Self {
+        match self {
+            Self::Unsound { why } => Self::unsound(format!("{place}: {why}")),
+            other @ (Self::NotEnded { .. }
+            | Self::OfStep { .. }
+            | Self::TooLarge { .. }
+            | Self::FileGone { .. }
+            | Self::Newer { .. }
+            | Self::There { .. }
+            | Self::Disk { .. }) => other,
+        }
+    }
 }
 
 impl From<io::Error> for RunFileFault {

@@ -8,8 +8,9 @@ use fusion_core::{
     Agent, AgentState, Change, Decision, EventType, Imported, NewEvent, Run, Task, TaskState,
     Timestamp, Workflow, WorkflowState,
 };
-use fusion_persistence::Error as StoreError;
-use serde_json::{Value, json};
+use fusion_persistence::{Batch, Error as StoreError};
+use fusion_workspaces::NewlyKept;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::collect::RunFile;
@@ -18,9 +19,6 @@ use super::manifest::Origin;
 use super::read::{self, Rows};
 use crate::coordinator::off_runtime;
 use crate::{Ask, Coordinator, Error, Result};
-
-/// In the metadata of agents and in the records of their workspaces: that their run was done elsewhere.
-const IMPORTED: &str = "imported";
 
 /// What the name of a workflow version begins with that came with a run. No file can name one so.
 const FOLDER: &str = "imported/";
@@ -46,29 +44,42 @@ impl Coordinator {
     /// one that nobody changes meanwhile. `ask` gets what will be answered.
     ///
     /// # Errors
-    /// [`Error::RunFile`] with the reason, or the store or the disk fails: nothing was
-    /// stored, but files may be kept that no run names.
+    /// [`Error::RunFile`] with the reason, or the store or the disk fails: nothing was stored, and no file is
+    /// kept that was not before.
     pub async fn import_run(
         &self,
         file: File,
         ask: impl Fn(&Import) -> Ask + Send + Sync,
     ) -> Result<Import> {
-        let file = Arc::new(file);
-        let of_file = Arc::clone(&file);
-        let now = self.parts.clock.now();
-        let (rows, _) = off_runtime(move || read::rows(&of_file, now)).await??;
+        let mut newly = Vec::new();
+        let done = self.try_to_import(Arc::new(file), &mut newly, ask).await;
+        if !matches!(done, Ok(Import { already: false, .. })) {
+            self.forget_newly(newly).await;
+        }
+        done
+    }
+
+    async fn try_to_import(
+        &self,
+        file: Arc<File>,
+        newly: &mut Vec<NewlyKept>,
+        ask: impl Fn(&Import) -> Ask + Send + Sync,
+    ) -> Result<Import> {
         let mut is_kept = false;
         let mut tries = 0;
         loop {
             tries += 1;
+            // Read again for each try: to keep them would take twice the memory.
+            let (of_file, now) = (Arc::clone(&file), self.parts.clock.now());
+            let (rows, _) = off_runtime(move || read::rows(&of_file, now)).await??;
             if let Some(import) = self.there(&rows).await? {
+                self.remember(ask(&import)).await?;
                 return Ok(import);
             }
-            let (import, decision) = self.to_import(&rows).await?;
+            let sha256 = rows.file.clone();
+            let (import, decision) = self.to_import(rows).await?;
             if !is_kept {
-                let (of_file, kept) = (Arc::clone(&file), self.kept());
-                let sha256 = rows.file.clone();
-                off_runtime(move || read::keep(&of_file, &sha256, &kept)).await??;
+                self.keep_all(&file, sha256, newly).await?;
                 is_kept = true;
             }
             let place = ("run", import.run.id.uuid());
@@ -78,7 +89,7 @@ impl Coordinator {
                 // Somebody else imports it, or a run of the same workflow.
                 Err(error) if error.is_taken() && tries < TRIES => {}
                 Err(error) if error.is_taken() => {
-                    return Err(there("a part of the run", rows.manifest.run.uuid()));
+                    return Err(there("a part of the run", import.run.id.uuid()));
                 }
                 Err(Error::Store(StoreError::Corrupt { .. })) => {
                     let why = "it has values that can't be stored";
@@ -86,6 +97,44 @@ impl Coordinator {
                 }
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// Under a key, what is answered is remembered also where there is nothing to do.
+    async fn remember(&self, ask: Ask) -> Result<()> {
+        let Some(idempotency) = ask.idempotency else {
+            return Ok(());
+        };
+        let batch = Batch {
+            idempotency: Some(idempotency),
+            ..Batch::free(Decision::default())
+        };
+        self.commit(batch).await
+    }
+
+    async fn keep_all(
+        &self,
+        file: &Arc<File>,
+        sha256: String,
+        newly: &mut Vec<NewlyKept>,
+    ) -> Result<()> {
+        let (of_file, kept) = (Arc::clone(file), self.kept());
+        let (new, done) = off_runtime(move || {
+            let mut new = Vec::new();
+            let done = read::keep(&of_file, &sha256, &kept, &mut new);
+            (new, done)
+        })
+        .await?;
+        newly.extend(new);
+        Ok(done?)
+    }
+
+    /// Takes away what no run here names.
+    async fn forget_newly(&self, newly: Vec<NewlyKept>) {
+        let kept = self.kept();
+        let taken = off_runtime(move || newly.iter().try_for_each(|new| kept.take_back(new)));
+        if !matches!(taken.await, Ok(Ok(()))) {
+            tracing::warn!("files of an import that was refused are still kept");
         }
     }
 
@@ -136,58 +185,55 @@ impl Coordinator {
     }
 
     /// Everything that is stored.
-    async fn to_import(&self, rows: &Rows) -> Result<(Import, Decision)> {
+    async fn to_import(&self, rows: Rows) -> Result<(Import, Decision)> {
         let moment = self.moment();
-        let imported = marked(rows, moment.now);
-        let mut decision = Decision::default();
-        for workflow in &rows.workflows {
-            decision
-                .changes
-                .extend(self.version_to_import(workflow).await?);
-        }
-        let runs = rows.runs.iter().map(|run| Run {
+        let imported = marked(&rows, moment.now);
+        let completed = completed(&rows);
+        let manifest = rows.manifest;
+        let runs = rows.runs.into_iter().map(|run| Run {
             imported: Some(imported.clone()),
-            ..run.clone()
+            ..run
         });
         let runs: Vec<Run> = runs.collect();
-        decision
-            .changes
-            .extend(runs.iter().cloned().map(Change::create));
-        for agent in &rows.agents {
-            decision.changes.extend(self.agent_to_import(agent).await?);
+        let run = runs.iter().find(|run| run.id == manifest.run).cloned();
+        let run = run.ok_or_else(|| RunFileFault::unsound("the run itself is missing"))?;
+        let mut decision = Decision::default();
+        let changes = &mut decision.changes;
+        for workflow in rows.workflows {
+            changes.extend(self.version_to_import(workflow).await?);
         }
-        let tasks = rows.tasks.iter().map(|task| Task {
+        changes.extend(runs.into_iter().map(Change::create));
+        for agent in rows.agents {
+            changes.extend(self.agent_to_import(agent).await?);
+        }
+        let tasks = rows.tasks.into_iter().map(|task| Task {
             // One that was cancelled still says what it waited for.
             waiting: None,
-            ..task.clone()
+            ..task
         });
-        decision.changes.extend(tasks.map(Change::create));
-        let entries = rows.journal.iter().cloned();
-        decision.changes.extend(entries.map(Change::BeginEntry));
-        let approvals = rows.approvals.iter().cloned();
-        decision.changes.extend(approvals.map(Change::create));
-        let run = runs.into_iter().find(|run| run.id == rows.manifest.run);
-        let run = run.ok_or_else(|| RunFileFault::unsound("the run itself is missing"))?;
+        changes.extend(tasks.map(Change::create));
+        changes.extend(rows.journal.into_iter().map(Change::BeginEntry));
+        changes.extend(rows.approvals.into_iter().map(Change::create));
         let told = format!(
             "run of {} imported from {}",
             run.workflow_name, imported.machine
         );
         let event = NewEvent::of_run(moment, EventType::RecordChanged, run.id, told);
         let event = event.data(json!({
-            "run_id": run.id, "workflow": run.workflow_name, "runs": rows.manifest.runs,
+            "run_id": run.id, "workflow": run.workflow_name, "runs": manifest.runs,
             "exported_at": imported.exported_at, "file": imported.file,
         }));
         let import = Import {
-            completed: completed(rows),
+            completed,
             run,
-            runs: rows.manifest.runs,
+            runs: manifest.runs,
             already: false,
         };
         Ok((import, decision.telling(event)))
     }
 
     /// A version under a name that nothing else has, unless it is here.
-    async fn version_to_import(&self, workflow: &Workflow) -> Result<Option<Change>> {
+    async fn version_to_import(&self, workflow: Workflow) -> Result<Option<Change>> {
         let here: Option<Workflow> = self.parts.store.find(workflow.id).await?;
         let Some(here) = here else {
             return Ok(Some(Change::create(Workflow {
@@ -195,7 +241,7 @@ impl Coordinator {
                 base_dir: String::new(),
                 state: WorkflowState::Ready,
                 project_id: None,
-                ..workflow.clone()
+                ..workflow
             })));
         };
         if here.source == workflow.source && here.definition == workflow.definition {
@@ -206,35 +252,36 @@ impl Coordinator {
 
     /// An agent that has ended, with the record of a workspace that was never made. A standing one may have
     /// come with another of its runs.
-    async fn agent_to_import(&self, agent: &Agent) -> Result<Vec<Change>> {
+    async fn agent_to_import(&self, agent: Agent) -> Result<Vec<Change>> {
         let here: Option<Agent> = self.parts.store.find(agent.id).await?;
         match here {
-            Some(here) if agent.run_id.is_none() && here.metadata.get(IMPORTED).is_some() => {
+            Some(here) if agent.run_id.is_none() && here.is_imported() => {
                 return Ok(Vec::new());
             }
             Some(_) => return Err(there("agent", agent.id.uuid())),
             None => {}
         }
         let mut workspace = self.workspace(agent.id);
-        mark(&mut workspace.agent_config);
-        let mut metadata = agent.metadata.clone();
-        mark(&mut metadata);
-        let ended = Agent {
+        workspace.mark_imported();
+        let mut ended = Agent {
             state: AgentState::Terminated,
             workspace_path: workspace.root_path.clone(),
             provider_id: None,
             project_id: None,
-            metadata,
-            ..agent.clone()
+            ..agent
         };
+        ended.mark_imported();
         Ok(vec![Change::create(ended), Change::create(workspace)])
     }
 }
 
 /// Refuses a workflow version that came with a run: its file and its folder are elsewhere.
-pub(crate) fn expect_own(workflow: &Workflow) -> Result<()> {
-    if workflow.name.starts_with(FOLDER) {
-        let workflow = workflow.name.clone();
+///
+/// # Errors
+/// [`Error::OfImported`].
+pub fn expect_own(workflow: &str) -> Result<()> {
+    if workflow.starts_with(FOLDER) {
+        let workflow = workflow.to_owned();
         return Err(Error::OfImported { workflow });
     }
     Ok(())
@@ -249,15 +296,6 @@ fn marked(rows: &Rows, now: Timestamp) -> Imported {
         program: manifest.program.clone(),
         content: manifest.content(),
         file: rows.file.clone(),
-    }
-}
-
-fn mark(record: &mut Value) {
-    if !record.is_object() {
-        *record = json!({});
-    }
-    if let Value::Object(record) = record {
-        record.insert(IMPORTED.to_owned(), json!(true));
     }
 }
 

@@ -52,7 +52,10 @@ pub(super) const MOST_ROWS: u64 = 32 * 1024 * 1024;
 pub(super) const MOST_ENTRIES: u64 = 100_000;
 
 /// Lists and objects in all rows: each takes hundreds of bytes of memory, and 2 of a file.
-pub(super) const MOST_NESTED: u64 = 1_000_000;
+pub(super) const MOST_NESTED: u64 = 500_000;
+
+/// Values in all rows, about: each takes tens of bytes of memory, and 2 of a file.
+pub(super) const MOST_VALUES: u64 = 2_000_000;
 
 /// Bytes of the manifest.
 pub(super) const MOST_MANIFEST: u64 = 4 * 1024 * 1024;
@@ -111,19 +114,47 @@ pub struct Listed {
     pub sha256: String,
 }
 
-/// How many lists and objects begin in lines of JSON.
-pub(super) fn nested(json: &[u8]) -> u64 {
-    let (mut count, mut in_text, mut is_escaped) = (0_u64, false, false);
-    for byte in json {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = in_text,
-            b'"' => in_text = !in_text,
-            b'[' | b'{' if !in_text => count = count.saturating_add(1),
-            _ => {}
+/// What lines of JSON will take of memory beside their texts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Weight {
+    /// Lists and objects that begin in them.
+    pub(super) nested: u64,
+    /// Values, or a few more.
+    pub(super) values: u64,
+}
+
+impl Weight {
+    pub(super) fn of(json: &[u8]) -> Self {
+        let (mut nested, mut commas, mut in_text, mut is_escaped) = (0_u64, 0_u64, false, false);
+        for byte in json {
+            match byte {
+                _ if is_escaped => is_escaped = false,
+                b'\\' => is_escaped = in_text,
+                b'"' => in_text = !in_text,
+                b'[' | b'{' if !in_text => nested = nested.saturating_add(1),
+                b',' if !in_text => commas = commas.saturating_add(1),
+                _ => {}
+            }
         }
+        let values = nested.saturating_add(commas);
+        Self { nested, values }
     }
-    count
+
+    /// What is left of this, and the name of what there is too much of where nothing is.
+    pub(super) fn less(self, taken: Self) -> Result<Self, String> {
+        let nested = self.nested.checked_sub(taken.nested);
+        let nested =
+            nested.ok_or_else(|| format!("{MOST_NESTED} lists and objects in its rows"))?;
+        let values = self.values.checked_sub(taken.values);
+        let values = values.ok_or_else(|| format!("{MOST_VALUES} values in its rows"))?;
+        Ok(Self { nested, values })
+    }
+
+    /// What all rows of a file may have.
+    pub(super) const MOST: Self = Self {
+        nested: MOST_NESTED,
+        values: MOST_VALUES,
+    };
 }
 
 impl Manifest {
@@ -142,12 +173,17 @@ impl Manifest {
 
 #[cfg(test)]
 mod tests {
-    use super::nested;
+    use super::Weight;
 
     #[test]
-    fn lists_and_objects_are_counted_and_no_brackets_in_texts() {
-        let line = br#"{"a":[1,{}],"b[{":"\\\"[{","c":"\\"}"#;
-        assert_eq!(nested(line), 3);
-        assert_eq!(nested(b"[[[\n[[["), 6);
+    fn what_takes_memory_is_counted_and_nothing_in_texts() {
+        let weight = |line: &[u8]| {
+            let Weight { nested, values } = Weight::of(line);
+            (nested, values)
+        };
+        let line = br#"{"a":[1,{}],"b[{":"\\\"[{,","c":"\\"}"#;
+        assert_eq!(weight(line), (3, 6));
+        assert_eq!(weight(b"[[[\n[[["), (6, 6));
+        assert_eq!(weight(b"[1,1,1]"), (1, 3));
     }
 }

@@ -3,16 +3,16 @@
 use std::fs::File;
 use std::io::{self, Read, Seek};
 
-use fusion_core::{Agent, Approval, JournalEntry, Run, Task, Timestamp, Workflow};
-use fusion_workspaces::{ARTIFACT_LIMIT, Artifacts, Summed, is_hash, read_bundle};
+use fusion_core::{Agent, Approval, Event, JournalEntry, Run, Task, Timestamp, Workflow};
+use fusion_workspaces::{ARTIFACT_LIMIT, Artifacts, NewlyKept, Summed, is_hash, read_bundle};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::check;
+use super::check::{self, Told};
+use super::collect::Sent;
 use super::fault::RunFileFault;
 use super::manifest::{
-    ARTIFACTS, FORMAT, LIMITS, LISTS, MANIFEST, MOST_MANIFEST, MOST_NESTED, MOST_ROWS, Manifest,
-    nested,
+    ARTIFACTS, FORMAT, LIMITS, LISTS, MANIFEST, MOST_MANIFEST, MOST_ROWS, Manifest, Weight,
 };
 
 type Result<T> = std::result::Result<T, RunFileFault>;
@@ -49,35 +49,51 @@ pub(super) fn rows(file: &File, now: Timestamp) -> Result<(Rows, u64)> {
     Ok((rows, bytes))
 }
 
+/// Each list goes away once it was read.
 fn parsed(reading: Reading, file: String) -> Result<Rows> {
     let manifest = reading.manifest()?;
-    let [workflows, runs, agents, tasks, journal, approvals, ..] = reading.lists;
+    let mut lists = reading.lists;
+    let lists = &mut lists;
+    let runs: Vec<Run> = lines(lists, 1)?;
+    // They stay in the file: nothing of them is kept in memory.
+    let told = Told::of(&runs, manifest.exported_at);
+    each(lists, 6, |sent: Sent| told.message(&sent))?;
+    each(lists, 7, |event: Event| told.event(&event))?;
     Ok(Rows {
         manifest,
         file,
-        workflows: lines(&workflows, 0)?,
-        runs: lines(&runs, 1)?,
-        agents: lines(&agents, 2)?,
-        tasks: lines(&tasks, 3)?,
-        journal: lines(&journal, 4)?,
-        approvals: lines(&approvals, 5)?,
+        workflows: lines(lists, 0)?,
+        runs,
+        agents: lines(lists, 2)?,
+        tasks: lines(lists, 3)?,
+        journal: lines(lists, 4)?,
+        approvals: lines(lists, 5)?,
     })
 }
 
 /// Copies the kept files in a run file, which was looked through before, to the others, and the file itself.
-pub(super) fn keep(file: &File, sha256: &str, kept: &Artifacts) -> Result<()> {
-    let kept_file = kept.keep_copy(&mut rewound(file)?)?;
-    if kept_file.sha256 != sha256 {
-        return Err(changed().into());
-    }
+/// What was not kept before is put into `newly`, also when it fails.
+pub(super) fn keep(
+    file: &File,
+    sha256: &str,
+    kept: &Artifacts,
+    newly: &mut Vec<NewlyKept>,
+) -> Result<()> {
+    let mut keep = |content: &mut dyn Read, sha256: &str| {
+        let (copy, new) = kept.keep_newly(content)?;
+        newly.extend(new);
+        match copy.sha256 == sha256 {
+            true => Ok(()),
+            false => Err(changed()),
+        }
+    };
+    keep(&mut rewound(file)?, sha256)?;
     let from = rewound(file)?;
     read_bundle(from, LIMITS, |name, _, content| {
-        if let Some(sha256) = name.strip_prefix(ARTIFACTS)
-            && kept.keep_copy(content)?.sha256 != sha256
-        {
-            return Err(changed());
+        match name.strip_prefix(ARTIFACTS) {
+            Some(sha256) => keep(content, sha256),
+            None => Ok(()),
         }
-        Ok(())
     })?;
     Ok(())
 }
@@ -98,7 +114,7 @@ fn walk(file: &File) -> Result<(Reading, String, u64)> {
         return Err(RunFileFault::unsound(why));
     }
     let mut summed = Summed::new(rewound(file)?.take(ARTIFACT_LIMIT));
-    let mut reading = Reading::default();
+    let mut reading = Reading::new();
     let read = read_bundle(&mut summed, LIMITS, |name, bytes, content| {
         reading.member(name, bytes, content)
     });
@@ -112,8 +128,10 @@ fn walk(file: &File) -> Result<(Reading, String, u64)> {
     }
 }
 
+/// The lists as they stand in a file.
+type Lists = [Vec<u8>; LISTS.len()];
+
 /// How far a file was read.
-#[derive(Default)]
 struct Reading {
     manifest: Option<Manifest>,
     /// The number of a format that is not ours.
@@ -122,12 +140,23 @@ struct Reading {
     seen: usize,
     /// Bytes of lists.
     rows: u64,
-    /// Lists and objects in them.
-    nested: u64,
-    lists: [Vec<u8>; LISTS.len()],
+    /// What they may still take of memory.
+    weight: Weight,
+    lists: Lists,
 }
 
 impl Reading {
+    const fn new() -> Self {
+        Self {
+            manifest: None,
+            newer: None,
+            seen: 0,
+            rows: 0,
+            weight: Weight::MOST,
+            lists: [const { Vec::new() }; LISTS.len()],
+        }
+    }
+
     fn member(&mut self, name: &str, bytes: u64, content: &mut dyn Read) -> io::Result<()> {
         let Some(manifest) = &self.manifest else {
             let manifest = self.first(name, bytes, content)?;
@@ -148,11 +177,8 @@ impl Reading {
                 return Err(wrong(text));
             }
             summed.read_to_end(list)?;
-            self.nested = self.nested.saturating_add(nested(list));
-            if self.nested > MOST_NESTED {
-                let text = format!("it has more than {MOST_NESTED} lists and objects in its rows");
-                return Err(wrong(text));
-            }
+            let left = self.weight.less(Weight::of(list));
+            self.weight = left.map_err(|most| wrong(format!("it has more than {most}")))?;
         } else {
             if bytes > ARTIFACT_LIMIT {
                 let text = format!(
@@ -220,16 +246,30 @@ fn wrong(what: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.into())
 }
 
-fn lines<T: DeserializeOwned>(text: &[u8], list: usize) -> Result<Vec<T>> {
+fn lines<T: DeserializeOwned>(lists: &mut Lists, list: usize) -> Result<Vec<T>> {
     let mut rows = Vec::new();
+    each(lists, list, |row| {
+        rows.push(row);
+        Ok(())
+    })?;
+    Ok(rows)
+}
+
+/// Does something with each row of a list, which then goes away; a fault is told with its line.
+fn each<T: DeserializeOwned>(
+    lists: &mut Lists,
+    list: usize,
+    mut with: impl FnMut(T) -> Result<()>,
+) -> Result<()> {
+    let text = lists.get_mut(list).map(std::mem::take).unwrap_or_default();
+    let name = LISTS.get(list).copied().unwrap_or_default();
     let lines = text.split(|byte| *byte == b'\n');
     for (number, line) in lines.enumerate().filter(|(_, line)| !line.is_empty()) {
+        let line_of = || format!("line {} of {name}", number.saturating_add(1));
         let row = serde_json::from_slice(line).map_err(|error| {
-            let name = LISTS.get(list).copied().unwrap_or_default();
-            let line = number.saturating_add(1);
-            RunFileFault::unsound(format!("line {line} of {name} can't be read: {error}"))
+            RunFileFault::unsound(format!("{} can't be read: {error}", line_of()))
         })?;
-        rows.push(row);
+        with(row).map_err(|fault| fault.at(&line_of()))?;
     }
-    Ok(rows)
+    Ok(())
 }

@@ -188,6 +188,77 @@ async fn a_pause_beside_a_restart_keeps_the_agent_held() {
     assert_eq!(is, (AgentState::Paused, false, Some(PauseAt::NextStep)));
 }
 
+/// The worker is in another process: its end is waited for all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_no_worker_of_the_agent_waits_until_it_goes_on_as_well() {
+    let world = World::new().await;
+    let gate = Gate::shut();
+    world.register("gate", gate.clone());
+    let id = spawn(&world, "writer").await;
+    hosted(&world, async {
+        let sent = world.engine().send_to_agent(id, json!("Go.")).await;
+        until(|| async { gate.begun() == 1 }).await;
+        let restarted = world.another().restart_agent(id, PauseAt::Now).await;
+        let restarted = restarted.unwrap();
+        assert!(
+            matches!(restarted.state, AgentState::Idle | AgentState::Working),
+            "{restarted:?}"
+        );
+        until(|| async { gate.begun() == 2 }).await;
+        gate.open.add_permits(100);
+        let run = run_ended(&world, sent.unwrap().run.unwrap()).await;
+        assert_eq!(run.state, WorkflowState::Completed);
+    })
+    .await;
+}
+
+/// Who restarts an agent is told that it ends, and what becomes of its workspace.
+#[tokio::test]
+async fn who_is_being_ended_is_not_restarted() {
+    let world = World::new().await;
+    world.register("gate", Gate::shut());
+    let engine = world.engine();
+    for (name, what, becomes) in [
+        ("packed", "archive", "packed"),
+        ("removed", "remove", "removed"),
+    ] {
+        let id = marked(&world, name, "ending", what).await;
+        let refused = engine.restart_agent(id, PauseAt::Now).await.unwrap_err();
+        assert_eq!(
+            (refused.to_string(), refused.way_out()),
+            (
+                format!(
+                    "the agent '{name}' is being ended: its workspace is {becomes}, and then it has ended"
+                ),
+                Some("make another with `agent spawn`".to_owned())
+            )
+        );
+    }
+}
+
+/// The end has the last word, and who waits for the restart hears of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_beside_a_restart_is_told_to_who_waits_for_it() {
+    let world = World::new().await;
+    let gate = Gate::shut();
+    world.register("gate", gate.clone());
+    let id = spawn(&world, "writer").await;
+    let refused = hosted(&world, async {
+        let engine = world.engine();
+        engine.send_to_agent(id, json!("Go.")).await.unwrap();
+        until(|| async { gate.begun() == 1 }).await;
+        let ending = async {
+            until(|| async { agent(&world, id).await.is_restarting() }).await;
+            engine.terminate_agent(id, Disposal::Keep).await.unwrap()
+        };
+        let (restarted, ended) = tokio::join!(engine.restart_agent(id, PauseAt::NextStep), ending);
+        assert_eq!(ended.state, AgentState::Terminated);
+        restarted.unwrap_err()
+    })
+    .await;
+    assert_eq!(refused.to_string(), "the agent 'writer' has ended");
+}
+
 /// What was asked for last is what is told.
 #[tokio::test]
 async fn an_agent_that_was_to_be_removed_and_is_kept_says_so() {

@@ -35,6 +35,8 @@ pub(crate) struct World {
     pub(crate) store: Arc<SqlStore>,
     observer: Arc<dyn Observer>,
     coordinator: Coordinator,
+    parts: Parts,
+    options: Options,
 }
 
 impl World {
@@ -115,7 +117,9 @@ impl World {
             registry,
             store,
             observer: notices,
-            coordinator: Coordinator::new(parts, options),
+            coordinator: Coordinator::new(parts.clone(), options.clone()),
+            parts,
+            options,
         }
     }
 
@@ -126,6 +130,11 @@ impl World {
 
     pub(crate) const fn engine(&self) -> &Coordinator {
         &self.coordinator
+    }
+
+    /// One as another process has it on the same store: with no worker of this one.
+    pub(crate) fn another(&self) -> Coordinator {
+        Coordinator::new(self.parts.clone(), self.options.clone())
     }
 
     pub(crate) fn folder(&self) -> &Path {

@@ -1,8 +1,12 @@
 //! Runs that were not done here.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use crate::{Run, Timestamp};
+use crate::{Agent, Run, Timestamp, Workspace};
+
+/// In the metadata of agents and in the records of their workspaces: that their run was done elsewhere.
+pub const IMPORTED: &str = "imported";
 
 /// Where a run comes from that was done elsewhere and read from a file. It has ended, what it cost counts
 /// for nothing here, and the workspaces of its agents are not here.
@@ -27,5 +31,46 @@ impl Run {
     #[must_use]
     pub const fn is_imported(&self) -> bool {
         self.imported.is_some()
+    }
+}
+
+impl Agent {
+    /// Whether its run was done elsewhere: its workspace is not here.
+    #[must_use]
+    pub fn is_imported(&self) -> bool {
+        self.metadata.get(IMPORTED).is_some()
+    }
+
+    /// Says that its run was done elsewhere.
+    pub fn mark_imported(&mut self) {
+        mark(&mut self.metadata);
+    }
+
+    /// Where its workspace is on this machine; `None` where its run was done elsewhere.
+    #[must_use]
+    pub fn workspace_here(&self) -> Option<&str> {
+        (!self.is_imported()).then_some(self.workspace_path.as_str())
+    }
+}
+
+impl Workspace {
+    /// Whether it is elsewhere: it was never made here.
+    #[must_use]
+    pub fn is_imported(&self) -> bool {
+        self.agent_config.get(IMPORTED).is_some()
+    }
+
+    /// Says that it is elsewhere.
+    pub fn mark_imported(&mut self) {
+        mark(&mut self.agent_config);
+    }
+}
+
+fn mark(record: &mut Value) {
+    if !record.is_object() {
+        *record = json!({});
+    }
+    if let Value::Object(record) = record {
+        record.insert(IMPORTED.to_owned(), json!(true));
     }
 }

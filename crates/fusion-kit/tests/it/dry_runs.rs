@@ -1,6 +1,8 @@
 //! `--dry-run` of what ends something or takes it away: it tells what would change, refuses what the command
 //! itself would refuse, and leaves the database as it is to the byte, with a server and without.
 
+mod older;
+
 use std::fs;
 
 use serde_json::{Value, json};

@@ -2,11 +2,12 @@
 
 use std::fs::{self, File};
 use std::io::{Seek as _, Write as _};
+use std::path::PathBuf;
 
 use fusion_workspaces::{Member, Source, Summed, write_bundle};
 use serde_json::{Value, json};
 
-use super::{FILE, elsewhere, exported, import, members};
+use super::{FILE, ONE, elsewhere, exported, import, kept, members};
 use crate::support::Project;
 
 /// What is done to a list.
@@ -157,6 +158,8 @@ async fn rows_that_no_run_has_are_refused() {
     let to = elsewhere(&from);
     let whole = ordered(&from);
     let id = "019ab3c4-0000-7000-8000-000000000000";
+    // Of a time that is to come.
+    let ahead = "fffffff0-0000-7000-8000-000000000000";
     let parent = json!({ "run_id": id, "task_id": id, "step": "x" });
     for (list, pointer, value, says) in [
         (1, "/name", json!("other"), "two names"),
@@ -200,6 +203,49 @@ async fn rows_that_no_run_has_are_refused() {
             "an id of another time",
         ),
         (4, "/output_artifacts", Value::Null, "no result names"),
+        (
+            2,
+            "/continues",
+            json!("019ab3c4-0000-4000-8000-000000000000"),
+            "names an id of another time",
+        ),
+        (2, "/continues", json!(ahead), "names an id of another time"),
+        (
+            2,
+            "/called",
+            json!({ "x": ahead }),
+            "names an id of another time",
+        ),
+        (2, "/called", json!({ "x": "none" }), "line 1 of runs.jsonl"),
+        (
+            4,
+            "/course",
+            json!({ "child": ahead }),
+            "names an id of another time",
+        ),
+        (
+            4,
+            "/course",
+            json!({ "child_before": ahead }),
+            "names an id of another time",
+        ),
+        (
+            4,
+            "/course",
+            json!({ "handed_on": [ahead] }),
+            "names an id of another time",
+        ),
+        (5, "/id", json!(ahead), "has an id of another time"),
+        (8, "/event_type", json!("dreamt"), "line 1 of events.jsonl"),
+        (8, "/severity", json!("loud"), "line 1 of events.jsonl"),
+        (8, "/timestamp", json!("then"), "line 1 of events.jsonl"),
+        (8, "/run_id", json!(id), "an event is of another run"),
+        (
+            8,
+            "/timestamp",
+            json!("+12345-01-01T00:00:00Z"),
+            "after 9999",
+        ),
     ] {
         let mut members = whole.clone();
         change(&mut members[list].1, pointer, &value);
@@ -226,7 +272,7 @@ async fn another_run_under_the_same_ids_is_a_conflict() {
     let id = "019ab3c4-0000-7000-8000-000000000000";
     let mut members = ordered(&from);
     let old = serde_json::from_slice::<Value>(&members[0].1).unwrap()["run"].clone();
-    for (_, content) in &mut members[..7] {
+    for (_, content) in &mut members[..9] {
         let text = String::from_utf8(content.clone()).unwrap();
         *content = text.replace(old.as_str().unwrap(), id).into_bytes();
     }
@@ -235,6 +281,55 @@ async fn another_run_under_the_same_ids_is_a_conflict() {
     let done = to.run(["run", "import", FILE]).await.expect(5);
     done.says(&["agent ", "is there already"]);
     assert_eq!(to.run(["run", "show", "--json"]).await.stdout, before);
+}
+
+/// That an entry of a journal is here as one of another run is found by the commit, when the kept files are
+/// there already.
+#[tokio::test]
+async fn an_import_that_the_store_refuses_leaves_no_file_of_its_own() {
+    let from = exported().await;
+    let to = elsewhere(&from);
+    import(&to).await;
+    let mut members = ordered(&from);
+    let ids = members[2..5].iter().flat_map(|(_, list)| ids(list));
+    let ids: Vec<String> = ids.collect();
+    for (number, id) in ids.iter().enumerate() {
+        let new = format!("019ab3c4-0000-7000-8000-{number:012}");
+        for (_, content) in &mut members[..9] {
+            let text = String::from_utf8(content.clone()).unwrap();
+            *content = text.replace(id, &new).into_bytes();
+        }
+    }
+    honest(&mut members);
+    write(&to, &members);
+    let files = || {
+        let mut all = kept(&to);
+        all.retain(|_, bytes| bytes.is_some());
+        all.into_keys().collect::<Vec<PathBuf>>()
+    };
+    let before = files();
+    let one = before.iter().find(|path| path.ends_with(ONE)).unwrap();
+    let refused = async || {
+        let refused = to.run(["run", "import", FILE]).await.expect(5);
+        refused.says(&["a part of the run", "is there already"]);
+    };
+    // What was there before stays.
+    refused().await;
+    assert_eq!(files(), before);
+    // What was not goes again.
+    fs::remove_file(one).unwrap();
+    refused().await;
+    let without: Vec<&PathBuf> = before.iter().filter(|path| *path != one).collect();
+    assert_eq!(files().iter().collect::<Vec<_>>(), without);
+}
+
+/// The ids of the rows of a list.
+fn ids(list: &[u8]) -> Vec<String> {
+    let lines = std::str::from_utf8(list).unwrap().lines();
+    let id = |line| serde_json::from_str::<Value>(line).unwrap()["id"].clone();
+    lines
+        .map(|line| id(line).as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// Each is one statement, or hundreds of bytes of memory, for few bytes of a file.
@@ -250,7 +345,13 @@ async fn what_takes_more_than_it_looks_like_is_refused() {
     twice["id"] = json!("019ab3c4-0000-7000-8000-000000000001");
     let needs = json!([task["id"], task["id"]]);
     let many: Vec<&Value> = (0..100_001).map(|_| &task["id"]).collect();
-    let cases: [(usize, Forge<'_>, &str); 4] = [
+    let numbers: Vec<Value> = (0..2_000_001).map(|_| json!(1)).collect();
+    let cases: [(usize, Forge<'_>, &str); 5] = [
+        (
+            2,
+            &|list| change(list, "/outputs/numbers", &json!(numbers)),
+            "values in its rows",
+        ),
         (
             2,
             &|list| change(list, "/outputs/lists", &json!(lists)),
@@ -279,6 +380,114 @@ async fn what_takes_more_than_it_looks_like_is_refused() {
         write(&to, &members);
         refused(&to, says, says).await;
     }
+}
+
+/// Rows of lists that the run at hand has none of.
+#[tokio::test]
+async fn approvals_and_messages_that_no_run_has_are_refused() {
+    let from = exported().await;
+    let to = elsewhere(&from);
+    let whole = ordered(&from);
+    let row = |list: usize| serde_json::from_slice::<Value>(first_line(&whole[list].1)).unwrap();
+    let (run, agent, task) = (row(2), row(3), row(4));
+    let ahead = "fffffff0-0000-7000-8000-000000000000";
+    let elsewhere = "019ab3c4-0000-7000-8000-000000000000";
+    let approval = json!({
+        "id": elsewhere, "task_id": task["id"], "run_id": run["id"], "question": "May I?",
+        "subject": {}, "subject_hash": "", "requested_by": agent["id"], "state": "approved",
+        "requested_at": task["queued_at"], "expires_at": null, "resolved_at": task["queued_at"],
+        "resolved_by": "ada", "comment": null, "version": 1,
+    });
+    let message = json!({
+        "id": elsewhere, "seq": 1, "timestamp": task["queued_at"], "sender_agent_id": null,
+        "recipient_agent_ids": null, "topic": "news", "payload": {}, "message_type": "message",
+        "run_id": run["id"], "reply_to": null, "resends": null, "hops": 0,
+        "delivery_status": "delivered", "delivered_at": null, "expiry_at": null,
+    });
+    let delivery = json!({
+        "message_id": elsewhere, "seq": 1, "agent_id": agent["id"], "status": "delivered",
+        "settled_at": null, "reason": null,
+    });
+    let sent = json!({ "message": message, "deliveries": [delivery] });
+    for (list, good, pointer, value, says) in [
+        (
+            6,
+            &approval,
+            "/requested_by",
+            json!(ahead),
+            "names an id of another time",
+        ),
+        (
+            6,
+            &approval,
+            "/id",
+            json!(ahead),
+            "has an id of another time",
+        ),
+        (
+            6,
+            &approval,
+            "/id",
+            json!("none"),
+            "line 1 of approvals.jsonl",
+        ),
+        (
+            6,
+            &approval,
+            "/state",
+            json!("pending"),
+            "waits for an answer",
+        ),
+        (
+            7,
+            &sent,
+            "/message/topic",
+            json!(7),
+            "line 1 of messages.jsonl",
+        ),
+        (
+            7,
+            &sent,
+            "/message/run_id",
+            json!(elsewhere),
+            "a message is of another run",
+        ),
+        (
+            7,
+            &sent,
+            "/message/delivery_status",
+            json!("lost"),
+            "line 1 of messages.jsonl",
+        ),
+        (
+            7,
+            &sent,
+            "/deliveries/0/message_id",
+            json!(ahead),
+            "a delivery is of another message",
+        ),
+        (
+            7,
+            &sent,
+            "/deliveries",
+            json!({}),
+            "line 1 of messages.jsonl",
+        ),
+    ] {
+        let mut members = whole.clone();
+        members[list].1 = format!("{good}\n").into_bytes();
+        change(&mut members[list].1, pointer, &value);
+        honest(&mut members);
+        write(&to, &members);
+        refused(&to, &format!("{list} {pointer} {value}"), says).await;
+    }
+    // Nothing else was wrong with them.
+    let mut members = whole.clone();
+    members[6].1 = format!("{approval}\n").into_bytes();
+    members[7].1 = format!("{sent}\n").into_bytes();
+    honest(&mut members);
+    write(&to, &members);
+    assert_eq!(import(&to).await["already"], false);
 }
 
 fn first_line(list: &[u8]) -> &[u8] {

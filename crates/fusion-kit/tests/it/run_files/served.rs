@@ -71,8 +71,21 @@ async fn an_import_over_the_api_is_for_administrators_and_is_done_once() {
         (&first.body, "true")
     );
     assert_eq!(first.json()["already"], false);
-    let other = send("l").send().await.expect(200).json();
-    assert_eq!(other["already"], true);
+    let other = send("l").send().await.expect(200);
+    assert_eq!(other.json()["already"], true);
+    // A key counts too where there was nothing to do.
+    let replayed = send("l").send().await.expect(200);
+    assert_eq!(
+        (
+            &replayed.body,
+            replayed.headers["idempotent-replayed"].as_str()
+        ),
+        (&other.body, "true")
+    );
+    let reused = serving.request("POST", path).header("Content-Type", octets);
+    let reused = reused.header("Idempotency-Key", "l").body(b"x".to_vec());
+    let reused = reused.send().await.expect(409).json();
+    assert_eq!(reused["error"], "idempotency_key_reused");
     let told = serving
         .get("/api/v1/events?event_type=record.changed")
         .await
