@@ -77,8 +77,8 @@ pub use run::{
 pub use schedule::{OverlapArg, ScheduleArgs, ScheduleCommand, ScheduleCreateArgs};
 pub use serve::{NodeRoleArg, ServeArgs};
 pub use shell::{
-    CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, HealthArgs, ManArgs, SchemaArgs,
-    SettingName, Shell, VerifyArgs,
+    CompletionsArgs, ConfigArgs, ConfigCommand, ConfigFileArgs, ConfigSetArgs, ConfigShowArgs,
+    ConfigUnsetArgs, HealthArgs, ManArgs, SchemaArgs, SettingName, Shell, VerifyArgs,
 };
 pub use task::{
     TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskLogsArgs, TaskStateName, TaskWaitArgs,
@@ -277,7 +277,7 @@ Examples:
   fusion-kit info
   fusion-kit info --json | jq -r .here.database")]
     Info,
-    /// Look at the settings that are in force.
+    /// Look at the settings that are in force, and change the files they stand in.
     Config(ConfigArgs),
     /// Print a script that completes commands in a shell.
     #[command(visible_alias = "completion")]

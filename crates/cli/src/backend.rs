@@ -50,7 +50,7 @@ pub use run_files::RunFiles;
 pub use runs::{AgainRequest, RunQuery, Steering};
 pub use schedules::{NewSchedule, Schedules};
 pub use server::{Audience, Ready, ServeRequest, Server};
-pub use settings::About;
+pub use settings::{About, EditEnd, SettingRequest, SettingsFile};
 pub use tasks::{TaskQuery, TaskRequest, Tasks};
 pub use tools::{HeldCommand, NotRun, ToolFolder, Tools};
 pub use webhooks::{NewWebhook, Webhooks};

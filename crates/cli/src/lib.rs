@@ -45,14 +45,14 @@ pub use args::{
 pub use args::{
     ArtifactArgs, ArtifactCommand, ArtifactGetArgs, BudgetArgs, BudgetClearArgs, BudgetCommand,
     BudgetSetArgs, BudgetsArgs, CapabilityArgs, CapabilityCommand, CapabilityCreateArgs,
-    CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, EventFilterArgs, EventsArgs,
-    EventsCommand, EventsListArgs, EventsReplayArgs, EventsTailArgs, ExportArgs, ExportCommand,
-    ExportEventsArgs, ExportFormat, ManArgs, NodeArgs, NodeCommand, NodeName, NodeRoleArg,
-    OverlapArg, Period, ProjectArgs, ProjectCommand, ProjectCreateArgs, ProjectListArgs,
-    ProjectUpdateArgs, RecordListArgs, RecordName, ScheduleArgs, ScheduleCommand,
-    ScheduleCreateArgs, SchemaArgs, ScopeName, SettingName, Shell, TokenArgs, TokenCommand,
-    TokenCreateArgs, Tried, WebhookAddArgs, WebhookArgs, WebhookCommand, WebhookDeliveriesArgs,
-    WhichEvent, WhichVersion,
+    CompletionsArgs, ConfigArgs, ConfigCommand, ConfigFileArgs, ConfigSetArgs, ConfigShowArgs,
+    ConfigUnsetArgs, EventFilterArgs, EventsArgs, EventsCommand, EventsListArgs, EventsReplayArgs,
+    EventsTailArgs, ExportArgs, ExportCommand, ExportEventsArgs, ExportFormat, ManArgs, NodeArgs,
+    NodeCommand, NodeName, NodeRoleArg, OverlapArg, Period, ProjectArgs, ProjectCommand,
+    ProjectCreateArgs, ProjectListArgs, ProjectUpdateArgs, RecordListArgs, RecordName,
+    ScheduleArgs, ScheduleCommand, ScheduleCreateArgs, SchemaArgs, ScopeName, SettingName, Shell,
+    TokenArgs, TokenCommand, TokenCreateArgs, Tried, WebhookAddArgs, WebhookArgs, WebhookCommand,
+    WebhookDeliveriesArgs, WhichEvent, WhichVersion,
 };
 pub use args::{
     MergeStrategy, WorkspaceArgs, WorkspaceCommand, WorkspaceCommitArgs, WorkspaceDiffArgs,
@@ -60,9 +60,9 @@ pub use args::{
     WorkspaceListArgs, WorkspaceMergeArgs, WorkspaceReadArgs,
 };
 pub use backend::{
-    About, Artifacts, DryRuns, EventQuery, EventSink, Events, NewProject, NewSchedule, NewWebhook,
-    Nodes, Operation, ProjectBudgets, ProjectUpdate, Records, Replay, RestoreRequest, RunFiles,
-    Schedules, Webhooks,
+    About, Artifacts, DryRuns, EditEnd, EventQuery, EventSink, Events, NewProject, NewSchedule,
+    NewWebhook, Nodes, Operation, ProjectBudgets, ProjectUpdate, Records, Replay, RestoreRequest,
+    RunFiles, Schedules, SettingRequest, SettingsFile, Webhooks,
 };
 pub use backend::{
     AgainRequest, AgentChanges, AgentQuery, Agents, AnswerRequest, AskKey, AttachEnd, Audience,

@@ -12,10 +12,10 @@ use fusion_api_types::{
     InboxView, InfoView, MessageDetail, MessageList, MessageView, MigrationReport, ModelList,
     ProviderAdded, ProviderList, ProviderRemoved, ProviderTest, ProviderView, QuotaReport,
     RekeyReport, Replayed, RestoreReport, RunDetail, RunExported, RunImported, RunList, RunSummary,
-    ServerReady, SettingList, SettingView, SignInLink, StoredWorkflow, ToolAnswer, ToolList,
-    VacuumReport, VerifyReport, VersionView, WorkflowCreated, WorkflowDiff, WorkflowGraph,
-    WorkflowList, WorkflowSummary, WorkspaceCommit, WorkspaceDiff, WorkspaceExport, WorkspaceFile,
-    WorkspaceLine, WorkspaceMerge, WorkspacePath, WorkspaceRemoved, WorkspaceTree,
+    ServerReady, SettingChange, SettingList, SettingView, SignInLink, StoredWorkflow, ToolAnswer,
+    ToolList, VacuumReport, VerifyReport, VersionView, WorkflowCreated, WorkflowDiff,
+    WorkflowGraph, WorkflowList, WorkflowSummary, WorkspaceCommit, WorkspaceDiff, WorkspaceExport,
+    WorkspaceFile, WorkspaceLine, WorkspaceMerge, WorkspacePath, WorkspaceRemoved, WorkspaceTree,
     WorkspacesCollected,
 };
 use serde_json::{Value, json};
@@ -39,7 +39,7 @@ pub fn printed(words: &str) -> Option<Printed> {
         "sandbox run" => "what the command prints",
         "schema" => "a JSON Schema",
         "top" => "a screen",
-        "workspace open" => "nothing: the editor has the terminal",
+        "workspace open" | "config edit" => "nothing: the editor has the terminal",
         _ => return schema(words).map(|schema| Printed::Json(Box::new(schema))),
     };
     Some(Printed::Other(reason))
@@ -102,6 +102,7 @@ fn of_one(words: &str) -> Option<Value> {
         "budget set" | "budget clear" => of::<Project>(),
         "config show" => of::<SettingList>(),
         "config get" => of::<SettingView>(),
+        "config set" | "config unset" => of::<SettingChange>(),
         "serve" => of::<ServerReady>(),
         "dashboard" => of::<SignInLink>(),
         "verify" => of::<VerifyReport>(),

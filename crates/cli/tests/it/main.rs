@@ -40,6 +40,7 @@ mod runs;
 mod schedules;
 #[cfg(test)]
 mod serve;
+mod settings;
 #[cfg(test)]
 mod steering;
 #[cfg(test)]

@@ -93,6 +93,7 @@ mod secrets;
 #[cfg(test)]
 mod servers;
 #[cfg(test)]
+mod setting_files;
 mod settings;
 #[cfg(test)]
 mod shared_data;

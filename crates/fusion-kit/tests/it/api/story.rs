@@ -75,6 +75,8 @@ const BEFORE: &[&str] = &[
     "run import run.tar.zst",
     "config show",
     "config get FUSION_MASTER_KEY_FILE",
+    "config set FUSION_MAX_HOPS 8",
+    "config unset FUSION_MAX_HOPS",
     "db status",
     "db backup monday.db",
     "provider add mine --type openai-compatible --base-url {url} --key-env MINE_KEY",
@@ -206,7 +208,7 @@ const AFTER: &[&str] = &[
 ];
 
 /// Commands that another test runs: the file, and the function in it that says the words.
-const ELSEWHERE: [(&str, &str, &str); 14] = [
+const ELSEWHERE: [(&str, &str, &str); 15] = [
     // It asks a receiver.
     (
         "webhook test",
@@ -278,6 +280,11 @@ const ELSEWHERE: [(&str, &str, &str); 14] = [
         "what_lies_uncommitted_is_taken_in_while_the_agent_rests",
     ),
     // On a terminal.
+    (
+        "config edit",
+        "setting_files.rs",
+        "what_is_edited_is_put_in_force_only_when_it_is_right",
+    ),
     (
         "workspace open",
         "discards.rs",
