@@ -81,8 +81,8 @@ pub use shell::{
     ConfigUnsetArgs, HealthArgs, ManArgs, SchemaArgs, SettingName, Shell, VerifyArgs,
 };
 pub use task::{
-    TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskLogsArgs, TaskStateName, TaskWaitArgs,
-    WhichTask,
+    TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskLogsArgs, TaskRetryArgs,
+    TaskStateName, TaskWaitArgs, WhichTask,
 };
 pub use tool::{SandboxArgs, SandboxCommand, SandboxRunArgs, ToolArgs, ToolCallArgs, ToolCommand};
 pub use tried::Tried;

@@ -37,10 +37,10 @@ pub use args::{
     RestoreArgs, ResumeArgs, RetryArgs, RunArgs, RunCommand, RunExportArgs, RunImportArgs,
     RunState, SandboxArgs, SandboxCommand, SandboxRunArgs, SendArgs, ServeArgs, ShowArgs,
     SpawnArgs, StartArgs, StartWorkflowArgs, TailArgs, TaskArgs, TaskCommand, TaskCreateArgs,
-    TaskListArgs, TaskLogsArgs, TaskStateName, TaskWaitArgs, Template, TerminateArgs, TestArgs,
-    ToolArgs, ToolCallArgs, ToolCommand, TopFigure, TopGroup, UpdateArgs, ValidateArgs, VerifyArgs,
-    WatchArgs, WhichAgent, WhichTask, WhichWorkflow, WorkflowArgs, WorkflowCommand,
-    WorkflowListArgs, WorkspaceKind, WorkspacePolicy, parse,
+    TaskListArgs, TaskLogsArgs, TaskRetryArgs, TaskStateName, TaskWaitArgs, Template,
+    TerminateArgs, TestArgs, ToolArgs, ToolCallArgs, ToolCommand, TopFigure, TopGroup, UpdateArgs,
+    ValidateArgs, VerifyArgs, WatchArgs, WhichAgent, WhichTask, WhichWorkflow, WorkflowArgs,
+    WorkflowCommand, WorkflowListArgs, WorkspaceKind, WorkspacePolicy, parse,
 };
 pub use args::{
     ArtifactArgs, ArtifactCommand, ArtifactGetArgs, BudgetArgs, BudgetClearArgs, BudgetCommand,

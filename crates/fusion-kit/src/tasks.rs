@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use fusion_api::task_views;
 use fusion_api_types::api::{Task as TaskView, TaskDetail, TaskTree};
 use fusion_api_types::{Problem, ProblemKind};
-use fusion_cli::{Log, Progress, TaskQuery, TaskRequest, Tasks};
-use fusion_coordination::{Ask, MAX_DESCRIPTION, NewTask};
+use fusion_cli::{Content, Log, Progress, TaskQuery, TaskRequest, Tasks};
+use fusion_coordination::{Ask, MAX_DESCRIPTION, NewTask, RetryTask};
 use fusion_core::{Agent, AgentId, Task, TaskId, TaskState};
 use fusion_persistence::{Error as StoreError, Page, Reader, Repository, TaskFilter};
 use fusion_persistence_sql::Location;
@@ -80,17 +80,26 @@ impl Tasks for LocalBackend {
         .await
     }
 
-    async fn retry_task(&self, task: &str) -> Result<TaskView, Problem> {
+    async fn retry_task(&self, task: &str, instead: Option<&Content>) -> Result<TaskView, Problem> {
+        let instead = instead.map(|instead| text_of(instead, MAX_DESCRIPTION));
+        let description = instead.transpose()?;
         if let Some(remote) = self.remote()? {
-            return remote.retry_task(task).await;
+            return remote.retry_task(task, description).await;
         }
+        let person = self.person();
         self.on_one(task, async |engine, task| {
-            let again = engine
-                .coordinator()
-                .retry_task(task, |_: &Task| Ask::default());
-            again.await
+            let again = RetryTask {
+                by: &person,
+                description,
+            };
+            let ask = |_: &Task| Ask::default();
+            engine.coordinator().retry_task(task, again, ask).await
         })
         .await
+    }
+
+    async fn edit_text(&self, text: &str) -> Result<String, Problem> {
+        self.config().edit_text(text).await
     }
 
     async fn wait_for_tasks(

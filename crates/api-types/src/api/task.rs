@@ -205,6 +205,14 @@ pub struct TaskChanges {
     pub priority: Option<i32>,
 }
 
+/// How a task is asked for again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TaskRetry {
+    /// What is asked instead of what it was to do; at most 128 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
 /// What a task needs, and what needs it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TaskTree {

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use fusion_api_types::api::{self, NewTask, TaskChanges, TaskTree};
-use fusion_coordination::Coordinator;
+use fusion_api_types::api::{self, NewTask, TaskChanges, TaskRetry, TaskTree};
+use fusion_coordination::{Coordinator, RetryTask};
 use fusion_core::{Agent, AgentId, AgentState, Project, ProjectId, Task, TaskId};
 use fusion_persistence::{AgentFilter, Page, ProjectFilter, Repository};
 use serde_json::{Map, Value};
@@ -257,8 +258,9 @@ pub(super) async fn tell(app: &App, asked: &Asked, done: &str, id: TaskId) {
     }
 }
 
-/// Asks again for what a task was to do that failed or was cancelled: a new task.
-#[utoipa::path(post, path = "/tasks/{id}/retry", tag = "tasks",
+/// Asks again for what a task was to do that failed or was cancelled, or for what the body says instead:
+/// a new task, which begins from the start. A body may be left out.
+#[utoipa::path(post, path = "/tasks/{id}/retry", tag = "tasks", request_body = Option<TaskRetry>,
     params(("id" = String, Path, description = "UUID of the task.")),
     responses((status = 201, body = api::Task)))]
 async fn retry(
@@ -266,17 +268,38 @@ async fn retry(
     Id(id): Id<TaskId>,
     asked: Asked,
     query: Query,
+    input: Option<Input>,
 ) -> Result<Response> {
     query.none()?;
-    if let Some(answer) = asked.remembered(&app, &[]).await? {
+    let (description, body) = match input {
+        Some(input) => (description(&input)?, input.bytes),
+        None => (None, Bytes::new()),
+    };
+    if let Some(answer) = asked.remembered(&app, &body).await? {
         return replayed(StatusCode::CREATED, &answer);
     }
     let now = app.moment().now;
-    let ask = |task: &Task| asked.ask(now, &[], || views::task(task.clone()));
-    match app.coordinator().retry_task(id, ask).await {
+    let ask = |task: &Task| asked.ask(now, &body, || views::task(task.clone()));
+    let by = &asked.actor().name;
+    let again = RetryTask { by, description };
+    match app.coordinator().retry_task(id, again, ask).await {
         Ok(task) => made(Ok(()), StatusCode::CREATED, &views::task(task)),
         Err(error) => made(Err(error), StatusCode::CREATED, &Value::Null),
     }
+}
+
+/// What is asked instead, if anything.
+fn description(input: &Input) -> Result<Option<String>> {
+    let mut fields = input.fields(&["description"]);
+    let description = fields.text("description", MAX_BODY).map(str::to_owned);
+    if description
+        .as_deref()
+        .is_some_and(|text| text.trim().is_empty())
+    {
+        fields.add("description", "must not be empty");
+    }
+    fields.finish()?;
+    Ok(description)
 }
 
 /// What a task needs and what needs it, also beyond its run: 10,000 of each at most.

@@ -50,11 +50,8 @@ What needs it is cancelled too.
 Examples:
   fusion-kit task cancel 0198f2")]
     Cancel(Tried<WhichTask>),
-    /// Ask again for what a failed or cancelled task was to do: a new task.
-    #[command(after_long_help = "\
-Examples:
-  fusion-kit task retry 0198f2")]
-    Retry(WhichTask),
+    /// Ask again for what a failed or cancelled task was to do, or for something else: a new task.
+    Retry(TaskRetryArgs),
     /// Print what was done on a task: model turns, tool calls, checks.
     Logs(TaskLogsArgs),
     /// Wait until tasks have ended.
@@ -128,6 +125,34 @@ pub struct TaskCreateArgs {
     /// Wait until it has ended.
     #[arg(long)]
     pub wait: bool,
+}
+
+/// `task retry`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+The new task begins from the start, with what the first one was given and needs. To do a run again from
+where it failed, there is `run retry`.
+
+Exits with 5 when it did not end badly, is a step of a run, or an editor has no terminal.
+
+Examples:
+  fusion-kit task retry 0198f2
+  fusion-kit task retry 0198f2 --description 'Write a haiku about wasps.'
+  fusion-kit task retry 0198f2 --file brief.md
+  fusion-kit task retry 0198f2 --edit")]
+pub struct TaskRetryArgs {
+    /// Id of the task, or the unique beginning of it.
+    #[arg(value_name = "ID")]
+    pub task: String,
+    /// Ask for this instead.
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["file", "edit"])]
+    pub description: Option<String>,
+    /// Ask for what is in this file instead; `-` is stdin. At most 128 KiB.
+    #[arg(short = 'F', long, value_name = "FILE", conflicts_with = "edit")]
+    pub file: Option<PathBuf>,
+    /// Ask for what you make of the description in your editor: that of VISUAL, else of EDITOR.
+    #[arg(long)]
+    pub edit: bool,
 }
 
 /// `task list`.

@@ -85,11 +85,18 @@ pub trait Tasks {
     /// No such task, or it has ended.
     async fn cancel_task(&self, task: &str) -> Result<Task, Problem>;
 
-    /// Asks again for what a task was to do that ended badly; gives the new one.
+    /// Asks again for what a task was to do that ended badly, or for what is said instead; gives the new
+    /// one.
     ///
     /// # Errors
     /// No such task, it is a step of a workflow, or it did not end badly.
-    async fn retry_task(&self, task: &str) -> Result<Task, Problem>;
+    async fn retry_task(&self, task: &str, instead: Option<&Content>) -> Result<Task, Problem>;
+
+    /// Opens a text in the editor of whoever calls, and waits for its end; gives what was written.
+    ///
+    /// # Errors
+    /// There is no editor, it did not end well, or what was written is no text.
+    async fn edit_text(&self, text: &str) -> Result<String, Problem>;
 
     /// Waits until all these tasks have ended, and works on them where no server does.
     ///

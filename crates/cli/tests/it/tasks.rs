@@ -79,6 +79,12 @@ async fn tasks_are_asked_for_as_they_were_typed() {
         ("task cancel x", task("t", "cancelled"), "cancel x"),
         ("task retry x", task("t", "queued"), "retry x"),
         (
+            "task retry x --description Instead.",
+            task("t", "queued"),
+            "retry x Text(\"Instead.\")",
+        ),
+        ("task retry x -F -", task("t", "queued"), "retry x Stdin"),
+        (
             "task logs x --limit 3 --follow",
             json!({ "entries": [] }),
             "task logs x 3 true",

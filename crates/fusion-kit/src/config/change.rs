@@ -149,6 +149,33 @@ impl Config {
         }
     }
 
+    /// Has a person edit a text; gives what they wrote.
+    ///
+    /// # Errors
+    /// There is no editor, it did not end well, or what was written is no text.
+    pub(crate) async fn edit_text(&self, text: &str) -> Result<String, Problem> {
+        let unusable = |error: io::Error| {
+            let text = format!("no file can be made for the editor: {error}");
+            Problem::new(ProblemKind::Unavailable, text)
+        };
+        let editor = self.editor.as_deref().ok_or_else(|| {
+            let text = "neither VISUAL nor EDITOR is set";
+            Problem::new(ProblemKind::Conflict, text)
+        })?;
+        let mut copy = tempfile::Builder::new();
+        let mut copy = copy.suffix(".md").tempfile().map_err(unusable)?;
+        let written = copy.write_all(text.as_bytes()).and_then(|()| copy.flush());
+        written.map_err(unusable)?;
+        let copy = copy.into_temp_path();
+        let ended = fusion_workspaces::edit(editor, &copy).await;
+        if !ended.map_err(|error| problems::of_workspaces(&error))? {
+            let text = "the editor did not end well";
+            return Err(Problem::new(ProblemKind::Conflict, text).with_help("nothing was done"));
+        }
+        fs::read_to_string(&copy)
+            .map_err(|error| wrong(format!("what was written can't be read: {error}")))
+    }
+
     /// The setting that a name means.
     fn meant<'a>(&'a self, name: &'a str) -> Result<Meant<'a>, Problem> {
         let key = KEYS

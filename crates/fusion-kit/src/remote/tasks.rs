@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fusion_api_types::Problem;
-use fusion_api_types::api::{NewTask, Task, TaskChanges, TaskDetail, TaskTree};
+use fusion_api_types::api::{NewTask, Task, TaskChanges, TaskDetail, TaskRetry, TaskTree};
 use fusion_cli::{TaskQuery, TaskRequest};
 use fusion_core::TaskId;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Remote;
 use crate::find::meant;
@@ -124,10 +124,15 @@ impl Remote {
         self.client.patch(&format!("{TASKS}/{id}"), &changes).await
     }
 
-    pub(crate) async fn retry_task(&self, text: &str) -> Result<Task, Problem> {
+    pub(crate) async fn retry_task(
+        &self,
+        text: &str,
+        description: Option<String>,
+    ) -> Result<Task, Problem> {
         let id = self.task_id(text).await?;
+        let again = TaskRetry { description };
         self.client
-            .post(&format!("{TASKS}/{id}/retry"), &json!({}))
+            .post(&format!("{TASKS}/{id}/retry"), &again)
             .await
     }
 

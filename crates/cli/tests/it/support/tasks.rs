@@ -28,8 +28,13 @@ impl Tasks for Fake {
         self.report(format!("cancel {task}"))
     }
 
-    async fn retry_task(&self, task: &str) -> Result<Task, Problem> {
-        self.report(format!("retry {task}"))
+    async fn retry_task(&self, task: &str, instead: Option<&Content>) -> Result<Task, Problem> {
+        let instead = instead.map_or_else(String::new, |instead| format!(" {instead:?}"));
+        self.report(format!("retry {task}{instead}"))
+    }
+
+    async fn edit_text(&self, text: &str) -> Result<String, Problem> {
+        Ok(text.to_owned())
     }
 
     async fn wait_for_tasks(

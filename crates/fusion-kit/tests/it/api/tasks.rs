@@ -111,6 +111,17 @@ async fn a_task_that_waits_is_raised_cancelled_and_asked_for_again() {
         .await
         .expect(200);
     assert_eq!(done.json()["state"], "completed");
+    let retry = async |body: Value| serving.post(&format!("{path}/retry"), &body).await;
+    for wrong in [json!({ "description": " " }), json!({ "descripton": "x" })] {
+        retry(wrong).await.expect(400);
+    }
+    let other = retry(json!({ "description": "Instead." })).await;
+    assert_eq!(other.expect(201).json()["description"], "Instead.");
+    let bare = serving
+        .request("POST", &format!("{path}/retry"))
+        .send()
+        .await;
+    assert_eq!(bare.expect(201).json()["description"], again["description"]);
 }
 
 #[tokio::test]
