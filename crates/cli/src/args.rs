@@ -82,7 +82,7 @@ pub use shell::{
 };
 pub use task::{
     TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskLogsArgs, TaskRetryArgs,
-    TaskStateName, TaskWaitArgs, WhichTask,
+    TaskStateName, TaskUpdateArgs, TaskWaitArgs, WhichTask,
 };
 pub use tool::{SandboxArgs, SandboxCommand, SandboxRunArgs, ToolArgs, ToolCallArgs, ToolCommand};
 pub use tried::Tried;
@@ -306,6 +306,7 @@ A file whose name is that of a subcommand is reached by its path: ./list
 Examples:
   fusion-kit run hello.yaml
   fusion-kit run hello.yaml -i name=Ada -i language=French
+  fusion-kit run hello.yaml --max-cost 0.50
   fusion-kit run hello.yaml --json | jq .outputs"
 )]
 pub struct RunArgs {
@@ -325,6 +326,10 @@ pub struct StartArgs {
     /// Give the workflow an input; may be repeated.
     #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = input)]
     pub inputs: Vec<InputArg>,
+    /// US dollars that its model calls may cost at most, where its file allows more: it stops then, as at the
+    /// file's `budget`, and goes on with `resume --budget-usd`.
+    #[arg(long, value_name = "USD")]
+    pub max_cost: Option<String>,
 }
 
 impl StartArgs {

@@ -51,7 +51,7 @@ pub use runs::{AgainRequest, RunQuery, Steering};
 pub use schedules::{NewSchedule, Schedules};
 pub use server::{Audience, Ready, ServeRequest, Server};
 pub use settings::{About, EditEnd, SettingRequest, SettingsFile};
-pub use tasks::{TaskQuery, TaskRequest, Tasks};
+pub use tasks::{TaskQuery, TaskRequest, TaskUpdate, Tasks};
 pub use tools::{HeldCommand, NotRun, ToolFolder, Tools};
 pub use webhooks::{NewWebhook, Webhooks};
 pub use work::{AgentWork, DiscardRequest, MergeRequest};
@@ -64,6 +64,8 @@ pub struct RunRequest {
     pub file: PathBuf,
     /// Inputs by name, as typed: the workflow says what type they become.
     pub inputs: BTreeMap<String, String>,
+    /// US dollars that it may cost at most, as typed.
+    pub max_cost: Option<String>,
 }
 
 /// What a run is taken up with.

@@ -37,10 +37,10 @@ pub use args::{
     RestoreArgs, ResumeArgs, RetryArgs, RunArgs, RunCommand, RunExportArgs, RunImportArgs,
     RunState, SandboxArgs, SandboxCommand, SandboxRunArgs, SendArgs, ServeArgs, ShowArgs,
     SpawnArgs, StartArgs, StartWorkflowArgs, TailArgs, TaskArgs, TaskCommand, TaskCreateArgs,
-    TaskListArgs, TaskLogsArgs, TaskRetryArgs, TaskStateName, TaskWaitArgs, Template,
-    TerminateArgs, TestArgs, ToolArgs, ToolCallArgs, ToolCommand, TopFigure, TopGroup, UpdateArgs,
-    ValidateArgs, VerifyArgs, WatchArgs, WhichAgent, WhichTask, WhichWorkflow, WorkflowArgs,
-    WorkflowCommand, WorkflowListArgs, WorkspaceKind, WorkspacePolicy, parse,
+    TaskListArgs, TaskLogsArgs, TaskRetryArgs, TaskStateName, TaskUpdateArgs, TaskWaitArgs,
+    Template, TerminateArgs, TestArgs, ToolArgs, ToolCallArgs, ToolCommand, TopFigure, TopGroup,
+    UpdateArgs, ValidateArgs, VerifyArgs, WatchArgs, WhichAgent, WhichTask, WhichWorkflow,
+    WorkflowArgs, WorkflowCommand, WorkflowListArgs, WorkspaceKind, WorkspacePolicy, parse,
 };
 pub use args::{
     ArtifactArgs, ArtifactCommand, ArtifactGetArgs, BudgetArgs, BudgetClearArgs, BudgetCommand,
@@ -69,7 +69,7 @@ pub use backend::{
     Backend, BenchRequest, Benchmarks, Content, Depth, HeldCommand, Inbox, Log, MessageQuery,
     Messages, Metrics, NewAgents, NewMessage, NewProvider, NotRun, Progress, Providers, Ready,
     ResumeRequest, RunQuery, RunRequest, ServeRequest, Server, StartWorkflow, Steering, Tail,
-    TaskQuery, TaskRequest, Tasks, To, ToolFolder, Tools, Upkeep, Workflows,
+    TaskQuery, TaskRequest, TaskUpdate, Tasks, To, ToolFolder, Tools, Upkeep, Workflows,
 };
 pub use backend::{AgentFiles, AgentWork, DiscardRequest, MergeRequest};
 pub use backend::{Overview, Picture, Sight};

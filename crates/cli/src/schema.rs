@@ -155,7 +155,7 @@ fn of_task(verb: &str) -> Option<Value> {
         "create" => any_of([of::<TaskDetail>(), list_of::<Task>("tasks")]),
         "get" => of::<TaskDetail>(),
         "list" | "wait" => list_of::<Task>("tasks"),
-        "cancel" | "retry" => of::<Task>(),
+        "cancel" | "retry" | "update" => of::<Task>(),
         "logs" => of::<AgentLog>(),
         "deps" => of::<TaskTree>(),
         _ => return None,

@@ -2,6 +2,7 @@
 //! drives: a standing agent takes it from the pool.
 
 mod definition;
+mod limit;
 mod retry;
 mod why;
 
@@ -9,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusion_core::{
-    Agent, AgentId, AgentState, CapabilitySet, Change, Decision, MAX_LABEL, Pool, PoolQueue,
-    PoolTask, ProjectId, Run, RunId, Task, TaskId, TaskState, Workflow, is_label,
+    Agent, AgentId, AgentState, Budget, CapabilitySet, Change, Decision, MAX_LABEL, Pool,
+    PoolQueue, PoolTask, ProjectId, Run, RunId, Task, TaskId, TaskState, Workflow, is_label,
 };
 use fusion_persistence::{Batch, Fence, Guard, Repository, TaskFilter};
 use serde::{Deserialize, Serialize};
@@ -79,6 +80,8 @@ pub struct NewTask {
     pub timeout: Option<Duration>,
     /// How often it is tried in all; once without it.
     pub max_attempts: Option<u32>,
+    /// What its model calls may use at most.
+    pub limit: Budget,
 }
 
 /// What is said of a task that came into the pool, or back into it.
@@ -152,6 +155,7 @@ impl Coordinator {
             priority: new.priority,
             dependencies,
             delay: new.delay,
+            limit: new.limit,
         };
         if let Some(agent) = new.agent {
             decision.changes.push(self.room_for(agent, new).await?);

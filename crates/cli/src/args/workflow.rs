@@ -209,4 +209,8 @@ pub struct StartWorkflowArgs {
     /// Give the workflow an input; may be repeated.
     #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = super::input)]
     pub inputs: Vec<InputArg>,
+    /// US dollars that its model calls may cost at most, where its file allows more: it stops then, as at the
+    /// file's `budget`, and goes on with `resume --budget-usd`.
+    #[arg(long, value_name = "USD")]
+    pub max_cost: Option<String>,
 }

@@ -7,8 +7,10 @@ use serde::Serialize;
 use super::db::answer;
 use super::dry_run::tell;
 use super::log::Shown;
-use crate::args::{TaskCommand, TaskCreateArgs, TaskListArgs, TaskRetryArgs, TaskWaitArgs};
-use crate::backend::{Backend, Content, Operation, TaskQuery, TaskRequest};
+use crate::args::{
+    TaskCommand, TaskCreateArgs, TaskListArgs, TaskRetryArgs, TaskUpdateArgs, TaskWaitArgs,
+};
+use crate::backend::{Backend, Content, Operation, TaskQuery, TaskRequest, TaskUpdate};
 use crate::exit::Exit;
 use crate::progress::{Begun, Display};
 use crate::report::task as report;
@@ -53,6 +55,7 @@ pub(crate) async fn task(
             let cancelled = backend.cancel_task(&which.what.task).await?;
             answer(&cancelled, report::cancelled, session)
         }
+        TaskCommand::Update(update) => self::update(update, backend, session).await,
         TaskCommand::Retry(again) => retry(again, backend, session).await,
         TaskCommand::Logs(logs) => {
             let mut shown = Shown::new(logs.follow, session);
@@ -94,6 +97,7 @@ async fn create(
         after: create.after,
         timeout: create.timeout,
         max_attempts: create.max_attempts,
+        max_cost: create.max_cost.clone(),
     };
     let made = backend.create_task(&request).await?;
     if !create.wait {
@@ -105,6 +109,24 @@ async fn create(
         timeout: None,
     };
     wait(&args, backend, session).await
+}
+
+async fn update(
+    args: &TaskUpdateArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let update = match (args.priority, &args.max_cost) {
+        (Some(priority), _) => TaskUpdate::Priority(priority),
+        (None, Some(cost)) => TaskUpdate::MaxCost(cost.clone()),
+        (None, None) => {
+            let text = "nothing is to be changed";
+            return Err(Problem::new(ProblemKind::InvalidInput, text)
+                .with_help("say what with --priority or --max-cost"));
+        }
+    };
+    let updated = backend.update_task(&args.task, &update).await?;
+    answer(&updated, report::updated, session)
 }
 
 async fn retry(

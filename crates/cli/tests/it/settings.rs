@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::{answering, fusion_kit};
 
-fn changed(was: Value, value: Value, more: (Value, bool)) -> Value {
+fn changed(was: &Value, value: &Value, more: (&Value, bool)) -> Value {
     let (overridden_by, dry_run) = more;
     json!({
         "name": "API_PORT", "file": "/p/.env", "origin": "file", "was": was, "value": value,
@@ -34,7 +34,7 @@ async fn a_setting_is_changed_as_it_was_typed() {
         ),
     ];
     for (line, wanted) in lines {
-        let answer = changed(Value::Null, Value::Null, (Value::Null, false));
+        let answer = changed(&Value::Null, &Value::Null, (&Value::Null, false));
         let backend = answering(answer.clone());
         let said = fusion_kit(&format!("config {line} --json"), &backend).await;
         assert_eq!((said.code, said.err.as_str()), (0, ""), "{line}");
@@ -53,9 +53,7 @@ async fn a_setting_is_changed_as_it_was_typed() {
 #[tokio::test]
 async fn what_was_changed_is_told_and_what_stands_before_it() {
     let (none, port) = (Value::Null, json!("80"));
-    let of = |was: &Value, value: &Value, dry_run| {
-        changed(was.clone(), value.clone(), (Value::Null, dry_run))
-    };
+    let of = |was: &Value, value: &Value, dry_run| changed(was, value, (&Value::Null, dry_run));
     let told = [
         (of(&none, &port, false), "API_PORT is now 80 in /p/.env\n"),
         (
@@ -79,7 +77,7 @@ async fn what_was_changed_is_told_and_what_stands_before_it() {
             (0, line, "")
         );
     }
-    let hidden = changed(none, port, (json!("environment"), false));
+    let hidden = changed(&none, &port, (&json!("environment"), false));
     let said = fusion_kit("config set API_PORT 80", &answering(hidden)).await;
     assert_eq!(
         said.err,

@@ -62,6 +62,7 @@ impl Coordinator {
             max_attempts: step
                 .and_then(|step| step.retry)
                 .map(|retry| retry.max_attempts),
+            limit: run.raised.run,
         };
         let told = |made: &Task| {
             let asked = ask(made);

@@ -57,6 +57,8 @@ mod live_answers;
 #[cfg(test)]
 mod lost_calls;
 #[cfg(test)]
+mod max_costs;
+#[cfg(test)]
 mod merges;
 #[cfg(test)]
 mod messages;
@@ -94,6 +96,7 @@ mod secrets;
 mod servers;
 #[cfg(test)]
 mod setting_files;
+#[cfg(test)]
 mod settings;
 #[cfg(test)]
 mod shared_data;

@@ -167,6 +167,7 @@ const BESIDE: &[&str] = &[
     "task wait {task}",
     "task logs {task}",
     "task create Wait. --name late --capabilities writing --in 1d",
+    "task update {task} --priority 3",
     "task cancel {task}",
     "task retry {task}",
     "agent terminate w",
