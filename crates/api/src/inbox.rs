@@ -54,7 +54,7 @@ async fn stopped(store: &dyn Reader, run: &Run, event: NewEvent) -> Result<Inbox
         expires: None,
         message: event.message,
     };
-    if run.is_standalone && event.data.get("scope") == Some(&"run".into()) {
+    if run.is_standalone {
         let task = store.tasks_of_run(run.id).await?.into_iter().next();
         if let Some(task) = task {
             "task_budget".clone_into(&mut item.kind);

@@ -13,8 +13,8 @@ use super::{Cli, Command, Tried};
 #[command(
     disable_help_subcommand = true,
     after_long_help = "\
-A setting is in force from the first of these that has it: a flag, the environment, the profile, .env of
-the current folder, the user's file.
+A setting is in force from the first of these that has it: a flag, the environment, the profile,
+.env of the current folder, the user's file.
 
 Examples:
   fusion-kit config show --origin
@@ -52,8 +52,8 @@ Examples:
     Unset(Tried<ConfigUnsetArgs>),
     /// Open .env of the current folder, or your own file, in your editor: that of VISUAL, else of EDITOR.
     #[command(after_long_help = "\
-It needs a terminal. What you write is checked first: where it is wrong, the file stays as it was, and
-what you wrote is kept beside it.
+It needs a terminal. What you write is checked first: where it is wrong, the file stays as it was,
+and what you wrote is kept beside it.
 
 Exits with 1 when the editor does not end well, 2 when what you wrote is wrong, 5 when there is no
 terminal or no editor.
@@ -67,7 +67,7 @@ Examples:
 /// `config set`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_long_help = "\
-With --profile NAME it is set in that profile of your own file, which is made where it is not there.
+With --profile NAME it is set in that profile of your own file, which is made where there is none.
 Comments and the order of the file stay. Secrets are not set so: others can read a command line.
 
 Exits with 2 when there is no such setting, its value is not right, or that file does not have it.
@@ -82,7 +82,7 @@ pub struct ConfigSetArgs {
     #[arg(value_name = "KEY")]
     pub name: String,
     /// What it is to be.
-    #[arg(allow_hyphen_values = true)]
+    #[arg(allow_negative_numbers = true)]
     pub value: String,
     /// Which file.
     #[command(flatten)]

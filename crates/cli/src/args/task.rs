@@ -165,8 +165,8 @@ pub struct TaskUpdateArgs {
 /// `task retry`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_long_help = "\
-The new task begins from the start, with what the first one was given and needs. To do a run again from
-where it failed, there is `run retry`.
+The new task begins from the start, with what the first one was given and needs. A run goes on
+from where it failed with `run retry`.
 
 Exits with 5 when it did not end badly, is a step of a run, or an editor has no terminal.
 

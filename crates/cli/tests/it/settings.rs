@@ -89,7 +89,7 @@ async fn what_was_changed_is_told_and_what_stands_before_it() {
 async fn settings_are_edited_on_a_terminal_only() {
     let backend = answering(json!({}));
     let said = fusion_kit("config edit", &backend).await;
-    let told = "error: an editor needs a terminal\n  help: the file is /p/.env\n";
+    let told = "error: an editor needs a terminal\nhelp: the file is /p/.env\n";
     assert_eq!(
         (said.code, said.out.as_str(), said.err.as_str()),
         (5, "", told)

@@ -73,10 +73,13 @@ fn put(table: &mut dyn TableLike, key: &str, value: Option<&str>) -> Option<Stri
     match value {
         Some(value) => {
             let mut fresh = Value::from(value);
-            if let Some(old) = table.get(key).and_then(Item::as_value) {
+            // Written into the place of the old one: what stands above belongs to the key.
+            if let Some(old) = table.get_mut(key).and_then(Item::as_value_mut) {
                 *fresh.decor_mut() = old.decor().clone();
+                *old = fresh;
+            } else {
+                table.insert(key, Item::Value(fresh));
             }
-            table.insert(key, Item::Value(fresh));
         }
         None => {
             table.remove(key);

@@ -81,7 +81,7 @@ async fn what_is_not_right_is_refused_and_changes_nothing() {
         ("FUSION_AGENTS_AT_ONCE 0", "write a number from 1 to 100000"),
         ("FUSION_RETENTION_DAYS -1", "FUSION_RETENTION_DAYS is '-1'"),
         ("FUSION_KIT_AGENT_UIDS 5", "write a range of user ids"),
-        ("FUSION_BASE_URL nowhere", "nowhere"),
+        ("FUSION_BASE_URL nowhere", "the base URL is not one"),
         ("FUSION_TOKEN canary", "FUSION_TOKEN is a secret"),
         ("DATABASE_URL sqlite:x", "DATABASE_URL is a secret"),
         ("FUSION_SERVER http://127.0.0.1:9", "is not read from .env"),
@@ -177,7 +177,7 @@ async fn a_setting_of_the_user_stands_in_a_profile_or_for_all() {
 #[tokio::test]
 async fn what_is_edited_is_put_in_force_only_when_it_is_right() {
     let (mut project, user) = project();
-    project.write(".env", "# mine\nEDITOR=touch payload\n");
+    project.write(".env", "# mine\nEDITOR='touch payload'\n");
     let file = project.path().join(".env");
     let edit = ["config", "edit"];
     let refused = said(&project, "config edit").await.expect(5);
@@ -193,7 +193,7 @@ async fn what_is_edited_is_put_in_force_only_when_it_is_right() {
     project.set("EDITOR", "sed -i s/mine/ours/");
     let done = Terminal::open(&project, &edit).finish(0).await;
     assert!(done.contains("is changed"), "{done}");
-    let text = "# ours\nEDITOR=touch payload\n";
+    let text = "# ours\nEDITOR='touch payload'\n";
     assert_eq!(fs::read_to_string(&file).unwrap(), text);
     assert_eq!(names(project.path()), [".env"], "nothing is left beside it");
     for (wrong, told) in [
