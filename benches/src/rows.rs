@@ -166,6 +166,7 @@ fn task(workflow: &Workflow, actor: &Actor) -> Batch {
         priority: 0,
         dependencies: Vec::new(),
         delay: Some(DELAY),
+        limit: fusion_core::Budget::default(),
     };
     let moment = Moment {
         now: now(),

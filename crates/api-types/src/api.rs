@@ -43,7 +43,7 @@ pub use spending::{BudgetUse, ProjectDetail, ProjectSpending, WorkflowSpending};
 pub use task::{
     Approval, ApprovalPage, ApproveRequest, BulkTaskFilter, BulkTasks, NewTask, NewTasks,
     RejectRequest, Task, TaskBulkAnswer, TaskBulkResult, TaskChanges, TaskDetail, TaskLine,
-    TaskPage, TaskTree, TaskWaitReason,
+    TaskPage, TaskRetry, TaskTree, TaskWaitReason,
 };
 pub use token::{NewSession, NewToken, SignInCode, Ticket, Token, TokenMade, TokenPage};
 pub use top::{Sampled, SampledTotal, TopLine, TopReport};

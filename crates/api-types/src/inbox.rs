@@ -14,13 +14,14 @@ pub struct InboxView {
 /// One thing that waits for a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct InboxItem {
-    /// `approval`, `paused_run`, `budget` (a run that its budget stopped) or `unresponsive_agent`.
+    /// `approval`, `paused_run`, `budget` (a run that its budget stopped), `task_budget` (a task of its own
+    /// that what it may cost stopped) or `unresponsive_agent`.
     pub kind: String,
-    /// UUID of the approval, the run or the agent.
+    /// UUID of the approval, the run, the task or the agent.
     pub id: String,
     /// UUID of the run that it is about.
     pub run: Option<String>,
-    /// The step, the workflow or the agent.
+    /// The step, the workflow, the task or the agent.
     pub name: String,
     /// Since when it waits.
     pub since: DateTime<Utc>,

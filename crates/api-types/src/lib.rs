@@ -48,7 +48,7 @@ pub use run::{
     UsageView, WaitView,
 };
 pub use server::{ServerReady, SignInLink};
-pub use setting::{SettingList, SettingView};
+pub use setting::{SettingChange, SettingList, SettingView};
 pub use tool::{McpTool, McpToolList, ToolAnswer, ToolList, ToolView};
 pub use workflow::{
     GraphStep, InputView, StoredWorkflow, WorkflowCreated, WorkflowDiff, WorkflowGraph,

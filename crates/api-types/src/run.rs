@@ -199,6 +199,10 @@ pub struct RunDetail {
     pub inputs: Map<String, Value>,
     /// What the workflow gave back, once it completed.
     pub outputs: Option<Value>,
+    /// US dollars that its model calls may cost at most, where that was said when it was started or let go
+    /// on and not by its file alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_cost_usd: Option<String>,
     /// At least one agent's answers come from a file, not from a model.
     pub scripted: bool,
     /// Absolute path of the data directory that holds the run.
@@ -399,6 +403,7 @@ mod tests {
             summary: summary(),
             inputs: Map::new(),
             outputs: None,
+            max_cost_usd: None,
             scripted: true,
             data_dir: "/data".to_owned(),
             agents: Vec::new(),

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use fusion_api_types::{InboxItem, InboxView};
 use fusion_core::{
-    Agent, AgentState, Approval, ApprovalState, Event, EventType, Run, RunId, Task, TaskState,
+    Agent, AgentState, Approval, ApprovalState, Event, EventType, NewEvent, Run, RunId, Task,
+    TaskState,
 };
 use fusion_persistence::{
     AgentFilter, ApprovalFilter, EventFilter, Page, Reader, Repository, Result, RunFilter,
@@ -34,20 +35,34 @@ pub async fn read(store: &dyn Reader) -> Result<InboxView> {
                 message: format!("held by {}", halt.by),
             });
         } else if let Some(event) = budget_stop(store, run.id).await? {
-            items.push(InboxItem {
-                kind: "budget".to_owned(),
-                id: run.id.to_string(),
-                run: Some(run.id.to_string()),
-                name: run.workflow_name.clone(),
-                since: event.event.timestamp,
-                expires: None,
-                message: event.event.message,
-            });
+            items.push(stopped(store, run, event.event).await?);
         }
     }
     items.extend(silent(store).await?);
     items.sort_by_key(|item| item.since);
     Ok(InboxView { items })
+}
+
+/// A run that its budget stopped; of a task of its own that is the task.
+async fn stopped(store: &dyn Reader, run: &Run, event: NewEvent) -> Result<InboxItem> {
+    let mut item = InboxItem {
+        kind: "budget".to_owned(),
+        id: run.id.to_string(),
+        run: Some(run.id.to_string()),
+        name: run.workflow_name.clone(),
+        since: event.timestamp,
+        expires: None,
+        message: event.message,
+    };
+    if run.is_standalone {
+        let task = store.tasks_of_run(run.id).await?.into_iter().next();
+        if let Some(task) = task {
+            "task_budget".clone_into(&mut item.kind);
+            item.id = task.id.to_string();
+            item.name = task.name;
+        }
+    }
+    Ok(item)
 }
 
 async fn approvals(store: &dyn Reader) -> Result<Vec<InboxItem>> {

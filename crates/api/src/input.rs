@@ -2,8 +2,8 @@
 
 mod unique;
 
-use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{FromRequest, Request};
+use axum::body::{Body, Bytes, HttpBody as _, to_bytes};
+use axum::extract::{FromRequest, OptionalFromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use fusion_api_types::api::Fault;
 use serde_json::{Map, Value};
@@ -41,6 +41,25 @@ impl<S: Send + Sync> FromRequest<S> for Input {
         let bytes = read(request.into_body()).await?;
         let object = parse(&bytes)?;
         Ok(Self { bytes, object })
+    }
+}
+
+/// A request may have no body at all, or `null` as one.
+impl<S: Send + Sync> OptionalFromRequest<S> for Input {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _: &S) -> Result<Option<Self>> {
+        let has_type = request.headers().contains_key(header::CONTENT_TYPE);
+        if !has_type && request.body().is_end_stream() {
+            return Ok(None);
+        }
+        check_type(request.headers(), "application/json", "JSON")?;
+        let bytes = read(request.into_body()).await?;
+        if bytes.trim_ascii() == b"null" {
+            return Ok(None);
+        }
+        let object = parse(&bytes)?;
+        Ok(Some(Self { bytes, object }))
     }
 }
 

@@ -82,6 +82,7 @@ impl Snapshot {
             summary: summary(&self.run, completed, live),
             inputs: self.run.inputs.clone(),
             outputs: self.run.outputs.clone(),
+            max_cost_usd: self.run.raised.run.usd.map(|usd| usd.to_string()),
             scripted: self
                 .agents
                 .iter()

@@ -79,12 +79,12 @@ pub use run::{
 pub use schedule::{OverlapArg, ScheduleArgs, ScheduleCommand, ScheduleCreateArgs};
 pub use serve::{NodeRoleArg, ServeArgs};
 pub use shell::{
-    CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, HealthArgs, ManArgs, SchemaArgs,
-    SettingName, Shell, VerifyArgs,
+    CompletionsArgs, ConfigArgs, ConfigCommand, ConfigFileArgs, ConfigSetArgs, ConfigShowArgs,
+    ConfigUnsetArgs, HealthArgs, ManArgs, SchemaArgs, SettingName, Shell, VerifyArgs,
 };
 pub use task::{
-    TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskLogsArgs, TaskStateName, TaskWaitArgs,
-    WhichTask,
+    TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskLogsArgs, TaskRetryArgs,
+    TaskStateName, TaskUpdateArgs, TaskWaitArgs, WhichTask,
 };
 pub use tool::{SandboxArgs, SandboxCommand, SandboxRunArgs, ToolArgs, ToolCallArgs, ToolCommand};
 pub use tried::Tried;
@@ -281,7 +281,7 @@ Examples:
   fusion-kit info
   fusion-kit info --json | jq -r .here.database")]
     Info,
-    /// Look at the settings that are in force.
+    /// Look at the settings that are in force, and change the files they stand in.
     Config(ConfigArgs),
     /// Print a script that completes commands in a shell.
     #[command(visible_alias = "completion")]
@@ -310,6 +310,7 @@ A file whose name is that of a subcommand is reached by its path: ./list
 Examples:
   fusion-kit run hello.yaml
   fusion-kit run hello.yaml -i name=Ada -i language=French
+  fusion-kit run hello.yaml --max-cost 0.50
   fusion-kit run hello.yaml --json | jq .outputs"
 )]
 pub struct RunArgs {
@@ -329,6 +330,10 @@ pub struct StartArgs {
     /// Give the workflow an input; may be repeated.
     #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = input)]
     pub inputs: Vec<InputArg>,
+    /// US dollars that its model calls may cost at most, where its file allows more: it stops then, as at the
+    /// file's `budget`, and goes on with `resume --budget-usd`.
+    #[arg(long, value_name = "USD")]
+    pub max_cost: Option<String>,
 }
 
 impl StartArgs {

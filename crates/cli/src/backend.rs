@@ -52,8 +52,8 @@ pub use run_files::RunFiles;
 pub use runs::{AgainRequest, RunQuery, Steering};
 pub use schedules::{NewSchedule, Schedules};
 pub use server::{Audience, Ready, ServeRequest, Server};
-pub use settings::About;
-pub use tasks::{TaskQuery, TaskRequest, Tasks};
+pub use settings::{About, EditEnd, SettingRequest, SettingsFile};
+pub use tasks::{TaskQuery, TaskRequest, TaskUpdate, Tasks};
 pub use tools::{HeldCommand, NotRun, ToolFolder, Tools};
 pub use webhooks::{NewWebhook, Webhooks};
 pub use work::{AgentWork, DiscardRequest, MergeRequest};
@@ -66,6 +66,8 @@ pub struct RunRequest {
     pub file: PathBuf,
     /// Inputs by name, as typed: the workflow says what type they become.
     pub inputs: BTreeMap<String, String>,
+    /// US dollars that it may cost at most, as typed.
+    pub max_cost: Option<String>,
 }
 
 /// What a run is taken up with.

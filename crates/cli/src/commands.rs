@@ -20,6 +20,7 @@ pub(crate) mod run;
 pub(crate) mod run_file;
 pub(crate) mod schedule;
 pub(crate) mod serve;
+pub(crate) mod setting;
 pub(crate) mod shell;
 pub(crate) mod task;
 pub(crate) mod tool;

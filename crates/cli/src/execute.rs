@@ -87,7 +87,7 @@ async fn dispatch(
         Command::Token(it) => Box::pin(record::token(&it.command, backend, session)),
         Command::Dashboard => Box::pin(serve::dashboard(backend, session)),
         Command::Health(it) => Box::pin(shell::health(it, backend, session)),
-        Command::Config(it) => Box::pin(async { shell::config(it, backend, session) }),
+        Command::Config(it) => Box::pin(shell::config(it, backend, session)),
         Command::Completions(it) => Box::pin(async { shell::completions(it.shell, session) }),
         Command::Schema(it) => Box::pin(async { shell::schema(&it.words, session) }),
         Command::Man(it) => Box::pin(async { shell::man(&it.dir, session) }),

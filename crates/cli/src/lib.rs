@@ -38,22 +38,23 @@ pub use args::{
     RemoveArgs, RestartArgs, RestoreArgs, ResumeArgs, RetryArgs, RunArgs, RunCommand,
     RunExportArgs, RunImportArgs, RunState, SandboxArgs, SandboxCommand, SandboxRunArgs, SendArgs,
     ServeArgs, ShowArgs, SpawnArgs, StartArgs, StartWorkflowArgs, TailArgs, TaskArgs, TaskCommand,
-    TaskCreateArgs, TaskListArgs, TaskLogsArgs, TaskStateName, TaskWaitArgs, Template,
-    TerminateArgs, TestArgs, ToolArgs, ToolCallArgs, ToolCommand, TopFigure, TopGroup, UpdateArgs,
-    ValidateArgs, VerifyArgs, WatchArgs, WhichAgent, WhichTask, WhichWorkflow, WorkflowArgs,
-    WorkflowCommand, WorkflowListArgs, WorkspaceKind, WorkspacePolicy, parse,
+    TaskCreateArgs, TaskListArgs, TaskLogsArgs, TaskRetryArgs, TaskStateName, TaskUpdateArgs,
+    TaskWaitArgs, Template, TerminateArgs, TestArgs, ToolArgs, ToolCallArgs, ToolCommand,
+    TopFigure, TopGroup, UpdateArgs, ValidateArgs, VerifyArgs, WatchArgs, WhichAgent, WhichTask,
+    WhichWorkflow, WorkflowArgs, WorkflowCommand, WorkflowListArgs, WorkspaceKind, WorkspacePolicy,
+    parse,
 };
 pub use args::{
     ArtifactArgs, ArtifactCommand, ArtifactGetArgs, BudgetArgs, BudgetClearArgs, BudgetCommand,
     BudgetSetArgs, BudgetsArgs, CapabilityArgs, CapabilityCommand, CapabilityCreateArgs,
-    CompletionsArgs, ConfigArgs, ConfigCommand, ConfigShowArgs, EventFilterArgs, EventsArgs,
-    EventsCommand, EventsListArgs, EventsReplayArgs, EventsTailArgs, ExportArgs, ExportCommand,
-    ExportEventsArgs, ExportFormat, ManArgs, NodeArgs, NodeCommand, NodeName, NodeRoleArg,
-    OverlapArg, Period, ProjectArgs, ProjectCommand, ProjectCreateArgs, ProjectListArgs,
-    ProjectUpdateArgs, RecordListArgs, RecordName, ScheduleArgs, ScheduleCommand,
-    ScheduleCreateArgs, SchemaArgs, ScopeName, SettingName, Shell, TokenArgs, TokenCommand,
-    TokenCreateArgs, Tried, WebhookAddArgs, WebhookArgs, WebhookCommand, WebhookDeliveriesArgs,
-    WhichEvent, WhichVersion,
+    CompletionsArgs, ConfigArgs, ConfigCommand, ConfigFileArgs, ConfigSetArgs, ConfigShowArgs,
+    ConfigUnsetArgs, EventFilterArgs, EventsArgs, EventsCommand, EventsListArgs, EventsReplayArgs,
+    EventsTailArgs, ExportArgs, ExportCommand, ExportEventsArgs, ExportFormat, ManArgs, NodeArgs,
+    NodeCommand, NodeName, NodeRoleArg, OverlapArg, Period, ProjectArgs, ProjectCommand,
+    ProjectCreateArgs, ProjectListArgs, ProjectUpdateArgs, RecordListArgs, RecordName,
+    ScheduleArgs, ScheduleCommand, ScheduleCreateArgs, SchemaArgs, ScopeName, SettingName, Shell,
+    TokenArgs, TokenCommand, TokenCreateArgs, Tried, WebhookAddArgs, WebhookArgs, WebhookCommand,
+    WebhookDeliveriesArgs, WhichEvent, WhichVersion,
 };
 pub use args::{
     MergeStrategy, WorkspaceArgs, WorkspaceCommand, WorkspaceCommitArgs, WorkspaceDiffArgs,
@@ -61,16 +62,17 @@ pub use args::{
     WorkspaceListArgs, WorkspaceMergeArgs, WorkspaceReadArgs,
 };
 pub use backend::{
-    About, Artifacts, DryRuns, EventQuery, EventSink, Events, NewProject, NewSchedule, NewWebhook,
-    Nodes, Operation, ProjectBudgets, ProjectUpdate, Records, Replay, RestoreRequest, RunFiles,
-    Schedules, Webhooks,
+    About, Artifacts, DryRuns, EditEnd, EventQuery, EventSink, Events, NewProject, NewSchedule,
+    NewWebhook, Nodes, Operation, ProjectBudgets, ProjectUpdate, Records, Replay, RestoreRequest,
+    RunFiles, Schedules, SettingRequest, SettingsFile, Webhooks,
 };
 pub use backend::{
     AgainRequest, AgentChanges, AgentQuery, Agents, AnswerRequest, AskKey, AttachEnd, Audience,
     Backend, BenchRequest, Benchmarks, CommandTools, Content, Depth, HeldCommand, Inbox, Log,
     MessageQuery, Messages, Metrics, NewAgents, NewMessage, NewProvider, NotRun, Progress,
     Providers, Ready, ResumeRequest, RunQuery, RunRequest, ServeRequest, Server, StartWorkflow,
-    Steering, Tail, TaskQuery, TaskRequest, Tasks, To, ToolFolder, Tools, Upkeep, Workflows,
+    Steering, Tail, TaskQuery, TaskRequest, TaskUpdate, Tasks, To, ToolFolder, Tools, Upkeep,
+    Workflows,
 };
 pub use backend::{AgentFiles, AgentWork, DiscardRequest, MergeRequest};
 pub use backend::{Overview, Picture, Sight};

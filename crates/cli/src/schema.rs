@@ -12,11 +12,11 @@ use fusion_api_types::{
     InboxView, InfoView, McpToolList, MessageDetail, MessageList, MessageView, MigrationReport,
     ModelList, ProviderAdded, ProviderList, ProviderRemoved, ProviderTest, ProviderView,
     QuotaReport, RekeyReport, Replayed, RestoreReport, RunDetail, RunExported, RunImported,
-    RunList, RunSummary, ServerReady, SettingList, SettingView, SignInLink, StoredWorkflow,
-    ToolAnswer, ToolList, VacuumReport, VerifyReport, VersionView, WorkflowCreated, WorkflowDiff,
-    WorkflowGraph, WorkflowList, WorkflowSummary, WorkspaceCommit, WorkspaceDiff, WorkspaceExport,
-    WorkspaceFile, WorkspaceLine, WorkspaceMerge, WorkspacePath, WorkspaceRemoved, WorkspaceTree,
-    WorkspacesCollected,
+    RunList, RunSummary, ServerReady, SettingChange, SettingList, SettingView, SignInLink,
+    StoredWorkflow, ToolAnswer, ToolList, VacuumReport, VerifyReport, VersionView, WorkflowCreated,
+    WorkflowDiff, WorkflowGraph, WorkflowList, WorkflowSummary, WorkspaceCommit, WorkspaceDiff,
+    WorkspaceExport, WorkspaceFile, WorkspaceLine, WorkspaceMerge, WorkspacePath, WorkspaceRemoved,
+    WorkspaceTree, WorkspacesCollected,
 };
 use serde_json::{Value, json};
 
@@ -40,7 +40,7 @@ pub fn printed(words: &str) -> Option<Printed> {
         "sandbox run" => "what the command prints",
         "schema" => "a JSON Schema",
         "top" => "a screen",
-        "workspace open" => "nothing: the editor has the terminal",
+        "workspace open" | "config edit" => "nothing: the editor has the terminal",
         _ => return schema(words).map(|schema| Printed::Json(Box::new(schema))),
     };
     Some(Printed::Other(reason))
@@ -104,6 +104,7 @@ fn of_one(words: &str) -> Option<Value> {
         "budget set" | "budget clear" => of::<Project>(),
         "config show" => of::<SettingList>(),
         "config get" => of::<SettingView>(),
+        "config set" | "config unset" => of::<SettingChange>(),
         "serve" => of::<ServerReady>(),
         "dashboard" => of::<SignInLink>(),
         "verify" => of::<VerifyReport>(),
@@ -156,7 +157,7 @@ fn of_task(verb: &str) -> Option<Value> {
         "create" => any_of([of::<TaskDetail>(), list_of::<Task>("tasks")]),
         "get" => of::<TaskDetail>(),
         "list" | "wait" => list_of::<Task>("tasks"),
-        "cancel" | "retry" => of::<Task>(),
+        "cancel" | "retry" | "update" => of::<Task>(),
         "logs" => of::<AgentLog>(),
         "deps" => of::<TaskTree>(),
         _ => return None,

@@ -125,6 +125,11 @@ impl<'a> Session<'a> {
         self.terminal.input.line(question)
     }
 
+    /// Whether an editor can have the terminal.
+    pub(crate) fn can_edit(&self) -> bool {
+        self.terminal.input.is_person() && self.terminal.stdout.size().is_some()
+    }
+
     /// A command line that works on the same data directory, or asks the same server.
     pub(crate) fn command(&self, words: &str) -> String {
         let global = self.global;

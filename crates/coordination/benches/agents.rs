@@ -246,6 +246,7 @@ async fn queue(place: &Place, can: &[&str]) {
                 priority: number % 5,
                 dependencies: Vec::new(),
                 delay: None,
+                limit: fusion_core::Budget::default(),
             };
             decision.merge(plan.create(moment).1);
         }

@@ -137,6 +137,7 @@ impl Coordinator {
             base_dir: workflow.base_dir.clone(),
             inputs,
             models,
+            limit: run.raised.run.within(workflow.definition.budget),
         };
         let grants = self.check_grants(&new)?;
         let origin = Origin {

@@ -90,7 +90,9 @@ impl Budgets {
         agents: &[&Agent],
         tasks: &[Task],
     ) -> Self {
-        let run_budget = raised.run.over(definition.budget);
+        // One that was started with a limit has that instead of its file's.
+        let own = run.raised.run.over(definition.budget);
+        let run_budget = raised.run.over(own);
         // Several agents of one name have one budget.
         let mut by_name: BTreeMap<&str, Vec<AgentId>> = BTreeMap::new();
         for agent in agents {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fusion_agents::Failure;
 use fusion_core::{
-    Agent, CallSpec, Change, Coded as _, Continuation, ErrorCode, Parent, Run, RunId, Task,
+    Agent, Budget, CallSpec, Change, Coded as _, Continuation, ErrorCode, Parent, Run, RunId, Task,
     Workflow, WorkflowState, error_chain,
 };
 use fusion_persistence::{Batch, Error as StoreError, Repository as _, unarchive};
@@ -129,6 +129,8 @@ impl Coordinator {
             base_dir: workflow.base_dir.clone(),
             inputs,
             models,
+            // That of the run above holds for it too.
+            limit: Budget::default(),
         };
         let grants = self.check_grants(&new)?;
         Ok((new, grants))

@@ -104,7 +104,9 @@ pub use run_file::{
 pub use scheduler::Driven;
 pub use schedules::{MAX_SCHEDULES, NewSchedule, held};
 pub use spawn::NewRun;
-pub use tasks::{MAX_DEPENDENCIES, MAX_DESCRIPTION, MAX_QUEUE, MAX_WAIT, NewTask, Wait, why};
+pub use tasks::{
+    MAX_DEPENDENCIES, MAX_DESCRIPTION, MAX_QUEUE, MAX_WAIT, NewTask, RetryTask, Wait, why,
+};
 pub use webhooks::{
     Keys, MAX_WEBHOOKS, NewWebhook, NoKey, Postman, Tried, WebhookFault, reseal_webhooks,
 };

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use fusion_core::{
-    Decision, Occurrence, Overlap, Run, RunId, Schedule, ScheduleId, Timestamp, Workflow,
+    Budget, Decision, Occurrence, Overlap, Run, RunId, Schedule, ScheduleId, Timestamp, Workflow,
     error_chain,
 };
 use fusion_messaging::Subscription;
@@ -271,7 +271,9 @@ impl Coordinator {
             also: schedule.clone().fired(occurrence, run, self.moment()),
             ..Ask::default()
         };
-        let made = self.create_run_of(workflow, inputs, models, ask).await;
+        let made = self
+            .create_run_of(workflow, inputs, (models, Budget::default()), ask)
+            .await;
         made.map(|_| ())
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fusion_core::{
-    Agent, AgentId, AgentState, Change, Continuation, Decision, Member, Parent, Run, RunId,
+    Agent, AgentId, AgentState, Budget, Change, Continuation, Decision, Member, Parent, Run, RunId,
     RunPlan, Workflow, WorkflowDefinition, WorkflowId, Workspace, WorkspaceId, error_chain,
 };
 use fusion_persistence::{Batch, Claim, Claimed, Guard, RunFence};
@@ -34,6 +34,8 @@ pub struct NewRun {
     pub inputs: Map<String, Value>,
     /// The checked models of each agent.
     pub models: Models,
+    /// What its model calls may use at most, where that is less than its file says.
+    pub limit: Budget,
 }
 
 /// A workflow that is about to be stored, unless this very text is stored already.
@@ -91,7 +93,7 @@ impl Coordinator {
         }
     }
 
-    /// Stores a run of a version that is stored. `ask` gets the id that the run will have.
+    /// Stores a run of a version that is stored, within a limit. `ask` gets the id that the run will have.
     ///
     /// # Errors
     /// As [`create_run`](Self::create_run); `Repeated` or `KeyReused` where the key of `ask` was used before.
@@ -99,7 +101,7 @@ impl Coordinator {
         &self,
         workflow: &Workflow,
         inputs: Map<String, Value>,
-        models: Models,
+        (models, limit): (Models, Budget),
         ask: impl Fn(RunId) -> Ask + Send + Sync,
     ) -> Result<RunId> {
         crate::run_file::expect_own(&workflow.name)?;
@@ -109,6 +111,7 @@ impl Coordinator {
             base_dir: workflow.base_dir.clone(),
             inputs,
             models,
+            limit,
         };
         let grants = self.check_grants(&new)?;
         let origin = Origin {
@@ -166,6 +169,7 @@ impl Coordinator {
             agents,
             parent: origin.parent.cloned(),
             called,
+            limit: new.limit,
         };
         let (run, created) = plan.create(self.moment());
         decision.merge(match origin.continues {

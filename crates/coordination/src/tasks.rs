@@ -2,14 +2,16 @@
 //! drives: a standing agent takes it from the pool.
 
 mod definition;
+mod limit;
+mod retry;
 mod why;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use fusion_core::{
-    Agent, AgentId, AgentState, CapabilitySet, Change, Decision, MAX_LABEL, Pool, PoolQueue,
-    PoolTask, ProjectId, Run, RunId, Task, TaskId, TaskState, Workflow, is_label,
+    Agent, AgentId, AgentState, Budget, CapabilitySet, Change, Decision, MAX_LABEL, Pool,
+    PoolQueue, PoolTask, ProjectId, Run, RunId, Task, TaskId, TaskState, Workflow, is_label,
 };
 use fusion_persistence::{Batch, Fence, Guard, Repository, TaskFilter};
 use serde::{Deserialize, Serialize};
@@ -21,8 +23,9 @@ use crate::plan::end_standalone;
 use crate::races::Races;
 use crate::spawn::Definition;
 use crate::versions::OfTasks;
-use crate::{AgainFault, Ask, Coordinator, Error, Result};
+use crate::{Ask, Coordinator, Error, Result};
 
+pub use retry::RetryTask;
 pub use why::{Wait, why};
 
 pub(crate) use definition::Written;
@@ -77,6 +80,8 @@ pub struct NewTask {
     pub timeout: Option<Duration>,
     /// How often it is tried in all; once without it.
     pub max_attempts: Option<u32>,
+    /// What its model calls may use at most.
+    pub limit: Budget,
 }
 
 /// What is said of a task that came into the pool, or back into it.
@@ -150,6 +155,7 @@ impl Coordinator {
             priority: new.priority,
             dependencies,
             delay: new.delay,
+            limit: new.limit,
         };
         if let Some(agent) = new.agent {
             decision.changes.push(self.room_for(agent, new).await?);
@@ -316,51 +322,6 @@ impl Coordinator {
                 return Ok(task);
             }
         }
-    }
-
-    /// Asks again for what a task that failed or was cancelled was to do: a new task, which `ask`
-    /// gets.
-    ///
-    /// # Errors
-    /// There is no such task, it is a step of a workflow, or it did not end badly; else as
-    /// [`create_task`](Self::create_task).
-    pub async fn retry_task(
-        &self,
-        id: TaskId,
-        ask: impl Fn(&Task) -> Ask + Send + Sync,
-    ) -> Result<Task> {
-        let task: Task = self.parts.store.get(id).await?;
-        let run: Run = self.parts.store.get(task.run_id).await?;
-        if run.is_imported() {
-            return Err(AgainFault::Imported { run: run.id }.into());
-        }
-        let Some(pool) = task.pool else {
-            let (task, run) = (task.name, task.run_id);
-            return Err(Error::OfWorkflow { task, run });
-        };
-        if !matches!(task.state, TaskState::Failed | TaskState::Cancelled) {
-            return Err(Error::NotEnded { task: task.name });
-        }
-        let workflow: Workflow = self.parts.store.get(run.workflow_id).await?;
-        let step = workflow.definition.steps.first();
-        let agent = task.agent_id.filter(|_| pool.is_demanded);
-        let new = NewTask {
-            name: Some(task.name),
-            description: task.description,
-            capabilities: task.required_capabilities,
-            agent,
-            is_demanded: agent.is_some(),
-            priority: task.priority,
-            dependencies: task.dependencies,
-            inputs: run.inputs,
-            project: pool.project,
-            delay: None,
-            timeout: step.map(|step| Duration::from_secs(step.timeout_seconds)),
-            max_attempts: step
-                .and_then(|step| step.retry)
-                .map(|retry| retry.max_attempts),
-        };
-        self.create_task(new, ask).await
     }
 
     /// What is to be done once a worker has left: one that lost its lease has nothing to tell, and its agent

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fusion_agents::{Failure, Record};
-use fusion_core::Usage;
+use fusion_core::{Decision, ErrorCode, EventType, Usage};
 use fusion_persistence::Batch;
 
 use crate::journal::TaskJournal;
@@ -54,6 +54,9 @@ impl Coordinator {
         let unfinished = Unfinished { wait, ..unfinished };
         self.give_back(job, journal, unfinished, &failure.message)
             .await?;
+        if failure.code == ErrorCode::OverBudget && !job.plan.run.raised.run.is_empty() {
+            self.tell_stopped(job, &failure.message).await?;
+        }
         match next {
             Next::Again | Next::Later(_) => Ok(()),
             Next::Stop => Err(Error::Unserved {
@@ -63,6 +66,18 @@ impl Coordinator {
                 help: failure.help,
             }),
         }
+    }
+
+    /// Tells which run waits for more than it may cost, where that is one task: its agent belongs to none.
+    async fn tell_stopped(&self, job: &Job<'_>, why: &str) -> Result<()> {
+        if !job.plan.run.is_standalone {
+            return Ok(());
+        }
+        let event = job
+            .task
+            .event(self.moment(), EventType::BudgetExceeded, why.to_owned());
+        self.commit(Batch::free(Decision::default().telling(event)))
+            .await
     }
 
     /// Commits that a task goes back to the queue. An agent that was held meanwhile stays held.

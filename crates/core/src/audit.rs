@@ -3,7 +3,7 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::{ApiTokenId, EventId, EventType, Moment, NewEvent, Severity};
+use crate::{ApiTokenId, EventId, EventType, Moment, NewEvent, Severity, TaskId};
 
 /// The topic of what people change.
 const TOPIC: &str = "system.audit";
@@ -38,6 +38,42 @@ impl Actor {
             message: format!("{} {done} {kind} {id}", self.name),
             message_queue_topic: Some(TOPIC.to_owned()),
         }
+    }
+}
+
+/// Tells who asked again for what the task `first` was to do, as which task, and whether it is to do
+/// something else now.
+#[must_use]
+pub fn asked_again(
+    by: &str,
+    (first, again): (TaskId, TaskId),
+    is_changed: bool,
+    moment: Moment<'_>,
+) -> NewEvent {
+    let changed: &[&str] = if is_changed { &["description"] } else { &[] };
+    let with = if is_changed {
+        ", with another description"
+    } else {
+        ""
+    };
+    NewEvent {
+        id: EventId::from_uuid(moment.ids.uuid()),
+        timestamp: moment.now,
+        event_type: EventType::RecordChanged,
+        severity: Severity::Info,
+        source_agent_id: None,
+        source_component: "tasks".to_owned(),
+        run_id: None,
+        data: json!({
+            "actor": { "name": by },
+            "action": "retried",
+            "resource_type": "task",
+            "resource_id": again,
+            "retries": first,
+            "changed": changed,
+        }),
+        message: format!("{by} asked again for task {first} as {again}{with}"),
+        message_queue_topic: Some(TOPIC.to_owned()),
     }
 }
 

@@ -51,6 +51,21 @@ impl Budget {
         }
     }
 
+    /// This budget where it has limits, and none of them above that of another one.
+    #[must_use]
+    pub fn within(self, other: Self) -> Self {
+        fn lower<T: Ord>(own: Option<T>, other: Option<T>) -> Option<T> {
+            own.map(|own| match other {
+                Some(other) => own.min(other),
+                None => own,
+            })
+        }
+        Self {
+            usd: lower(self.usd, other.usd),
+            tokens: lower(self.tokens, other.tokens),
+        }
+    }
+
     /// Whether a call fits beside what was used and what calls under way could still use.
     ///
     /// A call whose worst case is known must fit whole, so the budget holds. One whose worst case
@@ -160,6 +175,29 @@ mod tests {
         cost: Cost::ZERO,
         tokens: 0,
     };
+
+    #[test]
+    fn a_limit_within_a_budget_is_never_above_it_and_is_none_where_it_says_nothing() {
+        let of = |cost: Option<&str>, tokens| Budget {
+            usd: cost.map(usd),
+            tokens,
+        };
+        let file = of(Some("1"), Some(100));
+        assert_eq!(
+            [
+                of(Some("0.5"), Some(200)).within(file),
+                of(Some("2"), None).within(file),
+                of(None, None).within(file),
+                of(Some("2"), Some(9)).within(of(None, None)),
+            ],
+            [
+                of(Some("0.5"), Some(100)),
+                of(Some("1"), None),
+                of(None, None),
+                of(Some("2"), Some(9)),
+            ]
+        );
+    }
 
     #[test]
     fn a_known_call_fits_up_to_the_last_picodollar_and_token() {

@@ -12,9 +12,9 @@ use serde_json::{Map, Value, json};
 
 use crate::transition::StateMachine;
 use crate::{
-    Agent, AgentState, CapabilitySet, Change, Course, Decision, EventType, IllegalTransition,
-    Moment, NewEvent, RunId, Seat, Severity, StepSpec, Task, TaskId, TaskState, Timestamp, Usage,
-    Workflow, WorkflowId, WorkflowState, Workspace,
+    Agent, AgentState, Budget, CapabilitySet, Change, Course, Decision, EventType,
+    IllegalTransition, Moment, NewEvent, RunId, Seat, Severity, StepSpec, Task, TaskId, TaskState,
+    Timestamp, Usage, Workflow, WorkflowId, WorkflowState, Workspace,
 };
 
 pub use again::{Continuation, Difference, Unlike};
@@ -61,7 +61,8 @@ pub struct Run {
     /// that a file names them with. All runs below it have the same.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub called: BTreeMap<String, WorkflowId>,
-    /// What a person gave it beyond the budgets of its file, where runs below it use these up too.
+    /// What a person gave it in the place of the budgets of its file: a limit that it was started with, or
+    /// more than that, where runs below it use it up too.
     #[serde(default, skip_serializing_if = "Raise::is_empty")]
     pub raised: Raise,
     /// Where it comes from, when it was not done here.
@@ -92,6 +93,8 @@ pub struct RunPlan<'a> {
     pub parent: Option<Parent>,
     /// The versions of the workflows that its steps are runs of.
     pub called: BTreeMap<String, WorkflowId>,
+    /// What its model calls may use at most, where that is less than its file says.
+    pub limit: Budget,
 }
 
 impl RunPlan<'_> {
@@ -131,7 +134,7 @@ impl RunPlan<'_> {
             continues: None,
             parent: self.parent.clone(),
             called: self.called.clone(),
-            raised: Raise::default(),
+            raised: Raise::of_run(self.limit.within(self.workflow.definition.budget)),
             imported: None,
             created_at: moment.now,
             started_at: (!is_ready).then_some(moment.now),

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use fusion_api_types::{
     CheckView, DatabaseStatus, InfoView, PlacesView, Problem, ProblemKind, ServerInfo,
-    ServerVersion, SettingView, VersionView, api,
+    ServerVersion, SettingChange, SettingView, VersionView, api,
 };
-use fusion_cli::{About, Nodes, Upkeep};
+use fusion_cli::{About, EditEnd, Nodes, SettingRequest, SettingsFile, Upkeep};
 use fusion_persistence::{Page, Repository, WorkspaceFilter};
 use serde_json::Value;
 
@@ -39,6 +39,18 @@ impl About for LocalBackend {
             }
         }
         settings
+    }
+
+    fn change_setting(&self, request: &SettingRequest) -> Result<SettingChange, Problem> {
+        self.config().change(request, &self.settings())
+    }
+
+    fn settings_file(&self, file: &SettingsFile) -> Result<PathBuf, Problem> {
+        self.config().settings_file(file)
+    }
+
+    async fn edit_settings(&self, file: &SettingsFile) -> Result<EditEnd, Problem> {
+        self.config().edit(file).await
     }
 
     async fn version(&self) -> Result<VersionView, Problem> {

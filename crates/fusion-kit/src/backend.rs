@@ -230,6 +230,7 @@ impl Backend for LocalBackend {
         if let Some(fault) = &self.config.dotenv_fault {
             progress.notice(fault);
         }
+        let limit = budget::limit(request.max_cost.as_deref())?;
         if let Some(remote) = self.remote()? {
             let signalled = Signalled::catch();
             return remote.run(request, progress, &signalled.stop).await;
@@ -251,6 +252,7 @@ impl Backend for LocalBackend {
             base_dir: file.base_dir.display().to_string(),
             inputs,
             models,
+            limit,
         };
         let run = match engine.coordinator().create_run(new).await {
             Ok(run) => run,

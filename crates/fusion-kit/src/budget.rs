@@ -1,20 +1,31 @@
-//! Budgets that a person gives a run when it is resumed.
+//! Budgets that a person gives a run when it is started or resumed.
 
 use fusion_api_types::{Problem, ProblemKind};
 use fusion_cli::ResumeRequest;
 use fusion_coordination::Raised;
 use fusion_core::{Budget, Cost, WorkflowDefinition, nearest};
 
+/// What `--max-cost` says.
+pub(crate) fn limit(max_cost: Option<&str>) -> Result<Budget, Problem> {
+    Ok(Budget {
+        usd: max_cost
+            .map(|text| dollars("--max-cost", text))
+            .transpose()?,
+        tokens: None,
+    })
+}
+
+fn dollars(flag: &str, text: &str) -> Result<Cost, Problem> {
+    text.parse().map_err(|error| {
+        let text = format!("{flag} is '{text}': {error}");
+        Problem::new(ProblemKind::InvalidInput, text)
+    })
+}
+
 /// The budgets that a person gives a run for now.
 pub(crate) fn raised(request: &ResumeRequest) -> Result<Raised, Problem> {
-    let usd = request.budget_usd.as_deref().map(|text| {
-        text.parse::<Cost>().map_err(|error| {
-            Problem::new(
-                ProblemKind::InvalidInput,
-                format!("--budget-usd is '{text}': {error}"),
-            )
-        })
-    });
+    let usd = request.budget_usd.as_deref();
+    let usd = usd.map(|text| dollars("--budget-usd", text));
     let budget = Budget {
         usd: usd.transpose()?,
         tokens: request.budget_tokens,

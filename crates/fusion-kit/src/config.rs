@@ -1,6 +1,9 @@
 //! What the environment and the `.env` file of the current folder say. The only place that reads them.
 
+mod change;
+mod dotenv;
 mod profile;
+mod toml_file;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -9,6 +12,7 @@ use std::path::{Path, PathBuf};
 use fusion_api_types::SettingView;
 use secrecy::{ExposeSecret, SecretString};
 
+use dotenv::Variables;
 pub(crate) use profile::Flags;
 
 /// Settings from the environment; a variable that is set there wins over `.env`. An empty one
@@ -191,7 +195,7 @@ impl Config {
             clippy::disallowed_methods,
             reason = "this is the one place that reads the environment"
         )]
-        Self::read(|name| std::env::var(name).ok(), Path::new(".env"))
+        Self::read(|name| std::env::var(name).ok(), Path::new(dotenv::FILE))
     }
 
     /// A variable that a user or a vendor names: the key of a provider.
@@ -223,7 +227,14 @@ impl Config {
     }
 
     fn read(environment: impl Fn(&str) -> Option<String>, dotenv_file: &Path) -> Self {
-        let (file, dotenv_fault) = dotenv(dotenv_file);
+        Self::of(environment, dotenv::read(dotenv_file))
+    }
+
+    /// What the environment says, and a file with these variables and this fault.
+    fn of(
+        environment: impl Fn(&str) -> Option<String>,
+        (file, dotenv_fault): (Variables, Option<String>),
+    ) -> Self {
         let noted = Noted::default();
         let set = |name: &str| environment(name).filter(|value| !value.is_empty());
         let get = |name: &str| {
@@ -287,7 +298,7 @@ fn listed(text: Option<&str>) -> impl Iterator<Item = &str> {
     entries.map(str::trim).filter(|entry| !entry.is_empty())
 }
 
-fn secrets(variables: &BTreeMap<String, String>) -> BTreeMap<String, SecretString> {
+fn secrets(variables: &Variables) -> BTreeMap<String, SecretString> {
     let variables = variables.iter();
     variables
         .map(|(name, value)| (name.clone(), SecretString::from(value.as_str())))
@@ -302,35 +313,6 @@ fn settings_folder(environment: impl Fn(&str) -> Option<String>) -> Option<PathB
         folder.filter(|folder| folder.is_absolute())
     };
     folder("XDG_CONFIG_HOME").or_else(|| Some(folder("HOME")?.join(".config")))
-}
-
-/// The variables of a `.env` file, and what is wrong with it. Only this very file is read: one
-/// in a folder above may be somebody else's, and could send a key to their server.
-fn dotenv(file: &Path) -> (BTreeMap<String, String>, Option<String>) {
-    let mut variables = BTreeMap::new();
-    let lines = match dotenvy::from_path_iter(file) {
-        Ok(lines) => lines,
-        Err(error) if error.not_found() => return (variables, None),
-        Err(_) => return (variables, Some(".env can't be read".to_owned())),
-    };
-    for line in lines {
-        match line {
-            Ok((name, value)) => {
-                variables.entry(name).or_insert(value);
-            }
-            // The line may hold a key, so its text is not shown.
-            Err(_) => {
-                return (
-                    variables,
-                    Some(
-                        ".env has a line that is not NAME=value; the rest of it is not read"
-                            .to_owned(),
-                    ),
-                );
-            }
-        }
-    }
-    (variables, None)
 }
 
 #[cfg(test)]

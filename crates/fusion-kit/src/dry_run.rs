@@ -174,7 +174,7 @@ impl LocalBackend {
             let path = format!("/tasks/{}", remote.task_id(task).await?);
             let changes = TaskChanges {
                 state: Some("cancelled".to_owned()),
-                priority: None,
+                ..TaskChanges::default()
             };
             return remote.client().try_patch(&path, &changes).await;
         }

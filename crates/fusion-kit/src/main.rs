@@ -83,8 +83,11 @@ fn run(cli: Cli, config: Config, terminal: &Terminal) -> Exit {
         server: cli.global.server.as_deref(),
         data_dir: cli.global.data_dir.as_deref(),
     };
-    let config = match config.with_settings_of_user(flags) {
+    let of_user = config.clone().with_settings_of_user(flags);
+    let config = match of_user {
         Ok(config) => config,
+        // So that what is wrong in the file can be put right, and a profile be made.
+        Err(_) if cli.changes_settings() => config,
         Err(problem) => return fusion_cli::fail(&problem, &cli.global, terminal),
     };
     system::log_to_stderr(&config, cli.global.verbose);

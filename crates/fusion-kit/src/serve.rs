@@ -205,6 +205,20 @@ fn settings(address: SocketAddr, config: &Config) -> Result<Settings, Problem> {
     })
 }
 
+/// Whether a server could be made with these settings.
+///
+/// # Errors
+/// One is wrong, and which.
+pub(crate) fn check(config: &Config) -> Result<(), Problem> {
+    let request = ServeRequest {
+        // How it is reached is said when it is started.
+        allow_plain_http: true,
+        ..ServeRequest::default()
+    };
+    settings(address::of(&request, config)?, config)?;
+    address::origins(config).map(|_| ())
+}
+
 /// Reads the settings again at each SIGHUP: those of the file `.env`, since the environment of a
 /// process stays as it is. What is wrong leaves all as it was.
 async fn reload_at_hang_up(address: SocketAddr, changes: watch::Sender<Settings>) {

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use fusion_api::task_views;
 use fusion_api_types::api::{Task as TaskView, TaskDetail, TaskTree};
 use fusion_api_types::{Problem, ProblemKind};
-use fusion_cli::{Log, Progress, TaskQuery, TaskRequest, Tasks};
-use fusion_coordination::{Ask, MAX_DESCRIPTION, NewTask};
+use fusion_cli::{Content, Log, Progress, TaskQuery, TaskRequest, TaskUpdate, Tasks};
+use fusion_coordination::{Ask, MAX_DESCRIPTION, NewTask, RetryTask};
 use fusion_core::{Agent, AgentId, Task, TaskId, TaskState};
 use fusion_persistence::{Error as StoreError, Page, Reader, Repository, TaskFilter};
 use fusion_persistence_sql::Location;
@@ -21,6 +21,7 @@ use serde_json::Value;
 use crate::agents::find::{find_agent, find_project};
 use crate::agents::logs::show;
 use crate::backend::{LocalBackend, Reading};
+use crate::budget;
 use crate::content::text_of;
 use crate::data_dir::DataDir;
 use crate::find::meant;
@@ -80,17 +81,50 @@ impl Tasks for LocalBackend {
         .await
     }
 
-    async fn retry_task(&self, task: &str) -> Result<TaskView, Problem> {
+    async fn update_task(&self, task: &str, update: &TaskUpdate) -> Result<TaskView, Problem> {
+        let limit = match update {
+            TaskUpdate::MaxCost(text) => Some(budget::limit(Some(text))?),
+            TaskUpdate::Priority(_) => None,
+        };
         if let Some(remote) = self.remote()? {
-            return remote.retry_task(task).await;
+            return remote.update_task(task, update).await;
         }
         self.on_one(task, async |engine, task| {
-            let again = engine
-                .coordinator()
-                .retry_task(task, |_: &Task| Ask::default());
-            again.await
+            let coordinator = engine.coordinator();
+            match (update, limit) {
+                (TaskUpdate::Priority(priority), _) => {
+                    coordinator.prioritise_task(task, *priority).await
+                }
+                (TaskUpdate::MaxCost(_), limit) => {
+                    coordinator
+                        .limit_task(task, limit.unwrap_or_default())
+                        .await
+                }
+            }
         })
         .await
+    }
+
+    async fn retry_task(&self, task: &str, instead: Option<&Content>) -> Result<TaskView, Problem> {
+        let instead = instead.map(|instead| text_of(instead, MAX_DESCRIPTION));
+        let description = instead.transpose()?;
+        if let Some(remote) = self.remote()? {
+            return remote.retry_task(task, description).await;
+        }
+        let person = self.person();
+        self.on_one(task, async |engine, task| {
+            let again = RetryTask {
+                by: &person,
+                description,
+            };
+            let ask = |_: &Task| Ask::default();
+            engine.coordinator().retry_task(task, again, ask).await
+        })
+        .await
+    }
+
+    async fn edit_text(&self, text: &str) -> Result<String, Problem> {
+        self.config().edit_text(text).await
     }
 
     async fn wait_for_tasks(
@@ -220,6 +254,7 @@ impl LocalBackend {
             delay: delay_of(request),
             timeout: request.timeout,
             max_attempts: request.max_attempts,
+            limit: budget::limit(request.max_cost.as_deref())?,
         };
         let made = engine
             .coordinator()

@@ -1,6 +1,7 @@
 //! Puts the parts together: the one place that picks variants.
 
 mod bus;
+mod check;
 mod commands;
 mod node;
 mod registry;
@@ -36,6 +37,7 @@ use crate::problems;
 use crate::system::{SystemClock, SystemIds};
 
 pub(crate) use bus::BusPlace;
+pub(crate) use check::check;
 pub(crate) use commands::{check_folder, launcher, sandbox, workspaces_root};
 pub(crate) use node::{Duties, name as machine};
 pub(crate) use registry::{

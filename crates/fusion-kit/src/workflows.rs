@@ -17,6 +17,7 @@ use fusion_persistence::{
 };
 
 use crate::backend::LocalBackend;
+use crate::budget;
 use crate::data_dir::DataDir;
 use crate::files::{read_file, read_text, typed_inputs};
 use crate::problems;
@@ -280,13 +281,16 @@ async fn started(
     expect_own(&workflow.name).map_err(|error| problems::of_engine(&error))?;
     let inputs = typed_inputs(&workflow.definition, &request.inputs)
         .map_err(|faults| problems::of_inputs(&faults))?;
+    let limit = budget::limit(request.max_cost.as_deref())?;
     let base_dir = Path::new(&workflow.base_dir);
     let coordinator = engine.coordinator();
     let stored = async {
         let registry = coordinator.providers();
         let models = check_models(registry, &workflow.definition, &inputs, base_dir).await?;
         coordinator
-            .create_run_of(workflow, inputs.clone(), models, |_| Ask::default())
+            .create_run_of(workflow, inputs.clone(), (models, limit), |_| {
+                Ask::default()
+            })
             .await
     };
     stored.await.map_err(|error| problems::of_engine(&error))

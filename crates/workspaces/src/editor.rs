@@ -1,11 +1,11 @@
-//! A person's editor on a folder.
+//! A person's editor on a folder or a file.
 
 use std::path::Path;
 
 use crate::{Error, Result};
 
-/// Runs the editor of a person, a command as the shell reads it, on a folder and waits for its end; says
-/// whether it ended well. It runs as whoever calls, with this process's terminal and environment, and
+/// Runs the editor of a person, a command as the shell reads it, on a folder or a file and waits for its
+/// end; says whether it ended well. It runs as whoever calls, with this process's terminal and environment, and
 /// outside of any sandbox.
 ///
 /// # Errors

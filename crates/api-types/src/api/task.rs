@@ -129,6 +129,9 @@ pub struct NewTask {
     /// How often it is tried in all, 1 to 100; once without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<u32>,
+    /// US dollars that its model calls may cost at most, in all its attempts: `0.50`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_cost_usd: Option<String>,
 }
 
 /// Several tasks that are asked for, each by itself.
@@ -203,6 +206,18 @@ pub struct TaskChanges {
     /// The priority of one that waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<i32>,
+    /// US dollars that the model calls of one of its own may cost in all; heard when it is begun the next
+    /// time, which is at once where a limit stopped it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_cost_usd: Option<String>,
+}
+
+/// How a task is asked for again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TaskRetry {
+    /// What is asked instead of what it was to do; at most 128 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
 }
 
 /// What a task needs, and what needs it.

@@ -154,6 +154,10 @@ pub struct StartWorkflow {
     #[serde(default)]
     #[schema(value_type = Object)]
     pub inputs: Map<String, Value>,
+    /// US dollars that its model calls may cost at most, as `budget` of a workflow file says it, where that
+    /// is less than its file allows: `0.50`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_cost_usd: Option<String>,
 }
 
 /// A run that was started.

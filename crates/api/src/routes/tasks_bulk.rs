@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use fusion_api_types::api::{BulkTasks, NewTasks, TaskBulkAnswer, TaskBulkResult};
-use fusion_coordination::Error as EngineError;
+use fusion_coordination::{Error as EngineError, RetryTask};
 use fusion_core::{Task, TaskId, TaskState, error_chain};
 use fusion_persistence::{Error as StoreError, Page, Repository, TaskFilter};
 
@@ -223,7 +223,11 @@ async fn one_changed(
         Action::Retry => {
             let now = app.moment().now;
             let ask = |task: &Task| asked.ask(now, &input.bytes, || views::task(task.clone()));
-            engine.retry_task(id, ask).await
+            let again = RetryTask {
+                by: &asked.actor().name,
+                description: None,
+            };
+            engine.retry_task(id, again, ask).await
         }
     };
     let task = match changed {

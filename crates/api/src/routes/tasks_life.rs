@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use fusion_api_types::api::{self, NewTask, TaskChanges, TaskTree};
-use fusion_coordination::Coordinator;
-use fusion_core::{Agent, AgentId, AgentState, Project, ProjectId, Task, TaskId};
+use fusion_api_types::api::{self, NewTask, TaskChanges, TaskRetry, TaskTree};
+use fusion_coordination::{Coordinator, RetryTask};
+use fusion_core::{Agent, AgentId, AgentState, Budget, Project, ProjectId, Task, TaskId};
 use fusion_persistence::{AgentFilter, Page, ProjectFilter, Repository};
 use serde_json::{Map, Value};
 
 use super::path::Id;
 use crate::dry_run::tried;
 use crate::idempotency::{Asked, made, replayed};
-use crate::input::{Fields, Input, MAX_BODY};
+use crate::input::{Fields, Input, MAX_BODY, parsed};
 use crate::parameters::Trying;
 use crate::precondition::{check, json, resource};
 use crate::problem::{Refusal, Result};
@@ -78,6 +79,7 @@ pub(super) const FIELDS: &[&str] = &[
     "delay_seconds",
     "timeout_seconds",
     "max_attempts",
+    "max_cost_usd",
 ];
 
 /// A task that was read, with its agent and its project as they were written.
@@ -120,6 +122,7 @@ impl Wanted {
             delay: seconds(fields.number("delay_seconds")),
             timeout: seconds(fields.number("timeout_seconds")),
             max_attempts: fields.number("max_attempts"),
+            limit: limit(fields).unwrap_or_default(),
         };
         let project = own(fields.name("project"));
         Self {
@@ -143,6 +146,15 @@ impl Wanted {
         }
         Ok(task)
     }
+}
+
+/// What it may cost.
+fn limit(fields: &mut Fields<'_>) -> Option<Budget> {
+    let usd = fields.read("max_cost_usd", parsed)?;
+    Some(Budget {
+        usd: Some(usd),
+        tokens: None,
+    })
 }
 
 fn inputs(fields: &mut Fields<'_>) -> Map<String, Value> {
@@ -203,7 +215,7 @@ async fn project_named(app: &App, text: &str) -> Result<ProjectId> {
     project.ok_or_else(|| Refusal::fault("/project", "there is no project of this name"))
 }
 
-/// Cancels a task, or changes the priority of one that waits.
+/// Cancels a task, changes the priority of one that waits, or what one of its own may cost.
 #[utoipa::path(patch, path = "/tasks/{id}", tag = "tasks", request_body = TaskChanges,
     params(("id" = String, Path, description = "UUID of the task."), Trying),
     responses((status = 200, body = api::Task)))]
@@ -215,35 +227,53 @@ async fn change(
     input: Input,
 ) -> Result<Response> {
     let dry_run = query.dry_run()?;
-    let mut fields = input.fields(&["state", "priority"]);
+    let mut fields = input.fields(&["state", "priority", "max_cost_usd"]);
     let cancels = fields.read("state", |text| match text {
         "cancelled" => Ok(()),
         _ => Err("can only be set to `cancelled`".to_owned()),
     });
-    let priority = priority(&mut fields);
-    if cancels.is_some() == priority.is_some() {
-        fields.add("", "must have one of: state, priority");
-    }
+    let wanted = [
+        cancels.map(|()| Wish::Cancel),
+        priority(&mut fields).map(Wish::Prioritise),
+        limit(&mut fields).map(Wish::Limit),
+    ];
+    let mut wishes = wanted.into_iter().flatten();
+    let wish = match (wishes.next(), wishes.next()) {
+        (Some(wish), None) => wish,
+        (None, _) | (Some(_), Some(_)) => {
+            fields.add("", "must have one of: state, priority, max_cost_usd");
+            Wish::Cancel
+        }
+    };
     fields.finish()?;
     let before: Task = app.reader().get(id).await?;
     check(&headers, before.version)?;
     if dry_run {
-        return tried(&app, |dry| changed(dry, id, priority)).await;
+        return tried(&app, |dry| changed(dry, id, wish)).await;
     }
-    let (task, done) = changed(app.coordinator().clone(), id, priority).await?;
+    let (task, done) = changed(app.coordinator().clone(), id, wish).await?;
     tell(&app, &asked, done, id).await;
     resource(&HeaderMap::new(), task.version, &views::task(task))
 }
 
-/// Cancels a task, unless it is to have another priority; says what was done.
+/// What is to become of a task.
+#[derive(Debug, Clone, Copy)]
+enum Wish {
+    Cancel,
+    Prioritise(i32),
+    Limit(Budget),
+}
+
+/// Changes a task; says what was done.
 async fn changed(
     engine: Coordinator,
     id: TaskId,
-    priority: Option<i32>,
+    wish: Wish,
 ) -> fusion_coordination::Result<(Task, &'static str)> {
-    Ok(match priority {
-        Some(priority) => (engine.prioritise_task(id, priority).await?, "updated"),
-        None => (engine.cancel_task(id).await?, "cancelled"),
+    Ok(match wish {
+        Wish::Prioritise(priority) => (engine.prioritise_task(id, priority).await?, "updated"),
+        Wish::Limit(limit) => (engine.limit_task(id, limit).await?, "updated"),
+        Wish::Cancel => (engine.cancel_task(id).await?, "cancelled"),
     })
 }
 
@@ -257,8 +287,9 @@ pub(super) async fn tell(app: &App, asked: &Asked, done: &str, id: TaskId) {
     }
 }
 
-/// Asks again for what a task was to do that failed or was cancelled: a new task.
-#[utoipa::path(post, path = "/tasks/{id}/retry", tag = "tasks",
+/// Asks again for what a task was to do that failed or was cancelled, or for what the body says instead:
+/// a new task, which begins from the start. A body may be left out.
+#[utoipa::path(post, path = "/tasks/{id}/retry", tag = "tasks", request_body = Option<TaskRetry>,
     params(("id" = String, Path, description = "UUID of the task.")),
     responses((status = 201, body = api::Task)))]
 async fn retry(
@@ -266,17 +297,38 @@ async fn retry(
     Id(id): Id<TaskId>,
     asked: Asked,
     query: Query,
+    input: Option<Input>,
 ) -> Result<Response> {
     query.none()?;
-    if let Some(answer) = asked.remembered(&app, &[]).await? {
+    let (description, body) = match input {
+        Some(input) => (description(&input)?, input.bytes),
+        None => (None, Bytes::new()),
+    };
+    if let Some(answer) = asked.remembered(&app, &body).await? {
         return replayed(StatusCode::CREATED, &answer);
     }
     let now = app.moment().now;
-    let ask = |task: &Task| asked.ask(now, &[], || views::task(task.clone()));
-    match app.coordinator().retry_task(id, ask).await {
+    let ask = |task: &Task| asked.ask(now, &body, || views::task(task.clone()));
+    let by = &asked.actor().name;
+    let again = RetryTask { by, description };
+    match app.coordinator().retry_task(id, again, ask).await {
         Ok(task) => made(Ok(()), StatusCode::CREATED, &views::task(task)),
         Err(error) => made(Err(error), StatusCode::CREATED, &Value::Null),
     }
+}
+
+/// What is asked instead, if anything.
+fn description(input: &Input) -> Result<Option<String>> {
+    let mut fields = input.fields(&["description"]);
+    let description = fields.text("description", MAX_BODY).map(str::to_owned);
+    if description
+        .as_deref()
+        .is_some_and(|text| text.trim().is_empty())
+    {
+        fields.add("description", "must not be empty");
+    }
+    fields.finish()?;
+    Ok(description)
 }
 
 /// What a task needs and what needs it, also beyond its run: 10,000 of each at most.

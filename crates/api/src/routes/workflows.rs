@@ -10,7 +10,7 @@ use fusion_api_types::api::{
 };
 use fusion_coordination::{Error as EngineError, NewDefinition, Version, check_models, expect_own};
 use fusion_core::{
-    InputFault, Workflow, WorkflowDefinition, WorkflowId, WorkflowState, error_chain,
+    Budget, InputFault, Workflow, WorkflowDefinition, WorkflowId, WorkflowState, error_chain,
 };
 use fusion_persistence::{Error as StoreError, Repository, WorkflowFilter};
 use fusion_workflow_file::check_called;
@@ -217,8 +217,12 @@ async fn start(
     input: Input,
 ) -> Result<Response> {
     query.none()?;
-    let mut fields = input.fields(&["inputs"]);
+    let mut fields = input.fields(&["inputs", "max_cost_usd"]);
     let given = fields.object("inputs");
+    let limit = Budget {
+        usd: fields.read("max_cost_usd", parsed),
+        tokens: None,
+    };
     fields.finish()?;
     if let Some(answer) = asked.remembered(&app, &input.bytes).await? {
         return replayed(StatusCode::OK, &answer);
@@ -244,7 +248,7 @@ async fn start(
     let ask = |run_id| asked.ask(now, &input.bytes, || started(run_id));
     match app
         .coordinator()
-        .create_run_of(&row, inputs, models, ask)
+        .create_run_of(&row, inputs, (models, limit), ask)
         .await
     {
         Ok(run_id) => made(Ok(()), StatusCode::OK, &started(run_id)),

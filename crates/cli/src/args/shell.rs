@@ -6,14 +6,19 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::message::duration;
+use super::{Cli, Command, Tried};
 
 /// `config`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(
     disable_help_subcommand = true,
     after_long_help = "\
+A setting is in force from the first of these that has it: a flag, the environment, the profile,
+.env of the current folder, the user's file.
+
 Examples:
-  fusion-kit config show --origin"
+  fusion-kit config show --origin
+  fusion-kit config set FUSION_AGENTS_AT_ONCE 20"
 )]
 pub struct ConfigArgs {
     /// What to do.
@@ -21,7 +26,7 @@ pub struct ConfigArgs {
     pub command: ConfigCommand,
 }
 
-/// Looking at the settings.
+/// Looking at the settings, and changing the files they stand in.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum ConfigCommand {
     /// Show the settings that are in force; secrets are masked.
@@ -35,6 +40,85 @@ Examples:
   fusion-kit config get FUSION_KIT_DATA_DIR
   fusion-kit config get API_PORT --json | jq -r .origin")]
     Get(SettingName),
+    /// Set a setting in .env of the current folder, or in your own file.
+    Set(Tried<ConfigSetArgs>),
+    /// Take a setting out of .env of the current folder, or out of your own file.
+    #[command(after_long_help = "\
+Exits with 2 when there is no such setting; it need not be set.
+
+Examples:
+  fusion-kit config unset FUSION_AGENTS_AT_ONCE
+  fusion-kit config unset project --profile lab --dry-run")]
+    Unset(Tried<ConfigUnsetArgs>),
+    /// Open .env of the current folder, or your own file, in your editor: that of VISUAL, else of EDITOR.
+    #[command(after_long_help = "\
+It needs a terminal. What you write is checked first: where it is wrong, the file stays as it was,
+and what you wrote is kept beside it.
+
+Exits with 1 when the editor does not end well, 2 when what you wrote is wrong, 5 when there is no
+terminal or no editor.
+
+Examples:
+  fusion-kit config edit
+  fusion-kit config edit --user")]
+    Edit(ConfigFileArgs),
+}
+
+/// `config set`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+With --profile NAME it is set in that profile of your own file, which is made where there is none.
+Comments and the order of the file stay. Secrets are not set so: others can read a command line.
+
+Exits with 2 when there is no such setting, its value is not right, or that file does not have it.
+
+Examples:
+  fusion-kit config set FUSION_AGENTS_AT_ONCE 20
+  fusion-kit config set project shop --user
+  fusion-kit config set server https://fusion.example --profile lab
+  fusion-kit config set API_PORT 8080 --dry-run --json | jq -r .was")]
+pub struct ConfigSetArgs {
+    /// Its environment variable, or its key in your own file.
+    #[arg(value_name = "KEY")]
+    pub name: String,
+    /// What it is to be.
+    #[arg(allow_negative_numbers = true)]
+    pub value: String,
+    /// Which file.
+    #[command(flatten)]
+    pub file: ConfigFileArgs,
+}
+
+/// `config unset`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct ConfigUnsetArgs {
+    /// Its environment variable, or its key in your own file.
+    #[arg(value_name = "KEY")]
+    pub name: String,
+    /// Which file.
+    #[command(flatten)]
+    pub file: ConfigFileArgs,
+}
+
+/// Which file of settings.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct ConfigFileArgs {
+    /// Your own file, fusion-kit/config.toml, instead of .env of the current folder.
+    #[arg(long)]
+    pub user: bool,
+}
+
+impl Cli {
+    /// Whether it changes the files that settings stand in: then it is no matter what is wrong in them.
+    #[must_use]
+    pub const fn changes_settings(&self) -> bool {
+        matches!(
+            &self.command,
+            Command::Config(ConfigArgs {
+                command: ConfigCommand::Set(_) | ConfigCommand::Unset(_) | ConfigCommand::Edit(_)
+            })
+        )
+    }
 }
 
 /// Names a setting.

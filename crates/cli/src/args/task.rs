@@ -50,11 +50,10 @@ What needs it is cancelled too.
 Examples:
   fusion-kit task cancel 0198f2")]
     Cancel(Tried<WhichTask>),
-    /// Ask again for what a failed or cancelled task was to do: a new task.
-    #[command(after_long_help = "\
-Examples:
-  fusion-kit task retry 0198f2")]
-    Retry(WhichTask),
+    /// Change the priority of a task that waits, or what a task may cost.
+    Update(TaskUpdateArgs),
+    /// Ask again for what a failed or cancelled task was to do, or for something else: a new task.
+    Retry(TaskRetryArgs),
     /// Print what was done on a task: model turns, tool calls, checks.
     Logs(TaskLogsArgs),
     /// Wait until tasks have ended.
@@ -75,7 +74,7 @@ to its agent.
 Examples:
   fusion-kit task create Write a haiku about bees. --wait
   fusion-kit task create Fix the build. --capabilities rust,ci --priority 5 --in 10m
-  fusion-kit task create --file brief.md --name brief
+  fusion-kit task create --file brief.md --name brief --max-cost 0.50
   fusion-kit task create Review it. --needs 0198f2 --agent reviewer")]
 pub struct TaskCreateArgs {
     /// What is asked; several words are one text.
@@ -125,9 +124,70 @@ pub struct TaskCreateArgs {
     /// How often it is tried when it fails in a way that may end better; once without it.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100))]
     pub max_attempts: Option<u32>,
+    /// US dollars that its model calls may cost at most: it waits then until `task update` gives it more.
+    #[arg(long, value_name = "USD")]
+    pub max_cost: Option<String>,
     /// Wait until it has ended.
     #[arg(long)]
     pub wait: bool,
+}
+
+/// `task update`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(
+    group = clap::ArgGroup::new("update").required(true),
+    after_long_help = "\
+What a task was stopped by goes on at once with a higher --max-cost; what it has cost counts.
+
+Exits with 5 when it has ended, or is a step of a run.
+
+Examples:
+  fusion-kit task update 0198f2 --max-cost 2
+  fusion-kit task update 0198f2 --priority 5"
+)]
+pub struct TaskUpdateArgs {
+    /// Id of the task, or the unique beginning of it.
+    #[arg(value_name = "ID")]
+    pub task: String,
+    /// Higher first.
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        group = "update"
+    )]
+    pub priority: Option<i32>,
+    /// US dollars that its model calls may cost in all.
+    #[arg(long, value_name = "USD", group = "update")]
+    pub max_cost: Option<String>,
+}
+
+/// `task retry`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+The new task begins from the start, with what the first one was given and needs. A run goes on
+from where it failed with `run retry`.
+
+Exits with 5 when it did not end badly, is a step of a run, or an editor has no terminal.
+
+Examples:
+  fusion-kit task retry 0198f2
+  fusion-kit task retry 0198f2 --description 'Write a haiku about wasps.'
+  fusion-kit task retry 0198f2 --file brief.md
+  fusion-kit task retry 0198f2 --edit")]
+pub struct TaskRetryArgs {
+    /// Id of the task, or the unique beginning of it.
+    #[arg(value_name = "ID")]
+    pub task: String,
+    /// Ask for this instead.
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["file", "edit"])]
+    pub description: Option<String>,
+    /// Ask for what is in this file instead; `-` is stdin. At most 128 KiB.
+    #[arg(short = 'F', long, value_name = "FILE", conflicts_with = "edit")]
+    pub file: Option<PathBuf>,
+    /// Ask for what you make of the description in your editor: that of VISUAL, else of EDITOR.
+    #[arg(long)]
+    pub edit: bool,
 }
 
 /// `task list`.

@@ -32,8 +32,8 @@ pub struct WorkflowArgs {
 pub enum WorkflowCommand {
     /// Check a workflow file and say every fault in it; nothing is run.
     Validate(ValidateArgs),
-    /// Store a workflow file as the next version of its name.
-    #[command(alias = "import")]
+    /// Store a workflow file as the next version of its name: what `export` prints, too.
+    #[command(visible_alias = "import")]
     Create(CreateArgs),
     /// List the stored workflows: the newest version of each.
     List(WorkflowListArgs),
@@ -91,7 +91,8 @@ A file whose text is that of the newest version makes no new one.
 
 Examples:
   fusion-kit workflow create hello.yaml
-  fusion-kit workflow create hello.yaml --project shop")]
+  fusion-kit workflow create hello.yaml --project shop
+  fusion-kit workflow import hello.yaml      what `workflow export hello` printed")]
 pub struct CreateArgs {
     /// The workflow file.
     pub file: PathBuf,
@@ -208,4 +209,8 @@ pub struct StartWorkflowArgs {
     /// Give the workflow an input; may be repeated.
     #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = super::input)]
     pub inputs: Vec<InputArg>,
+    /// US dollars that its model calls may cost at most, where its file allows more: it stops then, as at the
+    /// file's `budget`, and goes on with `resume --budget-usd`.
+    #[arg(long, value_name = "USD")]
+    pub max_cost: Option<String>,
 }

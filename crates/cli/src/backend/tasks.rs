@@ -39,6 +39,17 @@ pub struct TaskRequest {
     pub timeout: Option<Duration>,
     /// How often it is tried in all.
     pub max_attempts: Option<u32>,
+    /// US dollars that it may cost at most, as typed.
+    pub max_cost: Option<String>,
+}
+
+/// What is to be changed of a task: one of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TaskUpdate {
+    /// Higher first.
+    Priority(i32),
+    /// US dollars that it may cost in all, as typed.
+    MaxCost(String),
 }
 
 /// Which tasks are meant, as it was typed.
@@ -85,11 +96,24 @@ pub trait Tasks {
     /// No such task, or it has ended.
     async fn cancel_task(&self, task: &str) -> Result<Task, Problem>;
 
-    /// Asks again for what a task was to do that ended badly; gives the new one.
+    /// Changes a task.
+    ///
+    /// # Errors
+    /// No such task, or it has ended; a priority: it does not wait; a cost: it is a step of a workflow.
+    async fn update_task(&self, task: &str, update: &TaskUpdate) -> Result<Task, Problem>;
+
+    /// Asks again for what a task was to do that ended badly, or for what is said instead; gives the new
+    /// one.
     ///
     /// # Errors
     /// No such task, it is a step of a workflow, or it did not end badly.
-    async fn retry_task(&self, task: &str) -> Result<Task, Problem>;
+    async fn retry_task(&self, task: &str, instead: Option<&Content>) -> Result<Task, Problem>;
+
+    /// Opens a text in the editor of whoever calls, and waits for its end; gives what was written.
+    ///
+    /// # Errors
+    /// There is no editor, it did not end well, or what was written is no text.
+    async fn edit_text(&self, text: &str) -> Result<String, Problem>;
 
     /// Waits until all these tasks have ended, and works on them where no server does.
     ///

@@ -19,6 +19,8 @@ pub struct StartWorkflow {
     pub version: Option<u32>,
     /// Inputs by name: the workflow says what type they become.
     pub inputs: BTreeMap<String, String>,
+    /// US dollars that it may cost at most, as typed.
+    pub max_cost: Option<String>,
 }
 
 /// Checks workflow files, and looks after stored workflows.

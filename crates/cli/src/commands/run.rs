@@ -27,6 +27,7 @@ pub(crate) async fn start(
     let request = RunRequest {
         file: start.file.clone(),
         inputs: start.inputs_by_name(),
+        max_cost: start.max_cost.clone(),
     };
     let mut display = Display::new(session, Begun::Now);
     let ended = backend.run(&request, &mut display).await;

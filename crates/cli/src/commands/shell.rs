@@ -1,4 +1,4 @@
-//! `config show`, `health`, `completions`, `schema` and `man`.
+//! `config`, `health`, `completions`, `schema` and `man`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use serde_json::Map;
 use tokio::time::{Instant, sleep};
 
 use super::db::answer;
+use super::setting;
 use crate::args::{ConfigArgs, ConfigCommand, ConfigShowArgs, HealthArgs, Shell};
 use crate::backend::Backend;
 use crate::exit::Exit;
@@ -26,12 +27,15 @@ const NAME: &str = "fusion-kit";
 const AGAIN: Duration = Duration::from_millis(200);
 
 /// Every command below `config`.
-pub(crate) fn config(
+pub(crate) async fn config(
     config: &ConfigArgs,
     backend: &dyn Backend,
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
     match &config.command {
+        ConfigCommand::Set(set) => setting::set(set, backend, session),
+        ConfigCommand::Unset(unset) => setting::unset(unset, backend, session),
+        ConfigCommand::Edit(which) => setting::edit(which, backend, session).await,
         ConfigCommand::Show(show) => self::show(show, backend, session),
         ConfigCommand::Get(which) => one(&which.name, backend, session),
     }

@@ -1,14 +1,16 @@
 //! `task`: tasks of their own, and the steps of runs.
 
-use fusion_api_types::Problem;
 use fusion_api_types::api::Task;
+use fusion_api_types::{Problem, ProblemKind};
 use serde::Serialize;
 
 use super::db::answer;
 use super::dry_run::tell;
 use super::log::Shown;
-use crate::args::{TaskCommand, TaskCreateArgs, TaskListArgs, TaskWaitArgs};
-use crate::backend::{Backend, Content, Operation, TaskQuery, TaskRequest};
+use crate::args::{
+    TaskCommand, TaskCreateArgs, TaskListArgs, TaskRetryArgs, TaskUpdateArgs, TaskWaitArgs,
+};
+use crate::backend::{Backend, Content, Operation, TaskQuery, TaskRequest, TaskUpdate};
 use crate::exit::Exit;
 use crate::progress::{Begun, Display};
 use crate::report::task as report;
@@ -53,10 +55,8 @@ pub(crate) async fn task(
             let cancelled = backend.cancel_task(&which.what.task).await?;
             answer(&cancelled, report::cancelled, session)
         }
-        TaskCommand::Retry(which) => {
-            let again = backend.retry_task(&which.task).await?;
-            answer(&again, report::retried, session)
-        }
+        TaskCommand::Update(update) => self::update(update, backend, session).await,
+        TaskCommand::Retry(again) => retry(again, backend, session).await,
         TaskCommand::Logs(logs) => {
             let mut shown = Shown::new(logs.follow, session);
             backend
@@ -97,6 +97,7 @@ async fn create(
         after: create.after,
         timeout: create.timeout,
         max_attempts: create.max_attempts,
+        max_cost: create.max_cost.clone(),
     };
     let made = backend.create_task(&request).await?;
     if !create.wait {
@@ -108,6 +109,59 @@ async fn create(
         timeout: None,
     };
     wait(&args, backend, session).await
+}
+
+async fn update(
+    args: &TaskUpdateArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let update = match (args.priority, &args.max_cost) {
+        (Some(priority), _) => TaskUpdate::Priority(priority),
+        (None, Some(cost)) => TaskUpdate::MaxCost(cost.clone()),
+        (None, None) => {
+            let text = "nothing is to be changed";
+            return Err(Problem::new(ProblemKind::InvalidInput, text)
+                .with_help("say what with --priority or --max-cost"));
+        }
+    };
+    let updated = backend.update_task(&args.task, &update).await?;
+    answer(&updated, report::updated, session)
+}
+
+async fn retry(
+    again: &TaskRetryArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let instead = match (&again.description, &again.file) {
+        (Some(text), _) => Some(Content::Text(text.clone())),
+        (None, Some(file)) => Some(Content::of_file(file)),
+        (None, None) if again.edit => edited(&again.task, backend, session).await?,
+        (None, None) => None,
+    };
+    let made = backend.retry_task(&again.task, instead.as_ref()).await?;
+    answer(&made, report::retried, session)
+}
+
+/// What a person makes of what a task was to do; `None` for one that can't be asked for again, which need
+/// not be written for nothing.
+async fn edited(
+    task: &str,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Option<Content>, Problem> {
+    if !session.can_edit() {
+        let text = "an editor needs a terminal";
+        return Err(Problem::new(ProblemKind::Conflict, text)
+            .with_help("say what is asked with: --description TEXT, or --file FILE"));
+    }
+    let task = backend.show_task(task).await?.task;
+    if !matches!(task.state.as_str(), "failed" | "cancelled") {
+        return Ok(None);
+    }
+    let text = backend.edit_text(&task.description).await?;
+    Ok(Some(Content::Text(text)))
 }
 
 /// An empty value names nothing.

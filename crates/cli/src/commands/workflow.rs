@@ -121,6 +121,7 @@ async fn start(
         workflow: start.workflow.clone(),
         version: start.version,
         inputs: by_name(&start.inputs),
+        max_cost: start.max_cost.clone(),
     };
     let mut display = Display::new(session, Begun::Now);
     let ended = backend.start_workflow(&request, &mut display).await;

@@ -89,9 +89,7 @@ async fn place(agent: &str, backend: &dyn Backend) -> Result<WorkspacePath, Prob
 }
 
 async fn open(agent: &str, backend: &dyn Backend, session: &Session<'_>) -> Result<Exit, Problem> {
-    let is_terminal =
-        session.terminal.input.is_person() && session.terminal.stdout.size().is_some();
-    if !is_terminal {
+    if !session.can_edit() {
         let text = "an editor needs a terminal";
         let path = session.command(&format!("workspace path {}", shell_word(agent)));
         return Err(Problem::new(ProblemKind::Conflict, text)

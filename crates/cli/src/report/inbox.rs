@@ -30,6 +30,10 @@ fn item(item: &InboxItem, session: &Session<'_>) -> String {
             "was stopped by its budget",
             vec![format!("resume {id} --budget-usd USD")],
         ),
+        "task_budget" => (
+            "was stopped by what it may cost",
+            vec![format!("task update {id} --max-cost USD")],
+        ),
         "unresponsive_agent" => ("shows no progress", vec![format!("agent get {id}")]),
         other => (other, Vec::new()),
     };

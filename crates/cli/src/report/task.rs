@@ -149,6 +149,12 @@ pub(crate) fn cancelled(task: &Task, session: &Session<'_>) -> String {
     )
 }
 
+/// What `task update` did.
+pub(crate) fn updated(task: &Task, _: &Session<'_>) -> String {
+    let (name, id) = (clean_line(&task.name), clean_line(&task.id));
+    format!("{name} ({id}) is changed\n")
+}
+
 /// What `task retry` did.
 pub(crate) fn retried(task: &Task, session: &Session<'_>) -> String {
     let id = clean_line(&task.id);

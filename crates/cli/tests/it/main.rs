@@ -42,6 +42,7 @@ mod runs;
 mod schedules;
 #[cfg(test)]
 mod serve;
+mod settings;
 #[cfg(test)]
 mod steering;
 #[cfg(test)]

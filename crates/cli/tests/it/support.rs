@@ -385,6 +385,7 @@ pub(crate) fn run(steps: impl IntoIterator<Item = StepView>) -> RunDetail {
             imported: None,
         },
         inputs: Map::from_iter([("issue".to_owned(), json!("a calculator"))]),
+        max_cost_usd: None,
         outputs: None,
         scripted: false,
         data_dir: "/data".to_owned(),

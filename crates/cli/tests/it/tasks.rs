@@ -51,23 +51,24 @@ async fn tasks_are_asked_for_as_they_were_typed() {
             waiting(),
             "TaskRequest { description: Text(\"Do it.\"), name: None, capabilities: [], agent: None, \
              demanded: false, priority: 0, needs: [], inputs: {}, project: None, delay: None, \
-             after: None, timeout: None, max_attempts: None }",
+             after: None, timeout: None, max_attempts: None, max_cost: None }",
         ),
         (
             "task create Do it. --name n --capabilities a,b --agent w --priority -3 --needs x,y \
-             -i k=v=w --project p --in 10m --timeout 2h --max-attempts 3",
+             -i k=v=w --project p --in 10m --timeout 2h --max-attempts 3 \
+             --max-cost 2",
             waiting(),
             "TaskRequest { description: Text(\"Do it.\"), name: Some(\"n\"), capabilities: [\"a\", \"b\"], \
              agent: Some(\"w\"), demanded: true, priority: -3, needs: [\"x\", \"y\"], inputs: \
              {\"k\": \"v=w\"}, project: Some(\"p\"), delay: Some(600s), after: None, timeout: \
-             Some(7200s), max_attempts: Some(3) }",
+             Some(7200s), max_attempts: Some(3), max_cost: Some(\"2\") }",
         ),
         (
             "task create Do it. --prefer w --after 2026-12-01T09:00:00Z",
             waiting(),
             "TaskRequest { description: Text(\"Do it.\"), name: None, capabilities: [], agent: \
              Some(\"w\"), demanded: false, priority: 0, needs: [], inputs: {}, project: None, \
-             delay: None, after: Some(2026-12-01T09:00:00Z), timeout: None, max_attempts: None }",
+             delay: None, after: Some(2026-12-01T09:00:00Z), timeout: None, max_attempts: None, max_cost: None }",
         ),
         (
             "task list --state queued,running --agent w --workflow v --run r --project p --limit 7",
@@ -93,6 +94,31 @@ async fn tasks_are_asked_for_as_they_were_typed() {
         let said = fusion_kit(line, &backend).await;
         assert_eq!(said.code, 0, "{line}: {}", said.err);
         assert_eq!(*backend.asked.lock().unwrap(), [wanted], "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_task_is_changed_and_asked_for_again_as_it_was_typed() {
+    for (line, wanted) in [
+        ("task update x --priority -2", "update x Priority(-2)"),
+        (
+            "task update x --max-cost 0.50",
+            "update x MaxCost(\"0.50\")",
+        ),
+        (
+            "task retry x --description Instead.",
+            "retry x Text(\"Instead.\")",
+        ),
+        ("task retry x -F -", "retry x Stdin"),
+    ] {
+        let backend = answering(task("t", "queued"));
+        let said = fusion_kit(line, &backend).await;
+        assert_eq!(said.code, 0, "{line}: {}", said.err);
+        assert_eq!(*backend.asked.lock().unwrap(), [wanted], "{line}");
+    }
+    for line in ["task update x", "task update x --priority 1 --max-cost 2"] {
+        let refused = fusion_kit(line, &answering(Value::Null)).await;
+        assert_eq!((refused.code, refused.out.as_str()), (2, ""), "{line}");
     }
 }
 

@@ -227,6 +227,7 @@ impl Coordinator {
             agents: BTreeMap::from([(agent.name.clone(), (agent.clone(), workspace))]),
             parent: None,
             called: [].into(),
+            limit: fusion_core::Budget::default(),
         };
         decision.merge(plan.create(moment).1);
         if message.sender_agent_id.is_none() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use fusion_coordination::{Ask, Error, Fault, NewTask, Wait, why};
+use fusion_coordination::{Ask, Error, Fault, NewTask, RetryTask, Wait, why};
 use fusion_core::{
     Agent, AgentId, AgentState, CancelReason, Disposal, EventType, Run, Task, TaskId, TaskState,
     WorkflowState,
@@ -247,10 +247,13 @@ async fn a_task_that_was_cancelled_is_asked_for_again() {
         ..asked("Do it.")
     };
     let first = create(&world, new).await;
-    let refused = world.engine().retry_task(first.id, ask).await.unwrap_err();
+    let engine = world.engine();
+    let again = RetryTask::default;
+    let refused = engine.retry_task(first.id, again(), ask).await;
+    let refused = refused.unwrap_err();
     assert!(matches!(refused, Error::NotEnded { .. }), "{refused:?}");
     world.engine().cancel_task(first.id).await.unwrap();
-    let second = world.engine().retry_task(first.id, ask).await.unwrap();
+    let second = engine.retry_task(first.id, again(), ask).await.unwrap();
     let wanted = Task {
         id: second.id,
         run_id: second.run_id,

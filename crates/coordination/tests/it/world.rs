@@ -194,6 +194,7 @@ impl World {
             base_dir: base_dir.display().to_string(),
             inputs,
             models,
+            limit: fusion_core::Budget::default(),
         };
         self.coordinator.create_run(new).await
     }

@@ -37,6 +37,15 @@ pub struct Raise {
 }
 
 impl Raise {
+    /// One of the run itself.
+    #[must_use]
+    pub fn of_run(run: Budget) -> Self {
+        Self {
+            run,
+            total: Budget::default(),
+        }
+    }
+
     /// Whether nothing was given.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::count;
 use crate::transition::StateMachine;
 use crate::{
-    AgentId, CapabilitySet, Change, Course, Decision, EventType, IllegalTransition, Moment,
+    AgentId, Budget, CapabilitySet, Change, Course, Decision, EventType, IllegalTransition, Moment,
     NewEvent, ProjectId, Raise, Run, RunId, Severity, Task, TaskId, TaskState, Timestamp, Usage,
     Workflow, WorkflowState,
 };
@@ -70,6 +70,8 @@ pub struct PoolTask<'a> {
     pub dependencies: Vec<TaskId>,
     /// How long nobody is to begin it.
     pub delay: Option<Duration>,
+    /// What its model calls may use at most.
+    pub limit: Budget,
 }
 
 impl PoolTask<'_> {
@@ -114,7 +116,7 @@ impl PoolTask<'_> {
             continues: None,
             parent: None,
             called: BTreeMap::new(),
-            raised: Raise::default(),
+            raised: Raise::of_run(self.limit),
             imported: None,
             created_at: now,
             started_at: Some(now),

@@ -40,6 +40,7 @@ async fn on(
             base_dir: place.file.base_dir.display().to_string(),
             inputs: Map::new(),
             models: fusion_coordination::Models::new(),
+            limit: fusion_core::Budget::default(),
         },
     });
     let unit = move |_| {

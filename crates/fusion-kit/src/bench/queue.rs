@@ -92,6 +92,7 @@ impl Hands {
             base_dir: base.display().to_string(),
             inputs,
             models: models.map_err(|error| problems::of_engine(&error))?,
+            limit: fusion_core::Budget::default(),
         };
         let run = engine.coordinator().create_run(new).await;
         let run = run.map_err(|error| problems::of_engine(&error))?;

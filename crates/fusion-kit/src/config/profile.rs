@@ -10,10 +10,9 @@ use fusion_api_types::{Problem, ProblemKind, SettingView};
 use fusion_core::nearest;
 use secrecy::SecretString;
 use serde::Deserialize;
-use toml_edit::{DocumentMut, Item, TableLike, value};
 
+use super::toml_file::{Within, changed, rewrite};
 use super::{Config, MASK};
-use crate::serve::write_whole_as;
 
 /// What the command line says beside the profile.
 #[derive(Debug, Clone, Copy, Default)]
@@ -158,10 +157,7 @@ impl Config {
                     .map(Some)
                     .ok_or_else(|| Problem::new(ProblemKind::Denied, text))
             }
-            (Some(_), Some(_)) => {
-                let text = format!("the profile '{name}' has both token_file and token_env");
-                Err(Problem::new(ProblemKind::InvalidInput, text).with_help("leave one out"))
-            }
+            (Some(_), Some(_)) => Err(two_tokens(name)),
         }
     }
 }
@@ -197,14 +193,39 @@ fn read(file: &Path) -> Result<File, Unread> {
             });
         }
     };
-    toml::from_str(&text).map_err(|error| {
+    parsed(file, &text).map_err(Unread::Wrong)
+}
+
+fn parsed(file: &Path, text: &str) -> Result<File, Problem> {
+    toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(1, |span| {
             let before = text.get(..span.start).unwrap_or_default();
             before.matches('\n').count() + 1
         });
-        let text = format!("{shown}, line {line}: {}", error.message());
-        Unread::Wrong(Problem::new(ProblemKind::InvalidInput, text))
+        let text = format!("{}, line {line}: {}", file.display(), error.message());
+        Problem::new(ProblemKind::InvalidInput, text)
     })
+}
+
+/// Whether a text can be the user's file.
+///
+/// # Errors
+/// It can't, and where not.
+pub(super) fn check(file: &Path, text: &str) -> Result<(), Problem> {
+    let mut profiles = parsed(file, text)?.profiles.into_iter();
+    profiles.try_for_each(|(name, profile)| match profile {
+        Profile {
+            token_file: Some(_),
+            token_env: Some(_),
+            ..
+        } => Err(two_tokens(&name)),
+        _ => Ok(()),
+    })
+}
+
+fn two_tokens(profile: &str) -> Problem {
+    let text = format!("the profile '{profile}' has both token_file and token_env");
+    Problem::new(ProblemKind::InvalidInput, text).with_help("leave one out")
 }
 
 impl File {
@@ -226,7 +247,7 @@ impl File {
     }
 }
 
-fn no_folder() -> Problem {
+pub(super) fn no_folder() -> Problem {
     let text = "this user has no folder for settings";
     Problem::new(ProblemKind::InvalidInput, text).with_help("set HOME")
 }
@@ -243,7 +264,7 @@ impl Config {
             .settings_file
             .as_deref()
             .ok_or_else(no_folder)?;
-        let failed = |error: &dyn std::fmt::Display| {
+        let failed = |error: &io::Error| {
             let text = format!("{} can't be written: {error}", file.display());
             Problem::new(ProblemKind::Unavailable, text)
         };
@@ -252,34 +273,12 @@ impl Config {
             Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
             Err(error) => return Err(failed(&error)),
         };
-        let mut document: DocumentMut = text.parse().map_err(|error| failed(&error))?;
-        let (table, origin) = match &self.of_user.profile {
-            Some(name) => {
-                let profile = document
-                    .get_mut("profiles")
-                    .and_then(|all| all.get_mut(name));
-                let profile = profile.and_then(Item::as_table_like_mut);
-                let missing = format!("there is no table [profiles.{name}]");
-                let profile = profile.ok_or_else(|| failed(&missing))?;
-                (profile, format!("profile {name}"))
-            }
-            None => {
-                let whole: &mut dyn TableLike = document.as_table_mut();
-                (whole, "user file".to_owned())
-            }
+        let (within, origin) = match &self.of_user.profile {
+            Some(name) => (Within::Profile(name), format!("profile {name}")),
+            None => (Within::Top, "user file".to_owned()),
         };
-        match project {
-            Some(project) => {
-                table.insert("project", value(project));
-            }
-            None => {
-                table.remove("project");
-            }
-        }
-        if let Some(folder) = file.parent() {
-            fs::create_dir_all(folder).map_err(|error| failed(&error))?;
-        }
-        rewrite(file, document.to_string().as_bytes()).map_err(|error| failed(&error))?;
+        let (after, _) = changed((file, &text), within, "project", project)?;
+        rewrite(file, after.as_bytes()).map_err(|error| failed(&error))?;
         Ok(SettingView {
             name: "FUSION_PROJECT".to_owned(),
             origin: if project.is_some() {
@@ -289,38 +288,6 @@ impl Config {
             },
             value: project.map(str::to_owned),
         })
-    }
-}
-
-/// Writes a file of the user anew, whole or not at all. A link stays one: what it leads to is written. Its
-/// rights stay too; a new file is the user's alone.
-fn rewrite(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let target = match fs::canonicalize(file) {
-        Ok(target) => target,
-        Err(error) if error.kind() == ErrorKind::NotFound => pointed_at(file)?,
-        Err(error) => return Err(error),
-    };
-    let mode = match fs::metadata(&target) {
-        Ok(known) => known.mode() & 0o7777,
-        Err(error) if error.kind() == ErrorKind::NotFound => 0o600,
-        Err(error) => return Err(error),
-    };
-    write_whole_as(&target, bytes, mode)
-}
-
-/// What a link leads to that is not there yet; a file that is no link is meant itself.
-fn pointed_at(file: &Path) -> io::Result<PathBuf> {
-    match fs::read_link(file) {
-        Ok(target) => {
-            let folder = file.parent().unwrap_or_else(|| Path::new("/"));
-            let target = folder.join(target);
-            // One link is followed: of several that lead nowhere nobody knows which is meant.
-            match fs::symlink_metadata(&target) {
-                Ok(_) => Err(io::Error::other("it is a link that leads nowhere")),
-                Err(_) => Ok(target),
-            }
-        }
-        Err(_) => Ok(file.to_owned()),
     }
 }
 

@@ -72,6 +72,7 @@ impl LocalBackend {
         let request = RunRequest {
             file: folder.path().join("trial.yaml"),
             inputs: [].into(),
+            max_cost: None,
         };
         let run = backend.run(&request, &mut Unseen).await?;
         judged(&run)

@@ -2,7 +2,7 @@
 
 use fusion_api_types::{Problem, RunDetail, RunSummary, api};
 use fusion_cli::{Progress, RunQuery, RunRequest};
-use serde_json::json;
+use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::Remote;
@@ -14,6 +14,17 @@ use crate::problems;
 /// How long the server may wait for the end of a run before it answers, in seconds, where nobody
 /// watches.
 const WAIT: u64 = 20;
+
+/// What a run is started with; a server that does not know limits gets none.
+pub(super) fn started_with(
+    inputs: Map<String, Value>,
+    max_cost: Option<&str>,
+) -> api::StartWorkflow {
+    api::StartWorkflow {
+        inputs,
+        max_cost_usd: max_cost.map(str::to_owned),
+    }
+}
 
 impl Remote {
     pub(crate) async fn list_runs(&self, query: &RunQuery) -> Result<Vec<RunSummary>, Problem> {
@@ -79,7 +90,7 @@ impl Remote {
         let path = format!("/workflows/{}/start", workflow.id);
         let started: api::RunStarted = self
             .client
-            .post(&path, &json!({ "inputs": inputs }))
+            .post(&path, &started_with(inputs, request.max_cost.as_deref()))
             .await?;
         self.watch(&started.run_id, progress, stop).await
     }

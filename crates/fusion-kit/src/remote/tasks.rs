@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fusion_api_types::Problem;
-use fusion_api_types::api::{NewTask, Task, TaskChanges, TaskDetail, TaskTree};
-use fusion_cli::{TaskQuery, TaskRequest};
+use fusion_api_types::api::{NewTask, Task, TaskChanges, TaskDetail, TaskRetry, TaskTree};
+use fusion_cli::{TaskQuery, TaskRequest, TaskUpdate};
 use fusion_core::TaskId;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Remote;
 use crate::find::meant;
@@ -44,6 +44,7 @@ impl Remote {
                 .map(|seconds| u64::try_from(seconds).unwrap_or(u64::MAX)),
             timeout_seconds: request.timeout.map(|timeout| timeout.as_secs()),
             max_attempts: request.max_attempts,
+            max_cost_usd: request.max_cost.clone(),
         };
         let made: Task = self.client.post(TASKS, &new).await?;
         self.task(&made.id, 0).await
@@ -119,15 +120,34 @@ impl Remote {
         let id = self.task_id(text).await?;
         let changes = TaskChanges {
             state: Some("cancelled".to_owned()),
-            priority: None,
+            ..TaskChanges::default()
         };
         self.client.patch(&format!("{TASKS}/{id}"), &changes).await
     }
 
-    pub(crate) async fn retry_task(&self, text: &str) -> Result<Task, Problem> {
+    pub(crate) async fn update_task(
+        &self,
+        text: &str,
+        update: &TaskUpdate,
+    ) -> Result<Task, Problem> {
         let id = self.task_id(text).await?;
+        let mut changes = TaskChanges::default();
+        match update {
+            TaskUpdate::Priority(priority) => changes.priority = Some(*priority),
+            TaskUpdate::MaxCost(usd) => changes.max_cost_usd = Some(usd.clone()),
+        }
+        self.client.patch(&format!("{TASKS}/{id}"), &changes).await
+    }
+
+    pub(crate) async fn retry_task(
+        &self,
+        text: &str,
+        description: Option<String>,
+    ) -> Result<Task, Problem> {
+        let id = self.task_id(text).await?;
+        let again = TaskRetry { description };
         self.client
-            .post(&format!("{TASKS}/{id}/retry"), &json!({}))
+            .post(&format!("{TASKS}/{id}/retry"), &again)
             .await
     }
 

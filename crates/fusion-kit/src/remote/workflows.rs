@@ -9,10 +9,10 @@ use fusion_api_types::{
 };
 use fusion_cli::{Progress, RunQuery, StartWorkflow};
 use fusion_core::{InputSpec, WorkflowId};
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::Remote;
+use super::runs::started_with;
 use crate::files::{in_their_types, read_file};
 use crate::workflows::is_of_a_file;
 
@@ -122,7 +122,7 @@ impl Remote {
         let path = format!("/workflows/{}/start", row.id);
         let started: api::RunStarted = self
             .client
-            .post(&path, &json!({ "inputs": inputs }))
+            .post(&path, &started_with(inputs, request.max_cost.as_deref()))
             .await?;
         self.watch(&started.run_id, progress, stop).await
     }

@@ -1,8 +1,8 @@
 //! The file that tells commands which server owns a data directory.
 
-use std::fs::{self, OpenOptions, Permissions};
+use std::fs::{self, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use fusion_api_types::{Problem, ProblemKind, ServerReady};
@@ -39,20 +39,18 @@ pub(super) fn write_whole(file: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// The same with other rights.
 pub(crate) fn write_whole_as(file: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let fresh = file.with_extension(format!("{}.new", std::process::id()));
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let written = options.open(&fresh).and_then(|mut open| {
-        open.write_all(bytes)?;
-        // Whatever the umask says.
-        open.set_permissions(Permissions::from_mode(mode))?;
-        open.sync_all()
-    });
-    written
-        .and_then(|()| fs::rename(&fresh, file))
-        .inspect_err(|_| {
-            fs::remove_file(&fresh).ok();
-        })
+    let folder = file.parent().unwrap_or_else(|| Path::new("."));
+    // With a name that nobody can have put there before.
+    let mut fresh = tempfile::Builder::new()
+        .suffix(".new")
+        .tempfile_in(folder)?;
+    fresh.write_all(bytes)?;
+    // Whatever the umask says.
+    let rights = Permissions::from_mode(mode);
+    fresh.as_file().set_permissions(rights)?;
+    fresh.as_file().sync_all()?;
+    fresh.persist(file)?;
+    Ok(())
 }
 
 pub(super) fn unwritable(file: &Path, error: &io::Error) -> Problem {

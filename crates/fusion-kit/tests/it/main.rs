@@ -57,6 +57,8 @@ mod live_answers;
 #[cfg(test)]
 mod lost_calls;
 #[cfg(test)]
+mod max_costs;
+#[cfg(test)]
 mod mcp;
 #[cfg(test)]
 mod merges;
@@ -94,6 +96,8 @@ mod schemas;
 mod secrets;
 #[cfg(test)]
 mod servers;
+#[cfg(test)]
+mod setting_files;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]

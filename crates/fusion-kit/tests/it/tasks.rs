@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::api::Serving;
 use crate::crash::die_at;
 use crate::support::{Finished, Project, said};
+use crate::terminal::Terminal;
 
 const SCRIPT: &str = r#"
 version: 1
@@ -199,6 +200,61 @@ async fn a_task_that_can_not_be_done_says_why_and_waiting_ends_in_time() {
         (&again["state"], &again["name"]),
         (&json!("queued"), &made["name"])
     );
+}
+
+#[tokio::test]
+async fn a_task_is_asked_for_again_with_other_words_and_who_did_is_told() {
+    let mut project = with_agent().await;
+    project.set("USER", "ada");
+    let create = "task create Write. --capabilities prose --priority 3 --in 1h --json";
+    let first = json_of(&project, create).await;
+    let id = first["id"].as_str().unwrap();
+    let early = ["task", "retry", id, "--description", "Sing."];
+    project.run(early).await.expect(5);
+    said(&project, &format!("task cancel {id}")).await.expect(0);
+    let unattended = said(&project, &format!("task retry {id} --edit")).await;
+    unattended.expect(5).says(&["an editor needs a terminal"]);
+    let empty = ["task", "retry", id, "--description", " "];
+    project.run(empty).await.expect(2);
+    project.write("brief.md", "Dance.\n");
+    project.set("EDITOR", "sed -i s/Write/Paint/");
+    let edited = Terminal::open(&project, &["task", "retry", id, "--edit"]);
+    edited.finish(0).await;
+    for line in ["--description Sing.", "-F brief.md", ""] {
+        let line = format!("task retry {id} {line}");
+        said(&project, line.trim()).await.expect(0);
+    }
+    let failing = [&["task", "retry", id, "--edit"][..], &["--json"][..]].concat();
+    project.set("EDITOR", "false");
+    let failed = Terminal::open(&project, &failing).finish(5).await;
+    assert!(failed.contains("the editor did not end well"), "{failed}");
+    let queued = json_of(&project, "task list --state queued --json").await;
+    let mut asked: Vec<_> = queued["tasks"].as_array().unwrap().iter().collect();
+    asked.sort_by_key(|task| task["id"].as_str().unwrap());
+    let told = asked.iter().map(|task| {
+        let (what, priority) = (&task["description"], &task["priority"]);
+        (what.as_str().unwrap(), priority.as_i64().unwrap())
+    });
+    let wanted = [("Paint.", 3), ("Sing.", 3), ("Dance.", 3), ("Write.", 3)];
+    assert_eq!(told.collect::<Vec<_>>(), wanted);
+    let events = "events list --type record.changed --json";
+    let events = json_of(&project, events).await;
+    let mut events: Vec<Value> = events["events"].as_array().unwrap().clone();
+    events.retain(|event| event["data"]["action"] == "retried");
+    events.sort_by_key(|event| event["seq"].as_u64());
+    let data = events.into_iter().map(|event| event["data"].clone());
+    let wanted = asked.iter().enumerate().map(|(at, task)| {
+        let changed = if at == 3 {
+            json!([])
+        } else {
+            json!(["description"])
+        };
+        json!({
+            "actor": { "name": "ada" }, "action": "retried", "resource_type": "task",
+            "resource_id": task["id"], "retries": id, "changed": changed,
+        })
+    });
+    assert_eq!(data.collect::<Vec<_>>(), wanted.collect::<Vec<_>>());
 }
 
 /// Whatever was acknowledged is done once, and nothing is left in between.

@@ -140,6 +140,7 @@ impl<'a> Office<'a> {
             priority: wanted.priority,
             dependencies: wanted.needs,
             delay: wanted.delay,
+            limit: fusion_core::Budget::default(),
         };
         let (task, created) = plan.create(moment);
         self.store.commit(Batch::free(created)).await.unwrap();

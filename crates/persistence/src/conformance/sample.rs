@@ -87,6 +87,7 @@ impl Sample {
             agents: agents.clone(),
             parent: None,
             called: [].into(),
+            limit: Budget::default(),
         };
         let (run, created) = plan.create(moment);
         let mut decision = workflow.create(moment);

@@ -56,6 +56,7 @@ async fn run_on(store: &dyn Store, ids: &Ids, both: (Agent, Workspace)) -> Run {
         agents: [("s".to_owned(), both)].into(),
         parent: None,
         called: [].into(),
+        limit: fusion_core::Budget::default(),
     };
     let (run, created) = plan.create(moment);
     let mut decision = workflow.create(moment);

@@ -1,10 +1,12 @@
 //! What the fake backend says of records, schedules, events, settings and the server.
 
+use std::path::PathBuf;
+
 use async_trait::async_trait;
-use fusion_api_types::{InfoView, Problem, Replayed, SettingView, VersionView, api};
+use fusion_api_types::{InfoView, Problem, Replayed, SettingChange, SettingView, VersionView, api};
 use fusion_cli::{
-    About, EventQuery, EventSink, Events, NewProject, NewSchedule, NewWebhook, ProjectUpdate,
-    Records, Replay, Schedules, Webhooks,
+    About, EditEnd, EventQuery, EventSink, Events, NewProject, NewSchedule, NewWebhook,
+    ProjectUpdate, Records, Replay, Schedules, SettingRequest, SettingsFile, Webhooks,
 };
 use serde_json::{Value, json};
 
@@ -134,6 +136,19 @@ impl Events for Fake {
 impl About for Fake {
     fn settings(&self) -> Vec<SettingView> {
         self.report("settings".to_owned()).unwrap_or_default()
+    }
+
+    fn change_setting(&self, request: &SettingRequest) -> Result<SettingChange, Problem> {
+        self.report(format!("{request:?}"))
+    }
+
+    fn settings_file(&self, _: &SettingsFile) -> Result<PathBuf, Problem> {
+        Ok(PathBuf::from("/p/.env"))
+    }
+
+    async fn edit_settings(&self, file: &SettingsFile) -> Result<EditEnd, Problem> {
+        self.asked.lock().unwrap().push(format!("edit {file:?}"));
+        Ok(EditEnd::Same)
     }
 
     async fn version(&self) -> Result<VersionView, Problem> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fusion_api_types::Problem;
 use fusion_api_types::api::{Task, TaskDetail, TaskTree};
-use fusion_cli::{Log, Progress, TaskQuery, TaskRequest, Tasks};
+use fusion_cli::{Content, Log, Progress, TaskQuery, TaskRequest, TaskUpdate, Tasks};
 
 use super::Fake;
 
@@ -28,8 +28,17 @@ impl Tasks for Fake {
         self.report(format!("cancel {task}"))
     }
 
-    async fn retry_task(&self, task: &str) -> Result<Task, Problem> {
-        self.report(format!("retry {task}"))
+    async fn update_task(&self, task: &str, update: &TaskUpdate) -> Result<Task, Problem> {
+        self.report(format!("update {task} {update:?}"))
+    }
+
+    async fn retry_task(&self, task: &str, instead: Option<&Content>) -> Result<Task, Problem> {
+        let instead = instead.map_or_else(String::new, |instead| format!(" {instead:?}"));
+        self.report(format!("retry {task}{instead}"))
+    }
+
+    async fn edit_text(&self, text: &str) -> Result<String, Problem> {
+        Ok(text.to_owned())
     }
 
     async fn wait_for_tasks(

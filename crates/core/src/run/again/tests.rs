@@ -96,6 +96,7 @@ fn rows(workflow: &Workflow, ids: &Ids) -> (Run, Decision) {
         agents: [("a".to_owned(), (agent, workspace))].into(),
         parent: None,
         called: BTreeMap::new(),
+        limit: Budget::default(),
     };
     plan.create(Moment { now: now(), ids })
 }

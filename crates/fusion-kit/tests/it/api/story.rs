@@ -76,6 +76,8 @@ const BEFORE: &[&str] = &[
     "run import run.tar.zst",
     "config show",
     "config get FUSION_MASTER_KEY_FILE",
+    "config set FUSION_MAX_HOPS 8",
+    "config unset FUSION_MAX_HOPS",
     "db status",
     "db backup monday.db",
     "provider add mine --type openai-compatible --base-url {url} --key-env MINE_KEY",
@@ -166,6 +168,7 @@ const BESIDE: &[&str] = &[
     "task wait {task}",
     "task logs {task}",
     "task create Wait. --name late --capabilities writing --in 1d",
+    "task update {task} --priority 3",
     "task cancel {task}",
     "task retry {task}",
     "agent terminate w",
@@ -285,6 +288,11 @@ const ELSEWHERE: [(&str, &str, &str); 15] = [
         "what_lies_uncommitted_is_taken_in_while_the_agent_rests",
     ),
     // On a terminal.
+    (
+        "config edit",
+        "setting_files.rs",
+        "what_is_edited_is_put_in_force_only_when_it_is_right",
+    ),
     (
         "workspace open",
         "discards.rs",

@@ -114,6 +114,28 @@ async fn a_task_that_waits_is_raised_cancelled_and_asked_for_again() {
 }
 
 #[tokio::test]
+async fn a_task_is_asked_for_again_with_other_words_with_none_and_with_no_body() {
+    let (_project, serving) = serving().await;
+    let later = json!({ "description": "Later.", "delay_seconds": 3600 });
+    let made = serving.post("/api/v1/tasks", &later).await.expect(201);
+    let path = format!("/api/v1/tasks/{}", made.json()["id"].as_str().unwrap());
+    let cancel = serving.request("PATCH", &path);
+    let cancelled = cancel.json(&json!({ "state": "cancelled" })).send().await;
+    cancelled.expect(200);
+    let retry = async |body: Value| serving.post(&format!("{path}/retry"), &body).await;
+    for wrong in [json!({ "description": " " }), json!({ "descripton": "x" })] {
+        retry(wrong).await.expect(400);
+    }
+    let other = retry(json!({ "description": "Instead." })).await;
+    assert_eq!(other.expect(201).json()["description"], "Instead.");
+    let bare = serving
+        .request("POST", &format!("{path}/retry"))
+        .send()
+        .await;
+    assert_eq!(bare.expect(201).json()["description"], "Later.");
+}
+
+#[tokio::test]
 async fn a_task_that_is_not_as_it_must_be_is_refused_with_its_faults() {
     let (_project, serving) = serving().await;
     for (body, told) in [

@@ -104,6 +104,7 @@ pub(crate) fn plan(ids: &Ids, agents: usize, steps: Vec<StepSpec>) -> Plan {
         agents: staff.clone(),
         parent: None,
         called: [].into(),
+        limit: fusion_core::Budget::default(),
     }
     .create(ids.moment(100));
     let mut create = workflow.create(ids.moment(100));

@@ -1,0 +1,189 @@
+//! A limit that a run is started with stops it while it runs, as the budget of its file does.
+
+use fusion_testkit::{Act, HttpRequest, MisbehavingHttp};
+use serde_json::{Value, json};
+
+use crate::api::Serving;
+use crate::providers::{add, project};
+use crate::support::{Finished, Project, said, states};
+
+fn flow(more: &str) -> String {
+    format!(
+        "
+version: 1
+name: flow
+{more}
+agents:
+  worker: {{ provider: or, model: tiny, max_tokens: 50 }}
+steps:
+  - {{ id: first, agent: worker, prompt: Say one. }}
+  - {{ id: second, agent: worker, needs: first, prompt: Say two. }}
+"
+    )
+}
+
+fn answer(body: &Value) -> Vec<Act> {
+    let body = body.to_string();
+    let length = body.len();
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+    vec![Act::Send((head + &body).into_bytes())]
+}
+
+/// A model of which each call costs 10 cents, and can cost no more.
+async fn server() -> MisbehavingHttp {
+    let server = MisbehavingHttp::start(|request: &HttpRequest| {
+        if request.path.contains("/models") {
+            let pricing = json!({ "prompt": "0", "completion": "0.002" });
+            let longest = json!({ "max_completion_tokens": 50 });
+            let model = json!({ "id": "tiny", "pricing": pricing, "top_provider": longest });
+            return answer(&json!({ "data": [model] }));
+        }
+        answer(&json!({
+            "id": "gen-1",
+            "choices": [{ "finish_reason": "stop", "message": { "content": "done" } }],
+            "usage": { "prompt_tokens": 10, "completion_tokens": 50, "cost": 0.1 },
+        }))
+    });
+    server.await.unwrap()
+}
+
+async fn shop(server: &MisbehavingHttp, more: &str) -> Project {
+    let project = project();
+    project.write("flow.yaml", flow(more));
+    let url = format!("{}/v1", server.url());
+    let named = add(&project, "or", &url, &["--type", "openrouter"]).await;
+    named.expect(0);
+    project
+}
+
+const BOTH: [(&str, &str); 2] = [("first", "completed"), ("second", "completed")];
+
+#[tokio::test]
+async fn a_run_stops_at_the_limit_that_it_was_started_with_and_goes_on_with_more() {
+    let server = server().await;
+    let project = shop(&server, "").await;
+    said(&project, "workflow create flow.yaml").await.expect(0);
+    let full =
+        "the budget of the run is used up: $0.1 of $0.15 are spent, and the call could cost $0.1";
+    for line in ["run flow.yaml", "workflow start flow"] {
+        let stopped = said(&project, &format!("{line} --max-cost 0.15")).await;
+        stopped.expect(9).says(&[full, "--budget-usd"]);
+        let shown = project.shown().await;
+        let first = [("first", "completed"), ("second", "queued")];
+        assert_eq!(states(&shown), first, "{line}");
+        assert_eq!(shown["max_cost_usd"], "0.15");
+        let inbox = said(&project, "inbox --json").await.expect(0).json();
+        let item = &inbox["items"][0];
+        assert_eq!(
+            (&item["kind"], &item["run"]),
+            (&json!("budget"), &shown["id"])
+        );
+        // The limit holds again without more, and a new attempt has it too.
+        said(&project, "resume").await.expect(9).says(&[full]);
+        let id = shown["id"].as_str().unwrap();
+        if line.starts_with("run") {
+            said(&project, "resume --budget-usd 1").await.expect(0);
+            assert_eq!(states(&project.shown().await), BOTH);
+        } else {
+            said(&project, &format!("run cancel {id}")).await.expect(0);
+            said(&project, &format!("run retry {id}")).await.expect(0);
+            let again = project.shown().await;
+            assert_eq!(again["max_cost_usd"], "0.15");
+            assert_eq!(states(&again), BOTH, "its costs count anew");
+        }
+    }
+    let wrong = said(&project, "run flow.yaml --max-cost two").await;
+    wrong.expect(2).says(&["--max-cost is 'two'"]);
+    let unlimited = said(&project, "run flow.yaml").await.expect(0);
+    assert!(!unlimited.stdout.contains("max_cost"), "{unlimited:?}");
+    assert_eq!(project.shown().await["max_cost_usd"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_limit_that_is_above_that_of_the_file_changes_nothing() {
+    let server = server().await;
+    let project = shop(&server, "budget: { usd: 0.05 }").await;
+    let stopped = said(&project, "run flow.yaml --max-cost 9").await;
+    stopped.expect(9).says(&["$0 of $0.05 are spent"]);
+    assert_eq!(project.shown().await["max_cost_usd"], "0.05");
+}
+
+#[tokio::test]
+async fn a_run_of_a_server_has_the_limit_of_the_request_until_it_is_raised() {
+    let server = server().await;
+    let project = shop(&server, "").await;
+    said(&project, "workflow create flow.yaml").await.expect(0);
+    let serving = Serving::on(&project).await;
+    let workflows = serving.get("/api/v1/workflows").await.expect(200).json();
+    let id = workflows["workflows"][0]["id"].as_str().unwrap();
+    let start = format!("/api/v1/workflows/{id}/start");
+    let refused = serving
+        .post(&start, &json!({ "max_cost_usd": "two" }))
+        .await;
+    assert!(refused.expect(400).body.contains("max_cost_usd"));
+    let limited = json!({ "max_cost_usd": "0.15" });
+    let started = serving.post(&start, &limited).await.expect(200).json();
+    let run = format!("/api/v1/runs/{}", started["run_id"].as_str().unwrap());
+    let waits = |inbox: &Value| inbox["items"][0]["kind"] == "budget";
+    let inbox = serving.until("/api/v1/inbox", waits).await;
+    assert_eq!(inbox["items"][0]["run"], started["run_id"]);
+    let shown = serving.get(&run).await.expect(200).json();
+    assert_eq!(shown["max_cost_usd"], "0.15");
+    let raise = json!({ "budget_usd": "1" });
+    serving
+        .post(&format!("{run}/resume"), &raise)
+        .await
+        .expect(200);
+    let is_done = |run: &Value| run["state"] == "completed";
+    let done = serving.until(&run, is_done).await;
+    assert_eq!(states(&done), BOTH);
+}
+
+#[tokio::test]
+async fn a_task_waits_at_its_limit_and_goes_on_at_once_with_more() {
+    let server = server().await;
+    let project = shop(&server, "").await;
+    said(&project, "run flow.yaml").await.expect(0);
+    let step = project.shown().await["steps"][0]["task_id"].clone();
+    let spawn = "agent spawn --name w --provider or --model tiny";
+    said(&project, spawn).await.expect(0);
+    let create = "task create Work. --name job --max-cost 0.05 --json";
+    let id_of = |made: Finished| made.expect(0).json()["id"].as_str().unwrap().to_owned();
+    let first = id_of(said(&project, create).await);
+    let serving = Serving::on(&project).await;
+    let waits = |inbox: &Value| inbox["items"][0]["kind"] == "task_budget";
+    let inbox = serving.until("/api/v1/inbox", waits).await;
+    let item = &inbox["items"][0];
+    assert_eq!((&item["id"], &item["name"]), (&json!(first), &json!("job")));
+    let told = said(&project, "inbox").await.expect(0);
+    let way = format!("fusion-kit task update {first} --max-cost USD");
+    for part in [
+        "$0 of $0.05 are spent, and the call could cost $0.1",
+        way.as_str(),
+    ] {
+        assert!(told.stdout.contains(part), "{}", told.stdout);
+    }
+    let update = format!("task update {first} --max-cost");
+    said(&project, &format!("{update} two")).await.expect(2);
+    said(&project, &format!("task update {first}"))
+        .await
+        .expect(2);
+    // Another attempt has the limit of the first.
+    said(&project, &format!("task cancel {first}"))
+        .await
+        .expect(0);
+    said(&project, &format!("{update} 1")).await.expect(5);
+    let again = format!("task retry {first} --json");
+    let second = id_of(said(&project, &again).await);
+    let waits = |inbox: &Value| inbox["items"][0]["id"] == json!(second);
+    serving.until("/api/v1/inbox", waits).await;
+    let raise = format!("task update {second} --max-cost 1");
+    said(&project, &raise).await.expect(0);
+    let wait = format!("task wait {second} --timeout 50s --json");
+    let done = said(&project, &wait).await.expect(0).json();
+    assert_eq!(done["tasks"][0]["state"], "completed");
+    let inbox = said(&project, "inbox --json").await.expect(0).json();
+    assert_eq!(inbox["items"], json!([]));
+    let step = format!("task update {} --max-cost 1", step.as_str().unwrap());
+    said(&project, &step).await.expect(5).says(&["workflow"]);
+}
