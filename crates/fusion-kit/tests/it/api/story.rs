@@ -210,7 +210,7 @@ const AFTER: &[&str] = &[
 ];
 
 /// Commands that another test runs: the file, and the function in it that says the words.
-const ELSEWHERE: [(&str, &str, &str); 15] = [
+const ELSEWHERE: [(&str, &str, &str); 16] = [
     // It serves a client.
     (
         "mcp serve",
