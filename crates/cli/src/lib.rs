@@ -29,18 +29,18 @@ pub use args::{
     AddArgs, AgentArgs, AgentCommand, AgentListArgs, AgentMetricsArgs, AgentSendArgs,
     AgentStateName, ApproveArgs, AttachArgs, BackupArgs, BenchArgs, BenchModel, BenchRow,
     BenchStore, BenchVia, CancelArgs, Changes, Cli, ColorChoice, Command, CostArgs, CostGroup,
-    CreateArgs, DbArgs, DbCommand, DetectArgs, DiffArgs, ForkArgs, GetArgs, Global, GraphArgs,
-    GraphFormat, HealthArgs, HoldArgs, InitArgs, InputArg, ListArgs, LogsArgs, MessageArgs,
-    MessageCommand, MessageFilterArgs, MessageListArgs, MessageName, MessageStatus, MetricsArgs,
-    MetricsCommand, MetricsTopArgs, ModelsArgs, Moment, OutputForm, PauseArgs, PauseWhen,
-    ProviderArgs, ProviderCommand, ProviderName, RejectArgs, RekeyArgs, RemoveArgs, RestartArgs,
-    RestoreArgs, ResumeArgs, RetryArgs, RunArgs, RunCommand, RunExportArgs, RunImportArgs,
-    RunState, SandboxArgs, SandboxCommand, SandboxRunArgs, SendArgs, ServeArgs, ShowArgs,
-    SpawnArgs, StartArgs, StartWorkflowArgs, TailArgs, TaskArgs, TaskCommand, TaskCreateArgs,
-    TaskListArgs, TaskLogsArgs, TaskStateName, TaskWaitArgs, Template, TerminateArgs, TestArgs,
-    ToolArgs, ToolCallArgs, ToolCommand, TopFigure, TopGroup, UpdateArgs, ValidateArgs, VerifyArgs,
-    WatchArgs, WhichAgent, WhichTask, WhichWorkflow, WorkflowArgs, WorkflowCommand,
-    WorkflowListArgs, WorkspaceKind, WorkspacePolicy, parse,
+    CreateArgs, DbArgs, DbCommand, DetectArgs, DiffArgs, EndedState, ForkArgs, GetArgs, Global,
+    GraphArgs, GraphFormat, HealthArgs, HoldArgs, InitArgs, InputArg, ListArgs, LogsArgs,
+    MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs, MessageName, MessageStatus,
+    MetricsArgs, MetricsCommand, MetricsTopArgs, ModelsArgs, Moment, OutputForm, PauseArgs,
+    PauseWhen, ProviderArgs, ProviderCommand, ProviderName, RejectArgs, RekeyArgs, RemoveArgs,
+    RestartArgs, RestoreArgs, ResumeArgs, RetryArgs, RunArgs, RunCommand, RunDeleteArgs,
+    RunExportArgs, RunImportArgs, RunState, SandboxArgs, SandboxCommand, SandboxRunArgs, SendArgs,
+    ServeArgs, ShowArgs, SpawnArgs, StartArgs, StartWorkflowArgs, TailArgs, TaskArgs, TaskCommand,
+    TaskCreateArgs, TaskListArgs, TaskLogsArgs, TaskStateName, TaskWaitArgs, Template,
+    TerminateArgs, TestArgs, ToolArgs, ToolCallArgs, ToolCommand, TopFigure, TopGroup, UpdateArgs,
+    ValidateArgs, VerifyArgs, WatchArgs, WhichAgent, WhichTask, WhichWorkflow, WorkflowArgs,
+    WorkflowCommand, WorkflowListArgs, WorkspaceKind, WorkspacePolicy, parse,
 };
 pub use args::{
     ArtifactArgs, ArtifactCommand, ArtifactGetArgs, BudgetArgs, BudgetClearArgs, BudgetCommand,
@@ -61,8 +61,8 @@ pub use args::{
 };
 pub use backend::{
     About, Artifacts, DryRuns, EventQuery, EventSink, Events, NewProject, NewSchedule, NewWebhook,
-    Nodes, Operation, ProjectBudgets, ProjectUpdate, Records, Replay, RestoreRequest, RunFiles,
-    Schedules, Webhooks,
+    Nodes, Operation, ProjectBudgets, ProjectUpdate, Records, Replay, RestoreRequest, RunDeletions,
+    RunFiles, Schedules, Webhooks,
 };
 pub use backend::{
     AgainRequest, AgentChanges, AgentQuery, Agents, AnswerRequest, AskKey, AttachEnd, Audience,

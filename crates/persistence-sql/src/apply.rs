@@ -12,8 +12,8 @@ use crate::session::Session;
 use crate::usage::{self, Booked};
 use crate::writer::Care;
 use crate::{
-    accounts, agents, idempotency, journal, mail, projects, run_leases, snapshots, table, tasks,
-    webhooks,
+    accounts, agents, deletions, idempotency, journal, mail, projects, run_leases, snapshots,
+    table, tasks, webhooks,
 };
 
 /// Checks the idempotency key and the guard, and writes the rows. The caller writes what is counted
@@ -106,6 +106,8 @@ async fn apply_change(session: &mut impl Session, change: &Change) -> Result<()>
         | Change::WakeTask(_)
         | Change::Watch { .. }
         | Change::Reserve { .. } => apply_wait(session, change).await,
+        Change::DeleteRun(run) => deletions::begin(session, *run).await,
+        Change::ForgetFiles(files) => deletions::files::forget(session, files).await,
         Change::Progress { agents, at } => agents::progress(session, agents, *at).await,
         Change::NameSnapshot {
             workspace_id,
@@ -162,6 +164,8 @@ async fn apply_wait(session: &mut impl Session, change: &Change) -> Result<()> {
         | Change::BeginEntry(_)
         | Change::UpdateEntry(_)
         | Change::SendMessage(_)
+        | Change::DeleteRun(_)
+        | Change::ForgetFiles(_)
         | Change::SettleDeliveries(_) => Ok(()),
     }
 }
@@ -175,7 +179,10 @@ async fn create(session: &mut impl Session, row: &Row) -> Result<()> {
         Row::Metrics(sample) => table::create(session, &**sample).await,
         Row::Project(project) => table::create(session, &**project).await,
         Row::Provider(provider) => table::create(session, &**provider).await,
-        Row::Run(run) => table::create(session, &**run).await,
+        Row::Run(run) => {
+            deletions::expect_kept(session, run).await?;
+            table::create(session, &**run).await
+        }
         Row::Schedule(schedule) => table::create(session, &**schedule).await,
         Row::Task(task) => table::create(session, &**task).await,
         Row::Webhook(_) | Row::WebhookAttempt(_) => create_of_webhooks(session, row).await,

@@ -57,7 +57,8 @@ impl Coordinator {
         let of_file = Arc::clone(&file);
         let now = self.parts.clock.now();
         let (rows, _) = off_runtime(move || read::rows(&of_file, now)).await??;
-        let mut is_kept = false;
+        // Until the run that names them is committed, nobody removes its files.
+        let mut held = None;
         let mut tries = 0;
         loop {
             tries += 1;
@@ -65,11 +66,14 @@ impl Coordinator {
                 return Ok(import);
             }
             let (import, decision) = self.to_import(&rows).await?;
-            if !is_kept {
+            if held.is_none() {
                 let (of_file, kept) = (Arc::clone(&file), self.kept());
                 let sha256 = rows.file.clone();
-                off_runtime(move || read::keep(&of_file, &sha256, &kept)).await??;
-                is_kept = true;
+                let keep = move || {
+                    let holding = kept.hold().ok();
+                    read::keep(&of_file, &sha256, &kept).map(|()| holding)
+                };
+                held = Some(off_runtime(keep).await??);
             }
             let place = ("run", import.run.id.uuid());
             let batch = ask(&import).batch("imported", decision, place, self.moment());

@@ -42,6 +42,7 @@ mod models;
 mod pool;
 #[cfg(test)]
 mod restarts;
+mod retention;
 #[cfg(test)]
 mod schedules;
 #[cfg(test)]

@@ -83,6 +83,7 @@ mod rekey;
 #[cfg(test)]
 mod replays;
 #[cfg(test)]
+mod run_deletions;
 mod run_files;
 #[cfg(test)]
 mod schedules;

@@ -296,6 +296,7 @@ async fn an_older_backup_is_upgraded_in_a_copy() {
                 "m0019_archived_projects",
                 "m0020_webhooks",
                 "m0021_imported_runs",
+                "m0024_deleted_runs",
             ]
         );
         assert_eq!(std::fs::read(&file).unwrap(), bytes);
@@ -336,6 +337,7 @@ async fn a_backup_of_an_older_sqlite_database_has_the_newest_schema() {
             "m0019_archived_projects",
             "m0020_webhooks",
             "m0021_imported_runs",
+            "m0024_deleted_runs",
         ]
     );
     assert_eq!(found.rows["events"], source.rows["events"]);

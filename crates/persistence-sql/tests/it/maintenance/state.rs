@@ -82,6 +82,7 @@ async fn the_status_of_an_older_and_of_a_newer_database_is_told() {
                     "m0019_archived_projects",
                     "m0020_webhooks",
                     "m0021_imported_runs",
+                    "m0024_deleted_runs",
                 ]),
             }
         );
@@ -121,6 +122,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0019_archived_projects",
                 "m0020_webhooks",
                 "m0021_imported_runs",
+                "m0024_deleted_runs",
             ]),
             missing: vec![],
         };
@@ -147,6 +149,7 @@ async fn a_migration_tells_what_it_applied() {
                 "m0019_archived_projects",
                 "m0020_webhooks",
                 "m0021_imported_runs",
+                "m0024_deleted_runs",
             ]),
             vec![],
         ] {
