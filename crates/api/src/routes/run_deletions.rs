@@ -12,7 +12,7 @@ use fusion_core::{RunId, WorkflowState};
 
 use super::path::Id;
 use crate::idempotency::Asked;
-use crate::input::Input;
+use crate::input::{Fields, Input};
 use crate::parameters::Trying;
 use crate::precondition::json;
 use crate::problem::Result;
@@ -83,14 +83,7 @@ async fn collect(
     if older_than.is_none() {
         fields.add("older_than_seconds", "must be a number of seconds");
     }
-    let mut states = Vec::new();
-    for (index, state) in fields.list("states", MOST_STATES).iter().enumerate() {
-        let state = state.as_str().and_then(WorkflowState::from_text);
-        match state.filter(|state| state.is_final()) {
-            Some(state) => states.push(state),
-            None => fields.at("states", index, "must be completed, failed or cancelled"),
-        }
-    }
+    let states = states(&mut fields);
     let how = Discarding {
         only_copies: fields.flag("only_copies").unwrap_or_default(),
         dry_run: fields.flag("dry_run").unwrap_or_default(),
@@ -113,6 +106,22 @@ async fn collect(
     };
     let done = app.to_the_end(Box::pin(work)).await?;
     json(StatusCode::OK, &collected(how.dry_run, done))
+}
+
+/// The final states that are named; none where nothing is said of them.
+fn states(fields: &mut Fields<'_>) -> Vec<WorkflowState> {
+    let mut states = Vec::new();
+    if !fields.has("states") {
+        return states;
+    }
+    for (index, state) in fields.list("states", MOST_STATES).iter().enumerate() {
+        let state = state.as_str().and_then(WorkflowState::from_text);
+        match state.filter(|state| state.is_final()) {
+            Some(state) => states.push(state),
+            None => fields.at("states", index, "must be completed, failed or cancelled"),
+        }
+    }
+    states
 }
 
 /// The engine made the change in commits of its own: who asked is told after it.

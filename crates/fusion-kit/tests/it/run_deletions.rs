@@ -40,7 +40,9 @@ const LIMIT: u32 = 60;
 
 /// A project in which the flow was run so often; the ids of the runs.
 async fn run(times: usize) -> (Project, Vec<String>) {
-    let project = Project::with(FLOW, SCRIPT);
+    let mut project = Project::with(FLOW, SCRIPT);
+    let key = project.path().join("master.key");
+    project.set("FUSION_MASTER_KEY_FILE", key.display().to_string());
     let mut ids = Vec::new();
     for _ in 0..times {
         project.run(["run", "flow.yaml"]).await.expect(0);

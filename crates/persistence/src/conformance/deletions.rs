@@ -6,7 +6,7 @@ use fusion_core::{
 };
 use serde_json::json;
 
-use super::costs::{Spent, costs};
+use super::costs::{DAY, Spent, costs};
 use super::messages::{sending, settle};
 use super::office::{Office, Wanted, wanted};
 use super::sample::{Sample, at};
@@ -115,6 +115,14 @@ async fn books(store: &dyn Store) -> Vec<Costs> {
 pub async fn what_deleted_runs_cost_stays_in_the_books(store: &dyn Store) {
     let spent = Spent::store(store).await;
     let sample = &spent.sample;
+    for task in &spent.tasks {
+        let task: Task = store.get(task.id).await.unwrap();
+        let done = Task {
+            completed_at: Some(at(4 * DAY)),
+            ..task
+        };
+        store.update(done).await.unwrap();
+    }
     let before = books(store).await;
     let mut runs: Vec<Run> = Vec::new();
     let page = Page::first(100);

@@ -81,6 +81,13 @@ const AN_ACCOUNT: &str =
 /// The room of a call under way.
 const A_CALL: &str = "INSERT INTO account_holds (task_id, account, fence, tokens, cost_picos) SELECT id, 'workflow:w', 1, 7, 1000 FROM tasks LIMIT 1";
 
+/// What is left of a run that is deleted.
+const A_DELETION: &str = "INSERT INTO run_deletions (run_id) SELECT id FROM runs LIMIT 1;
+    INSERT INTO loose_files (sha256) VALUES ('e3b0');
+    INSERT INTO past_costs (run_id, place, began_at, ended_at, dated, turns, input_tokens, output_tokens,
+      cost_picos, without_price)
+    SELECT id, 1, created_at, created_at, TRUE, 1, 2, 3, 4, 0 FROM runs LIMIT 1";
+
 /// Backs a filled database up while it is open; gives what is in it.
 async fn back_up(source: &Place, file: &Path) -> (Filled, Everything, BTreeMap<&'static str, u64>) {
     let open = source.open().await.unwrap();
@@ -89,6 +96,7 @@ async fn back_up(source: &Place, file: &Path) -> (Filled, Everything, BTreeMap<&
     source.damage(A_SNAPSHOT).await;
     source.damage(AN_ACCOUNT).await;
     source.damage(A_CALL).await;
+    source.damage(A_DELETION).await;
     let before = Everything::of(&open.store).await;
     let made = backup(&source.location, file).await.unwrap();
     let found = std::fs::metadata(file).unwrap();
