@@ -183,6 +183,19 @@ impl Client {
             .map(|_| ())
     }
 
+    /// Takes away what is at a path, and gives what is answered.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn delete_for<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<T, Problem> {
+        self.send(self.request(Method::DELETE, path)?.query(query))
+            .await
+    }
+
     /// Asks what taking away what is at a path would change; nothing is. A server that knows no dry runs is
     /// not asked: it would do it.
     ///

@@ -16,6 +16,7 @@ mod problem;
 mod provider;
 mod replay;
 mod run;
+mod run_deletion;
 pub mod schema;
 mod server;
 mod setting;
@@ -47,6 +48,7 @@ pub use run::{
     ParentView, RecoveredView, RunDetail, RunExported, RunImported, RunList, RunSummary, StepView,
     UsageView, WaitView,
 };
+pub use run_deletion::{CollectRuns, RunDeleted, RunKept, RunsDeleted};
 pub use server::{ServerReady, SignInLink};
 pub use setting::{SettingChange, SettingList, SettingView};
 pub use tool::{McpTool, McpToolList, ToolAnswer, ToolList, ToolView};

@@ -240,8 +240,8 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     is_one.then_some(secret)
 }
 
-/// What a request needs: looking and signing in or out are for all; keys, tokens, where events are sent and
-/// what was done elsewhere for administrators.
+/// What a request needs: looking and signing in or out are for all; keys, tokens, where events are sent,
+/// what was done elsewhere and what is to be forgotten for administrators.
 pub(crate) fn needed(method: &Method, path: &str) -> TokenScope {
     let is_below = |folder: &str| {
         let rest = path
@@ -250,8 +250,9 @@ pub(crate) fn needed(method: &Method, path: &str) -> TokenScope {
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     let is_look = matches!(*method, Method::GET | Method::HEAD);
-    let changes = is_below("providers") || is_below("runs/import");
-    if is_below("tokens") || is_below("webhooks") || (changes && !is_look) {
+    let changes = is_below("providers") || is_below("runs/import") || is_below("runs/gc");
+    let deletes = *method == Method::DELETE && is_below("runs");
+    if is_below("tokens") || is_below("webhooks") || (changes && !is_look) || deletes {
         TokenScope::Admin
     } else if is_look || is_below("ws") || is_below("sessions") {
         TokenScope::Read
@@ -332,6 +333,9 @@ mod tests {
             (Method::POST, "/api/v1/webhooks/1/test"),
             (Method::POST, "/api/v1/runs/import"),
             (Method::GET, "/api/v1/runs/1/export"),
+            (Method::DELETE, "/api/v1/runs/1"),
+            (Method::POST, "/api/v1/runs/gc"),
+            (Method::POST, "/api/v1/runs/1/cancel"),
             (Method::POST, "/api/v1/ws/tickets"),
             (Method::POST, "/api/v1/sessions/codes"),
             (Method::DELETE, "/api/v1/sessions/current"),
@@ -341,7 +345,7 @@ mod tests {
             needs,
             [
                 Read, Operate, Read, Admin, Admin, Admin, Admin, Read, Admin, Admin, Admin, Read,
-                Read, Read, Read
+                Admin, Admin, Operate, Read, Read, Read
             ]
         );
     }

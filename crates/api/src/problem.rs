@@ -221,6 +221,7 @@ impl From<StoreError> for Refusal {
             StoreError::Conflict { .. }
             | StoreError::Missing { .. }
             | StoreError::InUse { .. }
+            | StoreError::Needed { .. }
             | StoreError::Refused { .. }
             | StoreError::DryRun
             | StoreError::Repeated(_)
@@ -256,6 +257,7 @@ fn hint_of(error: &EngineError) -> Option<String> {
         | EngineError::HasEnded { .. }
         | EngineError::Ending { .. }
         | EngineError::OnlyCopy { .. }
+        | EngineError::OnlyCopies { .. }
         | EngineError::OpenWork(_)
         | EngineError::Wanted { .. } => error.way_out(),
         EngineError::Store(_)

@@ -24,6 +24,7 @@ mod records;
 mod reference;
 mod run_again;
 mod run_control;
+mod run_deletions;
 mod run_files;
 mod runs;
 mod schedules;
@@ -107,6 +108,7 @@ fn guarded<R: Routes>() -> R {
         runs::router(),
         run_control::router(),
         run_again::router(),
+        run_deletions::router(),
         run_files::router(),
         events::router(),
         exports::router(),

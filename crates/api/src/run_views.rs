@@ -6,10 +6,10 @@ use std::path::Path;
 
 use fusion_api_types::{
     AgentView, ChildView, FileView, GrantsView, GraphStep, HaltView, ImportedView, InputView,
-    JournalView, ParentView, RecoveredView, RunDetail, RunImported, RunSummary, StepView,
-    StoredWorkflow, WaitView, WorkflowGraph, WorkflowSummary,
+    JournalView, ParentView, RecoveredView, RunDeleted, RunDetail, RunImported, RunKept,
+    RunSummary, RunsDeleted, StepView, StoredWorkflow, WaitView, WorkflowGraph, WorkflowSummary,
 };
-use fusion_coordination::{ArtifactFile, Import, files_of, granted_to};
+use fusion_coordination::{ArtifactFile, DeletedRun, Import, KeptRun, files_of, granted_to};
 use fusion_core::{
     Agent, AgentId, EntryKind, Imported, JournalEntry, Recovered, Run, RunId, SandboxSpec,
     StepSpec, Task, TaskGraph, TaskId, TaskState, TaskWait, Usage, Workflow, WorkflowDefinition,
@@ -19,6 +19,7 @@ use fusion_persistence::{Page, Reader, Repository, Result, RunFilter};
 use serde_json::Value;
 
 pub use crate::views::{approval, usage};
+use crate::workspace_views::removed;
 
 /// Everything that is read to show one run.
 #[derive(Debug)]
@@ -451,5 +452,35 @@ fn file_view(file: ArtifactFile) -> FileView {
         path: file.path,
         sha256: file.sha256,
         bytes: file.bytes,
+    }
+}
+
+/// A run that is no more.
+#[must_use]
+pub fn deleted(done: DeletedRun, is_dry_run: bool) -> RunDeleted {
+    RunDeleted {
+        id: done.run.id.to_string(),
+        workflow: done.run.workflow_name,
+        state: done.run.state.to_string(),
+        runs: done.runs as u64,
+        dry_run: is_dry_run,
+        workspaces: done.workspaces.into_iter().map(removed).collect(),
+        left: done.left,
+    }
+}
+
+/// Which runs went, and which stayed.
+#[must_use]
+pub fn collected(is_dry_run: bool, (gone, kept): (Vec<DeletedRun>, Vec<KeptRun>)) -> RunsDeleted {
+    let kept = kept.into_iter().map(|one| RunKept {
+        id: one.run.id.to_string(),
+        workflow: one.run.workflow_name,
+        why: one.why,
+    });
+    let gone = gone.into_iter().map(|one| deleted(one, is_dry_run));
+    RunsDeleted {
+        dry_run: is_dry_run,
+        deleted: gone.collect(),
+        kept: kept.collect(),
     }
 }

@@ -73,8 +73,8 @@ pub use record::{
     RecordName, ScopeName, TokenArgs, TokenCommand, TokenCreateArgs,
 };
 pub use run::{
-    CancelArgs, ForkArgs, HoldArgs, ListArgs, ResumeArgs, RetryArgs, RunExportArgs, RunImportArgs,
-    RunState, ShowArgs, WatchArgs,
+    CancelArgs, EndedState, ForkArgs, HoldArgs, ListArgs, ResumeArgs, RetryArgs, RunDeleteArgs,
+    RunExportArgs, RunImportArgs, RunState, ShowArgs, WatchArgs,
 };
 pub use schedule::{OverlapArg, ScheduleArgs, ScheduleCommand, ScheduleCreateArgs};
 pub use serve::{NodeRoleArg, ServeArgs};
@@ -380,6 +380,8 @@ pub enum RunCommand {
     Retry(RetryArgs),
     /// Go on from a step of a run that has ended, as a new run.
     Fork(ForkArgs),
+    /// Delete runs that have ended, with all that belongs to them.
+    Delete(RunDeleteArgs),
     /// Write a run that has ended to a file, to hand it to others or to keep it.
     Export(RunExportArgs),
     /// Store the run of such a file, marked as imported.

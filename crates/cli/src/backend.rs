@@ -14,6 +14,7 @@ mod nodes;
 mod overview;
 mod providers;
 mod records;
+mod run_deletions;
 mod run_files;
 mod runs;
 mod schedules;
@@ -48,6 +49,7 @@ pub use nodes::Nodes;
 pub use overview::{Overview, Picture, Sight};
 pub use providers::{AskKey, NewProvider, Providers};
 pub use records::{NewProject, ProjectBudgets, ProjectUpdate, Records};
+pub use run_deletions::RunDeletions;
 pub use run_files::RunFiles;
 pub use runs::{AgainRequest, RunQuery, Steering};
 pub use schedules::{NewSchedule, Schedules};
@@ -117,6 +119,7 @@ pub trait Backend:
     + Records
     + Nodes
     + Artifacts
+    + RunDeletions
     + RunFiles
     + Schedules
     + Webhooks

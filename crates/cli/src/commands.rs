@@ -17,6 +17,7 @@ pub(crate) mod node;
 pub(crate) mod provider;
 pub(crate) mod record;
 pub(crate) mod run;
+pub(crate) mod run_deletion;
 pub(crate) mod run_file;
 pub(crate) mod schedule;
 pub(crate) mod serve;

@@ -7,8 +7,8 @@ use crate::args::{Cli, Command, Global, RunArgs, RunCommand};
 use crate::backend::Backend;
 use crate::commands::{
     agent, artifact, bench, budget, db, events, inbox, init, mcp, message, metrics, node, provider,
-    record, run, run_file, schedule, serve, shell, task, tool, top, verify, webhook, workflow,
-    workspace,
+    record, run, run_deletion, run_file, schedule, serve, shell, task, tool, top, verify, webhook,
+    workflow, workspace,
 };
 use crate::exit::Exit;
 use crate::problem;
@@ -131,6 +131,7 @@ async fn run_or_look(
         Some(RunCommand::Cancel(cancel)) => run::cancel(cancel, backend, session).await,
         Some(RunCommand::Retry(retry)) => run::retry(retry, backend, session).await,
         Some(RunCommand::Fork(fork)) => run::fork(fork, backend, session).await,
+        Some(RunCommand::Delete(delete)) => run_deletion::delete(delete, backend, session).await,
         Some(RunCommand::Export(export)) => run_file::export(export, backend, session).await,
         Some(RunCommand::Import(import)) => run_file::import(import, backend, session).await,
         None => run::start(arguments.start.as_ref(), backend, session).await,

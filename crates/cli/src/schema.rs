@@ -12,11 +12,11 @@ use fusion_api_types::{
     InboxView, InfoView, McpToolList, MessageDetail, MessageList, MessageView, MigrationReport,
     ModelList, ProviderAdded, ProviderList, ProviderRemoved, ProviderTest, ProviderView,
     QuotaReport, RekeyReport, Replayed, RestoreReport, RunDetail, RunExported, RunImported,
-    RunList, RunSummary, ServerReady, SettingChange, SettingList, SettingView, SignInLink,
-    StoredWorkflow, ToolAnswer, ToolList, VacuumReport, VerifyReport, VersionView, WorkflowCreated,
-    WorkflowDiff, WorkflowGraph, WorkflowList, WorkflowSummary, WorkspaceCommit, WorkspaceDiff,
-    WorkspaceExport, WorkspaceFile, WorkspaceLine, WorkspaceMerge, WorkspacePath, WorkspaceRemoved,
-    WorkspaceTree, WorkspacesCollected,
+    RunList, RunSummary, RunsDeleted, ServerReady, SettingChange, SettingList, SettingView,
+    SignInLink, StoredWorkflow, ToolAnswer, ToolList, VacuumReport, VerifyReport, VersionView,
+    WorkflowCreated, WorkflowDiff, WorkflowGraph, WorkflowList, WorkflowSummary, WorkspaceCommit,
+    WorkspaceDiff, WorkspaceExport, WorkspaceFile, WorkspaceLine, WorkspaceMerge, WorkspacePath,
+    WorkspaceRemoved, WorkspaceTree, WorkspacesCollected,
 };
 use serde_json::{Value, json};
 
@@ -183,6 +183,7 @@ fn of_run(verb: &str) -> Option<Value> {
         "" | "show" | "watch" | "resume" | "retry" | "fork" => of::<RunDetail>(),
         "list" => of::<RunList>(),
         "pause" | "cancel" => of::<RunSummary>(),
+        "delete" => of::<RunsDeleted>(),
         "export" => of::<RunExported>(),
         "import" => of::<RunImported>(),
         _ => return None,

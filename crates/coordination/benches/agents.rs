@@ -372,6 +372,7 @@ impl Place {
             metrics: None,
             grace: Duration::ZERO,
             retention: None,
+            keep_runs: None,
             node: None,
             drain: Duration::ZERO,
             most_losses: 3,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fusion_agents::Failure;
 use fusion_core::{ErrorCode, Task, error_chain};
-use fusion_workspaces::{Artifacts, WorkspaceDir};
+use fusion_workspaces::{Artifacts, Holding, WorkspaceDir};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -46,6 +46,15 @@ pub fn files_of(task: &Task) -> Vec<ArtifactFile> {
 /// Where a file of a step is put in the workspace of who takes it.
 pub(crate) fn path_of(step: &str, file: &ArtifactFile) -> String {
     format!("{FOLDER}/{step}/{}", file.path)
+}
+
+/// Files that were kept for a step. Nobody removes one of them while there is this: it lasts until what
+/// names them is committed.
+#[derive(Default)]
+pub(crate) struct KeptFiles {
+    pub(crate) files: Vec<ArtifactFile>,
+    /// `None` where nothing is kept, or the file system knows no locks: nothing is removed there.
+    pub(crate) held: Option<Holding>,
 }
 
 /// What a task made: its outputs, the paths of its files, and the files as they are kept.
@@ -91,13 +100,17 @@ impl Coordinator {
         &self,
         workspace: Option<Arc<WorkspaceDir>>,
         globs: Vec<String>,
-    ) -> Result<std::result::Result<Vec<ArtifactFile>, Failure>> {
+    ) -> Result<std::result::Result<KeptFiles, Failure>> {
         let Some(workspace) = workspace.filter(|_| !globs.is_empty()) else {
-            return Ok(Ok(Vec::new()));
+            return Ok(Ok(KeptFiles::default()));
         };
         let kept = self.kept();
-        let found = off_runtime(move || keep(&kept, &workspace, &globs)).await?;
-        Ok(found.map_err(|message| Failure {
+        let found = off_runtime(move || {
+            let held = kept.hold().ok();
+            let files = keep(&kept, &workspace, &globs)?;
+            Ok(KeptFiles { files, held })
+        });
+        Ok(found.await?.map_err(|message: String| Failure {
             code: ErrorCode::InvalidInput,
             message,
             help: None,

@@ -70,6 +70,8 @@ pub struct Options {
     pub grace: Duration,
     /// How long events and metrics are kept; `None` keeps them for ever.
     pub retention: Option<Duration>,
+    /// How long runs are kept that have ended; `None` keeps them for ever.
+    pub keep_runs: Option<Duration>,
     /// How this process takes part where several share a store; `None` where it owns the store, or does
     /// no work.
     pub node: Option<NodeOptions>,

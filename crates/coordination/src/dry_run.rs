@@ -130,6 +130,11 @@ impl<'a> Touched<'a> {
                 id: *id,
                 then: None,
             }),
+            Change::DeleteRun(run) => Some(Self {
+                kind: RowKind::Run,
+                id: run.uuid(),
+                then: None,
+            }),
             Change::ReleaseSuccessors(_)
             | Change::ReleaseItem(_)
             | Change::FanOut { .. }
@@ -148,6 +153,7 @@ impl<'a> Touched<'a> {
             | Change::NameSnapshot { .. }
             | Change::BeginEntry(_)
             | Change::UpdateEntry(_)
+            | Change::ForgetFiles(_)
             | Change::SendMessage(_)
             | Change::SettleDeliveries(_) => None,
         }

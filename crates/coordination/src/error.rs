@@ -199,6 +199,14 @@ pub enum Error {
         /// How many branches, tags and stashes of its worktree.
         branches: u64,
     },
+    /// Workspaces that would go with a run hold what is nowhere else.
+    #[error("run {run} can't be deleted: {}", only.join("; "))]
+    OnlyCopies {
+        /// The run.
+        run: RunId,
+        /// What each of them holds.
+        only: Vec<String>,
+    },
     /// A run can't be done again as it was asked.
     #[error(transparent)]
     Again(#[from] AgainFault),
@@ -304,7 +312,7 @@ impl Error {
             Some(way.to_owned())
         } else if matches!(self, Self::Wanted { .. }) {
             Some("let the run go on with `resume`, or end it with `cancel`".to_owned())
-        } else if matches!(self, Self::OnlyCopy { .. }) {
+        } else if matches!(self, Self::OnlyCopy { .. } | Self::OnlyCopies { .. }) {
             let way = "keep them with `workspace export`, or have them deleted with --yes (`only_copies` in the API)";
             Some(way.to_owned())
         } else if matches!(self, Self::HasEnded { .. } | Self::Ending { .. }) {
@@ -387,6 +395,7 @@ impl Coded for Error {
             | Self::HasEnded { .. }
             | Self::Ending { .. }
             | Self::OnlyCopy { .. }
+            | Self::OnlyCopies { .. }
             | Self::OpenWork(_)
             | Self::Wanted { .. }
             | Self::Occupied { .. }

@@ -8,6 +8,7 @@ mod manifest;
 mod read;
 
 pub use collect::RunFile;
+pub(crate) use collect::tree;
 pub use fault::RunFileFault;
 pub use import::{Import, expect_own};
 pub use manifest::{FORMAT, Listed, Manifest, Origin};

@@ -373,8 +373,9 @@ impl Coordinator {
         }
         let globs = job.step.artifacts.clone();
         match self.keep_files(workspace, globs).await? {
-            Ok(files) => {
-                let work = Work::of(outputs, files);
+            Ok(kept) => {
+                let work = Work::of(outputs, kept.files);
+                let _held = kept.held;
                 self.complete(job, journal, unrecorded, work).await
             }
             Err(failure) => self.fail(job, journal, unrecorded, failure).await,

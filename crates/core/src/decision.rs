@@ -138,6 +138,13 @@ pub enum Change {
     /// A new message with its deliveries; the store gives it its place in the message log. Refused
     /// when the inbox of a recipient is full.
     SendMessage(Box<Letter>),
+    /// A run that has ended goes away, with all runs below it: from the commit on nothing goes on from it,
+    /// what its model calls cost is in the books without it, and pruning takes its rows out. Refused while
+    /// something that has not ended needs it.
+    DeleteRun(RunId),
+    /// These files, which deleted runs named, need not be looked for any more. It comes after every commit
+    /// that was under way when it was asked for.
+    ForgetFiles(Vec<String>),
     /// Deliveries end. What has ended already is left as it is and not told again.
     SettleDeliveries(Settlement),
 }

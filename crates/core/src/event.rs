@@ -55,6 +55,8 @@ text_enum! {
         WorkflowPaused = "workflow.paused",
         /// A person lets a held run go on.
         WorkflowResumed = "workflow.resumed",
+        /// A run that had ended is deleted.
+        RunDeleted = "run.deleted",
         /// A message was committed.
         MessageSent = "message.sent",
         /// A message entered a turn of its recipient.

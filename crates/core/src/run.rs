@@ -365,6 +365,20 @@ impl Run {
         .by(Some(agent.id))
     }
 
+    /// A person, or the age of the run, has it deleted, with as many runs in all.
+    #[must_use]
+    pub fn delete(&self, by: &str, runs: usize, moment: Moment<'_>) -> Decision {
+        let told = format!("{} was deleted by {by}", self.workflow_name);
+        let mut event = self.event(moment, EventType::RunDeleted, told);
+        if let Value::Object(data) = &mut event.data {
+            data.insert("by".to_owned(), json!(by));
+            data.insert("runs".to_owned(), json!(runs));
+        }
+        Decision::default()
+            .with(Change::DeleteRun(self.id))
+            .telling(event)
+    }
+
     /// An event about this run.
     #[must_use]
     pub fn event(&self, moment: Moment<'_>, event_type: EventType, message: String) -> NewEvent {

@@ -15,6 +15,7 @@ use crate::{
 mod again;
 mod course;
 mod fan_out;
+mod files;
 mod orphans;
 mod pool;
 mod refusal;
@@ -23,6 +24,7 @@ mod wait;
 
 pub use again::Again;
 pub use course::{Course, Item, Recovered, Recovery};
+pub use files::named_files;
 pub use orphans::Orphans;
 pub use pool::{AGEING, DELAYED, Pool, PoolHead, PoolQueue, PoolTask};
 pub use wait::TaskWait;

@@ -50,8 +50,8 @@ pub(crate) struct Config {
     pub(crate) unresponsive_seconds: Option<String>,
     /// `FUSION_METRICS_SECONDS`, as written: how often what agents at work use is sampled.
     pub(crate) metrics_seconds: Option<String>,
-    /// `FUSION_RETENTION_DAYS`, as written: how long events and metrics are kept.
-    pub(crate) retention_days: Option<String>,
+    /// How long what is past is kept.
+    pub(crate) kept: KeptWords,
     /// `API_HOST`: the address to serve at when `--host` does not name one.
     pub(crate) api_host: Option<String>,
     /// `API_PORT`, as written: the port to serve at when `--port` does not name one.
@@ -128,6 +128,24 @@ pub(crate) struct NodeWords {
     pub(crate) most_losses: Option<String>,
     /// `FUSION_SHARED_DIR`: where snapshots of workspaces are kept for other nodes.
     pub(crate) shared_dir: Option<PathBuf>,
+}
+
+/// What is set of how long things are kept.
+#[derive(Debug, Clone)]
+pub(crate) struct KeptWords {
+    /// `FUSION_RETENTION_DAYS`, as written: how long events and metrics are kept.
+    pub(crate) retention_days: Option<String>,
+    /// `FUSION_KEEP_RUNS_DAYS`, as written: how long runs are kept that have ended.
+    pub(crate) run_days: Option<String>,
+}
+
+impl KeptWords {
+    fn read(get: impl Fn(&str) -> Option<String>) -> Self {
+        Self {
+            retention_days: get("FUSION_RETENTION_DAYS"),
+            run_days: get("FUSION_KEEP_RUNS_DAYS"),
+        }
+    }
 }
 
 impl NodeWords {
@@ -260,7 +278,7 @@ impl Config {
             master_key_file: get("FUSION_MASTER_KEY_FILE")
                 .map(PathBuf::from)
                 .or_else(|| Some(settings_folder(&environment)?.join("fusion-kit/master.key"))),
-            retention_days: get("FUSION_RETENTION_DAYS"),
+            kept: KeptWords::read(get),
             agents_at_once: get("FUSION_AGENTS_AT_ONCE"),
             node: NodeWords::read(get),
             unresponsive_seconds: get("FUSION_UNRESPONSIVE_SECONDS"),

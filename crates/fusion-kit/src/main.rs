@@ -29,6 +29,7 @@ mod project_budgets;
 mod providers;
 mod records;
 mod remote;
+mod run_deletions;
 mod run_files;
 mod sandbox;
 mod schedules;

@@ -63,6 +63,7 @@ pub(crate) fn of_store(error: &StoreError) -> Problem {
         | StoreError::Conflict { .. }
         | StoreError::Missing { .. }
         | StoreError::InUse { .. }
+        | StoreError::Needed { .. }
         | StoreError::Heard { .. }
         | StoreError::Refused { .. }
         | StoreError::DryRun
@@ -165,6 +166,7 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
         | Error::HasEnded { .. }
         | Error::Ending { .. }
         | Error::OnlyCopy { .. }
+        | Error::OnlyCopies { .. }
         | Error::OpenWork(_)
         | Error::Wanted { .. } => with_help(problem, error.way_out()),
         Error::Choice { .. }

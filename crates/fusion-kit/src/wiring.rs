@@ -5,6 +5,7 @@ mod check;
 mod commands;
 mod node;
 mod registry;
+mod retention;
 mod shared;
 
 use std::path::{Path, PathBuf};
@@ -66,14 +67,6 @@ const METRICS_SECONDS: u32 = 30;
 
 /// How long an agent at work may show no progress: a model may think for minutes.
 const UNRESPONSIVE_SECONDS: u32 = 5 * 60;
-
-const DAY: Duration = Duration::from_hours(24);
-
-/// How long events and metrics are kept when nothing else is configured.
-const DEFAULT_RETENTION: Duration = Duration::from_hours(30 * 24);
-
-/// A hundred years.
-const MOST_DAYS: u32 = 36_500;
 
 /// The workspaces of a server that runs as root below a folder closed to other users.
 const SHARED_ROOT: &str = "/var/lib/fusion-kit/workspaces";
@@ -210,7 +203,7 @@ impl Engine {
         let owners = owners(config)?;
         let launcher = launcher(config, data_dir)?;
         let bus_place = BusPlace::of(config)?;
-        let retention = retention(config)?;
+        let (retention, keep_runs) = (retention::events(config)?, retention::runs(config)?);
         let (at_once, unresponsive) = working(config)?;
         let messages = messages::limits(config)?;
         let (root, prepared) = prepare_workspaces(config, data_dir, &owners)?;
@@ -248,6 +241,7 @@ impl Engine {
             metrics: metrics(config)?,
             grace: grace(role, &location, node.lease),
             retention,
+            keep_runs,
             node: node.node,
             drain: node.drain,
             most_losses: node.most_losses,
@@ -459,24 +453,6 @@ const fn grace(role: Role, location: &Location, lease: Duration) -> Duration {
     match (role, location) {
         (Role::Owner, Location::File(..) | Location::Memory) => Duration::ZERO,
         (Role::Guest, _) | (_, Location::Server(_)) => lease.saturating_mul(2),
-    }
-}
-
-/// How long events and metrics are kept.
-fn retention(config: &Config) -> Result<Option<Duration>, Problem> {
-    let Some(text) = &config.retention_days else {
-        return Ok(Some(DEFAULT_RETENTION));
-    };
-    match text.trim().parse::<u32>() {
-        Ok(0) => Ok(None),
-        Ok(days) if days <= MOST_DAYS => Ok(Some(DAY * days)),
-        Ok(_) | Err(_) => Err(Problem::new(
-            ProblemKind::InvalidInput,
-            format!("FUSION_RETENTION_DAYS is '{text}'"),
-        )
-        .with_help(format!(
-            "write a number of days from 1 to {MOST_DAYS}, or 0 to keep everything"
-        ))),
     }
 }
 

@@ -12,8 +12,8 @@ use crate::session::Session;
 use crate::usage::{self, Booked};
 use crate::writer::Care;
 use crate::{
-    accounts, agents, idempotency, journal, mail, projects, run_leases, snapshots, table, tasks,
-    webhooks,
+    accounts, agents, deletions, idempotency, journal, mail, projects, run_leases, snapshots,
+    table, tasks, webhooks,
 };
 
 /// Checks the idempotency key and the guard, and writes the rows. The caller writes what is counted
@@ -106,17 +106,39 @@ async fn apply_change(session: &mut impl Session, change: &Change) -> Result<()>
         | Change::WakeTask(_)
         | Change::Watch { .. }
         | Change::Reserve { .. } => apply_wait(session, change).await,
+        Change::DeleteRun(_) | Change::ForgetFiles(_) => apply_deletion(session, change).await,
         Change::Progress { agents, at } => agents::progress(session, agents, *at).await,
         Change::NameSnapshot {
             workspace_id,
             snapshot,
         } => snapshots::name(session, *workspace_id, snapshot.as_ref()).await,
-        Change::BeginEntry(entry) => journal::begin(session, entry).await,
-        Change::UpdateEntry(entry) => journal::update(session, entry).await,
+        Change::BeginEntry(_) | Change::UpdateEntry(_) => apply_entry(session, change).await,
         Change::SendMessage(letter) => mail::look_for_room(session, letter).await,
         // Written last, with those of all jobs.
         Change::SettleDeliveries(_) => Ok(()),
     }
+}
+
+/// A change of what is deleted.
+async fn apply_deletion(session: &mut impl Session, change: &Change) -> Result<()> {
+    if let Change::DeleteRun(run) = change {
+        deletions::begin(session, *run).await?;
+    }
+    if let Change::ForgetFiles(files) = change {
+        deletions::files::forget(session, files).await?;
+    }
+    Ok(())
+}
+
+/// A change of a journal.
+async fn apply_entry(session: &mut impl Session, change: &Change) -> Result<()> {
+    if let Change::BeginEntry(entry) = change {
+        journal::begin(session, entry).await?;
+    }
+    if let Change::UpdateEntry(entry) = change {
+        journal::update(session, entry).await?;
+    }
+    Ok(())
 }
 
 /// A change of what tasks wait for.
@@ -162,6 +184,8 @@ async fn apply_wait(session: &mut impl Session, change: &Change) -> Result<()> {
         | Change::BeginEntry(_)
         | Change::UpdateEntry(_)
         | Change::SendMessage(_)
+        | Change::DeleteRun(_)
+        | Change::ForgetFiles(_)
         | Change::SettleDeliveries(_) => Ok(()),
     }
 }
@@ -175,13 +199,18 @@ async fn create(session: &mut impl Session, row: &Row) -> Result<()> {
         Row::Metrics(sample) => table::create(session, &**sample).await,
         Row::Project(project) => table::create(session, &**project).await,
         Row::Provider(provider) => table::create(session, &**provider).await,
-        Row::Run(run) => table::create(session, &**run).await,
+        Row::Run(run) => create_run(session, run).await,
         Row::Schedule(schedule) => table::create(session, &**schedule).await,
         Row::Task(task) => table::create(session, &**task).await,
         Row::Webhook(_) | Row::WebhookAttempt(_) => create_of_webhooks(session, row).await,
         Row::Workflow(workflow) => table::create_checked(session, &**workflow).await,
         Row::Workspace(workspace) => table::create(session, &**workspace).await,
     }
+}
+
+async fn create_run(session: &mut impl Session, run: &Run) -> Result<()> {
+    deletions::expect_kept(session, run).await?;
+    table::create(session, run).await
 }
 
 async fn create_of_webhooks(session: &mut impl Session, row: &Row) -> Result<()> {

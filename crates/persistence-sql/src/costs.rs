@@ -19,6 +19,10 @@ const ACTION: &str = "add up costs";
 /// clocks of those who wrote it.
 const CLOCKS: Duration = Duration::days(1);
 
+/// The condition of tasks that were done here.
+pub(crate) const NOT_IMPORTED: &str =
+    "run_id NOT IN (SELECT id FROM runs WHERE imported IS NOT NULL)";
+
 /// A statement that is being written.
 pub(crate) struct Query {
     dialect: Dialect,
@@ -54,12 +58,75 @@ impl Query {
     }
 
     /// What is lost and may be of the time that is asked for.
-    pub(crate) fn undated(&mut self) -> String {
+    fn undated(&mut self) -> String {
         if self.asked.is_of_a_time() {
             self.at_work(Duration::zero())
         } else {
             "FALSE".to_owned()
         }
+    }
+
+    /// What deleted runs cost in the time that is asked for, as more of `facts` in their groups.
+    pub(crate) fn past(&mut self) -> String {
+        let dated = if self.asked.is_of_a_time() {
+            "past.dated"
+        } else {
+            "TRUE"
+        };
+        let day = match self.dialect {
+            Dialect::Sqlite => "substr(past.began_at, 1, 10)",
+            Dialect::Postgres => "to_char(past.began_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
+        };
+        let of_day = format!("CASE WHEN past.dated THEN {day} END");
+        let (id, name, joins) = match self.asked.by {
+            CostBy::Agent => (
+                "agents.id",
+                "agents.name",
+                "LEFT JOIN agents ON agents.id = past.agent_id",
+            ),
+            CostBy::Model => (NO_ID, "past.model", ""),
+            CostBy::Task => (NO_ID, "CAST(NULL AS TEXT)", ""),
+            CostBy::Workflow => (NO_ID, "past.workflow", ""),
+            CostBy::Project => (
+                "projects.id",
+                "projects.name",
+                "LEFT JOIN projects ON projects.id = past.project_id",
+            ),
+            CostBy::Day => (NO_ID, of_day.as_str(), ""),
+        };
+        let within = self.within("past.began_at");
+        format!(
+            "SELECT {id} AS id, {name} AS name, past.turns, past.input_tokens, past.output_tokens,
+               past.cost_picos, past.without_price FROM past_costs AS past {joins} WHERE {dated} AND {within}"
+        )
+    }
+
+    /// What is lost and may be of the time that is asked for, also of deleted runs.
+    pub(crate) fn all_undated(&mut self) -> String {
+        let (undated, past) = (self.undated(), self.past_undated());
+        format!(
+            "undated AS (SELECT {sums} FROM (
+               SELECT turns, input_tokens, output_tokens, cost_picos FROM lost WHERE {undated}
+               UNION ALL SELECT turns, input_tokens, output_tokens, cost_picos FROM past_costs
+                 WHERE NOT dated AND {past}) AS of_no_time)",
+            sums = sums("")
+        )
+    }
+
+    /// The same of deleted runs.
+    fn past_undated(&mut self) -> String {
+        if !self.asked.is_of_a_time() {
+            return "FALSE".to_owned();
+        }
+        let CostQuery { since, until, .. } = self.asked;
+        let mut conditions = "TRUE".to_owned();
+        if let Some(since) = since {
+            conditions += &format!(" AND ended_at >= {}", self.bind(since));
+        }
+        if let Some(until) = until {
+            conditions += &format!(" AND began_at < {}", self.bind(until));
+        }
+        conditions
     }
 
     /// The statement, with what was bound to it.
@@ -86,10 +153,9 @@ impl Query {
 
     /// `facts`: what was used, by task and, where they are known, by model and day.
     pub(crate) fn facts(&mut self) -> String {
-        let day = match self.dialect {
-            Dialect::Sqlite => "substr(entry.finished_at, 1, 10)",
-            Dialect::Postgres => "to_char(entry.finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
-        };
+        let calls = self.calls(&format!(
+            "{NOT_IMPORTED} AND run_id NOT IN (SELECT run_id FROM run_deletions)"
+        ));
         // What has no time is of no time that is asked for.
         let lost = if self.asked.is_of_a_time() {
             ""
@@ -97,12 +163,27 @@ impl Query {
             "UNION ALL SELECT task_id, NULL, NULL, turns, input_tokens, output_tokens, cost_picos, 0 FROM lost
              WHERE turns <> 0 OR input_tokens <> 0 OR output_tokens <> 0 OR cost_picos <> 0"
         };
-        let (at_work, ended) = (self.at_work(CLOCKS), self.within("ended"));
+        let ended = self.within("ended");
+        format!(
+            "{calls},
+             facts AS (SELECT task_id, model, day, turns, input_tokens, output_tokens, cost_picos, without_price
+               FROM asked WHERE {ended} {lost})"
+        )
+    }
+
+    /// `asked`: the calls whose end was heard; `lost`: what tasks used beyond these. Of tasks that a condition
+    /// on their runs selects, which are `busy`.
+    pub(crate) fn calls(&mut self, of_runs: &str) -> String {
+        let day = match self.dialect {
+            Dialect::Sqlite => "substr(entry.finished_at, 1, 10)",
+            Dialect::Postgres => "to_char(entry.finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
+        };
+        let at_work = self.at_work(CLOCKS);
         format!(
             "busy AS (SELECT id, name, agent_id, run_id, queued_at, started_at, completed_at,
                  turns, input_tokens, output_tokens, cost_picos FROM tasks
                WHERE (turns > 0 OR input_tokens > 0 OR output_tokens > 0 OR cost_picos <> 0)
-                 AND run_id NOT IN (SELECT id FROM runs WHERE imported IS NOT NULL) AND {at_work}),
+                 AND {of_runs} AND {at_work}),
              asked AS (SELECT entry.task_id, entry.name AS model, {day} AS day, entry.finished_at AS ended,
                  entry.turns, entry.input_tokens, entry.output_tokens, entry.cost_picos,
                  CASE WHEN entry.cost_picos = 0 AND substr(entry.outcome, 1, {}) = '{WITHOUT_PRICE}'
@@ -115,9 +196,7 @@ impl Query {
                  busy.output_tokens - COALESCE(told.output_tokens, 0) AS output_tokens,
                  busy.cost_picos - COALESCE(told.cost_picos, 0) AS cost_picos
                FROM busy LEFT JOIN (SELECT task_id, {} FROM asked GROUP BY task_id) AS told
-                 ON told.task_id = busy.id),
-             facts AS (SELECT task_id, model, day, turns, input_tokens, output_tokens, cost_picos, without_price
-               FROM asked WHERE {ended} {lost})",
+                 ON told.task_id = busy.id)",
             WITHOUT_PRICE.len(),
             sums(""),
         )
@@ -133,17 +212,21 @@ impl Query {
             name,
             joins,
         } = key(self.asked.by);
-        let undated = self.undated();
+        let (past, undated) = (self.past(), self.all_undated());
         let limit = self.bind(i64::from(self.asked.limit));
         let order = "cost_picos DESC, input_tokens + output_tokens DESC, name IS NULL, name, id";
         let sql = format!(
             "WITH RECURSIVE {above} {facts},
-             grouped AS (SELECT {id} AS id, {name} AS name, {}, CAST(SUM(fact.without_price) AS BIGINT) AS without_price
-               FROM facts AS fact JOIN busy AS task ON task.id = fact.task_id {joins} GROUP BY 1, 2),
+             used AS (SELECT {id} AS id, {name} AS name, fact.turns, fact.input_tokens, fact.output_tokens,
+                 fact.cost_picos, fact.without_price
+               FROM facts AS fact JOIN busy AS task ON task.id = fact.task_id {joins}
+               UNION ALL {past}),
+             grouped AS (SELECT id, name, {}, CAST(SUM(without_price) AS BIGINT) AS without_price
+               FROM used GROUP BY 1, 2),
              best AS (SELECT * FROM grouped ORDER BY {order} LIMIT {limit}),
              total AS (SELECT COUNT(*) AS count, {}, CAST(COALESCE(SUM(without_price), 0) AS BIGINT) AS without_price
                FROM grouped),
-             undated AS (SELECT {} FROM lost WHERE {undated})
+             {undated}
              SELECT best.id, best.name, best.turns, best.input_tokens, best.output_tokens, best.cost_picos,
                best.without_price, total.count, total.turns, total.input_tokens, total.output_tokens,
                total.cost_picos, total.without_price, undated.turns, undated.input_tokens,
@@ -151,7 +234,6 @@ impl Query {
              FROM total CROSS JOIN undated LEFT JOIN best ON TRUE
              ORDER BY best.cost_picos DESC, best.input_tokens + best.output_tokens DESC, best.name IS NULL,
                best.name, best.id",
-            sums("fact."),
             sums(""),
             sums(""),
         );

@@ -64,6 +64,8 @@ impl Counts {
                 | Change::WakePool
                 | Change::Wake { .. }
                 | Change::WakeTask(_)
+                | Change::DeleteRun(_)
+                | Change::ForgetFiles(_)
                 | Change::Watch { .. }
                 | Change::Reserve { .. }
                 | Change::Progress { .. }

@@ -13,6 +13,7 @@ mod capabilities;
 mod claim;
 mod costs;
 mod counts;
+mod deletions;
 mod deliveries;
 mod dialect;
 mod due;

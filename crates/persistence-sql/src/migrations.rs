@@ -21,6 +21,7 @@ mod m0018_log_index;
 mod m0019_archived_projects;
 mod m0020_webhooks;
 mod m0021_imported_runs;
+mod m0022_deleted_runs;
 
 use std::collections::BTreeSet;
 
@@ -59,6 +60,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0019_archived_projects::Migration),
             Box::new(m0020_webhooks::Migration),
             Box::new(m0021_imported_runs::Migration),
+            Box::new(m0022_deleted_runs::Migration),
         ]
     }
 }

@@ -4,6 +4,7 @@ use fusion_core::Timestamp;
 use fusion_persistence::Prune;
 use sea_orm::{EntityTrait, QueryOrder, QuerySelect, QueryTrait, Statement, Value};
 
+use crate::deletions;
 use crate::dialect::Dialect;
 use crate::events::index::{self, log};
 use crate::events::keys;
@@ -54,6 +55,9 @@ pub(crate) async fn prune(session: &mut impl Session, old: Prune) -> Result<u64>
         if let Some(before) = before {
             deleted += delete(session, sql, before, old.limit).await?;
         }
+    }
+    if old.deleted_runs {
+        deleted += deletions::take_out(session, old.limit).await?;
     }
     if let Some(up_to) = old.outbox_up_to {
         deleted += delete(session, OUTBOX, signed(up_to), old.limit).await?;

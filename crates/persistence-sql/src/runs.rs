@@ -167,6 +167,9 @@ impl Stored for Run {
         let of_project = filter.project.map(workflows::of_project);
         let of_project = of_project.map(|ids| table::Column::WorkflowId.in_subquery(ids));
         let condition = condition.add_option(of_project);
+        let ended = filter.ended_before;
+        let ended = ended.map(|before| table::Column::CompletedAt.lt(before));
+        let condition = condition.add_option(ended);
         match filter.parent {
             None => condition,
             Some(None) => condition.add(table::Column::ParentRun.is_null()),

@@ -24,7 +24,8 @@ fn write(dialect: Dialect, asked: &TopQuery) -> Statement {
         name,
         joins,
     } = key(asked.costs().by);
-    let (samples, undated) = (samples(&mut query, asked.per), query.undated());
+    let (samples, past) = (samples(&mut query, asked.per), query.past());
+    let undated = query.all_undated();
     let limit = query.bind(i64::from(asked.limit));
     let order = order(asked.by);
     let sql = format!(
@@ -32,7 +33,9 @@ fn write(dialect: Dialect, asked: &TopQuery) -> Statement {
          used AS (SELECT {id} AS id, {name} AS name, fact.turns, fact.input_tokens, fact.output_tokens,
              fact.cost_picos, fact.without_price, {NO_FIGURE} AS cpu, {NO_FIGURE} AS memory,
              {NO_FIGURE} AS disk_read, {NO_FIGURE} AS disk_written
-           FROM facts AS fact JOIN busy AS task ON task.id = fact.task_id {joins} {samples}),
+           FROM facts AS fact JOIN busy AS task ON task.id = fact.task_id {joins}
+           UNION ALL SELECT past.*, {NO_FIGURE}, {NO_FIGURE}, {NO_FIGURE}, {NO_FIGURE} FROM ({past}) AS past
+           {samples}),
          grouped AS (SELECT id, name, {sums}, CAST(SUM(without_price) AS BIGINT) AS without_price,
              CAST(COUNT(cpu) AS BIGINT) AS samples, AVG(cpu) AS cpu, MAX(cpu) AS cpu_most, AVG(memory) AS memory,
              MAX(memory) AS memory_most, SUM(disk_read) AS disk_read, SUM(disk_written) AS disk_written
@@ -44,7 +47,7 @@ fn write(dialect: Dialect, asked: &TopQuery) -> Statement {
              CAST(COALESCE(SUM(samples), 0) AS BIGINT) AS samples,
              COALESCE(SUM(disk_read), {NOTHING}) AS disk_read,
              COALESCE(SUM(disk_written), {NOTHING}) AS disk_written FROM grouped),
-         undated AS (SELECT {sums} FROM lost WHERE {undated})
+         {undated}
          SELECT best.id, best.name, best.turns, best.input_tokens, best.output_tokens, best.cost_picos,
            best.without_price, best.samples, best.cpu, best.cpu_most, best.memory, best.memory_most,
            best.disk_read, best.disk_written, total.count, total.turns, total.input_tokens,

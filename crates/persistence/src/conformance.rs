@@ -26,6 +26,7 @@ mod archived;
 mod claims;
 mod commits;
 mod costs;
+mod deletions;
 mod dry_runs;
 mod due;
 mod entities;
@@ -58,6 +59,7 @@ pub use archived::*;
 pub use claims::*;
 pub use commits::*;
 pub use costs::*;
+pub use deletions::*;
 pub use dry_runs::*;
 pub use due::*;
 pub use entities::*;
@@ -276,6 +278,12 @@ macro_rules! store_conformance {
             an_archived_project_takes_nothing_new,
             a_held_schedule_of_an_archived_project_is_not_let_go_on,
             a_project_is_not_archived_under_new_work,
+            what_deleted_runs_cost_stays_in_the_books,
+            a_run_that_another_one_needs_is_not_deleted,
+            a_run_that_open_work_needs_is_not_deleted,
+            files_of_deleted_runs_are_told_until_they_are_dealt_with,
+            a_message_of_another_stays_when_its_reader_is_deleted,
+            a_run_is_not_deleted_under_one_that_goes_on_from_it,
             webhooks_are_kept_as_written,
             webhooks_are_selected_by_their_filter,
             a_webhook_that_is_behind_the_log_is_due,

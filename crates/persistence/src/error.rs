@@ -56,6 +56,14 @@ pub enum Error {
         /// Its id.
         id: String,
     },
+    /// The run can't be deleted.
+    #[error("run {run} can't be deleted: {why}")]
+    Needed {
+        /// The run.
+        run: RunId,
+        /// Who needs it, or that it has not ended.
+        why: String,
+    },
     /// The row would be work for a project that takes nothing new.
     #[error("the project '{project}' is archived")]
     Archived {
@@ -214,6 +222,7 @@ impl Coded for Error {
             Self::Conflict { .. }
             | Self::Exists { .. }
             | Self::InUse { .. }
+            | Self::Needed { .. }
             | Self::Archived { .. }
             | Self::Heard { .. }
             | Self::Refused { .. }

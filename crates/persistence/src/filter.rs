@@ -142,6 +142,8 @@ pub struct RunFilter {
     pub project: Option<ProjectId>,
     /// Only tasks of their own, or only the others.
     pub standalone: Option<bool>,
+    /// That ended before this.
+    pub ended_before: Option<Timestamp>,
     /// That a step of this run waits for, or waited for; `Some(None)` is those that no step waits for.
     pub parent: Option<Option<RunId>>,
 }

@@ -14,6 +14,7 @@ mod costs;
 mod entity;
 mod error;
 mod filter;
+mod kept_files;
 mod nodes;
 mod open_work;
 mod patient;
@@ -32,6 +33,7 @@ pub use filter::{
     MetricsFilter, ProjectFilter, ProviderFilter, RunFilter, ScheduleFilter, TaskFilter,
     TokenFilter, WebhookAttemptFilter, WebhookFilter, WorkflowFilter, WorkspaceFilter,
 };
+pub use kept_files::{KeptFileReader, LooseFile};
 pub use nodes::{
     Due, Kept, Loss, NodeChange, NodeReader, NodeSeen, Outlook, RunFence, TakeRuns, Wanted,
 };

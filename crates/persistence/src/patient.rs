@@ -16,10 +16,10 @@ use tokio::time::{Instant, sleep};
 use crate::{
     AccountReader, AgentReader, AgentWork, ApprovalReader, Batch, Claim, Claimed, Committed,
     CostQuery, CostReader, Costs, Due, Entity, Error, EventBounds, EventFilter, EventReader, Find,
-    JournalReader, Kept, Lease, Loss, Mark, MarkReader, MessageFilter, MessageReader, NodeChange,
-    NodeReader, NodeSeen, OutboxReader, Outlook, Page, PoolAnswer, PoolClaim, PoolReader, Progress,
-    Prune, Remembered, Result, RunFence, Seen, Store, TakeRuns, TaskReader, Top, TopQuery,
-    TopReader, WorkflowReader,
+    JournalReader, Kept, KeptFileReader, Lease, LooseFile, Loss, Mark, MarkReader, MessageFilter,
+    MessageReader, NodeChange, NodeReader, NodeSeen, OutboxReader, Outlook, Page, PoolAnswer,
+    PoolClaim, PoolReader, Progress, Prune, Remembered, Result, RunFence, Seen, Store, TakeRuns,
+    TaskReader, Top, TopQuery, TopReader, WorkflowReader,
 };
 
 /// How long to wait for a store that is away.
@@ -169,6 +169,10 @@ forward! { CostReader {
 
 forward! { TopReader {
     fn top(query: &TopQuery) -> Top;
+} }
+
+forward! { KeptFileReader {
+    fn loose_files(limit: u32) -> Vec<LooseFile>;
 } }
 
 forward! { PoolReader {

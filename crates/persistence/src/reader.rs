@@ -15,8 +15,8 @@ use fusion_core::{
 };
 
 use crate::{
-    CostReader, Entity, EventFilter, MessageFilter, NodeReader, PoolReader, Remembered, Result,
-    Seen, TopReader,
+    CostReader, Entity, EventFilter, KeptFileReader, MessageFilter, NodeReader, PoolReader,
+    Remembered, Result, Seen, TopReader,
 };
 
 /// A page of a list, newest first.
@@ -453,6 +453,7 @@ reader! {
     AccountReader,
     CostReader,
     TopReader,
+    KeptFileReader,
     AgentReader,
     TaskReader,
     ApprovalReader,

@@ -262,6 +262,8 @@ pub struct Prune {
     pub outbox_up_to: Option<u64>,
     /// Delete outbox entries that were committed before this.
     pub outbox_before: Option<Timestamp>,
+    /// Take out rows of runs whose deletion has begun, whatever their age.
+    pub deleted_runs: bool,
     /// At most this many rows of each kind.
     pub limit: u32,
 }
@@ -299,6 +301,10 @@ pub struct Prune {
 ///   pool, a schedule that is made or let go on. However many commit at once.
 /// - A dry run writes nothing. It is refused as its batch would be where a row, its version, what refers
 ///   to it or a guard stands in the way; else with `DryRun`.
+/// - A run is deleted only once it and all runs below it have ended, and while nothing open needs one of
+///   them: no run goes on from it, no task waits for one of its tasks, nobody has to read a message of it.
+///   Else the batch is refused with `Needed`. From that commit on a run that goes on from it is refused
+///   with `NotFound`, and sums of costs are what they were; pruning takes out its rows, in batches.
 /// - A settlement ends each delivery once, and tells only of those that it ended.
 /// - A batch that fails does not disturb those that are committed at the same time.
 /// - `claim_task` gives one task to one agent only, however many ask at once; the claimed

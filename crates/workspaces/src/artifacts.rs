@@ -1,6 +1,8 @@
 //! Files that steps hand over: kept outside of every workspace, each content once, under the SHA-256 of
 //! it. Workspaces are left and entered through the path guard only.
 
+mod holding;
+
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -12,6 +14,8 @@ use rustix::fs::{FlockOperation, Mode, flock};
 use crate::bundle::Summed;
 use crate::descriptor::{Draft, open_dir};
 use crate::{Error, Result, WorkspaceDir};
+
+pub use holding::Holding;
 
 /// Bytes of one file at most.
 pub const ARTIFACT_LIMIT: u64 = 256 * 1024 * 1024;

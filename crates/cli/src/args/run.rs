@@ -1,10 +1,12 @@
 //! The arguments that look at runs and steer them.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
 use super::InputArg;
+use super::message::duration;
 
 /// Where a run is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -227,4 +229,64 @@ Examples:
 pub struct RunImportArgs {
     /// A file that `run export` wrote, of at most 256 MiB.
     pub file: PathBuf,
+}
+
+/// `run delete`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+Goes with it: the runs that its steps are, their steps, what these did and said, their agents with the
+workspaces, and the kept files that no other run names. What it cost stays in the books, its events in the
+log. A run that has not ended, or that something open needs, stays; so does one with an agent whose
+workspace holds what is nowhere else, unless --yes is given or you say so. Branches of worktrees and
+packed workspaces stay, and are named. FUSION_KEEP_RUNS_DAYS has old runs deleted by themselves.
+
+Examples:
+  fusion-kit run delete 0192f3c1
+  fusion-kit run delete 0192f3c1 0192f3d7 --dry-run
+  fusion-kit run delete --older-than 90d --state completed")]
+pub struct RunDeleteArgs {
+    /// Ids of runs or the unique beginnings of some.
+    #[arg(value_name = "RUN", required_unless_present = "older_than")]
+    pub runs: Vec<String>,
+    /// All that ended so long ago.
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "runs")]
+    pub older_than: Option<Duration>,
+    /// Of these only those in one of these states.
+    #[arg(
+        long,
+        value_name = "STATE",
+        value_enum,
+        value_delimiter = ',',
+        requires = "older_than"
+    )]
+    pub state: Vec<EndedState>,
+    /// Delete also what is nowhere else, and do not ask.
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Say what would be deleted, and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EndedState {
+    /// Well.
+    Completed,
+    /// Badly.
+    Failed,
+    /// By a person.
+    Cancelled,
+}
+
+impl EndedState {
+    /// Its name, as it is stored and shown.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }

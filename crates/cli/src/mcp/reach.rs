@@ -168,6 +168,7 @@ const DECISIONS: &[&str] = &[
     "provider remove",
     "provider test",
     "reject",
+    "run delete",
     "run import",
     "token revoke",
     "webhook disable",

@@ -11,6 +11,7 @@ mod nodes;
 mod overview;
 mod providers;
 mod records;
+mod run_deletions;
 mod run_files;
 mod runs;
 mod server;

@@ -158,7 +158,7 @@ impl<T: Write> Write for Bounded<T> {
 }
 
 /// A run and those below it, each after the one above it. All have ended.
-async fn tree(store: &dyn Reader, root: Run) -> Result<Vec<Run>> {
+pub(crate) async fn tree(store: &dyn Reader, root: Run) -> Result<Vec<Run>> {
     let mut runs = vec![root];
     let mut next = 0;
     while let Some(run) = runs.get(next) {

@@ -9,7 +9,7 @@ use fusion_core::{
     Timestamp, Workflow, WorkflowState,
 };
 use fusion_persistence::{Batch, Error as StoreError};
-use fusion_workspaces::NewlyKept;
+use fusion_workspaces::{Holding, NewlyKept};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -65,7 +65,8 @@ impl Coordinator {
         newly: &mut Vec<NewlyKept>,
         ask: impl Fn(&Import) -> Ask + Send + Sync,
     ) -> Result<Import> {
-        let mut is_kept = false;
+        // Until the run that names them is committed, nobody removes its files.
+        let mut held = None;
         let mut tries = 0;
         loop {
             tries += 1;
@@ -78,9 +79,8 @@ impl Coordinator {
             }
             let sha256 = rows.file.clone();
             let (import, decision) = self.to_import(rows).await?;
-            if !is_kept {
-                self.keep_all(&file, sha256, newly).await?;
-                is_kept = true;
+            if held.is_none() {
+                held = Some(self.keep_all(&file, sha256, newly).await?);
             }
             let place = ("run", import.run.id.uuid());
             let batch = ask(&import).batch("imported", decision, place, self.moment());
@@ -117,16 +117,18 @@ impl Coordinator {
         file: &Arc<File>,
         sha256: String,
         newly: &mut Vec<NewlyKept>,
-    ) -> Result<()> {
+    ) -> Result<Option<Holding>> {
         let (of_file, kept) = (Arc::clone(file), self.kept());
-        let (new, done) = off_runtime(move || {
+        let (holding, new, done) = off_runtime(move || {
+            let holding = kept.hold().ok();
             let mut new = Vec::new();
             let done = read::keep(&of_file, &sha256, &kept, &mut new);
-            (new, done)
+            (holding, new, done)
         })
         .await?;
         newly.extend(new);
-        Ok(done?)
+        done?;
+        Ok(holding)
     }
 
     /// Takes away what no run here names.

@@ -43,6 +43,8 @@ mod pool;
 #[cfg(test)]
 mod restarts;
 #[cfg(test)]
+mod retention;
+#[cfg(test)]
 mod schedules;
 #[cfg(test)]
 mod standing;

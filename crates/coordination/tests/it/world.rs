@@ -106,6 +106,7 @@ impl World {
             metrics: None,
             grace: Duration::ZERO,
             retention: None,
+            keep_runs: None,
             node: None,
             drain: Duration::ZERO,
             most_losses: 3,

@@ -115,6 +115,8 @@ fn apply(tasks: &mut BTreeMap<TaskId, Task>, open: &mut i64, decision: &Decision
             | Change::Progress { .. }
             | Change::NameSnapshot { .. }
             | Change::UpdateEntry(_)
+            | Change::DeleteRun(_)
+            | Change::ForgetFiles(_)
             | Change::SendMessage(_)
             | Change::SettleDeliveries(_) => {}
         }

@@ -18,7 +18,8 @@ pub(crate) fn check(config: &Config) -> Result<(), Problem> {
     NodeSettings::of(config, Role::Guest, &Location::Memory, Duties::of_command())?;
     owners(config)?;
     BusPlace::of(config)?;
-    retention(config)?;
+    retention::events(config)?;
+    retention::runs(config)?;
     working(config)?;
     metrics(config)?;
     messages::limits(config)?;

@@ -87,6 +87,8 @@ mod rekey;
 #[cfg(test)]
 mod replays;
 #[cfg(test)]
+mod run_deletions;
+#[cfg(test)]
 mod run_files;
 #[cfg(test)]
 mod schedules;

@@ -15,9 +15,9 @@ use crate::error::trying;
 use crate::store::unsigned;
 use crate::table::clean;
 use crate::{
-    accounts, agents, approvals, capabilities, deliveries, events, idempotency, journal, losses,
-    messages, metrics, migrations, outbox, projects, providers, runs, schedules, snapshots, tasks,
-    tokens, webhooks, workflows, workspaces,
+    accounts, agents, approvals, capabilities, deletions, deliveries, events, idempotency, journal,
+    losses, messages, metrics, migrations, outbox, projects, providers, runs, schedules, snapshots,
+    tasks, tokens, webhooks, workflows, workspaces,
 };
 
 /// Rows of each table.
@@ -82,6 +82,9 @@ tables! {
     "webhook_attempts" = webhooks::attempts::table::Entity,
     "accounts" = accounts::table::Entity,
     "account_holds" = accounts::room::Entity,
+    "run_deletions" = deletions::table::Entity,
+    "past_costs" = deletions::costs::Entity,
+    "loose_files" = deletions::files::table::Entity,
     "api_tokens" = tokens::table::Entity,
     "outbox" = outbox::table::Entity,
     "idempotency_keys" = idempotency::table::Entity,

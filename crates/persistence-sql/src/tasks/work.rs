@@ -21,7 +21,10 @@ pub(crate) async fn of_agent(reader: &Readers, agent: AgentId) -> Result<AgentWo
         format!("CAST(COALESCE(SUM(CASE WHEN state = '{state}' THEN 1 ELSE 0 END), 0) AS BIGINT)")
     };
     let sql = format!(
-        "SELECT {}, {}, {} FROM tasks WHERE agent_id = $1",
+        "SELECT {}, {}, {} FROM (
+           SELECT turns, input_tokens, output_tokens, cost_picos, state FROM tasks WHERE agent_id = $1
+           UNION ALL SELECT turns, input_tokens, output_tokens, cost_picos, '' FROM past_costs
+             WHERE agent_id = $1) AS done",
         sums(""),
         counted(TaskState::Completed),
         counted(TaskState::Failed),

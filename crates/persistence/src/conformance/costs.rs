@@ -32,6 +32,7 @@ pub(super) struct Spent {
     /// Of the agent `a`, of `b`, of `b` in a run of a step, and of its own.
     pub(super) tasks: [Task; 4],
     projects: [Project; 2],
+    pub(super) sample: Sample,
 }
 
 impl Spent {
@@ -65,8 +66,9 @@ impl Spent {
             agents: [a, b],
             tasks,
             projects,
+            sample,
         };
-        spent.book(store, &sample).await;
+        spent.book(store, &spent.sample).await;
         spent
     }
 
@@ -246,7 +248,7 @@ fn row(id: Option<Uuid>, name: Option<&str>, sum: CostSum) -> CostRow {
     }
 }
 
-async fn costs(store: &dyn Store, by: CostBy, time: [Option<Timestamp>; 2]) -> Costs {
+pub(super) async fn costs(store: &dyn Store, by: CostBy, time: [Option<Timestamp>; 2]) -> Costs {
     let [since, until] = time;
     let query = CostQuery {
         by,

@@ -124,6 +124,8 @@ impl World {
             | Change::NameSnapshot { .. }
             | Change::BeginEntry(_)
             | Change::UpdateEntry(_)
+            | Change::DeleteRun(_)
+            | Change::ForgetFiles(_)
             | Change::SendMessage(_)
             | Change::SettleDeliveries(_) => {}
         }

@@ -207,6 +207,7 @@ const AFTER: &[&str] = &[
     "db vacuum",
     "db rekey",
     "db restore monday.db --replace",
+    "run delete {run} --yes",
 ];
 
 /// Commands that another test runs: the file, and the function in it that says the words.

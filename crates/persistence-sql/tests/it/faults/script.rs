@@ -221,6 +221,7 @@ impl Script<'_> {
             keys_before: Some(at(150)),
             outbox_up_to: Some(1),
             outbox_before: Some(at(150)),
+            deleted_runs: true,
             limit: 3,
         };
         self.note(told, self.call(|| self.store.prune(old)).await);

@@ -81,14 +81,20 @@ const AN_ACCOUNT: &str =
 /// The room of a call under way.
 const A_CALL: &str = "INSERT INTO account_holds (task_id, account, fence, tokens, cost_picos) SELECT id, 'workflow:w', 1, 7, 1000 FROM tasks LIMIT 1";
 
+/// What is left of a run that is deleted.
+const A_DELETION: &str = "INSERT INTO run_deletions (run_id) SELECT id FROM runs LIMIT 1;
+    INSERT INTO loose_files (sha256) VALUES ('e3b0');
+    INSERT INTO past_costs (run_id, place, began_at, ended_at, dated, turns, input_tokens, output_tokens,
+      cost_picos, without_price)
+    SELECT id, 1, created_at, created_at, TRUE, 1, 2, 3, 4, 0 FROM runs LIMIT 1";
+
 /// Backs a filled database up while it is open; gives what is in it.
 async fn back_up(source: &Place, file: &Path) -> (Filled, Everything, BTreeMap<&'static str, u64>) {
     let open = source.open().await.unwrap();
     let filled = fill(&open.store).await;
-    source.damage(A_LOSS).await;
-    source.damage(A_SNAPSHOT).await;
-    source.damage(AN_ACCOUNT).await;
-    source.damage(A_CALL).await;
+    for damage in [A_LOSS, A_SNAPSHOT, AN_ACCOUNT, A_CALL, A_DELETION] {
+        source.damage(damage).await;
+    }
     let before = Everything::of(&open.store).await;
     let made = backup(&source.location, file).await.unwrap();
     let found = std::fs::metadata(file).unwrap();
@@ -296,6 +302,7 @@ async fn an_older_backup_is_upgraded_in_a_copy() {
                 "m0019_archived_projects",
                 "m0020_webhooks",
                 "m0021_imported_runs",
+                "m0022_deleted_runs",
             ]
         );
         assert_eq!(std::fs::read(&file).unwrap(), bytes);
@@ -336,6 +343,7 @@ async fn a_backup_of_an_older_sqlite_database_has_the_newest_schema() {
             "m0019_archived_projects",
             "m0020_webhooks",
             "m0021_imported_runs",
+            "m0022_deleted_runs",
         ]
     );
     assert_eq!(found.rows["events"], source.rows["events"]);

@@ -132,7 +132,7 @@ async fn an_older_and_a_newer_schema_are_found() {
                  m0008_pool, m0009_nodes, m0010_accounts, m0011_lookups, \
                  m0012_schedules, m0013_sub_workflows, m0014_issuers, m0015_snapshots, \
                  m0016_fewer_indexes, m0017_lost_calls, m0018_log_index, m0019_archived_projects, \
-                 m0020_webhooks, m0021_imported_runs"
+                 m0020_webhooks, m0021_imported_runs, m0022_deleted_runs"
             )
         );
         assert!(rest.iter().all(|check| check.fault.is_none()), "{rest:?}");

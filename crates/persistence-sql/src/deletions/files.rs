@@ -1,0 +1,138 @@
+//! Files that deleted runs named: remembered until somebody has looked whether they are still named.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use fusion_core::named_files;
+use fusion_persistence::{KeptFileReader, LooseFile, Result};
+use sea_orm::prelude::Uuid;
+use sea_orm::{ConnectionTrait, Statement, Value};
+
+use crate::error::trying;
+use crate::failure;
+use crate::session::Session;
+use crate::streams::{self, Stream};
+use crate::{SqlStore, json};
+
+const ACTION: &str = "look for files that nobody names";
+
+/// Tasks that are read at once.
+const AT_ONCE: usize = 1_000;
+
+pub(crate) mod table {
+    #![expect(unreachable_pub, reason = "the shape is sea-orm's")]
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "loose_files")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
+        pub sha256: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Remembers files of rows that go.
+pub(super) async fn note(
+    session: &mut impl Session,
+    files: &BTreeSet<String>,
+) -> failure::Result<()> {
+    let sql = "INSERT INTO loose_files (sha256) VALUES ($1) ON CONFLICT DO NOTHING";
+    each(session, sql, files.iter()).await
+}
+
+/// They were dealt with. The lock of the event log is taken first: whoever commits has it.
+pub(crate) async fn forget(session: &mut impl Session, files: &[String]) -> failure::Result<()> {
+    streams::take(session, Stream::Events, 0).await?;
+    let sql = "DELETE FROM loose_files WHERE sha256 = $1";
+    each(session, sql, files.iter()).await
+}
+
+async fn each(
+    session: &mut impl Session,
+    sql: &str,
+    files: impl Iterator<Item = &String> + Send,
+) -> failure::Result<()> {
+    let backend = session.backend();
+    for file in files {
+        let values: [Value; 1] = [file.as_str().into()];
+        let statement = Statement::from_sql_and_values(backend, sql, values);
+        session.execute("note kept files", statement).await?;
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl KeptFileReader for SqlStore {
+    async fn loose_files(&self, limit: u32) -> Result<Vec<LooseFile>> {
+        let sql = "SELECT sha256 FROM loose_files ORDER BY sha256 LIMIT $1";
+        let loose: BTreeSet<String> = self
+            .texts(sql, [i64::from(limit).into()])
+            .await?
+            .into_iter()
+            .collect();
+        if loose.is_empty() {
+            return Ok(Vec::new());
+        }
+        let named = self.named_among(&loose).await?;
+        let file = |sha256: String| LooseFile {
+            is_named: named.contains(&sha256),
+            sha256,
+        };
+        Ok(loose.into_iter().map(file).collect())
+    }
+}
+
+impl SqlStore {
+    /// Those of some files that a task or an imported run names.
+    async fn named_among(&self, files: &BTreeSet<String>) -> Result<BTreeSet<String>> {
+        let mut named = BTreeSet::new();
+        let imported = "SELECT imported FROM runs WHERE imported IS NOT NULL";
+        let imported = self.texts(imported, []).await?;
+        let is_named = |file: &&String| imported.iter().any(|text| text.contains(file.as_str()));
+        named.extend(files.iter().filter(is_named).cloned());
+        let mut after = Uuid::nil();
+        loop {
+            let page = self.made_after(after).await?;
+            for (_, made) in &page {
+                let made: serde_json::Value = json::from_text("task output_artifacts", made)?;
+                let those = named_files(&made).into_iter();
+                named.extend(those.filter(|file| files.contains(file)));
+            }
+            match page.last() {
+                Some((last, _)) if page.len() == AT_ONCE => after = *last,
+                _ => return Ok(named),
+            }
+        }
+    }
+
+    /// The next tasks by their ids that made files, and what each made.
+    async fn made_after(&self, after: Uuid) -> Result<Vec<(Uuid, String)>> {
+        let sql = format!(
+            "SELECT id, output_artifacts FROM tasks
+             WHERE id > $1 AND output_artifacts LIKE '%\"files\":%' ORDER BY id LIMIT {AT_ONCE}"
+        );
+        let reader = self.reader();
+        let values: [Value; 1] = [after.into()];
+        let query = Statement::from_sql_and_values(reader.get_database_backend(), sql, values);
+        let rows = reader.query_all_raw(query).await.map_err(trying(ACTION))?;
+        let cells = rows.iter().map(|row| {
+            let id = row.try_get_by_index(0).map_err(trying(ACTION))?;
+            Ok((id, row.try_get_by_index(1).map_err(trying(ACTION))?))
+        });
+        cells.collect()
+    }
+
+    async fn texts<const N: usize>(&self, sql: &str, values: [Value; N]) -> Result<Vec<String>> {
+        let reader = self.reader();
+        let query = Statement::from_sql_and_values(reader.get_database_backend(), sql, values);
+        let rows = reader.query_all_raw(query).await.map_err(trying(ACTION))?;
+        rows.iter()
+            .map(|row| row.try_get_by_index(0).map_err(trying(ACTION)))
+            .collect()
+    }
+}
