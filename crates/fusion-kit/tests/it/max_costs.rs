@@ -185,5 +185,8 @@ async fn a_task_waits_at_its_limit_and_goes_on_at_once_with_more() {
     let inbox = said(&project, "inbox --json").await.expect(0).json();
     assert_eq!(inbox["items"], json!([]));
     let step = format!("task update {} --max-cost 1", step.as_str().unwrap());
-    said(&project, &step).await.expect(5).says(&["workflow"]);
+    said(&project, &step)
+        .await
+        .expect(5)
+        .says(&["is a step of run"]);
 }
