@@ -36,18 +36,16 @@ async fn runs(world: &World) -> Vec<RunId> {
 async fn a_run_that_is_kept_no_longer_goes_and_who_asked_is_told() {
     let (world, [ended, open]) = world(Some(Duration::ZERO)).await;
     let stop = CancellationToken::new();
-    let (engine, stopped) = (world.engine().clone(), stop.clone());
-    let tidy = tokio::spawn(async move { engine.keep_tidy(&stopped).await });
     let gone = async {
         while runs(&world).await != [open] {
             tokio::task::yield_now().await;
         }
+        stop.cancel();
     };
-    tokio::time::timeout(Duration::from_secs(30), gone)
-        .await
-        .unwrap();
-    stop.cancel();
-    tidy.await.unwrap();
+    let gone = tokio::time::timeout(Duration::from_secs(30), gone);
+    let engine = world.engine();
+    let ((), gone) = tokio::join!(Box::pin(engine.keep_tidy(&stop)), gone);
+    gone.unwrap();
     let of_run = EventFilter {
         run: Some(ended),
         ..EventFilter::default()
