@@ -2,7 +2,7 @@
 
 mod unique;
 
-use axum::body::{Body, Bytes, HttpBody as _, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequest, OptionalFromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use fusion_api_types::api::Fault;
@@ -49,12 +49,12 @@ impl<S: Send + Sync> OptionalFromRequest<S> for Input {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, _: &S) -> Result<Option<Self>> {
-        let has_type = request.headers().contains_key(header::CONTENT_TYPE);
-        if !has_type && request.body().is_end_stream() {
+        let (head, body) = request.into_parts();
+        let bytes = read(body).await?;
+        if bytes.is_empty() {
             return Ok(None);
         }
-        check_type(request.headers(), "application/json", "JSON")?;
-        let bytes = read(request.into_body()).await?;
+        check_type(&head.headers, "application/json", "JSON")?;
         if bytes.trim_ascii() == b"null" {
             return Ok(None);
         }

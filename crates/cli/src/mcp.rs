@@ -36,7 +36,11 @@ pub struct Offer {
 }
 
 impl Offer {
-    fn of(words: String, command: Command, scope: ScopeName) -> Self {
+    fn of(words: String, command: Command, (scope, given): (ScopeName, ScopeName)) -> Self {
+        let command = command.mut_args(|arg| {
+            let is_kept = given < ScopeName::Admin && reach::is_decision(arg.get_id().as_str());
+            if is_kept { arg.hide(true) } else { arg }
+        });
         let described = command.get_about().map(ToString::to_string);
         let is_destructive = command.get_arguments().any(|one| one.get_id() == "dry_run");
         Self {
@@ -48,6 +52,12 @@ impl Offer {
             words,
             command,
         }
+    }
+
+    /// Whether it is done in a moment: it only looks, or it ends something.
+    #[must_use]
+    pub const fn is_quick(&self) -> bool {
+        self.is_read_only || self.is_destructive
     }
 
     /// The arguments of the command line that a call stands for, without the program's name.
@@ -85,7 +95,7 @@ pub fn offers(selection: &Selection) -> Result<Vec<Offer>, String> {
             return None;
         };
         let is_offered = scope <= selection.scope && chosen(&words, is_everyday);
-        is_offered.then(|| Offer::of(words, command, scope))
+        is_offered.then(|| Offer::of(words, command, (scope, selection.scope)))
     });
     Ok(all.collect())
 }

@@ -106,7 +106,9 @@ impl Coordinator {
         };
         let kept = self.kept();
         let found = off_runtime(move || {
-            let held = kept.hold().ok();
+            let held = kept
+                .hold()
+                .map_err(|error| format!("the folder of kept files can't be locked: {error}"))?;
             let files = keep(&kept, &workspace, &globs)?;
             Ok(KeptFiles { files, held })
         });

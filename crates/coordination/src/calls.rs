@@ -183,7 +183,14 @@ impl Coordinator {
     /// A run that did not end well and can be gone on from: of the same version, with the same inputs.
     async fn to_go_on_from(&self, id: RunId, checked: &Checked) -> Result<Option<Before>> {
         let store = &self.parts.store;
-        let run: Run = store.get(id).await?;
+        // It may have been deleted since.
+        let found: Option<Run> = store.find(id).await?;
+        let Some(run) = found else {
+            return Ok(None);
+        };
+        if store.is_being_deleted(id).await? {
+            return Ok(None);
+        }
         let has_failed = matches!(run.state, WorkflowState::Failed | WorkflowState::Cancelled);
         let is_same = run.workflow_id == checked.workflow.id && run.inputs == checked.new.inputs;
         if !(has_failed && is_same) {

@@ -2,6 +2,7 @@
 //! something open needs. What it decides is one commit; the rows and the files go after it, and whoever
 //! looks next goes on where that was cut off.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use fusion_workspaces::Holding;
 
 use crate::agents::ARCHIVE;
 use crate::coordinator::off_runtime;
-use crate::run_file::tree;
+use crate::run_file::{RunFileFault, tree};
 use crate::worktrees::worktree_of;
 use crate::{Coordinator, Discarded, Discarding, Error, Result};
 
@@ -35,6 +36,15 @@ pub struct OldRuns {
     pub older_than: Duration,
     /// In one of these states; all final ones without any.
     pub states: Vec<WorkflowState>,
+}
+
+/// What becomes of runs whose workspaces are not here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Folders {
+    /// The run was named: it goes where only copies may.
+    Asked,
+    /// It goes because of its age: it stays, for nobody looked.
+    OfAge,
 }
 
 /// A run that is, or would be, no more.
@@ -67,7 +77,24 @@ impl Coordinator {
     /// There is no such run, it has not ended, something open needs it, or an agent's workspace can't go or
     /// holds what is nowhere else: it stays as it is. Some workspaces may be gone where one can't go.
     pub async fn delete_run(&self, id: RunId, how: Discarding, by: &str) -> Result<DeletedRun> {
-        self.finish_deletions().await?;
+        if !how.dry_run {
+            self.finish_deletions().await?;
+        }
+        let deleted = self.begin_deletion(id, how, by, Folders::Asked).await?;
+        if !how.dry_run {
+            self.finish_deletions().await?;
+        }
+        Ok(deleted)
+    }
+
+    /// The same but for what is left to be taken out.
+    async fn begin_deletion(
+        &self,
+        id: RunId,
+        how: Discarding,
+        by: &str,
+        folders: Folders,
+    ) -> Result<DeletedRun> {
         let run: Run = self.parts.store.get(id).await?;
         let runs = tree(self.parts.store.as_ref(), run.clone()).await?;
         let decision = run.delete(by, runs.len(), self.moment());
@@ -77,16 +104,15 @@ impl Coordinator {
             dry_run: true,
             ..how
         };
-        let would_go = self.discard_all(&run, &crew, dry).await?;
+        let would_go = self.discard_all(&run, &crew, dry, folders).await?;
         let left = self.left_of(&crew).await?;
         let workspaces = if how.dry_run {
             would_go
         } else {
-            self.discard_all(&run, &crew, how).await?
+            self.discard_all(&run, &crew, how, folders).await?
         };
         if !how.dry_run {
             self.commit(Batch::free(decision)).await?;
-            self.finish_deletions().await?;
         }
         Ok(DeletedRun {
             runs: runs.len(),
@@ -123,11 +149,15 @@ impl Coordinator {
         loop {
             let found: Vec<Run> = self.parts.store.list(&filter, page).await?;
             let Some(last) = found.last() else {
+                if !gone.is_empty() && !how.dry_run {
+                    self.finish_deletions().await?;
+                }
                 return Ok((gone, kept));
             };
             page.after = Some(last.id);
             for run in found {
-                match Box::pin(self.delete_run(run.id, how, by)).await {
+                let done = self.begin_deletion(run.id, how, by, Folders::OfAge);
+                match Box::pin(done).await {
                     Ok(done) => gone.push(done),
                     Err(Error::Store(error)) if !is_refusal(&error) => return Err(error.into()),
                     Err(error) => kept.push(KeptRun {
@@ -165,10 +195,21 @@ impl Coordinator {
         run: &Run,
         crew: &[(Agent, Workspace)],
         how: Discarding,
+        folders: Folders,
     ) -> Result<Vec<Discarded>> {
         let (mut gone, mut only) = (Vec::new(), Vec::new());
         for (agent, workspace) in crew {
             if !workspace.initialized {
+                continue;
+            }
+            if self.is_elsewhere(agent, workspace).await {
+                if folders == Folders::OfAge || !how.only_copies {
+                    only.push(format!(
+                        "the workspace of {} is not here: it may be on another machine, or on a disk that is \
+                         not mounted",
+                        agent.name
+                    ));
+                }
                 continue;
             }
             match self.discard_workspace(agent.id, how).await {
@@ -190,16 +231,21 @@ impl Coordinator {
             named.as_str().map(str::to_owned)
         };
         let mut paths: Vec<String> = Vec::new();
-        for (_, workspace) in crew {
+        let mut elsewhere: Vec<String> = Vec::new();
+        for (agent, workspace) in crew {
+            if workspace.initialized && self.is_elsewhere(agent, workspace).await {
+                elsewhere.push(workspace.root_path.clone());
+            }
             paths.extend(archive(workspace));
             paths.extend(worktree_of(workspace).map(|record| record.repository));
         }
         let there = move || paths.into_iter().filter(|path| Path::new(path).exists());
-        off_runtime(move || there().collect()).await
+        let there: Vec<String> = off_runtime(move || there().collect()).await?;
+        Ok(there.into_iter().chain(elsewhere).collect())
     }
 
     /// Takes out what is left of runs that were deleted, and the files that nobody else names.
-    async fn finish_deletions(&self) -> Result<()> {
+    pub(crate) async fn finish_deletions(&self) -> Result<()> {
         if self.is_dry_run {
             return Ok(());
         }
@@ -216,7 +262,7 @@ impl Coordinator {
     /// the time, it is left for the next time.
     pub(crate) async fn forget_files(&self) -> Result<()> {
         let mut tries = 0;
-        while tries < TRIES && !self.parts.store.loose_files(1).await?.is_empty() {
+        while tries < TRIES && self.parts.store.has_loose_files().await? {
             let kept = self.kept();
             let removed = match off_runtime(move || kept.alone()).await? {
                 Ok(Some(alone)) => self.forget_some_files(alone).await?,
@@ -231,6 +277,37 @@ impl Coordinator {
                 tracing::warn!(%error, "files that nobody names can't be removed");
                 break;
             }
+        }
+        Ok(())
+    }
+
+    /// Removes those of some files that nobody names. Where others keep files all the time, they stay.
+    ///
+    /// # Errors
+    /// The store or the disk fails.
+    pub(crate) async fn forget_unnamed(&self, files: &BTreeSet<String>) -> Result<()> {
+        let mut tries = 0;
+        while tries < TRIES && !files.is_empty() {
+            let kept = self.kept();
+            if let Some(alone) = off_runtime(move || kept.alone())
+                .await?
+                .map_err(RunFileFault::from)?
+            {
+                // What a process committed that was killed meanwhile is seen from here on.
+                self.note_forgotten(Vec::new()).await?;
+                let named = self.parts.store.files_named(files).await?;
+                let unnamed: Vec<String> = files.difference(&named).cloned().collect();
+                let kept = self.kept();
+                let removing = move || {
+                    unnamed
+                        .iter()
+                        .try_for_each(|file| kept.remove(file, &alone).map(drop))
+                };
+                off_runtime(removing).await?.map_err(RunFileFault::from)?;
+                return Ok(());
+            }
+            tries += 1;
+            tokio::time::sleep(WAIT).await;
         }
         Ok(())
     }

@@ -53,7 +53,7 @@ const UNSERVED: u32 = 3;
 const MARGIN: Duration = Duration::from_millis(100);
 
 /// A limit that lasts longer is asked about again after a day: it may have been raised.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What becomes of a task that was not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

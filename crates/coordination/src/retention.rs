@@ -24,16 +24,24 @@ impl Coordinator {
     /// Deletes old events, messages, metrics and idempotency keys, runs that are kept no longer, what is left
     /// of deleted runs, and snapshots that nobody needs, now and once an hour, until `stop`.
     pub async fn keep_tidy(&self, stop: &CancellationToken) {
+        // Whatever is cut off is done again: each piece is a commit.
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = Box::pin(self.tidy_on()) => {}
+        }
+    }
+
+    async fn tidy_on(&self) {
         loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = self.delete_old_runs() => {}
-            }
-            self.forget_what_ended().await;
-            let next = self.tidy_once().await;
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(next) => {}
+            self.delete_old_runs().await;
+            loop {
+                self.forget_what_ended().await;
+                let next = self.tidy_once().await;
+                tokio::time::sleep(next).await;
+                if next == PERIOD {
+                    break;
+                }
             }
         }
     }

@@ -7,7 +7,7 @@ use fusion_core::{Decision, ErrorCode, EventType, Usage};
 use fusion_persistence::Batch;
 
 use crate::journal::TaskJournal;
-use crate::plan::Next;
+use crate::plan::{LONGEST_WAIT, Next};
 use crate::races::Races;
 use crate::worker::Job;
 use crate::{Coordinator, Error, Result};
@@ -40,6 +40,10 @@ impl Coordinator {
     ) -> Result<()> {
         let next = match job.plan.next(job.task.id, failure.code, unfinished.wait) {
             // No run that others wait for stops: it is put off alone.
+            // Over its own limit it goes on when that is raised, which wakes it.
+            Next::Stop if job.plan.run.is_standalone && is_over_its_own(job, failure.code) => {
+                Next::Later(LONGEST_WAIT)
+            }
             Next::Again | Next::Stop if job.plan.run.is_standalone => Next::Later(REST),
             next @ (Next::Again | Next::Later(_) | Next::Stop) => next,
         };
@@ -54,7 +58,7 @@ impl Coordinator {
         let unfinished = Unfinished { wait, ..unfinished };
         self.give_back(job, journal, unfinished, &failure.message)
             .await?;
-        if failure.code == ErrorCode::OverBudget && !job.plan.run.raised.run.is_empty() {
+        if is_over_its_own(job, failure.code) {
             self.tell_stopped(job, &failure.message).await?;
         }
         match next {
@@ -107,4 +111,9 @@ impl Coordinator {
             journal.look_again().await?;
         }
     }
+}
+
+/// Whether a task has used up what it may cost itself.
+fn is_over_its_own(job: &Job<'_>, code: ErrorCode) -> bool {
+    code == ErrorCode::OverBudget && !job.plan.run.raised.run.is_empty()
 }

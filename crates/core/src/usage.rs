@@ -19,6 +19,18 @@ pub struct Cost(i64);
 const PICOS_SCALE: u32 = 12;
 
 impl Cost {
+    /// Reads what work may cost at most.
+    ///
+    /// # Errors
+    /// It is no amount, or not above zero; in words for a person.
+    pub fn read_limit(text: &str) -> Result<Self, String> {
+        let limit: Self = text.parse().map_err(|fault: CostFault| fault.to_string())?;
+        if limit == Self::ZERO {
+            return Err("a limit is above 0: nothing could be begun".to_owned());
+        }
+        Ok(limit)
+    }
+
     /// Nothing.
     pub const ZERO: Self = Self(0);
 
@@ -52,15 +64,17 @@ impl Cost {
 
 /// A text that is not an amount of US dollars.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an amount of US dollars is a number such as 2.50, at most 9 million")]
+#[error("an amount of US dollars is a number such as 2.50, from 0 to 9 million")]
 pub struct CostFault;
 
+/// What a person types is never below zero.
 impl FromStr for Cost {
     type Err = CostFault;
 
     fn from_str(text: &str) -> Result<Self, CostFault> {
         let usd = Decimal::from_str_exact(text).or_else(|_| Decimal::from_scientific(text));
-        usd.ok().and_then(Self::from_usd).ok_or(CostFault)
+        let cost = usd.ok().and_then(Self::from_usd);
+        cost.filter(|cost| *cost >= Self::ZERO).ok_or(CostFault)
     }
 }
 
@@ -143,6 +157,19 @@ mod tests {
     use super::Cost;
     use proptest::prelude::*;
     use rust_decimal::Decimal;
+
+    #[test]
+    fn a_limit_is_above_zero_and_no_amount_that_a_person_types_is_below() {
+        assert_eq!(Cost::read_limit("0.5").unwrap().to_string(), "0.5");
+        for text in ["-1", "-0.000001"] {
+            text.parse::<Cost>().unwrap_err();
+            Cost::read_limit(text).unwrap_err();
+        }
+        for text in ["0", "0.00", "1e-13"] {
+            assert_eq!(text.parse::<Cost>().unwrap(), Cost::ZERO);
+            Cost::read_limit(text).unwrap_err();
+        }
+    }
 
     #[test]
     fn the_cheapest_cached_token_keeps_its_exact_price() {

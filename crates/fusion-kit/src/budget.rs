@@ -8,24 +8,24 @@ use fusion_core::{Budget, Cost, WorkflowDefinition, nearest};
 /// What `--max-cost` says.
 pub(crate) fn limit(max_cost: Option<&str>) -> Result<Budget, Problem> {
     Ok(Budget {
-        usd: max_cost
-            .map(|text| dollars("--max-cost", text))
-            .transpose()?,
+        usd: max_cost.map(dollars("--max-cost")).transpose()?,
         tokens: None,
     })
 }
 
-fn dollars(flag: &str, text: &str) -> Result<Cost, Problem> {
-    text.parse().map_err(|error| {
-        let text = format!("{flag} is '{text}': {error}");
-        Problem::new(ProblemKind::InvalidInput, text)
-    })
+fn dollars(flag: &'static str) -> impl Fn(&str) -> Result<Cost, Problem> {
+    move |text| {
+        Cost::read_limit(text).map_err(|why| {
+            let text = format!("{flag} is '{text}': {why}");
+            Problem::new(ProblemKind::InvalidInput, text)
+        })
+    }
 }
 
 /// The budgets that a person gives a run for now.
 pub(crate) fn raised(request: &ResumeRequest) -> Result<Raised, Problem> {
     let usd = request.budget_usd.as_deref();
-    let usd = usd.map(|text| dollars("--budget-usd", text));
+    let usd = usd.map(dollars("--budget-usd"));
     let budget = Budget {
         usd: usd.transpose()?,
         tokens: request.budget_tokens,

@@ -23,8 +23,10 @@ use call::Commands;
 const INSTRUCTIONS: &str = "\
 Commands of fusion-kit, which runs AI agents, tasks and workflows. Each answers with JSON. Things are \
 named by their id, the beginning of an id that is the only one, or their name. Give `jq` to get only \
-the fields that you need. Commands that wait take a time limit: when it is up the answer says that \
-the work goes on, and you ask again. Approvals and budgets are for people: tell the person what waits.";
+the fields that you need. `run`, `run_resume`, `run_retry` and `wait` last as long as the work: a call \
+that is given up interrupts what this process does, and with a server (`fusion-kit serve`) the work \
+goes on; `task_wait` takes a `timeout`. Without a server one command works at a time, and the next is \
+told so. Approvals and budgets are for people: tell the person what waits.";
 
 #[async_trait]
 impl CommandTools for LocalBackend {
@@ -92,6 +94,7 @@ impl ServerHandler for Tools {
         };
         let input = request.arguments.unwrap_or_default();
         let result = match offer.command_line(&input) {
+            Ok(line) if offer.is_quick() => self.commands.call_quick(&line, &context.ct).await,
             Ok(line) => self.commands.call(&line, &context.ct).await,
             Err(told) => CallToolResult::error(vec![ContentBlock::text(told)]),
         };

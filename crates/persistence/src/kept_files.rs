@@ -1,6 +1,9 @@
 //! Files that deleted runs named.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
+use fusion_core::RunId;
 
 use crate::Result;
 
@@ -22,4 +25,22 @@ pub trait KeptFileReader {
     /// # Errors
     /// The store fails.
     async fn loose_files(&self, limit: u32) -> Result<Vec<LooseFile>>;
+
+    /// Whether there is any such file.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn has_loose_files(&self) -> Result<bool>;
+
+    /// Those of some files that a task or an imported run names.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn files_named(&self, files: &BTreeSet<String>) -> Result<BTreeSet<String>>;
+
+    /// Whether the deletion of a run has begun and what it holds is being taken out.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn is_being_deleted(&self, run: RunId) -> Result<bool>;
 }

@@ -173,6 +173,9 @@ forward! { TopReader {
 
 forward! { KeptFileReader {
     fn loose_files(limit: u32) -> Vec<LooseFile>;
+    fn has_loose_files() -> bool;
+    fn files_named(files: &BTreeSet<String>) -> BTreeSet<String>;
+    fn is_being_deleted(run: RunId) -> bool;
 } }
 
 forward! { PoolReader {

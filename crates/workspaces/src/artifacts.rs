@@ -3,13 +3,12 @@
 
 mod holding;
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, Mode, flock};
+use rustix::fs::Mode;
 
 use crate::bundle::Summed;
 use crate::descriptor::{Draft, open_dir};
@@ -33,14 +32,6 @@ pub struct Kept {
     pub sha256: String,
     /// How long it is.
     pub bytes: u64,
-}
-
-/// A file that was not kept before, as it was put there.
-#[derive(Debug)]
-pub struct NewlyKept {
-    sha256: String,
-    /// Its device and number: whoever keeps the same content puts another file in its place.
-    file: (u64, u64),
 }
 
 /// The folder of kept files. Every method blocks.
@@ -76,11 +67,11 @@ impl Artifacts {
         self.keep_newly(from).map(|(kept, _)| kept)
     }
 
-    /// The same; gives also what can be taken back, where the content was not kept before.
+    /// The same; says also whether the content was not kept before.
     ///
     /// # Errors
     /// As [`keep_copy`](Self::keep_copy).
-    pub fn keep_newly(&self, from: &mut dyn Read) -> io::Result<(Kept, Option<NewlyKept>)> {
+    pub fn keep_newly(&self, from: &mut dyn Read) -> io::Result<(Kept, bool)> {
         let drafts = self.root.join(DRAFTS);
         fs::create_dir_all(&drafts)?;
         let drafts = open_dir(File::open(&drafts)?, ".")?;
@@ -95,32 +86,9 @@ impl Artifacts {
         let folder = place.parent().unwrap_or(&self.root);
         fs::create_dir_all(folder)?;
         let folder = open_dir(File::open(folder)?, ".")?;
-        let file = number_of(&draft.file().metadata()?);
-        // Whoever takes a file back waits, and then sees that it is another one.
-        flock(&drafts, FlockOperation::LockShared)?;
         let is_new = !fs::metadata(&place).is_ok_and(|there| there.len() == kept.bytes);
         draft.place(folder.as_fd(), &kept.sha256)?;
-        let newly = is_new.then(|| NewlyKept {
-            sha256: kept.sha256.clone(),
-            file,
-        });
-        Ok((kept, newly))
-    }
-
-    /// Takes away what was newly kept, unless somebody else has kept the same content since.
-    ///
-    /// # Errors
-    /// A step failed.
-    pub fn take_back(&self, newly: &NewlyKept) -> io::Result<()> {
-        let drafts = open_dir(File::open(self.root.join(DRAFTS))?, ".")?;
-        flock(&drafts, FlockOperation::LockExclusive)?;
-        let place = self.place_of(&newly.sha256);
-        match fs::metadata(&place) {
-            Ok(there) if number_of(&there) == newly.file => fs::remove_file(place),
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
-        }
+        Ok((kept, is_new))
     }
 
     /// Opens a kept file, once its content was found to be the one of its name; `None` when there is none.
@@ -180,11 +148,6 @@ impl Artifacts {
         let (first, _) = sha256.split_at_checked(2).unwrap_or_default();
         self.root.join(first).join(sha256)
     }
-}
-
-/// What no other file has as long as this one is there.
-fn number_of(file: &Metadata) -> (u64, u64) {
-    (file.dev(), file.ino())
 }
 
 /// Whether a text is a SHA-256 as it names a kept file.

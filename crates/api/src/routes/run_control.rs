@@ -6,14 +6,14 @@ use axum::response::Response;
 use fusion_api_types::RunSummary;
 use fusion_api_types::api::{PauseRun, ResumeRun, RunsCancelled};
 use fusion_coordination::{Error as EngineError, Raised};
-use fusion_core::{Budget, PauseAt, Run, RunId, WorkflowId};
+use fusion_core::{Budget, Cost, PauseAt, Run, RunId, WorkflowId};
 use fusion_persistence::{Page, Repository, RunFilter};
 
 use super::path::Id;
 use super::runs::shown;
 use crate::dry_run::{tried, view as dry_run_view};
 use crate::idempotency::Asked;
-use crate::input::{Fields, Input, parsed};
+use crate::input::{Fields, Input};
 use crate::parameters::Trying;
 use crate::precondition::json;
 use crate::problem::{Refusal, Result};
@@ -107,7 +107,7 @@ async fn resume(
 /// The budgets of a request.
 fn raised(fields: &mut Fields<'_>) -> Raised {
     let budget = Budget {
-        usd: fields.read("budget_usd", parsed),
+        usd: fields.read("budget_usd", Cost::read_limit),
         tokens: fields.number("budget_tokens"),
     };
     match fields.name("budget_of") {

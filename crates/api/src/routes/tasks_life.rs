@@ -8,14 +8,14 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use fusion_api_types::api::{self, NewTask, TaskChanges, TaskRetry, TaskTree};
 use fusion_coordination::{Coordinator, RetryTask};
-use fusion_core::{Agent, AgentId, AgentState, Budget, Project, ProjectId, Task, TaskId};
+use fusion_core::{Agent, AgentId, AgentState, Budget, Cost, Project, ProjectId, Task, TaskId};
 use fusion_persistence::{AgentFilter, Page, ProjectFilter, Repository};
 use serde_json::{Map, Value};
 
 use super::path::Id;
 use crate::dry_run::tried;
 use crate::idempotency::{Asked, made, replayed};
-use crate::input::{Fields, Input, MAX_BODY, parsed};
+use crate::input::{Fields, Input, MAX_BODY};
 use crate::parameters::Trying;
 use crate::precondition::{check, json, resource};
 use crate::problem::{Refusal, Result};
@@ -150,7 +150,7 @@ impl Wanted {
 
 /// What it may cost.
 fn limit(fields: &mut Fields<'_>) -> Option<Budget> {
-    let usd = fields.read("max_cost_usd", parsed)?;
+    let usd = fields.read("max_cost_usd", Cost::read_limit)?;
     Some(Budget {
         usd: Some(usd),
         tokens: None,

@@ -10,7 +10,7 @@ use fusion_api_types::api::{
 };
 use fusion_coordination::{Error as EngineError, NewDefinition, Version, check_models, expect_own};
 use fusion_core::{
-    Budget, InputFault, Workflow, WorkflowDefinition, WorkflowId, WorkflowState, error_chain,
+    Budget, Cost, InputFault, Workflow, WorkflowDefinition, WorkflowId, WorkflowState, error_chain,
 };
 use fusion_persistence::{Error as StoreError, Repository, WorkflowFilter};
 use fusion_workflow_file::check_called;
@@ -220,7 +220,7 @@ async fn start(
     let mut fields = input.fields(&["inputs", "max_cost_usd"]);
     let given = fields.object("inputs");
     let limit = Budget {
-        usd: fields.read("max_cost_usd", parsed),
+        usd: fields.read("max_cost_usd", Cost::read_limit),
         tokens: None,
     };
     fields.finish()?;

@@ -27,11 +27,12 @@ pub enum McpCommand {
 A client of the Model Context Protocol (a coding agent, an editor) starts this command by itself; its
 settings name the program and these arguments. Each tool is a command of this program and answers
 what the command prints with --json; `fusion-kit help` says all about it. A call is a process of its
-own: what it began goes on when the client goes away, and a call that the client gives up is
-interrupted as by Ctrl-C.
+own, which ends with the client and is interrupted as by Ctrl-C when the client gives it up. With a
+server the work goes on all the same; without one `resume` goes on with it.
 
 What a person decides (approve, reject, budgets) and what looks after the installation is offered
 with --scope admin only. Secrets are never offered. With --server the scope of the token counts too.
+Commands read the files that they are given as the user who starts this one.
 
 Examples:
   fusion-kit mcp serve

@@ -28,6 +28,7 @@ pub(super) fn of(
             ));
         }
     }
+    expect_all(&fields, input)?;
     let mut line: Vec<String> = words.split(' ').map(str::to_owned).collect();
     line.push(match input.get(JQ).filter(|jq| !jq.is_null()) {
         Some(jq) => format!("--jq={}", text(JQ, jq)?),
@@ -48,6 +49,29 @@ pub(super) fn of(
         line.append(&mut behind);
     }
     Ok(line)
+}
+
+/// Refuses what would make another command of it: a positional argument takes the place of one that is
+/// missing before it.
+fn expect_all(fields: &[Field<'_>], input: &Map<String, Value>) -> Result<(), String> {
+    let is_given = |field: &Field<'_>| {
+        let value = input.get(&field.name).filter(|value| !value.is_null());
+        value.is_some_and(|value| value.as_array().is_none_or(|values| !values.is_empty()))
+    };
+    let mut missing = None;
+    for field in fields {
+        let is_positional = field.arg.is_positional();
+        if is_given(field) {
+            if let Some(before) = missing.filter(|_| is_positional) {
+                return Err(format!("'{}' needs '{before}' too", field.name));
+            }
+        } else if field.arg.is_required_set() {
+            return Err(format!("'{}' is missing", field.name));
+        } else if is_positional {
+            missing = missing.or(Some(&field.name));
+        }
+    }
+    Ok(())
 }
 
 /// An option with its values.

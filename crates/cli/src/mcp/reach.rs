@@ -36,6 +36,11 @@ pub fn reach(words: &str) -> Option<Reach> {
     found.map(|(_, scope, is_everyday)| Reach::Offered { scope, is_everyday })
 }
 
+/// Whether an argument gives more room in a budget, which is a person's to give.
+pub(super) fn is_decision(argument: &str) -> bool {
+    argument.starts_with("budget")
+}
+
 /// What a program looks at every day.
 const EVERYDAY_LOOKS: &[&str] = &[
     "agent get",
@@ -52,7 +57,6 @@ const EVERYDAY_LOOKS: &[&str] = &[
     "run show",
     "task get",
     "task list",
-    "task wait",
     "workflow list",
     "workflow validate",
     "workspace diff",
@@ -84,13 +88,9 @@ const LOOKS: &[&str] = &[
     "schedule list",
     "task deps",
     "task logs",
-    "token list",
     "tool list",
     "verify",
     "version",
-    "webhook deliveries",
-    "webhook get",
-    "webhook list",
     "workflow diff",
     "workflow export",
     "workflow get",
@@ -115,6 +115,7 @@ const EVERYDAY_WORK: &[&str] = &[
     "task cancel",
     "task create",
     "task retry",
+    "task wait",
     "workflow create",
     "workflow start",
 ];
@@ -126,14 +127,12 @@ const WORK: &[&str] = &[
     "artifact get",
     "capability create",
     "capability delete",
-    "events replay",
     "init",
     "message resend",
     "project archive",
     "project create",
     "project unarchive",
     "project update",
-    "project use",
     "resume",
     "run export",
     "run fork",
@@ -162,6 +161,7 @@ const DECISIONS: &[&str] = &[
     "db vacuum",
     "node drain",
     "project delete",
+    "project use",
     "provider detect",
     "provider disable",
     "provider enable",
@@ -170,9 +170,14 @@ const DECISIONS: &[&str] = &[
     "reject",
     "run delete",
     "run import",
+    "task update",
+    "token list",
     "token revoke",
+    "webhook deliveries",
     "webhook disable",
     "webhook enable",
+    "webhook get",
+    "webhook list",
     "webhook remove",
     "webhook test",
 ];
@@ -193,6 +198,10 @@ const KEPT: &[(&str, &str)] = &[
     ("dashboard", SECRET),
     ("db rekey", WHOLE),
     ("db restore", WHOLE),
+    (
+        "events replay",
+        "it sends the whole log, and any variable as a token, to where it is told",
+    ),
     ("events tail", FOLLOWS),
     ("export events", OTHER_OUTPUT),
     ("man", OTHER_OUTPUT),

@@ -102,6 +102,51 @@ fn what_a_person_decides_is_offered_only_when_somebody_says_so() {
 }
 
 #[test]
+fn room_in_a_budget_is_given_with_admin_only() {
+    for scope in [ScopeName::Operate, ScopeName::Admin] {
+        for offer in all(scope, &["run resume", "resume", "project"]) {
+            let fields = offer.input_schema["properties"].as_object().unwrap();
+            let gives = fields.keys().any(|name| name.starts_with("budget"));
+            assert!(
+                !gives || scope == ScopeName::Admin,
+                "{} gives room",
+                offer.name
+            );
+        }
+    }
+    let input = json!({ "run": "r", "budget_tokens": 5 });
+    let input = input.as_object().unwrap();
+    let resume = |scope| all(scope, &["run resume"]).remove(0).command_line(input);
+    let refused = resume(ScopeName::Operate).unwrap_err();
+    assert!(
+        refused.starts_with("there is no 'budget_tokens'"),
+        "{refused}"
+    );
+    let line = resume(ScopeName::Admin).unwrap();
+    assert_eq!(
+        line,
+        ["run", "resume", "--json", "--budget-tokens=5", "--", "r"]
+    );
+}
+
+#[test]
+fn an_argument_never_takes_the_place_of_one_that_is_missing() {
+    let told = |words: &str, input: Value| line(words, &input).unwrap_err();
+    assert_eq!(
+        told("agent send", json!({ "message": ["w", "do it"] })),
+        "'agent' is missing"
+    );
+    assert_eq!(
+        told("agent get", json!({ "agent": null })),
+        "'agent' is missing"
+    );
+    assert_eq!(
+        told("task wait", json!({ "tasks": [] })),
+        "'tasks' is missing"
+    );
+}
+
+#[test]
 fn words_that_give_no_tool_are_refused_with_the_reason() {
     let refused = |only: &str| {
         let only = vec![only.to_owned()];

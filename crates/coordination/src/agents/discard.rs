@@ -169,7 +169,7 @@ impl Coordinator {
     }
 
     /// Whether its folder is not there, without a removal that was begun here.
-    async fn is_elsewhere(&self, agent: &Agent, workspace: &Workspace) -> bool {
+    pub(crate) async fn is_elsewhere(&self, agent: &Agent, workspace: &Workspace) -> bool {
         let opened = self.opened_workspace(agent, workspace).await;
         opened.is_err_and(|error| is_missing(&error)) && !is_marked(workspace)
     }

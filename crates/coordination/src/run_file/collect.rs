@@ -9,7 +9,8 @@ use fusion_core::{
     Agent, AgentId, Approval, Delivery, Message, Run, RunId, Timestamp, Workflow, WorkflowId,
 };
 use fusion_persistence::{
-    ApprovalFilter, EventFilter, MessageFilter, Page, Reader, Repository as _, RunFilter,
+    ApprovalFilter, Error as StoreError, EventFilter, MessageFilter, Page, Reader, Repository as _,
+    RunFilter,
 };
 use fusion_workspaces::{ARTIFACT_LIMIT, Artifacts, Member, Source, Spool, write_bundle};
 use serde::{Deserialize, Serialize};
@@ -91,6 +92,14 @@ impl RunFile {
             members: Vec::new(),
         };
         let (events_up_to, missing) = collecting.everything(&runs).await?;
+        // Parts of it may be gone then.
+        let still: Option<Run> = store.find(run).await?;
+        if still.is_none() || store.is_being_deleted(run).await? {
+            return Err(Error::Store(StoreError::NotFound {
+                entity: "run",
+                id: run.to_string(),
+            }));
+        }
         let manifest = Manifest {
             format: FORMAT,
             run,

@@ -1,15 +1,16 @@
 //! Storing what a run file has: everything in one commit, as a run that has ended.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
 use fusion_core::{
     Agent, AgentState, Change, Decision, EventType, Imported, NewEvent, Run, Task, TaskState,
-    Timestamp, Workflow, WorkflowState,
+    Timestamp, Workflow, WorkflowState, error_chain,
 };
 use fusion_persistence::{Batch, Error as StoreError};
-use fusion_workspaces::{Holding, NewlyKept};
+use fusion_workspaces::Holding;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -45,15 +46,21 @@ impl Coordinator {
     ///
     /// # Errors
     /// [`Error::RunFile`] with the reason, or the store or the disk fails: nothing was stored, and no file is
-    /// kept that was not before.
+    /// kept for it, but while others keep files all the time.
     pub async fn import_run(
         &self,
         file: File,
         ask: impl Fn(&Import) -> Ask + Send + Sync,
     ) -> Result<Import> {
-        let mut newly = Vec::new();
+        // What is being taken out is not here any more.
+        self.finish_deletions().await?;
+        let mut newly = BTreeSet::new();
         let done = self.try_to_import(Arc::new(file), &mut newly, ask).await;
-        if !matches!(done, Ok(Import { already: false, .. })) {
+        let may_be_stored = matches!(
+            done,
+            Ok(Import { already: false, .. }) | Err(Error::Store(StoreError::OutcomeUnknown))
+        );
+        if !may_be_stored {
             self.forget_newly(newly).await;
         }
         done
@@ -62,7 +69,7 @@ impl Coordinator {
     async fn try_to_import(
         &self,
         file: Arc<File>,
-        newly: &mut Vec<NewlyKept>,
+        newly: &mut BTreeSet<String>,
         ask: impl Fn(&Import) -> Ask + Send + Sync,
     ) -> Result<Import> {
         // Until the run that names them is committed, nobody removes its files.
@@ -116,27 +123,28 @@ impl Coordinator {
         &self,
         file: &Arc<File>,
         sha256: String,
-        newly: &mut Vec<NewlyKept>,
+        newly: &mut BTreeSet<String>,
     ) -> Result<Option<Holding>> {
         let (of_file, kept) = (Arc::clone(file), self.kept());
-        let (holding, new, done) = off_runtime(move || {
-            let holding = kept.hold().ok();
-            let mut new = Vec::new();
-            let done = read::keep(&of_file, &sha256, &kept, &mut new);
-            (holding, new, done)
+        let (new, done) = off_runtime(move || {
+            let mut new = BTreeSet::new();
+            let held = kept.hold().map_err(RunFileFault::from);
+            let done = held.and_then(|held| {
+                read::keep(&of_file, &sha256, &kept, &mut new)?;
+                Ok(held)
+            });
+            (new, done)
         })
         .await?;
         newly.extend(new);
-        done?;
-        Ok(holding)
+        Ok(done?)
     }
 
     /// Takes away what no run here names.
-    async fn forget_newly(&self, newly: Vec<NewlyKept>) {
-        let kept = self.kept();
-        let taken = off_runtime(move || newly.iter().try_for_each(|new| kept.take_back(new)));
-        if !matches!(taken.await, Ok(Ok(()))) {
-            tracing::warn!("files of an import that was refused are still kept");
+    async fn forget_newly(&self, newly: BTreeSet<String>) {
+        if let Err(error) = self.forget_unnamed(&newly).await {
+            let error = error_chain(&error);
+            tracing::warn!(error, "files of an import that was refused are still kept");
         }
     }
 

@@ -1,10 +1,11 @@
 //! Reading a run file that nobody vouches for. Nothing is written here.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 
 use fusion_core::{Agent, Approval, Event, JournalEntry, Run, Task, Timestamp, Workflow};
-use fusion_workspaces::{ARTIFACT_LIMIT, Artifacts, NewlyKept, Summed, is_hash, read_bundle};
+use fusion_workspaces::{ARTIFACT_LIMIT, Artifacts, Summed, is_hash, read_bundle};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -77,11 +78,11 @@ pub(super) fn keep(
     file: &File,
     sha256: &str,
     kept: &Artifacts,
-    newly: &mut Vec<NewlyKept>,
+    newly: &mut BTreeSet<String>,
 ) -> Result<()> {
     let mut keep = |content: &mut dyn Read, sha256: &str| {
-        let (copy, new) = kept.keep_newly(content)?;
-        newly.extend(new);
+        let (copy, is_new) = kept.keep_newly(content)?;
+        newly.extend(is_new.then(|| copy.sha256.clone()));
         match copy.sha256 == sha256 {
             true => Ok(()),
             false => Err(changed()),

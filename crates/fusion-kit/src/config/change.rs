@@ -56,6 +56,10 @@ impl Config {
             check_value(meant, value)?;
         }
         let file = self.settings_file(&request.file)?;
+        let alone = (!request.dry_run).then(|| toml_file::alone(&file));
+        let _alone = alone
+            .transpose()
+            .map_err(|error| unwritable(&file, &error))?;
         let before = text_of(&request.file, &file)?;
         let value = request.value.as_deref();
         let (after, was) = match &request.file {
@@ -137,6 +141,7 @@ impl Config {
                 return Err(Problem::new(ProblemKind::Conflict, text));
             }
             check(which, &file, &after)?;
+            let _alone = toml_file::alone(&file).map_err(|error| unwritable(&file, &error))?;
             if text_of(which, &file)? != before {
                 let text = format!("{} was changed meanwhile", file.display());
                 return Err(Problem::new(ProblemKind::Conflict, text));

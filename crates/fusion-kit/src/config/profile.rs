@@ -268,6 +268,7 @@ impl Config {
             let text = format!("{} can't be written: {error}", file.display());
             Problem::new(ProblemKind::Unavailable, text)
         };
+        let _alone = super::toml_file::alone(file).map_err(|error| failed(&error))?;
         let text = match fs::read_to_string(file) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => String::new(),

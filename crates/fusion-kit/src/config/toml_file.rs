@@ -6,6 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use fusion_api_types::{Problem, ProblemKind};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
 
 use crate::serve::write_whole_as;
@@ -86,6 +88,21 @@ fn put(table: &mut dyn TableLike, key: &str, value: Option<&str>) -> Option<Stri
         }
     }
     was
+}
+
+/// Waits until nobody else who asks for it changes a file, and keeps others waiting until it is dropped: what
+/// was read is then still what is written over.
+pub(super) fn alone(file: &Path) -> io::Result<fs::File> {
+    let folder = file.parent().unwrap_or_else(|| Path::new("/"));
+    fs::create_dir_all(folder)?;
+    let folder = fs::File::open(folder)?;
+    loop {
+        match flock(&folder, FlockOperation::LockExclusive) {
+            Ok(()) => return Ok(folder),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// Writes a file of the user anew, whole or not at all. A link stays one: what it leads to is written. Its

@@ -15,8 +15,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::system::CHILD;
 
-/// Commands at once; more wait for their turn.
+/// Commands at once that work or wait.
 const AT_ONCE: usize = 8;
+
+/// Commands at once beside them that are done in a moment; more wait for their turn.
+const QUICK_AT_ONCE: usize = 4;
+
+/// How long such a one may take: an expression of jq may have no end.
+const QUICK: Duration = Duration::from_mins(1);
 
 /// The most bytes of an answer.
 const LONGEST: u64 = 1024 * 1024;
@@ -34,6 +40,7 @@ pub(super) struct Commands {
     /// The global options of each.
     place: Vec<String>,
     slots: Semaphore,
+    quick: Semaphore,
 }
 
 impl Commands {
@@ -46,6 +53,7 @@ impl Commands {
             program,
             place,
             slots: Semaphore::new(AT_ONCE),
+            quick: Semaphore::new(QUICK_AT_ONCE),
         })
     }
 
@@ -55,19 +63,34 @@ impl Commands {
         line: &[String],
         given_up: &CancellationToken,
     ) -> CallToolResult {
-        let ran = tokio::select! {
-            biased;
-            () = given_up.cancelled() => return interrupted(),
-            slot = self.slots.acquire() => {
-                let ran = self.run(line, given_up).await;
-                drop(slot);
-                ran
-            }
+        match self.slots.try_acquire() {
+            Ok(_slot) => answer(self.run(line, given_up).await),
+            Err(_) => refused(format!(
+                "{AT_ONCE} calls that work or wait are under way: let one of them end, or give one up"
+            )),
+        }
+    }
+
+    /// The same for a command that is done in a moment, so that there is room for it at all times.
+    pub(super) async fn call_quick(
+        &self,
+        line: &[String],
+        given_up: &CancellationToken,
+    ) -> CallToolResult {
+        let given_up = given_up.child_token();
+        let work = async {
+            // It is never closed.
+            let _slot = self.quick.acquire().await;
+            self.run(line, &given_up).await
         };
-        ran.map_or_else(
-            |error| refused(format!("the command can't be run: {error}")),
-            |ran| ran.map_or_else(interrupted, Ran::told),
-        )
+        tokio::pin!(work);
+        tokio::select! {
+            ran = &mut work => answer(ran),
+            () = tokio::time::sleep(QUICK) => {
+                given_up.cancel();
+                answer(work.await)
+            }
+        }
     }
 
     async fn run(
@@ -111,6 +134,14 @@ fn program(path: &Path) -> Command {
         reason = "what is started here is this program, and no command of an agent"
     )]
     Command::new(path)
+}
+
+fn answer(ran: std::io::Result<Option<Ran>>) -> CallToolResult {
+    match ran {
+        Ok(Some(ran)) => ran.told(),
+        Ok(None) => refused("the call was given up, or took too long".to_owned()),
+        Err(error) => refused(format!("the command can't be run: {error}")),
+    }
 }
 
 /// Reads a stream of a command, but for what is beyond the limit: then nobody reads on, which ends the
@@ -185,8 +216,4 @@ impl Ran {
 
 fn refused(told: String) -> CallToolResult {
     CallToolResult::error(vec![ContentBlock::text(told)])
-}
-
-fn interrupted() -> CallToolResult {
-    refused("the call was given up".to_owned())
 }

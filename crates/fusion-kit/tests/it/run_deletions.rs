@@ -200,7 +200,7 @@ async fn a_run_that_goes_on_is_not_deleted() {
 async fn a_file_is_not_removed_while_somebody_keeps_one_and_goes_with_the_next_pass() {
     let (project, ids) = run(1).await;
     let artifacts = Artifacts::new(project.data_dir().join("artifacts"));
-    let keeping = artifacts.hold().unwrap();
+    let keeping = artifacts.hold().unwrap().unwrap();
     said(&project, &format!("run delete {} --yes", ids[0]))
         .await
         .expect(0);

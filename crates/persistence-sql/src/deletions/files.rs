@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use fusion_core::named_files;
+use fusion_core::{RunId, named_files};
 use fusion_persistence::{KeptFileReader, LooseFile, Result};
 use sea_orm::prelude::Uuid;
 use sea_orm::{ConnectionTrait, Statement, Value};
@@ -78,17 +78,33 @@ impl KeptFileReader for SqlStore {
         if loose.is_empty() {
             return Ok(Vec::new());
         }
-        let named = self.named_among(&loose).await?;
+        let named = self.files_named(&loose).await?;
         let file = |sha256: String| LooseFile {
             is_named: named.contains(&sha256),
             sha256,
         };
         Ok(loose.into_iter().map(file).collect())
     }
+
+    async fn has_loose_files(&self) -> Result<bool> {
+        let sql = "SELECT sha256 FROM loose_files LIMIT 1";
+        Ok(!self.texts(sql, []).await?.is_empty())
+    }
+
+    async fn files_named(&self, files: &BTreeSet<String>) -> Result<BTreeSet<String>> {
+        if files.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        self.named_among(files).await
+    }
+
+    async fn is_being_deleted(&self, run: RunId) -> Result<bool> {
+        let sql = "SELECT 'yes' FROM run_deletions WHERE run_id = $1";
+        Ok(!self.texts(sql, [run.uuid().into()]).await?.is_empty())
+    }
 }
 
 impl SqlStore {
-    /// Those of some files that a task or an imported run names.
     async fn named_among(&self, files: &BTreeSet<String>) -> Result<BTreeSet<String>> {
         let mut named = BTreeSet::new();
         let imported = "SELECT imported FROM runs WHERE imported IS NOT NULL";

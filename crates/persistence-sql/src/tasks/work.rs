@@ -23,6 +23,7 @@ pub(crate) async fn of_agent(reader: &Readers, agent: AgentId) -> Result<AgentWo
     let sql = format!(
         "SELECT {}, {}, {} FROM (
            SELECT turns, input_tokens, output_tokens, cost_picos, state FROM tasks WHERE agent_id = $1
+             AND run_id NOT IN (SELECT run_id FROM run_deletions)
            UNION ALL SELECT turns, input_tokens, output_tokens, cost_picos, '' FROM past_costs
              WHERE agent_id = $1) AS done",
         sums(""),

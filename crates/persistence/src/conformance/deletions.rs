@@ -253,19 +253,26 @@ pub async fn files_of_deleted_runs_are_told_until_they_are_dealt_with(store: &dy
     let (one, _) = another(store, sample, |run| run).await;
     let (other, _) = another(store, sample, |run| run).await;
     assert_eq!(store.loose_files(10).await.unwrap(), []);
+    assert!(!store.has_loose_files().await.unwrap());
     let forget = |files: &[&str]| {
         let files = files.iter().map(|file| (*file).to_owned()).collect();
         Batch::free(Decision::default().with(Change::ForgetFiles(files)))
     };
     for (run, is_named) in [(one, true), (other, false)] {
         end(store, sample, run.id).await;
+        assert!(!store.is_being_deleted(run.id).await.unwrap());
         delete(store, run.id).await.unwrap();
+        assert!(store.is_being_deleted(run.id).await.unwrap());
         take_out(store, 100).await;
+        assert!(!store.is_being_deleted(run.id).await.unwrap());
         let loose = LooseFile {
             sha256: FILE.to_owned(),
             is_named,
         };
         store.commit(forget(&[])).await.unwrap();
+        assert!(store.has_loose_files().await.unwrap());
+        let named = store.files_named(&[FILE.to_owned()].into()).await.unwrap();
+        assert_eq!(named.len(), usize::from(is_named));
         assert_eq!(store.loose_files(10).await.unwrap(), [loose]);
         store.commit(forget(&[FILE])).await.unwrap();
         assert_eq!(store.loose_files(10).await.unwrap(), []);

@@ -17,16 +17,18 @@ const LOCK: &str = "lock";
 pub struct Holding(File);
 
 impl Artifacts {
-    /// For who keeps files, until what names them is committed. Waits for who removes some.
+    /// For who keeps files, until what names them is committed. Waits for who removes some. `None` where the
+    /// file system knows no locks: nobody removes anything there.
     ///
     /// # Errors
-    /// The file system knows no locks, and so nobody removes anything; or the folder can't be made.
-    pub fn hold(&self) -> io::Result<Holding> {
+    /// The folder can't be made, or the lock can't be had: then nothing may be kept.
+    pub fn hold(&self) -> io::Result<Option<Holding>> {
         let file = self.lock()?;
         loop {
             match flock(&file, FlockOperation::LockShared) {
-                Ok(()) => return Ok(Holding(file)),
+                Ok(()) => return Ok(Some(Holding(file))),
                 Err(Errno::INTR) => {}
+                Err(Errno::NOSYS | Errno::OPNOTSUPP) => return Ok(None),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -35,7 +37,7 @@ impl Artifacts {
     /// For who removes files: `None` while anybody keeps some. Does not wait.
     ///
     /// # Errors
-    /// As [`hold`](Self::hold).
+    /// The file system knows no locks, or the folder can't be made.
     pub fn alone(&self) -> io::Result<Option<Holding>> {
         let file = self.lock()?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -63,7 +65,10 @@ impl Artifacts {
     fn lock(&self) -> io::Result<File> {
         fs::create_dir_all(&self.root)?;
         let place = self.root.join(LOCK);
-        File::options().create(true).append(true).open(place)
+        // NFS gives a shared lock to who may read only, and one of its own to who may write.
+        let mut options = File::options();
+        let options = options.read(true).write(true).create(true).truncate(false);
+        options.open(place)
     }
 }
 
@@ -83,7 +88,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let kept = Artifacts::new(folder.path().join("artifacts"));
         let one = kept.keep_copy(&mut &b"one"[..]).unwrap().sha256;
-        let (first, second) = (kept.hold().unwrap(), kept.hold().unwrap());
+        let (first, second) = (kept.hold().unwrap().unwrap(), kept.hold().unwrap().unwrap());
         assert!(kept.alone().unwrap().is_none());
         drop(first);
         assert!(kept.alone().unwrap().is_none());
@@ -95,7 +100,7 @@ mod tests {
         assert!(!kept.remove("../lock", &alone).unwrap());
         assert!(kept.open(&one).unwrap().is_none());
         drop(alone);
-        drop(kept.hold().unwrap());
+        drop(kept.hold().unwrap().unwrap());
         // A content that was removed is kept anew.
         kept.keep_copy(&mut &b"one"[..]).unwrap();
         assert!(kept.open(&one).unwrap().is_some());

@@ -103,27 +103,17 @@ fn what_is_damaged_too_long_or_not_there_is_told() {
 }
 
 #[test]
-fn what_was_newly_kept_is_taken_back_unless_another_keeps_it_as_well() {
+fn who_keeps_a_content_learns_whether_it_was_kept_before() {
     let place = Place::new();
     let artifacts = kept(&place);
-    let (first, newly) = artifacts.keep_newly(&mut &b"test"[..]).unwrap();
-    assert_eq!((first.sha256.as_str(), first.bytes), (TEST, 4));
-    artifacts.take_back(&newly.unwrap()).unwrap();
-    assert!(artifacts.open(TEST).unwrap().is_none());
-    assert_eq!(files(&place), 0);
-    // What was there before is nobody's to take back.
-    let (_, newly) = artifacts.keep_newly(&mut &b"test"[..]).unwrap();
-    let (again, before) = artifacts.keep_newly(&mut &b"test"[..]).unwrap();
-    assert_eq!((again, before.is_none()), (first, true));
-    // And that another kept it meanwhile, too, makes it theirs.
-    artifacts.take_back(&newly.unwrap()).unwrap();
-    assert_eq!(text(&artifacts, TEST), "test");
-    // So does a step.
-    fs::remove_file(artifacts.find(TEST).unwrap().unwrap().0).unwrap();
-    let (_, newly) = artifacts.keep_newly(&mut &b"test"[..]).unwrap();
-    let agent = place.agent(1);
-    agent.write_file("projects/a", b"test").unwrap();
-    artifacts.keep(&agent, "projects/a").unwrap();
-    artifacts.take_back(&newly.unwrap()).unwrap();
-    assert_eq!(text(&artifacts, TEST), "test");
+    let (first, is_new) = artifacts.keep_newly(&mut &b"test"[..]).unwrap();
+    assert_eq!(
+        (first.sha256.as_str(), first.bytes, is_new),
+        (TEST, 4, true)
+    );
+    assert_eq!(
+        artifacts.keep_newly(&mut &b"test"[..]).unwrap(),
+        (first, false)
+    );
+    assert_eq!(files(&place), 1);
 }
