@@ -346,10 +346,8 @@ impl StartArgs {
 
 /// Inputs by their names; [`parse`] has made sure that no name comes twice.
 pub(crate) fn by_name(inputs: &[InputArg]) -> BTreeMap<String, String> {
-    let inputs = inputs.iter();
-    inputs
-        .map(|input| (input.name.clone(), input.value.clone()))
-        .collect()
+    let named = |input: &InputArg| (input.name.clone(), input.value.clone());
+    inputs.iter().map(named).collect()
 }
 
 /// One `-i NAME=VALUE`.

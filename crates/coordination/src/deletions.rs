@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use fusion_core::{Agent, Change, Decision, Run, RunId, WorkflowState, Workspace, error_chain};
-use fusion_persistence::{Batch, Page, Prune, Repository as _, RunFilter};
+use fusion_persistence::{Batch, Page, Prune, Reader, Repository as _, RunFilter};
 use fusion_workspaces::Holding;
 
 use crate::agents::ARCHIVE;
@@ -337,6 +337,18 @@ impl Coordinator {
         let decision = Decision::default().with(Change::ForgetFiles(files));
         self.commit(Batch::free(decision)).await
     }
+}
+
+/// Refuses a run of which parts may be gone: it was deleted, or that has begun.
+pub(crate) async fn expect_whole(store: &dyn Reader, run: RunId) -> Result<()> {
+    let still: Option<Run> = store.find(run).await?;
+    if still.is_some() && !store.is_being_deleted(run).await? {
+        return Ok(());
+    }
+    Err(Error::Store(fusion_persistence::Error::NotFound {
+        entity: "run",
+        id: run.to_string(),
+    }))
 }
 
 /// The states that are asked for and final; all final ones without any.

@@ -9,8 +9,7 @@ use fusion_core::{
     Agent, AgentId, Approval, Delivery, Message, Run, RunId, Timestamp, Workflow, WorkflowId,
 };
 use fusion_persistence::{
-    ApprovalFilter, Error as StoreError, EventFilter, MessageFilter, Page, Reader, Repository as _,
-    RunFilter,
+    ApprovalFilter, EventFilter, MessageFilter, Page, Reader, Repository as _, RunFilter,
 };
 use fusion_workspaces::{ARTIFACT_LIMIT, Artifacts, Member, Source, Spool, write_bundle};
 use serde::{Deserialize, Serialize};
@@ -22,6 +21,7 @@ use super::manifest::{
 };
 use crate::artifacts::files_of;
 use crate::coordinator::off_runtime;
+use crate::deletions::expect_whole;
 use crate::{Error, Result};
 
 /// Rows that are read at once.
@@ -92,14 +92,7 @@ impl RunFile {
             members: Vec::new(),
         };
         let (events_up_to, missing) = collecting.everything(&runs).await?;
-        // Parts of it may be gone then.
-        let still: Option<Run> = store.find(run).await?;
-        if still.is_none() || store.is_being_deleted(run).await? {
-            return Err(Error::Store(StoreError::NotFound {
-                entity: "run",
-                id: run.to_string(),
-            }));
-        }
+        expect_whole(store, run).await?;
         let manifest = Manifest {
             format: FORMAT,
             run,

@@ -94,7 +94,9 @@ async fn a_scope_suffices_for_what_it_says_and_for_nothing_more() {
         let is_look = method == "GET" || is_own;
         let is_admin = path.contains("/tokens")
             || path.contains("/webhooks")
-            || path.ends_with("/runs/import");
+            || path.ends_with("/runs/import")
+            || path.ends_with("/runs/gc")
+            || (method == "DELETE" && path.contains("/runs/"));
         let is_keys = is_admin || (path.contains("/providers") && !is_look);
         let may = [is_look && !is_keys, !is_keys];
         for (token, may) in [&reader, &worker].into_iter().zip(may) {
