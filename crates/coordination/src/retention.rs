@@ -33,6 +33,7 @@ impl Coordinator {
     }
 
     async fn tidy_on(&self) {
+        fail::fail_point!("coordination::tidies");
         loop {
             self.delete_old_runs().await;
             loop {

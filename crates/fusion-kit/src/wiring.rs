@@ -77,6 +77,8 @@ pub(crate) struct Engine {
     opened: Opened,
     tracker: TaskTracker,
     closing: CancellationToken,
+    /// Deletes what is too old, until `closing`. `None` where this engine does not.
+    tidying: Option<JoinHandle<()>>,
     /// `None` beside the process that owns the directory.
     owned: Option<Owned>,
 }
@@ -152,6 +154,7 @@ impl Engine {
             opened,
             tracker: TaskTracker::new(),
             closing: CancellationToken::new(),
+            tidying: None,
             owned,
         }
     }
@@ -182,7 +185,8 @@ impl Engine {
             Ok(_) => {
                 let (coordinator, closing) =
                     (self.opened.coordinator.clone(), self.closing.clone());
-                self.spawn(async move { coordinator.keep_tidy(&closing).await });
+                let tidying = self.spawn(async move { coordinator.keep_tidy(&closing).await });
+                self.tidying = Some(tidying);
                 Ok(self)
             }
             Err(error) => {
@@ -324,6 +328,10 @@ impl Engine {
             location: _,
         } = self.opened;
         self.closing.cancel();
+        if let Some(tidying) = self.tidying {
+            // It would look for the store that is closed below.
+            tokio::time::timeout(LEAVING, tidying).await.ok();
+        }
         self.tracker.close();
         let ended = tokio::time::timeout(LEAVING, coordinator.end_node()).await;
         if !matches!(ended, Ok(Ok(()))) {

@@ -138,6 +138,20 @@ async fn runs_go_by_their_age_and_what_may_not_go_is_told() {
 }
 
 #[tokio::test]
+async fn a_command_that_ends_in_the_middle_of_the_tidying_says_nothing_of_it() {
+    let (project, _) = run(1).await;
+    // It is still under way when the command has done its work.
+    let ended = project
+        .fusion_kit(["run", "delete", "--older-than", "1d"])
+        .env("FAILPOINTS", "coordination::tidies=sleep(1000)")
+        .finish()
+        .await
+        .expect(0);
+    let said = (ended.stdout.as_str(), ended.stderr.as_str());
+    assert_eq!(said, ("no run ended that long ago\n", ""));
+}
+
+#[tokio::test]
 async fn a_server_deletes_alike_for_an_administrator_only() {
     let (project, ids) = run(1).await;
     let line = format!("run delete {} --dry-run --yes", ids[0]);
