@@ -14,6 +14,7 @@ pub(crate) mod mcp;
 pub(crate) mod message;
 pub(crate) mod metrics;
 pub(crate) mod node;
+mod only_copies;
 pub(crate) mod provider;
 pub(crate) mod record;
 pub(crate) mod run;

@@ -2,13 +2,12 @@
 
 use fusion_api_types::{Problem, RunDeleted, RunsDeleted};
 
-use super::db::answer;
+use super::{db::answer, only_copies};
 use crate::args::{EndedState, RunDeleteArgs};
 use crate::backend::{Backend, DiscardRequest};
 use crate::exit::Exit;
 use crate::report::workspace::removed;
 use crate::session::Session;
-use crate::terminal::Question;
 use crate::text::{clean_line, count};
 
 /// Deletes runs; what is nowhere else only when a person, or `--yes`, says so.
@@ -27,28 +26,14 @@ pub(crate) async fn delete(
             backend.collect_runs(older_than, &states, request).await?
         }
         None => match backend.delete_runs(&of.runs, request).await {
-            Err(problem) if may_be_asked(&problem, of) => {
-                let question = format!("{}: delete them? [y/N] ", clean_line(&problem.message));
-                let said = session.ask(&question, Question::Open).unwrap_or_default();
-                if !matches!(said.trim().to_lowercase().as_str(), "y" | "yes") {
-                    return Err(problem);
-                }
-                let request = DiscardRequest {
-                    only_copies: true,
-                    ..request
-                };
+            Err(problem) => {
+                let request = only_copies::may_go(problem, request, session)?;
                 backend.delete_runs(&of.runs, request).await?
             }
-            done => done?,
+            Ok(done) => done,
         },
     };
     answer(&done, |done, _| told(done), session)
-}
-
-/// What stays because it is nowhere else is told with `--yes` as the way out.
-fn may_be_asked(problem: &Problem, of: &RunDeleteArgs) -> bool {
-    let names_yes = |help: &String| help.contains("--yes");
-    !of.yes && !of.dry_run && problem.help.as_ref().is_some_and(names_yes)
 }
 
 /// Which runs went, and which stayed and why.

@@ -5,7 +5,7 @@ use std::path::Path;
 use fusion_api_types::{Problem, ProblemKind, WorkspacePath};
 use serde_json::json;
 
-use super::db::answer;
+use super::{db::answer, only_copies};
 use crate::args::{
     MergeStrategy, WorkspaceCommand, WorkspaceDiffArgs, WorkspaceDiscardArgs, WorkspaceFilesArgs,
     WorkspaceGcArgs, WorkspaceMergeArgs, WorkspaceReadArgs,
@@ -14,7 +14,6 @@ use crate::backend::{Backend, DiscardRequest, MergeRequest};
 use crate::exit::Exit;
 use crate::report::workspace as report;
 use crate::session::Session;
-use crate::terminal::Question;
 use crate::text::{clean, clean_line, shell_word};
 
 /// Every command below `workspace`.
@@ -201,27 +200,13 @@ async fn discard(
         dry_run: of.dry_run,
     };
     let done = match backend.discard_workspace(&of.agent, request).await {
-        Err(problem) if may_be_asked(&problem, of) => {
-            let question = format!("{}: delete them? [y/N] ", clean_line(&problem.message));
-            let said = session.ask(&question, Question::Open).unwrap_or_default();
-            if !matches!(said.trim().to_lowercase().as_str(), "y" | "yes") {
-                return Err(problem);
-            }
-            let request = DiscardRequest {
-                only_copies: true,
-                ..request
-            };
+        Err(problem) => {
+            let request = only_copies::may_go(problem, request, session)?;
             backend.discard_workspace(&of.agent, request).await?
         }
-        done => done?,
+        Ok(done) => done,
     };
     answer(&done, |done, _| report::removed(done, of.dry_run), session)
-}
-
-/// What stays because it is nowhere else is told with `--yes` as the way out.
-fn may_be_asked(problem: &Problem, of: &WorkspaceDiscardArgs) -> bool {
-    let names_yes = |help: &String| help.contains("--yes");
-    !of.yes && !of.dry_run && problem.help.as_ref().is_some_and(names_yes)
 }
 
 async fn gc(

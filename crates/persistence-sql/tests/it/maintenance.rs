@@ -10,6 +10,32 @@ use fusion_persistence_sql::maintenance::check;
 use crate::place::Place;
 use crate::world::{Filled, fill};
 
+/// All steps of the schema, in their order.
+const STEPS: [&str; 22] = [
+    "m0001_runs",
+    "m0002_store",
+    "m0003_event_indexes",
+    "m0004_deliveries",
+    "m0005_waits",
+    "m0006_courses",
+    "m0007_control",
+    "m0008_pool",
+    "m0009_nodes",
+    "m0010_accounts",
+    "m0011_lookups",
+    "m0012_schedules",
+    "m0013_sub_workflows",
+    "m0014_issuers",
+    "m0015_snapshots",
+    "m0016_fewer_indexes",
+    "m0017_lost_calls",
+    "m0018_log_index",
+    "m0019_archived_projects",
+    "m0020_webhooks",
+    "m0021_imported_runs",
+    "m0022_deleted_runs",
+];
+
 /// Fills a database; it is closed again.
 async fn filled(place: &Place) -> Filled {
     let open = place.open().await.unwrap();

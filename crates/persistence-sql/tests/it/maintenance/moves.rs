@@ -13,7 +13,7 @@ use fusion_persistence_sql::{Durability, Location, SqlStore};
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
-use super::{faults, filled};
+use super::{STEPS, faults, filled};
 use crate::everything::Everything;
 use crate::place::Place;
 use crate::world::{Filled, Ids, at, capability, fill, node};
@@ -279,32 +279,7 @@ async fn an_older_backup_is_upgraded_in_a_copy() {
         let file = old.dir.path().join("fusion.db");
         let bytes = std::fs::read(&file).unwrap();
         let restored = restore(&target.location, &file, false).await.unwrap();
-        assert_eq!(
-            restored.upgraded,
-            [
-                "m0002_store",
-                "m0003_event_indexes",
-                "m0004_deliveries",
-                "m0005_waits",
-                "m0006_courses",
-                "m0007_control",
-                "m0008_pool",
-                "m0009_nodes",
-                "m0010_accounts",
-                "m0011_lookups",
-                "m0012_schedules",
-                "m0013_sub_workflows",
-                "m0014_issuers",
-                "m0015_snapshots",
-                "m0016_fewer_indexes",
-                "m0017_lost_calls",
-                "m0018_log_index",
-                "m0019_archived_projects",
-                "m0020_webhooks",
-                "m0021_imported_runs",
-                "m0022_deleted_runs",
-            ]
-        );
+        assert_eq!(restored.upgraded, STEPS[1..]);
         assert_eq!(std::fs::read(&file).unwrap(), bytes);
         assert_eq!(old.files(), ["fusion.db"]);
         assert_eq!(everything(&target).await, everything(&old).await);

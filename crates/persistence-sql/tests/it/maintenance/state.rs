@@ -6,7 +6,7 @@ use fusion_persistence_sql::maintenance::{
     DatabaseKind, Migrated, migrate, migrate_some_steps, status,
 };
 
-use super::filled;
+use super::{STEPS, filled};
 use crate::place::Place;
 use crate::world::at;
 
@@ -60,30 +60,8 @@ async fn the_status_of_an_older_and_of_a_newer_database_is_told() {
         assert_eq!(
             old.schema,
             SchemaState {
-                applied: steps(&["m0001_runs"]),
-                missing: steps(&[
-                    "m0002_store",
-                    "m0003_event_indexes",
-                    "m0004_deliveries",
-                    "m0005_waits",
-                    "m0006_courses",
-                    "m0007_control",
-                    "m0008_pool",
-                    "m0009_nodes",
-                    "m0010_accounts",
-                    "m0011_lookups",
-                    "m0012_schedules",
-                    "m0013_sub_workflows",
-                    "m0014_issuers",
-                    "m0015_snapshots",
-                    "m0016_fewer_indexes",
-                    "m0017_lost_calls",
-                    "m0018_log_index",
-                    "m0019_archived_projects",
-                    "m0020_webhooks",
-                    "m0021_imported_runs",
-                    "m0022_deleted_runs",
-                ]),
+                applied: steps(&STEPS[..1]),
+                missing: steps(&STEPS[1..]),
             }
         );
         assert!(old.rows.contains_key("tasks"));
@@ -95,32 +73,6 @@ async fn the_status_of_an_older_and_of_a_newer_database_is_told() {
         assert_eq!(newer.newer, ["m9999_future"]);
     }
 }
-
-/// All steps of the schema, in their order.
-const STEPS: [&str; 22] = [
-    "m0001_runs",
-    "m0002_store",
-    "m0003_event_indexes",
-    "m0004_deliveries",
-    "m0005_waits",
-    "m0006_courses",
-    "m0007_control",
-    "m0008_pool",
-    "m0009_nodes",
-    "m0010_accounts",
-    "m0011_lookups",
-    "m0012_schedules",
-    "m0013_sub_workflows",
-    "m0014_issuers",
-    "m0015_snapshots",
-    "m0016_fewer_indexes",
-    "m0017_lost_calls",
-    "m0018_log_index",
-    "m0019_archived_projects",
-    "m0020_webhooks",
-    "m0021_imported_runs",
-    "m0022_deleted_runs",
-];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_migration_tells_what_it_applied() {
