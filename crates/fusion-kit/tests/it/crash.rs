@@ -395,7 +395,7 @@ async fn sigkill_leaves_no_process_of_a_command_and_its_outcome_is_unknown() {
         project
             .processes()
             .iter()
-            .filter(|line| line.contains("sleep 600"))
+            .filter(|line| line.contains(": sleep 600"))
             .count()
     };
     wait_for("the command to run", || (sleeping() >= 2).then_some(())).await;
@@ -430,7 +430,7 @@ async fn a_command_that_died_half_way_is_undone_and_everybody_is_told() {
     let running = project.fusion_kit(["run", "flow.yaml", "--quiet"]).start();
     let sleeping = || {
         let processes = project.processes();
-        processes.iter().any(|line| line.contains("sleep 600"))
+        processes.iter().any(|line| line.contains(": sleep 600"))
     };
     wait_for("the command to run", || sleeping().then_some(())).await;
     running.signal(Signal::KILL);

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use fusion_core::Workspace;
 use fusion_persistence::{Page, Repository, WorkspaceFilter};
-use fusion_persistence_sql::{Durability, Location, SqlStore};
+use fusion_persistence_sql::SqlStore;
 use serde_json::{Value, json};
 
 use crate::api::Serving;
 use crate::crash::die_at;
+use crate::own_store::file;
 use crate::support::{GATE, Project, said};
 use crate::terminal::Terminal;
 use crate::worktrees::{git, repository, worktree_of};
@@ -336,9 +337,10 @@ async fn the_workspaces_of_agents_that_ended_long_ago_go_and_the_others_are_told
 
 /// Whether the removal of the one workspace was begun.
 async fn is_marked(project: &Project) -> bool {
-    let file = project.data_dir().join("fusion.db");
-    let database = Location::File(file, Durability::Full);
-    let store = SqlStore::open_to_read(&database).await.unwrap().unwrap();
+    let store = SqlStore::open_to_read(&file(project))
+        .await
+        .unwrap()
+        .unwrap();
     let every = WorkspaceFilter::default();
     let rows: Vec<Workspace> = store.list(&every, Page::first(1)).await.unwrap();
     rows[0].agent_config.get("discarding").is_some()

@@ -273,7 +273,7 @@ async fn a_command_that_was_cut_off_is_not_run_again_unless_it_may_be() {
             let processes = project.processes();
             processes
                 .iter()
-                .any(|line| line.contains("sleep 600"))
+                .any(|line| line.contains(": sleep 600"))
                 .then_some(())
         };
         wait_for("the command to run", begun).await;

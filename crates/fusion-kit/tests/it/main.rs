@@ -75,6 +75,8 @@ mod ordinary_user;
 #[cfg(test)]
 mod output;
 #[cfg(test)]
+mod own_store;
+#[cfg(test)]
 mod provider_figures;
 #[cfg(test)]
 mod provider_runs;

@@ -7,13 +7,13 @@ use std::path::PathBuf;
 use fusion_coordination::credentials;
 use fusion_core::{AuthType, ProviderConfig, ProviderId, RateLimits, Timestamp};
 use fusion_persistence::{Page, ProviderFilter, Repository, WriteRepository};
-use fusion_persistence_sql::{Durability, Location, SqlStore};
+use fusion_persistence_sql::{Location, SqlStore};
 use fusion_secrets::{KeyFile, KeyId, MasterKey, Vault};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use crate::own_store::{OwnStore, file};
 use crate::support::Project;
 
 /// A key as `FUSION_MASTER_KEY` gives it.
@@ -25,10 +25,6 @@ pub(crate) const NEW: &str = "c4a7e19f3b5d80262e8f4a6c1d9b7053e2f5c8a4170b6d9e3f
 pub(crate) fn vault(key: &str) -> Vault {
     let key = MasterKey::parse(&SecretString::from(key.to_owned())).unwrap();
     Vault::new(key, Vec::new())
-}
-
-fn file(project: &Project) -> Location {
-    Location::File(project.data_dir().join("fusion.db"), Durability::Full)
 }
 
 /// A provider with a sealed credential.
@@ -59,14 +55,11 @@ pub(crate) fn provider(vault: &Vault, number: u128, credential: &str) -> Provide
 
 /// Stores providers as the product does.
 pub(crate) async fn store(location: &Location, providers: Vec<ProviderConfig>) {
-    let writing = TaskTracker::new();
-    let store = SqlStore::open(location, &writing).await.unwrap();
+    let store = OwnStore::at(location).await;
     for provider in providers {
         store.create(provider).await.unwrap();
     }
-    store.close().await.unwrap();
-    writing.close();
-    writing.wait().await;
+    store.close().await;
 }
 
 /// Every stored credential with the key that sealed it.

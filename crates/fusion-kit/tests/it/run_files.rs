@@ -10,12 +10,13 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use fusion_persistence::{JournalReader, Page, Repository, RunFilter, TaskReader};
-use fusion_persistence_sql::{Durability, Location, SqlStore};
+use fusion_persistence_sql::SqlStore;
 use fusion_testkit::{Postgres, postgres_binaries};
 use fusion_workspaces::{BundleLimits, read_bundle};
 use serde_json::{Value, json};
 
 use crate::crash::die_at;
+use crate::own_store::file;
 use crate::support::{Project, gated_script, states, step};
 
 const FLOW: &str = "
@@ -433,9 +434,7 @@ async fn a_death_at_any_commit_of_an_import_leaves_the_run_whole_or_not_at_all()
                 break;
             }
             deaths += 1;
-            let file = to.data_dir().join("fusion.db");
-            let database = Location::File(file, Durability::Full);
-            let store = SqlStore::open_to_read(&database).await.unwrap();
+            let store = SqlStore::open_to_read(&file(&to)).await.unwrap();
             let runs = match store {
                 Some(store) => {
                     let all = RunFilter::default();

@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use fusion_core::{Change, Decision, EventType, Overlap, Schedule, ScheduleId};
 use fusion_persistence::{Batch, EventFilter, EventReader, Page, Repository, RunFilter, Store};
-use fusion_persistence_sql::{Durability, Location, SqlStore};
+use fusion_persistence_sql::{Location, SqlStore};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use tokio_util::task::TaskTracker;
 
 use crate::api::client::Serving;
 use crate::nodes::cluster::Cluster;
+use crate::own_store::{OwnStore, file};
 use crate::support::{Project, breathe, said};
 
 const FLOW: &str = "
@@ -55,15 +55,11 @@ fn missed(number: u128, inputs: &Value) -> Schedule {
 }
 
 async fn write(location: &Location, schedules: Vec<Schedule>) {
-    let store = SqlStore::open(location, &TaskTracker::new()).await.unwrap();
+    let store = OwnStore::at(location).await;
     let all = schedules.into_iter().map(Change::create);
     let decision = all.fold(Decision::default(), Decision::with);
     store.commit(Batch::free(decision)).await.unwrap();
-    store.close().await.unwrap();
-}
-
-fn file(project: &Project) -> Location {
-    Location::File(project.data_dir().join("fusion.db"), Durability::Full)
+    store.close().await;
 }
 
 /// The states of all runs.

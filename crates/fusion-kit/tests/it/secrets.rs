@@ -12,6 +12,7 @@ use serde_json::json;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
+use crate::own_store::file;
 use crate::rekey::{NEW, OLD, provider, store, vault};
 use crate::support::{Finished, Project, contents};
 
@@ -216,7 +217,7 @@ fn planted() -> (Project, Canaries) {
 async fn no_secret_shows_with_a_file() {
     let (mut project, canaries) = planted();
     project.run(["db", "migrate"]).await.expect(0);
-    let location = Location::File(project.data_dir().join("fusion.db"), Durability::Full);
+    let location = file(&project);
     store(&location, vec![provider(&vault(NEW), 1, CREDENTIAL)]).await;
     manage_a_provider(&project, &canaries).await;
     work_with(&project, &canaries).await;

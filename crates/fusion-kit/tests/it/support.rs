@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use fusion_persistence::{Page, Repository, RunFilter};
+use fusion_persistence_sql::SqlStore;
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::{Child, ChildStdout, Command};
 
+use crate::own_store::file;
 use crate::schemas;
-use fusion_persistence::{Page, Repository, RunFilter};
-use fusion_persistence_sql::{Durability, Location, SqlStore};
 
 /// The binary under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_fusion-kit");
@@ -159,9 +160,7 @@ impl Project {
 
     /// The store of this project's data, for reading, and the id of its newest run.
     pub(crate) async fn store(&self) -> (SqlStore, fusion_core::RunId) {
-        let file = self.data_dir().join("fusion.db");
-        let database = Location::File(file, Durability::Full);
-        let store = SqlStore::open_to_read(&database).await.unwrap().unwrap();
+        let store = SqlStore::open_to_read(&file(self)).await.unwrap().unwrap();
         let every = RunFilter::default();
         let run = store.list(&every, Page::first(1)).await.unwrap()[0].id;
         (store, run)

@@ -7,16 +7,15 @@ use std::time::{Duration, Instant};
 
 use fusion_core::{Decision, EventId, EventType, NewEvent, Severity, Timestamp};
 use fusion_persistence::{Batch, EventReader, Prune, Store};
-use fusion_persistence_sql::{Durability, Location, SqlStore};
 use fusion_secrets::WebhookSecret;
 use fusion_testkit::{Act, HttpRequest, MisbehavingHttp};
 use rustix::process::Signal;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use tokio_util::task::TaskTracker;
 
 use crate::api::client::Serving;
 use crate::nodes::cluster::Cluster;
+use crate::own_store::OwnStore;
 use crate::support::{Project, breathe, said};
 
 /// Answers with a status.
@@ -406,10 +405,7 @@ async fn events_that_went_by_their_age_are_told_as_a_gap() {
     let project = place();
     let receiver = willing().await;
     added(&project, "ops", &receiver.url()).await;
-    let location = Location::File(project.data_dir().join("fusion.db"), Durability::Full);
-    let store = SqlStore::open(&location, &TaskTracker::new())
-        .await
-        .unwrap();
+    let store = OwnStore::of(&project).await;
     let mut decision = Decision::default();
     for number in 1..=3 {
         decision.events.push(NewEvent {
@@ -437,7 +433,7 @@ async fn events_that_went_by_their_age_are_told_as_a_gap() {
         store.prune(old).await.unwrap();
         breathe(began, "the events to go").await;
     }
-    store.close().await.unwrap();
+    store.close().await;
     let serving = Serving::on(&project).await;
     until(&project, "ops", "the gap to be passed", |it| {
         it["cursor"].as_u64() >= Some(last)

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use fusion_persistence::{Prune, Store};
-use fusion_persistence_sql::{Durability, Location, SqlStore};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::time::timeout;
-use tokio_util::task::TaskTracker;
 
 use super::client::Serving;
+use crate::own_store::OwnStore;
 use crate::support::Project;
 
 /// Makes something, which is told.
@@ -237,15 +236,14 @@ async fn a_place_before_the_log_begins_is_answered_with_410_and_where_it_begins(
         tell(&serving, number).await;
     }
     serving.stop(Signal::TERM).await;
-    let file = Location::File(project.data_dir().join("fusion.db"), Durability::Full);
-    let store = SqlStore::open(&file, &TaskTracker::new()).await.unwrap();
+    let store = OwnStore::of(&project).await;
     let old = Prune {
         events_before: Some("2999-01-01T00:00:00Z".parse().unwrap()),
         limit: 2,
         ..Prune::default()
     };
     assert_eq!(store.prune(old).await.unwrap(), 2);
-    store.close().await.unwrap();
+    store.close().await;
 
     let serving = Serving::on(&project).await;
     for path in ["/api/v1/events?after=0", "/api/v1/events/stream?after=1"] {

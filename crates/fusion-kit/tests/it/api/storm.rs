@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use fusion_core::{Decision, EventId, EventType, IdSource, NewEvent, Severity};
 use fusion_persistence::{Batch, Store};
-use fusion_persistence_sql::{Durability, Location, SqlStore};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
 
 use super::client::{Serving, Socket};
+use crate::own_store::OwnStore;
 use crate::support::Project;
 
 /// The large number where the storm is full, else the small one.
@@ -46,11 +46,7 @@ impl IdSource for Ids {
 /// Fills the log of a project that no server owns.
 async fn fill(project: &Project, events: usize) {
     project.run(["db", "migrate"]).await.expect(0);
-    let file = project.data_dir().join("fusion.db");
-    let writing = TaskTracker::new();
-    let store = SqlStore::open(&Location::File(file, Durability::Full), &writing)
-        .await
-        .unwrap();
+    let store = OwnStore::of(project).await;
     let ids = Ids(std::sync::atomic::AtomicU64::new(1));
     let mut left = events;
     while left > 0 {
@@ -73,9 +69,7 @@ async fn fill(project: &Project, events: usize) {
         store.commit(Batch::free(decision)).await.unwrap();
         left -= some;
     }
-    store.close().await.unwrap();
-    writing.close();
-    writing.wait().await;
+    store.close().await;
 }
 
 async fn tell(serving: &Serving, number: usize) {

@@ -4,15 +4,15 @@ use std::time::{Duration, Instant};
 
 use fusion_core::{Decision, EventId, EventType, NewEvent, Severity, Webhook, WebhookTrouble};
 use fusion_persistence::{Batch, Page, Repository, Store, WebhookFilter, WriteRepository};
-use fusion_persistence_sql::{Durability, Location, SqlStore};
+use fusion_persistence_sql::SqlStore;
 use fusion_testkit::MisbehavingHttp;
 use rustix::process::Signal;
 use serde_json::json;
-use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::{added, caught_up, is_signed, place, printed, received, tell, willing};
 use crate::api::client::Serving;
+use crate::own_store::{OwnStore, file};
 use crate::support::{Project, breathe, said};
 
 /// The process dies at its nth passing of one of these.
@@ -24,14 +24,9 @@ const POINTS: [&str; 2] = [
 /// More commits than a server makes that has four events to send.
 const LIMIT: u32 = 40;
 
-fn file(project: &Project) -> Location {
-    Location::File(project.data_dir().join("fusion.db"), Durability::Full)
-}
-
 /// The store, for writing, and its only webhook.
-async fn opened(project: &Project) -> (SqlStore, Webhook) {
-    let (file, writing) = (file(project), TaskTracker::new());
-    let store = SqlStore::open(&file, &writing).await.unwrap();
+async fn opened(project: &Project) -> (OwnStore, Webhook) {
+    let store = OwnStore::of(project).await;
     let row = only(&store).await;
     (store, row)
 }
@@ -53,8 +48,9 @@ async fn a_clock_that_was_set_back_holds_up_no_webhook() {
         since: Some(ahead),
         next_at: Some(ahead + Duration::from_secs(5)),
     };
-    store.update(Webhook { trouble, ..row }).await.unwrap();
-    store.close().await.unwrap();
+    let late = Webhook { trouble, ..row };
+    store.update(late).await.unwrap();
+    store.close().await;
     let serving = Serving::on(&project).await;
     tell(&serving, "a").await;
     caught_up(&serving, &receiver).await;
@@ -76,7 +72,7 @@ async fn each_webhook_is_served_and_found_however_many_there_are() {
         };
         store.create(newer).await.unwrap();
     }
-    store.close().await.unwrap();
+    store.close().await;
     let is_found = async || {
         let found = printed(&project, "webhook get ops").await;
         assert_eq!(found["id"], row.id.to_string());
@@ -134,9 +130,9 @@ async fn told_four(project: &Project) -> u64 {
             message_queue_topic: None,
         });
     }
-    let last = store.commit(Batch::free(decision)).await.unwrap().last_seq;
-    store.close().await.unwrap();
-    last
+    let committed = store.commit(Batch::free(decision)).await.unwrap();
+    store.close().await;
+    committed.last_seq
 }
 
 /// Whether a server dies before it has sent all up to this place; it is killed when it does not.
@@ -154,6 +150,14 @@ async fn dies(project: &Project, last: u64, point: &str, passing: u32) -> bool {
         breathe(began, "all to be sent, or a death").await;
     }
     true
+}
+
+/// How many of four events had come when a process died that did not write so down.
+async fn sent_and_not_written(project: &Project, receiver: &MisbehavingHttp, last: u64) -> usize {
+    let sent = receiver.requests().len();
+    let store = SqlStore::open_to_read(&file(project)).await.unwrap();
+    let written = only(&store.unwrap()).await.cursor.saturating_sub(last - 4);
+    sent.saturating_sub(usize::try_from(written).unwrap())
 }
 
 /// How many requests came beyond the first of each event.
@@ -176,11 +180,13 @@ async fn a_death_at_any_commit_of_a_delivery_repeats_no_event_but_the_one_under_
             added(&project, "ops", &receiver.url()).await;
             let last = told_four(&project).await;
             let has_died = dies(&project, last, point, passing).await;
+            let unwritten = sent_and_not_written(&project, &receiver, last).await;
             let serving = Serving::on(&project).await;
             tell(&serving, "after").await;
             caught_up(&serving, &receiver).await;
             let again = repeats(&receiver);
-            assert!(again <= usize::from(has_died), "{point} {passing}: {again}");
+            let may_repeat = unwritten..=usize::from(has_died);
+            assert!(may_repeat.contains(&again), "{point} {passing}: {again}");
             serving.stop(Signal::TERM).await;
             if !has_died {
                 break;
@@ -189,8 +195,8 @@ async fn a_death_at_any_commit_of_a_delivery_repeats_no_event_but_the_one_under_
             repeated += again;
         }
         assert!((4..LIMIT).contains(&deaths), "{point}: {deaths}");
-        // What was sent and not written down, of each of the four.
-        let expected = if point.contains("before") { 4 } else { 0 };
-        assert_eq!(repeated, expected, "{point}");
+        // Other commits of the server may fall between, so not each of the four is met each time.
+        let some = point.contains("before");
+        assert_eq!(repeated > 0, some, "{point}: {repeated}");
     }
 }
