@@ -74,7 +74,7 @@ pub use record::{
 };
 pub use run::{
     CancelArgs, EndedState, ForkArgs, HoldArgs, ListArgs, ResumeArgs, RetryArgs, RunDeleteArgs,
-    RunExportArgs, RunImportArgs, RunState, ShowArgs, WatchArgs,
+    RunExportArgs, RunImportArgs, RunState, ShowArgs, StartArgs, WatchArgs,
 };
 pub use schedule::{OverlapArg, ScheduleArgs, ScheduleCommand, ScheduleCreateArgs};
 pub use serve::{NodeRoleArg, ServeArgs};
@@ -320,28 +320,6 @@ pub struct RunArgs {
     /// What to run; always there without a subcommand.
     #[command(flatten)]
     pub start: Option<StartArgs>,
-}
-
-/// What to run, and with what.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub struct StartArgs {
-    /// The workflow file.
-    pub file: PathBuf,
-    /// Give the workflow an input; may be repeated.
-    #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = input)]
-    pub inputs: Vec<InputArg>,
-    /// US dollars that its model calls may cost at most, where its file allows more: it stops then, as at the
-    /// file's `budget`, and goes on with `resume --budget-usd`.
-    #[arg(long, value_name = "USD")]
-    pub max_cost: Option<String>,
-}
-
-impl StartArgs {
-    /// The inputs by name; [`parse`] has made sure that no name comes twice.
-    #[must_use]
-    pub fn inputs_by_name(&self) -> BTreeMap<String, String> {
-        by_name(&self.inputs)
-    }
 }
 
 /// Inputs by their names; [`parse`] has made sure that no name comes twice.

@@ -70,6 +70,8 @@ pub struct RunRequest {
     pub inputs: BTreeMap<String, String>,
     /// US dollars that it may cost at most, as typed.
     pub max_cost: Option<String>,
+    /// The server goes on with it alone: nobody waits for its end.
+    pub detach: bool,
 }
 
 /// What a run is taken up with.

@@ -9,6 +9,7 @@ mod dry_run;
 pub(crate) mod events;
 pub(crate) mod inbox;
 pub(crate) mod init;
+mod inputs;
 mod log;
 pub(crate) mod mcp;
 pub(crate) mod message;

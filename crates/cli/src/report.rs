@@ -32,7 +32,7 @@ use crate::table::{Align, Table};
 use crate::text::{clean, clean_line, count, duration, indent, thousands};
 
 pub(crate) use detail::detail;
-pub(crate) use steering::{halted, steered, still_going};
+pub(crate) use steering::{begun, halted, steered, still_going};
 
 /// What a run made, for stdout.
 pub(crate) fn result(run: &RunDetail, session: &Session<'_>) -> String {

@@ -29,6 +29,7 @@ use crate::files::{read_file, typed_inputs};
 use crate::find::{find, no_runs, nothing_to_resume};
 use crate::held::Left;
 use crate::problems;
+use crate::remote::refuse_to_leave;
 use crate::sandbox;
 use crate::signals::{Signalled, stop_on_signal};
 use crate::watch::Watched;
@@ -235,6 +236,7 @@ impl Backend for LocalBackend {
             let signalled = Signalled::catch();
             return remote.run(request, progress, &signalled.stop).await;
         }
+        refuse_to_leave(request.detach)?;
         self.tell_sandbox(progress)?;
         let file = read_file(&request.file)?;
         let inputs = typed_inputs(&file.definition, &request.inputs)

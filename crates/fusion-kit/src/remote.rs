@@ -61,6 +61,16 @@ impl LocalBackend {
     }
 }
 
+/// Refuses to leave a run to a server where this process does the work itself.
+pub(crate) fn refuse_to_leave(is_left: bool) -> Result<(), Problem> {
+    if !is_left {
+        return Ok(());
+    }
+    let text = "no server goes on with the run when this command ends";
+    Err(Problem::new(ProblemKind::Unavailable, text)
+        .with_help("start one with: fusion-kit serve, or leave --detach out"))
+}
+
 impl LocalBackend {
     /// The server to ask, for what only a server does.
     ///

@@ -21,6 +21,7 @@ use crate::budget;
 use crate::data_dir::DataDir;
 use crate::files::{read_file, read_text, typed_inputs};
 use crate::problems;
+use crate::remote::refuse_to_leave;
 use crate::signals::Signalled;
 use crate::steering::told;
 use crate::wiring::Engine;
@@ -164,6 +165,7 @@ impl Workflows for LocalBackend {
             let stop = &signalled.stop;
             return remote.start_workflow(request, progress, stop).await;
         }
+        refuse_to_leave(request.detach)?;
         self.tell_sandbox(progress)?;
         let found = self
             .stored_workflow(&request.workflow, request.version)

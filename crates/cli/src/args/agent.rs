@@ -367,7 +367,7 @@ pub struct LogsArgs {
     /// Name of the agent, or its id or the unique beginning of one.
     pub agent: String,
     /// At most so many entries, the newest ones.
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = value_parser!(u32).range(1..=500))]
+    #[arg(long, visible_alias = "tail", value_name = "N", default_value_t = 50, value_parser = value_parser!(u32).range(1..=500))]
     pub limit: u32,
     /// Go on with what it does from now on, until it is stopped.
     #[arg(short, long)]

@@ -14,7 +14,7 @@ pub struct ApproveArgs {
     /// Id of the approval or the unique beginning of one: see `inbox`.
     pub approval: String,
     /// What is said to it.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, visible_alias = "note", value_name = "TEXT")]
     pub comment: Option<String>,
     /// Refuse unless what is approved has this hash.
     #[arg(long, value_name = "SHA256")]
@@ -32,7 +32,7 @@ pub struct RejectArgs {
     /// Id of the approval or the unique beginning of one: see `inbox`.
     pub approval: String,
     /// Why: the step fails with it.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, visible_alias = "note", value_name = "TEXT")]
     pub reason: String,
     /// Refuse unless what is approved has this hash.
     #[arg(long, value_name = "SHA256")]

@@ -8,6 +8,27 @@ use clap::{Args, ValueEnum};
 use super::InputArg;
 use super::message::duration;
 
+/// What to run, and with what.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct StartArgs {
+    /// The workflow file.
+    pub file: PathBuf,
+    /// Give the workflow an input; may be repeated.
+    #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = super::input)]
+    pub inputs: Vec<InputArg>,
+    /// Take inputs from this file too, YAML or JSON that maps names to values; `-` is stdin. Those of --input
+    /// stand above them.
+    #[arg(long, value_name = "FILE")]
+    pub input_file: Option<PathBuf>,
+    /// US dollars that its model calls may cost at most, where its file allows more: it stops then, as at the
+    /// file's `budget`, and goes on with `resume --budget-usd`.
+    #[arg(long, value_name = "USD")]
+    pub max_cost: Option<String>,
+    /// Do not wait for its end: the server goes on with it. Refused where none does the work.
+    #[arg(long)]
+    pub detach: bool,
+}
+
 /// Where a run is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum RunState {
@@ -42,12 +63,18 @@ impl RunState {
 #[command(after_long_help = "\
 Examples:
   fusion-kit run list
-  fusion-kit run list --state running,failed --workflow hello
+  fusion-kit run list --failed --workflow hello
   fusion-kit run list --limit 100 --json | jq -r '.runs[] | select(.interrupted) | .id'")]
 pub struct ListArgs {
     /// Only those in one of these states.
     #[arg(long, value_name = "STATE", value_enum, value_delimiter = ',')]
     pub state: Vec<RunState>,
+    /// Only those that failed; short for `--state failed`.
+    #[arg(long, conflicts_with = "state")]
+    pub failed: bool,
+    /// Only those that have not ended; short for `--state ready,running`.
+    #[arg(long, conflicts_with_all = ["state", "failed"])]
+    pub in_flight: bool,
     /// Only those of the workflow with this name.
     #[arg(long, value_name = "NAME")]
     pub workflow: Option<String>,
@@ -57,6 +84,18 @@ pub struct ListArgs {
     /// At most this many.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub limit: u32,
+}
+
+impl ListArgs {
+    /// The states that are asked for; none for all.
+    #[must_use]
+    pub fn states(&self) -> Vec<RunState> {
+        match (self.failed, self.in_flight) {
+            (true, _) => vec![RunState::Failed],
+            (false, true) => vec![RunState::Ready, RunState::Running],
+            (false, false) => self.state.clone(),
+        }
+    }
 }
 
 /// `run show`.

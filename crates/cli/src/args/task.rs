@@ -78,8 +78,11 @@ Examples:
   fusion-kit task create Review it. --needs 0198f2 --agent reviewer")]
 pub struct TaskCreateArgs {
     /// What is asked; several words are one text.
-    #[arg(required_unless_present = "file", value_name = "WHAT")]
+    #[arg(required_unless_present_any = ["file", "description"], value_name = "WHAT")]
     pub what: Vec<String>,
+    /// What is asked, as one argument.
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["what", "file"])]
+    pub description: Option<String>,
     /// What is asked, from this file; `-` is stdin. At most 128 KiB.
     #[arg(short = 'F', long, value_name = "FILE", conflicts_with = "what")]
     pub file: Option<PathBuf>,
@@ -104,7 +107,12 @@ pub struct TaskCreateArgs {
     )]
     pub priority: i32,
     /// A task that must end well before it; may be repeated.
-    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    #[arg(
+        long,
+        visible_alias = "depends-on",
+        value_name = "ID",
+        value_delimiter = ','
+    )]
     pub needs: Vec<String>,
     /// Give it something by name; may be repeated.
     #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = input)]
@@ -124,6 +132,9 @@ pub struct TaskCreateArgs {
     /// How often it is tried when it fails in a way that may end better; once without it.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100))]
     pub max_attempts: Option<u32>,
+    /// How often it is tried again then: one less than --max-attempts.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(0..=99), conflicts_with = "max_attempts")]
+    pub retries: Option<u32>,
     /// US dollars that its model calls may cost at most: it waits then until `task update` gives it more.
     #[arg(long, value_name = "USD")]
     pub max_cost: Option<String>,
@@ -272,7 +283,7 @@ pub struct TaskLogsArgs {
     #[arg(value_name = "ID")]
     pub task: String,
     /// At most so many entries, the newest ones.
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = value_parser!(u32).range(1..=500))]
+    #[arg(long, visible_alias = "tail", value_name = "N", default_value_t = 50, value_parser = value_parser!(u32).range(1..=500))]
     pub limit: u32,
     /// Go on with what is done from now on, until the task has ended.
     #[arg(short, long)]

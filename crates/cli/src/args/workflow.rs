@@ -1,6 +1,6 @@
 //! The arguments of `workflow`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -95,10 +95,27 @@ Examples:
   fusion-kit workflow import hello.yaml      what `workflow export hello` printed")]
 pub struct CreateArgs {
     /// The workflow file.
-    pub file: PathBuf,
+    #[arg(required_unless_present = "by_option")]
+    pub file: Option<PathBuf>,
+    /// The workflow file, named by an option.
+    #[arg(
+        short = 'f',
+        long = "file",
+        value_name = "FILE",
+        conflicts_with = "file"
+    )]
+    pub by_option: Option<PathBuf>,
     /// The project it belongs to, whose budgets its runs use up: its name, or its id.
     #[arg(long, value_name = "PROJECT")]
     pub project: Option<String>,
+}
+
+impl CreateArgs {
+    /// The file, by whichever way it was named.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref().or(self.by_option.as_deref())
+    }
 }
 
 /// `workflow list`.
@@ -199,7 +216,8 @@ The server that owns the data directory works on the run, else this command does
 
 Examples:
   fusion-kit workflow start hello
-  fusion-kit workflow start hello --version 1 -i name=Ada --json | jq .outputs")]
+  fusion-kit workflow start hello --version 1 -i name=Ada --json | jq .outputs
+  fusion-kit workflow start hello --input-file inputs.yaml --detach")]
 pub struct StartWorkflowArgs {
     /// Name of the workflow, or the id of one of its versions.
     pub workflow: String,
@@ -209,8 +227,15 @@ pub struct StartWorkflowArgs {
     /// Give the workflow an input; may be repeated.
     #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = super::input)]
     pub inputs: Vec<InputArg>,
+    /// Take inputs from this file too, YAML or JSON that maps names to values; `-` is stdin. Those of --input
+    /// stand above them.
+    #[arg(long, value_name = "FILE")]
+    pub input_file: Option<PathBuf>,
     /// US dollars that its model calls may cost at most, where its file allows more: it stops then, as at the
     /// file's `budget`, and goes on with `resume --budget-usd`.
     #[arg(long, value_name = "USD")]
     pub max_cost: Option<String>,
+    /// Do not wait for its end: the server goes on with it. Refused where none does the work.
+    #[arg(long)]
+    pub detach: bool,
 }

@@ -21,6 +21,8 @@ pub struct StartWorkflow {
     pub inputs: BTreeMap<String, String>,
     /// US dollars that it may cost at most, as typed.
     pub max_cost: Option<String>,
+    /// The server goes on with it alone: nobody waits for its end.
+    pub detach: bool,
 }
 
 /// Checks workflow files, and looks after stored workflows.

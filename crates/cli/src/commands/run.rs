@@ -4,8 +4,9 @@ use fusion_api_types::{Problem, ProblemKind, RunDetail, RunList};
 
 use super::db::answer;
 use super::dry_run::tell;
+use super::inputs::inputs;
 use crate::args::{
-    CancelArgs, ForkArgs, HoldArgs, ListArgs, ResumeArgs, RetryArgs, ShowArgs, StartArgs,
+    CancelArgs, ForkArgs, HoldArgs, ListArgs, ResumeArgs, RetryArgs, RunState, ShowArgs, StartArgs,
     WatchArgs, by_name,
 };
 use crate::backend::{AgainRequest, Backend, Operation, ResumeRequest, RunQuery, RunRequest};
@@ -20,19 +21,22 @@ pub(crate) async fn start(
     backend: &dyn Backend,
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
-    let start = start.ok_or_else(|| {
-        Problem::new(ProblemKind::InvalidInput, "no workflow file is given")
-            .with_help("fusion-kit run FILE")
-    })?;
+    let start = start.ok_or_else(no_file)?;
     let request = RunRequest {
         file: start.file.clone(),
-        inputs: start.inputs_by_name(),
+        inputs: inputs(&start.inputs, start.input_file.as_deref())?,
         max_cost: start.max_cost.clone(),
+        detach: start.detach,
     };
     let mut display = Display::new(session, Begun::Now);
     let ended = backend.run(&request, &mut display).await;
     display.finish();
-    conclude(&ended?, session)
+    begun_or_ended(&ended?, start.detach, session)
+}
+
+pub(super) fn no_file() -> Problem {
+    Problem::new(ProblemKind::InvalidInput, "no workflow file is given")
+        .with_help("fusion-kit run FILE")
 }
 
 /// `resume`.
@@ -61,7 +65,7 @@ pub(crate) async fn list(
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
     let query = RunQuery {
-        states: list.state.iter().map(|state| state.as_str()).collect(),
+        states: list.states().into_iter().map(RunState::as_str).collect(),
         workflow: list.workflow.clone(),
         parent: list.parent.clone(),
         limit: list.limit,
@@ -203,6 +207,23 @@ pub(super) fn exit_of(run: &RunDetail) -> Exit {
     } else {
         Exit::WorkFailed
     }
+}
+
+/// What is said and answered of a run that was begun: at once of one that is left to the server.
+pub(super) fn begun_or_ended(
+    run: &RunDetail,
+    is_left: bool,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    if !is_left {
+        return conclude(run, session);
+    }
+    if session.is_machine() {
+        session.print_json(run)?;
+    } else {
+        session.print(&report::begun(run, session))?;
+    }
+    Ok(Exit::Done)
 }
 
 /// What is said and answered when a run has stopped.

@@ -79,9 +79,10 @@ async fn create(
 ) -> Result<Exit, Problem> {
     let inputs = create.inputs.iter();
     let request = TaskRequest {
-        description: match &create.file {
-            Some(file) => Content::of_file(file),
-            None => Content::Text(create.what.join(" ")),
+        description: match (&create.file, &create.description) {
+            (Some(file), _) => Content::of_file(file),
+            (None, Some(text)) => Content::Text(text.clone()),
+            (None, None) => Content::Text(create.what.join(" ")),
         },
         name: create.name.clone(),
         capabilities: filled(&create.capabilities),
@@ -96,7 +97,9 @@ async fn create(
         delay: create.delay,
         after: create.after,
         timeout: create.timeout,
-        max_attempts: create.max_attempts,
+        max_attempts: create
+            .max_attempts
+            .or_else(|| create.retries.map(|more| more + 1)),
         max_cost: create.max_cost.clone(),
     };
     let made = backend.create_task(&request).await?;

@@ -6,10 +6,11 @@ use fusion_api_types::{
 
 use super::db::{answer, answer_rows};
 use super::dry_run::tell;
-use super::run::conclude;
+use super::inputs::inputs;
+use super::run::{begun_or_ended, no_file};
 use crate::args::{
     DiffArgs, GraphArgs, GraphFormat, StartWorkflowArgs, Tried, ValidateArgs, WhichVersion,
-    WhichWorkflow, WorkflowCommand, by_name,
+    WhichWorkflow, WorkflowCommand,
 };
 use crate::backend::{Backend, Operation, StartWorkflow};
 use crate::exit::Exit;
@@ -29,9 +30,9 @@ pub(crate) async fn workflow(
     match command {
         WorkflowCommand::Validate(file) => validate(file, backend, session).await,
         WorkflowCommand::Create(create) => {
-            let created = backend
-                .create_workflow(&create.file, create.project.as_deref())
-                .await?;
+            let project = create.project.as_deref();
+            let file = create.file().ok_or_else(no_file)?;
+            let created = backend.create_workflow(file, project).await?;
             answer(&created, stored::created, session)
         }
         WorkflowCommand::List(asked) => {
@@ -120,13 +121,14 @@ async fn start(
     let request = StartWorkflow {
         workflow: start.workflow.clone(),
         version: start.version,
-        inputs: by_name(&start.inputs),
+        inputs: inputs(&start.inputs, start.input_file.as_deref())?,
         max_cost: start.max_cost.clone(),
+        detach: start.detach,
     };
     let mut display = Display::new(session, Begun::Now);
     let ended = backend.start_workflow(&request, &mut display).await;
     display.finish();
-    conclude(&ended?, session)
+    begun_or_ended(&ended?, start.detach, session)
 }
 
 /// `workflow validate`.
@@ -159,7 +161,7 @@ fn summary(workflow: &WorkflowSummary, file: &str, session: &Session<'_>) -> Str
     }
     if !workflow.inputs.is_empty() {
         text.push_str("\ninputs\n");
-        text.push_str(&indent(&inputs(&workflow.inputs), 2));
+        text.push_str(&indent(&declared(&workflow.inputs), 2));
     }
     for (heading, names) in [("agents", &workflow.agents), ("steps", &workflow.steps)] {
         text.push_str(&format!("\n{heading}\n"));
@@ -172,7 +174,7 @@ fn summary(workflow: &WorkflowSummary, file: &str, session: &Session<'_>) -> Str
     text
 }
 
-fn inputs(inputs: &[InputView]) -> String {
+fn declared(inputs: &[InputView]) -> String {
     let mut table = Table::new(&[
         ("NAME", Align::Left),
         ("TYPE", Align::Left),

@@ -34,6 +34,14 @@ pub(crate) fn steered(run: &RunSummary, session: &Session<'_>) -> String {
     text
 }
 
+/// That a run was begun, and that the server goes on with it.
+pub(crate) fn begun(run: &RunDetail, session: &Session<'_>) -> String {
+    let id = clean_line(&run.summary.id);
+    let watch = session.command(&format!("run watch {id}"));
+    let name = clean_line(&run.summary.workflow);
+    format!("run {id} of {name} was begun. watch it with: {watch}\n")
+}
+
 /// That the watching ended and the run did not.
 pub(crate) fn still_going(run: &RunDetail, session: &Session<'_>) -> String {
     let watch = session.command(&format!("run watch {}", clean_line(&run.summary.id)));

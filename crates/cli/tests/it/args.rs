@@ -26,7 +26,9 @@ fn started(line: &str) -> (String, BTreeMap<String, String>) {
     };
     assert_eq!(run.command, None);
     let start = run.start.unwrap();
-    (start.file.display().to_string(), start.inputs_by_name())
+    let inputs = start.inputs.into_iter();
+    let inputs = inputs.map(|input| (input.name, input.value));
+    (start.file.display().to_string(), inputs.collect())
 }
 
 #[test]

@@ -165,6 +165,23 @@ async fn a_list_shows_each_run_on_one_line() {
 }
 
 #[tokio::test]
+async fn runs_are_listed_by_how_they_stand() {
+    for (line, wanted) in [
+        ("run list --failed", "list 20 [\"failed\"] None None"),
+        (
+            "run list --in-flight",
+            "list 20 [\"ready\", \"running\"] None None",
+        ),
+    ] {
+        let backend = Fake::default();
+        fusion_kit(line, &backend).await;
+        assert_eq!(*backend.asked.lock().unwrap(), [wanted], "{line}");
+    }
+    let both = fusion_kit("run list --failed --in-flight", &Fake::default()).await;
+    assert_eq!(both.code, 2);
+}
+
+#[tokio::test]
 async fn an_empty_list_is_no_failure() {
     let said = fusion_kit("run list", &Fake::default()).await;
     let expected = Ended {

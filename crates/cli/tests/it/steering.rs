@@ -104,6 +104,10 @@ async fn an_answer_is_asked_for_with_its_words() {
         ]
     );
     assert_eq!(fusion_kit("reject 019a", &backend).await.code, 2);
+    assert_eq!(
+        fusion_kit("reject 019a --note no --hash ab", &backend).await,
+        told
+    );
 }
 
 fn version(number: u32, source: &str) -> Value {

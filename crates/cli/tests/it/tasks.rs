@@ -71,6 +71,13 @@ async fn tasks_are_asked_for_as_they_were_typed() {
              delay: None, after: Some(2026-12-01T09:00:00Z), timeout: None, max_attempts: None, max_cost: None }",
         ),
         (
+            "task create --description Do-it. --depends-on x,y --retries 2",
+            waiting(),
+            "TaskRequest { description: Text(\"Do-it.\"), name: None, capabilities: [], agent: None, \
+             demanded: false, priority: 0, needs: [\"x\", \"y\"], inputs: {}, project: None, delay: None, \
+             after: None, timeout: None, max_attempts: Some(3), max_cost: None }",
+        ),
+        (
             "task list --state queued,running --agent w --workflow v --run r --project p --limit 7",
             json!([]),
             "TaskQuery { states: [\"queued\", \"running\"], agent: Some(\"w\"), workflow: \

@@ -73,6 +73,7 @@ impl LocalBackend {
             file: folder.path().join("trial.yaml"),
             inputs: [].into(),
             max_cost: None,
+            detach: false,
         };
         let run = backend.run(&request, &mut Unseen).await?;
         judged(&run)

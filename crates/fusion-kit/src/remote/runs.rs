@@ -92,7 +92,21 @@ impl Remote {
             .client
             .post(&path, &started_with(inputs, request.max_cost.as_deref()))
             .await?;
-        self.watch(&started.run_id, progress, stop).await
+        self.begun(&started.run_id, request.detach, (progress, stop))
+            .await
+    }
+
+    /// A run that was begun: at once where it is left to the server, else at its end.
+    pub(super) async fn begun(
+        &self,
+        run: &str,
+        is_left: bool,
+        (progress, stop): (&mut dyn Progress, &CancellationToken),
+    ) -> Result<RunDetail, Problem> {
+        if is_left {
+            return self.client.get(&format!("/runs/{run}"), &[]).await;
+        }
+        self.watch(run, progress, stop).await
     }
 
     /// Tells how a run goes until it ends.

@@ -124,7 +124,8 @@ impl Remote {
             .client
             .post(&path, &started_with(inputs, request.max_cost.as_deref()))
             .await?;
-        self.watch(&started.run_id, progress, stop).await
+        self.begun(&started.run_id, request.detach, (progress, stop))
+            .await
     }
 
     pub(crate) async fn cancel_workflow(&self, workflow: &str) -> Result<Vec<RunSummary>, Problem> {

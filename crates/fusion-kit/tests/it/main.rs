@@ -53,6 +53,8 @@ mod isolation;
 #[cfg(test)]
 mod kill_storm;
 #[cfg(test)]
+mod left_runs;
+#[cfg(test)]
 mod live_answers;
 #[cfg(test)]
 mod lost_calls;
