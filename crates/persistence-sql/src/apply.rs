@@ -81,10 +81,8 @@ async fn apply_change(session: &mut impl Session, change: &Change) -> Result<()>
         Change::Create(row) => create(session, row).await,
         Change::Update(row) => update(session, row).await,
         Change::Delete { kind, id, version } => delete(session, *kind, *id, *version).await,
-        Change::ReleaseSuccessors(_)
-        | Change::ReleaseItem(_)
-        | Change::CountDependencies(_)
-        | Change::CloseTasks { .. } => Ok(()),
+        Change::CountDependencies(task) => deletions::expect_needed_kept(session, *task).await,
+        Change::ReleaseSuccessors(_) | Change::ReleaseItem(_) | Change::CloseTasks { .. } => Ok(()),
         Change::FanOut {
             run_id,
             task_id,
