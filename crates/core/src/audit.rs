@@ -45,9 +45,11 @@ impl Actor {
 #[must_use]
 pub fn limited(by: &str, task: &Task, limit: Cost, moment: Moment<'_>) -> NewEvent {
     let told = format!("{by} lets {} cost ${limit} at most", task.name);
-    let mut event = NewEvent::of_run(moment, EventType::RecordChanged, task.run_id, told);
-    event.source_component = "tasks".to_owned();
-    event.message_queue_topic = Some(TOPIC.to_owned());
+    let event = NewEvent {
+        source_component: "tasks".to_owned(),
+        message_queue_topic: Some(TOPIC.to_owned()),
+        ..NewEvent::of_run(moment, EventType::RecordChanged, task.run_id, told)
+    };
     event.data(json!({
         "actor": { "name": by },
         "action": "updated",
