@@ -45,12 +45,15 @@ pub struct RunsDeleted {
     pub deleted: Vec<RunDeleted>,
     /// What stayed of the runs that ended long enough ago.
     pub kept: Vec<RunKept>,
+    /// The time of a request was over before all were looked at: ask again with this as `after`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// A request to delete the runs that ended long ago.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CollectRuns {
-    /// How long ago at least, in seconds.
+    /// How long ago at least, in seconds; 0 is all that have ended.
     pub older_than_seconds: u64,
     /// Only those in one of these states: `completed`, `failed`, `cancelled`; all without any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -61,4 +64,7 @@ pub struct CollectRuns {
     /// Change nothing, and answer what would be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dry_run: Option<bool>,
+    /// UUID: where an earlier answer says to go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
 }

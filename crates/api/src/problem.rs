@@ -222,6 +222,7 @@ impl From<StoreError> for Refusal {
             | StoreError::Missing { .. }
             | StoreError::InUse { .. }
             | StoreError::Needed { .. }
+            | StoreError::Deleted { .. }
             | StoreError::Refused { .. }
             | StoreError::DryRun
             | StoreError::Repeated(_)

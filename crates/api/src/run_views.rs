@@ -9,7 +9,7 @@ use fusion_api_types::{
     JournalView, ParentView, RecoveredView, RunDeleted, RunDetail, RunImported, RunKept,
     RunSummary, RunsDeleted, StepView, StoredWorkflow, WaitView, WorkflowGraph, WorkflowSummary,
 };
-use fusion_coordination::{ArtifactFile, DeletedRun, Import, KeptRun, files_of, granted_to};
+use fusion_coordination::{ArtifactFile, CollectedRuns, DeletedRun, Import, files_of, granted_to};
 use fusion_core::{
     Agent, AgentId, EntryKind, Imported, JournalEntry, Recovered, Run, RunId, SandboxSpec,
     StepSpec, Task, TaskGraph, TaskId, TaskState, TaskWait, Usage, Workflow, WorkflowDefinition,
@@ -471,16 +471,17 @@ pub fn deleted(done: DeletedRun, is_dry_run: bool) -> RunDeleted {
 
 /// Which runs went, and which stayed.
 #[must_use]
-pub fn collected(is_dry_run: bool, (gone, kept): (Vec<DeletedRun>, Vec<KeptRun>)) -> RunsDeleted {
-    let kept = kept.into_iter().map(|one| RunKept {
+pub fn collected(is_dry_run: bool, done: CollectedRuns) -> RunsDeleted {
+    let kept = done.kept.into_iter().map(|one| RunKept {
         id: one.run.id.to_string(),
         workflow: one.run.workflow_name,
         why: one.why,
     });
-    let gone = gone.into_iter().map(|one| deleted(one, is_dry_run));
+    let gone = done.gone.into_iter().map(|one| deleted(one, is_dry_run));
     RunsDeleted {
         dry_run: is_dry_run,
         deleted: gone.collect(),
         kept: kept.collect(),
+        next: done.next.map(|id| id.to_string()),
     }
 }

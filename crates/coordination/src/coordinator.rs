@@ -10,7 +10,7 @@ use fusion_persistence::{Batch, Committed, Error as StoreError, Lease, Store};
 use fusion_providers::Registry;
 use fusion_web::Web;
 use fusion_workspaces::{Launcher, Owners, SharedFolder, Workspaces};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::crew::{Crew, InHand};
 use crate::drivers::Drivers;
@@ -111,6 +111,8 @@ pub struct Coordinator {
     pub(crate) sharing: Arc<Sharing>,
     /// Held while user ids are chosen, so that no two agents get one.
     pub(crate) promised_uids: Arc<Promised>,
+    /// Told by who leaves something of deleted runs to who keeps the store tidy.
+    pub(crate) untidy: Arc<Notify>,
     /// Nothing is written: the first commit is tried, and refused with what was to be written.
     pub(crate) is_dry_run: bool,
 }
@@ -136,6 +138,7 @@ impl Coordinator {
             heart: Arc::default(),
             sharing: Arc::default(),
             promised_uids: Arc::default(),
+            untidy: Arc::default(),
             is_dry_run: false,
             slots,
         }

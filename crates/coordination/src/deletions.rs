@@ -7,8 +7,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use fusion_core::{Agent, Change, Decision, Run, RunId, WorkflowState, Workspace, error_chain};
-use fusion_persistence::{Batch, Page, Prune, Reader, Repository as _, RunFilter};
+use fusion_persistence::{Batch, NamedFiles, Page, Prune, Reader, Repository as _, RunFilter};
 use fusion_workspaces::Holding;
+use tokio::time::Instant;
 
 use crate::agents::ARCHIVE;
 use crate::coordinator::off_runtime;
@@ -22,8 +23,11 @@ const AT_ONCE: u32 = 500;
 /// Rows that are taken out in one commit.
 const ROWS: u32 = 500;
 
+/// Files that are looked for in one pass over what all tasks have made.
+const LOOKED_FOR: u32 = 10_000;
+
 /// Files that are dealt with under one lock.
-const FILES: u32 = 200;
+const FILES: usize = 200;
 
 /// How often, and after which wait, it is tried to be alone with the kept files.
 const TRIES: u32 = 20;
@@ -36,6 +40,46 @@ pub struct OldRuns {
     pub older_than: Duration,
     /// In one of these states; all final ones without any.
     pub states: Vec<WorkflowState>,
+    /// Only those that come after this one: where an earlier call stopped.
+    pub after: Option<RunId>,
+    /// How long it may take, about; as long as there are any without it.
+    pub within: Option<Duration>,
+}
+
+/// What became of old runs.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CollectedRuns {
+    /// What went.
+    pub gone: Vec<DeletedRun>,
+    /// What stayed.
+    pub kept: Vec<KeptRun>,
+    /// Where to go on: the time was over before all were looked at.
+    pub next: Option<RunId>,
+}
+
+/// When to leave the rest to others.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Until {
+    /// Not before all is done.
+    Done,
+    /// From this moment on.
+    Moment(Instant),
+}
+
+impl From<Option<Duration>> for Until {
+    fn from(within: Option<Duration>) -> Self {
+        let moment = within.and_then(|within| Instant::now().checked_add(within));
+        moment.map_or(Self::Done, Self::Moment)
+    }
+}
+
+impl Until {
+    fn is_over(self) -> bool {
+        match self {
+            Self::Done => false,
+            Self::Moment(moment) => Instant::now() >= moment,
+        }
+    }
 }
 
 /// What becomes of runs whose workspaces are not here.
@@ -71,18 +115,26 @@ pub struct KeptRun {
 
 impl Coordinator {
     /// Deletes a run that has ended, with all runs below it, what belongs to them, and the kept files that
-    /// nobody else names. What it cost stays in the books, and its events in the log. `by` is who asked.
+    /// nobody else names. What it cost stays in the books, and its events in the log. `by` is who asked. What
+    /// can't be taken out `within` this time is left to [`keep_tidy`](Self::keep_tidy).
     ///
     /// # Errors
     /// There is no such run, it has not ended, something open needs it, or an agent's workspace can't go or
     /// holds what is nowhere else: it stays as it is. Some workspaces may be gone where one can't go.
-    pub async fn delete_run(&self, id: RunId, how: Discarding, by: &str) -> Result<DeletedRun> {
+    pub async fn delete_run(
+        &self,
+        id: RunId,
+        how: Discarding,
+        by: &str,
+        within: Option<Duration>,
+    ) -> Result<DeletedRun> {
+        let until = Until::from(within);
         if !how.dry_run {
-            self.finish_deletions().await?;
+            self.finish_deletions(until).await?;
         }
         let deleted = self.begin_deletion(id, how, by, Folders::Asked).await?;
         if !how.dry_run {
-            self.finish_deletions().await?;
+            self.finish_deletions(until).await?;
         }
         Ok(deleted)
     }
@@ -112,6 +164,9 @@ impl Coordinator {
             self.discard_all(&run, &crew, how, folders).await?
         };
         if !how.dry_run {
+            // Once they are not known here any more, nobody can tell whose these snapshots are.
+            let ended: Vec<Agent> = crew.into_iter().map(|(agent, _)| agent).collect();
+            self.discard_all_shared(&ended).await?;
             self.commit(Batch::free(decision)).await?;
         }
         Ok(DeletedRun {
@@ -122,7 +177,8 @@ impl Coordinator {
         })
     }
 
-    /// Deletes all runs that ended so long ago and that no step waited for; says what went and what stayed.
+    /// Deletes all runs that ended so long ago and that no step waited for; says what went and what stayed. At
+    /// least one is looked at, however little time there is.
     ///
     /// # Errors
     /// The store fails.
@@ -131,13 +187,14 @@ impl Coordinator {
         which: &OldRuns,
         how: Discarding,
         by: &str,
-    ) -> Result<(Vec<DeletedRun>, Vec<KeptRun>)> {
-        let (mut gone, mut kept) = (Vec::new(), Vec::new());
+    ) -> Result<CollectedRuns> {
+        let mut done = CollectedRuns::default();
+        let until = Until::from(which.within);
         let now = self.parts.clock.now();
         let age = chrono::Duration::from_std(which.older_than).ok();
         // A time too far back to be written keeps everything.
         let Some(before) = age.and_then(|age| now.checked_sub_signed(age)) else {
-            return Ok((gone, kept));
+            return Ok(done);
         };
         let filter = RunFilter {
             states: final_among(&which.states),
@@ -146,27 +203,44 @@ impl Coordinator {
             ..RunFilter::default()
         };
         let mut page = Page::first(AT_ONCE);
-        loop {
+        page.after = which.after;
+        while done.next.is_none() {
             let found: Vec<Run> = self.parts.store.list(&filter, page).await?;
-            let Some(last) = found.last() else {
-                if !gone.is_empty() && !how.dry_run {
-                    self.finish_deletions().await?;
-                }
-                return Ok((gone, kept));
-            };
+            let Some(last) = found.last() else { break };
             page.after = Some(last.id);
-            for run in found {
-                let done = self.begin_deletion(run.id, how, by, Folders::OfAge);
-                match Box::pin(done).await {
-                    Ok(done) => gone.push(done),
-                    Err(Error::Store(error)) if !is_refusal(&error) => return Err(error.into()),
-                    Err(error) => kept.push(KeptRun {
-                        run,
-                        why: error_chain(&error),
-                    }),
-                }
+            self.collect(found, (how, by), until, &mut done).await?;
+        }
+        if !done.gone.is_empty() && !how.dry_run {
+            self.finish_deletions(until).await?;
+        }
+        Ok(done)
+    }
+
+    /// Begins with these; says where to go on when the time is over.
+    async fn collect(
+        &self,
+        runs: Vec<Run>,
+        (how, by): (Discarding, &str),
+        until: Until,
+        done: &mut CollectedRuns,
+    ) -> Result<()> {
+        for run in runs {
+            let id = run.id;
+            let deleted = self.begin_deletion(id, how, by, Folders::OfAge);
+            match Box::pin(deleted).await {
+                Ok(deleted) => done.gone.push(deleted),
+                Err(Error::Store(error)) if !is_refusal(&error) => return Err(error.into()),
+                Err(error) => done.kept.push(KeptRun {
+                    run,
+                    why: error_chain(&error),
+                }),
+            }
+            if until.is_over() {
+                done.next = Some(id);
+                return Ok(());
             }
         }
+        Ok(())
     }
 
     /// Whether the store would delete it now.
@@ -244,8 +318,9 @@ impl Coordinator {
         Ok(there.into_iter().chain(elsewhere).collect())
     }
 
-    /// Takes out what is left of runs that were deleted, and the files that nobody else names.
-    pub(crate) async fn finish_deletions(&self) -> Result<()> {
+    /// Takes out what is left of runs that were deleted, and the files that nobody else names. What is left
+    /// when the time is over is for who keeps the store tidy.
+    pub(crate) async fn finish_deletions(&self, until: Until) -> Result<()> {
         if self.is_dry_run {
             return Ok(());
         }
@@ -254,83 +329,111 @@ impl Coordinator {
             limit: ROWS,
             ..Prune::default()
         };
-        while self.parts.store.prune(old).await? > 0 {}
-        self.forget_files().await
+        while self.parts.store.prune(old).await? > 0 {
+            if until.is_over() {
+                self.untidy.notify_one();
+                return Ok(());
+            }
+        }
+        self.forget_files(until).await
     }
 
     /// Removes the files that deleted runs named and that nobody names any more. Where others keep files all
     /// the time, it is left for the next time.
-    pub(crate) async fn forget_files(&self) -> Result<()> {
-        let mut tries = 0;
-        while tries < TRIES && self.parts.store.has_loose_files().await? {
-            let kept = self.kept();
-            let removed = match off_runtime(move || kept.alone()).await? {
-                Ok(Some(alone)) => self.forget_some_files(alone).await?,
-                Ok(None) => {
-                    tries += 1;
-                    tokio::time::sleep(WAIT).await;
-                    Ok(())
+    pub(crate) async fn forget_files(&self, until: Until) -> Result<()> {
+        loop {
+            let loose = self.parts.store.loose_files(LOOKED_FOR).await?;
+            if loose.is_empty() {
+                return Ok(());
+            }
+            match self.forget_unnamed(&loose, until).await {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(Error::RunFile(RunFileFault::Disk { source: error })) => {
+                    tracing::warn!(%error, "files that nobody names can't be removed");
+                    return Ok(());
                 }
-                Err(error) => Err(error),
-            };
-            if let Err(error) = removed {
-                tracing::warn!(%error, "files that nobody names can't be removed");
-                break;
+                Err(error) => return Err(error),
             }
         }
-        Ok(())
     }
 
-    /// Removes those of some files that nobody names. Where others keep files all the time, they stay.
+    /// Removes those of some files that nobody names; says whether all were dealt with. Where others keep files
+    /// all the time, they stay. What all tasks have made is read before, for that takes a while: while nobody
+    /// may keep a file, only what was committed since.
     ///
     /// # Errors
     /// The store or the disk fails.
-    pub(crate) async fn forget_unnamed(&self, files: &BTreeSet<String>) -> Result<()> {
-        let mut tries = 0;
-        while tries < TRIES && !files.is_empty() {
-            let kept = self.kept();
-            if let Some(alone) = off_runtime(move || kept.alone())
-                .await?
-                .map_err(RunFileFault::from)?
-            {
-                // What a process committed that was killed meanwhile is seen from here on.
-                self.note_forgotten(Vec::new()).await?;
-                let named = self.parts.store.files_named(files).await?;
-                let unnamed: Vec<String> = files.difference(&named).cloned().collect();
-                let kept = self.kept();
-                let removing = move || {
-                    unnamed
-                        .iter()
-                        .try_for_each(|file| kept.remove(file, &alone).map(drop))
-                };
-                off_runtime(removing).await?.map_err(RunFileFault::from)?;
-                return Ok(());
-            }
-            tries += 1;
-            tokio::time::sleep(WAIT).await;
+    pub(crate) async fn forget_unnamed(
+        &self,
+        files: &BTreeSet<String>,
+        until: Until,
+    ) -> Result<bool> {
+        if files.is_empty() {
+            return Ok(true);
         }
-        Ok(())
+        let known = self.parts.store.files_named(files).await?;
+        fail::fail_point!("coordination::looked_for_files");
+        let files: Vec<&String> = files.iter().collect();
+        for some in files.chunks(FILES) {
+            if until.is_over() {
+                self.untidy.notify_one();
+                return Ok(false);
+            }
+            let Some(alone) = self.alone().await? else {
+                return Ok(false);
+            };
+            let some = some.iter().map(|file| (*file).clone()).collect();
+            self.forget_some(some, &known, alone).await?;
+        }
+        Ok(true)
     }
 
-    /// Removes some of these files while nobody else keeps any. The inner error is that of the disk.
-    async fn forget_some_files(&self, alone: Holding) -> Result<std::io::Result<()>> {
+    /// For who removes kept files; `None` where others keep some all the time.
+    async fn alone(&self) -> Result<Option<Holding>> {
+        for _ in 0..TRIES {
+            let kept = self.kept();
+            let alone = off_runtime(move || kept.alone()).await?;
+            if let Some(alone) = alone.map_err(RunFileFault::from)? {
+                return Ok(Some(alone));
+            }
+            tokio::time::sleep(WAIT).await;
+        }
+        Ok(None)
+    }
+
+    /// Removes those of some files that nobody names, while nobody else keeps any, and notes that they were
+    /// dealt with.
+    async fn forget_some(
+        &self,
+        files: BTreeSet<String>,
+        known: &NamedFiles,
+        alone: Holding,
+    ) -> Result<()> {
+        let store = &self.parts.store;
         // What a process committed that was killed meanwhile is seen from here on.
         self.note_forgotten(Vec::new()).await?;
-        let loose = self.parts.store.loose_files(FILES).await?;
-        let files = loose.iter().map(|file| file.sha256.clone()).collect();
+        let since = match store.files_named_since(&files, known.up_to).await? {
+            Some(since) => since,
+            // The log has lost what was committed since.
+            None => store.files_named(&files).await?.files,
+        };
+        let is_named = |file: &&String| known.files.contains(*file) || since.contains(*file);
+        let unnamed: Vec<String> = files
+            .iter()
+            .filter(|file| !is_named(file))
+            .cloned()
+            .collect();
         let kept = self.kept();
         let removed = off_runtime(move || {
-            let unnamed = loose.iter().filter(|file| !file.is_named);
             for file in unnamed {
-                kept.remove(&file.sha256, &alone)?;
+                kept.remove(&file, &alone)?;
                 fail::fail_point!("coordination::removed_file", |_| std::process::abort());
             }
             Ok::<_, std::io::Error>(alone)
         });
-        match removed.await? {
-            Ok(_alone) => self.note_forgotten(files).await.map(Ok),
-            Err(error) => Ok(Err(error)),
-        }
+        let _alone = removed.await?.map_err(RunFileFault::from)?;
+        self.note_forgotten(files.into_iter().collect()).await
     }
 
     async fn note_forgotten(&self, files: Vec<String>) -> Result<()> {

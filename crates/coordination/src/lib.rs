@@ -89,7 +89,7 @@ pub use called::{CallFault, WrongCall};
 pub use candidates::CheckedModel;
 pub use coordinator::{Coordinator, Options, Parts};
 pub use cron::{Recurrence, RecurrenceFault};
-pub use deletions::{DeletedRun, KeptRun, OldRuns};
+pub use deletions::{CollectedRuns, DeletedRun, KeptRun, OldRuns};
 pub use dry_run::WouldChange;
 pub use error::{Error, Result};
 pub use grants::granted_to;

@@ -6,6 +6,7 @@ use fusion_core::error_chain;
 use fusion_persistence::Prune;
 use tokio_util::sync::CancellationToken;
 
+use crate::deletions::Until;
 use crate::{Coordinator, Discarding, OldRuns, Result};
 
 /// Rows deleted in one commit: little enough that others hardly wait for it.
@@ -22,7 +23,7 @@ const PERIOD: Duration = Duration::from_hours(1);
 
 impl Coordinator {
     /// Deletes old events, messages, metrics and idempotency keys, runs that are kept no longer, what is left
-    /// of deleted runs, and snapshots that nobody needs, now and once an hour, until `stop`.
+    /// of deleted runs, and snapshots that nobody needs, now, once an hour and when others left something to do, until `stop`.
     pub async fn keep_tidy(&self, stop: &CancellationToken) {
         // Whatever is cut off is done again: each piece is a commit.
         tokio::select! {
@@ -39,7 +40,10 @@ impl Coordinator {
             loop {
                 self.forget_what_ended().await;
                 let next = self.tidy_once().await;
-                tokio::time::sleep(next).await;
+                tokio::select! {
+                    () = tokio::time::sleep(next) => {}
+                    () = self.untidy.notified() => {}
+                }
                 if next == PERIOD {
                     break;
                 }
@@ -70,17 +74,17 @@ impl Coordinator {
         };
         let which = OldRuns {
             older_than,
-            states: Vec::new(),
+            ..OldRuns::default()
         };
         let done = self.collect_runs(&which, Discarding::default(), RETENTION);
         match Box::pin(done).await {
-            Ok((gone, kept)) => tell_of_old_runs(gone.len(), kept.len()),
+            Ok(done) => tell_of_old_runs(done.gone.len(), done.kept.len()),
             Err(error) => tracing::warn!(error = error_chain(&error), "old runs were not deleted"),
         }
     }
 
     async fn forget_files_of_runs(&self) {
-        if let Err(error) = self.forget_files().await {
+        if let Err(error) = self.forget_files(Until::Done).await {
             let error = error_chain(&error);
             tracing::warn!(error, "files that nobody names were not removed");
         }

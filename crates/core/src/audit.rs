@@ -3,7 +3,7 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::{ApiTokenId, EventId, EventType, Moment, NewEvent, Severity, TaskId};
+use crate::{ApiTokenId, Cost, EventId, EventType, Moment, NewEvent, Severity, Task, TaskId};
 
 /// The topic of what people change.
 const TOPIC: &str = "system.audit";
@@ -39,6 +39,25 @@ impl Actor {
             message_queue_topic: Some(TOPIC.to_owned()),
         }
     }
+}
+
+/// Tells who gave a task another limit for what its model calls may cost.
+#[must_use]
+pub fn limited(by: &str, task: &Task, limit: Cost, moment: Moment<'_>) -> NewEvent {
+    let told = format!("{by} lets {} cost ${limit} at most", task.name);
+    let event = NewEvent {
+        source_component: "tasks".to_owned(),
+        message_queue_topic: Some(TOPIC.to_owned()),
+        ..NewEvent::of_run(moment, EventType::RecordChanged, task.run_id, told)
+    };
+    event.data(json!({
+        "actor": { "name": by },
+        "action": "updated",
+        "resource_type": "task",
+        "resource_id": task.id,
+        "changed": ["max_cost_usd"],
+        "max_cost_usd": limit,
+    }))
 }
 
 /// Tells who asked again for what the task `first` was to do, as which task, and whether it is to do

@@ -46,7 +46,7 @@ pub use account::{Account, CallEnd, Reservation, Spent};
 pub use address::is_public;
 pub use agent::{Agent, AgentState, PauseAt};
 pub use approval::{Approval, ApprovalState, Question};
-pub use audit::{Actor, asked_again};
+pub use audit::{Actor, asked_again, limited};
 pub use budget::{Budget, Fit, Held, WorstCase};
 pub use capability::{Capability, CapabilitySet};
 pub use clock::{Clock, IdSource, Moment, Timestamp};

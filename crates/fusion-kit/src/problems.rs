@@ -64,6 +64,7 @@ pub(crate) fn of_store(error: &StoreError) -> Problem {
         | StoreError::Missing { .. }
         | StoreError::InUse { .. }
         | StoreError::Needed { .. }
+        | StoreError::Deleted { .. }
         | StoreError::Heard { .. }
         | StoreError::Refused { .. }
         | StoreError::DryRun

@@ -43,8 +43,9 @@ impl RunDeletions for LocalBackend {
                 states: states.iter().map(|state| (*state).to_owned()).collect(),
                 only_copies: Some(request.only_copies),
                 dry_run: Some(request.dry_run),
+                after: None,
             };
-            return remote.client().post("/runs/gc", &wanted).await;
+            return remote.collect_runs(wanted).await;
         }
         let states = states.iter();
         let which = OldRuns {
@@ -52,6 +53,7 @@ impl RunDeletions for LocalBackend {
             states: states
                 .filter_map(|text| WorkflowState::from_text(text))
                 .collect(),
+            ..OldRuns::default()
         };
         let engine = self.opened().await?;
         let coordinator = engine.coordinator();
@@ -83,7 +85,7 @@ impl LocalBackend {
             done.clear();
             for id in &ids {
                 let coordinator = engine.coordinator();
-                let gone = coordinator.delete_run(*id, how(request), &by).await;
+                let gone = coordinator.delete_run(*id, how(request), &by, None).await;
                 let gone = gone.map_err(|error| problems::of_engine(&error))?;
                 done.push(deleted(gone, request.dry_run));
             }
@@ -93,6 +95,25 @@ impl LocalBackend {
 }
 
 impl Remote {
+    /// Asks until all are looked at: a request stops after some time.
+    async fn collect_runs(&self, mut wanted: CollectRuns) -> Result<RunsDeleted, Problem> {
+        let (mut deleted, mut kept) = (Vec::new(), Vec::new());
+        loop {
+            let done: RunsDeleted = self.client().post("/runs/gc", &wanted).await?;
+            deleted.extend(done.deleted);
+            kept.extend(done.kept);
+            wanted.after = done.next;
+            if wanted.after.is_none() {
+                return Ok(RunsDeleted {
+                    dry_run: done.dry_run,
+                    deleted,
+                    kept,
+                    next: None,
+                });
+            }
+        }
+    }
+
     async fn delete_runs(
         &self,
         runs: &[String],
@@ -136,6 +157,7 @@ const fn all(deleted: Vec<RunDeleted>, request: DiscardRequest) -> RunsDeleted {
         dry_run: request.dry_run,
         deleted,
         kept: Vec::new(),
+        next: None,
     }
 }
 

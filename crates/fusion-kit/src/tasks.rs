@@ -89,6 +89,7 @@ impl Tasks for LocalBackend {
         if let Some(remote) = self.remote()? {
             return remote.update_task(task, update).await;
         }
+        let person = self.person();
         self.on_one(task, async |engine, task| {
             let coordinator = engine.coordinator();
             match (update, limit) {
@@ -97,7 +98,7 @@ impl Tasks for LocalBackend {
                 }
                 (TaskUpdate::MaxCost(_), limit) => {
                     coordinator
-                        .limit_task(task, limit.unwrap_or_default())
+                        .limit_task(task, limit.unwrap_or_default(), &person)
                         .await
                 }
             }

@@ -81,10 +81,7 @@ async fn apply_change(session: &mut impl Session, change: &Change) -> Result<()>
         Change::Create(row) => create(session, row).await,
         Change::Update(row) => update(session, row).await,
         Change::Delete { kind, id, version } => delete(session, *kind, *id, *version).await,
-        Change::ReleaseSuccessors(_)
-        | Change::ReleaseItem(_)
-        | Change::CountDependencies(_)
-        | Change::CloseTasks { .. } => Ok(()),
+        Change::ReleaseSuccessors(_) | Change::ReleaseItem(_) | Change::CloseTasks { .. } => Ok(()),
         Change::FanOut {
             run_id,
             task_id,
@@ -106,7 +103,9 @@ async fn apply_change(session: &mut impl Session, change: &Change) -> Result<()>
         | Change::WakeTask(_)
         | Change::Watch { .. }
         | Change::Reserve { .. } => apply_wait(session, change).await,
-        Change::DeleteRun(_) | Change::ForgetFiles(_) => apply_deletion(session, change).await,
+        Change::DeleteRun(_) | Change::ForgetFiles(_) | Change::CountDependencies(_) => {
+            apply_deletion(session, change).await
+        }
         Change::Progress { agents, at } => agents::progress(session, agents, *at).await,
         Change::NameSnapshot {
             workspace_id,
@@ -119,10 +118,13 @@ async fn apply_change(session: &mut impl Session, change: &Change) -> Result<()>
     }
 }
 
-/// A change of what is deleted.
+/// A change of what is deleted, or of who needs what may be.
 async fn apply_deletion(session: &mut impl Session, change: &Change) -> Result<()> {
     if let Change::DeleteRun(run) = change {
         deletions::begin(session, *run).await?;
+    }
+    if let Change::CountDependencies(task) = change {
+        deletions::expect_needed_kept(session, *task).await?;
     }
     if let Change::ForgetFiles(files) = change {
         deletions::files::forget(session, files).await?;

@@ -66,13 +66,10 @@ impl Query {
         }
     }
 
-    /// What deleted runs cost in the time that is asked for, as more of `facts` in their groups.
+    /// What deleted runs cost of which all is of the time that is asked for, as more of `facts` in their
+    /// groups.
     pub(crate) fn past(&mut self) -> String {
-        let dated = if self.asked.is_of_a_time() {
-            "past.dated"
-        } else {
-            "TRUE"
-        };
+        let within = self.past_within();
         let day = match self.dialect {
             Dialect::Sqlite => "substr(past.began_at, 1, 10)",
             Dialect::Postgres => "to_char(past.began_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
@@ -94,10 +91,9 @@ impl Query {
             ),
             CostBy::Day => (NO_ID, of_day.as_str(), ""),
         };
-        let within = self.within("past.began_at");
         format!(
             "SELECT {id} AS id, {name} AS name, past.turns, past.input_tokens, past.output_tokens,
-               past.cost_picos, past.without_price FROM past_costs AS past {joins} WHERE {dated} AND {within}"
+               past.cost_picos, past.without_price FROM past_costs AS past {joins} WHERE {within}"
         )
     }
 
@@ -107,24 +103,40 @@ impl Query {
         format!(
             "undated AS (SELECT {sums} FROM (
                SELECT turns, input_tokens, output_tokens, cost_picos FROM lost WHERE {undated}
-               UNION ALL SELECT turns, input_tokens, output_tokens, cost_picos FROM past_costs
-                 WHERE NOT dated AND {past}) AS of_no_time)",
+               UNION ALL SELECT turns, input_tokens, output_tokens, cost_picos FROM past_costs AS past
+                 WHERE {past}) AS of_no_time)",
             sums = sums("")
         )
     }
 
-    /// The same of deleted runs.
+    /// The condition of what all ended in the time that is asked for.
+    fn past_within(&mut self) -> String {
+        if !self.asked.is_of_a_time() {
+            return "TRUE".to_owned();
+        }
+        let CostQuery { since, until, .. } = self.asked;
+        let mut conditions = "past.dated".to_owned();
+        if let Some(since) = since {
+            conditions += &format!(" AND past.began_at >= {}", self.bind(since));
+        }
+        if let Some(until) = until {
+            conditions += &format!(" AND past.ended_at < {}", self.bind(until));
+        }
+        conditions
+    }
+
+    /// The condition of what may in part be of that time.
     fn past_undated(&mut self) -> String {
         if !self.asked.is_of_a_time() {
             return "FALSE".to_owned();
         }
         let CostQuery { since, until, .. } = self.asked;
-        let mut conditions = "TRUE".to_owned();
+        let mut conditions = format!("NOT ({})", self.past_within());
         if let Some(since) = since {
-            conditions += &format!(" AND ended_at >= {}", self.bind(since));
+            conditions += &format!(" AND past.ended_at >= {}", self.bind(since));
         }
         if let Some(until) = until {
-            conditions += &format!(" AND began_at < {}", self.bind(until));
+            conditions += &format!(" AND past.began_at < {}", self.bind(until));
         }
         conditions
     }

@@ -1,14 +1,16 @@
 //! Runs that are deleted: decided in one commit, taken out in pieces.
 //!
-//! Whoever goes on from a run holds its row in share until the commit, and whoever deletes it writes that
-//! row first and looks then at who needs it. One of them waits for the other, and sees what it did.
+//! Whoever goes on from a run, or needs one of its tasks, holds its row in share until the commit, and whoever
+//! deletes it takes that row for itself first and looks then at who needs it. One of them waits for the other,
+//! and sees what it did. Who only writes a row of a run waits for neither.
 
 mod books;
 pub(crate) mod files;
 mod pieces;
 
-use fusion_core::{Run, RunId};
+use fusion_core::{Run, RunId, TaskId};
 use fusion_persistence::Error;
+use sea_orm::prelude::Uuid;
 use sea_orm::{DbBackend, Statement, Value};
 
 use crate::failure::Result;
@@ -47,10 +49,13 @@ pub(crate) mod table {
 
 /// Begins to delete a run and all runs below it, or says who needs one of them.
 pub(crate) async fn begin(session: &mut impl Session, run: RunId) -> Result<()> {
-    let take = "UPDATE runs SET version = version + 1 WHERE id IN (SELECT id FROM tree)";
-    if execute(session, run, take).await? == 0 {
+    let mine = "SELECT id FROM runs WHERE id IN (SELECT id FROM tree) ORDER BY id";
+    let mine = format!("WITH RECURSIVE {TREE} {mine}");
+    if held(session, &mine, "FOR UPDATE", run.uuid()).await? == 0 {
         return Err(not_found(run).into());
     }
+    let take = "UPDATE runs SET version = version + 1 WHERE id IN (SELECT id FROM tree)";
+    execute(session, run, take).await?;
     if let Some(why) = why_needed(session, run).await? {
         return Err(Error::Needed { run, why }.into());
     }
@@ -65,21 +70,63 @@ pub(crate) async fn expect_kept(session: &mut impl Session, new: &Run) -> Result
     let Some(before) = new.continues.filter(|_| !new.is_imported()) else {
         return Ok(());
     };
-    // SQLite has one writer.
-    let held = if session.backend() == DbBackend::Postgres {
-        " FOR SHARE"
-    } else {
-        ""
-    };
-    let hold = format!("SELECT CAST(1 AS BIGINT) FROM runs WHERE id = $1{held}");
-    // Looked at after that, in a statement of its own: who deleted it meanwhile was waited for.
-    let deleted = "SELECT CAST(1 AS BIGINT) FROM run_deletions WHERE run_id = $1".to_owned();
-    if number(session, before, hold).await?.is_none()
-        || number(session, before, deleted).await?.is_some()
+    let needed = "SELECT id FROM runs WHERE id = $1";
+    let found = held(session, needed, IN_SHARE, before.uuid()).await?;
+    if found == 0
+        || deleted_among(session, needed, before.uuid())
+            .await?
+            .is_some()
     {
         return Err(not_found(before).into());
     }
     Ok(())
+}
+
+/// Refuses a new task that needs one of a run which is deleted.
+pub(crate) async fn expect_needed_kept(session: &mut impl Session, task: TaskId) -> Result<()> {
+    let needed =
+        "SELECT id FROM runs WHERE id IN (SELECT needed.run_id FROM task_dependencies AS edge
+        JOIN tasks AS needed ON needed.id = edge.depends_on WHERE edge.task_id = $1) ORDER BY id";
+    held(session, needed, IN_SHARE, task.uuid()).await?;
+    match deleted_among(session, needed, task.uuid()).await? {
+        Some(run) => Err(Error::Deleted { run }.into()),
+        None => Ok(()),
+    }
+}
+
+/// Others may hold the row so too, and write it.
+const IN_SHARE: &str = "FOR KEY SHARE";
+
+/// Holds the runs that a query of a value names until the commit; says how many there are. SQLite has one
+/// writer.
+async fn held(session: &mut impl Session, runs: &str, how: &str, value: Uuid) -> Result<i64> {
+    let backend = session.backend();
+    let how = if backend == DbBackend::Postgres {
+        how
+    } else {
+        ""
+    };
+    // Locked in one order, whoever does it.
+    let sql = format!("SELECT COUNT(*) FROM ({runs} {how}) AS held");
+    let values: [Value; 1] = [value.into()];
+    let query = Statement::from_sql_and_values(backend, sql, values);
+    Ok(session.number(ACTION, query).await?.unwrap_or_default())
+}
+
+/// The first of these runs whose deletion has begun. Asked after they are held, in a statement of its own: who
+/// deleted one meanwhile was waited for.
+async fn deleted_among(
+    session: &mut impl Session,
+    runs: &str,
+    value: Uuid,
+) -> Result<Option<RunId>> {
+    let sql = format!(
+        "SELECT * FROM runs WHERE id IN (SELECT run_id FROM run_deletions) AND id IN ({runs}) LIMIT 1"
+    );
+    let values: [Value; 1] = [value.into()];
+    let query = Statement::from_sql_and_values(session.backend(), sql, values);
+    let found = session.rows::<runs::table::Entity>(ACTION, query).await?;
+    Ok(found.first().map(|row| RunId::from_uuid(row.id)))
 }
 
 fn not_found(run: RunId) -> Error {

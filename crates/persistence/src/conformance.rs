@@ -38,6 +38,7 @@ mod log;
 mod machines;
 mod marks;
 mod messages;
+mod needed;
 mod nodes;
 mod office;
 mod pairs;
@@ -71,6 +72,7 @@ pub use log::*;
 pub use machines::*;
 pub use marks::*;
 pub use messages::*;
+pub use needed::*;
 pub use nodes::*;
 pub use pairs::*;
 pub use pool::*;
@@ -279,11 +281,16 @@ macro_rules! store_conformance {
             a_held_schedule_of_an_archived_project_is_not_let_go_on,
             a_project_is_not_archived_under_new_work,
             what_deleted_runs_cost_stays_in_the_books,
+            what_a_deleted_run_cost_in_an_hour_that_is_cut_is_told,
             a_run_that_another_one_needs_is_not_deleted,
             a_run_that_open_work_needs_is_not_deleted,
             files_of_deleted_runs_are_told_until_they_are_dealt_with,
+            files_that_were_named_since_are_told_without_all_others,
             a_message_of_another_stays_when_its_reader_is_deleted,
             a_run_is_not_deleted_under_one_that_goes_on_from_it,
+            nothing_new_needs_a_task_of_a_run_that_is_deleted,
+            a_run_is_not_deleted_under_a_task_that_needs_one_of_it,
+            a_run_that_only_ended_tasks_needed_is_deleted,
             webhooks_are_kept_as_written,
             webhooks_are_selected_by_their_filter,
             a_webhook_that_is_behind_the_log_is_due,

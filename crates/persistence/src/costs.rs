@@ -56,8 +56,9 @@ pub struct Costs {
     pub groups: u64,
     /// All of them together.
     pub total: CostSum,
-    /// What calls cost whose end nobody heard, of tasks that were at work in the time that is asked for:
-    /// when that was is not known, so it is in no row and not in the total. Zero where all times are asked for.
+    /// What calls cost whose end nobody heard, of tasks that were at work in the time that is asked for, and
+    /// calls of deleted runs in an hour of which that time has only a part: how much of it is of that time is
+    /// not known, so it is in no row and not in the total. Zero where all times are asked for.
     pub undated: Usage,
 }
 

@@ -64,6 +64,12 @@ pub enum Error {
         /// Who needs it, or that it has not ended.
         why: String,
     },
+    /// The row would need a task of a run that is deleted.
+    #[error("run {run} is being deleted: nothing new may need one of its tasks")]
+    Deleted {
+        /// The run.
+        run: RunId,
+    },
     /// The row would be work for a project that takes nothing new.
     #[error("the project '{project}' is archived")]
     Archived {
@@ -223,6 +229,7 @@ impl Coded for Error {
             | Self::Exists { .. }
             | Self::InUse { .. }
             | Self::Needed { .. }
+            | Self::Deleted { .. }
             | Self::Archived { .. }
             | Self::Heard { .. }
             | Self::Refused { .. }

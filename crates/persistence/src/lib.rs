@@ -33,7 +33,7 @@ pub use filter::{
     MetricsFilter, ProjectFilter, ProviderFilter, RunFilter, ScheduleFilter, TaskFilter,
     TokenFilter, WebhookAttemptFilter, WebhookFilter, WorkflowFilter, WorkspaceFilter,
 };
-pub use kept_files::{KeptFileReader, LooseFile};
+pub use kept_files::{KeptFileReader, NamedFiles};
 pub use nodes::{
     Due, Kept, Loss, NodeChange, NodeReader, NodeSeen, Outlook, RunFence, TakeRuns, Wanted,
 };

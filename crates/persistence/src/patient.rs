@@ -16,10 +16,10 @@ use tokio::time::{Instant, sleep};
 use crate::{
     AccountReader, AgentReader, AgentWork, ApprovalReader, Batch, Claim, Claimed, Committed,
     CostQuery, CostReader, Costs, Due, Entity, Error, EventBounds, EventFilter, EventReader, Find,
-    JournalReader, Kept, KeptFileReader, Lease, LooseFile, Loss, Mark, MarkReader, MessageFilter,
-    MessageReader, NodeChange, NodeReader, NodeSeen, OutboxReader, Outlook, Page, PoolAnswer,
-    PoolClaim, PoolReader, Progress, Prune, Remembered, Result, RunFence, Seen, Store, TakeRuns,
-    TaskReader, Top, TopQuery, TopReader, WorkflowReader,
+    JournalReader, Kept, KeptFileReader, Lease, Loss, Mark, MarkReader, MessageFilter,
+    MessageReader, NamedFiles, NodeChange, NodeReader, NodeSeen, OutboxReader, Outlook, Page,
+    PoolAnswer, PoolClaim, PoolReader, Progress, Prune, Remembered, Result, RunFence, Seen, Store,
+    TakeRuns, TaskReader, Top, TopQuery, TopReader, WorkflowReader,
 };
 
 /// How long to wait for a store that is away.
@@ -172,9 +172,9 @@ forward! { TopReader {
 } }
 
 forward! { KeptFileReader {
-    fn loose_files(limit: u32) -> Vec<LooseFile>;
-    fn has_loose_files() -> bool;
-    fn files_named(files: &BTreeSet<String>) -> BTreeSet<String>;
+    fn loose_files(limit: u32) -> BTreeSet<String>;
+    fn files_named(files: &BTreeSet<String>) -> NamedFiles;
+    fn files_named_since(files: &BTreeSet<String>, place: u64) -> Option<BTreeSet<String>>;
     fn is_being_deleted(run: RunId) -> bool;
 } }
 

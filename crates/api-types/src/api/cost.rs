@@ -24,9 +24,9 @@ pub struct CostReport {
     pub rows_left_out: u64,
     /// The rows together that were left out.
     pub left_out: CostSum,
-    /// What calls cost whose end nobody heard, of tasks that were at work in that time: when they ended is not
-    /// known, so they are in no row and not in the total. Nothing where all times are asked for: then they
-    /// are in the rows.
+    /// What calls cost whose end nobody heard, of tasks that were at work in that time, and calls of deleted runs
+    /// in an hour of which that time has only a part: whether they ended in it is not known, so they are in no
+    /// row and not in the total. Nothing where all times are asked for: then they are in the rows.
     pub undated: UsageView,
 }
 

@@ -28,9 +28,9 @@ pub struct TopReport {
     pub sampled: Option<SampledTotal>,
     /// How many rows were left out.
     pub rows_left_out: u64,
-    /// What calls used whose end nobody heard, of tasks that were at work in that time: when they ended is not
-    /// known, so they are in no row and not in the total. Nothing where all times are asked for: then they
-    /// are in the rows.
+    /// What calls used whose end nobody heard, of tasks that were at work in that time, and calls of deleted runs
+    /// in an hour of which that time has only a part: whether they ended in it is not known, so they are in no
+    /// row and not in the total. Nothing where all times are asked for: then they are in the rows.
     pub undated: UsageView,
 }
 

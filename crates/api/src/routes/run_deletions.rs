@@ -24,6 +24,10 @@ use crate::state::App;
 /// What is told of runs.
 const KIND: &str = "run";
 
+/// How long a request works at most, about: what is left then is done by the next one, and by who keeps the
+/// store tidy. Well below the time that any request has.
+const WITHIN: Duration = Duration::from_secs(20);
+
 /// States that are named at most.
 const MOST_STATES: usize = 10;
 
@@ -57,7 +61,8 @@ async fn delete(
     let working = app.clone();
     let work = async move {
         let by = &asked.actor().name;
-        let done = working.coordinator().delete_run(id, how, by).await?;
+        let engine = working.coordinator();
+        let done = engine.delete_run(id, how, by, Some(WITHIN)).await?;
         if !how.dry_run {
             tell(&working, &asked, id).await;
         }
@@ -68,7 +73,7 @@ async fn delete(
 }
 
 /// Deletes all runs that ended so long ago, but those that something open needs and those with what is
-/// nowhere else.
+/// nowhere else. With many of them it stops after some seconds, and says where to go on.
 #[utoipa::path(post, path = "/runs/gc", tag = "runs", request_body = CollectRuns,
     responses((status = 200, body = RunsDeleted)))]
 async fn collect(
@@ -78,7 +83,13 @@ async fn collect(
     input: Input,
 ) -> Result<Response> {
     query.none()?;
-    let mut fields = input.fields(&["older_than_seconds", "states", "only_copies", "dry_run"]);
+    let mut fields = input.fields(&[
+        "older_than_seconds",
+        "states",
+        "only_copies",
+        "dry_run",
+        "after",
+    ]);
     let older_than = fields.number("older_than_seconds");
     if older_than.is_none() {
         fields.add("older_than_seconds", "must be a number of seconds");
@@ -88,17 +99,23 @@ async fn collect(
         only_copies: fields.flag("only_copies").unwrap_or_default(),
         dry_run: fields.flag("dry_run").unwrap_or_default(),
     };
+    let after = fields.read("after", |text| {
+        text.parse::<RunId>()
+            .map_err(|_| "must be the `next` of an earlier answer".to_owned())
+    });
     fields.finish()?;
     let which = OldRuns {
         older_than: Duration::from_secs(older_than.unwrap_or_default()),
         states,
+        after,
+        within: Some(WITHIN),
     };
     let working = app.clone();
     let work = async move {
         let by = &asked.actor().name;
         let done = working.coordinator().collect_runs(&which, how, by).await?;
         if !how.dry_run {
-            for gone in &done.0 {
+            for gone in &done.gone {
                 tell(&working, &asked, gone.run.id).await;
             }
         }

@@ -249,9 +249,9 @@ async fn change(
     let before: Task = app.reader().get(id).await?;
     check(&headers, before.version)?;
     if dry_run {
-        return tried(&app, |dry| changed(dry, id, wish)).await;
+        return tried(&app, |dry| changed(dry, id, wish, &asked)).await;
     }
-    let (task, done) = changed(app.coordinator().clone(), id, wish).await?;
+    let (task, done) = changed(app.coordinator().clone(), id, wish, &asked).await?;
     tell(&app, &asked, done, id).await;
     resource(&HeaderMap::new(), task.version, &views::task(task))
 }
@@ -269,10 +269,14 @@ async fn changed(
     engine: Coordinator,
     id: TaskId,
     wish: Wish,
+    asked: &Asked,
 ) -> fusion_coordination::Result<(Task, &'static str)> {
     Ok(match wish {
         Wish::Prioritise(priority) => (engine.prioritise_task(id, priority).await?, "updated"),
-        Wish::Limit(limit) => (engine.limit_task(id, limit).await?, "updated"),
+        Wish::Limit(limit) => {
+            let by = &asked.actor().name;
+            (engine.limit_task(id, limit, by).await?, "updated")
+        }
         Wish::Cancel => (engine.cancel_task(id).await?, "cancelled"),
     })
 }

@@ -99,7 +99,8 @@ pub(crate) fn beside(report: &CostReport) -> String {
 fn lost(undated: &UsageView) -> String {
     if undated.turns + undated.tokens() > 0 || undated.cost_usd != "0" {
         format!(
-            "not in the total: calls whose end nobody heard, {} and {} tokens; when they ended is not known\n",
+            "not in the total: calls whose end nobody heard and calls of deleted runs, {} and {} tokens; whether they \
+             ended in that time is not known\n",
             cost(undated),
             thousands(undated.tokens())
         )

@@ -46,7 +46,7 @@ writer␛[2J  019ab3c4-0000-7000-8000-000000000001     12  34,100    2,010  $0.0
     let said = fusion_kit("metrics cost --by day", &answering(of_a_time)).await;
     assert_eq!(
         said.err,
-        "not in the total: calls whose end nobody heard, $0.02 and 5 tokens; when they ended is not known\n"
+        "not in the total: calls whose end nobody heard and calls of deleted runs, $0.02 and 5 tokens; whether they ended in that time is not known\n"
     );
     let rows = fusion_kit("metrics cost -o jsonl", &answering(costs())).await;
     assert_eq!(rows.out.lines().count(), 2, "{}", rows.out);
@@ -139,7 +139,7 @@ tiny          -       3   1,025  $0.1
 (total)       -       4   1,034  $0.1
 "
         .to_owned(),
-        err: "not in the total: calls whose end nobody heard, $0.02 and 5 tokens; when they ended is not known\n"
+        err: "not in the total: calls whose end nobody heard and calls of deleted runs, $0.02 and 5 tokens; whether they ended in that time is not known\n"
             .to_owned(),
     };
     assert_eq!(said, wanted);

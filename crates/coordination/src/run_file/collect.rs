@@ -84,6 +84,9 @@ impl RunFile {
                 .ok_or_else(|| RunFileFault::FileGone { run }.into());
         }
         let runs = tree(store, root.clone()).await?;
+        if let Some(open) = runs.iter().find(|run| !run.state.is_final()) {
+            return Err(RunFileFault::NotEnded { run: open.id }.into());
+        }
         let mut collecting = Collecting {
             store,
             kept,
@@ -159,14 +162,11 @@ impl<T: Write> Write for Bounded<T> {
     }
 }
 
-/// A run and those below it, each after the one above it. All have ended.
+/// A run and those below it, each after the one above it.
 pub(crate) async fn tree(store: &dyn Reader, root: Run) -> Result<Vec<Run>> {
     let mut runs = vec![root];
     let mut next = 0;
     while let Some(run) = runs.get(next) {
-        if !run.state.is_final() {
-            return Err(RunFileFault::NotEnded { run: run.id }.into());
-        }
         let filter = RunFilter {
             parent: Some(Some(run.id)),
             ..RunFilter::default()

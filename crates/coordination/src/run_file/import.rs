@@ -19,6 +19,7 @@ use super::fault::RunFileFault;
 use super::manifest::Origin;
 use super::read::{self, Rows};
 use crate::coordinator::off_runtime;
+use crate::deletions::Until;
 use crate::{Ask, Coordinator, Error, Result};
 
 /// What the name of a workflow version begins with that came with a run. No file can name one so.
@@ -53,7 +54,7 @@ impl Coordinator {
         ask: impl Fn(&Import) -> Ask + Send + Sync,
     ) -> Result<Import> {
         // What is being taken out is not here any more.
-        self.finish_deletions().await?;
+        self.finish_deletions(Until::Done).await?;
         let mut newly = BTreeSet::new();
         let done = self.try_to_import(Arc::new(file), &mut newly, ask).await;
         let may_be_stored = matches!(
@@ -91,7 +92,11 @@ impl Coordinator {
             }
             let place = ("run", import.run.id.uuid());
             let batch = ask(&import).batch("imported", decision, place, self.moment());
-            match self.commit(batch).await {
+            let done = self.commit(batch).await;
+            fail::fail_point!("coordination::import_unheard", |_| Err(
+                StoreError::OutcomeUnknown.into()
+            ));
+            match done {
                 Ok(()) => return Ok(import),
                 // Somebody else imports it, or a run of the same workflow.
                 Err(error) if error.is_taken() && tries < TRIES => {}
@@ -142,7 +147,7 @@ impl Coordinator {
 
     /// Takes away what no run here names.
     async fn forget_newly(&self, newly: BTreeSet<String>) {
-        if let Err(error) = self.forget_unnamed(&newly).await {
+        if let Err(error) = self.forget_unnamed(&newly, Until::Done).await {
             let error = error_chain(&error);
             tracing::warn!(error, "files of an import that was refused are still kept");
         }

@@ -25,6 +25,8 @@ mod gate;
 #[cfg(test)]
 mod hops;
 #[cfg(test)]
+mod kept_files;
+#[cfg(test)]
 mod launches;
 #[cfg(test)]
 mod listening;

@@ -21,7 +21,7 @@ use fusion_providers::{
     LayerOptions, Layered, Observer, Provider, QuotaGateOptions, Registry, RetryOptions,
 };
 use fusion_web::NoWeb;
-use fusion_workspaces::{Launcher, Owners, Workspaces};
+use fusion_workspaces::{Launcher, Owners, SharedFolder, Workspaces};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -136,6 +136,15 @@ impl World {
     /// One as another process has it on the same store: with no worker of this one.
     pub(crate) fn another(&self) -> Coordinator {
         Coordinator::new(self.parts.clone(), self.options.clone())
+    }
+
+    /// One that has a folder for snapshots, as another process has it on the same store.
+    pub(crate) fn sharing(&self, shared: SharedFolder) -> Coordinator {
+        let parts = Parts {
+            shared: Some(shared),
+            ..self.parts.clone()
+        };
+        Coordinator::new(parts, self.options.clone())
     }
 
     pub(crate) fn folder(&self) -> &Path {

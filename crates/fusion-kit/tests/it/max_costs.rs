@@ -190,3 +190,39 @@ async fn a_task_waits_at_its_limit_and_goes_on_at_once_with_more() {
         .expect(5)
         .says(&["is a step of run"]);
 }
+
+#[tokio::test]
+async fn a_limit_of_a_task_leaves_the_same_trace_with_and_without_a_server() {
+    let server = server().await;
+    let project = shop(&server, "").await;
+    let create = "task create Work. --name job --max-cost 0.05 --json";
+    let made = said(&project, create).await.expect(0).json();
+    let task = made["id"].as_str().unwrap().to_owned();
+    let trace = async |usd: &str| {
+        let update = format!("task update {task} --max-cost {usd}");
+        said(&project, &update).await.expect(0);
+        let events = said(&project, "events list --type record.changed --json").await;
+        let events = events.expect(0).json();
+        let events = events["events"].as_array().unwrap().iter();
+        let limits = events.filter(|event| event["data"]["max_cost_usd"] == json!(usd));
+        let limits: Vec<Value> = limits.cloned().collect();
+        let [event] = &limits[..] else {
+            panic!("{limits:?}")
+        };
+        let mut data = event["data"].clone();
+        assert!(data["actor"]["name"].is_string());
+        data["actor"] = json!(null);
+        (data, event["run_id"].clone())
+    };
+    let expected = |usd: &str| {
+        json!({
+            "actor": null, "action": "updated", "resource_type": "task", "resource_id": task,
+            "changed": ["max_cost_usd"], "max_cost_usd": usd,
+        })
+    };
+    let (here, run) = trace("1").await;
+    assert_eq!(here, expected("1"));
+    let _serving = Serving::on(&project).await;
+    let there = trace("2").await;
+    assert_eq!(there, (expected("2"), run));
+}

@@ -177,6 +177,22 @@ async fn a_server_deletes_alike_for_an_administrator_only() {
         none.json(),
         json!({ "dry_run": false, "deleted": [], "kept": [] })
     );
+    // All that has ended, whenever that was; where another request stopped is named by its answer only.
+    let body = json!({ "older_than_seconds": 0, "dry_run": true, "after": "here" });
+    serving.post("/api/v1/runs/gc", &body).await.expect(400);
+    let body = json!({ "older_than_seconds": 0, "dry_run": true, "only_copies": true });
+    let ended = serving
+        .post("/api/v1/runs/gc", &body)
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(ended["deleted"][0]["id"], json!(ids[0]));
+    let body = json!({ "older_than_seconds": 0, "only_copies": true, "after": ids[0] });
+    let none = serving.post("/api/v1/runs/gc", &body).await.expect(200);
+    assert_eq!(
+        none.json(),
+        json!({ "dry_run": false, "deleted": [], "kept": [] })
+    );
     let really = format!("{place}?only_copies=true");
     let gone = serving.request("DELETE", &really).send().await.expect(200);
     assert_eq!(gone.json()["id"], json!(ids[0]));
@@ -199,7 +215,15 @@ async fn a_run_that_goes_on_is_not_deleted() {
     let runs = serving.until("/api/v1/runs", |page| page["runs"] != json!([]));
     let run = id(&runs.await["runs"][0]);
     let refused = said(&project, &format!("run delete {run} --yes")).await;
-    refused.expect(5).says(&["has not ended"]);
+    refused
+        .expect(5)
+        .says(&[&format!("run {run} can't be deleted: it has not ended")]);
+    let body = json!({ "older_than_seconds": 0, "only_copies": true });
+    let none = serving.post("/api/v1/runs/gc", &body).await.expect(200);
+    assert_eq!(
+        none.json(),
+        json!({ "dry_run": false, "deleted": [], "kept": [] })
+    );
     let place = format!("/api/v1/runs/{run}");
     let at_work = |run: &Value| run["steps"][0]["state"] == "running";
     serving.until(&place, at_work).await;

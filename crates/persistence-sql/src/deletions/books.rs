@@ -1,5 +1,5 @@
 //! What deleted runs cost: by model, agent, workflow, project and hour, so that sums are the same without
-//! them.
+//! them. A row says when the first and the last of its calls ended.
 
 use fusion_core::{CostBy, RunId};
 use fusion_persistence::CostQuery;
@@ -68,20 +68,21 @@ pub(super) async fn take_over(session: &mut impl Session, run: RunId) -> Result<
         "INSERT INTO past_costs (run_id, place, workflow, project_id, agent_id, model, began_at, ended_at,
            dated, turns, input_tokens, output_tokens, cost_picos, without_price)
          WITH RECURSIVE {TREE}, {above} {calls},
-         told AS (SELECT task_id, model, {hour} AS began_at, {hour} AS ended_at, TRUE AS dated,
-             turns, input_tokens, output_tokens, cost_picos, without_price FROM asked
+         told AS (SELECT task_id, model, {hour} AS part, {hour} AS part_end, ended AS began_at,
+             ended AS ended_at, TRUE AS dated, turns, input_tokens, output_tokens, cost_picos, without_price FROM asked
            UNION ALL SELECT task_id, NULL, COALESCE(started_at, queued_at),
+             COALESCE(completed_at, started_at, queued_at), COALESCE(started_at, queued_at),
              COALESCE(completed_at, started_at, queued_at), FALSE,
              turns, input_tokens, output_tokens, cost_picos, 0 FROM lost
              WHERE turns <> 0 OR input_tokens <> 0 OR output_tokens <> 0 OR cost_picos <> 0),
          kept AS (SELECT CASE WHEN runs.standalone THEN NULL ELSE runs.workflow_name END AS workflow,
              {id} AS project_id,
              CASE WHEN agents.run_id IN (SELECT id FROM tree) THEN NULL ELSE task.agent_id END AS agent_id,
-             fact.model AS model, fact.began_at AS began_at, fact.ended_at AS ended_at, fact.dated AS dated,
-             {sums}, CAST(SUM(fact.without_price) AS BIGINT) AS without_price
+             fact.model AS model, fact.part AS part, fact.part_end AS part_end, fact.dated AS dated,
+             MIN(fact.began_at) AS began_at, MAX(fact.ended_at) AS ended_at, {sums}, CAST(SUM(fact.without_price) AS BIGINT) AS without_price
            FROM told AS fact JOIN busy AS task ON task.id = fact.task_id {joins}
            GROUP BY 1, 2, 3, 4, 5, 6, 7)
-         SELECT {root}, ROW_NUMBER() OVER (ORDER BY began_at, ended_at, dated, model, workflow, project_id,
+         SELECT {root}, ROW_NUMBER() OVER (ORDER BY part, part_end, dated, model, workflow, project_id,
              agent_id), workflow, project_id, agent_id, model, began_at, ended_at, dated,
            turns, input_tokens, output_tokens, cost_picos, without_price FROM kept",
         above = project.above,

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use fusion_core::{RunId, named_files};
-use fusion_persistence::{KeptFileReader, LooseFile, Result};
+use fusion_core::{EventType, RunId, named_files};
+use fusion_persistence::{
+    Error, EventFilter, EventReader as _, KeptFileReader, NamedFiles, Result,
+};
 use sea_orm::prelude::Uuid;
 use sea_orm::{ConnectionTrait, Statement, Value};
 
@@ -18,6 +20,9 @@ const ACTION: &str = "look for files that nobody names";
 
 /// Tasks that are read at once.
 const AT_ONCE: usize = 1_000;
+
+/// Events that are read at once.
+const EVENTS: u32 = 1_000;
 
 pub(crate) mod table {
     #![expect(unreachable_pub, reason = "the shape is sea-orm's")]
@@ -68,34 +73,48 @@ async fn each(
 
 #[async_trait]
 impl KeptFileReader for SqlStore {
-    async fn loose_files(&self, limit: u32) -> Result<Vec<LooseFile>> {
+    async fn loose_files(&self, limit: u32) -> Result<BTreeSet<String>> {
         let sql = "SELECT sha256 FROM loose_files ORDER BY sha256 LIMIT $1";
-        let loose: BTreeSet<String> = self
-            .texts(sql, [i64::from(limit).into()])
-            .await?
-            .into_iter()
-            .collect();
-        if loose.is_empty() {
-            return Ok(Vec::new());
+        let loose = self.texts(sql, [i64::from(limit).into()]).await?;
+        Ok(loose.into_iter().collect())
+    }
+
+    async fn files_named(&self, files: &BTreeSet<String>) -> Result<NamedFiles> {
+        // Before the rows are read: what is committed meanwhile is seen twice.
+        let up_to = self.event_bounds().await?.last;
+        let mut named = BTreeSet::new();
+        if !files.is_empty() {
+            named.extend(self.named_by_imports(files).await?);
+            self.named_by_tasks(files, &mut named).await?;
         }
-        let named = self.files_named(&loose).await?;
-        let file = |sha256: String| LooseFile {
-            is_named: named.contains(&sha256),
-            sha256,
+        Ok(NamedFiles {
+            files: named,
+            up_to,
+        })
+    }
+
+    async fn files_named_since(
+        &self,
+        files: &BTreeSet<String>,
+        place: u64,
+    ) -> Result<Option<BTreeSet<String>>> {
+        let Some(News { tasks, runs }) = self.news_since(place).await? else {
+            return Ok(None);
         };
-        Ok(loose.into_iter().map(file).collect())
-    }
-
-    async fn has_loose_files(&self) -> Result<bool> {
-        let sql = "SELECT sha256 FROM loose_files LIMIT 1";
-        Ok(!self.texts(sql, []).await?.is_empty())
-    }
-
-    async fn files_named(&self, files: &BTreeSet<String>) -> Result<BTreeSet<String>> {
-        if files.is_empty() {
-            return Ok(BTreeSet::new());
+        let mut named = BTreeSet::new();
+        if !runs.is_empty() {
+            named.extend(self.named_by_imports(files).await?);
         }
-        self.named_among(files).await
+        let some: Vec<Uuid> = tasks.into_iter().collect();
+        for some in some.chunks(AT_ONCE) {
+            let made = self.made_by(some, "id IN ({})").await?;
+            take_named(&made, files, &mut named)?;
+        }
+        for run in runs {
+            let made = self.made_by(&[run], BELOW).await?;
+            take_named(&made, files, &mut named)?;
+        }
+        Ok(Some(named))
     }
 
     async fn is_being_deleted(&self, run: RunId) -> Result<bool> {
@@ -104,26 +123,100 @@ impl KeptFileReader for SqlStore {
     }
 }
 
+/// The tasks of a run and of all runs below it.
+const BELOW: &str = "run_id IN (WITH RECURSIVE tree AS (SELECT id FROM runs WHERE id = {}
+    UNION ALL SELECT runs.id FROM runs JOIN tree ON runs.parent_run = tree.id) SELECT id FROM tree)";
+
+/// What may name files since a place of the log.
+#[derive(Default)]
+struct News {
+    /// Tasks that ended well, also those that were taken over from another run.
+    tasks: BTreeSet<Uuid>,
+    /// Runs that were stored whole.
+    runs: BTreeSet<Uuid>,
+}
+
+/// Adds those of some files that results name.
+fn take_named(
+    made: &[String],
+    files: &BTreeSet<String>,
+    named: &mut BTreeSet<String>,
+) -> Result<()> {
+    for made in made {
+        let made: serde_json::Value = json::from_text("task output_artifacts", made)?;
+        let those = named_files(&made).into_iter();
+        named.extend(those.filter(|file| files.contains(file)));
+    }
+    Ok(())
+}
+
 impl SqlStore {
-    async fn named_among(&self, files: &BTreeSet<String>) -> Result<BTreeSet<String>> {
-        let mut named = BTreeSet::new();
+    /// `None` where the log has lost events after the place.
+    async fn news_since(&self, place: u64) -> Result<Option<News>> {
+        let types = [EventType::TaskCompleted, EventType::RecordChanged];
+        let filter = EventFilter {
+            types: types.map(|of| of.as_str().to_owned()).to_vec(),
+            ..EventFilter::default()
+        };
+        let mut news = News::default();
+        let mut after = place;
+        loop {
+            let page = match self.events_after(&filter, after, EVENTS).await {
+                Ok(page) => page,
+                Err(Error::Gone { .. }) => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            for told in &page {
+                let task = told.event.data.get("task_id").and_then(|id| id.as_str());
+                match task.and_then(|id| id.parse().ok()) {
+                    Some(task) => news.tasks.insert(task),
+                    None => told
+                        .event
+                        .run_id
+                        .is_some_and(|run| news.runs.insert(run.uuid())),
+                };
+            }
+            match page.last() {
+                Some(last) if page.len() == EVENTS as usize => after = last.seq,
+                _ => return Ok(Some(news)),
+            }
+        }
+    }
+
+    /// Imported runs name the file that they came in.
+    async fn named_by_imports(&self, files: &BTreeSet<String>) -> Result<BTreeSet<String>> {
         let imported = "SELECT imported FROM runs WHERE imported IS NOT NULL";
         let imported = self.texts(imported, []).await?;
         let is_named = |file: &&String| imported.iter().any(|text| text.contains(file.as_str()));
-        named.extend(files.iter().filter(is_named).cloned());
+        Ok(files.iter().filter(is_named).cloned().collect())
+    }
+
+    async fn named_by_tasks(
+        &self,
+        files: &BTreeSet<String>,
+        named: &mut BTreeSet<String>,
+    ) -> Result<()> {
         let mut after = Uuid::nil();
         loop {
             let page = self.made_after(after).await?;
-            for (_, made) in &page {
-                let made: serde_json::Value = json::from_text("task output_artifacts", made)?;
-                let those = named_files(&made).into_iter();
-                named.extend(those.filter(|file| files.contains(file)));
-            }
-            match page.last() {
-                Some((last, _)) if page.len() == AT_ONCE => after = *last,
-                _ => return Ok(named),
+            let (ids, made): (Vec<Uuid>, Vec<String>) = page.into_iter().unzip();
+            take_named(&made, files, named)?;
+            match ids.last() {
+                Some(last) if ids.len() == AT_ONCE => after = *last,
+                _ => return Ok(()),
             }
         }
+    }
+
+    /// What tasks made that a condition on some ids selects, which stand at its `{}`.
+    async fn made_by(&self, ids: &[Uuid], which: &str) -> Result<Vec<String>> {
+        let places: Vec<String> = (1..=ids.len()).map(|number| format!("${number}")).collect();
+        let which = which.replace("{}", &places.join(", "));
+        let sql = format!(
+            "SELECT output_artifacts FROM tasks WHERE {which} AND output_artifacts LIKE '%\"files\":%'"
+        );
+        let values = ids.iter().map(|id| Value::from(*id));
+        self.texts(&sql, values).await
     }
 
     /// The next tasks by their ids that made files, and what each made.
@@ -143,7 +236,11 @@ impl SqlStore {
         cells.collect()
     }
 
-    async fn texts<const N: usize>(&self, sql: &str, values: [Value; N]) -> Result<Vec<String>> {
+    async fn texts(
+        &self,
+        sql: &str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<Vec<String>> {
         let reader = self.reader();
         let query = Statement::from_sql_and_values(reader.get_database_backend(), sql, values);
         let rows = reader.query_all_raw(query).await.map_err(trying(ACTION))?;

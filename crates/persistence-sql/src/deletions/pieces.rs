@@ -13,40 +13,44 @@ use crate::{json, runs, tasks};
 /// Before the tasks: their journals are the most.
 const BEFORE: [&str; 7] = [
     "DELETE FROM journal_entries WHERE id IN (SELECT id FROM journal_entries
-       WHERE run_id IN (SELECT run_id FROM run_deletions) LIMIT $1)",
+       WHERE run_id IN (SELECT run_id FROM run_deletions) ORDER BY id LIMIT $1)",
     "DELETE FROM approvals WHERE id IN (SELECT approvals.id FROM approvals
        JOIN tasks ON tasks.id = approvals.task_id
-       WHERE tasks.run_id IN (SELECT run_id FROM run_deletions) LIMIT $1)",
+       WHERE tasks.run_id IN (SELECT run_id FROM run_deletions) ORDER BY approvals.id LIMIT $1)",
     "DELETE FROM task_losses WHERE (task_id, fence) IN (SELECT task_losses.task_id, task_losses.fence
        FROM task_losses JOIN tasks ON tasks.id = task_losses.task_id
-       WHERE tasks.run_id IN (SELECT run_id FROM run_deletions) LIMIT $1)",
+       WHERE tasks.run_id IN (SELECT run_id FROM run_deletions)
+       ORDER BY task_losses.task_id, task_losses.fence LIMIT $1)",
     "DELETE FROM task_dependencies WHERE (depends_on, task_id) IN (SELECT edge.depends_on, edge.task_id
        FROM task_dependencies AS edge JOIN tasks ON tasks.id = edge.task_id
-       WHERE tasks.run_id IN (SELECT run_id FROM run_deletions) LIMIT $1)",
+       WHERE tasks.run_id IN (SELECT run_id FROM run_deletions)
+       ORDER BY edge.depends_on, edge.task_id LIMIT $1)",
     "DELETE FROM task_dependencies WHERE (depends_on, task_id) IN (SELECT edge.depends_on, edge.task_id
        FROM task_dependencies AS edge JOIN tasks ON tasks.id = edge.depends_on
-       WHERE tasks.run_id IN (SELECT run_id FROM run_deletions) LIMIT $1)",
+       WHERE tasks.run_id IN (SELECT run_id FROM run_deletions)
+       ORDER BY edge.depends_on, edge.task_id LIMIT $1)",
     "DELETE FROM messages WHERE id IN (SELECT id FROM messages
        WHERE run_id IN (SELECT run_id FROM run_deletions)
          OR sender_agent_id IN (SELECT id FROM agents WHERE run_id IN (SELECT run_id FROM run_deletions))
-       LIMIT $1)",
+       ORDER BY id LIMIT $1)",
     "DELETE FROM resource_metrics WHERE id IN (SELECT sample.id FROM resource_metrics AS sample
        JOIN agents ON agents.id = sample.agent_id
-       WHERE agents.run_id IN (SELECT run_id FROM run_deletions) LIMIT $1)",
+       WHERE agents.run_id IN (SELECT run_id FROM run_deletions) ORDER BY sample.id LIMIT $1)",
 ];
 
 /// After the tasks, and before the runs.
 const AFTER: [&str; 4] = [
-    "DELETE FROM workspace_snapshots WHERE workspace_id IN (SELECT workspaces.id FROM workspaces
+    "DELETE FROM workspace_snapshots WHERE workspace_id IN (SELECT snapshot.workspace_id FROM workspace_snapshots AS snapshot
+       JOIN workspaces ON workspaces.id = snapshot.workspace_id
        JOIN agents ON agents.id = workspaces.agent_id
-       WHERE agents.run_id IN (SELECT run_id FROM run_deletions) LIMIT $1)",
+       WHERE agents.run_id IN (SELECT run_id FROM run_deletions) ORDER BY snapshot.workspace_id LIMIT $1)",
     "DELETE FROM workspaces WHERE id IN (SELECT workspaces.id FROM workspaces
        JOIN agents ON agents.id = workspaces.agent_id
-       WHERE agents.run_id IN (SELECT run_id FROM run_deletions) LIMIT $1)",
+       WHERE agents.run_id IN (SELECT run_id FROM run_deletions) ORDER BY workspaces.id LIMIT $1)",
     "DELETE FROM agents WHERE id IN (SELECT id FROM agents
-       WHERE run_id IN (SELECT run_id FROM run_deletions) LIMIT $1)",
+       WHERE run_id IN (SELECT run_id FROM run_deletions) ORDER BY id LIMIT $1)",
     "DELETE FROM run_leases WHERE run_id IN (SELECT run_id FROM run_leases
-       WHERE run_id IN (SELECT run_id FROM run_deletions) LIMIT $1)",
+       WHERE run_id IN (SELECT run_id FROM run_deletions) ORDER BY run_id LIMIT $1)",
 ];
 
 /// Messages of others that agents of the runs got.
@@ -159,4 +163,18 @@ async fn take_runs(session: &mut impl Session, left: u64) -> Result<u64> {
     files::note(session, &named).await?;
     let delete = format!("DELETE FROM runs WHERE id IN (SELECT id {RUNS})");
     stage(session, &delete, left).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AFTER, BEFORE, GOT, RUNS, TASKS};
+
+    #[test]
+    fn each_piece_takes_its_rows_in_an_order() {
+        let pieces = BEFORE.iter().chain(&AFTER).chain(&[GOT, TASKS, RUNS]);
+        for sql in pieces {
+            let (_, order) = sql.rsplit_once("ORDER BY").unwrap_or_default();
+            assert!(order.contains("LIMIT $1"), "{sql}");
+        }
+    }
 }

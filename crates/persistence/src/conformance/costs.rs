@@ -184,7 +184,7 @@ async fn own(store: &dyn Store, sample: &Sample, agent: &Agent) -> Task {
 }
 
 /// A call that ended: its turn, and what it used.
-async fn call(
+pub(super) async fn call(
     store: &dyn Store,
     sample: &Sample,
     (task, seq, model): (&Task, u32, &str),

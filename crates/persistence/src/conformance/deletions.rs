@@ -1,22 +1,24 @@
 //! Rules of runs that are deleted.
 
+use std::collections::BTreeSet;
+
 use fusion_core::{
-    Agent, Change, CostBy, Decision, DeliveryStatus, IdSource as _, Message, Outcome, Parent, Run,
-    RunId, Task, TaskState, Timestamp, WorkflowState,
+    Agent, Change, Cost, CostBy, Decision, DeliveryStatus, EventType, IdSource as _, Message,
+    NewEvent, Outcome, Parent, Run, RunId, Task, TaskState, Timestamp, Usage, WorkflowState,
 };
 use serde_json::json;
 
-use super::costs::{DAY, Spent, costs};
+use super::costs::{DAY, Spent, call, costs};
 use super::messages::{sending, settle};
 use super::office::{Office, Wanted, wanted};
 use super::sample::{Sample, at};
 use crate::{
-    AgentFilter, Batch, Costs, Error, LooseFile, Page, Prune, Repository as _, Result, RunFilter,
-    Store, TaskFilter, WorkspaceFilter, WriteRepository as _,
+    AgentFilter, Batch, Costs, Error, Page, Prune, Repository as _, Result, RunFilter, Store,
+    TaskFilter, WorkspaceFilter, WriteRepository as _,
 };
 
 /// Ends a run, and the agents that it spawned.
-async fn end(store: &dyn Store, sample: &Sample, run: RunId) {
+pub(super) async fn end(store: &dyn Store, sample: &Sample, run: RunId) {
     let found: Run = store.get(run).await.unwrap();
     let agents = store.agents_of_run(run).await.unwrap();
     let agents: Vec<Agent> = agents.into_iter().map(|(agent, _)| agent).collect();
@@ -24,7 +26,7 @@ async fn end(store: &dyn Store, sample: &Sample, run: RunId) {
     store.commit(Batch::free(ended)).await.unwrap();
 }
 
-async fn delete(store: &dyn Store, run: RunId) -> Result<()> {
+pub(super) async fn delete(store: &dyn Store, run: RunId) -> Result<()> {
     let delete = Decision::default().with(Change::DeleteRun(run));
     store.commit(Batch::free(delete)).await.map(|_| ())
 }
@@ -44,7 +46,7 @@ async fn why(store: &dyn Store, run: RunId) -> String {
 }
 
 /// Takes everything out, so many rows at a time; says how often something was left.
-async fn take_out(store: &dyn Store, limit: u32) -> u64 {
+pub(super) async fn take_out(store: &dyn Store, limit: u32) -> u64 {
     let old = Prune {
         deleted_runs: true,
         limit,
@@ -58,7 +60,7 @@ async fn take_out(store: &dyn Store, limit: u32) -> u64 {
 }
 
 /// A run as that of the sample is, with a task that has made a file.
-async fn another(
+pub(super) async fn another(
     store: &dyn Store,
     sample: &Sample,
     change: impl FnOnce(Run) -> Run,
@@ -148,6 +150,67 @@ pub async fn what_deleted_runs_cost_stays_in_the_books(store: &dyn Store) {
         ],
         [0; 4]
     );
+}
+
+/// A time that cuts an hour has of it what all ended in that time. Of calls of one hour, some of which ended in
+/// it, nobody knows how much that is: they are told as undated, and nothing is left out.
+pub async fn what_a_deleted_run_cost_in_an_hour_that_is_cut_is_told(store: &dyn Store) {
+    let spent = Spent::store(store).await;
+    let own = &spent.tasks[3];
+    let answer = json!({ "answer": { "cost_source": "provider", "text": "x" } });
+    let used = Usage {
+        turns: 1,
+        input_tokens: 4,
+        output_tokens: 5,
+        cost: Cost::from_picos(6),
+    };
+    let second = (DAY + 30, used, &answer);
+    call(store, &spent.sample, (own, 9, "n"), second).await;
+    let task: Task = store.get(own.id).await.unwrap();
+    let done = Task {
+        completed_at: Some(at(4 * DAY)),
+        ..task
+    };
+    store.update(done).await.unwrap();
+    let times = [DAY + 9, DAY + 10, DAY + 30, DAY + 31].map(at);
+    let mut before = Vec::new();
+    for moment in times {
+        before.push([
+            costs(store, CostBy::Model, [Some(moment), None]).await,
+            costs(store, CostBy::Model, [None, Some(moment)]).await,
+        ]);
+    }
+    end(store, &spent.sample, own.run_id).await;
+    delete(store, own.run_id).await.unwrap();
+    take_out(store, 100).await;
+    // The other call of that hour ended at its second 9.
+    let first = Usage {
+        turns: 1,
+        input_tokens: 2,
+        output_tokens: 3,
+        cost: Cost::default(),
+    };
+    let plus = |mut sum: Usage, more: Usage| {
+        sum += more;
+        sum
+    };
+    for (number, moment) in times.into_iter().enumerate() {
+        let after = [
+            costs(store, CostBy::Model, [Some(moment), None]).await,
+            costs(store, CostBy::Model, [None, Some(moment)]).await,
+        ];
+        let is_cut = [DAY + 10, DAY + 30].map(at).contains(&moment);
+        for (side, after) in after.into_iter().enumerate() {
+            let before = &before[number][side];
+            if !is_cut {
+                assert_eq!(&after, before, "{moment}");
+                continue;
+            }
+            let inside = if side == 0 { used } else { first };
+            assert_eq!(plus(after.total.usage, inside), before.total.usage);
+            assert_eq!(after.undated, plus(before.undated, plus(first, used)));
+        }
+    }
 }
 
 /// A run that has not ended, that is a step, or that an open run goes on from is refused, and it is said
@@ -252,12 +315,12 @@ pub async fn files_of_deleted_runs_are_told_until_they_are_dealt_with(store: &dy
     let sample = office.sample();
     let (one, _) = another(store, sample, |run| run).await;
     let (other, _) = another(store, sample, |run| run).await;
-    assert_eq!(store.loose_files(10).await.unwrap(), []);
-    assert!(!store.has_loose_files().await.unwrap());
+    assert_eq!(store.loose_files(10).await.unwrap(), BTreeSet::new());
     let forget = |files: &[&str]| {
         let files = files.iter().map(|file| (*file).to_owned()).collect();
         Batch::free(Decision::default().with(Change::ForgetFiles(files)))
     };
+    let file = BTreeSet::from([FILE.to_owned()]);
     for (run, is_named) in [(one, true), (other, false)] {
         end(store, sample, run.id).await;
         assert!(!store.is_being_deleted(run.id).await.unwrap());
@@ -265,18 +328,77 @@ pub async fn files_of_deleted_runs_are_told_until_they_are_dealt_with(store: &dy
         assert!(store.is_being_deleted(run.id).await.unwrap());
         take_out(store, 100).await;
         assert!(!store.is_being_deleted(run.id).await.unwrap());
-        let loose = LooseFile {
-            sha256: FILE.to_owned(),
-            is_named,
-        };
         store.commit(forget(&[])).await.unwrap();
-        assert!(store.has_loose_files().await.unwrap());
-        let named = store.files_named(&[FILE.to_owned()].into()).await.unwrap();
-        assert_eq!(named.len(), usize::from(is_named));
-        assert_eq!(store.loose_files(10).await.unwrap(), [loose]);
+        let named = store.files_named(&file).await.unwrap();
+        let bounds = store.event_bounds().await.unwrap();
+        assert_eq!(named.up_to, bounds.last);
+        assert_eq!(named.files.len(), usize::from(is_named));
+        assert_eq!(store.loose_files(10).await.unwrap(), file);
         store.commit(forget(&[FILE])).await.unwrap();
-        assert_eq!(store.loose_files(10).await.unwrap(), []);
+        assert_eq!(store.loose_files(10).await.unwrap(), BTreeSet::new());
     }
+}
+
+/// What was committed after a place of the log is told for itself: a task that made a file, and a run that
+/// came with tasks of its own. Where the log has lost a part of it, that is said.
+pub async fn files_that_were_named_since_are_told_without_all_others(store: &dyn Store) {
+    let office = Office::open(store).await;
+    let sample = office.sample();
+    let file = BTreeSet::from([FILE.to_owned()]);
+    let (_, before) = another(store, sample, |run| run).await;
+    let known = store.files_named(&file).await.unwrap();
+    assert_eq!(known.files, file);
+    let since = store.files_named_since(&file, known.up_to).await.unwrap();
+    assert_eq!(since, Some(BTreeSet::new()));
+    let tell = async |event| {
+        let told = Decision::default().telling(event);
+        store.commit(Batch::free(told)).await.unwrap().last_seq
+    };
+    // Nothing of what is told here named a file.
+    let quiet = sample.tasks["one"].event(sample.moment(), EventType::TaskCompleted, String::new());
+    let quiet = tell(quiet).await;
+    let since = store.files_named_since(&file, known.up_to).await.unwrap();
+    assert_eq!(since, Some(BTreeSet::new()));
+    let made = before.event(sample.moment(), EventType::TaskCompleted, String::new());
+    let made = tell(made).await;
+    let since = store.files_named_since(&file, quiet).await.unwrap();
+    assert_eq!(since, Some(file.clone()));
+    // A run that came, with one below it that names the file.
+    let (above, step) = another(store, sample, |run| run).await;
+    store
+        .update(Task {
+            output_artifacts: None,
+            ..step.clone()
+        })
+        .await
+        .unwrap();
+    let parent = Parent {
+        run_id: above.id,
+        task_id: step.id,
+        step: "one".to_owned(),
+    };
+    another(store, sample, |run| Run {
+        parent: Some(parent),
+        ..run
+    })
+    .await;
+    let came = NewEvent::of_run(
+        sample.moment(),
+        EventType::RecordChanged,
+        above.id,
+        String::new(),
+    );
+    tell(came).await;
+    let since = store.files_named_since(&file, made).await.unwrap();
+    assert_eq!(since, Some(file.clone()));
+    let old = Prune {
+        events_before: Some(at(i64::from(u32::MAX))),
+        limit: 1,
+        ..Prune::default()
+    };
+    store.prune(old).await.unwrap();
+    let since = store.files_named_since(&file, 0).await.unwrap();
+    assert_eq!(since, None);
 }
 
 /// A message to an agent that goes has the status of the deliveries that are left; one to several stays.

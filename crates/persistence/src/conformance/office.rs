@@ -121,6 +121,13 @@ impl<'a> Office<'a> {
 
     /// Puts a task into the pool, a second after the one before.
     pub(super) async fn put(&self, wanted: Wanted<'_>) -> Task {
+        let (task, created) = self.asked(wanted);
+        self.store.commit(Batch::free(created)).await.unwrap();
+        self.store.get(task.id).await.unwrap()
+    }
+
+    /// A task as it is asked for, a second after the one before.
+    pub(super) fn asked(&self, wanted: Wanted<'_>) -> (Task, Decision) {
         self.clock
             .store(self.clock.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         let moment = self.moment();
@@ -142,9 +149,7 @@ impl<'a> Office<'a> {
             delay: wanted.delay,
             limit: fusion_core::Budget::default(),
         };
-        let (task, created) = plan.create(moment);
-        self.store.commit(Batch::free(created)).await.unwrap();
-        self.store.get(task.id).await.unwrap()
+        plan.create(moment)
     }
 
     pub(super) fn claim(&self, agent: &Agent, queues: Vec<PoolQueue>) -> PoolClaim {

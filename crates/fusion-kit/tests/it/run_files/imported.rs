@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::{elsewhere, exported, import, newest};
+use super::{FILE, ONE, elsewhere, exported, import, newest};
 use crate::api::Serving;
 
 #[tokio::test]
@@ -84,4 +84,26 @@ async fn a_workspace_that_is_elsewhere_has_no_path_here() {
             "{text}"
         );
     }
+}
+
+/// It may be stored all the same: then the files that it names are needed.
+#[tokio::test]
+async fn the_files_of_an_import_of_which_nobody_heard_the_end_stay() {
+    let from = exported().await;
+    let run = from.shown().await["id"].as_str().unwrap().to_owned();
+    let to = elsewhere(&from);
+    let unheard = to
+        .fusion_kit(["run", "import", FILE])
+        .env("FAILPOINTS", "coordination::import_unheard=return")
+        .finish()
+        .await;
+    unheard
+        .expect(1)
+        .says(&["it is not known whether it was done"]);
+    to.run(["artifact", "get", ONE, "copy"]).await.expect(0);
+    let again = import(&to).await;
+    assert_eq!(
+        (&again["run"]["id"], &again["already"]),
+        (&json!(run), &json!(true))
+    );
 }
