@@ -282,6 +282,7 @@ macro_rules! store_conformance {
             a_run_that_another_one_needs_is_not_deleted,
             a_run_that_open_work_needs_is_not_deleted,
             files_of_deleted_runs_are_told_until_they_are_dealt_with,
+            a_file_that_a_run_was_handed_stays_until_that_run_is_deleted,
             a_message_of_another_stays_when_its_reader_is_deleted,
             a_run_is_not_deleted_under_one_that_goes_on_from_it,
             webhooks_are_kept_as_written,

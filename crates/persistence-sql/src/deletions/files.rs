@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use fusion_core::{RunId, named_files};
+use fusion_core::{RunId, handed_files, named_files};
 use fusion_persistence::{KeptFileReader, LooseFile, Result};
 use sea_orm::prelude::Uuid;
 use sea_orm::{ConnectionTrait, Statement, Value};
@@ -104,6 +104,35 @@ impl KeptFileReader for SqlStore {
     }
 }
 
+/// Rows that name files.
+#[derive(Debug, Clone, Copy)]
+enum Naming {
+    /// Tasks, in what they made.
+    Results,
+    /// Runs, in what they were handed.
+    Inputs,
+}
+
+impl Naming {
+    fn sql(self) -> String {
+        let (table, column, sign) = match self {
+            Self::Results => ("tasks", "output_artifacts", "files"),
+            Self::Inputs => ("runs", "inputs", "sha256"),
+        };
+        format!(
+            "SELECT id, {column} FROM {table}
+             WHERE id > $1 AND {column} LIKE '%\"{sign}\":%' ORDER BY id LIMIT {AT_ONCE}"
+        )
+    }
+
+    fn files(self, text: &str) -> Result<Vec<String>> {
+        Ok(match self {
+            Self::Results => named_files(&json::from_text("task output_artifacts", text)?),
+            Self::Inputs => handed_files(&json::from_text("run inputs", text)?),
+        })
+    }
+}
+
 impl SqlStore {
     async fn named_among(&self, files: &BTreeSet<String>) -> Result<BTreeSet<String>> {
         let mut named = BTreeSet::new();
@@ -111,27 +140,26 @@ impl SqlStore {
         let imported = self.texts(imported, []).await?;
         let is_named = |file: &&String| imported.iter().any(|text| text.contains(file.as_str()));
         named.extend(files.iter().filter(is_named).cloned());
-        let mut after = Uuid::nil();
-        loop {
-            let page = self.made_after(after).await?;
-            for (_, made) in &page {
-                let made: serde_json::Value = json::from_text("task output_artifacts", made)?;
-                let those = named_files(&made).into_iter();
-                named.extend(those.filter(|file| files.contains(file)));
-            }
-            match page.last() {
-                Some((last, _)) if page.len() == AT_ONCE => after = *last,
-                _ => return Ok(named),
+        for naming in [Naming::Results, Naming::Inputs] {
+            let mut after = Uuid::nil();
+            loop {
+                let page = self.naming_after(naming, after).await?;
+                for (_, text) in &page {
+                    let those = naming.files(text)?.into_iter();
+                    named.extend(those.filter(|file| files.contains(file)));
+                }
+                match page.last() {
+                    Some((last, _)) if page.len() == AT_ONCE => after = *last,
+                    _ => break,
+                }
             }
         }
+        Ok(named)
     }
 
-    /// The next tasks by their ids that made files, and what each made.
-    async fn made_after(&self, after: Uuid) -> Result<Vec<(Uuid, String)>> {
-        let sql = format!(
-            "SELECT id, output_artifacts FROM tasks
-             WHERE id > $1 AND output_artifacts LIKE '%\"files\":%' ORDER BY id LIMIT {AT_ONCE}"
-        );
+    /// The next rows by their ids that may name files, and where they do.
+    async fn naming_after(&self, naming: Naming, after: Uuid) -> Result<Vec<(Uuid, String)>> {
+        let sql = naming.sql();
         let reader = self.reader();
         let values: [Value; 1] = [after.into()];
         let query = Statement::from_sql_and_values(reader.get_database_backend(), sql, values);

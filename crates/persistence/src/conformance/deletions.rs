@@ -279,6 +279,34 @@ pub async fn files_of_deleted_runs_are_told_until_they_are_dealt_with(store: &dy
     }
 }
 
+/// A file that a run was handed is named by it, whatever becomes of who made it.
+pub async fn a_file_that_a_run_was_handed_stays_until_that_run_is_deleted(store: &dyn Store) {
+    let office = Office::open(store).await;
+    let sample = office.sample();
+    let (maker, _) = another(store, sample, |run| run).await;
+    let file = json!([{ "path": "artifacts/table/a", "sha256": FILE, "bytes": 1 }]);
+    let inputs = [("table".to_owned(), file)].into_iter().collect();
+    let handed = Run {
+        id: sample.ids.uuid().into(),
+        inputs,
+        ..sample.run.clone()
+    };
+    store.create(handed.clone()).await.unwrap();
+    let forget = Change::ForgetFiles(vec![FILE.to_owned()]);
+    for (run, is_named) in [(maker.id, true), (handed.id, false)] {
+        end(store, sample, run).await;
+        delete(store, run).await.unwrap();
+        take_out(store, 100).await;
+        let loose = LooseFile {
+            sha256: FILE.to_owned(),
+            is_named,
+        };
+        assert_eq!(store.loose_files(10).await.unwrap(), [loose]);
+        let forget = Decision::default().with(forget.clone());
+        store.commit(Batch::free(forget)).await.unwrap();
+    }
+}
+
 /// A message to an agent that goes has the status of the deliveries that are left; one to several stays.
 pub async fn a_message_of_another_stays_when_its_reader_is_deleted(store: &dyn Store) {
     let office = Office::open(store).await;
