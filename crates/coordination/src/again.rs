@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use fusion_core::{
-    Agent, AgentId, Change, Coded, Continuation, Decision, ErrorCode, InputFault, Run, RunId, Task,
-    Unlike, Workflow, WorkflowDefinition, WorkflowState, Workspace, nearest,
+    Agent, AgentId, Change, Coded, Continuation, Decision, ErrorCode, InputFault, InputType, Run,
+    RunId, Task, Unlike, Workflow, WorkflowDefinition, WorkflowState, Workspace, nearest,
 };
 use fusion_persistence::Repository;
 use serde_json::{Map, Value, json};
@@ -340,11 +340,14 @@ fn inputs(
     let is_known = |name: &String| definition.inputs.contains_key(name);
     let had = run.inputs.iter();
     let had = had.filter(|(name, value)| !value.is_null() && is_known(name));
-    let mut inputs: Map<String, Value> = had
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
+    let is_files = |name: &String| {
+        let spec = definition.inputs.get(name);
+        spec.is_some_and(|spec| spec.kind == InputType::Files)
+    };
+    let had = had.map(|(name, value)| (name.clone(), value.clone()));
+    let (files, mut inputs): (Map<_, _>, Map<_, _>) = had.partition(|(name, _)| is_files(name));
     inputs.extend(given.clone());
     definition
-        .resolve_inputs(&inputs)
+        .resolve_inputs_with(&inputs, &files)
         .map_err(|faults| AgainFault::Inputs { faults })
 }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use fusion_agents::Failure;
-use fusion_core::{ErrorCode, Task, error_chain};
+use fusion_core::{ErrorCode, Run, RunId, Task, error_chain, handed_files};
 use fusion_workspaces::{Artifacts, Holding, WorkspaceDir};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -16,6 +16,9 @@ use crate::{Coordinator, Error, Result};
 
 /// Bytes of all files of a step at most.
 const STEP_LIMIT: u64 = 1024 * 1024 * 1024;
+
+/// Files of a step at most, where they are those of a run below, or of all inputs of one.
+const MOST_FILES: usize = 10_000;
 
 /// The folder, in a workspace, of what was taken from other steps.
 const FOLDER: &str = "artifacts";
@@ -43,9 +46,44 @@ pub fn files_of(task: &Task) -> Vec<ArtifactFile> {
     files.unwrap_or_default()
 }
 
-/// Where a file of a step is put in the workspace of who takes it.
-pub(crate) fn path_of(step: &str, file: &ArtifactFile) -> String {
-    format!("{FOLDER}/{step}/{}", file.path)
+/// Where a file of a step, or of an input, is put in the workspace of who takes it.
+pub(crate) fn path_of(from: &str, path: &str) -> String {
+    format!("{FOLDER}/{from}/{path}")
+}
+
+/// Refuses more files than a step may have.
+///
+/// # Errors
+/// In words, which limit they pass.
+pub(crate) fn within_limits(files: &[ArtifactFile]) -> std::result::Result<(), String> {
+    if files.len() > MOST_FILES {
+        let count = files.len();
+        return Err(format!(
+            "{count} files are more than {MOST_FILES}, which is the limit"
+        ));
+    }
+    let sum = files.iter().map(|file| file.bytes);
+    if sum.fold(0, u64::saturating_add) > STEP_LIMIT {
+        let most = STEP_LIMIT >> 20;
+        return Err(format!(
+            "its files have more than {most} MiB, which is the limit"
+        ));
+    }
+    Ok(())
+}
+
+/// Where the files are that a step made.
+pub(crate) enum Source {
+    /// In a workspace, where it had one.
+    Workspace(Option<Arc<WorkspaceDir>>),
+    /// In the results of a run, which was its work.
+    Run(RunId),
+}
+
+/// The hashes of the files that a run was handed. Those of a run below are in results of steps above it.
+pub(crate) fn handed_from_outside(run: &Run) -> Vec<String> {
+    let root = run.parent.is_none().then_some(&run.inputs);
+    root.map(handed_files).unwrap_or_default()
 }
 
 /// Files that were kept for a step. Nobody removes one of them while there is this: it lasts until what
@@ -53,6 +91,8 @@ pub(crate) fn path_of(step: &str, file: &ArtifactFile) -> String {
 #[derive(Default)]
 pub(crate) struct KeptFiles {
     pub(crate) files: Vec<ArtifactFile>,
+    /// Their paths in the workspace of who made them.
+    pub(crate) paths: Vec<String>,
     /// `None` where nothing is kept, or the file system knows no locks: nothing is removed there.
     pub(crate) held: Option<Holding>,
 }
@@ -65,15 +105,6 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    /// Of one task.
-    pub(crate) fn of(outputs: Value, files: Vec<ArtifactFile>) -> Self {
-        Self {
-            outputs,
-            artifacts: files.iter().map(|file| file.path.clone()).collect(),
-            files,
-        }
-    }
-
     /// As it stands in the task.
     pub(crate) fn made(&self) -> Value {
         let mut made = json!({ "outputs": self.outputs, "artifacts": self.artifacts });
@@ -98,10 +129,14 @@ impl Coordinator {
     /// Finds and keeps the files that are a step's result; `Err` tells why that can't be done.
     pub(crate) async fn keep_files(
         &self,
-        workspace: Option<Arc<WorkspaceDir>>,
+        from: Source,
         globs: Vec<String>,
     ) -> Result<std::result::Result<KeptFiles, Failure>> {
-        let Some(workspace) = workspace.filter(|_| !globs.is_empty()) else {
+        let workspace = match from {
+            Source::Run(run) => return self.files_of_run(run).await,
+            Source::Workspace(workspace) => workspace.filter(|_| !globs.is_empty()),
+        };
+        let Some(workspace) = workspace else {
             return Ok(Ok(KeptFiles::default()));
         };
         let kept = self.kept();
@@ -110,13 +145,10 @@ impl Coordinator {
                 .hold()
                 .map_err(|error| format!("the folder of kept files can't be locked: {error}"))?;
             let files = keep(&kept, &workspace, &globs)?;
-            Ok(KeptFiles { files, held })
+            let paths = files.iter().map(|file| file.path.clone()).collect();
+            Ok(KeptFiles { files, paths, held })
         });
-        Ok(found.await?.map_err(|message: String| Failure {
-            code: ErrorCode::InvalidInput,
-            message,
-            help: None,
-        }))
+        Ok(found.await?.map_err(cant_be_kept))
     }
 
     /// Puts what a step takes from others into the workspace where it begins, unless it goes on after an
@@ -137,8 +169,9 @@ impl Coordinator {
             .filter(|task| task.course.item.is_none())
             .flat_map(|task| {
                 let files = files_of(task).into_iter();
-                files.map(|file| (path_of(&task.name, &file), file))
+                files.map(|file| (path_of(&task.name, &file.path), file))
             })
+            .chain(takes.iter().flat_map(|input| job.plan.handed(input)))
             .collect();
         let told = told(&all);
         if !begins {
@@ -153,6 +186,15 @@ impl Coordinator {
     #[must_use]
     pub fn kept(&self) -> Artifacts {
         Artifacts::new(self.options.archives_root.with_file_name("artifacts"))
+    }
+}
+
+/// A step whose files can't be its result would fail so again.
+pub(crate) const fn cant_be_kept(message: String) -> Failure {
+    Failure {
+        code: ErrorCode::InvalidInput,
+        message,
+        help: None,
     }
 }
 

@@ -36,7 +36,7 @@ pub enum CallFault {
         /// What is wrong.
         what: WrongCall,
     },
-    /// It takes an output that the other workflow does not have, or not any more.
+    /// It takes an output or files that the other workflow does not have, or not any more.
     #[error("the workflow '{of}', {fault}{}", hint(fault))]
     Output {
         /// The workflow that takes it.
@@ -99,7 +99,9 @@ fn hint(fault: &Fault) -> String {
 fn declared(fault: &InputFault) -> String {
     match fault {
         InputFault::Undeclared { nearest, .. } => near(nearest.as_ref()),
-        InputFault::Missing { .. } | InputFault::WrongType { .. } => String::new(),
+        InputFault::Missing { .. }
+        | InputFault::HandedOver { .. }
+        | InputFault::WrongType { .. } => String::new(),
     }
 }
 

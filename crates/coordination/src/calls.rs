@@ -12,6 +12,7 @@ use fusion_core::{
 use fusion_persistence::{Batch, Error as StoreError, Repository as _, unarchive};
 use serde_json::{Map, Value, json};
 
+use crate::artifacts::Source;
 use crate::error::listed;
 use crate::grants::Grants;
 use crate::journal::TaskJournal;
@@ -77,7 +78,7 @@ impl Coordinator {
         call: &CallSpec,
         context: &Value,
     ) -> Result<std::result::Result<Checked, Failure>> {
-        let given = match brief::given(call, context) {
+        let mut given = match brief::given(call, context) {
             Ok(given) => given,
             Err(why) => return Ok(Err(misfit(why))),
         };
@@ -88,7 +89,12 @@ impl Coordinator {
             )));
         };
         let workflow = self.workflow_version(*id).await?;
-        let inputs = match workflow.definition.resolve_inputs(&given) {
+        let definition = &workflow.definition;
+        let files = match self.files_given(job, definition, &mut given).await? {
+            Ok(files) => files,
+            Err(why) => return Ok(Err(misfit(why))),
+        };
+        let inputs = match definition.resolve_inputs_with(&given, &files) {
             Ok(inputs) => inputs,
             Err(faults) => {
                 let name = &workflow.name;
@@ -251,7 +257,7 @@ impl Coordinator {
         match ended {
             Ok(outputs) => {
                 let done = (outputs, Vec::new());
-                self.succeed(&job, &journal, done, None).await
+                self.succeed(&job, &journal, done, Source::Run(child)).await
             }
             Err(failure) => self.fail(&job, &journal, Vec::new(), failure).await,
         }

@@ -49,7 +49,7 @@ pub(crate) fn with_round(context: &mut Value, outputs: &Value) {
 fn files(task: &Task) -> Vec<Value> {
     let files = files_of(task).into_iter();
     let shown = files.map(|file| {
-        let path = path_of(&task.name, &file);
+        let path = path_of(&task.name, &file.path);
         json!({ "path": path, "sha256": file.sha256, "bytes": file.bytes })
     });
     shown.collect()

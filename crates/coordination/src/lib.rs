@@ -37,6 +37,7 @@ mod finish;
 mod folders;
 mod follow;
 mod grants;
+mod handed;
 mod hands;
 mod host;
 mod journal;

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::anew::{AfterRound, another_attempt};
 use crate::approvals::Permission;
-use crate::artifacts::Work;
+use crate::artifacts::{Source, Work};
 use crate::candidates::{Within, serving};
 use crate::crew::AtWork;
 use crate::expression_context::task_context;
@@ -338,7 +338,8 @@ impl Coordinator {
                 unrecorded,
             } => {
                 let done = (outputs, unrecorded);
-                self.succeed(job, journal, done, workspace).await
+                self.succeed(job, journal, done, Source::Workspace(workspace))
+                    .await
             }
         }
     }
@@ -359,7 +360,7 @@ impl Coordinator {
         job: &Job<'_>,
         journal: &TaskJournal<'_>,
         (outputs, unrecorded): (Value, Vec<Record>),
-        workspace: Option<Arc<WorkspaceDir>>,
+        from: Source,
     ) -> Result<()> {
         match self.after_round(job, &outputs).await? {
             AfterRound::Another(max) => {
@@ -372,10 +373,14 @@ impl Coordinator {
             AfterRound::Done => {}
         }
         let globs = job.step.artifacts.clone();
-        match self.keep_files(workspace, globs).await? {
+        match self.keep_files(from, globs).await? {
             Ok(kept) => {
-                let work = Work::of(outputs, kept.files);
                 let _held = kept.held;
+                let work = Work {
+                    outputs,
+                    artifacts: kept.paths,
+                    files: kept.files,
+                };
                 self.complete(job, journal, unrecorded, work).await
             }
             Err(failure) => self.fail(job, journal, unrecorded, failure).await,

@@ -7,18 +7,20 @@ use serde_json::{Map, Value};
 
 mod call;
 mod crew;
+mod inputs;
 mod step;
 
 pub use call::{CallSpec, Reference, ReferenceFault};
 pub(crate) use crew::runner_capabilities;
 pub use crew::{Member, Seat, is_internal};
+pub use inputs::{InputFault, InputSpec, InputType};
 pub use step::{
     ApprovalSpec, Assignee, Backoff, CommandSpec, DEFAULT_TIMEOUT_SECONDS, ForeachSpec, OnExpiry,
     OnFailure, OnMax, RepeatSpec, RetrySpec, StepSpec,
 };
 
 use crate::transition::text_enum;
-use crate::{Budget, CapabilitySet, FlowRule, SandboxSpec, nearest};
+use crate::{Budget, CapabilitySet, FlowRule, SandboxSpec};
 
 /// A workflow: inputs, agents, steps and outputs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +37,9 @@ pub struct WorkflowDefinition {
     pub steps: Vec<StepSpec>,
     /// What a run gives back: name and template.
     pub outputs: BTreeMap<String, String>,
+    /// The steps whose files a run hands over to the step that waits for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<String>,
     /// What the model calls of a run may use in all.
     #[serde(default, skip_serializing_if = "Budget::is_empty")]
     pub budget: Budget,
@@ -52,128 +57,6 @@ impl WorkflowDefinition {
     pub fn step(&self, id: &str) -> Option<&StepSpec> {
         self.steps.iter().find(|step| step.id == id)
     }
-
-    /// Names that are given and that no input has.
-    pub fn undeclared_inputs<'a>(
-        &'a self,
-        given: &'a Map<String, Value>,
-    ) -> impl Iterator<Item = InputFault> + 'a {
-        let undeclared = given.keys();
-        let undeclared = undeclared.filter(|name| !self.inputs.contains_key(*name));
-        undeclared.map(|name| InputFault::Undeclared {
-            name: name.clone(),
-            nearest: nearest(name, self.inputs.keys().map(String::as_str)).map(str::to_owned),
-            declared: self.inputs.keys().cloned().collect(),
-        })
-    }
-
-    /// Checks the values given for a run against `inputs` and adds the defaults.
-    ///
-    /// # Errors
-    /// All faults at once: undeclared names, missing required ones, wrong types.
-    pub fn resolve_inputs(
-        &self,
-        given: &Map<String, Value>,
-    ) -> Result<Map<String, Value>, Vec<InputFault>> {
-        let mut faults: Vec<InputFault> = self.undeclared_inputs(given).collect();
-        let mut resolved = Map::new();
-        for (name, spec) in &self.inputs {
-            match given.get(name).or(spec.default.as_ref()) {
-                Some(value) if spec.kind.accepts(value) => {
-                    resolved.insert(name.clone(), value.clone());
-                }
-                Some(_) => faults.push(InputFault::WrongType {
-                    name: name.clone(),
-                    expected: spec.kind,
-                }),
-                None if spec.required => faults.push(InputFault::Missing { name: name.clone() }),
-                None => {
-                    resolved.insert(name.clone(), Value::Null);
-                }
-            }
-        }
-        if faults.is_empty() {
-            Ok(resolved)
-        } else {
-            Err(faults)
-        }
-    }
-}
-
-/// Something wrong with a value given for a run.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InputFault {
-    /// The workflow has no such input.
-    #[error("the workflow has no input '{name}'")]
-    Undeclared {
-        /// The name given.
-        name: String,
-        /// The declared name most like it.
-        nearest: Option<String>,
-        /// Every declared name.
-        declared: Vec<String>,
-    },
-    /// A required input was not given.
-    #[error("the input '{name}' is required")]
-    Missing {
-        /// The declared name.
-        name: String,
-    },
-    /// The value is of another type.
-    #[error("the input '{name}' must be of type {expected}")]
-    WrongType {
-        /// The declared name.
-        name: String,
-        /// The declared type.
-        expected: InputType,
-    },
-}
-
-text_enum! {
-    /// The type of an input, in the words of JSON Schema.
-    InputType {
-        /// Any text.
-        String = "string",
-        /// Any number.
-        Number = "number",
-        /// A whole number.
-        Integer = "integer",
-        /// true or false.
-        Boolean = "boolean",
-        /// A list.
-        Array = "array",
-        /// A map.
-        Object = "object",
-    }
-}
-
-impl InputType {
-    /// Whether a value is of this type.
-    #[must_use]
-    pub fn accepts(self, value: &Value) -> bool {
-        match self {
-            Self::String => value.is_string(),
-            Self::Number => value.is_number(),
-            Self::Integer => value.is_i64() || value.is_u64(),
-            Self::Boolean => value.is_boolean(),
-            Self::Array => value.is_array(),
-            Self::Object => value.is_object(),
-        }
-    }
-}
-
-/// One declared input.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct InputSpec {
-    /// Its type.
-    #[serde(rename = "type")]
-    pub kind: InputType,
-    /// Whether a run can't start without it.
-    pub required: bool,
-    /// Used when it is not given.
-    pub default: Option<Value>,
-    /// What it is for.
-    pub description: String,
 }
 
 text_enum! {
@@ -378,81 +261,4 @@ pub struct ModelChoice {
     pub provider: String,
     /// The model, in the provider's own spelling.
     pub model: String,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Budget, InputFault, InputSpec, InputType, WorkflowDefinition};
-    use serde_json::{Map, Value, json};
-
-    fn with_inputs(inputs: &[(&str, InputType, bool, Option<Value>)]) -> WorkflowDefinition {
-        WorkflowDefinition {
-            name: "w".into(),
-            description: String::new(),
-            inputs: inputs
-                .iter()
-                .map(|(name, kind, required, default)| {
-                    let spec = InputSpec {
-                        kind: *kind,
-                        required: *required,
-                        default: default.clone(),
-                        description: String::new(),
-                    };
-                    ((*name).to_owned(), spec)
-                })
-                .collect(),
-            agents: [].into(),
-            steps: vec![],
-            outputs: [].into(),
-            budget: Budget::default(),
-            total_budget: Budget::default(),
-            message_flow: None,
-        }
-    }
-
-    fn object(value: &Value) -> Map<String, Value> {
-        value.as_object().cloned().unwrap()
-    }
-
-    #[test]
-    fn defaults_fill_what_was_not_given_and_optional_inputs_are_null() {
-        let workflow = with_inputs(&[
-            ("topic", InputType::String, true, None),
-            ("size", InputType::Integer, false, Some(json!(3))),
-            ("note", InputType::String, false, None),
-        ]);
-        let resolved = workflow.resolve_inputs(&object(&json!({"topic": "bees"})));
-        assert_eq!(
-            resolved,
-            Ok(object(&json!({"topic": "bees", "size": 3, "note": null})))
-        );
-    }
-
-    #[test]
-    fn all_faults_of_the_inputs_are_told_at_once() {
-        let workflow = with_inputs(&[
-            ("topic", InputType::String, true, None),
-            ("size", InputType::Integer, false, None),
-        ]);
-        let faults = workflow
-            .resolve_inputs(&object(&json!({"topik": "x", "size": "big"})))
-            .unwrap_err();
-        assert_eq!(
-            faults,
-            [
-                InputFault::Undeclared {
-                    name: "topik".into(),
-                    nearest: Some("topic".into()),
-                    declared: vec!["size".into(), "topic".into()],
-                },
-                InputFault::WrongType {
-                    name: "size".into(),
-                    expected: InputType::Integer
-                },
-                InputFault::Missing {
-                    name: "topic".into()
-                },
-            ]
-        );
-    }
 }

@@ -65,6 +65,7 @@ mod tests {
             steps: vec![],
             outputs: [].into(),
             budget: Budget::default(),
+            artifacts: Vec::new(),
             total_budget: Budget::default(),
             message_flow,
         }

@@ -406,6 +406,10 @@ fn help_of(fault: &InputFault) -> String {
             format!("the workflow's inputs are: {}", declared.join(", "))
         }
         InputFault::Missing { name } => format!("give it with: -i {name}=..."),
+        InputFault::HandedOver { .. } => {
+            "run the workflow as a step of another one, or give the input `required: false`"
+                .to_owned()
+        }
         InputFault::WrongType { name, expected } => {
             format!("give it as JSON of type {expected}: -i {name}=...")
         }

@@ -44,8 +44,8 @@ pub fn check_called(text: &str, called: &CalledWorkflows) -> Vec<Fault> {
     })
 }
 
-/// The outputs that a stored file takes from the workflows that its steps are runs of, and that these do
-/// not have. What else is wrong with the file by the rules of today is not told: it was accepted once.
+/// The outputs and files that a stored file takes from the workflows that its steps are runs of, and that
+/// these do not have. What else is wrong with the file by the rules of today is not told: it was accepted once.
 #[must_use]
 pub fn missing_outputs(text: &str, called: &CalledWorkflows) -> Vec<Fault> {
     let beside = |called: &CalledWorkflows| {
@@ -119,9 +119,20 @@ fn place_of(
         }
         InputFault::Missing { name } => (named.clone(), format!("give it in `with`: {name}: …")),
         InputFault::WrongType { name, expected } => {
-            let help = format!("give a value of type {expected}, or one expression");
+            let help = match expected {
+                InputType::Files => "give files of a step: ${{ steps.STEP.files }}".to_owned(),
+                InputType::String
+                | InputType::Number
+                | InputType::Integer
+                | InputType::Boolean
+                | InputType::Array
+                | InputType::Object => {
+                    format!("give a value of type {expected}, or one expression")
+                }
+            };
             (given(name), help)
         }
+        InputFault::HandedOver { name } => (given(name), String::new()),
     }
 }
 
@@ -147,10 +158,14 @@ const fn needs(spec: &InputSpec) -> bool {
     spec.required && spec.default.is_none()
 }
 
-/// Whether a value is of a type, or may be once its expressions are evaluated.
+/// Whether a value is of a type, or may be once its expressions are evaluated. Files are never written out.
 fn may_fit(kind: InputType, value: &Value) -> bool {
-    let is_open = value.as_str().is_some_and(is_one_expression);
-    is_open || kind.accepts(value)
+    let is_open = |value: &Value| value.as_str().is_some_and(is_one_expression);
+    if kind == InputType::Files {
+        let list = value.as_array();
+        return is_open(value) || list.is_some_and(|list| list.iter().all(is_open));
+    }
+    is_open(value) || kind.accepts(value)
 }
 
 #[cfg(test)]
@@ -162,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_value_fits_when_it_is_of_the_type_or_one_expression() {
-        use InputType::{Array, Integer, String};
+        use InputType::{Array, Files, Integer, String};
         for (kind, value, fits) in [
             (Integer, json!(3), true),
             (Integer, json!("3"), false),
@@ -171,6 +186,15 @@ mod tests {
             (String, json!("n: ${{ inputs.n }}"), true),
             (String, json!(3), false),
             (Array, json!(["${{ inputs.n }}"]), true),
+            (Files, json!("${{ steps.a.files }}"), true),
+            (Files, json!(["${{ item }}", "${{ inputs.n }}"]), true),
+            (Files, json!([]), true),
+            (
+                Files,
+                json!([{ "path": "a", "sha256": "1f", "bytes": 1 }]),
+                false,
+            ),
+            (Files, json!("a.csv"), false),
         ] {
             assert_eq!(may_fit(kind, &value), fits, "{kind} {value}");
         }

@@ -3,6 +3,7 @@
 mod ancestors;
 mod assignees;
 mod edges;
+mod files;
 mod templates;
 
 use std::collections::HashMap;
@@ -16,7 +17,13 @@ pub(crate) fn whole(text: &str, draft: &Draft<'_>, called: &CalledWorkflows, fau
     let numbers = edges::number_steps(draft, faults);
     let ancestors = edges::check(draft, &numbers, faults);
     edges::check_shared(draft, &numbers, ancestors.as_ref(), faults);
-    edges::check_takes(draft, &numbers, ancestors.as_ref(), faults);
+    files::Files {
+        draft,
+        numbers: &numbers,
+        ancestors: ancestors.as_ref(),
+        called,
+    }
+    .check(faults);
     assignees::check(draft, faults);
     templates::Checker {
         text,

@@ -38,6 +38,7 @@ const WORKFLOW: Keys = Keys {
         "agents",
         "steps",
         "outputs",
+        "artifacts",
         "budget",
         "total_budget",
         "message_flow",
@@ -59,6 +60,10 @@ pub(crate) struct Draft<'n> {
     pub(crate) outputs: Vec<Template<'n>>,
     /// The names of its agents.
     pub(crate) agent_names: Vec<Marked<'n>>,
+    /// The steps whose files are the result of a run.
+    pub(crate) artifacts: Vec<Marked<'n>>,
+    /// The inputs that are files, where they are declared.
+    pub(crate) file_inputs: Vec<Marked<'n>>,
     /// The agents that its message flow names.
     pub(crate) flow: Vec<Marked<'n>>,
     /// The providers and models of the agents: their expressions see what is known before a run.
@@ -86,7 +91,7 @@ pub(crate) struct StepDraft<'n> {
     pub(crate) agent: Option<Marked<'n>>,
     pub(crate) capabilities: Vec<Marked<'n>>,
     pub(crate) needs: Vec<Marked<'n>>,
-    /// The steps whose files it takes.
+    /// The steps and the inputs whose files it takes.
     pub(crate) takes: Vec<Marked<'n>>,
     /// The step in whose workspace it works.
     pub(crate) shared_with: Option<Marked<'n>>,
@@ -191,23 +196,30 @@ pub(crate) fn workflow<'n>(root: &'n Node<'n>, faults: &mut Faults) -> Option<Dr
         .get("outputs", faults)
         .map(|node| read_outputs(node, faults))
         .unwrap_or_default();
+    let artifacts = section.get("artifacts", faults);
+    let artifacts = artifacts.map(|node| value::texts(node, "artifacts", "step ids", faults));
+    let artifacts = artifacts.unwrap_or_default();
     let defaults = read_defaults(&section, faults);
     let flow = section
         .get("message_flow", faults)
         .map(|node| messages::flow(node, faults));
     let (message_flow, flow) = flow.map(|flow| (flow.rules, flow.agents)).unzip();
+    let declared = inputs.map(|node| inputs::read(node, faults));
+    let declared = declared.unwrap_or_default();
     Some(Draft {
+        file_inputs: inputs
+            .map(|node| inputs::of_files(node, &declared))
+            .unwrap_or_default(),
         workflow: WorkflowDefinition {
             name: name.unwrap_or_default().to_owned(),
             description: value::description(&section, faults),
-            inputs: inputs
-                .map(|node| inputs::read(node, faults))
-                .unwrap_or_default(),
+            inputs: declared,
             agents: agents
                 .map(|node| agents::read(node, faults))
                 .unwrap_or_default(),
             steps: Vec::new(),
             outputs,
+            artifacts: artifacts.iter().map(|step| step.text.to_owned()).collect(),
             budget: budget::read(&section, faults),
             total_budget: budget::named("total_budget", &section, faults),
             message_flow,
@@ -217,6 +229,7 @@ pub(crate) fn workflow<'n>(root: &'n Node<'n>, faults: &mut Faults) -> Option<Dr
             .map(|node| steps::read(node, &defaults, faults))
             .unwrap_or_default(),
         outputs: output_templates,
+        artifacts,
         agent_names: agents.map(agents::names).unwrap_or_default(),
         flow: flow.unwrap_or_default(),
         choices: agents.map(models::choices).unwrap_or_default(),

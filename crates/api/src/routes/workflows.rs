@@ -259,6 +259,7 @@ async fn start(
 pub(super) fn input_fault(fault: &InputFault) -> Fault {
     let (InputFault::Undeclared { name, .. }
     | InputFault::Missing { name }
+    | InputFault::HandedOver { name }
     | InputFault::WrongType { name, .. }) = fault;
     Fault {
         pointer: format!("/inputs/{}", name.replace('~', "~0").replace('/', "~1")),

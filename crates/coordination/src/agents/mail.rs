@@ -291,6 +291,7 @@ fn definition(agent: &Agent, spec: AgentSpec) -> WorkflowDefinition {
             format!("${{{{ steps.{STEP}.outputs.text }}}}"),
         )]),
         budget: fusion_core::Budget::default(),
+        artifacts: Vec::new(),
         total_budget: fusion_core::Budget::default(),
         message_flow: None,
     }

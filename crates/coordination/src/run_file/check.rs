@@ -13,7 +13,7 @@ use super::collect::Sent;
 use super::fault::RunFileFault;
 use super::manifest::{ARTIFACTS, MOST_ENTRIES, Manifest};
 use super::read::Rows;
-use crate::artifacts::files_of;
+use crate::artifacts::{files_of, handed_from_outside};
 
 type Result<T> = std::result::Result<T, RunFileFault>;
 
@@ -101,7 +101,8 @@ fn entries(rows: &Rows) -> Result<()> {
     let few = u64::try_from(count).is_ok_and(|count| count <= MOST_ENTRIES);
     expect(few, "it has too many rows and needs of steps")?;
     let named = rows.tasks.iter().flat_map(files_of);
-    let named: BTreeSet<String> = named.map(|file| file.sha256).collect();
+    let mut named: BTreeSet<String> = named.map(|file| file.sha256).collect();
+    named.extend(rows.runs.iter().flat_map(handed_from_outside));
     let members = rows.manifest.members.iter();
     let mut kept = members.filter_map(|member| member.name.strip_prefix(ARTIFACTS));
     expect(

@@ -54,6 +54,7 @@ fn definition(timeout_seconds: u64, max_attempts: u32) -> WorkflowDefinition {
         steps: vec![StepSpec { retry, ..step }],
         outputs: BTreeMap::new(),
         budget: Budget::default(),
+        artifacts: Vec::new(),
         total_budget: Budget::default(),
         message_flow: None,
     }

@@ -172,6 +172,7 @@ mod tests {
             .into(),
             steps,
             outputs: [].into(),
+            artifacts: vec![],
             budget: Budget::default(),
             total_budget: Budget::default(),
             message_flow: None,

@@ -34,6 +34,8 @@ async fn every_example_is_valid() {
         "local-model",
         "openrouter",
         "plan-implement-review",
+        "sort-table",
+        "sort-tables",
         "talk",
         "translate",
         "translate-all",
@@ -111,6 +113,18 @@ async fn the_example_of_another_workflow_runs_it_once_for_each_language() {
     });
     assert_eq!(run["outputs"], outputs);
     assert_eq!(step(&run, "translate")["runs"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn the_example_of_files_of_another_workflow_has_each_table_sorted_by_a_run() {
+    let project = Project::of_examples();
+    let store = ["workflow", "create", "sort-table.yaml"];
+    project.run(store).await.expect(0);
+    let ran = ["run", "sort-tables.yaml", "--json"];
+    let run = project.run(ran).await.expect(0).json();
+    let outputs = json!({ "lines": ["anna,3", "bert,4", "york,2", "zoe,1"] });
+    assert_eq!(run["outputs"], outputs);
+    assert_eq!(step(&run, "sort")["runs"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Steps that are runs of other workflows.
 
+mod files;
 mod life;
 
 use fusion_core::{Account, RunId};

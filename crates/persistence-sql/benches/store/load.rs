@@ -241,6 +241,7 @@ impl Load {
                 steps: vec![],
                 outputs: [].into(),
                 budget: fusion_core::Budget::default(),
+                artifacts: Vec::new(),
                 total_budget: fusion_core::Budget::default(),
                 message_flow: None,
             },

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use fusion_core::{EventType, RunId, named_files};
+use fusion_core::{EventType, RunId, handed_files, named_files};
 use fusion_persistence::{
     Error, EventFilter, EventReader as _, KeptFileReader, NamedFiles, Result,
 };
@@ -18,7 +18,7 @@ use crate::{SqlStore, json};
 
 const ACTION: &str = "look for files that nobody names";
 
-/// Tasks that are read at once.
+/// Rows that are read at once.
 const AT_ONCE: usize = 1_000;
 
 /// Events that are read at once.
@@ -85,7 +85,9 @@ impl KeptFileReader for SqlStore {
         let mut named = BTreeSet::new();
         if !files.is_empty() {
             named.extend(self.named_by_imports(files).await?);
-            self.named_by_tasks(files, &mut named).await?;
+            for naming in [Naming::Results, Naming::Inputs] {
+                self.take_all_named(naming, files, &mut named).await?;
+            }
         }
         Ok(NamedFiles {
             files: named,
@@ -107,12 +109,20 @@ impl KeptFileReader for SqlStore {
         }
         let some: Vec<Uuid> = tasks.into_iter().collect();
         for some in some.chunks(AT_ONCE) {
-            let made = self.made_by(some, "id IN ({})").await?;
-            take_named(&made, files, &mut named)?;
+            let of_these = Naming::Results.sql("id IN ({})", some.len());
+            let made = self
+                .texts(&of_these, some.iter().map(|id| Value::from(*id)))
+                .await?;
+            take_named(Naming::Results, &made, files, &mut named)?;
         }
+        // A run that a step begins is handed what a task above it has named before: only a run that comes
+        // whole, with all below it, may be the first to name a file.
         for run in runs {
-            let made = self.made_by(&[run], BELOW).await?;
-            take_named(&made, files, &mut named)?;
+            for (naming, ids) in [(Naming::Results, "run_id"), (Naming::Inputs, "id")] {
+                let below = naming.sql(&format!("{ids} IN ({BELOW})"), 1);
+                let texts = self.texts(&below, [run.into()]).await?;
+                take_named(naming, &texts, files, &mut named)?;
+            }
         }
         Ok(Some(named))
     }
@@ -123,9 +133,43 @@ impl KeptFileReader for SqlStore {
     }
 }
 
-/// The tasks of a run and of all runs below it.
-const BELOW: &str = "run_id IN (WITH RECURSIVE tree AS (SELECT id FROM runs WHERE id = {}
-    UNION ALL SELECT runs.id FROM runs JOIN tree ON runs.parent_run = tree.id) SELECT id FROM tree)";
+/// A run and all runs below it.
+const BELOW: &str = "WITH RECURSIVE tree AS (SELECT id FROM runs WHERE id = {}
+    UNION ALL SELECT runs.id FROM runs JOIN tree ON runs.parent_run = tree.id) SELECT id FROM tree";
+
+/// Rows that name files.
+#[derive(Debug, Clone, Copy)]
+enum Naming {
+    /// Tasks, in what they made.
+    Results,
+    /// Runs, in what they were handed.
+    Inputs,
+}
+
+impl Naming {
+    /// The table, and the column with what it looks like where files are named.
+    const fn place(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Results => ("tasks", "output_artifacts", "files"),
+            Self::Inputs => ("runs", "inputs", "sha256"),
+        }
+    }
+
+    /// The texts of rows that a condition on so many ids selects, which stand at its `{}`.
+    fn sql(self, which: &str, ids: usize) -> String {
+        let (table, column, sign) = self.place();
+        let places: Vec<String> = (1..=ids).map(|number| format!("${number}")).collect();
+        let which = which.replace("{}", &places.join(", "));
+        format!("SELECT {column} FROM {table} WHERE {which} AND {column} LIKE '%\"{sign}\":%'")
+    }
+
+    fn files(self, text: &str) -> Result<Vec<String>> {
+        Ok(match self {
+            Self::Results => named_files(&json::from_text("task output_artifacts", text)?),
+            Self::Inputs => handed_files(&json::from_text("run inputs", text)?),
+        })
+    }
+}
 
 /// What may name files since a place of the log.
 #[derive(Default)]
@@ -136,15 +180,15 @@ struct News {
     runs: BTreeSet<Uuid>,
 }
 
-/// Adds those of some files that results name.
+/// Adds those of some files that texts name.
 fn take_named(
-    made: &[String],
+    naming: Naming,
+    texts: &[String],
     files: &BTreeSet<String>,
     named: &mut BTreeSet<String>,
 ) -> Result<()> {
-    for made in made {
-        let made: serde_json::Value = json::from_text("task output_artifacts", made)?;
-        let those = named_files(&made).into_iter();
+    for text in texts {
+        let those = naming.files(text)?.into_iter();
         named.extend(those.filter(|file| files.contains(file)));
     }
     Ok(())
@@ -191,16 +235,18 @@ impl SqlStore {
         Ok(files.iter().filter(is_named).cloned().collect())
     }
 
-    async fn named_by_tasks(
+    /// Adds those of some files that any row names.
+    async fn take_all_named(
         &self,
+        naming: Naming,
         files: &BTreeSet<String>,
         named: &mut BTreeSet<String>,
     ) -> Result<()> {
         let mut after = Uuid::nil();
         loop {
-            let page = self.made_after(after).await?;
-            let (ids, made): (Vec<Uuid>, Vec<String>) = page.into_iter().unzip();
-            take_named(&made, files, named)?;
+            let page = self.naming_after(naming, after).await?;
+            let (ids, texts): (Vec<Uuid>, Vec<String>) = page.into_iter().unzip();
+            take_named(naming, &texts, files, named)?;
             match ids.last() {
                 Some(last) if ids.len() == AT_ONCE => after = *last,
                 _ => return Ok(()),
@@ -208,22 +254,12 @@ impl SqlStore {
         }
     }
 
-    /// What tasks made that a condition on some ids selects, which stand at its `{}`.
-    async fn made_by(&self, ids: &[Uuid], which: &str) -> Result<Vec<String>> {
-        let places: Vec<String> = (1..=ids.len()).map(|number| format!("${number}")).collect();
-        let which = which.replace("{}", &places.join(", "));
+    /// The next rows by their ids that may name files, and where they do.
+    async fn naming_after(&self, naming: Naming, after: Uuid) -> Result<Vec<(Uuid, String)>> {
+        let (table, column, sign) = naming.place();
         let sql = format!(
-            "SELECT output_artifacts FROM tasks WHERE {which} AND output_artifacts LIKE '%\"files\":%'"
-        );
-        let values = ids.iter().map(|id| Value::from(*id));
-        self.texts(&sql, values).await
-    }
-
-    /// The next tasks by their ids that made files, and what each made.
-    async fn made_after(&self, after: Uuid) -> Result<Vec<(Uuid, String)>> {
-        let sql = format!(
-            "SELECT id, output_artifacts FROM tasks
-             WHERE id > $1 AND output_artifacts LIKE '%\"files\":%' ORDER BY id LIMIT {AT_ONCE}"
+            "SELECT id, {column} FROM {table}
+             WHERE id > $1 AND {column} LIKE '%\"{sign}\":%' ORDER BY id LIMIT {AT_ONCE}"
         );
         let reader = self.reader();
         let values: [Value; 1] = [after.into()];

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fusion_core::{Imported, named_files};
+use fusion_core::{Imported, handed_files, named_files};
 use sea_orm::{DbBackend, Statement, Value};
 
 use super::{ACTION, files};
@@ -159,6 +159,7 @@ async fn take_runs(session: &mut impl Session, left: u64) -> Result<u64> {
         let imported: Option<Imported> =
             json::from_text_option("run imported", run.imported.as_ref())?;
         named.extend(imported.map(|imported| imported.file));
+        named.extend(handed_files(&json::from_text("run inputs", &run.inputs)?));
     }
     files::note(session, &named).await?;
     let delete = format!("DELETE FROM runs WHERE id IN (SELECT id {RUNS})");

@@ -119,6 +119,7 @@ fn workflow(ids: &Ids, project: &Project) -> Workflow {
             steps: vec![],
             outputs: BTreeMap::new(),
             budget: fusion_core::Budget::default(),
+            artifacts: Vec::new(),
             total_budget: fusion_core::Budget::default(),
             message_flow: None,
         },

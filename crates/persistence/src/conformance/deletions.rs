@@ -401,6 +401,45 @@ pub async fn files_that_were_named_since_are_told_without_all_others(store: &dyn
     assert_eq!(since, None);
 }
 
+/// A file that a run was handed is named by it, whatever becomes of who made it.
+pub async fn a_file_that_a_run_was_handed_stays_until_that_run_is_deleted(store: &dyn Store) {
+    let office = Office::open(store).await;
+    let sample = office.sample();
+    let (maker, _) = another(store, sample, |run| run).await;
+    let file = json!([{ "path": "artifacts/table/a", "sha256": FILE, "bytes": 1 }]);
+    let inputs = [("table".to_owned(), file)].into_iter().collect();
+    let handed = Run {
+        id: sample.ids.uuid().into(),
+        inputs,
+        ..sample.run.clone()
+    };
+    store.create(handed.clone()).await.unwrap();
+    let file = BTreeSet::from([FILE.to_owned()]);
+    let came = NewEvent::of_run(
+        sample.moment(),
+        EventType::RecordChanged,
+        handed.id,
+        String::new(),
+    );
+    let before = store.files_named(&file).await.unwrap().up_to;
+    store
+        .commit(Batch::free(Decision::default().telling(came)))
+        .await
+        .unwrap();
+    for (run, named) in [(maker.id, file.clone()), (handed.id, BTreeSet::new())] {
+        end(store, sample, run).await;
+        delete(store, run).await.unwrap();
+        take_out(store, 100).await;
+        assert_eq!(store.loose_files(10).await.unwrap(), file);
+        assert_eq!(store.files_named(&file).await.unwrap().files, named);
+        let since = store.files_named_since(&file, before).await.unwrap();
+        assert_eq!(since, Some(named));
+        let forget = Change::ForgetFiles(vec![FILE.to_owned()]);
+        let forget = Decision::default().with(forget);
+        store.commit(Batch::free(forget)).await.unwrap();
+    }
+}
+
 /// A message to an agent that goes has the status of the deliveries that are left; one to several stays.
 pub async fn a_message_of_another_stays_when_its_reader_is_deleted(store: &dyn Store) {
     let office = Office::open(store).await;

@@ -247,6 +247,7 @@ pub(super) fn workflow(
                 usd: None,
                 tokens: Some(u64::MAX),
             },
+            artifacts: Vec::new(),
             total_budget: Budget::default(),
             message_flow: Some(vec![FlowRule {
                 from: vec!["a".to_owned()],

@@ -71,37 +71,6 @@ pub(super) fn check_shared(
     }
 }
 
-/// Tells every step whose files can't be taken.
-pub(super) fn check_takes(
-    draft: &Draft<'_>,
-    numbers: &Numbers<'_>,
-    ancestors: Option<&Ancestors>,
-    faults: &mut Faults,
-) {
-    for (own, step) in draft.steps.iter().enumerate() {
-        let id = &step.spec.id;
-        for taken in &step.takes {
-            let Some(number) = numbers.get(taken.text).copied() else {
-                let ids = draft.steps.iter().map(|step| step.spec.id.as_str());
-                let help = faults.hint(taken.text, "steps", ids);
-                let message = format!("there is no step '{}'", taken.text);
-                faults.add(RawFault::new(message, &taken.span).help(help));
-                continue;
-            };
-            let makes_files = |step: &StepDraft<'_>| !step.spec.artifacts.is_empty();
-            if ancestors.is_some_and(|ancestors| !ancestors.contains(own, number)) {
-                let message = format!("step '{id}' does not need '{}'", taken.text);
-                let help = format!("add `{}` to its `needs`", taken.text);
-                faults.add(RawFault::new(message, &taken.span).help(help));
-            } else if !draft.steps.get(number).is_some_and(makes_files) {
-                let message = format!("step '{}' has no files to take", taken.text);
-                let help = "give it `artifacts`";
-                faults.add(RawFault::new(message, &taken.span).help(help));
-            }
-        }
-    }
-}
-
 /// Tells every wrong edge; gives the order of the steps if there is one.
 pub(super) fn check(
     draft: &Draft<'_>,

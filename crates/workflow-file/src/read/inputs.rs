@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::fault::{Faults, RawFault};
 use crate::read::section::{Keys, Section, named};
-use crate::read::{name, value};
+use crate::read::{Marked, name, value};
 use crate::tree::{Kind, Node};
 
 const INPUT: Keys = Keys {
@@ -22,6 +22,27 @@ pub(super) fn read(node: &Node<'_>, faults: &mut Faults) -> BTreeMap<String, Inp
         inputs.insert(key.text.to_owned(), read_one(key.text, node, faults));
     }
     inputs
+}
+
+/// Those that are files, where they stand.
+pub(super) fn of_files<'n>(
+    node: &'n Node<'n>,
+    declared: &BTreeMap<String, InputSpec>,
+) -> Vec<Marked<'n>> {
+    let is_one = |name: &str| {
+        let spec = declared.get(name);
+        spec.is_some_and(|spec| spec.kind == InputType::Files)
+    };
+    let Kind::Map(entries) = &node.kind else {
+        return Vec::new();
+    };
+    let keys = entries.iter().map(|(key, _)| key);
+    let files = keys.filter(|key| is_one(&key.name));
+    let marked = files.map(|key| Marked {
+        text: &key.name,
+        span: key.span.clone(),
+    });
+    marked.collect()
 }
 
 /// `type` alone, or a map with all that can be said.
@@ -43,7 +64,11 @@ fn read_one(name: &str, node: &Node<'_>, faults: &mut Faults) -> InputSpec {
         .required("type", faults)
         .and_then(|node| read_type(node, faults));
     spec.kind = kind.unwrap_or(spec.kind);
-    if let Some(node) = section.get("default", faults) {
+    if let (Some(InputType::Files), Some(key)) = (kind, section.key("default")) {
+        let message = format!("the input '{name}' is of files, which have no default");
+        let help = "with `required: false` it is an empty list where none are handed over";
+        faults.add(RawFault::new(message, key).help(help));
+    } else if let Some(node) = section.get("default", faults) {
         spec.default = kind.and_then(|kind| read_default(name, kind, node, faults));
         spec.required = false;
     }

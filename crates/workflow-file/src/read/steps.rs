@@ -93,7 +93,7 @@ fn read_one<'n>(
         .unwrap_or_default();
     let takes = section
         .get("takes", faults)
-        .map(|node| value::texts(node, "takes", "step ids", faults))
+        .map(|node| value::texts(node, "takes", "ids of steps or names of inputs", faults))
         .unwrap_or_default();
     let shared_with = command::workspace(&section, faults);
     if let (Some(key), true) = (section.key("takes"), shared_with.is_some()) {

@@ -20,7 +20,7 @@ pub(crate) fn told(faults: Vec<Fault>) -> Vec<String> {
 }
 
 const WORKFLOW_KEYS: &str = "1:1 the workflow must be a map [its keys are: version, name, \
-     description, inputs, defaults, agents, steps, outputs, budget, total_budget, message_flow]";
+     description, inputs, defaults, agents, steps, outputs, artifacts, budget, total_budget, message_flow]";
 
 #[test]
 fn a_fault_is_a_message_a_way_out_and_a_place_in_characters_and_bytes() {

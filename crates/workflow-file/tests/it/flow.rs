@@ -263,7 +263,7 @@ const CALL_FAULTS: [&str; 13] = [
     "5:46 step 'a' has both `workflow` and `verify` [the work of such a step is a run of its own: the workflow says how it is done]",
     "5:57 step 'a' has both `workflow` and `budget` [the work of such a step is a run of its own: the workflow says how it is done]",
     "6:25 step 'b' has both `workflow` and `run` [the work of such a step is a run of its own: the workflow says how it is done]",
-    "6:33 step 'b' has both `workflow` and `artifacts` [the work of such a step is a run of its own: the workflow says how it is done]",
+    "6:33 step 'b' has both `workflow` and `artifacts` [the workflow says which files are its result: `artifacts` beside its `steps`, with the steps that have them]",
     "6:47 step 'b' has both `workflow` and `workspace` [the work of such a step is a run of its own: the workflow says how it is done]",
     "7:33 `with` is for a step with `workflow` [leave it out, or say which workflow it gives these inputs to]",
     "8:22 a workflow is named by its name, or by NAME@VERSION with a version from 1 on",

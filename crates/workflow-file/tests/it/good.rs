@@ -172,6 +172,7 @@ fn feature() -> WorkflowDefinition {
         ]
         .into(),
         budget: budget(Some("2.5"), Some(2_000_000)),
+        artifacts: Vec::new(),
         total_budget: budget(Some("100"), None),
         message_flow: Some(vec![
             rule(&["planner", "coder"], &["critic"], &["review.*"]),
@@ -227,6 +228,7 @@ fn the_same_file_as_json_gives_the_same_definition() {
         steps: vec![first, second],
         outputs: [].into(),
         budget: Budget::default(),
+        artifacts: Vec::new(),
         total_budget: Budget::default(),
         message_flow: None,
     };

@@ -7,6 +7,8 @@ mod called;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod files_handed_over;
+#[cfg(test)]
 mod flow;
 #[cfg(test)]
 mod good;

@@ -38,6 +38,7 @@ fn workflow(needs: &[Vec<usize>]) -> Workflow {
             steps: steps.map(|(number, needs)| step(number, needs)).collect(),
             outputs: BTreeMap::new(),
             budget: Budget::default(),
+            artifacts: Vec::new(),
             total_budget: Budget::default(),
             message_flow: None,
         },

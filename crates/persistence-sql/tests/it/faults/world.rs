@@ -156,6 +156,7 @@ fn workflow(ids: &Ids, steps: Vec<StepSpec>) -> Workflow {
             steps,
             outputs: BTreeMap::new(),
             budget: fusion_core::Budget::default(),
+            artifacts: Vec::new(),
             total_budget: fusion_core::Budget::default(),
             message_flow: None,
         },

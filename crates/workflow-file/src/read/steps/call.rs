@@ -22,6 +22,12 @@ const NOT_WITH_WORKFLOW: [&str; 10] = [
     "budget",
 ];
 
+const HANDS_OVER: &str = "hand files over in `with`, to an input of the workflow with `type: files`: \
+    NAME: ${{ steps.STEP.files }}";
+
+const HAS_FILES: &str = "the workflow says which files are its result: `artifacts` beside its `steps`, \
+    with the steps that have them";
+
 /// The longest time that such a step may take, in hours: a year.
 const LONGEST: u64 = 365 * 24;
 
@@ -42,8 +48,13 @@ pub(super) fn read<'n>(
     for name in NOT_WITH_WORKFLOW {
         if let Some(key) = section.key(name) {
             let message = format!("{} has both `workflow` and `{name}`", section.owner());
-            let help =
-                "the work of such a step is a run of its own: the workflow says how it is done";
+            let help = match name {
+                "takes" => HANDS_OVER,
+                "artifacts" => HAS_FILES,
+                _ => {
+                    "the work of such a step is a run of its own: the workflow says how it is done"
+                }
+            };
             faults.add(RawFault::new(message, key).help(help));
         }
     }
