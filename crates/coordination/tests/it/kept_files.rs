@@ -59,7 +59,8 @@ fn another(step: &Task, id: fusion_core::TaskId, sha256: &str) -> Task {
 
 fn is_kept(world: &World, sha256: &str) -> bool {
     let kept = world.folder().join("artifacts");
-    kept.join(&sha256[..2]).join(sha256).exists()
+    let (folder, _) = sha256.split_at(2);
+    kept.join(folder).join(sha256).exists()
 }
 
 /// While all that tasks have made is read, others may keep files, and what they name meanwhile stays.
