@@ -246,12 +246,21 @@ impl Client {
 
     /// An older server may take no notice of the parameter.
     async fn expect_dry_runs(&self) -> Result<(), Problem> {
+        self.expect(Health::DRY_RUN, "no dry runs: it would do it")
+            .await
+    }
+
+    /// Refuses a server that does not say of itself that it knows something, and would take no notice of it.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get), and `Unavailable` where it does not: it knows `what`, say "no dry runs".
+    pub async fn expect(&self, known: &str, what: &str) -> Result<(), Problem> {
         let health: Health = self.get("/health", &[]).await?;
-        if health.knows.iter().any(|known| known == Health::DRY_RUN) {
+        if health.knows.iter().any(|one| one == known) {
             return Ok(());
         }
         let text = format!(
-            "the server at {} has version {} and knows no dry runs: it would do it",
+            "the server at {} has version {} and knows {what}",
             self.base, health.version
         );
         Err(Problem::new(ProblemKind::Unavailable, text)

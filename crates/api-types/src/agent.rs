@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::api::MetricsSample;
+use crate::api::{BudgetUse, MetricsSample};
 use crate::{GrantsView, JournalView, RunDetail, UsageView};
 
 /// One line about an agent.
@@ -61,6 +61,9 @@ pub struct AgentDetail {
     pub hosts: Option<Vec<String>>,
     /// Model calls in one task at most.
     pub max_turns: Option<u32>,
+    /// What it may spend over its life and what it spent of that; left out where there is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetUse>,
     /// Topic patterns that it listens to.
     pub subscriptions: Vec<String>,
     /// What its owner keeps with it, and what the engine notes.

@@ -1,16 +1,17 @@
 //! Agents as the wire types show them. Every value comes from a committed row.
 
+use fusion_api_types::api::BudgetUse;
 use fusion_api_types::{AgentDetail, AgentSummary, AgentTask, WorkspaceView, WorktreeView};
 use fusion_core::{
-    Agent, AgentSpec, DeliveryStatus, ProjectId, Run, RunId, Task, Workflow, Workspace,
+    Account, Agent, AgentSpec, DeliveryStatus, ProjectId, Run, RunId, Task, Workflow, Workspace,
 };
 use fusion_persistence::{
     MessageFilter, MetricsFilter, Page, Reader, Repository, Result, WorkspaceFilter,
 };
 
-use crate::metrics_view;
 use crate::run_views::{grants_view, usage};
 use crate::workspace_views::archive_of;
+use crate::{metrics_view, spending};
 use fusion_coordination::{WorktreeRecord, granted_to, worktree_of};
 
 /// Members of an agent's metadata that are shown as fields of their own.
@@ -75,6 +76,7 @@ pub async fn detail(store: &dyn Reader, agent: Agent) -> Result<AgentDetail> {
         }),
         hosts: spec.as_ref().map(|spec| spec.web_hosts.clone()),
         max_turns: spec.as_ref().map(|spec| spec.max_turns),
+        budget: life_budget(store, &agent, spec.as_ref()).await?,
         subscriptions: agent.message_subscriptions.clone(),
         metadata,
         grants: grants_view(&granted_to(&agent)),
@@ -87,6 +89,20 @@ pub async fn detail(store: &dyn Reader, agent: Agent) -> Result<AgentDetail> {
         usage: usage(work.usage),
         metrics: newest.map(metrics_view),
     })
+}
+
+/// What a standing agent may spend over its life, where that is limited.
+async fn life_budget(
+    store: &dyn Reader,
+    agent: &Agent,
+    spec: Option<&AgentSpec>,
+) -> Result<Option<BudgetUse>> {
+    let limit = spec.map(|spec| spec.budget).unwrap_or_default();
+    if agent.run_id.is_some() || limit.is_empty() {
+        return Ok(None);
+    }
+    let used = spending::used(store, Account::Agent(agent.id), limit).await?;
+    Ok(Some(used))
 }
 
 /// What it works with: a standing agent has it with its row, one of a run in its workflow.

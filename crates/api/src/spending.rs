@@ -63,7 +63,7 @@ async fn with_budget(store: &dyn Reader, project: &Project) -> Result<BTreeMap<S
 }
 
 /// How far a budget is used up.
-async fn used(store: &dyn Reader, account: Account, limit: Budget) -> Result<BudgetUse> {
+pub(crate) async fn used(store: &dyn Reader, account: Account, limit: Budget) -> Result<BudgetUse> {
     let account = [account];
     let spent = store.spent(&account).await?.pop().unwrap_or_default();
     let held = store.held(&account).await?.pop().unwrap_or_default();

@@ -31,6 +31,8 @@ pub struct Offer {
     pub is_read_only: bool,
     /// It ends something, takes it away or writes over it.
     pub is_destructive: bool,
+    /// It can be tried.
+    has_dry_run: bool,
     words: String,
     command: Command,
 }
@@ -38,26 +40,28 @@ pub struct Offer {
 impl Offer {
     fn of(words: String, command: Command, (scope, given): (ScopeName, ScopeName)) -> Self {
         let command = command.mut_args(|arg| {
-            let is_kept = given < ScopeName::Admin && reach::is_decision(arg.get_id().as_str());
+            let is_kept =
+                given < ScopeName::Admin && reach::is_decision(&words, arg.get_id().as_str());
             if is_kept { arg.hide(true) } else { arg }
         });
         let described = command.get_about().map(ToString::to_string);
-        let is_destructive = command.get_arguments().any(|one| one.get_id() == "dry_run");
+        let has_dry_run = command.get_arguments().any(|one| one.get_id() == "dry_run");
         Self {
             name: words.replace(' ', "_"),
             description: format!("{}.", described.unwrap_or_default().trim_end_matches('.')),
             input_schema: Arc::new(takes::schema(&command)),
             is_read_only: scope == ScopeName::Read,
-            is_destructive,
+            is_destructive: has_dry_run || reach::writes_over(&words),
+            has_dry_run,
             words,
             command,
         }
     }
 
-    /// Whether it is done in a moment: it only looks, or it ends something.
+    /// Whether it is done in a moment: it only looks, or it is one that can be tried.
     #[must_use]
     pub const fn is_quick(&self) -> bool {
-        self.is_read_only || self.is_destructive
+        self.is_read_only || self.has_dry_run
     }
 
     /// The arguments of the command line that a call stands for, without the program's name.

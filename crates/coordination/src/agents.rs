@@ -16,8 +16,8 @@ mod work;
 use std::path::PathBuf;
 
 use fusion_core::{
-    Agent, AgentSpec, CapabilitySet, IllegalTransition, Message, MessageId, ProjectId, RunId, Task,
-    TaskState, Timestamp, ToolGroup,
+    Agent, AgentSpec, Budget, CapabilitySet, IllegalTransition, Message, MessageId, ProjectId,
+    RunId, Task, TaskState, Timestamp, ToolGroup,
 };
 use fusion_persistence::{Batch, Page, Repository, TaskFilter};
 use serde_json::{Map, Value};
@@ -68,6 +68,8 @@ pub struct AgentUpdate {
     pub tools: Option<Vec<ToolGroup>>,
     /// Model calls in one task before it fails.
     pub max_turns: Option<u32>,
+    /// What it may spend over its life, what it spent so far included.
+    pub limit: Option<Budget>,
     /// Members of its metadata that its owner keeps; null removes one.
     pub metadata: Map<String, Value>,
     /// The folder that a relative path of a scripted model starts from.
@@ -145,6 +147,24 @@ pub(crate) fn spec_of(agent: &Agent) -> Result<AgentSpec> {
             agent.name
         ))
     })
+}
+
+/// The same within one run. What it may spend is a matter of its whole life, and may be raised while the run
+/// goes on: it is in no definition.
+pub(crate) fn spec_in_run(agent: &Agent) -> Result<AgentSpec> {
+    let spec = spec_of(agent)?;
+    Ok(AgentSpec {
+        budget: Budget::default(),
+        ..spec
+    })
+}
+
+/// What a standing agent may spend over its life; nothing where that is not said, and for one of a run.
+pub(crate) fn life_budget(agent: &Agent) -> Result<Budget> {
+    match agent.run_id {
+        Some(_) => Ok(Budget::default()),
+        None => Ok(spec_of(agent)?.budget),
+    }
 }
 
 /// Names the agent that a move was refused to.

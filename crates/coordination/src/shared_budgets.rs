@@ -1,4 +1,4 @@
-//! The budgets around those of a run: of all runs of its workflow, of its project, of the project's day.
+//! The budgets around those of a run: of the life of a standing agent, of all runs of its workflow, of its project, of the project's day.
 //! They are kept in the store, for several processes use them up.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,13 +8,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{Days, NaiveDate, NaiveTime};
 use fusion_core::{
-    Account, Budget, CallEnd, Change, Decision, Held, Project, ProjectId, Reservation, Run, RunId,
-    Timestamp, Usage, WorstCase,
+    Account, Agent, AgentId, Budget, CallEnd, Change, Decision, Held, Project, ProjectId,
+    Reservation, Run, RunId, Timestamp, Usage, WorstCase,
 };
 use fusion_persistence::{Batch, Error as StoreError, Fence, Repository as _};
 use fusion_providers::{Error as ModelError, Notice, Observer, SharedBudget};
 
 use crate::above::Above;
+use crate::agents::life_budget;
 use crate::worker::Job;
 use crate::{Coordinator, Error, Result};
 
@@ -88,7 +89,10 @@ pub(crate) struct Purse {
     around: Arc<Around>,
     project: Option<ProjectId>,
     fence: Fence,
-    agent: String,
+    agent: AgentId,
+    agent_name: String,
+    /// Whether there is a limit for the agent's life.
+    is_for_life: bool,
     state: Mutex<State>,
 }
 
@@ -108,7 +112,9 @@ impl Purse {
         let around = &job.plan.budgets.shared;
         let project = job.plan.workflow.project_id.or(job.agent.project_id);
         let project = project.or(around.above.project);
-        if around.is_empty() && project.is_none() {
+        // Without a description it does no work at all.
+        let is_for_life = life_budget(&job.agent).is_ok_and(|budget| !budget.is_empty());
+        if around.is_empty() && project.is_none() && !is_for_life {
             return None;
         }
         let day = Account::day_of(coordinator.moment().now);
@@ -117,7 +123,9 @@ impl Purse {
             around: Arc::clone(around),
             project,
             fence: job.fence,
-            agent: job.agent.id.to_string(),
+            agent: job.agent.id,
+            agent_name: job.agent.name.clone(),
+            is_for_life,
             state: Mutex::new(State {
                 day,
                 ..State::default()
@@ -135,6 +143,9 @@ impl Purse {
         }
         state.unbooked = Held::default();
         let mut accounts = self.around.accounts();
+        if self.is_for_life {
+            accounts.insert(Account::Agent(self.agent));
+        }
         if let Some(project) = self.project {
             accounts.insert(Account::Project(project));
             accounts.insert(Account::Day(project, state.day));
@@ -149,10 +160,14 @@ impl Purse {
     }
 
     /// The limits that hold now, in the order of the accounts, in which all take them. Those of the runs
-    /// above and of a project are read each time: whoever raises them is heard at once.
+    /// above, of the agent and of a project are read each time: whoever raises them is heard at once.
     async fn limits(&self, day: NaiveDate) -> Result<(Vec<(Account, Budget)>, String)> {
         let mut limits = self.limits_above().await?;
         let mut name = String::new();
+        if self.is_for_life {
+            let agent: Agent = self.coordinator.parts.store.get(self.agent).await?;
+            limits.insert(Account::Agent(agent.id), life_budget(&agent)?);
+        }
         if let Some(id) = self.project {
             let project: Option<Project> = self.coordinator.parts.store.find(id).await?;
             if let Some(project) = project {
@@ -235,6 +250,7 @@ impl Purse {
     ) -> ModelError {
         let (scope, retry_after) = match &account {
             Account::Run(id) => (self.around.called(*id), None),
+            Account::Agent(_) => (format!("life of the agent '{}'", self.agent_name), None),
             Account::Workflow(name) => (format!("workflow '{name}'"), None),
             Account::Project(_) => (format!("project '{project}'"), None),
             Account::Day(_, day) => {
@@ -244,7 +260,7 @@ impl Purse {
         };
         if locked(&self.around.told).insert(account) {
             self.coordinator.parts.notices.notice(Notice::OverBudget {
-                agent: self.agent.clone(),
+                agent: self.agent.to_string(),
                 scope: scope.clone(),
                 problem: problem.clone(),
             });

@@ -2,13 +2,15 @@
 
 use chrono::NaiveDate;
 
-use crate::{Budget, Cost, Held, ProjectId, RunId, TaskId, Timestamp, WorstCase};
+use crate::{AgentId, Budget, Cost, Held, ProjectId, RunId, TaskId, Timestamp, WorstCase};
 
 /// What many runs use up together. They are ordered as they are nested, the narrowest first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Account {
     /// A run with all runs below it.
     Run(RunId),
+    /// All that a standing agent does as long as it lives.
+    Agent(AgentId),
     /// All runs of the workflow of this name, whatever their version.
     Workflow(String),
     /// All that is done for a project.
@@ -29,6 +31,7 @@ impl Account {
     pub fn key(&self) -> String {
         match self {
             Self::Run(id) => format!("run:{id}"),
+            Self::Agent(id) => format!("agent:{id}"),
             Self::Workflow(name) => format!("workflow:{name}"),
             Self::Project(id) => format!("project:{id}"),
             Self::Day(id, day) => format!("day:{id}:{day}"),
@@ -80,7 +83,7 @@ pub struct Reservation {
 #[cfg(test)]
 mod tests {
     use super::Account;
-    use crate::{ProjectId, RunId};
+    use crate::{AgentId, ProjectId, RunId};
 
     #[test]
     fn accounts_are_ordered_from_the_narrowest_and_named_apart() {
@@ -88,8 +91,10 @@ mod tests {
         let evening = "2026-11-26T23:59:59.999999Z".parse().unwrap();
         let day = Account::day_of(evening);
         let run = RunId::from_uuid(uuid::Uuid::nil());
+        let agent = AgentId::from_uuid(uuid::Uuid::nil());
         let all = [
             Account::Run(run),
+            Account::Agent(agent),
             Account::Workflow("release".to_owned()),
             Account::Project(project),
             Account::Day(project, day),
@@ -99,6 +104,7 @@ mod tests {
             all.map(|account| account.key()),
             [
                 format!("run:{run}"),
+                format!("agent:{agent}"),
                 "workflow:release".to_owned(),
                 format!("project:{project}"),
                 format!("day:{project}:2026-11-26"),

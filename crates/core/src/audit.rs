@@ -64,7 +64,7 @@ pub fn limited(by: &str, task: &Task, limit: Cost, moment: Moment<'_>) -> NewEve
 /// something else now.
 #[must_use]
 pub fn asked_again(
-    by: &str,
+    (by, token): (&str, Option<ApiTokenId>),
     (first, again): (TaskId, TaskId),
     is_changed: bool,
     moment: Moment<'_>,
@@ -75,6 +75,11 @@ pub fn asked_again(
     } else {
         ""
     };
+    // Who is at the machine itself shows none.
+    let actor = match token {
+        Some(token) => json!({ "token_id": token, "name": by }),
+        None => json!({ "name": by }),
+    };
     NewEvent {
         id: EventId::from_uuid(moment.ids.uuid()),
         timestamp: moment.now,
@@ -84,7 +89,7 @@ pub fn asked_again(
         source_component: "tasks".to_owned(),
         run_id: None,
         data: json!({
-            "actor": { "name": by },
+            "actor": actor,
             "action": "retried",
             "resource_type": "task",
             "resource_id": again,

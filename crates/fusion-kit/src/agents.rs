@@ -25,6 +25,7 @@ use futures::future::join_all;
 use serde_json::Map;
 
 use crate::backend::LocalBackend;
+use crate::budget;
 use crate::problems;
 use crate::wiring::Engine;
 
@@ -56,6 +57,7 @@ impl Agents for LocalBackend {
         spec.web_hosts.clone_from(&new.hosts);
         spec.instructions = new.instructions.clone().unwrap_or_default();
         spec.max_turns = new.max_turns.unwrap_or(spec.max_turns);
+        spec.budget = budget::limit(new.max_cost.as_deref())?;
         spec.workspace = workspace_spec(new.workspace.clone());
         if let Some(remote) = self.remote()? {
             return remote
@@ -184,6 +186,10 @@ impl Agents for LocalBackend {
             instructions: changes.instructions.clone(),
             tools: changes.tools.as_deref().map(tool_groups).transpose()?,
             max_turns: changes.max_turns,
+            limit: match &changes.max_cost {
+                Some(usd) => Some(budget::limit(Some(usd))?),
+                None => None,
+            },
             metadata: Map::new(),
             base_dir: here()?,
         };

@@ -2,6 +2,7 @@
 
 mod change;
 mod dotenv;
+mod edited;
 mod profile;
 mod toml_file;
 
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use fusion_api_types::SettingView;
 use secrecy::{ExposeSecret, SecretString};
 
+pub(crate) use change::{ended_badly, no_editor};
 use dotenv::Variables;
 pub(crate) use profile::Flags;
 
@@ -172,19 +174,24 @@ pub(crate) struct OfUser {
     profile: Option<String>,
     /// The user's own settings; `None` when the user has no folder for them.
     settings_file: Option<PathBuf>,
+    /// Where what they edit is while they do; `None` when the user has no folder for it.
+    edited_folder: Option<PathBuf>,
 }
 
 impl OfUser {
     fn read(
         get: impl Fn(&str) -> Option<String>,
         only_set: impl Fn(&str) -> Option<String>,
-        folder: Option<PathBuf>,
+        environment: impl Fn(&str) -> Option<String>,
     ) -> Self {
+        let settings = settings_folder(&environment);
+        let state = user_folder(environment, "XDG_STATE_HOME", ".local/state");
         Self {
             name: only_set("USER"),
             project: get("FUSION_PROJECT"),
             profile: only_set("FUSION_PROFILE"),
-            settings_file: folder.map(|folder| folder.join("fusion-kit/config.toml")),
+            settings_file: settings.map(|folder| folder.join("fusion-kit/config.toml")),
+            edited_folder: state.map(|folder| folder.join("fusion-kit/edited")),
         }
     }
 }
@@ -296,7 +303,7 @@ impl Config {
             workspaces_root: get("WORKSPACES_ROOT").map(PathBuf::from),
             agent_uids: get("FUSION_KIT_AGENT_UIDS"),
             home: environment("HOME").map(PathBuf::from),
-            of_user: OfUser::read(get, only_set, settings_folder(&environment)),
+            of_user: OfUser::read(get, only_set, &environment),
             editor: only_set("VISUAL").or_else(|| only_set("EDITOR")),
             sandbox: only_set("FUSION_KIT_SANDBOX"),
             log: get("FUSION_KIT_LOG"),
@@ -326,11 +333,20 @@ fn secrets(variables: &Variables) -> BTreeMap<String, SecretString> {
 /// Where programs keep the settings of this user
 /// (<https://specifications.freedesktop.org/basedir-spec/latest/>): a relative path does not count.
 fn settings_folder(environment: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    user_folder(environment, "XDG_CONFIG_HOME", ".config")
+}
+
+/// A folder of this user: that of the variable, else one below their home.
+fn user_folder(
+    environment: impl Fn(&str) -> Option<String>,
+    variable: &str,
+    below_home: &str,
+) -> Option<PathBuf> {
     let folder = |name| {
         let folder = environment(name).map(PathBuf::from);
         folder.filter(|folder| folder.is_absolute())
     };
-    folder("XDG_CONFIG_HOME").or_else(|| Some(folder("HOME")?.join(".config")))
+    folder(variable).or_else(|| Some(folder("HOME")?.join(below_home)))
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use crate::agents::find::{find_agent, find_project};
 use crate::agents::logs::show;
 use crate::backend::{LocalBackend, Reading};
 use crate::budget;
+use crate::config::{ended_badly, no_editor};
 use crate::content::text_of;
 use crate::data_dir::DataDir;
 use crate::find::meant;
@@ -116,6 +117,7 @@ impl Tasks for LocalBackend {
         self.on_one(task, async |engine, task| {
             let again = RetryTask {
                 by: &person,
+                token: None,
                 description,
             };
             let ask = |_: &Task| Ask::default();
@@ -124,8 +126,15 @@ impl Tasks for LocalBackend {
         .await
     }
 
-    async fn edit_text(&self, text: &str) -> Result<String, Problem> {
-        self.config().edit_text(text).await
+    async fn retry_edited(&self, task: &str, text: &str) -> Result<TaskView, Problem> {
+        let edited = self.config().edited(text, ".md").await?;
+        let edited = edited.ok_or_else(no_editor)?;
+        if !edited.ended_well {
+            return Err(edited.kept(ended_badly().with_help("nothing was done")));
+        }
+        let instead = Content::Text(edited.text.clone());
+        let retried = self.retry_task(task, Some(&instead)).await;
+        retried.map_err(|problem| edited.kept(problem))
     }
 
     async fn wait_for_tasks(

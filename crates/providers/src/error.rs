@@ -367,6 +367,10 @@ fn more_budget(scope: &str) -> String {
             let id = id.trim_matches('\'');
             format!("{more} to the run above it: `fusion-kit resume {id} --budget-usd USD`")
         }
+        Some(("life", agent)) => {
+            let name = agent.rsplit(' ').next().unwrap_or(agent).trim_matches('\'');
+            format!("give it more: `fusion-kit agent update {name} --max-cost USD`")
+        }
         Some(("project", name)) => {
             let name = name.trim_matches('\'');
             format!(

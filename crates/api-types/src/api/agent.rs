@@ -85,6 +85,9 @@ pub struct NewAgent {
     /// Model calls in one task before it fails.
     #[serde(default)]
     pub max_turns: Option<u32>,
+    /// US dollars that it may spend over its life, as decimal text: what it spent so far counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_cost_usd: Option<String>,
     /// What it works in at first; an empty directory without it.
     #[serde(default)]
     pub workspace: Option<NewWorkspace>,
@@ -204,6 +207,9 @@ pub struct AgentConfig {
     /// Model calls in one task before it fails.
     #[serde(default)]
     pub max_turns: Option<u32>,
+    /// US dollars that it may spend over its life, as decimal text: what it spent so far counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_cost_usd: Option<String>,
     /// Absolute path of the folder of the server that a relative path of a script begins at; for
     /// administrators.
     #[serde(default)]

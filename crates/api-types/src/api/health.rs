@@ -15,7 +15,7 @@ pub struct Health {
     /// Of the program.
     pub version: String,
     /// What a server of before does not know, so that a client can ask before it relies on it. `dry_run`: the
-    /// routes that name this parameter take it.
+    /// routes that name this parameter take it. `retry_description`: a task is asked for again with other words.
     #[serde(default)]
     pub knows: Vec<String>,
 }
@@ -23,6 +23,8 @@ pub struct Health {
 impl Health {
     /// In `knows`: requests that only ask what would change.
     pub const DRY_RUN: &str = "dry_run";
+    /// In `knows`: a task is asked for again with other words.
+    pub const RETRY_DESCRIPTION: &str = "retry_description";
 }
 
 /// Whether requests can be served now.

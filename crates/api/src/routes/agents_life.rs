@@ -150,6 +150,7 @@ fn config(app: &App, fields: &mut Fields<'_>, names_folder: &mut bool) -> Option
             "instructions",
             "tools",
             "max_turns",
+            "max_cost_usd",
             "base_dir",
             "metadata",
         ],
@@ -163,6 +164,7 @@ fn config(app: &App, fields: &mut Fields<'_>, names_folder: &mut bool) -> Option
         instructions: own(config.text("instructions", MAX_BODY)),
         tools: tools(&mut config),
         max_turns: config.number("max_turns"),
+        limit: super::tasks_life::limit(&mut config),
         metadata: metadata(&mut config),
         base_dir: match config.read("base_dir", folder) {
             Some(folder) => {

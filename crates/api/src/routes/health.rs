@@ -37,7 +37,9 @@ async fn health(State(app): State<App>, query: Query) -> Result<Response> {
         database: if is_up { "connected" } else { "unavailable" }.to_owned(),
         bus: bus.unwrap_or_else(|| "connected".to_owned()),
         version: app.options.version.clone(),
-        knows: vec![Health::DRY_RUN.to_owned()],
+        knows: [Health::DRY_RUN, Health::RETRY_DESCRIPTION]
+            .map(str::to_owned)
+            .into(),
     };
     let status = if is_up {
         StatusCode::OK

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::new_workspace::workspace;
 use super::path::{folder, may_name_folders};
+use super::tasks_life::limit;
 use crate::idempotency::Asked;
 use crate::input::{Fields, MAX_BODY, parsed};
 use crate::problem::{Refusal, Result};
@@ -25,6 +26,7 @@ pub(super) const FIELDS: &[&str] = &[
     "tools",
     "hosts",
     "max_turns",
+    "max_cost_usd",
     "workspace",
     "base_dir",
     "metadata",
@@ -57,6 +59,7 @@ impl Wanted {
             .unwrap_or_default()
             .clone_into(&mut spec.instructions);
         spec.max_turns = fields.number("max_turns").unwrap_or(spec.max_turns);
+        spec.budget = limit(fields).unwrap_or_default();
         spec.workspace = workspace(fields);
         Self {
             name: fields.needed_name("name"),

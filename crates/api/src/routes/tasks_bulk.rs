@@ -225,6 +225,7 @@ async fn one_changed(
             let ask = |task: &Task| asked.ask(now, &input.bytes, || views::task(task.clone()));
             let again = RetryTask {
                 by: &asked.actor().name,
+                token: Some(asked.actor().token),
                 description: None,
             };
             engine.retry_task(id, again, ask).await

@@ -149,7 +149,7 @@ impl Wanted {
 }
 
 /// What it may cost.
-fn limit(fields: &mut Fields<'_>) -> Option<Budget> {
+pub(super) fn limit(fields: &mut Fields<'_>) -> Option<Budget> {
     let usd = fields.read("max_cost_usd", Cost::read_limit)?;
     Some(Budget {
         usd: Some(usd),
@@ -313,8 +313,11 @@ async fn retry(
     }
     let now = app.moment().now;
     let ask = |task: &Task| asked.ask(now, &body, || views::task(task.clone()));
-    let by = &asked.actor().name;
-    let again = RetryTask { by, description };
+    let again = RetryTask {
+        by: &asked.actor().name,
+        token: Some(asked.actor().token),
+        description,
+    };
     match app.coordinator().retry_task(id, again, ask).await {
         Ok(task) => made(Ok(()), StatusCode::CREATED, &views::task(task)),
         Err(error) => made(Err(error), StatusCode::CREATED, &Value::Null),

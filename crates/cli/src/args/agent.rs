@@ -65,7 +65,8 @@ its answers are those of the step `task`.
 Examples:
   fusion-kit agent spawn --name writer --provider openrouter --model openai/gpt-5-mini
   fusion-kit agent spawn --name coder --provider local --model qwen3 --tools files,shell
-  fusion-kit agent spawn --name worker --count 10 --provider local --model qwen3")]
+  fusion-kit agent spawn --name worker --count 10 --provider local --model qwen3
+  fusion-kit agent spawn --name coder --provider openrouter --model openai/gpt-5-mini --max-cost 2")]
 pub struct SpawnArgs {
     /// Its name: letters, digits, `_`, `-` and `.`.
     #[arg(long, value_name = "NAME")]
@@ -91,6 +92,9 @@ pub struct SpawnArgs {
     /// Model calls in one task before it fails.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=200))]
     pub max_turns: Option<u32>,
+    /// US dollars that each of them may spend over its life: it stops there until it gets more.
+    #[arg(long, value_name = "USD")]
+    pub max_cost: Option<String>,
     /// The project it belongs to: its name or its id.
     #[arg(long, value_name = "PROJECT")]
     pub project: Option<String>,
@@ -353,6 +357,9 @@ pub struct Changes {
     /// Model calls in one task before it fails.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=200))]
     pub max_turns: Option<u32>,
+    /// US dollars that it may spend over its life; what it spent under a limit so far counts.
+    #[arg(long, value_name = "USD")]
+    pub max_cost: Option<String>,
 }
 
 /// `agent logs`.

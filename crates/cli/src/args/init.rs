@@ -11,7 +11,8 @@ An existing file is never overwritten.
 
 Examples:
   fusion-kit init
-  fusion-kit init demo --template plan-implement-review")]
+  fusion-kit init demo --template plan-implement-review
+  fusion-kit init --template repo")]
 pub struct InitArgs {
     /// Where to write; made if it is not there.
     #[arg(default_value = ".")]
@@ -29,6 +30,8 @@ pub enum Template {
     Hello,
     /// Three agents that hand work on; scripted answers, real files and checks.
     PlanImplementReview,
+    /// An agent that works on the git repository of this folder, in a worktree of its own.
+    Repo,
     /// A commented frame for a model of your own.
     Empty,
 }

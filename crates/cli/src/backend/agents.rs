@@ -31,6 +31,8 @@ pub struct NewAgents {
     pub instructions: Option<String>,
     /// Model calls in one task at most.
     pub max_turns: Option<u32>,
+    /// US dollars that each may spend over its life, as they were typed.
+    pub max_cost: Option<String>,
     /// Name or id of the project.
     pub project: Option<String>,
     /// What they work in.
@@ -52,6 +54,8 @@ pub struct AgentChanges {
     pub instructions: Option<String>,
     /// Model calls in one task at most.
     pub max_turns: Option<u32>,
+    /// US dollars that each may spend over its life, as they were typed.
+    pub max_cost: Option<String>,
 }
 
 /// Which agents are meant.

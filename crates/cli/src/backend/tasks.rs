@@ -109,11 +109,13 @@ pub trait Tasks {
     /// No such task, it is a step of a workflow, or it did not end badly.
     async fn retry_task(&self, task: &str, instead: Option<&Content>) -> Result<Task, Problem>;
 
-    /// Opens a text in the editor of whoever calls, and waits for its end; gives what was written.
+    /// Opens what a task was to do in the editor of whoever calls, waits for its end, and asks again for
+    /// what was written.
     ///
     /// # Errors
-    /// There is no editor, it did not end well, or what was written is no text.
-    async fn edit_text(&self, text: &str) -> Result<String, Problem>;
+    /// As [`retry_task`](Self::retry_task); there is no editor, it did not end well, or what was written is
+    /// no text. What was written is kept then, and the problem says where.
+    async fn retry_edited(&self, task: &str, text: &str) -> Result<Task, Problem>;
 
     /// Waits until all these tasks have ended, and works on them where no server does.
     ///

@@ -77,6 +77,7 @@ fn new_agents(spawn: &SpawnArgs) -> NewAgents {
         hosts,
         instructions,
         max_turns,
+        max_cost,
         project,
         count,
         workspace,
@@ -91,6 +92,7 @@ fn new_agents(spawn: &SpawnArgs) -> NewAgents {
         hosts,
         instructions,
         max_turns,
+        max_cost,
         project,
         workspace,
     }
@@ -104,6 +106,7 @@ fn changes(changes: &Changes) -> AgentChanges {
         tools,
         instructions,
         max_turns,
+        max_cost,
     } = changes.clone();
     AgentChanges {
         provider,
@@ -112,6 +115,7 @@ fn changes(changes: &Changes) -> AgentChanges {
         tools: tools.map(named),
         instructions,
         max_turns,
+        max_cost,
     }
 }
 

@@ -38,6 +38,14 @@ const PLAN_IMPLEMENT_REVIEW: &[TemplateFile] = &[
     ),
 ];
 
+const REPO: &[TemplateFile] = &[
+    ("repo.yaml", include_str!("../../templates/repo.yaml")),
+    (
+        "repo.script.yaml",
+        include_str!("../../templates/repo.script.yaml"),
+    ),
+];
+
 const EMPTY: &[TemplateFile] = &[(
     "workflow.yaml",
     include_str!("../../templates/workflow.yaml"),
@@ -48,12 +56,13 @@ pub(crate) fn init(init: &InitArgs, session: &Session<'_>) -> Result<Exit, Probl
     let files = match init.template {
         Template::Hello => HELLO,
         Template::PlanImplementReview => PLAN_IMPLEMENT_REVIEW,
+        Template::Repo => REPO,
         Template::Empty => EMPTY,
     };
     let made = write_all(&init.dir, files)?;
     let workflow = made.first().map(|path| path.display().to_string());
     let verb = match init.template {
-        Template::Hello | Template::PlanImplementReview => "run",
+        Template::Hello | Template::PlanImplementReview | Template::Repo => "run",
         Template::Empty => "workflow validate",
     };
     let next = session.command(&format!(

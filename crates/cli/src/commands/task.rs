@@ -140,20 +140,16 @@ async fn retry(
     let instead = match (&again.description, &again.file) {
         (Some(text), _) => Some(Content::Text(text.clone())),
         (None, Some(file)) => Some(Content::of_file(file)),
-        (None, None) if again.edit => edited(&again.task, backend, session).await?,
+        (None, None) if again.edit => return edited(&again.task, backend, session).await,
         (None, None) => None,
     };
     let made = backend.retry_task(&again.task, instead.as_ref()).await?;
     answer(&made, report::retried, session)
 }
 
-/// What a person makes of what a task was to do; `None` for one that can't be asked for again, which need
-/// not be written for nothing.
-async fn edited(
-    task: &str,
-    backend: &dyn Backend,
-    session: &Session<'_>,
-) -> Result<Option<Content>, Problem> {
+/// Has a person change what a task was to do, and asks for that. One that can't be asked for again need not
+/// be written for nothing.
+async fn edited(task: &str, backend: &dyn Backend, session: &Session<'_>) -> Result<Exit, Problem> {
     if !session.can_edit() {
         let text = "an editor needs a terminal";
         return Err(Problem::new(ProblemKind::Conflict, text)
@@ -161,10 +157,11 @@ async fn edited(
     }
     let task = backend.show_task(task).await?.task;
     if !matches!(task.state.as_str(), "failed" | "cancelled") {
-        return Ok(None);
+        let refused = backend.retry_task(&task.id, None).await?;
+        return answer(&refused, report::retried, session);
     }
-    let text = backend.edit_text(&task.description).await?;
-    Ok(Some(Content::Text(text)))
+    let made = backend.retry_edited(&task.id, &task.description).await?;
+    answer(&made, report::retried, session)
 }
 
 /// An empty value names nothing.

@@ -36,10 +36,29 @@ pub fn reach(words: &str) -> Option<Reach> {
     found.map(|(_, scope, is_everyday)| Reach::Offered { scope, is_everyday })
 }
 
-/// Whether an argument gives more room in a budget, which is a person's to give.
-pub(super) fn is_decision(argument: &str) -> bool {
-    argument.starts_with("budget")
+/// Whether an argument of a command gives more room in a budget, which is a person's to give.
+pub(super) fn is_decision(words: &str, argument: &str) -> bool {
+    argument.starts_with("budget") || (words, argument) == ("agent update", "max_cost")
 }
+
+/// Whether a command ends something or writes over it though it can't be tried first.
+pub(super) fn writes_over(words: &str) -> bool {
+    WRITE_OVER.contains(&words)
+}
+
+/// Those that do.
+const WRITE_OVER: &[&str] = &[
+    "agent restart",
+    "agent update",
+    "budget set",
+    "db migrate",
+    "node drain",
+    "project update",
+    "project use",
+    "reject",
+    "task update",
+    "workspace merge",
+];
 
 /// What a program looks at every day.
 const EVERYDAY_LOOKS: &[&str] = &[

@@ -1,6 +1,6 @@
 //! What a command takes, as JSON Schema.
 
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, ArgGroup, Command};
 use serde_json::{Map, Value, json};
 
 /// Arguments that ask for a terminal, or for an answer that goes on.
@@ -89,12 +89,45 @@ pub(super) fn fields(command: &Command) -> impl Iterator<Item = Field<'_>> {
     })
 }
 
+/// Says in the description of a field which fields of its group are needed. Not in the schema itself: models'
+/// providers refuse a tool whose input is one of several at the top.
+fn tell_group(schema: &mut Value, command: &Command, (field, all): (&Field<'_>, &[Field<'_>])) {
+    let is_of = |group: &ArgGroup, field: &Field<'_>| {
+        let mut ids = group.get_args();
+        ids.any(|id| id == field.arg.get_id())
+    };
+    let mut groups = command.get_groups();
+    let group = groups.find(|group| group.is_required_set() && is_of(group, field));
+    let (Some(group), Some(object)) = (group, schema.as_object_mut()) else {
+        return;
+    };
+    let names = all.iter().filter(|field| is_of(group, field));
+    let names: Vec<&str> = names.map(|field| field.name.as_str()).collect();
+    let needed = if group.clone().is_multiple() {
+        "at least one"
+    } else {
+        "just one"
+    };
+    let help = object.get("description").and_then(Value::as_str);
+    let told = format!(
+        "{} ({needed} of {} is needed)",
+        help.unwrap_or_default(),
+        names.join(", ")
+    );
+    let told = told.trim_start().to_owned();
+    object.insert("description".to_owned(), told.into());
+}
+
 /// The input of a command.
 pub(super) fn schema(command: &Command) -> Map<String, Value> {
     let fields: Vec<Field<'_>> = fields(command).collect();
     let properties = fields
         .iter()
-        .map(|field| (field.name.clone(), field.schema()))
+        .map(|field| {
+            let mut schema = field.schema();
+            tell_group(&mut schema, command, (field, &fields));
+            (field.name.clone(), schema)
+        })
         .chain([(
             super::line::JQ.to_owned(),
             json!({ "type": "string", "description": JQ }),

@@ -104,9 +104,11 @@ fn what_a_person_decides_is_offered_only_when_somebody_says_so() {
 #[test]
 fn room_in_a_budget_is_given_with_admin_only() {
     for scope in [ScopeName::Operate, ScopeName::Admin] {
-        for offer in all(scope, &["run resume", "resume", "project"]) {
+        for offer in all(scope, &["run resume", "resume", "project", "agent update"]) {
             let fields = offer.input_schema["properties"].as_object().unwrap();
-            let gives = fields.keys().any(|name| name.starts_with("budget"));
+            let gives = fields
+                .keys()
+                .any(|name| name.starts_with("budget") || name == "max_cost");
             assert!(
                 !gives || scope == ScopeName::Admin,
                 "{} gives room",
@@ -227,4 +229,58 @@ fn wrong_input_is_told_in_words_to_act_on() {
     );
     let flag = line("workspace gc", &json!({ "dry_run": "yes" })).unwrap_err();
     assert_eq!(flag, "'dry_run' is true or false, not \"yes\"");
+}
+
+#[test]
+fn of_which_fields_one_is_needed_stands_with_each_of_them() {
+    let told = |words: &str, field: &str| {
+        let schema = offer(words).input_schema;
+        let text = schema["properties"][field]["description"].as_str();
+        text.unwrap().to_owned()
+    };
+    for field in ["to", "topic", "broadcast"] {
+        let told = told("message send", field);
+        let needed = " (just one of to, topic, broadcast is needed)";
+        assert!(told.ends_with(needed), "{told}");
+    }
+    let told = told("agent update", "model");
+    let needed = " (at least one of model, provider, capabilities, tools, instructions, max_turns, \
+                  max_cost is needed)";
+    assert!(told.ends_with(needed), "{told}");
+}
+
+#[test]
+fn what_ends_something_or_writes_over_it_says_so_also_where_it_cant_be_tried() {
+    const VERBS: &[&str] = &[
+        "archive",
+        "cancel",
+        "clear",
+        "delete",
+        "discard",
+        "drain",
+        "gc",
+        "merge",
+        "reject",
+        "remove",
+        "restart",
+        "revoke",
+        "terminate",
+        "unset",
+        "update",
+    ];
+    let mut seen = 0;
+    for words in command_lines() {
+        let verb = words.rsplit(' ').next().unwrap();
+        let is_offered = matches!(reach(&words), Some(Reach::Offered { .. }));
+        if is_offered && VERBS.contains(&verb) {
+            seen += 1;
+            assert!(offer(&words).is_destructive, "{words}");
+        }
+    }
+    assert!(seen > 20, "{seen}");
+    for words in ["agent spawn", "agent list", "task create", "approve"] {
+        assert!(!offer(words).is_destructive, "{words}");
+    }
+    // What may take long has the room of what takes long.
+    assert!(!offer("workspace merge").is_quick() && offer("run cancel").is_quick());
 }

@@ -1,6 +1,6 @@
 //! Agents as text for a person.
 
-use fusion_api_types::api::{Delta, MetricsSample};
+use fusion_api_types::api::{BudgetUse, Delta, MetricsSample};
 use fusion_api_types::{
     AgentDetail, AgentLeft, AgentList, AgentLogEntry, AgentSent, AgentSummary, AgentTask,
     AgentsEnded, WorkspaceView, WorktreeView,
@@ -95,6 +95,7 @@ pub(crate) fn one(detail: &AgentDetail, session: &Session<'_>) -> String {
                 .max_turns
                 .map(|most| format!("{most} at most in a task")),
         ),
+        ("may spend", detail.budget.as_ref().map(life)),
         ("listens", filled(list(&detail.subscriptions))),
         ("works on", detail.task.as_ref().map(task)),
         ("inbox", Some(count(detail.inbox, "message"))),
@@ -124,6 +125,16 @@ pub(crate) fn one(detail: &AgentDetail, session: &Session<'_>) -> String {
         ));
     }
     text
+}
+
+fn life(budget: &BudgetUse) -> String {
+    let limit = budget.limit_usd.as_deref().unwrap_or("any");
+    let (spent, lost) = (&budget.spent_usd, &budget.lost_usd);
+    let lost = match lost.as_str() {
+        "0" => String::new(),
+        lost => format!(", and lost calls may have cost ${lost}"),
+    };
+    clean_line(&format!("${limit} over its life: ${spent} are spent{lost}"))
 }
 
 fn place(workspace: &WorkspaceView) -> String {

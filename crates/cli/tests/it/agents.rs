@@ -46,17 +46,18 @@ async fn agents_are_asked_for_as_they_were_typed() {
             "agent spawn --name w --model m",
             json!({ "agents": [] }),
             "NewAgents { name: \"w\", count: None, provider: None, model: \"m\", capabilities: [], \
-             tools: [], hosts: [], instructions: None, max_turns: None, project: None, \
+             tools: [], hosts: [], instructions: None, max_turns: None, max_cost: None, project: None, \
              workspace: Directory { template: None } }",
         ),
         (
             "agent spawn --name w --model m --provider p --count 3 --capabilities coding,review \
-             --tools files,web --host docs.rs --instructions Write. --max-turns 7 --project red \
+             --tools files,web --host docs.rs --instructions Write. --max-turns 7 --max-cost 2 --project red \
              --workspace worktree:../a@b/site@main",
             json!({ "agents": [] }),
             "NewAgents { name: \"w\", count: Some(3), provider: Some(\"p\"), model: \"m\", \
              capabilities: [\"coding\", \"review\"], tools: [\"files\", \"web\"], hosts: \
-             [\"docs.rs\"], instructions: Some(\"Write.\"), max_turns: Some(7), project: Some(\"red\"), \
+             [\"docs.rs\"], instructions: Some(\"Write.\"), max_turns: Some(7), \
+             max_cost: Some(\"2\"), project: Some(\"red\"), \
              workspace: Worktree { repository: \"../a@b/site\", revision: Some(\"main\") } }",
         ),
         (
@@ -84,10 +85,10 @@ async fn agents_are_asked_for_as_they_were_typed() {
             "terminate [] keep",
         ),
         (
-            "agent update w --model n --tools= --max-turns 3",
+            "agent update w --model n --tools= --max-turns 3 --max-cost 4",
             agent("w", "idle"),
             "update w AgentChanges { provider: None, model: Some(\"n\"), capabilities: None, tools: \
-             Some([]), instructions: None, max_turns: Some(3) }",
+             Some([]), instructions: None, max_turns: Some(3), max_cost: Some(\"4\") }",
         ),
         (
             "agent logs w --limit 3 --follow",

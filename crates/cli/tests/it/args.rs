@@ -85,6 +85,7 @@ fn the_other_commands_take_their_arguments() {
     for (line, dir, template) in [
         ("init", ".", Template::Hello),
         ("init demo --template empty", "demo", Template::Empty),
+        ("init --template repo", ".", Template::Repo),
         (
             "init --template plan-implement-review",
             ".",

@@ -301,6 +301,7 @@ fn merge(spec: &mut AgentSpec, update: &AgentUpdate) {
         instructions,
         tools,
         max_turns,
+        limit,
         metadata: _,
         base_dir: _,
     } = update.clone();
@@ -310,6 +311,7 @@ fn merge(spec: &mut AgentSpec, update: &AgentUpdate) {
     spec.instructions = instructions.unwrap_or_else(|| spec.instructions.clone());
     spec.tools = tools.unwrap_or_else(|| spec.tools.clone());
     spec.max_turns = max_turns.unwrap_or(spec.max_turns);
+    spec.budget = limit.unwrap_or(spec.budget);
 }
 
 fn none_of(faults: Vec<Fault>) -> Result<()> {

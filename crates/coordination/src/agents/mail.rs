@@ -11,7 +11,7 @@ use fusion_core::{
 use fusion_persistence::{Batch, Page, Repository, TaskFilter, WorkspaceFilter};
 use serde_json::{Map, Value, json};
 
-use super::{Letter, STEP, Sent, held, refused, spec_of};
+use super::{Letter, STEP, Sent, held, refused, spec_in_run};
 use crate::races::Races;
 use crate::spawn::Definition;
 use crate::{Ask, Coordinator, Error, Result};
@@ -208,7 +208,7 @@ impl Coordinator {
         let workspace: Option<Workspace> = store.list(&filter, Page::first(1)).await?.pop();
         let workspace = workspace
             .ok_or_else(|| Error::Broken(format!("agent {} has no workspace", agent.id)))?;
-        let checked = definition(&agent, spec_of(&agent)?);
+        let checked = definition(&agent, spec_in_run(&agent)?);
         let source = serde_json::to_string_pretty(&checked)
             .map_err(|error| Error::Broken(format!("a definition can't be written: {error}")))?;
         let latest = self.newest_version(&checked.name).await?;

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::AT_ONCE;
-use crate::agents::spec_of;
+use crate::agents::spec_in_run;
 use crate::budgets::Budgets;
 use crate::follow::Follow;
 use crate::plan::Plan;
@@ -62,7 +62,7 @@ impl Coordinator {
         let definition = &mut workflow.definition;
         definition
             .agents
-            .insert(agent.name.clone(), spec_of(agent)?);
+            .insert(agent.name.clone(), spec_in_run(agent)?);
         let asked = self.asked(task, &run.inputs).await?;
         run.inputs = Map::from_iter([(TASK.to_owned(), asked.into())]);
         let raised = Raised::default();

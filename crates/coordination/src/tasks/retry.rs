@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fusion_core::{Run, Task, TaskId, TaskState, Workflow, asked_again};
+use fusion_core::{ApiTokenId, Run, Task, TaskId, TaskState, Workflow, asked_again};
 use fusion_persistence::Repository as _;
 
 use super::NewTask;
@@ -13,6 +13,8 @@ use crate::{AgainFault, Ask, Coordinator, Error, Result};
 pub struct RetryTask<'a> {
     /// Who asks; taken down in the event log.
     pub by: &'a str,
+    /// The token that they showed; none at the machine itself.
+    pub token: Option<ApiTokenId>,
     /// What is asked instead.
     pub description: Option<String>,
 }
@@ -66,7 +68,12 @@ impl Coordinator {
         };
         let told = |made: &Task| {
             let asked = ask(made);
-            let event = asked_again(again.by, (id, made.id), is_changed, self.moment());
+            let event = asked_again(
+                (again.by, again.token),
+                (id, made.id),
+                is_changed,
+                self.moment(),
+            );
             Ask {
                 also: asked.also.telling(event),
                 ..asked

@@ -61,6 +61,7 @@ pub(super) fn update(changes: &AgentChanges) -> Result<AgentAction, Problem> {
             instructions: changes.instructions.clone(),
             tools: changes.tools.clone(),
             max_turns: changes.max_turns,
+            max_cost_usd: changes.max_cost.clone(),
             base_dir,
             metadata: None,
         }),

@@ -2,7 +2,7 @@
 //! only to what its reader takes.
 
 use std::fs;
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf, absolute};
 
 use fusion_api_client::Client;
@@ -10,12 +10,11 @@ use fusion_api_types::{Problem, ProblemKind, SettingChange, SettingView};
 use fusion_cli::{EditEnd, SettingRequest, SettingsFile};
 use fusion_core::nearest;
 use secrecy::SecretString;
-use tempfile::TempPath;
 
 use super::dotenv::Variables;
 use super::toml_file::{Within, rewrite};
 use super::{Config, MASK, SECRETS, dotenv, profile, toml_file};
-use crate::{problems, serve, wiring};
+use crate::{serve, wiring};
 
 /// What the user's file calls settings; without a second name those that only profiles have.
 const KEYS: [(&str, Option<&str>); 5] = [
@@ -61,6 +60,7 @@ impl Config {
             .transpose()
             .map_err(|error| unwritable(&file, &error))?;
         let before = text_of(&request.file, &file)?;
+        expect_writable(&file)?;
         let value = request.value.as_deref();
         let (after, was) = match &request.file {
             SettingsFile::Folder => in_dotenv(meant, value, &before)?,
@@ -111,74 +111,41 @@ impl Config {
     /// Has a person edit a file of settings, and puts what they wrote in force when its reader takes it.
     ///
     /// # Errors
-    /// There is no editor, the file can't be used, or what was written is not right: it is kept beside the
-    /// file, and the message says where.
+    /// There is no editor, the file can't be used, or what was written is not right: it is kept, and
+    /// the message says where.
     pub(crate) async fn edit(&self, which: &SettingsFile) -> Result<EditEnd, Problem> {
         let file = self.settings_file(which)?;
-        let editor = self.editor.as_deref().ok_or_else(|| {
-            let text = "neither VISUAL nor EDITOR is set";
-            Problem::new(ProblemKind::Conflict, text)
-                .with_help(format!("the file is {}", file.display()))
-        })?;
         let before = text_of(which, &file)?;
-        let copy = copied(&file, &before).map_err(|error| unwritable(&file, &error))?;
-        let ended = fusion_workspaces::edit(editor, &copy).await;
-        let ended = ended.map_err(|error| problems::of_workspaces(&error))?;
-        let after = match fs::read_to_string(&copy) {
-            Ok(after) => after,
-            Err(error) => {
-                let text = format!("what was written can't be read: {error}");
-                return Err(kept(copy, Problem::new(ProblemKind::InvalidInput, text)));
-            }
-        };
-        if after == before {
+        expect_writable(&file)?;
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let edited = self
+            .edited(&before, &name)
+            .await?
+            .ok_or_else(|| no_editor().with_help(format!("the file is {}", file.display())))?;
+        if edited.is_same() {
             let same = EditEnd::Same;
-            return Ok(if ended { same } else { EditEnd::Failed });
+            return Ok(if edited.ended_well {
+                same
+            } else {
+                EditEnd::Failed
+            });
         }
         let put = || {
-            if !ended {
-                let text = "the editor did not end well";
-                return Err(Problem::new(ProblemKind::Conflict, text));
+            if !edited.ended_well {
+                return Err(ended_badly());
             }
-            check(which, &file, &after)?;
+            check(which, &file, &edited.text)?;
             let _alone = toml_file::alone(&file).map_err(|error| unwritable(&file, &error))?;
             if text_of(which, &file)? != before {
                 let text = format!("{} was changed meanwhile", file.display());
                 return Err(Problem::new(ProblemKind::Conflict, text));
             }
-            write(&file, &after)
+            write(&file, &edited.text)
         };
         match put() {
             Ok(()) => Ok(EditEnd::Changed),
-            Err(problem) => Err(kept(copy, problem)),
+            Err(problem) => Err(edited.kept(nothing_changed(problem))),
         }
-    }
-
-    /// Has a person edit a text; gives what they wrote.
-    ///
-    /// # Errors
-    /// There is no editor, it did not end well, or what was written is no text.
-    pub(crate) async fn edit_text(&self, text: &str) -> Result<String, Problem> {
-        let unusable = |error: io::Error| {
-            let text = format!("no file can be made for the editor: {error}");
-            Problem::new(ProblemKind::Unavailable, text)
-        };
-        let editor = self.editor.as_deref().ok_or_else(|| {
-            let text = "neither VISUAL nor EDITOR is set";
-            Problem::new(ProblemKind::Conflict, text)
-        })?;
-        let mut copy = tempfile::Builder::new();
-        let mut copy = copy.suffix(".md").tempfile().map_err(unusable)?;
-        let written = copy.write_all(text.as_bytes()).and_then(|()| copy.flush());
-        written.map_err(unusable)?;
-        let copy = copy.into_temp_path();
-        let ended = fusion_workspaces::edit(editor, &copy).await;
-        if !ended.map_err(|error| problems::of_workspaces(&error))? {
-            let text = "the editor did not end well";
-            return Err(Problem::new(ProblemKind::Conflict, text).with_help("nothing was done"));
-        }
-        fs::read_to_string(&copy)
-            .map_err(|error| wrong(format!("what was written can't be read: {error}")))
     }
 
     /// The setting that a name means.
@@ -351,30 +318,27 @@ fn write(file: &Path, text: &str) -> Result<(), Problem> {
     rewrite(file, text.as_bytes()).map_err(|error| unwritable(file, &error))
 }
 
-/// A copy beside a file that its owner alone can read, with a name that says what it is to editors.
-fn copied(file: &Path, text: &str) -> io::Result<TempPath> {
-    let folder = file.parent().unwrap_or_else(|| Path::new("/"));
-    fs::create_dir_all(folder)?;
-    let name = file.file_name().unwrap_or_default();
-    let mut copy = tempfile::Builder::new()
-        .prefix(".edited-")
-        .suffix(name)
-        .tempfile_in(folder)?;
-    copy.write_all(text.as_bytes())?;
-    copy.flush()?;
-    Ok(copy.into_temp_path())
+/// Refuses a file that its owner keeps from being changed, whoever asks.
+fn expect_writable(file: &Path) -> Result<(), Problem> {
+    toml_file::writable(file).map_err(|error| unwritable(file, &error))
 }
 
-/// A problem with what was written, which stays where it is.
-fn kept(copy: TempPath, problem: Problem) -> Problem {
-    let help = match copy.keep() {
-        Ok(copy) => format!(
-            "nothing was changed; what you wrote is in {}",
-            copy.display()
-        ),
-        Err(error) => format!("nothing was changed; what you wrote can't be kept: {error}"),
-    };
-    problem.with_help(help)
+/// A problem after which the file is as it was.
+fn nothing_changed(problem: Problem) -> Problem {
+    match problem.help {
+        None => problem.with_help("nothing was changed"),
+        Some(_) => problem,
+    }
+}
+
+/// There is nothing to edit with.
+pub(crate) fn no_editor() -> Problem {
+    Problem::new(ProblemKind::Conflict, "neither VISUAL nor EDITOR is set")
+}
+
+/// What was written may not be what was meant.
+pub(crate) fn ended_badly() -> Problem {
+    Problem::new(ProblemKind::Conflict, "the editor did not end well")
 }
 
 fn origin_of(file: &SettingsFile) -> String {
@@ -399,8 +363,7 @@ fn rank(origin: &str) -> u8 {
 }
 
 fn unwritable(file: &Path, error: &io::Error) -> Problem {
-    let text = format!("{} can't be written: {error}", file.display());
-    Problem::new(ProblemKind::Unavailable, text)
+    toml_file::unwritable(file, error)
 }
 
 fn wrong(text: String) -> Problem {

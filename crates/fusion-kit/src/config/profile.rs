@@ -264,10 +264,7 @@ impl Config {
             .settings_file
             .as_deref()
             .ok_or_else(no_folder)?;
-        let failed = |error: &io::Error| {
-            let text = format!("{} can't be written: {error}", file.display());
-            Problem::new(ProblemKind::Unavailable, text)
-        };
+        let failed = |error: &io::Error| super::toml_file::unwritable(file, error);
         let _alone = super::toml_file::alone(file).map_err(|error| failed(&error))?;
         let text = match fs::read_to_string(file) {
             Ok(text) => text,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use fusion_api_types::{Problem, ProblemKind};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
-use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
+use toml_edit::{Document, DocumentMut, Item, Table, TableLike, Value};
 
 use crate::serve::write_whole_as;
 
@@ -34,6 +34,11 @@ pub(super) fn changed(
         let text = format!("{} can't be changed: {error}", file.display());
         Problem::new(ProblemKind::InvalidInput, text)
     };
+    if value.is_none()
+        && let Some(without) = without_line(text, within, key)
+    {
+        return Ok(without);
+    }
     let mut document: DocumentMut = text.parse().map_err(|error| wrong(&error))?;
     let table: Option<&mut dyn TableLike> = match within {
         Within::Top => Some(document.as_table_mut()),
@@ -51,6 +56,40 @@ pub(super) fn changed(
     };
     let was = table.and_then(|table| put(table, key, value));
     Ok((document.to_string(), was))
+}
+
+/// The text without the lines of a key, and what it was: all else stays, also what stands above them.
+/// `None` where the key has no lines of its own.
+fn without_line(text: &str, within: Within<'_>, key: &str) -> Option<(String, Option<String>)> {
+    let document = Document::parse(text).ok()?;
+    let table: &dyn TableLike = match within {
+        Within::Top => document.as_table(),
+        Within::Profile(name) | Within::NewProfile(name) => {
+            document.get("profiles")?.get(name)?.as_table_like()?
+        }
+    };
+    let (name, item) = table.get_key_value(key)?;
+    let (start, end) = (name.span()?.start, item.span()?.end);
+    let start = text.get(..start)?.rfind('\n').map_or(0, |at| at + 1);
+    let end = text
+        .get(end..)?
+        .find('\n')
+        .map_or(text.len(), |at| end + at + 1);
+    let without = format!("{}{}", text.get(..start)?, text.get(end..)?);
+    let was = item.as_str().map(str::to_owned);
+    let mut wanted: DocumentMut = text.parse().ok()?;
+    let table: &mut dyn TableLike = match within {
+        Within::Top => wanted.as_table_mut(),
+        Within::Profile(name) | Within::NewProfile(name) => profile(&mut wanted, name)?,
+    };
+    table.remove(key);
+    let is_just_that = means(&without)? == means(&wanted.to_string())?;
+    is_just_that.then_some((without, was))
+}
+
+/// What its reader finds in a text.
+fn means(text: &str) -> Option<toml::Table> {
+    toml::from_str(text).ok()
 }
 
 fn profile<'a>(document: &'a mut DocumentMut, name: &str) -> Option<&'a mut dyn TableLike> {
@@ -116,12 +155,35 @@ pub(super) fn rewrite(file: &Path, bytes: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => pointed_at(file)?,
         Err(error) => return Err(error),
     };
+    writable(&target)?;
     let mode = match fs::metadata(&target) {
         Ok(known) => known.mode() & 0o7777,
         Err(error) if error.kind() == ErrorKind::NotFound => 0o600,
         Err(error) => return Err(error),
     };
     write_whole_as(&target, bytes, mode)
+}
+
+/// Refuses a file that its owner keeps from being written, though another could be put in its place.
+pub(super) fn writable(file: &Path) -> io::Result<()> {
+    match fs::metadata(file) {
+        Ok(known) if known.mode() & 0o200 == 0 => {
+            let error = "its owner may only read it";
+            Err(io::Error::new(ErrorKind::PermissionDenied, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A file that can't be written, with the way out where its owner has one.
+pub(super) fn unwritable(file: &Path, error: &io::Error) -> Problem {
+    let shown = file.display();
+    let text = format!("{shown} can't be written: {error}");
+    if writable(file).is_err() {
+        return Problem::new(ProblemKind::Denied, text)
+            .with_help(format!("let it be changed with: chmod u+w {shown}"));
+    }
+    Problem::new(ProblemKind::Unavailable, text)
 }
 
 /// What a link leads to that is not there yet; a file that is no link is meant itself.
@@ -168,6 +230,41 @@ mod tests {
         assert_eq!(unset, (gone, Some("s".to_owned())));
         let unset = with(Within::NewProfile("none"), "server", None);
         assert_eq!(unset, (TEXT.to_owned(), None));
+        let commented =
+            "# of all\nproject = \"a\"\n\n[profiles.lab]\n# where it is\nserver = \"s\" # it\n";
+        let without = |text: &'static str, within: Within<'_>, key: &str| {
+            changed((Path::new("f"), text), within, key, None)
+                .unwrap()
+                .0
+        };
+        assert_eq!(
+            [
+                without(commented, Within::Top, "project"),
+                without(commented, Within::NewProfile("lab"), "server"),
+                without(
+                    "profiles = { lab = { server = \"s\" } }\n",
+                    Within::NewProfile("lab"),
+                    "server"
+                ),
+                without(
+                    "profiles.lab.server = \"s\"",
+                    Within::NewProfile("lab"),
+                    "server"
+                ),
+                without(
+                    "project = \"\"\"\na\"\"\"\n[profiles]\n",
+                    Within::Top,
+                    "project"
+                ),
+            ],
+            [
+                commented.replace("project = \"a\"\n", ""),
+                commented.replace("server = \"s\" # it\n", ""),
+                "profiles = { lab = {} }\n".to_owned(),
+                String::new(),
+                "[profiles]\n".to_owned(),
+            ]
+        );
         let none = changed((Path::new("f"), TEXT), Within::Profile("none"), "x", None);
         assert!(none.is_err());
     }

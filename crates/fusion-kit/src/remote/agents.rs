@@ -50,6 +50,7 @@ impl Remote {
             tools: tools.collect(),
             hosts: new.hosts.clone(),
             max_turns: new.max_turns,
+            max_cost_usd: new.max_cost.clone(),
             workspace: workspace(&spec.workspace),
             base_dir: Some(crate::agents::here()?.display().to_string()),
             metadata: None,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fusion_api_types::Problem;
-use fusion_api_types::api::{NewTask, Task, TaskChanges, TaskDetail, TaskRetry, TaskTree};
+use fusion_api_types::api::{Health, NewTask, Task, TaskChanges, TaskDetail, TaskRetry, TaskTree};
 use fusion_cli::{TaskQuery, TaskRequest, TaskUpdate};
 use fusion_core::TaskId;
 use serde::Deserialize;
@@ -145,6 +145,10 @@ impl Remote {
         description: Option<String>,
     ) -> Result<Task, Problem> {
         let id = self.task_id(text).await?;
+        if description.is_some() {
+            let what = "no other words for a task: it would be asked for with the old ones";
+            self.client.expect(Health::RETRY_DESCRIPTION, what).await?;
+        }
         let again = TaskRetry { description };
         self.client
             .post(&format!("{TASKS}/{id}/retry"), &again)

@@ -1,6 +1,7 @@
 //! What a new user types first: `init`, then what it says comes next.
 
-use crate::support::Project;
+use crate::support::{Project, said};
+use crate::worktrees::git;
 
 #[tokio::test]
 async fn init_makes_a_workflow_that_runs_as_it_says() {
@@ -20,6 +21,32 @@ async fn init_makes_a_workflow_that_runs_as_it_says() {
             .await
             .expect(0);
     }
+}
+
+#[tokio::test]
+async fn the_repository_template_works_beside_what_is_checked_out() {
+    let project = Project::new();
+    let here = project.path();
+    git(here, &["init", "--quiet", "--initial-branch=main", "."]).await;
+    git(here, &["commit", "--quiet", "--allow-empty", "-m", "one"]).await;
+    let made = said(&project, "init --template repo").await.expect(0);
+    let next = "next: fusion-kit run repo.yaml\n";
+    assert!(made.stdout.ends_with(next), "{}", made.stdout);
+    said(&project, "run repo.yaml").await.expect(0);
+    let status = git(here, &["status", "--porcelain", "--", "*.md", "*.yaml"]).await;
+    assert_eq!(status, "?? repo.script.yaml\n?? repo.yaml");
+    let agents = said(&project, "agent list --all --json")
+        .await
+        .expect(0)
+        .json();
+    let id = agents["agents"][0]["id"].as_str().unwrap();
+    let agent = said(&project, &format!("agent get {id} --json")).await;
+    let worktree = agent.expect(0).json()["workspace"]["worktree"].clone();
+    let [repository, branch] =
+        ["repository", "branch"].map(|name| worktree[name].as_str().unwrap());
+    git(here, &["fetch", "--quiet", repository, branch]).await;
+    let note = git(here, &["show", "FETCH_HEAD:FUSION-NOTE.md"]).await;
+    assert_eq!(note, "Written by an agent of fusion-kit.");
 }
 
 #[tokio::test]

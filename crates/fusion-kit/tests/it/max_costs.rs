@@ -226,3 +226,59 @@ async fn a_limit_of_a_task_leaves_the_same_trace_with_and_without_a_server() {
     let there = trace("2").await;
     assert_eq!(there, (expected("2"), run));
 }
+
+#[tokio::test]
+async fn an_agent_spends_no_more_than_its_limit_over_its_life_until_it_gets_more() {
+    let server = server().await;
+    let project = shop(&server, "").await;
+    let spawn = "agent spawn --name w --count 2 --provider or --model tiny";
+    let wrong = said(&project, &format!("{spawn} --max-cost two")).await;
+    wrong.expect(2).says(&["--max-cost is 'two'"]);
+    let spawned = said(&project, &format!("{spawn} --max-cost 0.15")).await;
+    spawned.expect(0);
+    for agent in ["w-1", "w-2"] {
+        let first = said(&project, &format!("agent send {agent} One. --wait")).await;
+        first.expect(0);
+    }
+    let full = "the budget of the life of the agent 'w-1' is used up: $0.1 of $0.15 are spent, and \
+                the call could cost $0.1";
+    let stopped = said(&project, "agent send w-1 Two. --wait").await;
+    stopped
+        .expect(9)
+        .says(&[full, "agent update w-1 --max-cost USD"]);
+    let spent = |limit: &str, spent: &str| {
+        json!({
+            "limit_usd": limit, "limit_tokens": null, "spent_usd": spent,
+            "spent_tokens": 0, "lost_usd": "0", "lost_tokens": 0, "held_usd": "0", "held_tokens": 0,
+        })
+    };
+    let of_life = async || {
+        let shown = said(&project, "agent get w-1 --json")
+            .await
+            .expect(0)
+            .json();
+        let mut budget = shown["budget"].clone();
+        budget["spent_tokens"] = json!(0);
+        budget
+    };
+    assert_eq!(of_life().await, spent("0.15", "0.1"));
+    let told = said(&project, "agent get w-1").await.expect(0).stdout;
+    let line = "may spend $0.15 over its life: $0.1 are spent\n";
+    assert!(told.contains(line), "{told}");
+    said(&project, "resume").await.expect(9).says(&[full]);
+    said(&project, "agent update w-1 --max-cost 1")
+        .await
+        .expect(0);
+    said(&project, "resume").await.expect(0);
+    assert_eq!(of_life().await, spent("1", "0.2"));
+    let serving = Serving::on(&project).await;
+    let agent = |usd: &str| json!({ "name": "a", "provider": "or", "model_name": "tiny", "max_cost_usd": usd });
+    let refused = serving.post("/api/v1/agents", &agent("two")).await;
+    assert!(refused.expect(400).body.contains("max_cost_usd"));
+    let made = serving.post("/api/v1/agents", &agent("0.05")).await;
+    made.expect(201);
+    let shown = said(&project, "agent get a --json").await.expect(0).json();
+    assert_eq!(shown["budget"]["limit_usd"], "0.05");
+    let stopped = said(&project, "agent send a One. --wait").await;
+    stopped.says(&["the budget of the life of the agent 'a' is used up: $0 of $0.05"]);
+}

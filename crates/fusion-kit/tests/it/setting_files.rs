@@ -12,6 +12,8 @@ use crate::terminal::Terminal;
 /// A project whose user has a folder for settings, and where the user's file is.
 fn project() -> (Project, PathBuf) {
     let mut project = Project::new();
+    let state = project.path().join("state");
+    project.set("XDG_STATE_HOME", state.display().to_string());
     let folder = project.path().join("config");
     project.set("XDG_CONFIG_HOME", folder.display().to_string());
     (project, folder.join("fusion-kit/config.toml"))
@@ -21,7 +23,9 @@ fn project() -> (Project, PathBuf) {
 fn names(folder: &std::path::Path) -> Vec<String> {
     let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
     let names = names.map(|entry| entry.file_name().into_string().unwrap());
-    let mut names: Vec<String> = names.filter(|name| name != ".fusion-kit").collect();
+    let mut names: Vec<String> = names
+        .filter(|name| ![".fusion-kit", "state"].contains(&name.as_str()))
+        .collect();
     names.sort();
     names
 }
@@ -208,9 +212,11 @@ async fn what_is_edited_is_put_in_force_only_when_it_is_right() {
         let flat = refused.replace("\r\n", "\n");
         assert!(flat.contains(told), "{flat}");
         assert_eq!(fs::read_to_string(&file).unwrap(), text);
-        let mut kept = names(project.path());
-        assert_eq!(kept.len(), 2, "{kept:?}");
-        let kept = project.path().join(kept.remove(0));
+        assert_eq!(names(project.path()), [".env"], "nothing is left beside it");
+        let folder = project.path().join("state/fusion-kit/edited");
+        let mut kept = names(&folder);
+        assert_eq!(kept.len(), 1, "{kept:?}");
+        let kept = folder.join(kept.remove(0));
         assert!(flat.contains(&kept.display().to_string()), "{flat}");
         assert_eq!(
             fs::read_to_string(&kept).unwrap(),
@@ -229,4 +235,47 @@ async fn what_is_edited_is_put_in_force_only_when_it_is_right() {
         .await;
     assert_eq!(fs::read_to_string(&user).unwrap(), "project = \"shop\"\n");
     said(&project, "run list").await.expect(0);
+}
+
+#[tokio::test]
+async fn what_its_owner_made_read_only_is_not_changed_and_comments_outlive_a_setting() {
+    let (mut project, user) = project();
+    let closed = |file: &std::path::Path, mode| {
+        fs::set_permissions(file, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    project.write(".env", "API_PORT=1\n");
+    let file = project.path().join(".env");
+    closed(&file, 0o400);
+    fs::create_dir_all(user.parent().unwrap()).unwrap();
+    let text = "# for all\nproject = \"shop\"\n";
+    fs::write(&user, text).unwrap();
+    closed(&user, 0o444);
+    for line in [
+        "config set API_PORT 2",
+        "config set API_PORT 2 --dry-run",
+        "config unset API_PORT",
+        "config unset project --user",
+        "project use none",
+    ] {
+        let refused = said(&project, line).await;
+        assert_eq!(refused.code, Some(4), "{line}: {refused:?}");
+        refused.says(&["its owner may only read it", "chmod u+w"]);
+    }
+    project.set("EDITOR", "touch opened; sed -i s/1/2/");
+    let refused = Terminal::open(&project, &["config", "edit"])
+        .finish(4)
+        .await;
+    assert!(refused.contains("chmod u+w"), "{refused}");
+    assert_eq!(
+        names(project.path()),
+        [".env", "config"],
+        "no editor was opened"
+    );
+    let kept = [&file, &user].map(|file| fs::read_to_string(file).unwrap());
+    assert_eq!(kept, ["API_PORT=1\n", text]);
+    closed(&user, 0o600);
+    said(&project, "config unset project --user")
+        .await
+        .expect(0);
+    assert_eq!(fs::read_to_string(&user).unwrap(), "# for all\n");
 }

@@ -1,6 +1,7 @@
 //! Tasks of their own, by the commands and over sudden deaths.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 
 use serde_json::{Value, json};
 
@@ -78,7 +79,7 @@ async fn what_is_asked_stands_in_a_file_or_comes_from_stdin() {
     let made = Finished::from(output).expect(0).json();
     assert_eq!(made["description"], brief.trim());
     project.write("long.md", "\u{20ac}".repeat(44_000));
-    std::fs::write(project.path().join("image.png"), b"\x89PNG\xff").unwrap();
+    fs::write(project.path().join("image.png"), b"\x89PNG\xff").unwrap();
     for (line, why) in [
         ("task create -F none.md", "can't read the file 'none.md'"),
         ("task create -F long.md", "1 to 131072 bytes"),
@@ -255,6 +256,53 @@ async fn a_task_is_asked_for_again_with_other_words_and_who_did_is_told() {
         })
     });
     assert_eq!(data.collect::<Vec<_>>(), wanted.collect::<Vec<_>>());
+}
+
+/// Whatever comes of it.
+#[tokio::test]
+async fn what_was_written_for_a_task_in_an_editor_is_not_lost() {
+    let mut project = with_agent().await;
+    let create = "task create Write. --capabilities prose --in 1h --json";
+    let first = json_of(&project, create).await;
+    let id = first["id"].as_str().unwrap();
+    said(&project, &format!("task cancel {id}")).await.expect(0);
+    project.set(
+        "XDG_STATE_HOME",
+        project.path().join("state").display().to_string(),
+    );
+    let folder = project.path().join("state/fusion-kit/edited");
+    let too_long = "a".repeat(128 * 1_024);
+    project.write("long", &too_long);
+    for (editor, code, told, wrote) in [
+        (
+            "f() { echo Lost. > \"$1\"; false; }; f",
+            5,
+            "the editor did not end well",
+            "Lost.\n",
+        ),
+        (
+            "f() { cat long long > \"$1\"; }; f",
+            2,
+            "what you wrote is in",
+            &too_long.repeat(2),
+        ),
+    ] {
+        project.set("EDITOR", editor);
+        let refused = Terminal::open(&project, &["task", "retry", id, "--edit"]);
+        let refused = refused.finish(code).await;
+        assert!(refused.contains(told), "{refused}");
+        let kept = fs::read_dir(&folder)
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
+        assert!(refused.contains(&kept.display().to_string()), "{refused}");
+        assert_eq!(fs::read_to_string(&kept).unwrap(), wrote);
+        assert_eq!(fs::metadata(&kept).unwrap().mode() & 0o7777, 0o600);
+        assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o7777, 0o700);
+        fs::remove_file(kept).unwrap();
+    }
 }
 
 /// Whatever was acknowledged is done once, and nothing is left in between.

@@ -37,8 +37,8 @@ impl Tasks for Fake {
         self.report(format!("retry {task}{instead}"))
     }
 
-    async fn edit_text(&self, text: &str) -> Result<String, Problem> {
-        Ok(text.to_owned())
+    async fn retry_edited(&self, task: &str, text: &str) -> Result<Task, Problem> {
+        self.report(format!("retry {task} edited {text}"))
     }
 
     async fn wait_for_tasks(

@@ -86,6 +86,10 @@ async fn an_older_server_is_asked_for_no_dry_run_since_it_would_do_it() {
             "update the server; nothing was asked of it",
         ]);
     }
+    let retry = format!("task retry {} --description Other.", uuid::Uuid::nil());
+    let refused = say(&project, &older, &serving.token, &retry).await;
+    assert_eq!(refused.code, Some(10), "{refused:?}");
+    refused.says(&["knows no other words for a task"]);
     let asked = older.requests();
     let changing: Vec<&HttpRequest> = asked
         .iter()
@@ -100,5 +104,9 @@ async fn a_server_says_that_it_knows_dry_runs() {
     let project = Project::new();
     let serving = Serving::on(&project).await;
     let told: Value = serving.get("/api/v1/health").await.expect(200).json();
-    assert_eq!(told["knows"], json!(["dry_run"]), "{told}");
+    assert_eq!(
+        told["knows"],
+        json!(["dry_run", "retry_description"]),
+        "{told}"
+    );
 }

@@ -1,0 +1,99 @@
+//! A text in the hands of a person: a copy for their editor, in a folder that no repository picks up.
+
+use std::fs::{self, DirBuilder};
+use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+
+use fusion_api_types::{Problem, ProblemKind};
+use tempfile::TempPath;
+
+use super::Config;
+use crate::problems;
+
+/// What a person left in their editor. It is gone once this is dropped.
+#[derive(Debug)]
+pub(crate) struct Edited {
+    copy: TempPath,
+    is_same: bool,
+    /// Whether the editor ended well.
+    pub(crate) ended_well: bool,
+    pub(crate) text: String,
+}
+
+impl Config {
+    /// Has a person edit a copy of a text, whose name ends so; `None` where there is no editor.
+    ///
+    /// # Errors
+    /// There is no room for the copy, the editor can't be started, or what was written is no text: then it
+    /// is kept.
+    pub(crate) async fn edited(&self, text: &str, suffix: &str) -> Result<Option<Edited>, Problem> {
+        let Some(editor) = self.editor.as_deref() else {
+            return Ok(None);
+        };
+        let folder = self.of_user.edited_folder.as_deref();
+        let copy = copied(folder, text, suffix).map_err(|error| {
+            let text = format!("no file can be made for the editor: {error}");
+            Problem::new(ProblemKind::Unavailable, text)
+        })?;
+        let ended = fusion_workspaces::edit(editor, &copy).await;
+        let ended_well = ended.map_err(|error| problems::of_workspaces(&error))?;
+        match fs::read_to_string(&copy) {
+            Ok(after) => Ok(Some(Edited {
+                copy,
+                is_same: after == text,
+                ended_well,
+                text: after,
+            })),
+            Err(error) => {
+                let text = format!("what was written can't be read: {error}");
+                Err(kept(copy, Problem::new(ProblemKind::InvalidInput, text)))
+            }
+        }
+    }
+}
+
+impl Edited {
+    /// Whether nothing was written.
+    pub(crate) const fn is_same(&self) -> bool {
+        self.is_same
+    }
+
+    /// A problem with what was written, which stays where it is: where that is stands with the way out.
+    pub(crate) fn kept(self, problem: Problem) -> Problem {
+        if self.is_same {
+            return problem;
+        }
+        kept(self.copy, problem)
+    }
+}
+
+fn kept(copy: TempPath, problem: Problem) -> Problem {
+    let place = match copy.keep() {
+        Ok(copy) => format!("what you wrote is in {}", copy.display()),
+        Err(error) => format!("what you wrote can't be kept: {error}"),
+    };
+    let help = match &problem.help {
+        Some(help) => format!("{help}; {place}"),
+        None => place,
+    };
+    problem.with_help(help)
+}
+
+/// A copy that its owner alone can read, in a folder that nobody else can look into; without one among the
+/// temporary files.
+fn copied(folder: Option<&Path>, text: &str, suffix: &str) -> io::Result<TempPath> {
+    let mut copy = tempfile::Builder::new();
+    copy.prefix("edited-").suffix(suffix);
+    let mut copy = match folder {
+        Some(folder) => {
+            let mut made = DirBuilder::new();
+            made.recursive(true).mode(0o700).create(folder)?;
+            copy.tempfile_in(folder)?
+        }
+        None => copy.tempfile()?,
+    };
+    copy.write_all(text.as_bytes())?;
+    copy.flush()?;
+    Ok(copy.into_temp_path())
+}
