@@ -10,6 +10,7 @@ use fusion_api_types::{Problem, ProblemKind, RunExported, RunImported};
 use fusion_cli::RunFiles;
 use fusion_coordination::{Ask, Error, Manifest, Origin, RunFile, RunFileFault, looked_through};
 use fusion_core::{Clock as _, RunId};
+use fusion_persistence::Error as StoreError;
 use fusion_workspaces::{ARTIFACT_LIMIT, Artifacts};
 use tempfile::NamedTempFile;
 
@@ -46,6 +47,11 @@ impl RunFiles for LocalBackend {
             Ok(import) => {
                 engine.close().await;
                 Ok(imported(&import))
+            }
+            // It may be stored all the same.
+            Err(error @ Error::Store(StoreError::OutcomeUnknown)) => {
+                engine.close().await;
+                Err(problems::of_engine(&error))
             }
             Err(error) => {
                 engine.undo().await;
