@@ -127,7 +127,8 @@ impl Coordinator {
         check(&run, &tasks, &agents, again)?;
         let continuation = Continuation::new(&run, &tasks, &agents, again.from.as_deref());
         let workflow = self.version_of(&run, again.latest, &continuation).await?;
-        let inputs = inputs(&run, &workflow.definition, &again.inputs)?;
+        let own = self.workflow_version(run.workflow_id).await?;
+        let inputs = inputs(&run, [&own.definition, &workflow.definition], &again.inputs)?;
         let base_dir = Path::new(&workflow.base_dir);
         let registry = &self.parts.providers;
         let models = check_models(registry, &workflow.definition, &inputs, base_dir).await?;
@@ -331,18 +332,21 @@ fn check(
     })
 }
 
-/// The inputs that the run had, with others in their place.
+/// The inputs that the run had, with others in their place. Files are what was handed over as such: a list of
+/// another type that looks like some is none.
 fn inputs(
     run: &Run,
-    definition: &WorkflowDefinition,
+    [own, definition]: [&WorkflowDefinition; 2],
     given: &Map<String, Value>,
 ) -> std::result::Result<Map<String, Value>, AgainFault> {
     let is_known = |name: &String| definition.inputs.contains_key(name);
     let had = run.inputs.iter();
     let had = had.filter(|(name, value)| !value.is_null() && is_known(name));
     let is_files = |name: &String| {
-        let spec = definition.inputs.get(name);
-        spec.is_some_and(|spec| spec.kind == InputType::Files)
+        [own, definition].iter().all(|definition| {
+            let spec = definition.inputs.get(name);
+            spec.is_some_and(|spec| spec.kind == InputType::Files)
+        })
     };
     let had = had.map(|(name, value)| (name.clone(), value.clone()));
     let (files, mut inputs): (Map<_, _>, Map<_, _>) = had.partition(|(name, _)| is_files(name));

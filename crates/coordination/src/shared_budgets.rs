@@ -91,8 +91,8 @@ pub(crate) struct Purse {
     fence: Fence,
     agent: AgentId,
     agent_name: String,
-    /// Whether there is a limit for the agent's life.
-    is_for_life: bool,
+    /// Whether the agent stands: it may have a limit for its life, now or later.
+    is_standing: bool,
     state: Mutex<State>,
 }
 
@@ -104,6 +104,8 @@ struct State {
     unbooked: Held,
     /// How the call ended for which room is held.
     room: Option<CallEnd>,
+    /// Whether there is a limit for the agent's life.
+    is_for_life: bool,
 }
 
 impl Purse {
@@ -114,7 +116,8 @@ impl Purse {
         let project = project.or(around.above.project);
         // Without a description it does no work at all.
         let is_for_life = life_budget(&job.agent).is_ok_and(|budget| !budget.is_empty());
-        if around.is_empty() && project.is_none() && !is_for_life {
+        let is_standing = job.agent.is_standing();
+        if around.is_empty() && project.is_none() && !is_standing {
             return None;
         }
         let day = Account::day_of(coordinator.moment().now);
@@ -125,9 +128,10 @@ impl Purse {
             fence: job.fence,
             agent: job.agent.id,
             agent_name: job.agent.name.clone(),
-            is_for_life,
+            is_standing,
             state: Mutex::new(State {
                 day,
+                is_for_life,
                 ..State::default()
             }),
         }))
@@ -143,12 +147,15 @@ impl Purse {
         }
         state.unbooked = Held::default();
         let mut accounts = self.around.accounts();
-        if self.is_for_life {
+        if state.is_for_life {
             accounts.insert(Account::Agent(self.agent));
         }
         if let Some(project) = self.project {
             accounts.insert(Account::Project(project));
             accounts.insert(Account::Day(project, state.day));
+        }
+        if accounts.is_empty() && room.is_none() {
+            return None;
         }
         Some(Change::SettleRoom {
             task_id: self.fence.task,
@@ -160,13 +167,15 @@ impl Purse {
     }
 
     /// The limits that hold now, in the order of the accounts, in which all take them. Those of the runs
-    /// above, of the agent and of a project are read each time: whoever raises them is heard at once.
+    /// above, of the agent and of a project are read each time: whoever sets or raises them is heard at once.
     async fn limits(&self, day: NaiveDate) -> Result<(Vec<(Account, Budget)>, String)> {
         let mut limits = self.limits_above().await?;
         let mut name = String::new();
-        if self.is_for_life {
+        if self.is_standing {
             let agent: Agent = self.coordinator.parts.store.get(self.agent).await?;
-            limits.insert(Account::Agent(agent.id), life_budget(&agent)?);
+            let of_life = life_budget(&agent)?;
+            locked(&self.state).is_for_life = !of_life.is_empty();
+            limits.insert(Account::Agent(agent.id), of_life);
         }
         if let Some(id) = self.project {
             let project: Option<Project> = self.coordinator.parts.store.find(id).await?;

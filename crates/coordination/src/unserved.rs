@@ -60,6 +60,11 @@ impl Coordinator {
             .await?;
         if is_over_its_own(job, failure.code) {
             self.tell_stopped(job, &failure.message).await?;
+        } else if is_of_standing_agent(job, failure.code) {
+            let help = failure.help.as_ref();
+            let way = help.map(|help| format!("; {help}")).unwrap_or_default();
+            self.tell_stopped(job, &format!("{}{way}", failure.message))
+                .await?;
         }
         match next {
             Next::Again | Next::Later(_) => Ok(()),
@@ -72,11 +77,9 @@ impl Coordinator {
         }
     }
 
-    /// Tells which run waits for more than it may cost, where that is one task: its agent belongs to none.
+    /// Tells which run waits for more than it may cost: its agent belongs to none, so what was told of the
+    /// agent does not name it.
     async fn tell_stopped(&self, job: &Job<'_>, why: &str) -> Result<()> {
-        if !job.plan.run.is_standalone {
-            return Ok(());
-        }
         let event = job
             .task
             .event(self.moment(), EventType::BudgetExceeded, why.to_owned());
@@ -115,5 +118,12 @@ impl Coordinator {
 
 /// Whether a task has used up what it may cost itself.
 fn is_over_its_own(job: &Job<'_>, code: ErrorCode) -> bool {
-    code == ErrorCode::OverBudget && !job.plan.run.raised.run.is_empty()
+    let is_limited = !job.plan.run.raised.run.is_empty();
+    code == ErrorCode::OverBudget && job.plan.run.is_standalone && is_limited
+}
+
+/// Whether a budget stopped a run that a message to a standing agent began.
+fn is_of_standing_agent(job: &Job<'_>, code: ErrorCode) -> bool {
+    let is_of_message = job.agent.run_id.is_none() && !job.plan.run.is_standalone;
+    code == ErrorCode::OverBudget && is_of_message
 }

@@ -357,7 +357,7 @@ pub struct Changes {
     /// Model calls in one task before it fails.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=200))]
     pub max_turns: Option<u32>,
-    /// US dollars that it may spend over its life; what it spent under a limit so far counts.
+    /// US dollars that it may spend over its life, counted from its first limit on.
     #[arg(long, value_name = "USD")]
     pub max_cost: Option<String>,
 }

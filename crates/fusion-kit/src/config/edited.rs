@@ -37,8 +37,20 @@ impl Config {
             Problem::new(ProblemKind::Unavailable, text)
         })?;
         let ended = fusion_workspaces::edit(editor, &copy).await;
-        let ended_well = ended.map_err(|error| problems::of_workspaces(&error))?;
-        match fs::read_to_string(&copy) {
+        let after = fs::read_to_string(&copy);
+        let ended_well = match ended {
+            Ok(ended_well) => ended_well,
+            Err(error) => {
+                let problem = problems::of_workspaces(&error);
+                let is_same = after.is_ok_and(|after| after == text);
+                return Err(if is_same {
+                    problem
+                } else {
+                    kept(copy, problem)
+                });
+            }
+        };
+        match after {
             Ok(after) => Ok(Some(Edited {
                 copy,
                 is_same: after == text,

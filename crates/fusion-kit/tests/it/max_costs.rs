@@ -1,5 +1,8 @@
 //! A limit that a run is started with stops it while it runs, as the budget of its file does.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
 use fusion_testkit::{Act, HttpRequest, MisbehavingHttp};
 use serde_json::{Value, json};
 
@@ -31,18 +34,47 @@ fn answer(body: &Value) -> Vec<Act> {
 
 /// A model of which each call costs 10 cents, and can cost no more.
 async fn server() -> MisbehavingHttp {
-    let server = MisbehavingHttp::start(|request: &HttpRequest| {
+    serving_model(|| {
+        let message = json!({ "content": "done" });
+        answer(&completion("stop", &message))
+    })
+    .await
+}
+
+/// One that asks for another file with each answer, a moment after it was asked.
+async fn busy_server() -> MisbehavingHttp {
+    let asked = AtomicU32::new(0);
+    serving_model(move || {
+        let number = asked.fetch_add(1, Ordering::Relaxed);
+        let arguments = json!({ "path": format!("projects/{number}") }).to_string();
+        let function = json!({ "name": "read_file", "arguments": arguments });
+        let call =
+            json!({ "id": format!("call-{number}"), "type": "function", "function": function });
+        let message = json!({ "content": null, "tool_calls": [call] });
+        let mut acts = vec![Act::Wait(Duration::from_millis(100))];
+        acts.extend(answer(&completion("tool_calls", &message)));
+        acts
+    })
+    .await
+}
+
+fn completion(finish_reason: &str, message: &Value) -> Value {
+    json!({
+        "id": "gen-1",
+        "choices": [{ "finish_reason": finish_reason, "message": message }],
+        "usage": { "prompt_tokens": 10, "completion_tokens": 50, "cost": 0.1 },
+    })
+}
+
+async fn serving_model(complete: impl Fn() -> Vec<Act> + Send + Sync + 'static) -> MisbehavingHttp {
+    let server = MisbehavingHttp::start(move |request: &HttpRequest| {
         if request.path.contains("/models") {
             let pricing = json!({ "prompt": "0", "completion": "0.002" });
             let longest = json!({ "max_completion_tokens": 50 });
             let model = json!({ "id": "tiny", "pricing": pricing, "top_provider": longest });
             return answer(&json!({ "data": [model] }));
         }
-        answer(&json!({
-            "id": "gen-1",
-            "choices": [{ "finish_reason": "stop", "message": { "content": "done" } }],
-            "usage": { "prompt_tokens": 10, "completion_tokens": 50, "cost": 0.1 },
-        }))
+        complete()
     });
     server.await.unwrap()
 }
@@ -228,6 +260,29 @@ async fn a_limit_of_a_task_leaves_the_same_trace_with_and_without_a_server() {
 }
 
 #[tokio::test]
+async fn a_first_limit_stops_an_agent_that_is_at_work() {
+    let server = busy_server().await;
+    let project = shop(&server, "").await;
+    for line in [
+        "agent spawn --name w --provider or --model tiny",
+        "agent update w --max-turns 200",
+    ] {
+        said(&project, line).await.expect(0);
+    }
+    let serving = Serving::on(&project).await;
+    said(&project, "agent send w Go.").await.expect(0);
+    let is_at_work = |agent: &Value| agent["agents"][0]["state"] == "working";
+    serving.until("/api/v1/agents", is_at_work).await;
+    let limit = "agent update w --max-cost 0.05";
+    said(&project, limit).await.expect(0);
+    let waits = |inbox: &Value| inbox["items"][0]["kind"] == "budget";
+    let inbox = serving.until("/api/v1/inbox", waits).await;
+    let told = inbox["items"][0]["message"].as_str().unwrap();
+    let full = "the budget of the life of the agent 'w' is used up: $0 of $0.05 are spent";
+    assert!(told.contains(full), "{told}");
+}
+
+#[tokio::test]
 async fn an_agent_spends_no_more_than_its_limit_over_its_life_until_it_gets_more() {
     let server = server().await;
     let project = shop(&server, "").await;
@@ -279,6 +334,14 @@ async fn an_agent_spends_no_more_than_its_limit_over_its_life_until_it_gets_more
     made.expect(201);
     let shown = said(&project, "agent get a --json").await.expect(0).json();
     assert_eq!(shown["budget"]["limit_usd"], "0.05");
-    let stopped = said(&project, "agent send a One. --wait").await;
-    stopped.says(&["the budget of the life of the agent 'a' is used up: $0 of $0.05"]);
+    said(&project, "agent send a One.").await.expect(0);
+    let waits = |inbox: &Value| inbox["items"][0]["kind"] == "budget";
+    let inbox = serving.until("/api/v1/inbox", waits).await;
+    let told = inbox["items"][0]["message"].as_str().unwrap();
+    let full = "the budget of the life of the agent 'a' is used up: $0 of $0.05 are spent";
+    assert!(told.contains(full), "{told}");
+    assert!(
+        told.ends_with("`fusion-kit agent update a --max-cost USD`"),
+        "{told}"
+    );
 }

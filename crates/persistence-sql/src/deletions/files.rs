@@ -115,15 +115,14 @@ impl KeptFileReader for SqlStore {
                 .await?;
             take_named(Naming::Results, &made, files, &mut named)?;
         }
-        // A run that a step begins is handed what a task above it has named before: only a run that comes
-        // whole, with all below it, may be the first to name a file.
         for run in runs {
-            for (naming, ids) in [(Naming::Results, "run_id"), (Naming::Inputs, "id")] {
-                let below = naming.sql(&format!("{ids} IN ({BELOW})"), 1);
-                let texts = self.texts(&below, [run.into()]).await?;
-                take_named(naming, &texts, files, &mut named)?;
-            }
+            let below = Naming::Results.sql(&format!("run_id IN ({BELOW})"), 1);
+            let made = self.texts(&below, [run.into()]).await?;
+            take_named(Naming::Results, &made, files, &mut named)?;
         }
+        // No event tells of a run that goes on from another with the files that this one was handed.
+        self.take_all_named(Naming::Inputs, files, &mut named)
+            .await?;
         Ok(Some(named))
     }
 
