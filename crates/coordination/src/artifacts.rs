@@ -5,7 +5,8 @@ use std::fs::File;
 use std::sync::Arc;
 
 use fusion_agents::Failure;
-use fusion_core::{ErrorCode, Run, RunId, Task, error_chain, handed_files};
+use fusion_core::{ErrorCode, Run, RunId, Task, Workflow, error_chain, handed_files};
+use fusion_persistence::{Reader, Repository as _};
 use fusion_workspaces::{Artifacts, Holding, WorkspaceDir};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -80,10 +81,23 @@ pub(crate) enum Source {
     Run(RunId),
 }
 
-/// The hashes of the files that a run was handed. Those of a run below are in results of steps above it.
-pub(crate) fn handed_from_outside(run: &Run) -> Vec<String> {
+/// The hashes of the files that a run of this workflow was handed. Those of a run below are in results of
+/// steps above it.
+pub(crate) fn handed_from_outside(run: &Run, workflow: &Workflow) -> Vec<String> {
     let root = run.parent.is_none().then_some(&run.inputs);
-    root.map(handed_files).unwrap_or_default()
+    let handed = root.map(|inputs| handed_files(&workflow.definition, inputs));
+    handed.unwrap_or_default()
+}
+
+/// The same for a run that is stored here.
+///
+/// # Errors
+/// The store fails.
+pub(crate) async fn handed_to(store: &dyn Reader, run: &Run) -> Result<Vec<String>> {
+    if run.parent.is_some() {
+        return Ok(Vec::new());
+    }
+    Ok(handed_from_outside(run, &store.get(run.workflow_id).await?))
 }
 
 /// Files that were kept for a step. Nobody removes one of them while there is this: it lasts until what

@@ -3,6 +3,7 @@
 //! looks next goes on where that was cut off.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -78,6 +79,14 @@ impl Until {
         match self {
             Self::Done => false,
             Self::Moment(moment) => Instant::now() >= moment,
+        }
+    }
+
+    /// What comes of some work, which is broken off when the time is over.
+    async fn at_most<T>(self, work: impl Future<Output = T>) -> Option<T> {
+        match self {
+            Self::Done => Some(work.await),
+            Self::Moment(moment) => tokio::time::timeout_at(moment, work).await.ok(),
         }
     }
 }
@@ -358,12 +367,12 @@ impl Coordinator {
         }
     }
 
-    /// Removes those of some files that nobody names; says whether all were dealt with. Where others keep files
-    /// all the time, they stay. What all tasks have made is read before, for that takes a while: while nobody
+    /// Removes those of some files that nobody names; says whether all were dealt with, which they are not where
+    /// the time is over. Where others keep files all the time, they stay. What all tasks have made is read before, for that takes a while: while nobody
     /// may keep a file, only what was committed since.
     ///
     /// # Errors
-    /// The store or the disk fails.
+    /// The store fails; the disk does for some file, and the others are dealt with.
     pub(crate) async fn forget_unnamed(
         &self,
         files: &BTreeSet<String>,
@@ -372,7 +381,11 @@ impl Coordinator {
         if files.is_empty() {
             return Ok(true);
         }
-        let known = self.parts.store.files_named(files).await?;
+        let Some(known) = until.at_most(self.parts.store.files_named(files)).await else {
+            self.untidy.notify_one();
+            return Ok(false);
+        };
+        let (known, mut failed) = (known?, None);
         fail::fail_point!("coordination::looked_for_files");
         let files: Vec<&String> = files.iter().collect();
         for some in files.chunks(FILES) {
@@ -384,9 +397,10 @@ impl Coordinator {
                 return Ok(false);
             };
             let some = some.iter().map(|file| (*file).clone()).collect();
-            self.forget_some(some, &known, alone).await?;
+            let stuck = self.forget_some(some, &known, alone).await?;
+            failed = failed.or(stuck);
         }
-        Ok(true)
+        failed.map_or(Ok(true), |error| Err(RunFileFault::from(error).into()))
     }
 
     /// For who removes kept files; `None` where others keep some all the time.
@@ -403,13 +417,13 @@ impl Coordinator {
     }
 
     /// Removes those of some files that nobody names, while nobody else keeps any, and notes that they were
-    /// dealt with.
+    /// dealt with. Gives why the first one of those could not be removed that could not: they are tried again.
     async fn forget_some(
         &self,
         files: BTreeSet<String>,
         known: &NamedFiles,
         alone: Holding,
-    ) -> Result<()> {
+    ) -> Result<Option<io::Error>> {
         let store = &self.parts.store;
         // What a process committed that was killed meanwhile is seen from here on.
         self.note_forgotten(Vec::new()).await?;
@@ -426,14 +440,21 @@ impl Coordinator {
             .collect();
         let kept = self.kept();
         let removed = off_runtime(move || {
+            let (mut left, mut failed) = (BTreeSet::new(), None);
             for file in unnamed {
-                kept.remove(&file, &alone)?;
+                if let Err(error) = kept.remove(&file, &alone) {
+                    failed = failed.or(Some(error));
+                    left.insert(file);
+                    continue;
+                }
                 fail::fail_point!("coordination::removed_file", |_| std::process::abort());
             }
-            Ok::<_, std::io::Error>(alone)
+            (left, failed, alone)
         });
-        let _alone = removed.await?.map_err(RunFileFault::from)?;
-        self.note_forgotten(files.into_iter().collect()).await
+        let (left, failed, _alone) = removed.await?;
+        let done = files.into_iter().filter(|file| !left.contains(file));
+        self.note_forgotten(done.collect()).await?;
+        Ok(failed)
     }
 
     async fn note_forgotten(&self, files: Vec<String>) -> Result<()> {

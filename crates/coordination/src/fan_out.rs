@@ -8,7 +8,7 @@ use fusion_core::{ErrorCode, ForeachSpec, Task};
 use fusion_persistence::Batch;
 use serde_json::Value;
 
-use crate::artifacts::{ArtifactFile, Work, files_of};
+use crate::artifacts::{ArtifactFile, Work, files_of, within_limits};
 use crate::journal::TaskJournal;
 use crate::worker::Job;
 use crate::{Coordinator, Result, calls};
@@ -44,7 +44,12 @@ impl Coordinator {
     /// All items of a task have ended: it ends with what they made.
     pub(crate) async fn join(&self, job: Job<'_>) -> Result<()> {
         let items = self.parts.store.items_of(job.task.id).await?;
+        let files = files(&items);
         let joined = job.task.join(&items);
+        let joined = match &job.step.call {
+            Some(_) => joined.and_then(|outputs| with_files_of_runs(outputs, &files)),
+            None => joined,
+        };
         let (job, opening) = job.begin(serde_json::json!({}), self.moment())?;
         let journal = TaskJournal::new(self, &job.task, &job.agent, opening);
         match journal.write(Vec::new()).await {
@@ -57,7 +62,7 @@ impl Coordinator {
                 let work = Work {
                     outputs,
                     artifacts,
-                    files: files(&items),
+                    files,
                 };
                 self.complete(&job, &journal, Vec::new(), work).await
             }
@@ -107,6 +112,17 @@ fn items(foreach: &ForeachSpec, context: &Value) -> std::result::Result<Vec<Valu
     Ok(values)
 }
 
+/// What the runs of all items made; together they may have the files of one.
+fn with_files_of_runs(
+    outputs: Value,
+    files: &[ArtifactFile],
+) -> std::result::Result<Value, String> {
+    match within_limits(files) {
+        Ok(()) => Ok(outputs),
+        Err(why) => Err(format!("the runs of its `foreach` made too much: {why}")),
+    }
+}
+
 /// The files that the items made, in their order, each after the number of its item.
 fn files(items: &[Task]) -> Vec<ArtifactFile> {
     let numbered = items.iter().filter_map(|item| {
@@ -138,4 +154,29 @@ fn artifacts(job: &Job<'_>, items: &[Task]) -> Vec<String> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{ArtifactFile, with_files_of_runs};
+
+    #[test]
+    fn the_files_of_all_runs_of_a_list_have_the_limits_of_those_of_one() {
+        let files = |count: usize, bytes| {
+            let file = |number| ArtifactFile {
+                path: format!("{number}/a"),
+                sha256: "1f".repeat(32),
+                bytes,
+            };
+            (0..count).map(file).collect::<Vec<_>>()
+        };
+        let with = |files: Vec<ArtifactFile>| with_files_of_runs(json!([1]), &files);
+        assert_eq!(with(files(10_000, 1)), Ok(json!([1])));
+        let why = "the runs of its `foreach` made too much: 10001 files are more than 10000, which is the limit";
+        assert_eq!(with(files(10_001, 1)), Err(why.to_owned()));
+        let why = "the runs of its `foreach` made too much: its files have more than 1024 MiB, which is the limit";
+        assert_eq!(with(files(1_025, 1 << 20)), Err(why.to_owned()));
+    }
 }

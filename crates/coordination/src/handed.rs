@@ -2,6 +2,7 @@
 //! is their names and hashes, in the inputs of the run and in the result of the step that waits for it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use fusion_agents::Failure;
 use fusion_core::{InputType, Run, RunId, WorkflowDefinition};
@@ -130,7 +131,7 @@ fn of_input(
         let text = |key| Some(entry.get(key)?.as_str()?.to_owned());
         let (Some(placed), Some(sha256)) = (text("path"), text("sha256")) else {
             return Err(format!(
-                "the input '{name}' must be of files, as `steps.STEP.files` gives them"
+                "the input '{name}' must be a list of files, each with `path` and `sha256`, as `steps.STEP.files` gives it"
             ));
         };
         let Some(file) = known.get(&(placed.clone(), sha256)) else {
@@ -151,7 +152,25 @@ fn of_input(
         }
         found.insert(path, handed);
     }
-    Ok(found.into_values().collect())
+    match within_another(&found) {
+        Some((file, folder)) => Err(format!(
+            "the input '{name}' has both a file {} and a file in a folder of that name, {}: hand them to \
+             two inputs",
+            file.path, folder.path
+        )),
+        None => Ok(found.into_values().collect()),
+    }
+}
+
+/// A file and another one below it, which a workspace can't have: as they are handed over.
+fn within_another(
+    files: &BTreeMap<String, ArtifactFile>,
+) -> Option<(&ArtifactFile, &ArtifactFile)> {
+    files.values().find_map(|file| {
+        let above = Path::new(&file.path).ancestors().skip(1);
+        let other = above.filter_map(|above| files.get(above.to_str()?)).next();
+        other.map(|other| (other, file))
+    })
 }
 
 /// One file, the files of a list, or those of the lists in it.
@@ -161,5 +180,38 @@ fn entries(value: &Value) -> Vec<&Value> {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
             vec![value]
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{ArtifactFile, Known, of_input, path_of};
+
+    #[test]
+    fn a_file_and_a_folder_of_the_same_name_are_refused_before_they_are_put_anywhere() {
+        let sha256 = "1f".repeat(32);
+        let file = |path: &str| ArtifactFile {
+            path: path.to_owned(),
+            sha256: sha256.clone(),
+            bytes: 1,
+        };
+        let paths = ["a", "a-b", "a/c/d"];
+        let known: Known = paths
+            .iter()
+            .map(|path| ((path_of("make", path), sha256.clone()), file(path)))
+            .collect();
+        let given = |paths: &[&str]| {
+            let files = paths
+                .iter()
+                .map(|path| json!({ "path": path_of("make", path), "sha256": sha256, "bytes": 1 }));
+            of_input("table", &files.collect(), &known)
+        };
+        let placed = |path| file(&path_of("table", path));
+        assert_eq!(given(&["a", "a-b"]), Ok(vec![placed("a"), placed("a-b")]));
+        let why = "the input 'table' has both a file artifacts/table/a and a file in a folder of that name, \
+                   artifacts/table/a/c/d: hand them to two inputs";
+        assert_eq!(given(&paths), Err(why.to_owned()));
     }
 }

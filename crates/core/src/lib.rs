@@ -91,7 +91,8 @@ pub use sealed::Sealed;
 pub use subject::{MAX_SUBJECT_BYTES, SubjectFault, check_subject, reserved_part};
 pub use task::{
     AGEING, Again, CancelReason, Course, DELAYED, Item, Orphans, Pool, PoolHead, PoolQueue,
-    PoolTask, Recovered, Recovery, Task, TaskState, TaskWait, handed_files, is_files, named_files,
+    PoolTask, Recovered, Recovery, Task, TaskState, TaskWait, handed_files, is_files, is_hash,
+    named_files,
 };
 pub use token::{ApiToken, TokenScope};
 pub use transition::{IllegalTransition, StateMachine};

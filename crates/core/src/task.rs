@@ -24,7 +24,7 @@ mod wait;
 
 pub use again::Again;
 pub use course::{Course, Item, Recovered, Recovery};
-pub use files::{handed_files, is_files, named_files};
+pub use files::{handed_files, is_files, is_hash, named_files};
 pub use orphans::Orphans;
 pub use pool::{AGEING, DELAYED, Pool, PoolHead, PoolQueue, PoolTask};
 pub use wait::TaskWait;

@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use fusion_core::is_hash;
 use rustix::fs::Mode;
 
 use crate::bundle::Summed;
@@ -18,9 +19,6 @@ pub use holding::Holding;
 
 /// Bytes of one file at most.
 pub const ARTIFACT_LIMIT: u64 = 256 * 1024 * 1024;
-
-/// Letters of a SHA-256 in hexadecimal digits.
-const HASH_LENGTH: usize = 64;
 
 /// The folder of files that are being written.
 const DRAFTS: &str = "drafts";
@@ -148,11 +146,4 @@ impl Artifacts {
         let (first, _) = sha256.split_at_checked(2).unwrap_or_default();
         self.root.join(first).join(sha256)
     }
-}
-
-/// Whether a text is a SHA-256 as it names a kept file.
-#[must_use]
-pub fn is_hash(text: &str) -> bool {
-    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    text.len() == HASH_LENGTH && text.bytes().all(is_digit)
 }

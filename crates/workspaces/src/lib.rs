@@ -28,7 +28,7 @@ mod sandbox;
 mod tree;
 mod workspace;
 
-pub use artifacts::{ARTIFACT_LIMIT, Artifacts, Holding, Kept, is_hash};
+pub use artifacts::{ARTIFACT_LIMIT, Artifacts, Holding, Kept};
 pub use bundle::{BundleLimits, Member, Source, Spool, Spooled, Summed, read_bundle, write_bundle};
 pub use editor::edit;
 pub use error::{Error, Result};

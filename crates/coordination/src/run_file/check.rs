@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fusion_core::{
     AgentId, Approval, ApprovalState, Cost, Event, JournalEntry, Run, RunId, Task, TaskId,
-    Timestamp, Usage, WorkflowId,
+    Timestamp, Usage, Workflow, WorkflowId,
 };
 use uuid::Uuid;
 
@@ -102,7 +102,19 @@ fn entries(rows: &Rows) -> Result<()> {
     expect(few, "it has too many rows and needs of steps")?;
     let named = rows.tasks.iter().flat_map(files_of);
     let mut named: BTreeSet<String> = named.map(|file| file.sha256).collect();
-    named.extend(rows.runs.iter().flat_map(handed_from_outside));
+    let workflows: BTreeMap<WorkflowId, &Workflow> = rows
+        .workflows
+        .iter()
+        .map(|workflow| (workflow.id, workflow))
+        .collect();
+    for run in &rows.runs {
+        let workflow = workflows.get(&run.workflow_id);
+        named.extend(
+            workflow
+                .map(|workflow| handed_from_outside(run, workflow))
+                .unwrap_or_default(),
+        );
+    }
     let members = rows.manifest.members.iter();
     let mut kept = members.filter_map(|member| member.name.strip_prefix(ARTIFACTS));
     expect(

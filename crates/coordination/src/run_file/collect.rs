@@ -19,7 +19,7 @@ use super::manifest::{
     ARTIFACTS, FORMAT, LISTS, Listed, MANIFEST, MOST_ENTRIES, MOST_MEMBERS, MOST_ROWS, Manifest,
     Origin, STORED, Weight,
 };
-use crate::artifacts::{files_of, handed_from_outside};
+use crate::artifacts::{files_of, handed_to};
 use crate::coordinator::off_runtime;
 use crate::deletions::expect_whole;
 use crate::{Error, Result};
@@ -277,7 +277,7 @@ impl Collecting<'_> {
         let mut all = self.sheet()?;
         let mut ids = Vec::new();
         for run in runs {
-            hashes.extend(handed_from_outside(run));
+            hashes.extend(handed_to(self.store, run).await?);
             for task in self.store.tasks_of_run(run.id).await? {
                 all.row(&task).await?;
                 all.room.entries(task.dependencies.len())?;

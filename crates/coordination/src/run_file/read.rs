@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 
-use fusion_core::{Agent, Approval, Event, JournalEntry, Run, Task, Timestamp, Workflow};
-use fusion_workspaces::{ARTIFACT_LIMIT, Artifacts, Summed, is_hash, read_bundle};
+use fusion_core::{Agent, Approval, Event, JournalEntry, Run, Task, Timestamp, Workflow, is_hash};
+use fusion_workspaces::{ARTIFACT_LIMIT, Artifacts, Summed, read_bundle};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 

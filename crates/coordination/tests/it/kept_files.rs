@@ -132,3 +132,25 @@ async fn who_keeps_the_store_tidy_goes_on_where_a_request_stopped() {
     let ((), done) = tokio::join!(Box::pin(tidying), Box::pin(deleting));
     done.unwrap();
 }
+
+/// What can't be removed stays to be tried again, and holds up no other file of its pass.
+#[tokio::test]
+async fn a_file_that_cant_be_removed_holds_up_no_other() {
+    let world = World::new().await;
+    world.register("good", Model::good());
+    let mut both = [run(&world, "first").await, run(&world, "second").await];
+    both.sort_by(|(_, one), (_, other)| one.cmp(other));
+    let [(first, stuck), (second, free)] = both;
+    let (folder, _) = stuck.split_at(2);
+    let place = world.folder().join("artifacts").join(folder).join(&stuck);
+    std::fs::remove_file(&place).unwrap();
+    std::fs::create_dir(&place).unwrap();
+    let engine = world.engine();
+    for run in [first, second] {
+        engine.delete_run(run, ALL, "me", None).await.unwrap();
+    }
+    assert!(is_kept(&world, &stuck));
+    assert!(!is_kept(&world, &free));
+    let loose = world.store.loose_files(10).await.unwrap();
+    assert_eq!(loose, BTreeSet::from([stuck]));
+}

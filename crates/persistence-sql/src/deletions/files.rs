@@ -109,16 +109,16 @@ impl KeptFileReader for SqlStore {
         }
         let some: Vec<Uuid> = tasks.into_iter().collect();
         for some in some.chunks(AT_ONCE) {
-            let of_these = Naming::Results.sql("id IN ({})", some.len());
+            let of_these = results("id IN ({})", some.len());
             let made = self
                 .texts(&of_these, some.iter().map(|id| Value::from(*id)))
                 .await?;
-            take_named(Naming::Results, &made, files, &mut named)?;
+            take_named(&made, files, &mut named)?;
         }
         for run in runs {
-            let below = Naming::Results.sql(&format!("run_id IN ({BELOW})"), 1);
+            let below = results(&format!("run_id IN ({BELOW})"), 1);
             let made = self.texts(&below, [run.into()]).await?;
-            take_named(Naming::Results, &made, files, &mut named)?;
+            take_named(&made, files, &mut named)?;
         }
         // No event tells of a run that goes on from another with the files that this one was handed.
         self.take_all_named(Naming::Inputs, files, &mut named)
@@ -146,28 +146,41 @@ enum Naming {
 }
 
 impl Naming {
-    /// The table, and the column with what it looks like where files are named.
-    const fn place(self) -> (&'static str, &'static str, &'static str) {
+    /// Looks for the next rows by their ids that may name files: what they say, and for inputs which of them
+    /// are files.
+    const fn page(self) -> &'static str {
         match self {
-            Self::Results => ("tasks", "output_artifacts", "files"),
-            Self::Inputs => ("runs", "inputs", "sha256"),
+            Self::Results => {
+                "SELECT id, output_artifacts, '' FROM tasks
+                 WHERE id > $1 AND output_artifacts LIKE '%\"files\":%' ORDER BY id LIMIT $2"
+            }
+            Self::Inputs => {
+                "SELECT runs.id, runs.inputs, workflows.definition
+                 FROM runs JOIN workflows ON workflows.id = runs.workflow_id
+                 WHERE runs.id > $1 AND runs.inputs LIKE '%\"sha256\":%'
+                   AND workflows.definition LIKE '%\"files\"%' ORDER BY runs.id LIMIT $2"
+            }
         }
     }
 
-    /// The texts of rows that a condition on so many ids selects, which stand at its `{}`.
-    fn sql(self, which: &str, ids: usize) -> String {
-        let (table, column, sign) = self.place();
-        let places: Vec<String> = (1..=ids).map(|number| format!("${number}")).collect();
-        let which = which.replace("{}", &places.join(", "));
-        format!("SELECT {column} FROM {table} WHERE {which} AND {column} LIKE '%\"{sign}\":%'")
-    }
-
-    fn files(self, text: &str) -> Result<Vec<String>> {
+    fn files(self, text: &str, definition: &str) -> Result<Vec<String>> {
         Ok(match self {
             Self::Results => named_files(&json::from_text("task output_artifacts", text)?),
-            Self::Inputs => handed_files(&json::from_text("run inputs", text)?),
+            Self::Inputs => handed_files(
+                &json::from_text("workflow definition", definition)?,
+                &json::from_text("run inputs", text)?,
+            ),
         })
     }
+}
+
+/// What tasks made that a condition on so many ids selects, which stand at its `{}`.
+fn results(which: &str, ids: usize) -> String {
+    let places: Vec<String> = (1..=ids).map(|number| format!("${number}")).collect();
+    let which = which.replace("{}", &places.join(", "));
+    format!(
+        "SELECT output_artifacts FROM tasks WHERE {which} AND output_artifacts LIKE '%\"files\":%'"
+    )
 }
 
 /// What may name files since a place of the log.
@@ -179,15 +192,14 @@ struct News {
     runs: BTreeSet<Uuid>,
 }
 
-/// Adds those of some files that texts name.
+/// Adds those of some files that the results of tasks name.
 fn take_named(
-    naming: Naming,
-    texts: &[String],
+    results: &[String],
     files: &BTreeSet<String>,
     named: &mut BTreeSet<String>,
 ) -> Result<()> {
-    for text in texts {
-        let those = naming.files(text)?.into_iter();
+    for text in results {
+        let those = Naming::Results.files(text, "")?.into_iter();
         named.extend(those.filter(|file| files.contains(file)));
     }
     Ok(())
@@ -244,29 +256,33 @@ impl SqlStore {
         let mut after = Uuid::nil();
         loop {
             let page = self.naming_after(naming, after).await?;
-            let (ids, texts): (Vec<Uuid>, Vec<String>) = page.into_iter().unzip();
-            take_named(naming, &texts, files, named)?;
-            match ids.last() {
-                Some(last) if ids.len() == AT_ONCE => after = *last,
+            for (_, text, definition) in &page {
+                let those = naming.files(text, definition)?.into_iter();
+                named.extend(those.filter(|file| files.contains(file)));
+            }
+            match page.last() {
+                Some((last, ..)) if page.len() == AT_ONCE => after = *last,
                 _ => return Ok(()),
             }
         }
     }
 
-    /// The next rows by their ids that may name files, and where they do.
-    async fn naming_after(&self, naming: Naming, after: Uuid) -> Result<Vec<(Uuid, String)>> {
-        let (table, column, sign) = naming.place();
-        let sql = format!(
-            "SELECT id, {column} FROM {table}
-             WHERE id > $1 AND {column} LIKE '%\"{sign}\":%' ORDER BY id LIMIT {AT_ONCE}"
-        );
+    /// The next rows by their ids that may name files, what they say, and what that is understood by.
+    async fn naming_after(
+        &self,
+        naming: Naming,
+        after: Uuid,
+    ) -> Result<Vec<(Uuid, String, String)>> {
         let reader = self.reader();
-        let values: [Value; 1] = [after.into()];
-        let query = Statement::from_sql_and_values(reader.get_database_backend(), sql, values);
+        let most = i64::try_from(AT_ONCE).unwrap_or(i64::MAX);
+        let values: [Value; 2] = [after.into(), most.into()];
+        let backend = reader.get_database_backend();
+        let query = Statement::from_sql_and_values(backend, naming.page(), values);
         let rows = reader.query_all_raw(query).await.map_err(trying(ACTION))?;
         let cells = rows.iter().map(|row| {
             let id = row.try_get_by_index(0).map_err(trying(ACTION))?;
-            Ok((id, row.try_get_by_index(1).map_err(trying(ACTION))?))
+            let text = row.try_get_by_index(1).map_err(trying(ACTION))?;
+            Ok((id, text, row.try_get_by_index(2).map_err(trying(ACTION))?))
         });
         cells.collect()
     }

@@ -1,14 +1,15 @@
 //! Takes the rows of deleted runs out, a small batch at a time: what refers to others goes first.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use fusion_core::{Imported, handed_files, named_files};
+use fusion_core::{Imported, WorkflowDefinition, handed_files, named_files};
+use sea_orm::prelude::Uuid;
 use sea_orm::{DbBackend, Statement, Value};
 
 use super::{ACTION, files};
 use crate::failure::Result;
 use crate::session::Session;
-use crate::{json, runs, tasks};
+use crate::{json, runs, tasks, workflows};
 
 /// Before the tasks: their journals are the most.
 const BEFORE: [&str; 7] = [
@@ -74,6 +75,10 @@ const TASKS: &str =
     "FROM tasks WHERE run_id IN (SELECT run_id FROM run_deletions) ORDER BY id LIMIT $1";
 
 const RUNS: &str = "FROM runs WHERE id IN (SELECT run_id FROM run_deletions) ORDER BY id LIMIT $1";
+
+const WITH_FILES: &str = "SELECT * FROM workflows WHERE definition LIKE '%\"files\"%' AND id IN
+    (SELECT workflow_id FROM runs WHERE inputs LIKE '%\"sha256\":%'
+       AND id IN (SELECT run_id FROM run_deletions))";
 
 const DONE: &str = "DELETE FROM run_deletions WHERE run_id NOT IN (SELECT id FROM runs)";
 
@@ -154,16 +159,34 @@ async fn take_runs(session: &mut impl Session, left: u64) -> Result<u64> {
     }
     let look = limited(session, &format!("SELECT * {RUNS}"), left);
     let found = session.rows::<runs::table::Entity>(ACTION, look).await?;
+    let definitions = definitions(session).await?;
     let mut named = BTreeSet::new();
     for run in &found {
         let imported: Option<Imported> =
             json::from_text_option("run imported", run.imported.as_ref())?;
         named.extend(imported.map(|imported| imported.file));
-        named.extend(handed_files(&json::from_text("run inputs", &run.inputs)?));
+        if let Some(definition) = definitions.get(&run.workflow_id) {
+            let inputs = json::from_text("run inputs", &run.inputs)?;
+            named.extend(handed_files(definition, &inputs));
+        }
     }
     files::note(session, &named).await?;
     let delete = format!("DELETE FROM runs WHERE id IN (SELECT id {RUNS})");
     stage(session, &delete, left).await
+}
+
+/// Those of the workflows of runs that go which have inputs of files.
+async fn definitions(session: &mut impl Session) -> Result<BTreeMap<Uuid, WorkflowDefinition>> {
+    let look = Statement::from_string(session.backend(), WITH_FILES);
+    let found = session
+        .rows::<workflows::table::Entity>(ACTION, look)
+        .await?;
+    let mut definitions = BTreeMap::new();
+    for workflow in found {
+        let definition = json::from_text("workflow definition", &workflow.definition)?;
+        definitions.insert(workflow.id, definition);
+    }
+    Ok(definitions)
 }
 
 #[cfg(test)]

@@ -406,15 +406,19 @@ pub async fn a_file_that_a_run_was_handed_stays_until_that_run_is_deleted(store:
     let office = Office::open(store).await;
     let sample = office.sample();
     let (maker, _) = another(store, sample, |run| run).await;
-    let file = json!([{ "path": "artifacts/table/a", "sha256": FILE, "bytes": 1 }]);
-    let inputs = [("table".to_owned(), file)].into_iter().collect();
+    let file = |sha256| json!([{ "path": "artifacts/table/a", "sha256": sha256, "bytes": 1 }]);
+    // A list that looks as files do is none.
+    let alike = FILE.replace('e', "f");
+    let inputs = [("table", file(FILE)), ("list", file(&alike))];
+    let inputs = inputs.map(|(name, files)| (name.to_owned(), files));
     let handed = Run {
         id: sample.ids.uuid().into(),
-        inputs,
+        inputs: inputs.into_iter().collect(),
         ..sample.run.clone()
     };
     store.create(handed.clone()).await.unwrap();
-    let file = BTreeSet::from([FILE.to_owned()]);
+    let (file, both) = (BTreeSet::from([FILE.to_owned()]), [FILE.to_owned(), alike]);
+    let both = BTreeSet::from(both);
     let came = NewEvent::of_run(
         sample.moment(),
         EventType::RecordChanged,
@@ -431,8 +435,8 @@ pub async fn a_file_that_a_run_was_handed_stays_until_that_run_is_deleted(store:
         delete(store, run).await.unwrap();
         take_out(store, 100).await;
         assert_eq!(store.loose_files(10).await.unwrap(), file);
-        assert_eq!(store.files_named(&file).await.unwrap().files, named);
-        let since = store.files_named_since(&file, before).await.unwrap();
+        assert_eq!(store.files_named(&both).await.unwrap().files, named);
+        let since = store.files_named_since(&both, before).await.unwrap();
         assert_eq!(since, Some(named));
         let forget = Change::ForgetFiles(vec![FILE.to_owned()]);
         let forget = Decision::default().with(forget);

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use fusion_core::{
     Agent, AgentId, AgentSpec, AgentState, Assignee, Budget, CapabilitySet, Cost, Decision,
-    EventType, FlowRule, IdSource, ModelChoice, Moment, NewEvent, NodeId, Run, RunId, RunPlan,
-    SandboxSpec, StepSpec, StuckSpec, Task, Timestamp, Workflow, WorkflowDefinition, WorkflowId,
-    WorkflowState, Workspace, WorkspaceId, WorkspaceSpec,
+    EventType, FlowRule, IdSource, InputSpec, InputType, ModelChoice, Moment, NewEvent, NodeId,
+    Run, RunId, RunPlan, SandboxSpec, StepSpec, StuckSpec, Task, Timestamp, Workflow,
+    WorkflowDefinition, WorkflowId, WorkflowState, Workspace, WorkspaceId, WorkspaceSpec,
 };
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -239,7 +239,11 @@ pub(super) fn workflow(
         definition: WorkflowDefinition {
             name: name.to_owned(),
             description: String::new(),
-            inputs: BTreeMap::new(),
+            inputs: [
+                ("list".to_owned(), input(InputType::Array)),
+                ("table".to_owned(), input(InputType::Files)),
+            ]
+            .into(),
             agents: [("a".to_owned(), agent_spec())].into(),
             steps,
             outputs: BTreeMap::new(),
@@ -262,6 +266,15 @@ pub(super) fn workflow(
         project_id: None,
         definition_version,
         version: 1,
+    }
+}
+
+fn input(kind: InputType) -> InputSpec {
+    InputSpec {
+        kind,
+        required: false,
+        default: None,
+        description: String::new(),
     }
 }
 

@@ -52,7 +52,7 @@ impl Artifacts {
     /// # Errors
     /// It can't be removed.
     pub fn remove(&self, sha256: &str, _alone: &Holding) -> io::Result<bool> {
-        if !super::is_hash(sha256) {
+        if !fusion_core::is_hash(sha256) {
             return Ok(false);
         }
         match fs::remove_file(self.place_of(sha256)) {

@@ -194,7 +194,7 @@ async fn a_run_is_given_no_file_that_no_step_above_it_made() {
         [
             "the input 'table' has a file that no step before this one made: \
              artifacts/make/projects/one",
-            "the input 'table' must be of files, as `steps.STEP.files` gives them",
+            "the input 'table' must be a list of files, each with `path` and `sha256`, as `steps.STEP.files` gives it",
             "two files of the input 'table' are called projects/one: hand them to two inputs",
         ]
     );
@@ -314,6 +314,51 @@ async fn a_run_that_was_below_keeps_its_files_when_it_is_tried_again_by_itself()
         .expect(0);
     said(&project, &delete(&again)).await.expect(0);
     assert!(!kept.exists());
+}
+
+#[tokio::test]
+async fn a_list_that_looks_as_files_do_has_no_file_of_others() {
+    let project = project("").await;
+    project.run(["run", "flow.yaml"]).await.expect(0);
+    let maker = project.shown().await;
+    let forging = |kind| {
+        format!(
+            "
+version: 1
+name: forging
+inputs: {{ table: {kind} }}
+agents: {{ r: {{ provider: scripted, model: script.yaml }} }}
+steps:
+  - {{ id: say, agent: r, prompt: Say. }}
+  - {{ id: fails, needs: say, repeatable: true, run: 'false' }}
+"
+        )
+    };
+    store(&project, &forging("array")).await;
+    let list = format!("table=[{}]", file("artifacts/table/projects/one", ONE, 2));
+    let started = ["workflow", "start", "forging", "-i", &list];
+    project.run(started).await.expect(6);
+    let forged = project.shown().await;
+    let id = forged["id"].as_str().unwrap();
+    // The newest version takes files, and the list that the run was given is none.
+    store(&project, &forging("files")).await;
+    let why = "the input 'table' is of files, which only a step of another workflow hands over";
+    let retry = said(&project, &format!("run retry {id} --latest")).await;
+    retry.expect(2).says(&[why]);
+    // Nor does it go along.
+    let export = format!("run export {id} run.tar.zst");
+    said(&project, &export).await.expect(0);
+    let elsewhere = Project::new();
+    let written = "run.tar.zst";
+    fs::copy(project.path().join(written), elsewhere.path().join(written)).unwrap();
+    said(&elsewhere, "run import run.tar.zst").await.expect(0);
+    let [here, there] =
+        [&project, &elsewhere].map(|of| of.data_dir().join("artifacts/43").join(ONE));
+    assert_eq!([here.exists(), there.exists()], [true, false]);
+    // Nor does it stay.
+    let delete = format!("run delete {} --yes", maker["id"].as_str().unwrap());
+    said(&project, &delete).await.expect(0);
+    assert!(!here.exists());
 }
 
 #[tokio::test]
