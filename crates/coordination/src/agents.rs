@@ -53,7 +53,8 @@ pub struct NewAgent {
     pub base_dir: PathBuf,
 }
 
-/// What is changed of an agent; `None` leaves it as it is. It counts from the agent's next task on.
+/// What is changed of an agent; `None` leaves it as it is. It counts from the agent's next task on,
+/// and its limit from its next call on.
 #[derive(Debug, Clone, Default)]
 pub struct AgentUpdate {
     /// Name of a registered provider.
@@ -68,7 +69,7 @@ pub struct AgentUpdate {
     pub tools: Option<Vec<ToolGroup>>,
     /// Model calls in one task before it fails.
     pub max_turns: Option<u32>,
-    /// What it may spend over its life, what it spent so far included.
+    /// What it may spend over its life, counted from its first limit on; empty takes the limit away.
     pub limit: Option<Budget>,
     /// Members of its metadata that its owner keeps; null removes one.
     pub metadata: Map<String, Value>,

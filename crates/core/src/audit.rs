@@ -3,7 +3,9 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::{ApiTokenId, Cost, EventId, EventType, Moment, NewEvent, Severity, Task, TaskId};
+use crate::{
+    Agent, ApiTokenId, Budget, Cost, EventId, EventType, Moment, NewEvent, Severity, Task, TaskId,
+};
 
 /// The topic of what people change.
 const TOPIC: &str = "system.audit";
@@ -57,6 +59,32 @@ pub fn limited(by: &str, task: &Task, limit: Cost, moment: Moment<'_>) -> NewEve
         "resource_id": task.id,
         "changed": ["max_cost_usd"],
         "max_cost_usd": limit,
+    }))
+}
+
+/// Tells what an agent may spend over its life from now on, and what it might before.
+#[must_use]
+pub(crate) fn life_limited(
+    agent: &Agent,
+    before: Budget,
+    now: Budget,
+    moment: Moment<'_>,
+) -> NewEvent {
+    let told = match now.usd {
+        Some(limit) => format!("{} may spend ${limit} over its life", agent.name),
+        None => format!("{} may spend without a limit over its life", agent.name),
+    };
+    let event = NewEvent {
+        message_queue_topic: Some(TOPIC.to_owned()),
+        ..agent.event(moment, EventType::RecordChanged, None, told)
+    };
+    event.data(json!({
+        "action": "updated",
+        "resource_type": "agent",
+        "resource_id": agent.id,
+        "changed": ["max_cost_usd"],
+        "max_cost_usd": now.usd,
+        "max_cost_usd_before": before.usd,
     }))
 }
 

@@ -36,6 +36,18 @@ pub enum Fit {
 }
 
 impl Budget {
+    /// A limit in US dollars as a person types it: an amount above zero, or `none`.
+    ///
+    /// # Errors
+    /// It is neither; in words for a person.
+    pub fn read_usd(text: &str) -> Result<Self, String> {
+        let usd = match text {
+            "none" => None,
+            amount => Some(Cost::read_limit(amount)?),
+        };
+        Ok(Self { usd, tokens: None })
+    }
+
     /// Whether nothing is limited.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

@@ -187,7 +187,7 @@ impl Agents for LocalBackend {
             tools: changes.tools.as_deref().map(tool_groups).transpose()?,
             max_turns: changes.max_turns,
             limit: match &changes.max_cost {
-                Some(usd) => Some(budget::limit(Some(usd))?),
+                Some(usd) => Some(budget::of_life(usd)?),
                 None => None,
             },
             metadata: Map::new(),

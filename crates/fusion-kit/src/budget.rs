@@ -13,12 +13,19 @@ pub(crate) fn limit(max_cost: Option<&str>) -> Result<Budget, Problem> {
     })
 }
 
+/// What `agent update --max-cost` says.
+pub(crate) fn of_life(max_cost: &str) -> Result<Budget, Problem> {
+    Budget::read_usd(max_cost).map_err(told("--max-cost", max_cost))
+}
+
 fn dollars(flag: &'static str) -> impl Fn(&str) -> Result<Cost, Problem> {
-    move |text| {
-        Cost::read_limit(text).map_err(|why| {
-            let text = format!("{flag} is '{text}': {why}");
-            Problem::new(ProblemKind::InvalidInput, text)
-        })
+    move |text| Cost::read_limit(text).map_err(told(flag, text))
+}
+
+fn told(flag: &'static str, text: &str) -> impl Fn(String) -> Problem {
+    move |why| {
+        let text = format!("{flag} is '{text}': {why}");
+        Problem::new(ProblemKind::InvalidInput, text)
     }
 }
 

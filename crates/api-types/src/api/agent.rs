@@ -186,7 +186,7 @@ pub struct AgentAction {
     pub config: Option<AgentConfig>,
 }
 
-/// What an agent works with, from its next task on.
+/// What an agent works with, from its next task on; a limit holds from its next call on.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AgentConfig {
     /// Name of a provider.
@@ -207,7 +207,8 @@ pub struct AgentConfig {
     /// Model calls in one task before it fails.
     #[serde(default)]
     pub max_turns: Option<u32>,
-    /// US dollars that it may spend over its life, as decimal text, counted from its first limit on.
+    /// US dollars that it may spend over its life, as decimal text, counted from its first limit on;
+    /// `none` takes the limit away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_cost_usd: Option<String>,
     /// Absolute path of the folder of the server that a relative path of a script begins at; for

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use fusion_api_types::api::{self, AgentAction, NewAgent};
 use fusion_coordination::{AgentUpdate, Coordinator};
-use fusion_core::{Agent, AgentId, AgentState, Disposal, PauseAt};
+use fusion_core::{Agent, AgentId, AgentState, Budget, Disposal, PauseAt};
 use fusion_persistence::Repository;
 use serde_json::Value;
 
@@ -164,7 +164,7 @@ fn config(app: &App, fields: &mut Fields<'_>, names_folder: &mut bool) -> Option
         instructions: own(config.text("instructions", MAX_BODY)),
         tools: tools(&mut config),
         max_turns: config.number("max_turns"),
-        limit: super::tasks_life::limit(&mut config),
+        limit: config.read("max_cost_usd", Budget::read_usd),
         metadata: metadata(&mut config),
         base_dir: match config.read("base_dir", folder) {
             Some(folder) => {

@@ -46,7 +46,7 @@ Examples:
     Restart(RestartArgs),
     /// End agents for good; their history stays.
     Terminate(TerminateArgs),
-    /// Change what a standing agent works with, from its next task on.
+    /// Change what a standing agent works with, from its next task on, and what it may spend, at once.
     Update(UpdateArgs),
     /// Print what an agent did: model turns, tool calls, checks.
     Logs(LogsArgs),
@@ -357,7 +357,8 @@ pub struct Changes {
     /// Model calls in one task before it fails.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=200))]
     pub max_turns: Option<u32>,
-    /// US dollars that it may spend over its life, counted from its first limit on.
+    /// US dollars that it may spend over its life, counted from its first limit on; `none` takes the
+    /// limit away. It holds from the next call on.
     #[arg(long, value_name = "USD")]
     pub max_cost: Option<String>,
 }

@@ -134,7 +134,13 @@ fn life(budget: &BudgetUse) -> String {
         "0" => String::new(),
         lost => format!(", and lost calls may have cost ${lost}"),
     };
-    clean_line(&format!("${limit} over its life: ${spent} are spent{lost}"))
+    let held = match budget.held_usd.as_str() {
+        "0" => String::new(),
+        held => format!(", ${held} are held for calls under way"),
+    };
+    clean_line(&format!(
+        "${limit} over its life: ${spent} are spent{held}{lost}"
+    ))
 }
 
 fn place(workspace: &WorkspaceView) -> String {
@@ -258,7 +264,7 @@ pub(crate) fn restarted(list: &AgentList, session: &Session<'_>) -> String {
 pub(crate) fn updated(agent: &AgentSummary, _: &Session<'_>) -> String {
     let name = clean_line(&agent.name);
     format!(
-        "{name} is changed, from its next task on: {} of {}\n",
+        "{name} is changed: it works with {} of {}\n",
         clean_line(&agent.model),
         clean_line(&agent.provider)
     )

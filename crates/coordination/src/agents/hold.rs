@@ -6,7 +6,7 @@ use fusion_core::{Agent, AgentId, AgentState, PauseAt, RunId, Task, TaskState, r
 use fusion_persistence::{Batch, Repository};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{AgentUpdate, held, refused};
+use super::{AgentUpdate, held, refused, spec_of};
 use crate::races::Races;
 use crate::seats::LOOK;
 use crate::{Coordinator, Error, Result};
@@ -141,8 +141,8 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Changes what a standing agent works with, from its next task on. A new model is asked for
-    /// first.
+    /// Changes what a standing agent works with, from its next task on, and what it may spend over its
+    /// life, from its next call on. A new model is asked for first.
     ///
     /// # Errors
     /// There is no such agent, it belongs to a run, what is asked for can't be had, or it has ended.
@@ -150,8 +150,10 @@ impl Coordinator {
         let mut races = Races::new();
         loop {
             let agent = self.parts.store.get(id).await?;
-            let mut changed = self.changed(agent, &update).await?;
-            let decision = changed.clone().configure(self.moment());
+            let mut changed = self.changed(agent.clone(), &update).await?;
+            let (before, now) = (spec_of(&agent)?.budget, spec_of(&changed)?.budget);
+            let limits = (before != now).then_some((before, now));
+            let decision = changed.clone().configure(limits, self.moment());
             if self
                 .try_to_commit(Batch::free(decision), &mut races)
                 .await?

@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
+use crate::audit::life_limited;
 use crate::transition::text_enum;
 use crate::{
-    Agent, AgentState, Change, Decision, Disposal, EventId, EventType, IllegalTransition, Moment,
-    NewEvent, RunId, Severity, Workspace,
+    Agent, AgentState, Budget, Change, Decision, Disposal, EventId, EventType, IllegalTransition,
+    Moment, NewEvent, RunId, Severity, Workspace,
 };
 
 text_enum! {
@@ -225,11 +226,14 @@ impl Agent {
         Ok(self.written(event))
     }
 
-    /// Changes what it works with from its next task on.
+    /// Changes what it works with from its next task on, and what it may spend over its life from its next
+    /// call on: before and from now on, where that changes.
     #[must_use]
-    pub fn configure(mut self, moment: Moment<'_>) -> Decision {
+    pub fn configure(mut self, limits: Option<(Budget, Budget)>, moment: Moment<'_>) -> Decision {
         self.updated_at = moment.now;
-        Decision::default().with(Change::update(self))
+        let told = limits.map(|(before, now)| life_limited(&self, before, now, moment));
+        let decision = Decision::default().with(Change::update(self));
+        told.into_iter().fold(decision, Decision::telling)
     }
 
     /// It is told to end, and is held until its workspace is dealt with.

@@ -282,6 +282,18 @@ async fn a_first_limit_stops_an_agent_that_is_at_work() {
     assert!(told.contains(full), "{told}");
 }
 
+/// The limit before and after each change of an agent's, as the event log tells it.
+fn limits_in(log: &str) -> Vec<Value> {
+    let events = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let changes = events.filter_map(|event| {
+        let before = event["data"].get("max_cost_usd_before")?.clone();
+        Some(json!([before, event["data"]["max_cost_usd"]]))
+    });
+    changes.collect()
+}
+
 #[tokio::test]
 async fn an_agent_spends_no_more_than_its_limit_over_its_life_until_it_gets_more() {
     let server = server().await;
@@ -326,6 +338,19 @@ async fn an_agent_spends_no_more_than_its_limit_over_its_life_until_it_gets_more
         .expect(0);
     said(&project, "resume").await.expect(0);
     assert_eq!(of_life().await, spent("1", "0.2"));
+    said(&project, "agent update w-1 --max-cost none")
+        .await
+        .expect(0);
+    let free = said(&project, "agent get w-1 --json").await;
+    assert_eq!(free.expect(0).json()["budget"], Value::Null);
+    said(&project, "agent update w-1 --max-turns 9")
+        .await
+        .expect(0);
+    let log = said(&project, "export events --format jsonl")
+        .await
+        .expect(0);
+    let changes = [json!(["0.15", "1"]), json!(["1", null])];
+    assert_eq!(limits_in(&log.stdout), changes);
     let serving = Serving::on(&project).await;
     let agent = |usd: &str| json!({ "name": "a", "provider": "or", "model_name": "tiny", "max_cost_usd": usd });
     let refused = serving.post("/api/v1/agents", &agent("two")).await;
