@@ -298,7 +298,8 @@ pub struct TerminateArgs {
         value_name = "STATE",
         value_enum,
         value_delimiter = ',',
-        requires = "all"
+        requires = "all",
+        conflicts_with = "agents"
     )]
     pub state: Vec<AgentStateName>,
     /// What becomes of the workspace.

@@ -147,7 +147,8 @@ async fn what_is_not_one_wish_is_refused() {
         ),
         ("agent terminate", "were not provided"),
         ("agent terminate --all w", "cannot be used with"),
-        ("agent terminate w --state idle", "were not provided"),
+        ("agent terminate w --state idle", "cannot be used with"),
+        ("agent terminate --state idle", "were not provided"),
         ("agent update w", "were not provided"),
         ("agent send w", "were not provided"),
         (

@@ -143,7 +143,7 @@ fn wrong_usage_is_refused_by_name() {
         ),
         (
             "run a.yaml list",
-            "error: the subcommand 'list' cannot be used with '<FILE>'",
+            "error: a run is of one workflow file, and 'list' is another word: begin one run after the other, and give inputs as -i NAME=VALUE",
         ),
         (
             "run list --limit 0",

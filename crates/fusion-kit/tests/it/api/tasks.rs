@@ -57,7 +57,8 @@ async fn a_task_that_is_posted_is_done_by_an_agent_of_the_server() {
 
 #[tokio::test]
 async fn why_a_task_is_cancelled_stays_with_it() {
-    let serving = Serving::on(&Project::new()).await;
+    let project = Project::new();
+    let serving = Serving::on(&project).await;
     let asked = json!({ "description": "Count.", "required_capabilities": ["maths"] });
     let made = serving
         .post("/api/v1/tasks", &asked)
