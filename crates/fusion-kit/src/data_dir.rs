@@ -131,11 +131,12 @@ impl DataDir {
         let mut fresh = make_folders(&self.path).map_err(|error| self.not_usable(&error))?;
         if fresh.contains(&self.path) {
             let ignored = self.path.join(".gitignore");
+            fresh.push(ignored.clone());
             if let Err(error) = fs::write(&ignored, IGNORE) {
+                // On a full disk there is a file all the same.
                 remove(&fresh);
                 return Err(self.not_usable(&error));
             }
-            fresh.push(ignored);
         }
         match self.take().await {
             Ok(lock) => {
