@@ -50,7 +50,7 @@ pub use events::{
     EventFilterArgs, EventsArgs, EventsCommand, EventsListArgs, EventsReplayArgs, EventsTailArgs,
     ExportArgs, ExportCommand, ExportEventsArgs, ExportFormat, WhichEvent,
 };
-pub use inbox::{ApproveArgs, RejectArgs};
+pub use inbox::{ApproveArgs, InboxArgs, RejectArgs};
 pub use init::{InitArgs, Template};
 pub use mcp::{McpArgs, McpCommand, McpOfferArgs};
 pub use message::{
@@ -83,8 +83,8 @@ pub use shell::{
     ConfigUnsetArgs, HealthArgs, ManArgs, SchemaArgs, SettingName, Shell, VerifyArgs,
 };
 pub use task::{
-    TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskLogsArgs, TaskRetryArgs,
-    TaskStateName, TaskUpdateArgs, TaskWaitArgs, WhichTask,
+    TaskArgs, TaskCancelArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskLogsArgs,
+    TaskRetryArgs, TaskStateName, TaskUpdateArgs, TaskWaitArgs, WhichTask,
 };
 pub use tool::{SandboxArgs, SandboxCommand, SandboxRunArgs, ToolArgs, ToolCallArgs, ToolCommand};
 pub use tried::Tried;
@@ -196,8 +196,9 @@ pub enum Command {
     #[command(after_long_help = "\
 Examples:
   fusion-kit inbox
+  fusion-kit inbox list                the same
   fusion-kit inbox --json | jq -r '.items[] | select(.kind == \"approval\") | .id'")]
-    Inbox,
+    Inbox(InboxArgs),
     /// Say yes to a question: the step begins.
     Approve(ApproveArgs),
     /// Say no to a question: the step fails with the reason.
@@ -385,7 +386,7 @@ fn refuse_nonsense(wanted: &Command) -> Result<(), clap::Error> {
     match wanted {
         Command::Run(RunArgs {
             start: Some(start), ..
-        }) => refuse_repeated_input(&start.inputs)?,
+        }) => refuse_wrong_start(start)?,
         Command::Run(RunArgs {
             command: Some(RunCommand::Fork(fork)),
             ..
@@ -403,7 +404,7 @@ fn refuse_nonsense(wanted: &Command) -> Result<(), clap::Error> {
         }
         Command::Run(_)
         | Command::Resume(_)
-        | Command::Inbox
+        | Command::Inbox(_)
         | Command::Top
         | Command::Approve(_)
         | Command::Reject(_)
@@ -449,6 +450,17 @@ fn key_as_argument() -> clap::Error {
                    without it the key comes from --key-env VAR, from the vendor's variable, or is \
                    asked for";
     command().error(ErrorKind::UnknownArgument, message)
+}
+
+fn refuse_wrong_start(start: &StartArgs) -> Result<(), clap::Error> {
+    let Some(more) = start.more.first() else {
+        return refuse_repeated_input(&start.inputs);
+    };
+    let message = format!(
+        "a run is of one workflow file, and '{more}' is another word: begin one run after the other, and \
+         give inputs as -i NAME=VALUE"
+    );
+    Err(command().error(ErrorKind::TooManyValues, message))
 }
 
 fn refuse_repeated_input(inputs: &[InputArg]) -> Result<(), clap::Error> {

@@ -35,7 +35,7 @@ use fusion_api_types::{
     RestoreReport, RunDetail, RunSummary, VacuumReport, VerifyReport,
 };
 
-pub use agents::{AgentChanges, AgentQuery, Agents, AttachEnd, Log, NewAgents};
+pub use agents::{AgentChanges, AgentQuery, Agents, AttachEnd, Leaving, Log, LogQuery, NewAgents};
 pub use artifacts::Artifacts;
 pub use bench::{BenchRequest, Benchmarks};
 pub use dry_run::{DryRuns, Operation};

@@ -31,18 +31,18 @@ pub use args::{
     AgentStateName, ApproveArgs, AttachArgs, BackupArgs, BenchArgs, BenchModel, BenchRow,
     BenchStore, BenchVia, CancelArgs, Changes, Cli, ColorChoice, Command, CostArgs, CostGroup,
     CreateArgs, DbArgs, DbCommand, DetectArgs, DiffArgs, EndedState, ForkArgs, GetArgs, Global,
-    GraphArgs, GraphFormat, HealthArgs, HoldArgs, InitArgs, InputArg, ListArgs, LogsArgs, McpArgs,
-    McpCommand, McpOfferArgs, MessageArgs, MessageCommand, MessageFilterArgs, MessageListArgs,
-    MessageName, MessageStatus, MetricsArgs, MetricsCommand, MetricsTopArgs, ModelsArgs, Moment,
-    OutputForm, PauseArgs, PauseWhen, ProviderArgs, ProviderCommand, ProviderName, RejectArgs,
-    RekeyArgs, RemoveArgs, RestartArgs, RestoreArgs, ResumeArgs, RetryArgs, RunArgs, RunCommand,
-    RunDeleteArgs, RunExportArgs, RunImportArgs, RunState, SandboxArgs, SandboxCommand,
-    SandboxRunArgs, SendArgs, ServeArgs, ShowArgs, SpawnArgs, StartArgs, StartWorkflowArgs,
-    TailArgs, TaskArgs, TaskCommand, TaskCreateArgs, TaskListArgs, TaskLogsArgs, TaskRetryArgs,
-    TaskStateName, TaskUpdateArgs, TaskWaitArgs, Template, TerminateArgs, TestArgs, ToolArgs,
-    ToolCallArgs, ToolCommand, TopFigure, TopGroup, UpdateArgs, ValidateArgs, VerifyArgs,
-    WatchArgs, WhichAgent, WhichTask, WhichWorkflow, WorkflowArgs, WorkflowCommand,
-    WorkflowListArgs, WorkspaceKind, WorkspacePolicy, parse,
+    GraphArgs, GraphFormat, HealthArgs, HoldArgs, InboxArgs, InitArgs, InputArg, ListArgs,
+    LogsArgs, McpArgs, McpCommand, McpOfferArgs, MessageArgs, MessageCommand, MessageFilterArgs,
+    MessageListArgs, MessageName, MessageStatus, MetricsArgs, MetricsCommand, MetricsTopArgs,
+    ModelsArgs, Moment, OutputForm, PauseArgs, PauseWhen, ProviderArgs, ProviderCommand,
+    ProviderName, RejectArgs, RekeyArgs, RemoveArgs, RestartArgs, RestoreArgs, ResumeArgs,
+    RetryArgs, RunArgs, RunCommand, RunDeleteArgs, RunExportArgs, RunImportArgs, RunState,
+    SandboxArgs, SandboxCommand, SandboxRunArgs, SendArgs, ServeArgs, ShowArgs, SpawnArgs,
+    StartArgs, StartWorkflowArgs, TailArgs, TaskArgs, TaskCancelArgs, TaskCommand, TaskCreateArgs,
+    TaskListArgs, TaskLogsArgs, TaskRetryArgs, TaskStateName, TaskUpdateArgs, TaskWaitArgs,
+    Template, TerminateArgs, TestArgs, ToolArgs, ToolCallArgs, ToolCommand, TopFigure, TopGroup,
+    UpdateArgs, ValidateArgs, VerifyArgs, WatchArgs, WhichAgent, WhichTask, WhichWorkflow,
+    WorkflowArgs, WorkflowCommand, WorkflowListArgs, WorkspaceKind, WorkspacePolicy, parse,
 };
 pub use args::{
     ArtifactArgs, ArtifactCommand, ArtifactGetArgs, BudgetArgs, BudgetClearArgs, BudgetCommand,
@@ -68,11 +68,11 @@ pub use backend::{
 };
 pub use backend::{
     AgainRequest, AgentChanges, AgentQuery, Agents, AnswerRequest, AskKey, AttachEnd, Audience,
-    Backend, BenchRequest, Benchmarks, CommandTools, Content, Depth, HeldCommand, Inbox, Log,
-    MessageQuery, Messages, Metrics, NewAgents, NewMessage, NewProvider, NotRun, Progress,
-    Providers, Ready, ResumeRequest, RunQuery, RunRequest, ServeRequest, Server, StartWorkflow,
-    Steering, Tail, TaskQuery, TaskRequest, TaskUpdate, Tasks, To, ToolFolder, Tools, Upkeep,
-    Workflows,
+    Backend, BenchRequest, Benchmarks, CommandTools, Content, Depth, HeldCommand, Inbox, Leaving,
+    Log, LogQuery, MessageQuery, Messages, Metrics, NewAgents, NewMessage, NewProvider, NotRun,
+    Progress, Providers, Ready, ResumeRequest, RunQuery, RunRequest, ServeRequest, Server,
+    StartWorkflow, Steering, Tail, TaskQuery, TaskRequest, TaskUpdate, Tasks, To, ToolFolder,
+    Tools, Upkeep, Workflows,
 };
 pub use backend::{AgentFiles, AgentWork, DiscardRequest, MergeRequest};
 pub use backend::{Overview, Picture, Sight};

@@ -36,7 +36,7 @@ pub fn printed(words: &str) -> Option<Printed> {
         "completions" => "a script of a shell",
         "man" => "nothing: the pages are in their folder",
         "mcp serve" => "messages of the Model Context Protocol",
-        "export events" => "each event as JSON lines or CSV, as --format says",
+        "export events" | "events export" => "each event as JSON lines or CSV, as --format says",
         "sandbox run" => "what the command prints",
         "schema" => "a JSON Schema",
         "top" => "a screen",

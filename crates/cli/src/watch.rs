@@ -120,7 +120,7 @@ fn is_look(command: &Command) -> bool {
         Command::Metrics(of) => {
             matches!(of.command, MetricsCommand::Cost(_) | MetricsCommand::Top(_))
         }
-        Command::Health(_) | Command::Inbox | Command::Info => true,
+        Command::Health(_) | Command::Inbox(_) | Command::Info => true,
         Command::Top
         | Command::Bench(_)
         | Command::Resume(_)

@@ -185,7 +185,7 @@ async fn claims(place: &Place) {
         times,
     );
     for task in held {
-        place.engine.cancel_task(task.id).await.unwrap();
+        place.engine.cancel_task(task.id, None).await.unwrap();
     }
 }
 

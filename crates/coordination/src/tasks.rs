@@ -265,11 +265,12 @@ impl Coordinator {
     }
 
     /// Cancels a task, whatever it is about: a turn or a tool at work on it is cut off. What needs it in
-    /// its run is cancelled with it; what needs it elsewhere a moment later.
+    /// its run is cancelled with it; what needs it elsewhere a moment later. A `reason` stays with the task
+    /// and is told in the event log.
     ///
     /// # Errors
     /// There is no such task, or it has ended.
-    pub async fn cancel_task(&self, id: TaskId) -> Result<Task> {
+    pub async fn cancel_task(&self, id: TaskId, reason: Option<&str>) -> Result<Task> {
         let mut races = Races::new();
         loop {
             let task: Task = self.parts.store.get(id).await?;
@@ -286,7 +287,7 @@ impl Coordinator {
                 | TaskState::Cancelled => Guard::Free,
             };
             let (agent, refused) = (task.agent_id, refused(&task));
-            let stopped = task.stop(&siblings, self.moment());
+            let stopped = task.stop(&siblings, reason, self.moment());
             let (mut stopped, mut decision) = stopped.map_err(refused)?;
             end_standalone(&run, &mut decision, self.moment())?;
             if self.is_dry_run {

@@ -14,27 +14,28 @@ use fusion_api_types::{
     AgentDetail, AgentLeft, AgentList, AgentSent, AgentSummary, AgentsEnded, Problem, ProblemKind,
 };
 use fusion_cli::{
-    AgentChanges, AgentQuery, Agents, AttachEnd, Log, NewAgents, Progress, WorkspaceKind,
+    AgentChanges, AgentQuery, Agents, AttachEnd, Leaving, Log, LogQuery, NewAgents, Progress,
+    WorkspaceKind,
 };
 use fusion_coordination::{AgentUpdate, NewAgent};
 use fusion_core::{
-    Agent, AgentSpec, AgentState, Disposal, PauseAt, ProjectId, ToolGroup, WorkspaceSpec, nearest,
+    Agent, AgentSpec, AgentState, Clock, Disposal, PauseAt, ProjectId, ToolGroup, WorkspaceSpec,
+    nearest,
 };
-use fusion_persistence::{AgentFilter, Error as StoreError, Find, Page, Repository};
+use fusion_persistence::{AgentFilter, Error as StoreError, Page, Repository};
 use futures::future::join_all;
 use serde_json::Map;
 
 use crate::backend::LocalBackend;
 use crate::budget;
 use crate::problems;
+use crate::system::SystemClock;
 use crate::wiring::Engine;
 
-pub(crate) use find::{find_agent, no_agents};
+pub(crate) use find::{find_agent, leavers, no_agents};
 
 use find::{find_project, no_such_project};
-
-/// Standing agents that `terminate --all` ends in one go.
-const AT_ONCE: u32 = 10_000;
+use logs::Extent;
 
 #[async_trait]
 impl Agents for LocalBackend {
@@ -158,7 +159,7 @@ impl Agents for LocalBackend {
 
     async fn terminate_agents(
         &self,
-        agents: &[String],
+        agents: &Leaving,
         workspace: &'static str,
     ) -> Result<AgentsEnded, Problem> {
         if let Some(remote) = self.remote()? {
@@ -207,10 +208,17 @@ impl Agents for LocalBackend {
     async fn agent_logs(
         &self,
         agent: &str,
-        limit: u32,
-        follow: bool,
+        query: &LogQuery,
         log: &mut dyn Log,
     ) -> Result<(), Problem> {
+        let follow = query.follow;
+        let extent = Extent {
+            limit: query.limit,
+            since: query
+                .since
+                .and_then(|since| since.before(SystemClock.now())),
+            follow,
+        };
         if let Some(remote) = self.log_server(follow)? {
             let agent = remote.find_agent(agent).await?;
             let heard = follow.then(|| ("agent_id", agent.id.clone()));
@@ -219,7 +227,7 @@ impl Agents for LocalBackend {
                 remote,
                 agent,
             };
-            return logs::show(&mut source, limit, follow, log).await;
+            return logs::show(&mut source, extent, log).await;
         }
         let reading = self.reading().await?.ok_or_else(no_agents)?;
         let found = find_agent(reading.store(), reading.data_dir(), agent).await?;
@@ -227,7 +235,7 @@ impl Agents for LocalBackend {
             store: reading.store(),
             agent: found.id,
         };
-        logs::show(&mut source, limit, follow, log).await
+        logs::show(&mut source, extent, log).await
     }
 
     async fn attach_to_agent(
@@ -314,16 +322,10 @@ impl LocalBackend {
     async fn terminate_on(
         &self,
         engine: &Engine,
-        names: &[String],
+        leaving: &Leaving,
         disposal: Disposal,
     ) -> Result<AgentsEnded, Problem> {
-        let mut agents = Vec::new();
-        for name in names {
-            agents.push(find_agent(engine.store(), &self.data_dir()?, name).await?);
-        }
-        if names.is_empty() {
-            agents = standing(engine.store()).await?;
-        }
+        let agents = leavers(engine.store(), &self.data_dir()?, leaving).await?;
         let mut ended = AgentsEnded {
             agents: Vec::new(),
             left: Vec::new(),
@@ -361,17 +363,6 @@ impl LocalBackend {
         };
         Ok((project.id, provider))
     }
-}
-
-/// Every standing agent that has not ended, the newest first.
-pub(crate) async fn standing(store: &impl Find<Agent>) -> Result<Vec<Agent>, Problem> {
-    let filter = AgentFilter {
-        states: living(),
-        standing: true,
-        ..AgentFilter::default()
-    };
-    let all = store.page(&filter, Page::first(AT_ONCE)).await;
-    all.map_err(read)
 }
 
 /// Closes the engine after something was done with an agent; gives it as it is then.

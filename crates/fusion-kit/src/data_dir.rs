@@ -36,6 +36,9 @@ const FILES: [&str; 5] = [
     "fusion.db-shm",
 ];
 
+/// What keeps a new directory out of a git repository around it: there are tokens and keys in it.
+const IGNORE: &str = "*\n";
+
 /// How often taking a directory is tried: another command may look at it for a moment.
 const TRIES: u32 = 5;
 
@@ -126,6 +129,15 @@ impl DataDir {
     /// Makes the directory when it is missing and takes it.
     pub(crate) async fn own(&self) -> Result<Owned, Problem> {
         let mut fresh = make_folders(&self.path).map_err(|error| self.not_usable(&error))?;
+        if fresh.contains(&self.path) {
+            let ignored = self.path.join(".gitignore");
+            fresh.push(ignored.clone());
+            if let Err(error) = fs::write(&ignored, IGNORE) {
+                // On a full disk there is a file all the same.
+                remove(&fresh);
+                return Err(self.not_usable(&error));
+            }
+        }
         match self.take().await {
             Ok(lock) => {
                 // Looked at under the lock: before it, another process may have been at work.

@@ -11,14 +11,14 @@ use fusion_api::dry_run_view;
 use fusion_api_types::api::{PauseRun, TaskChanges};
 use fusion_api_types::{AgentLeft, DryRun, Problem, ProblemKind};
 use fusion_cli::{
-    DryRuns, Operation, PauseWhen, ProjectUpdate, Records as _, Schedules as _, Webhooks as _,
-    WorkspacePolicy,
+    DryRuns, Leaving, Operation, PauseWhen, ProjectUpdate, Records as _, Schedules as _,
+    Webhooks as _, WorkspacePolicy,
 };
 use fusion_coordination::{
     Ask, Coordinator, Error as EngineError, Record, Result as Done, WouldChange,
 };
 use fusion_core::{
-    Agent, ApiToken, ApiTokenId, CapabilityId, Disposal, PauseAt, Project, ProjectId, ScheduleId,
+    ApiToken, ApiTokenId, CapabilityId, Disposal, PauseAt, Project, ProjectId, ScheduleId,
     WebhookId, error_chain,
 };
 use fusion_persistence::{Find, Identifies, Repository as _};
@@ -26,7 +26,7 @@ use fusion_persistence_sql::SqlStore;
 use serde_json::json;
 
 use crate::agents::find::parsed;
-use crate::agents::{find_agent, no_agents, standing, through};
+use crate::agents::{find_agent, leavers, no_agents, through};
 use crate::backend::LocalBackend;
 use crate::find::{find, no_runs};
 use crate::project_budgets::Limits;
@@ -100,21 +100,15 @@ impl LocalBackend {
 
     async fn try_to_terminate(
         &self,
-        names: &[String],
+        leaving: &Leaving,
         workspace: WorkspacePolicy,
     ) -> Result<DryRun, Problem> {
         if let Some(remote) = self.remote()? {
-            return self.try_to_terminate_at(&remote, names, workspace).await;
+            return self.try_to_terminate_at(&remote, leaving, workspace).await;
         }
         let disposal = Disposal::from_text(workspace.as_str()).unwrap_or(Disposal::Keep);
         let reading = self.reading().await?.ok_or_else(no_agents)?;
-        let mut agents: Vec<Agent> = Vec::new();
-        for name in names {
-            agents.push(find_agent(reading.store(), reading.data_dir(), name).await?);
-        }
-        if names.is_empty() {
-            agents = standing(reading.store()).await?;
-        }
+        let agents = leavers(reading.store(), reading.data_dir(), leaving).await?;
         let _owned = self.data_dir()?.own().await?;
         let engine = self.guest().await?;
         let (mut changes, mut left) = (Vec::new(), Vec::new());
@@ -140,16 +134,10 @@ impl LocalBackend {
     async fn try_to_terminate_at(
         &self,
         remote: &Remote,
-        names: &[String],
+        leaving: &Leaving,
         workspace: WorkspacePolicy,
     ) -> Result<DryRun, Problem> {
-        let mut agents = Vec::new();
-        for name in names {
-            agents.push(self.agent_of(remote, name).await?);
-        }
-        if names.is_empty() {
-            agents = remote.standing_agents().await?;
-        }
+        let agents = self.leavers_through(remote, leaving).await?;
         let workspace = [("workspace", workspace.as_str().to_owned())];
         let mut all = dry_run_view(Vec::new());
         for agent in agents {
@@ -182,7 +170,7 @@ impl LocalBackend {
         let id = find_task(reading.store(), reading.data_dir(), task)
             .await?
             .id;
-        self.tried_alone(|dry| async move { dry.cancel_task(id).await })
+        self.tried_alone(|dry| async move { dry.cancel_task(id, None).await })
             .await
     }
 

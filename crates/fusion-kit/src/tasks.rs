@@ -19,7 +19,7 @@ use fusion_persistence_sql::Location;
 use serde_json::Value;
 
 use crate::agents::find::{find_agent, find_project};
-use crate::agents::logs::show;
+use crate::agents::logs::{Extent, show};
 use crate::backend::{LocalBackend, Reading};
 use crate::budget;
 use crate::config::{ended_badly, no_editor};
@@ -72,12 +72,12 @@ impl Tasks for LocalBackend {
         self.detail(reading.store(), found).await
     }
 
-    async fn cancel_task(&self, task: &str) -> Result<TaskView, Problem> {
+    async fn cancel_task(&self, task: &str, reason: Option<&str>) -> Result<TaskView, Problem> {
         if let Some(remote) = self.remote()? {
-            return remote.cancel_task(task).await;
+            return remote.cancel_task(task, reason).await;
         }
         self.on_one(task, async |engine, task| {
-            engine.coordinator().cancel_task(task).await
+            engine.coordinator().cancel_task(task, reason).await
         })
         .await
     }
@@ -161,14 +161,19 @@ impl Tasks for LocalBackend {
         follow: bool,
         log: &mut dyn Log,
     ) -> Result<(), Problem> {
+        let extent = Extent {
+            limit,
+            since: None,
+            follow,
+        };
         if let Some(remote) = self.log_server(follow)? {
             let mut source = logs::OfServer::new(remote, task, follow).await?;
-            return show(&mut source, limit, follow, log).await;
+            return show(&mut source, extent, log).await;
         }
         let reading = self.reading().await?.ok_or_else(no_tasks)?;
         let task = find_task(reading.store(), reading.data_dir(), task).await?;
         let mut source = logs::OfStore::new(reading.store(), task);
-        show(&mut source, limit, follow, log).await
+        show(&mut source, extent, log).await
     }
 
     async fn task_tree(&self, task: &str) -> Result<TaskTree, Problem> {

@@ -203,6 +203,10 @@ pub struct TaskChanges {
     /// `cancelled` stops it, also while an agent works on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
+    /// Why it is cancelled, of at most 1,000 characters: stays with the task as `error_message`. Only with
+    /// `state`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The priority of one that waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<i32>,

@@ -218,7 +218,7 @@ async fn one_changed(
     };
     let engine = app.coordinator();
     let changed = match action {
-        Action::Cancel => engine.cancel_task(id).await,
+        Action::Cancel => engine.cancel_task(id, None).await,
         Action::Prioritise(priority) => engine.prioritise_task(id, priority).await,
         Action::Retry => {
             let now = app.moment().now;

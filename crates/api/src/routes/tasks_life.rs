@@ -27,6 +27,9 @@ use crate::{task_views, views};
 /// What is told of tasks.
 const KIND: &str = "task";
 
+/// Characters in which it is said at most why a task is cancelled.
+const MAX_REASON: usize = 1_000;
+
 /// Agents of one name that are looked at.
 const NAMED: u32 = 100;
 
@@ -227,13 +230,14 @@ async fn change(
     input: Input,
 ) -> Result<Response> {
     let dry_run = query.dry_run()?;
-    let mut fields = input.fields(&["state", "priority", "max_cost_usd"]);
+    let mut fields = input.fields(&["state", "reason", "priority", "max_cost_usd"]);
     let cancels = fields.read("state", |text| match text {
         "cancelled" => Ok(()),
         _ => Err("can only be set to `cancelled`".to_owned()),
     });
+    let reason = reason(&mut fields, cancels.is_some());
     let wanted = [
-        cancels.map(|()| Wish::Cancel),
+        cancels.map(|()| Wish::Cancel(reason)),
         priority(&mut fields).map(Wish::Prioritise),
         limit(&mut fields).map(Wish::Limit),
     ];
@@ -242,7 +246,7 @@ async fn change(
         (Some(wish), None) => wish,
         (None, _) | (Some(_), Some(_)) => {
             fields.add("", "must have one of: state, priority, max_cost_usd");
-            Wish::Cancel
+            Wish::Cancel(None)
         }
     };
     fields.finish()?;
@@ -256,10 +260,22 @@ async fn change(
     resource(&HeaderMap::new(), task.version, &views::task(task))
 }
 
+/// Why a task is cancelled, if it is.
+fn reason<'a>(fields: &mut Fields<'a>, cancels: bool) -> Option<&'a str> {
+    let reason = fields.text("reason", MAX_REASON)?;
+    if reason.trim().is_empty() {
+        fields.add("reason", "must not be empty");
+    }
+    if !cancels {
+        fields.add("reason", "says why a task is cancelled: give `state` too");
+    }
+    Some(reason.trim())
+}
+
 /// What is to become of a task.
 #[derive(Debug, Clone, Copy)]
-enum Wish {
-    Cancel,
+enum Wish<'a> {
+    Cancel(Option<&'a str>),
     Prioritise(i32),
     Limit(Budget),
 }
@@ -268,7 +284,7 @@ enum Wish {
 async fn changed(
     engine: Coordinator,
     id: TaskId,
-    wish: Wish,
+    wish: Wish<'_>,
     asked: &Asked,
 ) -> fusion_coordination::Result<(Task, &'static str)> {
     Ok(match wish {
@@ -277,7 +293,7 @@ async fn changed(
             let by = &asked.actor().name;
             (engine.limit_task(id, limit, by).await?, "updated")
         }
-        Wish::Cancel => (engine.cancel_task(id).await?, "cancelled"),
+        Wish::Cancel(reason) => (engine.cancel_task(id, reason).await?, "cancelled"),
     })
 }
 

@@ -2,6 +2,8 @@
 
 use clap::{Args, Subcommand, ValueEnum, value_parser};
 
+use super::metrics::{Moment, moment};
+
 /// `agent`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(
@@ -281,7 +283,8 @@ do it. Its processes are gone when this returns.
 Examples:
   fusion-kit agent terminate writer
   fusion-kit agent terminate writer --workspace archive
-  fusion-kit agent terminate --all --workspace remove")]
+  fusion-kit agent terminate --all --workspace remove
+  fusion-kit agent terminate --all --state idle,error")]
 pub struct TerminateArgs {
     /// Names of agents, or their ids or the unique beginnings of these.
     #[arg(required_unless_present = "all", conflicts_with = "all")]
@@ -289,6 +292,16 @@ pub struct TerminateArgs {
     /// Every standing agent.
     #[arg(long)]
     pub all: bool,
+    /// Of these only who is in one of these states when it is looked.
+    #[arg(
+        long,
+        value_name = "STATE",
+        value_enum,
+        value_delimiter = ',',
+        requires = "all",
+        conflicts_with = "agents"
+    )]
+    pub state: Vec<AgentStateName>,
     /// What becomes of the workspace.
     #[arg(long, value_name = "POLICY", value_enum, default_value_t)]
     pub workspace: WorkspacePolicy,
@@ -370,6 +383,7 @@ With --json and --follow each entry is one JSON object on a line of its own.
 
 Examples:
   fusion-kit agent logs writer
+  fusion-kit agent logs writer --since 1h
   fusion-kit agent logs writer --follow")]
 pub struct LogsArgs {
     /// Name of the agent, or its id or the unique beginning of one.
@@ -377,6 +391,10 @@ pub struct LogsArgs {
     /// At most so many entries, the newest ones.
     #[arg(long, visible_alias = "tail", value_name = "N", default_value_t = 50, value_parser = value_parser!(u32).range(1..=500))]
     pub limit: u32,
+    /// Of these only what was begun within this time, such as 90s, 10m, 2h or 3d, or since this one, such
+    /// as 2026-11-23T12:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub since: Option<Moment>,
     /// Go on with what it does from now on, until it is stopped.
     #[arg(short, long)]
     pub follow: bool,

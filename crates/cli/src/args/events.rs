@@ -32,6 +32,14 @@ Examples:
   fusion-kit events get 42
   fusion-kit events get 0198f2c4-0000-7000-8000-000000000001 --json | jq .data")]
     Get(WhichEvent),
+    /// Write the event log, in its order: `export events`.
+    #[command(after_long_help = "\
+What was exported up to a place is gone on with by --after and that place.
+
+Examples:
+  fusion-kit events export > events.jsonl
+  fusion-kit events export --format csv --type 'task.*' --since 1d")]
+    Export(ExportEventsArgs),
     /// Send the log again to a receiver, the oldest event first.
     Replay(EventsReplayArgs),
 }

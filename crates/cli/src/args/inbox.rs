@@ -1,6 +1,14 @@
-//! The arguments of `approve` and `reject`.
+//! The arguments of `inbox`, `approve` and `reject`.
 
 use clap::Args;
+
+/// `inbox`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct InboxArgs {
+    /// Says what it does anyway, as it is typed for other things.
+    #[arg(hide = true, value_parser = ["list"])]
+    pub list: Option<String>,
+}
 
 /// `approve`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]

@@ -12,6 +12,7 @@ An existing file is never overwritten.
 Examples:
   fusion-kit init
   fusion-kit init demo --template plan-implement-review
+  fusion-kit init demo --git
   fusion-kit init --template repo")]
 pub struct InitArgs {
     /// Where to write; made if it is not there.
@@ -20,6 +21,9 @@ pub struct InitArgs {
     /// What to start from.
     #[arg(long, value_enum, value_name = "NAME", default_value_t)]
     pub template: Template,
+    /// Make the folder a git repository too, with your own git, unless it is in one.
+    #[arg(long)]
+    pub git: bool,
 }
 
 /// What a new workflow starts from.

@@ -13,6 +13,9 @@ use super::message::duration;
 pub struct StartArgs {
     /// The workflow file.
     pub file: PathBuf,
+    /// What else stands there: refused in words of its own.
+    #[arg(hide = true)]
+    pub more: Vec<String>,
     /// Give the workflow an input; may be repeated.
     #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = super::input)]
     pub inputs: Vec<InputArg>,

@@ -48,8 +48,9 @@ Examples:
 What needs it is cancelled too.
 
 Examples:
-  fusion-kit task cancel 0198f2")]
-    Cancel(Tried<WhichTask>),
+  fusion-kit task cancel 0198f2
+  fusion-kit task cancel 0198f2 --reason 'the customer withdrew it'")]
+    Cancel(Tried<TaskCancelArgs>),
     /// Change the priority of a task that waits, or what a task may cost.
     Update(TaskUpdateArgs),
     /// Ask again for what a failed or cancelled task was to do, or for something else: a new task.
@@ -267,6 +268,31 @@ pub struct WhichTask {
     /// Id of the task, or the unique beginning of it.
     #[arg(value_name = "ID")]
     pub task: String,
+}
+
+/// `task cancel`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct TaskCancelArgs {
+    /// Id of the task, or the unique beginning of it.
+    #[arg(value_name = "ID")]
+    pub task: String,
+    /// Why, in 1,000 characters at most: `task get` and the event log tell it.
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    pub reason: Option<String>,
+}
+
+/// Characters in which it is said at most why a task is cancelled.
+const MAX_REASON: usize = 1_000;
+
+fn reason(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    match text.chars().count() {
+        0 => Err("it is empty".to_owned()),
+        length if length > MAX_REASON => Err(format!(
+            "it has {length} characters, and {MAX_REASON} are the most"
+        )),
+        _ => Ok(text.to_owned()),
+    }
 }
 
 /// `task logs`.

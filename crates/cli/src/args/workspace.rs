@@ -70,7 +70,8 @@ Examples:
     #[command(after_long_help = "\
 Examples:
   fusion-kit workspace diff coder
-  fusion-kit workspace diff coder --stat")]
+  fusion-kit workspace diff coder --stat
+  fusion-kit workspace diff coder --name-only")]
     Diff(WorkspaceDiffArgs),
     /// Write the files of an agent into a tar file.
     #[command(after_long_help = "\
@@ -157,8 +158,11 @@ pub struct WorkspaceDiffArgs {
     /// Whose.
     pub agent: String,
     /// Only which files changed, and by how many lines.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "name_only")]
     pub stat: bool,
+    /// Only the paths of the files that changed, one on a line.
+    #[arg(long)]
+    pub name_only: bool,
 }
 
 /// `workspace export`.

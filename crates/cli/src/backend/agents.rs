@@ -8,7 +8,7 @@ use fusion_api_types::{
 };
 
 use super::Progress;
-use crate::args::WorkspaceKind;
+use crate::args::{Moment, WorkspaceKind};
 
 /// Agents to be spawned, as they were typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +71,37 @@ pub struct AgentQuery {
     pub project: Option<String>,
     /// At most this many.
     pub limit: u32,
+}
+
+/// Which agents are to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leaving {
+    /// Those with these names, ids or beginnings of ids.
+    Named(Vec<String>),
+    /// Every standing one; with names of states those that are in one of them when it is looked.
+    Standing(Vec<&'static str>),
+}
+
+impl Leaving {
+    /// Whether a standing agent in this state is to end too.
+    #[must_use]
+    pub fn has_state(&self, state: &str) -> bool {
+        match self {
+            Self::Named(_) => false,
+            Self::Standing(states) => states.is_empty() || states.contains(&state),
+        }
+    }
+}
+
+/// How much of a log is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogQuery {
+    /// At most so many entries of before, the newest.
+    pub limit: u32,
+    /// Of these only what was begun since then.
+    pub since: Option<Moment>,
+    /// Also what comes.
+    pub follow: bool,
 }
 
 /// Takes entries of a log one by one; says whether anybody wants more.
@@ -151,14 +182,14 @@ pub trait Agents {
         at: &'static str,
     ) -> Result<AgentList, Problem>;
 
-    /// Ends agents; with none named every standing one. `workspace` is `keep`, `archive` or
+    /// Ends agents. `workspace` is `keep`, `archive` or
     /// `remove`. Who can't be ended does not keep the others.
     ///
     /// # Errors
     /// No such agent: then none is ended.
     async fn terminate_agents(
         &self,
-        agents: &[String],
+        agents: &Leaving,
         workspace: &'static str,
     ) -> Result<AgentsEnded, Problem>;
 
@@ -172,16 +203,14 @@ pub trait Agents {
         changes: &AgentChanges,
     ) -> Result<AgentSummary, Problem>;
 
-    /// Shows what an agent did, the newest `limit` entries; with `follow` what it does from then on
-    /// too.
+    /// Shows what an agent did.
     ///
     /// # Errors
     /// No such agent.
     async fn agent_logs(
         &self,
         agent: &str,
-        limit: u32,
-        follow: bool,
+        query: &LogQuery,
         log: &mut dyn Log,
     ) -> Result<(), Problem>;
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use fusion_api_types::{DryRun, Problem};
 
-use super::ProjectUpdate;
+use super::{Leaving, ProjectUpdate};
 use crate::args::{PauseWhen, WorkspacePolicy};
 
 /// What could be done. What a text means, the command says that does it.
@@ -18,8 +18,8 @@ pub enum Operation {
     },
     /// `agent terminate`.
     TerminateAgents {
-        /// Which agents; every standing one where none is named.
-        agents: Vec<String>,
+        /// Which agents.
+        agents: Leaving,
         /// What becomes of their workspaces.
         workspace: WorkspacePolicy,
     },

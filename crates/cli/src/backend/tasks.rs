@@ -90,11 +90,11 @@ pub trait Tasks {
     /// No such task.
     async fn show_task(&self, task: &str) -> Result<TaskDetail, Problem>;
 
-    /// Cancels a task.
+    /// Cancels a task; the reason stays with it.
     ///
     /// # Errors
     /// No such task, or it has ended.
-    async fn cancel_task(&self, task: &str) -> Result<Task, Problem>;
+    async fn cancel_task(&self, task: &str, reason: Option<&str>) -> Result<Task, Problem>;
 
     /// Changes a task.
     ///

@@ -45,6 +45,12 @@ pub trait AgentWork {
     /// is as it was.
     async fn merge_workspace(&self, request: &MergeRequest) -> Result<WorkspaceMerge, Problem>;
 
+    /// Makes an empty git repository of a folder, with the git of whoever calls.
+    ///
+    /// # Errors
+    /// There is no git, or it can't.
+    async fn make_repository(&self, folder: &Path) -> Result<(), Problem>;
+
     /// Takes what lies uncommitted in the worktree of a resting agent into its newest branch.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use crate::args::{
     AgentCommand, AgentListArgs, AgentSendArgs, AttachArgs, Changes, RestartArgs, SpawnArgs,
     TerminateArgs,
 };
-use crate::backend::{AgentChanges, AgentQuery, Backend, NewAgents, Operation};
+use crate::backend::{AgentChanges, AgentQuery, Backend, Leaving, LogQuery, NewAgents, Operation};
 use crate::exit::Exit;
 use crate::progress::{Begun, Display};
 use crate::report::agent as report;
@@ -57,9 +57,12 @@ pub(crate) async fn agent(
         }
         AgentCommand::Logs(logs) => {
             let mut shown = Shown::new(logs.follow, session);
-            backend
-                .agent_logs(&logs.agent, logs.limit, logs.follow, &mut shown)
-                .await?;
+            let query = LogQuery {
+                limit: logs.limit,
+                since: logs.since,
+                follow: logs.follow,
+            };
+            backend.agent_logs(&logs.agent, &query, &mut shown).await?;
             shown.finish()
         }
         AgentCommand::Send(send) => self::send(send, backend, session).await,
@@ -179,17 +182,20 @@ async fn terminate(
     backend: &dyn Backend,
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
+    let agents = if terminate.all {
+        Leaving::Standing(terminate.state.iter().map(|state| state.as_str()).collect())
+    } else {
+        Leaving::Named(terminate.agents.clone())
+    };
     if terminate.dry_run {
         let operation = Operation::TerminateAgents {
-            agents: terminate.agents.clone(),
+            agents,
             workspace: terminate.workspace,
         };
         return tell(operation, backend, session).await;
     }
     let workspace = terminate.workspace.as_str();
-    let ended: AgentsEnded = backend
-        .terminate_agents(&terminate.agents, workspace)
-        .await?;
+    let ended: AgentsEnded = backend.terminate_agents(&agents, workspace).await?;
     answer(&ended, report::ended, session)?;
     if ended.left.is_empty() {
         return Ok(Exit::Done);

@@ -29,6 +29,7 @@ pub(crate) async fn events(
             let event = backend.show_event(&which.event).await?;
             answer(&event, report::one, session)
         }
+        EventsCommand::Export(export) => export_events(export, backend, session).await,
         EventsCommand::Replay(replay) => self::replay(replay, backend, session).await,
     }
 }

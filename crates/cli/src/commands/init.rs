@@ -8,6 +8,7 @@ use fusion_api_types::{Problem, ProblemKind};
 use serde_json::json;
 
 use crate::args::{InitArgs, Template};
+use crate::backend::Backend;
 use crate::exit::Exit;
 use crate::session::Session;
 use crate::style::Tone;
@@ -52,23 +53,44 @@ const EMPTY: &[TemplateFile] = &[(
 )];
 
 /// `init`.
-pub(crate) fn init(init: &InitArgs, session: &Session<'_>) -> Result<Exit, Problem> {
+pub(crate) async fn init(
+    init: &InitArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
     let files = match init.template {
         Template::Hello => HELLO,
         Template::PlanImplementReview => PLAN_IMPLEMENT_REVIEW,
         Template::Repo => REPO,
         Template::Empty => EMPTY,
     };
-    let made = write_all(&init.dir, files)?;
+    let is_in_one = is_in_repository(&init.dir);
+    if init.template == Template::Repo && !is_in_one && !init.git {
+        return Err(no_repository(&init.dir));
+    }
+    let mut made = write_all(&init.dir, files)?;
     let workflow = made.first().map(|path| path.display().to_string());
+    let is_new = init.git && !is_in_one;
+    if is_new {
+        if let Err(problem) = backend.make_repository(&init.dir).await {
+            take_back(&made);
+            return Err(problem);
+        }
+        made.push(place(&init.dir, ".git"));
+    }
     let verb = match init.template {
         Template::Hello | Template::PlanImplementReview | Template::Repo => "run",
         Template::Empty => "workflow validate",
     };
-    let next = session.command(&format!(
+    let mut next = session.command(&format!(
         "{verb} {}",
         shell_word(&workflow.unwrap_or_default())
     ));
+    if is_new && init.template == Template::Repo {
+        // A worktree begins at a commit.
+        let dir = shell_word(&init.dir.display().to_string());
+        next = format!("git -C {dir} commit --allow-empty -m Begin && {next}");
+    }
     if session.is_machine() {
         let names: Vec<String> = made.iter().map(|path| path.display().to_string()).collect();
         session.print_json(&json!({ "files": names, "next": next }))?;
@@ -97,9 +119,7 @@ fn write_all(dir: &Path, files: &[TemplateFile]) -> Result<Vec<PathBuf>, Problem
     fs::create_dir_all(dir).map_err(|error| not_writable("make the folder", dir, &error))?;
     for (done, (path, (_, content))) in paths.iter().zip(files).enumerate() {
         if let Err(problem) = write_new(path, content) {
-            for written in paths.iter().take(done) {
-                fs::remove_file(written).ok();
-            }
+            take_back(paths.get(..done).unwrap_or_default());
             if new_dir {
                 fs::remove_dir(dir).ok();
             }
@@ -107,6 +127,33 @@ fn write_all(dir: &Path, files: &[TemplateFile]) -> Result<Vec<PathBuf>, Problem
         }
     }
     Ok(paths)
+}
+
+fn take_back(written: &[PathBuf]) {
+    for file in written {
+        fs::remove_file(file).ok();
+    }
+}
+
+/// Whether a folder, which may not be there yet, is below one that git looks after.
+fn is_in_repository(dir: &Path) -> bool {
+    let whole = std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
+    whole.ancestors().any(|above| above.join(".git").exists())
+}
+
+fn no_repository(dir: &Path) -> Problem {
+    let shown = dir.display().to_string();
+    let command = if dir == Path::new(".") {
+        "fusion-kit init --template repo --git".to_owned()
+    } else {
+        format!(
+            "fusion-kit init {} --template repo --git",
+            shell_word(&shown)
+        )
+    };
+    let text = format!("{shown} is in no git repository, and this template works on one");
+    Problem::new(ProblemKind::Conflict, text)
+        .with_help(format!("nothing was written; make one too with: {command}"))
 }
 
 /// Where a file goes, without a leading `./` that nobody typed.

@@ -52,7 +52,9 @@ pub(crate) async fn task(
             .await
         }
         TaskCommand::Cancel(which) => {
-            let cancelled = backend.cancel_task(&which.what.task).await?;
+            let cancelled = backend
+                .cancel_task(&which.what.task, which.what.reason.as_deref())
+                .await?;
             answer(&cancelled, report::cancelled, session)
         }
         TaskCommand::Update(update) => self::update(update, backend, session).await,

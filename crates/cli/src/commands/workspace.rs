@@ -160,6 +160,8 @@ async fn diff(
         session.tell("nothing has changed, as of the end of its newest step\n");
     } else if of.stat {
         session.print(&report::changes(&diff))?;
+    } else if of.name_only {
+        session.print(&report::names(&diff))?;
     } else {
         session.print(&report::diff(&diff, session))?;
     }

@@ -222,6 +222,7 @@ const KEPT: &[(&str, &str)] = &[
         "it sends the whole log, and any variable as a token, to where it is told",
     ),
     ("events tail", FOLLOWS),
+    ("events export", OTHER_OUTPUT),
     ("export events", OTHER_OUTPUT),
     ("man", OTHER_OUTPUT),
     ("mcp serve", ITSELF),

@@ -57,6 +57,12 @@ pub(crate) fn changes(diff: &WorkspaceDiff) -> String {
     changed_files(&diff.files)
 }
 
+/// The paths of the files that are different, one on a line.
+pub(crate) fn names(diff: &WorkspaceDiff) -> String {
+    let paths = diff.files.iter().map(|file| clean_line(&file.path));
+    paths.map(|path| format!("{path}\n")).collect()
+}
+
 fn changed_files(files: &[WorkspaceChange]) -> String {
     let columns = [
         ("ADDED", Align::Right),

@@ -75,25 +75,46 @@ async fn agents_are_asked_for_as_they_were_typed() {
         ),
         ("agent resume w", agent("w", "idle"), "resume w"),
         (
-            "agent terminate a b --workspace archive",
-            json!({ "agents": [], "left": [] }),
-            "terminate [\"a\", \"b\"] archive",
-        ),
-        (
-            "agent terminate --all",
-            json!({ "agents": [], "left": [] }),
-            "terminate [] keep",
-        ),
-        (
             "agent update w --model n --tools= --max-turns 3 --max-cost 4",
             agent("w", "idle"),
             "update w AgentChanges { provider: None, model: Some(\"n\"), capabilities: None, tools: \
              Some([]), instructions: None, max_turns: Some(3), max_cost: Some(\"4\") }",
         ),
+    ] {
+        let backend = answering(answer);
+        let said = fusion_kit(line, &backend).await;
+        assert_eq!(said.code, 0, "{line}: {}", said.err);
+        assert_eq!(*backend.asked.lock().unwrap(), [wanted], "{line}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_to_end_and_what_is_shown_of_a_log_is_asked_as_it_was_typed() {
+    for (line, answer, wanted) in [
+        (
+            "agent terminate a b --workspace archive",
+            json!({ "agents": [], "left": [] }),
+            "terminate Named([\"a\", \"b\"]) archive",
+        ),
+        (
+            "agent terminate --all",
+            json!({ "agents": [], "left": [] }),
+            "terminate Standing([]) keep",
+        ),
+        (
+            "agent terminate --all --state idle,error",
+            json!({ "agents": [], "left": [] }),
+            "terminate Standing([\"idle\", \"error\"]) keep",
+        ),
         (
             "agent logs w --limit 3 --follow",
             json!({ "entries": [] }),
-            "logs w 3 true",
+            "logs w LogQuery { limit: 3, since: None, follow: true }",
+        ),
+        (
+            "agent logs w --since 10m",
+            json!({ "entries": [] }),
+            "logs w LogQuery { limit: 50, since: Some(Ago(600s)), follow: false }",
         ),
     ] {
         let backend = answering(answer);
@@ -126,6 +147,8 @@ async fn what_is_not_one_wish_is_refused() {
         ),
         ("agent terminate", "were not provided"),
         ("agent terminate --all w", "cannot be used with"),
+        ("agent terminate w --state idle", "cannot be used with"),
+        ("agent terminate --state idle", "were not provided"),
         ("agent update w", "were not provided"),
         ("agent send w", "were not provided"),
         (

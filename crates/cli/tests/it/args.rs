@@ -143,7 +143,7 @@ fn wrong_usage_is_refused_by_name() {
         ),
         (
             "run a.yaml list",
-            "error: the subcommand 'list' cannot be used with '<FILE>'",
+            "error: a run is of one workflow file, and 'list' is another word: begin one run after the other, and give inputs as -i NAME=VALUE",
         ),
         (
             "run list --limit 0",
@@ -231,9 +231,10 @@ fn every_command_has_an_example_that_parses() {
 }
 
 /// Commands that print no JSON of ours.
-const NO_JSON: [&str; 9] = [
+const NO_JSON: [&str; 10] = [
     "completions",
     "config edit",
+    "events export",
     "export events",
     "man",
     "mcp serve",

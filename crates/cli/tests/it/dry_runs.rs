@@ -22,11 +22,15 @@ async fn an_operation_is_tried_as_it_was_typed() {
         ),
         (
             "agent terminate a b --workspace archive",
-            r#"TerminateAgents { agents: ["a", "b"], workspace: Archive }"#,
+            r#"TerminateAgents { agents: Named(["a", "b"]), workspace: Archive }"#,
         ),
         (
             "agent terminate --all",
-            "TerminateAgents { agents: [], workspace: Keep }",
+            "TerminateAgents { agents: Standing([]), workspace: Keep }",
+        ),
+        (
+            "agent terminate --all --state idle",
+            r#"TerminateAgents { agents: Standing(["idle"]), workspace: Keep }"#,
         ),
         ("task cancel t", r#"CancelTask("t")"#),
         ("run pause r --now", r#"PauseRun { run: "r", now: true }"#),

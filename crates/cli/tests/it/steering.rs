@@ -83,7 +83,7 @@ async fn what_waits_for_a_person_is_told_with_what_to_type() {
     assert!(told.out.contains(&approve), "{}", told.out);
     let raise = format!("  fusion-kit resume {ID} --budget-usd USD\n");
     assert!(told.out.ends_with(&raise), "{}", told.out);
-    let none = fusion_kit("inbox", &answering(json!({ "items": [] }))).await;
+    let none = fusion_kit("inbox list", &answering(json!({ "items": [] }))).await;
     assert_eq!(none, said(0, "", "nothing waits for you\n"));
 }
 

@@ -44,6 +44,14 @@ fn done() -> Value {
 }
 
 #[tokio::test]
+async fn a_reason_goes_with_what_is_cancelled() {
+    let backend = answering(task("t", "cancelled"));
+    let said = fusion_kit("task cancel x --reason late", &backend).await;
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert_eq!(*backend.asked.lock().unwrap(), ["cancel x because late"]);
+}
+
+#[tokio::test]
 async fn tasks_are_asked_for_as_they_were_typed() {
     for (line, answer, wanted) in [
         (

@@ -52,6 +52,18 @@ async fn a_diff_is_shown_whole_or_by_its_files() {
         "diff": "--- a/a.txt\n+++ b/a.txt\n@@ -0,0 +1,2 @@\n+one\n+two\n" });
     let whole = fusion_kit("workspace diff coder", &telling(diff.clone())).await;
     assert_eq!(whole.out, diff["diff"].as_str().unwrap());
+    let names = fusion_kit("workspace diff coder --name-only", &telling(diff.clone())).await;
+    let paths = diff["files"].as_array().unwrap().iter();
+    let paths: String = paths
+        .map(|file| format!("{}\n", file["path"].as_str().unwrap()))
+        .collect();
+    assert_eq!((names.code, names.out), (0, paths));
+    let both = fusion_kit(
+        "workspace diff coder --name-only --stat",
+        &telling(diff.clone()),
+    )
+    .await;
+    assert_eq!(both.code, 2, "{}", both.err);
     let files = fusion_kit("workspace diff coder --stat", &telling(diff)).await;
     assert_eq!(
         files.out,

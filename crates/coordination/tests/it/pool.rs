@@ -171,7 +171,7 @@ async fn what_needs_a_cancelled_task_is_cancelled_with_the_reason() {
             until(|| async { gate.begun() == 1 }).await;
             let second = create(&world, needs("second", first.id)).await;
             let third = create(&world, needs("third", second.id)).await;
-            world.engine().cancel_task(first.id).await.unwrap();
+            world.engine().cancel_task(first.id, None).await.unwrap();
             let third = ended(&world, third.id).await;
             assert_eq!(third.state, TaskState::Cancelled);
             assert_eq!(third.cancel_reason, Some(CancelReason::DependencyFailed));
@@ -207,13 +207,13 @@ async fn cancelling_a_task_at_work_cuts_its_call_off_and_frees_its_agent() {
         Box::pin(async {
             let first = create(&world, asked("One.")).await;
             until(|| async { gate.begun() == 1 }).await;
-            let cancelled = world.engine().cancel_task(first.id).await.unwrap();
+            let cancelled = world.engine().cancel_task(first.id, None).await.unwrap();
             assert_eq!(cancelled.state, TaskState::Cancelled);
             idle(&world, id).await;
             let run: Run = world.store.get(first.run_id).await.unwrap();
             assert_eq!(run.state, WorkflowState::Cancelled);
-            let again = world.engine().cancel_task(first.id).await.unwrap_err();
-            assert!(matches!(again, Error::TaskState { .. }), "{again:?}");
+            let again = world.engine().cancel_task(first.id, None).await;
+            assert!(matches!(again, Err(Error::TaskState { .. })), "{again:?}");
             // The same agent does the next one.
             gate.open.add_permits(100);
             let second = create(&world, asked("Two.")).await;
@@ -252,7 +252,7 @@ async fn a_task_that_was_cancelled_is_asked_for_again() {
     let refused = engine.retry_task(first.id, again(), ask).await;
     let refused = refused.unwrap_err();
     assert!(matches!(refused, Error::NotEnded { .. }), "{refused:?}");
-    world.engine().cancel_task(first.id).await.unwrap();
+    world.engine().cancel_task(first.id, None).await.unwrap();
     let second = engine.retry_task(first.id, again(), ask).await.unwrap();
     let wanted = Task {
         id: second.id,

@@ -190,7 +190,7 @@ async fn a_task_is_not_asked_for_again_without_one_that_it_needed() {
         refused,
         Err(Error::Store(StoreError::Needed { .. }))
     ));
-    engine.cancel_task(task.id).await.unwrap();
+    engine.cancel_task(task.id, None).await.unwrap();
     engine.delete_run(ended, ALL, "me", None).await.unwrap();
     let again = RetryTask::default();
     let refused = engine.retry_task(task.id, again, ask).await.unwrap_err();

@@ -6,17 +6,22 @@ impl Task {
     /// A person stops a task, and with it what needs it in its run. The agent at work on it is not
     /// part of the decision: its worker finds out, and puts it down once nothing of the work is left.
     ///
-    /// `siblings` are the tasks of the same run.
+    /// `siblings` are the tasks of the same run; `reason` is what the person said, and stays with the task.
     ///
     /// # Errors
     /// The task has ended.
     pub fn stop(
         mut self,
         siblings: &[Self],
+        reason: Option<&str>,
         moment: Moment<'_>,
     ) -> Result<(Self, Decision), IllegalTransition> {
         let mut decision = Decision::default();
-        let event = self.cancel(CancelReason::Requested, "a person cancelled it", moment)?;
+        let why = match reason {
+            Some(reason) => format!("a person cancelled it: {reason}"),
+            None => "a person cancelled it".to_owned(),
+        };
+        let event = self.cancel(CancelReason::Requested, &why, moment)?;
         decision.events.push(event);
         let reached = self.spread(siblings, CancelReason::Requested, moment, &mut decision);
         decision.changes.push(Change::CloseTasks {

@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use desk::{Became, Course, Desk, OfEngine, OfServer};
 
 use super::find::find_agent;
-use super::logs::{self, LOOK, Reach, Source};
+use super::logs::{self, Extent, LOOK, Reach, Source};
 use super::send::open_run;
 use super::{read, views};
 use crate::backend::LocalBackend;
@@ -67,7 +67,7 @@ impl LocalBackend {
         };
         let signalled = Signalled::catch();
         let mut attached = Attached::new(self, &mut source, &desk, agent, signalled.stop.clone());
-        logs::show(&mut attached, limit, true, log).await?;
+        logs::show(&mut attached, Extent::on_from(limit), log).await?;
         Ok(attached.end)
     }
 
@@ -108,7 +108,7 @@ impl LocalBackend {
         let mut working = Box::pin(work.go_on());
         let shown = tokio::select! {
             biased;
-            shown = logs::show(&mut attached, limit, true, log) => shown,
+            shown = logs::show(&mut attached, Extent::on_from(limit), log) => shown,
             failed = &mut working => {
                 failed?;
                 // It ends by itself only when it is told to.

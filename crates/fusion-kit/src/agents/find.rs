@@ -5,10 +5,11 @@ use std::str::FromStr;
 
 use fusion_api::agent_views::summary;
 use fusion_api_types::{AgentSummary, Problem, ProblemKind};
+use fusion_cli::Leaving;
 use fusion_core::{Agent, AgentId, AgentState, Project, ProjectId, nearest};
 use fusion_persistence::{AgentFilter, Page, ProjectFilter, Reader, Repository};
 
-use super::read;
+use super::{living, read};
 use crate::data_dir::DataDir;
 
 /// Agents that a prefix or a name is compared with: the newest ones.
@@ -160,4 +161,39 @@ pub(crate) fn no_such_project<'a>(text: &str, known: impl Iterator<Item = &'a st
         Some(near) => problem.with_help(format!("did you mean '{near}'?")),
         None => problem,
     }
+}
+
+/// Standing agents that `terminate --all` ends in one go.
+const AT_ONCE: u32 = 10_000;
+
+/// The agents that are to end.
+pub(crate) async fn leavers(
+    store: &dyn Reader,
+    data_dir: &DataDir,
+    leaving: &Leaving,
+) -> Result<Vec<Agent>, Problem> {
+    let mut agents = Vec::new();
+    match leaving {
+        Leaving::Named(names) => {
+            for name in names {
+                agents.push(find_agent(store, data_dir, name).await?);
+            }
+        }
+        Leaving::Standing(_) => {
+            agents = standing(store).await?;
+            agents.retain(|agent| leaving.has_state(agent.state.as_str()));
+        }
+    }
+    Ok(agents)
+}
+
+/// Every standing agent that has not ended, the newest first.
+async fn standing(store: &dyn Reader) -> Result<Vec<Agent>, Problem> {
+    let filter = AgentFilter {
+        states: living(),
+        standing: true,
+        ..AgentFilter::default()
+    };
+    let all = store.list(&filter, Page::first(AT_ONCE)).await;
+    all.map_err(read)
 }

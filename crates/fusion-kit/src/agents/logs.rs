@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use fusion_api::run_views::journal_view;
 use fusion_api_types::api::Delta;
 use fusion_api_types::{AgentLogEntry, AgentSummary, Problem};
@@ -48,6 +49,39 @@ impl Reach {
     }
 }
 
+/// How much of a log is shown.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Extent {
+    /// At most so many entries of before, the newest.
+    pub(crate) limit: u32,
+    /// Of these only what was begun since then.
+    pub(crate) since: Option<DateTime<Utc>>,
+    /// Also what comes.
+    pub(crate) follow: bool,
+}
+
+impl Extent {
+    /// So many entries of before, and what comes.
+    pub(crate) const fn on_from(limit: u32) -> Self {
+        Self {
+            limit,
+            since: None,
+            follow: true,
+        }
+    }
+
+    /// How many of these entries, the oldest first, are not shown.
+    fn skipped(&self, entries: &[(String, AgentLogEntry)]) -> usize {
+        let keep = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let is_old = |entry: &AgentLogEntry| {
+            self.since
+                .is_some_and(|since| entry.entry.started_at < since)
+        };
+        let old = entries.iter().take_while(|(_, entry)| is_old(entry));
+        old.count().max(entries.len().saturating_sub(keep))
+    }
+}
+
 /// Where a log is read.
 #[async_trait]
 pub(crate) trait Source: Send + Sync {
@@ -82,19 +116,18 @@ impl LocalBackend {
     }
 }
 
-/// Shows what a source tells, the newest `limit` entries; with `follow` also what comes.
+/// Shows what a source tells.
 pub(crate) async fn show(
     source: &mut dyn Source,
-    limit: u32,
-    follow: bool,
+    extent: Extent,
     log: &mut dyn Log,
 ) -> Result<(), Problem> {
+    let Extent { limit, follow, .. } = extent;
     let mut shown = BTreeSet::new();
     // Who goes on must know all that is seen at the next look.
     let reach = if follow { limit.max(RECENT) } else { limit };
     let mut all = source.entries(Reach::Whole(reach)).await?;
-    let keep = usize::try_from(limit).unwrap_or(usize::MAX);
-    for (id, entry) in all.drain(..all.len().saturating_sub(keep)) {
+    for (id, entry) in all.drain(..extent.skipped(&all)) {
         if !follow || is_done(&entry) {
             shown.insert(id);
         }

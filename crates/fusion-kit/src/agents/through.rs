@@ -6,7 +6,7 @@ use fusion_api_types::api::{AgentAction, AgentConfig};
 use fusion_api_types::{
     AgentList, AgentSent, AgentSummary, AgentsEnded, Problem, ProblemKind, RunDetail,
 };
-use fusion_cli::{AgentChanges, Progress};
+use fusion_cli::{AgentChanges, Leaving, Progress};
 use futures::future::try_join_all;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -106,14 +106,46 @@ impl LocalBackend {
     pub(super) async fn terminate_through(
         &self,
         remote: &Remote,
-        names: &[String],
+        leaving: &Leaving,
         workspace: &str,
     ) -> Result<AgentsEnded, Problem> {
-        let mut ids = Vec::new();
-        for name in names {
-            ids.push(self.agent_of(remote, name).await?.id);
-        }
+        let agents = match leaving {
+            // The server ends those that it has by then.
+            Leaving::Standing(states) if states.is_empty() => Vec::new(),
+            Leaving::Standing(_) | Leaving::Named(_) => {
+                let agents = self.leavers_through(remote, leaving).await?;
+                if agents.is_empty() {
+                    return Ok(AgentsEnded {
+                        agents: Vec::new(),
+                        left: Vec::new(),
+                    });
+                }
+                agents
+            }
+        };
+        let ids = agents.into_iter().map(|agent| agent.id).collect();
         remote.terminate_agents(ids, workspace).await
+    }
+
+    /// The agents that are to end.
+    pub(crate) async fn leavers_through(
+        &self,
+        remote: &Remote,
+        leaving: &Leaving,
+    ) -> Result<Vec<AgentSummary>, Problem> {
+        let mut agents = Vec::new();
+        match leaving {
+            Leaving::Named(names) => {
+                for name in names {
+                    agents.push(self.agent_of(remote, name).await?);
+                }
+            }
+            Leaving::Standing(_) => {
+                agents = remote.standing_agents().await?;
+                agents.retain(|agent| leaving.has_state(&agent.state));
+            }
+        }
+        Ok(agents)
     }
 
     pub(super) async fn send_through(

@@ -1,8 +1,8 @@
 //! A text in the hands of a person: a copy for their editor, in a folder that no repository picks up.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use fusion_api_types::{Problem, ProblemKind};
@@ -92,15 +92,44 @@ fn kept(copy: TempPath, problem: Problem) -> Problem {
     problem.with_help(help)
 }
 
+/// Copies of before that are kept.
+const KEPT: usize = 10;
+
+/// What the names of copies begin with.
+const PREFIX: &str = "edited-";
+
+/// Removes the oldest copies, so that with a new one no more than [`KEPT`] are there.
+fn thin_out(folder: &Path) -> io::Result<()> {
+    let mut copies = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let is_copy = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        if is_copy && entry.file_type()?.is_file() {
+            copies.push((entry.metadata()?.modified()?, entry.path()));
+        }
+    }
+    copies.sort();
+    let more = copies.len().saturating_sub(KEPT - 1);
+    for (_, oldest) in copies.into_iter().take(more) {
+        fs::remove_file(oldest)?;
+    }
+    Ok(())
+}
+
 /// A copy that its owner alone can read, in a folder that nobody else can look into; without one among the
 /// temporary files.
 fn copied(folder: Option<&Path>, text: &str, suffix: &str) -> io::Result<TempPath> {
     let mut copy = tempfile::Builder::new();
-    copy.prefix("edited-").suffix(suffix);
+    copy.prefix(PREFIX).suffix(suffix);
     let mut copy = match folder {
         Some(folder) => {
             let mut made = DirBuilder::new();
             made.recursive(true).mode(0o700).create(folder)?;
+            // It may have been made by another hand, for all to look into.
+            if fs::metadata(folder)?.mode() & 0o7777 != 0o700 {
+                fs::set_permissions(folder, Permissions::from_mode(0o700))?;
+            }
+            thin_out(folder)?;
             copy.tempfile_in(folder)?
         }
         None => copy.tempfile()?,

@@ -116,10 +116,15 @@ impl Remote {
         self.client.get(&format!("{TASKS}/{id}"), &wait).await
     }
 
-    pub(crate) async fn cancel_task(&self, text: &str) -> Result<Task, Problem> {
+    pub(crate) async fn cancel_task(
+        &self,
+        text: &str,
+        reason: Option<&str>,
+    ) -> Result<Task, Problem> {
         let id = self.task_id(text).await?;
         let changes = TaskChanges {
             state: Some("cancelled".to_owned()),
+            reason: reason.map(str::to_owned),
             ..TaskChanges::default()
         };
         self.client.patch(&format!("{TASKS}/{id}"), &changes).await

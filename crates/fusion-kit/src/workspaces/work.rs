@@ -11,6 +11,7 @@ use fusion_api_types::{
 };
 use fusion_cli::{AgentWork, DiscardRequest, MergeRequest};
 use fusion_coordination::Discarding;
+use fusion_workspaces::Checkout;
 
 use super::told;
 use crate::backend::LocalBackend;
@@ -20,6 +21,11 @@ use crate::problems;
 impl AgentWork for LocalBackend {
     async fn merge_workspace(&self, request: &MergeRequest) -> Result<WorkspaceMerge, Problem> {
         self.merge(request).await
+    }
+
+    async fn make_repository(&self, folder: &Path) -> Result<(), Problem> {
+        let made = Checkout::new(folder.to_path_buf()).begin().await;
+        made.map_err(|error| problems::of_workspaces(&error))
     }
 
     async fn commit_workspace(

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::api::Serving;
 use crate::crash::die_at;
 use crate::support::{Project, said, step};
 
@@ -71,6 +72,51 @@ fn workspaces(project: &Project) -> usize {
 }
 
 #[tokio::test]
+async fn all_in_a_state_are_ended_and_the_others_stay_with_a_server_and_without() {
+    let project = project();
+    for name in ["one", "two", "held", "kept"] {
+        let spawn = "--provider scripted --model script.yaml";
+        said(&project, &format!("agent spawn --name {name} {spawn}"))
+            .await
+            .expect(0);
+    }
+    said(&project, "agent pause held").await.expect(0);
+    said(&project, "agent pause kept").await.expect(0);
+    let error = said(&project, "agent terminate --all --state error")
+        .await
+        .expect(0);
+    assert_eq!(error.stdout, "");
+    let idle = said(&project, "agent terminate --all --state idle")
+        .await
+        .expect(0);
+    let ended = |name: &str| format!("{name} is - terminated; its workspace is kept\n");
+    assert_eq!(idle.stdout, ended("two") + &ended("one"));
+    said(&project, "agent resume held").await.expect(0);
+    let serving = Serving::on(&project).await;
+    let none = said(&project, "agent terminate --all --state error,working").await;
+    assert_eq!(none.expect(0).stdout, "");
+    let idle = said(&project, "agent terminate --all --state idle")
+        .await
+        .expect(0);
+    assert_eq!(idle.stdout, ended("held"));
+    drop(serving);
+    let left = said(&project, "agent list --json").await.expect(0).json();
+    let names = left["agents"].as_array().unwrap().iter();
+    assert_eq!(names.map(|one| &one["name"]).collect::<Vec<_>>(), ["kept"]);
+}
+
+/// Three entries, of which those are shown that were begun since then.
+async fn expect_logs_since(project: &Project, entries: &Value) {
+    let second = entries[1]["started_at"].as_str().unwrap();
+    for (since, left) in [(second, 2), ("1h", 3), ("2100-01-01T00:00:00Z", 0)] {
+        let line = format!("agent logs w --since {since} --json");
+        let part = said(project, &line).await.expect(0).json();
+        let all = entries.as_array().unwrap();
+        assert_eq!(part["entries"], json!(all[3 - left..]), "{line}");
+    }
+}
+
+#[tokio::test]
 async fn an_agent_is_spawned_given_work_held_let_go_on_and_ended() {
     let project = project();
     spawned(&project).await;
@@ -93,6 +139,7 @@ async fn an_agent_is_spawned_given_work_held_let_go_on_and_ended() {
         .iter()
         .map(|it| it["kind"].clone());
     assert_eq!(kinds.collect::<Vec<_>>(), ["turn", "tool", "turn"]);
+    expect_logs_since(&project, &logs["entries"]).await;
 
     said(&project, "agent pause w").await.expect(0);
     let waits = said(&project, "agent send w More. --wait").await.expect(5);

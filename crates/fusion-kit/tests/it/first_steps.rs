@@ -1,5 +1,7 @@
 //! What a new user types first: `init`, then what it says comes next.
 
+use std::fs;
+
 use crate::support::{Project, said};
 use crate::worktrees::git;
 
@@ -47,6 +49,73 @@ async fn the_repository_template_works_beside_what_is_checked_out() {
     git(here, &["fetch", "--quiet", repository, branch]).await;
     let note = git(here, &["show", "FETCH_HEAD:FUSION-NOTE.md"]).await;
     assert_eq!(note, "Written by an agent of fusion-kit.");
+}
+
+#[tokio::test]
+async fn the_repository_template_asks_for_a_repository_and_makes_one_where_told() {
+    let project = Project::new();
+    let refused = said(&project, "init demo --template repo").await.expect(5);
+    assert_eq!(
+        refused.stderr,
+        "error: demo is in no git repository, and this template works on one\n\
+         help: nothing was written; make one too with: fusion-kit init demo --template repo --git\n"
+    );
+    assert_eq!(fs::read_dir(project.path()).unwrap().count(), 0);
+    let made = said(&project, "init demo --template repo --git")
+        .await
+        .expect(0);
+    assert_eq!(
+        made.stdout,
+        "✓ made demo/repo.yaml\n✓ made demo/repo.script.yaml\n✓ made demo/.git\n\
+         next: git -C demo commit --allow-empty -m Begin && fusion-kit run demo/repo.yaml\n"
+    );
+    git(
+        project.path(),
+        &[
+            "-C",
+            "demo",
+            "commit",
+            "--quiet",
+            "--allow-empty",
+            "-m",
+            "Begin",
+        ],
+    )
+    .await;
+    said(&project, "run demo/repo.yaml").await.expect(0);
+    // One that is there is left as it is, and what is below it is in it.
+    let again = said(&project, "init demo/below --git --json")
+        .await
+        .expect(0)
+        .json();
+    let files = ["demo/below/hello.yaml", "demo/below/hello.script.yaml"];
+    assert_eq!(again["files"], serde_json::json!(files));
+}
+
+#[tokio::test]
+async fn a_new_data_directory_stays_out_of_the_repository_around_it() {
+    let project = Project::new();
+    let here = project.path();
+    git(here, &["init", "--quiet", "--initial-branch=main", "."]).await;
+    said(&project, "init").await.expect(0);
+    let run = project
+        .fusion_kit(["run", "hello.yaml"])
+        .env("FUSION_KIT_DATA_DIR", ".fusion-kit");
+    run.finish().await.expect(0);
+    assert!(here.join(".fusion-kit/fusion.db").exists());
+    git(here, &["add", "--all"]).await;
+    let taken = git(here, &["status", "--porcelain", "--untracked-files=all"]).await;
+    let names: Vec<&str> = taken.lines().filter_map(|line| line.get(3..)).collect();
+    let is_data = |name: &&str| name.contains("fusion-kit/");
+    assert_eq!(names.iter().find(|name| is_data(name)), None);
+    assert!(names.contains(&"hello.yaml"), "{names:?}");
+}
+
+#[tokio::test]
+async fn a_second_file_to_run_is_refused_in_plain_words() {
+    let project = Project::new();
+    let refused = said(&project, "run a.yaml b.yaml").await.expect(2);
+    refused.says(&["a run is of one workflow file, and 'b.yaml' is another word"]);
 }
 
 #[tokio::test]

@@ -238,6 +238,39 @@ async fn what_is_edited_is_put_in_force_only_when_it_is_right() {
 }
 
 #[tokio::test]
+async fn kept_copies_are_for_their_owner_and_only_the_newest_stay() {
+    let (mut project, _) = project();
+    project.write(".env", "# mine\n");
+    let folder = project.path().join("state/fusion-kit/edited");
+    fs::create_dir_all(&folder).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    let now = fs::metadata(&folder).unwrap().modified().unwrap();
+    for age in 1..=12_u64 {
+        let copy = fs::File::create(folder.join(format!("edited-{age:02}.env"))).unwrap();
+        let then = now - std::time::Duration::from_secs(age * 60);
+        copy.set_modified(then).unwrap();
+    }
+    fs::write(folder.join("mine"), "").unwrap();
+    project.set("EDITOR", "sed -i '$a no setting'");
+    Terminal::open(&project, &["config", "edit"])
+        .finish(2)
+        .await;
+    assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o7777, 0o700);
+    let kept = names(&folder);
+    let old: Vec<&String> = kept
+        .iter()
+        .filter(|name| name.starts_with("edited-0"))
+        .collect();
+    let all: Vec<String> = (1..=9).map(|age| format!("edited-{age:02}.env")).collect();
+    assert_eq!(old, all.iter().collect::<Vec<_>>());
+    assert_eq!(
+        kept.len(),
+        11,
+        "nine, the new one and one of another name: {kept:?}"
+    );
+}
+
+#[tokio::test]
 async fn what_its_owner_made_read_only_is_not_changed_and_comments_outlive_a_setting() {
     let (mut project, user) = project();
     let closed = |file: &std::path::Path, mode| {

@@ -159,6 +159,42 @@ async fn a_task_is_tried_as_often_as_it_may_be() {
 }
 
 #[tokio::test]
+async fn why_a_task_is_cancelled_stays_with_it_with_a_server_and_without() {
+    let project = with_agent().await;
+    let mut ids = Vec::new();
+    for name in ["here", "there"] {
+        let ask = format!("task create Count. --name {name} --capabilities maths --json");
+        let made = json_of(&project, &ask).await;
+        ids.push(made["id"].as_str().unwrap().to_owned());
+    }
+    let empty = project.run(["task", "cancel", &ids[0], "--reason", " "]);
+    empty.await.expect(2).says(&["it is empty"]);
+    let long = "x".repeat(1_001);
+    let long = project.run(["task", "cancel", &ids[0], "--reason", &long]);
+    long.await
+        .expect(2)
+        .says(&["1001 characters, and 1000 are the most"]);
+    let reason = "the customer withdrew it";
+    let cancel = |id: &str| {
+        let words = ["task", "cancel", id, "--reason", reason].map(str::to_owned);
+        project.fusion_kit(words)
+    };
+    cancel(&ids[0]).finish().await.expect(0);
+    let serving = Serving::on(&project).await;
+    cancel(&ids[1]).finish().await.expect(0);
+    drop(serving);
+    for id in &ids {
+        let shown = said(&project, &format!("task get {id}")).await.expect(0);
+        let line = format!("error     a person cancelled it: {reason}\n");
+        assert!(shown.stdout.contains(&line), "{}", shown.stdout);
+    }
+    let told = said(&project, "events tail --type task.cancelled").await;
+    let told = told.expect(0).stdout;
+    let line = format!("cancelled: a person cancelled it: {reason}");
+    assert_eq!(told.matches(&line).count(), 2, "{told}");
+}
+
+#[tokio::test]
 async fn a_task_that_can_not_be_done_says_why_and_waiting_ends_in_time() {
     let project = with_agent().await;
     let made = json_of(&project, "task create Count. --capabilities maths --json").await;

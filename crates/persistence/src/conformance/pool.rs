@@ -352,7 +352,7 @@ pub async fn what_will_never_be_ready_is_found(store: &dyn Store) {
     let second = office.put(needs).await;
     assert_eq!(store.pool_doomed(None, 9).await.unwrap(), []);
     let run: Run = store.get(first.run_id).await.unwrap();
-    let (stopped, mut decision) = first.clone().stop(&[], office.moment()).unwrap();
+    let (stopped, mut decision) = first.clone().stop(&[], None, office.moment()).unwrap();
     decision.merge(run.end_with(&stopped, office.moment()).unwrap());
     store.commit(Batch::free(decision)).await.unwrap();
     let first: Task = store.get(first.id).await.unwrap();

@@ -195,6 +195,14 @@ impl Checkout {
         Self { path }
     }
 
+    /// Makes an empty repository of the folder, as the user of this process and with that user's settings.
+    ///
+    /// # Errors
+    /// The folder is not there, or git fails.
+    pub async fn begin(&self) -> Result<()> {
+        self.git(&["init", "--quiet"]).await.map(|_| ())
+    }
+
     /// Merges a branch of an agent, as the user of this process and with that user's settings. Hooks do
     /// not run, submodules are left alone, and untracked files are not overwritten.
     ///

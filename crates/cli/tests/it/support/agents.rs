@@ -8,8 +8,8 @@ use fusion_api_types::{
     AgentDetail, AgentList, AgentLog, AgentSent, AgentSummary, AgentsEnded, Problem,
 };
 use fusion_cli::{
-    AgentChanges, AgentQuery, Agents, AttachEnd, CostArgs, Log, Metrics, MetricsTopArgs, NewAgents,
-    Progress,
+    AgentChanges, AgentQuery, Agents, AttachEnd, CostArgs, Leaving, Log, LogQuery, Metrics,
+    MetricsTopArgs, NewAgents, Progress,
 };
 
 use super::Fake;
@@ -60,7 +60,7 @@ impl Agents for Fake {
 
     async fn terminate_agents(
         &self,
-        agents: &[String],
+        agents: &Leaving,
         workspace: &'static str,
     ) -> Result<AgentsEnded, Problem> {
         self.report(format!("terminate {agents:?} {workspace}"))
@@ -77,11 +77,10 @@ impl Agents for Fake {
     async fn agent_logs(
         &self,
         agent: &str,
-        limit: u32,
-        follow: bool,
+        query: &LogQuery,
         log: &mut dyn Log,
     ) -> Result<(), Problem> {
-        self.logged(format!("logs {agent} {limit} {follow}"), log)
+        self.logged(format!("logs {agent} {query:?}"), log)
     }
 
     async fn attach_to_agent(

@@ -56,6 +56,10 @@ impl AgentWork for Fake {
         self.report(format!("{request:?}"))
     }
 
+    async fn make_repository(&self, folder: &Path) -> Result<(), Problem> {
+        self.report(format!("make repository {}", folder.display()))
+    }
+
     async fn commit_workspace(
         &self,
         agent: &str,

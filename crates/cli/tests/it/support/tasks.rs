@@ -24,8 +24,9 @@ impl Tasks for Fake {
         self.report(format!("show {task}"))
     }
 
-    async fn cancel_task(&self, task: &str) -> Result<Task, Problem> {
-        self.report(format!("cancel {task}"))
+    async fn cancel_task(&self, task: &str, reason: Option<&str>) -> Result<Task, Problem> {
+        let reason = reason.map_or_else(String::new, |reason| format!(" because {reason}"));
+        self.report(format!("cancel {task}{reason}"))
     }
 
     async fn update_task(&self, task: &str, update: &TaskUpdate) -> Result<Task, Problem> {

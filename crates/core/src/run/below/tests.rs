@@ -151,7 +151,7 @@ fn the_end_of_a_step_is_heard_in_the_run_that_its_work_was() {
         },
         ..waiting(TaskState::Queued)
     };
-    let (_, decision) = task.stop(&[], moment(&ids)).unwrap();
+    let (_, decision) = task.stop(&[], None, moment(&ids)).unwrap();
     let below = format!("workflow.{}.events", run.id);
     assert!(decision.subjects().contains(&below));
 }

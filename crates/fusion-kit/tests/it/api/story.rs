@@ -182,6 +182,7 @@ const BESIDE: &[&str] = &[
     "workspace discard w --yes",
     "events replay --to http://127.0.0.1:9/ --dry-run --type no.such",
     "export events --type no.such --format csv",
+    "events export --type no.such --format csv",
     "capability delete writing",
     "node list",
 ];

@@ -56,6 +56,40 @@ async fn a_task_that_is_posted_is_done_by_an_agent_of_the_server() {
 }
 
 #[tokio::test]
+async fn why_a_task_is_cancelled_stays_with_it() {
+    let project = Project::new();
+    let serving = Serving::on(&project).await;
+    let asked = json!({ "description": "Count.", "required_capabilities": ["maths"] });
+    let made = serving
+        .post("/api/v1/tasks", &asked)
+        .await
+        .expect(201)
+        .json();
+    let path = format!("/api/v1/tasks/{}", made["id"].as_str().unwrap());
+    let patch = |body: &Value| {
+        let request = serving.request("PATCH", &path).json(body);
+        async move { request.send().await }
+    };
+    for wrong in [
+        json!({ "state": "cancelled", "reason": " " }),
+        json!({ "state": "cancelled", "reason": "x".repeat(1_001) }),
+        json!({ "priority": 1, "reason": "late" }),
+    ] {
+        let refused = patch(&wrong).await.expect(400).json();
+        assert_eq!(
+            refused["errors"][0]["pointer"], "/reason",
+            "{wrong}: {refused}"
+        );
+    }
+    let reason = "the customer withdrew it";
+    let wanted = json!({ "state": "cancelled", "reason": format!(" {reason} ") });
+    let cancelled = patch(&wanted).await.expect(200).json();
+    assert_eq!(cancelled["cancel_reason"], "requested");
+    let why = format!("a person cancelled it: {reason}");
+    assert_eq!(cancelled["error_message"], why);
+}
+
+#[tokio::test]
 async fn a_task_that_waits_is_raised_cancelled_and_asked_for_again() {
     let (_project, serving) = serving().await;
     let later = json!({ "description": "Later.", "delay_seconds": 3600 });
