@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::{AgentUpdate, held, refused, spec_of};
 use crate::races::Races;
 use crate::seats::LOOK;
-use crate::{Coordinator, Error, Result};
+use crate::{Coordinator, Error, Raised, Result};
 
 /// How long a worker may take to stop before who restarts its agent is answered.
 const STOPPING: Duration = Duration::from_secs(3);
@@ -142,7 +142,7 @@ impl Coordinator {
     }
 
     /// Changes what a standing agent works with, from its next task on, and what it may spend over its
-    /// life, from its next call on. A new model is asked for first.
+    /// life, from its next call on: what waits for that goes on at once. A new model is asked for first.
     ///
     /// # Errors
     /// There is no such agent, it belongs to a run, what is asked for can't be had, or it has ended.
@@ -159,9 +159,26 @@ impl Coordinator {
                 .await?
             {
                 changed.version += 1;
+                if limits.is_some() && !self.is_dry_run {
+                    self.try_again_for(&changed).await?;
+                }
                 return Ok(changed);
             }
         }
+    }
+
+    /// What an agent works on goes on at once where it waits for a limit.
+    async fn try_again_for(&self, agent: &Agent) -> Result<()> {
+        for task in self.open_tasks(agent).await? {
+            self.wake(task.run_id, true).await?;
+            if task.pool.is_some() {
+                self.hint_pool(&task, None);
+            } else {
+                self.drivers.want(task.run_id, Raised::default());
+                self.hint_run(task.run_id);
+            }
+        }
+        Ok(())
     }
 
     /// Says that there may be something to do for a run.

@@ -295,6 +295,36 @@ fn limits_in(log: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
+async fn the_limit_of_a_life_can_be_taken_away_and_each_change_of_it_is_told() {
+    let server = server().await;
+    let project = shop(&server, "").await;
+    let spawn = "agent spawn --name w --provider or --model tiny --max-cost 0.05";
+    said(&project, spawn).await.expect(0);
+    let wrong = said(&project, "agent update w --max-cost no").await;
+    wrong.expect(2).says(&["--max-cost is 'no'"]);
+    said(&project, "agent send w One. --wait").await.expect(9);
+    said(&project, "agent update w --max-cost 0.06")
+        .await
+        .expect(0);
+    said(&project, "agent update w --max-turns 9")
+        .await
+        .expect(0);
+    let serving = Serving::on(&project).await;
+    said(&project, "agent update w --max-cost none")
+        .await
+        .expect(0);
+    let free = said(&project, "agent get w --json").await.expect(0).json();
+    assert_eq!(free["budget"], Value::Null);
+    let is_done = |runs: &Value| runs["runs"][0]["state"] == "completed";
+    serving.until("/api/v1/runs", is_done).await;
+    let log = said(&project, "events export --format jsonl")
+        .await
+        .expect(0);
+    let changes = [json!(["0.05", "0.06"]), json!(["0.06", null])];
+    assert_eq!(limits_in(&log.stdout), changes);
+}
+
+#[tokio::test]
 async fn an_agent_spends_no_more_than_its_limit_over_its_life_until_it_gets_more() {
     let server = server().await;
     let project = shop(&server, "").await;
@@ -338,19 +368,6 @@ async fn an_agent_spends_no_more_than_its_limit_over_its_life_until_it_gets_more
         .expect(0);
     said(&project, "resume").await.expect(0);
     assert_eq!(of_life().await, spent("1", "0.2"));
-    said(&project, "agent update w-1 --max-cost none")
-        .await
-        .expect(0);
-    let free = said(&project, "agent get w-1 --json").await;
-    assert_eq!(free.expect(0).json()["budget"], Value::Null);
-    said(&project, "agent update w-1 --max-turns 9")
-        .await
-        .expect(0);
-    let log = said(&project, "export events --format jsonl")
-        .await
-        .expect(0);
-    let changes = [json!(["0.15", "1"]), json!(["1", null])];
-    assert_eq!(limits_in(&log.stdout), changes);
     let serving = Serving::on(&project).await;
     let agent = |usd: &str| json!({ "name": "a", "provider": "or", "model_name": "tiny", "max_cost_usd": usd });
     let refused = serving.post("/api/v1/agents", &agent("two")).await;
