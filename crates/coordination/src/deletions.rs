@@ -367,9 +367,9 @@ impl Coordinator {
         }
     }
 
-    /// Removes those of some files that nobody names; says whether all were dealt with, which they are not where
-    /// the time is over. Where others keep files all the time, they stay. What all tasks have made is read before, for that takes a while: while nobody
-    /// may keep a file, only what was committed since.
+    /// Removes those of some files that nobody names; says whether all were dealt with, which they are not
+    /// where the time is over. Where others keep files all the time, they stay. What all tasks have made is
+    /// read before, for that takes a while: while nobody may keep a file, only what was committed since.
     ///
     /// # Errors
     /// The store fails; the disk does for some file, and the others are dealt with.

@@ -43,7 +43,10 @@ impl Budget {
     pub fn read_usd(text: &str) -> Result<Self, String> {
         let usd = match text {
             "none" => None,
-            amount => Some(Cost::read_limit(amount)?),
+            amount => {
+                let read = Cost::read_limit(amount);
+                Some(read.map_err(|why| format!("{why}; `none` takes a limit away"))?)
+            }
         };
         Ok(Self { usd, tokens: None })
     }

@@ -129,7 +129,8 @@ impl DataDir {
     /// Makes the directory when it is missing and takes it.
     pub(crate) async fn own(&self) -> Result<Owned, Problem> {
         let mut fresh = make_folders(&self.path).map_err(|error| self.not_usable(&error))?;
-        if fresh.contains(&self.path) {
+        // Not in a folder where somebody keeps anything else.
+        if is_empty(&self.path) {
             let ignored = self.path.join(".gitignore");
             fresh.push(ignored.clone());
             if let Err(error) = fs::write(&ignored, IGNORE) {
@@ -253,6 +254,10 @@ fn make_folders(path: &Path) -> io::Result<Vec<PathBuf>> {
         return Err(io::Error::from(io::ErrorKind::NotADirectory));
     }
     Ok(made)
+}
+
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 /// Removes files and then folders, which must be empty: the innermost first.

@@ -138,7 +138,15 @@ fn take_back(written: &[PathBuf]) {
 /// Whether a folder, which may not be there yet, is below one that git looks after.
 fn is_in_repository(dir: &Path) -> bool {
     let whole = std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
-    whole.ancestors().any(|above| above.join(".git").exists())
+    let there = whole
+        .ancestors()
+        .find_map(|above| above.canonicalize().ok());
+    let is_one = |above: &Path| {
+        let git = above.join(".git");
+        // A worktree and a submodule have a file there.
+        git.is_file() || git.join("HEAD").exists()
+    };
+    there.is_some_and(|there| there.ancestors().any(is_one))
 }
 
 fn no_repository(dir: &Path) -> Problem {

@@ -3,9 +3,10 @@
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fusion_api_types::{Problem, ProblemKind};
+use rustix::process::geteuid;
 use tempfile::TempPath;
 
 use super::Config;
@@ -81,7 +82,7 @@ impl Edited {
 }
 
 fn kept(copy: TempPath, problem: Problem) -> Problem {
-    let place = match copy.keep() {
+    let place = match keep(copy) {
         Ok(copy) => format!("what you wrote is in {}", copy.display()),
         Err(error) => format!("what you wrote can't be kept: {error}"),
     };
@@ -92,49 +93,79 @@ fn kept(copy: TempPath, problem: Problem) -> Problem {
     problem.with_help(help)
 }
 
-/// Copies of before that are kept.
+/// Copies that are kept in the folder for them.
 const KEPT: usize = 10;
 
-/// What the names of copies begin with.
-const PREFIX: &str = "edited-";
+/// What the name of the folder for copies ends with.
+const FOLDER: &str = "edited";
 
-/// Removes the oldest copies, so that with a new one no more than [`KEPT`] are there.
+/// What the names of copies begin with that are in an editor.
+const OPEN: &str = "edited-";
+
+/// What the names of copies begin with that are kept.
+const STAYS: &str = "kept-";
+
+/// Gives a copy a name under which it stays; in the folder for copies the oldest ones go.
+fn keep(copy: TempPath) -> io::Result<PathBuf> {
+    let name = copy.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.strip_prefix(OPEN).unwrap_or(&name);
+    let stays = copy.with_file_name(format!("{STAYS}{name}"));
+    copy.persist_noclobber(&stays)?;
+    let folder = stays.parent().filter(|folder| folder.ends_with(FOLDER));
+    if let Some(Err(error)) = folder.map(thin_out) {
+        tracing::warn!(%error, "can't remove old copies of what was edited");
+    }
+    Ok(stays)
+}
+
+/// Removes the oldest of the copies that are kept, so that no more than [`KEPT`] are there.
 fn thin_out(folder: &Path) -> io::Result<()> {
     let mut copies = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let is_copy = entry.file_name().to_string_lossy().starts_with(PREFIX);
-        if is_copy && entry.file_type()?.is_file() {
-            copies.push((entry.metadata()?.modified()?, entry.path()));
+        let is_kept = entry.file_name().to_string_lossy().starts_with(STAYS);
+        if is_kept && entry.file_type()?.is_file() {
+            let about = entry.metadata().and_then(|about| about.modified());
+            copies.extend(about.ok().map(|changed| (changed, entry.path())));
         }
     }
     copies.sort();
-    let more = copies.len().saturating_sub(KEPT - 1);
+    let more = copies.len().saturating_sub(KEPT);
     for (_, oldest) in copies.into_iter().take(more) {
-        fs::remove_file(oldest)?;
+        match fs::remove_file(oldest) {
+            // Another command removes them too.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => other?,
+        }
     }
     Ok(())
 }
 
-/// A copy that its owner alone can read, in a folder that nobody else can look into; without one among the
-/// temporary files.
+/// A copy that its owner alone can read, in a folder that nobody else can look into; among the temporary
+/// files where there is no such folder or it is another user's.
 fn copied(folder: Option<&Path>, text: &str, suffix: &str) -> io::Result<TempPath> {
     let mut copy = tempfile::Builder::new();
-    copy.prefix(PREFIX).suffix(suffix);
+    copy.prefix(OPEN).suffix(suffix);
     let mut copy = match folder {
-        Some(folder) => {
-            let mut made = DirBuilder::new();
-            made.recursive(true).mode(0o700).create(folder)?;
-            // It may have been made by another hand, for all to look into.
-            if fs::metadata(folder)?.mode() & 0o7777 != 0o700 {
-                fs::set_permissions(folder, Permissions::from_mode(0o700))?;
-            }
-            thin_out(folder)?;
-            copy.tempfile_in(folder)?
-        }
-        None => copy.tempfile()?,
+        Some(folder) if is_ours(folder)? => copy.tempfile_in(folder)?,
+        Some(_) | None => copy.tempfile()?,
     };
     copy.write_all(text.as_bytes())?;
     copy.flush()?;
     Ok(copy.into_temp_path())
+}
+
+/// Makes the folder for copies where it is missing, and closes it to others.
+fn is_ours(folder: &Path) -> io::Result<bool> {
+    let mut made = DirBuilder::new();
+    made.recursive(true).mode(0o700).create(folder)?;
+    let about = fs::symlink_metadata(folder)?;
+    if !about.is_dir() || about.uid() != geteuid().as_raw() {
+        return Ok(false);
+    }
+    // It may have been made by another hand, for all to look into.
+    if about.mode() & 0o7777 != 0o700 {
+        fs::set_permissions(folder, Permissions::from_mode(0o700))?;
+    }
+    Ok(true)
 }

@@ -301,7 +301,9 @@ async fn the_limit_of_a_life_can_be_taken_away_and_each_change_of_it_is_told() {
     let spawn = "agent spawn --name w --provider or --model tiny --max-cost 0.05";
     said(&project, spawn).await.expect(0);
     let wrong = said(&project, "agent update w --max-cost no").await;
-    wrong.expect(2).says(&["--max-cost is 'no'"]);
+    wrong
+        .expect(2)
+        .says(&["--max-cost is 'no'", "; `none` takes a limit away"]);
     said(&project, "agent send w One. --wait").await.expect(9);
     said(&project, "agent update w --max-cost 0.06")
         .await

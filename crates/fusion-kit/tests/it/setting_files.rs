@@ -246,11 +246,18 @@ async fn kept_copies_are_for_their_owner_and_only_the_newest_stay() {
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
     let now = fs::metadata(&folder).unwrap().modified().unwrap();
     for age in 1..=12_u64 {
-        let copy = fs::File::create(folder.join(format!("edited-{age:02}.env"))).unwrap();
+        let copy = fs::File::create(folder.join(format!("kept-{age:02}.env"))).unwrap();
         let then = now - std::time::Duration::from_secs(age * 60);
         copy.set_modified(then).unwrap();
     }
+    // In another editor now, for however long.
+    fs::rename(folder.join("kept-12.env"), folder.join("edited-12.env")).unwrap();
     fs::write(folder.join("mine"), "").unwrap();
+    project.set("EDITOR", "true");
+    Terminal::open(&project, &["config", "edit"])
+        .finish(0)
+        .await;
+    assert_eq!(names(&folder).len(), 13, "nothing was written");
     project.set("EDITOR", "sed -i '$a no setting'");
     Terminal::open(&project, &["config", "edit"])
         .finish(2)
@@ -259,14 +266,14 @@ async fn kept_copies_are_for_their_owner_and_only_the_newest_stay() {
     let kept = names(&folder);
     let old: Vec<&String> = kept
         .iter()
-        .filter(|name| name.starts_with("edited-0"))
+        .filter(|name| name.starts_with("kept-0"))
         .collect();
-    let all: Vec<String> = (1..=9).map(|age| format!("edited-{age:02}.env")).collect();
+    let all: Vec<String> = (1..=9).map(|age| format!("kept-{age:02}.env")).collect();
     assert_eq!(old, all.iter().collect::<Vec<_>>());
     assert_eq!(
         kept.len(),
-        11,
-        "nine, the new one and one of another name: {kept:?}"
+        12,
+        "nine, the new one, one in an editor and one of another name: {kept:?}"
     );
 }
 
