@@ -19,11 +19,13 @@ async fn a_second_process_is_refused_and_readers_are_not() {
         "version: 1\ndelay: 60s\nsteps: { work: [{ text: done }] }\n",
     );
     let running = project.fusion_kit(["run", "flow.yaml"]).start();
-    let shown = project
+    project
         .until("the model call", |run| {
             step(run, "work")["activity"] == "turn 1"
         })
         .await;
+    // That one read the run a moment before its steps.
+    let shown = project.shown().await;
     assert_eq!(
         (&shown["state"], &shown["interrupted"]),
         (&"running".into(), &false.into())
