@@ -190,19 +190,22 @@ pub(crate) async fn update<T: Versioned>(
     session: &mut impl Session,
     entity: &T,
 ) -> failure::Result<()> {
-    update_if(session, entity, |text| text).await
+    update_if(session, entity, &[], |text| text).await
 }
 
-/// The same, for a row that meets another condition too.
+/// The same, for a row that meets another condition too, and without some more columns: SQLite writes
+/// every index anew that has a column of the update, also where its value is the same.
 pub(crate) async fn update_if<T: Versioned>(
     session: &mut impl Session,
     entity: &T,
+    same: &[Col<T>],
     also: impl FnOnce(Text) -> Text,
 ) -> failure::Result<()> {
     must_be_there(session, entity).await?;
     let row = entity.to_row()?;
     let read_at = signed(entity.version());
-    let kept: Vec<Col<T>> = T::KEPT.iter().copied().chain([T::ID, T::VERSION]).collect();
+    let kept = T::KEPT.iter().chain(same).copied();
+    let kept: Vec<Col<T>> = kept.chain([T::ID, T::VERSION]).collect();
     let mut text = text::update::<T::Table>(&row, &kept)
         .words(", ")
         .column(&T::VERSION)

@@ -18,6 +18,9 @@ const fn leased() -> [&'static str; 2] {
     [TaskState::Assigned.as_str(), TaskState::Running.as_str()]
 }
 
+/// What nobody may change of a task that is leased ([`Task::prioritise`]).
+const SAME: [table::Column; 1] = [table::Column::Priority];
+
 /// Writes a task as long as the lease holds.
 pub(crate) async fn update_leased(
     session: &mut impl Session,
@@ -31,7 +34,7 @@ pub(crate) async fn update_leased(
             .values(leased().map(Value::from))
             .words(")")
     };
-    crate::table::update_if(session, task, held).await
+    crate::table::update_if(session, task, &SAME, held).await
 }
 
 /// Refuses the batch unless the lease holds.
