@@ -22,7 +22,12 @@ use fusion_benches::rows::{ASKED, DELAY, newest, tasks_per_second};
 use fusion_benches::server::{Bare, Server, program};
 use reqwest::Client;
 use serde_json::{Value, json};
+use tikv_jemallocator::Jemalloc;
 use tokio::net::TcpListener;
+
+/// That of the program, so that the store alone has what the store in the server has.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// How often each command is run.
 const RUNS: usize = 40;

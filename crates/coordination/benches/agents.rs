@@ -39,9 +39,14 @@ use fusion_workspaces::{Launcher, Owners, Workspaces};
 use futures::stream::{self, StreamExt as _};
 use serde_json::{Map, json};
 use tempfile::TempDir;
+use tikv_jemallocator::Jemalloc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
+
+/// That of the program.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Agents of the figures about many.
 const MANY: usize = 1_000;

@@ -49,9 +49,14 @@ use std::process::ExitCode;
 
 use fusion_cli::{Cli, Exit, Hints, Terminal};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use tikv_jemallocator::Jemalloc;
 
 use crate::backend::LocalBackend;
 use crate::config::{Config, Flags};
+
+/// Also C's `malloc`, so that of SQLite (ADR 0065).
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// The argument that turns this program into the helper that holds an agent's process.
 const HELPER: &str = "__exec";
