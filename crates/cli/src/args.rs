@@ -77,7 +77,7 @@ pub use run::{
     RunExportArgs, RunImportArgs, RunState, ShowArgs, StartArgs, WatchArgs,
 };
 pub use schedule::{OverlapArg, ScheduleArgs, ScheduleCommand, ScheduleCreateArgs};
-pub use serve::{NodeRoleArg, ServeArgs};
+pub use serve::{DownArgs, NodeRoleArg, ServeArgs};
 pub use shell::{
     CompletionsArgs, ConfigArgs, ConfigCommand, ConfigFileArgs, ConfigSetArgs, ConfigShowArgs,
     ConfigUnsetArgs, HealthArgs, ManArgs, SchemaArgs, SettingName, Shell, VerifyArgs,
@@ -184,6 +184,23 @@ pub struct Global {
     pub verbose: u8,
 }
 
+impl Global {
+    /// The options by which another command works at the same place as this one.
+    pub(crate) fn place(&self) -> Vec<String> {
+        let data_dir = self.data_dir.as_ref();
+        let data_dir = data_dir.map(|dir| dir.to_string_lossy().into_owned());
+        let options = [
+            ("profile", self.profile.clone()),
+            ("server", self.server.clone()),
+            ("data-dir", data_dir),
+        ];
+        let given = options
+            .into_iter()
+            .filter_map(|(name, value)| value.map(|value| format!("--{name}={value}")));
+        given.collect()
+    }
+}
+
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
@@ -258,6 +275,8 @@ Examples:
     /// Serve the HTTP API and work on every open run.
     #[command(visible_alias = "up")]
     Serve(ServeArgs),
+    /// End the server that owns the data directory.
+    Down(DownArgs),
     /// Sign a browser in to the pages of the server: prints a link that works once.
     #[command(after_long_help = "\
 Open the link in a browser, within ten minutes. It is signed in for 12 hours, with the scope of the

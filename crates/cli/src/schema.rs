@@ -105,7 +105,7 @@ fn of_one(words: &str) -> Option<Value> {
         "config show" => of::<SettingList>(),
         "config get" => of::<SettingView>(),
         "config set" | "config unset" => of::<SettingChange>(),
-        "serve" => of::<ServerReady>(),
+        "serve" | "down" => of::<ServerReady>(),
         "dashboard" => of::<SignInLink>(),
         "verify" => of::<VerifyReport>(),
         "bench" => of::<BenchReport>(),

@@ -28,9 +28,7 @@ pub(super) fn refuse_nonsense(wanted: &Command) -> Result<(), clap::Error> {
         }) => refuse_repeated_input(&create.inputs)?,
         Command::Provider(ProviderArgs {
             command: ProviderCommand::Add(add),
-        }) if add.may_hold_a_key() => {
-            return Err(key_as_argument());
-        }
+        }) if add.may_hold_a_key() => return Err(key_as_argument()),
         Command::Run(_)
         | Command::Resume(_)
         | Command::Inbox(_)
@@ -68,6 +66,7 @@ pub(super) fn refuse_nonsense(wanted: &Command) -> Result<(), clap::Error> {
         | Command::Node(_)
         | Command::Schedule(_)
         | Command::Serve(_)
+        | Command::Down(_)
         | Command::Bench(_)
         | Command::Verify(_) => {}
     }

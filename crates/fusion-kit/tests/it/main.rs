@@ -13,6 +13,8 @@ mod artifacts;
 #[cfg(test)]
 mod attach;
 #[cfg(test)]
+mod background;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod bench;

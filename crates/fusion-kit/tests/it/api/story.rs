@@ -212,7 +212,7 @@ const AFTER: &[&str] = &[
 ];
 
 /// Commands that another test runs: the file, and the function in it that says the words.
-const ELSEWHERE: [(&str, &str, &str); 16] = [
+const ELSEWHERE: [(&str, &str, &str); 17] = [
     // It serves a client.
     (
         "mcp serve",
@@ -264,6 +264,12 @@ const ELSEWHERE: [(&str, &str, &str); 16] = [
         "serve",
         "api/sign_in.rs",
         "serve_shows_a_link_to_a_person_and_to_nobody_else",
+    ),
+    // It would end this one's.
+    (
+        "down",
+        "background.rs",
+        "a_server_in_the_background_is_ready_when_it_is_told_and_goes_on_until_down",
     ),
     // On a terminal.
     ("top", "top.rs", "open_top"),
