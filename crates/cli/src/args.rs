@@ -88,7 +88,9 @@ pub use task::{
 };
 pub use tool::{SandboxArgs, SandboxCommand, SandboxRunArgs, ToolArgs, ToolCallArgs, ToolCommand};
 pub use tried::Tried;
-pub use webhook::{WebhookAddArgs, WebhookArgs, WebhookCommand, WebhookDeliveriesArgs};
+pub use webhook::{
+    WebhookAddArgs, WebhookArgs, WebhookCommand, WebhookDeliveriesArgs, WebhookResendArgs,
+};
 pub use workflow::{
     CreateArgs, DiffArgs, GetArgs, GraphArgs, GraphFormat, StartWorkflowArgs, ValidateArgs,
     WhichVersion, WhichWorkflow, WorkflowArgs, WorkflowCommand, WorkflowListArgs,

@@ -54,7 +54,7 @@ pub use args::{
     ProjectCreateArgs, ProjectListArgs, ProjectUpdateArgs, RecordListArgs, RecordName,
     ScheduleArgs, ScheduleCommand, ScheduleCreateArgs, SchemaArgs, ScopeName, SettingName, Shell,
     TokenArgs, TokenCommand, TokenCreateArgs, Tried, WebhookAddArgs, WebhookArgs, WebhookCommand,
-    WebhookDeliveriesArgs, WhichEvent, WhichVersion,
+    WebhookDeliveriesArgs, WebhookResendArgs, WhichEvent, WhichVersion,
 };
 pub use args::{
     MergeStrategy, WorkspaceArgs, WorkspaceCommand, WorkspaceCommitArgs, WorkspaceDiffArgs,

@@ -235,7 +235,7 @@ fn of_webhook(verb: &str) -> Option<Value> {
         "add" | "rotate" => of::<WebhookMade>(),
         "list" => list_of::<Webhook>("webhooks"),
         "get" | "enable" | "disable" | "remove" => of::<Webhook>(),
-        "test" => of::<WebhookTest>(),
+        "test" | "resend" => of::<WebhookTest>(),
         "deliveries" => list_of::<WebhookDelivery>("deliveries"),
         _ => return None,
     })

@@ -200,6 +200,7 @@ const DECISIONS: &[&str] = &[
     "webhook get",
     "webhook list",
     "webhook remove",
+    "webhook resend",
     "webhook test",
 ];
 

@@ -212,7 +212,7 @@ const AFTER: &[&str] = &[
 ];
 
 /// Commands that another test runs: the file, and the function in it that says the words.
-const ELSEWHERE: [(&str, &str, &str); 17] = [
+const ELSEWHERE: [(&str, &str, &str); 18] = [
     // It serves a client.
     (
         "mcp serve",
@@ -224,6 +224,11 @@ const ELSEWHERE: [(&str, &str, &str); 17] = [
         "webhook test",
         "webhooks.rs",
         "a_redirect_is_not_followed_and_a_private_address_must_be_allowed",
+    ),
+    (
+        "webhook resend",
+        "webhooks/resent.rs",
+        "what_was_taken_is_sent_again_without_a_server_and_moves_nothing",
     ),
     (
         "project use",
