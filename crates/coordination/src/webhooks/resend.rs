@@ -86,7 +86,7 @@ impl Coordinator {
             if let Some(moved) = moved {
                 decision = decision.with(Change::update(moved));
             }
-            let place = (Webhook::KIND, id.uuid());
+            let place = ("webhook", id.uuid());
             let batch = ask().batch("resent", decision, place, self.moment());
             match self.commit(batch).await {
                 Ok(()) => break,
