@@ -146,15 +146,19 @@ impl DataDir {
         let mut fresh = make_folders(&self.path).map_err(|error| self.not_usable(&error))?;
         // Not in a folder where somebody keeps anything else.
         if is_empty(&self.path) {
-            let ignored = self.path.join(".gitignore");
-            fresh.push(ignored.clone());
-            if let Err(error) = fs::write(&ignored, IGNORE) {
+            fresh.push(self.path.join(".gitignore"));
+            if let Err(error) = self.write_ignore() {
                 // On a full disk there is a file all the same.
                 remove(&fresh);
                 return Err(self.not_usable(&error));
             }
         }
         Ok(Prepared(fresh))
+    }
+
+    /// Keeps it out of a git repository around it.
+    pub(crate) fn write_ignore(&self) -> io::Result<()> {
+        fs::write(self.path.join(".gitignore"), IGNORE)
     }
 
     /// Makes the directory when it is missing and takes it.

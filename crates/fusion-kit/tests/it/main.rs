@@ -65,6 +65,8 @@ mod max_costs;
 #[cfg(test)]
 mod mcp;
 #[cfg(test)]
+mod mended;
+#[cfg(test)]
 mod merges;
 #[cfg(test)]
 mod messages;
