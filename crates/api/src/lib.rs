@@ -32,6 +32,7 @@ mod server;
 mod sign_in;
 mod state;
 mod views;
+mod warning_views;
 mod webhook_views;
 
 pub mod agent_views;

@@ -203,7 +203,11 @@ impl LocalBackend {
     }
 
     /// Has the browser follow the link that was made for it, or says why not.
-    async fn sign_browser_in(&self, link: Option<SignInLink>, data_dir: &DataDir) -> Result<(), String> {
+    async fn sign_browser_in(
+        &self,
+        link: Option<SignInLink>,
+        data_dir: &DataDir,
+    ) -> Result<(), String> {
         let link = link.ok_or("the server listens for other machines, or made no link")?;
         browser::open(&link, data_dir, self.config()).await
     }

@@ -4,8 +4,7 @@ use fusion_core::{
     Change, Decision, Event, Webhook, WebhookAttempt, WebhookAttemptId, WebhookOutcome,
 };
 use fusion_persistence::{
-    Error as StoreError, EventFilter, Page, Repository, WEBHOOK_ATTEMPTS,
-    WebhookAttemptFilter,
+    Error as StoreError, EventFilter, Page, Repository, WEBHOOK_ATTEMPTS, WebhookAttemptFilter,
 };
 
 use super::postman::{Postman, Tried};
