@@ -45,6 +45,8 @@ mod flows;
 #[cfg(test)]
 mod generations;
 #[cfg(test)]
+mod grace;
+#[cfg(test)]
 mod held_commands;
 #[cfg(test)]
 mod howto;
