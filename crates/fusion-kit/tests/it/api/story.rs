@@ -264,25 +264,21 @@ const ELSEWHERE: [(&str, &str, &str); 18] = [
         "isolation.rs",
         "without_a_sandbox_everything_says_so",
     ),
+    (
+        "verify",
+        "isolation.rs",
+        "without_a_sandbox_everything_says_so",
+    ),
     // This story is beside one.
     (
         "serve",
         "api/sign_in.rs",
         "serve_shows_a_link_to_a_person_and_to_nobody_else",
     ),
-    // It would end this one's.
     (
         "down",
         "background.rs",
         "a_server_in_the_background_is_ready_when_it_is_told_and_goes_on_until_down",
-    ),
-    // On a terminal.
-    ("top", "top.rs", "open_top"),
-    // As the kernel allows.
-    (
-        "verify",
-        "isolation.rs",
-        "without_a_sandbox_everything_says_so",
     ),
     // In a repository.
     (
@@ -301,6 +297,7 @@ const ELSEWHERE: [(&str, &str, &str); 18] = [
         "what_lies_uncommitted_is_taken_in_while_the_agent_rests",
     ),
     // On a terminal.
+    ("top", "top.rs", "open_top"),
     (
         "config edit",
         "setting_files.rs",
