@@ -120,6 +120,9 @@ pub struct VerifyReport {
     pub ok: bool,
     /// Where the database is.
     pub place: String,
+    /// What `--fix` put right before the checks were made, one sentence each.
+    #[serde(default)]
+    pub mended: Vec<String>,
     /// Every check, in the order in which it was made.
     pub checks: Vec<CheckView>,
 }

@@ -53,8 +53,8 @@ pub use server::{ServerReady, SignInLink};
 pub use setting::{SettingChange, SettingList, SettingView};
 pub use tool::{McpTool, McpToolList, ToolAnswer, ToolList, ToolView};
 pub use workflow::{
-    GraphStep, InputView, StoredWorkflow, WorkflowCreated, WorkflowDiff, WorkflowGraph,
-    WorkflowList, WorkflowSummary,
+    GraphStep, InputView, StoredWorkflow, WarningView, WorkflowCreated, WorkflowDiff,
+    WorkflowGraph, WorkflowList, WorkflowSummary,
 };
 pub use workspace::{
     CollectWorkspaces, CommitWorkspace, DiscardWorkspace, WorkspaceChange, WorkspaceCommit,

@@ -48,4 +48,7 @@ pub struct ServerReady {
     pub pid: u32,
     /// Of the program.
     pub version: String,
+    /// Absolute path of the file that it logs to, where it was started in the background by this command.
+    #[serde(default)]
+    pub log_file: Option<String>,
 }

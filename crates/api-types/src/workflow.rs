@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::FaultView;
+
 /// What a valid workflow file holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WorkflowSummary {
@@ -18,6 +20,19 @@ pub struct WorkflowSummary {
     pub agents: Vec<String>,
     /// Ids of its steps, in an order that respects their needs.
     pub steps: Vec<String>,
+    /// What is likely not meant, in the order of the file; it can run all the same.
+    #[serde(default)]
+    pub warnings: Vec<WarningView>,
+}
+
+/// Something in a workflow file that is likely not meant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WarningView {
+    /// The name of the rule: `unused-agent`, `unused-input`, `unused-outputs` or `useless-parallel`; more may come.
+    pub rule: String,
+    /// What it is and where.
+    #[serde(flatten)]
+    pub fault: FaultView,
 }
 
 /// An input that a workflow declares.

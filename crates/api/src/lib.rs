@@ -32,11 +32,13 @@ mod server;
 mod sign_in;
 mod state;
 mod views;
+mod warning_views;
 mod webhook_views;
 
 pub mod agent_views;
 pub mod cost_views;
 pub mod event_pages;
+pub mod metrics_views;
 pub mod run_views;
 pub mod spending;
 pub mod task_views;

@@ -19,6 +19,7 @@ use fusion_persistence::{Page, Reader, Repository, Result, RunFilter};
 use serde_json::Value;
 
 pub use crate::views::{approval, usage};
+use crate::warning_views;
 use crate::workspace_views::removed;
 
 /// Everything that is read to show one run.
@@ -371,9 +372,9 @@ pub fn journal_view(entry: &JournalEntry) -> JournalView {
     }
 }
 
-/// A checked workflow file.
+/// A checked workflow file, and what in its text is likely not meant.
 #[must_use]
-pub fn workflow_summary(definition: &WorkflowDefinition) -> WorkflowSummary {
+pub fn workflow_summary(definition: &WorkflowDefinition, source: &str) -> WorkflowSummary {
     let optional = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     WorkflowSummary {
         name: definition.name.clone(),
@@ -391,6 +392,7 @@ pub fn workflow_summary(definition: &WorkflowDefinition) -> WorkflowSummary {
             .collect(),
         agents: definition.agents.keys().cloned().collect(),
         steps: ordered_steps(definition),
+        warnings: warning_views::warnings(source),
     }
 }
 

@@ -191,6 +191,7 @@ pub fn sample(row: ResourceMetrics) -> api::MetricsSample {
         api_provider: row.api_provider,
         api_tokens_used: row.api_tokens_used,
         api_cost_usd: row.api_cost_usd.to_string(),
+        samples: 1,
     }
 }
 

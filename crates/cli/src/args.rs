@@ -15,6 +15,7 @@ mod node;
 mod output;
 mod provider;
 mod record;
+mod refusals;
 mod run;
 mod schedule;
 mod serve;
@@ -30,7 +31,6 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
 use clap::{ArgAction, Args, FromArgMatches, Parser, Subcommand};
 
 use crate::exit::CODES;
@@ -77,7 +77,7 @@ pub use run::{
     RunExportArgs, RunImportArgs, RunState, ShowArgs, StartArgs, WatchArgs,
 };
 pub use schedule::{OverlapArg, ScheduleArgs, ScheduleCommand, ScheduleCreateArgs};
-pub use serve::{NodeRoleArg, ServeArgs};
+pub use serve::{DownArgs, NodeRoleArg, ServeArgs};
 pub use shell::{
     CompletionsArgs, ConfigArgs, ConfigCommand, ConfigFileArgs, ConfigSetArgs, ConfigShowArgs,
     ConfigUnsetArgs, HealthArgs, ManArgs, SchemaArgs, SettingName, Shell, VerifyArgs,
@@ -88,7 +88,9 @@ pub use task::{
 };
 pub use tool::{SandboxArgs, SandboxCommand, SandboxRunArgs, ToolArgs, ToolCallArgs, ToolCommand};
 pub use tried::Tried;
-pub use webhook::{WebhookAddArgs, WebhookArgs, WebhookCommand, WebhookDeliveriesArgs};
+pub use webhook::{
+    WebhookAddArgs, WebhookArgs, WebhookCommand, WebhookDeliveriesArgs, WebhookResendArgs,
+};
 pub use workflow::{
     CreateArgs, DiffArgs, GetArgs, GraphArgs, GraphFormat, StartWorkflowArgs, ValidateArgs,
     WhichVersion, WhichWorkflow, WorkflowArgs, WorkflowCommand, WorkflowListArgs,
@@ -184,6 +186,23 @@ pub struct Global {
     pub verbose: u8,
 }
 
+impl Global {
+    /// The options by which another command works at the same place as this one.
+    pub(crate) fn place(&self) -> Vec<String> {
+        let data_dir = self.data_dir.as_ref();
+        let data_dir = data_dir.map(|dir| dir.to_string_lossy().into_owned());
+        let options = [
+            ("profile", self.profile.clone()),
+            ("server", self.server.clone()),
+            ("data-dir", data_dir),
+        ];
+        let given = options
+            .into_iter()
+            .filter_map(|(name, value)| value.map(|value| format!("--{name}={value}")));
+        given.collect()
+    }
+}
+
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
@@ -258,6 +277,8 @@ Examples:
     /// Serve the HTTP API and work on every open run.
     #[command(visible_alias = "up")]
     Serve(ServeArgs),
+    /// End the server that owns the data directory.
+    Down(DownArgs),
     /// Sign a browser in to the pages of the server: prints a link that works once.
     #[command(after_long_help = "\
 Open the link in a browser, within ten minutes. It is signed in for 12 hours, with the scope of the
@@ -377,104 +398,8 @@ where
     let matches = command().try_get_matches_from(arguments)?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command()))?;
     imply_json(&mut cli.global, &matches)?;
-    refuse_nonsense(&cli.command)?;
+    refusals::refuse_nonsense(&cli.command)?;
     Ok(cli)
-}
-
-/// Refuses what each argument by itself allows.
-fn refuse_nonsense(wanted: &Command) -> Result<(), clap::Error> {
-    match wanted {
-        Command::Run(RunArgs {
-            start: Some(start), ..
-        }) => refuse_wrong_start(start)?,
-        Command::Run(RunArgs {
-            command: Some(RunCommand::Fork(fork)),
-            ..
-        }) => refuse_repeated_input(&fork.inputs)?,
-        Command::Workflow(WorkflowArgs {
-            command: WorkflowCommand::Start(start),
-        }) => refuse_repeated_input(&start.inputs)?,
-        Command::Schedule(ScheduleArgs {
-            command: ScheduleCommand::Create(create),
-        }) => refuse_repeated_input(&create.inputs)?,
-        Command::Provider(ProviderArgs {
-            command: ProviderCommand::Add(add),
-        }) if add.may_hold_a_key() => {
-            return Err(key_as_argument());
-        }
-        Command::Run(_)
-        | Command::Resume(_)
-        | Command::Inbox(_)
-        | Command::Top
-        | Command::Approve(_)
-        | Command::Reject(_)
-        | Command::Workflow(_)
-        | Command::Webhook(_)
-        | Command::Init(_)
-        | Command::Agent(_)
-        | Command::Workspace(_)
-        | Command::Task(_)
-        | Command::Message(_)
-        | Command::Events(_)
-        | Command::Export(_)
-        | Command::Project(_)
-        | Command::Budget(_)
-        | Command::Capability(_)
-        | Command::Token(_)
-        | Command::Dashboard
-        | Command::Health(_)
-        | Command::Version
-        | Command::Info
-        | Command::Config(_)
-        | Command::Completions(_)
-        | Command::Schema(_)
-        | Command::Man(_)
-        | Command::Metrics(_)
-        | Command::Provider(_)
-        | Command::Db(_)
-        | Command::Sandbox(_)
-        | Command::Tool(_)
-        | Command::Mcp(_)
-        | Command::Artifact(_)
-        | Command::Node(_)
-        | Command::Schedule(_)
-        | Command::Serve(_)
-        | Command::Bench(_)
-        | Command::Verify(_) => {}
-    }
-    Ok(())
-}
-
-fn key_as_argument() -> clap::Error {
-    let message = "a key is never an argument: others could read it. Take it off the command line; \
-                   without it the key comes from --key-env VAR, from the vendor's variable, or is \
-                   asked for";
-    command().error(ErrorKind::UnknownArgument, message)
-}
-
-fn refuse_wrong_start(start: &StartArgs) -> Result<(), clap::Error> {
-    let Some(more) = start.more.first() else {
-        return refuse_repeated_input(&start.inputs);
-    };
-    let message = format!(
-        "a run is of one workflow file, and '{more}' is another word: begin one run after the other, and \
-         give inputs as -i NAME=VALUE"
-    );
-    Err(command().error(ErrorKind::TooManyValues, message))
-}
-
-fn refuse_repeated_input(inputs: &[InputArg]) -> Result<(), clap::Error> {
-    let mut seen = BTreeMap::new();
-    for input in inputs {
-        if let Some(first) = seen.insert(&input.name, &input.value) {
-            let message = format!(
-                "the input '{}' is given twice: '{first}' and '{}'",
-                input.name, input.value
-            );
-            return Err(command().error(ErrorKind::ArgumentConflict, message));
-        }
-    }
-    Ok(())
 }
 
 fn input(argument: &str) -> Result<InputArg, String> {

@@ -225,6 +225,13 @@ pub trait Upkeep {
     /// # Errors
     /// The settings are wrong, so that it is not known what to check.
     async fn verify(&self, depth: Depth) -> Result<VerifyReport, Problem>;
+
+    /// Puts right what can be put right on this machine without asking and without losing anything; says what
+    /// it did, one sentence each.
+    ///
+    /// # Errors
+    /// As [`Upkeep::verify`].
+    async fn mend(&self) -> Result<Vec<String>, Problem>;
 }
 
 /// Is told how a run goes.

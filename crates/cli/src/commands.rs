@@ -7,6 +7,7 @@ pub(crate) mod budget;
 pub(crate) mod db;
 mod dry_run;
 pub(crate) mod events;
+mod grace;
 pub(crate) mod inbox;
 pub(crate) mod init;
 mod inputs;

@@ -110,6 +110,7 @@ async fn dispatch(
         Command::Artifact(it) => Box::pin(artifact::artifact(&it.command, backend, session)),
         Command::Node(it) => Box::pin(node::node(&it.command, backend, session)),
         Command::Serve(it) => Box::pin(serve::serve(it, backend, session)),
+        Command::Down(it) => Box::pin(serve::down(it, backend, session)),
         Command::Bench(it) => Box::pin(bench::bench(it, backend, session)),
         Command::Verify(it) => Box::pin(verify::verify(it, backend, session)),
     };

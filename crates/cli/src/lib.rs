@@ -30,8 +30,8 @@ pub use args::{
     AddArgs, AgentArgs, AgentCommand, AgentListArgs, AgentMetricsArgs, AgentSendArgs,
     AgentStateName, ApproveArgs, AttachArgs, BackupArgs, BenchArgs, BenchModel, BenchRow,
     BenchStore, BenchVia, CancelArgs, Changes, Cli, ColorChoice, Command, CostArgs, CostGroup,
-    CreateArgs, DbArgs, DbCommand, DetectArgs, DiffArgs, EndedState, ForkArgs, GetArgs, Global,
-    GraphArgs, GraphFormat, HealthArgs, HoldArgs, InboxArgs, InitArgs, InputArg, ListArgs,
+    CreateArgs, DbArgs, DbCommand, DetectArgs, DiffArgs, DownArgs, EndedState, ForkArgs, GetArgs,
+    Global, GraphArgs, GraphFormat, HealthArgs, HoldArgs, InboxArgs, InitArgs, InputArg, ListArgs,
     LogsArgs, McpArgs, McpCommand, McpOfferArgs, MessageArgs, MessageCommand, MessageFilterArgs,
     MessageListArgs, MessageName, MessageStatus, MetricsArgs, MetricsCommand, MetricsTopArgs,
     ModelsArgs, Moment, OutputForm, PauseArgs, PauseWhen, ProviderArgs, ProviderCommand,
@@ -54,7 +54,7 @@ pub use args::{
     ProjectCreateArgs, ProjectListArgs, ProjectUpdateArgs, RecordListArgs, RecordName,
     ScheduleArgs, ScheduleCommand, ScheduleCreateArgs, SchemaArgs, ScopeName, SettingName, Shell,
     TokenArgs, TokenCommand, TokenCreateArgs, Tried, WebhookAddArgs, WebhookArgs, WebhookCommand,
-    WebhookDeliveriesArgs, WhichEvent, WhichVersion,
+    WebhookDeliveriesArgs, WebhookResendArgs, WhichEvent, WhichVersion,
 };
 pub use args::{
     MergeStrategy, WorkspaceArgs, WorkspaceCommand, WorkspaceCommitArgs, WorkspaceDiffArgs,

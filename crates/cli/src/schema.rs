@@ -105,7 +105,7 @@ fn of_one(words: &str) -> Option<Value> {
         "config show" => of::<SettingList>(),
         "config get" => of::<SettingView>(),
         "config set" | "config unset" => of::<SettingChange>(),
-        "serve" => of::<ServerReady>(),
+        "serve" | "down" => of::<ServerReady>(),
         "dashboard" => of::<SignInLink>(),
         "verify" => of::<VerifyReport>(),
         "bench" => of::<BenchReport>(),
@@ -235,7 +235,7 @@ fn of_webhook(verb: &str) -> Option<Value> {
         "add" | "rotate" => of::<WebhookMade>(),
         "list" => list_of::<Webhook>("webhooks"),
         "get" | "enable" | "disable" | "remove" => of::<Webhook>(),
-        "test" => of::<WebhookTest>(),
+        "test" | "resend" => of::<WebhookTest>(),
         "deliveries" => list_of::<WebhookDelivery>("deliveries"),
         _ => return None,
     })

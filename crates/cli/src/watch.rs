@@ -134,6 +134,7 @@ fn is_look(command: &Command) -> bool {
         | Command::Mcp(_)
         | Command::Artifact(_)
         | Command::Serve(_)
+        | Command::Down(_)
         | Command::Dashboard
         | Command::Version
         | Command::Config(_)

@@ -5,6 +5,7 @@
 
 mod courier;
 mod postman;
+mod resend;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

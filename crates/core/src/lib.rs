@@ -74,7 +74,7 @@ pub use message::{
     Outcome, PayloadFault, Settlement, TOPIC_OF_EVERYONE, Undelivered, deliver, inbox_subject,
     payload_from_json, settle_undelivered,
 };
-pub use metrics::{ResourceMetrics, TopBy, TopPer, to_three_places};
+pub use metrics::{MetricsStep, MetricsSteps, ResourceMetrics, TopBy, TopPer, to_three_places};
 pub use nearest::nearest;
 pub use node::{Load, Node, NodeRole, NodeState};
 pub use outbox::{NewOutboxEntry, OutboxEntry};

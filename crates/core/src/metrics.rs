@@ -1,9 +1,13 @@
 //! Samples of what an agent uses.
 
+mod steps;
+
 use serde::{Deserialize, Serialize};
 
 use crate::transition::text_enum;
 use crate::{AgentId, Cost, MetricsId, Timestamp};
+
+pub use steps::{MetricsStep, MetricsSteps};
 
 /// One sample of an agent's resource use, taken every 30 s while it lives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -249,6 +249,18 @@ impl Webhook {
         (stopped, Some(event))
     }
 
+    /// How it goes on after a person had the event at this place, which was tried before, sent again and it was
+    /// taken. All that was tried after the cursor is the one event in the way; `None` where it was another, and
+    /// the row stays as it is.
+    #[must_use]
+    pub fn unblocked(self, seq: u64) -> Option<Self> {
+        (seq > self.cursor).then(|| Self {
+            cursor: seq,
+            trouble: WebhookTrouble::default(),
+            ..self
+        })
+    }
+
     /// A person wants events to be sent, or not. What came meanwhile is sent then; what is so already
     /// stays as it is.
     #[must_use]

@@ -1,6 +1,7 @@
 //! What the environment and the `.env` file of the current folder say. The only place that reads them.
 
 mod change;
+mod desktop;
 mod dotenv;
 mod edited;
 mod profile;
@@ -174,6 +175,10 @@ pub(crate) struct OfUser {
     profile: Option<String>,
     /// The user's own settings; `None` when the user has no folder for them.
     settings_file: Option<PathBuf>,
+    /// `BROWSER`: a command that opens a file in their browser; never of `.env`.
+    pub(crate) browser: Option<String>,
+    /// What a browser needs to find their desktop, and nothing else of the environment: keys are in it.
+    pub(crate) desktop: BTreeMap<String, String>,
     /// Where what they edit is while they do; `None` when the user has no folder for it.
     edited_folder: Option<PathBuf>,
 }
@@ -185,11 +190,13 @@ impl OfUser {
         environment: impl Fn(&str) -> Option<String>,
     ) -> Self {
         let settings = settings_folder(&environment);
-        let state = user_folder(environment, "XDG_STATE_HOME", ".local/state");
+        let state = user_folder(&environment, "XDG_STATE_HOME", ".local/state");
         Self {
             name: only_set("USER"),
             project: get("FUSION_PROJECT"),
             profile: only_set("FUSION_PROFILE"),
+            browser: only_set("BROWSER"),
+            desktop: desktop::of(&environment),
             settings_file: settings.map(|folder| folder.join("fusion-kit/config.toml")),
             edited_folder: state.map(|folder| folder.join("fusion-kit/edited")),
         }

@@ -27,6 +27,10 @@ pub(crate) struct Owned {
     fresh: Vec<PathBuf>,
 }
 
+/// A data directory that is there, and what of it was not there before.
+#[derive(Debug)]
+pub(crate) struct Prepared(Vec<PathBuf>);
+
 /// What is in a data directory besides the workspaces.
 const FILES: [&str; 5] = [
     "lock",
@@ -117,7 +121,18 @@ impl DataDir {
         (owner.trim() == server.pid.to_string()).then_some(server)
     }
 
-    fn lock_file(&self) -> PathBuf {
+    /// The file that a server in the background logs to.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.path.join("server.log")
+    }
+
+    /// The page that leads a browser of this machine to the sign-in.
+    pub(crate) fn sign_in_page(&self) -> PathBuf {
+        self.path.join("sign-in.html")
+    }
+
+    /// The file whose lock its owner holds.
+    pub(crate) fn lock_file(&self) -> PathBuf {
         self.path.join("lock")
     }
 
@@ -126,19 +141,29 @@ impl DataDir {
         self.database().exists()
     }
 
-    /// Makes the directory when it is missing and takes it.
-    pub(crate) async fn own(&self) -> Result<Owned, Problem> {
+    /// Makes the directory when it is missing.
+    pub(crate) fn prepare(&self) -> Result<Prepared, Problem> {
         let mut fresh = make_folders(&self.path).map_err(|error| self.not_usable(&error))?;
         // Not in a folder where somebody keeps anything else.
         if is_empty(&self.path) {
-            let ignored = self.path.join(".gitignore");
-            fresh.push(ignored.clone());
-            if let Err(error) = fs::write(&ignored, IGNORE) {
+            fresh.push(self.path.join(".gitignore"));
+            if let Err(error) = self.write_ignore() {
                 // On a full disk there is a file all the same.
                 remove(&fresh);
                 return Err(self.not_usable(&error));
             }
         }
+        Ok(Prepared(fresh))
+    }
+
+    /// Keeps it out of a git repository around it.
+    pub(crate) fn write_ignore(&self) -> io::Result<()> {
+        fs::write(self.path.join(".gitignore"), IGNORE)
+    }
+
+    /// Makes the directory when it is missing and takes it.
+    pub(crate) async fn own(&self) -> Result<Owned, Problem> {
+        let Prepared(mut fresh) = self.prepare()?;
         match self.take().await {
             Ok(lock) => {
                 // Looked at under the lock: before it, another process may have been at work.
@@ -204,8 +229,12 @@ impl DataDir {
     /// The refusal of a second process.
     fn busy(&self) -> Problem {
         let pid = fs::read_to_string(self.lock_file()).unwrap_or_default();
+        let serves = self
+            .server()
+            .map(|server| format!(", which serves {},", server.url));
         let message = format!(
-            "another fusion-kit (pid {pid}) works in the data directory {}",
+            "another fusion-kit (pid {pid}){} works in the data directory {}",
+            serves.unwrap_or_default(),
             self.path.display()
         );
         Problem::new(ProblemKind::Conflict, message)
@@ -221,6 +250,13 @@ impl DataDir {
             ),
         )
         .with_help("choose a folder that you can write to with --data-dir or FUSION_KIT_DATA_DIR")
+    }
+}
+
+impl Prepared {
+    /// Takes away what was not there before [`DataDir::prepare`].
+    pub(crate) fn undo(self) {
+        remove(&self.0);
     }
 }
 

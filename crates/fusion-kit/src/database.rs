@@ -126,9 +126,14 @@ impl Upkeep for LocalBackend {
         })
     }
 
+    async fn mend(&self) -> Result<Vec<String>, Problem> {
+        self.mend_here().await
+    }
+
     async fn verify(&self, depth: Depth) -> Result<VerifyReport, Problem> {
         let place = self.place()?;
         let mut checks = place.check().await;
+        checks.push(self.check_data_dir()?);
         let stored = place.stored().await;
         checks.push(match KeySource::of(self.config()) {
             Ok(source) => source.check(stored.as_deref()),
@@ -152,6 +157,7 @@ impl Upkeep for LocalBackend {
         Ok(VerifyReport {
             ok: checks.iter().all(|check| check.fault.is_none()),
             place: place.name(),
+            mended: Vec::new(),
             checks,
         })
     }

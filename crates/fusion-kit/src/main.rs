@@ -20,6 +20,7 @@ mod held;
 mod inbox;
 mod master_key;
 mod mcp;
+mod mend;
 mod messages;
 mod metrics;
 mod nodes;

@@ -1,14 +1,14 @@
 //! The work of `metrics`: what agents used, from the samples that were kept.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
-use fusion_api::{cost_views, top_views};
+use fusion_api::{cost_views, metrics_views, top_views};
 use fusion_api_types::api::{AgentMetrics, CostReport, TopReport};
 use fusion_api_types::{Problem, ProblemKind};
-use fusion_cli::{CostArgs, CostGroup, Metrics, MetricsTopArgs, TopFigure, TopGroup};
+use fusion_cli::{
+    AgentMetricsArgs, CostArgs, CostGroup, Metrics, MetricsTopArgs, TopFigure, TopGroup,
+};
 use fusion_core::{Clock, CostBy, Timestamp, TopBy, TopPer};
-use fusion_persistence::{CostQuery, Costs, MetricsFilter, Page, Repository, Top, TopQuery};
+use fusion_persistence::{CostQuery, Costs, MetricsFilter, Top, TopQuery};
 
 use crate::agents::{find_agent, no_agents};
 use crate::backend::LocalBackend;
@@ -17,28 +17,22 @@ use crate::system::SystemClock;
 
 #[async_trait]
 impl Metrics for LocalBackend {
-    async fn agent_metrics(
-        &self,
-        agent: &str,
-        since: Option<Duration>,
-        limit: u32,
-    ) -> Result<AgentMetrics, Problem> {
+    async fn agent_metrics(&self, asked: &AgentMetricsArgs) -> Result<AgentMetrics, Problem> {
         if let Some(remote) = self.named_remote()? {
-            return remote.agent_metrics(agent, since, limit).await;
+            return remote.agent_metrics(asked).await;
         }
         let reading = self.reading().await?.ok_or_else(no_agents)?;
-        let found = find_agent(reading.store(), reading.data_dir(), agent).await?;
+        let found = find_agent(reading.store(), reading.data_dir(), &asked.agent).await?;
         let now = SystemClock.now();
         let ago = |time| now.checked_sub_signed(chrono::Duration::from_std(time).ok()?);
         let filter = MetricsFilter {
             agent: Some(found.id),
-            since: since.and_then(ago),
+            since: asked.since.and_then(ago),
             until: None,
         };
-        let rows = reading.store().list(&filter, Page::first(limit)).await;
-        let rows = rows.map_err(|error| problems::of_store(&error))?;
-        let metrics = rows.into_iter().map(fusion_api::metrics_view).collect();
-        Ok(AgentMetrics { metrics })
+        let store = reading.store();
+        let metrics = metrics_views::metrics(store, &filter, asked.step, asked.limit).await;
+        metrics.map_err(|error| problems::of_store(&error))
     }
 
     async fn costs(&self, asked: &CostArgs) -> Result<CostReport, Problem> {

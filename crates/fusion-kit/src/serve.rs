@@ -2,11 +2,14 @@
 
 mod address;
 mod announcement;
+mod browser;
+mod detached;
 mod token;
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use fusion_api::{Listening, Names, Options, Parts, Settings, SignIns};
@@ -15,6 +18,7 @@ use fusion_cli::{Audience, Ready, ServeRequest, Server};
 use fusion_coordination::Postman;
 use fusion_core::{ApiToken, Clock, Moment, NodeRole, error_chain};
 use fusion_persistence::Reader;
+use fusion_persistence_sql::SqlStore;
 use fusion_providers::Registry;
 use serde_json::json;
 use tokio::sync::watch;
@@ -56,6 +60,7 @@ impl Server for LocalBackend {
                     registry,
                     answers: request.api,
                     sign_in: request.audience == Audience::Person,
+                    open: request.open,
                 },
                 listening,
                 ready,
@@ -63,6 +68,24 @@ impl Server for LocalBackend {
             .await;
         engine.close().await;
         served
+    }
+
+    async fn start_server(
+        &self,
+        request: &ServeRequest,
+        place: &[String],
+    ) -> Result<Option<ServerReady>, Problem> {
+        self.start_detached(request, place).await
+    }
+
+    async fn open_browser(&self) -> Result<(), Problem> {
+        let link = self.sign_in_link().await?;
+        let opened = browser::open(&link, &self.data_dir()?, self.config()).await;
+        opened.map_err(|why| Problem::new(ProblemKind::Unavailable, why))
+    }
+
+    async fn stop_server(&self, within: Duration) -> Result<ServerReady, Problem> {
+        self.stop_owner(within).await
     }
 
     async fn sign_in_link(&self) -> Result<SignInLink, Problem> {
@@ -93,6 +116,8 @@ struct Place<'a> {
     answers: bool,
     /// A person wants to be shown how to sign in.
     sign_in: bool,
+    /// A browser is to be signed in.
+    open: bool,
 }
 
 impl LocalBackend {
@@ -108,6 +133,7 @@ impl LocalBackend {
             registry,
             answers,
             sign_in,
+            open,
         } = place;
         // The API tells a client at once that the database is away; the engine waits for it.
         let store = engine.store().clone().into_inner();
@@ -123,7 +149,7 @@ impl LocalBackend {
             drop(listening);
             let idle = |stop: CancellationToken| stop.cancelled_owned();
             return working
-                .until_stopped(idle, || ready.ready(&told, None))
+                .until_stopped(idle, |_| async { ready.ready(&told, None) })
                 .await;
         }
         let (changes, settings) = watch::channel(settings(address, self.config())?);
@@ -135,29 +161,55 @@ impl LocalBackend {
             data_dir: data_dir.path().to_path_buf(),
         };
         let sign_ins = SignIns::default();
-        let parts = Parts {
+        let parts = self.parts(engine, store, desk, sign_ins.clone());
+        let announced = Announcement::write(data_dir, &told)?;
+        // Elsewhere than on this machine the server is not called by the address that it listens at.
+        let is_here = address.ip().is_loopback();
+        let maker = (&sign_ins, &token);
+        let link = first_link(sign_in && is_here, maker, engine, &told.url).await;
+        // Each works once.
+        let for_browser = first_link(open && is_here, maker, engine, &told.url).await;
+        let reloading = engine.spawn(reload_at_hang_up(address, changes));
+        let serving = |stop| fusion_api::serve(listening, parts, options, stop);
+        let greet = |stop: CancellationToken| async move {
+            ready.ready(&told, link.as_ref())?;
+            let opening = self.sign_browser_in(for_browser, data_dir);
+            if open && let Some(Err(why)) = stop.run_until_cancelled(opening).await {
+                ready.not_opened(&why);
+            }
+            Ok(())
+        };
+        let ended = working.until_stopped(serving, greet).await;
+        reloading.abort();
+        announced.withdraw();
+        browser::forget(data_dir);
+        ended
+    }
+}
+
+impl LocalBackend {
+    fn parts(&self, engine: &Engine, store: SqlStore, desk: Desk, sign_ins: SignIns) -> Parts {
+        Parts {
             reader: Arc::new(store) as Arc<dyn Reader>,
             coordinator: engine.coordinator().clone(),
             bus: Arc::clone(engine.bus()),
             deltas: self.told().deltas,
             desk: Arc::new(desk),
             postman: postman(self.config()),
-            sign_ins: sign_ins.clone(),
+            sign_ins,
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds::new()),
-        };
-        let announced = Announcement::write(data_dir, &told)?;
-        // Elsewhere than on this machine the server is not called by the address that it listens at.
-        let shows = sign_in && address.ip().is_loopback();
-        let link = first_link(shows, (&sign_ins, &token), engine, &told.url).await;
-        let reloading = engine.spawn(reload_at_hang_up(address, changes));
-        let serving = |stop| fusion_api::serve(listening, parts, options, stop);
-        let ended = working
-            .until_stopped(serving, || ready.ready(&told, link.as_ref()))
-            .await;
-        reloading.abort();
-        announced.withdraw();
-        ended
+        }
+    }
+
+    /// Has the browser follow the link that was made for it, or says why not.
+    async fn sign_browser_in(
+        &self,
+        link: Option<SignInLink>,
+        data_dir: &DataDir,
+    ) -> Result<(), String> {
+        let link = link.ok_or("the server listens for other machines, or made no link")?;
+        browser::open(&link, data_dir, self.config()).await
     }
 }
 
@@ -170,6 +222,7 @@ fn told(address: Option<SocketAddr>, token_file: &Path, data_dir: &DataDir) -> S
         data_dir: data_dir.path().display().to_string(),
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        log_file: None,
     }
 }
 
@@ -261,13 +314,14 @@ impl<'a> Working<'a> {
     }
 
     /// Serves and drives runs until a signal comes; then waits for both.
-    async fn until_stopped<S>(
+    async fn until_stopped<S, R>(
         self,
         serve: impl FnOnce(CancellationToken) -> S,
-        ready: impl FnOnce() -> Result<(), Problem>,
+        ready: impl FnOnce(CancellationToken) -> R,
     ) -> Result<(), Problem>
     where
         S: Future<Output = ()> + Send + 'static,
+        R: Future<Output = Result<(), Problem>> + Send,
     {
         let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
         let engine = self.engine;
@@ -283,7 +337,7 @@ impl<'a> Working<'a> {
             async move { coordinator.deliver_webhooks(&postman, &stop).await }
         });
         let serving = engine.spawn(serve(stop.clone()));
-        if let Err(problem) = ready() {
+        if let Err(problem) = ready(stop.clone()).await {
             tracing::warn!(%problem, "nobody could be told that the server is ready");
             stop.cancel();
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::SubsecRound;
 use fusion_cli::Exit;
 use fusion_core::{Clock, IdSource, Timestamp};
-use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal, setsid};
 use tracing_subscriber::EnvFilter;
 use uuid::{ContextV7, Timestamp as UuidTimestamp, Uuid};
 
@@ -65,13 +65,20 @@ impl IdSource for SystemIds {
 /// The argument in front of a command that ends together with the process that began it.
 pub(crate) const CHILD: &str = "__child";
 
+/// The argument in front of a server that goes on in the background.
+pub(crate) const DETACHED: &str = "__detached";
+
 /// The arguments of this process; one that is a [`CHILD`] is ended by SIGTERM when its parent, whose
-/// number comes next, is gone.
+/// number comes next, is gone, and one that is [`DETACHED`] leaves the terminal of who started it.
 pub(crate) fn arguments() -> Vec<OsString> {
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
     if arguments.get(1).is_some_and(|first| first == CHILD) {
         let given = arguments.drain(1..arguments.len().min(3)).nth(1);
         end_with(given.as_deref().and_then(OsStr::to_str).unwrap_or_default());
+    } else if arguments.get(1).is_some_and(|first| first == DETACHED) {
+        arguments.remove(1);
+        // It fails for one that leads a session already.
+        setsid().ok();
     }
     arguments
 }

@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use fusion_api::{event_view, name_fault, webhook_delivery_view, webhook_test_view, webhook_view};
 use fusion_api_types::{Problem, ProblemKind, api};
 use fusion_cli::{NewWebhook, Webhooks};
-use fusion_coordination::{Keys, MAX_WEBHOOKS, NoKey, Postman};
+use fusion_coordination::{Ask, Keys, MAX_WEBHOOKS, NoKey, Postman};
 use fusion_core::{Change, Clock, Event, IdSource, Moment, Severity, Webhook, WebhookId};
 use fusion_persistence::{
-    Deletable, EventReader, Page, Repository, WebhookAttemptFilter, WebhookFilter,
+    Deletable, EventReader, Page, Repository, WEBHOOK_ATTEMPTS, WebhookAttemptFilter, WebhookFilter,
 };
 use fusion_secrets::Vault;
 use fusion_web::Target;
@@ -21,6 +21,7 @@ use crate::backend::{LocalBackend, Reading};
 use crate::config::Config;
 use crate::events::severity;
 use crate::master_key::KeySource;
+use crate::problems;
 use crate::records::{named, none, read};
 use crate::system::{SystemClock, SystemIds};
 
@@ -131,6 +132,31 @@ impl Webhooks for LocalBackend {
             ids: &ids,
         };
         let tried = postman(self.config()).test(&row, moment).await;
+        Ok(webhook_test_view(&tried))
+    }
+
+    async fn resend_delivery(
+        &self,
+        name: &str,
+        delivery: &str,
+    ) -> Result<api::WebhookTest, Problem> {
+        let made = self.webhook_deliveries(name, WEBHOOK_ATTEMPTS).await?;
+        let delivery = delivery_of(made, name, delivery)?;
+        if let Some(remote) = self.remote()? {
+            let path = format!("{PATH}/deliveries/{delivery}/resend");
+            return remote.client().post(&path, &json!({})).await;
+        }
+        let delivery = crate::agents::find::parsed(&delivery)?;
+        let engine = self
+            .engine_or_beside(&self.data_dir()?, self.registry_of(&[]))
+            .await?;
+        let postman = postman(self.config());
+        let resending = engine
+            .coordinator()
+            .resend_delivery(&postman, delivery, Ask::default);
+        let tried = Box::pin(resending).await;
+        engine.close().await;
+        let tried = tried.map_err(|error| problems::of_engine(&error))?;
         Ok(webhook_test_view(&tried))
     }
 
@@ -278,6 +304,30 @@ impl LocalBackend {
                 stored => return stored.map(|()| row),
             }
         }
+    }
+}
+
+/// The id of the delivery that is meant: of those of one event the newest.
+fn delivery_of(made: Vec<api::WebhookDelivery>, name: &str, text: &str) -> Result<String, Problem> {
+    let seq: Option<u64> = text.parse().ok().filter(|_| !text.starts_with('0'));
+    let is_meant = |it: &api::WebhookDelivery| match seq {
+        Some(seq) => it.seq == seq,
+        None => !text.is_empty() && it.id.starts_with(&text.to_lowercase()),
+    };
+    let mut meant = made.into_iter().filter(is_meant);
+    match (meant.next(), meant.next()) {
+        (None, _) => Err(Problem::new(
+            ProblemKind::NotFound,
+            format!("webhook '{name}' has no delivery {text}"),
+        )
+        .with_help(format!(
+            "those that are kept: fusion-kit webhook deliveries {}",
+            fusion_cli::shell_word(name)
+        ))),
+        (Some(_), Some(_)) if seq.is_none() => Err(invalid(format!(
+            "several deliveries of webhook '{name}' have ids that begin with {text}"
+        ))),
+        (Some(newest), _) => Ok(newest.id),
     }
 }
 

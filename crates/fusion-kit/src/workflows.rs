@@ -39,13 +39,13 @@ impl Workflows for LocalBackend {
             let path = Path::new(&stored.name);
             let definition = read_text(path, source.clone())?;
             self.check_calls(&definition, (path, &source), None).await?;
-            return Ok(workflow_summary(&definition));
+            return Ok(workflow_summary(&definition, &source));
         }
         let read = read_file(file)?;
         let (definition, folder) = (&read.definition, Some(read.base_dir.as_path()));
         self.check_calls(definition, (file, &read.source), folder)
             .await?;
-        Ok(workflow_summary(definition))
+        Ok(workflow_summary(definition, &read.source))
     }
 
     async fn create_workflow(

@@ -14,6 +14,7 @@ mod grants;
 mod place;
 mod read;
 mod tree;
+mod warning;
 
 pub use called::{Called, CalledWorkflows, call_faults, check_called, missing_outputs};
 pub use choice::{Choice, ChoiceError, ChoicePart, chosen_models};
@@ -24,6 +25,7 @@ pub use expression::{
 pub use fault::{Fault, Position};
 pub use grants::{GrantList, Granted, GrantedFolders, granted_folders};
 pub use place::{place_in_agent, place_of_grant};
+pub use warning::{Rule, Warning, warnings};
 
 use fusion_core::WorkflowDefinition;
 

@@ -1,7 +1,7 @@
 //! Finding a value again, for faults that only show when a file is put to use.
 
 use crate::fault::{Faults, RawFault};
-use crate::tree::{self, Kind, Node};
+use crate::tree::{self, Kind, Node, Span};
 use crate::{Choice, ChoicePart, Granted, Position};
 
 /// Where a workflow file names a provider or a model of an agent. `None` when the text has no such
@@ -49,6 +49,17 @@ pub(crate) fn list_item<'n, 't>(node: &'n Node<'t>, index: usize) -> Option<&'n 
     match &node.kind {
         Kind::List(entries) => entries.get(index),
         Kind::Map(_) | Kind::Text(_) | Kind::Number(_) | Kind::Boolean(_) | Kind::Null => None,
+    }
+}
+
+/// Where an entry of one of the maps of a file begins.
+pub(crate) fn key_of<'n>(root: &'n Node<'_>, section: &str, name: &str) -> Option<&'n Span> {
+    match &member(root, section)?.kind {
+        Kind::Map(entries) => {
+            let found = entries.iter().find(|(key, _)| key.name == name);
+            found.map(|(key, _)| &key.span)
+        }
+        Kind::List(_) | Kind::Text(_) | Kind::Number(_) | Kind::Boolean(_) | Kind::Null => None,
     }
 }
 

@@ -15,6 +15,7 @@
 //! [`Launcher::run`] is async. Linux only: it needs `/proc`, pidfds and child subreapers.
 
 mod artifacts;
+mod browser;
 mod bundle;
 mod descriptor;
 mod editor;
@@ -29,6 +30,7 @@ mod tree;
 mod workspace;
 
 pub use artifacts::{ARTIFACT_LIMIT, Artifacts, Holding, Kept};
+pub use browser::browse;
 pub use bundle::{BundleLimits, Member, Source, Spool, Spooled, Summed, read_bundle, write_bundle};
 pub use editor::edit;
 pub use error::{Error, Result};

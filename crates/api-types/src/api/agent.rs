@@ -300,4 +300,14 @@ pub struct MetricsSample {
     pub api_tokens_used: u64,
     /// US dollars since the last sample, as decimal text.
     pub api_cost_usd: String,
+    /// How many samples it stands for: 1, or those of a step of time. Of these, `cpu_percent` is the average,
+    /// `memory_mb` the most, `api_provider` the one that was called last, `timestamp` the beginning of the step,
+    /// `id` that of the newest; the rest is the sum.
+    #[serde(default = "one")]
+    pub samples: u32,
+}
+
+/// What a server says that knows no steps.
+const fn one() -> u32 {
+    1
 }

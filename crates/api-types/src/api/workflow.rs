@@ -145,6 +145,8 @@ pub struct Validation {
     pub valid: bool,
     /// Every fault.
     pub errors: Vec<String>,
+    /// What is likely not meant; it may run all the same.
+    pub warnings: Vec<String>,
 }
 
 /// What a run is started with.

@@ -1,5 +1,8 @@
 //! Agents: who there is, what they did and used.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -11,6 +14,7 @@ use fusion_persistence::{AgentFilter, MetricsFilter, Page, Repository, TaskFilte
 use super::path::Id;
 use crate::agent_views;
 use crate::input::{parsed, time};
+use crate::metrics_views;
 use crate::page;
 use crate::parameters::Paging;
 use crate::precondition::json;
@@ -19,6 +23,9 @@ use crate::query::{MAX_LIMIT, Query, word};
 use crate::routed::{Routes, routes};
 use crate::state::App;
 use crate::views;
+
+/// How long a step of time may be, in seconds; as on the command line.
+const LENGTHS: RangeInclusive<u64> = 1..=36_500 * 24 * 60 * 60;
 
 pub(super) fn router<R: Routes>() -> R {
     R::none()
@@ -116,19 +123,30 @@ async fn logs(State(app): State<App>, Id(id): Id<AgentId>, query: Query) -> Resu
 #[utoipa::path(get, path = "/agents/{id}/metrics", tag = "agents", params(
     ("id" = String, Path, description = "UUID of the agent."),
     ("since" = Option<String>, Query, description = "Only samples of this time (RFC 3339) or later."),
+    ("step" = Option<u64>, Query, description = "Steps of so many seconds, 1 to 3,153,600,000, in place of \
+        samples: each begins at a whole multiple of it since 1970. Made of the newest 100,000 samples."),
     ("limit" = Option<u32>, Query, description = "At most so many: 1 to 500, 100 without it."),
 ), responses((status = 200, body = AgentMetrics)))]
 async fn metrics(State(app): State<App>, Id(id): Id<AgentId>, query: Query) -> Result<Response> {
-    let mut query = query.of(&["since", "limit"]);
+    let mut query = query.of(&["since", "step", "limit"]);
     let filter = MetricsFilter {
         agent: Some(id),
         since: query.one("since", time),
         until: None,
     };
+    let step = query.one("step", step);
     let limit = query.limit();
     query.finish()?;
     app.reader().get(id).await?;
-    let rows = app.reader().list(&filter, Page::first(limit)).await?;
-    let metrics = rows.into_iter().map(views::sample).collect();
-    json(StatusCode::OK, &AgentMetrics { metrics })
+    let metrics = metrics_views::metrics(app.reader(), &filter, step, limit).await?;
+    json(StatusCode::OK, &metrics)
+}
+
+fn step(text: &str) -> std::result::Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|it| LENGTHS.contains(it));
+    let seconds = seconds.ok_or_else(|| {
+        let (least, most) = (LENGTHS.start(), LENGTHS.end());
+        format!("must be a number of seconds from {least} to {most}")
+    });
+    seconds.map(Duration::from_secs)
 }

@@ -8,7 +8,7 @@ use fusion_api_types::api::{
 };
 use fusion_api_types::{Problem, ProblemKind};
 use fusion_coordination::{MAX_WEBHOOKS, NewWebhook, NoKey, WebhookFault};
-use fusion_core::{Severity, Webhook, WebhookId, WebhookState};
+use fusion_core::{Severity, Webhook, WebhookAttemptId, WebhookId, WebhookState};
 use fusion_persistence::{Repository, WebhookAttemptFilter, WebhookFilter};
 use secrecy::ExposeSecret;
 
@@ -33,6 +33,7 @@ pub(super) fn router<R: Routes>() -> R {
         .routes(routes!(test))
         .routes(routes!(rotate))
         .routes(routes!(deliveries))
+        .routes(routes!(resend))
 }
 
 /// The webhooks, the newest first.
@@ -256,6 +257,28 @@ async fn rotate(
         secret: secret.expose_secret().to_owned(),
     };
     json(StatusCode::OK, &made)
+}
+
+/// Sends the event of a delivery once more, now and under the same `webhook-id`, and says what came of it; the
+/// attempt is in the list of deliveries. Taken, it is no longer in the way of those after it. The event is
+/// sent again where the request is.
+#[utoipa::path(post, path = "/webhooks/deliveries/{id}/resend", tag = "webhooks",
+    params(("id" = String, Path, description = "UUID of the delivery.")),
+    responses((status = 200, body = api::WebhookTest)))]
+async fn resend(
+    State(app): State<App>,
+    Id(id): Id<WebhookAttemptId>,
+    asked: Asked,
+    query: Query,
+) -> Result<Response> {
+    query.none()?;
+    asked.refuse_key()?;
+    let postman = &app.parts.postman;
+    let resending = app
+        .coordinator()
+        .resend_delivery(postman, id, || asked.plain());
+    let tried = Box::pin(resending).await?;
+    json(StatusCode::OK, &webhook_test(&tried))
 }
 
 /// The last attempts to send events to a webhook, the newest first.

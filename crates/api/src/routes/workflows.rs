@@ -159,9 +159,13 @@ fn told(fault: &fusion_workflow_file::Fault) -> String {
     }
 }
 
+fn warned(warning: &fusion_workflow_file::Warning) -> String {
+    format!("{} ({})", told(&warning.fault), warning.rule.as_str())
+}
+
 /// Checks a stored definition again: whether it fits the workflows that its steps are runs of, as they are
 /// stored now, and whether the providers of its models are there and know them. Models that
-/// inputs choose can be checked only when a run starts.
+/// inputs choose can be checked only when a run starts. Also says what is likely not meant.
 #[utoipa::path(post, path = "/workflows/{id}/validate", tag = "workflows",
     params(("id" = String, Path, description = "UUID of the version.")),
     responses((status = 200, body = Validation)))]
@@ -181,11 +185,13 @@ async fn validate(
             faults.iter().map(told).chain(models).collect()
         }
     };
+    let warnings = fusion_workflow_file::warnings(&row.source);
     json(
         StatusCode::OK,
         &Validation {
             valid: errors.is_empty(),
             errors,
+            warnings: warnings.iter().map(warned).collect(),
         },
     )
 }

@@ -139,7 +139,7 @@ const FIELDS: &[(&str, &[&str])] = &[
         ],
     ),
     ("Dag", &["nodes", "edges"]),
-    ("Validation", &["valid", "errors"]),
+    ("Validation", &["valid", "errors", "warnings"]),
     (
         "Event",
         &[

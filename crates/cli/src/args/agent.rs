@@ -1,7 +1,10 @@
 //! The arguments of `agent`.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand, ValueEnum, value_parser};
 
+use super::message::duration;
 use super::metrics::{Moment, moment};
 
 /// `agent`.
@@ -278,11 +281,14 @@ impl PauseWhen {
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_long_help = "\
 What an agent works on fails with it, unless nothing of it was begun and another agent of the run can
-do it. Its processes are gone when this returns.
+do it. Its processes are gone when this returns. With --grace an agent at work is held first, as by
+`agent pause`, and its call in flight (an answer of a model, a tool) may end: what it did is kept,
+though the step fails all the same. Ctrl-C in that time leaves the agent held.
 
 Examples:
   fusion-kit agent terminate writer
   fusion-kit agent terminate writer --workspace archive
+  fusion-kit agent terminate writer --grace 30s
   fusion-kit agent terminate --all --workspace remove
   fusion-kit agent terminate --all --state idle,error")]
 pub struct TerminateArgs {
@@ -305,6 +311,12 @@ pub struct TerminateArgs {
     /// What becomes of the workspace.
     #[arg(long, value_name = "POLICY", value_enum, default_value_t)]
     pub workspace: WorkspacePolicy,
+    /// Let the call in flight end first, but no longer than this; it begins nothing further meanwhile.
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with_all = ["state", "dry_run"])]
+    pub grace: Option<Duration>,
+    /// Cut off what is under way, at once: as without --grace.
+    #[arg(long, conflicts_with = "grace")]
+    pub force: bool,
     /// Only say what would change: nothing is changed, and all is checked.
     #[arg(long)]
     pub dry_run: bool,

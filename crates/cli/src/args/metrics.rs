@@ -34,6 +34,7 @@ came since the sample before.
 
 Examples:
   fusion-kit metrics agent writer
+  fusion-kit metrics agent writer --since 1d --step 1h
   fusion-kit metrics agent writer --since 1h --json | jq '[.metrics[].api_tokens_used] | add'")]
     Agent(AgentMetricsArgs),
     /// List what model calls cost, the greatest cost first.
@@ -180,7 +181,11 @@ pub struct AgentMetricsArgs {
     /// Only samples taken within this time, such as 90s, 10m, 2h or 3d.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub since: Option<Duration>,
-    /// At most so many samples, the newest ones.
+    /// Put the samples into steps of this length, such as 1m or 1h: CPU is then the average of a step, memory
+    /// the most, and the rest the sum. Of the newest 100,000 samples.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub step: Option<Duration>,
+    /// At most so many samples or steps, the newest ones.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = value_parser!(u32).range(1..=500))]
     pub limit: u32,
 }

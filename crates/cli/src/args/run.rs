@@ -221,13 +221,17 @@ Steps before it keep their outputs, also where an input is given another value.
 
 Examples:
   fusion-kit run fork 0192f3c1 --from review
+  fusion-kit run fork 0192f3c1 --at 4711
   fusion-kit run fork 0192f3c1 --from build -i language=French")]
 pub struct ForkArgs {
     /// Id of the run or the unique beginning of one.
     pub run: String,
     /// The step that is done again, with everything that needs it.
-    #[arg(long, value_name = "STEP")]
-    pub from: String,
+    #[arg(long, value_name = "STEP", required_unless_present = "at")]
+    pub from: Option<String>,
+    /// The same by an event of the step: its place in the log, or its id.
+    #[arg(long, value_name = "EVENT", conflicts_with = "from")]
+    pub at: Option<String>,
     /// Give the workflow another input than it had; may be repeated.
     #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = super::input)]
     pub inputs: Vec<InputArg>,

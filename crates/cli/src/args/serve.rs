@@ -1,6 +1,10 @@
 //! The arguments of `serve`.
 
+use std::time::Duration;
+
 use clap::{Args, ValueEnum};
+
+use super::message::duration;
 
 /// What a process does among those that share a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -22,8 +26,13 @@ and are taken up at the next start.
 Other machines reach it only with --allow-plain-http: tokens travel unencrypted then, which is
 right behind a proxy that ends TLS, or in a container.
 
+With --detach the command ends when the server is ready, and `down` ends the server; what it logs is
+in the file `server.log` of the data directory. Exits with 5 when a server works there already.
+
 Examples:
   fusion-kit serve
+  fusion-kit up --open
+  fusion-kit serve --detach --json | jq -r .url
   fusion-kit serve --port 8080
   curl -H \"Authorization: Bearer $(cat .fusion-kit/token)\" http://127.0.0.1:8000/api/v1/runs")]
 pub struct ServeArgs {
@@ -49,4 +58,27 @@ pub struct ServeArgs {
     /// Listen at an address that other machines reach, although nothing is encrypted.
     #[arg(long)]
     pub allow_plain_http: bool,
+    /// Sign the browser of this machine in, once the server is ready: the command of `BROWSER`, else
+    /// `xdg-open` or `open`. Where none opens it is told, and the server goes on.
+    #[arg(long)]
+    pub open: bool,
+    /// Let the server go on in the background, and say where it listens.
+    #[arg(long)]
+    pub detach: bool,
+}
+
+/// `down`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+As SIGTERM does: what is under way gets the time that `serve` gives it, runs are left where they are
+and are taken up at the next start. A server of another machine is ended there. Exits with 3 when
+there is none, 8 when it had not ended in time: it ends later.
+
+Examples:
+  fusion-kit down
+  fusion-kit down --timeout 10s")]
+pub struct DownArgs {
+    /// How long to wait for its end.
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "1m")]
+    pub timeout: Duration,
 }

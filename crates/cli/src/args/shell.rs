@@ -203,14 +203,20 @@ pub struct ManArgs {
 /// `verify`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_long_help = "\
-Exits with 1 when something is wrong. Nothing is changed.
+Exits with 1 when something is wrong. Nothing is changed without --fix, which closes the data
+directory, the token, the database and the master key to other users, removes what a server left
+behind that was killed, and makes a missing .gitignore; it says what it did.
 
 Examples:
   fusion-kit verify
+  fusion-kit doctor --fix
   fusion-kit verify --online                 ask each provider too
   fusion-kit verify --deep                   and have each say a few words, which may cost something
   fusion-kit verify --json | jq -r '.checks[] | select(.fault) | .name'")]
 pub struct VerifyArgs {
+    /// Put right first what can be put right without asking and without losing anything, and say what it was.
+    #[arg(long)]
+    pub fix: bool,
     /// Ask each enabled provider for its models: whether it can be reached and takes the key.
     #[arg(long)]
     pub online: bool,

@@ -53,6 +53,8 @@ Examples:
   fusion-kit webhook deliveries hooks.example
   fusion-kit webhook deliveries hooks.example --json | jq '.deliveries[] | select(.error)'")]
     Deliveries(WebhookDeliveriesArgs),
+    /// Send the event of a delivery once more, now, and say what came of it; exit code 1 when it was not taken.
+    Resend(WebhookResendArgs),
     /// Send events again; what came meanwhile first.
     #[command(after_long_help = "\
 Examples:
@@ -103,6 +105,24 @@ pub struct WebhookAddArgs {
     /// Allow a receiver in a private network, or on this machine.
     #[arg(long)]
     pub allow_private: bool,
+}
+
+/// `webhook resend`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_long_help = "\
+It has the webhook-id that it had, so that the receiver can tell that it was there before. Taken, it
+is no longer in the way of those after it; else it is tried again when it would have been. Works
+without a server, too, and while the webhook is disabled or has stopped.
+
+Examples:
+  fusion-kit webhook resend hooks.example 4711
+  fusion-kit webhook resend hooks.example 0198f2 --json | jq .status")]
+pub struct WebhookResendArgs {
+    /// Name of the webhook, or its id.
+    pub name: String,
+    /// One of its deliveries: EVENT of `webhook deliveries`, the place of the event in the log; or the id of
+    /// a delivery, or the unique beginning of one.
+    pub delivery: String,
 }
 
 /// `webhook deliveries`.

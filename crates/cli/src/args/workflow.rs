@@ -75,13 +75,20 @@ Examples:
 /// `workflow validate`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_long_help = "\
+What is likely not meant, such as an input that nothing uses, is told as a warning; with --strict
+it is a fault, and the exit code is 5 as for a file that can't be used.
+
 Examples:
   fusion-kit workflow validate hello.yaml
+  fusion-kit workflow validate hello.yaml --strict
   fusion-kit workflow validate hello.yaml --json | jq .steps")]
 pub struct ValidateArgs {
     /// The workflow file; or a stored workflow, by its name or the id of a version.
     #[arg(value_name = "WORKFLOW")]
     pub file: PathBuf,
+    /// Refuse a workflow with warnings, too.
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// `workflow create`.

@@ -1,26 +1,19 @@
 //! What agents use.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use fusion_api_types::Problem;
 use fusion_api_types::api::{AgentMetrics, CostReport, TopReport};
 
-use crate::args::{CostArgs, MetricsTopArgs};
+use crate::args::{AgentMetricsArgs, CostArgs, MetricsTopArgs};
 
 /// The work of `metrics`.
 #[async_trait]
 pub trait Metrics {
-    /// What an agent used, the newest sample first; with `since` only samples as young as that.
+    /// What an agent used, the newest sample or step of time first.
     ///
     /// # Errors
     /// No such agent.
-    async fn agent_metrics(
-        &self,
-        agent: &str,
-        since: Option<Duration>,
-        limit: u32,
-    ) -> Result<AgentMetrics, Problem>;
+    async fn agent_metrics(&self, asked: &AgentMetricsArgs) -> Result<AgentMetrics, Problem>;
 
     /// What model calls cost.
     ///

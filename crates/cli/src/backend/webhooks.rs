@@ -47,6 +47,18 @@ pub trait Webhooks {
     /// There is none of this name. That the message is not taken is an answer.
     async fn test_webhook(&self, name: &str) -> Result<api::WebhookTest, Problem>;
 
+    /// Sends the event of a delivery to a webhook once more, and says what came of it. The delivery is named by
+    /// the place of its event, by its id or by the unique beginning of that.
+    ///
+    /// # Errors
+    /// There is no such webhook, no such delivery, or its event is there no longer. That the message is not
+    /// taken is an answer.
+    async fn resend_delivery(
+        &self,
+        name: &str,
+        delivery: &str,
+    ) -> Result<api::WebhookTest, Problem>;
+
     /// The last attempts at a webhook, the newest first.
     ///
     /// # Errors

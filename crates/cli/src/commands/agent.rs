@@ -4,6 +4,7 @@ use fusion_api_types::{AgentList, AgentSent, AgentsEnded, Problem};
 
 use super::db::answer;
 use super::dry_run::tell;
+use super::grace;
 use super::log::Shown;
 use super::run::conclude;
 use crate::args::{
@@ -193,6 +194,9 @@ async fn terminate(
             workspace: terminate.workspace,
         };
         return tell(operation, backend, session).await;
+    }
+    if let Some(grace) = terminate.grace {
+        grace::give(grace, &agents, backend).await?;
     }
     let workspace = terminate.workspace.as_str();
     let ended: AgentsEnded = backend.terminate_agents(&agents, workspace).await?;

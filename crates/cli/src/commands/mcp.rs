@@ -3,7 +3,7 @@
 use fusion_api_types::{McpTool, McpToolList, Problem, ProblemKind};
 use serde_json::Value;
 
-use crate::args::{Global, McpCommand, McpOfferArgs};
+use crate::args::{McpCommand, McpOfferArgs};
 use crate::backend::Backend;
 use crate::exit::Exit;
 use crate::mcp::{Offer, Selection, offers};
@@ -19,7 +19,7 @@ pub(crate) async fn mcp(
 ) -> Result<Exit, Problem> {
     match command {
         McpCommand::Serve(which) => {
-            let place = place(session.global);
+            let place = session.global.place();
             backend.serve_commands(chosen(which)?, place).await?;
             Ok(Exit::Done)
         }
@@ -75,19 +75,4 @@ fn view(offer: &Offer) -> McpTool {
         destructive: offer.is_destructive,
         input_schema: Value::Object((*offer.input_schema).clone()),
     }
-}
-
-/// The options by which a command works at the same place as this one.
-fn place(global: &Global) -> Vec<String> {
-    let data_dir = global.data_dir.as_ref();
-    let data_dir = data_dir.map(|dir| dir.to_string_lossy().into_owned());
-    let options = [
-        ("profile", global.profile.clone()),
-        ("server", global.server.clone()),
-        ("data-dir", data_dir),
-    ];
-    let given = options
-        .into_iter()
-        .filter_map(|(name, value)| value.map(|value| format!("--{name}={value}")));
-    given.collect()
 }

@@ -26,13 +26,14 @@ async fn agent(
     backend: &dyn Backend,
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
-    let metrics = backend.agent_metrics(&of.agent, of.since, of.limit).await?;
+    let metrics = backend.agent_metrics(of).await?;
     if session.is_machine() {
         session.print_rows(&metrics, &metrics.metrics)?;
     } else if metrics.metrics.is_empty() {
         session.tell("no samples: one is taken of an agent at work, every 30 seconds\n");
     } else {
-        session.print(&report::table(&metrics.metrics, session))?;
+        let is_stepped = of.step.is_some();
+        session.print(&report::table(&metrics.metrics, is_stepped, session))?;
     }
     Ok(Exit::Done)
 }

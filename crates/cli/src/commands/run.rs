@@ -1,6 +1,7 @@
 //! `run`, `resume`, and the commands below `run`.
 
 use fusion_api_types::{Problem, ProblemKind, RunDetail, RunList};
+use serde_json::Value;
 
 use super::db::answer;
 use super::dry_run::tell;
@@ -175,13 +176,32 @@ pub(crate) async fn fork(
     backend: &dyn Backend,
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
+    let from = match &fork.at {
+        Some(event) => Some(step_of(event, &fork.run, backend).await?),
+        None => fork.from.clone(),
+    };
     let request = AgainRequest {
         run: fork.run.clone(),
-        from: Some(fork.from.clone()),
+        from,
         inputs: by_name(&fork.inputs),
         latest: fork.latest,
     };
     again(&request, backend, session).await
+}
+
+/// The step of a run that an event is about.
+async fn step_of(event: &str, run: &str, backend: &dyn Backend) -> Result<String, Problem> {
+    let event = backend.show_event(event).await?;
+    let of = event.run_id.as_deref().unwrap_or_default();
+    let step = event.data.get("step").and_then(Value::as_str);
+    let step = step.filter(|_| !run.is_empty() && of.starts_with(&run.to_lowercase()));
+    // An item of a list is called after its step and its place.
+    let step = step.and_then(|step| step.split('[').next());
+    step.map(str::to_owned).ok_or_else(|| {
+        let text = format!("event {} is of no step of the run {run}", event.seq);
+        let problem = Problem::new(ProblemKind::InvalidInput, text);
+        problem.with_help("name the step with --from STEP; `run show` lists them")
+    })
 }
 
 async fn again(

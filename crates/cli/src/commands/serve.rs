@@ -1,14 +1,15 @@
-//! `serve` and `dashboard`.
+//! `serve`, `down` and `dashboard`.
 
-use fusion_api_types::{Problem, ServerReady, SignInLink};
+use fusion_api_types::{Problem, ProblemKind, ServerReady, SignInLink};
 
-use crate::args::{NodeRoleArg, ServeArgs};
+use super::db::answer;
+use crate::args::{DownArgs, NodeRoleArg, ServeArgs};
 use crate::backend::{Audience, Backend, Ready, ServeRequest};
 use crate::exit::Exit;
 use crate::session::Session;
 use crate::text::clean;
 
-/// `serve`: says where it listens, then serves until it is stopped.
+/// `serve`: says where it listens, then serves until it is stopped; or lets another process do so.
 pub(crate) async fn serve(
     serve: &ServeArgs,
     backend: &dyn Backend,
@@ -26,9 +27,81 @@ pub(crate) async fn serve(
         } else {
             Audience::Person
         },
+        open: serve.open,
     };
+    if request.open && !request.api {
+        let text = "--open signs a browser in, and this server answers no requests";
+        let problem = Problem::new(ProblemKind::InvalidInput, text);
+        return Err(problem.with_help("leave --open out, or add the role api"));
+    }
+    if serve.detach {
+        return detached(&request, backend, session).await;
+    }
     backend.serve(&request, &mut Greeting { session }).await?;
     Ok(Exit::Done)
+}
+
+async fn detached(
+    request: &ServeRequest,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let place = session.global.place();
+    let Some(server) = backend.start_server(request, &place).await? else {
+        return Ok(Exit::Interrupted);
+    };
+    answer(&server, in_the_background, session)?;
+    if request.open
+        && let Err(problem) = backend.open_browser().await
+    {
+        tell_not_opened(&problem.message, session);
+    }
+    Ok(Exit::Done)
+}
+
+/// `down`: ends the server and says so.
+pub(crate) async fn down(
+    down: &DownArgs,
+    backend: &dyn Backend,
+    session: &Session<'_>,
+) -> Result<Exit, Problem> {
+    let ended = backend.stop_server(down.timeout).await?;
+    let text = |ended: &ServerReady, _: &Session<'_>| {
+        format!(
+            "the server {} (pid {}) has ended\n",
+            clean(&ended.url),
+            ended.pid
+        )
+    };
+    answer(&ended, text, session)
+}
+
+fn tell_not_opened(why: &str, session: &Session<'_>) {
+    session.tell(&format!(
+        "warning: no browser was opened: {}\n  help: {} prints a link to open\n",
+        clean(why),
+        session.command("dashboard")
+    ));
+}
+
+/// What is told of a server that goes on by itself.
+fn in_the_background(server: &ServerReady, session: &Session<'_>) -> String {
+    let doing = if server.url.is_empty() {
+        "drives runs".to_owned()
+    } else {
+        format!("serves {}", clean(&server.url))
+    };
+    let end = if server.url.is_empty() {
+        format!("kill -TERM {}", server.pid)
+    } else {
+        session.command("down")
+    };
+    let log = server.log_file.as_deref().map(clean).unwrap_or_default();
+    format!(
+        "fusion-kit {doing} in the background\n  pid    {}\n  data   {}\n  log    {log}\n  end    {end}\n",
+        server.pid,
+        clean(&server.data_dir),
+    )
 }
 
 /// `dashboard`: a link that signs a browser in. The browser is not started from here: every user of the
@@ -53,6 +126,10 @@ struct Greeting<'a> {
 }
 
 impl Ready for Greeting<'_> {
+    fn not_opened(&mut self, why: &str) {
+        tell_not_opened(why, self.session);
+    }
+
     fn ready(&mut self, server: &ServerReady, link: Option<&SignInLink>) -> Result<(), Problem> {
         if self.session.is_machine() {
             return self.session.print_json(server);

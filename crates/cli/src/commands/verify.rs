@@ -1,6 +1,6 @@
 //! `verify`.
 
-use fusion_api_types::Problem;
+use fusion_api_types::{Problem, VerifyReport};
 
 use crate::args::VerifyArgs;
 use crate::backend::{Backend, Depth};
@@ -19,7 +19,15 @@ pub(crate) async fn verify(
         (false, true) => Depth::Online,
         (false, false) => Depth::Shallow,
     };
-    let report = backend.verify(depth).await?;
+    let mended = if verify.fix {
+        backend.mend().await?
+    } else {
+        Vec::new()
+    };
+    let report = VerifyReport {
+        mended,
+        ..backend.verify(depth).await?
+    };
     if session.is_machine() {
         session.print_json(&report)?;
     } else {

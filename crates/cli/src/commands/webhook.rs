@@ -43,14 +43,10 @@ pub(crate) async fn webhook(
             let shown = backend.show_webhook(&which.name).await?;
             answer(&shown, report::one, session)
         }
-        WebhookCommand::Test(which) => {
-            let tested = backend.test_webhook(&which.name).await?;
-            answer(&tested, report::test, session)?;
-            Ok(if tested.taken {
-                Exit::Done
-            } else {
-                Exit::Failed
-            })
+        WebhookCommand::Test(which) => sent(&backend.test_webhook(&which.name).await?, session),
+        WebhookCommand::Resend(which) => {
+            let resent = backend.resend_delivery(&which.name, &which.delivery);
+            sent(&resent.await?, session)
         }
         WebhookCommand::Deliveries(of) => deliveries(of, backend, session).await,
         WebhookCommand::Enable(which) => {
@@ -83,6 +79,16 @@ fn new(add: &WebhookAddArgs) -> NewWebhook {
 
 fn made_known(made: &api::WebhookMade, session: &Session<'_>) -> Result<(), Problem> {
     answer(made, report::made, session).map(|_| ())
+}
+
+/// What came of one message.
+fn sent(tried: &api::WebhookTest, session: &Session<'_>) -> Result<Exit, Problem> {
+    answer(tried, report::test, session)?;
+    Ok(if tried.taken {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
 }
 
 async fn deliveries(

@@ -1,7 +1,10 @@
 //! `workflow`: files and stored workflows.
 
+use std::path::Path;
+
 use fusion_api_types::{
-    InputView, Problem, RunList, StoredWorkflow, WorkflowDiff, WorkflowList, WorkflowSummary,
+    FaultView, FileText, InputView, Problem, ProblemKind, RunList, StoredWorkflow, WarningView,
+    WorkflowDiff, WorkflowList, WorkflowSummary,
 };
 
 use super::db::{answer, answer_rows};
@@ -138,13 +141,54 @@ async fn validate(
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
     let workflow = backend.validate_workflow(&validate.file).await?;
+    if validate.strict && !workflow.warnings.is_empty() {
+        return Err(strictly(workflow.warnings, &validate.file));
+    }
     if session.is_machine() {
         session.print_json(&workflow)?;
     } else {
         let file = validate.file.to_string_lossy();
         session.print(&summary(&workflow, &file, session))?;
+        for warning in &workflow.warnings {
+            session.tell(&warned(warning, &file, session));
+        }
     }
     Ok(Exit::Done)
+}
+
+/// Warnings as the faults that they are with `--strict`.
+fn strictly(warnings: Vec<WarningView>, file: &Path) -> Problem {
+    let faults = warnings.into_iter().map(|warning| FaultView {
+        message: format!("{} ({})", warning.fault.message, warning.rule),
+        ..warning.fault
+    });
+    let path = file.display().to_string();
+    let text = "with --strict the workflow can't be used as it is";
+    Problem::new(ProblemKind::InvalidInput, text).in_file(
+        FileText {
+            path,
+            text: String::new(),
+        },
+        faults.collect(),
+    )
+}
+
+fn warned(warning: &WarningView, file: &str, session: &Session<'_>) -> String {
+    let WarningView { rule, fault } = warning;
+    let label = session.err.paint(Tone::Warn, "warning:");
+    let mut text = format!(
+        "{label} {} ({})\n --> {}:{}:{}\n",
+        clean_line(&fault.message),
+        clean_line(rule),
+        clean_line(file),
+        fault.line,
+        fault.column
+    );
+    if let Some(help) = &fault.help {
+        let label = session.err.paint(Tone::Strong, "help:");
+        text.push_str(&format!("  {label} {}\n", clean(help)));
+    }
+    text
 }
 
 fn summary(workflow: &WorkflowSummary, file: &str, session: &Session<'_>) -> String {

@@ -52,6 +52,7 @@ const WRITE_OVER: &[&str] = &[
     "agent update",
     "budget set",
     "db migrate",
+    "down",
     "node drain",
     "project update",
     "project use",
@@ -178,6 +179,7 @@ const DECISIONS: &[&str] = &[
     "db backup",
     "db migrate",
     "db vacuum",
+    "down",
     "node drain",
     "project delete",
     "project use",
@@ -198,6 +200,7 @@ const DECISIONS: &[&str] = &[
     "webhook get",
     "webhook list",
     "webhook remove",
+    "webhook resend",
     "webhook test",
 ];
 

@@ -3,8 +3,8 @@
 use clap::{Arg, ArgAction, ArgGroup, Command};
 use serde_json::{Map, Value, json};
 
-/// Arguments that ask for a terminal, or for an answer that goes on.
-const LEFT_OUT: &[&str] = &["edit", "follow", "open", "watch"];
+/// Arguments that ask for a terminal, for an answer that goes on, or for changes by what else only looks.
+const LEFT_OUT: &[&str] = &["edit", "fix", "follow", "open", "watch"];
 
 /// What a global option of every command does for a client.
 const JQ: &str = "Only what this expression of jq makes of the JSON.";

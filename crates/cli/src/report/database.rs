@@ -123,6 +123,10 @@ pub(crate) fn rekey(report: &RekeyReport, session: &Session<'_>) -> String {
 /// Every check with its mark, and what to do about a fault.
 pub(crate) fn verification(report: &VerifyReport, session: &Session<'_>) -> String {
     let mut text = format!("database: {}\n", clean_line(&report.place));
+    for mended in &report.mended {
+        let mark = session.out.paint(Tone::Good, "+");
+        text.push_str(&format!("{mark} mended: {}\n", clean_line(mended)));
+    }
     for check in &report.checks {
         text.push_str(&self::check(check, session));
     }

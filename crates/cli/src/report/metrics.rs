@@ -8,10 +8,10 @@ use crate::session::Session;
 use crate::table::{Align, Table};
 use crate::text::{clean_line, count, thousands};
 
-/// A table of samples.
-pub(crate) fn table(samples: &[MetricsSample], session: &Session<'_>) -> String {
+/// A table of samples, or of steps of time.
+pub(crate) fn table(samples: &[MetricsSample], is_stepped: bool, session: &Session<'_>) -> String {
     let mut table = Table::new(&[
-        ("TAKEN", Align::Left),
+        (if is_stepped { "FROM" } else { "TAKEN" }, Align::Left),
         ("CPU", Align::Right),
         ("MEMORY", Align::Right),
         ("READ", Align::Right),

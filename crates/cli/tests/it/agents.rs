@@ -340,3 +340,46 @@ async fn the_path_of_a_workspace_is_printed_alone_as_long_as_it_is_there() {
     };
     assert_eq!(said, wanted);
 }
+
+/// What `agent get` and `agent terminate` answer alike.
+fn leaving(task: &str) -> Value {
+    let mut answer = detail();
+    answer["task"]["state"] = json!(task);
+    answer["agents"] = json!([]);
+    answer["left"] = json!([]);
+    answer
+}
+
+#[tokio::test]
+async fn an_agent_at_work_is_held_and_waited_for_before_it_is_ended_and_another_is_not() {
+    let backend = answering(leaving("queued"));
+    let said = fusion_kit("agent terminate w --grace 30s", &backend).await;
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert_eq!(
+        *backend.asked.lock().unwrap(),
+        ["show w", "terminate Named([\"w\"]) keep"]
+    );
+    let backend = answering(leaving("running"));
+    let said = fusion_kit("agent terminate w --grace 1s", &backend).await;
+    assert_eq!(said.code, 0, "{}", said.err);
+    let asked = backend.asked.lock().unwrap().clone();
+    let pause = format!("pause {ID} next_step");
+    assert_eq!(
+        asked[..3],
+        ["show w".to_owned(), pause, format!("show {ID}")]
+    );
+    assert_eq!(asked.last().unwrap(), "terminate Named([\"w\"]) keep");
+    for line in [
+        "agent terminate w --grace 30s --force",
+        "agent terminate --all --state idle --grace 30s",
+    ] {
+        assert_eq!(fusion_kit(line, &backend).await.code, 2, "{line}");
+    }
+    let backend = answering(leaving("running"));
+    let said = fusion_kit("agent terminate w --force", &backend).await;
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert_eq!(
+        *backend.asked.lock().unwrap(),
+        ["terminate Named([\"w\"]) keep"]
+    );
+}

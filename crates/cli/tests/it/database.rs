@@ -201,6 +201,30 @@ async fn verify_marks_every_check_and_fails_when_one_does() {
 }
 
 #[tokio::test]
+async fn what_was_mended_is_told_before_the_checks_and_only_when_asked_for() {
+    let right = json!({ "ok": true, "place": "/d/fusion.db", "checks": [check("schema", None)] });
+    let backend = answering(right);
+    assert_eq!(
+        fusion_kit("doctor --fix", &backend).await,
+        done("database: /d/fusion.db\n+ mended: /d/token is closed\n✓ schema\nall is right\n")
+    );
+    let told = fusion_kit("verify --fix --json", &backend).await.out;
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["mended"], json!(["/d/token is closed"]));
+    fusion_kit("verify", &backend).await;
+    assert_eq!(
+        *backend.asked.lock().unwrap(),
+        [
+            "mend",
+            "verify Shallow",
+            "mend",
+            "verify Shallow",
+            "verify Shallow"
+        ]
+    );
+}
+
+#[tokio::test]
 async fn a_vacuum_tells_the_size_before_and_after() {
     let report = json!({ "place": "/data/fusion.db", "before_bytes": 4096, "after_bytes": 2048 });
     let said = fusion_kit("db vacuum", &answering(report)).await;

@@ -198,3 +198,28 @@ async fn who_used_most_is_asked_for_by_one_of_the_figures_and_of_a_time() {
         assert!(backend.asked.lock().unwrap().is_empty());
     }
 }
+
+#[tokio::test]
+async fn steps_of_time_are_asked_for_by_their_length_and_shown_from_when() {
+    let one = json!({
+        "id": "019ab3c4-0000-7000-8000-000000000001",
+        "agent_id": "019ab3c4-0000-7000-8000-000000000002",
+        "timestamp": "2026-11-23T12:00:00Z", "cpu_percent": 50.4, "memory_mb": 12.25,
+        "disk_io_read_mb": 0.0, "disk_io_write_mb": 3.0, "api_calls_count": 4,
+        "api_provider": "local", "api_tokens_used": 12, "api_cost_usd": "0.01", "samples": 120,
+    });
+    let backend = answering(json!({ "metrics": [one] }));
+    let said = fusion_kit("metrics agent w --since 1d --step 1h", &backend).await;
+    let out = "\
+FROM                  CPU    MEMORY     READ  WRITTEN  CALLS  TOKENS   COST  PROVIDER
+2026-11-23 13:00:00  50 %  12.2 MiB  0.0 MiB  3.0 MiB      4      12  $0.01  local
+";
+    assert_eq!((said.code, said.out.as_str()), (0, out));
+    let asked =
+        "AgentMetricsArgs { agent: \"w\", since: Some(86400s), step: Some(3600s), limit: 20 }";
+    assert_eq!(*backend.asked.lock().unwrap(), [asked]);
+    let said = fusion_kit("metrics agent w", &backend).await;
+    assert!(said.out.starts_with("TAKEN"), "{}", said.out);
+    let said = fusion_kit("metrics agent w --step 0s", &backend).await;
+    assert_eq!(said.code, 2);
+}

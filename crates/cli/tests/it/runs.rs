@@ -265,6 +265,49 @@ async fn a_valid_workflow_is_summed_up() {
 }
 
 #[tokio::test]
+async fn what_is_likely_not_meant_is_a_warning_and_with_strict_a_fault() {
+    let mut warned = workflow();
+    warned["warnings"] = json!([{
+        "rule": "unused-input", "message": "nothing uses the input 'note\u{1b}[2J'",
+        "help": "take it out, or name it: ${{ inputs.note }}",
+        "line": 5, "column": 3, "offset": 40, "length": 4,
+    }]);
+    let backend = Fake {
+        workflow: Some(serde_json::from_value(warned).unwrap()),
+        ..Fake::default()
+    };
+    let said = fusion_kit("workflow validate a.yaml", &backend).await;
+    let err = "\
+warning: nothing uses the input 'note␛[2J' (unused-input)
+ --> a.yaml:5:3
+  help: take it out, or name it: ${{ inputs.note }}
+";
+    assert_eq!((said.code, said.err.as_str()), (0, err));
+    assert!(said.out.starts_with("✓ a.yaml is valid"), "{}", said.out);
+    let said = fusion_kit("workflow validate a.yaml --json", &backend).await;
+    let told: Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(
+        (said.code, &told["warnings"][0]["rule"]),
+        (0, &json!("unused-input"))
+    );
+
+    let said = fusion_kit("workflow validate a.yaml --strict", &backend).await;
+    assert_eq!((said.code, said.out.as_str()), (5, ""));
+    for text in ["unused-input", "a.yaml:5:3", "(1 fault)", "--strict"] {
+        assert!(said.err.contains(text), "{text}: {}", said.err);
+    }
+    let said = fusion_kit("workflow validate a.yaml --strict --json", &backend).await;
+    let told: Value = serde_json::from_str(&said.err).unwrap();
+    assert_eq!((said.code, &told["faults"][0]["line"]), (5, &json!(5)));
+    let good = Fake {
+        workflow: Some(serde_json::from_value(workflow()).unwrap()),
+        ..Fake::default()
+    };
+    let said = fusion_kit("workflow validate a.yaml --strict", &good).await;
+    assert_eq!((said.code, said.err.as_str()), (0, ""));
+}
+
+#[tokio::test]
 async fn no_text_of_a_model_reaches_the_terminal_as_a_command() {
     let evil = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\r\u{202e}";
     let mut run = run_with_journal();

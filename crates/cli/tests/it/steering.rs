@@ -160,3 +160,42 @@ async fn a_graph_is_drawn_in_three_ways() {
         dot.out
     );
 }
+
+#[tokio::test]
+async fn a_fork_at_an_event_is_one_from_its_step() {
+    let event = |run: &str, data: Value| {
+        json!({
+            "seq": 12, "id": "019e", "timestamp": "2026-11-23T12:00:00Z",
+            "event_type": "task.failed", "severity": "error", "source_agent_id": null,
+            "source_component": "coordination", "run_id": run, "data": data, "message": "",
+            "message_queue_topic": null,
+        })
+    };
+    let of_item = event("019a0000", json!({ "step": "build[3]" }));
+    let backend = Fake {
+        report: of_item,
+        ..Fake::of(completed_run())
+    };
+    let said = fusion_kit("run fork 019A --at 12 -q --json", &backend).await;
+    assert_eq!(said.code, 0, "{}", said.err);
+    let request =
+        "AgainRequest { run: \"019A\", from: Some(\"build\"), inputs: {}, latest: false }";
+    assert_eq!(*backend.asked.lock().unwrap(), ["event 12", request]);
+    for of_none in [
+        event("019a0000", json!({})),
+        event("019b0000", json!({ "step": "build" })),
+    ] {
+        let backend = Fake {
+            report: of_none,
+            ..Fake::of(completed_run())
+        };
+        let said = fusion_kit("run fork 019a --at 12", &backend).await;
+        let err = "\
+error: event 12 is of no step of the run 019a
+help: name the step with --from STEP; `run show` lists them
+";
+        assert_eq!((said.code, said.err.as_str()), (2, err));
+    }
+    let both = fusion_kit("run fork 019a --at 12 --from build", &backend).await;
+    assert_eq!(both.code, 2);
+}

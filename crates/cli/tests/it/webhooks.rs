@@ -70,6 +70,11 @@ async fn webhooks_are_asked_for_as_they_were_typed() {
         ("webhook get ops", ops(), "webhook ops"),
         ("webhook test ops", taken(true), "test webhook ops"),
         (
+            "webhook resend ops 4711",
+            taken(true),
+            "resend 4711 to webhook ops",
+        ),
+        (
             "webhook deliveries ops --limit 3",
             json!([]),
             "deliveries ops 3",
@@ -106,7 +111,7 @@ async fn a_new_secret_stands_alone_on_stdout() {
 }
 
 #[tokio::test]
-async fn a_test_that_is_not_taken_has_its_exit_code() {
+async fn what_is_not_taken_has_its_exit_code() {
     let good = fusion_kit("webhook test ops", &answering(taken(true))).await;
     assert_eq!(
         (good.code, good.out.as_str()),
@@ -114,5 +119,7 @@ async fn a_test_that_is_not_taken_has_its_exit_code() {
     );
     let bad = fusion_kit("webhook test ops", &answering(taken(false))).await;
     let says = "it was not taken: it did not answer in time (7 ms)\n";
+    assert_eq!((bad.code, bad.out.as_str()), (1, says));
+    let bad = fusion_kit("webhook resend ops 12", &answering(taken(false))).await;
     assert_eq!((bad.code, bad.out.as_str()), (1, says));
 }

@@ -268,3 +268,24 @@ fn a_secret_that_was_replaced_signs_for_a_day_more() {
     };
     assert_eq!((row.secrets, row.updated_at), (expected, at(5)));
 }
+
+#[test]
+fn an_event_that_was_taken_at_a_person_s_word_is_no_longer_in_the_way_and_another_changes_nothing()
+{
+    let stopped = Webhook {
+        state: WebhookState::Stopped,
+        trouble: WebhookTrouble {
+            attempts: 9,
+            since: Some(at(1)),
+            next_at: None,
+        },
+        ..webhook()
+    };
+    let moved = Webhook {
+        cursor: 9,
+        trouble: WebhookTrouble::default(),
+        ..stopped.clone()
+    };
+    assert_eq!(stopped.clone().unblocked(9), Some(moved));
+    assert_eq!(stopped.unblocked(7), None);
+}

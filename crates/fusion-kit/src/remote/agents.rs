@@ -1,13 +1,11 @@
 //! Agents of a server.
 
-use std::time::Duration;
-
 use fusion_api_types::api::{self, AgentAction};
 use fusion_api_types::{
     AgentDetail, AgentLeft, AgentList, AgentLogEntry, AgentSent, AgentSummary, AgentsEnded,
     JournalView, Problem, ProblemKind,
 };
-use fusion_cli::{AgentQuery, NewAgents};
+use fusion_cli::{AgentMetricsArgs, AgentQuery, NewAgents};
 use fusion_core::{AgentId, AgentSpec, AgentState, Clock, ProjectId, WorkspaceSpec};
 use fusion_persistence::{CostQuery, TopQuery};
 use serde_json::Value;
@@ -202,10 +200,14 @@ impl Remote {
     /// What an agent used, the newest samples first.
     pub(crate) async fn agent_metrics(
         &self,
-        agent: &str,
-        since: Option<Duration>,
-        limit: u32,
+        asked: &AgentMetricsArgs,
     ) -> Result<api::AgentMetrics, Problem> {
+        let AgentMetricsArgs {
+            agent,
+            since,
+            step,
+            limit,
+        } = asked;
         let id = self.find_agent(agent).await?.id;
         let ago = |time| {
             let time = chrono::Duration::from_std(time).ok()?;
@@ -214,6 +216,7 @@ impl Remote {
         let mut asked = vec![("limit", limit.to_string())];
         let since = since.and_then(ago);
         asked.extend(since.map(|since| ("since", since.to_rfc3339())));
+        asked.extend(step.map(|step| ("step", step.as_secs().to_string())));
         self.client
             .get(&format!("/agents/{id}/metrics"), &asked)
             .await

@@ -310,3 +310,20 @@ async fn what_is_being_removed_is_taken_over_by_nobody() {
     said(&project, &discard.join(" ")).await.expect(0);
     assert!(!results(&run).exists());
 }
+
+#[tokio::test]
+async fn a_fork_at_an_event_goes_on_from_the_step_of_that_event() {
+    let (project, failed) = failed().await;
+    let list = "events list --type task.failed --json";
+    let events = said(&project, list).await.expect(0).json();
+    let event = &events["events"][0];
+    assert_eq!(event["data"]["step"], "second", "{events}");
+    let line = format!("run fork {} --at {} --json", id(&failed), event["seq"]);
+    let forked = said(&project, &line).await.expect(0).json();
+    assert_eq!(
+        (&forked["state"], &forked["continues"]),
+        (&json!("completed"), &failed["id"])
+    );
+    let taken_over = step(&forked, "first")["journal"].as_array();
+    assert_eq!(taken_over, None);
+}

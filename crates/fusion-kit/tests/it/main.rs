@@ -13,6 +13,8 @@ mod artifacts;
 #[cfg(test)]
 mod attach;
 #[cfg(test)]
+mod background;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod bench;
@@ -43,6 +45,8 @@ mod flows;
 #[cfg(test)]
 mod generations;
 #[cfg(test)]
+mod grace;
+#[cfg(test)]
 mod held_commands;
 #[cfg(test)]
 mod howto;
@@ -62,6 +66,8 @@ mod lost_calls;
 mod max_costs;
 #[cfg(test)]
 mod mcp;
+#[cfg(test)]
+mod mended;
 #[cfg(test)]
 mod merges;
 #[cfg(test)]

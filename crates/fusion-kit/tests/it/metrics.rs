@@ -41,6 +41,38 @@ async fn shows_the_newest(project: &Project, sample: &Value) {
     assert_eq!(shown.expect(0).json()["metrics"], Value::Null);
 }
 
+/// A step of a day has all samples of it, whoever is asked.
+async fn in_steps(project: &Project, serving: &Serving, path: &str, calls: u64) {
+    let line = ["metrics", "agent", "busy", "--step", "1d", "--json"];
+    let told = project.run(line).await.expect(0).json();
+    let asked = serving.get(&format!("{path}?step=86400")).await;
+    assert_eq!(asked.expect(200).json(), told);
+    let steps = told["metrics"].as_array().unwrap();
+    // Midnight may be among them.
+    let sum = |name: &str| {
+        steps
+            .iter()
+            .map(|it| it[name].as_u64().unwrap())
+            .sum::<u64>()
+    };
+    let samples = samples_of(project, "busy").await;
+    assert_eq!(sum("api_calls_count"), calls);
+    assert_eq!(sum("samples"), samples.len() as u64);
+    assert!(
+        steps
+            .iter()
+            .all(|it| it["timestamp"].as_str().unwrap().ends_with("T00:00:00Z"))
+    );
+    for wrong in ["0", "1m", "3153600001"] {
+        let refused = serving
+            .get(&format!("{path}?step={wrong}"))
+            .await
+            .expect(400);
+        let why = "step: must be a number of seconds from 1 to 3153600000";
+        assert_eq!(refused.json()["details"], json!([why]));
+    }
+}
+
 #[tokio::test]
 async fn an_agent_at_work_is_sampled_and_one_without_work_is_not() {
     let project = project();
@@ -99,6 +131,7 @@ async fn an_agent_at_work_is_sampled_and_one_without_work_is_not() {
         .await
         .expect(0);
     assert!(shown.stdout.starts_with("TAKEN"), "{}", shown.stdout);
+    in_steps(&project, &serving, &path, calls(&told)).await;
     let none = project.run(["metrics", "agent", "idle"]).await.expect(0);
     none.says(&["no samples"]);
 }

@@ -2,6 +2,7 @@
 
 mod faults;
 mod kept;
+mod resent;
 
 use std::time::{Duration, Instant};
 

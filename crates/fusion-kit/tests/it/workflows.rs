@@ -229,3 +229,45 @@ async fn a_text_that_is_stored_in_a_project_is_run_there_with_and_without_a_serv
         assert_eq!(projects(&project).await, expected, "served: {is_served}");
     }
 }
+
+#[tokio::test]
+async fn what_nothing_uses_is_a_warning_of_a_file_and_of_a_stored_workflow() {
+    let flow = "
+version: 1
+name: flow
+inputs: { note: { type: string, default: x } }
+agents: { a: { provider: scripted, model: script.yaml } }
+steps: [{ id: s, agent: a, prompt: Go. }]
+";
+    let project = Project::with(flow, "version: 1\nsteps: { s: [{ text: done }] }\n");
+    project
+        .run(["workflow", "create", "flow.yaml"])
+        .await
+        .expect(0);
+    let mut told = Vec::new();
+    for workflow in ["flow.yaml", "flow"] {
+        let validate = ["workflow", "validate", workflow, "--json"];
+        let valid = project.run(validate).await.expect(0).json();
+        told.push(valid["warnings"].clone());
+        let strict = ["workflow", "validate", workflow, "--strict"];
+        let refused = project.run(strict).await.expect(5);
+        refused.says(&["nothing uses the input 'note' (unused-input)"]);
+    }
+    let expected = json!([{
+        "rule": "unused-input", "message": "nothing uses the input 'note'",
+        "help": "take it out, or name it: ${{ inputs.note }}",
+        "line": 4, "column": 11, "offset": 33, "length": 4,
+    }]);
+    assert_eq!(told, [expected.clone(), expected]);
+    let serving = Serving::on(&project).await;
+    let list = serving.get("/api/v1/workflows").await.expect(200).json();
+    let id = list["workflows"][0]["id"].as_str().unwrap();
+    let path = format!("/api/v1/workflows/{id}/validate");
+    let checked = serving.post(&path, &json!({})).await.expect(200).json();
+    let warned = "line 4, column 11: nothing uses the input 'note'; take it out, or name it: ${{ inputs.note }} (unused-input)";
+    assert_eq!(
+        checked,
+        json!({ "valid": true, "errors": [], "warnings": [warned] })
+    );
+    serving.stop(Signal::TERM).await;
+}

@@ -18,3 +18,5 @@ mod grants;
 mod hostile;
 #[cfg(test)]
 mod talk;
+#[cfg(test)]
+mod warnings;

@@ -1,15 +1,13 @@
 //! What the fake backend says of agents.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use fusion_api_types::api::{AgentMetrics, CostReport, TopReport};
 use fusion_api_types::{
     AgentDetail, AgentList, AgentLog, AgentSent, AgentSummary, AgentsEnded, Problem,
 };
 use fusion_cli::{
-    AgentChanges, AgentQuery, Agents, AttachEnd, CostArgs, Leaving, Log, LogQuery, Metrics,
-    MetricsTopArgs, NewAgents, Progress,
+    AgentChanges, AgentMetricsArgs, AgentQuery, Agents, AttachEnd, CostArgs, Leaving, Log,
+    LogQuery, Metrics, MetricsTopArgs, NewAgents, Progress,
 };
 
 use super::Fake;
@@ -122,13 +120,8 @@ impl Agents for Fake {
 
 #[async_trait]
 impl Metrics for Fake {
-    async fn agent_metrics(
-        &self,
-        agent: &str,
-        since: Option<Duration>,
-        limit: u32,
-    ) -> Result<AgentMetrics, Problem> {
-        self.report(format!("metrics {agent} {since:?} {limit}"))
+    async fn agent_metrics(&self, asked: &AgentMetricsArgs) -> Result<AgentMetrics, Problem> {
+        self.report(format!("{asked:?}"))
     }
 
     async fn costs(&self, asked: &CostArgs) -> Result<CostReport, Problem> {

@@ -183,6 +183,14 @@ impl Webhooks for Fake {
         self.report(format!("test webhook {name}"))
     }
 
+    async fn resend_delivery(
+        &self,
+        name: &str,
+        delivery: &str,
+    ) -> Result<api::WebhookTest, Problem> {
+        self.report(format!("resend {delivery} to webhook {name}"))
+    }
+
     async fn webhook_deliveries(
         &self,
         name: &str,

@@ -1,7 +1,9 @@
 //! A server that is ready at once and then stopped.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
-use fusion_api_types::{Problem, SignInLink};
+use fusion_api_types::{Problem, ProblemKind, ServerReady, SignInLink};
 use fusion_cli::{Audience, Ready, ServeRequest, Server};
 
 use super::Fake;
@@ -18,7 +20,29 @@ impl Server for Fake {
             expires_at: chrono::DateTime::UNIX_EPOCH,
         });
         let server = serde_json::from_value(self.report.clone()).unwrap();
-        ready.ready(&server, link.as_ref())
+        ready.ready(&server, link.as_ref())?;
+        if request.open {
+            ready.not_opened("there is none");
+        }
+        Ok(())
+    }
+
+    async fn start_server(
+        &self,
+        request: &ServeRequest,
+        place: &[String],
+    ) -> Result<Option<ServerReady>, Problem> {
+        self.report(format!("start_server {request:?} {place:?}"))
+            .map(Some)
+    }
+
+    async fn open_browser(&self) -> Result<(), Problem> {
+        self.asked.lock().unwrap().push("open_browser".to_owned());
+        Err(Problem::new(ProblemKind::Unavailable, "there is none"))
+    }
+
+    async fn stop_server(&self, within: Duration) -> Result<ServerReady, Problem> {
+        self.report(format!("stop_server {within:?}"))
     }
 
     async fn sign_in_link(&self) -> Result<SignInLink, Problem> {

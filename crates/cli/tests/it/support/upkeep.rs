@@ -45,4 +45,9 @@ impl Upkeep for Fake {
     async fn verify(&self, depth: Depth) -> Result<VerifyReport, Problem> {
         self.report(format!("verify {depth:?}"))
     }
+
+    async fn mend(&self) -> Result<Vec<String>, Problem> {
+        self.ask("mend".to_owned())?;
+        Ok(vec!["/d/token is closed".to_owned()])
+    }
 }

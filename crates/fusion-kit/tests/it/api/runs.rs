@@ -110,7 +110,7 @@ async fn each_text_is_a_version_and_a_run_pins_its_own() {
     let valid = serving.request("POST", &format!("/api/v1/workflows/{id}/validate"));
     assert_eq!(
         valid.send().await.expect(200).json(),
-        json!({ "valid": true, "errors": [] })
+        json!({ "valid": true, "errors": [], "warnings": [] })
     );
     let path = format!("/api/v1/workflows/{id}/start");
     let wrong = serving

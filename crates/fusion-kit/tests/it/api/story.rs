@@ -212,7 +212,7 @@ const AFTER: &[&str] = &[
 ];
 
 /// Commands that another test runs: the file, and the function in it that says the words.
-const ELSEWHERE: [(&str, &str, &str); 16] = [
+const ELSEWHERE: [(&str, &str, &str); 18] = [
     // It serves a client.
     (
         "mcp serve",
@@ -224,6 +224,11 @@ const ELSEWHERE: [(&str, &str, &str); 16] = [
         "webhook test",
         "webhooks.rs",
         "a_redirect_is_not_followed_and_a_private_address_must_be_allowed",
+    ),
+    (
+        "webhook resend",
+        "webhooks/resent.rs",
+        "what_was_taken_is_sent_again_without_a_server_and_moves_nothing",
     ),
     (
         "project use",
@@ -259,19 +264,21 @@ const ELSEWHERE: [(&str, &str, &str); 16] = [
         "isolation.rs",
         "without_a_sandbox_everything_says_so",
     ),
+    (
+        "verify",
+        "isolation.rs",
+        "without_a_sandbox_everything_says_so",
+    ),
     // This story is beside one.
     (
         "serve",
         "api/sign_in.rs",
         "serve_shows_a_link_to_a_person_and_to_nobody_else",
     ),
-    // On a terminal.
-    ("top", "top.rs", "open_top"),
-    // As the kernel allows.
     (
-        "verify",
-        "isolation.rs",
-        "without_a_sandbox_everything_says_so",
+        "down",
+        "background.rs",
+        "a_server_in_the_background_is_ready_when_it_is_told_and_goes_on_until_down",
     ),
     // In a repository.
     (
@@ -290,6 +297,7 @@ const ELSEWHERE: [(&str, &str, &str); 16] = [
         "what_lies_uncommitted_is_taken_in_while_the_agent_rests",
     ),
     // On a terminal.
+    ("top", "top.rs", "open_top"),
     (
         "config edit",
         "setting_files.rs",

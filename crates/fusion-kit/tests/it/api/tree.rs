@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use super::client::Serving;
 use crate::support::{Finished, Project};
 
-/// Those that would not end soon: a task that is waited for has nobody here who could do it.
-const LEFT_OUT: [&str; 4] = ["bench", "serve", "task create", "tool call"];
+/// Those that would not end soon: a task that is waited for has nobody here who could do it. And the one that
+/// would end the server.
+const LEFT_OUT: [&str; 5] = ["bench", "down", "serve", "task create", "tool call"];
 
 /// What can't be done while a server owns the data directory, each told as that.
 const OWNERS_ONLY: [&str; 4] = ["db migrate", "db rekey", "db restore", "db vacuum"];
