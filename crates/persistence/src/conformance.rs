@@ -287,6 +287,8 @@ macro_rules! store_conformance {
             a_run_that_another_one_needs_is_not_deleted,
             a_run_that_open_work_needs_is_not_deleted,
             files_of_deleted_runs_are_told_until_they_are_dealt_with,
+            a_file_that_is_noted_again_is_forgotten_by_nobody_who_looked_before,
+            loose_files_are_given_page_by_page,
             files_that_were_named_since_are_told_without_all_others,
             a_file_that_a_run_was_handed_stays_until_that_run_is_deleted,
             a_message_of_another_stays_when_its_reader_is_deleted,

@@ -1,6 +1,6 @@
 //! Waiting for a store that is away.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -172,7 +172,7 @@ forward! { TopReader {
 } }
 
 forward! { KeptFileReader {
-    fn loose_files(limit: u32) -> BTreeSet<String>;
+    fn loose_files(after: Option<&str>, limit: u32) -> BTreeMap<String, u64>;
     fn files_named(files: &BTreeSet<String>) -> NamedFiles;
     fn files_named_since(files: &BTreeSet<String>, place: u64) -> Option<BTreeSet<String>>;
     fn is_being_deleted(run: RunId) -> bool;

@@ -1,6 +1,6 @@
 //! Kept files that deleted runs named: removed once nobody names them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::Duration;
 
@@ -25,46 +25,57 @@ const WAIT: Duration = Duration::from_millis(50);
 
 impl Coordinator {
     /// Removes the files that deleted runs named and that nobody names any more. Where others keep files all
-    /// the time, it is left for the next time.
+    /// the time, it is left for the next time. What can't be removed holds up no other, however many there are.
     pub(crate) async fn forget_files(&self, until: Until) -> Result<()> {
+        let (mut after, mut stuck) = (None::<String>, None);
         loop {
-            let loose = self.parts.store.loose_files(LOOKED_FOR).await?;
-            if loose.is_empty() {
-                return Ok(());
-            }
-            match self.forget_unnamed(&loose, until).await {
+            let loose = self.parts.store.loose_files(after.as_deref(), LOOKED_FOR);
+            let loose = loose.await?;
+            let Some((last, _)) = loose.last_key_value() else {
+                break;
+            };
+            after = Some(last.clone());
+            let noted = loose.into_iter().map(|(file, noted)| (file, Some(noted)));
+            match self.forget_unnamed(&noted.collect(), until).await {
                 Ok(true) => {}
-                Ok(false) => return Ok(()),
+                Ok(false) => break,
                 Err(Error::RunFile(RunFileFault::Disk { source: error })) => {
-                    tracing::warn!(%error, "files that nobody names can't be removed");
-                    return Ok(());
+                    stuck = stuck.or(Some(error));
                 }
                 Err(error) => return Err(error),
             }
         }
+        if let Some(error) = stuck {
+            tracing::warn!(%error, "files that nobody names can't be removed");
+        }
+        Ok(())
     }
 
     /// Removes those of some files that nobody names; says whether all were dealt with, which they are not
     /// where the time is over. Where others keep files all the time, they stay. What all tasks have made is
-    /// read before, for that takes a while: while nobody may keep a file, only what was committed since.
+    /// read before, for that takes a while: while nobody may keep a file, only what was committed since. Each
+    /// is given with the noting of it that was looked at: where it was noted again since, that stays. What
+    /// comes without one was not noted.
     ///
     /// # Errors
     /// The store fails; the disk does for some file, and the others are dealt with.
     pub(crate) async fn forget_unnamed(
         &self,
-        files: &BTreeSet<String>,
+        files: &BTreeMap<String, Option<u64>>,
         until: Until,
     ) -> Result<bool> {
         if files.is_empty() {
             return Ok(true);
         }
-        let Some(known) = until.at_most(self.parts.store.files_named(files)).await else {
+        let hashes = files.keys().cloned().collect();
+        let looking = self.parts.store.files_named(&hashes);
+        let Some(known) = until.at_most(looking).await else {
             self.untidy.notify_one();
             return Ok(false);
         };
         let (known, mut failed) = (known?, None);
         fail::fail_point!("coordination::looked_for_files");
-        let files: Vec<&String> = files.iter().collect();
+        let files: Vec<(&String, &Option<u64>)> = files.iter().collect();
         for some in files.chunks(FILES) {
             if until.is_over() {
                 self.untidy.notify_one();
@@ -73,8 +84,8 @@ impl Coordinator {
             let Some(alone) = self.alone().await? else {
                 return Ok(false);
             };
-            let some = some.iter().map(|file| (*file).clone()).collect();
-            let stuck = self.forget_some(some, &known, alone).await?;
+            let some = some.iter().map(|(file, noted)| ((*file).clone(), **noted));
+            let stuck = self.forget_some(some.collect(), &known, alone).await?;
             failed = failed.or(stuck);
         }
         failed.map_or(Ok(true), |error| Err(RunFileFault::from(error).into()))
@@ -97,24 +108,21 @@ impl Coordinator {
     /// dealt with. Gives why the first one of those could not be removed that could not: they are tried again.
     async fn forget_some(
         &self,
-        files: BTreeSet<String>,
+        files: BTreeMap<String, Option<u64>>,
         known: &NamedFiles,
         alone: Holding,
     ) -> Result<Option<io::Error>> {
         let store = &self.parts.store;
         // What a process committed that was killed meanwhile is seen from here on.
-        self.note_forgotten(Vec::new()).await?;
-        let since = match store.files_named_since(&files, known.up_to).await? {
+        self.note_forgotten(BTreeMap::new()).await?;
+        let hashes: BTreeSet<String> = files.keys().cloned().collect();
+        let since = match store.files_named_since(&hashes, known.up_to).await? {
             Some(since) => since,
             // The log has lost what was committed since.
-            None => store.files_named(&files).await?.files,
+            None => store.files_named(&hashes).await?.files,
         };
-        let is_named = |file: &&String| known.files.contains(*file) || since.contains(*file);
-        let unnamed: Vec<String> = files
-            .iter()
-            .filter(|file| !is_named(file))
-            .cloned()
-            .collect();
+        let is_named = |file: &String| known.files.contains(file) || since.contains(file);
+        let unnamed: Vec<String> = hashes.into_iter().filter(|file| !is_named(file)).collect();
         let kept = self.kept();
         let removed = off_runtime(move || {
             let (mut left, mut failed) = (BTreeSet::new(), None);
@@ -129,12 +137,13 @@ impl Coordinator {
             (left, failed, alone)
         });
         let (left, failed, _alone) = removed.await?;
-        let done = files.into_iter().filter(|file| !left.contains(file));
+        let done = files.into_iter().filter(|(file, _)| !left.contains(file));
+        let done = done.filter_map(|(file, noted)| Some((file, noted?)));
         self.note_forgotten(done.collect()).await?;
         Ok(failed)
     }
 
-    async fn note_forgotten(&self, files: Vec<String>) -> Result<()> {
+    async fn note_forgotten(&self, files: BTreeMap<String, u64>) -> Result<()> {
         let decision = Decision::default().with(Change::ForgetFiles(files));
         self.commit(Batch::free(decision)).await
     }

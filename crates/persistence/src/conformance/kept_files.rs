@@ -1,6 +1,6 @@
 //! Rules of kept files that deleted runs named.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fusion_core::{Change, Decision, EventType, IdSource as _, NewEvent, Parent, Run, Task};
 use serde_json::json;
@@ -16,11 +16,7 @@ pub async fn files_of_deleted_runs_are_told_until_they_are_dealt_with(store: &dy
     let sample = office.sample();
     let (one, _) = another(store, sample, |run| run).await;
     let (other, _) = another(store, sample, |run| run).await;
-    assert_eq!(store.loose_files(10).await.unwrap(), BTreeSet::new());
-    let forget = |files: &[&str]| {
-        let files = files.iter().map(|file| (*file).to_owned()).collect();
-        Batch::free(Decision::default().with(Change::ForgetFiles(files)))
-    };
+    assert_eq!(loose(store).await, BTreeMap::new());
     let file = BTreeSet::from([FILE.to_owned()]);
     for (run, is_named) in [(one, true), (other, false)] {
         end(store, sample, run.id).await;
@@ -29,15 +25,93 @@ pub async fn files_of_deleted_runs_are_told_until_they_are_dealt_with(store: &dy
         assert!(store.is_being_deleted(run.id).await.unwrap());
         take_out(store, 100).await;
         assert!(!store.is_being_deleted(run.id).await.unwrap());
-        store.commit(forget(&[])).await.unwrap();
+        forget(store, BTreeMap::new()).await;
         let named = store.files_named(&file).await.unwrap();
         let bounds = store.event_bounds().await.unwrap();
         assert_eq!(named.up_to, bounds.last);
         assert_eq!(named.files.len(), usize::from(is_named));
-        assert_eq!(store.loose_files(10).await.unwrap(), file);
-        store.commit(forget(&[FILE])).await.unwrap();
-        assert_eq!(store.loose_files(10).await.unwrap(), BTreeSet::new());
+        let looked_at = loose(store).await;
+        assert_eq!(names(&looked_at), file);
+        forget(store, looked_at).await;
+        assert_eq!(loose(store).await, BTreeMap::new());
     }
+}
+
+/// A file that was noted again after it was looked at stays noted, also where another has forgotten it
+/// meanwhile: nobody has looked who names it since.
+pub async fn a_file_that_is_noted_again_is_forgotten_by_nobody_who_looked_before(
+    store: &dyn Store,
+) {
+    let office = Office::open(store).await;
+    let sample = office.sample();
+    let mut runs = Vec::new();
+    for _ in 0..3 {
+        runs.push(another(store, sample, |run| run).await.0.id);
+    }
+    let take_next_out = async |run| {
+        end(store, sample, run).await;
+        delete(store, run).await.unwrap();
+        take_out(store, 100).await;
+        loose(store).await
+    };
+    let first = take_next_out(runs[0]).await;
+    let second = take_next_out(runs[1]).await;
+    assert_eq!(names(&first), names(&second));
+    assert_ne!(first, second);
+    forget(store, first).await;
+    assert_eq!(loose(store).await, second);
+    forget(store, second.clone()).await;
+    assert_eq!(loose(store).await, BTreeMap::new());
+    let third = take_next_out(runs[2]).await;
+    assert_eq!(names(&third), names(&second));
+    forget(store, second).await;
+    assert_eq!(loose(store).await, third);
+}
+
+/// Files that are still to be looked for are given page by page, in the order of their hashes.
+pub async fn loose_files_are_given_page_by_page(store: &dyn Store) {
+    let office = Office::open(store).await;
+    let sample = office.sample();
+    let (run, step) = another(store, sample, |run| run).await;
+    let hash = |first: char| FILE.replacen('e', &first.to_string(), 1);
+    let files = ['1', '5', 'a', 'f'].map(hash);
+    let named: Vec<_> = files
+        .iter()
+        .map(|sha256| json!({ "path": sha256, "sha256": sha256, "bytes": 1 }))
+        .collect();
+    let made = json!({ "outputs": {}, "artifacts": [], "files": named });
+    let step = Task {
+        output_artifacts: Some(made),
+        ..step
+    };
+    store.update(step).await.unwrap();
+    end(store, sample, run.id).await;
+    delete(store, run.id).await.unwrap();
+    take_out(store, 100).await;
+    let mut pages = Vec::new();
+    let mut after = None;
+    loop {
+        let page = store.loose_files(after.as_deref(), 3).await.unwrap();
+        let Some(last) = page.keys().next_back().cloned() else {
+            break;
+        };
+        after = Some(last);
+        pages.push(page.into_keys().collect::<Vec<_>>());
+    }
+    assert_eq!(pages, [files[..3].to_vec(), files[3..].to_vec()]);
+}
+
+async fn loose(store: &dyn Store) -> BTreeMap<String, u64> {
+    store.loose_files(None, 10).await.unwrap()
+}
+
+fn names(noted: &BTreeMap<String, u64>) -> BTreeSet<String> {
+    noted.keys().cloned().collect()
+}
+
+async fn forget(store: &dyn Store, files: BTreeMap<String, u64>) {
+    let forget = Decision::default().with(Change::ForgetFiles(files));
+    store.commit(Batch::free(forget)).await.unwrap();
 }
 
 /// What was committed after a place of the log is told for itself: a task that made a file, and a run that
@@ -135,12 +209,11 @@ pub async fn a_file_that_a_run_was_handed_stays_until_that_run_is_deleted(store:
         end(store, sample, run).await;
         delete(store, run).await.unwrap();
         take_out(store, 100).await;
-        assert_eq!(store.loose_files(10).await.unwrap(), file);
+        let looked_at = loose(store).await;
+        assert_eq!(names(&looked_at), file);
         assert_eq!(store.files_named(&both).await.unwrap().files, named);
         let since = store.files_named_since(&both, before).await.unwrap();
         assert_eq!(since, Some(named));
-        let forget = Change::ForgetFiles(vec![FILE.to_owned()]);
-        let forget = Decision::default().with(forget);
-        store.commit(Batch::free(forget)).await.unwrap();
+        forget(store, looked_at).await;
     }
 }
