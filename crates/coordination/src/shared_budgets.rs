@@ -104,8 +104,6 @@ struct State {
     unbooked: Held,
     /// How the call ended for which room is held.
     room: Option<CallEnd>,
-    /// Whether there is a limit for the agent's life.
-    is_for_life: bool,
 }
 
 impl Purse {
@@ -114,8 +112,6 @@ impl Purse {
         let around = &job.plan.budgets.shared;
         let project = job.plan.workflow.project_id.or(job.agent.project_id);
         let project = project.or(around.above.project);
-        // Without a description it does no work at all.
-        let is_for_life = life_budget(&job.agent).is_ok_and(|budget| !budget.is_empty());
         let is_standing = job.agent.is_standing();
         if around.is_empty() && project.is_none() && !is_standing {
             return None;
@@ -131,7 +127,6 @@ impl Purse {
             is_standing,
             state: Mutex::new(State {
                 day,
-                is_for_life,
                 ..State::default()
             }),
         }))
@@ -147,7 +142,8 @@ impl Purse {
         }
         state.unbooked = Held::default();
         let mut accounts = self.around.accounts();
-        if state.is_for_life {
+        if self.is_standing {
+            // Also without a limit: all that it ever spent counts under a later one.
             accounts.insert(Account::Agent(self.agent));
         }
         if let Some(project) = self.project {
@@ -173,9 +169,7 @@ impl Purse {
         let mut name = String::new();
         if self.is_standing {
             let agent: Agent = self.coordinator.parts.store.get(self.agent).await?;
-            let of_life = life_budget(&agent)?;
-            locked(&self.state).is_for_life = !of_life.is_empty();
-            limits.insert(Account::Agent(agent.id), of_life);
+            limits.insert(Account::Agent(agent.id), life_budget(&agent)?);
         }
         if let Some(id) = self.project {
             let project: Option<Project> = self.coordinator.parts.store.find(id).await?;

@@ -370,8 +370,8 @@ pub struct Changes {
     /// Model calls in one task before it fails.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=200))]
     pub max_turns: Option<u32>,
-    /// US dollars that it may spend over its life, from the next call on; `none` takes the limit away. What
-    /// it spends while it has none does not count.
+    /// US dollars that it may spend over its life, from the next call on; `none` takes the limit away. All
+    /// that it ever spent counts, also without a limit.
     #[arg(long, value_name = "USD")]
     pub max_cost: Option<String>,
 }

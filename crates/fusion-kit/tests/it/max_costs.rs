@@ -278,8 +278,9 @@ async fn a_first_limit_stops_an_agent_that_is_at_work() {
     let waits = |inbox: &Value| inbox["items"][0]["kind"] == "budget";
     let inbox = serving.until("/api/v1/inbox", waits).await;
     let told = inbox["items"][0]["message"].as_str().unwrap();
-    let full = "the budget of the life of the agent 'w' is used up: $0 of $0.05 are spent";
-    assert!(told.contains(full), "{told}");
+    let full = "the budget of the life of the agent 'w' is used up: $";
+    let calls = told.strip_prefix(full).unwrap_or_default();
+    assert!(calls.contains(" of $0.05 are spent"), "{told}");
 }
 
 /// The limit before and after each change of an agent's, as the event log tells it.
@@ -324,6 +325,30 @@ async fn the_limit_of_a_life_can_be_taken_away_and_each_change_of_it_is_told() {
         .expect(0);
     let changes = [json!(["0.05", "0.06"]), json!(["0.06", null])];
     assert_eq!(limits_in(&log.stdout), changes);
+}
+
+#[tokio::test]
+async fn what_an_agent_spent_without_a_limit_counts_under_a_later_one() {
+    let server = server().await;
+    let project = shop(&server, "").await;
+    let spawn = "agent spawn --name w --provider or --model tiny";
+    said(&project, spawn).await.expect(0);
+    for (line, code) in [
+        ("agent send w One. --wait", 0),
+        ("agent update w --max-cost 0.15", 0),
+        ("agent send w Two. --wait", 9),
+        ("agent update w --max-cost none", 0),
+        ("resume", 0),
+        ("agent update w --max-cost 0.25", 0),
+    ] {
+        said(&project, line).await.expect(code);
+    }
+    let full = "the budget of the life of the agent 'w' is used up: $0.2 of $0.25 are spent, and the \
+                call could cost $0.1";
+    let stopped = said(&project, "agent send w Three. --wait").await;
+    stopped.expect(9).says(&[full]);
+    let shown = said(&project, "agent get w --json").await.expect(0).json();
+    assert_eq!(shown["budget"]["spent_usd"], "0.2");
 }
 
 #[tokio::test]
