@@ -201,7 +201,9 @@ impl Agents for LocalBackend {
                 .await;
         }
         let (engine, agent) = self.opened_on(agent).await?;
-        let done = engine.coordinator().update_agent(agent.id, update).await;
+        let by = self.person();
+        let done = engine.coordinator().update_agent(agent.id, update, &by);
+        let done = done.await;
         changed(engine, done).await
     }
 

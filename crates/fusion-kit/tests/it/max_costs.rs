@@ -283,13 +283,14 @@ async fn a_first_limit_stops_an_agent_that_is_at_work() {
     assert!(calls.contains(" of $0.05 are spent"), "{told}");
 }
 
-/// The limit before and after each change of an agent's, as the event log tells it.
+/// The limit before and after each change of an agent's, as the event log tells it with who made it.
 fn limits_in(log: &str) -> Vec<Value> {
     let events = log
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap());
     let changes = events.filter_map(|event| {
         let before = event["data"].get("max_cost_usd_before")?.clone();
+        assert!(event["data"]["actor"]["name"].is_string(), "{event}");
         Some(json!([before, event["data"]["max_cost_usd"]]))
     });
     changes.collect()
