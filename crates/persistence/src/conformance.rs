@@ -39,6 +39,7 @@ mod log;
 mod machines;
 mod marks;
 mod messages;
+mod moments;
 mod needed;
 mod nodes;
 mod office;
@@ -74,6 +75,7 @@ pub use log::*;
 pub use machines::*;
 pub use marks::*;
 pub use messages::*;
+pub use moments::*;
 pub use needed::*;
 pub use nodes::*;
 pub use pairs::*;
@@ -272,6 +274,7 @@ macro_rules! store_conformance {
             standing_agents_with_mail_are_found_while_they_are_idle,
             progress_leaves_the_version_of_an_agent_as_it_is,
             a_list_waits_for_all_of_its_items,
+            a_run_is_read_with_its_tasks_at_one_moment,
             items_of_a_list_begin_one_by_one_where_it_says_so,
             a_failed_item_of_a_list_is_found,
             the_tasks_that_need_one_are_found_however_far_they_are,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fusion_core::{
     Account, Agent, AgentId, Approval, Delivery, Event, EventId, Held, JournalEntry, Message,
-    MessageId, NamedSnapshot, NodeId, OutboxEntry, PoolQueue, RunId, Spent, Task, TaskId,
+    MessageId, NamedSnapshot, NodeId, OutboxEntry, PoolQueue, Run, RunId, Spent, Task, TaskId,
     Timestamp, Undelivered, Workflow, WorkflowId, Workspace, WorkspaceId, error_chain,
 };
 use tokio::time::{Instant, sleep};
@@ -145,6 +145,7 @@ forward! { AgentReader {
 
 forward! { TaskReader {
     fn tasks_of_run(run: RunId) -> Vec<Task>;
+    fn run_with_tasks(run: RunId) -> Option<(Run, Vec<Task>)>;
     fn tasks_named(run: RunId, names: &[String]) -> Vec<Task>;
     fn downstream(task: TaskId) -> Vec<Task>;
     fn items_of(fan_out: TaskId) -> Vec<Task>;
