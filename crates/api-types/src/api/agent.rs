@@ -153,6 +153,9 @@ pub struct BulkAgents {
     /// For `terminate`: what becomes of the directories: `keep`, `archive` or `remove`.
     #[serde(default)]
     pub workspace: Option<String>,
+    /// For `terminate`: only agents that are in one of these states as they end; others are refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub if_state: Vec<String>,
 }
 
 /// What came of it, in the order in which it was asked.
