@@ -104,6 +104,8 @@ struct State {
     unbooked: Held,
     /// How the call ended for which room is held.
     room: Option<CallEnd>,
+    /// Whether it was one of these budgets that the last call did not fit.
+    is_refused: bool,
 }
 
 impl Purse {
@@ -160,6 +162,11 @@ impl Purse {
             usage,
             ended: room.unwrap_or_default(),
         })
+    }
+
+    /// Whether it was one of these budgets that the last call did not fit, and not one of the run itself.
+    pub(crate) fn has_refused(&self) -> bool {
+        locked(&self.state).is_refused
     }
 
     /// The limits that hold now, in the order of the accounts, in which all take them. Those of the runs
@@ -287,7 +294,9 @@ impl SharedBudget for Purse {
     async fn hold(&self, call: &WorstCase) -> fusion_providers::Result<()> {
         let mut wait = FIRST_LOOK;
         loop {
-            match self.try_hold(call).await {
+            let tried = self.try_hold(call).await;
+            locked(&self.state).is_refused = matches!(tried, Ok(Tried::Never(_)));
+            match tried {
                 Ok(Tried::Held) => return Ok(()),
                 Ok(Tried::Never(refused)) => return Err(refused),
                 Ok(Tried::Later) => {}

@@ -224,6 +224,38 @@ async fn a_task_waits_at_its_limit_and_goes_on_at_once_with_more() {
 }
 
 #[tokio::test]
+async fn a_task_that_the_limit_of_a_life_stops_waits_for_a_person() {
+    let server = server().await;
+    let project = shop(&server, "").await;
+    let spawn = "agent spawn --name w --provider or --model tiny --max-cost 0.05";
+    said(&project, spawn).await.expect(0);
+    let mut tasks = Vec::new();
+    for more in ["", " --max-cost 9"] {
+        let create = format!("task create Work. --name job{} --json{more}", tasks.len());
+        let made = said(&project, &create).await.expect(0).json();
+        tasks.push(made["id"].clone());
+    }
+    let serving = Serving::on(&project).await;
+    let both = |inbox: &Value| inbox["items"].as_array().unwrap().len() == 2;
+    let inbox = serving.until("/api/v1/inbox", both).await;
+    let items = inbox["items"].as_array().unwrap();
+    let mut ids: Vec<Value> = items.iter().map(|item| item["id"].clone()).collect();
+    ids.sort_by_key(ToString::to_string);
+    tasks.sort_by_key(ToString::to_string);
+    assert_eq!(ids, tasks);
+    let full = "the budget of the life of the agent 'w' is used up: $0 of $0.05 are spent";
+    let way = "`fusion-kit agent update w --max-cost USD`";
+    for item in items {
+        assert_eq!(item["kind"], "budget_around");
+        let told = item["message"].as_str().unwrap();
+        assert!(told.contains(full) && told.ends_with(way), "{told}");
+    }
+    let told = said(&project, "inbox").await.expect(0).stdout;
+    assert!(told.contains("was stopped by a limit around it"), "{told}");
+    assert!(!told.contains("task update"), "{told}");
+}
+
+#[tokio::test]
 async fn a_limit_of_a_task_leaves_the_same_trace_with_and_without_a_server() {
     let server = server().await;
     let project = shop(&server, "").await;
