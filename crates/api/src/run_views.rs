@@ -483,6 +483,7 @@ pub fn collected(is_dry_run: bool, done: CollectedRuns) -> RunsDeleted {
     });
     let gone = done.gone.into_iter().map(|one| deleted(one, is_dry_run));
     RunsDeleted {
+        stopped: None,
         dry_run: is_dry_run,
         deleted: gone.collect(),
         kept: kept.collect(),
