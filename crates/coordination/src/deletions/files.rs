@@ -68,7 +68,10 @@ impl Coordinator {
             return Ok(true);
         }
         let hashes = files.keys().cloned().collect();
-        let looking = self.parts.store.files_named(&hashes);
+        let looking = async {
+            fail::fail_point!("coordination::looks_for_files");
+            self.parts.store.files_named(&hashes).await
+        };
         let Some(known) = until.at_most(looking).await else {
             self.untidy.notify_one();
             return Ok(false);
