@@ -15,7 +15,8 @@ pub struct InboxView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct InboxItem {
     /// `approval`, `paused_run`, `budget` (a run that its budget stopped), `task_budget` (a task of its own
-    /// that what it may cost stopped) or `unresponsive_agent`.
+    /// that what it may cost stopped), `budget_around` (one that a limit around it stopped: of its agent's
+    /// life or of a project) or `unresponsive_agent`.
     pub kind: String,
     /// UUID of the approval, the run, the task or the agent.
     pub id: String,

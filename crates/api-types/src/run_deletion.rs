@@ -43,8 +43,13 @@ pub struct RunsDeleted {
     pub dry_run: bool,
     /// What went.
     pub deleted: Vec<RunDeleted>,
-    /// What stayed of the runs that ended long enough ago.
+    /// What stayed of the runs that ended long enough ago; of those that were named, what was left when it
+    /// stopped.
     pub kept: Vec<RunKept>,
+    /// Why it stopped before all were dealt with that were named, or are old enough. Only the command says it,
+    /// which asks a server several times: `deleted` went before that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
     /// The time of a request was over before all were looked at: ask again with this as `after`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,

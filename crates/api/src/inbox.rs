@@ -10,6 +10,7 @@ use fusion_core::{
 use fusion_persistence::{
     AgentFilter, ApprovalFilter, EventFilter, Page, Reader, Repository, Result, RunFilter,
 };
+use serde_json::Value;
 
 /// Rows of each kind that are looked at.
 const MOST: u32 = 1_000;
@@ -52,12 +53,17 @@ async fn stopped(store: &dyn Reader, run: &Run, event: NewEvent) -> Result<Inbox
         name: run.workflow_name.clone(),
         since: event.timestamp,
         expires: None,
-        message: event.message,
+        message: event.message.clone(),
     };
     if run.is_standalone {
         let task = store.tasks_of_run(run.id).await?.into_iter().next();
         if let Some(task) = task {
-            "task_budget".clone_into(&mut item.kind);
+            // An older program told only of tasks that were stopped by their own.
+            let kind = match event.data.get("is_own").and_then(Value::as_bool) {
+                Some(false) => "budget_around",
+                Some(true) | None => "task_budget",
+            };
+            kind.clone_into(&mut item.kind);
             item.id = task.id.to_string();
             item.name = task.name;
         }

@@ -279,6 +279,7 @@ fn hint_of(error: &EngineError) -> Option<String> {
         | EngineError::OfImported { .. }
         | EngineError::RunFile(_)
         | EngineError::Busy { .. }
+        | EngineError::InOtherState { .. }
         | EngineError::AtWork { .. }
         | EngineError::Occupied { .. }
         | EngineError::TaskState { .. }

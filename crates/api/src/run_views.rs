@@ -15,7 +15,7 @@ use fusion_core::{
     StepSpec, Task, TaskGraph, TaskId, TaskState, TaskWait, Usage, Workflow, WorkflowDefinition,
     Workspace, is_internal,
 };
-use fusion_persistence::{Page, Reader, Repository, Result, RunFilter};
+use fusion_persistence::{Error, Page, Reader, Repository, Result, RunFilter};
 use serde_json::Value;
 
 pub use crate::views::{approval, usage};
@@ -43,9 +43,13 @@ impl Snapshot {
     /// # Errors
     /// There is no such run, or the store fails.
     pub async fn read(store: &dyn Reader, run: RunId) -> Result<Self> {
-        // First: its last step ends in the same commit, so a run that is seen as ended has ended steps.
-        let row = store.get(run).await?;
-        let tasks = store.tasks_of_run(run).await?;
+        let (row, tasks) = store
+            .run_with_tasks(run)
+            .await?
+            .ok_or_else(|| Error::NotFound {
+                entity: "run",
+                id: run.to_string(),
+            })?;
         Ok(Self {
             below: below(store, run, &tasks).await?,
             run: row,
@@ -481,6 +485,7 @@ pub fn collected(is_dry_run: bool, done: CollectedRuns) -> RunsDeleted {
     });
     let gone = done.gone.into_iter().map(|one| deleted(one, is_dry_run));
     RunsDeleted {
+        stopped: None,
         dry_run: is_dry_run,
         deleted: gone.collect(),
         kept: kept.collect(),

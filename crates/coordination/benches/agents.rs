@@ -267,7 +267,8 @@ async fn turns(place: &Place, agents: &[Agent], provider: &str, answer: Duration
             model: Some("m".to_owned()),
             ..Default::default()
         };
-        place.engine.update_agent(agent.id, update).await.unwrap();
+        let updated = place.engine.update_agent(agent.id, update, "me");
+        updated.await.unwrap();
     }
     let stop = CancellationToken::new();
     let work = async {

@@ -69,8 +69,8 @@ pub struct AgentUpdate {
     pub tools: Option<Vec<ToolGroup>>,
     /// Model calls in one task before it fails.
     pub max_turns: Option<u32>,
-    /// What it may spend over its life; empty takes the limit away. What it spends while it has none does
-    /// not count.
+    /// What it may spend over its life; empty takes the limit away. All that it ever spent counts, also
+    /// without a limit.
     pub limit: Option<Budget>,
     /// Members of its metadata that its owner keeps; null removes one.
     pub metadata: Map<String, Value>,

@@ -2,19 +2,18 @@
 //! something open needs. What it decides is one commit; the rows and the files go after it, and whoever
 //! looks next goes on where that was cut off.
 
-use std::collections::BTreeSet;
-use std::io;
+mod files;
+
 use std::path::Path;
 use std::time::Duration;
 
-use fusion_core::{Agent, Change, Decision, Run, RunId, WorkflowState, Workspace, error_chain};
-use fusion_persistence::{Batch, NamedFiles, Page, Prune, Reader, Repository as _, RunFilter};
-use fusion_workspaces::Holding;
+use fusion_core::{Agent, Decision, Run, RunId, WorkflowState, Workspace, error_chain};
+use fusion_persistence::{Batch, Page, Prune, Reader, Repository as _, RunFilter};
 use tokio::time::Instant;
 
 use crate::agents::ARCHIVE;
 use crate::coordinator::off_runtime;
-use crate::run_file::{RunFileFault, tree};
+use crate::run_file::tree;
 use crate::worktrees::worktree_of;
 use crate::{Coordinator, Discarded, Discarding, Error, Result};
 
@@ -23,16 +22,6 @@ const AT_ONCE: u32 = 500;
 
 /// Rows that are taken out in one commit.
 const ROWS: u32 = 500;
-
-/// Files that are looked for in one pass over what all tasks have made.
-const LOOKED_FOR: u32 = 10_000;
-
-/// Files that are dealt with under one lock.
-const FILES: usize = 200;
-
-/// How often, and after which wait, it is tried to be alone with the kept files.
-const TRIES: u32 = 20;
-const WAIT: Duration = Duration::from_millis(50);
 
 /// Which runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -345,121 +334,6 @@ impl Coordinator {
             }
         }
         self.forget_files(until).await
-    }
-
-    /// Removes the files that deleted runs named and that nobody names any more. Where others keep files all
-    /// the time, it is left for the next time.
-    pub(crate) async fn forget_files(&self, until: Until) -> Result<()> {
-        loop {
-            let loose = self.parts.store.loose_files(LOOKED_FOR).await?;
-            if loose.is_empty() {
-                return Ok(());
-            }
-            match self.forget_unnamed(&loose, until).await {
-                Ok(true) => {}
-                Ok(false) => return Ok(()),
-                Err(Error::RunFile(RunFileFault::Disk { source: error })) => {
-                    tracing::warn!(%error, "files that nobody names can't be removed");
-                    return Ok(());
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Removes those of some files that nobody names; says whether all were dealt with, which they are not
-    /// where the time is over. Where others keep files all the time, they stay. What all tasks have made is
-    /// read before, for that takes a while: while nobody may keep a file, only what was committed since.
-    ///
-    /// # Errors
-    /// The store fails; the disk does for some file, and the others are dealt with.
-    pub(crate) async fn forget_unnamed(
-        &self,
-        files: &BTreeSet<String>,
-        until: Until,
-    ) -> Result<bool> {
-        if files.is_empty() {
-            return Ok(true);
-        }
-        let Some(known) = until.at_most(self.parts.store.files_named(files)).await else {
-            self.untidy.notify_one();
-            return Ok(false);
-        };
-        let (known, mut failed) = (known?, None);
-        fail::fail_point!("coordination::looked_for_files");
-        let files: Vec<&String> = files.iter().collect();
-        for some in files.chunks(FILES) {
-            if until.is_over() {
-                self.untidy.notify_one();
-                return Ok(false);
-            }
-            let Some(alone) = self.alone().await? else {
-                return Ok(false);
-            };
-            let some = some.iter().map(|file| (*file).clone()).collect();
-            let stuck = self.forget_some(some, &known, alone).await?;
-            failed = failed.or(stuck);
-        }
-        failed.map_or(Ok(true), |error| Err(RunFileFault::from(error).into()))
-    }
-
-    /// For who removes kept files; `None` where others keep some all the time.
-    async fn alone(&self) -> Result<Option<Holding>> {
-        for _ in 0..TRIES {
-            let kept = self.kept();
-            let alone = off_runtime(move || kept.alone()).await?;
-            if let Some(alone) = alone.map_err(RunFileFault::from)? {
-                return Ok(Some(alone));
-            }
-            tokio::time::sleep(WAIT).await;
-        }
-        Ok(None)
-    }
-
-    /// Removes those of some files that nobody names, while nobody else keeps any, and notes that they were
-    /// dealt with. Gives why the first one of those could not be removed that could not: they are tried again.
-    async fn forget_some(
-        &self,
-        files: BTreeSet<String>,
-        known: &NamedFiles,
-        alone: Holding,
-    ) -> Result<Option<io::Error>> {
-        let store = &self.parts.store;
-        // What a process committed that was killed meanwhile is seen from here on.
-        self.note_forgotten(Vec::new()).await?;
-        let since = match store.files_named_since(&files, known.up_to).await? {
-            Some(since) => since,
-            // The log has lost what was committed since.
-            None => store.files_named(&files).await?.files,
-        };
-        let is_named = |file: &&String| known.files.contains(*file) || since.contains(*file);
-        let unnamed: Vec<String> = files
-            .iter()
-            .filter(|file| !is_named(file))
-            .cloned()
-            .collect();
-        let kept = self.kept();
-        let removed = off_runtime(move || {
-            let (mut left, mut failed) = (BTreeSet::new(), None);
-            for file in unnamed {
-                if let Err(error) = kept.remove(&file, &alone) {
-                    failed = failed.or(Some(error));
-                    left.insert(file);
-                    continue;
-                }
-                fail::fail_point!("coordination::removed_file", |_| std::process::abort());
-            }
-            (left, failed, alone)
-        });
-        let (left, failed, _alone) = removed.await?;
-        let done = files.into_iter().filter(|file| !left.contains(file));
-        self.note_forgotten(done.collect()).await?;
-        Ok(failed)
-    }
-
-    async fn note_forgotten(&self, files: Vec<String>) -> Result<()> {
-        let decision = Decision::default().with(Change::ForgetFiles(files));
-        self.commit(Batch::free(decision)).await
     }
 }
 

@@ -1,6 +1,8 @@
 //! What can go wrong while runs are started and driven.
 
-use fusion_core::{Coded, Decision, Disposal, ErrorCode, IllegalTransition, RunId, WorkflowState};
+use fusion_core::{
+    AgentState, Coded, Decision, Disposal, ErrorCode, IllegalTransition, RunId, WorkflowState,
+};
 
 use crate::again::AgainFault;
 use crate::agents::Fault;
@@ -150,6 +152,16 @@ pub enum Error {
     HasEnded {
         /// Its name.
         agent: String,
+    },
+    /// An agent was to end only where it was in some state, and it has left that.
+    #[error("the agent '{agent}' is {}, and was to end only as {}", state.as_str(), words(asked))]
+    InOtherState {
+        /// Its name.
+        agent: String,
+        /// The state that it is in.
+        state: AgentState,
+        /// The states in which it was to end.
+        asked: Vec<AgentState>,
     },
     /// An agent that is being ended does not go on.
     #[error(
@@ -362,6 +374,11 @@ impl Error {
     }
 }
 
+fn words(states: &[AgentState]) -> String {
+    let words: Vec<&str> = states.iter().copied().map(AgentState::as_str).collect();
+    words.join(" or ")
+}
+
 /// All that is wrong, in one line.
 pub(crate) fn listed(faults: &[impl ToString]) -> String {
     let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
@@ -393,6 +410,7 @@ impl Coded for Error {
             | Self::AtWork { .. }
             | Self::Lives { .. }
             | Self::HasEnded { .. }
+            | Self::InOtherState { .. }
             | Self::Ending { .. }
             | Self::OnlyCopy { .. }
             | Self::OnlyCopies { .. }

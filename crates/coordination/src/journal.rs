@@ -75,6 +75,11 @@ impl<'a> TaskJournal<'a> {
         }
     }
 
+    /// Whether a budget around the run stopped it last, such as that of its agent's life.
+    pub(crate) fn is_refused_around(&self) -> bool {
+        self.purse.as_ref().is_some_and(|purse| purse.has_refused())
+    }
+
     /// The right by which it writes.
     pub(crate) const fn fence(&self) -> Fence {
         Fence {

@@ -104,8 +104,8 @@ struct State {
     unbooked: Held,
     /// How the call ended for which room is held.
     room: Option<CallEnd>,
-    /// Whether there is a limit for the agent's life.
-    is_for_life: bool,
+    /// Whether it was one of these budgets that the last call did not fit.
+    is_refused: bool,
 }
 
 impl Purse {
@@ -114,8 +114,6 @@ impl Purse {
         let around = &job.plan.budgets.shared;
         let project = job.plan.workflow.project_id.or(job.agent.project_id);
         let project = project.or(around.above.project);
-        // Without a description it does no work at all.
-        let is_for_life = life_budget(&job.agent).is_ok_and(|budget| !budget.is_empty());
         let is_standing = job.agent.is_standing();
         if around.is_empty() && project.is_none() && !is_standing {
             return None;
@@ -131,7 +129,6 @@ impl Purse {
             is_standing,
             state: Mutex::new(State {
                 day,
-                is_for_life,
                 ..State::default()
             }),
         }))
@@ -147,7 +144,8 @@ impl Purse {
         }
         state.unbooked = Held::default();
         let mut accounts = self.around.accounts();
-        if state.is_for_life {
+        if self.is_standing {
+            // Also without a limit: all that it ever spent counts under a later one.
             accounts.insert(Account::Agent(self.agent));
         }
         if let Some(project) = self.project {
@@ -166,6 +164,11 @@ impl Purse {
         })
     }
 
+    /// Whether it was one of these budgets that the last call did not fit, and not one of the run itself.
+    pub(crate) fn has_refused(&self) -> bool {
+        locked(&self.state).is_refused
+    }
+
     /// The limits that hold now, in the order of the accounts, in which all take them. Those of the runs
     /// above, of the agent and of a project are read each time: whoever sets or raises them is heard at once.
     async fn limits(&self, day: NaiveDate) -> Result<(Vec<(Account, Budget)>, String)> {
@@ -173,9 +176,7 @@ impl Purse {
         let mut name = String::new();
         if self.is_standing {
             let agent: Agent = self.coordinator.parts.store.get(self.agent).await?;
-            let of_life = life_budget(&agent)?;
-            locked(&self.state).is_for_life = !of_life.is_empty();
-            limits.insert(Account::Agent(agent.id), of_life);
+            limits.insert(Account::Agent(agent.id), life_budget(&agent)?);
         }
         if let Some(id) = self.project {
             let project: Option<Project> = self.coordinator.parts.store.find(id).await?;
@@ -293,7 +294,9 @@ impl SharedBudget for Purse {
     async fn hold(&self, call: &WorstCase) -> fusion_providers::Result<()> {
         let mut wait = FIRST_LOOK;
         loop {
-            match self.try_hold(call).await {
+            let tried = self.try_hold(call).await;
+            locked(&self.state).is_refused = matches!(tried, Ok(Tried::Never(_)));
+            match tried {
                 Ok(Tried::Held) => return Ok(()),
                 Ok(Tried::Never(refused)) => return Err(refused),
                 Ok(Tried::Later) => {}

@@ -5,6 +5,7 @@ use std::time::Duration;
 use fusion_agents::{Failure, Record};
 use fusion_core::{Decision, ErrorCode, EventType, Usage};
 use fusion_persistence::Batch;
+use serde_json::json;
 
 use crate::journal::TaskJournal;
 use crate::plan::{LONGEST_WAIT, Next};
@@ -41,9 +42,7 @@ impl Coordinator {
         let next = match job.plan.next(job.task.id, failure.code, unfinished.wait) {
             // No run that others wait for stops: it is put off alone.
             // Over its own limit it goes on when that is raised, which wakes it.
-            Next::Stop if job.plan.run.is_standalone && is_over_its_own(job, failure.code) => {
-                Next::Later(LONGEST_WAIT)
-            }
+            Next::Stop if is_over_its_own(job, journal, failure.code) => Next::Later(LONGEST_WAIT),
             Next::Again | Next::Stop if job.plan.run.is_standalone => Next::Later(REST),
             next @ (Next::Again | Next::Later(_) | Next::Stop) => next,
         };
@@ -58,12 +57,12 @@ impl Coordinator {
         let unfinished = Unfinished { wait, ..unfinished };
         self.give_back(job, journal, unfinished, &failure.message)
             .await?;
-        if is_over_its_own(job, failure.code) {
-            self.tell_stopped(job, &failure.message).await?;
+        if is_over_its_own(job, journal, failure.code) {
+            self.tell_stopped(job, &failure.message, true).await?;
         } else if is_of_standing_agent(job, failure.code) {
             let help = failure.help.as_ref();
             let way = help.map(|help| format!("; {help}")).unwrap_or_default();
-            self.tell_stopped(job, &format!("{}{way}", failure.message))
+            self.tell_stopped(job, &format!("{}{way}", failure.message), false)
                 .await?;
         }
         match next {
@@ -78,11 +77,14 @@ impl Coordinator {
     }
 
     /// Tells which run waits for more than it may cost: its agent belongs to none, so what was told of the
-    /// agent does not name it.
-    async fn tell_stopped(&self, job: &Job<'_>, why: &str) -> Result<()> {
-        let event = job
+    /// agent does not name it. `is_own` says that the limit is that of a task of its own.
+    async fn tell_stopped(&self, job: &Job<'_>, why: &str, is_own: bool) -> Result<()> {
+        let mut event = job
             .task
             .event(self.moment(), EventType::BudgetExceeded, why.to_owned());
+        if let Some(data) = event.data.as_object_mut() {
+            data.insert("is_own".to_owned(), json!(is_own));
+        }
         self.commit(Batch::free(Decision::default().telling(event)))
             .await
     }
@@ -116,14 +118,13 @@ impl Coordinator {
     }
 }
 
-/// Whether a task has used up what it may cost itself.
-fn is_over_its_own(job: &Job<'_>, code: ErrorCode) -> bool {
-    let is_limited = !job.plan.run.raised.run.is_empty();
+/// Whether a task of its own has used up what it may cost itself.
+fn is_over_its_own(job: &Job<'_>, journal: &TaskJournal<'_>, code: ErrorCode) -> bool {
+    let is_limited = !job.plan.run.raised.run.is_empty() && !journal.is_refused_around();
     code == ErrorCode::OverBudget && job.plan.run.is_standalone && is_limited
 }
 
-/// Whether a budget stopped a run that a message to a standing agent began.
+/// Whether a budget stopped what a standing agent does: for a message, or of its own.
 fn is_of_standing_agent(job: &Job<'_>, code: ErrorCode) -> bool {
-    let is_of_message = job.agent.run_id.is_none() && !job.plan.run.is_standalone;
-    code == ErrorCode::OverBudget && is_of_message
+    code == ErrorCode::OverBudget && job.agent.run_id.is_none()
 }

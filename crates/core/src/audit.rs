@@ -62,23 +62,23 @@ pub fn limited(by: &str, task: &Task, limit: Cost, moment: Moment<'_>) -> NewEve
     }))
 }
 
-/// Tells what an agent may spend over its life from now on, and what it might before.
+/// Tells who lets an agent spend how much over its life from now on, and what it might before.
 #[must_use]
 pub(crate) fn life_limited(
+    by: &str,
     agent: &Agent,
-    before: Budget,
-    now: Budget,
+    (before, now): (Budget, Budget),
     moment: Moment<'_>,
 ) -> NewEvent {
-    let told = match now.usd {
-        Some(limit) => format!("{} may spend ${limit} over its life", agent.name),
-        None => format!("{} may spend without a limit over its life", agent.name),
-    };
+    let limit = now.usd.map(|limit| format!("${limit}"));
+    let limit = limit.as_deref().unwrap_or("without a limit");
+    let told = format!("{by} lets {} spend {limit} over its life", agent.name);
     let event = NewEvent {
         message_queue_topic: Some(TOPIC.to_owned()),
         ..agent.event(moment, EventType::RecordChanged, None, told)
     };
     event.data(json!({
+        "actor": { "name": by },
         "action": "updated",
         "resource_type": "agent",
         "resource_id": agent.id,

@@ -1,6 +1,6 @@
 //! What a rule decides: rows to write and events to append, all or nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -142,9 +142,10 @@ pub enum Change {
     /// what its model calls cost is in the books without it, and pruning takes its rows out. Refused while
     /// something that has not ended needs it.
     DeleteRun(RunId),
-    /// These files, which deleted runs named, need not be looked for any more. It comes after every commit
-    /// that was under way when it was asked for.
-    ForgetFiles(Vec<String>),
+    /// These files, which deleted runs named, need not be looked for any more, each where it was not noted
+    /// again since this noting of it was looked at. It comes after every commit that was under way when it was
+    /// asked for.
+    ForgetFiles(BTreeMap<String, u64>),
     /// Deliveries end. What has ended already is left as it is and not told again.
     SettleDeliveries(Settlement),
 }

@@ -201,7 +201,9 @@ impl Agents for LocalBackend {
                 .await;
         }
         let (engine, agent) = self.opened_on(agent).await?;
-        let done = engine.coordinator().update_agent(agent.id, update).await;
+        let by = self.person();
+        let done = engine.coordinator().update_agent(agent.id, update, &by);
+        let done = done.await;
         changed(engine, done).await
     }
 
@@ -326,6 +328,8 @@ impl LocalBackend {
         disposal: Disposal,
     ) -> Result<AgentsEnded, Problem> {
         let agents = leavers(engine.store(), &self.data_dir()?, leaving).await?;
+        let states = leaving.states().iter().copied();
+        let states: Vec<AgentState> = states.filter_map(AgentState::from_text).collect();
         let mut ended = AgentsEnded {
             agents: Vec::new(),
             left: Vec::new(),
@@ -333,7 +337,7 @@ impl LocalBackend {
         for agent in agents {
             match engine
                 .coordinator()
-                .terminate_agent(agent.id, disposal)
+                .terminate_agent_if(agent.id, disposal, &states)
                 .await
             {
                 Ok(agent) => ended.agents.push(views::summary(&agent)),

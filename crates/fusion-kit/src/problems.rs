@@ -183,6 +183,7 @@ pub(crate) fn of_engine(error: &Error) -> Problem {
         | Error::OfImported { .. }
         | Error::RunFile(_)
         | Error::Busy { .. }
+        | Error::InOtherState { .. }
         | Error::AtWork { .. }
         | Error::Occupied { .. }
         | Error::Again(_)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fusion_api::run_views::{collected, deleted};
-use fusion_api_types::{CollectRuns, Problem, RunDeleted, RunsDeleted};
+use fusion_api_types::{CollectRuns, Problem, RunDeleted, RunKept, RunsDeleted};
 use fusion_cli::{DiscardRequest, RunDeletions};
 use fusion_coordination::{Discarding, OldRuns};
 use fusion_core::{RunId, WorkflowState};
@@ -28,7 +28,7 @@ impl RunDeletions for LocalBackend {
         let engine = self.opened().await?;
         let done = self.delete_on(&engine, runs, request).await;
         engine.close().await;
-        done.map(|deleted| all(deleted, request))
+        done
     }
 
     async fn collect_runs(
@@ -71,7 +71,7 @@ impl LocalBackend {
         engine: &Engine,
         runs: &[String],
         request: DiscardRequest,
-    ) -> Result<Vec<RunDeleted>, Problem> {
+    ) -> Result<RunsDeleted, Problem> {
         let (data_dir, by) = (self.data_dir()?, self.person());
         let mut ids: Vec<RunId> = Vec::new();
         for run in runs {
@@ -80,26 +80,45 @@ impl LocalBackend {
                 ids.push(id);
             }
         }
-        let mut done = Vec::new();
+        let mut looked_at = Vec::new();
         for request in passes(request) {
-            done.clear();
+            let mut done = Vec::new();
             for id in &ids {
                 let coordinator = engine.coordinator();
                 let gone = coordinator.delete_run(*id, how(request), &by, None).await;
-                let gone = gone.map_err(|error| problems::of_engine(&error))?;
-                done.push(deleted(gone, request.dry_run));
+                match gone {
+                    Ok(gone) => done.push(deleted(gone, request.dry_run)),
+                    Err(error) => {
+                        return stopped(looked_at, done, problems::of_engine(&error));
+                    }
+                }
             }
+            looked_at = done;
         }
-        Ok(done)
+        Ok(all(looked_at, request))
     }
 }
 
 impl Remote {
-    /// Asks until all are looked at: a request stops after some time.
+    /// Asks until all are looked at: a request stops after some time. Where a later one fails, it is told what
+    /// went before.
     async fn collect_runs(&self, mut wanted: CollectRuns) -> Result<RunsDeleted, Problem> {
         let (mut deleted, mut kept) = (Vec::new(), Vec::new());
         loop {
-            let done: RunsDeleted = self.client().post("/runs/gc", &wanted).await?;
+            let done: Result<RunsDeleted, _> = self.client().post("/runs/gc", &wanted).await;
+            let done = match done {
+                Ok(done) => done,
+                Err(problem) if wanted.after.is_none() => return Err(problem),
+                Err(problem) => {
+                    return Ok(RunsDeleted {
+                        dry_run: wanted.dry_run.unwrap_or_default(),
+                        deleted,
+                        kept,
+                        stopped: Some(problem.message),
+                        next: wanted.after,
+                    });
+                }
+            };
             deleted.extend(done.deleted);
             kept.extend(done.kept);
             wanted.after = done.next;
@@ -108,6 +127,7 @@ impl Remote {
                     dry_run: done.dry_run,
                     deleted,
                     kept,
+                    stopped: None,
                     next: None,
                 });
             }
@@ -126,19 +146,23 @@ impl Remote {
                 ids.push(id);
             }
         }
-        let mut done: Vec<RunDeleted> = Vec::new();
+        let mut looked_at = Vec::new();
         for request in passes(request) {
-            done.clear();
+            let mut done = Vec::new();
             for id in &ids {
                 let query = [
                     ("only_copies", request.only_copies.to_string()),
                     ("dry_run", request.dry_run.to_string()),
                 ];
                 let place = format!("/runs/{id}");
-                done.push(self.client().delete_for(&place, &query).await?);
+                match self.client().delete_for(&place, &query).await {
+                    Ok(gone) => done.push(gone),
+                    Err(problem) => return stopped(looked_at, done, problem),
+                }
             }
+            looked_at = done;
         }
-        Ok(all(done, request))
+        Ok(all(looked_at, request))
     }
 }
 
@@ -152,11 +176,39 @@ fn passes(request: DiscardRequest) -> impl Iterator<Item = DiscardRequest> {
     std::iter::once(look).chain(really)
 }
 
+/// What went, and what is left of those that were looked at, where some went; else only why.
+fn stopped(
+    looked_at: Vec<RunDeleted>,
+    deleted: Vec<RunDeleted>,
+    problem: Problem,
+) -> Result<RunsDeleted, Problem> {
+    if looked_at.is_empty() || deleted.is_empty() {
+        return Err(problem);
+    }
+    let left = looked_at.into_iter().skip(deleted.len()).enumerate();
+    let left = left.map(|(number, run)| RunKept {
+        id: run.id,
+        workflow: run.workflow,
+        why: match number {
+            0 => problem.message.clone(),
+            _ => "it was not tried any more".to_owned(),
+        },
+    });
+    Ok(RunsDeleted {
+        dry_run: false,
+        kept: left.collect(),
+        deleted,
+        stopped: Some(problem.message.clone()),
+        next: None,
+    })
+}
+
 const fn all(deleted: Vec<RunDeleted>, request: DiscardRequest) -> RunsDeleted {
     RunsDeleted {
         dry_run: request.dry_run,
         deleted,
         kept: Vec::new(),
+        stopped: None,
         next: None,
     }
 }

@@ -199,7 +199,7 @@ async fn lose(session: &mut impl Session, room: &room::Model) -> failure::Result
 
 /// Where an account stands in the order in which all write them.
 fn nesting(key: &str) -> usize {
-    let narrow = ["run:", "workflow:", "project:"];
+    let narrow = ["run:", "agent:", "workflow:", "project:"];
     let place = narrow.iter().position(|kind| key.starts_with(kind));
     place.unwrap_or(narrow.len())
 }

@@ -22,6 +22,7 @@ mod m0019_archived_projects;
 mod m0020_webhooks;
 mod m0021_imported_runs;
 mod m0022_deleted_runs;
+mod m0023_notings_and_lives;
 
 use std::collections::BTreeSet;
 
@@ -61,6 +62,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0020_webhooks::Migration),
             Box::new(m0021_imported_runs::Migration),
             Box::new(m0022_deleted_runs::Migration),
+            Box::new(m0023_notings_and_lives::Migration),
         ]
     }
 }

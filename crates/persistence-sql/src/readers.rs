@@ -6,13 +6,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fusion_persistence::Result;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult,
-    FromQueryResult, QueryResult, QuerySelect, QueryTrait, RuntimeErr, Select, Statement,
+    AccessMode, ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend,
+    DbErr, ExecResult, FromQueryResult, IsolationLevel, QueryResult, QuerySelect, QueryTrait,
+    RuntimeErr, Select, Statement, TransactionTrait,
 };
 use tokio::time::timeout;
 
 use crate::error::{corrupt, trying};
-use crate::session::Readable;
+use crate::session::{Both, Readable};
 use crate::sqlite::Near;
 use crate::store::unsigned;
 
@@ -83,6 +84,38 @@ impl Readers {
         self.all::<E>(action, statement).await
     }
 
+    /// The rows that two queries give, as they are at one moment.
+    pub(crate) async fn both<A: Readable, B: Readable>(
+        &self,
+        action: &'static str,
+        one: Select<A>,
+        other: Select<B>,
+    ) -> Result<Both<A, B>> {
+        let backend = self.get_database_backend();
+        let (one, other) = (one.build(backend), other.build(backend));
+        if let Some(near) = &self.near {
+            return Ok(near.both::<A, B>(action, one, other).await?);
+        }
+        let moment = self.heard(self.moment()).await.map_err(trying(action))?;
+        let one = self.heard(moment.query_all_raw(one)).await;
+        let one = models::<A>(action, &one.map_err(trying(action))?)?;
+        let other = self.heard(moment.query_all_raw(other)).await;
+        let other = models::<B>(action, &other.map_err(trying(action))?)?;
+        let left = self.heard(moment.rollback()).await;
+        left.map_err(trying(action))?;
+        Ok((one, other))
+    }
+
+    /// The database as it is at one moment.
+    async fn moment(&self) -> std::result::Result<DatabaseTransaction, DbErr> {
+        if self.get_database_backend() != DbBackend::Postgres {
+            return self.pool.begin().await;
+        }
+        let (isolation, access) = (IsolationLevel::RepeatableRead, AccessMode::ReadOnly);
+        let moment = self.pool.begin_with_config(Some(isolation), Some(access));
+        moment.await
+    }
+
     async fn all<E: Readable>(
         &self,
         action: &'static str,
@@ -92,10 +125,7 @@ impl Readers {
             return Ok(near.all::<E>(action, statement).await?);
         }
         let rows = self.query_all_raw(statement).await;
-        let rows = rows.map_err(trying(action))?;
-        rows.iter()
-            .map(|row| E::Model::from_query_result(row, "").map_err(trying(action)))
-            .collect()
+        models::<E>(action, &rows.map_err(trying(action))?)
     }
 
     /// How many rows a query selects, which may be many. `id` is never null.
@@ -167,6 +197,12 @@ impl Readers {
             Err(DbErr::Conn(RuntimeErr::Internal(silence)))
         })
     }
+}
+
+fn models<E: Readable>(action: &'static str, rows: &[QueryResult]) -> Result<Vec<E::Model>> {
+    rows.iter()
+        .map(|row| E::Model::from_query_result(row, "").map_err(trying(action)))
+        .collect()
 }
 
 #[async_trait]

@@ -16,6 +16,12 @@ pub(crate) trait Readable:
 
 impl<E> Readable for E where E: EntityTrait<Model: FromQueryResult + Decoded + Send> + Send {}
 
+/// The rows of two tables.
+pub(crate) type Both<A, B> = (
+    Vec<<A as EntityTrait>::Model>,
+    Vec<<B as EntityTrait>::Model>,
+);
+
 /// How a COMMIT ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {

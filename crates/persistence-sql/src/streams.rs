@@ -23,6 +23,8 @@ pub(crate) enum Stream {
     Outbox,
     /// The starts of nodes.
     Nodes,
+    /// The notings of files that deleted runs named.
+    Notings,
 }
 
 impl Stream {
@@ -32,6 +34,7 @@ impl Stream {
             Self::Messages => "messages",
             Self::Outbox => "outbox",
             Self::Nodes => "nodes",
+            Self::Notings => "notings",
         }
     }
 }

@@ -19,19 +19,19 @@ use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::{Expr, SelectStatement};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, Statement, Value,
+    QuerySelect, QueryTrait, Select, Statement, Value,
 };
 
 use crate::dialect::Dialect;
 use crate::error::{corrupt, trying};
 use crate::failure;
 use crate::json;
-use crate::run_leases;
 use crate::session::Session;
 use crate::store::{SqlStore, signed, unsigned};
 use crate::table::{Col, Stored, Versioned, any_of, create, exactly, refused, stored_as};
 use crate::text;
 use crate::usage::Columns;
+use crate::{run_leases, runs};
 
 pub(crate) mod table {
     #![expect(
@@ -389,14 +389,30 @@ pub(crate) fn agents_of(run: RunId) -> SelectStatement {
         .into_query()
 }
 
+const LISTING: &str = "list tasks";
+
+/// The tasks of a run, in the order they were created.
+fn of_run(run: RunId) -> Select<table::Entity> {
+    table::Entity::find()
+        .filter(table::Column::RunId.eq(run.uuid()))
+        .order_by_asc(table::Column::Id)
+}
+
 #[async_trait]
 impl TaskReader for SqlStore {
     async fn tasks_of_run(&self, run: RunId) -> Result<Vec<Task>> {
-        let query = table::Entity::find()
-            .filter(table::Column::RunId.eq(run.uuid()))
-            .order_by_asc(table::Column::Id);
-        let rows = self.reader().rows::<table::Entity>("list tasks", query);
+        let rows = self.reader().rows::<table::Entity>(LISTING, of_run(run));
         rows.await?.into_iter().map(Task::from_row).collect()
+    }
+
+    async fn run_with_tasks(&self, run: RunId) -> Result<Option<(Run, Vec<Task>)>> {
+        let one = runs::table::Entity::find_by_id(run.uuid());
+        let (found, tasks) = self.reader().both(LISTING, one, of_run(run)).await?;
+        let Some(found) = found.into_iter().next() else {
+            return Ok(None);
+        };
+        let tasks = tasks.into_iter().map(Task::from_row);
+        Ok(Some((Run::from_row(found)?, tasks.collect::<Result<_>>()?)))
     }
 
     async fn tasks_named(&self, run: RunId, names: &[String]) -> Result<Vec<Task>> {

@@ -32,12 +32,14 @@ mod due;
 mod entities;
 mod inboxes;
 mod items;
+mod kept_files;
 mod listeners;
 mod lists;
 mod log;
 mod machines;
 mod marks;
 mod messages;
+mod moments;
 mod needed;
 mod nodes;
 mod office;
@@ -66,12 +68,14 @@ pub use due::*;
 pub use entities::*;
 pub use inboxes::*;
 pub use items::*;
+pub use kept_files::*;
 pub use listeners::*;
 pub use lists::*;
 pub use log::*;
 pub use machines::*;
 pub use marks::*;
 pub use messages::*;
+pub use moments::*;
 pub use needed::*;
 pub use nodes::*;
 pub use pairs::*;
@@ -270,6 +274,7 @@ macro_rules! store_conformance {
             standing_agents_with_mail_are_found_while_they_are_idle,
             progress_leaves_the_version_of_an_agent_as_it_is,
             a_list_waits_for_all_of_its_items,
+            a_run_is_read_with_its_tasks_at_one_moment,
             items_of_a_list_begin_one_by_one_where_it_says_so,
             a_failed_item_of_a_list_is_found,
             the_tasks_that_need_one_are_found_however_far_they_are,
@@ -285,6 +290,8 @@ macro_rules! store_conformance {
             a_run_that_another_one_needs_is_not_deleted,
             a_run_that_open_work_needs_is_not_deleted,
             files_of_deleted_runs_are_told_until_they_are_dealt_with,
+            a_file_that_is_noted_again_is_forgotten_by_nobody_who_looked_before,
+            loose_files_are_given_page_by_page,
             files_that_were_named_since_are_told_without_all_others,
             a_file_that_a_run_was_handed_stays_until_that_run_is_deleted,
             a_message_of_another_stays_when_its_reader_is_deleted,

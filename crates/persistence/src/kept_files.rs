@@ -1,6 +1,6 @@
 //! Files that deleted runs named.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use fusion_core::RunId;
@@ -20,11 +20,12 @@ pub struct NamedFiles {
 #[async_trait]
 pub trait KeptFileReader {
     /// Files that deleted runs named, until `ForgetFiles` says that they were dealt with: the first by their
-    /// hashes, at most `limit`.
+    /// hashes that come after one, at most `limit`. Each with the number of its last noting; no two notings
+    /// of a file ever have the same.
     ///
     /// # Errors
     /// The store fails.
-    async fn loose_files(&self, limit: u32) -> Result<BTreeSet<String>>;
+    async fn loose_files(&self, after: Option<&str>, limit: u32) -> Result<BTreeMap<String, u64>>;
 
     /// Those of some files that a task or an imported run names. It reads what all tasks have made, however
     /// many files are asked for.

@@ -1,6 +1,6 @@
 //! Waiting for a store that is away.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fusion_core::{
     Account, Agent, AgentId, Approval, Delivery, Event, EventId, Held, JournalEntry, Message,
-    MessageId, NamedSnapshot, NodeId, OutboxEntry, PoolQueue, RunId, Spent, Task, TaskId,
+    MessageId, NamedSnapshot, NodeId, OutboxEntry, PoolQueue, Run, RunId, Spent, Task, TaskId,
     Timestamp, Undelivered, Workflow, WorkflowId, Workspace, WorkspaceId, error_chain,
 };
 use tokio::time::{Instant, sleep};
@@ -145,6 +145,7 @@ forward! { AgentReader {
 
 forward! { TaskReader {
     fn tasks_of_run(run: RunId) -> Vec<Task>;
+    fn run_with_tasks(run: RunId) -> Option<(Run, Vec<Task>)>;
     fn tasks_named(run: RunId, names: &[String]) -> Vec<Task>;
     fn downstream(task: TaskId) -> Vec<Task>;
     fn items_of(fan_out: TaskId) -> Vec<Task>;
@@ -172,7 +173,7 @@ forward! { TopReader {
 } }
 
 forward! { KeptFileReader {
-    fn loose_files(limit: u32) -> BTreeSet<String>;
+    fn loose_files(after: Option<&str>, limit: u32) -> BTreeMap<String, u64>;
     fn files_named(files: &BTreeSet<String>) -> NamedFiles;
     fn files_named_since(files: &BTreeSet<String>, place: u64) -> Option<BTreeSet<String>>;
     fn is_being_deleted(run: RunId) -> bool;

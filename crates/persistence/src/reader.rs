@@ -189,6 +189,13 @@ pub trait TaskReader {
     /// The store fails.
     async fn tasks_of_run(&self, run: RunId) -> Result<Vec<Task>>;
 
+    /// A run and its tasks, in the order they were created, as they are at one moment; `None` without such a
+    /// run.
+    ///
+    /// # Errors
+    /// The store fails.
+    async fn run_with_tasks(&self, run: RunId) -> Result<Option<(Run, Vec<Task>)>>;
+
     /// The tasks of a run that have one of these names, in no order.
     ///
     /// # Errors

@@ -85,8 +85,7 @@ pub struct NewAgent {
     /// Model calls in one task before it fails.
     #[serde(default)]
     pub max_turns: Option<u32>,
-    /// US dollars that it may spend over its life, as decimal text: what it spends while it
-    /// has a limit counts.
+    /// US dollars that it may spend over its life, as decimal text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_cost_usd: Option<String>,
     /// What it works in at first; an empty directory without it.
@@ -154,6 +153,9 @@ pub struct BulkAgents {
     /// For `terminate`: what becomes of the directories: `keep`, `archive` or `remove`.
     #[serde(default)]
     pub workspace: Option<String>,
+    /// For `terminate`: only agents that are in one of these states as they end; others are refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub if_state: Vec<String>,
 }
 
 /// What came of it, in the order in which it was asked.
@@ -208,8 +210,8 @@ pub struct AgentConfig {
     /// Model calls in one task before it fails.
     #[serde(default)]
     pub max_turns: Option<u32>,
-    /// US dollars that it may spend over its life, as decimal text: what it spends while it
-    /// has a limit counts. `none` takes the limit away.
+    /// US dollars that it may spend over its life, as decimal text: all that it ever spent counts, also
+    /// without a limit. `none` takes the limit away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_cost_usd: Option<String>,
     /// Absolute path of the folder of the server that a relative path of a script begins at; for

@@ -24,6 +24,15 @@ use crate::views;
 /// Agents of one request at most.
 const MOST: u32 = 1_000;
 
+/// Who has not ended.
+const LIVING: [AgentState; 5] = [
+    AgentState::Spawning,
+    AgentState::Idle,
+    AgentState::Working,
+    AgentState::Paused,
+    AgentState::Error,
+];
+
 pub(super) fn router<R: Routes>() -> R {
     R::none().routes(routes!(spawn)).routes(routes!(act))
 }
@@ -88,21 +97,23 @@ fn answer(agents: Vec<Agent>) -> AgentsMade {
 }
 
 /// What is to be done with each.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Action {
     Pause(PauseAt),
     Resume,
     Restart(PauseAt),
-    Terminate(Disposal),
+    /// Those in one of these states; without any all.
+    Terminate(Disposal, Vec<AgentState>),
 }
 
 /// Holds agents, lets them go on, does both one after the other, or ends them. Who can't be does not keep
-/// the others. Ending one that has ended changes nothing.
+/// the others. Ending one that has ended changes nothing. With `if_state` an agent that has left these states
+/// is not ended, whatever it was when who asks looked.
 #[utoipa::path(post, path = "/agents/bulk", tag = "agents", operation_id = "act_bulk", request_body = BulkAgents,
     responses((status = 200, body = BulkAnswer)))]
 async fn act(State(app): State<App>, asked: Asked, query: Query, input: Input) -> Result<Response> {
     query.none()?;
-    let mut fields = input.fields(&["action", "ids", "all", "at", "workspace"]);
+    let mut fields = input.fields(&["action", "ids", "all", "at", "workspace", "if_state"]);
     let action = action(&mut fields);
     let ids = fields.ids::<AgentId>("ids");
     let all = fields.flag("all").unwrap_or_default();
@@ -115,7 +126,7 @@ async fn act(State(app): State<App>, asked: Asked, query: Query, input: Input) -
         None => standing(&app).await?,
     };
     let action = action.ok_or_else(|| Refusal::fault("/action", "is required"))?;
-    let (app, asked) = (&app, &asked);
+    let (app, asked, action) = (&app, &asked, &action);
     let each = stream::iter(ids).map(|id| async move { one(app, asked, id, action).await });
     let results = each.buffered(action.at_once()).try_collect().await?;
     json(StatusCode::OK, &BulkAnswer { results })
@@ -123,10 +134,10 @@ async fn act(State(app): State<App>, asked: Asked, query: Query, input: Input) -
 
 impl Action {
     /// How many agents are asked at the same time: a restart waits for a worker, the others don't wait.
-    const fn at_once(self) -> usize {
+    const fn at_once(&self) -> usize {
         match self {
             Self::Restart(_) => 100,
-            Self::Pause(_) | Self::Resume | Self::Terminate(_) => 1,
+            Self::Pause(_) | Self::Resume | Self::Terminate(..) => 1,
         }
     }
 }
@@ -138,23 +149,37 @@ fn action(fields: &mut Fields<'_>) -> Option<Action> {
     let disposal = fields.read("workspace", |text| {
         word(text, Disposal::from_text, Disposal::ALL, Disposal::as_str)
     });
+    let states = states(fields);
     fields.needed("action", |text| match text {
         "pause" => Ok(Action::Pause(at.unwrap_or(PauseAt::NextStep))),
         "resume" => Ok(Action::Resume),
         "restart" => Ok(Action::Restart(at.unwrap_or(PauseAt::NextStep))),
-        "terminate" => Ok(Action::Terminate(disposal.unwrap_or(Disposal::Keep))),
+        "terminate" => Ok(Action::Terminate(
+            disposal.unwrap_or(Disposal::Keep),
+            states,
+        )),
         _ => Err("must be one of: pause, resume, restart, terminate".to_owned()),
     })
+}
+
+/// The states that are named; none where nothing is said of them.
+fn states(fields: &mut Fields<'_>) -> Vec<AgentState> {
+    let names: Vec<String> = fields.ids("if_state").unwrap_or_default();
+    let mut states = Vec::new();
+    let living = |text: &str| AgentState::from_text(text).filter(|state| LIVING.contains(state));
+    for name in names {
+        match word(&name, living, &LIVING, AgentState::as_str) {
+            Ok(state) => states.push(state),
+            Err(message) => fields.add("if_state", message),
+        }
+    }
+    states
 }
 
 /// Every living agent that belongs to no run.
 async fn standing(app: &App) -> Result<Vec<AgentId>> {
     let filter = AgentFilter {
-        states: AgentState::ALL
-            .iter()
-            .copied()
-            .filter(|state| *state != AgentState::Terminated)
-            .collect(),
+        states: LIVING.to_vec(),
         standing: true,
         ..AgentFilter::default()
     };
@@ -164,7 +189,7 @@ async fn standing(app: &App) -> Result<Vec<AgentId>> {
 
 /// # Errors
 /// The store is away: what was done before is done, and asking again does no harm.
-async fn one(app: &App, asked: &Asked, id: AgentId, action: Action) -> Result<BulkResult> {
+async fn one(app: &App, asked: &Asked, id: AgentId, action: &Action) -> Result<BulkResult> {
     let found: Option<Agent> = app.reader().find(id).await?;
     let Some(before) = found else {
         return Ok(BulkResult {
@@ -176,11 +201,14 @@ async fn one(app: &App, asked: &Asked, id: AgentId, action: Action) -> Result<Bu
     let has_ended = before.state == AgentState::Terminated;
     let engine = app.coordinator();
     let (done, word) = match action {
-        Action::Pause(at) => (engine.pause_agent(id, at).await, "paused"),
+        Action::Pause(at) => (engine.pause_agent(id, *at).await, "paused"),
         Action::Resume => (engine.resume_agent(id).await, "resumed"),
-        Action::Restart(at) => (engine.restart_agent(id, at).await, "restarted"),
-        Action::Terminate(_) if has_ended => (Ok(before.clone()), "terminated"),
-        Action::Terminate(disposal) => (engine.terminate_agent(id, disposal).await, "terminated"),
+        Action::Restart(at) => (engine.restart_agent(id, *at).await, "restarted"),
+        Action::Terminate(..) if has_ended => (Ok(before.clone()), "terminated"),
+        Action::Terminate(disposal, states) => {
+            let ended = engine.terminate_agent_if(id, *disposal, states);
+            (ended.await, "terminated")
+        }
     };
     match done {
         Ok(agent) => {

@@ -93,24 +93,27 @@ async fn act(
     check(&headers, before.version)?;
     let action = action.ok_or_else(|| Refusal::fault("/action", "is required"))?;
     if dry_run {
-        return tried(&app, |dry| acted(dry, id, action)).await;
+        let by = &asked.actor().name;
+        return tried(&app, |dry| acted(dry, id, action, by)).await;
     }
-    let (agent, done) = acted(app.coordinator().clone(), id, action).await?;
+    let by = &asked.actor().name;
+    let (agent, done) = acted(app.coordinator().clone(), id, action, by).await?;
     tell(&app, &asked, done, id).await;
     resource(&HeaderMap::new(), agent.version, &views::agent(agent))
 }
 
-/// Does it, and says what was done.
+/// Does it for who asked, and says what was done.
 async fn acted(
     engine: Coordinator,
     id: AgentId,
     action: Action,
+    by: &str,
 ) -> fusion_coordination::Result<(Agent, &'static str)> {
     Ok(match action {
         Action::Pause(at) => (engine.pause_agent(id, at).await?, "paused"),
         Action::Resume => (engine.resume_agent(id).await?, "resumed"),
         Action::Restart(at) => (engine.restart_agent(id, at).await?, "restarted"),
-        Action::Update(update) => (engine.update_agent(id, *update).await?, "updated"),
+        Action::Update(update) => (engine.update_agent(id, *update, by).await?, "updated"),
     })
 }
 

@@ -235,21 +235,20 @@ async fn change(
         "cancelled" => Ok(()),
         _ => Err("can only be set to `cancelled`".to_owned()),
     });
-    let reason = reason(&mut fields, cancels.is_some());
+    let cancelling = fields.is_given("state");
+    let reason = reason(&mut fields, cancelling);
     let wanted = [
         cancels.map(|()| Wish::Cancel(reason)),
         priority(&mut fields).map(Wish::Prioritise),
         limit(&mut fields).map(Wish::Limit),
     ];
-    let mut wishes = wanted.into_iter().flatten();
-    let wish = match (wishes.next(), wishes.next()) {
-        (Some(wish), None) => wish,
-        (None, _) | (Some(_), Some(_)) => {
-            fields.add("", "must have one of: state, priority, max_cost_usd");
-            Wish::Cancel(None)
-        }
-    };
+    let given = ["state", "priority", "max_cost_usd"];
+    if given.iter().filter(|name| fields.is_given(name)).count() != 1 {
+        fields.add("", "must have one of: state, priority, max_cost_usd");
+    }
     fields.finish()?;
+    let wish = wanted.into_iter().flatten().next();
+    let wish = wish.ok_or_else(|| Refusal::fault("", "says nothing that can be done"))?;
     let before: Task = app.reader().get(id).await?;
     check(&headers, before.version)?;
     if dry_run {

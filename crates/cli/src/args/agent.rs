@@ -212,6 +212,35 @@ impl AgentStateName {
     }
 }
 
+/// Where an agent is that has not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LivingState {
+    /// Its workspace is being made.
+    Spawning,
+    /// Waits for work.
+    Idle,
+    /// Works.
+    Working,
+    /// Held.
+    Paused,
+    /// Something of its own broke.
+    Error,
+}
+
+impl LivingState {
+    /// Its name, as it is stored and shown.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Spawning => AgentStateName::Spawning.as_str(),
+            Self::Idle => AgentStateName::Idle.as_str(),
+            Self::Working => AgentStateName::Working.as_str(),
+            Self::Paused => AgentStateName::Paused.as_str(),
+            Self::Error => AgentStateName::Error.as_str(),
+        }
+    }
+}
+
 /// Which agent.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct WhichAgent {
@@ -298,7 +327,8 @@ pub struct TerminateArgs {
     /// Every standing agent.
     #[arg(long)]
     pub all: bool,
-    /// Of these only who is in one of these states when it is looked.
+    /// Of these only who is in one of these states, also as it ends: who has left them by then is told, and
+    /// goes on.
     #[arg(
         long,
         value_name = "STATE",
@@ -307,7 +337,7 @@ pub struct TerminateArgs {
         requires = "all",
         conflicts_with = "agents"
     )]
-    pub state: Vec<AgentStateName>,
+    pub state: Vec<LivingState>,
     /// What becomes of the workspace.
     #[arg(long, value_name = "POLICY", value_enum, default_value_t)]
     pub workspace: WorkspacePolicy,
@@ -382,8 +412,8 @@ pub struct Changes {
     /// Model calls in one task before it fails.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=200))]
     pub max_turns: Option<u32>,
-    /// US dollars that it may spend over its life, from the next call on; `none` takes the limit away. What
-    /// it spends while it has none does not count.
+    /// US dollars that it may spend over its life, from the next call on; `none` takes the limit away. All
+    /// that it ever spent counts, also without a limit.
     #[arg(long, value_name = "USD")]
     pub max_cost: Option<String>,
 }

@@ -78,11 +78,20 @@ pub struct AgentQuery {
 pub enum Leaving {
     /// Those with these names, ids or beginnings of ids.
     Named(Vec<String>),
-    /// Every standing one; with names of states those that are in one of them when it is looked.
+    /// Every standing one; with names of states those that are in one of them, also as they end.
     Standing(Vec<&'static str>),
 }
 
 impl Leaving {
+    /// The states that an agent must be in as it ends; none where that does not matter.
+    #[must_use]
+    pub fn states(&self) -> &[&'static str] {
+        match self {
+            Self::Named(_) => &[],
+            Self::Standing(states) => states,
+        }
+    }
+
     /// Whether a standing agent in this state is to end too.
     #[must_use]
     pub fn has_state(&self, state: &str) -> bool {

@@ -8,7 +8,8 @@ use crate::backend::{Backend, DiscardRequest};
 use crate::exit::Exit;
 use crate::report::workspace::removed;
 use crate::session::Session;
-use crate::text::{clean_line, count};
+use crate::style::Tone;
+use crate::text::{clean, clean_line, count};
 
 /// Deletes runs; what is nowhere else only when a person, or `--yes`, says so.
 pub(crate) async fn delete(
@@ -33,7 +34,18 @@ pub(crate) async fn delete(
             Ok(done) => done,
         },
     };
-    answer(&done, |done, _| told(done), session)
+    answer(&done, |done, _| told(done), session)?;
+    match &done.stopped {
+        None => Ok(Exit::Done),
+        Some(why) => {
+            let label = session.err.paint(Tone::Bad, "error:");
+            let why = clean(why);
+            session.tell(&format!(
+                "{label} it stopped before all were dealt with: {why}\n"
+            ));
+            Ok(Exit::Failed)
+        }
+    }
 }
 
 /// Which runs went, and which stayed and why.
@@ -44,7 +56,7 @@ fn told(done: &RunsDeleted) -> String {
         let why = clean_line(&kept.why);
         text.push_str(&format!("kept run {id} of {workflow}: {why}\n"));
     }
-    if text.is_empty() {
+    if text.is_empty() && done.stopped.is_none() {
         text.push_str("no run ended that long ago\n");
     }
     text

@@ -34,6 +34,8 @@ fn item(item: &InboxItem, session: &Session<'_>) -> String {
             "was stopped by what it may cost",
             vec![format!("task update {id} --max-cost USD")],
         ),
+        // What is to be raised, and how, stands in its message.
+        "budget_around" => ("was stopped by a limit around it", Vec::new()),
         "unresponsive_agent" => ("shows no progress", vec![format!("agent get {id}")]),
         other => (other, Vec::new()),
     };

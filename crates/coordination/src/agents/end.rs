@@ -37,13 +37,27 @@ impl Coordinator {
     /// There is no such agent, it is being spawned or has ended, or its workspace can't be dealt
     /// with: it is held then, and can be ended again.
     pub async fn terminate_agent(&self, id: AgentId, disposal: Disposal) -> Result<Agent> {
+        self.terminate_agent_if(id, disposal, &[]).await
+    }
+
+    /// The same for an agent that is in one of these states as it ends; without any in whichever.
+    ///
+    /// # Errors
+    /// As [`terminate_agent`](Self::terminate_agent); also when it is in another state by then: nothing is
+    /// changed of it.
+    pub async fn terminate_agent_if(
+        &self,
+        id: AgentId,
+        disposal: Disposal,
+        states: &[AgentState],
+    ) -> Result<Agent> {
         let Some(taken) = self.in_hand.take(vec![id]) else {
             let agent: Agent = self.parts.store.get(id).await?;
             return Err(Error::Busy { agent: agent.name });
         };
         // A dry run keeps nobody out.
         let _taken = Some(taken).filter(|_| !self.is_dry_run);
-        let (agent, runs) = self.end_work(id, disposal).await?;
+        let (agent, runs) = self.end_work(id, disposal, states).await?;
         self.crew.stop(id, PauseAt::Now);
         self.crew.gone(id).await;
         self.discard_snapshot(id).await?;
@@ -60,12 +74,18 @@ impl Coordinator {
         }
     }
 
-    /// Settles what an agent works on and holds or ends it, in one commit; says which runs that
-    /// touched.
-    async fn end_work(&self, id: AgentId, disposal: Disposal) -> Result<(Agent, BTreeSet<RunId>)> {
+    /// Settles what an agent works on and holds or ends it, in one commit, where it is in one of these
+    /// states; says which runs that touched.
+    async fn end_work(
+        &self,
+        id: AgentId,
+        disposal: Disposal,
+        states: &[AgentState],
+    ) -> Result<(Agent, BTreeSet<RunId>)> {
         let mut races = Races::new();
         loop {
             let agent: Agent = self.parts.store.get(id).await?;
+            expect_one_of(&agent, states)?;
             let open = self.open_tasks(&agent).await?;
             let mut runs: BTreeSet<RunId> = open.iter().map(|task| task.run_id).collect();
             runs.extend(agent.run_id);
@@ -285,6 +305,18 @@ impl Coordinator {
         let file = format!("{}.tar", workspace.dir_name());
         self.options.archives_root.join(file)
     }
+}
+
+/// Refuses an agent that is in none of these states; without any, none.
+fn expect_one_of(agent: &Agent, states: &[AgentState]) -> Result<()> {
+    if states.is_empty() || states.contains(&agent.state) {
+        return Ok(());
+    }
+    Err(Error::InOtherState {
+        agent: agent.name.clone(),
+        state: agent.state,
+        asked: states.to_vec(),
+    })
 }
 
 /// In the record of a workspace that was packed: the file.

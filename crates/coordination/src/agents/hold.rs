@@ -143,17 +143,18 @@ impl Coordinator {
 
     /// Changes what a standing agent works with, from its next task on, and what it may spend over its
     /// life, from its next call on: what waits for that goes on at once. A new model is asked for first.
+    /// `by` is who asked; another limit is taken down with that in the event log.
     ///
     /// # Errors
     /// There is no such agent, it belongs to a run, what is asked for can't be had, or it has ended.
-    pub async fn update_agent(&self, id: AgentId, update: AgentUpdate) -> Result<Agent> {
+    pub async fn update_agent(&self, id: AgentId, update: AgentUpdate, by: &str) -> Result<Agent> {
         let mut races = Races::new();
         loop {
             let agent = self.parts.store.get(id).await?;
             let mut changed = self.changed(agent.clone(), &update).await?;
             let (before, now) = (spec_of(&agent)?.budget, spec_of(&changed)?.budget);
             let limits = (before != now).then_some((before, now));
-            let decision = changed.clone().configure(limits, self.moment());
+            let decision = changed.clone().configure(limits, by, self.moment());
             if self
                 .try_to_commit(Batch::free(decision), &mut races)
                 .await?

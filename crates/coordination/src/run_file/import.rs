@@ -147,6 +147,8 @@ impl Coordinator {
 
     /// Takes away what no run here names.
     async fn forget_newly(&self, newly: BTreeSet<String>) {
+        // Where a run named them that was deleted since, who looks for its files says so.
+        let newly = newly.into_iter().map(|file| (file, None)).collect();
         if let Err(error) = self.forget_unnamed(&newly, Until::Done).await {
             let error = error_chain(&error);
             tracing::warn!(error, "files of an import that was refused are still kept");

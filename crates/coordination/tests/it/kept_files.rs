@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fusion_coordination::Discarding;
 use fusion_core::{Change, Decision, EventType, IdSource as _, Moment, RunId, Task, Timestamp};
-use fusion_persistence::{Batch, KeptFileReader as _, Store as _};
+use fusion_persistence::{Batch, KeptFileReader as _, Prune, Store as _};
 use fusion_workspaces::Artifacts;
 use serde_json::json;
 use tokio::runtime::Handle;
@@ -104,8 +104,81 @@ async fn who_names_a_file_while_it_is_looked_for_keeps_it() {
     assert_eq!(looks.load(Ordering::SeqCst), 2);
     assert!(is_kept(&world, &wanted));
     assert!(!is_kept(&world, &unwanted));
-    let loose = world.store.loose_files(10).await.unwrap();
-    assert_eq!(loose, BTreeSet::new());
+    assert_eq!(loose(&world).await, BTreeSet::new());
+}
+
+/// What all tasks have made may take long to read: who asks for a deletion is answered in time all the same.
+#[cfg(feature = "failpoints")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_is_asked_for_stops_in_time_while_files_are_looked_for() {
+    let world = World::new().await;
+    world.register("good", Model::good());
+    let (first, file) = run(&world, "slow").await;
+    let (other, _) = run(&world, "other").await;
+    let scenario = fail::FailScenario::setup();
+    let within = Duration::from_secs(2);
+    fail::cfg("coordination::looks_for_files", "sleep(2000)").unwrap();
+    let engine = world.engine();
+    let asked = engine.delete_run(first, ALL, "me", Some(within));
+    asked.await.unwrap();
+    scenario.teardown();
+    assert!(is_kept(&world, &file));
+    assert_eq!(loose(&world).await, BTreeSet::from([file.clone()]));
+    engine.delete_run(other, ALL, "me", None).await.unwrap();
+    assert!(!is_kept(&world, &file));
+}
+
+/// The last run that names a file is taken out after it was seen that it does: the file is not forgotten.
+#[cfg(feature = "failpoints")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_whose_last_name_goes_while_it_is_looked_for_is_looked_for_again() {
+    let world = World::new().await;
+    world.register("good", Model::good());
+    let (first, file) = run(&world, "named twice").await;
+    let (last, _) = run(&world, "last").await;
+    let step = world.tasks(last).await.remove(0);
+    let name = another(&step, Ids::from(3_000).uuid().into(), &file);
+    let name = Decision::default().with(Change::create(name));
+    world.store.commit(Batch::free(name)).await.unwrap();
+    let (other, _) = run(&world, "other").await;
+    let scenario = fail::FailScenario::setup();
+    let looks = Arc::new(AtomicU32::new(0));
+    let (store, handle, counted) = (
+        Arc::clone(&world.store),
+        Handle::current(),
+        Arc::clone(&looks),
+    );
+    fail::cfg_callback("coordination::looked_for_files", move || {
+        if counted.fetch_add(1, Ordering::SeqCst) > 0 {
+            return;
+        }
+        let delete = Decision::default().with(Change::DeleteRun(last));
+        let old = Prune {
+            deleted_runs: true,
+            limit: 100,
+            ..Prune::default()
+        };
+        tokio::task::block_in_place(|| {
+            handle.block_on(async {
+                store.commit(Batch::free(delete)).await.unwrap();
+                while store.prune(old).await.unwrap() > 0 {}
+            });
+        });
+    })
+    .unwrap();
+    let engine = world.engine();
+    engine.delete_run(first, ALL, "me", None).await.unwrap();
+    scenario.teardown();
+    assert!(looks.load(Ordering::SeqCst) > 0);
+    assert!(loose(&world).await.contains(&file));
+    engine.delete_run(other, ALL, "me", None).await.unwrap();
+    assert!(!is_kept(&world, &file));
+    assert_eq!(loose(&world).await, BTreeSet::new());
+}
+
+async fn loose(world: &World) -> BTreeSet<String> {
+    let loose = world.store.loose_files(None, 20_000).await.unwrap();
+    loose.into_keys().collect()
 }
 
 /// What a request has no time for is done right after by who keeps the store tidy, and not an hour later.
@@ -151,6 +224,33 @@ async fn a_file_that_cant_be_removed_holds_up_no_other() {
     }
     assert!(is_kept(&world, &stuck));
     assert!(!is_kept(&world, &free));
-    let loose = world.store.loose_files(10).await.unwrap();
-    assert_eq!(loose, BTreeSet::from([stuck]));
+    assert_eq!(loose(&world).await, BTreeSet::from([stuck]));
+}
+
+/// However many can't be removed, the others of the same pass are.
+#[tokio::test]
+async fn ten_thousand_files_that_cant_be_removed_hold_up_no_other() {
+    let world = World::new().await;
+    world.register("good", Model::good());
+    let (first, free) = run(&world, "free").await;
+    assert!(!free.starts_with("00"));
+    let kept = world.folder().join("artifacts");
+    // All files in this folder: it is none.
+    std::fs::write(kept.join("00"), "").unwrap();
+    let stuck: BTreeSet<String> = (0..10_000).map(|number| format!("{number:064x}")).collect();
+    let files: Vec<_> = stuck
+        .iter()
+        .map(|sha256| json!({ "path": sha256, "sha256": sha256, "bytes": 1 }))
+        .collect();
+    let step = world.tasks(first).await.remove(0);
+    let names = Task {
+        output_artifacts: Some(json!({ "outputs": {}, "artifacts": [], "files": files })),
+        ..another(&step, Ids::from(4_000).uuid().into(), &free)
+    };
+    let names = Decision::default().with(Change::create(names));
+    world.store.commit(Batch::free(names)).await.unwrap();
+    let engine = world.engine();
+    engine.delete_run(first, ALL, "me", None).await.unwrap();
+    assert!(!is_kept(&world, &free));
+    assert_eq!(loose(&world).await, stuck);
 }

@@ -226,6 +226,38 @@ async fn ending_an_agent_at_work_fails_its_task_and_removes_its_workspace() {
     );
 }
 
+/// It began work after somebody had looked who waits for any.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_left_the_state_that_it_was_to_end_in_goes_on() {
+    let world = World::new().await;
+    let gate = Gate::shut();
+    world.register("gate", gate.clone());
+    let id = spawn(&world, "writer").await;
+    let working = async {
+        let engine = world.engine();
+        let sent = engine.send_to_agent(id, json!("Go.")).await.unwrap();
+        until(|| async { gate.begun() == 1 }).await;
+        let idle = [AgentState::Idle, AgentState::Error];
+        for disposal in [Disposal::Keep, Disposal::Remove] {
+            let refused = engine.terminate_agent_if(id, disposal, &idle).await;
+            let refused = refused.unwrap_err();
+            let told = "the agent 'writer' is working, and was to end only as idle or error";
+            assert_eq!(refused.to_string(), told);
+        }
+        gate.open.add_permits(100);
+        let run = run_ended(&world, sent.run.unwrap()).await;
+        assert_eq!(run.state, WorkflowState::Completed);
+        until(|| async {
+            let agent: Agent = world.store.get(id).await.unwrap();
+            agent.state == AgentState::Idle
+        })
+        .await;
+        let ended = engine.terminate_agent_if(id, Disposal::Keep, &idle).await;
+        assert_eq!(ended.unwrap().state, AgentState::Terminated);
+    };
+    hosted(&world, Box::pin(working)).await;
+}
+
 #[tokio::test]
 async fn an_archive_holds_what_the_workspace_held() {
     let world = World::new().await;

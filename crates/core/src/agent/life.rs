@@ -227,11 +227,16 @@ impl Agent {
     }
 
     /// Changes what it works with from its next task on, and what it may spend over its life from its next
-    /// call on: before and from now on, where that changes.
+    /// call on: before and from now on, where that changes. `by` is who asked.
     #[must_use]
-    pub fn configure(mut self, limits: Option<(Budget, Budget)>, moment: Moment<'_>) -> Decision {
+    pub fn configure(
+        mut self,
+        limits: Option<(Budget, Budget)>,
+        by: &str,
+        moment: Moment<'_>,
+    ) -> Decision {
         self.updated_at = moment.now;
-        let told = limits.map(|(before, now)| life_limited(&self, before, now, moment));
+        let told = limits.map(|limits| life_limited(by, &self, limits, moment));
         let decision = Decision::default().with(Change::update(self));
         told.into_iter().fold(decision, Decision::telling)
     }

@@ -109,22 +109,10 @@ impl LocalBackend {
         leaving: &Leaving,
         workspace: &str,
     ) -> Result<AgentsEnded, Problem> {
-        let agents = match leaving {
-            // The server ends those that it has by then.
-            Leaving::Standing(states) if states.is_empty() => Vec::new(),
-            Leaving::Standing(_) | Leaving::Named(_) => {
-                let agents = self.leavers_through(remote, leaving).await?;
-                if agents.is_empty() {
-                    return Ok(AgentsEnded {
-                        agents: Vec::new(),
-                        left: Vec::new(),
-                    });
-                }
-                agents
-            }
-        };
-        let ids = agents.into_iter().map(|agent| agent.id).collect();
-        remote.terminate_agents(ids, workspace).await
+        let agents = self.leavers_through(remote, leaving).await?;
+        remote
+            .terminate_agents(&agents, workspace, leaving.states())
+            .await
     }
 
     /// The agents that are to end.

@@ -29,6 +29,9 @@ pub(crate) struct Work {
     pub(crate) state: String,
 }
 
+/// Agents of one request at most.
+const AT_ONCE: usize = 1_000;
+
 impl Remote {
     pub(crate) async fn spawn_agents(
         &self,
@@ -147,37 +150,44 @@ impl Remote {
         Ok(agents)
     }
 
-    /// Ends agents; without ids every standing one.
+    /// Ends agents, in as many requests as it takes; with states only who is in one of them as it ends. Where
+    /// a later request fails, that is why those that were left have not ended.
     pub(crate) async fn terminate_agents(
         &self,
-        ids: Vec<String>,
+        agents: &[AgentSummary],
         workspace: &str,
+        states: &[&str],
     ) -> Result<AgentsEnded, Problem> {
-        let wanted = api::BulkAgents {
-            action: "terminate".to_owned(),
-            all: ids.is_empty().then_some(true),
-            ids,
-            at: None,
-            workspace: Some(workspace.to_owned()),
-        };
-        let mut body = serde_json::json!(wanted);
-        if let (Some(true), Some(body)) = (wanted.all, body.as_object_mut()) {
-            body.remove("ids");
-        }
-        let answer: api::BulkAnswer = self.client.post("/agents/bulk", &body).await?;
         let mut ended = AgentsEnded {
             agents: Vec::new(),
             left: Vec::new(),
         };
-        for result in answer.results {
-            match (result.agent, result.error) {
-                (Some(agent), None) => ended.agents.push(summary(agent)),
-                (agent, why) => ended.left.push(AgentLeft {
-                    id: result.id,
-                    name: agent.map(|agent| agent.name).unwrap_or_default(),
-                    why: why.unwrap_or_default(),
-                }),
+        let mut asked = 0;
+        for piece in agents.chunks(AT_ONCE) {
+            let wanted = api::BulkAgents {
+                action: "terminate".to_owned(),
+                ids: piece.iter().map(|agent| agent.id.clone()).collect(),
+                all: None,
+                at: None,
+                workspace: Some(workspace.to_owned()),
+                if_state: states.iter().map(|state| (*state).to_owned()).collect(),
+            };
+            let answer: Result<api::BulkAnswer, _> =
+                self.client.post("/agents/bulk", &wanted).await;
+            match answer {
+                Ok(answer) => add_results(&mut ended, answer),
+                Err(problem) if asked == 0 => return Err(problem),
+                Err(problem) => {
+                    let left = agents.iter().skip(asked);
+                    ended.left.extend(left.map(|agent| AgentLeft {
+                        id: agent.id.clone(),
+                        name: agent.name.clone(),
+                        why: problem.message.clone(),
+                    }));
+                    break;
+                }
             }
+            asked += piece.len();
         }
         Ok(ended)
     }
@@ -380,5 +390,18 @@ fn log_entry(entry: api::LogEntry) -> AgentLogEntry {
             started_at: entry.started_at,
             finished_at: entry.finished_at,
         },
+    }
+}
+
+fn add_results(ended: &mut AgentsEnded, answer: api::BulkAnswer) {
+    for result in answer.results {
+        match (result.agent, result.error) {
+            (Some(agent), None) => ended.agents.push(summary(agent)),
+            (agent, why) => ended.left.push(AgentLeft {
+                id: result.id,
+                name: agent.map(|agent| agent.name).unwrap_or_default(),
+                why: why.unwrap_or_default(),
+            }),
+        }
     }
 }

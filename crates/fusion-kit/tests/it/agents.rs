@@ -82,6 +82,9 @@ async fn all_in_a_state_are_ended_and_the_others_stay_with_a_server_and_without(
     }
     said(&project, "agent pause held").await.expect(0);
     said(&project, "agent pause kept").await.expect(0);
+    let never = said(&project, "agent terminate --all --state terminated").await;
+    let living = "possible values: spawning, idle, working, paused, error]";
+    never.expect(2).says(&[living]);
     let error = said(&project, "agent terminate --all --state error")
         .await
         .expect(0);

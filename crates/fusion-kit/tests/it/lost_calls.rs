@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::providers::{add, project};
-use crate::support::{Project, step, wait_for};
+use crate::support::{Project, said, step, wait_for};
 
 const WORKFLOW: &str = "
 version: 1
@@ -35,10 +35,9 @@ async fn server(first: Vec<Act>) -> MisbehavingHttp {
     MisbehavingHttp::start(move |request: &HttpRequest| {
         if request.path.contains("/models") {
             let pricing = json!({ "prompt": "0.001", "completion": "0.002" });
-            return answer(
-                "200 OK",
-                &json!({ "data": [{ "id": "tiny", "pricing": pricing }] }),
-            );
+            let longest = json!({ "max_completion_tokens": 50 });
+            let model = json!({ "id": "tiny", "pricing": pricing, "top_provider": longest });
+            return answer("200 OK", &json!({ "data": [model] }));
         }
         if turns.fetch_add(1, Ordering::SeqCst) == 0 {
             return first.clone();
@@ -148,6 +147,35 @@ async fn a_call_that_was_under_way_at_kill_9_counts_as_used_at_its_most_for_good
             )]);
         }
     }
+}
+
+#[tokio::test]
+async fn a_call_that_was_under_way_at_kill_9_counts_once_for_the_life_of_its_agent() {
+    let server = server(vec![Act::Hang]).await;
+    let project = shop(&server).await;
+    let spawn = "agent spawn --name w --provider or --model tiny --max-cost 9";
+    said(&project, spawn).await.expect(0);
+    let of_life = async || {
+        let shown = said(&project, "agent get w --json").await.expect(0).json();
+        let budget = shown["budget"].clone();
+        ["spent", "lost", "held"].map(|part| {
+            let usd = budget[format!("{part}_usd")].as_str().unwrap().to_owned();
+            (usd, budget[format!("{part}_tokens")].as_u64().unwrap())
+        })
+    };
+    let line = ["agent", "send", "w", "Work.", "--wait"];
+    let running = project.fusion_kit(line).start();
+    asked(&server).await;
+    let [spent, lost, held] = of_life().await;
+    assert_eq!((spent, lost), (nothing(), nothing()));
+    assert!(held.1 > 50 && held.0 != "0", "{held:?}");
+    running.signal(Signal::KILL);
+    running.finish().await;
+    project.run(["resume"]).await.expect(0);
+    assert_eq!(of_life().await, [one_turn(), held.clone(), nothing()]);
+    // Counted once, however often somebody starts again and calls.
+    said(&project, "agent send w Again. --wait").await.expect(0);
+    assert_eq!(of_life().await, [("1".to_owned(), 30), held, nothing()]);
 }
 
 #[tokio::test]

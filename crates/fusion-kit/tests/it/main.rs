@@ -85,6 +85,8 @@ mod output;
 #[cfg(test)]
 mod own_store;
 #[cfg(test)]
+mod pieces;
+#[cfg(test)]
 mod provider_figures;
 #[cfg(test)]
 mod provider_runs;

@@ -224,6 +224,38 @@ async fn a_task_waits_at_its_limit_and_goes_on_at_once_with_more() {
 }
 
 #[tokio::test]
+async fn a_task_that_the_limit_of_a_life_stops_waits_for_a_person() {
+    let server = server().await;
+    let project = shop(&server, "").await;
+    let spawn = "agent spawn --name w --provider or --model tiny --max-cost 0.05";
+    said(&project, spawn).await.expect(0);
+    let mut tasks = Vec::new();
+    for more in ["", " --max-cost 9"] {
+        let create = format!("task create Work. --name job{} --json{more}", tasks.len());
+        let made = said(&project, &create).await.expect(0).json();
+        tasks.push(made["id"].clone());
+    }
+    let serving = Serving::on(&project).await;
+    let both = |inbox: &Value| inbox["items"].as_array().unwrap().len() == 2;
+    let inbox = serving.until("/api/v1/inbox", both).await;
+    let items = inbox["items"].as_array().unwrap();
+    let mut ids: Vec<Value> = items.iter().map(|item| item["id"].clone()).collect();
+    ids.sort_by_key(ToString::to_string);
+    tasks.sort_by_key(ToString::to_string);
+    assert_eq!(ids, tasks);
+    let full = "the budget of the life of the agent 'w' is used up: $0 of $0.05 are spent";
+    let way = "`fusion-kit agent update w --max-cost USD`";
+    for item in items {
+        assert_eq!(item["kind"], "budget_around");
+        let told = item["message"].as_str().unwrap();
+        assert!(told.contains(full) && told.ends_with(way), "{told}");
+    }
+    let told = said(&project, "inbox").await.expect(0).stdout;
+    assert!(told.contains("was stopped by a limit around it"), "{told}");
+    assert!(!told.contains("task update"), "{told}");
+}
+
+#[tokio::test]
 async fn a_limit_of_a_task_leaves_the_same_trace_with_and_without_a_server() {
     let server = server().await;
     let project = shop(&server, "").await;
@@ -278,17 +310,19 @@ async fn a_first_limit_stops_an_agent_that_is_at_work() {
     let waits = |inbox: &Value| inbox["items"][0]["kind"] == "budget";
     let inbox = serving.until("/api/v1/inbox", waits).await;
     let told = inbox["items"][0]["message"].as_str().unwrap();
-    let full = "the budget of the life of the agent 'w' is used up: $0 of $0.05 are spent";
-    assert!(told.contains(full), "{told}");
+    let full = "the budget of the life of the agent 'w' is used up: $";
+    let calls = told.strip_prefix(full).unwrap_or_default();
+    assert!(calls.contains(" of $0.05 are spent"), "{told}");
 }
 
-/// The limit before and after each change of an agent's, as the event log tells it.
+/// The limit before and after each change of an agent's, as the event log tells it with who made it.
 fn limits_in(log: &str) -> Vec<Value> {
     let events = log
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap());
     let changes = events.filter_map(|event| {
         let before = event["data"].get("max_cost_usd_before")?.clone();
+        assert!(event["data"]["actor"]["name"].is_string(), "{event}");
         Some(json!([before, event["data"]["max_cost_usd"]]))
     });
     changes.collect()
@@ -324,6 +358,30 @@ async fn the_limit_of_a_life_can_be_taken_away_and_each_change_of_it_is_told() {
         .expect(0);
     let changes = [json!(["0.05", "0.06"]), json!(["0.06", null])];
     assert_eq!(limits_in(&log.stdout), changes);
+}
+
+#[tokio::test]
+async fn what_an_agent_spent_without_a_limit_counts_under_a_later_one() {
+    let server = server().await;
+    let project = shop(&server, "").await;
+    let spawn = "agent spawn --name w --provider or --model tiny";
+    said(&project, spawn).await.expect(0);
+    for (line, code) in [
+        ("agent send w One. --wait", 0),
+        ("agent update w --max-cost 0.15", 0),
+        ("agent send w Two. --wait", 9),
+        ("agent update w --max-cost none", 0),
+        ("resume", 0),
+        ("agent update w --max-cost 0.25", 0),
+    ] {
+        said(&project, line).await.expect(code);
+    }
+    let full = "the budget of the life of the agent 'w' is used up: $0.2 of $0.25 are spent, and the \
+                call could cost $0.1";
+    let stopped = said(&project, "agent send w Three. --wait").await;
+    stopped.expect(9).says(&[full]);
+    let shown = said(&project, "agent get w --json").await.expect(0).json();
+    assert_eq!(shown["budget"]["spent_usd"], "0.2");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Files that deleted runs named: remembered until somebody has looked whether they are still named.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use fusion_core::{EventType, RunId, handed_files, named_files};
@@ -8,11 +8,16 @@ use fusion_persistence::{
     Error, EventFilter, EventReader as _, KeptFileReader, NamedFiles, Result,
 };
 use sea_orm::prelude::Uuid;
-use sea_orm::{ConnectionTrait, Statement, Value};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement,
+    Value,
+};
 
+use crate::dialect::Dialect;
 use crate::error::trying;
 use crate::failure;
 use crate::session::Session;
+use crate::store::{signed, unsigned};
 use crate::streams::{self, Stream};
 use crate::{SqlStore, json};
 
@@ -33,6 +38,7 @@ pub(crate) mod table {
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
         pub sha256: String,
+        pub noted: i64,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -41,30 +47,45 @@ pub(crate) mod table {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Remembers files of rows that go.
+/// Remembers files of rows that go, under a number that no noting before had: also where a file was forgotten
+/// meanwhile, who looked at it before can tell.
 pub(super) async fn note(
     session: &mut impl Session,
     files: &BTreeSet<String>,
 ) -> failure::Result<()> {
-    let sql = "INSERT INTO loose_files (sha256) VALUES ($1) ON CONFLICT DO NOTHING";
-    each(session, sql, files.iter()).await
+    if files.is_empty() {
+        return Ok(());
+    }
+    let noted = streams::take(session, Stream::Notings, 1).await?;
+    let sql = "INSERT INTO loose_files (sha256, noted) VALUES ($1, $2)
+               ON CONFLICT (sha256) DO UPDATE SET noted = excluded.noted";
+    each(session, sql, files.iter().map(|file| (file, noted))).await
 }
 
-/// They were dealt with. The lock of the event log is taken first: whoever commits has it.
-pub(crate) async fn forget(session: &mut impl Session, files: &[String]) -> failure::Result<()> {
+/// They were dealt with, but those that were noted again, or are being noted just now: who does that may want
+/// the lock of the event log, which is taken first here, as whoever commits has it.
+pub(crate) async fn forget(
+    session: &mut impl Session,
+    files: &BTreeMap<String, u64>,
+) -> failure::Result<()> {
     streams::take(session, Stream::Events, 0).await?;
-    let sql = "DELETE FROM loose_files WHERE sha256 = $1";
-    each(session, sql, files.iter()).await
+    let sql = format!(
+        "DELETE FROM loose_files WHERE sha256 = (
+           SELECT sha256 FROM loose_files WHERE sha256 = $1 AND noted = $2 {})",
+        Dialect::from(session.backend()).skip_locked()
+    );
+    let looked_at = files.iter().map(|(file, noted)| (file, signed(*noted)));
+    each(session, &sql, looked_at).await
 }
 
 async fn each(
     session: &mut impl Session,
     sql: &str,
-    files: impl Iterator<Item = &String> + Send,
+    files: impl Iterator<Item = (&String, i64)> + Send,
 ) -> failure::Result<()> {
     let backend = session.backend();
-    for file in files {
-        let values: [Value; 1] = [file.as_str().into()];
+    for (file, noted) in files {
+        let values: [Value; 2] = [file.as_str().into(), noted.into()];
         let statement = Statement::from_sql_and_values(backend, sql, values);
         session.execute("note kept files", statement).await?;
     }
@@ -73,10 +94,17 @@ async fn each(
 
 #[async_trait]
 impl KeptFileReader for SqlStore {
-    async fn loose_files(&self, limit: u32) -> Result<BTreeSet<String>> {
-        let sql = "SELECT sha256 FROM loose_files ORDER BY sha256 LIMIT $1";
-        let loose = self.texts(sql, [i64::from(limit).into()]).await?;
-        Ok(loose.into_iter().collect())
+    async fn loose_files(&self, after: Option<&str>, limit: u32) -> Result<BTreeMap<String, u64>> {
+        let found = table::Entity::find()
+            .filter(table::Column::Sha256.gt(after.unwrap_or_default()))
+            .order_by_asc(table::Column::Sha256)
+            .limit(u64::from(limit))
+            .all(self.reader())
+            .await
+            .map_err(trying(ACTION))?;
+        let numbered =
+            |row: table::Model| Ok((row.sha256, unsigned(row.noted, "noting of a file")?));
+        found.into_iter().map(numbered).collect()
     }
 
     async fn files_named(&self, files: &BTreeSet<String>) -> Result<NamedFiles> {

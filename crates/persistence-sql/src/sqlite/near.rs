@@ -16,7 +16,7 @@ use super::decoded::Places;
 use super::session::{bound, keep_plans, numbered};
 use crate::error::corrupt;
 use crate::failure::{Failure, Result, of_sqlite};
-use crate::session::Readable;
+use crate::session::{Both, Readable};
 
 /// Longer answers are read aside.
 const ROWS: usize = 64;
@@ -52,6 +52,26 @@ impl Near {
         statement: &Statement,
     ) -> Result<Option<Vec<E::Model>>> {
         here(action, rows::<E>(&lock(&self.here), statement, ROWS))
+    }
+
+    /// The rows that two statements give at one moment. Nobody else waits for them, but other callers of this
+    /// where they are many.
+    pub(crate) async fn both<A: Readable, B: Readable>(
+        self: &Arc<Self>,
+        action: &'static str,
+        one: Statement,
+        other: Statement,
+    ) -> Result<Both<A, B>> {
+        if let Some(few) = here(
+            action,
+            both::<A, B>(&lock(&self.here), (&one, &other), ROWS),
+        )? {
+            return Ok(few);
+        }
+        self.aside(action, move |connection| {
+            both::<A, B>(connection, (&one, &other), usize::MAX)
+        })
+        .await
     }
 
     /// All rows that a statement gives. Nobody else waits for them, but other callers of this.
@@ -180,6 +200,21 @@ fn rows<E: Readable>(
         }
         found.push(places.model(row)?);
     }
+    Ok(found)
+}
+
+/// The rows of two statements, each at most so many, that were read in one transaction.
+fn both<A: Readable, B: Readable>(
+    connection: &Connection,
+    (one, other): (&Statement, &Statement),
+    most: usize,
+) -> std::result::Result<Both<A, B>, Unread> {
+    let moment = connection.unchecked_transaction()?;
+    let found = (
+        rows::<A>(&moment, one, most)?,
+        rows::<B>(&moment, other, most)?,
+    );
+    moment.finish()?;
     Ok(found)
 }
 

@@ -11,7 +11,7 @@ use crate::place::Place;
 use crate::world::{Filled, fill};
 
 /// All steps of the schema, in their order.
-const STEPS: [&str; 22] = [
+const STEPS: [&str; 23] = [
     "m0001_runs",
     "m0002_store",
     "m0003_event_indexes",
@@ -34,6 +34,7 @@ const STEPS: [&str; 22] = [
     "m0020_webhooks",
     "m0021_imported_runs",
     "m0022_deleted_runs",
+    "m0023_notings_and_lives",
 ];
 
 /// Fills a database; it is closed again.

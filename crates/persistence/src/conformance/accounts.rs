@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use fusion_core::{
-    Account, Budget, CallEnd, Change, Cost, Decision, Held, ProjectId, Reservation, Spent, Task,
-    TaskState, Usage, WorstCase,
+    Account, AgentId, Budget, CallEnd, Change, Cost, Decision, Held, ProjectId, Reservation, Spent,
+    Task, TaskState, Usage, WorstCase,
 };
 use futures::future::join_all;
 
 use super::sample::{Sample, at, capable_of, step};
 use crate::{Batch, Error, Fence, Store};
+
+/// Whose life is limited.
+const AGENT: AgentId = AgentId::from_uuid(uuid::Uuid::from_u128(9));
 
 /// A run whose agents hold a task each.
 struct Busy<'a> {
@@ -49,9 +52,10 @@ impl<'a> Busy<'a> {
         }
     }
 
-    fn accounts(&self) -> [Account; 3] {
+    fn accounts(&self) -> [Account; 4] {
         let day = Account::day_of(at(0));
         [
+            Account::Agent(AGENT),
             Account::Workflow("w".to_owned()),
             Account::Project(self.project),
             Account::Day(self.project, day),
@@ -65,7 +69,7 @@ impl<'a> Busy<'a> {
         }
     }
 
-    /// Asks for room for a call of a task in all three accounts.
+    /// Asks for room for a call of a task in all four accounts.
     async fn hold(&self, task: &Task, limit: Budget, call: WorstCase) -> crate::Result<()> {
         self.hold_after(task, (limit, call), CallEnd::Known).await
     }
@@ -121,10 +125,10 @@ impl<'a> Busy<'a> {
         self.store.commit(batch).await.unwrap();
     }
 
-    /// What the three accounts have used, which is the same in all.
+    /// What the four accounts have used, which is the same in all.
     async fn spent(&self) -> Spent {
         let all = self.store.spent(&self.accounts()).await.unwrap();
-        assert_eq!(all, [all[0]; 3]);
+        assert_eq!(all, [all[0]; 4]);
         all[0]
     }
 
@@ -146,10 +150,15 @@ impl<'a> Busy<'a> {
         self.store.commit(batch).await.unwrap();
     }
 
-    /// The room that is held in the three accounts.
+    /// The room that is held in the four accounts.
     async fn held(&self) -> Vec<Held> {
         self.store.held(&self.accounts()).await.unwrap()
     }
+}
+
+/// What the narrowest of the accounts is called.
+fn life() -> String {
+    Account::Agent(AGENT).key()
 }
 
 fn room(tokens: u64) -> Held {
@@ -197,22 +206,22 @@ pub async fn room_in_an_account_is_held_up_to_the_limit_however_many_ask(store: 
     assert_eq!(holders.len(), 15);
     for refused in answers.iter().filter_map(|answer| answer.as_ref().err()) {
         assert!(
-            matches!(refused, Error::OverBudget { may_fit: true, account, .. } if account == "workflow:w"),
+            matches!(refused, Error::OverBudget { may_fit: true, account, .. } if *account == life()),
             "{refused:?}"
         );
     }
-    assert_eq!(busy.held().await, [room(150); 3]);
+    assert_eq!(busy.held().await, [room(150); 4]);
     for task in &holders {
         busy.settle(task, used(9)).await;
     }
-    assert_eq!(busy.held().await, [room(0); 3]);
+    assert_eq!(busy.held().await, [room(0); 4]);
     let spent = Spent {
         cost: Cost::from_picos(45),
         tokens: 135,
         lost: Held::default(),
     };
     let all = store.spent(&busy.accounts()).await.unwrap();
-    assert_eq!(all, [spent; 3]);
+    assert_eq!(all, [spent; 4]);
     let again = holders.iter().map(|task| busy.hold(task, limit, call));
     let again = join_all(again).await;
     assert_eq!(again.iter().filter(|answer| answer.is_ok()).count(), 2);
@@ -234,9 +243,9 @@ pub async fn room_of_a_task_that_was_given_back_is_free(store: &dyn Store) {
         "{refused:?}"
     );
     busy.hold(second, limit, tokens(2)).await.unwrap();
-    assert_eq!(busy.held().await, [room(10); 3]);
+    assert_eq!(busy.held().await, [room(10); 4]);
     busy.give_back(first).await;
-    assert_eq!(busy.held().await, [room(2); 3]);
+    assert_eq!(busy.held().await, [room(2); 4]);
     assert_eq!(busy.spent().await, Spent::default());
     busy.hold(second, limit, tokens(10)).await.unwrap();
     let stale = busy.hold(first, limit, tokens(0)).await.unwrap_err();
@@ -269,7 +278,7 @@ pub async fn room_of_a_lease_that_was_lost_counts_as_used_for_good(store: &dyn S
     };
     assert_eq!(
         (busy.spent().await, busy.held().await),
-        (spent, vec![room(2); 3])
+        (spent, vec![room(2); 4])
     );
     let refused = busy.hold(other, up_to(20), tokens(13)).await.unwrap_err();
     let Error::OverBudget {
@@ -297,7 +306,7 @@ pub async fn room_of_a_lease_that_was_lost_counts_as_used_for_good(store: &dyn S
     };
     assert_eq!(
         (busy.spent().await, busy.held().await),
-        (spent, vec![room(0); 3])
+        (spent, vec![room(0); 4])
     );
 }
 
@@ -318,7 +327,7 @@ pub async fn room_that_nobody_settled_counts_as_used_however_the_lease_ended(sto
     store.commit(Batch::free(end)).await.unwrap();
     assert_eq!(
         (busy.spent().await.lost, busy.held().await),
-        (room(7), vec![room(0); 3])
+        (room(7), vec![room(0); 4])
     );
     busy.hold(back, limit, tokens(9)).await.unwrap();
     let given = Batch::release(Busy::fence(back), Decision::default());
@@ -327,12 +336,12 @@ pub async fn room_that_nobody_settled_counts_as_used_however_the_lease_ended(sto
     busy.hold(&again, limit, tokens(11)).await.unwrap();
     assert_eq!(
         (busy.spent().await.lost, busy.held().await),
-        (room(16), vec![room(11); 3])
+        (room(16), vec![room(11); 4])
     );
     busy.settle(&again, Usage::default()).await;
     assert_eq!(
         (busy.spent().await.lost, busy.held().await),
-        (room(16), vec![room(0); 3])
+        (room(16), vec![room(0); 4])
     );
 }
 
@@ -352,7 +361,7 @@ pub async fn room_of_a_call_of_unknown_cost_counts_as_used_and_of_a_known_one_do
     busy.hold_after(task, next, CallEnd::Unknown).await.unwrap();
     assert_eq!(
         (busy.spent().await.lost, busy.held().await),
-        (room(10), vec![room(20); 3])
+        (room(10), vec![room(20); 4])
     );
     // What is refused leaves all as it was.
     let refused = (limit, tokens(100));
@@ -370,7 +379,7 @@ pub async fn room_of_a_call_of_unknown_cost_counts_as_used_and_of_a_known_one_do
     };
     assert_eq!(
         (busy.spent().await, busy.held().await),
-        (spent, vec![room(0); 3])
+        (spent, vec![room(0); 4])
     );
 }
 
@@ -397,10 +406,7 @@ pub async fn a_call_that_never_fits_is_refused_and_others_are_not_disturbed(stor
         panic!("{refused:?}");
     };
     assert_eq!(
-        (account.as_str(), why.as_str()),
-        (
-            "workflow:w",
-            "8 of 10 tokens are used, and the call could use 3"
-        )
+        (account, why.as_str()),
+        (life(), "8 of 10 tokens are used, and the call could use 3")
     );
 }

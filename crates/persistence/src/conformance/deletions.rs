@@ -1,10 +1,8 @@
 //! Rules of runs that are deleted.
 
-use std::collections::BTreeSet;
-
 use fusion_core::{
-    Agent, Change, Cost, CostBy, Decision, DeliveryStatus, EventType, IdSource as _, Message,
-    NewEvent, Outcome, Parent, Run, RunId, Task, TaskState, Timestamp, Usage, WorkflowState,
+    Agent, Change, Cost, CostBy, Decision, DeliveryStatus, IdSource as _, Message, Outcome, Parent,
+    Run, RunId, Task, TaskState, Timestamp, Usage, WorkflowState,
 };
 use serde_json::json;
 
@@ -86,7 +84,7 @@ pub(super) async fn another(
     (run, task)
 }
 
-const FILE: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+pub(super) const FILE: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// The sums that do not name what is gone, over all times and over some; of the others what all come to.
 async fn books(store: &dyn Store) -> Vec<Costs> {
@@ -307,141 +305,6 @@ pub async fn a_run_that_open_work_needs_is_not_deleted(store: &dyn Store) {
     assert_eq!(message, None);
     // What is not of the run is as it was.
     assert_eq!(store.get(reader.id).await.unwrap(), reader);
-}
-
-/// A file that a deleted run named is looked for until that is done, and may go once nobody names it.
-pub async fn files_of_deleted_runs_are_told_until_they_are_dealt_with(store: &dyn Store) {
-    let office = Office::open(store).await;
-    let sample = office.sample();
-    let (one, _) = another(store, sample, |run| run).await;
-    let (other, _) = another(store, sample, |run| run).await;
-    assert_eq!(store.loose_files(10).await.unwrap(), BTreeSet::new());
-    let forget = |files: &[&str]| {
-        let files = files.iter().map(|file| (*file).to_owned()).collect();
-        Batch::free(Decision::default().with(Change::ForgetFiles(files)))
-    };
-    let file = BTreeSet::from([FILE.to_owned()]);
-    for (run, is_named) in [(one, true), (other, false)] {
-        end(store, sample, run.id).await;
-        assert!(!store.is_being_deleted(run.id).await.unwrap());
-        delete(store, run.id).await.unwrap();
-        assert!(store.is_being_deleted(run.id).await.unwrap());
-        take_out(store, 100).await;
-        assert!(!store.is_being_deleted(run.id).await.unwrap());
-        store.commit(forget(&[])).await.unwrap();
-        let named = store.files_named(&file).await.unwrap();
-        let bounds = store.event_bounds().await.unwrap();
-        assert_eq!(named.up_to, bounds.last);
-        assert_eq!(named.files.len(), usize::from(is_named));
-        assert_eq!(store.loose_files(10).await.unwrap(), file);
-        store.commit(forget(&[FILE])).await.unwrap();
-        assert_eq!(store.loose_files(10).await.unwrap(), BTreeSet::new());
-    }
-}
-
-/// What was committed after a place of the log is told for itself: a task that made a file, and a run that
-/// came with tasks of its own. Where the log has lost a part of it, that is said.
-pub async fn files_that_were_named_since_are_told_without_all_others(store: &dyn Store) {
-    let office = Office::open(store).await;
-    let sample = office.sample();
-    let file = BTreeSet::from([FILE.to_owned()]);
-    let (_, before) = another(store, sample, |run| run).await;
-    let known = store.files_named(&file).await.unwrap();
-    assert_eq!(known.files, file);
-    let since = store.files_named_since(&file, known.up_to).await.unwrap();
-    assert_eq!(since, Some(BTreeSet::new()));
-    let tell = async |event| {
-        let told = Decision::default().telling(event);
-        store.commit(Batch::free(told)).await.unwrap().last_seq
-    };
-    // Nothing of what is told here named a file.
-    let quiet = sample.tasks["one"].event(sample.moment(), EventType::TaskCompleted, String::new());
-    let quiet = tell(quiet).await;
-    let since = store.files_named_since(&file, known.up_to).await.unwrap();
-    assert_eq!(since, Some(BTreeSet::new()));
-    let made = before.event(sample.moment(), EventType::TaskCompleted, String::new());
-    let made = tell(made).await;
-    let since = store.files_named_since(&file, quiet).await.unwrap();
-    assert_eq!(since, Some(file.clone()));
-    // A run that came, with one below it that names the file.
-    let (above, step) = another(store, sample, |run| run).await;
-    store
-        .update(Task {
-            output_artifacts: None,
-            ..step.clone()
-        })
-        .await
-        .unwrap();
-    let parent = Parent {
-        run_id: above.id,
-        task_id: step.id,
-        step: "one".to_owned(),
-    };
-    another(store, sample, |run| Run {
-        parent: Some(parent),
-        ..run
-    })
-    .await;
-    let came = NewEvent::of_run(
-        sample.moment(),
-        EventType::RecordChanged,
-        above.id,
-        String::new(),
-    );
-    tell(came).await;
-    let since = store.files_named_since(&file, made).await.unwrap();
-    assert_eq!(since, Some(file.clone()));
-    let old = Prune {
-        events_before: Some(at(i64::from(u32::MAX))),
-        limit: 1,
-        ..Prune::default()
-    };
-    store.prune(old).await.unwrap();
-    let since = store.files_named_since(&file, 0).await.unwrap();
-    assert_eq!(since, None);
-}
-
-/// A file that a run was handed is named by it, whatever becomes of who made it.
-pub async fn a_file_that_a_run_was_handed_stays_until_that_run_is_deleted(store: &dyn Store) {
-    let office = Office::open(store).await;
-    let sample = office.sample();
-    let (maker, _) = another(store, sample, |run| run).await;
-    let file = |sha256| json!([{ "path": "artifacts/table/a", "sha256": sha256, "bytes": 1 }]);
-    // A list that looks as files do is none.
-    let alike = FILE.replace('e', "f");
-    let inputs = [("table", file(FILE)), ("list", file(&alike))];
-    let inputs = inputs.map(|(name, files)| (name.to_owned(), files));
-    let handed = Run {
-        id: sample.ids.uuid().into(),
-        inputs: inputs.into_iter().collect(),
-        ..sample.run.clone()
-    };
-    store.create(handed.clone()).await.unwrap();
-    let (file, both) = (BTreeSet::from([FILE.to_owned()]), [FILE.to_owned(), alike]);
-    let both = BTreeSet::from(both);
-    let came = NewEvent::of_run(
-        sample.moment(),
-        EventType::RecordChanged,
-        handed.id,
-        String::new(),
-    );
-    let before = store.files_named(&file).await.unwrap().up_to;
-    store
-        .commit(Batch::free(Decision::default().telling(came)))
-        .await
-        .unwrap();
-    for (run, named) in [(maker.id, file.clone()), (handed.id, BTreeSet::new())] {
-        end(store, sample, run).await;
-        delete(store, run).await.unwrap();
-        take_out(store, 100).await;
-        assert_eq!(store.loose_files(10).await.unwrap(), file);
-        assert_eq!(store.files_named(&both).await.unwrap().files, named);
-        let since = store.files_named_since(&both, before).await.unwrap();
-        assert_eq!(since, Some(named));
-        let forget = Change::ForgetFiles(vec![FILE.to_owned()]);
-        let forget = Decision::default().with(forget);
-        store.commit(Batch::free(forget)).await.unwrap();
-    }
 }
 
 /// A message to an agent that goes has the status of the deliveries that are left; one to several stays.

@@ -260,7 +260,9 @@ async fn what_is_asked_of_several_agents_is_answered_for_each() {
         act(json!({ "action": "resume", "ids": [ids[0]] })).await,
         [json!(["idle", false])]
     );
-    let end = json!({ "action": "terminate", "all": true, "workspace": "remove" });
+    let idle = json!({ "action": "terminate", "ids": [ids[1]], "if_state": ["idle", "error"] });
+    assert_eq!(act(idle).await, [json!(["paused", true])]);
+    let end = json!({ "action": "terminate", "all": true, "workspace": "remove", "if_state": ["paused", "idle"] });
     assert_eq!(
         act(end.clone()).await,
         vec![json!(["terminated", false]); 2]
@@ -271,6 +273,7 @@ async fn what_is_asked_of_several_agents_is_answered_for_each() {
         json!({ "action": "pause" }),
         json!({ "action": "pause", "ids": ids, "all": true }),
         json!({ "action": "pause", "ids": ["x"] }),
+        json!({ "action": "terminate", "ids": ids, "if_state": ["terminated"] }),
     ] {
         serving
             .post("/api/v1/agents/bulk", &wrong)

@@ -81,6 +81,10 @@ async fn why_a_task_is_cancelled_stays_with_it() {
             "{wrong}: {refused}"
         );
     }
+    let wrong = json!({ "state": "done", "reason": "late" });
+    let refused = patch(&wrong).await.expect(400).json();
+    let told = json!([{ "pointer": "/state", "message": "can only be set to `cancelled`" }]);
+    assert_eq!(refused["errors"], told);
     let reason = "the customer withdrew it";
     let wanted = json!({ "state": "cancelled", "reason": format!(" {reason} ") });
     let cancelled = patch(&wanted).await.expect(200).json();

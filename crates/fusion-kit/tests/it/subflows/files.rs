@@ -154,6 +154,34 @@ outputs: { last: '${{ steps.last.outputs.output }}' }";
     assert_eq!(more, wanted);
 }
 
+/// A run of this makes more than half of the files that a step may have.
+const MANY: &str = "
+version: 1
+name: many
+steps:
+  - { id: fill, run: 'mkdir -p out && for i in $(seq 5001); do echo > out/$i; done', artifacts: 'out/*' }
+artifacts: fill
+";
+
+#[tokio::test]
+async fn a_list_whose_runs_have_too_many_files_together_fails() {
+    let project = project("  - { id: each, workflow: many, foreach: '${{ [1, 2] }}' }").await;
+    store(&project, MANY).await;
+    let why = "the runs of its `foreach` made too much: 10002 files are more than 10000, which is the limit";
+    let failed = project.run(["run", "flow.yaml"]).await.expect(6);
+    failed.says(&[why]);
+    let shown = project.shown().await;
+    let each = step(&shown, "each");
+    assert_eq!(
+        (&each["state"], &each["error"]),
+        (&json!("failed"), &json!(why))
+    );
+    assert_eq!(each["files"], Value::Null);
+    for below in below(&project, &shown).await {
+        assert_eq!(below["state"], "completed");
+    }
+}
+
 #[tokio::test]
 async fn a_run_is_given_no_file_that_no_step_above_it_made() {
     let told = format!("[{}]", file("artifacts/make/projects/one", TWO, 2));

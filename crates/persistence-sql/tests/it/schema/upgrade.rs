@@ -1,15 +1,15 @@
 //! A database as the first step of the schema made it, with a run in it whose process was killed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fusion_core::{
-    Agent, Decision, DeliveryStatus, EventType, Message, MessageId, NewEvent, NodeId, Task,
-    TaskState, Timestamp,
+    Account, Agent, Decision, DeliveryStatus, EventType, Message, MessageId, NewEvent, NodeId,
+    Task, TaskState, Timestamp,
 };
 use fusion_persistence::{
-    Batch, Claim, EventFilter, EventReader, Fence, Lease, MessageFilter, MessageReader, Store,
-    TaskReader,
+    AccountReader, Batch, Claim, EventFilter, EventReader, Fence, Lease, MessageFilter,
+    MessageReader, Store, TaskReader,
 };
 use fusion_persistence_sql::SqlStore;
 use fusion_persistence_sql::maintenance::{check, migrate_some_steps};
@@ -245,6 +245,53 @@ async fn what_an_old_sqlite_database_had_indexed_stays_indexed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_an_old_postgres_database_had_indexed_stays_indexed() {
     keeps_its_index(old_server().await, old_server().await).await;
+}
+
+/// Standing agents of an older program: one spent without a limit, also in a run that is deleted, and one spent
+/// more under a limit than its tasks tell, which others have done since.
+const LIVES: [&str; 4] = [
+    "UPDATE agents SET run_id = NULL WHERE name <> 'planner'",
+    "UPDATE tasks SET input_tokens = 3, output_tokens = 4, cost_picos = 500",
+    "INSERT INTO past_costs (run_id, place, agent_id, began_at, ended_at, dated, turns, input_tokens,
+       output_tokens, cost_picos, without_price)
+     SELECT runs.id, 1, agents.id, runs.created_at, runs.created_at, TRUE, 1, 20, 30, 4000, 0
+     FROM runs CROSS JOIN agents WHERE agents.name = 'implementer'",
+    "INSERT INTO accounts (account, tokens, cost_picos)
+     VALUES ('agent:01a209ce-8285-7197-98be-4590ff95a799', 100, 9000)",
+];
+
+/// All that standing agents spent counts for their life.
+async fn counts_lives(place: Place) {
+    let older = migrate_some_steps(&place.location, 21).await.unwrap();
+    assert_eq!(older.applied_now.last().unwrap(), "m0022_deleted_runs");
+    for sql in LIVES {
+        execute(&place, sql).await;
+    }
+    let open = place.open().await.unwrap();
+    let agents = Everything::of(&open.store).await.agents;
+    let mut spent = BTreeMap::new();
+    for agent in &agents {
+        let account = [Account::Agent(agent.id)];
+        let found = open.store.spent(&account).await.unwrap().remove(0);
+        spent.insert(agent.name.as_str(), (found.tokens, found.cost.picos()));
+    }
+    let expected = [
+        ("implementer", (57, 4_500)),
+        ("planner", (0, 0)),
+        ("reviewer", (100, 9_000)),
+    ];
+    assert_eq!(spent, BTreeMap::from(expected));
+    open.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_standing_agents_spent_in_an_old_sqlite_database_counts() {
+    counts_lives(old_file().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_standing_agents_spent_in_an_old_postgres_database_counts() {
+    counts_lives(old_server().await).await;
 }
 
 /// Two messages of the third step to every agent: one pending, one read.
