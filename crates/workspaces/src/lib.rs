@@ -16,6 +16,8 @@
 
 mod artifacts;
 mod bundle;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod descriptor;
 mod editor;
 mod error;
@@ -44,6 +46,6 @@ pub use owners::{Owners, choose_uid};
 pub use process::{Command, Consumed, Custody, Exit, Finished, Launcher, Program};
 pub use sandbox::{Grants, Layer, LayerName, Limits, Resource, Sandbox, SandboxReport};
 pub use workspace::{
-    Archive, Options, Prepared, PutBack, Scratch, Seal, Seat, SharedFolder, SharedSnapshots,
-    Snapshot, Taken, Usage, WorkspaceDir, Workspaces,
+    Archive, Depot, Options, Prepared, PutBack, Scratch, Seal, Seat, SharedFolder, SharedSnapshots,
+    Shelf, Snapshot, Taken, Usage, WorkspaceDir, Workspaces, is_depot_name,
 };

@@ -222,7 +222,7 @@ impl Seal for NoSeal {
 async fn snapshots_in_the_shared_folder_go_with_their_agents() {
     let (world, [ended, _]) = world(None).await;
     let root = world.folder().join("shared");
-    let shared = SharedFolder::new(root.clone(), Arc::new(NoSeal));
+    let shared = SharedFolder::new(&root, Arc::new(NoSeal));
     let [(agent, _)] = &crew(&world, ended).await[..] else {
         panic!()
     };

@@ -43,7 +43,7 @@ fn folder(config: &Config, settings: &NodeSettings) -> Result<Option<SharedFolde
         Problem::new(ProblemKind::InvalidInput, text)
     })?;
     let vault = KeySource::of(config)?.vault_or_new()?;
-    let shared = SharedFolder::new(root, Arc::new(Sealing(vault)));
+    let shared = SharedFolder::new(&root, Arc::new(Sealing(vault)));
     shared.preflight().map_err(|error| {
         problems::of_workspaces(&error)
             .with_help("FUSION_SHARED_DIR names a folder that every node can write to")

@@ -56,7 +56,7 @@ fn root(place: &Place) -> PathBuf {
 
 /// The snapshots of the first agent's workspace, as a process of this name takes them.
 fn snapshots(place: &Place, writer: &str) -> SharedSnapshots {
-    let shared = SharedFolder::new(root(place), Arc::new(Mirror));
+    let shared = SharedFolder::new(&root(place), Arc::new(Mirror));
     shared.preflight().unwrap();
     let staged = place.folder.path().join(format!("staged-{writer}"));
     shared.snapshots((&name(1), writer), &staged, None)
@@ -270,7 +270,7 @@ fn one_that_was_never_named_does_not_take_the_place_of_the_one_that_is() {
 fn what_is_too_large_is_left_out_with_the_reason_and_the_next_is_right_again() {
     let place = Place::new();
     let dir = furnished(&place);
-    let shared = SharedFolder::new(root(&place), Arc::new(Mirror));
+    let shared = SharedFolder::new(&root(&place), Arc::new(Mirror));
     let staged = place.folder.path().join("staged");
     let snapshots = shared.snapshots((&name(1), "one"), &staged, Some(2 << 20));
     take(&snapshots, &dir);
@@ -304,7 +304,7 @@ fn a_file_of_several_pieces_is_put_together() {
 fn owners_are_those_with_snapshots() {
     let place = Place::new();
     let dir = furnished(&place);
-    let shared = SharedFolder::new(root(&place), Arc::new(Mirror));
+    let shared = SharedFolder::new(&root(&place), Arc::new(Mirror));
     assert_eq!(shared.owners().unwrap(), Vec::<String>::new());
     take(&snapshots(&place, "one"), &dir);
     assert_eq!(shared.owners().unwrap(), [name(1)]);

@@ -1,13 +1,15 @@
-//! Makes a workspace what it was when a snapshot in the shared folder was taken.
+//! Makes a workspace what it was when a snapshot in the shared storage was taken.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 
+use super::super::depot::folder::make_folder;
+use super::super::depot::is_depot_name;
 use super::super::manifest::{Entry, Kept, Manifest, Stamp, boot, copy};
 use super::super::{PutBack, put_back};
-use super::{Listed, Listing, PIECE, STAGED, SharedSnapshots, VERSION, is_name, make_folder};
+use super::{Listed, Listing, PIECE, STAGED, SharedSnapshots, VERSION};
 use crate::descriptor::Draft;
 use crate::{Error, Result, WorkspaceDir};
 
@@ -24,11 +26,11 @@ impl SharedSnapshots {
     /// There is no such snapshot, it is damaged or was sealed with another key, or a step failed; the
     /// workspace may be half made then.
     pub fn restore(&self, name: &str, workspace: &WorkspaceDir) -> Result<PutBack> {
-        let place = self.folder.join(name);
+        let place = self.place.join(name);
         let restore = || {
             let (writer, listing) = name
                 .split_once('/')
-                .filter(|(writer, listing)| is_name(writer) && is_name(listing))
+                .filter(|(writer, listing)| is_depot_name(writer) && is_depot_name(listing))
                 .ok_or_else(|| io::Error::other("that is no name of a snapshot"))?;
             let listing = self.read(writer, listing, LONGEST)?;
             let listing: Listing = serde_json::from_slice(&listing)?;
@@ -112,17 +114,11 @@ impl SharedSnapshots {
 
     /// Reads and opens a file of the snapshot.
     fn read(&self, writer: &str, name: &str, limit: u64) -> io::Result<Vec<u8>> {
-        if !is_name(name) {
+        if !is_depot_name(name) {
             return Err(io::Error::other("it names a file that can't be there"));
         }
-        let path = self.folder.join(writer).join(name);
-        if fs::metadata(&path)?.len() > limit + SEALED {
-            return Err(io::Error::from(io::ErrorKind::FileTooLarge));
-        }
-        let mut sealed = Vec::new();
-        File::open(&path)?
-            .take(limit + SEALED)
-            .read_to_end(&mut sealed)?;
+        let shelf = self.shelf_of(writer);
+        let sealed = self.depot.get(shelf, name, limit + SEALED)?;
         self.seal.open(&self.owner, name, &sealed)
     }
 }
