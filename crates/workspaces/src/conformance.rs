@@ -17,6 +17,7 @@ macro_rules! depot_conformance {
             what_was_removed_is_gone_and_may_be_removed_again
             a_cleared_shelf_takes_nothing_from_its_neighbours
             a_cleared_owner_takes_nothing_from_others
+            many_are_put_read_and_removed_as_one_by_one
             owners_are_those_with_something_there
             it_can_be_proven_and_that_leaves_nothing
         );
@@ -177,6 +178,38 @@ pub fn a_cleared_owner_takes_nothing_from_others(depot: &dyn Depot) -> io::Resul
     Ok(())
 }
 
+/// And the one that is missing or too long is told.
+///
+/// # Errors
+/// The depot failed.
+///
+/// # Panics
+/// The rule is broken.
+pub fn many_are_put_read_and_removed_as_one_by_one(depot: &dyn Depot) -> io::Result<()> {
+    let names: Vec<String> = (0..50).map(|number| format!("piece-{number}")).collect();
+    let contents: Vec<Vec<u8>> = (0..50).map(|number| vec![number; 100]).collect();
+    let pieces = names.iter().cloned().zip(contents.iter().cloned());
+    depot.put_all(ONE, pieces.collect())?;
+    depot.sync(ONE)?;
+    assert!(depot.get_all(ONE, &names, 100)? == contents);
+    assert_eq!(there(depot, ONE, "piece-7")?, Some(vec![7; 100]));
+    let kind = |refused: io::Result<Vec<Vec<u8>>>| refused.map_err(|error| error.kind());
+    let too_long = kind(depot.get_all(ONE, &names, 99));
+    assert_eq!(too_long, Err(io::ErrorKind::FileTooLarge));
+    let (left, gone) = names.split_at(10);
+    for _ in 0..2 {
+        depot.remove_all(ONE, gone)?;
+        let missing = kind(depot.get_all(ONE, &names, 100));
+        assert_eq!(missing, Err(io::ErrorKind::NotFound));
+    }
+    let found = depot.get_all(ONE, left, 100)?;
+    assert!(contents.starts_with(&found) && found.len() == left.len());
+    depot.put_all(ONE, Vec::new())?;
+    depot.remove_all(ONE, &[])?;
+    assert_eq!(depot.get_all(ONE, &[], 100)?, Vec::<Vec<u8>>::new());
+    Ok(())
+}
+
 /// In order, each once.
 ///
 /// # Errors
@@ -204,7 +237,7 @@ pub fn owners_are_those_with_something_there(depot: &dyn Depot) -> io::Result<()
 /// The rule is broken.
 pub fn it_can_be_proven_and_that_leaves_nothing(depot: &dyn Depot) -> io::Result<()> {
     for _ in 0..2 {
-        depot.preflight()?;
+        depot.preflight("0-a")?;
         assert_eq!(depot.owners()?, Vec::<String>::new());
     }
     Ok(())

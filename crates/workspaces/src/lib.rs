@@ -46,6 +46,6 @@ pub use owners::{Owners, choose_uid};
 pub use process::{Command, Consumed, Custody, Exit, Finished, Launcher, Program};
 pub use sandbox::{Grants, Layer, LayerName, Limits, Resource, Sandbox, SandboxReport};
 pub use workspace::{
-    Archive, Depot, Options, Prepared, PutBack, Scratch, Seal, Seat, SharedFolder, SharedSnapshots,
-    Shelf, Snapshot, Taken, Usage, WorkspaceDir, Workspaces, is_depot_name,
+    Archive, Depot, FolderDepot, Options, Prepared, PutBack, Scratch, Seal, Seat, SharedPlace,
+    SharedSnapshots, Shelf, Snapshot, Taken, Usage, WorkspaceDir, Workspaces, is_depot_name,
 };

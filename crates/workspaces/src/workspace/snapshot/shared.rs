@@ -12,12 +12,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
 use std::fs::File;
 use std::io::{self, Read};
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::depot::folder::FolderDepot;
 use super::depot::{Depot, Shelf, is_depot_name};
 use super::manifest::{Entry, Manifest, copy};
 use super::{Snapshot, Taken};
@@ -25,6 +25,9 @@ use crate::{Error, Result, WorkspaceDir};
 
 /// Bytes of a piece at most.
 const PIECE: u64 = 4 * 1024 * 1024;
+
+/// Bytes of pieces that are read or written together at most.
+const TOGETHER: u64 = 32 * 1024 * 1024;
 
 /// What a snapshot on the own disk is called that is taken to be shared.
 const STAGED: &str = "shared";
@@ -50,7 +53,7 @@ pub trait Seal: Debug + Send + Sync {
 
 /// The place for snapshots that several machines share. Every method blocks.
 #[derive(Debug, Clone)]
-pub struct SharedFolder {
+pub struct SharedPlace {
     depot: Arc<dyn Depot>,
     seal: Arc<dyn Seal>,
 }
@@ -81,6 +84,13 @@ struct State {
     settled: Option<Named>,
     /// Who wrote the one before the first of this process.
     before: Option<String>,
+}
+
+/// Sealed pieces that are still to be written, by their names.
+#[derive(Debug, Default)]
+struct Waiting {
+    pieces: BTreeMap<String, Vec<u8>>,
+    bytes: u64,
 }
 
 /// A snapshot of this process, and the files that it needs.
@@ -120,26 +130,11 @@ enum Listed {
 /// The form of listings.
 const VERSION: u32 = 1;
 
-impl SharedFolder {
-    /// In a folder. Touches nothing yet.
-    #[must_use]
-    pub fn new(root: &Path, seal: Arc<dyn Seal>) -> Self {
-        Self::on(Arc::new(FolderDepot::new(root)), seal)
-    }
-
+impl SharedPlace {
     /// Wherever the depot is. Touches nothing yet.
     #[must_use]
-    pub fn on(depot: Arc<dyn Depot>, seal: Arc<dyn Seal>) -> Self {
+    pub fn new(depot: Arc<dyn Depot>, seal: Arc<dyn Seal>) -> Self {
         Self { depot, seal }
-    }
-
-    /// Makes what is missing of it, and proves that something can be written there.
-    ///
-    /// # Errors
-    /// It can't.
-    pub fn preflight(&self) -> Result<()> {
-        let proven = self.depot.preflight();
-        proven.map_err(Error::io("write to the shared storage", self.depot.place()))
     }
 
     /// The snapshots of an owner's workspace: written under the name of this process, which no other has,
@@ -191,6 +186,10 @@ impl SharedSnapshots {
             return Ok(Err("it was removed meanwhile".to_owned()));
         };
         let taken = self.share(&staged, &mut state);
+        if taken.is_err() {
+            // Some of them may not have been written.
+            state.pieces.clear();
+        }
         taken.map(Ok).map_err(Error::io(
             "keep a snapshot in the shared storage",
             &self.place,
@@ -226,6 +225,7 @@ impl SharedSnapshots {
     fn share(&self, staged: &Manifest, state: &mut State) -> io::Result<String> {
         let mut entries = BTreeMap::new();
         let mut copies = BTreeSet::new();
+        let mut waiting = Waiting::default();
         for (path, entry) in &staged.entries {
             let listed = match entry {
                 Entry::Folder { mode } => Listed::Folder { mode: *mode },
@@ -238,7 +238,7 @@ impl SharedSnapshots {
                         mode: kept.mode,
                         modified: kept.modified,
                         bytes: u64::try_from(kept.stamp.size).unwrap_or_default(),
-                        pieces: self.pieces(kept.copy, state)?,
+                        pieces: self.pieces(kept.copy, state, &mut waiting)?,
                     }
                 }
                 // What can't be copied is not there elsewhere.
@@ -250,7 +250,8 @@ impl SharedSnapshots {
         let version = VERSION;
         let listing = serde_json::to_vec(&Listing { version, entries })?;
         let mut needs: BTreeSet<String> = state.pieces.values().flatten().cloned().collect();
-        let file = self.put(&listing, state)?;
+        let file = self.put(&listing, state, &mut waiting)?;
+        self.write(&mut waiting, state)?;
         self.depot.sync(self.shelf())?;
         needs.insert(file.clone());
         let name = format!("{}/{file}", self.writer);
@@ -264,7 +265,12 @@ impl SharedSnapshots {
     }
 
     /// The pieces of a copy on the own disk, written where they are not there yet.
-    fn pieces(&self, number: u64, state: &mut State) -> io::Result<Vec<String>> {
+    fn pieces(
+        &self,
+        number: u64,
+        state: &mut State,
+        waiting: &mut Waiting,
+    ) -> io::Result<Vec<String>> {
         if let Some(known) = state.pieces.get(&number) {
             return Ok(known.clone());
         }
@@ -276,21 +282,34 @@ impl SharedSnapshots {
             if piece.is_empty() {
                 break;
             }
-            pieces.push(self.put(&piece, state)?);
+            pieces.push(self.put(&piece, state, waiting)?);
         }
         state.pieces.insert(number, pieces.clone());
         Ok(pieces)
     }
 
-    /// Writes a content under its name, unless it is there.
-    fn put(&self, content: &[u8], state: &mut State) -> io::Result<String> {
+    /// Has a content written under its name, unless it is there.
+    fn put(&self, content: &[u8], state: &mut State, waiting: &mut Waiting) -> io::Result<String> {
         let name = self.seal.name_of(content);
-        if !state.present.contains(&name) {
+        if !state.present.contains(&name) && !waiting.pieces.contains_key(&name) {
             let sealed = self.seal.seal(&self.owner, &name, content)?;
-            self.depot.put(self.shelf(), &name, &sealed)?;
-            state.present.insert(name.clone());
+            waiting.bytes += bytes(&sealed);
+            waiting.pieces.insert(name.clone(), sealed);
+            if waiting.bytes >= TOGETHER {
+                self.write(waiting, state)?;
+            }
         }
         Ok(name)
+    }
+
+    /// Writes what waits for it.
+    fn write(&self, waiting: &mut Waiting, state: &mut State) -> io::Result<()> {
+        let Waiting { pieces, bytes: _ } = mem::take(waiting);
+        let names: Vec<String> = pieces.keys().cloned().collect();
+        self.depot
+            .put_all(self.shelf(), pieces.into_iter().collect())?;
+        state.present.extend(names);
+        Ok(())
     }
 
     /// The snapshot before this one is named in the store, so nothing needs what is older.
@@ -302,12 +321,11 @@ impl SharedSnapshots {
             return Ok(());
         };
         let is_needed = |name: &String| settled.needs.contains(name) || newest.needs.contains(name);
-        let (present, useless) = state.present.iter().cloned().partition(is_needed);
+        let (present, useless): (BTreeSet<String>, BTreeSet<String>) =
+            state.present.iter().cloned().partition(is_needed);
         state.present = present;
-        let useless: BTreeSet<String> = useless;
-        for name in useless {
-            self.depot.remove(self.shelf(), &name)?;
-        }
+        let useless: Vec<String> = useless.into_iter().collect();
+        self.depot.remove_all(self.shelf(), &useless)?;
         match state.before.take() {
             Some(before) if is_depot_name(&before) => self.depot.clear(self.shelf_of(&before)),
             Some(_) | None => Ok(()),
@@ -327,4 +345,8 @@ impl SharedSnapshots {
         // A process that broke off in the middle writes what it knows nothing of again.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn bytes(content: &[u8]) -> u64 {
+    u64::try_from(content.len()).unwrap_or(u64::MAX)
 }

@@ -14,18 +14,22 @@ use crate::descriptor::Draft;
 /// The folder, in the shared one, of the snapshots.
 const FOLDER: &str = "snapshots";
 
+/// What is written to prove that something can be.
+const PROBE: &[u8] = b"fusion-kit";
+
 /// The rights of files that only this user reads.
 const OWN: Mode = Mode::RUSR.union(Mode::WUSR);
 
 /// A folder with one for each owner, and in it one for each writer.
 #[derive(Debug)]
-pub(crate) struct FolderDepot {
+pub struct FolderDepot {
     folder: PathBuf,
 }
 
 impl FolderDepot {
-    /// Touches nothing yet.
-    pub(crate) fn new(root: &Path) -> Self {
+    /// Below this folder; touches nothing yet.
+    #[must_use]
+    pub fn new(root: &Path) -> Self {
         let folder = root.join(FOLDER);
         Self { folder }
     }
@@ -40,9 +44,21 @@ impl Depot for FolderDepot {
         &self.folder
     }
 
-    fn preflight(&self) -> io::Result<()> {
+    fn preflight(&self, id: &str) -> io::Result<()> {
         make_folder(&self.folder)?;
-        Draft::write(File::open(&self.folder)?.as_fd(), b"", OWN, None).map(drop)
+        let folder = File::open(&self.folder)?;
+        // No name of an owner.
+        let name = format!(".probe-{id}");
+        Draft::write(folder.as_fd(), PROBE, OWN, None)?.place_unsynced(folder.as_fd(), &name)?;
+        let path = self.folder.join(name);
+        let read = fs::read(&path);
+        fs::remove_file(&path)?;
+        if read? != PROBE {
+            return Err(io::Error::other(
+                "what was written there can't be read again",
+            ));
+        }
+        Ok(())
     }
 
     fn put(&self, shelf: Shelf<'_>, name: &str, content: &[u8]) -> io::Result<()> {

@@ -10,6 +10,7 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s_fs::FileSystem;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
 
 /// Serves on 127.0.0.1 until it is dropped. Takes requests that are signed with [`Self::KEY`] only.
 #[derive(Debug)]
@@ -79,13 +80,16 @@ impl Drop for S3Server {
 }
 
 async fn serve(listener: tokio::net::TcpListener, service: S3Service) {
+    // Dropped with this task, and all connections with it.
+    let mut serving = JoinSet::new();
     while let Ok((socket, _)) = listener.accept().await {
         let service = service.clone();
-        tokio::spawn(async move {
+        serving.spawn(async move {
             let connections = Connections::new(TokioExecutor::new());
             let served = connections.serve_connection(TokioIo::new(socket), service);
             // One that breaks off is of no interest.
             served.await.ok();
         });
+        while serving.try_join_next().is_some() {}
     }
 }
