@@ -33,16 +33,18 @@ impl Words {
     }
 
     pub(crate) fn of_error(&self, error: &Error) -> io::Error {
-        let code =
-            code_in(&error.to_string()).map_or_else(String::new, |code| format!(" ({code})"));
-        if matches!(error, Error::NotFound { .. }) {
+        let whole = error.to_string();
+        let code = code_in(&whole).map_or_else(String::new, |code| format!(" ({code})"));
+        let status = status_in(&whole);
+        if matches!(error, Error::NotFound { .. }) || status == Some("404") {
             let text = format!("it is not there, or the bucket is not{code}");
             return io::Error::new(ErrorKind::NotFound, text);
         }
-        if matches!(
+        let is_refused = matches!(
             error,
             Error::PermissionDenied { .. } | Error::Unauthenticated { .. }
-        ) {
+        );
+        if is_refused || status == Some("401") || status == Some("403") {
             let text = format!("the storage refuses the key{code}");
             return io::Error::new(ErrorKind::PermissionDenied, text);
         }
@@ -84,12 +86,16 @@ impl Words {
     }
 }
 
-/// The causes, without the first, which tells of the library and of how often it tried.
+/// The causes, without those that tell of the library and of how often it tried.
 fn told(error: &Error) -> String {
     let mut text = String::new();
-    let mut cause = error.source().and_then(StdError::source);
+    let mut cause = error.source();
     while let Some(error) = cause {
         let more = error.to_string();
+        if more.starts_with("Error performing") {
+            cause = error.source();
+            continue;
+        }
         if text.is_empty() {
             text = more;
         } else if !text.contains(&more) {
@@ -123,4 +129,10 @@ fn code_in(text: &str) -> Option<&str> {
     let (code, _) = rest.split_once("</Code>")?;
     let is_name = code.len() <= LONGEST_CODE && code.chars().all(|c| c.is_ascii_alphabetic());
     (is_name && !code.is_empty()).then_some(code)
+}
+
+/// The status of an answer that was none of success: what lists objects tells it in its text only.
+fn status_in(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once("status code: ")?;
+    rest.split(' ').next()
 }

@@ -322,11 +322,16 @@ fn more_than_is_read_together_is_put_together() {
     let place = Place::new();
     let dir = place.agent(1);
     // Longer than what is written at once, and more files than are read at once.
-    let long: Vec<u8> = (0..=250).cycle().take(33 << 20).collect();
-    fs::write(dir.path().join("projects/long"), &long).unwrap();
+    let long: Vec<u8> = (b'a'..=b'y').cycle().take(33 << 20).collect();
+    let write = |name: &str, content: &[u8]| {
+        let file = dir.path().join("projects").join(name);
+        fs::write(&file, content).unwrap();
+        lchown(file, uid(1), uid(1)).unwrap();
+    };
+    write("long", &long);
     for number in 0..300 {
-        let file = dir.path().join(format!("projects/file-{number}"));
-        fs::write(file, format!("content {}", number / 2)).unwrap();
+        let content = format!("content {}", number / 2);
+        write(&format!("file-{number}"), content.as_bytes());
     }
     let before = state(dir.path());
     let shared = SharedPlace::new(depot(&place), Arc::new(Mirror));

@@ -198,6 +198,8 @@ async fn verify_says_what_is_wrong_with_a_bucket_and_the_way_out() {
     let mut project = Project::new();
     project.set("FUSION_MASTER_KEY_FILE", "master.key");
     project.run(["db", "migrate"]).await.expect(0);
+    // It counts in the environment only.
+    project.write(".env", "FUSION_SHARED_PLAIN_HTTP=allow\n");
     for (name, value) in settings(&server) {
         project.set(name, value);
     }
