@@ -9,7 +9,7 @@ use fusion_messaging::{Bus, Subject};
 use fusion_persistence::{Batch, Committed, Error as StoreError, Lease, Store};
 use fusion_providers::Registry;
 use fusion_web::Web;
-use fusion_workspaces::{Launcher, Owners, SharedFolder, Workspaces};
+use fusion_workspaces::{Launcher, Owners, SharedPlace, Workspaces};
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::crew::{Crew, InHand};
@@ -35,7 +35,7 @@ pub struct Parts {
     /// Starts agents' processes.
     pub launcher: Launcher,
     /// Where snapshots of workspaces are kept for other nodes.
-    pub shared: Option<SharedFolder>,
+    pub shared: Option<SharedPlace>,
     /// Fetches pages for agents.
     pub web: Arc<dyn Web>,
     /// Tells the time.

@@ -129,8 +129,22 @@ pub(crate) struct NodeWords {
     pub(crate) drain_seconds: Option<String>,
     /// `FUSION_MOST_LOSSES`, as written: how many of its processes a task may lose.
     pub(crate) most_losses: Option<String>,
-    /// `FUSION_SHARED_DIR`: where snapshots of workspaces are kept for other nodes.
-    pub(crate) shared_dir: Option<PathBuf>,
+    /// Where snapshots of workspaces are kept for other nodes.
+    pub(crate) shared: SharedWords,
+}
+
+/// What is set of the place that all processes share.
+#[derive(Debug, Clone)]
+pub(crate) struct SharedWords {
+    /// `FUSION_SHARED_DIR`, as written: a folder or `s3://BUCKET/PREFIX`.
+    pub(crate) place: Option<String>,
+    /// `AWS_ENDPOINT_URL_S3`, else `AWS_ENDPOINT_URL`: the service that has the bucket.
+    pub(crate) endpoint: Option<String>,
+    /// `AWS_REGION`, else `AWS_DEFAULT_REGION`.
+    pub(crate) region: Option<String>,
+    /// `FUSION_SHARED_PLAIN_HTTP`, as written: `allow` lets that service be another machine without TLS.
+    /// Only the environment itself counts.
+    pub(crate) plain_http: Option<String>,
 }
 
 /// What is set of how long things are kept.
@@ -152,13 +166,21 @@ impl KeptWords {
 }
 
 impl NodeWords {
-    fn read(get: impl Fn(&str) -> Option<String>) -> Self {
+    fn read(
+        get: impl Fn(&str) -> Option<String>,
+        only_set: impl Fn(&str) -> Option<String>,
+    ) -> Self {
         Self {
             name: get("FUSION_NODE_NAME"),
             lease_seconds: get("FUSION_LEASE_SECONDS"),
             drain_seconds: get("FUSION_DRAIN_SECONDS"),
             most_losses: get("FUSION_MOST_LOSSES"),
-            shared_dir: get("FUSION_SHARED_DIR").map(PathBuf::from),
+            shared: SharedWords {
+                place: get("FUSION_SHARED_DIR"),
+                endpoint: get("AWS_ENDPOINT_URL_S3").or_else(|| get("AWS_ENDPOINT_URL")),
+                region: get("AWS_REGION").or_else(|| get("AWS_DEFAULT_REGION")),
+                plain_http: only_set("FUSION_SHARED_PLAIN_HTTP"),
+            },
         }
     }
 }
@@ -294,7 +316,7 @@ impl Config {
                 .or_else(|| Some(settings_folder(&environment)?.join("fusion-kit/master.key"))),
             kept: KeptWords::read(get),
             agents_at_once: get("FUSION_AGENTS_AT_ONCE"),
-            node: NodeWords::read(get),
+            node: NodeWords::read(get, only_set),
             unresponsive_seconds: get("FUSION_UNRESPONSIVE_SECONDS"),
             metrics_seconds: get("FUSION_METRICS_SECONDS"),
             api_host: get("API_HOST"),

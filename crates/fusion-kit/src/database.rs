@@ -143,6 +143,7 @@ impl Upkeep for LocalBackend {
             Ok(bus) => bus.check(&SystemIds::new()).await,
             Err(problem) => fault("bus", &problem),
         });
+        checks.extend(wiring::check_shared(self.config(), &place.location).await);
         checks.push(self.check_sandbox().await);
         checks.push(self.check_server().await);
         for row in stored.iter().flatten().filter(|row| row.enabled) {

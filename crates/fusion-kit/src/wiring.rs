@@ -45,6 +45,7 @@ pub(crate) use registry::{
     OPENAI_COMPATIBLE, OPENROUTER, SCRIPTED, Told, of_environment, register_stored, registry,
     stored_provider, unregister,
 };
+pub(crate) use shared::check as check_shared;
 
 /// The user ids of agents when nothing else is configured and the program runs as root.
 const DEFAULT_UIDS: std::ops::RangeInclusive<u32> = 50_000..=59_999;
@@ -211,7 +212,7 @@ impl Engine {
         let (at_once, unresponsive) = working(config)?;
         let messages = messages::limits(config)?;
         let (root, prepared) = prepare_workspaces(config, data_dir, &owners)?;
-        let (shared, prepared) = shared::beside(prepared, config, &node)?;
+        let (shared, prepared) = shared::beside(prepared, config, &node).await?;
         let writing = TaskTracker::new();
         let store = match open_store(role, &location, &writing).await {
             Ok(store) => Patient::new(store, Patience::default()),

@@ -4,13 +4,16 @@
 //! A test that stops, kills or pauses PostgreSQL starts a [`Postgres`] of its own, and each test that
 //! needs Redis a [`Redis`], which takes a moment only.
 //! [`MisbehavingHttp`] is an HTTP server that does to the bytes of an answer what networks and servers do, and
-//! [`SlowWay`] makes the answers of any server late.
+//! [`SlowWay`] makes the answers of any server late. With the feature `s3` there is a server that speaks the
+//! language of S3.
 
 mod http;
 mod installation;
 mod keeper;
 mod postgres;
 mod redis;
+#[cfg(feature = "s3")]
+mod s3;
 mod server;
 mod slow;
 
@@ -21,4 +24,6 @@ pub use installation::{
 };
 pub use postgres::Postgres;
 pub use redis::Redis;
+#[cfg(feature = "s3")]
+pub use s3::S3Server;
 pub use slow::SlowWay;

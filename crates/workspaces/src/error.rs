@@ -294,6 +294,8 @@ fn code_of(error: &io::Error) -> ErrorCode {
         ErrorCode::Denied
     } else if error.kind() == io::ErrorKind::StorageFull
         || error.kind() == io::ErrorKind::QuotaExceeded
+        || error.kind() == io::ErrorKind::NotConnected
+        || error.kind() == io::ErrorKind::TimedOut
     {
         ErrorCode::Unavailable
     } else if error.kind() == io::ErrorKind::InvalidInput

@@ -17,6 +17,8 @@
 mod artifacts;
 mod browser;
 mod bundle;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod descriptor;
 mod editor;
 mod error;
@@ -46,6 +48,6 @@ pub use owners::{Owners, choose_uid};
 pub use process::{Command, Consumed, Custody, Exit, Finished, Launcher, Program};
 pub use sandbox::{Grants, Layer, LayerName, Limits, Resource, Sandbox, SandboxReport};
 pub use workspace::{
-    Archive, Options, Prepared, PutBack, Scratch, Seal, Seat, SharedFolder, SharedSnapshots,
-    Snapshot, Taken, Usage, WorkspaceDir, Workspaces,
+    Archive, Depot, FolderDepot, Options, Prepared, PutBack, Scratch, Seal, Seat, SharedPlace,
+    SharedSnapshots, Shelf, Snapshot, Taken, Usage, WorkspaceDir, Workspaces, is_depot_name,
 };

@@ -31,7 +31,8 @@ pub use archive::Archive;
 pub use loose::Scratch;
 pub use root::Prepared;
 pub use seat::Seat;
-pub use snapshot::shared::{Seal, SharedFolder, SharedSnapshots};
+pub use snapshot::depot::{Depot, FolderDepot, Shelf, is_depot_name};
+pub use snapshot::shared::{Seal, SharedPlace, SharedSnapshots};
 pub use snapshot::{PutBack, Snapshot, Taken};
 pub use usage::Usage;
 

@@ -13,7 +13,7 @@ use fusion_persistence::{
     AgentReader as _, Error as StoreError, EventFilter, EventReader as _, Repository as _,
     RunFilter,
 };
-use fusion_workspaces::{Seal, SharedFolder};
+use fusion_workspaces::{FolderDepot, Seal, SharedPlace};
 use tokio_util::sync::CancellationToken;
 
 use crate::models::Model;
@@ -222,7 +222,7 @@ impl Seal for NoSeal {
 async fn snapshots_in_the_shared_folder_go_with_their_agents() {
     let (world, [ended, _]) = world(None).await;
     let root = world.folder().join("shared");
-    let shared = SharedFolder::new(root.clone(), Arc::new(NoSeal));
+    let shared = SharedPlace::new(Arc::new(FolderDepot::new(&root)), Arc::new(NoSeal));
     let [(agent, _)] = &crew(&world, ended).await[..] else {
         panic!()
     };

@@ -21,7 +21,7 @@ use fusion_providers::{
     LayerOptions, Layered, Observer, Provider, QuotaGateOptions, Registry, RetryOptions,
 };
 use fusion_web::NoWeb;
-use fusion_workspaces::{Launcher, Owners, SharedFolder, Workspaces};
+use fusion_workspaces::{Launcher, Owners, SharedPlace, Workspaces};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -139,7 +139,7 @@ impl World {
     }
 
     /// One that has a folder for snapshots, as another process has it on the same store.
-    pub(crate) fn sharing(&self, shared: SharedFolder) -> Coordinator {
+    pub(crate) fn sharing(&self, shared: SharedPlace) -> Coordinator {
         let parts = Parts {
             shared: Some(shared),
             ..self.parts.clone()

@@ -97,7 +97,7 @@ fn throw_away(of_user: &Config) -> Config {
     config.redis_url = None;
     config.server_url = None;
     config.workspaces_root = None;
-    config.node.shared_dir = None;
+    config.node.shared.place = None;
     config
 }
 

@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::node::NodeSettings;
 use super::{BusPlace, Duties, OPENAI_COMPATIBLE, Role};
-use super::{metrics, of_environment, owners, retention, working};
+use super::{metrics, of_environment, owners, retention, shared, working};
 use crate::config::Config;
 use crate::{messages, problems};
 
@@ -18,6 +18,7 @@ pub(crate) fn check(config: &Config) -> Result<(), Problem> {
     NodeSettings::of(config, Role::Guest, &Location::Memory, Duties::of_command())?;
     owners(config)?;
     BusPlace::of(config)?;
+    shared::named(config)?;
     retention::events(config)?;
     retention::runs(config)?;
     working(config)?;

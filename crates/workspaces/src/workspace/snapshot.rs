@@ -4,6 +4,7 @@
 //! The next one copies only what changed since; the manifest is replaced last and in one step, so there
 //! is always a whole snapshot or none.
 
+pub(crate) mod depot;
 mod manifest;
 mod put_back;
 pub(crate) mod shared;

@@ -3,8 +3,11 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use fusion_workspaces::{Error, Seal, SharedFolder, SharedSnapshots, WorkspaceDir};
+use fusion_workspaces::{
+    Depot, Error, FolderDepot, Seal, SharedPlace, SharedSnapshots, Shelf, WorkspaceDir,
+};
 
 use crate::place::{Place, name, uid};
 use crate::snapshot::state;
@@ -54,10 +57,14 @@ fn root(place: &Place) -> PathBuf {
     place.folder.path().join("shared")
 }
 
+/// What keeps them there.
+fn depot(place: &Place) -> Arc<dyn Depot> {
+    Arc::new(FolderDepot::new(&root(place)))
+}
+
 /// The snapshots of the first agent's workspace, as a process of this name takes them.
 fn snapshots(place: &Place, writer: &str) -> SharedSnapshots {
-    let shared = SharedFolder::new(root(place), Arc::new(Mirror));
-    shared.preflight().unwrap();
+    let shared = SharedPlace::new(depot(place), Arc::new(Mirror));
     let staged = place.folder.path().join(format!("staged-{writer}"));
     shared.snapshots((&name(1), writer), &staged, None)
 }
@@ -270,7 +277,7 @@ fn one_that_was_never_named_does_not_take_the_place_of_the_one_that_is() {
 fn what_is_too_large_is_left_out_with_the_reason_and_the_next_is_right_again() {
     let place = Place::new();
     let dir = furnished(&place);
-    let shared = SharedFolder::new(root(&place), Arc::new(Mirror));
+    let shared = SharedPlace::new(depot(&place), Arc::new(Mirror));
     let staged = place.folder.path().join("staged");
     let snapshots = shared.snapshots((&name(1), "one"), &staged, Some(2 << 20));
     take(&snapshots, &dir);
@@ -304,8 +311,105 @@ fn a_file_of_several_pieces_is_put_together() {
 fn owners_are_those_with_snapshots() {
     let place = Place::new();
     let dir = furnished(&place);
-    let shared = SharedFolder::new(root(&place), Arc::new(Mirror));
+    let shared = SharedPlace::new(depot(&place), Arc::new(Mirror));
     assert_eq!(shared.owners().unwrap(), Vec::<String>::new());
     take(&snapshots(&place, "one"), &dir);
     assert_eq!(shared.owners().unwrap(), [name(1)]);
+}
+
+#[test]
+fn more_than_is_read_together_is_put_together() {
+    let place = Place::new();
+    let dir = place.agent(1);
+    // Longer than what is written at once, and more files than are read at once.
+    let long: Vec<u8> = (b'a'..=b'y').cycle().take(33 << 20).collect();
+    let write = |name: &str, content: &[u8]| {
+        let file = dir.path().join("projects").join(name);
+        fs::write(&file, content).unwrap();
+        lchown(file, uid(1), uid(1)).unwrap();
+    };
+    write("long", &long);
+    for number in 0..300 {
+        let content = format!("content {}", number / 2);
+        write(&format!("file-{number}"), content.as_bytes());
+    }
+    let before = state(dir.path());
+    let shared = SharedPlace::new(depot(&place), Arc::new(Mirror));
+    let snapshots = |writer: &str| {
+        let staged = place.folder.path().join(format!("staged-{writer}"));
+        shared.snapshots((&name(1), writer), &staged, Some(40 << 20))
+    };
+    let named = take(&snapshots("one"), &dir);
+    let elsewhere = Place::new();
+    let other = elsewhere.agent(1);
+    snapshots("two").restore(&named, &other).unwrap();
+    assert!(state(other.path()) == before);
+}
+
+/// A folder to which nothing can be written for a time.
+#[derive(Debug)]
+struct Full {
+    folder: FolderDepot,
+    is_full: AtomicBool,
+}
+
+impl Depot for Full {
+    fn place(&self) -> &Path {
+        self.folder.place()
+    }
+
+    fn preflight(&self, id: &str) -> io::Result<()> {
+        self.folder.preflight(id)
+    }
+
+    fn put(&self, shelf: Shelf<'_>, name: &str, content: &[u8]) -> io::Result<()> {
+        if self.is_full.load(Ordering::Relaxed) {
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        self.folder.put(shelf, name, content)
+    }
+
+    fn sync(&self, shelf: Shelf<'_>) -> io::Result<()> {
+        self.folder.sync(shelf)
+    }
+
+    fn get(&self, shelf: Shelf<'_>, name: &str, limit: u64) -> io::Result<Vec<u8>> {
+        self.folder.get(shelf, name, limit)
+    }
+
+    fn remove(&self, shelf: Shelf<'_>, name: &str) -> io::Result<()> {
+        self.folder.remove(shelf, name)
+    }
+
+    fn clear(&self, shelf: Shelf<'_>) -> io::Result<()> {
+        self.folder.clear(shelf)
+    }
+
+    fn clear_owner(&self, owner: &str) -> io::Result<()> {
+        self.folder.clear_owner(owner)
+    }
+
+    fn owners(&self) -> io::Result<Vec<String>> {
+        self.folder.owners()
+    }
+}
+
+#[test]
+fn what_could_not_be_written_is_written_with_the_next_snapshot() {
+    let place = Place::new();
+    let dir = furnished(&place);
+    let full = Arc::new(Full {
+        folder: FolderDepot::new(&root(&place)),
+        is_full: AtomicBool::new(true),
+    });
+    let shared = SharedPlace::new(Arc::<Full>::clone(&full), Arc::new(Mirror));
+    let staged = place.folder.path().join("staged");
+    let one = shared.snapshots((&name(1), "one"), &staged, None);
+    one.take(&dir).unwrap_err();
+    full.is_full.store(false, Ordering::Relaxed);
+    let named = take(&one, &dir);
+    let elsewhere = Place::new();
+    let other = elsewhere.agent(1);
+    snapshots(&place, "two").restore(&named, &other).unwrap();
+    assert_eq!(state(other.path()), state(dir.path()));
 }

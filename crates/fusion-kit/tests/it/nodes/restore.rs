@@ -1,5 +1,7 @@
 //! Servers with workspaces of their own: what becomes of the workspaces of one that dies.
 
+mod bucket;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,35 +1,33 @@
-//! Snapshots of workspaces in a folder that several machines reach, so that another one can go on where
-//! one died.
+//! Snapshots of workspaces in a place that several machines reach, so that another one can go on where
+//! one died. What the place is, a [`Depot`] knows.
 //!
 //! A snapshot is a list of what there is and the content in pieces, each sealed and named after what is in
 //! it by who has the key: what did not change is there already. They are taken from copies on the own disk
-//! that nobody changes meanwhile. Each process writes into a folder of its own and removes there what the
+//! that nobody changes meanwhile. Each process writes onto a shelf of its own and removes there what the
 //! last two snapshots do not need; so one that was cut off and comes back takes nothing from who went on.
 
 mod restore;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
-use std::fs::{self, DirBuilder, File};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::AsFd;
-use std::os::unix::fs::DirBuilderExt;
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::Mode;
 use serde::{Deserialize, Serialize};
 
+use super::depot::{Depot, Shelf, is_depot_name};
 use super::manifest::{Entry, Manifest, copy};
 use super::{Snapshot, Taken};
-use crate::descriptor::Draft;
 use crate::{Error, Result, WorkspaceDir};
-
-/// The folder, in the shared one, of the snapshots.
-const FOLDER: &str = "snapshots";
 
 /// Bytes of a piece at most.
 const PIECE: u64 = 4 * 1024 * 1024;
+
+/// Bytes of pieces that are read or written together at most.
+const TOGETHER: u64 = 32 * 1024 * 1024;
 
 /// What a snapshot on the own disk is called that is taken to be shared.
 const STAGED: &str = "shared";
@@ -53,18 +51,19 @@ pub trait Seal: Debug + Send + Sync {
     fn open(&self, owner: &str, name: &str, sealed: &[u8]) -> io::Result<Vec<u8>>;
 }
 
-/// The shared folder. Every method blocks.
+/// The place for snapshots that several machines share. Every method blocks.
 #[derive(Debug, Clone)]
-pub struct SharedFolder {
-    root: PathBuf,
+pub struct SharedPlace {
+    depot: Arc<dyn Depot>,
     seal: Arc<dyn Seal>,
 }
 
 /// The snapshots of one workspace, as this process takes and reads them. Every method blocks.
 #[derive(Debug)]
 pub struct SharedSnapshots {
-    /// Of all who wrote snapshots of this workspace.
-    folder: PathBuf,
+    depot: Arc<dyn Depot>,
+    /// Where all snapshots of this workspace are, for people.
+    place: PathBuf,
     owner: String,
     writer: String,
     staged: Snapshot,
@@ -72,19 +71,26 @@ pub struct SharedSnapshots {
     state: Mutex<State>,
 }
 
-/// What this process knows of its own folder.
+/// What this process knows of its own shelf.
 #[derive(Debug, Default)]
 struct State {
     /// The pieces of copies on the own disk.
     pieces: HashMap<u64, Vec<String>>,
-    /// What is in the folder.
+    /// What is on the shelf.
     present: BTreeSet<String>,
     /// The newest that the store may name.
     newest: Option<Named>,
     /// The one that the store names.
     settled: Option<Named>,
-    /// The folder of who wrote the one before the first of this process.
+    /// Who wrote the one before the first of this process.
     before: Option<String>,
+}
+
+/// Sealed pieces that are still to be written, by their names.
+#[derive(Debug, Default)]
+struct Waiting {
+    pieces: BTreeMap<String, Vec<u8>>,
+    bytes: u64,
 }
 
 /// A snapshot of this process, and the files that it needs.
@@ -124,24 +130,11 @@ enum Listed {
 /// The form of listings.
 const VERSION: u32 = 1;
 
-impl SharedFolder {
-    /// Touches nothing yet.
+impl SharedPlace {
+    /// Wherever the depot is. Touches nothing yet.
     #[must_use]
-    pub fn new(root: PathBuf, seal: Arc<dyn Seal>) -> Self {
-        Self { root, seal }
-    }
-
-    /// Makes what is missing of it, and proves that files can be written there.
-    ///
-    /// # Errors
-    /// They can't.
-    pub fn preflight(&self) -> Result<()> {
-        let folder = self.root.join(FOLDER);
-        let prove = || {
-            make_folder(&folder)?;
-            Draft::write(File::open(&folder)?.as_fd(), b"", OWN, None).map(drop)
-        };
-        prove().map_err(Error::io("write to the shared folder", &folder))
+    pub fn new(depot: Arc<dyn Depot>, seal: Arc<dyn Seal>) -> Self {
+        Self { depot, seal }
     }
 
     /// The snapshots of an owner's workspace: written under the name of this process, which no other has,
@@ -154,7 +147,8 @@ impl SharedFolder {
         bytes: Option<u64>,
     ) -> SharedSnapshots {
         SharedSnapshots {
-            folder: self.root.join(FOLDER).join(owner),
+            depot: Arc::clone(&self.depot),
+            place: self.depot.place().join(owner),
             owner: owner.to_owned(),
             writer: writer.to_owned(),
             staged: Snapshot::new(staged, owner, bytes),
@@ -166,16 +160,16 @@ impl SharedFolder {
     /// Of whose workspaces there are snapshots.
     ///
     /// # Errors
-    /// The folder can't be read.
+    /// The place can't be read.
     pub fn owners(&self) -> Result<Vec<String>> {
-        let folder = self.root.join(FOLDER);
-        names_in(&folder).map_err(Error::io("read the shared folder", &folder))
+        let owners = self.depot.owners();
+        owners.map_err(Error::io("read the shared storage", self.depot.place()))
     }
 }
 
 impl SharedSnapshots {
     /// Takes a snapshot, and gives the name under which every machine finds it, or why there is none.
-    /// When this returns well it is on the disk. Nobody may be at work in the workspace, and the store must
+    /// When this returns well it outlives a loss of power. Nobody may be at work in the workspace, and the store must
     /// name the snapshot before this, unless [`follow`](Self::follow) was called since.
     ///
     /// # Errors
@@ -192,9 +186,13 @@ impl SharedSnapshots {
             return Ok(Err("it was removed meanwhile".to_owned()));
         };
         let taken = self.share(&staged, &mut state);
+        if taken.is_err() {
+            // Some of them may not have been written.
+            state.pieces.clear();
+        }
         taken.map(Ok).map_err(Error::io(
-            "keep a snapshot in the shared folder",
-            &self.folder,
+            "keep a snapshot in the shared storage",
+            &self.place,
         ))
     }
 
@@ -220,15 +218,14 @@ impl SharedSnapshots {
     pub fn discard(&self) -> Result<()> {
         *self.state() = State::default();
         self.staged.discard()?;
-        remove_all(&self.folder).map_err(Error::io("remove the snapshots", &self.folder))
+        let cleared = self.depot.clear_owner(&self.owner);
+        cleared.map_err(Error::io("remove the snapshots", &self.place))
     }
 
     fn share(&self, staged: &Manifest, state: &mut State) -> io::Result<String> {
-        let folder = self.folder.join(&self.writer);
-        make_folder(&folder)?;
-        let open = File::open(&folder)?;
         let mut entries = BTreeMap::new();
         let mut copies = BTreeSet::new();
+        let mut waiting = Waiting::default();
         for (path, entry) in &staged.entries {
             let listed = match entry {
                 Entry::Folder { mode } => Listed::Folder { mode: *mode },
@@ -241,7 +238,7 @@ impl SharedSnapshots {
                         mode: kept.mode,
                         modified: kept.modified,
                         bytes: u64::try_from(kept.stamp.size).unwrap_or_default(),
-                        pieces: self.pieces(kept.copy, &open, state)?,
+                        pieces: self.pieces(kept.copy, state, &mut waiting)?,
                     }
                 }
                 // What can't be copied is not there elsewhere.
@@ -253,24 +250,27 @@ impl SharedSnapshots {
         let version = VERSION;
         let listing = serde_json::to_vec(&Listing { version, entries })?;
         let mut needs: BTreeSet<String> = state.pieces.values().flatten().cloned().collect();
-        let file = self.put(&listing, &open, state)?;
-        open.sync_all()?;
+        let file = self.put(&listing, state, &mut waiting)?;
+        self.write(&mut waiting, state)?;
+        self.depot.sync(self.shelf())?;
         needs.insert(file.clone());
         let name = format!("{}/{file}", self.writer);
-        self.settle(
-            Named {
-                name: name.clone(),
-                needs,
-            },
-            &folder,
-            state,
-        )?;
+        let new = Named {
+            name: name.clone(),
+            needs,
+        };
+        self.settle(new, state)?;
         fail::fail_point!("workspaces::snapshot_shared", |_| std::process::abort());
         Ok(name)
     }
 
     /// The pieces of a copy on the own disk, written where they are not there yet.
-    fn pieces(&self, number: u64, folder: &File, state: &mut State) -> io::Result<Vec<String>> {
+    fn pieces(
+        &self,
+        number: u64,
+        state: &mut State,
+        waiting: &mut Waiting,
+    ) -> io::Result<Vec<String>> {
         if let Some(known) = state.pieces.get(&number) {
             return Ok(known.clone());
         }
@@ -282,28 +282,38 @@ impl SharedSnapshots {
             if piece.is_empty() {
                 break;
             }
-            pieces.push(self.put(&piece, folder, state)?);
+            pieces.push(self.put(&piece, state, waiting)?);
         }
         state.pieces.insert(number, pieces.clone());
         Ok(pieces)
     }
 
-    /// Writes a content under its name, unless it is there.
-    fn put(&self, content: &[u8], folder: &File, state: &mut State) -> io::Result<String> {
+    /// Has a content written under its name, unless it is there.
+    fn put(&self, content: &[u8], state: &mut State, waiting: &mut Waiting) -> io::Result<String> {
         let name = self.seal.name_of(content);
-        if !state.present.contains(&name) {
+        if !state.present.contains(&name) && !waiting.pieces.contains_key(&name) {
             let sealed = self.seal.seal(&self.owner, &name, content)?;
-            let draft = Draft::write(folder.as_fd(), &sealed, OWN, None)?;
-            // Its name is on the disk with the last one.
-            draft.file().sync_all()?;
-            draft.place_unsynced(folder.as_fd(), &name)?;
-            state.present.insert(name.clone());
+            waiting.bytes += bytes(&sealed);
+            waiting.pieces.insert(name.clone(), sealed);
+            if waiting.bytes >= TOGETHER {
+                self.write(waiting, state)?;
+            }
         }
         Ok(name)
     }
 
+    /// Writes what waits for it.
+    fn write(&self, waiting: &mut Waiting, state: &mut State) -> io::Result<()> {
+        let Waiting { pieces, bytes: _ } = mem::take(waiting);
+        let names: Vec<String> = pieces.keys().cloned().collect();
+        self.depot
+            .put_all(self.shelf(), pieces.into_iter().collect())?;
+        state.present.extend(names);
+        Ok(())
+    }
+
     /// The snapshot before this one is named in the store, so nothing needs what is older.
-    fn settle(&self, new: Named, folder: &Path, state: &mut State) -> io::Result<()> {
+    fn settle(&self, new: Named, state: &mut State) -> io::Result<()> {
         if let Some(newest) = state.newest.replace(new) {
             state.settled = Some(newest);
         }
@@ -311,19 +321,24 @@ impl SharedSnapshots {
             return Ok(());
         };
         let is_needed = |name: &String| settled.needs.contains(name) || newest.needs.contains(name);
-        let (present, useless) = state.present.iter().cloned().partition(is_needed);
+        let (present, useless): (BTreeSet<String>, BTreeSet<String>) =
+            state.present.iter().cloned().partition(is_needed);
         state.present = present;
-        let useless: BTreeSet<String> = useless;
-        for name in useless {
-            match fs::remove_file(folder.join(name)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                Ok(()) | Err(_) => {}
-            }
-        }
+        let useless: Vec<String> = useless.into_iter().collect();
+        self.depot.remove_all(self.shelf(), &useless)?;
         match state.before.take() {
-            Some(before) if is_name(&before) => remove_all(&self.folder.join(before)),
+            Some(before) if is_depot_name(&before) => self.depot.clear(self.shelf_of(&before)),
             Some(_) | None => Ok(()),
         }
+    }
+
+    fn shelf(&self) -> Shelf<'_> {
+        self.shelf_of(&self.writer)
+    }
+
+    fn shelf_of<'a>(&'a self, writer: &'a str) -> Shelf<'a> {
+        let owner = &self.owner;
+        Shelf { owner, writer }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -332,32 +347,6 @@ impl SharedSnapshots {
     }
 }
 
-/// The rights of files that only this user reads.
-const OWN: Mode = Mode::RUSR.union(Mode::WUSR);
-
-fn make_folder(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
-}
-
-/// Whether a text is the name of a file or folder here, and of nothing else.
-fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c == '-' || c.is_ascii_alphanumeric())
-}
-
-fn names_in(folder: &Path) -> io::Result<Vec<String>> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
-    let names = entries.map(|entry| Ok(entry?.file_name().into_string().unwrap_or_default()));
-    let names: io::Result<Vec<String>> = names.collect();
-    Ok(names?.into_iter().filter(|name| is_name(name)).collect())
-}
-
-/// Removes a folder with what is in it; it is no fault when there is none.
-fn remove_all(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    }
+fn bytes(content: &[u8]) -> u64 {
+    u64::try_from(content.len()).unwrap_or(u64::MAX)
 }

@@ -1,18 +1,24 @@
-//! Makes a workspace what it was when a snapshot in the shared folder was taken.
+//! Makes a workspace what it was when a snapshot in the shared storage was taken.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 
+use super::super::depot::folder::make_folder;
+use super::super::depot::is_depot_name;
 use super::super::manifest::{Entry, Kept, Manifest, Stamp, boot, copy};
 use super::super::{PutBack, put_back};
-use super::{Listed, Listing, PIECE, STAGED, SharedSnapshots, VERSION, is_name, make_folder};
+use super::{Listed, Listing, PIECE, STAGED, SharedSnapshots, TOGETHER, VERSION, bytes};
 use crate::descriptor::Draft;
 use crate::{Error, Result, WorkspaceDir};
 
 /// More than sealing adds to a piece.
 const SEALED: u64 = 1024;
+
+/// Pieces that are read together at most.
+const AT_ONCE: usize = 256;
 
 /// The longest list of what is in a workspace, in bytes.
 const LONGEST: u64 = 64 * 1024 * 1024;
@@ -24,11 +30,11 @@ impl SharedSnapshots {
     /// There is no such snapshot, it is damaged or was sealed with another key, or a step failed; the
     /// workspace may be half made then.
     pub fn restore(&self, name: &str, workspace: &WorkspaceDir) -> Result<PutBack> {
-        let place = self.folder.join(name);
+        let place = self.place.join(name);
         let restore = || {
             let (writer, listing) = name
                 .split_once('/')
-                .filter(|(writer, listing)| is_name(writer) && is_name(listing))
+                .filter(|(writer, listing)| is_depot_name(writer) && is_depot_name(listing))
                 .ok_or_else(|| io::Error::other("that is no name of a snapshot"))?;
             let listing = self.read(writer, listing, LONGEST)?;
             let listing: Listing = serde_json::from_slice(&listing)?;
@@ -56,6 +62,7 @@ impl SharedSnapshots {
             boot: boot()?,
             ..Manifest::default()
         };
+        let mut ahead = Ahead::of(self, writer, listing);
         for (path, listed) in &listing.entries {
             let entry = match listed {
                 Listed::Folder { mode } => Entry::Folder { mode: *mode },
@@ -70,7 +77,7 @@ impl SharedSnapshots {
                 } => {
                     let number = manifest.next;
                     manifest.next += 1;
-                    let found = self.fetch_file(writer, pieces, number)?;
+                    let found = self.fetch_file(&mut ahead, pieces.len(), number)?;
                     if found != *bytes {
                         let what = format!("{path} has {found} bytes and should have {bytes}");
                         return Err(io::Error::other(what));
@@ -96,33 +103,94 @@ impl SharedSnapshots {
     }
 
     /// Puts the pieces of a file together; says how long it is.
-    fn fetch_file(&self, writer: &str, pieces: &[String], number: u64) -> io::Result<u64> {
+    fn fetch_file(&self, ahead: &mut Ahead<'_>, pieces: usize, number: u64) -> io::Result<u64> {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o600);
         let mut file = options.open(copy(&self.staged.folder, number))?;
-        let mut bytes = 0_u64;
-        for piece in pieces {
-            let content = self.read(writer, piece, PIECE)?;
+        let mut found = 0_u64;
+        for _ in 0..pieces {
+            let content = ahead.next_piece()?;
             file.write_all(&content)?;
-            let more = u64::try_from(content.len()).unwrap_or(u64::MAX);
-            bytes = bytes.saturating_add(more);
+            found = found.saturating_add(bytes(&content));
         }
-        Ok(bytes)
+        Ok(found)
     }
 
     /// Reads and opens a file of the snapshot.
     fn read(&self, writer: &str, name: &str, limit: u64) -> io::Result<Vec<u8>> {
-        if !is_name(name) {
-            return Err(io::Error::other("it names a file that can't be there"));
-        }
-        let path = self.folder.join(writer).join(name);
-        if fs::metadata(&path)?.len() > limit + SEALED {
-            return Err(io::Error::from(io::ErrorKind::FileTooLarge));
-        }
-        let mut sealed = Vec::new();
-        File::open(&path)?
-            .take(limit + SEALED)
-            .read_to_end(&mut sealed)?;
+        named(name)?;
+        let shelf = self.shelf_of(writer);
+        let sealed = self.depot.get(shelf, name, limit + SEALED)?;
         self.seal.open(&self.owner, name, &sealed)
     }
+}
+
+/// The pieces of a snapshot in the order in which they are needed, some read together.
+struct Ahead<'a> {
+    snapshots: &'a SharedSnapshots,
+    writer: &'a str,
+    /// Names, with how long their contents should be.
+    wanted: VecDeque<(&'a str, u64)>,
+    found: VecDeque<(&'a str, Vec<u8>)>,
+}
+
+impl<'a> Ahead<'a> {
+    fn of(snapshots: &'a SharedSnapshots, writer: &'a str, listing: &'a Listing) -> Self {
+        let mut wanted = VecDeque::new();
+        for listed in listing.entries.values() {
+            if let Listed::File { bytes, pieces, .. } = listed {
+                let mut left = *bytes;
+                for piece in pieces {
+                    let size = left.min(PIECE);
+                    wanted.push_back((piece.as_str(), size));
+                    left -= size;
+                }
+            }
+        }
+        Self {
+            snapshots,
+            writer,
+            wanted,
+            found: VecDeque::new(),
+        }
+    }
+
+    /// What the next piece holds.
+    fn next_piece(&mut self) -> io::Result<Vec<u8>> {
+        if self.found.is_empty() {
+            self.read_some()?;
+        }
+        let (name, sealed) = self
+            .found
+            .pop_front()
+            .ok_or_else(|| io::Error::other("it has fewer pieces than it lists"))?;
+        let snapshots = self.snapshots;
+        snapshots.seal.open(&snapshots.owner, name, &sealed)
+    }
+
+    fn read_some(&mut self) -> io::Result<()> {
+        let mut names = Vec::new();
+        let mut bytes = 0;
+        while let Some((name, size)) = self.wanted.pop_front() {
+            named(name)?;
+            names.push(name);
+            bytes += size;
+            if bytes >= TOGETHER || names.len() >= AT_ONCE {
+                break;
+            }
+        }
+        let shelf = self.snapshots.shelf_of(self.writer);
+        let owned: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let limit = PIECE + SEALED;
+        let contents = self.snapshots.depot.get_all(shelf, &owned, limit)?;
+        self.found.extend(names.into_iter().zip(contents));
+        Ok(())
+    }
+}
+
+fn named(name: &str) -> io::Result<()> {
+    if is_depot_name(name) {
+        return Ok(());
+    }
+    Err(io::Error::other("it names a file that can't be there"))
 }
