@@ -1,8 +1,6 @@
-//! Figures of agents: `cargo bench -p fusion-coordination --bench agents`. Nothing is asserted.
-//! `-- turns` takes only the two figures of agents at work.
-//!
-//! The provider is one in this process that answers after a while, so that what is measured is the
-//! engine, the store (SQLite, `synchronous=FULL`) and the workspaces.
+//! Figures of agents: `cargo bench -p fusion-coordination --bench agents`, or with `-- turns` only those of
+//! agents at work. The provider is one in this process that answers after a while, so that what is measured
+//! is the engine, the store (SQLite, `synchronous=FULL`) and the workspaces.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(
