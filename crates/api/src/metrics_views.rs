@@ -8,13 +8,14 @@ use fusion_persistence::{self as persistence, MetricsFilter, Page, Reader, Repos
 
 use crate::views;
 
-/// Samples that are read at once.
-const AT_ONCE: u32 = 500;
+/// Samples that are read at once. Each time all older ones are sorted.
+const AT_ONCE: u32 = 10_000;
 
 /// Samples that are put into steps at most, the newest ones.
 pub const STEPPED: usize = 100_000;
 
-/// What an agent used, the newest first: samples, or steps of this length, and at most so many of them.
+/// What an agent used, the newest first: samples, or steps of this length, and at most so many of them. Each
+/// step is whole, also where the time of the filter begins within it.
 ///
 /// # Errors
 /// The store fails.
@@ -30,6 +31,10 @@ pub async fn metrics(
         return Ok(AgentMetrics { metrics });
     };
     let mut steps = MetricsSteps::new(step, limit as usize);
+    let filter = &MetricsFilter {
+        since: filter.since.map(|since| steps.begin(since)),
+        ..filter.clone()
+    };
     let (mut read, mut after): (usize, Option<MetricsId>) = (0, None);
     let is_cut = loop {
         let page = Page {

@@ -58,11 +58,11 @@ impl MetricsSteps {
         true
     }
 
-    /// The steps, the newest first. Of samples that were cut off by a limit the oldest step is left out: more
-    /// of it may be there.
+    /// The steps, the newest first. Of samples that were cut off by a limit the oldest step is left out, for
+    /// more of it may be there; but where it is the only one: how many samples it stands for tells the rest.
     #[must_use]
     pub fn done(mut self, is_cut: bool) -> Vec<MetricsStep> {
-        if is_cut {
+        if is_cut && self.steps.len() > 1 {
             self.steps.pop();
         }
         for step in &mut self.steps {
@@ -71,7 +71,9 @@ impl MetricsSteps {
         self.steps
     }
 
-    fn begin(&self, at: Timestamp) -> Timestamp {
+    /// When the step of this moment begins.
+    #[must_use]
+    pub fn begin(&self, at: Timestamp) -> Timestamp {
         let seconds = at.timestamp();
         let begin = seconds - seconds.rem_euclid(self.seconds);
         Timestamp::from_timestamp(begin, 0).unwrap_or(Timestamp::UNIX_EPOCH)
@@ -188,6 +190,8 @@ mod tests {
         assert_eq!(begins(steps(60, 2, false)), [at(180), at(120)]);
         assert_eq!(begins(steps(60, 10, true)), [at(180), at(120)]);
         assert_eq!(begins(steps(1_000, 10, false)), [at(0)]);
+        let only = steps(1_000, 10, true);
+        assert_eq!(only.iter().map(|it| it.samples).collect::<Vec<_>>(), [5]);
         assert_eq!(steps(0, 10, false).len(), 5);
     }
 }
