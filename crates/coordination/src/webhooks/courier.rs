@@ -268,7 +268,12 @@ impl Courier {
         let count = events.len();
         for (place, event) in events.into_iter().enumerate() {
             let (seq, now) = (event.seq, self.coordinator.parts.clock.now());
-            let attempt = self.attempt(&webhook, seq, event.event.event_type.as_str());
+            let mut attempt = self.attempt(&webhook, seq, event.event.event_type.as_str());
+            if webhook.trouble.attempts > 0 {
+                // A person may have had it sent meanwhile, which is an attempt too.
+                let last = self.coordinator.last_attempt(webhook.id, seq).await?;
+                attempt.attempt = attempt.attempt.max(last.saturating_add(1));
+            }
             let sending = Box::pin(self.postman.send(&webhook, event, now));
             let tried = tokio::select! {
                 tried = sending => tried,

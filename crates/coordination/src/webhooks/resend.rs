@@ -1,7 +1,7 @@
 //! Sends an event of a delivery once more, because a person wants that.
 
 use fusion_core::{
-    Change, Decision, Event, Webhook, WebhookAttempt, WebhookAttemptId, WebhookOutcome,
+    Change, Decision, Event, Webhook, WebhookAttempt, WebhookAttemptId, WebhookId, WebhookOutcome,
 };
 use fusion_persistence::{
     Error as StoreError, EventFilter, Page, Repository, WEBHOOK_ATTEMPTS, WebhookAttemptFilter,
@@ -31,10 +31,7 @@ impl Coordinator {
         let webhook: Webhook = store.get(id).await?;
         let event = self.event_at(before.seq).await?;
         let moment = self.moment();
-        let filter = WebhookAttemptFilter { webhook: Some(id) };
-        let made: Vec<WebhookAttempt> = store.list(&filter, Page::first(WEBHOOK_ATTEMPTS)).await?;
-        let made = made.into_iter().filter(|it| it.seq == before.seq);
-        let last = made.map(|it| it.attempt).max().unwrap_or_default();
+        let last = self.last_attempt(id, before.seq).await?;
         let tried = Box::pin(postman.send(&webhook, event, moment.now)).await;
         let attempt = WebhookAttempt {
             id: WebhookAttemptId::from_uuid(moment.ids.uuid()),
@@ -47,6 +44,17 @@ impl Coordinator {
         };
         self.note_resent(&attempt, &tried, ask).await?;
         Ok(tried)
+    }
+
+    /// The number of the newest attempt to deliver an event to a webhook; none has the number 0.
+    pub(super) async fn last_attempt(&self, webhook: WebhookId, seq: u64) -> Result<u32> {
+        let filter = WebhookAttemptFilter {
+            webhook: Some(webhook),
+        };
+        let page = Page::first(WEBHOOK_ATTEMPTS);
+        let made: Vec<WebhookAttempt> = self.parts.store.list(&filter, page).await?;
+        let made = made.into_iter().filter(|it| it.seq == seq);
+        Ok(made.map(|it| it.attempt).max().unwrap_or_default())
     }
 
     /// The event at a place of the log.

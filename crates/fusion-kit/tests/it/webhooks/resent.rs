@@ -139,3 +139,34 @@ async fn what_was_taken_is_sent_again_without_a_server_and_moves_nothing() {
     }
     assert_eq!(receiver.requests().len(), requests.len());
 }
+
+#[tokio::test]
+async fn no_two_attempts_have_one_number() {
+    let project = place();
+    let serving = Serving::on(&project).await;
+    let receiver = receiver(|_: &HttpRequest| status("503 Service Unavailable", "")).await;
+    added(&project, "ops", &receiver.url()).await;
+    until(&project, "ops", "an attempt to fail", |it| {
+        it["failed_attempts"] == 1
+    })
+    .await;
+    let seq = deliveries(&project).await[0][0].clone();
+    said(&project, &format!("webhook resend ops {seq}"))
+        .await
+        .expect(1);
+    until(&project, "ops", "the next attempt to fail", |it| {
+        it["failed_attempts"] == 2
+    })
+    .await;
+    let mut numbers: Vec<Value> = deliveries(&project).await;
+    numbers.retain(|it| it[0] == seq);
+    assert_eq!(
+        numbers,
+        [
+            json!([seq, 3, 503]),
+            json!([seq, 2, 503]),
+            json!([seq, 1, 503])
+        ]
+    );
+    serving.stop(Signal::TERM).await;
+}
