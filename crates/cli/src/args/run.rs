@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 
 use super::InputArg;
 use super::message::duration;
@@ -223,14 +223,15 @@ Examples:
   fusion-kit run fork 0192f3c1 --from review
   fusion-kit run fork 0192f3c1 --at 4711
   fusion-kit run fork 0192f3c1 --from build -i language=French")]
+#[command(group = ArgGroup::new("where").args(["from", "at"]).required(true))]
 pub struct ForkArgs {
     /// Id of the run or the unique beginning of one.
     pub run: String,
     /// The step that is done again, with everything that needs it.
-    #[arg(long, value_name = "STEP", required_unless_present = "at")]
+    #[arg(long, value_name = "STEP")]
     pub from: Option<String>,
     /// The same by an event of the step: its place in the log, or its id.
-    #[arg(long, value_name = "EVENT", conflicts_with = "from")]
+    #[arg(long, value_name = "EVENT")]
     pub at: Option<String>,
     /// Give the workflow another input than it had; may be repeated.
     #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = super::input)]

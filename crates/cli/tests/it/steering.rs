@@ -63,6 +63,8 @@ async fn a_new_attempt_is_asked_for_as_it_was_typed() {
     assert_eq!(twice.code, 2);
     let without = fusion_kit("run fork 019a", &backend).await;
     assert_eq!(without.code, 2);
+    let ways = "<--from <STEP>|--at <EVENT>>";
+    assert!(without.err.contains(ways), "{}", without.err);
 }
 
 #[tokio::test]
