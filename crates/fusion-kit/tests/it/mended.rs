@@ -1,14 +1,14 @@
 //! What `doctor --fix` puts right, and what it leaves alone.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::api::client::Serving;
-use crate::support::Project;
+use crate::support::{Project, is_root};
 
 fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
@@ -144,4 +144,67 @@ async fn a_link_is_not_followed_and_where_nothing_is_nothing_is_made() {
     let left = doctor(&project, &["--fix"]).await;
     assert_eq!((&left["mended"], mode(&elsewhere)), (&json!([]), 0o644));
     assert_eq!(faults(&left), ["server"]);
+}
+
+/// Opens what `doctor --fix` would close, and takes away what it would make; gives the rights of each.
+fn opened(data: &Path) -> [(PathBuf, u32); 3] {
+    let all = [
+        (data.to_path_buf(), 0o777),
+        (data.join("token"), 0o644),
+        (data.join("fusion.db"), 0o664),
+    ];
+    for (path, mode) in &all {
+        open(path, *mode);
+    }
+    fs::remove_file(data.join(".gitignore")).unwrap();
+    fs::write(data.join("server.json"), "{}").unwrap();
+    all
+}
+
+fn is_as_it_was(data: &Path, before: &[(PathBuf, u32)]) {
+    for (path, before) in before {
+        assert_eq!(mode(path), *before, "{}", path.display());
+    }
+    let left = ["server.json", ".gitignore"].map(|name| data.join(name).exists());
+    assert_eq!(left, [true, false]);
+}
+
+#[tokio::test]
+async fn nothing_is_touched_in_a_data_directory_that_is_a_link() {
+    let project = lived_in().await;
+    let (data, elsewhere) = (project.data_dir(), project.path().join("elsewhere"));
+    fs::rename(&data, &elsewhere).unwrap();
+    symlink(&elsewhere, &data).unwrap();
+    let before = opened(&elsewhere);
+    let left = doctor(&project, &["--fix"]).await;
+    assert_eq!(left["mended"], json!([]));
+    let with_slash = format!("{}/", data.display());
+    let left = doctor(&project, &["--fix", "--data-dir", &with_slash]).await;
+    assert_eq!(left["mended"], json!([]));
+    is_as_it_was(&elsewhere, &before);
+}
+
+#[tokio::test]
+async fn nothing_is_touched_in_a_data_directory_of_another_user() {
+    if !is_root() {
+        eprintln!("skipped: only root gives a folder to another user");
+        return;
+    }
+    let project = lived_in().await;
+    let data = project.data_dir();
+    let before = opened(&data);
+    chown(&data, Some(65_534), Some(65_534)).unwrap();
+    let left = doctor(&project, &["--fix"]).await;
+    assert_eq!(left["mended"], json!([]));
+    is_as_it_was(&data, &before);
+}
+
+#[tokio::test]
+async fn a_file_with_a_second_name_keeps_its_rights() {
+    let project = lived_in().await;
+    let (token, second) = (project.data_dir().join("token"), project.path().join("t"));
+    fs::hard_link(&token, &second).unwrap();
+    open(&token, 0o644);
+    let left = doctor(&project, &["--fix"]).await;
+    assert_eq!((&left["mended"], mode(&second)), (&json!([]), 0o644));
 }
