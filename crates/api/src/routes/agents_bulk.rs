@@ -150,7 +150,7 @@ fn action(fields: &mut Fields<'_>) -> Option<Action> {
         word(text, Disposal::from_text, Disposal::ALL, Disposal::as_str)
     });
     let states = states(fields);
-    fields.needed("action", |text| match text {
+    let action = fields.needed("action", |text| match text {
         "pause" => Ok(Action::Pause(at.unwrap_or(PauseAt::NextStep))),
         "resume" => Ok(Action::Resume),
         "restart" => Ok(Action::Restart(at.unwrap_or(PauseAt::NextStep))),
@@ -159,12 +159,26 @@ fn action(fields: &mut Fields<'_>) -> Option<Action> {
             states,
         )),
         _ => Err("must be one of: pause, resume, restart, terminate".to_owned()),
-    })
+    });
+    let may_ask = matches!(action, Some(Action::Terminate(..)) | None);
+    if !may_ask && fields.is_given("if_state") {
+        fields.add("if_state", "must be given with `terminate` only");
+    }
+    action
 }
 
-/// The states that are named; none where nothing is said of them.
+/// The states that are named; none where nothing is said of them. An empty list is refused: it names nobody, and
+/// must not end everybody.
 fn states(fields: &mut Fields<'_>) -> Vec<AgentState> {
-    let names: Vec<String> = fields.ids("if_state").unwrap_or_default();
+    let Some(names) = fields.ids::<String>("if_state") else {
+        return Vec::new();
+    };
+    if names.is_empty() {
+        fields.add(
+            "if_state",
+            "must not be empty: leave it out for agents in whichever state",
+        );
+    }
     let mut states = Vec::new();
     let living = |text: &str| AgentState::from_text(text).filter(|state| LIVING.contains(state));
     for name in names {

@@ -283,6 +283,30 @@ async fn what_is_asked_of_several_agents_is_answered_for_each() {
 }
 
 #[tokio::test]
+async fn states_that_agents_must_be_in_are_named_and_asked_of_an_end_only() {
+    let project = project();
+    let serving = Serving::on(&project).await;
+    let made = serving.post("/api/v1/agents", &wanted(&project)).await;
+    let id = made.expect(201).json()["id"].clone();
+    for wrong in [
+        json!({ "action": "terminate", "ids": [id], "if_state": [] }),
+        json!({ "action": "terminate", "all": true, "if_state": [] }),
+        json!({ "action": "pause", "ids": [id], "if_state": ["idle"] }),
+        json!({ "action": "resume", "ids": [id], "if_state": ["paused"] }),
+        json!({ "action": "restart", "ids": [id], "if_state": ["idle"] }),
+    ] {
+        let refused = serving.post("/api/v1/agents/bulk", &wrong).await;
+        let faults = refused.expect(400).json()["errors"].clone();
+        let faults = faults.as_array().unwrap().iter();
+        let pointers: Vec<&Value> = faults.map(|fault| &fault["pointer"]).collect();
+        assert_eq!(pointers, ["/if_state"], "{wrong}");
+    }
+    let path = format!("/api/v1/agents/{}", id.as_str().unwrap());
+    let agent = serving.get(&path).await.expect(200).json();
+    assert_eq!(agent["state"], "idle");
+}
+
+#[tokio::test]
 async fn a_message_to_an_agent_outside_of_runs_begins_a_run_once() {
     let project = project();
     let serving = Serving::on(&project).await;
