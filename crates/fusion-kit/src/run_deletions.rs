@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fusion_api::run_views::{collected, deleted};
-use fusion_api_types::{CollectRuns, Problem, RunDeleted, RunKept, RunsDeleted};
+use fusion_api_types::{CollectRuns, Problem, ProblemKind, RunDeleted, RunKept, RunsDeleted};
 use fusion_cli::{DiscardRequest, RunDeletions};
 use fusion_coordination::{Discarding, OldRuns};
 use fusion_core::{RunId, WorkflowState};
@@ -89,7 +89,9 @@ impl LocalBackend {
                 match gone {
                     Ok(gone) => done.push(deleted(gone, request.dry_run)),
                     Err(error) => {
-                        return stopped(looked_at, done, problems::of_engine(&error));
+                        let problem = problems::of_engine(&error);
+                        let why = problem.message.clone();
+                        return stopped(looked_at, done, problem, why);
                     }
                 }
             }
@@ -146,59 +148,107 @@ impl Remote {
                 ids.push(id);
             }
         }
-        let mut looked_at = Vec::new();
+        let mut looked_at: Vec<RunDeleted> = Vec::new();
         for request in passes(request) {
             let mut done = Vec::new();
             for id in &ids {
-                let query = [
-                    ("only_copies", request.only_copies.to_string()),
-                    ("dry_run", request.dry_run.to_string()),
-                ];
-                let place = format!("/runs/{id}");
-                match self.client().delete_for(&place, &query).await {
+                match self.delete_run(id, request).await {
                     Ok(gone) => done.push(gone),
-                    Err(problem) => return stopped(looked_at, done, problem),
+                    Err(problem) => {
+                        let looked = looked_at.get(done.len());
+                        match self.after_all(looked, request, &problem).await {
+                            Ok(gone) => done.push(gone),
+                            Err(why) => return stopped(looked_at, done, problem, why),
+                        }
+                    }
                 }
             }
             looked_at = done;
         }
         Ok(all(looked_at, request))
     }
+
+    async fn delete_run(&self, id: &str, request: DiscardRequest) -> Result<RunDeleted, Problem> {
+        let query = [
+            ("only_copies", request.only_copies.to_string()),
+            ("dry_run", request.dry_run.to_string()),
+        ];
+        let place = format!("/runs/{id}");
+        self.client().delete_for(&place, &query).await
+    }
+
+    /// What became of a run whose deletion failed: it is gone all the same, where the answer was lost, or why it
+    /// is told as kept. `looked` is what was to go; the look itself has changed nothing.
+    async fn after_all(
+        &self,
+        looked: Option<&RunDeleted>,
+        request: DiscardRequest,
+        problem: &Problem,
+    ) -> Result<RunDeleted, String> {
+        let why = &problem.message;
+        let Some(run) = looked else {
+            return Err(why.clone());
+        };
+        let gone = RunDeleted {
+            dry_run: false,
+            ..run.clone()
+        };
+        match problem.kind {
+            ProblemKind::NotFound => Ok(gone),
+            ProblemKind::Unavailable | ProblemKind::Timeout | ProblemKind::Internal => {
+                match self.delete_run(&run.id, dry(request)).await {
+                    Err(other) if other.kind == ProblemKind::NotFound => Ok(gone),
+                    Ok(_) => Err(format!("{why}; it was still there after that")),
+                    Err(_) => Err(format!("it is not known whether it went: {why}")),
+                }
+            }
+            ProblemKind::InvalidInput
+            | ProblemKind::Conflict
+            | ProblemKind::Denied
+            | ProblemKind::OverBudget
+            | ProblemKind::Limited
+            | ProblemKind::Held => Err(why.clone()),
+        }
+    }
 }
 
 /// All are looked at before the first goes.
 fn passes(request: DiscardRequest) -> impl Iterator<Item = DiscardRequest> {
-    let look = DiscardRequest {
-        dry_run: true,
-        ..request
-    };
     let really = (!request.dry_run).then_some(request);
-    std::iter::once(look).chain(really)
+    std::iter::once(dry(request)).chain(really)
 }
 
-/// What went, and what is left of those that were looked at, where some went; else only why.
+const fn dry(request: DiscardRequest) -> DiscardRequest {
+    DiscardRequest {
+        dry_run: true,
+        ..request
+    }
+}
+
+/// What went, and what is left of those that were looked at, where some went; else only why. `why` is said of the
+/// run whose deletion failed.
 fn stopped(
     looked_at: Vec<RunDeleted>,
     deleted: Vec<RunDeleted>,
     problem: Problem,
+    why: String,
 ) -> Result<RunsDeleted, Problem> {
     if looked_at.is_empty() || deleted.is_empty() {
         return Err(problem);
     }
-    let left = looked_at.into_iter().skip(deleted.len()).enumerate();
-    let left = left.map(|(number, run)| RunKept {
+    let untried = std::iter::repeat_with(|| "it was not tried any more".to_owned());
+    let reasons = std::iter::once(why).chain(untried);
+    let left = looked_at.into_iter().skip(deleted.len()).zip(reasons);
+    let left = left.map(|(run, why)| RunKept {
         id: run.id,
         workflow: run.workflow,
-        why: match number {
-            0 => problem.message.clone(),
-            _ => "it was not tried any more".to_owned(),
-        },
+        why,
     });
     Ok(RunsDeleted {
         dry_run: false,
         kept: left.collect(),
         deleted,
-        stopped: Some(problem.message.clone()),
+        stopped: Some(problem.message),
         next: None,
     })
 }
