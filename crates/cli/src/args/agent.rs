@@ -310,9 +310,10 @@ impl PauseWhen {
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_long_help = "\
 What an agent works on fails with it, unless nothing of it was begun and another agent of the run can
-do it. Its processes are gone when this returns. With --grace an agent at work is held first, as by
-`agent pause`, and its call in flight (an answer of a model, a tool) may end: what it did is kept,
-though the step fails all the same. Ctrl-C in that time leaves the agent held.
+do it. Its processes are gone when this returns. With --grace the agents are held first, as by
+`agent pause`, and a call in flight (an answer of a model, a tool) may end: what it did is kept, and
+the step fails unless that call ended it. Where a name is wrong nobody is held; whom it held and could
+not end goes on again, which is told. Ctrl-C in that time leaves the agents held.
 
 Examples:
   fusion-kit agent terminate writer

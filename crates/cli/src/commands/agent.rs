@@ -195,11 +195,11 @@ async fn terminate(
         };
         return tell(operation, backend, session).await;
     }
-    if let Some(grace) = terminate.grace {
-        grace::give(grace, &agents, backend).await?;
-    }
     let workspace = terminate.workspace.as_str();
-    let ended: AgentsEnded = backend.terminate_agents(&agents, workspace).await?;
+    let ended: AgentsEnded = match terminate.grace {
+        Some(grace) => grace::terminate(grace, &agents, workspace, backend, session).await?,
+        None => backend.terminate_agents(&agents, workspace).await?,
+    };
     answer(&ended, report::ended, session)?;
     if ended.left.is_empty() {
         return Ok(Exit::Done);

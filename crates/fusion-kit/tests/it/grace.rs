@@ -35,8 +35,12 @@ async fn at_work(project: &Project) -> (Serving, PathBuf) {
 }
 
 async fn state(project: &Project) -> Value {
-    let shown = said(project, "agent get w --json").await.expect(0);
-    shown.json()["state"].clone()
+    state_of(project, "w").await
+}
+
+async fn state_of(project: &Project, agent: &str) -> Value {
+    let shown = said(project, &format!("agent get {agent} --json")).await;
+    shown.expect(0).json()["state"].clone()
 }
 
 #[tokio::test]
@@ -68,5 +72,39 @@ async fn what_does_not_end_within_the_grace_is_cut_off() {
     project.open_the_gate();
     assert!(!workspace.join("ended").exists());
     assert!(fs::read_dir(&workspace).is_ok(), "the workspace is kept");
+    serving.stop(Signal::TERM).await;
+}
+
+#[tokio::test]
+async fn where_a_name_is_wrong_nobody_is_held() {
+    let project = Project::new();
+    let (serving, _workspace) = at_work(&project).await;
+    said(&project, "agent terminate w ghost --grace 2s")
+        .await
+        .expect(3)
+        .says(&["ghost"]);
+    assert_eq!(state(&project).await, "working");
+    project.open_the_gate();
+    serving.stop(Signal::TERM).await;
+}
+
+#[tokio::test]
+async fn one_that_waits_for_work_begins_none_while_another_ends_what_it_is_at() {
+    let project = Project::new();
+    let (serving, workspace) = at_work(&project).await;
+    let spawn = "agent spawn --name v --provider scripted --model script.yaml --tools shell";
+    said(&project, spawn).await.expect(0);
+    let line = ["agent", "terminate", "w", "v", "--grace", "60s", "--json"];
+    let ending = project.fusion_kit(line).start();
+    let began = std::time::Instant::now();
+    while state_of(&project, "v").await != "paused" {
+        crate::support::breathe(began, "the other to be held").await;
+    }
+    assert!(!workspace.join("ended").exists());
+    project.open_the_gate();
+    let ended = ending.finish().await.expect(0).json();
+    let states = [0, 1].map(|number| ended["agents"][number]["state"].clone());
+    assert_eq!(states, ["terminated", "terminated"]);
+    assert!(workspace.join("ended").exists(), "the command was cut off");
     serving.stop(Signal::TERM).await;
 }
