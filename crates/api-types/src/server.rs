@@ -48,7 +48,7 @@ pub struct ServerReady {
     pub pid: u32,
     /// Of the program.
     pub version: String,
-    /// Absolute path of the file that it logs to, where it was started in the background by this command.
-    #[serde(default)]
+    /// Absolute path of the file that it logs to, where it was started in the background by this command; left out else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_file: Option<String>,
 }

@@ -28,8 +28,8 @@ mod workflow;
 mod workspace;
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args, FromArgMatches, Parser, Subcommand};
 
@@ -189,16 +189,34 @@ pub struct Global {
 impl Global {
     /// The options by which another command works at the same place as this one.
     pub(crate) fn place(&self) -> Vec<String> {
-        let data_dir = self.data_dir.as_ref();
-        let data_dir = data_dir.map(|dir| dir.to_string_lossy().into_owned());
+        let exact = self.exact_place().into_iter();
+        exact
+            .map(|option| option.to_string_lossy().into_owned())
+            .collect()
+    }
+
+    /// The options by which a server works at this place and logs as much as this command.
+    pub(crate) fn of_server(&self) -> Vec<OsString> {
+        let mut options = self.exact_place();
+        if self.verbose > 0 {
+            let letters = "v".repeat(usize::from(self.verbose));
+            options.push(OsString::from(format!("-{letters}")));
+        }
+        options
+    }
+
+    /// A folder keeps its name also where that is no text.
+    fn exact_place(&self) -> Vec<OsString> {
         let options = [
-            ("profile", self.profile.clone()),
-            ("server", self.server.clone()),
-            ("data-dir", data_dir),
+            ("profile", self.profile.as_deref().map(OsStr::new)),
+            ("server", self.server.as_deref().map(OsStr::new)),
+            ("data-dir", self.data_dir.as_deref().map(Path::as_os_str)),
         ];
-        let given = options
-            .into_iter()
-            .filter_map(|(name, value)| value.map(|value| format!("--{name}={value}")));
+        let given = options.into_iter().filter_map(|(name, value)| {
+            let mut option = OsString::from(format!("--{name}="));
+            option.push(value?);
+            Some(option)
+        });
         given.collect()
     }
 }

@@ -107,9 +107,15 @@ impl DataDir {
         self.path.join("server.json")
     }
 
-    /// The server that owns this directory now. What a dead one announced does not count: its lock
-    /// went with it, and its port may be another program's.
+    /// The server that owns this directory now and answers requests.
     pub(crate) fn server(&self) -> Option<ServerReady> {
+        self.owner().filter(|server| !server.url.is_empty())
+    }
+
+    /// The server that owns this directory now, also one that answers no requests: its address is empty then.
+    /// What a dead one announced does not count: its lock went with it, and its port may be another
+    /// program's.
+    pub(crate) fn owner(&self) -> Option<ServerReady> {
         let text = fs::read(self.announcement()).ok()?;
         let server: ServerReady = serde_json::from_slice(&text).ok()?;
         let mut lock = File::open(self.lock_file()).ok()?;

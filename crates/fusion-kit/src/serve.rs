@@ -4,8 +4,10 @@ mod address;
 mod announcement;
 mod browser;
 mod detached;
+mod ending;
 mod token;
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -38,6 +40,7 @@ use crate::wiring::{Duties, Engine};
 
 use announcement::Announcement;
 pub(crate) use announcement::write_whole_as;
+use ending::Wishes;
 pub(crate) use token::read as read_token;
 
 #[async_trait]
@@ -73,7 +76,7 @@ impl Server for LocalBackend {
     async fn start_server(
         &self,
         request: &ServeRequest,
-        place: &[String],
+        place: &[OsString],
     ) -> Result<Option<ServerReady>, Problem> {
         self.start_detached(request, place).await
     }
@@ -84,8 +87,8 @@ impl Server for LocalBackend {
         opened.map_err(|why| Problem::new(ProblemKind::Unavailable, why))
     }
 
-    async fn stop_server(&self, within: Duration) -> Result<ServerReady, Problem> {
-        self.stop_owner(within).await
+    async fn stop_server(&self, within: Duration, at_once: bool) -> Result<ServerReady, Problem> {
+        self.stop_owner(within, at_once).await
     }
 
     async fn sign_in_link(&self) -> Result<SignInLink, Problem> {
@@ -145,6 +148,8 @@ impl LocalBackend {
         let address = listening.address();
         let told = told(answers.then_some(address), &token_file, data_dir);
         let working = Working::new(engine, self.config());
+        // Once it can be told to end; withdrawn before the data directory is given up.
+        let _announced = Announcement::write(data_dir, &told)?;
         if !answers {
             drop(listening);
             let idle = |stop: CancellationToken| stop.cancelled_owned();
@@ -162,7 +167,6 @@ impl LocalBackend {
         };
         let sign_ins = SignIns::default();
         let parts = self.parts(engine, store, desk, sign_ins.clone());
-        let announced = Announcement::write(data_dir, &told)?;
         // Elsewhere than on this machine the server is not called by the address that it listens at.
         let is_here = address.ip().is_loopback();
         let maker = (&sign_ins, &token);
@@ -181,7 +185,6 @@ impl LocalBackend {
         };
         let ended = working.until_stopped(serving, greet).await;
         reloading.abort();
-        announced.withdraw();
         browser::forget(data_dir);
         ended
     }
@@ -303,6 +306,7 @@ fn broke_off(why: &str) -> Problem {
 struct Working<'a> {
     engine: &'a Engine,
     postman: Postman,
+    wishes: Wishes,
 }
 
 impl<'a> Working<'a> {
@@ -310,10 +314,11 @@ impl<'a> Working<'a> {
         Self {
             engine,
             postman: postman(config),
+            wishes: Wishes::catch(),
         }
     }
 
-    /// Serves and drives runs until a signal comes; then waits for both.
+    /// Serves and drives runs until a signal comes, or the wish of `down`; then waits for both.
     async fn until_stopped<S, R>(
         self,
         serve: impl FnOnce(CancellationToken) -> S,
@@ -326,6 +331,7 @@ impl<'a> Working<'a> {
         let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
         let engine = self.engine;
         engine.spawn(stop_server_on_signal(stop.clone(), ended.clone()));
+        engine.spawn(self.wishes.stop(stop.clone()));
         let coordinator = engine.coordinator().clone();
         let driving = engine.spawn({
             let stop = stop.clone();

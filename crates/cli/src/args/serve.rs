@@ -70,15 +70,19 @@ pub struct ServeArgs {
 /// `down`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_long_help = "\
-As SIGTERM does: what is under way gets the time that `serve` gives it, runs are left where they are
-and are taken up at the next start. A server of another machine is ended there. Exits with 3 when
-there is none, 8 when it had not ended in time: it ends later.
+What is under way gets the time that `serve` gives it, also when `down` is called again; runs are
+left where they are and are taken up at the next start. A server of another machine is ended there.
+Exits with 3 when there is none, 8 when it had not ended in time: it ends later.
 
 Examples:
   fusion-kit down
-  fusion-kit down --timeout 10s")]
+  fusion-kit down --timeout 10s
+  fusion-kit down --now")]
 pub struct DownArgs {
     /// How long to wait for its end.
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "1m")]
     pub timeout: Duration,
+    /// Cut off what is under way; the next start takes the runs up from what was stored.
+    #[arg(long)]
+    pub now: bool,
 }

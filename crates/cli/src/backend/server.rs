@@ -1,5 +1,6 @@
 //! The port behind `serve`.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -69,7 +70,7 @@ pub trait Server {
     async fn start_server(
         &self,
         request: &ServeRequest,
-        place: &[String],
+        place: &[OsString],
     ) -> Result<Option<ServerReady>, Problem>;
 
     /// Signs the browser of this machine in to the server that owns the data directory.
@@ -78,11 +79,12 @@ pub trait Server {
     /// There is no such server, it makes no link, or no browser can be opened.
     async fn open_browser(&self) -> Result<(), Problem>;
 
-    /// Ends the server that owns the data directory, and waits for that.
+    /// Ends the server that owns the data directory, and waits for that. What is under way is cut off `at_once`,
+    /// else it gets the time that the server gives it, however often this is asked.
     ///
     /// # Errors
     /// There is none, it is of another machine, or it has not ended within this time.
-    async fn stop_server(&self, within: Duration) -> Result<ServerReady, Problem>;
+    async fn stop_server(&self, within: Duration, at_once: bool) -> Result<ServerReady, Problem>;
 
     /// A link that signs a browser in to the server that is named, else to the one that owns the data
     /// directory.

@@ -46,7 +46,7 @@ async fn detached(
     backend: &dyn Backend,
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
-    let place = session.global.place();
+    let place = session.global.of_server();
     let Some(server) = backend.start_server(request, &place).await? else {
         return Ok(Exit::Interrupted);
     };
@@ -65,13 +65,11 @@ pub(crate) async fn down(
     backend: &dyn Backend,
     session: &Session<'_>,
 ) -> Result<Exit, Problem> {
-    let ended = backend.stop_server(down.timeout).await?;
+    let ended = backend.stop_server(down.timeout, down.now).await?;
     let text = |ended: &ServerReady, _: &Session<'_>| {
-        format!(
-            "the server {} (pid {}) has ended\n",
-            clean(&ended.url),
-            ended.pid
-        )
+        let (url, pid) = (clean(&ended.url), ended.pid);
+        let space = if url.is_empty() { "" } else { " " };
+        format!("the server{space}{url} (pid {pid}) has ended\n")
     };
     answer(&ended, text, session)
 }
@@ -91,11 +89,7 @@ fn in_the_background(server: &ServerReady, session: &Session<'_>) -> String {
     } else {
         format!("serves {}", clean(&server.url))
     };
-    let end = if server.url.is_empty() {
-        format!("kill -TERM {}", server.pid)
-    } else {
-        session.command("down")
-    };
+    let end = session.command("down");
     let log = server.log_file.as_deref().map(clean).unwrap_or_default();
     format!(
         "fusion-kit {doing} in the background\n  pid    {}\n  data   {}\n  log    {log}\n  end    {end}\n",

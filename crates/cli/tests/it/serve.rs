@@ -9,7 +9,7 @@ fn ready() -> Fake {
     Fake {
         report: json!({
             "url": "http://127.0.0.1:8000", "token_file": "/my data/token",
-            "data_dir": "/my data", "pid": 7, "version": "0.1.0", "log_file": null,
+            "data_dir": "/my data", "pid": 7, "version": "0.1.0",
         }),
         ..Fake::default()
     }
@@ -102,6 +102,34 @@ warning: no browser was opened: there is none
     );
     let asked = r#"start_server ServeRequest { host: None, port: Some(0), allow_plain_http: false, api: true, worker: true, capacity: 10000, audience: Others, open: true } ["--data-dir=d"]"#;
     assert_eq!(*backend.asked.lock().unwrap(), [asked, "open_browser"]);
+
+    let backend = ready();
+    fusion_kit("serve --detach --data-dir d -vv", &backend).await;
+    let asked = backend.asked.lock().unwrap().join("");
+    assert!(asked.ends_with(r#" ["--data-dir=d", "-vv"]"#), "{asked}");
+}
+
+#[tokio::test]
+async fn a_server_in_the_background_that_answers_no_requests_is_ended_like_any_other() {
+    let mut backend = ready();
+    backend.report["url"] = json!("");
+    backend.report["log_file"] = json!("/my data/server.log");
+    let said = fusion_kit("serve --detach --roles worker", &backend).await;
+    let out = "\
+fusion-kit drives runs in the background
+  pid    7
+  data   /my data
+  log    /my data/server.log
+  end    fusion-kit down
+";
+    assert_eq!((said.code, said.out.as_str()), (0, out));
+    let said = fusion_kit("down --now", &backend).await;
+    assert_eq!(
+        (said.code, said.out.as_str()),
+        (0, "the server (pid 7) has ended\n")
+    );
+    let asked = backend.asked.lock().unwrap().last().cloned();
+    assert_eq!(asked.as_deref(), Some("stop_server 60s at once"));
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use fusion_api_types::{Problem, ProblemKind, ServerReady};
 
 use crate::data_dir::DataDir;
 
-/// An announcement that is there until it is withdrawn. After a crash it stays; it counts only while
+/// An announcement that is there until this is dropped. After a crash it stays; it counts only while
 /// its process owns the directory.
 #[derive(Debug)]
 pub(crate) struct Announcement {
@@ -24,8 +24,10 @@ impl Announcement {
         write_whole(&file, &text).map_err(|error| unwritable(&file, &error))?;
         Ok(Self { file })
     }
+}
 
-    pub(super) fn withdraw(self) {
+impl Drop for Announcement {
+    fn drop(&mut self) {
         if let Err(error) = fs::remove_file(&self.file) {
             tracing::warn!(%error, "the announcement of the server stays behind");
         }

@@ -1,28 +1,24 @@
-//! A server in the background: this program in a session of its own, and its end.
+//! A server in the background: this program in a session of its own.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use fusion_api_types::{Problem, ProblemKind, ServerReady};
 use fusion_cli::ServeRequest;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
-use tokio::time::sleep;
 
 use super::address;
 use super::announcement::unwritable;
 use crate::backend::LocalBackend;
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, Prepared};
 use crate::signals::Signalled;
 use crate::system::DETACHED;
-
-/// Between two looks whether a server has ended.
-const BETWEEN: Duration = Duration::from_millis(20);
 
 /// So much of a log is told when a server ended at once: the end of it.
 const TOLD: usize = 2_000;
@@ -31,93 +27,61 @@ impl LocalBackend {
     pub(super) async fn start_detached(
         &self,
         request: &ServeRequest,
-        place: &[String],
+        place: &[OsString],
     ) -> Result<Option<ServerReady>, Problem> {
         address::of(request, self.config())?;
         let data_dir = self.data_dir()?;
-        if let Some(server) = data_dir.server() {
+        if let Some(server) = data_dir.owner() {
             return Err(there_is_one(&server, &data_dir));
         }
         let fresh = data_dir.prepare()?;
         let log = Log::open(data_dir.log())?;
         let started = start(request, place, &log).await;
-        if !matches!(started, Ok(Some(_))) && !data_dir.exists() {
-            log.undo();
-            fresh.undo();
+        let is_in_vain = match &started {
+            Ok(Some(_)) => false,
+            Ok(None) => true,
+            // Another process works there, maybe with this log.
+            Err(problem) => problem.kind != ProblemKind::Conflict,
+        };
+        if is_in_vain && !data_dir.exists() {
+            undo(&data_dir, &log, fresh).await;
         }
         Ok(started?.map(|server| ServerReady {
             log_file: Some(log.path.display().to_string()),
             ..server
         }))
     }
+}
 
-    pub(super) async fn stop_owner(&self, within: Duration) -> Result<ServerReady, Problem> {
-        let data_dir = self.data_dir()?;
-        let server = data_dir.server().ok_or_else(|| {
-            let text = "no server owns the data directory";
-            Problem::new(ProblemKind::NotFound, text)
-        })?;
-        let pid = i32::try_from(server.pid).ok().and_then(Pid::from_raw);
-        let here = pid.filter(|_| holds(server.pid, &data_dir.lock_file()));
-        let Some(pid) = here else {
-            let text = format!(
-                "the server {} is no process that can be seen from here",
-                server.url
-            );
-            return Err(Problem::new(ProblemKind::Denied, text)
-                .with_help("end it on its machine, or in its container"));
-        };
-        kill_process(pid, Signal::TERM).map_err(|error| {
-            let text = format!("can't end the server (pid {}): {error}", server.pid);
-            Problem::new(ProblemKind::Denied, text)
-        })?;
-        let sent = Instant::now();
-        while holds(server.pid, &data_dir.lock_file()) {
-            if sent.elapsed() > within {
-                let text = format!(
-                    "the server (pid {}) was told to end and has not ended yet",
-                    server.pid
-                );
-                return Err(Problem::new(ProblemKind::Timeout, text));
-            }
-            sleep(BETWEEN).await;
-        }
-        Ok(server)
+/// Takes away what a start made that came to nothing. Where another process has begun to work there, all is
+/// its own.
+async fn undo(data_dir: &DataDir, log: &Log, fresh: Prepared) {
+    if let Ok(held) = data_dir.own().await {
+        log.undo();
+        held.undo();
+        fresh.undo();
     }
 }
 
 fn there_is_one(server: &ServerReady, data_dir: &DataDir) -> Problem {
+    let doing = if server.url.is_empty() {
+        "drives runs".to_owned()
+    } else {
+        format!("serves {}", server.url)
+    };
     let text = format!(
-        "a server (pid {}) serves {} on the data directory {}",
+        "a server (pid {}) {doing} on the data directory {}",
         server.pid,
-        server.url,
         data_dir.path().display()
     );
     let end = data_dir.command("down");
     Problem::new(ProblemKind::Conflict, text).with_help(format!("to end it: {end}"))
 }
 
-/// Whether this process holds the lock of a data directory, as the kernel of this machine tells: its number
-/// alone may be of another process, or of another machine or container.
-fn holds(pid: u32, lock_file: &Path) -> bool {
-    let Ok(lock) = fs::metadata(lock_file) else {
-        return false;
-    };
-    let (pid, inode) = (pid.to_string(), lock.ino().to_string());
-    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
-    // 1: FLOCK  ADVISORY  WRITE 4711 fe:00:123456 0 EOF
-    locks.lines().any(|line| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let is_it = |place: usize, wanted: &str| words.get(place) == Some(&wanted);
-        let file = words.get(5).and_then(|file| file.rsplit(':').next());
-        is_it(1, "FLOCK") && is_it(4, &pid) && file == Some(inode.as_str())
-    })
-}
-
 /// Starts it and waits until it is ready; `None` when a signal comes before that.
 async fn start(
     request: &ServeRequest,
-    place: &[String],
+    place: &[OsString],
     log: &Log,
 ) -> Result<Option<ServerReady>, Problem> {
     let signals = Signalled::catch();
@@ -145,7 +109,7 @@ async fn start(
     }
 }
 
-fn child(request: &ServeRequest, place: &[String], log: &Log) -> Result<Child, Problem> {
+fn child(request: &ServeRequest, place: &[OsString], log: &Log) -> Result<Child, Problem> {
     let not_started = |error: &dyn std::fmt::Display| {
         let text = format!("the server can't be started: {error}");
         Problem::new(ProblemKind::Unavailable, text)
@@ -202,19 +166,32 @@ struct Log {
     file: File,
     /// Where this start begins in it.
     from: u64,
+    /// It was not there before this start.
+    is_new: bool,
 }
 
 impl Log {
     fn open(path: PathBuf) -> Result<Self, Problem> {
         let mut options = OpenOptions::new();
-        options.create(true).append(true).read(true).mode(0o600);
-        let file = options.open(&path);
-        let opened = file.and_then(|file| {
+        options.append(true).read(true).mode(0o600);
+        let opened = match options.clone().create_new(true).open(&path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                // By now it may have been taken away again, by the start that made it.
+                options.create(true).open(&path).map(|file| (file, false))
+            }
+            made => made.map(|file| (file, true)),
+        };
+        let opened = opened.and_then(|(file, is_new)| {
             let from = file.metadata()?.len();
-            Ok((file, from))
+            Ok((file, from, is_new))
         });
-        let (file, from) = opened.map_err(|error| unwritable(&path, &error))?;
-        Ok(Self { path, file, from })
+        let (file, from, is_new) = opened.map_err(|error| unwritable(&path, &error))?;
+        Ok(Self {
+            path,
+            file,
+            from,
+            is_new,
+        })
     }
 
     /// What a server told that did not get ready: its last line is the problem, as `--json` tells it.
@@ -244,7 +221,7 @@ impl Log {
 
     /// Takes it away where this start made it.
     fn undo(&self) {
-        if self.from == 0 {
+        if self.is_new {
             fs::remove_file(&self.path).ok();
         }
     }

@@ -1,6 +1,8 @@
 //! A server that is started in the background and ended, and a browser that is signed in.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -9,15 +11,19 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::api::client::{Request, Serving};
-use crate::support::{Finished, Project, wait_for};
+use crate::support::{Project, gated_script, said, wait_for};
 
 /// A server in the background; it ends with the test that started it.
 struct Background(Value);
 
 impl Background {
     async fn on(project: &Project) -> Self {
-        let line = ["serve", "--detach", "--port", "0", "--json"];
-        Self(project.run(line).await.expect(0).json())
+        Self::with(project, "--port 0").await
+    }
+
+    async fn with(project: &Project, options: &str) -> Self {
+        let line = format!("serve --detach --json {options}");
+        Self(said(project, &line).await.expect(0).json())
     }
 
     fn pid(&self) -> i32 {
@@ -30,10 +36,6 @@ impl Drop for Background {
         // One that was ended is gone already.
         kill_process(Pid::from_raw(self.pid()).unwrap(), Signal::KILL).ok();
     }
-}
-
-async fn said(project: &Project, line: &str) -> Finished {
-    project.run(line.split(' ')).await
 }
 
 /// The session of a process.
@@ -113,6 +115,119 @@ async fn a_server_that_cannot_be_seen_is_not_ended() {
     fs::write(project.data_dir().join("lock"), other.to_string()).unwrap();
     let refused = said(&project, "down").await.expect(4);
     refused.says(&["is no process that can be seen from here"]);
+    drop(server);
+}
+
+const TWO_STEPS: &str = "
+version: 1
+name: two
+agents:
+  worker: { provider: scripted, model: script.yaml, tools: [shell] }
+steps:
+  - { id: first, agent: worker, prompt: one }
+  - { id: second, agent: worker, needs: [first], prompt: two }
+";
+
+/// A server in the background whose agent is at a command that lasts until the gate is open.
+async fn at_work() -> (Project, Background) {
+    let mut project = Project::with(TWO_STEPS, &gated_script());
+    project.set("FUSION_DRAIN_SECONDS", "600");
+    let server = Background::on(&project).await;
+    said(&project, "run flow.yaml --detach").await.expect(0);
+    let is_at_work = |run: &Value| run["steps"][1]["activity"] == "run_command";
+    project.until("a command under way", is_at_work).await;
+    (project, server)
+}
+
+#[tokio::test]
+async fn to_ask_for_the_end_again_or_at_the_same_moment_cuts_nothing_off() {
+    let (project, server) = at_work().await;
+    let down = || said(&project, "down --timeout 1s");
+    let (one, other) = tokio::join!(down(), down());
+    for asked in [one, other, down().await] {
+        asked.expect(8).says(&[
+            "has not ended yet",
+            "help: to cut off what is under way: fusion-kit down --now",
+        ]);
+    }
+    // One that is cut off leaves it behind.
+    let announcement = project.data_dir().join("server.json");
+    assert!(announcement.exists());
+    project.open_the_gate();
+    wait_for("a clean end", || (!announcement.exists()).then_some(())).await;
+    drop(server);
+}
+
+#[tokio::test]
+async fn a_server_is_ended_at_once_where_that_is_asked_for() {
+    let (project, server) = at_work().await;
+    said(&project, "down --timeout 1s").await.expect(8);
+    said(&project, "down --now").await.expect(0);
+    said(&project, "health").await.expect(3);
+    // Also without having been asked before.
+    let next = Background::on(&project).await;
+    assert_ne!(next.pid(), server.pid());
+    said(&project, "down --now").await.expect(0);
+    said(&project, "down --now").await.expect(3);
+}
+
+#[tokio::test]
+async fn a_server_that_answers_no_requests_is_found_and_ended() {
+    let project = Project::new();
+    let server = Background::with(&project, "--roles worker --port 0").await;
+    let pid = server.pid();
+    assert_eq!(server.0["url"], "");
+    said(&project, "health").await.expect(3);
+    let refused = said(&project, "serve --detach --port 0").await.expect(5);
+    refused.says(&[&format!(
+        "a server (pid {pid}) drives runs on the data directory"
+    )]);
+    let ended = said(&project, "down").await.expect(0);
+    assert_eq!(ended.stdout, format!("the server (pid {pid}) has ended\n"));
+    assert!(!project.data_dir().join("server.json").exists());
+}
+
+#[tokio::test]
+async fn a_refused_start_leaves_the_log_of_the_server_that_works_there() {
+    let mut project = Project::new();
+    project.set("DATABASE_URL", "sqlite:elsewhere.db");
+    let server = Background::on(&project).await;
+    let log = project.data_dir().join("server.log");
+    assert_eq!(server.0["log_file"], log.to_str().unwrap());
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = taken.local_addr().unwrap().port();
+    // As while a server starts: its lock alone tells of it.
+    fs::remove_file(project.data_dir().join("server.json")).unwrap();
+    for (port, code) in [(0, 5), (port, 10)] {
+        let line = format!("serve --detach --port {port}");
+        said(&project, &line).await.expect(code);
+        assert!(log.exists(), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_in_the_background_logs_as_much_as_it_was_told_to() {
+    let project = Project::new();
+    let _server = Background::with(&project, "--port 0 -vvv").await;
+    let log = project.data_dir().join("server.log");
+    let length = || fs::metadata(&log).ok().map(|found| found.len());
+    wait_for("the log", || length().filter(|bytes| *bytes > 0)).await;
+}
+
+#[tokio::test]
+async fn a_data_directory_in_the_background_keeps_a_name_that_is_no_text() {
+    let mut project = Project::new();
+    project.set("DATABASE_URL", "sqlite:elsewhere.db");
+    let mut folder = OsString::from("--data-dir=");
+    folder.push(OsStr::from_bytes(b"data-\xff"));
+    let words = ["serve", "--detach", "--json", "--port", "0"].map(OsString::from);
+    let started = project.run(words.iter().chain([&folder])).await;
+    let server = started.code == Some(0);
+    let server = server.then(|| Background(started.json()));
+    let entries = fs::read_dir(project.path()).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_vec());
+    let other = "data-\u{fffd}".as_bytes();
+    assert!(!names.into_iter().any(|name| name == other));
     drop(server);
 }
 

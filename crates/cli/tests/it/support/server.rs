@@ -1,5 +1,6 @@
 //! A server that is ready at once and then stopped.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -30,7 +31,7 @@ impl Server for Fake {
     async fn start_server(
         &self,
         request: &ServeRequest,
-        place: &[String],
+        place: &[OsString],
     ) -> Result<Option<ServerReady>, Problem> {
         self.report(format!("start_server {request:?} {place:?}"))
             .map(Some)
@@ -41,8 +42,9 @@ impl Server for Fake {
         Err(Problem::new(ProblemKind::Unavailable, "there is none"))
     }
 
-    async fn stop_server(&self, within: Duration) -> Result<ServerReady, Problem> {
-        self.report(format!("stop_server {within:?}"))
+    async fn stop_server(&self, within: Duration, at_once: bool) -> Result<ServerReady, Problem> {
+        let how = if at_once { " at once" } else { "" };
+        self.report(format!("stop_server {within:?}{how}"))
     }
 
     async fn sign_in_link(&self) -> Result<SignInLink, Problem> {
