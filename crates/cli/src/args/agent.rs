@@ -12,9 +12,9 @@ use super::metrics::{Moment, moment};
 #[command(
     disable_help_subcommand = true,
     after_long_help = "\
-A standing agent lives outside of runs until it is terminated: what it is sent while it waits, it does
-as a run of its own; what comes meanwhile waits in its inbox. AGENT is a name, or an id or the unique
-beginning of one. Agents of runs are paused, resumed and terminated alike.
+A standing agent lives outside of runs until it is terminated: what it is sent while it waits, it
+does as a run of its own; what comes meanwhile waits in its inbox. AGENT is a name, or an id or the
+unique beginning of one. Agents of runs are paused, resumed and terminated alike.
 
 Examples:
   fusion-kit agent spawn --name writer --provider openrouter --model openai/gpt-5-mini
@@ -64,8 +64,8 @@ Examples:
 /// `agent spawn`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_long_help = "\
-The model is asked for at its provider first. A scripted agent's model is the path of its script, and
-its answers are those of the step `task`.
+The model is asked for at its provider first. A scripted agent's model is the path of its script,
+and its answers are those of the step `task`.
 
 Examples:
   fusion-kit agent spawn --name writer --provider openrouter --model openai/gpt-5-mini
@@ -268,10 +268,10 @@ pub struct PauseArgs {
 /// `agent restart`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_long_help = "\
-What an agent is at is given back when the call in flight has ended, with --at now it is cut off as by a
-crash; then the agent goes on with it, from its journal. One that is paused or in error goes on, too. Where
-the call takes longer than a moment, the agent is shown as paused, and goes on when it has ended. Who has
-ended is refused: exit code 5.
+What an agent is at is given back when the call in flight has ended, with --at now it is cut off as
+by a crash; then the agent goes on with it, from its journal. One that is paused or in error goes
+on, too. Where the call takes longer than a moment, the agent is shown as paused, and goes on when
+it has ended. Who has ended is refused: exit code 5.
 
 Examples:
   fusion-kit agent restart writer
@@ -309,11 +309,11 @@ impl PauseWhen {
 /// `agent terminate`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_long_help = "\
-What an agent works on fails with it, unless nothing of it was begun and another agent of the run can
-do it. Its processes are gone when this returns. With --grace the agents are held first, as by
+What an agent works on fails with it, unless nothing of it was begun and another agent of the run
+can do it. Its processes are gone when this returns. With --grace the agents are held first, as by
 `agent pause`, and a call in flight (an answer of a model, a tool) may end: what it did is kept, and
-the step fails unless that call ended it. Where a name is wrong nobody is held; whom it held and could
-not end goes on again, which is told. Ctrl-C in that time leaves the agents held.
+the step fails unless that call ended it. Where a name is wrong nobody is held; whom it held and
+could not end goes on again, which is told. Ctrl-C in that time leaves the agents held.
 
 Examples:
   fusion-kit agent terminate writer
@@ -465,10 +465,10 @@ pub struct AgentSendArgs {
 /// `agent attach`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_long_help = "\
-Each line of stdin is a message, as `agent send` sends it; empty lines are left out. At the end of stdin
-(Ctrl-D) the command goes on until the agent has done all that it was sent, and ends with 6 where
-something of that failed. Ctrl-C ends it at once. Without a server the agent works as long as this
-command does. With --json each entry is one JSON object on a line of its own.
+Each line of stdin is a message, as `agent send` sends it; empty lines are left out. At the end of
+stdin (Ctrl-D) the command goes on until the agent has done all that it was sent, and ends with 6
+where something of that failed. Ctrl-C ends it at once. Without a server the agent works as long as
+this command does. With --json each entry is one JSON object on a line of its own.
 
 Examples:
   fusion-kit agent attach writer

@@ -9,8 +9,8 @@ use super::RecordListArgs;
 #[command(
     disable_help_subcommand = true,
     after_long_help = "\
-What all model calls for a project may use. The budget of a run, an agent, a step or of all runs of a
-workflow is set in its file.
+What all model calls for a project may use. The budget of a run, an agent, a step or of all runs of
+a workflow is set in its file.
 
 Examples:
   fusion-kit budget set shop 100
@@ -34,7 +34,8 @@ Examples:
     List(RecordListArgs),
     /// Limit what model calls for a project may use.
     #[command(after_long_help = "\
-Runs that a budget stopped go on when they are resumed, or by themselves a while later under `serve`.
+Runs that a budget stopped go on when they are resumed, or by themselves a while later under
+`serve`.
 
 Examples:
   fusion-kit budget set shop 100

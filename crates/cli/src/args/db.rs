@@ -42,8 +42,8 @@ Examples:
     Restore(RestoreArgs),
     /// Give the room of what was deleted back to the disk.
     #[command(after_long_help = "\
-A SQLite file is written anew, which needs as much room again for that time, and is refused while another
-process works with it. PostgreSQL works on, and mostly keeps the room for new rows.
+A SQLite file is written anew, which needs as much room again for that time, and is refused while
+another process works with it. PostgreSQL works on, and mostly keeps the room for new rows.
 
 Examples:
   fusion-kit db vacuum")]

@@ -47,8 +47,8 @@ Examples:
 /// `events list`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_long_help = "\
-With --after the events come in the order of the log. The cursor of the next page is told on stderr, and
-in JSON as next_cursor.
+With --after the events come in the order of the log. The cursor of the next page is told on stderr,
+and in JSON as next_cursor.
 
 Examples:
   fusion-kit events list --severity warning+
@@ -69,10 +69,10 @@ pub struct EventsListArgs {
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_long_help = "\
 Each event is one POST with the JSON that `events get --json` prints; its id is also the header
-Idempotency-Key, for a receiver may get one twice. With --batch a request has several, as JSON lines. A
-receiver that answers with 429 or 5xx, or not at all, is asked up to five times, after the time that its
-Retry-After tells (two minutes at most); any other answer but 2xx ends the command, which tells the
---after to go on with.
+Idempotency-Key, for a receiver may get one twice. With --batch a request has several, as JSON
+lines. A receiver that answers with 429 or 5xx, or not at all, is asked up to five times, after the
+time that its Retry-After tells (two minutes at most); any other answer but 2xx ends the command,
+which tells the --after to go on with.
 
 Examples:
   fusion-kit events replay --to https://hooks.example/fusion --type 'task.*' --since 1d

@@ -24,11 +24,11 @@ pub struct McpArgs {
 pub enum McpCommand {
     /// Serve commands as tools over stdin and stdout, until the client goes away.
     #[command(after_long_help = "\
-A client of the Model Context Protocol (a coding agent, an editor) starts this command by itself; its
-settings name the program and these arguments. Each tool is a command of this program and answers
-what the command prints with --json; `fusion-kit help` says all about it. A call is a process of its
-own, which ends with the client and is interrupted as by Ctrl-C when the client gives it up. With a
-server the work goes on all the same; without one `resume` goes on with it.
+A client of the Model Context Protocol (a coding agent, an editor) starts this command by itself;
+its settings name the program and these arguments. Each tool is a command of this program and
+answers what the command prints with --json; `fusion-kit help` says all about it. A call is a
+process of its own, which ends with the client and is interrupted as by Ctrl-C when the client gives
+it up. With a server the work goes on all the same; without one `resume` goes on with it.
 
 What a person decides (approve, reject, budgets) and what looks after the installation is offered
 with --scope admin only. Secrets are never offered. With --server the scope of the token counts too.

@@ -46,8 +46,8 @@ Examples:
     Update(ProjectUpdateArgs),
     /// Choose the project of what is made without one: agents, tasks, workflows.
     #[command(after_long_help = "\
-It is kept in the user's fusion-kit/config.toml: in the profile that is named, else for all. `none` for
-the name takes it away again. `config show --origin` tells which counts.
+It is kept in the user's fusion-kit/config.toml: in the profile that is named, else for all. `none`
+for the name takes it away again. `config show --origin` tells which counts.
 
 Examples:
   fusion-kit project use shop
@@ -56,9 +56,9 @@ Examples:
     Use(RecordName),
     /// Let a project take nothing new: it is kept with its history, and nobody works in it.
     #[command(after_long_help = "\
-Its agents, runs and tasks have to have ended and its schedules to be paused: what has not is told. While
-it is archived, no agent, task, run, schedule or version of a workflow is made in it. What it cost and what
-happened in it can still be read.
+Its agents, runs and tasks have to have ended and its schedules to be paused: what has not is told.
+While it is archived, no agent, task, run, schedule or version of a workflow is made in it. What it
+cost and what happened in it can still be read.
 
 Examples:
   fusion-kit project archive shop
@@ -130,7 +130,8 @@ pub struct BudgetArgs {
 /// `project update`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_long_help = "\
-Runs that a budget stopped go on when they are resumed, or by themselves a while later under `serve`.
+Runs that a budget stopped go on when they are resumed, or by themselves a while later under
+`serve`.
 
 Examples:
   fusion-kit project update shop --budget 100 --budget-per-day 20

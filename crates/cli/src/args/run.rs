@@ -244,9 +244,10 @@ pub struct ForkArgs {
 /// `run export`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_long_help = "\
-The file is a tar within zstd: the run and the runs that its steps are, with all that was done and said,
-and the kept files that results name. Credentials are never in it; inputs, prompts, answers and what
-tools printed are, as `run show` shows them. Of an imported run it is the file that it came with.
+The file is a tar within zstd: the run and the runs that its steps are, with all that was done and
+said, and the kept files that results name. Credentials are never in it; inputs, prompts, answers
+and what tools printed are, as `run show` shows them. Of an imported run it is the file that it came
+with.
 
 Examples:
   fusion-kit run export 0192f3c1 run.tar.zst
@@ -265,10 +266,10 @@ pub struct RunExportArgs {
 /// `run import`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_long_help = "\
-The whole file is checked before anything is stored. The run keeps its id and says that it was imported,
-from where and when. What it cost counts for nothing here, the workspaces of its agents are not here, and
-nothing goes on from it. Its events and messages stay in the file, which is kept: `run show` tells the hash
-with which `artifact get` gives it. The same file again stores nothing.
+The whole file is checked before anything is stored. The run keeps its id and says that it was
+imported, from where and when. What it cost counts for nothing here, the workspaces of its agents
+are not here, and nothing goes on from it. Its events and messages stay in the file, which is kept:
+`run show` tells the hash with which `artifact get` gives it. The same file again stores nothing.
 
 Examples:
   fusion-kit run import run.tar.zst
@@ -281,11 +282,12 @@ pub struct RunImportArgs {
 /// `run delete`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_long_help = "\
-Goes with it: the runs that its steps are, their steps, what these did and said, their agents with the
-workspaces, and the kept files that no other run names. What it cost stays in the books, its events in the
-log. A run that has not ended, or that something open needs, stays; so does one with an agent whose
-workspace holds what is nowhere else, unless --yes is given or you say so. Branches of worktrees and
-packed workspaces stay, and are named. FUSION_KEEP_RUNS_DAYS has old runs deleted by themselves.
+Goes with it: the runs that its steps are, their steps, what these did and said, their agents with
+the workspaces, and the kept files that no other run names. What it cost stays in the books, its
+events in the log. A run that has not ended, or that something open needs, stays; so does one with
+an agent whose workspace holds what is nowhere else, unless --yes is given or you say so. Branches
+of worktrees and packed workspaces stay, and are named. FUSION_KEEP_RUNS_DAYS has old runs deleted
+by themselves.
 
 Examples:
   fusion-kit run delete 0192f3c1

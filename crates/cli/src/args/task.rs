@@ -14,10 +14,10 @@ use super::{InputArg, Tried, input};
 #[command(
     disable_help_subcommand = true,
     after_long_help = "\
-A task waits in a pool until a standing agent that can do it is idle; then that agent does it, as a run
-of its own. Of several tasks the one of the higher priority comes first, then the older one; every five
-minutes of waiting count as much as a step of priority. Projects share the agents evenly. ID is an id or
-the unique beginning of one.
+A task waits in a pool until a standing agent that can do it is idle; then that agent does it, as a
+run of its own. Of several tasks the one of the higher priority comes first, then the older one;
+every five minutes of waiting count as much as a step of priority. Projects share the agents evenly.
+ID is an id or the unique beginning of one.
 
 Examples:
   fusion-kit agent spawn --name writer --provider openrouter --model openai/gpt-5-mini
@@ -69,8 +69,8 @@ Examples:
 /// `task create`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_long_help = "\
-Without a server the task waits until a command waits for it. What the tasks made that it needs is told
-to its agent.
+Without a server the task waits until a command waits for it. What the tasks made that it needs is
+told to its agent.
 
 Examples:
   fusion-kit task create Write a haiku about bees. --wait
@@ -298,8 +298,8 @@ fn reason(text: &str) -> Result<String, String> {
 /// `task logs`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_long_help = "\
-With --follow it ends when the task has ended; with --json each entry is then one JSON object on a line
-of its own.
+With --follow it ends when the task has ended; with --json each entry is then one JSON object on a
+line of its own.
 
 Examples:
   fusion-kit task logs 0198f2
@@ -319,9 +319,9 @@ pub struct TaskLogsArgs {
 /// `task wait`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_long_help = "\
-Exits with 0 when all of them ended well, with 6 when one did not. When time is up it exits with 7 where
-one of them waits for a person (`inbox` tells for what), else with 8. Where no server does the work, this
-command does it meanwhile.
+Exits with 0 when all of them ended well, with 6 when one did not. When time is up it exits with 7
+where one of them waits for a person (`inbox` tells for what), else with 8. Where no server does the
+work, this command does it meanwhile.
 
 Examples:
   fusion-kit task wait 0198f2

@@ -12,8 +12,8 @@ use super::record::{RecordListArgs, RecordName};
     after_long_help = "\
 A server sends each event of the log to the webhooks that want it: one POST with the JSON that
 `events get --json` prints, signed as Standard Webhooks says (webhook-id, webhook-timestamp,
-webhook-signature), in the order of the log and at least once. What is not taken is tried again for a
-day. Without a server nothing is sent, and nothing is lost: it is sent when one works again.
+webhook-signature), in the order of the log and at least once. What is not taken is tried again for
+a day. Without a server nothing is sent, and nothing is lost: it is sent when one works again.
 
 Examples:
   fusion-kit webhook add https://hooks.example/fusion --event 'task.*' --severity warning+
@@ -80,13 +80,13 @@ Examples:
 /// `webhook add`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_long_help = "\
-The secret begins with whsec_; the receiver checks the header webhook-signature with it. Addresses in
-private networks and on this machine are refused without --allow-private; with it http:// may be used
-there.
+The secret begins with whsec_; the receiver checks the header webhook-signature with it. Addresses
+in private networks and on this machine are refused without --allow-private; with it http:// may be
+used there.
 
 Examples:
   fusion-kit webhook add https://hooks.example/fusion --name ops --severity error+
-  fusion-kit webhook add http://127.0.0.1:9000/ --allow-private --event 'workflow.*' --event 'task.failed'")]
+  fusion-kit webhook add http://127.0.0.1:9000/ --allow-private --event 'workflow.*'")]
 pub struct WebhookAddArgs {
     /// Where events are sent.
     pub url: String,

@@ -14,8 +14,8 @@ use super::message::duration;
 #[command(
     disable_help_subcommand = true,
     after_long_help = "\
-Links are not followed, and what may hold keys (.env, .git, .ssh, ...) is never shown. AGENT is a name,
-an id or the unique beginning of one.
+Links are not followed, and what may hold keys (.env, .git, .ssh, ...) is never shown. AGENT is a
+name, an id or the unique beginning of one.
 
 Examples:
   fusion-kit workspace files writer
@@ -49,8 +49,8 @@ Examples:
     Path(WhichAgent),
     /// Open an agent's workspace in your editor: that of VISUAL, else of EDITOR.
     #[command(after_long_help = "\
-It needs a terminal and runs as you, outside of the sandbox: mind what your editor runs of a folder's
-files by itself.
+It needs a terminal and runs as you, outside of the sandbox: mind what your editor runs of a
+folder's files by itself.
 
 Examples:
   fusion-kit workspace open writer")]
@@ -83,9 +83,9 @@ Examples:
     Export(WorkspaceExportArgs),
     /// Merge what an agent made of its worktree into the checkout that it came from, with your own git.
     #[command(after_long_help = "\
-Your git merges, as you and with your settings, on the machine of the checkout: nothing of it is touched
-until the merge is whole. Refused where something is not committed, where another operation is under
-way, or where both sides changed the same places. Hooks do not run.
+Your git merges, as you and with your settings, on the machine of the checkout: nothing of it is
+touched until the merge is whole. Refused where something is not committed, where another operation
+is under way, or where both sides changed the same places. Hooks do not run.
 
 Examples:
   fusion-kit workspace merge coder
@@ -94,8 +94,8 @@ Examples:
     Merge(WorkspaceMergeArgs),
     /// Take what lies uncommitted in a resting agent's worktree into its newest branch.
     #[command(after_long_help = "\
-It is committed in the sandbox, as the end of a step does it. Refused while a step of the agent is at
-work; a step that is to begin meanwhile waits.
+It is committed in the sandbox, as the end of a step does it. Refused while a step of the agent is
+at work; a step that is to begin meanwhile waits.
 
 Examples:
   fusion-kit workspace commit coder -m 'What I mended by hand'")]

@@ -211,6 +211,15 @@ fn the_help_texts_are_the_recorded_ones() {
 }
 
 #[test]
+fn no_line_that_help_ends_with_is_broken_on_a_screen_of_100_columns() {
+    for (path, command) in command_tree() {
+        let help = command.get_after_long_help().unwrap().to_string();
+        let too_long = help.lines().find(|line| line.chars().count() > 100);
+        assert_eq!(too_long, None, "{path}");
+    }
+}
+
+#[test]
 fn every_command_has_an_example_that_parses() {
     for (path, command) in command_tree() {
         let help = command.get_after_long_help().unwrap().to_string();
